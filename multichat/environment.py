@@ -1,0 +1,176 @@
+"""Reads the environment for the settings: an empty variable counts as unset, a wrong one ends with a sentence."""
+
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from environ import Env
+
+YES = ("1", "on", "true", "yes")
+NO = ("0", "off", "false", "no")
+HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End the program: one sentence on stderr, exit status 1, no traceback."""
+    # SystemExit, not ImproperlyConfigured: Django, uvicorn and pytest all let it through, whoever imports the settings.
+    raise SystemExit(f"Multichat: {sentence}")
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable without surrounding blanks, or the default if it is unset or empty."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return a yes or no."""
+    value = text(name, "on" if default else "off").lower()
+    if value not in YES + NO:
+        refuse(f"{name} is {value!r}; it takes on or off (also true/false, yes/no, 1/0).")
+    return value in YES
+
+
+def port(name: str, default: int) -> int:
+    """Return a TCP port."""
+    value = text(name, str(default))
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= 65535):
+        refuse(f"{name} is {value!r}; it takes a number from 1 to 65535.")
+    return int(value)
+
+
+def host(name: str, default: str) -> str:
+    """Return an address or host name to listen on, without brackets."""
+    value = text(name, default).removeprefix("[").removesuffix("]")
+    if not is_address(value) and not HOST_NAME.fullmatch(value):
+        refuse(f"{name} is {value!r}; it takes an address like 127.0.0.1 or a host name, without scheme or port.")
+    return value
+
+
+def names(name: str, default: list[str], is_right: Callable[[str], bool], example: str) -> list[str]:
+    """Return a list that is separated by commas."""
+    values = [value.strip() for value in text(name).split(",") if value.strip()]
+    for value in values:
+        if not is_right(value):
+            refuse(f"{name} contains {value!r}; it takes {example}, separated by commas.")
+    return values or default
+
+
+def database(name: str, default: str, base: Path) -> dict[str, Any]:
+    """Return DATABASES["default"]; relative SQLite paths start at `base`."""
+    # The URL is never repeated in a sentence: it may hold a password.
+    examples = "it takes sqlite:////path/to/file or postgres://user:password@host:port/name"
+    url = text(name, default)
+    if urlsplit_or_none(url) is None or not url.startswith(("sqlite:///", "postgres://", "postgresql://")):
+        refuse(f"{name} is not an address of a database Multichat knows; {examples}.")
+    try:
+        config: dict[str, Any] = Env.db_url_config(url)
+    except ValueError:
+        refuse(f"{name} cannot be read; {examples}.")
+    if config["NAME"] in ("", ":memory:"):
+        refuse(f"{name} names no database; {examples}.")
+    if url.startswith("sqlite:"):
+        config["NAME"] = str(base / config["NAME"])
+        if not Path(config["NAME"]).parent.is_dir():
+            refuse(f"{name} points into {Path(config['NAME']).parent}, which is not a directory.")
+    return config
+
+
+def redis_url(name: str, fallback: str) -> str:
+    """Return the address of Redis, or "" for none; `fallback` is the tutorials' variable with host[:port]."""
+    if url := text(name):
+        parts = urlsplit_or_none(url)
+        if not parts or not (
+            parts.path if parts.scheme == "unix" else parts.scheme in ("redis", "rediss") and parts.hostname
+        ):
+            refuse(
+                f"{name} is not an address of Redis; it takes redis://host:port/0, rediss://… or unix:///path/to/socket."
+            )
+        return url
+    if not (place := text(fallback)):
+        return ""
+    parts = urlsplit_or_none(f"redis://{place}")
+    if not parts or not parts.hostname or place != parts.netloc or "@" in place:
+        refuse(f"{fallback} is {place!r}; it takes host or host:port.")
+    return f"redis://{place if parts.port else place + ':6379'}/0"
+
+
+def urlsplit_or_none(url: str) -> Any:
+    """Return the parts of an address, or None if it has none (a wrong port, brackets that do not match)."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError when it is no number
+    except ValueError:
+        return None
+    return parts
+
+
+def is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(value: str) -> bool:
+    return value.lower() == "localhost" or (is_address(value) and ip_address(value).is_loopback)
+
+
+def is_wildcard(value: str) -> bool:
+    return is_address(value) and ip_address(value).is_unspecified
+
+
+def in_url(value: str) -> str:
+    """Return a host as it is written in an address: IPv6 in brackets."""
+    return f"[{value}]" if ":" in value else value
+
+
+def is_host_pattern(value: str) -> bool:
+    """Tell whether Django's ALLOWED_HOSTS can match it: chat.example.com, .example.com, [::1], *."""
+    bare = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value.removeprefix(".")
+    return value == "*" or bool(HOST_NAME.fullmatch(bare)) or (value.startswith("[") and is_address(bare))
+
+
+def is_origin(value: str) -> bool:
+    """Tell whether it is scheme, host and perhaps a port, as in https://chat.example.com:8443."""
+    parts = urlsplit_or_none(value)
+    return bool(
+        parts and parts.scheme in ("http", "https") and parts.hostname and value == f"{parts.scheme}://{parts.netloc}"
+    )
+
+
+def secret_key(name: str, directory: Path) -> str:
+    """Return the secret key: the variable, else the one in `directory`, made there at first start."""
+    if value := text(name):
+        return value
+    path = directory / "secret_key"
+    try:
+        if not path.exists():
+            create_once(path, secrets.token_urlsafe(64))
+        key = path.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        refuse(f"{name} is not set, and {path} cannot be used: {error}.")
+    if len(key) < 50:
+        refuse(f"{path} does not hold a secret key; remove it and a new one is made (everybody signs in again).")
+    return key
+
+
+def create_once(path: Path, content: str) -> None:
+    """Write a file that only its owner can read; of several processes at once, the first one's content stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp: 0600 from the beginning
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(content + "\n")
+        # A link appears with its whole content or not at all, and fails if the name is taken.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
