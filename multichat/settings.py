@@ -187,7 +187,7 @@ COLLECTED = COMMAND == "collectstatic" or (
 )
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_USE_MANIFEST = COLLECTED
-SERVESTATIC_AUTOREFRESH = COMMAND == "runserver"
+SERVESTATIC_AUTOREFRESH = not COLLECTED
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

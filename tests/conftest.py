@@ -1,0 +1,73 @@
+"""What all tests share: an environment of their own, the cast and its rooms."""
+
+import os
+import shutil
+import sys
+import tempfile
+from typing import NamedTuple
+
+import pytest
+
+# Before Django reads its settings: nothing of the developer's environment or of var/ reaches a test.
+if "multichat.settings" in sys.modules:
+    raise pytest.UsageError("The settings were read too early: unset DJANGO_SETTINGS_MODULE.")
+STATE = tempfile.mkdtemp(prefix="multichat-test-")
+for name in (
+    "ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS PORT REDIS_HOST REDIS_URL SECRET_KEY".split()
+):
+    os.environ.pop(name, None)
+os.environ["VAR"] = STATE
+os.environ["DJANGO_SETTINGS_MODULE"] = "multichat.settings"
+if url := os.environ.get("TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = url
+
+PASSWORD = "four words nobody guesses"
+
+
+def pytest_configure(config):
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["tests.hashers.FastArgon2"]
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+class Rooms(NamedTuple):
+    lobby: "Room"  # noqa: F821  importing models has to wait for Django
+    random: "Room"  # noqa: F821
+    staff: "Room"  # noqa: F821
+
+
+@pytest.fixture
+def password():
+    """The password of the whole cast."""
+    return PASSWORD
+
+
+@pytest.fixture
+def alice(db, django_user_model):
+    """On the staff."""
+    return django_user_model.objects.create_user("alice", password=PASSWORD, is_staff=True)
+
+
+@pytest.fixture
+def bob(db, django_user_model):
+    """Not on the staff."""
+    return django_user_model.objects.create_user("bob", password=PASSWORD)
+
+
+@pytest.fixture
+def charlie(db, django_user_model):
+    """Not on the staff."""
+    return django_user_model.objects.create_user("charlie", password=PASSWORD)
+
+
+@pytest.fixture
+def rooms(db):
+    """Lobby and Random for everybody, Staff for the staff."""
+    from chat.models import Room
+
+    create = Room.objects.create
+    return Rooms(create(title="Lobby"), create(title="Random"), create(title="Staff", staff_only=True))
