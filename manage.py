@@ -13,7 +13,14 @@ def main() -> None:
         sys.exit(
             "Multichat: Django is not installed for this Python. Run script/setup, then .venv/bin/python manage.py."
         )
-    execute_from_command_line(sys.argv)
+    from django.db import OperationalError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"Multichat: the database cannot be used. Is DATABASE_URL right, and the database there? {error}")
 
 
 if __name__ == "__main__":

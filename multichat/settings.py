@@ -12,7 +12,7 @@ from . import __version__ as VERSION  # noqa: F401  templates and commands read 
 from . import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-COMMAND = sys.argv[1] if sys.argv[0].endswith("manage.py") and len(sys.argv) > 1 else ""
+COMMAND = "".join(sys.argv[1:2])  # of manage.py
 
 # State: the database, the secret key, collected static files. Back up this directory and you have everything.
 VAR = BASE_DIR / environment.text("VAR", "var")
@@ -52,6 +52,9 @@ CSRF_TRUSTED_ORIGINS = environment.names(
 SECRET_KEY = environment.secret_key("SECRET_KEY", VAR)
 
 HTTPS = environment.flag("HTTPS", default=not ON_LOOPBACK)
+# Where a person on this machine opens it.
+URL_HOST = "localhost" if environment.is_wildcard(HOST) else environment.in_url(HOST)
+URL = f"{'https' if HTTPS else 'http'}://{URL_HOST}:{PORT}/"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the server
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0

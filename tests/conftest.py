@@ -12,9 +12,10 @@ import pytest
 if "multichat.settings" in sys.modules:
     raise pytest.UsageError("The settings were read too early: unset DJANGO_SETTINGS_MODULE.")
 STATE = tempfile.mkdtemp(prefix="multichat-test-")
-for name in (
-    "ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS PORT REDIS_HOST REDIS_URL SECRET_KEY".split()
-):
+SETTINGS = """
+    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS PORT REDIS_HOST REDIS_URL SECRET_KEY VAR
+"""
+for name in SETTINGS.split():
     os.environ.pop(name, None)
 os.environ["VAR"] = STATE
 os.environ["DJANGO_SETTINGS_MODULE"] = "multichat.settings"

@@ -1,4 +1,4 @@
-"""A password hasher for tests: argon2 that costs nothing, so that a server in another process accepts its hashes too."""
+"""Argon2 that costs nothing: tests hash fast, and a server in another process accepts what they hashed."""
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 

@@ -1,0 +1,91 @@
+# Sourced by the other scripts, from the top of the repository. Each step leaves a stamp (versions + checksum of its
+# inputs) and does nothing, also no network, while the stamp is right.
+
+say() { printf '%s\n' "$*" >&2; }
+step() { say "==> $*"; }
+fail() { say "$(basename "$0"): $*"; exit 1; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+stamp() { cat "$1" 2>/dev/null || true; }
+
+# The newest Python that fits, unless PYTHON names one.
+find_python() {
+  for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    if have "$python" && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      return
+    fi
+  done
+  found=$(python3 -V 2>/dev/null || echo "none")
+  fail "Multichat needs Python 3.11 or newer (found: $found). Install one, or name it: PYTHON=/path/to/python3.12 $0"
+}
+
+# Installs Debian packages. Says what to install where it may not.
+apt_install() {
+  if ! have apt-get; then
+    fail "please install what Debian calls: $*"
+  elif [ "$(id -u)" = 0 ]; then
+    sudo=
+  elif have sudo && sudo -n true 2>/dev/null; then
+    sudo="sudo -n"
+  else
+    fail "please run: sudo apt-get install $*"
+  fi
+  step "Installing $* (apt)"
+  apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq"
+  $apt install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
+    { $apt update >/dev/null && $apt install -y --no-install-recommends "$@" >/dev/null; } ||
+    fail "apt-get could not install: $*"
+}
+
+# ensure_python runtime|dev: the virtual environment. A dev environment satisfies runtime too.
+ensure_python() {
+  want="$(cksum < requirements.lock) $(cksum < requirements-dev.lock)"
+  case "$(stamp .venv/.stamp)" in
+    "$want dev") [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null && return ;;
+    "$want runtime") [ "$1" = runtime ] && .venv/bin/python -c '' 2>/dev/null && return ;;
+  esac
+  find_python
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+    step "Making a virtual environment in .venv ($("$python" -V))"
+    "$python" -m venv --clear .venv || fail "$python could not make .venv (on Debian: apt-get install python3-venv)"
+  fi
+  # Whoever develops here keeps the tools when the locks change under script/server.
+  lock=requirements.lock kind=runtime
+  case "$1 $(stamp .venv/.stamp)" in dev* | *dev) lock=requirements-dev.lock kind=dev ;; esac
+  step "Installing Python packages from $lock"
+  rm -f .venv/.stamp
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
+    fail "Python packages could not be installed; the reason is above. Is the network there?"
+  printf '%s' "$want $kind" > .venv/.stamp
+}
+
+# ensure_npm runtime|dev: node_modules. Node is needed to install and to check, not to serve.
+ensure_npm() {
+  want="$(cksum < package-lock.json)"
+  case "$(stamp node_modules/.stamp)" in
+    "$want dev") return ;;
+    "$want runtime") [ "$1" = runtime ] && return ;;
+  esac
+  have node && have npm || fail "Multichat needs Node.js 20 or newer with npm, to fetch the browser's packages. On Debian: apt-get install nodejs npm"
+  node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' ||
+    fail "Multichat needs Node.js 20 or newer (found: $(node -v))."
+  kind=runtime omit=--omit=dev
+  case "$1 $(stamp node_modules/.stamp)" in dev* | *dev) kind=dev omit= ;; esac
+  step "Installing the browser's packages (npm)"
+  rm -f node_modules/.stamp
+  # shellcheck disable=SC2086
+  npm ci --silent --ignore-scripts --no-audit --no-fund $omit ||
+    fail "npm could not install the packages; run 'npm ci' to see why. Is the network there?"
+  printf '%s' "$want $kind" > node_modules/.stamp
+}
+
+# ensure_services: what the tests start for themselves, on sockets of their own.
+ensure_services() {
+  missing=
+  have redis-server || missing="$missing redis-server"
+  have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+  have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
+  # shellcheck disable=SC2086
+  [ -z "$missing" ] || apt_install $missing
+}

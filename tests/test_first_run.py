@@ -1,0 +1,78 @@
+"""`manage.py first_run`: rooms and an admin for an empty installation, once."""
+
+import io
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from chat.models import Room
+
+pytestmark = pytest.mark.django_db
+
+
+def first_run(*arguments):
+    output = io.StringIO()
+    call_command("first_run", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def printed_password(output):
+    return re.search(r"Password +(\S+)", output)[1]
+
+
+def test_an_empty_installation_gets_rooms_and_an_admin():
+    output = first_run()
+    assert list(Room.objects.values_list("title", "staff_only").order_by("title")) == [
+        ("Lobby", False),
+        ("Random", False),
+        ("Staff", True),
+    ]
+    admin = User.objects.get()
+    assert (admin.username, admin.is_staff, admin.is_superuser) == ("admin", True, True)
+    assert admin.check_password(printed_password(output))
+    assert "http://127.0.0.1:8000/" in output
+
+
+def test_the_password_stands_in_a_box_and_is_never_the_same():
+    output = first_run()
+    assert len({len(line) for line in output.splitlines() if line}) == 1
+    User.objects.all().delete()
+    Room.objects.all().delete()
+    assert printed_password(first_run()) != printed_password(output)
+
+
+def test_a_second_run_changes_and_prints_nothing():
+    first_run()
+    assert first_run() == ""
+    assert (User.objects.count(), Room.objects.count()) == (1, 3)
+
+
+def test_nothing_is_made_where_there_is_a_user(bob):
+    assert first_run() == ""
+    assert not Room.objects.exists()
+
+
+def test_nothing_is_made_where_there_is_a_room():
+    Room.objects.create(title="Ours")
+    assert first_run() == ""
+    assert not User.objects.exists()
+
+
+def test_beyond_loopback_nothing_is_made_unless_asked(settings):
+    settings.ON_LOOPBACK = False
+    assert first_run() == ""
+    assert not User.objects.exists()
+    assert "Password" in first_run("--beyond-loopback")
+
+
+def test_who_comes_second_at_the_same_moment_leaves_nothing(monkeypatch):
+    def furnish_faster(self):
+        monkeypatch.undo()
+        first_run()
+        return False
+
+    monkeypatch.setattr(type(Room.objects), "exists", furnish_faster)
+    assert first_run() == ""
+    assert (User.objects.count(), Room.objects.count()) == (1, 3)

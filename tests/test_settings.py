@@ -1,0 +1,241 @@
+"""Each setting: its default, an empty variable, what it takes, and the sentence for a wrong value."""
+
+import os
+import runpy
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SETTINGS
+
+BASE = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def read(monkeypatch, tmp_path):
+    """Read the settings afresh with these variables and no others."""
+
+    def read(command="check", **variables):
+        for name in SETTINGS.split():
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"VAR": str(tmp_path), **variables}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["manage.py", command])
+        return runpy.run_path(str(BASE / "multichat/settings.py"), run_name="multichat.settings_again")
+
+    return read
+
+
+DEFAULTS = {
+    "DEBUG": False,
+    "HTTPS": False,
+    "HOST": "127.0.0.1",
+    "PORT": 8000,
+    "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"],
+    "CSRF_TRUSTED_ORIGINS": [],
+    "REDIS_URL": "",
+    "CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+}
+
+
+def test_defaults(read):
+    settings = read()
+    assert {name: settings[name] for name in DEFAULTS} == DEFAULTS
+
+
+def test_an_empty_variable_counts_as_unset(read, tmp_path):
+    settings = read(**dict.fromkeys(SETTINGS.split(), "") | {"VAR": str(tmp_path)})
+    assert {name: settings[name] for name in DEFAULTS} == DEFAULTS
+    assert settings["DATABASES"]["default"]["NAME"] == str(tmp_path / "db.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"DEBUG": "ture"}, "DEBUG is 'ture'"),
+        ({"DEBUG": "on", "HOST": "0.0.0.0"}, "DEBUG is on and HOST is 0.0.0.0"),
+        ({"HTTPS": "2"}, "HTTPS is '2'"),
+        ({"HOST": "http://example.com"}, "HOST is 'http://example.com'"),
+        ({"HOST": "127.0.0.1:80"}, "HOST is '127.0.0.1:80'"),
+        ({"PORT": "http"}, "PORT is 'http'"),
+        ({"PORT": "0"}, "PORT is '0'"),
+        ({"PORT": "65536"}, "PORT is '65536'"),
+        ({"PORT": "9" * 5000}, "PORT is '999"),
+        ({"PORT": "²"}, "PORT is '²'"),
+        ({"ALLOWED_HOSTS": "a.example, https://b.example"}, "ALLOWED_HOSTS contains 'https://b.example'"),
+        ({"ALLOWED_HOSTS": "a.example:8000"}, "ALLOWED_HOSTS contains 'a.example:8000'"),
+        ({"CSRF_TRUSTED_ORIGINS": "chat.example.com"}, "CSRF_TRUSTED_ORIGINS contains 'chat.example.com'"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://chat.example.com/"}, "CSRF_TRUSTED_ORIGINS contains"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://chat.example.com:x"}, "CSRF_TRUSTED_ORIGINS contains"),
+        ({"DATABASE_URL": "mysql://u:hunter2@h/d"}, "DATABASE_URL is not an address"),
+        ({"DATABASE_URL": "postgres://u:hunter2@h:port/d"}, "DATABASE_URL is not an address"),
+        ({"DATABASE_URL": "postgres://u:hunter2@h"}, "DATABASE_URL names no database"),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL names no database"),
+        ({"DATABASE_URL": "sqlite:////nowhere/at/all.sqlite3"}, "DATABASE_URL points into /nowhere/at"),
+        ({"REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
+        ({"REDIS_URL": "redis://:hunter2@h:port"}, "REDIS_URL is not an address"),
+        ({"REDIS_URL": "unix://"}, "REDIS_URL is not an address"),
+        ({"REDIS_HOST": "redis://localhost"}, "REDIS_HOST is 'redis://localhost'"),
+        ({"REDIS_HOST": "localhost:x"}, "REDIS_HOST is 'localhost:x'"),
+        ({"VAR": "/proc/nowhere"}, "VAR is '/proc/nowhere'"),
+    ],
+)
+def test_a_wrong_value_ends_with_one_sentence(read, variables, words):
+    with pytest.raises(SystemExit) as refusal:
+        read(**variables)
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"Multichat: {words}")
+    assert "\n" not in sentence
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    "start", [["manage.py", "check"], ["manage.py", "runserver", "--noreload"], ["-c", "import multichat.settings"]]
+)
+def test_however_it_is_started_there_is_no_traceback(start):
+    result = subprocess.run(
+        [sys.executable, *start],
+        cwd=BASE,
+        env={**os.environ, "PORT": "none"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert result.returncode == 1
+    assert result.stderr == "Multichat: PORT is 'none'; it takes a number from 1 to 65535.\n"
+
+
+@pytest.mark.parametrize("word", ["on", "ON", "true", "yes", "1", " on "])
+def test_yes_in_many_words(read, word):
+    assert read(DEBUG=word)["DEBUG"] is True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_on_loopback_https_is_off(read, host):
+    settings = read(HOST=host)
+    assert settings["HTTPS"] is settings["SECURE_SSL_REDIRECT"] is settings["SESSION_COOKIE_SECURE"] is False
+    assert settings["SESSION_COOKIE_NAME"] == "sessionid"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "chat.example.com"])
+def test_beyond_loopback_https_is_on(read, host):
+    settings = read(HOST=host)
+    assert settings["HTTPS"] is settings["SECURE_SSL_REDIRECT"] is settings["CSRF_COOKIE_SECURE"] is True
+    assert settings["SECURE_HSTS_SECONDS"] > 0
+    assert settings["SESSION_COOKIE_NAME"].startswith("__Host-")
+    assert settings["CSRF_COOKIE_NAME"].startswith("__Host-")
+
+
+def test_https_can_be_turned_off_beyond_loopback(read):
+    assert read(HOST="192.0.2.7", HTTPS="off")["SESSION_COOKIE_SECURE"] is False
+
+
+@pytest.mark.parametrize(
+    ("variables", "more"),
+    [
+        ({"HOST": "192.0.2.7"}, ["192.0.2.7"]),
+        ({"HOST": "2001:db8::1"}, ["[2001:db8::1]"]),
+        ({"HOST": "0.0.0.0"}, [socket.gethostname().lower()]),
+        ({"HOST": "0.0.0.0", "ALLOWED_HOSTS": "a.example,, .b.example"}, ["a.example", ".b.example"]),
+        ({"ALLOWED_HOSTS": "*"}, ["*"]),
+    ],
+)
+def test_allowed_hosts(read, variables, more):
+    assert read(**variables)["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]", *more]
+
+
+def test_the_secret_key_is_made_once_for_the_owner_only(read, tmp_path):
+    key = read()["SECRET_KEY"]
+    path = tmp_path / "secret_key"
+    assert len(key) > 50
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read()["SECRET_KEY"] == key
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret_key"]
+    assert read(SECRET_KEY="given")["SECRET_KEY"] == "given"
+
+
+def test_processes_that_start_at_once_agree_on_the_key(tmp_path):
+    code = "import multichat.settings as s; print(s.SECRET_KEY)"
+    environment = {**os.environ, "VAR": str(tmp_path / "new")}
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=BASE, env=environment, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert len({process.communicate(timeout=30)[0] for process in started}) == 1
+
+
+def test_a_truncated_key_file_is_refused(read, tmp_path):
+    (tmp_path / "secret_key").touch()
+    with pytest.raises(SystemExit, match="does not hold a secret key"):
+        read()
+
+
+def test_sqlite_waits_writes_ahead_and_syncs(read):
+    options = read()["DATABASES"]["default"]["OPTIONS"]
+    assert options["transaction_mode"] == "IMMEDIATE"
+    assert options["init_command"] == "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+
+
+def test_postgresql(read):
+    database = read(DATABASE_URL="postgres://u:p%40ss@db.example:5433/chat?pool=true&sslmode=require")["DATABASES"][
+        "default"
+    ]
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert [database[key] for key in ("USER", "PASSWORD", "HOST", "PORT", "NAME")] == [
+        "u",
+        "p@ss",
+        "db.example",
+        5433,
+        "chat",
+    ]
+    assert database["OPTIONS"] == {"pool": True, "sslmode": "require"}
+
+
+def test_postgresql_on_a_unix_socket(read):
+    database = read(DATABASE_URL="postgres://u@/chat?host=/run/pg")["DATABASES"]["default"]
+    assert (database["NAME"], database["HOST"], database["OPTIONS"]) == ("chat", "", {"host": "/run/pg"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"REDIS_URL": "redis://:p@h:6380/1"}, "redis://:p@h:6380/1"),
+        ({"REDIS_URL": "rediss://h"}, "rediss://h"),
+        ({"REDIS_URL": "unix:///run/redis.sock"}, "unix:///run/redis.sock"),
+        ({"REDIS_HOST": "redis.example"}, "redis://redis.example:6379/0"),
+        ({"REDIS_HOST": "redis.example:6380"}, "redis://redis.example:6380/0"),
+        ({"REDIS_HOST": "[::1]"}, "redis://[::1]:6379/0"),
+        ({"REDIS_URL": "redis://a", "REDIS_HOST": "b"}, "redis://a"),
+    ],
+)
+def test_redis(read, variables, address):
+    settings = read(**variables)
+    assert settings["REDIS_URL"] == address
+    layer = settings["CHANNEL_LAYERS"]["default"]
+    assert layer["BACKEND"] == "channels_redis.pubsub.RedisPubSubChannelLayer"
+    host = layer["CONFIG"]["hosts"][0]
+    assert host["address"] == address
+    assert host["socket_timeout"] is None
+
+
+def test_daphne_is_loaded_for_runserver_only(read):
+    assert "daphne" in read("runserver")["INSTALLED_APPS"]
+    assert "daphne" not in read("check")["INSTALLED_APPS"]
+
+
+def test_files_are_hashed_once_they_are_collected(read, tmp_path):
+    assert read()["STORAGES"]["staticfiles"]["BACKEND"].endswith(".StaticFilesStorage")
+    assert read("collectstatic")["STORAGES"]["staticfiles"]["BACKEND"] == "multichat.static.Storage"
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static/staticfiles.json").touch()
+    assert read()["STORAGES"]["staticfiles"]["BACKEND"] == "multichat.static.Storage"
+    assert read("runserver")["STORAGES"]["staticfiles"]["BACKEND"].endswith(".StaticFilesStorage")
+
+
+def test_the_readme_lists_every_setting():
+    readme = (BASE / "README.md").read_text("utf-8")
+    assert [name for name in SETTINGS.split() if f"| `{name}` |" not in readme] == []

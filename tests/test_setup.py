@@ -1,0 +1,157 @@
+"""The lists of packages agree, and the scripts are sound and say what is wrong."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+BASE = Path(__file__).resolve().parent.parent
+SCRIPTS = [*sorted((BASE / "script").iterdir()), BASE / ".ci/run"]
+REQUIREMENT = re.compile(r"^([a-z0-9-]+)(\[[a-z,]+\])?(.*)$")
+
+
+def requirements(name):
+    """Return {package: condition} of a list that people read."""
+    lines = (BASE / name).read_text("utf-8").splitlines()
+    matches = [REQUIREMENT.match(line) for line in lines if line and line[0] not in "#-"]
+    return {match[1]: match[3] for match in matches}
+
+
+def lock(name):
+    """Return {package: version} of a locked list."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (BASE / name).read_text("utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("listed", "locked"), [("requirements.txt", "requirements.lock"), ("requirements-dev.txt", "requirements-dev.lock")]
+)
+def test_each_listed_package_is_locked_as_listed(listed, locked):
+    from packaging.specifiers import SpecifierSet
+
+    versions = lock(locked)
+    wrong = [
+        name
+        for name, condition in requirements(listed).items()
+        if not SpecifierSet(condition).contains(versions.get(name, "0"))
+    ]
+    assert wrong == []
+
+
+def test_development_runs_what_production_runs():
+    runtime, development = lock("requirements.lock"), lock("requirements-dev.lock")
+    assert {name: development.get(name) for name in runtime} == runtime
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_each_listed_package_has_a_reason(name):
+    lines = (BASE / name).read_text("utf-8").splitlines()
+    without = [line for before, line in pairwise(lines) if line[:1].isalnum() and before[:2] != "# "]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_locked_packages_have_hashes_and_no_address(name):
+    text = (BASE / name).read_text("utf-8")
+    assert not re.search(r"^[a-z0-9-]+==(?!.*\\$)", text, re.MULTILINE)
+    assert "://" not in text
+    assert "--index-url" not in text
+
+
+def test_npm_packages_are_locked_without_addresses():
+    package = json.loads((BASE / "package.json").read_text("utf-8"))
+    packages = json.loads((BASE / "package-lock.json").read_text("utf-8"))["packages"]
+    for name, version in {**package["dependencies"], **package["devDependencies"]}.items():
+        assert packages[f"node_modules/{name}"]["version"] == version
+    assert [path for path, entry in packages.items() if "resolved" in entry] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_posix_shell(path):
+    text = path.read_text("utf-8")
+    shell = shutil.which("dash") or "sh"
+    assert subprocess.run([shell, "-n", path], capture_output=True).stderr == b""
+    if path.name != "lib.sh":
+        assert text.startswith("#!/bin/sh\n")
+        assert "\nset -eu\n" in text
+        assert os.access(path, os.X_OK)
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A copy of what script/setup reads, with stamps as after a development set-up, and a PATH of its own."""
+    for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json"):
+        shutil.copy(BASE / name, tmp_path)
+    shutil.copytree(BASE / "script", tmp_path / "script")
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    for tool in ("sh", "dirname", "basename", "cat", "cksum", "id", "rm"):
+        (bin_ / tool).symlink_to(shutil.which(tool))
+    return tmp_path
+
+
+def put(path, script):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+    path.chmod(0o755)
+
+
+def cksum(*names, cwd):
+    return " ".join(
+        subprocess.check_output(["sh", "-c", f"cksum < {name}"], cwd=cwd, text=True).strip() for name in names
+    )
+
+
+def set_up(bare, *arguments):
+    return subprocess.run(
+        [bare / "script/setup", *arguments], env={"PATH": str(bare / "bin")}, capture_output=True, text=True, timeout=30
+    )
+
+
+def put_python_stamp(bare, kind):
+    put(bare / ".venv/bin/python", "exit 0")
+    locks = cksum("requirements.lock", "requirements-dev.lock", cwd=bare)
+    (bare / ".venv/.stamp").write_text(f"{locks} {kind}", "utf-8")
+
+
+@pytest.mark.parametrize("kind", ["dev", "runtime"])
+def test_a_second_set_up_does_nothing(bare, kind):
+    put_python_stamp(bare, "dev")
+    (bare / "node_modules").mkdir()
+    (bare / "node_modules/.stamp").write_text(cksum("package-lock.json", cwd=bare) + " dev", "utf-8")
+    result = set_up(bare, kind)  # no pip, no npm, no network on this PATH
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_an_old_python_is_named(bare):
+    put(bare / "bin/python3", 'case "$1" in -V) echo Python 3.9.2 ;; *) exit 1 ;; esac')
+    result = set_up(bare)
+    assert result.returncode == 1
+    assert result.stderr.startswith("setup: Multichat needs Python 3.11 or newer (found: Python 3.9.2).")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_missing_node_is_named(bare):
+    put_python_stamp(bare, "dev")
+    result = set_up(bare)
+    assert result.returncode == 1
+    assert result.stderr.startswith("setup: Multichat needs Node.js 20 or newer with npm")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_old_node_is_named(bare):
+    put_python_stamp(bare, "dev")
+    put(bare / "bin/npm", "exit 0")
+    put(bare / "bin/node", 'case "$1" in -v) echo v18.1.0 ;; *) exit 1 ;; esac')
+    assert set_up(bare).stderr == "setup: Multichat needs Node.js 20 or newer (found: v18.1.0).\n"
+
+
+def test_the_version_is_the_first_one_in_the_changelog():
+    import multichat
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+", multichat.__version__)
+    assert f"## v{multichat.__version__}\n" in (BASE / "CHANGELOG.md").read_text("utf-8")
