@@ -1,0 +1,203 @@
+"""One short async function per command."""
+
+import asyncio
+from functools import partial
+
+from chat import actions, conf, database, hub, log, presence, protocol, writer
+from chat.actions import Draft, Outcome
+from chat.exceptions import ClientError, ErrorCode
+from chat.hub import Place, Session
+from chat.log import Kind, LoggedEvent
+from chat.models import Room
+from chat.protocol import (
+    Acknowledged,
+    AnyCommand,
+    Came,
+    Cursor,
+    Delete,
+    Edit,
+    History,
+    Join,
+    Leave,
+    Left,
+    Ping,
+    Pong,
+    Resume,
+    Send,
+)
+
+
+async def run(session: Session, command: AnyCommand) -> None:
+    """Do what a command asks. Raises ClientError when it is refused."""
+    match command:
+        case Join():
+            await join(session, command)
+        case Leave():
+            leave(session, command)
+        case Send():
+            send(session, command)
+        case Edit():
+            edit(session, command)
+        case Delete():
+            delete(session, command)
+        case Resume():
+            await resume(session, command)
+        case History():
+            await history(session, command)
+        case Ping():
+            session.reply(protocol.encode(Pong()))
+
+
+async def join(session: Session, command: Join) -> None:
+    """Listen to a room, from its head or from a cursor on. Joining again answers, and moves nothing without one."""
+    room = await database.read(actions.enter_room, session.user_id, command.room)
+    cursor = Cursor(command.since, command.epoch) if command.since is not None else None
+    await _listen(session, room, cursor)
+
+
+async def resume(session: Session, command: Resume) -> None:
+    """Join rooms from cursors, all in one frame; answered per room."""
+    # Checked as a whole before anything is done.
+    cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
+    rooms = await database.read(actions.enter_rooms, session.user_id, list(cursors))
+    opening = [_resume_one(session, room_id, rooms[room_id], cursor) for room_id, cursor in cursors.items()]
+    await asyncio.gather(*opening)
+
+
+async def _resume_one(session: Session, room_id: int, room: Room | ClientError, cursor: Cursor) -> None:
+    try:
+        if isinstance(room, ClientError):
+            raise room
+        await _listen(session, room, cursor)
+    except ClientError as refusal:
+        if refusal.code == ErrorCode.SERVER_UNAVAILABLE:
+            session.reply(protocol.refusal(refusal, command="resume", room=room_id))
+            return
+        if place := session.places.get(room_id):
+            presence.leaves(place.feed, session)
+            place.feed.detach(session)
+        session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
+
+
+async def _listen(session: Session, room: Room, cursor: Cursor | None) -> None:
+    entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
+    async with entering as feed:
+        if session.is_gone:
+            return
+        # No wait from here on: what the feed says of its head is true when the session is attached.
+        is_new = room.pk not in session.places
+        is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
+        reply = feed.joined(reset=not is_served)
+        if cursor is not None:
+            feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
+        elif is_new:
+            feed.attach(session, cursor=feed.head, reply=reply)
+        else:
+            session.reply(reply)
+        if is_new:
+            presence.entered(feed, session)
+
+
+def leave(session: Session, command: Leave) -> None:
+    """Listen to a room no more. Always works; leaving a room not joined announces nothing."""
+    if place := session.places.get(command.room):
+        presence.leaves(place.feed, session)
+        place.feed.detach(session)
+        if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
+            # As in the original: whoever leaves gets their own LEAVE before the pane closes.
+            own = Came(room=str(command.room), username=session.username, msg_type=conf.MSG_TYPE_LEAVE)
+            session.reply(protocol.encode(own))
+    session.reply(protocol.encode(Left(leave=str(command.room))))
+
+
+def send(session: Session, command: Send) -> None:
+    """Post a message; acknowledged when it is saved."""
+    _check_joined(session, command.room)
+    draft = Draft(
+        room=command.room,
+        author=session.user_id,
+        body=actions.check_text(command.message),
+        msg_type=actions.check_type(command.msg_type),
+        client_id=command.client_id,
+    )
+    _submit(session, draft, "send")
+
+
+def edit(session: Session, command: Edit) -> None:
+    """Give a message another text; acknowledged when it is saved."""
+    _check_joined(session, command.room)
+    draft = Draft(
+        room=command.room,
+        author=session.user_id,
+        kind=Kind.EDITED,
+        body=actions.check_text(command.message),
+        target_seq=_check_seq(command.seq),
+        client_id=command.client_id,
+    )
+    _submit(session, draft, "edit")
+
+
+def delete(session: Session, command: Delete) -> None:
+    """Delete a message; acknowledged when its text has left the database."""
+    _check_joined(session, command.room)
+    draft = Draft(
+        room=command.room,
+        author=session.user_id,
+        kind=Kind.DELETED,
+        target_seq=_check_seq(command.seq),
+        client_id=command.client_id,
+    )
+    _submit(session, draft, "delete")
+
+
+async def history(session: Session, command: History) -> None:
+    """Send a page of older messages, or the newest."""
+    _check_joined(session, command.room)
+    limit = min(command.limit or conf.HISTORY_PAGE, conf.HISTORY_PAGE_MAX)
+    if limit < 1:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page has at least one message.")
+    before = _check_seq(command.before) if command.before is not None else None
+    page = await database.read(_read_history, session.user_id, command.room, before, limit)
+    # The right may have gone, or the pane been closed, while the log was read.
+    _check_joined(session, command.room)
+    session.reply(page)
+
+
+def _read_history(user_id: int, room_id: int, before: int | None, limit: int) -> protocol.Frame:
+    room = actions.enter_room(user_id, room_id)
+    return protocol.encode(log.history(room, before=before, limit=limit))
+
+
+def _check_joined(session: Session, room: int) -> Place:
+    place = session.places.get(room)
+    if place is None:
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Join the room first.")
+    return place
+
+
+def _check_seq(seq: int) -> int:
+    if not 0 <= seq <= protocol.MAX_ID:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A seq is a number from 1 on.")
+    return seq
+
+
+def _submit(session: Session, draft: Draft, command: str) -> None:
+    writer.running(_publish).submit(draft, partial(_answer, session, draft, command))
+    session.hold()
+
+
+def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> None:
+    """Tell the author what became of a draft."""
+    if isinstance(outcome, ClientError):
+        session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
+    elif draft.client_id is None:
+        session.answered(None)
+    else:
+        ack = Acknowledged(ack=draft.client_id, room=str(outcome.room), seq=outcome.seq)
+        session.answered(protocol.encode(ack))
+
+
+def _publish(room: int, events: list[LoggedEvent]) -> None:
+    """Hand what was committed here to the hub, which may have stopped meanwhile."""
+    if running := hub.running():
+        running.advance(room, events)

@@ -1,0 +1,102 @@
+"""What a site may override in its Django settings, with defaults."""
+
+from typing import Any, Final
+
+from django.conf import settings
+
+MSG_TYPE_MESSAGE: Final = 0
+MSG_TYPE_WARNING: Final = 1
+MSG_TYPE_ALERT: Final = 2
+MSG_TYPE_MUTED: Final = 3
+MSG_TYPE_ENTER: Final = 4
+MSG_TYPE_LEAVE: Final = 5
+
+# From the original client's settings: the same names, the same numbers.
+NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS: bool
+MESSAGE_TYPES_CHOICES: tuple[tuple[int, str], ...]
+MESSAGE_TYPES_LIST: list[int]
+
+# A message, as people count it (graphemes) and as it travels (bytes of UTF-8).
+MESSAGE_MAX_GRAPHEMES: int
+MESSAGE_MAX_BYTES: int
+# A text frame above this is answered unparsed; above FRAME_CLOSE_BYTES the server closes with 1009.
+FRAME_MAX_BYTES: int
+FRAME_CLOSE_BYTES: int
+HISTORY_PAGE: int
+HISTORY_PAGE_MAX: int
+
+# Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
+# Held for longer, uvicorn stops reading the socket, misses the pong and closes it.
+BATCH_DRAFTS: int
+BATCH_BYTES: int
+DRAFT_QUEUE: int
+DRAFT_HOLD_SECONDS: float
+SOCKET_UNACKNOWLEDGED: int
+
+# The hub. A feed's ring serves who is a little behind; a page of the log serves the rest.
+RING_EVENTS: int
+RING_BYTES: int
+CATCH_UP_PAGE: int
+FAN_OUT_SLICE: int
+GAP_SECONDS: float
+SWEEP_SECONDS: float
+SWEEP_DEGRADED_SECONDS: float
+FROZEN_SECONDS: float
+STUCK_SECONDS: float
+STUCK_ABORT_SECONDS: float
+DRAIN_SECONDS: float
+BYE_SPREAD_MS: int
+
+# The doorbell: a bell that is not rung within its deadline is dropped, and no more are tried for a while.
+BELL_DEADLINE_SECONDS: float
+BELL_BREAKER_SECONDS: float
+PROBE_SECONDS: float
+
+_DEFAULTS: dict[str, Any] = {
+    "NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS": True,
+    "MESSAGE_TYPES_CHOICES": (
+        (MSG_TYPE_MESSAGE, "MESSAGE"),
+        (MSG_TYPE_WARNING, "WARNING"),
+        (MSG_TYPE_ALERT, "ALERT"),
+        (MSG_TYPE_MUTED, "MUTED"),
+        (MSG_TYPE_ENTER, "ENTER"),
+        (MSG_TYPE_LEAVE, "LEAVE"),
+    ),
+    "MESSAGE_MAX_GRAPHEMES": 4000,
+    "MESSAGE_MAX_BYTES": 32 * 1024,
+    "FRAME_MAX_BYTES": 64 * 1024,
+    "FRAME_CLOSE_BYTES": 1024 * 1024,
+    "HISTORY_PAGE": 50,
+    "HISTORY_PAGE_MAX": 100,
+    "BATCH_DRAFTS": 128,
+    "BATCH_BYTES": 256 * 1024,
+    "DRAFT_QUEUE": 2000,
+    "DRAFT_HOLD_SECONDS": 10.0,
+    "SOCKET_UNACKNOWLEDGED": 64,
+    "RING_EVENTS": 512,
+    "RING_BYTES": 1024 * 1024,
+    "CATCH_UP_PAGE": 500,
+    "FAN_OUT_SLICE": 500,
+    "GAP_SECONDS": 0.015,
+    "SWEEP_SECONDS": 0.5,
+    "SWEEP_DEGRADED_SECONDS": 0.25,
+    "FROZEN_SECONDS": 2.0,
+    "STUCK_SECONDS": 10.0,
+    "STUCK_ABORT_SECONDS": 5.0,
+    "DRAIN_SECONDS": 8.0,
+    "BYE_SPREAD_MS": 1500,
+    "BELL_DEADLINE_SECONDS": 0.25,
+    "BELL_BREAKER_SECONDS": 1.0,
+    "PROBE_SECONDS": 1.0,
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Read at every use, so that a test or a site may change a setting without a restart of this module.
+    if name == "MESSAGE_TYPES_LIST":
+        default: Any = [number for number, _ in __getattr__("MESSAGE_TYPES_CHOICES")]
+    elif name in _DEFAULTS:
+        default = _DEFAULTS[name]
+    else:
+        raise AttributeError(f"chat.conf has no setting {name!r}")
+    return getattr(settings, name, default)

@@ -1,0 +1,143 @@
+"""One socket's life: accept, read, limit, dispatch, close codes."""
+
+import asyncio
+import logging
+import secrets
+from typing import Any
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.db import DatabaseError, InterfaceError
+
+from chat import commands, conf, hub, presence, protocol
+from chat.exceptions import ClientError, ErrorCode
+from chat.hub import Run, Session, Socket
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SIGN_IN = 4401
+# The key under which our server hands its own socket to the application, in the scope's extensions.
+SOCKET_EXTENSION = "multichat.socket"
+
+
+class AsgiSocket:
+    """A socket of any ASGI server: tells that it is full by making send() wait."""
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
+
+    def write(self, run: Run) -> int:
+        for taken, frame in enumerate(run.frames):
+            if not self._has_taken({"type": "websocket.send", "text": frame.text}):
+                return taken
+        return len(run.frames)
+
+    def _has_taken(self, message: dict[str, Any]) -> bool:
+        # One step of the coroutine: finished, it was written; waiting, nothing of it was. Closed then,
+        # because one left waiting would be overtaken by later sends.
+        sending = self._send(message)
+        try:
+            sending.send(None)
+        except StopIteration:
+            return True
+        except Exception:
+            # The socket is gone; its consumer hears of it by itself.
+            return False
+        sending.close()
+        return False
+
+    async def drained(self) -> bool:
+        # What waits for a full socket is never an event: a pong that nobody asked for harms no one.
+        try:
+            if not self._has_taken({"type": "websocket.send", "text": protocol.encode(protocol.Pong()).text}):
+                await self._send({"type": "websocket.send", "text": protocol.encode(protocol.Pong()).text})
+        except Exception:
+            return False
+        return True
+
+    async def close(self, code: int) -> None:
+        await self._send({"type": "websocket.close", "code": code})
+
+
+class ChatConsumer(AsyncJsonWebsocketConsumer):
+    """Reads commands from one socket, one after the other.
+
+    Its codec is chat.protocol's, and its dispatch goes to no thread: the stock one visits the database
+    thread for every frame, and one slow query there would hold up every socket.
+    """
+
+    # No such layer is configured, so the socket gets no channel: the hub listens for the whole process.
+    channel_layer_alias = "none"
+
+    session: Session | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Here and not in disconnect(), which a crash or a cut line skips.
+            if self.session is not None:
+                for place in list(self.session.places.values()):
+                    presence.leaves(place.feed, self.session)
+                await asyncio.shield(hub.exit(self.session))
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "websocket.connect":
+                await self.connect()
+            case "websocket.receive":
+                await self.receive(text_data=message.get("text"), bytes_data=message.get("bytes"))
+            case "websocket.disconnect":
+                raise StopConsumer
+
+    async def connect(self) -> None:
+        await self.accept()
+        user = self.scope["user"]
+        if not user.is_authenticated:
+            # Accepted first: a refused handshake would give the browser a bare 403 and no reason.
+            refusal = ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="Sign in first.")
+            await self.send(text_data=protocol.refusal(refusal).text)
+            await self.close(CLOSE_SIGN_IN)
+            return
+        socket: Socket = self.scope.get("extensions", {}).get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
+        self.session = hub.enter(
+            lambda running: Session(socket, user_id=user.pk, username=user.get_username(), hub=running)
+        )
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.session is None or self.session.is_gone:
+            return
+        context: dict[str, Any] = {}
+        try:
+            command = _decode(text_data)
+            context = _context(command)
+            await commands.run(self.session, command)
+        except ClientError as error:
+            self.session.reply(protocol.refusal(error, **context))
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], type(error).__name__)
+            away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
+            self.session.reply(protocol.refusal(away, **context))
+        except Exception:
+            frame = secrets.token_hex(4)
+            logger.exception("frame=%s user=%s command=%s", frame, self.session.user_id, context.get("command"))
+            failed = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=f"Something failed here (frame {frame}).")
+            self.session.reply(protocol.refusal(failed, **context))
+        await self.session.until_room()
+
+
+def _decode(text: str | None) -> protocol.AnyCommand:
+    if text is None:
+        raise ClientError(ErrorCode.JSON_INVALID, detail="A frame is text, not binary.")
+    if len(text) > conf.FRAME_MAX_BYTES or len(text.encode()) > conf.FRAME_MAX_BYTES:
+        detail = f"A frame takes at most {conf.FRAME_MAX_BYTES} bytes."
+        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
+    return protocol.decode(text)
+
+
+def _context(command: protocol.AnyCommand) -> dict[str, Any]:
+    return {
+        "command": command.__struct_config__.tag,
+        "room": getattr(command, "room", None),
+        "client_id": getattr(command, "client_id", None),
+    }

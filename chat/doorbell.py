@@ -1,0 +1,240 @@
+"""Ring and hear: the only file that touches the channel layer.
+
+A bell says that a room's head moved. Bells may be lost, doubled, late or out of order: nothing
+depends on them but latency. Neither bells nor signals carry text, so whoever merely reaches the
+layer can neither read nor forge a message.
+"""
+
+import asyncio
+import fcntl
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import IO, Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.conf import settings
+
+from chat import conf
+
+logger = logging.getLogger(__name__)
+
+GROUP = "bells"
+MISSED_PROBES = 2
+# A subscription is asserted anew now and then: the in-memory layer forgets members after a day.
+ASSERT_EVERY_PROBES = 600
+
+_listening: "set[Doorbell]" = set()
+_claim: IO[str] | None = None
+
+
+class SecondServerError(Exception):
+    """Another server already serves this database through the in-memory layer."""
+
+
+def is_in_memory() -> bool:
+    """Tell whether bells stay inside this process."""
+    return isinstance(get_channel_layer(), InMemoryChannelLayer)
+
+
+def claim_process() -> None:
+    """Make this process the one server of its database, when the layer reaches only one.
+
+    The lock goes with the process, whatever ends it. Raises SecondServerError.
+    """
+    global _claim
+    if _claim is not None or not is_in_memory():
+        return
+    database = settings.DATABASES["default"]
+    is_sqlite = "sqlite" in database["ENGINE"]
+    path = Path(f"{database['NAME']}.lock") if is_sqlite else Path(settings.VAR) / "server.lock"
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SecondServerError(
+            f"Another server is already running on this database (it holds {path.name}). "
+            "Stop it first, or set REDIS_URL so that several can work together."
+        ) from None
+    _claim = file
+
+
+def ring(heads: dict[int, int]) -> None:
+    """Tell every process that rooms moved to these heads (seq by room id). From any thread; never raises.
+
+    Called after the commit. Where a server runs in this process, its doorbell rings off this thread.
+    """
+    if listening := list(_listening):
+        for doorbell in listening:
+            doorbell.ring_threadsafe(heads)
+    elif not is_in_memory():
+        try:
+            async_to_sync(_send)({"type": "bell", "heads": _on_layer(heads)})
+        except Exception as error:
+            # The sweep of every server finds it within half a second.
+            logger.info("bell not rung, the sweep will do: %s", type(error).__name__)
+
+
+async def _send(message: dict[str, Any]) -> None:
+    await asyncio.wait_for(get_channel_layer().group_send(GROUP, message), conf.BELL_DEADLINE_SECONDS)
+
+
+async def answers() -> bool:
+    """Tell whether the channel layer takes a bell."""
+    try:
+        await asyncio.wait_for(get_channel_layer().group_send(GROUP, {"type": "bell", "heads": {}}), 1)
+    except Exception:
+        return False
+    return True
+
+
+def _on_layer(heads: dict[int, int]) -> dict[str, int]:
+    # Not every layer's serializer takes integers as keys.
+    return {str(room): head for room, head in heads.items()}
+
+
+class Doorbell:
+    """One process's end of the bell wire; belongs to the running event loop."""
+
+    def __init__(
+        self,
+        *,
+        on_bell: Callable[[int, int], None],
+        on_signal: Callable[[int, str, int], None],
+    ) -> None:
+        self.id = secrets.token_hex(6)
+        self.is_degraded = False
+        self._on_bell = on_bell
+        self._on_signal = on_signal
+        self._loop = asyncio.get_running_loop()
+        self._heads: dict[int, int] = {}
+        self._signals: list[dict[str, Any]] = []
+        self._wanted = asyncio.Event()
+        self._closed_until = 0.0
+        self._probe = 0
+        self._echo = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to ring and to hear."""
+        _listening.add(self)
+        self._tasks = [self._loop.create_task(work) for work in (self._ring(), self._hear_always())]
+
+    async def stop(self) -> None:
+        """Ring no more, hear no more."""
+        _listening.discard(self)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def ring_threadsafe(self, heads: dict[int, int]) -> None:
+        """Ring for these heads, here and everywhere. From any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._take, heads)
+        except RuntimeError:
+            # The loop is closed: this process serves nobody any more.
+            _listening.discard(self)
+
+    def signal(self, room: int, username: str, msg_type: int) -> None:
+        """Tell the other processes that somebody entered or left; may be lost."""
+        if len(self._signals) < 100:
+            self._signals.append({"room": room, "username": username, "msg_type": msg_type})
+            self._wanted.set()
+
+    def _take(self, heads: dict[int, int]) -> None:
+        for room, head in heads.items():
+            self._heads[room] = max(head, self._heads.get(room, 0))
+            # Heard here at once, whatever becomes of the layer.
+            self._on_bell(room, head)
+        self._wanted.set()
+
+    async def _ring(self) -> None:
+        """Ring what has gathered, one message for all of it. Off the send path: a frozen layer delays no one."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            heads, self._heads = self._heads, {}
+            signals, self._signals = self._signals, []
+            message = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
+            if self._loop.time() >= self._closed_until:
+                await self._try_layer(_send(message))
+
+    async def _try_layer(self, work: Coroutine[Any, Any, Any]) -> bool:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # The breaker: each try may take its whole deadline, so no more of them for a while.
+            self._closed_until = self._loop.time() + conf.BELL_BREAKER_SECONDS
+            self._set_degraded(True, type(error).__name__)
+            return False
+        return True
+
+    async def _hear_always(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._set_degraded(True, type(error).__name__)
+            await asyncio.sleep(conf.PROBE_SECONDS)
+
+    async def _hear(self) -> None:
+        """Subscribe, and hear until the subscription proves dead: no echo of our own probe, twice."""
+        layer = get_channel_layer()
+        channel = await asyncio.wait_for(layer.new_channel(), 5)
+        await asyncio.wait_for(layer.group_add(GROUP, channel), 5)
+        receiver = asyncio.ensure_future(self._receive(layer, channel))
+        self._probe = self._echo = 0
+        try:
+            while self._probe - self._echo < MISSED_PROBES:
+                self._probe += 1
+                if self._probe % ASSERT_EVERY_PROBES == 0:
+                    await asyncio.wait_for(layer.group_add(GROUP, channel), 5)
+                probe = {"type": "probe", "from": self.id, "number": self._probe}
+                await self._try_layer(_send(probe))
+                await asyncio.wait([receiver], timeout=conf.PROBE_SECONDS)
+                if receiver.done():
+                    receiver.result()
+                if self._echo == self._probe:
+                    self._set_degraded(False, "")
+            self._set_degraded(True, "no echo")
+            if not is_in_memory():
+                # Drops the layer's connections, of this loop: nothing else in the house uses them.
+                await asyncio.wait_for(layer.flush(), 5)
+        finally:
+            receiver.cancel()
+            await asyncio.gather(receiver, return_exceptions=True)
+
+    async def _receive(self, layer: Any, channel: str) -> None:
+        while True:
+            message = await layer.receive(channel)
+            try:
+                self._hear_one(message)
+            except Exception:
+                logger.warning("not a bell: %.80r", message.get("type"))
+
+    def _hear_one(self, message: dict[str, Any]) -> None:
+        if message["type"] == "probe":
+            if message["from"] == self.id:
+                self._echo = max(self._echo, int(message["number"]))
+            return
+        if message.get("from") == self.id:
+            return
+        for room, head in message["heads"].items():
+            self._on_bell(int(room), int(head))
+        for signal in message.get("signals", ()):
+            self._on_signal(int(signal["room"]), str(signal["username"]), int(signal["msg_type"]))
+
+    def _set_degraded(self, is_degraded: bool, why: str) -> None:
+        if is_degraded and not self.is_degraded:
+            logger.warning("the channel layer does not answer (%s): messages go by the sweep", why)
+        elif self.is_degraded and not is_degraded:
+            logger.info("the channel layer answers again")
+        self.is_degraded = is_degraded

@@ -1,0 +1,39 @@
+"""ErrorCode and ClientError(code, **context): the only way to refuse."""
+
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """What a refusal is called on the wire; docs/protocol.md says what a client should do about each."""
+
+    USER_HAS_TO_LOGIN = "USER_HAS_TO_LOGIN"
+    ROOM_INVALID = "ROOM_INVALID"
+    ROOM_ACCESS_DENIED = "ROOM_ACCESS_DENIED"
+    JSON_INVALID = "JSON_INVALID"
+    COMMAND_INVALID = "COMMAND_INVALID"
+    MESSAGE_EMPTY = "MESSAGE_EMPTY"
+    MESSAGE_TOO_LONG = "MESSAGE_TOO_LONG"
+    MESSAGE_INVALID = "MESSAGE_INVALID"
+    MESSAGE_TYPE_DENIED = "MESSAGE_TYPE_DENIED"
+    NOT_AUTHOR = "NOT_AUTHOR"
+    RATE_LIMITED = "RATE_LIMITED"
+    USER_MUTED = "USER_MUTED"
+    ROOM_READ_ONLY = "ROOM_READ_ONLY"
+    SERVER_UNAVAILABLE = "SERVER_UNAVAILABLE"
+
+
+class ClientError(Exception):
+    """A refusal for its sender alone; the socket lives.
+
+    `context` holds what applies of: command, room (int), client_id (UUID), detail (a sentence),
+    retry_after (seconds).
+    """
+
+    def __init__(self, code: ErrorCode, **context: Any) -> None:
+        super().__init__(code, context)
+        self.code = code
+        self.context = context
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.context['detail']}" if "detail" in self.context else str(self.code)

@@ -1,0 +1,237 @@
+"""Append to and read from a room's numbered log: the only writer of events and head_seq.
+
+The rule that everything rests on: a room's row is locked first and held to the commit, so number
+order equals commit order, and whoever reads after seq n can never see n+2 without n+1.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from chat import doorbell, protocol
+from chat.models import Event, Room
+from chat.protocol import AnyEvent, Deleted, Edited, Frame, HistoryPage, Posted
+
+Kind = Event.Kind
+
+
+class LoggedEvent:
+    """An event with its frame, encoded once for all who get it."""
+
+    __slots__ = ("event", "frame")
+
+    def __init__(self, event: AnyEvent) -> None:
+        self.event = event
+        self.frame: Frame = protocol.encode(event)
+
+    @property
+    def seq(self) -> int:
+        return self.event.seq
+
+    def without_text_of(self, seq: int) -> "LoggedEvent":
+        """Return this event as it is once message `seq` is deleted."""
+        match self.event:
+            case Posted(seq=own) if own == seq:
+                blank: AnyEvent = protocol.blanked(self.event)
+            case Edited(edited=target) if target == seq:
+                blank = protocol.blanked(self.event)
+            case _:
+                return self
+        return LoggedEvent(blank)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a draft: the event's place, and the event itself unless it was there before."""
+
+    room: int
+    seq: int
+    epoch: str = ""
+    logged: LoggedEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a room's log: where it stands, and its last events."""
+
+    epoch: str
+    floor: int
+    head: int
+    events: list[LoggedEvent]
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction's view of the rooms it has locked, and what it will add to them."""
+
+    rooms: dict[int, Room]
+    at: datetime
+    added: list[Event] = field(default_factory=list)
+    _targets: dict[tuple[int, int], Event] = field(default_factory=dict)
+    _edited: set[tuple[int, int]] = field(default_factory=set)
+    _blanked: set[tuple[int, int]] = field(default_factory=set)
+
+    def target(self, room: int, seq: int) -> Event | None:
+        """Return the message numbered `seq` as it stands now, this batch included; None when there is none."""
+        if (room, seq) not in self._targets:
+            event = Event.objects.filter(room_id=room, seq=seq, kind=Kind.POSTED).first()
+            if event is None:
+                return None
+            self._targets[room, seq] = event
+        return self._targets[room, seq]
+
+    def post(self, room: Room, **fields: object) -> Event:
+        """Add a message at the end of the room's log."""
+        event = self._append(room, Kind.POSTED, **fields)
+        self._targets[room.pk, event.seq] = event
+        return event
+
+    def edit(self, room: Room, target: Event, body: str, **fields: object) -> Event:
+        """Add an edit, and let the message it points at stand as edited."""
+        target.body = body
+        target.edited_at = self.at
+        self._edited.add((room.pk, target.seq))
+        return self._append(room, Kind.EDITED, target_seq=target.seq, body=body, **fields)
+
+    def delete(self, room: Room, target: Event, **fields: object) -> Event:
+        """Add a delete, and blank the message and every edit of it: deleted text leaves the database."""
+        target.body = ""
+        target.deleted_at = self.at
+        self._edited.add((room.pk, target.seq))
+        self._blanked.add((room.pk, target.seq))
+        for event in self.added:
+            if event.kind == Kind.EDITED and (event.room_id, event.target_seq) == (room.pk, target.seq):
+                event.body = ""
+                event.deleted_at = self.at
+        return self._append(room, Kind.DELETED, target_seq=target.seq, **fields)
+
+    def _append(self, room: Room, kind: Kind, **fields: object) -> Event:
+        room.head_seq += 1
+        event = Event(room=room, seq=room.head_seq, kind=kind, at=self.at, **fields)
+        self.added.append(event)
+        return event
+
+    def store(self) -> None:
+        """Write all of it: few statements, whatever the number of events."""
+        if not self.added:
+            return
+        Event.objects.bulk_create(self.added)
+        new = {(event.room_id, event.seq) for event in self.added}
+        if changed := [self._targets[key] for key in sorted(self._edited - new)]:
+            Event.objects.bulk_update(changed, ["body", "edited_at", "deleted_at"])
+        for room_id, seq in sorted(self._blanked):
+            edits = Event.objects.filter(room_id=room_id, target_seq=seq, kind=Kind.EDITED)
+            edits.update(body="", deleted_at=self.at)
+        heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
+        for room_id, head in heads.items():
+            Room.objects.filter(pk=room_id).update(head_seq=head)
+        transaction.on_commit(lambda: doorbell.ring(heads))
+
+
+@contextmanager
+def append(room_ids: Iterable[int]) -> Iterator[Batch]:
+    """Open a transaction that holds the rooms' locks, and store what was added to it at its end."""
+    with transaction.atomic():
+        # In id order, so that two processes never wait for each other. no_key: events refer to the row.
+        locked = Room.objects.select_for_update(no_key=True).filter(pk__in=set(room_ids)).order_by("pk")
+        rooms = {room.pk: room for room in locked}
+        now = timezone.now()
+        # Milliseconds, as in frames: a frame made from the row is the same bytes as the first one.
+        batch = Batch(rooms, at=now.replace(microsecond=now.microsecond // 1000 * 1000))
+        yield batch
+        batch.store()
+
+
+def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], Committed]:
+    """Return what is in the log already, by (author, client_id).
+
+    Call it after the rooms are locked, as a statement of its own: a statement keeps the snapshot it
+    had before it waited for the lock, and would not see what the holder of the lock committed.
+    """
+    by_client_id = Event.objects.filter(client_id__in={client_id for _, client_id in keys})
+    rows = by_client_id.values_list("author_id", "client_id", "room_id", "seq")
+    wanted = set(keys)
+    return {
+        (author, client_id): Committed(room, seq)
+        for author, client_id, room, seq in rows
+        if (author, client_id) in wanted
+    }
+
+
+def logged(event: Event) -> LoggedEvent:
+    """Return a row as the event that frames tell of: the one encoder of events."""
+    return LoggedEvent(_wire(event))
+
+
+def _wire(event: Event) -> AnyEvent:
+    room, at = str(event.room_id), protocol.timestamp(event.at)
+    client_id = event.client_id if event.client_id_given else None
+    deleted = event.deleted_at is not None
+    body = None if deleted else event.body
+    match event.kind:
+        case Kind.POSTED:
+            return Posted(
+                room=room,
+                username=event.username,
+                message=body,
+                msg_type=event.msg_type,
+                seq=event.seq,
+                at=at,
+                client_id=client_id,
+                edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
+                deleted=deleted,
+            )
+        case Kind.EDITED:
+            assert event.target_seq is not None, f"an edit points at a message: {event}"
+            return Edited(
+                room=room,
+                edited=event.target_seq,
+                message=body,
+                seq=event.seq,
+                at=at,
+                client_id=client_id,
+                deleted=deleted,
+            )
+        case _:
+            assert event.target_seq is not None, f"a delete points at a message: {event}"
+            return Deleted(room=room, deleted=event.target_seq, seq=event.seq, at=at, client_id=client_id)
+
+
+def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
+    """Return up to `limit` events after cursor `after`, in order."""
+    rows = Event.objects.filter(room_id=room_id, seq__gt=after).order_by("seq")
+    return [logged(event) for event in rows[:limit]]
+
+
+def tail(room_id: int, *, limit: int) -> Tail | None:
+    """Return where a room's log stands and its last events, or None when there is no such room."""
+    room = Room.objects.filter(pk=room_id).only("epoch", "floor_seq", "head_seq").first()
+    if room is None:
+        return None
+    # Up to the head that was read: what was committed between the two statements comes by advance.
+    rows = Event.objects.filter(room_id=room_id, seq__gt=room.head_seq - limit, seq__lte=room.head_seq)
+    return Tail(room.epoch, room.floor_seq, room.head_seq, [logged(event) for event in rows.order_by("seq")])
+
+
+def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, str]]:
+    """Return head and epoch of the rooms (None: of all), by id: the sweep's one query."""
+    rooms = Room.objects.all() if room_ids is None else Room.objects.filter(pk__in=room_ids)
+    return {pk: (head, epoch) for pk, head, epoch in rooms.order_by().values_list("pk", "head_seq", "epoch")}
+
+
+def history(room: Room, *, before: int | None, limit: int) -> HistoryPage:
+    """Return the last `limit` messages before seq `before` (None: the newest), as they stand now.
+
+    `room` was read before the messages, so all up to its head is in them: that is `as_of`.
+    """
+    rows = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED, seq__gte=room.floor_seq)
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    page = list(rows.order_by("-seq")[: limit + 1])
+    events = [_wire(event) for event in reversed(page[:limit])]
+    return HistoryPage(history=str(room.pk), events=events, as_of=room.head_seq, more=len(page) > limit)  # type: ignore[arg-type]

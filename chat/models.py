@@ -1,0 +1,147 @@
+"""Fields, constraints, querysets; no side effects."""
+
+import secrets
+import unicodedata
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+from chat import conf
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+def new_epoch() -> str:
+    """Return a name for a room's log that no earlier log of the room had."""
+    return secrets.token_hex(4)
+
+
+def title_key(title: str) -> str:
+    """Return what two titles have in common when they differ only in case.
+
+    Unicode's caseless match, kept in a column: LOWER() of SQLite knows only ASCII.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", title.strip()).casefold())
+
+
+class RoomQuerySet(models.QuerySet["Room"]):
+    def enterable_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
+        """Narrow to the rooms that `user` may see and enter, by title."""
+        if not user.is_active:
+            return self.none()
+        rooms = self if getattr(user, "is_staff", False) else self.filter(staff_only=False)
+        return rooms.order_by("title_key", "pk")
+
+    def titled(self, title: str) -> Self:
+        """Narrow to the room with this title, without regard to case."""
+        return self.filter(title_key=title_key(title))
+
+
+class TitleKeyField(models.CharField):  # type: ignore[type-arg]
+    """Follows `title`, through save() and bulk_create() alike."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        key = title_key(str(getattr(model_instance, "title", "")))
+        setattr(model_instance, self.attname, key)
+        return key
+
+
+class Room(models.Model):
+    """A named place with one log: events numbered from 1 to head_seq, kept from floor_seq on."""
+
+    title = models.CharField(
+        max_length=255,
+        validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A title is one line.", inverse_match=True)],
+    )
+    # Folding and composing lengthen a text at most three-fold each.
+    title_key = TitleKeyField(max_length=255 * 9, unique=True, editable=False)
+    staff_only = models.BooleanField("staff only", default=False)
+    # Written by chat.log alone, under the row's lock. No index on it: each message updates it in place.
+    head_seq = models.PositiveBigIntegerField(default=0, editable=False)
+    floor_seq = models.PositiveBigIntegerField(default=1, editable=False)
+    epoch = models.CharField(max_length=16, default=new_epoch, editable=False)
+
+    objects = RoomQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["title_key"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, **kwargs: Any) -> None:
+        if (fields := kwargs.get("update_fields")) is not None and "title" in fields:
+            kwargs["update_fields"] = {*fields, "title_key"}
+        super().save(**kwargs)
+
+    def clean(self) -> None:
+        self.title = self.title.strip()
+        if not self.title:
+            raise ValidationError({"title": "A room needs a title."})
+        if Room.objects.titled(self.title).exclude(pk=self.pk).exists():
+            raise ValidationError({"title": "There is a room with this title already."})
+
+    def send_message(
+        self,
+        message: str,
+        user: "AbstractBaseUser | None",
+        msg_type: int = conf.MSG_TYPE_MESSAGE,
+    ) -> int:
+        """Post `message` in this room and return its seq: shorthand for actions.post_message.
+
+        Raises ClientError: MESSAGE_EMPTY, MESSAGE_TOO_LONG, MESSAGE_INVALID, ROOM_INVALID (deleted meanwhile).
+        """
+        # The one arrow out of models: the shorthand of the original tutorial.
+        from chat import actions
+
+        return actions.post_message(self, user, message, msg_type=msg_type)
+
+
+class Event(models.Model):
+    """A numbered fact in a room's log.
+
+    A posted event holds its text as it stands now; an edit or a delete is an event of its own that
+    points at it by `target_seq`. Deleting blanks the text, here and in the edits.
+    """
+
+    class Kind(models.IntegerChoices):
+        POSTED = 0
+        EDITED = 1
+        DELETED = 2
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveBigIntegerField()
+    kind = models.PositiveSmallIntegerField(choices=Kind, default=Kind.POSTED)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Copied, so that history survives a deleted user.
+    username = models.CharField(max_length=150)
+    body = models.TextField(blank=True)
+    msg_type = models.PositiveSmallIntegerField(default=conf.MSG_TYPE_MESSAGE)
+    target_seq = models.PositiveBigIntegerField(null=True)
+    # The sender's idempotency key, unique per author for ever: a retry at any later time posts nothing.
+    client_id = models.UUIDField(null=True)
+    # Whether the sender gave it; else the server made it, and frames do not show it.
+    client_id_given = models.BooleanField(default=False)
+    at = models.DateTimeField()
+    edited_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["room", "seq"], name="event_room_seq"),
+            models.UniqueConstraint(fields=["author", "client_id"], name="event_author_client_id"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["room", "target_seq"],
+                name="event_room_target",
+                condition=models.Q(target_seq__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"room={self.room_id} seq={self.seq}"

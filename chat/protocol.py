@@ -1,0 +1,298 @@
+"""Every command and frame as a typed struct; decode, encode."""
+
+import uuid
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+
+from chat.exceptions import ClientError, ErrorCode
+
+MAX_ID = 2**63 - 1
+
+
+class RoomId(int):
+    """A room's id: a string on the wire (a number is accepted), an integer inside."""
+
+
+class Command(msgspec.Struct, tag_field="command", tag=str.lower, frozen=True, kw_only=True):
+    """Something a browser asks for."""
+
+
+class Join(Command):
+    room: RoomId
+    since: int | None = None
+    epoch: str | None = None
+
+
+class Leave(Command):
+    room: RoomId
+
+
+class Send(Command):
+    room: RoomId
+    message: str
+    client_id: uuid.UUID | None = None
+    msg_type: int = 0
+
+
+class Edit(Command):
+    room: RoomId
+    seq: int
+    message: str
+    client_id: uuid.UUID | None = None
+
+
+class Delete(Command):
+    room: RoomId
+    seq: int
+    client_id: uuid.UUID | None = None
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """What a client has of a room: all up to `since`, of the log named `epoch` (none: the current one)."""
+
+    since: int
+    epoch: str | None = None
+
+
+class Resume(Command):
+    rooms: dict[str, Cursor]
+
+
+class History(Command):
+    room: RoomId
+    before: int | None = None
+    limit: int | None = None
+
+
+class Ping(Command):
+    pass
+
+
+AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Ping
+
+
+def room_id(value: Any) -> RoomId:
+    """Return a room's id from its spelling on the wire. Raises ClientError: ROOM_INVALID when it is no number."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return RoomId(value)
+    if type(value) is int and 0 <= value <= MAX_ID:
+        return RoomId(value)
+    raise ClientError(ErrorCode.ROOM_INVALID, detail="A room is named by its number.")
+
+
+def _decode_hook(kind: type, value: Any) -> Any:
+    assert kind is RoomId, f"no decoder for {kind}"
+    return room_id(value)
+
+
+_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand, dec_hook=_decode_hook)
+
+
+def decode(text: str) -> AnyCommand:
+    """Return the command that a text frame holds.
+
+    Raises ClientError: JSON_INVALID, COMMAND_INVALID, ROOM_INVALID, MESSAGE_INVALID; with what of its
+    command, room and client_id could be read, so that the sender knows which frame is meant.
+    """
+    try:
+        return _decoder.decode(text)
+    except ClientError as error:
+        raise ClientError(error.code, **error.context | _spoken_of(text)) from None
+    except msgspec.ValidationError as error:
+        raise _refusal(text, str(error)) from None
+    # A lone surrogate, a 5,000-digit number, 100,000 brackets: each has its own exception.
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        raise ClientError(ErrorCode.JSON_INVALID, detail="The frame is not valid JSON.") from None
+
+
+def _refusal(text: str, reason: str) -> ClientError:
+    """Name the field that is wrong: `reason` is msgspec's, and ends in its path."""
+    context = _spoken_of(text)
+    if "$.room`" in reason or "field `room`" in reason:
+        return ClientError(ErrorCode.ROOM_INVALID, detail="A room is named by its number.", **context)
+    if "$.message`" in reason or "field `message`" in reason:
+        return ClientError(ErrorCode.MESSAGE_INVALID, detail="A message is a text.", **context)
+    if "`$.command`" in reason or "field `command`" in reason or "Expected `object`, got" in reason:
+        commands = ", ".join(kind.__struct_config__.tag for kind in AnyCommand.__args__)
+        return ClientError(ErrorCode.COMMAND_INVALID, detail=f"A command is one of: {commands}.", **context)
+    return ClientError(ErrorCode.COMMAND_INVALID, detail=reason, **context)
+
+
+def _spoken_of(text: str) -> dict[str, Any]:
+    try:
+        fields = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return {}
+    if not isinstance(fields, dict):
+        return {}
+    context: dict[str, Any] = {}
+    match fields.get("command"):
+        case str(command) if command.isidentifier() and len(command) <= 32:
+            context["command"] = command
+    match fields.get("room"):
+        case str(room) if len(room) <= 32:
+            context["room"] = room
+        case int(room) if type(room) is int and 0 <= room <= MAX_ID:
+            context["room"] = str(room)
+    match fields.get("client_id"):
+        case str(client_id) if len(client_id) <= 64:
+            context["client_id"] = client_id
+    return context
+
+
+class Frame:
+    """One JSON text on its way to any number of sockets, encoded once."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+
+    @cached_property
+    def text(self) -> str:
+        """The frame as ASGI takes it."""
+        return self.payload.decode()
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The frame as it stands on the wire (RFC 6455, unmasked), ready to be written."""
+        return WebSocketFrame(Opcode.TEXT, self.payload).serialize(mask=False)
+
+
+class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Opens a pane, or tells where a joined room stands. With `reset` the pane starts over."""
+
+    join: str
+    title: str
+    head: int
+    floor: int
+    epoch: str
+    staff_only: bool = False
+    reset: bool = False
+
+
+class Left(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Closes a pane; with a reason when the server decided it."""
+
+    leave: str
+    reason: str | None = None
+
+
+class Came(msgspec.Struct, kw_only=True):
+    """A signal: somebody entered (4) or left (5) the room."""
+
+    room: str
+    username: str
+    message: None = None
+    msg_type: int
+
+
+class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A message as it stands now; its text is null when it was deleted."""
+
+    room: str
+    username: str
+    message: str | None
+    msg_type: int
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
+    edited_at: str | None = None
+    deleted: bool = False
+
+
+class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The message numbered `edited` has a new text: null when it was deleted since."""
+
+    room: str
+    edited: int
+    message: str | None
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
+    deleted: bool = False
+
+
+class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The message numbered `deleted` is gone."""
+
+    room: str
+    deleted: int
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
+
+
+AnyEvent = Posted | Edited | Deleted
+
+
+def blanked(event: Posted | Edited) -> Posted | Edited:
+    """Return the event as it is once its message is deleted."""
+    return msgspec.structs.replace(event, message=None, deleted=True)
+
+
+class Acknowledged(msgspec.Struct, kw_only=True):
+    """Saved as event `seq`, to the author alone."""
+
+    ack: uuid.UUID
+    room: str
+    seq: int
+
+
+class HistoryPage(msgspec.Struct, kw_only=True):
+    """Posted events as they stood at `as_of`, oldest first; `more` when older ones are kept."""
+
+    history: str
+    events: list[Posted]
+    as_of: int
+    more: bool
+
+
+class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A refusal, to its sender alone."""
+
+    error: str
+    command: str | None = None
+    room: str | None = None
+    client_id: str | None = None
+    detail: str | None = None
+    retry_after: float | None = None
+
+
+class Pong(msgspec.Struct):
+    pong: bool = True
+
+
+class ByeTime(msgspec.Struct):
+    retry_ms: int
+
+
+class Bye(msgspec.Struct):
+    """The server is about to close every socket: come back after `retry_ms`."""
+
+    bye: ByeTime
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(struct: msgspec.Struct) -> Frame:
+    """Return the frame that `struct` is on the wire."""
+    return Frame(_encoder.encode(struct))
+
+
+def refusal(error: ClientError, **context: Any) -> Frame:
+    """Return the error frame for a refusal; its own context wins over `context`."""
+    fields = {key: value for key, value in {**context, **error.context}.items() if value is not None}
+    for key in ("room", "client_id"):
+        if key in fields:
+            fields[key] = str(fields[key])
+    return encode(Refused(error=error.code.value, **fields))
+
+
+def timestamp(at: datetime) -> str:
+    """Return server time as it stands in frames: ISO 8601, UTC, milliseconds."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,98 @@
+"""http + websocket: origin check, session auth, /chat/stream/."""
+
+import os
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import WebsocketDenier
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http.request import split_domain_port, validate_host
+from django.urls import path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
+# Before anything imports a model.
+django_application = get_asgi_application()
+
+from chat import doorbell  # noqa: E402
+from chat.consumers import ChatConsumer  # noqa: E402
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class WholeOriginValidator:
+    """Refuses a WebSocket with 403 unless its Origin is ours: scheme, host and port.
+
+    Ours is the scheme that HTTPS says, with host and port of the Host header, which must be allowed;
+    and each of CSRF_TRUSTED_ORIGINS. No Origin is a foreign one.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"origin", b"host")}
+        if is_own_origin(headers.get(b"origin", ""), headers.get(b"host", "")):
+            return await self.application(scope, receive, send)
+        return await WebsocketDenier()(scope, receive, send)
+
+
+def is_own_origin(origin: str, host: str) -> bool:
+    """Tell whether a page of `origin` may open a socket to a server called `host`."""
+    if (named := _parts(origin)) is None:
+        return False
+    hosts = settings.ALLOWED_HOSTS or [".localhost", "127.0.0.1", "[::1]"]
+    domain, _ = split_domain_port(host)
+    own = _parts(f"{'https' if settings.HTTPS else 'http'}://{host}")
+    if domain and validate_host(domain, hosts) and named == own:
+        return True
+    return any(_is_trusted(named, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def _parts(origin: str) -> tuple[str, str, int] | None:
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        return None
+    # An origin is these three and nothing else: no path, no user, no query.
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme]
+
+
+def _is_trusted(named: tuple[str, str, int], trusted: str) -> bool:
+    scheme, host, port = named
+    wanted = _parts(trusted.replace("://*.", "://"))
+    if wanted is None or (scheme, port) != (wanted[0], wanted[2]):
+        return False
+    return host.endswith(f".{wanted[1]}") if "://*." in trusted else host == wanted[1]
+
+
+class NoSuchSocket:
+    """Answers a WebSocket to any other address with 403, as a server without one would."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        return await WebsocketDenier()(scope, receive, send)
+
+
+# Importing this module is what servers do, and management commands do not.
+try:
+    doorbell.claim_process()
+except doorbell.SecondServerError as error:
+    print(f"multichat: {error}", file=sys.stderr)
+    raise SystemExit(1) from None
+
+sockets = URLRouter(
+    [
+        path("chat/stream/", AuthMiddlewareStack(ChatConsumer.as_asgi())),
+        path("<path:anything>", NoSuchSocket()),
+        path("", NoSuchSocket()),
+    ]
+)
+application = ProtocolTypeRouter({"http": django_application, "websocket": WholeOriginValidator(sockets)})

@@ -1,0 +1,188 @@
+"""uvicorn as we run it: a server that drains the hub before uvicorn closes every socket, and a socket that can be full.
+
+Started as `python -m multichat.server` by script/server, the image and the tests; settings come from the environment.
+"""
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from multichat.asgi import application  # isort: skip  sets Django up
+from chat import conf, doorbell, hub, writer
+from chat.consumers import SOCKET_EXTENSION
+from chat.hub import Run
+
+logger = logging.getLogger("multichat.server")
+
+CLOSE_TOO_SLOW = 4408
+
+
+class ChatProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which also takes ready-made frames, and lets a stuck peer go."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][SOCKET_EXTENSION] = self  # type: ignore[typeddict-item]
+        self._stuck_at = 0
+        self._stuck_since = 0.0
+        self._stuck_timer: asyncio.TimerHandle | None = None
+
+    # What a session writes to (chat.hub.Socket).
+
+    def write(self, run: Run) -> int:
+        if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
+            return 0
+        self.transport.write(run.wire)
+        return len(run.frames)
+
+    async def drained(self) -> bool:
+        await self.writable.wait()
+        return not (self.close_sent or self.disconnected or self.transport.is_closing())
+
+    async def close(self, code: int) -> None:
+        if not self.disconnected and not self.close_sent:
+            await self.send({"type": "websocket.close", "code": code, "reason": ""})
+
+    # A peer that takes no byte: ASGI's own close would wait on the same full buffer for ever.
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck_at = self.transport.get_write_buffer_size()
+        self._stuck_since = self.loop.time()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unwatch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        self._unwatch()
+        self._stuck_timer = self.loop.call_later(conf.STUCK_SECONDS / 10, self._look)
+
+    def _unwatch(self) -> None:
+        if getattr(self, "_stuck_timer", None) is not None:
+            self._stuck_timer.cancel()  # type: ignore[union-attr]
+            self._stuck_timer = None
+
+    def _look(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting != self._stuck_at:
+            # It takes bytes, however slowly: an honest catch-up is never cut.
+            self._stuck_at, self._stuck_since = waiting, self.loop.time()
+        if self.loop.time() - self._stuck_since < conf.STUCK_SECONDS:
+            self._watch()
+        elif not self.close_sent:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        logger.info("socket=%s took no byte for %.0f s: let go", self.client, conf.STUCK_SECONDS)
+        self.conn.send_close(CLOSE_TOO_SLOW, "too slow")
+        # Past the full buffer: should the peer read after all, it learns why and comes back.
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CLOSE_TOO_SLOW, "reason": "too slow"})
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(conf.STUCK_ABORT_SECONDS, self.transport.abort)
+        # Who waits for the buffer waits in vain.
+        self.writable.set()
+
+
+class Server(uvicorn.Server):
+    """Ends as promised: drafts saved and acknowledged, a `bye` to each client, every close is 1012."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            await _tell_of_redis()
+            logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # No new connections; uvicorn's own shutdown, which closes every socket first, comes after ours.
+        for server in self.servers:
+            server.close()
+        if running := hub.running():
+            running.say_bye()
+        try:
+            await asyncio.wait_for(writer.flush(), conf.DRAIN_SECONDS)
+        except TimeoutError:
+            logger.warning("some messages could not be saved in time; their senders keep them and try again")
+        await super().shutdown(sockets)
+
+
+async def _tell_of_redis() -> None:
+    if doorbell.is_in_memory():
+        return
+    if await doorbell.answers():
+        logger.info("Redis answers")
+    else:
+        logger.warning("Redis does not answer at %s: serving without it, messages arrive by the sweep", "REDIS_URL")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Exits with a sentence when the address cannot be used."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(f"Multichat: port {port} on {host} is in use. Stop the other program, or set PORT to another.")
+        if error.errno == errno.EACCES:
+            sys.exit(f"Multichat: port {port} is for root only. Set PORT to 1024 or more.")
+        sys.exit(f"Multichat: cannot listen on {host}, port {port}: {error.strerror}. Set HOST and PORT.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m multichat.server", description=__doc__)
+    parser.add_argument("--fd", type=int, help="serve on this listening socket instead of HOST and PORT")
+    arguments = parser.parse_args()
+    try:
+        call_command("check", fail_level="ERROR", verbosity=0)
+    except SystemCheckError as error:
+        sys.exit(f"Multichat: {error}")
+    listening = socket.socket(fileno=arguments.fd) if arguments.fd is not None else bind(settings.HOST, settings.PORT)
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        loop="uvloop",
+        ws=ChatProtocol,
+        # No compression: it costs 64 KiB a socket, and lets a small frame explode.
+        ws_per_message_deflate=False,
+        ws_max_size=conf.FRAME_CLOSE_BYTES,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    # 1012 to every socket, also to those that uvicorn's shutdown meets.
+    assert CloseCode.SERVICE_RESTART == 1012
+    Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()
