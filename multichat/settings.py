@@ -56,6 +56,8 @@ HTTPS = environment.flag("HTTPS", default=not ON_LOOPBACK)
 URL_HOST = "localhost" if environment.is_wildcard(HOST) else environment.in_url(HOST)
 URL = f"{'https' if HTTPS else 'http'}://{URL_HOST}:{PORT}/"
 SECURE_SSL_REDIRECT = HTTPS
+# The server itself speaks plain HTTP: with HTTPS there is a proxy in front, which says so in this header.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the server
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -89,3 +89,13 @@ ensure_services() {
   # shellcheck disable=SC2086
   [ -z "$missing" ] || apt_install $missing
 }
+
+# ensure_static: hashed and compressed copies of static files, under var/.
+ensure_static() {
+  want=$({ cat requirements.lock package-lock.json multichat/static.py && find static -type f -exec cksum {} + | sort; } | cksum)
+  collected=${VAR:-var}/static
+  [ "$(stamp "$collected/.stamp")" = "$want" ] && return
+  step "Collecting static files"
+  .venv/bin/python manage.py collectstatic --no-input --verbosity 0
+  printf '%s' "$want" > "$collected/.stamp"
+}
