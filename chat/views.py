@@ -1,0 +1,88 @@
+"""Pages: the one page, a room by its address, and the health check."""
+
+import logging
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from chat import conf
+from chat.models import Room, title_key
+
+logger = logging.getLogger(__name__)
+
+STREAM_PATH = "/chat/stream/"
+
+
+@require_safe
+@login_required
+@never_cache
+def index(request: HttpRequest) -> HttpResponse:
+    """Show the rooms of `?rooms=1,3` side by side, in that order."""
+    rooms = _enterable(request)
+    known = {str(room.pk) for room in rooms}
+    asked = list(dict.fromkeys(filter(None, request.GET.get("rooms", "").split(","))))
+    opened = [room_id for room_id in asked if room_id in known]
+    # The same sentence for a room that is not there and for one that may not be entered.
+    notice = "" if len(opened) == len(asked) else "Some of these rooms do not exist."
+    return _page(request, rooms, opened=opened, notice=notice)
+
+
+@require_safe
+@login_required
+@never_cache
+def room(request: HttpRequest, title: str) -> HttpResponse:
+    """Open the room of this title; tell the page's own script which it is.
+
+    A room that may not be entered is answered exactly like one that does not exist.
+    """
+    rooms = _enterable(request)
+    key = title_key(title)
+    # Looked for among the enterable ones only: not even the time tells whether another room exists.
+    found = next((room for room in rooms if room.title_key == key), None)
+    notice = "" if found else f"There is no room called “{title}”."
+    status = 200 if found else 404
+    if request.headers.get("Accept") == "application/json":
+        return JsonResponse(_as_json(found) if found else {"error": "ROOM_INVALID", "detail": notice}, status=status)
+    return _page(request, rooms, opened=[str(found.pk)] if found else [], notice=notice, status=status)
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answer 200 while the database answers, else 503."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.warning("healthz: the database does not answer: %s", error)
+        return HttpResponse("The database does not answer.\n", content_type="text/plain", status=503)
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _enterable(request: HttpRequest) -> list[Room]:
+    return list(Room.objects.enterable_by(request.user))
+
+
+def _page(
+    request: HttpRequest, rooms: list[Room], *, opened: list[str], notice: str, status: int = 200
+) -> HttpResponse:
+    user = request.user
+    config = {
+        "user": {"id": user.pk, "username": user.get_username(), "staff": user.is_staff},
+        "rooms": [_as_json(room) for room in rooms],
+        "open": opened,
+        "notice": notice,
+        "stream": STREAM_PATH,
+        "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},
+    }
+    context = {"config": config, "rooms": rooms, "notice": notice}
+    return render(request, "chat/index.html", context, status=status)
+
+
+def _as_json(room: Room) -> dict[str, Any]:
+    return {"id": str(room.pk), "title": room.title, "staff_only": room.staff_only}

@@ -1,0 +1,19 @@
+"""Addresses."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+from django.views.generic import RedirectView
+
+from chat import views
+
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("healthz", views.healthz, name="healthz"),
+    path("chat/", RedirectView.as_view(pattern_name="index")),
+    # Titles have any characters, slashes too. The socket at /chat/stream/ is not HTTP and is routed before.
+    path("chat/<path:title>/", views.room, name="room"),
+    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=False), name="login"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,159 @@
+/** The one line to the server: reconnecting-websocket with heartbeat and close codes; it never buffers. */
+
+import { CLOSE_SIGN_IN, decode } from "./protocol.js";
+
+/** @import {Command, Received} from "./protocol.js" */
+/** @import {Options} from "reconnecting-websocket" */
+
+/** @typedef {"connecting" | "open" | "waiting" | "signed out"} State */
+/** @typedef {{changed: (state: State, retryAt: number) => void, received: (received: Received) => void}} Listener */
+/** What is used of a reconnecting-websocket. @typedef {Pick<WebSocket, "send" | "close" | "onopen" | "onclose" | "onmessage"> & {reconnect: (code?: number, reason?: string) => void}} Socket */
+/** @typedef {(url: () => Promise<string>, options: Options) => Socket} OpenSocket */
+
+const PING_EVERY_MS = 20_000;
+/** 20 s of silence and 8 s without an answer: a dead line is noticed within 30 s. */
+const ANSWER_WITHIN_MS = 8_000;
+/** After waking, the user is looking: do not let them wait. */
+const ANSWER_WITHIN_AWAKE_MS = 3_000;
+/** The timer ticks every second; a longer gap means that the machine slept. */
+const SLEPT_MS = 5_000;
+const STABLE_MS = 10_000;
+
+/**
+ * Draw the wait before try n, full jitter, so that many pages do not come back at once.
+ * @param {number} n
+ * @param {number} random in [0, 1)
+ * @returns {number} milliseconds
+ */
+export function backoff(n, random) {
+  return random * Math.min(30_000, 500 * 2 ** Math.min(n, 16));
+}
+
+export class Connection {
+  /** @type {State} */
+  state = "connecting";
+  retryAt = 0;
+  /** @type {Socket | null} */
+  #socket = null;
+  /** @type {Listener | null} */
+  #listener = null;
+  #url;
+  #openSocket;
+  #tries = 0;
+  /** @type {number | null} the wait before the next try; drawn when it is null */
+  #nextDelay = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  #tickedAt = 0;
+  #probeEndsAt = Number.POSITIVE_INFINITY;
+  /** Ends the wait that is on. */
+  #go = () => {};
+
+  /**
+   * @param {string} url absolute, ws or wss
+   * @param {OpenSocket} openSocket
+   */
+  constructor(url, openSocket) {
+    this.#url = url;
+    this.#openSocket = openSocket;
+  }
+
+  /** @param {Listener} listener */
+  start(listener) {
+    this.#listener = listener;
+    this.#tickedAt = Date.now();
+    // No queue: it would be flushed before the rooms are joined again. No delay of
+    // its own: it is drawn once per page and has no jitter; ours is in #turn.
+    this.#socket = this.#openSocket(() => this.#turn(), {
+      maxEnqueuedMessages: 0,
+      minReconnectionDelay: 0,
+      maxReconnectionDelay: 0,
+      connectionTimeout: 10_000,
+    });
+    this.#socket.onopen = () => this.#opened();
+    this.#socket.onclose = ({ code }) => this.#closed(code);
+    this.#socket.onmessage = ({ data }) => this.#heard(data);
+  }
+
+  /**
+   * Send at once or not at all.
+   * @param {Command} command
+   */
+  send(command) {
+    if (this.state !== "open" || this.#socket === null) return false;
+    this.#socket.send(JSON.stringify(command));
+    return true;
+  }
+
+  /** Look at the line now: on `online`, on becoming visible, after sleep. */
+  wake() {
+    if (this.state === "waiting") this.#go();
+    else if (this.state === "open") this.#probe(ANSWER_WITHIN_AWAKE_MS);
+  }
+
+  /** Once a second. */
+  tick() {
+    const now = Date.now();
+    const slept = now - this.#tickedAt > SLEPT_MS;
+    this.#tickedAt = now;
+    if (slept) return this.wake();
+    if (this.state !== "open") return;
+    if (now >= this.#probeEndsAt) this.#socket?.reconnect(4000, "no answer");
+    else if (now - this.#heardAt >= PING_EVERY_MS) this.#probe(ANSWER_WITHIN_MS);
+  }
+
+  /** Every URL asked for is a try: wait here, where waiting can be ended early. */
+  #turn() {
+    const delay = this.#nextDelay ?? backoff(this.#tries, Math.random());
+    this.#nextDelay = null;
+    this.#tries += 1;
+    return new Promise((/** @type {(url: string) => void} */ resolve) => {
+      const timer = setTimeout(() => this.#go(), delay);
+      this.#go = () => {
+        clearTimeout(timer);
+        this.#become("connecting");
+        resolve(this.#url);
+      };
+      if (delay > 0) this.#become("waiting", Date.now() + delay);
+    });
+  }
+
+  #opened() {
+    this.#openedAt = this.#heardAt = Date.now();
+    this.#probeEndsAt = Number.POSITIVE_INFINITY;
+    this.#become("open");
+  }
+
+  /** @param {number} code */
+  #closed(code) {
+    if (this.state === "signed out") return;
+    if (this.state === "open" && Date.now() - this.#openedAt >= STABLE_MS) this.#tries = 0;
+    if (code !== CLOSE_SIGN_IN) return this.#become("connecting");
+    this.#become("signed out");
+    this.#socket?.close();
+  }
+
+  /** @param {unknown} data */
+  #heard(data) {
+    this.#heardAt = Date.now();
+    this.#probeEndsAt = Number.POSITIVE_INFINITY;
+    const received = decode(String(data));
+    if (received.kind === "bye") this.#nextDelay = received.frame.bye.retry_ms;
+    this.#listener?.received(received);
+  }
+
+  /** @param {number} answerWithin */
+  #probe(answerWithin) {
+    this.#probeEndsAt = Math.min(this.#probeEndsAt, Date.now() + answerWithin);
+    this.#heardAt = Date.now(); // the next ping is due a whole period later
+    this.send({ command: "ping" });
+  }
+
+  /** @param {State} state @param {number} retryAt */
+  #become(state, retryAt = 0) {
+    if (state === this.state && retryAt === this.retryAt) return;
+    this.state = state;
+    this.retryAt = retryAt;
+    this.#listener?.changed(state, retryAt);
+  }
+}

@@ -1,0 +1,63 @@
+/** Times and days in the reader's zone and language. */
+
+/** @typedef {{locale?: string, timeZone?: string}} Where */
+
+export class Dates {
+  #time;
+  #day;
+  #date;
+  #full;
+  #relative;
+
+  /** @param {Where} [where] the reader's own, unless told */
+  constructor({ locale, timeZone } = {}) {
+    this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", timeZone });
+    this.#full = new Intl.DateTimeFormat(locale, {
+      dateStyle: "full",
+      timeStyle: "medium",
+      timeZone,
+    });
+    this.#date = new Intl.DateTimeFormat(locale, {
+      weekday: "long",
+      day: "numeric",
+      month: "long",
+      year: "numeric",
+      timeZone,
+    });
+    // Canadian English writes a day as 2026-11-21, which sorts and compares.
+    this.#day = new Intl.DateTimeFormat("en-CA", { dateStyle: "short", timeZone });
+    this.#relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  }
+
+  /** @param {string} at ISO 8601 */
+  time(at) {
+    return this.#time.format(new Date(at));
+  }
+
+  /** @param {string} at ISO 8601 */
+  full(at) {
+    return this.#full.format(new Date(at));
+  }
+
+  /** The calendar day as `2026-11-21`. @param {string} at ISO 8601 */
+  day(at) {
+    return this.#day.format(new Date(at));
+  }
+
+  /**
+   * "Today", "Yesterday" or the date. Days are counted on the calendar: one may have 23 or 25 hours.
+   * @param {string} at ISO 8601
+   * @param {number} now
+   */
+  dayLabel(at, now) {
+    const daysAgo = (noon(this.#day.format(now)) - noon(this.day(at))) / 86_400_000;
+    if (daysAgo !== 0 && daysAgo !== 1) return this.#date.format(new Date(at));
+    const word = this.#relative.format(-daysAgo, "day");
+    return word.charAt(0).toLocaleUpperCase() + word.slice(1);
+  }
+}
+
+/** @param {string} day */
+function noon(day) {
+  return Date.parse(`${day}T12:00:00Z`);
+}

@@ -1,0 +1,272 @@
+/** <message-list>: a room's log on the page. */
+
+import { Dates } from "./dates.js";
+import { ALERT, LEAVE, MESSAGE, WARNING } from "./protocol.js";
+import { Scroll } from "./scroll.js";
+import { copyElement, part, setHue } from "./templates.js";
+import { presenceWords, sentenceFor } from "./words.js";
+
+/** @import {Entry} from "./outbox.js" */
+/** @import {Signal} from "./protocol.js" */
+/** @import {Message} from "./room_log.js" */
+
+/** Lines of one author within this time stand in one group. */
+const GROUP_MS = 5 * 60_000;
+const dates = new Dates();
+
+export class MessageList extends HTMLElement {
+  #me = "";
+  /** @type {Map<number, HTMLElement>} */
+  #elements = new Map();
+  /** @type {Map<HTMLElement, Message>} */
+  #messages = new Map();
+  /** Numbers of the messages on the page, ascending. @type {number[]} */
+  #seqs = [];
+  /** The last line of signals, while nothing came after it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
+  #presence = null;
+  /** @type {Scroll | null} */
+  #scroll = null;
+  below = 0;
+
+  /**
+   * @param {string} me the reader's username
+   * @param {() => void} onscroll
+   */
+  begin(me, onscroll) {
+    this.#me = me;
+    this.#scroll = new Scroll(this, part(this, "content"), () => {
+      if (this.isAtBottom) this.below = 0;
+      onscroll();
+    });
+  }
+
+  get #content() {
+    return part(this, "messages");
+  }
+
+  get isAtBottom() {
+    return this.#scroll?.isAtBottom ?? true;
+  }
+
+  get wantsOlder() {
+    return this.#scroll?.isNearTop ?? false;
+  }
+
+  clear() {
+    this.#elements.clear();
+    this.#messages.clear();
+    this.#seqs = [];
+    this.#presence = null;
+    this.below = 0;
+    this.#content.replaceChildren();
+    part(this, "empty").hidden = true;
+    this.#scroll?.toBottom();
+  }
+
+  /**
+   * Show messages that are new to the page, or that changed.
+   * @param {Message[]} messages oldest first
+   */
+  show(messages) {
+    const isOnlyNew = messages.every(
+      ({ seq }) => !this.#elements.has(seq) && seq > (this.#seqs.at(-1) ?? 0),
+    );
+    const put = () => {
+      for (const message of messages) this.#put(message);
+    };
+    // What is appended moves nothing: no need to look for an anchor (and force a layout).
+    if (isOnlyNew) put();
+    else this.#scroll?.keepStill(this.#firstInView(), put);
+    part(this, "empty").hidden = this.#seqs.length > 0;
+    this.follow();
+  }
+
+  follow() {
+    this.#scroll?.follow();
+  }
+
+  toBottom() {
+    this.below = 0;
+    this.#scroll?.toBottom();
+  }
+
+  /** @param {Signal} signal */
+  showSignal({ username, msg_type }) {
+    if (this.#presence === null) {
+      this.#presence = { line: copyElement("signal-template"), people: new Map() };
+      this.#content.append(this.#presence.line);
+    }
+    const { line, people } = this.#presence;
+    people.delete(username);
+    people.set(username, msg_type === LEAVE ? "left" : "joined");
+    line.textContent = presenceWords(people);
+    this.follow();
+  }
+
+  /**
+   * Show the texts that are not acknowledged, below the log.
+   * @param {Entry[]} entries
+   */
+  showUnsent(entries) {
+    const box = part(this, "unsent");
+    const shown = new Map(
+      [...box.children].map((child) => [child.getAttribute("data-state-id"), child]),
+    );
+    const wanted = entries.map((entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me));
+    for (const [id, child] of shown)
+      if (!entries.some((entry) => stateId(entry) === id)) child.remove();
+    for (const element of wanted) if (!element.isConnected) box.append(element);
+    this.follow();
+  }
+
+  /** @param {Message} message */
+  #put(message) {
+    const element = this.#elements.get(message.seq) ?? this.#add(message);
+    fill(element, message);
+  }
+
+  /** @param {Message} message */
+  #add(message) {
+    const element = create(message);
+    element.classList.toggle("own", message.username === this.#me);
+    this.#elements.set(message.seq, element);
+    this.#messages.set(element, message);
+    const at = this.#seqs.findLastIndex((seq) => seq < message.seq) + 1;
+    const next = this.#elements.get(this.#seqs[at] ?? -1);
+    this.#seqs.splice(at, 0, message.seq);
+    if (next === undefined) this.#append(element);
+    else this.#content.insertBefore(element, leadOf(next));
+    this.#dress(element, at);
+    if (next !== undefined) this.#dress(next, at + 1);
+    return element;
+  }
+
+  /** @param {HTMLElement} element */
+  #append(element) {
+    this.#presence = null;
+    this.#content.append(element);
+  }
+
+  /**
+   * Give a message its day, or join it to the group above.
+   * @param {HTMLElement} element
+   * @param {number} at
+   */
+  #dress(element, at) {
+    const message = /** @type {Message} */ (this.#messages.get(element));
+    const above = this.#elements.get(this.#seqs[at - 1] ?? -1);
+    const previous = above && this.#messages.get(above);
+    const isNewDay = previous === undefined || dates.day(previous.at) !== dates.day(message.at);
+    const lead = leadOf(element);
+    if (!isNewDay && lead !== element) lead.remove();
+    if (isNewDay && lead === element) element.before(separator(message.at));
+    const isNeighbour = !isNewDay && element.previousElementSibling === above;
+    element.classList.toggle("more", isNeighbour && isSameGroup(previous, message));
+  }
+
+  /** The first message in view, found by halving: there may be thousands. */
+  #firstInView() {
+    const top = this.getBoundingClientRect().top;
+    let low = 0;
+    let high = this.#seqs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const box = this.#elements
+        .get(/** @type {number} */ (this.#seqs[middle]))
+        ?.getBoundingClientRect();
+      if (box && box.bottom > top) high = middle;
+      else low = middle + 1;
+    }
+    return this.#elements.get(this.#seqs[low] ?? -1);
+  }
+}
+
+/**
+ * Warnings and alerts say what they are in a word and a sign, not by colour alone.
+ * @param {Message} message
+ */
+function create({ type }) {
+  if (type !== WARNING && type !== ALERT) {
+    const element = copyElement("message-template");
+    element.classList.toggle("muted", type !== MESSAGE);
+    return element;
+  }
+  const element = copyElement("note-template");
+  element.classList.add(type === ALERT ? "alert" : "warning");
+  part(element, "kind").textContent = type === ALERT ? "Alert" : "Warning";
+  part(element, "sign").textContent = type === ALERT ? "●" : "▲";
+  return element;
+}
+
+/**
+ * @param {Message} previous
+ * @param {Message} message
+ */
+function isSameGroup(previous, message) {
+  if (previous.username !== message.username || previous.type !== message.type) return false;
+  return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
+}
+
+/** The element that a message begins with: its day separator, or itself. @param {HTMLElement} element */
+function leadOf(element) {
+  const before = element.previousElementSibling;
+  return before?.classList.contains("day") ? before : element;
+}
+
+/** @param {string} at */
+function separator(at) {
+  const element = copyElement("day-template");
+  element.dataset.at = at;
+  part(element, "label").textContent = dates.dayLabel(at, Date.now());
+  return element;
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {Message} message
+ */
+function fill(element, { username, text, at, edited, deleted }) {
+  part(element, "author").textContent = username;
+  const time = part(element, "time");
+  time.textContent = dates.time(at);
+  time.setAttribute("datetime", at);
+  time.title = dates.full(at);
+  const body = part(element, "text");
+  body.textContent = deleted ? "Message deleted" : text;
+  element.classList.toggle("deleted", deleted);
+  part(element, "edited").hidden = !edited || deleted;
+  const avatar = element.querySelector(".avatar");
+  if (!(avatar instanceof HTMLElement)) return;
+  avatar.textContent = initials(username);
+  setHue(avatar, username);
+}
+
+/** @param {string} username */
+function initials(username) {
+  return [...username].slice(0, 2).join("").toLocaleUpperCase();
+}
+
+/** @param {Entry} entry */
+function stateId({ client_id, state, code }) {
+  return `${client_id} ${state === "failed" ? code : "on its way"}`;
+}
+
+/**
+ * @param {Entry} entry
+ * @param {string} me
+ */
+function unsent(entry, me) {
+  const hasFailed = entry.state === "failed";
+  const element = copyElement(hasFailed ? "failed-template" : "pending-template");
+  element.dataset.stateId = stateId(entry);
+  element.dataset.clientId = entry.client_id;
+  part(element, "author").textContent = me;
+  part(element, "text").textContent = entry.text;
+  const avatar = part(element, "avatar");
+  avatar.textContent = initials(me);
+  setHue(avatar, me);
+  if (hasFailed)
+    part(element, "reason").textContent =
+      `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;
+  return element;
+}

@@ -1,0 +1,277 @@
+/** Texts not yet acknowledged: stored before they are sent, sent by one tab, one at a time in each room. */
+
+import { isTransient } from "./protocol.js";
+
+/** @import {Command, ErrorFrame} from "./protocol.js" */
+
+/**
+ * `sent`: saved by the server, its event not yet shown. `failed`: refused for good.
+ * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed", code?: string, detail?: string}} Entry
+ */
+/** What is used of localStorage. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
+/** @typedef {(command: Command) => boolean} Send */
+/** `flying` is the one unacknowledged send. @typedef {{isHolder: boolean, flying: string | null, timer: ReturnType<typeof setTimeout> | undefined, release: () => void}} Lane */
+
+/** The server answers within 10 s, or says later: ask again after that. */
+const ANSWER_WITHIN_MS = 15_000;
+const RETRY_AFTER_S = 2;
+
+export class Outbox {
+  #prefix;
+  #store;
+  #send;
+  #locks;
+  /** @type {Map<string, Entry>} */
+  #entries = new Map();
+  /** Rooms joined in this session. @type {Map<string, Lane>} */
+  #lanes = new Map();
+  /** @type {(room: string) => void} told of every change of a room's texts */
+  onchange = () => {};
+
+  /**
+   * @param {number | string} user
+   * @param {{store: Store, send: Send, locks?: LockManager | undefined}} outside
+   */
+  constructor(user, { store, send, locks }) {
+    this.#prefix = `multichat.outbox.${user}.`;
+    this.#store = store;
+    this.#send = send;
+    this.#locks = locks;
+    this.#load();
+  }
+
+  /** Rooms that have texts. */
+  get rooms() {
+    return [...new Set([...this.#entries.values()].map((entry) => entry.room))];
+  }
+
+  /**
+   * A room's texts in the order in which they were written.
+   * @param {string} room
+   */
+  of(room) {
+    return [...this.#entries.values()]
+      .filter((entry) => entry.room === room)
+      .sort((a, b) => a.at - b.at);
+  }
+
+  /**
+   * Store a text, then send it as soon as its turn comes.
+   * @param {string} room
+   * @param {string} text
+   */
+  add(room, text) {
+    const last = this.of(room).at(-1)?.at ?? 0;
+    // Never before the one written before it, even when the clock was set back.
+    const at = Math.max(Date.now(), last + 1);
+    this.#keep({ client_id: uuid(), room, text, at, state: "pending" });
+    this.#pump(room);
+  }
+
+  /**
+   * The room is joined in this session: its texts may go, if no other tab sends them.
+   * @param {string} room
+   */
+  joined(room) {
+    this.parted(room);
+    /** @type {Lane} */
+    const lane = { isHolder: false, flying: null, timer: undefined, release: () => {} };
+    this.#lanes.set(room, lane);
+    this.#hold(room, lane);
+  }
+
+  /**
+   * The room is not joined any more, or the line is gone: what flies has an unknown fate.
+   * @param {string} room
+   */
+  parted(room) {
+    const lane = this.#lanes.get(room);
+    if (lane === undefined) return;
+    this.#lanes.delete(room);
+    clearTimeout(lane.timer);
+    lane.isHolder = false;
+    lane.release();
+    for (const entry of this.of(room)) if (entry.state === "sent") this.settle(entry.client_id);
+  }
+
+  /** The line is gone. */
+  partedAll() {
+    for (const room of [...this.#lanes.keys()]) this.parted(room);
+  }
+
+  /**
+   * The server has it: it leaves the store. It stays shown while its event is on the way.
+   * @param {string} clientId
+   * @param {boolean} isEventDue
+   */
+  settle(clientId, isEventDue = false) {
+    const entry = this.#entries.get(clientId);
+    if (entry === undefined) return;
+    this.#store.removeItem(this.#prefix + clientId);
+    if (isEventDue) entry.state = "sent";
+    else this.#entries.delete(clientId);
+    this.#land(entry);
+    this.onchange(entry.room);
+  }
+
+  /**
+   * The server refused a send: try later, or offer the text back.
+   * @param {ErrorFrame} frame
+   */
+  refuse(frame) {
+    const clientId = frame.client_id ?? this.#lanes.get(frame.room ?? "")?.flying;
+    const entry = this.#entries.get(clientId ?? "");
+    if (entry === undefined) return;
+    if (isTransient(frame)) return this.#wait(entry, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
+    const { error: code, detail } = frame;
+    this.#keep({ ...entry, state: "failed", code, ...(detail === undefined ? {} : { detail }) });
+    this.#land(entry);
+  }
+
+  /**
+   * Try a refused text again, under the same client_id: it can never be posted twice.
+   * @param {string} clientId
+   */
+  retry(clientId) {
+    const entry = this.#entries.get(clientId);
+    if (entry === undefined) return;
+    const { code: _code, detail: _detail, ...rest } = entry;
+    this.#keep({ ...rest, state: "pending" });
+    this.#pump(entry.room);
+  }
+
+  /** @param {string} clientId */
+  discard(clientId) {
+    this.settle(clientId);
+  }
+
+  /** Forget everything, at sign-out. */
+  clear() {
+    for (const clientId of [...this.#entries.keys()]) this.settle(clientId);
+  }
+
+  /**
+   * Another tab changed the store.
+   * @param {string | null} key
+   */
+  heard(key) {
+    if (key !== null && !key.startsWith(this.#prefix)) return;
+    const before = this.rooms;
+    this.#load();
+    for (const room of new Set([...before, ...this.rooms])) {
+      const lane = this.#lanes.get(room);
+      if (lane?.flying && !this.#entries.has(lane.flying)) lane.flying = null;
+      this.onchange(room);
+      this.#pump(room);
+    }
+  }
+
+  #load() {
+    const sent = [...this.#entries.values()].filter((entry) => entry.state === "sent");
+    this.#entries = new Map(sent.map((entry) => [entry.client_id, entry]));
+    for (let i = 0; i < this.#store.length; i += 1) {
+      const key = this.#store.key(i);
+      if (!key?.startsWith(this.#prefix)) continue;
+      const entry = read(this.#store.getItem(key));
+      if (entry !== null) this.#entries.set(entry.client_id, entry);
+    }
+  }
+
+  /** @param {Entry} entry */
+  #keep(entry) {
+    this.#entries.set(entry.client_id, entry);
+    try {
+      this.#store.setItem(this.#prefix + entry.client_id, JSON.stringify(entry));
+    } catch {
+      // The store is full or closed to us: the text still lives as long as the page.
+    }
+    this.onchange(entry.room);
+  }
+
+  /**
+   * Hold the room's lock as long as it is joined: of several tabs one sends, so that the
+   * order is kept. Without Web Locks (plain http) every tab sends; client_id keeps it once.
+   * @param {string} room
+   * @param {Lane} lane
+   */
+  #hold(room, lane) {
+    const begin = () => {
+      if (this.#lanes.get(room) !== lane) return;
+      lane.isHolder = true;
+      this.#load(); // what another tab wrote or settled while it held the lock
+      this.#pump(room);
+    };
+    if (this.#locks === undefined) return begin();
+    const held = new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+      lane.release = resolve;
+    });
+    const waiting = new AbortController();
+    const { release } = lane;
+    lane.release = () => {
+      waiting.abort();
+      release();
+    };
+    this.#locks
+      .request(this.#prefix + room, { signal: waiting.signal }, () => {
+        begin();
+        return held;
+      })
+      .catch(() => {}); // aborted: the room was left before its turn came
+  }
+
+  /** @param {string} room */
+  #pump(room) {
+    const lane = this.#lanes.get(room);
+    if (!lane?.isHolder || lane.flying !== null) return;
+    const entry = this.of(room).find(({ state }) => state === "pending");
+    if (entry === undefined) return;
+    const { client_id, text: message } = entry;
+    lane.flying = client_id; // before sending: nothing may overtake it
+    if (this.#send({ command: "send", room, message, client_id }))
+      this.#wait(entry, ANSWER_WITHIN_MS);
+    else lane.flying = null;
+  }
+
+  /**
+   * Leave the entry flying, so that nothing overtakes it, and send it again after `ms`.
+   * @param {Entry} entry
+   * @param {number} ms
+   */
+  #wait(entry, ms) {
+    const lane = this.#lanes.get(entry.room);
+    if (lane?.flying !== entry.client_id) return;
+    clearTimeout(lane.timer);
+    lane.timer = setTimeout(() => this.#land(entry), ms);
+  }
+
+  /** @param {Entry} entry */
+  #land(entry) {
+    const lane = this.#lanes.get(entry.room);
+    if (lane?.flying !== entry.client_id) return;
+    clearTimeout(lane.timer);
+    lane.flying = null;
+    this.#pump(entry.room);
+  }
+}
+
+/**
+ * @param {string | null} text
+ * @returns {Entry | null}
+ */
+function read(text) {
+  try {
+    const entry = JSON.parse(text ?? "null");
+    return typeof entry?.client_id === "string" && typeof entry.room === "string" ? entry : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A random UUID, also where `crypto.randomUUID` is missing (plain http). */
+function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) % 4];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+}

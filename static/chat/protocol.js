@@ -1,0 +1,128 @@
+/** Frame shapes, both ways, and the limits of a message: docs/protocol.md in types. */
+
+/** @typedef {{id: string, title: string, staff_only: boolean}} Room */
+/** @typedef {{graphemes: number, bytes: number}} Limits */
+/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only: boolean, reset?: boolean}} JoinFrame */
+/** @typedef {{leave: string, reason?: string}} LeaveFrame */
+/** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean}} Posted */
+/** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
+/** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
+/** @typedef {Posted | Edited | Deleted} Event */
+/** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
+/** @typedef {{ack: string, room: string, seq: number}} AckFrame */
+/** @typedef {{history: string, events: Posted[], as_of: number, more: boolean}} HistoryFrame */
+/** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
+/** @typedef {{bye: {retry_ms: number}}} ByeFrame */
+
+/**
+ * What came, told apart by `kind`.
+ * @typedef {{kind: "join", frame: JoinFrame}
+ *   | {kind: "leave", frame: LeaveFrame}
+ *   | {kind: "event", frame: Event}
+ *   | {kind: "signal", frame: Signal}
+ *   | {kind: "ack", frame: AckFrame}
+ *   | {kind: "history", frame: HistoryFrame}
+ *   | {kind: "error", frame: ErrorFrame}
+ *   | {kind: "bye", frame: ByeFrame}
+ *   | {kind: "pong", frame: {pong: true}}
+ *   | {kind: "unknown", frame: unknown}} Received
+ */
+
+/** @typedef {{since: number, epoch: string}} Cursor */
+
+/**
+ * What the page asks.
+ * @typedef {{command: "join", room: string}
+ *   | {command: "leave", room: string}
+ *   | {command: "send", room: string, message: string, client_id: string}
+ *   | {command: "resume", rooms: Record<string, Cursor>}
+ *   | {command: "history", room: string, before?: number}
+ *   | {command: "ping"}} Command
+ */
+
+export const MESSAGE = 0;
+export const WARNING = 1;
+export const ALERT = 2;
+export const ENTER = 4;
+export const LEAVE = 5;
+
+/** The session is over: sign in again, do not reconnect. */
+export const CLOSE_SIGN_IN = 4401;
+
+/** Keys that only one kind of frame has. Frames with `room` are told apart below. */
+const OWN_KEYS = /** @type {const} */ (["join", "leave", "ack", "history", "error", "bye", "pong"]);
+
+/**
+ * Tell what a text from the server is. Anything this page does not know is
+ * `unknown`, so that a newer server does not break an older page.
+ * @param {string} text
+ * @returns {Received}
+ */
+export function decode(text) {
+  const frame = parse(text);
+  if (frame === null || typeof frame !== "object") return { kind: "unknown", frame };
+  const kind = OWN_KEYS.find((key) => key in frame) ?? kindInRoom(frame);
+  return /** @type {Received} */ ({ kind, frame });
+}
+
+/** @param {object} frame */
+function kindInRoom(frame) {
+  if (!("room" in frame)) return "unknown";
+  if ("seq" in frame) return "event";
+  return "msg_type" in frame ? "signal" : "unknown";
+}
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Event} event @returns {event is Posted} */
+export function isPosted(event) {
+  return "username" in event;
+}
+
+/** @param {Event} event @returns {event is Edited} */
+export function isEdited(event) {
+  return "edited" in event;
+}
+
+/** Errors that say "later", not "no": the text stays in the outbox. */
+const TRANSIENT = new Set(["SERVER_UNAVAILABLE", "RATE_LIMITED"]);
+
+/** @param {ErrorFrame} frame */
+export function isTransient(frame) {
+  return frame.retry_after !== undefined || TRANSIENT.has(frame.error);
+}
+
+/**
+ * Name the code that the server would refuse a text with, or null.
+ * People count graphemes; the wire counts bytes.
+ * @param {string} text
+ * @param {Limits} limits
+ */
+export function refusalOf(text, limits) {
+  if (text.trim() === "") return "MESSAGE_EMPTY";
+  if (text.includes("\0")) return "MESSAGE_INVALID";
+  if (new TextEncoder().encode(text).length > limits.bytes) return "MESSAGE_TOO_LONG";
+  return countGraphemes(text, limits.graphemes) > limits.graphemes ? "MESSAGE_TOO_LONG" : null;
+}
+
+/**
+ * Count what people call characters, up to just above `most`.
+ * @param {string} text
+ * @param {number} most
+ */
+function countGraphemes(text, most) {
+  if (text.length <= most) return text.length; // never fewer code units than graphemes
+  let count = 0;
+  for (const _ of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) {
+    count += 1;
+    if (count > most) break;
+  }
+  return count;
+}

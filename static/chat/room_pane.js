@@ -1,0 +1,132 @@
+/** <room-pane>: one room's box on the page. */
+
+import { copy, part, setHue } from "./templates.js";
+import { belowWords } from "./words.js";
+
+/** @import {Composer} from "./composer.js" */
+/** @import {MessageList} from "./message_list.js" */
+/** @import {Entry} from "./outbox.js" */
+/** @import {Limits, Room, Signal} from "./protocol.js" */
+/** @import {Message} from "./room_log.js" */
+
+/** What a pane asks for. @typedef {{close: () => void, older: () => void, send: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+
+export class RoomPane extends HTMLElement {
+  room = "";
+  /** @type {() => void} */
+  #older = () => {};
+
+  /**
+   * @param {Room} room
+   * @param {{me: string, limits: Limits, wishes: Wishes}} page
+   */
+  begin(room, { me, limits, wishes }) {
+    this.room = room.id;
+    this.#older = wishes.older;
+    this.append(copy("pane-template"));
+    this.setAttribute("role", "region");
+    this.setAttribute("aria-label", room.title);
+    setHue(this, room.id);
+    part(this, "title").textContent = room.title;
+    part(this, "staff-only").hidden = !room.staff_only;
+    part(this, "close").addEventListener("click", wishes.close);
+    part(this, "below").addEventListener("click", () => {
+      this.#list.toBottom();
+      this.#showBelow();
+    });
+    this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
+    this.#list.begin(me, () => this.#scrolled());
+    this.#composer.begin(room.title, limits, wishes.send);
+    part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
+  }
+
+  get #list() {
+    return /** @type {MessageList} */ (part(this, "list"));
+  }
+
+  get #composer() {
+    return /** @type {Composer} */ (part(this, "composer"));
+  }
+
+  /** What is written and not sent. */
+  get draft() {
+    return this.#composer.text;
+  }
+
+  focusComposer() {
+    this.#composer.focus();
+  }
+
+  clear() {
+    this.#list.clear();
+    this.#showBelow();
+  }
+
+  /**
+   * Show a page of history.
+   * @param {Message[]} messages
+   */
+  showHistory(messages) {
+    this.#list.show(messages);
+    // A page of short lines may not fill a tall pane.
+    requestAnimationFrame(() => this.#scrolled());
+  }
+
+  /**
+   * Show a message that was just posted or changed.
+   * @param {Message} message
+   * @param {boolean} isNew
+   */
+  show(message, isNew) {
+    this.#list.show([message]);
+    if (isNew && !this.#list.isAtBottom) this.#list.below += 1;
+    this.#showBelow();
+  }
+
+  /** @param {Signal} signal */
+  showSignal(signal) {
+    this.#list.showSignal(signal);
+  }
+
+  /** @param {Entry[]} entries */
+  showUnsent(entries) {
+    this.#list.showUnsent(entries);
+  }
+
+  /** The writer's own text goes to the bottom, and the writer with it. */
+  toBottom() {
+    this.#list.toBottom();
+    this.#showBelow();
+  }
+
+  /** @param {string} sentence empty: all is well again */
+  showTrouble(sentence) {
+    const trouble = part(this, "trouble");
+    trouble.hidden = sentence === "";
+    trouble.textContent = sentence;
+  }
+
+  #scrolled() {
+    this.#showBelow();
+    if (this.#list.wantsOlder) this.#older();
+  }
+
+  #showBelow() {
+    const button = part(this, "below");
+    button.hidden = this.#list.below === 0;
+    button.textContent = belowWords(this.#list.below);
+  }
+}
+
+/**
+ * Retry or Discard was pressed at a text that was refused.
+ * @param {Event} event
+ * @param {Wishes} wishes
+ */
+function answer(event, wishes) {
+  const button = event.target instanceof Element ? event.target.closest("button") : null;
+  const clientId = button?.closest("[data-client-id]")?.getAttribute("data-client-id");
+  if (!button || !clientId) return;
+  if (button.dataset.part === "retry") wishes.retry(clientId);
+  else wishes.discard(clientId);
+}

@@ -1,0 +1,46 @@
+/** Copies of the page's <template>s and the parts to fill in. */
+
+/**
+ * Copy a template. Texts are set with textContent only: nothing is made from strings.
+ * @param {string} id
+ */
+export function copy(id) {
+  const template = document.getElementById(id);
+  if (!(template instanceof HTMLTemplateElement)) throw new Error(`no template #${id}`);
+  return document.importNode(template.content, true); // unlike cloneNode, it upgrades our elements at once
+}
+
+/**
+ * Copy a template that has one element.
+ * @param {string} id
+ */
+export function copyElement(id) {
+  return /** @type {HTMLElement} */ (copy(id).firstElementChild);
+}
+
+/**
+ * Find what a template calls `data-part="name"`.
+ * @template {HTMLElement} [T=HTMLElement]
+ * @param {ParentNode} root
+ * @param {string} name
+ */
+export function part(root, name) {
+  const found = root.querySelector(`[data-part="${name}"]`);
+  if (found === null) throw new Error(`no part ${name}`);
+  return /** @type {T} */ (found);
+}
+
+/**
+ * Give an element the hue of a name or id: neighbours far apart, the same on every page.
+ * @param {HTMLElement} element
+ * @param {string} of
+ */
+export function setHue(element, of) {
+  element.style.setProperty("--h", String(Math.round(hash(of) * 137.508 + 120) % 360));
+}
+
+/** @param {string} text */
+function hash(text) {
+  if (/^\d+$/.test(text)) return Number(text) % 9973;
+  return [...text].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9973, 7);
+}

@@ -1,0 +1,83 @@
+/** Every sentence the page says. */
+
+/** @import {State} from "./connection.js" */
+/** @import {Limits} from "./protocol.js" */
+
+/** @type {Record<string, string>} */
+const SENTENCES = {
+  USER_HAS_TO_LOGIN: "You are signed out. Sign in again to go on.",
+  ROOM_INVALID: "This room does not exist any more.",
+  ROOM_ACCESS_DENIED: "You may not enter this room.",
+  JSON_INVALID: "The server could not read what this page sent.",
+  COMMAND_INVALID: "The server does not know what this page asked for. Reload the page.",
+  MESSAGE_EMPTY: "There is nothing to send yet.",
+  MESSAGE_TOO_LONG: "This text is too long.",
+  MESSAGE_INVALID: "This text has characters that cannot be sent.",
+  MESSAGE_TYPE_DENIED: "You may not send messages of this type.",
+  NOT_AUTHOR: "Only its author may change a message.",
+  RATE_LIMITED: "That was too fast. It goes on by itself in a moment.",
+  USER_MUTED: "You are muted in this room for now.",
+  ROOM_READ_ONLY: "Nobody can write in this room at the moment.",
+  SERVER_UNAVAILABLE: "The server cannot save anything right now. It goes on by itself.",
+};
+
+/**
+ * Say an error code in words; the code stays, for whoever is asked for help.
+ * @param {string} code
+ * @param {string} [detail] the server's own sentence, which knows more
+ */
+export function sentenceFor(code, detail) {
+  return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
+}
+
+/**
+ * @param {string} code
+ * @param {Limits} limits
+ */
+export function refusalSentence(code, limits) {
+  if (code !== "MESSAGE_TOO_LONG") return sentenceFor(code);
+  const most = new Intl.NumberFormat().format(limits.graphemes);
+  return sentenceFor(
+    code,
+    `This text is too long: at most ${most} characters. Shorten it, or send it in parts.`,
+  );
+}
+
+/**
+ * @param {State} state
+ * @param {number} waitMs until the next try
+ * @returns {[string, string]} what to say, and what changes too often to be read out
+ */
+export function stateWords(state, waitMs) {
+  if (state === "open") return ["Connected", ""];
+  if (state === "connecting") return ["Connecting…", ""];
+  if (state === "signed out") return ["Signed out – ", ""];
+  return ["Offline – trying again", ` in ${Math.max(1, Math.ceil(waitMs / 1000))} s`];
+}
+
+/**
+ * Condense who entered and left since the last message: only where each is now.
+ * @param {Map<string, "joined" | "left">} people
+ */
+export function presenceWords(people) {
+  return /** @type {const} */ (["joined", "left"])
+    .map((verb) => ({
+      verb,
+      names: [...people].filter(([, now]) => now === verb).map(([name]) => name),
+    }))
+    .filter(({ names }) => names.length > 0)
+    .map(({ verb, names }) => `${someNames(names)} ${verb}`)
+    .join(" · ");
+}
+
+/** @param {string[]} names */
+function someNames([first, second, ...others]) {
+  if (second === undefined) return first;
+  if (others.length === 0) return `${first} and ${second}`;
+  return `${first} and ${others.length + 1} others`;
+}
+
+/** @param {number} count */
+export function belowWords(count) {
+  return `${count} new below`;
+}

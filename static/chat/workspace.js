@@ -1,0 +1,251 @@
+/** Which panes are open, in which order; joins, resumes and heals their rooms. */
+
+import { isPosted, isTransient } from "./protocol.js";
+import { RoomLog } from "./room_log.js";
+
+/** @import {State} from "./connection.js" */
+/** @import {Outbox, Send} from "./outbox.js" */
+/** @import {AckFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {Message} from "./room_log.js" */
+
+/**
+ * What shows the workspace: the page, or a test's.
+ * @typedef {{
+ *   opened: (room: Room, isByUser: boolean) => void,
+ *   closed: (room: Room, reason?: string) => void,
+ *   cleared: (room: string) => void,
+ *   paged: (room: string, messages: Message[]) => void,
+ *   changed: (room: string, message: Message, isNew: boolean) => void,
+ *   signalled: (room: string, signal: Signal) => void,
+ *   refused: (room: string | null, frame: ErrorFrame) => void,
+ *   connection: (state: State, retryAt: number) => void,
+ * }} View
+ */
+
+const RETRY_AFTER_S = 2;
+
+export class Workspace {
+  /** @type {Map<string, Room>} */
+  rooms;
+  /** Open panes, in their order. @type {Map<string, RoomLog>} */
+  #panes = new Map();
+  /** Leaves on their way: frames of the room before the answer are of the pane that was closed. @type {Map<string, number>} */
+  #leaving = new Map();
+  /** Rooms whose gap is being healed. @type {Set<string>} */
+  #healing = new Set();
+  #send;
+  #outbox;
+  #view;
+  #isOnline = false;
+
+  /**
+   * @param {Room[]} rooms
+   * @param {{send: Send, outbox: Outbox, view: View}} around
+   */
+  constructor(rooms, { send, outbox, view }) {
+    this.rooms = new Map(rooms.map((room) => [room.id, room]));
+    this.#send = send;
+    this.#outbox = outbox;
+    this.#view = view;
+  }
+
+  /** Ids of the open panes, in their order. */
+  get open() {
+    return [...this.#panes.keys()];
+  }
+
+  /**
+   * Open a pane. Those already open stay as they are.
+   * @param {Room} room
+   * @param {boolean} isByUser
+   */
+  openPane(room, isByUser) {
+    if (this.#panes.has(room.id)) return;
+    this.rooms.set(room.id, room);
+    this.#panes.set(room.id, new RoomLog());
+    this.#view.opened(room, isByUser);
+    this.#send({ command: "join", room: room.id });
+  }
+
+  /**
+   * Close a pane; its unsent texts wait in the outbox.
+   * @param {string} id
+   */
+  closePane(id) {
+    if (!this.#panes.has(id)) return;
+    if (this.#send({ command: "leave", room: id }))
+      this.#leaving.set(id, (this.#leaving.get(id) ?? 0) + 1);
+    this.#drop(id);
+  }
+
+  /**
+   * Ask for the page before the oldest message held, unless it is on its way or there is none.
+   * @param {string} id
+   */
+  askOlder(id) {
+    const log = this.#panes.get(id);
+    if (log === undefined || log.cursor === null || log.isLoading || !log.more) return;
+    const { before } = log;
+    log.isLoading = this.#send({
+      command: "history",
+      room: id,
+      ...(before === undefined ? {} : { before }),
+    });
+  }
+
+  /**
+   * @param {State} state
+   * @param {number} retryAt
+   */
+  changed(state, retryAt) {
+    const wasOnline = this.#isOnline;
+    this.#isOnline = state === "open";
+    this.#view.connection(state, retryAt);
+    if (wasOnline && !this.#isOnline) this.#lost();
+    if (this.#isOnline) this.#rejoin(this.open);
+  }
+
+  /** @param {Received} received */
+  received({ kind, frame }) {
+    if (kind === "join") this.#joined(frame);
+    else if (kind === "leave") this.#left(frame);
+    else if (kind === "event") this.#event(frame);
+    else if (kind === "signal") this.#signal(frame);
+    else if (kind === "history") this.#history(frame);
+    else if (kind === "ack") this.#acked(frame);
+    else if (kind === "error") this.#error(frame);
+  }
+
+  #lost() {
+    this.#leaving.clear();
+    this.#healing.clear();
+    this.#outbox.partedAll();
+    for (const log of this.#panes.values()) log.isLoading = false;
+  }
+
+  /**
+   * Everything that has a cursor goes on from it, all in one frame; the rest is joined anew.
+   * @param {string[]} ids
+   */
+  #rejoin(ids) {
+    /** @type {Record<string, Cursor>} */
+    const rooms = {};
+    for (const id of ids) {
+      const cursor = this.#panes.get(id)?.cursor;
+      if (cursor) rooms[id] = cursor;
+      else if (this.#panes.has(id)) this.#send({ command: "join", room: id });
+    }
+    if (Object.keys(rooms).length) this.#send({ command: "resume", rooms });
+  }
+
+  /** @param {string} id @returns {RoomLog | undefined} undefined: not open, or still frames of a closed pane */
+  #logOf(id) {
+    return this.#leaving.has(id) ? undefined : this.#panes.get(id);
+  }
+
+  /** @param {JoinFrame} frame */
+  #joined(frame) {
+    const id = frame.join;
+    if (this.#leaving.has(id)) return;
+    this.#healing.delete(id);
+    const known = { id, title: frame.title, staff_only: frame.staff_only };
+    // The server may open a pane unasked.
+    if (!this.#panes.has(id)) {
+      this.rooms.set(id, known);
+      this.#panes.set(id, new RoomLog());
+      this.#view.opened(known, false);
+    }
+    const log = /** @type {RoomLog} */ (this.#panes.get(id));
+    if (log.joined(frame)) this.#view.cleared(id);
+    if (!log.isPaged && log.more) this.askOlder(id);
+    else if (!log.isPaged) this.#view.paged(id, []);
+    this.#outbox.joined(id);
+  }
+
+  /** @param {LeaveFrame} frame */
+  #left({ leave: id, reason }) {
+    const leaving = this.#leaving.get(id);
+    if (leaving !== undefined && reason === undefined) {
+      if (leaving === 1) this.#leaving.delete(id);
+      else this.#leaving.set(id, leaving - 1);
+    } else if (this.#panes.has(id)) this.#drop(id, reason ?? "ROOM_ACCESS_DENIED");
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} [reason]
+   */
+  #drop(id, reason) {
+    this.#outbox.parted(id);
+    this.#healing.delete(id);
+    const room = /** @type {Room} */ (this.rooms.get(id));
+    if (reason !== undefined) this.rooms.delete(id);
+    this.#panes.delete(id);
+    this.#view.closed(room, reason);
+  }
+
+  /** @param {Event} event */
+  #event(event) {
+    const id = event.room;
+    const log = this.#logOf(id);
+    if (log === undefined) return;
+    const { verdict, message } = log.take(event);
+    if (verdict === "gap") this.#heal(id);
+    if (message !== null) this.#view.changed(id, message, isPosted(event));
+    // Shown first, settled then: the pending copy never leaves a hole.
+    if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
+  }
+
+  /** Something is missing: go on from the last event held. @param {string} id */
+  #heal(id) {
+    if (this.#healing.has(id)) return;
+    this.#healing.add(id);
+    this.#rejoin([id]);
+  }
+
+  /** @param {Signal} signal */
+  #signal(signal) {
+    if (this.#logOf(signal.room)) this.#view.signalled(signal.room, signal);
+  }
+
+  /** @param {HistoryFrame} page */
+  #history(page) {
+    const log = this.#logOf(page.history);
+    if (log?.isLoading) this.#view.paged(page.history, log.fold(page));
+  }
+
+  /** @param {AckFrame} frame */
+  #acked({ ack, room, seq }) {
+    const cursor = this.#logOf(room)?.cursor;
+    this.#outbox.settle(ack, cursor !== null && cursor !== undefined && seq > cursor.since);
+  }
+
+  /** @param {ErrorFrame} frame */
+  #error(frame) {
+    const { command, room } = frame;
+    if (command === "send" || frame.client_id !== undefined) this.#outbox.refuse(frame);
+    if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text
+    if (command === "join" && room !== undefined && this.#panes.has(room) && !isTransient(frame)) {
+      if (!this.#leaving.has(room)) this.#drop(room, frame.error);
+      return;
+    }
+    if (isTransient(frame)) this.#askAgain(frame);
+    this.#view.refused(room !== undefined && this.#panes.has(room) ? room : null, frame);
+  }
+
+  /** @param {ErrorFrame} frame */
+  #askAgain({ command, room, retry_after }) {
+    const ids = room === undefined ? this.open : [room];
+    const log = this.#panes.get(room ?? "");
+    if (command === "history" && log !== undefined) log.isLoading = false;
+    setTimeout(
+      () => {
+        if (!this.#isOnline) return;
+        if (command === "join" || command === "resume")
+          this.#rejoin(ids.filter((id) => this.#panes.has(id)));
+        if (command === "history" && room !== undefined) this.askOlder(room);
+      },
+      (retry_after ?? RETRY_AFTER_S) * 1000,
+    );
+  }
+}
