@@ -1,7 +1,5 @@
 """Rooms in Django's admin."""
 
-from typing import ClassVar
-
 from django.contrib import admin
 
 from chat.models import Room
@@ -9,7 +7,7 @@ from chat.models import Room
 
 @admin.register(Room)
 class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display: ClassVar = ["id", "title", "staff_only"]
-    list_display_links: ClassVar = ["id", "title"]
-    list_filter: ClassVar = ["staff_only"]
-    search_fields: ClassVar = ["title"]
+    list_display = ["id", "title", "staff_only"]
+    list_display_links = ["id", "title"]
+    list_filter = ["staff_only"]
+    search_fields = ["title"]

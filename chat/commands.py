@@ -6,7 +6,6 @@ from functools import partial
 from chat import actions, conf, database, hub, log, presence, protocol, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
-from chat.hub import Place, Session
 from chat.log import Kind, LoggedEvent
 from chat.models import Room
 from chat.protocol import (
@@ -25,6 +24,7 @@ from chat.protocol import (
     Resume,
     Send,
 )
+from chat.session import Place, Session
 
 
 async def run(session: Session, command: AnyCommand) -> None:

@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from chat import commands, conf, hub, presence, protocol
 from chat.exceptions import ClientError, ErrorCode
-from chat.hub import Run, Session, Socket
+from chat.session import Run, Session, Socket
 
 logger = logging.getLogger(__name__)
 
@@ -92,19 +92,20 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
     async def connect(self) -> None:
         await self.accept()
-        user = self.scope["user"]
+        user: Any = self.scope["user"]
         if not user.is_authenticated:
             # Accepted first: a refused handshake would give the browser a bare 403 and no reason.
             refusal = ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="Sign in first.")
             await self.send(text_data=protocol.refusal(refusal).text)
             await self.close(CLOSE_SIGN_IN)
             return
-        socket: Socket = self.scope.get("extensions", {}).get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
+        extensions: Any = self.scope.get("extensions") or {}
+        socket: Socket = extensions.get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
         self.session = hub.enter(
             lambda running: Session(socket, user_id=user.pk, username=user.get_username(), hub=running)
         )
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         if self.session is None or self.session.is_gone:
             return
         context: dict[str, Any] = {}

@@ -79,13 +79,17 @@ def ring(heads: dict[int, int]) -> None:
 
 
 async def _send(message: dict[str, Any]) -> None:
-    await asyncio.wait_for(get_channel_layer().group_send(GROUP, message), conf.BELL_DEADLINE_SECONDS)
+    await asyncio.wait_for(_layer().group_send(GROUP, message), conf.BELL_DEADLINE_SECONDS)
+
+
+def _layer() -> Any:
+    return get_channel_layer()
 
 
 async def answers() -> bool:
     """Tell whether the channel layer takes a bell."""
     try:
-        await asyncio.wait_for(get_channel_layer().group_send(GROUP, {"type": "bell", "heads": {}}), 1)
+        await asyncio.wait_for(_layer().group_send(GROUP, {"type": "bell", "heads": {}}), 1)
     except Exception:
         return False
     return True
@@ -187,7 +191,7 @@ class Doorbell:
 
     async def _hear(self) -> None:
         """Subscribe, and hear until the subscription proves dead: no echo of our own probe, twice."""
-        layer = get_channel_layer()
+        layer = _layer()
         channel = await asyncio.wait_for(layer.new_channel(), 5)
         await asyncio.wait_for(layer.group_add(GROUP, channel), 5)
         receiver = asyncio.ensure_future(self._receive(layer, channel))

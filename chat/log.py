@@ -159,7 +159,7 @@ def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], C
     return {
         (author, client_id): Committed(room, seq)
         for author, client_id, room, seq in rows
-        if (author, client_id) in wanted
+        if client_id is not None and (author, client_id) in wanted
     }
 
 

@@ -1,7 +1,8 @@
 """Who is here: enter and leave, told once per user and not once per tab."""
 
 from chat import conf
-from chat.hub import Feed, Session
+from chat.feed import Feed
+from chat.session import Session
 
 
 def entered(feed: Feed, session: Session) -> None:

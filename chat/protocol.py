@@ -22,31 +22,31 @@ class Command(msgspec.Struct, tag_field="command", tag=str.lower, frozen=True, k
     """Something a browser asks for."""
 
 
-class Join(Command):
+class Join(Command, frozen=True, kw_only=True):
     room: RoomId
     since: int | None = None
     epoch: str | None = None
 
 
-class Leave(Command):
+class Leave(Command, frozen=True, kw_only=True):
     room: RoomId
 
 
-class Send(Command):
+class Send(Command, frozen=True, kw_only=True):
     room: RoomId
     message: str
     client_id: uuid.UUID | None = None
     msg_type: int = 0
 
 
-class Edit(Command):
+class Edit(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: int
     message: str
     client_id: uuid.UUID | None = None
 
 
-class Delete(Command):
+class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: int
     client_id: uuid.UUID | None = None
@@ -59,17 +59,17 @@ class Cursor(msgspec.Struct, frozen=True):
     epoch: str | None = None
 
 
-class Resume(Command):
+class Resume(Command, frozen=True, kw_only=True):
     rooms: dict[str, Cursor]
 
 
-class History(Command):
+class History(Command, frozen=True, kw_only=True):
     room: RoomId
     before: int | None = None
     limit: int | None = None
 
 
-class Ping(Command):
+class Ping(Command, frozen=True, kw_only=True):
     pass
 
 

@@ -88,11 +88,11 @@ except doorbell.SecondServerError as error:
     print(f"multichat: {error}", file=sys.stderr)
     raise SystemExit(1) from None
 
-sockets = URLRouter(
-    [
-        path("chat/stream/", AuthMiddlewareStack(ChatConsumer.as_asgi())),
-        path("<path:anything>", NoSuchSocket()),
-        path("", NoSuchSocket()),
-    ]
-)
+# Django's path() knows views only, by its types.
+routes: list[Any] = [
+    path("chat/stream/", AuthMiddlewareStack(ChatConsumer.as_asgi())),  # type: ignore[arg-type]
+    path("<path:anything>", NoSuchSocket()),
+    path("", NoSuchSocket()),
+]
+sockets = URLRouter(routes)
 application = ProtocolTypeRouter({"http": django_application, "websocket": WholeOriginValidator(sockets)})

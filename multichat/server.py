@@ -14,7 +14,6 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 
@@ -25,7 +24,7 @@ from django.core.management.base import SystemCheckError
 from multichat.asgi import application  # isort: skip  sets Django up
 from chat import conf, doorbell, hub, writer
 from chat.consumers import SOCKET_EXTENSION
-from chat.hub import Run
+from chat.session import Run
 
 logger = logging.getLogger("multichat.server")
 
@@ -38,7 +37,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope["extensions"][SOCKET_EXTENSION] = self  # type: ignore[typeddict-item]
+            self.scope["extensions"][SOCKET_EXTENSION] = self  # type: ignore[assignment]
         self._stuck_at = 0
         self._stuck_since = 0.0
         self._stuck_timer: asyncio.TimerHandle | None = None
@@ -179,8 +178,6 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    # 1012 to every socket, also to those that uvicorn's shutdown meets.
-    assert CloseCode.SERVICE_RESTART == 1012
     Server(config).run(sockets=[listening])
 
 

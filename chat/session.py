@@ -1,0 +1,230 @@
+"""One socket's place in each room it has joined, and the one rule by which it takes frames (Session).
+
+One rule stands for backlog, resume, gap healing and slow readers: a session takes event n of a room
+only if n is its cursor + 1. If n is lower it already has it. If n is higher, or its socket is not
+taking bytes, the session is behind: one task reads from the feed's ring, else from the log, from its
+cursor, until it has caught up. No event is queued per socket.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from chat import conf, database, log
+from chat.log import LoggedEvent
+from chat.protocol import Frame
+
+if TYPE_CHECKING:
+    from chat.feed import Feed
+    from chat.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+# What one write hands to a socket at most, so that a full socket holds little more than its own buffer.
+WRITE_BYTES = 64 * 1024
+
+
+class Run:
+    """Frames that go out together; of events, without holes. Joined once for all sockets."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+
+    @cached_property
+    def wire(self) -> bytes:
+        return b"".join(frame.wire for frame in self.frames)
+
+
+class Socket(Protocol):
+    """What a session writes to. server.py has the one of uvicorn, consumers.py the one of any ASGI server."""
+
+    def write(self, run: Run) -> int:
+        """Write frames from the first on and return how many were taken; the rest was not begun."""
+
+    async def drained(self) -> bool:
+        """Wait until the socket takes bytes again; False when it is gone."""
+
+    async def close(self, code: int) -> None:
+        """Close, with a WebSocket close code."""
+
+
+class Place:
+    """Where a session stands in a room."""
+
+    __slots__ = ("cursor", "feed", "is_behind")
+
+    def __init__(self, feed: "Feed", cursor: int) -> None:
+        self.feed = feed
+        self.cursor = cursor
+        self.is_behind = False
+
+
+class Session:
+    """Our state for one socket: who it is, and its place in each room it has joined."""
+
+    def __init__(self, socket: Socket, *, user_id: int, username: str, hub: "Hub") -> None:
+        self.user_id = user_id
+        self.username = username
+        self.places: dict[int, Place] = {}
+        self.hub = hub
+        self.is_gone = False
+        self.unacknowledged = 0
+        self._socket = socket
+        # Replies that found the socket full. Bounded: the consumer reads no frame while there are many.
+        self._replies: deque[Frame] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    def reply(self, frame: Frame) -> None:
+        """Send a frame that is no event: in order, and never dropped. All frames of a socket pass this writer."""
+        if self.is_gone:
+            return
+        if self._replies or not self._write([frame]):
+            self._replies.append(frame)
+            if len(self._replies) >= conf.SOCKET_UNACKNOWLEDGED:
+                self._has_room.clear()
+            self._work()
+
+    def signal(self, frame: Frame) -> None:
+        """Send a frame that may be lost: dropped while the session is behind."""
+        if not self._replies and not any(place.is_behind for place in self.places.values()):
+            self._write([frame])
+
+    def offer(self, place: Place, first: int, run: Run) -> None:
+        """Take events from seq `first` on if the first is the next one; otherwise fall behind."""
+        if place.is_behind or place.cursor >= first + len(run.frames) - 1:
+            return
+        if place.cursor == first - 1 and not self._replies:
+            place.cursor += self._taken(run)
+        if place.cursor < first + len(run.frames) - 1:
+            self.fall_behind(place)
+
+    def fall_behind(self, place: Place) -> None:
+        """Let the catching-up task bring this place to its room's head."""
+        place.is_behind = True
+        self._work()
+
+    async def until_room(self) -> None:
+        """Wait while too many replies wait for the socket or too many drafts for the database."""
+        await self._has_room.wait()
+
+    def hold(self) -> None:
+        """Count a draft that is on its way to the log."""
+        self.unacknowledged += 1
+        if self.unacknowledged >= conf.SOCKET_UNACKNOWLEDGED:
+            self._has_room.clear()
+
+    def answered(self, frame: Frame | None) -> None:
+        """Answer a draft that was on its way."""
+        self.unacknowledged -= 1
+        self._make_room()
+        if frame is not None:
+            self.reply(frame)
+
+    async def close(self, code: int) -> None:
+        """Close the socket."""
+        self.is_gone = True
+        await self._socket.close(code)
+
+    def end(self) -> None:
+        """Forget the socket: it is gone, however it went."""
+        self.is_gone = True
+        self._replies.clear()
+        self._has_room.set()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _make_room(self) -> None:
+        few = conf.SOCKET_UNACKNOWLEDGED
+        if len(self._replies) < few and self.unacknowledged < few:
+            self._has_room.set()
+
+    def _write(self, frames: Sequence[Frame]) -> int:
+        return self._taken(Run(frames))
+
+    def _taken(self, run: Run) -> int:
+        # A process that was frozen may hold an old tail and old rights: it looks before it writes.
+        if self.is_gone or self.hub.is_stale():
+            return 0
+        return self._socket.write(run)
+
+    def _work(self) -> None:
+        if self._task is None and not self.is_gone:
+            self._task = asyncio.get_running_loop().create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Write what waits: replies first, then each room from its cursor, while the socket takes it."""
+        try:
+            while True:
+                await self.hub.until_fresh()
+                if not await self._socket.drained():
+                    self.is_gone = True
+                    return
+                # After every wait: joined and cursor are asked again, then frames are written.
+                if self._replies:
+                    self._write_replies()
+                elif place := next((place for place in self.places.values() if place.is_behind), None):
+                    await self._catch_up_in(place)
+                else:
+                    return
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # The log may be away. This session tries again, and hurts no other.
+            logger.exception("catching up failed: user=%s", self.user_id)
+            await asyncio.sleep(conf.SWEEP_SECONDS)
+        finally:
+            self._task = None
+            if not self.is_gone and (self._replies or any(place.is_behind for place in self.places.values())):
+                self._work()
+
+    def _write_replies(self) -> None:
+        for _ in range(self._write(list(self._replies))):
+            self._replies.popleft()
+        self._make_room()
+
+    async def _catch_up_in(self, place: Place) -> None:
+        feed = place.feed
+        if place.cursor >= feed.head:
+            place.is_behind = False
+            return
+        events = feed.ring_after(place.cursor)
+        if events is None:
+            cursor = place.cursor
+            events = await database.read(log.read, feed.room, after=cursor, limit=conf.CATCH_UP_PAGE)
+            if self.places.get(feed.room) is not place or place.cursor != cursor:
+                return  # Left, or joined from elsewhere, while the log was read.
+            if not events or events[0].seq != cursor + 1:
+                feed.start_over([self])
+                return
+        await self._write_events(place, events)
+
+    async def _write_events(self, place: Place, events: Sequence[LoggedEvent]) -> None:
+        """Write events from the place's cursor on, a bounded write a turn, until something comes between."""
+        while events and self.places.get(place.feed.room) is place and events[0].seq == place.cursor + 1:
+            frames = chunk(events)
+            taken = self._write(frames)
+            place.cursor += taken
+            events = events[taken:]
+            # The socket's buffer tells only in the next turn of the loop whether it is full.
+            await asyncio.sleep(0)
+            if taken < len(frames) or self._replies or not await self._socket.drained():
+                return
+
+
+def chunk(events: Iterable[LoggedEvent]) -> list[Frame]:
+    """Return the frames of the first events, as many as one write may hold, and one at least."""
+    frames: list[Frame] = []
+    size = 0
+    for event in events:
+        size += len(event.frame.payload)
+        if frames and size > WRITE_BYTES:
+            break
+        frames.append(event.frame)
+    return frames
