@@ -4,9 +4,12 @@ import os
 import shutil
 import sys
 import tempfile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+if TYPE_CHECKING:  # importing models has to wait for Django
+    from chat.models import Room
 
 # Before Django reads its settings: nothing of the developer's environment or of var/ reaches a test.
 if "multichat.settings" in sys.modules:
@@ -36,9 +39,9 @@ def pytest_unconfigure(config):
 
 
 class Rooms(NamedTuple):
-    lobby: "Room"  # noqa: F821  importing models has to wait for Django
-    random: "Room"  # noqa: F821
-    staff: "Room"  # noqa: F821
+    lobby: "Room"
+    random: "Room"
+    staff: "Room"
 
 
 @pytest.fixture
