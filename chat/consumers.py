@@ -25,10 +25,12 @@ class AsgiSocket:
 
     def __init__(self, send: Any) -> None:
         self._send = send
+        self._is_full = False
 
     def write(self, run: Run) -> int:
         for taken, frame in enumerate(run.frames):
             if not self._has_taken({"type": "websocket.send", "text": frame.text}):
+                self._is_full = True
                 return taken
         return len(run.frames)
 
@@ -47,12 +49,13 @@ class AsgiSocket:
         return False
 
     async def drained(self) -> bool:
-        # What waits for a full socket is never an event: a pong that nobody asked for harms no one.
-        try:
-            if not self._has_taken({"type": "websocket.send", "text": protocol.encode(protocol.Pong()).text}):
+        if self._is_full:
+            # What waits for a full socket is never an event: a pong that nobody asked for harms no one.
+            try:
                 await self._send({"type": "websocket.send", "text": protocol.encode(protocol.Pong()).text})
-        except Exception:
-            return False
+            except Exception:
+                return False
+            self._is_full = False
         return True
 
     async def close(self, code: int) -> None:
@@ -106,7 +109,8 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         )
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
-        if self.session is None or self.session.is_gone:
+        # What comes after the `bye` is not answered: its sender keeps it, and tries again elsewhere.
+        if self.session is None or self.session.is_gone or self.session.hub.is_draining:
             return
         context: dict[str, Any] = {}
         try:

@@ -152,8 +152,9 @@ class Doorbell:
     def _take(self, heads: dict[int, int]) -> None:
         for room, head in heads.items():
             self._heads[room] = max(head, self._heads.get(room, 0))
-            # Heard here at once, whatever becomes of the layer.
-            self._on_bell(room, head)
+            # Heard here whatever becomes of the layer; a moment later, because this process's sockets
+            # get what it committed without reading the log again.
+            self._loop.call_later(conf.GAP_SECONDS, self._on_bell, room, head)
         self._wanted.set()
 
     async def _ring(self) -> None:

@@ -175,11 +175,13 @@ class Feed:
                 task.cancel()
 
     async def reopen(self) -> None:
-        """Start over from the log: it is another one now (a backup was restored, or it was reset)."""
+        """Start over from the log if it is another one now: a backup was restored, or it was reset."""
+        # Taken before the log is read: the tail may move on meanwhile.
+        before = self.head
         tail = await database.read(log.tail, self.room, limit=conf.RING_EVENTS)
         if tail is None:
             self.close(ErrorCode.ROOM_INVALID)
-        elif tail.epoch != self.epoch or tail.head < self.head:
+        elif tail.epoch != self.epoch or tail.head < before:
             logger.warning("room=%s has another log now: all start over", self.room)
             self._start_at(tail)
             self._target = tail.head
@@ -227,7 +229,7 @@ class Feed:
         """Return what is to be offered next, as much as one write may hold."""
         # What the ring has lost already is for those who catch up.
         first = max(self._offered + 1, self._ring[0].seq)
-        run = Run(chunk(self._ring_from(first)))
+        run = Run(chunk(event.frame for event in self._ring_from(first)))
         self._offered = first + len(run.frames) - 1
         return first, run
 

@@ -26,6 +26,7 @@ class Hub:
     def __init__(self) -> None:
         self.feeds: dict[int, Feed] = {}
         self.sessions: set[Session] = set()
+        self.is_draining = False
         self._doorbell = Doorbell(on_bell=self.rung, on_signal=self._on_signal)
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,8 +99,9 @@ class Hub:
         feed.signal(_came(feed.room, session.username, msg_type), but=session)
         self._doorbell.signal(feed.room, session.username, msg_type)
 
-    def say_bye(self) -> None:
-        """Tell every client that the server goes, and when to come back: each at a time of its own."""
+    def drain(self) -> None:
+        """Take no more commands, and tell every client when to come back: each at a time of its own."""
+        self.is_draining = True
         for session in list(self.sessions):
             session.reply(protocol.encode(Bye(ByeTime(retry_ms=random.randrange(conf.BYE_SPREAD_MS)))))
 
@@ -156,12 +158,15 @@ class Hub:
         if not rooms:
             return
         # One cheap query for all rooms; where few of many are listened to, for those.
+        # Taken before the query: a tail may move on while it runs.
+        before = {room: self.feeds[room].head for room in rooms}
         heads = await database.read(log.heads, rooms if len(rooms) < MANY_ROOMS else None)
         for room in rooms:
             if (feed := self.feeds.get(room)) is None:
                 continue
-            head, epoch = heads.get(room, (0, ""))
-            if epoch == feed.epoch and head >= feed.head:
+            head, floor, epoch = heads.get(room, (0, 0, ""))
+            if epoch == feed.epoch and head >= before[room]:
+                feed.floor = floor
                 feed.rung(head)
             else:
                 try:

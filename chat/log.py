@@ -153,8 +153,10 @@ def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], C
     Call it after the rooms are locked, as a statement of its own: a statement keeps the snapshot it
     had before it waited for the lock, and would not see what the holder of the lock committed.
     """
-    by_client_id = Event.objects.filter(client_id__in={client_id for _, client_id in keys})
-    rows = by_client_id.values_list("author_id", "client_id", "room_id", "seq")
+    authors, client_ids = {author for author, _ in keys}, {client_id for _, client_id in keys}
+    # Both, so that the unique index serves: it begins with the author.
+    there = Event.objects.filter(author_id__in=authors, client_id__in=client_ids)
+    rows = there.values_list("author_id", "client_id", "room_id", "seq")
     wanted = set(keys)
     return {
         (author, client_id): Committed(room, seq)
@@ -218,10 +220,11 @@ def tail(room_id: int, *, limit: int) -> Tail | None:
     return Tail(room.epoch, room.floor_seq, room.head_seq, [logged(event) for event in rows.order_by("seq")])
 
 
-def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, str]]:
-    """Return head and epoch of the rooms (None: of all), by id: the sweep's one query."""
+def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, int, str]]:
+    """Return head, floor and epoch of the rooms (None: of all), by id: the sweep's one query."""
     rooms = Room.objects.all() if room_ids is None else Room.objects.filter(pk__in=room_ids)
-    return {pk: (head, epoch) for pk, head, epoch in rooms.order_by().values_list("pk", "head_seq", "epoch")}
+    rows = rooms.order_by().values_list("pk", "head_seq", "floor_seq", "epoch")
+    return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
 
 
 def history(room: Room, *, before: int | None, limit: int) -> HistoryPage:

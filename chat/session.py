@@ -73,8 +73,9 @@ class Session:
         self.is_gone = False
         self.unacknowledged = 0
         self._socket = socket
-        # Replies that found the socket full. Bounded: the consumer reads no frame while there are many.
+        # Replies that found the socket full. Bounded: no command is read while they are many or large.
         self._replies: deque[Frame] = deque()
+        self._reply_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -85,8 +86,8 @@ class Session:
             return
         if self._replies or not self._write([frame]):
             self._replies.append(frame)
-            if len(self._replies) >= conf.SOCKET_UNACKNOWLEDGED:
-                self._has_room.clear()
+            self._reply_bytes += len(frame.payload)
+            self._make_room()
             self._work()
 
     def signal(self, frame: Frame) -> None:
@@ -115,8 +116,7 @@ class Session:
     def hold(self) -> None:
         """Count a draft that is on its way to the log."""
         self.unacknowledged += 1
-        if self.unacknowledged >= conf.SOCKET_UNACKNOWLEDGED:
-            self._has_room.clear()
+        self._make_room()
 
     def answered(self, frame: Frame | None) -> None:
         """Answer a draft that was on its way."""
@@ -140,8 +140,10 @@ class Session:
             self._task = None
 
     def _make_room(self) -> None:
-        few = conf.SOCKET_UNACKNOWLEDGED
-        if len(self._replies) < few and self.unacknowledged < few:
+        many = conf.SOCKET_UNACKNOWLEDGED
+        if max(len(self._replies), self.unacknowledged) >= many or self._reply_bytes > WRITE_BYTES:
+            self._has_room.clear()
+        else:
             self._has_room.set()
 
     def _write(self, frames: Sequence[Frame]) -> int:
@@ -185,8 +187,8 @@ class Session:
                 self._work()
 
     def _write_replies(self) -> None:
-        for _ in range(self._write(list(self._replies))):
-            self._replies.popleft()
+        for _ in range(self._write(chunk(self._replies))):
+            self._reply_bytes -= len(self._replies.popleft().payload)
         self._make_room()
 
     async def _catch_up_in(self, place: Place) -> None:
@@ -208,7 +210,7 @@ class Session:
     async def _write_events(self, place: Place, events: Sequence[LoggedEvent]) -> None:
         """Write events from the place's cursor on, a bounded write a turn, until something comes between."""
         while events and self.places.get(place.feed.room) is place and events[0].seq == place.cursor + 1:
-            frames = chunk(events)
+            frames = chunk(event.frame for event in events)
             taken = self._write(frames)
             place.cursor += taken
             events = events[taken:]
@@ -218,13 +220,13 @@ class Session:
                 return
 
 
-def chunk(events: Iterable[LoggedEvent]) -> list[Frame]:
-    """Return the frames of the first events, as many as one write may hold, and one at least."""
-    frames: list[Frame] = []
+def chunk(frames: Iterable[Frame]) -> list[Frame]:
+    """Return the first frames, as many as one write may hold, and one at least."""
+    first: list[Frame] = []
     size = 0
-    for event in events:
-        size += len(event.frame.payload)
-        if frames and size > WRITE_BYTES:
+    for frame in frames:
+        size += len(frame.payload)
+        if first and size > WRITE_BYTES:
             break
-        frames.append(event.frame)
-    return frames
+        first.append(frame)
+    return first

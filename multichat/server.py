@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         if running := hub.running():
-            running.say_bye()
+            running.drain()
         try:
             await asyncio.wait_for(writer.flush(), conf.DRAIN_SECONDS)
         except TimeoutError:
