@@ -98,7 +98,7 @@ export class Connection {
     this.#tickedAt = now;
     if (slept) return this.wake();
     if (this.state !== "open") return;
-    if (now >= this.#probeEndsAt) this.#socket?.reconnect(4000, "no answer");
+    if (now >= this.#probeEndsAt) this.#giveUp();
     else if (now - this.#heardAt >= PING_EVERY_MS) this.#probe(ANSWER_WITHIN_MS);
   }
 
@@ -140,6 +140,12 @@ export class Connection {
     const received = decode(String(data));
     if (received.kind === "bye") this.#nextDelay = received.frame.bye.retry_ms;
     this.#listener?.received(received);
+  }
+
+  #giveUp() {
+    this.#probeEndsAt = Number.POSITIVE_INFINITY;
+    this.#nextDelay = 0; // nobody was turned away: no reason to wait
+    this.#socket?.reconnect(4000, "no answer");
   }
 
   /** @param {number} answerWithin */

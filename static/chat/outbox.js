@@ -23,6 +23,8 @@ export class Outbox {
   #locks;
   /** @type {Map<string, Entry>} */
   #entries = new Map();
+  /** What the store did not take: it lives as long as the page. @type {Set<string>} */
+  #unstored = new Set();
   /** Rooms joined in this session. @type {Map<string, Lane>} */
   #lanes = new Map();
   /** @type {(room: string) => void} told of every change of a room's texts */
@@ -167,8 +169,10 @@ export class Outbox {
   }
 
   #load() {
-    const sent = [...this.#entries.values()].filter((entry) => entry.state === "sent");
-    this.#entries = new Map(sent.map((entry) => [entry.client_id, entry]));
+    const kept = [...this.#entries.values()].filter(
+      (entry) => entry.state === "sent" || this.#unstored.has(entry.client_id),
+    );
+    this.#entries = new Map(kept.map((entry) => [entry.client_id, entry]));
     for (let i = 0; i < this.#store.length; i += 1) {
       const key = this.#store.key(i);
       if (!key?.startsWith(this.#prefix)) continue;
@@ -182,8 +186,9 @@ export class Outbox {
     this.#entries.set(entry.client_id, entry);
     try {
       this.#store.setItem(this.#prefix + entry.client_id, JSON.stringify(entry));
+      this.#unstored.delete(entry.client_id);
     } catch {
-      // The store is full or closed to us: the text still lives as long as the page.
+      this.#unstored.add(entry.client_id);
     }
     this.onchange(entry.room);
   }

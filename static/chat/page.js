@@ -3,7 +3,7 @@
 import { Announcer } from "./announcer.js";
 import { MESSAGE } from "./protocol.js";
 import { RoomPane } from "./room_pane.js";
-import { copyElement, part } from "./templates.js";
+import { copyElement, part, setHue } from "./templates.js";
 import { sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
@@ -54,6 +54,7 @@ export class Page {
     for (const form of document.querySelectorAll("form[data-sign-out]")) {
       form.addEventListener("submit", () => this.#outbox.clear());
     }
+    setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#row.addEventListener("focusin", ({ target }) => this.#see(paneOf(target)));
   }
 

@@ -2,7 +2,7 @@
 
 /** @typedef {{id: string, title: string, staff_only: boolean}} Room */
 /** @typedef {{graphemes: number, bytes: number}} Limits */
-/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only: boolean, reset?: boolean}} JoinFrame */
+/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
@@ -61,7 +61,7 @@ const OWN_KEYS = /** @type {const} */ (["join", "leave", "ack", "history", "erro
 export function decode(text) {
   const frame = parse(text);
   if (frame === null || typeof frame !== "object") return { kind: "unknown", frame };
-  const kind = OWN_KEYS.find((key) => key in frame) ?? kindInRoom(frame);
+  const kind = OWN_KEYS.find((key) => Object.hasOwn(frame, key)) ?? kindInRoom(frame);
   return /** @type {Received} */ ({ kind, frame });
 }
 

@@ -72,7 +72,7 @@ export class RoomLog {
   /**
    * Fold a page of history in; what was changed since it was read stays changed.
    * @param {HistoryFrame} page
-   * @returns {Message[]} those that are new or different now, oldest first
+   * @returns {Message[]} those that are new or brought up to date, oldest first
    */
   fold(page) {
     this.isLoading = false;

@@ -148,7 +148,7 @@ export class Workspace {
     const id = frame.join;
     if (this.#leaving.has(id)) return;
     this.#healing.delete(id);
-    const known = { id, title: frame.title, staff_only: frame.staff_only };
+    const known = { id, title: frame.title, staff_only: frame.staff_only === true };
     // The server may open a pane unasked.
     if (!this.#panes.has(id)) {
       this.rooms.set(id, known);

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { backoff, Connection } from "../../static/chat/connection.js";
+
+class FakeSocket {
+  sent = [];
+  reconnects = 0;
+  isClosed = false;
+  constructor(url) {
+    this.url = url;
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  reconnect() {
+    this.reconnects += 1;
+  }
+  close() {
+    this.isClosed = true;
+  }
+}
+
+let socket;
+let connection;
+let states;
+let frames;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  mock.restoreAll();
+  mock.method(Math, "random", () => 0.5);
+  states = [];
+  frames = [];
+  connection = new Connection("ws://chat/chat/stream/", (url) => {
+    socket = new FakeSocket(url);
+    return socket;
+  });
+  connection.start({
+    changed: (state) => states.push(state),
+    received: (received) => frames.push(received),
+  });
+});
+
+async function open() {
+  const url = socket.url();
+  mock.timers.tick(0);
+  await url;
+  socket.onopen();
+}
+
+/** Seconds pass as in a page that is awake. */
+function pass(seconds) {
+  for (let i = 0; i < seconds; i += 1) {
+    mock.timers.tick(1000);
+    connection.tick();
+  }
+}
+
+test("the wait grows to 30 s at most, with full jitter", () => {
+  assert.deepEqual(
+    [0, 1, 2, 6, 60].map((n) => backoff(n, 1)),
+    [500, 1000, 2000, 30_000, 30_000],
+  );
+  assert.equal(backoff(9, 0), 0);
+});
+
+test("nothing is buffered while the line is not open", async () => {
+  assert.equal(connection.send({ command: "ping" }), false);
+  await open();
+  assert.equal(connection.send({ command: "ping" }), true);
+  assert.deepEqual(socket.sent, [{ command: "ping" }]);
+});
+
+test("a silent line is pinged after 20 s and given up within 30 s", async () => {
+  await open();
+  pass(19);
+  assert.equal(socket.sent.length, 0);
+  pass(1);
+  assert.deepEqual(socket.sent, [{ command: "ping" }]);
+  pass(7);
+  assert.equal(socket.reconnects, 0);
+  pass(2);
+  assert.equal(socket.reconnects, 1);
+});
+
+test("an answer keeps the line", async () => {
+  await open();
+  pass(20);
+  socket.onmessage({ data: '{"pong":true}' });
+  pass(15);
+  assert.equal(socket.reconnects, 0);
+});
+
+test("after sleep the line is asked at once and given up within seconds", async () => {
+  await open();
+  mock.timers.tick(60_000);
+  connection.tick();
+  assert.deepEqual(socket.sent, [{ command: "ping" }]);
+  pass(3);
+  assert.equal(socket.reconnects, 1);
+});
+
+test("waking ends the wait for the next try", async () => {
+  await open();
+  socket.onclose({ code: 1006 });
+  const url = socket.url();
+  assert.equal(connection.state, "waiting");
+  connection.wake();
+  assert.equal(await url, "ws://chat/chat/stream/");
+  assert.equal(connection.state, "connecting");
+});
+
+test("tries wait longer and longer until a line was stable for 10 s", async () => {
+  await open();
+  const waits = [];
+  for (let i = 0; i < 3; i += 1) {
+    socket.onclose({ code: 1006 });
+    socket.url();
+    waits.push(connection.retryAt - Date.now());
+    connection.wake();
+  }
+  assert.deepEqual(waits, [500, 1000, 2000]);
+  socket.onopen();
+  pass(10);
+  socket.onclose({ code: 1006 });
+  socket.url();
+  assert.equal(connection.retryAt - Date.now(), 250);
+});
+
+test("a planned close says when to come back", async () => {
+  await open();
+  socket.onmessage({ data: '{"bye":{"retry_ms":3400}}' });
+  socket.onclose({ code: 1012 });
+  socket.url();
+  assert.equal(connection.retryAt - Date.now(), 3400);
+});
+
+test("4401 ends it: sign in again", async () => {
+  await open();
+  socket.onclose({ code: 4401 });
+  assert.equal(connection.state, "signed out");
+  assert.equal(socket.isClosed, true);
+});
+
+test("frames are told apart before they are handed on", async () => {
+  await open();
+  socket.onmessage({ data: '{"ack":"u","room":"1","seq":3}' });
+  socket.onmessage({ data: "not json" });
+  assert.deepEqual(
+    frames.map(({ kind }) => kind),
+    ["ack", "unknown"],
+  );
+});

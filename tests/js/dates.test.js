@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Dates } from "../../static/chat/dates.js";
+
+const dates = (timeZone, locale = "en-GB") => new Dates({ locale, timeZone });
+const NOON = Date.parse("2026-11-21T12:00:00Z");
+
+test("days are those of the reader's zone", () => {
+  const at = "2026-11-21T10:30:00.000Z";
+  assert.equal(dates("UTC").day(at), "2026-11-21");
+  assert.equal(dates("Pacific/Kiritimati").day(at), "2026-11-22");
+  assert.equal(dates("Pacific/Pago_Pago").day("2026-11-21T10:30:00.000Z"), "2026-11-20");
+});
+
+test("today, yesterday, and then the date", () => {
+  const { dayLabel } = { dayLabel: (at) => dates("UTC").dayLabel(at, NOON) };
+  assert.equal(dayLabel("2026-11-21T00:00:00Z"), "Today");
+  assert.equal(dayLabel("2026-11-20T23:59:59Z"), "Yesterday");
+  assert.match(dayLabel("2026-11-19T23:59:59Z"), /^Thursday,? 19 November 2026$/);
+});
+
+test("days of 23 and 25 hours are still one day", () => {
+  const berlin = dates("Europe/Berlin");
+  assert.equal(
+    berlin.dayLabel("2026-10-24T22:30:00Z", Date.parse("2026-10-26T00:00:00Z")),
+    "Yesterday",
+  );
+  assert.equal(
+    berlin.dayLabel("2026-03-28T22:59:00Z", Date.parse("2026-03-29T21:59:00Z")),
+    "Yesterday",
+  );
+});
+
+test("words and hours are those of the reader's language", () => {
+  const german = dates("Europe/Berlin", "de");
+  assert.equal(german.dayLabel("2026-11-20T12:00:00Z", NOON), "Gestern");
+  assert.equal(german.time("2026-11-20T12:05:00Z"), "13:05");
+});

@@ -1,0 +1,250 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { Outbox } from "../../static/chat/outbox.js";
+
+/** localStorage, shared by the tabs of a test. */
+class Store {
+  #items = new Map();
+  get length() {
+    return this.#items.size;
+  }
+  key(i) {
+    return [...this.#items.keys()][i] ?? null;
+  }
+  getItem(key) {
+    return this.#items.get(key) ?? null;
+  }
+  setItem(key, value) {
+    this.#items.set(key, value);
+  }
+  removeItem(key) {
+    this.#items.delete(key);
+  }
+}
+
+/** Web Locks, shared by the tabs of a test; granted at once, not a microtask later. */
+class Locks {
+  #queues = new Map();
+  request(name, { signal }, callback) {
+    const queue = this.#queues.get(name) ?? [];
+    this.#queues.set(name, queue);
+    return new Promise((resolve, reject) => {
+      const turn = {
+        run: () =>
+          callback()
+            .then(() => this.#end(queue, turn))
+            .then(resolve),
+      };
+      queue.push(turn);
+      signal.addEventListener("abort", () => {
+        if (queue[0] !== turn) queue.splice(queue.indexOf(turn), 1);
+        reject(signal.reason);
+      });
+      if (queue[0] === turn) turn.run();
+    });
+  }
+  #end(queue, turn) {
+    queue.splice(queue.indexOf(turn), 1);
+    queue[0]?.run();
+  }
+}
+
+let store;
+let locks;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  store = new Store();
+  locks = new Locks();
+});
+
+function tab({ user = 7, isOnline = true } = {}) {
+  const sent = [];
+  const line = { isOnline };
+  const send = (command) => line.isOnline && sent.push(command) > 0;
+  const outbox = new Outbox(user, { store, send, locks });
+  return { outbox, sent, line, texts: () => sent.map(({ message }) => message) };
+}
+
+const states = (outbox, room = "1") => outbox.of(room).map(({ text, state }) => [text, state]);
+
+test("a text is stored before it is sent", () => {
+  let storedWhenSent = 0;
+  const outbox = new Outbox(7, {
+    store,
+    send: () => {
+      storedWhenSent = store.length;
+      return true;
+    },
+  });
+  outbox.joined("1");
+  outbox.add("1", "hi");
+  assert.equal(storedWhenSent, 1);
+});
+
+test("one send at a time in each room, in order", () => {
+  const { outbox, sent, texts } = tab();
+  outbox.joined("1");
+  outbox.joined("2");
+  for (const text of ["a", "b"]) outbox.add("1", text);
+  outbox.add("2", "other room");
+  assert.deepEqual(texts(), ["a", "other room"]);
+  outbox.settle(sent[0].client_id);
+  assert.deepEqual(texts(), ["a", "other room", "b"]);
+});
+
+test("order is kept when the clock was set back", () => {
+  const { outbox } = tab({ isOnline: false });
+  outbox.add("1", "a");
+  mock.timers.setTime(5);
+  outbox.add("1", "b");
+  assert.deepEqual(
+    outbox.of("1").map(({ text }) => text),
+    ["a", "b"],
+  );
+});
+
+test("an acknowledged text leaves the store at once and the page with its event", () => {
+  const { outbox, sent } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  outbox.settle(sent[0].client_id, true);
+  assert.equal(store.length, 0);
+  assert.deepEqual(states(outbox), [["a", "sent"]]);
+  outbox.settle(sent[0].client_id);
+  assert.deepEqual(states(outbox), []);
+});
+
+test("texts survive a reload and go under the same client_id", () => {
+  const first = tab();
+  first.outbox.joined("1");
+  first.outbox.add("1", "a");
+  first.outbox.partedAll();
+  locks = new Locks(); // the tab is gone, and its locks with it
+  const second = tab();
+  assert.deepEqual(second.outbox.rooms, ["1"]);
+  second.outbox.joined("1");
+  assert.deepEqual(second.sent, first.sent);
+});
+
+test("nothing is sent into a room that is not joined", () => {
+  const { outbox, sent } = tab();
+  outbox.joined("2");
+  outbox.add("1", "a");
+  assert.deepEqual(sent, []);
+});
+
+test("of two tabs one sends, and the other when the first is gone", async () => {
+  const one = tab();
+  const two = tab();
+  one.outbox.joined("1");
+  two.outbox.joined("1");
+  two.outbox.add("1", "from the second");
+  assert.deepEqual(two.sent, []);
+  one.outbox.heard(store.key(0));
+  assert.deepEqual(one.texts(), ["from the second"]);
+  one.outbox.partedAll();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(two.sent, one.sent);
+});
+
+test("a text that another tab settled is not shown any more", () => {
+  const one = tab();
+  const two = tab();
+  one.outbox.joined("1");
+  one.outbox.add("1", "a");
+  two.outbox.heard(store.key(0));
+  assert.deepEqual(states(two.outbox), [["a", "pending"]]);
+  one.outbox.settle(one.sent[0].client_id);
+  two.outbox.heard(`multichat.outbox.7.${one.sent[0].client_id}`);
+  assert.deepEqual(states(two.outbox), []);
+});
+
+test("'later' is waited for, and nothing overtakes", () => {
+  const { outbox, sent, texts } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  outbox.add("1", "b");
+  outbox.refuse({ error: "RATE_LIMITED", client_id: sent[0].client_id, retry_after: 3 });
+  mock.timers.tick(2900);
+  assert.deepEqual(texts(), ["a"]);
+  mock.timers.tick(200);
+  assert.deepEqual(texts(), ["a", "a"]);
+  assert.equal(sent[0].client_id, sent[1].client_id);
+});
+
+test("without any answer it is sent again", () => {
+  const { outbox, texts } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  mock.timers.tick(15_100);
+  assert.deepEqual(texts(), ["a", "a"]);
+});
+
+test("a refused text is kept with its reason, and the next one goes", () => {
+  const { outbox, sent, texts } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  outbox.add("1", "b");
+  outbox.refuse({ error: "USER_MUTED", client_id: sent[0].client_id });
+  assert.deepEqual(states(outbox), [
+    ["a", "failed"],
+    ["b", "pending"],
+  ]);
+  assert.deepEqual(texts(), ["a", "b"]);
+  assert.equal(tab().outbox.of("1")[0].code, "USER_MUTED");
+});
+
+test("a refused text can be tried again or discarded", () => {
+  const { outbox, sent, texts } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  const { client_id } = sent[0];
+  outbox.refuse({ error: "USER_MUTED", client_id });
+  outbox.retry(client_id);
+  assert.deepEqual(texts(), ["a", "a"]);
+  assert.equal(sent[1].client_id, client_id);
+  outbox.refuse({ error: "USER_MUTED", client_id });
+  outbox.discard(client_id);
+  assert.equal(store.length, 0);
+});
+
+test("an error without a client_id is of the text that flies", () => {
+  const { outbox } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  outbox.refuse({ error: "MESSAGE_TOO_LONG", command: "send", room: "1" });
+  assert.deepEqual(states(outbox), [["a", "failed"]]);
+});
+
+test("signing out empties it, and another user's texts stay", () => {
+  tab({ user: 8, isOnline: false }).outbox.add("1", "of the other");
+  const { outbox } = tab({ isOnline: false });
+  outbox.add("1", "mine");
+  outbox.clear();
+  assert.equal(store.length, 1);
+  assert.deepEqual(
+    tab({ user: 8 })
+      .outbox.of("1")
+      .map(({ text }) => text),
+    ["of the other"],
+  );
+});
+
+test("a full store does not keep a text from being sent", () => {
+  store.setItem = () => {
+    throw new Error("QuotaExceededError");
+  };
+  const { outbox, texts } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  outbox.add("1", "b");
+  outbox.heard(null);
+  outbox.joined("1");
+  assert.deepEqual(states(outbox), [
+    ["a", "pending"],
+    ["b", "pending"],
+  ]);
+  assert.equal(texts()[0], "a");
+});

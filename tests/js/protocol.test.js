@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { decode, isPosted, isTransient, refusalOf } from "../../static/chat/protocol.js";
+
+const LIMITS = { graphemes: 4000, bytes: 32 * 1024 };
+const FRAMES = new URL("../frames/", import.meta.url);
+
+const kindOf = (frame) => decode(JSON.stringify(frame)).kind;
+
+test("frames are told apart", () => {
+  assert.equal(kindOf({ join: "1", title: "Lobby", head: 3, floor: 1, epoch: "k3" }), "join");
+  assert.equal(kindOf({ leave: "1" }), "leave");
+  assert.equal(kindOf({ leave: "1", reason: "ROOM_INVALID" }), "leave");
+  assert.equal(kindOf({ room: "1", username: "bob", message: "hi", msg_type: 0, seq: 1 }), "event");
+  assert.equal(kindOf({ room: "1", edited: 1, message: "hi", seq: 2 }), "event");
+  assert.equal(kindOf({ room: "1", deleted: 1, seq: 3 }), "event");
+  assert.equal(kindOf({ room: "1", username: "bob", message: null, msg_type: 4 }), "signal");
+  assert.equal(kindOf({ ack: "u", room: "1", seq: 1 }), "ack");
+  assert.equal(kindOf({ history: "1", events: [], as_of: 0, more: false }), "history");
+  assert.equal(kindOf({ error: "ROOM_INVALID", room: "1", command: "join" }), "error");
+  assert.equal(kindOf({ bye: { retry_ms: 1 } }), "bye");
+  assert.equal(kindOf({ pong: true }), "pong");
+});
+
+test("what a newer server may say is not an error", () => {
+  for (const frame of [{ heads: {} }, { room: "1", typing: "bob" }, [], null, 3]) {
+    assert.equal(kindOf(frame), "unknown");
+  }
+  assert.equal(decode("{").kind, "unknown");
+});
+
+test("every golden frame of the server is known", () => {
+  const files = existsSync(FRAMES)
+    ? readdirSync(FRAMES).filter((name) => name.endsWith(".json"))
+    : [];
+  for (const file of files) {
+    const { direction, frame } = JSON.parse(readFileSync(new URL(file, FRAMES), "utf8"));
+    if (direction === "server") assert.notEqual(kindOf(frame), "unknown", file);
+  }
+});
+
+test("posted events are told from changes", () => {
+  assert.equal(
+    isPosted({ room: "1", username: "bob", message: null, deleted: true, seq: 1 }),
+    true,
+  );
+  assert.equal(isPosted({ room: "1", deleted: 1, seq: 2 }), false);
+});
+
+test("'later' is told from 'no'", () => {
+  assert.equal(isTransient({ error: "SERVER_UNAVAILABLE" }), true);
+  assert.equal(isTransient({ error: "RATE_LIMITED" }), true);
+  assert.equal(isTransient({ error: "USER_MUTED", retry_after: 60 }), true);
+  assert.equal(isTransient({ error: "MESSAGE_EMPTY" }), false);
+});
+
+test("texts are measured as people count them, and as they travel", () => {
+  const family = "👨‍👩‍👧‍👦";
+  assert.equal(refusalOf("hi", LIMITS), null);
+  assert.equal(refusalOf(" \n\t", LIMITS), "MESSAGE_EMPTY");
+  assert.equal(refusalOf("a\0b", LIMITS), "MESSAGE_INVALID");
+  assert.equal(refusalOf("a".repeat(4000), LIMITS), null);
+  assert.equal(refusalOf("a".repeat(4001), LIMITS), "MESSAGE_TOO_LONG");
+  assert.equal(refusalOf("e\u0301".repeat(4000), LIMITS), null);
+  assert.equal(refusalOf("e\u0301".repeat(4001), LIMITS), "MESSAGE_TOO_LONG");
+  assert.equal(refusalOf(family.repeat(1300), LIMITS), null);
+  assert.equal(refusalOf(family.repeat(1400), LIMITS), "MESSAGE_TOO_LONG");
+});

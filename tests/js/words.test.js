@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  presenceWords,
+  refusalSentence,
+  sentenceFor,
+  stateWords,
+} from "../../static/chat/words.js";
+
+const people = (...pairs) => presenceWords(new Map(pairs));
+
+test("who entered and left is condensed", () => {
+  assert.equal(people(["bob", "joined"]), "bob joined");
+  assert.equal(people(["bob", "joined"], ["dina", "joined"]), "bob and dina joined");
+  assert.equal(
+    people(["bob", "joined"], ["b", "joined"], ["c", "joined"], ["d", "joined"]),
+    "bob and 3 others joined",
+  );
+  assert.equal(people(["bob", "joined"], ["dina", "left"]), "bob joined · dina left");
+});
+
+test("errors are said in words, with the code", () => {
+  assert.equal(
+    sentenceFor("ROOM_ACCESS_DENIED"),
+    "You may not enter this room. (ROOM_ACCESS_DENIED)",
+  );
+  assert.equal(
+    sentenceFor("NEW_CODE", "The server knows why."),
+    "The server knows why. (NEW_CODE)",
+  );
+  assert.match(sentenceFor("NEW_CODE"), /wrong.*NEW_CODE/);
+  assert.match(
+    refusalSentence("MESSAGE_TOO_LONG", { graphemes: 4000, bytes: 1 }),
+    /4.?000.*MESSAGE_TOO_LONG/,
+  );
+});
+
+test("the state of the line is said in words", () => {
+  assert.equal(stateWords("waiting", 2300).join(""), "Offline – trying again in 3 s");
+  assert.equal(stateWords("open", 0).join(""), "Connected");
+});

@@ -1,0 +1,249 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { Outbox } from "../../static/chat/outbox.js";
+import { Workspace } from "../../static/chat/workspace.js";
+
+const ROOMS = ["1", "2", "3"].map((id) => ({ id, title: `Room ${id}`, staff_only: false }));
+const NAMES = [
+  "opened",
+  "closed",
+  "cleared",
+  "paged",
+  "changed",
+  "signalled",
+  "refused",
+  "connection",
+];
+
+let sent;
+let seen;
+let line;
+let outbox;
+let workspace;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  sent = [];
+  seen = [];
+  line = { isOpen: true };
+  const send = (command) => line.isOpen && sent.push(command) > 0;
+  const setItem = () => {
+    throw new Error("full");
+  };
+  const store = { length: 0, key: () => null, getItem: () => null, setItem, removeItem() {} };
+  outbox = new Outbox(7, { store, send });
+  const view = Object.fromEntries(
+    NAMES.map((name) => [name, (...args) => seen.push([name, ...args])]),
+  );
+  workspace = new Workspace(ROOMS, { send, outbox, view });
+  workspace.changed("open", 0);
+  sent.length = 0;
+});
+
+const receive = (kind, frame) => workspace.received({ kind, frame });
+const join = (room, head, more = {}) =>
+  receive("join", { join: room, title: `Room ${room}`, head, floor: 1, epoch: "k3", ...more });
+const post = (room, seq, more = {}) =>
+  receive("event", {
+    room,
+    username: "bob",
+    message: `text ${seq}`,
+    msg_type: 0,
+    seq,
+    at: "2026-11-21T10:00:00Z",
+    ...more,
+  });
+const page = (room, events, as_of, more = false) =>
+  receive("history", { history: room, events, as_of, more });
+const happened = (name) => seen.filter(([what]) => what === name);
+const commands = () => sent.splice(0);
+
+function open(id, head = 0) {
+  workspace.openPane(ROOMS[Number(id) - 1], true);
+  join(id, head);
+  page(id, [], head);
+  commands();
+}
+
+function reconnect() {
+  line.isOpen = false;
+  workspace.changed("waiting", 0);
+  line.isOpen = true;
+  workspace.changed("open", 0);
+}
+
+test("a pane that is opened joins, then asks for the newest page", () => {
+  workspace.openPane(ROOMS[0], true);
+  join("1", 420);
+  assert.deepEqual(commands(), [
+    { command: "join", room: "1" },
+    { command: "history", room: "1" },
+  ]);
+});
+
+test("opening twice joins once", () => {
+  workspace.openPane(ROOMS[0], true);
+  workspace.openPane(ROOMS[0], true);
+  assert.equal(commands().length, 1);
+});
+
+test("after a reconnect one frame resumes all rooms", () => {
+  open("1", 5);
+  open("3", 9);
+  post("1", 6);
+  reconnect();
+  const rooms = { 1: { since: 6, epoch: "k3" }, 3: { since: 9, epoch: "k3" } };
+  assert.deepEqual(commands(), [{ command: "resume", rooms }]);
+});
+
+test("a pane opened while offline is joined when the line is back", () => {
+  line.isOpen = false;
+  workspace.changed("waiting", 0);
+  workspace.openPane(ROOMS[1], true);
+  line.isOpen = true;
+  workspace.changed("open", 0);
+  assert.deepEqual(commands(), [{ command: "join", room: "2" }]);
+});
+
+test("a resumed room goes on without a new page; what it had is not shown twice", () => {
+  open("1", 5);
+  post("1", 6);
+  reconnect();
+  commands();
+  join("1", 7);
+  post("1", 6);
+  post("1", 7);
+  assert.deepEqual(commands(), []);
+  assert.deepEqual(
+    happened("changed").map(([, , { seq }]) => seq),
+    [6, 7],
+  );
+});
+
+test("a first page lost with the line is asked for again", () => {
+  workspace.openPane(ROOMS[0], true);
+  join("1", 5);
+  reconnect();
+  commands();
+  join("1", 5);
+  assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
+});
+
+test("a room that was reset starts over", () => {
+  open("1", 50);
+  reconnect();
+  commands();
+  join("1", 3, { reset: true, epoch: "new" });
+  assert.deepEqual(happened("cleared").at(-1), ["cleared", "1"]);
+  assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
+});
+
+test("a gap is healed once, from the last event held", () => {
+  open("1", 5);
+  post("1", 8);
+  post("1", 9);
+  assert.deepEqual(commands(), [{ command: "resume", rooms: { 1: { since: 5, epoch: "k3" } } }]);
+  join("1", 9);
+  for (const seq of [6, 7, 8, 9]) post("1", seq);
+  assert.deepEqual(
+    happened("changed").map(([, , { seq }]) => seq),
+    [6, 7, 8, 9],
+  );
+});
+
+test("frames of a pane that was closed do not reach the one opened after it", () => {
+  open("1", 5);
+  workspace.closePane("1");
+  workspace.openPane(ROOMS[0], true);
+  post("1", 6);
+  receive("leave", { leave: "1" });
+  assert.deepEqual(workspace.open, ["1"]);
+  join("1", 6);
+  post("1", 7);
+  assert.deepEqual(
+    happened("changed").map(([, , { seq }]) => seq),
+    [7],
+  );
+});
+
+test("a pane that the server closes goes with its reason", () => {
+  open("1");
+  receive("leave", { leave: "1", reason: "ROOM_ACCESS_DENIED" });
+  assert.deepEqual(happened("closed"), [["closed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
+  assert.deepEqual(workspace.open, []);
+  post("1", 1);
+  assert.deepEqual(happened("changed"), []);
+});
+
+test("a pane that the server opens unasked is shown", () => {
+  join("9", 4, { staff_only: true });
+  const room = { id: "9", title: "Room 9", staff_only: true };
+  assert.deepEqual(happened("opened"), [["opened", room, false]]);
+});
+
+test("a refused join closes the pane with the code", () => {
+  workspace.openPane(ROOMS[0], true);
+  receive("error", { error: "ROOM_ACCESS_DENIED", command: "join", room: "1" });
+  assert.deepEqual(happened("closed"), [["closed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
+});
+
+test("a join that has to wait is tried again", () => {
+  workspace.openPane(ROOMS[0], true);
+  commands();
+  receive("error", { error: "SERVER_UNAVAILABLE", command: "join", room: "1", retry_after: 2 });
+  mock.timers.tick(2100);
+  assert.deepEqual(commands(), [{ command: "join", room: "1" }]);
+});
+
+test("a text is settled by its ack and by its event, in either order", () => {
+  for (const isAckFirst of [true, false]) {
+    open("1");
+    outbox.add("1", "hi");
+    const [{ client_id }] = commands();
+    const ack = () => receive("ack", { ack: client_id, room: "1", seq: 1 });
+    const event = () => post("1", 1, { client_id });
+    if (isAckFirst) ack();
+    event();
+    if (!isAckFirst) ack();
+    assert.deepEqual(outbox.of("1"), []);
+    workspace.closePane("1");
+    receive("leave", { leave: "1" });
+    commands();
+  }
+});
+
+test("a text sent before the line was cut is sent again after the resume", () => {
+  open("1");
+  outbox.add("1", "hi");
+  const [first] = commands();
+  reconnect();
+  assert.deepEqual(
+    commands().map(({ command }) => command),
+    ["resume"],
+  );
+  join("1", 0);
+  assert.deepEqual(commands(), [first]);
+});
+
+test("one page of history is asked for at a time, until there is no more", () => {
+  workspace.openPane(ROOMS[0], true);
+  join("1", 100);
+  commands();
+  workspace.askOlder("1");
+  assert.deepEqual(commands(), []);
+  const event = {
+    room: "1",
+    username: "bob",
+    message: "hi",
+    msg_type: 0,
+    seq: 51,
+    at: "2026-11-21T10:00:00Z",
+  };
+  page("1", [event], 100, true);
+  workspace.askOlder("1");
+  assert.deepEqual(commands(), [{ command: "history", room: "1", before: 51 }]);
+  page("1", [], 100);
+  workspace.askOlder("1");
+  assert.deepEqual(commands(), []);
+});
