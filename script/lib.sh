@@ -68,7 +68,7 @@ ensure_npm() {
     "$want runtime") [ "$1" = runtime ] && return ;;
   esac
   have node && have npm || fail "Multichat needs Node.js 20 or newer with npm, to fetch the browser's packages. On Debian: apt-get install nodejs npm"
-  node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' ||
+  node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
     fail "Multichat needs Node.js 20 or newer (found: $(node -v))."
   kind=runtime omit=--omit=dev
   case "$1 $(stamp node_modules/.stamp)" in dev* | *dev) kind=dev omit= ;; esac

@@ -68,6 +68,9 @@ def test_npm_packages_are_locked_without_addresses():
     for name, version in {**package["dependencies"], **package["devDependencies"]}.items():
         assert packages[f"node_modules/{name}"]["version"] == version
     assert [path for path, entry in packages.items() if "resolved" in entry] == []
+    # Else `npm ci` refuses: npm leaves out the packages of other platforms that a registry does not have.
+    optional = {name for entry in packages.values() for name in entry.get("optionalDependencies", ())}
+    assert [name for name in optional if f"node_modules/{name}" not in packages] == []
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

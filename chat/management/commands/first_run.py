@@ -47,7 +47,7 @@ def furnish() -> str | None:
         return None
     password = secrets.token_urlsafe(12)
     # The unique name makes the second of two first runs wait for the first and fail.
-    users.create_superuser("admin", password=password)  # type: ignore[attr-defined]
+    users.create_superuser("admin", password=password)
     for title, staff_only in ROOMS.items():
         Room.objects.create(title=title, staff_only=staff_only)
     return password
