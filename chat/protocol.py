@@ -117,7 +117,8 @@ def _refusal(text: str, reason: str) -> ClientError:
         return ClientError(ErrorCode.ROOM_INVALID, detail="A room is named by its number.", **context)
     if "$.message`" in reason or "field `message`" in reason:
         return ClientError(ErrorCode.MESSAGE_INVALID, detail="A message is a text.", **context)
-    if "`$.command`" in reason or "field `command`" in reason or "Expected `object`, got" in reason:
+    is_no_object = reason.startswith("Expected `object`, got") and " - at " not in reason
+    if is_no_object or "`$.command`" in reason or "field `command`" in reason:
         commands = ", ".join(kind.__struct_config__.tag for kind in AnyCommand.__args__)
         return ClientError(ErrorCode.COMMAND_INVALID, detail=f"A command is one of: {commands}.", **context)
     return ClientError(ErrorCode.COMMAND_INVALID, detail=reason, **context)
@@ -276,7 +277,12 @@ class Bye(msgspec.Struct):
     bye: ByeTime
 
 
-_encoder = msgspec.json.Encoder()
+def _encode_hook(value: Any) -> str:
+    assert isinstance(value, RoomId), f"no encoder for {type(value)}"
+    return str(int(value))
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_hook)
 
 
 def encode(struct: msgspec.Struct) -> Frame:

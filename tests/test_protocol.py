@@ -1,0 +1,163 @@
+"""The wire: golden frames both ways, and what decode makes of anything at all."""
+
+import json
+import uuid
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat import protocol
+from chat.exceptions import ClientError, ErrorCode
+from chat.protocol import AnyCommand, Frame, Join, RoomId, Send
+
+FRAMES = Path(__file__).parent / "frames"
+UUID = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
+
+
+def golden(file):
+    frames = json.loads((FRAMES / file).read_text())["frames"]
+    return pytest.mark.parametrize("frame", [pytest.param(frame, id=frame["name"]) for frame in frames])
+
+
+def refusal_of(text):
+    """Return the error frame that a text is answered with."""
+    with pytest.raises(ClientError) as caught:
+        protocol.decode(text)
+    return json.loads(protocol.refusal(caught.value).text)
+
+
+@golden("server.json")
+def test_every_frame_of_the_server_is_these_bytes(frame):
+    struct = msgspec.convert(frame["fields"], getattr(protocol, frame["kind"]))
+    assert protocol.encode(struct).payload == frame["text"].encode()
+
+
+@golden("commands.json")
+def test_every_command_is_decoded(frame):
+    command = protocol.decode(frame["text"])
+    assert type(command).__name__ == frame["kind"]
+    fields = json.loads(protocol.encode(command).text)
+    assert fields.pop("command") == frame["kind"].lower()
+    assert fields == frame["fields"]
+
+
+@golden("refused.json")
+def test_what_is_no_command_is_refused_with_what_could_be_read_of_it(frame):
+    answer = refusal_of(frame["text"])
+    detail = answer.pop("detail")
+    assert detail[0].isupper()
+    assert answer == frame["answer"]
+
+
+def test_every_command_and_every_kind_of_frame_has_a_golden_one():
+    def kinds(file):
+        return {frame["kind"] for frame in json.loads((FRAMES / file).read_text())["frames"]}
+
+    assert kinds("commands.json") == {kind.__name__ for kind in AnyCommand.__args__}
+    parts = {"Command", "Cursor", "ByeTime", *kinds("commands.json")}
+    structs = {name for name, value in vars(protocol).items() if isinstance(value, type(msgspec.Struct))}
+    assert kinds("server.json") == structs - parts - {"Struct"}
+
+
+def test_room_ids_of_either_type_are_the_same_number():
+    assert protocol.decode('{"command":"join","room":"7"}') == protocol.decode('{"command":"join","room":7}')
+    assert protocol.decode('{"command":"join","room":"007"}') == Join(room=RoomId(7))
+
+
+def test_a_wrong_list_of_rooms_is_named_and_not_taken_for_a_wrong_command():
+    assert "$.rooms" in refusal_of('{"command":"resume","rooms":[]}')["detail"]
+
+
+@pytest.mark.parametrize("character", ["[", '{"a":', '{"command":', '{"command":"join","room":['])
+def test_100000_brackets_are_refused(character):
+    assert refusal_of(character * 100_000)["error"] in ("JSON_INVALID", "COMMAND_INVALID", "ROOM_INVALID")
+    assert refusal_of('{"command":"join","room":' + "[" * 100_000)["error"] == "JSON_INVALID"
+    nested = '{"command":"join","room":"1","other":' + "[" * 100_000 + "]" * 100_000 + "}"
+    assert refusal_of(nested)["error"] == "JSON_INVALID"
+
+
+@pytest.mark.parametrize("field", ["room", "since"])
+def test_a_number_of_5000_digits_harms_nobody(field):
+    digits = "9" * 5000
+    text = f'{{"command":"join","room":"1","{field}":{digits}}}'
+    assert refusal_of(text)["error"] in ("ROOM_INVALID", "COMMAND_INVALID", "JSON_INVALID")
+    assert refusal_of(json.dumps({"command": "join", "room": digits}))["error"] == "ROOM_INVALID"
+
+
+def test_a_long_room_or_client_id_is_not_sent_back():
+    answer = refusal_of(json.dumps({"command": "dance", "room": "x" * 1000, "client_id": "y" * 1000}))
+    assert set(answer) == {"error", "command", "detail"}
+
+
+def test_a_raw_lone_surrogate_is_refused():
+    assert refusal_of('{"command":"send","room":"1","message":"\ud800"}')["error"] == "JSON_INVALID"
+
+
+@given(st.text())
+def test_no_text_raises_anything_but_a_refusal(text):
+    try:
+        command = protocol.decode(text)
+    except ClientError as error:
+        json.loads(protocol.refusal(error).text)
+    else:
+        assert protocol.decode(protocol.encode(command).text) == command
+
+
+def anything():
+    scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["1", UUID, "join"])
+    return st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
+
+
+COMMANDS = ["join", "leave", "send", "edit", "delete", "resume", "history", "ping", "read", ""]
+FIELDS = ["room", "message", "client_id", "msg_type", "seq", "since", "epoch", "rooms", "before", "limit", "other"]
+
+
+@given(
+    st.sampled_from(COMMANDS),
+    st.dictionaries(st.sampled_from(FIELDS), anything()),
+    st.booleans(),
+    st.data(),
+)
+def test_no_mutated_command_raises_anything_but_a_refusal(name, fields, is_ascii, data):
+    text = json.dumps({"command": name, "room": "1", "message": "hi", **fields}, ensure_ascii=is_ascii)
+    cut = data.draw(st.integers(0, len(text)))
+    for mutated in (text, text[:cut], text[:cut] + data.draw(st.text(max_size=3)) + text[cut:]):
+        try:
+            command = protocol.decode(mutated)
+        except ClientError as error:
+            assert error.code in (
+                ErrorCode.JSON_INVALID,
+                ErrorCode.COMMAND_INVALID,
+                ErrorCode.ROOM_INVALID,
+                ErrorCode.MESSAGE_INVALID,
+            )
+            json.loads(protocol.refusal(error).text)
+        else:
+            assert protocol.decode(protocol.encode(command).text) == command
+            if (room := getattr(command, "room", None)) is not None:
+                assert type(room) is RoomId
+                assert 0 <= room <= protocol.MAX_ID
+
+
+def test_a_refusals_own_context_wins():
+    error = ClientError(ErrorCode.ROOM_INVALID, room=7, client_id=uuid.UUID(UUID), detail=None)
+    frame = protocol.refusal(error, room=1, command="send", client_id=None)
+    assert json.loads(frame.text) == {"error": "ROOM_INVALID", "command": "send", "room": "7", "client_id": UUID}
+
+
+@pytest.mark.parametrize("length", [0, 125, 126, 65535, 65536])
+def test_a_ready_made_frame_is_one_unmasked_text_frame(length):
+    wire = Frame(b"x" * length).wire
+    assert wire[0] == 0x81  # FIN, text
+    header = 2 if length < 126 else 4 if length < 65536 else 10
+    assert wire[1] == min(length, 126 if length < 65536 else 127)
+    assert wire[header:] == b"x" * length
+
+
+def test_a_client_id_is_sent_back_in_its_canonical_spelling():
+    command = protocol.decode(json.dumps({"command": "send", "room": 1, "message": "", "client_id": UUID.upper()}))
+    assert isinstance(command, Send)
+    assert str(command.client_id) == UUID
