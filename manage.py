@@ -20,7 +20,8 @@ def main() -> None:
     except OperationalError as error:
         if "--traceback" in sys.argv:
             raise
-        sys.exit(f"Multichat: the database cannot be used. Is DATABASE_URL right, and the database there? {error}")
+        reason = " ".join(str(error).split())
+        sys.exit(f"Multichat: the database cannot be used. Is DATABASE_URL right, and the database there? {reason}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every setting, read from the environment once. The README has them in a table."""
 
+import logging
 import mimetypes
 import socket
 import sys
@@ -193,6 +194,8 @@ COLLECTED = COMMAND == "collectstatic" or (
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_AUTOREFRESH = not COLLECTED
+SERVESTATIC_MAX_AGE = 60 if COLLECTED else 0  # of unhashed names; hashed ones are kept for ever
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -206,10 +209,17 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -217,5 +227,7 @@ LOGGING = {
         "multichat": {"level": "INFO"},
         # Django's own handlers print only with DEBUG; here as everywhere, to stderr.
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        # Anybody can send a wrong Host: one line says which setting would allow it.
+        "django.security.DisallowedHost": {"filters": ["without_traceback"]},
     },
 }

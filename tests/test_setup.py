@@ -153,6 +153,46 @@ def test_an_old_node_is_named(bare):
     assert set_up(bare).stderr == "setup: Multichat needs Node.js 20 or newer (found: v18.1.0).\n"
 
 
+@pytest.mark.parametrize(
+    ("tools", "sentence"),
+    [
+        ([], "please install what Debian calls: redis-server postgresql chromium"),
+        (["apt-get", "chromium"], "please run: sudo apt-get install redis-server postgresql"),
+    ],
+)
+def test_missing_services_are_named(bare, tools, sentence):
+    (bare / "bin/id").unlink()
+    put(bare / "bin/id", "echo 1000")
+    (bare / "bin/ls").symlink_to("/bin/false")  # no /usr/lib/postgresql
+    for tool in tools:
+        put(bare / "bin" / tool, "exit 1")
+    script = "set -eu; . script/lib.sh; ensure_services"
+    result = subprocess.run(
+        ["/bin/sh", "-c", script, "test"], cwd=bare, env={"PATH": str(bare / "bin")}, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (1, f"test: {sentence}\n")
+
+
+def test_what_is_missing_is_installed_from_the_newest_list(bare):
+    log = bare / "log"
+    (bare / "bin/id").unlink()
+    put(bare / "bin/id", "echo 0")
+    (bare / "bin/env").symlink_to(shutil.which("env"))
+    # The first install fails, as on an image without package lists.
+    put(
+        bare / "bin/apt-get",
+        f'echo "$@" >> {log}; case "$*" in *update) touch {bare}/updated ;; *) [ -e {bare}/updated ] ;; esac',
+    )
+    (bare / "bin/touch").symlink_to(shutil.which("touch"))
+    script = "set -eu; . script/lib.sh; apt_install chromium"
+    result = subprocess.run(
+        ["/bin/sh", "-c", script, "test"], cwd=bare, env={"PATH": str(bare / "bin")}, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "==> Installing chromium (apt)\n")
+    install = "-qq install -y --no-install-recommends chromium"
+    assert log.read_text("utf-8").splitlines() == [install, "-qq update", install]
+
+
 def test_the_version_is_the_first_one_in_the_changelog():
     import multichat
 
