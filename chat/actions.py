@@ -152,7 +152,9 @@ def _commit(drafts: Sequence[Draft]) -> list[Outcome]:
 
 def _decide(batch: Batch, draft: Draft, user: Any) -> Event:
     room = batch.rooms.get(draft.room)
-    if draft.trusted and room is not None:
+    if draft.trusted:
+        if room is None:
+            raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
     room = policies.check_writable(user, room, msg_type=draft.msg_type)
     signature = _signature(draft, user.get_username())

@@ -1,0 +1,359 @@
+"""What people do: what a message may be, and what becomes of drafts."""
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DataError, connection
+from django.test.utils import CaptureQueriesContext
+
+from chat import actions, log
+from chat.actions import Draft
+from chat.exceptions import ClientError, ErrorCode
+from chat.log import Committed, Kind
+from chat.models import Event, Room
+from chat.protocol import Deleted, Edited, Posted
+
+# Transactions are real, because a batch that fails must roll back.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FAMILY = "👨‍👩‍👧‍👦"
+# A name per key, so that tests read: key("a") is always the same client_id.
+NAMESPACE = uuid.UUID("6fa459ea-ee8a-3ca4-894e-db77e160355e")
+
+
+def key(name):
+    return uuid.uuid5(NAMESPACE, name)
+
+
+def refusal(call, *arguments, **named):
+    with pytest.raises(ClientError) as caught:
+        call(*arguments, **named)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "0",
+        "\u200ba",
+        "x" * 4000,
+        "e\u0301" * 4000,
+        FAMILY * 1310,  # 25 bytes each
+        "🏳️‍🌈" * 2340,
+        "é" * 4000,
+        "𝕏" * 4000,
+        "क्षि" * 2700,
+        "\r\n.".join(["x"] * 1000),
+        "<img src=x onerror=alert(1)>",
+        "👍🏽",
+    ],
+    ids=ascii,
+)
+def test_a_text_within_the_limits_is_taken_as_it_is(text):
+    assert actions.check_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 4001,
+        "e\u0301" * 4001,
+        "🇩🇪" * 4001,
+        FAMILY * 1311,  # bytes
+        "a" + "\u0301" * 16384,  # one character for people, 32,769 bytes
+        "𝕏" * 8193,
+        "x" * 1_000_000,
+        " " * 32769,
+    ],
+    ids=lambda text: ascii(text[:8]),
+)
+def test_a_text_beyond_the_limits_is_too_long(text):
+    assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_TOO_LONG
+
+
+def test_a_text_of_exactly_the_limit_in_bytes_is_taken():
+    text = "a" + "\u0301" * 16383 + "b"
+    assert len(text.encode()) == 32768
+    assert actions.check_text(text) == text
+
+
+BLANK = ["", " ", "\n\t\r\n", "\u3000", "\xa0", "\u200b", "\u200b\u200d\ufeff", "\u2060 \u00ad", "\u2028", "\x1f"]
+
+
+@pytest.mark.parametrize("text", BLANK, ids=ascii)
+def test_a_text_that_shows_nothing_is_empty(text):
+    assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_EMPTY
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\x00" * 100])
+def test_nul_is_refused(text):
+    assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_INVALID
+
+
+@pytest.mark.parametrize("msg_type", [0, 1, 2, 3])
+def test_messages_have_these_types(msg_type):
+    assert actions.check_type(msg_type) == msg_type
+
+
+@pytest.mark.parametrize("msg_type", [4, 5, 6, -1, 10**30])
+def test_signals_and_unknown_types_are_no_messages(msg_type):
+    assert refusal(actions.check_type, msg_type) == ErrorCode.MESSAGE_INVALID
+
+
+def test_enter_and_leave_stay_signals_whatever_a_site_lists(settings):
+    settings.MESSAGE_TYPES_LIST = [0, 4, 5]
+    assert refusal(actions.check_type, 4) == ErrorCode.MESSAGE_INVALID
+
+
+def post(room, author, body="hi", **fields):
+    return Draft(room=room.pk, author=author and author.pk, body=body, **fields)
+
+
+def edit(room, author, seq, body="new", **fields):
+    return Draft(room=room.pk, author=author.pk, kind=Kind.EDITED, body=body, target_seq=seq, **fields)
+
+
+def delete(room, author, seq, **fields):
+    return Draft(room=room.pk, author=author.pk, kind=Kind.DELETED, target_seq=seq, **fields)
+
+
+def results(drafts):
+    """Return seqs and refusal codes of one batch, in order."""
+    return [one.seq if isinstance(one, Committed) else one.code for one in actions.commit(drafts)]
+
+
+def bodies(room):
+    return list(Event.objects.filter(room=room).order_by("seq").values_list("seq", "kind", "body"))
+
+
+def test_a_batch_is_numbered_in_its_order_in_each_room(alice, bob, rooms):
+    drafts = [
+        post(rooms.lobby, alice, "1"),
+        post(rooms.random, bob, "2"),
+        post(rooms.lobby, bob, "3"),
+        post(rooms.lobby, alice, "4"),
+    ]
+    assert results(drafts) == [1, 1, 2, 3]
+    assert bodies(rooms.lobby) == [(1, 0, "1"), (2, 0, "3"), (3, 0, "4")]
+    assert bodies(rooms.random) == [(1, 0, "2")]
+    assert list(Room.objects.order_by("pk").values_list("head_seq", flat=True)) == [3, 1, 0]
+
+
+def test_a_batch_takes_the_same_few_statements_whatever_its_size(bob, rooms):
+    def statements(count):
+        with CaptureQueriesContext(connection) as captured:
+            actions.commit([post(rooms.lobby, bob, client_id=uuid.uuid4()) for _ in range(count)])
+        return len(captured)
+
+    assert statements(40) == statements(1)
+
+
+def test_the_frame_of_a_commit_is_the_frame_that_is_read_from_the_log(bob, rooms):
+    drafts = [
+        post(rooms.lobby, bob, "a", client_id=key("a")),
+        post(rooms.lobby, bob, "b"),
+        edit(rooms.lobby, bob, 1, client_id=key("e")),
+        delete(rooms.lobby, bob, 2),
+    ]
+    committed = [one.logged.frame.text for one in actions.commit(drafts)]
+    assert committed == [one.frame.text for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+
+
+def test_a_repeated_client_id_posts_once_within_a_batch(bob, rooms):
+    draft = post(rooms.lobby, bob, client_id=key("a"))
+    again = post(rooms.lobby, bob, "another text", client_id=key("a"))
+    other = post(rooms.random, bob, client_id=key("a"))
+    outcomes = actions.commit([draft, again, other])
+    assert [(one.room, one.seq) for one in outcomes] == [(rooms.lobby.pk, 1)] * 3
+    assert [one.logged is not None for one in outcomes] == [True, False, False]
+    assert bodies(rooms.lobby) == [(1, 0, "hi")]
+    assert bodies(rooms.random) == []
+
+
+def test_a_repeated_client_id_posts_once_across_batches_rooms_and_texts(bob, rooms):
+    first = actions.commit([post(rooms.lobby, bob, client_id=key("a"))])
+    assert first[0].logged is not None
+    for draft in (
+        post(rooms.lobby, bob, client_id=key("a")),
+        post(rooms.lobby, bob, "another text", client_id=key("a")),
+        post(rooms.random, bob, client_id=key("a")),
+    ):
+        assert actions.commit([draft]) == [Committed(rooms.lobby.pk, 1)]
+    assert results([post(rooms.lobby, bob, "next")]) == [2]
+    assert results([post(rooms.random, bob, "next")]) == [1]
+
+
+def test_a_client_id_is_its_authors_own(alice, bob, rooms):
+    drafts = [post(rooms.lobby, author, client_id=key("a")) for author in (alice, bob)]
+    assert results(drafts) == [1, 2]
+
+
+def test_a_repeated_send_is_answered_though_the_right_to_write_is_gone(alice, rooms):
+    draft = post(rooms.staff, alice, client_id=key("a"))
+    assert results([draft]) == [1]
+    User.objects.update(is_staff=False)
+    assert results([draft, post(rooms.staff, alice)]) == [1, ErrorCode.ROOM_ACCESS_DENIED]
+
+
+def test_a_draft_without_a_client_id_is_posted_once_when_it_is_tried_twice(bob, rooms):
+    draft = post(rooms.lobby, bob)
+    assert results([draft]) == results([draft]) == [1]
+    assert actions.commit([post(rooms.lobby, bob)])[0].logged.event.client_id is None
+
+
+def test_one_poisonous_draft_fails_alone(bob, rooms, monkeypatch):
+    # What only the database can find out: here a text that it refuses.
+    bulk_create = type(Event.objects).bulk_create
+
+    def refuse_poison(manager, events, *arguments, **named):
+        if any(event.body == "poison" for event in events):
+            raise DataError("refused")
+        return bulk_create(manager, events, *arguments, **named)
+
+    monkeypatch.setattr(type(Event.objects), "bulk_create", refuse_poison)
+    drafts = [post(rooms.lobby, bob, body, client_id=key(body)) for body in ("a", "poison", "b")]
+    assert results(drafts) == [1, ErrorCode.MESSAGE_INVALID, 2]
+    assert bodies(rooms.lobby) == [(1, 0, "a"), (2, 0, "b")]
+    assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 2
+
+
+def test_a_refused_draft_leaves_no_hole(alice, bob, rooms):
+    drafts = [post(rooms.staff, alice), post(rooms.staff, bob), post(rooms.staff, alice)]
+    assert results(drafts) == [1, ErrorCode.ROOM_ACCESS_DENIED, 2]
+
+
+def test_a_deleted_room_is_invalid_and_its_neighbours_are_posted(bob, rooms):
+    gone = rooms.random.pk
+    rooms.random.delete()
+    drafts = [post(rooms.lobby, bob), Draft(room=gone, author=bob.pk, body="hi"), post(rooms.lobby, bob)]
+    assert results(drafts) == [1, ErrorCode.ROOM_INVALID, 2]
+
+
+def test_a_deactivated_author_has_to_log_in(bob, charlie, rooms):
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    assert results([post(rooms.lobby, bob), post(rooms.lobby, charlie)]) == [ErrorCode.USER_HAS_TO_LOGIN, 1]
+
+
+def test_a_deleted_author_has_to_log_in(bob, rooms):
+    draft = post(rooms.lobby, bob)
+    bob.delete()
+    assert results([draft]) == [ErrorCode.USER_HAS_TO_LOGIN]
+
+
+def test_only_staff_post_warnings_through_a_socket(alice, bob, rooms):
+    drafts = [post(rooms.lobby, author, msg_type=1) for author in (alice, bob)]
+    assert results(drafts) == [1, ErrorCode.MESSAGE_TYPE_DENIED]
+
+
+def test_an_edit_is_an_event_and_the_message_stands_as_edited(bob, rooms):
+    outcomes = actions.commit([post(rooms.lobby, bob)]) + actions.commit([edit(rooms.lobby, bob, 1)])
+    posted, edited = (one.logged.event for one in outcomes)
+    assert isinstance(posted, Posted)
+    assert isinstance(edited, Edited)
+    assert (edited.edited, edited.message, edited.seq) == (1, "new", 2)
+    assert bodies(rooms.lobby) == [(1, 0, "new"), (2, 1, "new")]
+    assert Event.objects.get(seq=1).edited_at is not None
+
+
+def test_only_the_author_edits_and_the_author_and_staff_delete(alice, bob, charlie, rooms):
+    actions.commit([post(rooms.lobby, bob), post(rooms.lobby, alice)])
+    drafts = [
+        edit(rooms.lobby, charlie, 1),
+        edit(rooms.lobby, alice, 1),
+        delete(rooms.lobby, bob, 2),
+        edit(rooms.lobby, bob, 1),
+        delete(rooms.lobby, alice, 1),
+    ]
+    no = ErrorCode.NOT_AUTHOR
+    assert results(drafts) == [no, no, no, 3, 4]
+
+
+@pytest.mark.parametrize("seq", [0, 2, 3, 99, 2**63 - 1])
+def test_what_is_no_message_can_be_neither_edited_nor_deleted(bob, rooms, seq):
+    actions.commit([post(rooms.lobby, bob), edit(rooms.lobby, bob, 1), delete(rooms.lobby, bob, 1)])
+    drafts = [edit(rooms.lobby, bob, seq), delete(rooms.lobby, bob, seq)]
+    assert results(drafts) == [ErrorCode.MESSAGE_INVALID] * 2
+    assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 3
+
+
+def test_a_deleted_message_can_be_neither_edited_nor_deleted_again(bob, rooms):
+    actions.commit([post(rooms.lobby, bob), delete(rooms.lobby, bob, 1)])
+    assert results([edit(rooms.lobby, bob, 1), delete(rooms.lobby, bob, 1)]) == [ErrorCode.MESSAGE_INVALID] * 2
+
+
+def test_a_message_of_another_room_is_not_found_by_its_number(bob, rooms):
+    actions.commit([post(rooms.lobby, bob)])
+    assert results([delete(rooms.random, bob, 1)]) == [ErrorCode.MESSAGE_INVALID]
+
+
+def test_a_message_below_the_floor_can_be_neither_edited_nor_deleted(bob, rooms):
+    actions.commit([post(rooms.lobby, bob), post(rooms.lobby, bob)])
+    Room.objects.update(floor_seq=2)
+    assert results([delete(rooms.lobby, bob, 1), delete(rooms.lobby, bob, 2)]) == [ErrorCode.MESSAGE_INVALID, 3]
+
+
+@pytest.mark.parametrize("batches", ["one", "each"])
+def test_deleted_text_leaves_the_database_with_every_edit_of_it(bob, rooms, batches):
+    drafts = [
+        post(rooms.lobby, bob, "secret 1"),
+        post(rooms.lobby, bob, "kept"),
+        edit(rooms.lobby, bob, 1, "secret 2"),
+        edit(rooms.lobby, bob, 2, "kept still"),
+        edit(rooms.lobby, bob, 1, "secret 3"),
+        delete(rooms.lobby, bob, 1),
+    ]
+    for batch in [drafts] if batches == "one" else [[draft] for draft in drafts]:
+        outcomes = actions.commit(batch)
+    assert not Event.objects.filter(body__contains="secret").exists()
+    assert [body for _, _, body in bodies(rooms.lobby)] == ["", "kept still", "", "kept still", "", ""]
+    read = [one.event for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    assert [getattr(event, "message", None) for event in read] == [None, "kept still", None, "kept still", None, None]
+    assert [getattr(event, "deleted", None) for event in read] == [True, False, True, False, True, 1]
+    assert isinstance(outcomes[-1].logged.event, Deleted)
+    if batches == "one":
+        assert not any("secret" in one.logged.frame.text for one in outcomes)
+
+
+def test_edits_and_deletes_are_done_once_too(bob, rooms):
+    actions.commit([post(rooms.lobby, bob)])
+    change = edit(rooms.lobby, bob, 1, client_id=key("e"))
+    assert results([change, change]) == [2, 2]
+    assert results([change]) == [2]
+    removal = delete(rooms.lobby, bob, 1, client_id=key("d"))
+    assert results([removal, removal]) == [3, 3]
+    assert results([removal]) == [3]
+
+
+def test_the_system_posts_without_an_author(rooms):
+    assert actions.post_message(rooms.lobby, None, "Backup tonight", msg_type=1) == 1
+    event = Event.objects.get()
+    assert (event.author, event.username) == (None, "")
+
+
+@pytest.mark.parametrize("author", ["alice", None])
+def test_posting_into_a_deleted_room_says_that_there_is_none(alice, rooms, author):
+    room = Room.objects.get(pk=rooms.lobby.pk)
+    rooms.lobby.delete()
+    assert refusal(actions.post_message, room, alice if author else None, "hi") == ErrorCode.ROOM_INVALID
+
+
+def test_posting_from_python_takes_a_deactivated_author(bob, rooms):
+    User.objects.update(is_active=False)
+    assert actions.post_message(rooms.lobby, bob, "hi") == 1
+
+
+def test_posting_as_a_user_deleted_meanwhile_is_refused_and_leaves_nothing(bob, rooms):
+    ghost = User.objects.get(pk=bob.pk)
+    bob.delete()
+    assert refusal(actions.post_message, rooms.lobby, ghost, "hi") == ErrorCode.MESSAGE_INVALID
+    assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 0
+
+
+def test_entering_rooms_takes_two_queries_and_answers_for_each(bob, rooms, django_assert_num_queries):
+    with django_assert_num_queries(2):
+        answers = actions.enter_rooms(bob.pk, [rooms.lobby.pk, rooms.staff.pk, 999])
+    assert answers[rooms.lobby.pk] == rooms.lobby
+    assert answers[rooms.staff.pk].code == ErrorCode.ROOM_ACCESS_DENIED
+    assert answers[999].code == ErrorCode.ROOM_INVALID

@@ -1,0 +1,74 @@
+"""Who may do what, and the reason for each no."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from chat import policies
+from chat.exceptions import ClientError, ErrorCode
+from chat.models import Room
+
+ALICE = User(pk=1, username="alice", is_staff=True)
+BOB = User(pk=2, username="bob")
+GONE = User(pk=3, username="charlie", is_staff=True, is_active=False)
+LOBBY = Room(pk=1, title="Lobby")
+STAFF = Room(pk=3, title="Staff", staff_only=True)
+
+
+def reason(check, *arguments, **named):
+    """Return the code of the refusal, or None when it is allowed."""
+    try:
+        check(*arguments, **named)
+    except ClientError as refusal:
+        assert refusal.context["detail"]
+        return refusal.code
+    return None
+
+
+@pytest.mark.parametrize(
+    ("user", "room", "code"),
+    [
+        (ALICE, LOBBY, None),
+        (ALICE, STAFF, None),
+        (BOB, LOBBY, None),
+        (BOB, STAFF, ErrorCode.ROOM_ACCESS_DENIED),
+        (BOB, None, ErrorCode.ROOM_INVALID),
+        (GONE, LOBBY, ErrorCode.USER_HAS_TO_LOGIN),
+        (GONE, None, ErrorCode.USER_HAS_TO_LOGIN),
+        (None, LOBBY, ErrorCode.USER_HAS_TO_LOGIN),
+    ],
+)
+def test_entering(user, room, code):
+    assert reason(policies.check_enterable, user, room) == code
+    assert reason(policies.check_writable, user, room, msg_type=0) == code
+
+
+@pytest.mark.parametrize("msg_type", [1, 2, 3, 7])
+def test_only_staff_post_other_types(msg_type):
+    assert reason(policies.check_writable, ALICE, LOBBY, msg_type=msg_type) is None
+    assert reason(policies.check_writable, BOB, LOBBY, msg_type=msg_type) == ErrorCode.MESSAGE_TYPE_DENIED
+
+
+def test_whoever_may_not_enter_is_told_that_first():
+    assert reason(policies.check_writable, BOB, STAFF, msg_type=1) == ErrorCode.ROOM_ACCESS_DENIED
+
+
+def test_authors_edit_and_authors_and_staff_delete():
+    assert policies.can_edit(BOB, author_id=2)
+    assert policies.can_delete(BOB, author_id=2)
+    assert not policies.can_edit(ALICE, author_id=2)
+    assert policies.can_delete(ALICE, author_id=2)
+    assert not policies.can_delete(BOB, author_id=1)
+
+
+def test_a_message_without_an_author_is_nobodys():
+    assert not policies.can_edit(BOB, author_id=None)
+    assert not policies.can_edit(User(pk=None), author_id=None)
+    assert policies.can_delete(ALICE, author_id=None)
+
+
+@pytest.mark.django_db
+def test_rights_are_those_that_the_database_knows_now(bob):
+    User.objects.filter(pk=bob.pk).update(is_staff=True, is_active=False)
+    loaded = policies.load_users([bob.pk, 12345])
+    assert set(loaded) == {bob.pk}
+    assert (loaded[bob.pk].is_staff, loaded[bob.pk].is_active) == (True, False)
