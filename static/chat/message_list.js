@@ -234,7 +234,7 @@ function fill(element, { username, text, at, edited, deleted }) {
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;
   element.classList.toggle("deleted", deleted);
-  part(element, "edited").hidden = !edited || deleted;
+  part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
   if (!(avatar instanceof HTMLElement)) return;
   avatar.textContent = initials(username);

@@ -1,0 +1,259 @@
+"""Delivery as the page sees it: what is missed comes once, what is typed is not lost."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+POST = """
+from django.contrib.auth.models import User
+from chat.models import Room
+bob = User.objects.get(username="bob")
+for title, first, last in {rooms!r}:
+    room, _ = Room.objects.get_or_create(title=title)
+    for number in range(first, last + 1):
+        room.send_message(f"text {{number}}", bob)
+"""
+
+
+def post(site, *rooms):
+    """Post `text first` to `text last` in each room, as bob, beside the server."""
+    site.shell(POST.format(rooms=rooms))
+
+
+@pytest.fixture
+def restart(site):
+    """Stop the server; start it again at the end, whatever happened."""
+    yield site
+    if site.process is None:
+        site.start()
+
+
+def texts(first, last):
+    return [f"text {number}" for number in range(first, last + 1)]
+
+
+def first_in_view(log, scroll_top):
+    """Scroll there; tell the text and the place of the first message in view, before anything else can happen."""
+    return log.evaluate(
+        """(log, scrollTop) => {
+          log.scrollTop = scrollTop;
+          const top = log.getBoundingClientRect().top;
+          const boxes = [...log.querySelectorAll('.message')].map((e) => [e, e.getBoundingClientRect()]);
+          const [element, box] = boxes.find(([, box]) => box.top >= top);
+          return [element.querySelector('[data-part=text]').textContent, Math.round(box.top - top)];
+        }""",
+        scroll_top,
+    )
+
+
+def place_of(log, text):
+    return log.get_by_text(text, exact=True).evaluate(
+        "(e) => Math.round(e.closest('.message').getBoundingClientRect().top"
+        " - e.closest('[role=log]').getBoundingClientRect().top)"
+    )
+
+
+def wake(visitor):
+    visitor.page.evaluate("window.dispatchEvent(new Event('online'))")
+    visitor.expect_state("Connected")
+
+
+def test_older_messages_come_without_a_jump(visit, site):
+    post(site, ("History", 1, 180))
+    alice = visit("alice", "/chat/History/")
+    expect(alice.texts("History").last).to_have_text("text 180")
+    log = alice.log("History")
+    expect(log.get_by_text("text 180", exact=True)).to_be_in_viewport()
+    for _ in range(2):
+        held = alice.texts("History").count()
+        text, top = first_in_view(log, 100)
+        expect(alice.texts("History")).not_to_have_count(held)
+        assert abs(place_of(log, text) - top) <= 1
+    log.evaluate("(log) => { log.scrollTop = 0; }")
+    expect(alice.texts("History")).to_have_text(texts(1, 180))
+    assert len(alice.commands("history")) == 4
+
+
+def test_reading_up_there_is_not_disturbed(visit, site):
+    post(site, ("Reading", 1, 60))
+    alice, bob = visit("alice", "/chat/Reading/"), visit("bob", "/chat/Reading/")
+    expect(alice.texts("Reading").last).to_have_text("text 60")
+    log = alice.log("Reading")
+    log.evaluate("(log) => { log.scrollTop = 0; }")
+    expect(alice.texts("Reading")).to_have_count(60)
+    text, top = first_in_view(log, 400)
+    for number in (61, 62, 63):
+        bob.say("Reading", f"text {number}")
+    below = alice.pane("Reading").get_by_role("button", name="3 new below")
+    expect(below).to_be_visible()
+    assert place_of(log, text) == top
+    below.click()
+    expect(log.get_by_text("text 63", exact=True)).to_be_in_viewport()
+    expect(below).to_have_count(0)
+
+
+def test_what_was_missed_comes_once_with_one_resume(visit, restart):
+    site = restart
+    post(site, ("One", 1, 80), ("Two", 1, 3))
+    alice = visit("alice")
+    alice.open("One", "Two")
+    expect(alice.texts("One").last).to_have_text("text 80")
+    log = alice.log("One")
+    text, top = first_in_view(log, 300)
+    alice.sent.clear()
+    site.stop()
+    alice.expect_state("Offline – trying again in")
+    post(site, ("One", 81, 120), ("Two", 4, 6))
+    site.start()
+    wake(alice)
+    expect(alice.texts("Two")).to_have_text(texts(1, 6))
+    expect(alice.texts("One").last).to_have_text("text 120")
+    assert place_of(log, text) == top
+    log.evaluate("(log) => { log.scrollTop = 0; }")
+    expect(alice.texts("One")).to_have_text(texts(1, 120))
+    assert len(alice.commands("resume")) == 1
+    assert alice.commands("join") == []
+    fresh = visit("charlie", "/chat/Two/")
+    expect(fresh.texts("Two")).to_have_text(alice.texts("Two").all_inner_texts())
+
+
+def test_edits_and_deletes_are_shown(visit, site):
+    post(site, ("Changes", 1, 3))
+    alice = visit("alice", "/chat/Changes/")
+    expect(alice.texts("Changes")).to_have_text(texts(1, 3))
+    bob = visit("bob", "/chat/Changes/")
+    expect(bob.texts("Changes")).to_have_count(3)
+    room = next(frame["join"] for frame in bob.received if "join" in frame)
+    # The page has no controls for it yet: say it on a socket of bob's own.
+    bob.page.evaluate(
+        """(commands) => new Promise((done) => {
+          const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat/stream/');
+          let acks = 0;
+          socket.onmessage = ({data}) => { if ('ack' in JSON.parse(data) && ++acks === 2) done(socket.close()); };
+          socket.onopen = () => commands.forEach((command) => socket.send(JSON.stringify(command)));
+        })""",
+        [
+            {"command": "join", "room": room},
+            {"command": "edit", "room": room, "seq": 2, "message": "better", "client_id": f"{1:032x}"},
+            {"command": "delete", "room": room, "seq": 3, "client_id": f"{2:032x}"},
+        ],
+    )
+    after = ["text 1", "better", "Message deleted"]
+    expect(alice.texts("Changes")).to_have_text(after)
+    expect(alice.log("Changes").get_by_text("(edited)")).to_have_count(1)
+    alice.page.reload()
+    expect(alice.texts("Changes")).to_have_text(after)
+
+
+def test_texts_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
+    site = restart
+    post(site, ("Far", 1, 1), ("Near", 1, 1))
+    bob = visit("bob")
+    bob.open("Far", "Near")
+    expect(bob.texts("Near")).to_have_count(1)
+    expect(bob.texts("Far")).to_have_count(1)
+    site.stop()
+    bob.expect_state("Offline")
+    for title, text in (("Far", "first"), ("Near", "elsewhere"), ("Far", "second")):
+        bob.say(title, text)
+        expect(bob.box(title)).to_have_value("")
+    expect(bob.unsent("Far")).to_have_count(2)
+    context = bob.page.context
+    bob.page.close()
+    site.start()
+    # Another address: the rooms with unsent texts are opened, so that the texts go.
+    again = visit("bob", "/", context=context)
+    expect(again.texts("Far")).to_have_text(["text 1", "first", "second"])
+    expect(again.texts("Near")).to_have_text(["text 1", "elsewhere"])
+    expect(again.unsent("Far")).to_have_count(0)
+    assert again.page.evaluate("localStorage.length") == 0
+    alice = visit("alice", "/chat/Far/")
+    expect(alice.texts("Far")).to_have_text(["text 1", "first", "second"])
+
+
+def test_two_tabs_do_not_fight_over_the_outbox(visit, restart):
+    site = restart
+    post(site, ("Tabs", 1, 1))
+    one = visit("bob", "/chat/Tabs/")
+    two = visit("bob", "/chat/Tabs/", context=one.page.context)
+    expect(one.texts("Tabs")).to_have_count(1)
+    expect(two.texts("Tabs")).to_have_count(1)
+    site.stop()
+    one.expect_state("Offline")
+    two.expect_state("Offline")
+    for number, tab in enumerate((one, two, one, two)):
+        tab.say("Tabs", f"by {number}")
+        expect(one.unsent("Tabs")).to_have_count(number + 1)
+        expect(two.unsent("Tabs")).to_have_count(number + 1)
+    site.start()
+    wake(one)
+    wake(two)
+    everything = ["text 1", *(f"by {number}" for number in range(4))]
+    expect(one.texts("Tabs")).to_have_text(everything)
+    expect(two.texts("Tabs")).to_have_text(everything)
+    expect(two.unsent("Tabs")).to_have_count(0)
+
+
+def test_a_text_refused_for_good_is_offered_back(visit):
+    bob = visit("bob")
+    refused = []
+
+    def answer(socket):
+        server = socket.connect_to_server()
+
+        def on_command(text):
+            command = json.loads(text)
+            if command["command"] != "send" or len(refused) == 2:
+                return server.send(text)
+            refused.append(command["client_id"])
+            socket.send(json.dumps({"error": "USER_MUTED", **command, "message": None}))
+
+        socket.on_message(on_command)
+
+    bob.page.route_web_socket("**/chat/stream/", answer)
+    bob.goto("/chat/Third/")
+    bob.say("Third", "let me say")
+    failed = bob.unsent("Third")
+    expect(failed.get_by_role("alert")).to_contain_text("USER_MUTED")
+    bob.page.reload()
+    expect(failed.get_by_role("alert")).to_contain_text("USER_MUTED")
+    failed.get_by_role("button", name="Retry").click()
+    expect(failed.get_by_role("alert")).to_contain_text("USER_MUTED")
+    assert refused[0] == refused[1]
+    failed.get_by_role("button", name="Retry").click()
+    expect(bob.texts("Third").last).to_have_text("let me say")
+    expect(failed).to_have_count(0)
+
+
+def test_signing_out_empties_the_outbox(visit, site):
+    charlie = visit("charlie")
+    site.states.pop("charlie")  # this session ends here
+    charlie.page.route_web_socket("**/chat/stream/", swallow_sends)
+    charlie.goto("/chat/Lobby/")
+    charlie.expect_state("Connected")
+    charlie.say("Lobby", "never mind")
+    expect(charlie.unsent("Lobby")).to_have_count(1)
+    charlie.page.get_by_role("button", name="Log out").click()
+    expect(charlie.page.get_by_role("button", name="Log in")).to_be_visible()
+    assert charlie.page.evaluate("localStorage.length") == 0
+
+
+def swallow_sends(socket):
+    server = socket.connect_to_server()
+    socket.on_message(lambda text: None if json.loads(text)["command"] == "send" else server.send(text))
+
+
+def test_a_session_that_ended_asks_to_sign_in_again(visit, restart):
+    site = restart
+    bob = visit("bob", "/chat/Lobby/")
+    bob.expect_state("Connected")
+    site.stop()
+    bob.expect_state("Offline")
+    bob.page.context.clear_cookies()
+    site.start()
+    bob.page.evaluate("window.dispatchEvent(new Event('online'))")
+    bob.expect_state("Signed out – sign in again")
+    bob.page.get_by_role("link", name="sign in again").click()
+    expect(bob.page.get_by_role("button", name="Log in")).to_be_visible()
+    assert "next=%2Fchat%2FLobby%2F" in bob.page.url

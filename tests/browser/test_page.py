@@ -1,0 +1,203 @@
+"""The main job in a real browser: sign in, open several rooms on one page, and talk."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import MARKUP, ODD_TITLE, sign_in
+
+
+@pytest.mark.parametrize("site", ["uvicorn", "daphne"], indirect=True)
+def test_two_users_talk_and_nobody_else_hears(visit):
+    alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
+    alice.open("Here", "There")
+    bob.open("Here", "There")
+    charlie.open("There")
+    for number in range(5):
+        alice.say("Here", f"alice {number}")
+        bob.say("Here", f"bob {number}")
+    expect(alice.texts("Here")).to_have_count(10)
+    expect(bob.texts("Here")).to_have_count(10)
+    seen = alice.texts("Here").all_inner_texts()
+    assert seen == bob.texts("Here").all_inner_texts()
+    assert sorted(seen) == sorted(f"{name} {number}" for name in ("alice", "bob") for number in range(5))
+    charlie.say("There", "only here")
+    expect(alice.texts("There")).to_have_text(["only here"])
+    expect(charlie.texts("There")).to_have_text(["only here"])
+    expect(alice.texts("Here")).to_have_count(10)
+
+
+def test_the_page_comes_back_after_signing_in_and_out(page, site):
+    page.goto(site.url + "/chat/Lobby/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    sign_in(page, site, "bob", "/chat/Lobby/")
+    expect(page.get_by_role("region", name="Lobby", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_wrong_password_is_said_in_words(page, site):
+    page.goto(site.url + "/")
+    page.get_by_label("Username").fill("bob")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("correct username and password")
+
+
+def test_a_staff_room_is_neither_seen_nor_opened_by_others(visit):
+    alice, bob = visit("alice"), visit("bob")
+    expect(alice.button("Staff")).to_be_visible()
+    expect(bob.button("Lobby")).to_be_visible()
+    expect(bob.button("Staff")).to_have_count(0)
+    assert "Staff" not in bob.page.content()
+    for title in ("Staff", "Nowhere"):
+        bob.goto(f"/chat/{title}/")
+        expect(bob.page.get_by_role("alert")).to_have_text(f"There is no room called “{title}”.")
+        expect(bob.page.get_by_role("region")).to_have_count(0)
+        box = bob.page.get_by_role("textbox", name="Open a room by name")
+        box.fill(title)
+        box.press("Enter")
+        expect(bob.page.locator("#not-found")).to_have_text(f"There is no room called “{title}”.")
+    assert not any("Staff" in str(frame) for frame in bob.received)
+
+
+def test_three_panes_share_one_socket(visit):
+    alice = visit("alice")
+    alice.open("Lobby", "Random", "Staff")
+    expect(alice.page.get_by_role("region")).to_have_count(3)
+    expect(alice.page.get_by_role("log")).to_have_count(3)
+    assert alice.page.url.endswith("/?rooms=" + ",".join(command["room"] for command in alice.commands("join")))
+    alice.say("Staff", "one line")
+    expect(alice.texts("Staff")).to_have_text(["one line"])
+    assert len(alice.sockets) == 1
+    alice.page.reload()
+    expect(alice.page.get_by_role("region")).to_have_count(3)
+    expect(alice.texts("Staff")).to_have_text(["one line"])
+
+
+def test_a_click_opens_a_room_and_another_closes_it(visit):
+    bob = visit("bob")
+    bob.open("Lobby")
+    expect(bob.button("Lobby")).to_have_attribute("aria-pressed", "true")
+    bob.button("Lobby").click()
+    expect(bob.pane("Lobby")).to_have_count(0)
+    expect(bob.button("Lobby")).to_have_attribute("aria-pressed", "false")
+    bob.open("Lobby")
+    bob.pane("Lobby").get_by_role("button", name="Close").click()
+    expect(bob.pane("Lobby")).to_have_count(0)
+    expect(bob.button("Lobby")).to_be_focused()
+
+
+def test_markup_is_text_wherever_it_comes_from(visit):
+    bob, odd = visit("bob"), visit(MARKUP)
+    bob.open(MARKUP)
+    odd.open(MARKUP)
+    odd.say(MARKUP, MARKUP)
+    expect(bob.texts(MARKUP)).to_have_text([MARKUP])
+    expect(bob.log(MARKUP).locator(".by b")).to_have_text([MARKUP])
+    expect(bob.pane(MARKUP).get_by_role("heading")).to_have_text(MARKUP)
+    assert bob.page.locator("img[src=x]").count() == odd.page.locator("img[src=x]").count() == 0
+    # `visit` finds dialogs and violations of the content security policy.
+
+
+def test_an_address_opens_its_room_whatever_its_title(visit):
+    bob = visit("bob", "/chat/" + ODD_TITLE.replace("%", "%25").replace("?", "%3F") + "/")
+    expect(bob.pane(ODD_TITLE)).to_be_visible()
+    expect(bob.box(ODD_TITLE)).to_be_focused()
+    bob.goto("/chat/lObBy/")
+    expect(bob.pane("Lobby")).to_be_visible()
+
+
+def test_a_room_is_opened_by_its_name(visit, site):
+    bob = visit("bob")
+    site.shell("from chat.models import Room; Room.objects.get_or_create(title='Made since')")
+    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    for typed, title in (("random", "Random"), (ODD_TITLE, ODD_TITLE), ("made SINCE", "Made since")):
+        box.fill(typed)
+        box.press("Enter")
+        expect(bob.box(title)).to_be_focused()
+        expect(box).to_have_value("")
+    expect(bob.button("Made since")).to_have_attribute("aria-pressed", "true")
+    box.fill("..")
+    box.press("Enter")
+    expect(bob.page.get_by_role("alert")).to_have_text("There is no room called “..”.")
+
+
+def test_enter_sends_shift_enter_breaks_the_line(visit):
+    bob = visit("bob")
+    bob.open("Third")
+    box = bob.box("Third")
+    box.press_sequentially("one")
+    box.press("Shift+Enter")
+    box.press_sequentially("two")
+    box.press("Enter")
+    expect(box).to_have_value("")
+    expect(bob.texts("Third").last).to_have_text("one\ntwo", use_inner_text=True)
+    assert bob.commands("send")[-1]["message"] == "one\ntwo"
+
+
+def test_enter_while_composing_sends_nothing(visit):
+    bob = visit("bob")
+    bob.open("Third")
+    box = bob.box("Third")
+    box.fill("にほん")
+    for kind in ("isComposing: true", "keyCode: 229"):
+        box.evaluate(f"(e) => e.dispatchEvent(new KeyboardEvent('keydown', {{key: 'Enter', bubbles: true, {kind}}}))")
+    input_method = bob.page.context.new_cdp_session(bob.page)
+    input_method.send("Input.imeSetComposition", {"text": "日本", "selectionStart": 2, "selectionEnd": 2})
+    box.press("Enter")
+    assert bob.commands("send") == []
+    expect(box).to_have_value(re.compile("にほん"))
+
+
+def test_a_refused_text_stays_with_its_reason(visit):
+    bob = visit("bob")
+    bob.open("Third")
+    bob.say("Third", "x" * 4001)
+    alert = bob.pane("Third").get_by_role("alert")
+    expect(alert).to_contain_text("MESSAGE_TOO_LONG")
+    expect(bob.box("Third")).to_have_value("x" * 4001)
+    bob.say("Third", "  \n ")
+    expect(alert).to_contain_text("MESSAGE_EMPTY")
+    bob.box("Third").fill("fine")
+    expect(alert).to_have_count(0)
+    assert bob.commands("send") == []
+
+
+def test_warnings_and_alerts_say_what_they_are(visit, site):
+    bob = visit("bob")
+    bob.open("Third")
+    for kind in ("warning", "alert", "muted"):
+        site.manage("say", "Third", f"a {kind}", "--type", kind)
+    expect(bob.log("Third").locator(".warning")).to_contain_text("Warning")
+    expect(bob.log("Third").locator(".note.alert")).to_contain_text("Alert")
+    expect(bob.log("Third").locator(".muted")).to_contain_text("a muted")
+
+
+def test_the_keyboard_reaches_everything(visit):
+    bob = visit("bob", "/chat/Lobby/")
+    expect(bob.box("Lobby")).to_be_focused()
+    bob.page.keyboard.press("Tab")
+    expect(bob.pane("Lobby").get_by_role("button", name="Send")).to_be_focused()
+    for _ in range(2):
+        bob.page.keyboard.press("Shift+Tab")
+    expect(bob.log("Lobby")).to_be_focused()
+
+
+def test_on_a_phone_one_pane_is_seen_and_the_others_are_near(visit):
+    bob = visit("bob", viewport={"width": 360, "height": 740})
+    bob.open("Lobby", "Random")
+    expect(bob.pane("Random")).to_be_visible()
+    expect(bob.pane("Lobby")).to_be_hidden()
+    bob.button("Lobby").click()
+    expect(bob.pane("Lobby")).to_be_visible()
+    bob.say("Lobby", "from the train")
+    expect(bob.texts("Lobby").last).to_have_text("from the train")
+    width = bob.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 360
+    bob.page.get_by_role("button", name="All rooms and account").click()
+    expect(bob.page.get_by_role("textbox", name="Open a room by name")).to_be_visible()
+    expect(bob.page.get_by_role("button", name="Log out")).to_be_visible()
+    bob.button("Third").click()
+    expect(bob.box("Third")).to_be_focused()

@@ -1,0 +1,153 @@
+"""Pages: the one page, a room by its address, and the health check."""
+
+import json
+import re
+from urllib.parse import quote
+
+import pytest
+from django.db import OperationalError
+
+from chat import views
+from chat.models import Room
+
+
+def config_of(response):
+    found = re.search(r'<script id="config" type="application/json">(.*?)</script>', response.content.decode())
+    return json.loads(found.group(1))
+
+
+def buttons_of(response):
+    return re.findall(r'<span class="title" dir="auto">(.*?)</span>', response.content.decode().split("<template")[0])
+
+
+def without_secrets(response):
+    """The page without what differs from one answer to the next."""
+    text = re.sub(r'nonce="[^"]+"', "", response.content.decode())
+    return re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", text)
+
+
+def test_pages_need_a_login_and_come_back_after_it(client, rooms, bob, password):
+    for path in ("/", "/?rooms=1,3", "/chat/Lobby/"):
+        response = client.get(path)
+        assert response.status_code == 302
+        assert response["Location"] == f"/accounts/login/?next={quote(path)}"
+    login = {"username": "bob", "password": password, "next": "/chat/Lobby/"}
+    assert client.post("/accounts/login/", login)["Location"] == "/chat/Lobby/"
+    assert client.post("/accounts/logout/")["Location"] == "/"
+    assert client.get("/").status_code == 302
+
+
+def test_login_never_leads_to_another_site(client, bob, password):
+    login = {"username": "bob", "password": password, "next": "https://elsewhere.example/"}
+    assert client.post("/accounts/login/", login)["Location"] == "/"
+
+
+def test_rooms_are_listed_by_title_and_only_those_one_may_enter(client, rooms, alice, bob):
+    Room.objects.create(title="annex")
+    client.force_login(bob)
+    response = client.get("/")
+    assert buttons_of(response) == ["annex", "Lobby", "Random"]
+    assert [room["title"] for room in config_of(response)["rooms"]] == ["annex", "Lobby", "Random"]
+    assert "Staff" not in without_secrets(response).split("<template")[0]
+    client.force_login(alice)
+    assert buttons_of(client.get("/")) == ["annex", "Lobby", "Random", "Staff"]
+
+
+def test_the_page_is_made_with_few_queries(client, rooms, bob, django_assert_max_num_queries):
+    client.force_login(bob)
+    with django_assert_max_num_queries(3):  # session, user, rooms
+        client.get("/chat/Lobby/")
+
+
+def test_the_page_is_not_stored(client, rooms, bob):
+    client.force_login(bob)
+    assert "no-store" in client.get("/")["Cache-Control"]
+
+
+def test_without_rooms_it_says_so_and_links_the_admin_for_the_staff(client, alice, bob):
+    for user, link in ((bob, "admin"), (alice, '<a href="/admin/">admin</a>')):
+        client.force_login(user)
+        sentence = f"No chat rooms defined. Maybe make some in the {link}?"
+        assert sentence in client.get("/").content.decode()
+    Room.objects.create(title="Lobby")
+    assert "No chat rooms defined" not in client.get("/").content.decode()
+
+
+def test_rooms_open_in_the_order_of_the_address(client, rooms, bob):
+    client.force_login(bob)
+    response = client.get(f"/?rooms={rooms.random.pk},{rooms.lobby.pk},{rooms.random.pk}")
+    assert config_of(response)["open"] == [str(rooms.random.pk), str(rooms.lobby.pk)]
+    assert config_of(response)["notice"] == ""
+
+
+def test_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
+    client.force_login(bob)
+    for unknown in (rooms.staff.pk, 999, "x", "0" * 5000, "１"):
+        response = client.get("/", {"rooms": f"{unknown},{rooms.lobby.pk}"})
+        assert config_of(response)["open"] == [str(rooms.lobby.pk)]
+        assert config_of(response)["notice"] == "Some of these rooms do not exist."
+
+
+@pytest.mark.parametrize("title", ["a b", "a/b", "日本語", "100%?#", "<b>&amp;\"'", "../up", "ẞtraße"])
+def test_a_room_has_its_own_address_without_regard_to_case(client, bob, title):
+    room = Room.objects.create(title=title)
+    client.force_login(bob)
+    for typed in (title, title.upper(), title.casefold()):
+        response = client.get(f"/chat/{quote(typed)}/")
+        assert response.status_code == 200
+        assert config_of(response)["open"] == [str(room.pk)]
+
+
+def test_a_forbidden_room_is_answered_like_one_that_does_not_exist(client, rooms, bob):
+    client.force_login(bob)
+    answers = []
+    for title in ("Staff", "Wharf"):
+        response = client.get(f"/chat/{title}/")
+        assert response.status_code == 404
+        assert f"There is no room called “{title}”." in response.content.decode()
+        as_json = client.get(f"/chat/{title}/", headers={"Accept": "application/json"})
+        assert as_json.status_code == 404
+        answers.append((without_secrets(response).replace(title, "X"), as_json.content.decode().replace(title, "X")))
+    assert answers[0] == answers[1]
+
+
+def test_a_title_that_no_database_takes_is_only_not_found(client, rooms, bob):
+    client.force_login(bob)
+    assert client.get("/chat/%00/").status_code == 404
+
+
+def test_the_page_asks_for_a_room_by_name(client, rooms, alice):
+    client.force_login(alice)
+    response = client.get("/chat/sTAFF/", headers={"Accept": "application/json"})
+    assert response.json() == {"id": str(rooms.staff.pk), "title": "Staff", "staff_only": True}
+
+
+def test_the_address_of_all_rooms_leads_to_the_page(client):
+    assert client.get("/chat/")["Location"] == "/"
+
+
+def test_titles_and_names_are_never_markup(client, django_user_model, password):
+    markup = "</script><img src=x onerror=alert(1)>"
+    Room.objects.create(title=markup)
+    client.force_login(django_user_model.objects.create_user(markup, password=password))
+    for path in ("/", f"/chat/{quote('<img src=x>')}/"):
+        assert "<img src=x" not in client.get(path).content.decode()
+
+
+def test_healthz_answers_while_the_database_does(client, db, monkeypatch):
+    assert client.get("/healthz").status_code == 200
+
+    class Gone:
+        def cursor(self):
+            raise OperationalError("gone")
+
+    monkeypatch.setattr(views, "connection", Gone())
+    assert client.get("/healthz").status_code == 503
+
+
+def test_only_safe_methods_and_a_page_for_wrong_addresses(client, rooms, bob):
+    client.force_login(bob)
+    assert client.post("/").status_code == 405
+    response = client.get("/nowhere/")
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()
