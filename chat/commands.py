@@ -11,7 +11,6 @@ from chat.models import Room
 from chat.protocol import (
     Acknowledged,
     AnyCommand,
-    Came,
     Cursor,
     Delete,
     Edit,
@@ -74,7 +73,7 @@ async def _resume_one(session: Session, room_id: int, room: Room | ClientError, 
             session.reply(protocol.refusal(refusal, command="resume", room=room_id))
             return
         if place := session.places.get(room_id):
-            presence.leaves(place.feed, session)
+            session.hub.attendance.leave(place.feed, session)
             place.feed.detach(session)
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
 
@@ -95,18 +94,17 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None) -> None:
         else:
             session.reply(reply)
         if is_new:
-            presence.entered(feed, session)
+            session.hub.attendance.arrive(feed, session)
 
 
 def leave(session: Session, command: Leave) -> None:
     """Listen to a room no more. Always works; leaving a room not joined announces nothing."""
     if place := session.places.get(command.room):
-        presence.leaves(place.feed, session)
+        session.hub.attendance.leave(place.feed, session)
         place.feed.detach(session)
         if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
             # As in the original: whoever leaves gets their own LEAVE before the pane closes.
-            own = Came(room=str(command.room), username=session.username, msg_type=conf.MSG_TYPE_LEAVE)
-            session.reply(protocol.encode(own))
+            session.reply(presence.came(command.room, session.username, conf.MSG_TYPE_LEAVE))
     session.reply(protocol.encode(Left(leave=str(command.room))))
 
 

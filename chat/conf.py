@@ -47,6 +47,12 @@ STUCK_ABORT_SECONDS: float
 DRAIN_SECONDS: float
 BYE_SPREAD_MS: int
 
+# Presence: a process renews its lease and looks at the others'; a lost connection is waited for.
+LEASE_SECONDS: float
+LEASE_RENEW_SECONDS: float
+GRACE_SECONDS: float
+TELL_WHO_IS_PRESENT: bool
+
 # The doorbell: a bell that is not rung within its deadline is dropped, and no more are tried for a while.
 BELL_DEADLINE_SECONDS: float
 BELL_BREAKER_SECONDS: float
@@ -85,6 +91,10 @@ _DEFAULTS: dict[str, Any] = {
     "STUCK_ABORT_SECONDS": 5.0,
     "DRAIN_SECONDS": 6.0,
     "BYE_SPREAD_MS": 1500,
+    "LEASE_SECONDS": 15.0,
+    "LEASE_RENEW_SECONDS": 5.0,
+    "GRACE_SECONDS": 15.0,
+    "TELL_WHO_IS_PRESENT": True,
     "BELL_DEADLINE_SECONDS": 0.25,
     "BELL_BREAKER_SECONDS": 1.0,
     "PROBE_SECONDS": 1.0,

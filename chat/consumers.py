@@ -9,7 +9,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
 
-from chat import commands, conf, hub, presence, protocol
+from chat import commands, conf, hub, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.session import Run, Session, Socket
 
@@ -80,8 +80,6 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         finally:
             # Here and not in disconnect(), which a crash or a cut line skips.
             if self.session is not None:
-                for place in list(self.session.places.values()):
-                    presence.leaves(place.feed, self.session)
                 await asyncio.shield(hub.exit(self.session))
 
     async def dispatch(self, message: dict[str, Any]) -> None:

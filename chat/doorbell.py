@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 GROUP = "bells"
 MISSED_PROBES = 2
+# In one bell: more at once, as after a cut, are found by the next look at the leases.
+MAX_SIGNALS = 500
 # A subscription is asserted anew now and then: the in-memory layer forgets members after a day.
 ASSERT_EVERY_PROBES = 600
 
@@ -107,7 +109,7 @@ class Doorbell:
         self,
         *,
         on_bell: Callable[[int, int], None],
-        on_signal: Callable[[int, str, int], None],
+        on_signal: Callable[[int, str, bool], None],
     ) -> None:
         self.id = secrets.token_hex(6)
         self.is_degraded = False
@@ -143,10 +145,10 @@ class Doorbell:
             # The loop is closed: this process serves nobody any more.
             _listening.discard(self)
 
-    def signal(self, room: int, username: str, msg_type: int) -> None:
-        """Tell the other processes that somebody entered or left; may be lost."""
-        if len(self._signals) < 100:
-            self._signals.append({"room": room, "username": username, "msg_type": msg_type})
+    def signal(self, room: int, username: str, is_here: bool) -> None:
+        """Tell the other processes that somebody came or went; may be lost."""
+        if len(self._signals) < MAX_SIGNALS:
+            self._signals.append({"room": room, "username": username, "is_here": is_here})
             self._wanted.set()
 
     def _take(self, heads: dict[int, int]) -> None:
@@ -235,7 +237,7 @@ class Doorbell:
         for room, head in message["heads"].items():
             self._on_bell(int(room), int(head))
         for signal in message.get("signals", ()):
-            self._on_signal(int(signal["room"]), str(signal["username"]), int(signal["msg_type"]))
+            self._on_signal(int(signal["room"]), str(signal["username"]), bool(signal["is_here"]))
 
     def _set_degraded(self, is_degraded: bool, why: str) -> None:
         if is_degraded and not self.is_degraded:

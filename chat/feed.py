@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -31,7 +31,6 @@ class Feed:
         self.floor = 1
         self.head = 0
         self.sessions: dict[Session, Place] = {}
-        self.users: Counter[int] = Counter()
         self.claims = 0
         self.opened: asyncio.Task[None] | None = None
         self._ring: deque[LoggedEvent] = deque()
@@ -119,7 +118,6 @@ class Feed:
         place = session.places.get(self.room)
         if place is None:
             place = session.places[self.room] = self.sessions[session] = Place(self, cursor)
-            self.users[session.user_id] += 1
         place.cursor = cursor
         if cursor < self.head:
             session.fall_behind(place)
@@ -128,15 +126,12 @@ class Feed:
         """Let a session listen no more."""
         del session.places[self.room]
         del self.sessions[session]
-        self.users[session.user_id] -= 1
-        if not self.users[session.user_id]:
-            del self.users[session.user_id]
         self.hub.drop_idle(self)
 
-    def signal(self, frame: Frame, *, but: Session | None = None) -> None:
-        """Send a frame that may be lost to all who listen."""
+    def signal(self, frame: Frame, *, but: str | None = None) -> None:
+        """Send a frame that may be lost to all who listen, but for the user of this name."""
         for session in list(self.sessions):
-            if session is not but:
+            if session.username != but:
                 session.signal(frame)
 
     def joined(self, *, reset: bool = False) -> Frame:
@@ -165,6 +160,7 @@ class Feed:
         """Close the pane of everybody here."""
         frame = protocol.encode(Left(leave=str(self.room), reason=reason.value))
         for session in list(self.sessions):
+            self.hub.attendance.leave(self, session)
             self.detach(session)
             session.reply(frame)
 

@@ -10,8 +10,10 @@ from weakref import WeakKeyDictionary
 from chat import conf, database, log, protocol
 from chat.doorbell import Doorbell
 from chat.feed import Feed
+from chat.leases import Change
 from chat.log import LoggedEvent
-from chat.protocol import Bye, ByeTime, Came, Frame
+from chat.presence import Attendance
+from chat.protocol import Bye, ByeTime
 from chat.session import Session
 
 logger = logging.getLogger(__name__)
@@ -28,8 +30,12 @@ class Hub:
         self.sessions: set[Session] = set()
         self.is_draining = False
         self._doorbell = Doorbell(on_bell=self.rung, on_signal=self._on_signal)
+        self.attendance = Attendance(
+            process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
+        )
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping: asyncio.Task[None] | None = None
         self._pulse = self._loop.time()
         self._fresh = asyncio.Event()
         self._fresh.set()
@@ -38,6 +44,7 @@ class Hub:
     def start(self) -> None:
         """Begin to hear bells and to sweep."""
         self._doorbell.start()
+        self.attendance.start()
         self._tasks = [self._loop.create_task(work) for work in (self._sweep_always(), self._beat())]
 
     async def stop(self) -> None:
@@ -47,7 +54,20 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.attendance.stop()
         await self._doorbell.stop()
+
+    def stop_later(self) -> None:
+        """Stop when no lost connection is waited for any more, unless somebody came."""
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._stop_later())
+
+    async def _stop_later(self) -> None:
+        try:
+            await self.attendance.until_nobody()
+        finally:
+            self._stopping = None
+        await _stop_if_empty(self)
 
     @asynccontextmanager
     async def feed(self, room: int, *, title: str, staff_only: bool, head: int) -> AsyncIterator[Feed]:
@@ -94,11 +114,6 @@ class Hub:
         if feed := self.feeds.get(room):
             feed.rung(head)
 
-    def came(self, feed: Feed, session: Session, msg_type: int) -> None:
-        """Tell all others, here and elsewhere, that a user entered or left a room."""
-        feed.signal(_came(feed.room, session.username, msg_type), but=session)
-        self._doorbell.signal(feed.room, session.username, msg_type)
-
     def drain(self) -> None:
         """Take no more commands, and tell every client when to come back: each at a time of its own."""
         self.is_draining = True
@@ -115,10 +130,9 @@ class Hub:
         """Wait until heads are as new as the process is awake."""
         await self._fresh.wait()
 
-    def _on_signal(self, room: int, username: str, msg_type: int) -> None:
-        # Built here from its parts: whoever can reach the layer can tell of comings, never forge a message.
-        if (feed := self.feeds.get(room)) and msg_type in (conf.MSG_TYPE_ENTER, conf.MSG_TYPE_LEAVE):
-            feed.signal(_came(room, username, msg_type))
+    def _on_signal(self, room: int, username: str, is_here: bool) -> None:
+        # Frames are built here from these parts: whoever reaches the layer can never forge a message.
+        self.attendance.hear(Change(room, username, is_here))
 
     def _wake_up(self) -> None:
         logger.warning(
@@ -176,10 +190,6 @@ class Hub:
                     logger.exception("room=%s: starting over failed", room)
 
 
-def _came(room: int, username: str, msg_type: int) -> Frame:
-    return protocol.encode(Came(room=str(room), username=username, msg_type=msg_type))
-
-
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
@@ -201,14 +211,26 @@ def enter(make_session: Callable[[Hub], Session]) -> Session:
 
 
 async def exit(session: Session) -> None:
-    """Forget a session and its places; the last one stops the hub."""
+    """Forget a session whose connection is gone, and its places; the last one stops the hub."""
     hub = session.hub
     session.end()
     for place in list(session.places.values()):
+        hub.attendance.lose(place.feed, session)
         place.feed.detach(session)
     hub.sessions.discard(session)
-    if not hub.sessions:
-        _hubs.pop(asyncio.get_running_loop(), None)
+    if hub.sessions:
+        return
+    if hub.attendance.is_waiting:
+        # Somebody may be back in a moment; their going is told if not.
+        hub.stop_later()
+    else:
+        await hub.attendance.until_nobody()
+        await _stop_if_empty(hub)
+
+
+async def _stop_if_empty(hub: Hub) -> None:
+    if not hub.sessions and running() is hub:
+        del _hubs[asyncio.get_running_loop()]
         await hub.stop()
         if running() is None:
             await database.close()

@@ -145,3 +145,47 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"room={self.room_id} seq={self.seq}"
+
+
+class Membership(models.Model):
+    """A user's lasting tie to a room."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    # Whether the user's coming was told and their going not yet: changed under this row's lock alone.
+    is_here = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="membership_room_user")]
+        indexes: ClassVar = [
+            models.Index(fields=["room"], name="membership_here", condition=models.Q(is_here=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"room={self.room_id} user={self.user_id}"
+
+
+class Process(models.Model):
+    """A server process that lives until `expires_at` (the database's clock) unless it renews its lease."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Presence(models.Model):
+    """A user has a session in a room, in this process: here as long as the process is."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="presences")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["room", "user", "process"], name="presence_room_user_process")
+        ]
+
+    def __str__(self) -> str:
+        return f"room={self.room_id} user={self.user_id} process={self.process_id}"

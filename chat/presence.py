@@ -1,17 +1,209 @@
-"""Who is here: enter and leave, told once per user and not once per tab."""
+"""Who is here, by the leases of processes; enter and leave after a grace time."""
 
-from chat import conf
-from chat.feed import Feed
-from chat.session import Session
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from chat import conf, database, leases, protocol
+from chat.leases import Change, Pair
+from chat.protocol import Came, Frame, Present
+
+if TYPE_CHECKING:
+    from chat.feed import Feed
+    from chat.session import Session
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
 
 
-def entered(feed: Feed, session: Session) -> None:
-    """Tell the others that the session's user entered, if this is the user's first session here."""
-    if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS and feed.users[session.user_id] == 1:
-        feed.hub.came(feed, session, conf.MSG_TYPE_ENTER)
+class Attendance:
+    """This process's share of who is here: per user, however many tabs.
+
+    Written when it changes, many changes at once, and never per socket; the lease alone is renewed.
+    """
+
+    def __init__(self, *, process: str, feeds: dict[int, "Feed"], tell: Callable[[Change], None]) -> None:
+        self.process = process
+        self._feeds = feeds
+        self._tell_others = tell
+        self._sessions: Counter[Pair] = Counter()
+        # Lost connections that are waited for, and what of all this the database has.
+        self._waiting: dict[Pair, asyncio.TimerHandle] = {}
+        self._written: set[Pair] = set()
+        self._has_lease = False
+        # Who is here by room, as last told to the room.
+        self._here: dict[int, set[str]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._settling: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to renew the lease and to look at the others'."""
+        self._renewing = self._loop.create_task(self._renew_always())
+
+    async def stop(self) -> None:
+        """Stop. Whoever is still here is given the time of the lease to turn up elsewhere."""
+        for timer in self._waiting.values():
+            timer.cancel()
+        tasks = [task for task in (self._settling, self._renewing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def arrive(self, feed: "Feed", session: "Session") -> None:
+        """A session has joined a room."""
+        pair = (feed.room, session.user_id)
+        self._sessions[pair] += 1
+        if timer := self._waiting.pop(pair, None):
+            timer.cancel()
+        if conf.TELL_WHO_IS_PRESENT and feed.room in self._here:
+            session.signal(self._list(feed.room))
+        if pair not in self._written or feed.room not in self._here:
+            self._settle_soon()
+
+    def leave(self, feed: "Feed", session: "Session") -> None:
+        """A session has left a room, or was made to: its going is told at once."""
+        if self._count_out((feed.room, session.user_id)):
+            self._settle_soon()
+
+    def lose(self, feed: "Feed", session: "Session") -> None:
+        """A session's connection is lost: its user has a grace time to be back."""
+        pair = (feed.room, session.user_id)
+        if not self._count_out(pair):
+            return
+        if conf.GRACE_SECONDS:
+            self._waiting[pair] = self._loop.call_later(conf.GRACE_SECONDS, self._give_up, pair)
+        else:
+            self._settle_soon()
+
+    def recap(self, session: "Session") -> None:
+        """Tell a session that has missed signals who is here now."""
+        for room in session.places:
+            if conf.TELL_WHO_IS_PRESENT and room in self._here:
+                session.signal(self._list(room))
+
+    def hear(self, change: Change) -> None:
+        """Take up a coming or going, decided here or elsewhere, and tell the room."""
+        if (feed := self._feeds.get(change.room)) is None:
+            return
+        if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
+            msg_type = conf.MSG_TYPE_ENTER if change.is_here else conf.MSG_TYPE_LEAVE
+            # Nobody gets their own ENTER, in no tab; who leaves gets their own LEAVE with the command's answer.
+            feed.signal(came(change.room, change.username, msg_type), but=change.username)
+        names = self._here.get(change.room)
+        if names is not None and (change.username in names) is not change.is_here:
+            (names.add if change.is_here else names.discard)(change.username)
+            self._tell_present(change.room, {change.username: change.is_here})
+
+    async def until_nobody(self) -> None:
+        """Wait until no lost connection is waited for and all is written."""
+        while self._waiting or self._settling is not None:
+            if self._settling is not None:
+                await asyncio.wait([self._settling])
+            else:
+                await asyncio.sleep(conf.GRACE_SECONDS / 10)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a lost connection is waited for."""
+        return bool(self._waiting)
+
+    def _count_out(self, pair: Pair) -> bool:
+        self._sessions[pair] -= 1
+        if self._sessions[pair]:
+            return False
+        del self._sessions[pair]
+        return True
+
+    def _give_up(self, pair: Pair) -> None:
+        del self._waiting[pair]
+        self._settle_soon()
+
+    def _settle_soon(self) -> None:
+        if self._settling is None:
+            self._settling = self._loop.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Bring the database to what is true here; what comes meanwhile goes into the next turn."""
+        try:
+            while True:
+                true = {*self._sessions, *self._waiting}
+                came_now, went = true - self._written, self._written - true
+                unknown = [room for room in self._feeds if room not in self._here]
+                if not (came_now or went or unknown):
+                    return
+                try:
+                    changes, here = await database.write(self._write, came_now, went, unknown)
+                except Exception as error:
+                    logger.warning("who is here could not be written, held: %s", type(error).__name__)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                self._written = (self._written | came_now) - went
+                self._learn(here)
+                self._tell(changes)
+        finally:
+            self._settling = None
+
+    def _write(
+        self, came_now: set[Pair], went: set[Pair], unknown: list[int]
+    ) -> tuple[list[Change], dict[int, set[str]]]:
+        if not self._has_lease:
+            leases.begin(self.process)
+            self._has_lease = True
+        changes = leases.settle(self.process, came=came_now, went=went) if came_now or went else []
+        return changes, leases.present(unknown)
+
+    async def _renew_always(self) -> None:
+        while True:
+            await asyncio.sleep(conf.LEASE_RENEW_SECONDS)
+            try:
+                is_alive, changes, here = await database.write(self._renew, list(self._here))
+            except Exception as error:
+                logger.warning("the lease could not be renewed: %s", type(error).__name__)
+                continue
+            if not is_alive:
+                # Given up for dead, as after a long standstill: whoever is here came back with us.
+                logger.warning("this process's lease had run out: its users are written anew")
+                self._written.clear()
+                self._settle_soon()
+            self._tell(changes)
+            self._learn(here)
+
+    def _renew(self, rooms: list[int]) -> tuple[bool, list[Change], dict[int, set[str]]]:
+        is_alive = not self._has_lease or leases.renew(self.process)
+        self._has_lease = self._has_lease and is_alive
+        return is_alive, leases.bury(), leases.present(rooms)
+
+    def _tell(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self.hear(change)
+            self._tell_others(change)
+
+    def _learn(self, here: dict[int, set[str]]) -> None:
+        """Take who is here from the database: the list itself heals whatever signal was lost."""
+        for room, names in here.items():
+            if room not in self._feeds:
+                self._here.pop(room, None)
+            elif room not in self._here:
+                self._here[room] = names
+                if conf.TELL_WHO_IS_PRESENT:
+                    self._feeds[room].signal(self._list(room))
+            elif names != self._here[room]:
+                before, self._here[room] = self._here[room], names
+                changes = dict.fromkeys(names - before, True) | dict.fromkeys(before - names, False)
+                self._tell_present(room, changes)
+
+    def _tell_present(self, room: int, changes: dict[str, bool]) -> None:
+        if conf.TELL_WHO_IS_PRESENT and (feed := self._feeds.get(room)):
+            feed.signal(protocol.encode(Present(room=str(room), present=changes)))
+
+    def _list(self, room: int) -> Frame:
+        return protocol.encode(Present(room=str(room), present=sorted(self._here[room])))
 
 
-def leaves(feed: Feed, session: Session) -> None:
-    """Tell the others that the session's user leaves, if this is the user's last session here."""
-    if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS and feed.users[session.user_id] == 1:
-        feed.hub.came(feed, session, conf.MSG_TYPE_LEAVE)
+def came(room: int, username: str, msg_type: int) -> Frame:
+    """Return the frame that tells of an ENTER or a LEAVE."""
+    return protocol.encode(Came(room=str(room), username=username, msg_type=msg_type))

@@ -191,6 +191,13 @@ class Came(msgspec.Struct, kw_only=True):
     msg_type: int
 
 
+class Present(msgspec.Struct, kw_only=True):
+    """A signal: who is in the room, as a list of all usernames; or what changed, by username."""
+
+    room: str
+    present: list[str] | dict[str, bool]
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands now; its text is null when it was deleted."""
 

@@ -76,6 +76,7 @@ class Session:
         # Replies that found the socket full. Bounded: no command is read while they are many or large.
         self._replies: deque[Frame] = deque()
         self._reply_bytes = 0
+        self._has_missed_signals = False
         self._task: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -92,8 +93,10 @@ class Session:
 
     def signal(self, frame: Frame) -> None:
         """Send a frame that may be lost: dropped while the session is behind."""
-        if not self._replies and not any(place.is_behind for place in self.places.values()):
-            self._write([frame])
+        is_live = not self._replies and not any(place.is_behind for place in self.places.values())
+        if not (is_live and self._write([frame])):
+            self._has_missed_signals = True
+            self._work()
 
     def offer(self, place: Place, first: int, run: Run) -> None:
         """Take events from seq `first` on if the first is the next one; otherwise fall behind."""
@@ -172,6 +175,9 @@ class Session:
                     self._write_replies()
                 elif place := next((place for place in self.places.values() if place.is_behind), None):
                     await self._catch_up_in(place)
+                elif self._has_missed_signals:
+                    self._has_missed_signals = False
+                    self.hub.attendance.recap(self)
                 else:
                     return
                 await asyncio.sleep(0)
@@ -183,8 +189,11 @@ class Session:
             await asyncio.sleep(conf.SWEEP_SECONDS)
         finally:
             self._task = None
-            if not self.is_gone and (self._replies or any(place.is_behind for place in self.places.values())):
+            if not self.is_gone and self._has_work():
                 self._work()
+
+    def _has_work(self) -> bool:
+        return bool(self._replies) or self._has_missed_signals or any(place.is_behind for place in self.places.values())
 
     def _write_replies(self) -> None:
         for _ in range(self._write(chunk(self._replies))):
