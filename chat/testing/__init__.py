@@ -1,0 +1,22 @@
+"""A channel layer that loses bells, a socket client, a checker of recorded histories: shipped for users too."""
+
+from chat.testing.checker import check
+from chat.testing.client import Refusal, RoomLog, SocketClient, sign_in
+from chat.testing.layers import FaultyChannelLayer, FaultyRedisChannelLayer
+from chat.testing.recording import Recording, Row, Seen, Sent, record, rows
+
+__all__ = [
+    "FaultyChannelLayer",
+    "FaultyRedisChannelLayer",
+    "Recording",
+    "Refusal",
+    "RoomLog",
+    "Row",
+    "Seen",
+    "Sent",
+    "SocketClient",
+    "check",
+    "record",
+    "rows",
+    "sign_in",
+]

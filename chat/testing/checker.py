@@ -1,0 +1,176 @@
+"""Judges a recorded run by what Multichat promises: acknowledged is saved, shown once, in one order."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from chat.testing.recording import Recording, Row, Seen, Sent
+
+
+def check(run: Recording) -> list[str]:
+    """Return a sentence for each thing that is wrong with the run; none: every promise was kept."""
+    return [wrong for judge in _JUDGES for wrong in judge(run)]
+
+
+def kind_of(event: dict[str, Any]) -> str:
+    """Return which command makes such an event."""
+    return "edit" if "edited" in event else "delete" if "deleted" in event and "message" not in event else "send"
+
+
+def _target(event: dict[str, Any]) -> int | None:
+    return {"edit": event.get("edited"), "delete": event.get("deleted"), "send": None}[kind_of(event)]
+
+
+def _committed(run: Recording) -> dict[str, list[Row]]:
+    by_id: dict[str, list[Row]] = defaultdict(list)
+    for row in run.rows:
+        if row.client_id is not None:
+            by_id[row.client_id].append(row)
+    return by_id
+
+
+def acknowledged_is_saved_and_seen(run: Recording) -> Iterator[str]:
+    """I1: what was acknowledged is in the database, at that seq, and in every log that covers it."""
+    saved = _committed(run)
+    shown: dict[str, dict[str, int]] = {
+        f"{seen.client}/{seen.room}": {event.get("client_id", ""): event["seq"] for event in seen.events}
+        for seen in run.seen
+    }
+    for sent in run.sent:
+        if sent.acked is None:
+            continue
+        if len(set(sent.seqs)) != 1:
+            yield f"I1 {sent.client_id} was acknowledged as {sorted(set(sent.seqs))}"
+            continue
+        seq = sent.seqs[0]
+        if [(row.room, row.seq) for row in saved.get(sent.client_id, [])] != [(sent.room, seq)]:
+            yield f"I1 {sent.client_id} was acknowledged as {seq} in room {sent.room} and is not there in the database"
+        for seen in run.seen:
+            if seen.room == sent.room and seen.to_the_end and seen.base < seq:
+                there = shown[f"{seen.client}/{seen.room}"].get(sent.client_id)
+                if there != seq:
+                    yield f"I1 {sent.client_id}, acknowledged as {seq}, is {there} at {seen.client}"
+
+
+def nothing_is_doubled(run: Recording) -> Iterator[str]:
+    """I2, I6: no seq and no client_id twice, neither in a log nor in the database; unacknowledged ones neither."""
+    for seen in run.seen:
+        for name in ("seq", "client_id"):
+            counts = Counter(event[name] for event in seen.events if name in event)
+            for value, count in counts.items():
+                if count > 1:
+                    yield f"I2 {name} {value} is shown {count} times in room {seen.room} at {seen.client}"
+    for client_id, places in _committed(run).items():
+        if len(places) > 1:
+            yield f"I6 {client_id} is in the database {len(places)} times"
+
+
+def logs_agree(run: Recording) -> Iterator[str]:
+    """I3: each log is without holes, and the same as the database's, event by event."""
+    by_room: dict[str, dict[int, Row]] = defaultdict(dict)
+    for row in run.rows:
+        if row.seq in by_room[row.room]:
+            yield f"I3 seq {row.seq} is twice in room {row.room} of the database"
+        by_room[row.room][row.seq] = row
+    for room, kept in by_room.items():
+        if sorted(kept) != list(range(min(kept), max(kept) + 1)):
+            yield f"I3 the database has holes in room {room}"
+    times: dict[tuple[str, int], str] = {}
+    for seen in run.seen:
+        kept = by_room[seen.room]
+        numbers = [event["seq"] for event in seen.events]
+        if numbers != list(range(seen.base + 1, seen.base + 1 + len(numbers))):
+            yield f"I3 room {seen.room} at {seen.client} is not {seen.base + 1}, +1, +1 …"
+        if seen.to_the_end and kept and (numbers[-1] if numbers else seen.base) != max(kept):
+            yield f"I3 room {seen.room} at {seen.client} ends at {numbers[-1:]}, in the database at {max(kept)}"
+        for event in seen.events:
+            if (found := kept.get(event["seq"])) is None:
+                yield f"I3 seq {event['seq']} of room {seen.room} at {seen.client} is not in the database"
+            elif _identity(event) != (found.kind, found.target, found.client_id):
+                yield f"I3 seq {event['seq']} of room {seen.room} at {seen.client} is another event in the database"
+            if times.setdefault((seen.room, event["seq"]), event["at"]) != event["at"]:
+                yield f"I3 seq {event['seq']} of room {seen.room} has two times"
+
+
+def _identity(event: dict[str, Any]) -> tuple[Any, ...]:
+    return kind_of(event), _target(event), event.get("client_id")
+
+
+def texts_are_as_sent(run: Recording) -> Iterator[str]:
+    """I4: nothing nobody sent, in nobody else's name; and what is shown at the end is what the database has."""
+    sent = {one.client_id: one for one in run.sent}
+    changes: dict[tuple[str, int | None], set[str | None]] = defaultdict(set)
+    for one in run.sent:
+        if one.kind != "send":
+            changes[one.room, one.target].add(one.text if one.kind == "edit" else None)
+    shown: list[tuple[Any, ...]] = [
+        (
+            seen.room,
+            event.get("client_id"),
+            event.get("username"),
+            event.get("message"),
+            _target(event) or event["seq"],
+            kind_of(event),
+        )
+        for seen in run.seen
+        for event in seen.events
+    ]
+    kept: list[tuple[Any, ...]] = [
+        (row.room, row.client_id, row.username, row.text, row.target or row.seq, row.kind) for row in run.rows
+    ]
+    for room, client_id, username, text, seq, kind in dict.fromkeys(shown + kept):
+        origin = sent.get(client_id or "")
+        if origin is None or (origin.room, origin.kind) != (room, kind):
+            yield f"I4 nobody sent {client_id} ({kind}) into room {room}"
+        elif username is not None and username != origin.username:
+            yield f"I4 {client_id} is shown as {username}'s and was sent by {origin.username}"
+        elif kind != "delete" and text != origin.text and text not in changes[room, seq]:
+            yield f"I4 {client_id} in room {room} has a text that nobody sent"
+    final = {(row.room, row.seq): row.text for row in run.rows if row.kind == "send"}
+    for seen in run.seen:
+        if seen.to_the_end:
+            for seq, text in messages(seen).items():
+                if final.get((seen.room, seq)) != text:
+                    yield f"I10 message {seq} of room {seen.room} at {seen.client} is not what the database has"
+
+
+def messages(seen: Seen) -> dict[int, str | None]:
+    """Return the texts that a client shows once it has applied its log, by seq."""
+    texts: dict[int, str | None] = {}
+    for event in seen.events:
+        target = _target(event)
+        if target is None:
+            texts[event["seq"]] = event["message"]
+        elif target in texts and texts[target] is not None:
+            texts[target] = event.get("message")
+    return texts
+
+
+def order_is_kept(run: Recording) -> Iterator[str]:
+    """I5, I7: who was acknowledged before another began is before it; a client's own keep their order, none skipped."""
+    by_room: dict[str, list[Sent]] = defaultdict(list)
+    for sent in run.sent:
+        by_room[sent.room].append(sent)
+    saved = _committed(run)
+    for room, all_sent in by_room.items():
+        ends = sorted((one.acked, one.seqs[0]) for one in all_sent if one.acked is not None and one.seqs)
+        begins = sorted((one.began, one.seqs[0]) for one in all_sent if one.began is not None and one.seqs)
+        highest = done = 0
+        for began, seq in begins:
+            while done < len(ends) and ends[done][0] < began:
+                highest = max(highest, ends[done][1])
+                done += 1
+            if seq < highest:
+                yield f"I5 seq {seq} of room {room} was sent after {highest} was acknowledged"
+        for client in {one.client for one in all_sent}:
+            mine = [one for one in all_sent if one.client == client and one.refused is None]
+            places = [saved[one.client_id][0].seq if one.client_id in saved else None for one in mine]
+            there = [place for place in places if place is not None]
+            if any(later < earlier for earlier, later in pairwise(there)):
+                yield f"I7 {client}'s messages in room {room} are not in the order of sending"
+            if None in places[: len(there)]:
+                yield f"I7 {client}'s messages in room {room} skip one that was not refused"
+
+
+_JUDGES = (acknowledged_is_saved_and_seen, nothing_is_doubled, logs_agree, texts_are_as_sent, order_is_kept)

@@ -1,0 +1,100 @@
+"""What was sent, what was seen and what the database has, in a form that can be judged later."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from chat.testing.client import SocketClient
+
+
+class Sent(msgspec.Struct, kw_only=True):
+    """One text (or edit, or delete) that a client wanted in a room; times are of the monotonic clock."""
+
+    client: str
+    username: str
+    room: str
+    client_id: str
+    kind: str = "send"
+    text: str | None = None
+    target: int | None = None
+    # When it was first put on the wire; none: never.
+    began: float | None = None
+    # When its ack or its own event came, and each seq that either named.
+    acked: float | None = None
+    seqs: list[int] = []
+    refused: str | None = None
+    tries: int = 0
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """What one client shows of one room: the events after `base`, in the order it applied them."""
+
+    client: str
+    room: str
+    base: int
+    events: list[dict[str, Any]]
+    # When each was applied.
+    times: list[float] = []
+    # Whether the client was there to the end, and so must have all of it.
+    to_the_end: bool = True
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """An event as the database has it."""
+
+    room: str
+    seq: int
+    kind: str
+    username: str
+    text: str | None
+    client_id: str | None
+    target: int | None = None
+
+
+class Recording(msgspec.Struct, kw_only=True):
+    """A whole run."""
+
+    sent: list[Sent]
+    seen: list[Seen]
+    rows: list[Row]
+
+    def write(self, path: Path) -> None:
+        """Keep the run in a file."""
+        path.write_bytes(msgspec.json.encode(self))
+
+    @staticmethod
+    def read(path: Path) -> "Recording":
+        """Return a run that was kept."""
+        return msgspec.json.decode(path.read_bytes(), type=Recording)
+
+
+def rows(room_ids: Iterable[int] | None = None) -> list[Row]:
+    """Return the events of the rooms (None: all) as Django's database has them."""
+    from chat.models import Event
+
+    kinds = {Event.Kind.POSTED: "send", Event.Kind.EDITED: "edit", Event.Kind.DELETED: "delete"}
+    events = Event.objects.all() if room_ids is None else Event.objects.filter(room_id__in=list(room_ids))
+    return [
+        Row(
+            room=str(event.room_id),
+            seq=event.seq,
+            kind=kinds[Event.Kind(event.kind)],
+            username=event.username,
+            text=None if event.deleted_at or event.kind == Event.Kind.DELETED else event.body,
+            client_id=str(event.client_id) if event.client_id_given else None,
+            target=event.target_seq,
+        )
+        for event in events.order_by("room_id", "seq")
+    ]
+
+
+def record(clients: "Sequence[SocketClient]", kept: list[Row]) -> Recording:
+    """Return the run that these clients made, with the rows that the database has after it."""
+    return Recording(
+        sent=[sent for client in clients for sent in client.sent],
+        seen=[log.seen(client.name) for client in clients for log in client.logs.values()],
+        rows=kept,
+    )
