@@ -1,0 +1,99 @@
+"""Own instances of everything: nothing here touches a default port or what else runs on this machine."""
+
+import asyncio
+from itertools import count
+
+import msgspec
+import pytest
+
+from chat.testing import Row, SocketClient, record, sign_in
+from tests.servers.services import PASSWORD, Postgres, Redis, Server, directory
+
+ROOMS = 6
+numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+async def quick_loop():
+    # asyncio's debugging costs the clients more than the servers take.
+    asyncio.get_running_loop().set_debug(False)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One cluster for the run, with a database that has the tables, the cast and the rooms."""
+    with directory("pg") as path, directory("state") as state:
+        cluster = Postgres(path).start()
+        try:
+            maker = Server(state, database_url=cluster.create("made"))
+            maker.ask("make", ROOMS)
+            maker.listening.close()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture
+def database_url(postgres):
+    """A database of this test's own."""
+    return postgres.create(f"test{next(numbers)}", template="made")
+
+
+@pytest.fixture
+def redis():
+    with directory("redis") as path:
+        program = Redis(path).start()
+        yield program
+        program.kill()
+
+
+@pytest.fixture
+def start_server():
+    """Start server processes with one state directory."""
+    with directory("state") as state:
+        servers = []
+
+        def start(**options):
+            server = Server(state, **options)
+            servers.append(server)
+            return server.start()
+
+        yield start
+        for server in servers:
+            if server.is_running:
+                server.thaw()
+            server.close()
+
+
+@pytest.fixture
+def two_servers(start_server, database_url, redis):
+    """Two server processes on one PostgreSQL and one Redis."""
+    return [start_server(database_url=database_url, redis_url=redis.url) for _ in range(2)]
+
+
+@pytest.fixture
+async def open_page():
+    """Open pages, and close them after the test."""
+    pages = []
+    cookies = {}
+
+    async def open_one(url, name, rooms=(), *, at="", **options):
+        username = name.partition("@")[0]
+        # One session per user and server: signing in is not what is tested.
+        if (at or url, username) not in cookies:
+            cookies[at or url, username] = await sign_in(at or url, username, PASSWORD)
+        page = SocketClient(url, cookies[at or url, username], name=name, **options)
+        pages.append(page)
+        await page.__aenter__()
+        for room in rooms:
+            await page.join(room, since=0)
+        return page
+
+    yield open_one
+    for page in pages:
+        await page.stop()
+
+
+def recorded(server, pages):
+    """Return the run that these pages made on a server's database."""
+    return record(pages, msgspec.json.decode(server.ask("rows"), type=list[Row]))

@@ -1,0 +1,269 @@
+"""Redis, PostgreSQL and servers of our own: each in a directory of its own, on Unix sockets, and gone with the test."""
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+BASE = Path(__file__).resolve().parents[2]
+PASSWORD = "four words nobody guesses"
+CAST = ("alice", "bob", "charlie")
+
+
+def wait_for(is_so, seconds=20.0, what=""):
+    """Wait until something outside is so: a process, a port, a file."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > until:
+            raise TimeoutError(what or f"{is_so} is not so after {seconds} s")
+        time.sleep(0.02)
+
+
+class Program:
+    """A program that is started, killed, frozen and started again."""
+
+    process = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def is_ready(self):
+        raise NotImplementedError
+
+    def options(self):
+        return {}
+
+    def output(self):
+        return Path(os.devnull).open("a")
+
+    def start(self, *, wait=True):
+        assert not self.is_running, "it is running already"
+        with self.output() as file:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=file, stderr=file, **self.options()
+            )
+        if wait:
+            self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self):
+        wait_for(lambda: self.is_ready() or self._has_died(), what=f"{type(self).__name__} did not start")
+
+    def _has_died(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{type(self).__name__} ended with {self.process.returncode}")
+        return False
+
+    @property
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def kill(self):
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self):
+        self._end(signal.SIGTERM)
+
+    def _end(self, how):
+        if self.is_running:
+            self.process.send_signal(how)
+            self.process.send_signal(signal.SIGCONT)
+            self.process.wait(30)
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
+class Redis(Program):
+    def __init__(self, directory):
+        self.path = Path(directory) / "redis.sock"
+
+    @property
+    def url(self):
+        return f"unix://{self.path}"
+
+    def command(self):
+        return ["redis-server", "--port", "0", "--unixsocket", str(self.path), "--save", "", "--loglevel", "warning"]
+
+    def options(self):
+        return {"cwd": self.path.parent}
+
+    def is_ready(self):
+        return self.say("PING") == b"+PONG"
+
+    def flush(self):
+        assert self.say("FLUSHALL") == b"+OK"
+
+    def drop_listeners(self):
+        """Cut every connection that listens to bells."""
+        self.say("CLIENT KILL TYPE pubsub")
+
+    def say(self, command):
+        """Say one command and return the first line of the answer; nothing if nobody answers."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(2)
+            line.connect(str(self.path))
+            line.sendall(command.encode() + b"\r\n")
+            return line.recv(1024).split(b"\r\n")[0]
+        return b""
+
+
+def postgres_program(name):
+    """Return the path of one of PostgreSQL's programs, which Debian keeps off the PATH."""
+    return shutil.which(name) or sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))[-1]
+
+
+class Postgres:
+    """A PostgreSQL cluster with fsync on, run by a user who is not root."""
+
+    USER = "multichat"
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.data = self.directory / "data"
+        # initdb refuses root.
+        self._as = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+    def start(self):
+        self.directory.chmod(0o755)
+        if self._as:
+            shutil.chown(self.directory, "postgres", "postgres")
+        options = ["--auth=trust", f"--username={self.USER}", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        self._run("initdb", f"--pgdata={self.data}", *options)
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.directory}'\nmax_connections = 60\n")
+        self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.directory / "log"))
+        return self
+
+    def restart(self):
+        """As after a power cut: no goodbye to anybody."""
+        log = str(self.directory / "log")
+        self._run("pg_ctl", "restart", "-w", "-m", "immediate", "-D", str(self.data), "-l", log)
+
+    def stop(self):
+        self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self.data))
+
+    def _run(self, program, *arguments):
+        subprocess.run(
+            [postgres_program(program), *arguments],
+            check=True,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+            **self._as,
+        )
+
+    def url(self, name):
+        return f"postgres://{self.USER}@/{name}?host={self.directory}"
+
+    def create(self, name, template="template1"):
+        """Make a database and return its address."""
+        self.execute("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def execute(self, name, sql):
+        import psycopg
+
+        with psycopg.connect(dbname=name, user=self.USER, host=str(self.directory), autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+
+class Server(Program):
+    """One server process. Its listening socket is ours, so that it keeps its port when the process is killed."""
+
+    def __init__(self, state, *, database_url="", redis_url="", settings=None, log=None):
+        self.state = Path(state)
+        self.listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log or self.state / f"server-{self.port}.log"
+        self.settings = settings or {}
+        self.addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+
+    @property
+    def environment(self):
+        """Nothing of the developer's own settings reaches it."""
+        return {
+            "PATH": os.environ["PATH"],
+            "VAR": str(self.state),
+            "DJANGO_SETTINGS_MODULE": "tests.servers.settings",
+            "TEST_SETTINGS": json.dumps(self.settings),
+            **self.addresses,
+        }
+
+    def command(self):
+        return [sys.executable, "-m", "multichat.server", "--fd", str(self.listening.fileno())]
+
+    def options(self):
+        return {"cwd": BASE, "env": self.environment, "pass_fds": [self.listening.fileno()]}
+
+    def output(self):
+        return self.log.open("a")
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
+                return answer.status == 200
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def close(self):
+        self.kill()
+        self.listening.close()
+
+    def ask(self, work, *arguments):
+        """Run `work` of tests.servers.database beside the server, on its database, and return what it answers."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.servers.database", work, *map(str, arguments)],
+            cwd=BASE,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=120,
+        )
+        return done.stdout
+
+    def memory(self):
+        """Return the process's resident memory in bytes."""
+        fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def socket_count(self):
+        """Return how many sockets the process holds."""
+        count = 0
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                count += os.readlink(path).startswith("socket:")
+        return count
+
+
+@contextlib.contextmanager
+def directory(prefix):
+    """Make a directory that others may look into, with a path short enough for Unix sockets; gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix=f"multichat-{prefix}-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
