@@ -1,0 +1,138 @@
+"""Stand-ins for what a hub stands between: a socket that can be full, and a log that can be slow or away."""
+
+import asyncio
+import json
+
+from chat import database, log
+from chat.log import LoggedEvent, Tail
+from chat.protocol import Deleted, Edited, Posted
+
+AT = "2026-11-21T04:43:17.123Z"
+
+
+class FakeSocket:
+    """Takes `room` more frames and is full then; None is no limit."""
+
+    def __init__(self, room=None):
+        self.room = room
+        self.frames = []
+        self.runs = []
+        self.closed = None
+        self.is_gone = False
+        self._changed = asyncio.Event()
+
+    def write(self, run):
+        count = len(run.frames) if self.room is None else min(self.room, len(run.frames))
+        if self.room is not None:
+            self.room -= count
+        assert run.wire == b"".join(frame.wire for frame in run.frames)
+        if count:
+            self.runs.append(count)
+        self.frames += [json.loads(frame.text) for frame in run.frames[:count]]
+        return count
+
+    async def drained(self):
+        while self.room == 0 and not self.is_gone:
+            await self._changed.wait()
+        return not self.is_gone
+
+    async def close(self, code):
+        self.closed = code
+
+    def drain(self, room=None):
+        """Take so many more frames."""
+        self.room = room
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def lose(self):
+        """Be gone, as a socket is whose line was cut."""
+        self.is_gone = True
+        self._changed.set()
+
+    def seqs(self, room=1):
+        """Return the numbers of the events written for a room."""
+        return [frame["seq"] for frame in self.frames if frame.get("room") == str(room) and "seq" in frame]
+
+    def replies(self):
+        """Return what was written and is no event."""
+        return [frame for frame in self.frames if "seq" not in frame]
+
+
+def posted(seq, text="hi", room=1):
+    return LoggedEvent(Posted(room=str(room), username="bob", message=text, msg_type=0, seq=seq, at=AT))
+
+
+def edited(seq, target, text="new", room=1):
+    return LoggedEvent(Edited(room=str(room), edited=target, message=text, seq=seq, at=AT))
+
+
+def deleted(seq, target, room=1):
+    return LoggedEvent(Deleted(room=str(room), deleted=target, seq=seq, at=AT))
+
+
+class FakeLog:
+    """The logs of all rooms, in memory; what the hub asks the database is answered from here, on the loop."""
+
+    def __init__(self, monkeypatch):
+        self.events = {1: [], 2: []}
+        self.floor = {1: 1, 2: 1}
+        self.epoch = {1: "a", 2: "a"}
+        self.error = None
+        self.reads = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        monkeypatch.setattr(database, "read", self._run)
+        monkeypatch.setattr(log, "tail", self._tail)
+        monkeypatch.setattr(log, "read", self._read)
+        monkeypatch.setattr(log, "heads", self._heads)
+
+    def post(self, count=1, room=1, text="hi"):
+        """Append messages and return them, as a commit does."""
+        first = len(self.events[room]) + 1
+        new = [posted(seq, text, room) for seq in range(first, first + count)]
+        self.events[room] += new
+        return new
+
+    def append(self, event, room=1):
+        self.events[room].append(event)
+        if isinstance(event.event, Deleted):
+            self.events[room] = [one.without_text_of(event.event.deleted) for one in self.events[room]]
+        return [event]
+
+    async def _run(self, work, *arguments, **named):
+        # The answer is of this moment, and may be late.
+        if self.error:
+            raise self.error
+        answer = work(*arguments, **named)
+        await asyncio.sleep(0)
+        await self.gate.wait()
+        return answer
+
+    def _tail(self, room, *, limit):
+        self.reads.append("tail")
+        if room not in self.events:
+            return None
+        events = self.events[room]
+        return Tail(self.epoch[room], self.floor[room], len(events), events[-limit:])
+
+    def _read(self, room, *, after, limit):
+        self.reads.append(("read", after))
+        return [one for one in self.events.get(room, []) if one.seq > after][:limit]
+
+    def _heads(self, rooms=None):
+        self.reads.append("heads")
+        return {room: (len(events), self.floor[room], self.epoch[room]) for room, events in self.events.items()}
+
+
+async def until(condition, seconds=5):
+    """Wait for a condition, a turn of the loop at a time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def turns(count=20):
+    """Let the loop turn: for what must not happen."""
+    for _ in range(count):
+        await asyncio.sleep(0)

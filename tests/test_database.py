@@ -1,0 +1,54 @@
+"""Database work off the event loop."""
+
+import asyncio
+import threading
+
+import pytest
+from django.db import connection
+
+from chat import database
+
+
+@pytest.fixture(autouse=True)
+async def closed():
+    yield
+    await database.close()
+
+
+async def test_one_thread_writes_and_others_read_and_none_is_the_loops():
+    writers = {await database.write(threading.get_ident) for _ in range(4)}
+    readers = {await database.read(threading.get_ident) for _ in range(4)}
+    assert (len(writers), len(readers)) == (1, database.READERS)
+    assert len({threading.get_ident()} | writers | readers) == 2 + database.READERS
+
+
+async def test_a_slow_write_does_not_keep_readers_waiting():
+    gate = threading.Event()
+    writing = asyncio.ensure_future(database.write(gate.wait, 10))
+    assert await database.read(lambda: "read") == "read"
+    gate.set()
+    assert await writing
+
+
+async def test_what_work_raises_reaches_who_asked():
+    with pytest.raises(ZeroDivisionError):
+        await database.read(lambda: 1 / 0)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_is_kept_and_one_that_broke_is_made_anew():
+    used = []
+
+    def use():
+        connection.ensure_connection()
+        used.append(connection.connection)
+
+    def lose():
+        # As psycopg does it when the server went away.
+        connection.is_usable = lambda: False
+        connection.errors_occurred = True
+
+    for work in (use, use, lose, use):
+        await database.write(work)
+    assert used[0] is used[1]
+    assert used[2] is not used[1]

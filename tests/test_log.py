@@ -1,0 +1,222 @@
+"""A room's numbered log: numbers without holes, pages, and the bell after the commit."""
+
+import threading
+import uuid
+
+import pytest
+from django.db import connection, connections, transaction
+
+from chat import actions, doorbell, log
+from chat.actions import Draft
+from chat.log import Kind
+from chat.models import Event, Room
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def rung(monkeypatch):
+    """What was rung, in order."""
+    heard = []
+    monkeypatch.setattr(doorbell, "ring", heard.append)
+    return heard
+
+
+def say(room, author, *bodies):
+    return actions.commit([Draft(room=room.pk, author=author.pk, body=body) for body in bodies])
+
+
+def seqs(room):
+    return list(Event.objects.filter(room=room).order_by("seq").values_list("seq", flat=True))
+
+
+def texts(events):
+    return [(one.event.seq, one.event.message) for one in events]
+
+
+def test_a_transaction_that_is_rolled_back_leaves_no_hole_and_rings_no_bell(bob, rooms, rung):
+    say(rooms.lobby, bob, "a")
+    with pytest.raises(ZeroDivisionError), log.append([rooms.lobby.pk]) as batch:
+        batch.post(batch.rooms[rooms.lobby.pk], author=bob, username="bob", body="lost")
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        say(rooms.lobby, bob, "lost too")
+        raise ZeroDivisionError
+    say(rooms.lobby, bob, "b")
+    assert texts(log.read(rooms.lobby.pk, after=0, limit=10)) == [(1, "a"), (2, "b")]
+    assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 2
+    assert rung == [{rooms.lobby.pk: 1}, {rooms.lobby.pk: 2}]
+
+
+def test_the_bell_rings_after_the_commit_and_never_before(bob, rooms, rung):
+    with transaction.atomic():
+        say(rooms.lobby, bob, "a", "b")
+        say(rooms.random, bob, "c")
+        assert rung == []
+    assert rung == [{rooms.lobby.pk: 2}, {rooms.random.pk: 1}]
+
+
+def test_one_batch_rings_once_with_the_last_head_of_each_room(bob, rooms, rung):
+    drafts = [Draft(room=room.pk, author=bob.pk, body="hi") for room in (rooms.lobby, rooms.random, rooms.lobby)]
+    actions.commit(drafts)
+    assert rung == [{rooms.lobby.pk: 2, rooms.random.pk: 1}]
+
+
+def test_a_batch_in_which_nothing_was_added_rings_nothing(bob, rooms, rung):
+    draft = Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=uuid.uuid4())
+    actions.commit([draft])
+    actions.commit([draft])
+    assert len(rung) == 1
+
+
+def test_many_writers_at_once_leave_no_holes_and_double_nothing(bob, rooms):
+    client_ids = [uuid.uuid4() for _ in range(40)]
+    outcomes = [[] for _ in range(4)]
+
+    def write(number):
+        try:
+            for start in range(0, 40, 5):
+                drafts = [
+                    Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=one)
+                    for one in client_ids[start : start + 5]
+                ]
+                outcomes[number] += [outcome.seq for outcome in actions.commit(drafts)]
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=[number]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seqs(rooms.lobby) == list(range(1, 41))
+    assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3]
+    assert sorted(outcomes[0]) == list(range(1, 41))
+
+
+def test_whoever_reads_while_others_write_never_sees_a_jump(bob, rooms):
+    done = threading.Event()
+
+    def write():
+        try:
+            for _ in range(30):
+                say(rooms.lobby, bob, "a", "b")
+        finally:
+            done.set()
+            connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    cursor = 0
+    while not done.is_set() or cursor < 60:
+        page = [one.seq for one in log.read(rooms.lobby.pk, after=cursor, limit=7)]
+        assert page == list(range(cursor + 1, cursor + 1 + len(page)))
+        tail = log.tail(rooms.lobby.pk, limit=5)
+        assert [one.seq for one in tail.events] == list(range(max(1, tail.head - 4), tail.head + 1))
+        cursor += len(page)
+    writer.join()
+    assert cursor == 60
+
+
+def test_events_are_read_in_pages_from_a_cursor(bob, rooms):
+    say(rooms.lobby, bob, *"abcde")
+    say(rooms.random, bob, "elsewhere")
+    assert texts(log.read(rooms.lobby.pk, after=0, limit=2)) == [(1, "a"), (2, "b")]
+    assert texts(log.read(rooms.lobby.pk, after=3, limit=10)) == [(4, "d"), (5, "e")]
+    assert log.read(rooms.lobby.pk, after=5, limit=10) == []
+
+
+def test_the_tail_is_the_last_events_up_to_the_head(bob, rooms):
+    say(rooms.lobby, bob, *"abc")
+    tail = log.tail(rooms.lobby.pk, limit=2)
+    assert texts(tail.events) == [(2, "b"), (3, "c")]
+    room = Room.objects.get(pk=rooms.lobby.pk)
+    assert (tail.head, tail.floor, tail.epoch) == (3, 1, room.epoch)
+    assert log.tail(rooms.random.pk, limit=2).events == []
+    assert log.tail(999, limit=2) is None
+
+
+def test_heads_are_those_of_the_rooms_asked_for_in_one_query(bob, rooms, django_assert_num_queries):
+    say(rooms.lobby, bob, *"abc")
+    with django_assert_num_queries(1):
+        assert log.heads([rooms.lobby.pk, 999]) == {rooms.lobby.pk: (3, 1, rooms.lobby.epoch)}
+    assert {pk: head for pk, (head, _, _) in log.heads().items()} == {
+        rooms.lobby.pk: 3,
+        rooms.random.pk: 0,
+        rooms.staff.pk: 0,
+    }
+
+
+def pages_of(room, limit):
+    """Return all pages of a room's history, newest first, as a page reads them."""
+    pages, before = [], None
+    while True:
+        page = log.history(Room.objects.get(pk=room.pk), before=before, limit=limit)
+        pages.append([event.seq for event in page.events])
+        if not page.more:
+            return pages
+        before = page.events[0].seq
+
+
+def test_history_goes_back_page_by_page_to_the_beginning(bob, rooms):
+    say(rooms.lobby, bob, *"abcdefg")
+    assert pages_of(rooms.lobby, 3) == [[5, 6, 7], [2, 3, 4], [1]]
+    assert pages_of(rooms.lobby, 7) == [[1, 2, 3, 4, 5, 6, 7]]
+    assert pages_of(rooms.random, 3) == [[]]
+
+
+def test_history_holds_messages_as_they_stand_at_as_of(bob, rooms):
+    say(rooms.lobby, bob, *"abc")
+    change = {"room": rooms.lobby.pk, "author": bob.pk}
+    actions.commit(
+        [
+            Draft(**change, kind=Kind.EDITED, target_seq=1, body="A"),
+            Draft(**change, kind=Kind.DELETED, target_seq=2),
+        ]
+    )
+    page = log.history(Room.objects.get(pk=rooms.lobby.pk), before=None, limit=10)
+    assert (page.as_of, page.more) == (5, False)
+    assert [(event.seq, event.message, event.deleted) for event in page.events] == [
+        (1, "A", False),
+        (2, None, True),
+        (3, "c", False),
+    ]
+    assert page.events[0].edited_at is not None
+    assert page.events[2].edited_at is None
+
+
+def test_history_stops_at_the_floor(bob, rooms):
+    say(rooms.lobby, bob, *"abcde")
+    Room.objects.update(floor_seq=3)
+    assert pages_of(rooms.lobby, 2) == [[4, 5], [3]]
+
+
+def test_an_edited_message_of_another_page_is_found_in_its_own(bob, rooms):
+    say(rooms.lobby, bob, *"abc")
+    actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.EDITED, target_seq=1, body="A")])
+    page = log.history(Room.objects.get(pk=rooms.lobby.pk), before=2, limit=10)
+    assert [(event.seq, event.message) for event in page.events] == [(1, "A")]
+    assert page.as_of == 4
+
+
+def test_times_are_utc_in_milliseconds_here_and_in_the_database(bob, rooms):
+    [outcome] = say(rooms.lobby, bob, "hi")
+    event = Event.objects.get()
+    assert event.at.microsecond % 1000 == 0
+    assert outcome.logged.event.at == event.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{event.at.microsecond // 1000:03}Z"
+
+
+def test_what_is_found_is_the_authors_own(alice, bob, rooms):
+    client_id = uuid.uuid4()
+    actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=client_id)])
+    assert log.find([]) == {}
+    assert log.find([(alice.pk, client_id)]) == {}
+    assert list(log.find([(bob.pk, client_id), (alice.pk, uuid.uuid4())])) == [(bob.pk, client_id)]
+
+
+@pytest.mark.skipif("sqlite" not in connections.settings["default"]["ENGINE"], reason="about SQLite's own lock")
+def test_sqlite_writes_ahead_syncs_in_full_and_locks_at_the_beginning(bob, rooms):
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert connection.transaction_mode == "IMMEDIATE"

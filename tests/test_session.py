@@ -1,0 +1,429 @@
+"""The one rule by which a session takes frames, without a database and without Channels."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from chat import conf
+from chat import hub as hubs
+from chat.protocol import Pong, encode
+from chat.session import WRITE_BYTES, Run, Session
+from tests.fakes import FakeLog, FakeSocket, deleted, edited, posted, turns, until
+
+PONG = {"pong": True}
+
+
+@pytest.fixture
+async def hub(monkeypatch, settings):
+    # No sweep and no probe comes between.
+    settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
+    log = FakeLog(monkeypatch)
+    keeper = hubs.enter(lambda hub: Session(FakeSocket(), user_id=0, username="keeper", hub=hub))
+    keeper.hub.log = log
+    yield keeper.hub
+    log.gate.set()
+    log.error = None
+    for session in list(keeper.hub.sessions):
+        await hubs.exit(session)
+
+
+def enter(hub, socket=None, user_id=1):
+    session = hubs.enter(lambda hub: Session(socket or FakeSocket(), user_id=user_id, username="bob", hub=hub))
+    session.socket = session._socket
+    return session
+
+
+async def join(session, room=1, since=None):
+    """Listen to a room as commands.join does."""
+    async with session.hub.feed(room, title="Lobby", staff_only=False, head=0) as feed:
+        feed.attach(session, cursor=feed.head if since is None else since, reply=feed.joined())
+    return feed
+
+
+def commit(hub, count=1, room=1, text="hi"):
+    hub.advance(room, hub.log.post(count, room, text))
+
+
+async def test_a_live_session_gets_events_in_the_step_in_which_they_are_committed(hub):
+    session = enter(hub)
+    await join(session)
+    commit(hub, 2)
+    commit(hub)
+    assert session.socket.seqs() == [1, 2, 3]
+    assert session.socket.runs == [1, 2, 1]
+
+
+async def test_without_a_cursor_the_next_event_is_the_one_after_the_head(hub):
+    hub.log.post(5)
+    session = enter(hub)
+    await join(session)
+    commit(hub)
+    assert session.socket.frames[0]["head"] == 5
+    assert session.socket.seqs() == [6]
+
+
+async def test_what_a_session_has_already_is_not_written_again(hub):
+    session = enter(hub)
+    feed = await join(session)
+    commit(hub, 3)
+    place = session.places[1]
+    session.offer(place, 1, Run([event.frame for event in hub.log.events[1]]))
+    session.offer(place, 2, Run([hub.log.events[1][1].frame]))
+    hub.advance(1, hub.log.events[1])
+    feed.rung(2)
+    await turns()
+    assert session.socket.seqs() == [1, 2, 3]
+
+
+async def test_a_session_that_misses_an_event_falls_behind_and_is_caught_up_in_order(hub):
+    session = enter(hub)
+    await join(session)
+    commit(hub, 3)
+    place = session.places[1]
+    place.cursor = 1  # as if 2 and 3 had not been written
+    session.offer(place, 3, Run([hub.log.events[1][2].frame]))
+    assert place.is_behind
+    await until(lambda: not place.is_behind)
+    assert session.socket.seqs() == [1, 2, 3, 2, 3]
+
+
+async def test_a_run_that_begins_before_the_cursor_is_not_written_again_from_its_beginning(hub):
+    session = enter(hub)
+    await join(session)
+    commit(hub, 4)
+    place = session.places[1]
+    place.cursor = 2
+    session.offer(place, 1, Run([event.frame for event in hub.log.events[1]]))
+    await until(lambda: not place.is_behind)
+    assert session.socket.seqs() == [1, 2, 3, 4, 3, 4]
+
+
+async def test_a_full_socket_falls_behind_and_catches_up_from_the_ring_without_reading_the_log(hub):
+    socket = FakeSocket(room=3)  # the join reply and two events
+    session = enter(hub, socket)
+    await join(session)
+    hub.log.reads.clear()
+    commit(hub, 2)
+    commit(hub, 3)
+    assert session.places[1].is_behind
+    assert socket.seqs() == [1, 2]
+    socket.drain(1)
+    await until(lambda: socket.room == 0)
+    assert socket.seqs() == [1, 2, 3]
+    commit(hub)
+    socket.drain()
+    await until(lambda: not session.places[1].is_behind)
+    commit(hub)
+    assert socket.seqs() == [1, 2, 3, 4, 5, 6, 7]
+    assert hub.log.reads == []
+
+
+async def test_a_run_that_is_taken_in_part_moves_the_cursor_by_what_was_taken(hub):
+    socket = FakeSocket(room=3)
+    session = enter(hub, socket)
+    await join(session)
+    commit(hub, 5)
+    assert session.places[1].cursor == 2
+    socket.drain()
+    await until(lambda: socket.seqs() == [1, 2, 3, 4, 5])
+
+
+async def test_whom_the_ring_no_longer_serves_reads_the_log_in_pages(hub, settings):
+    settings.RING_EVENTS = 3
+    settings.CATCH_UP_PAGE = 4
+    hub.log.post(20)
+    session = enter(hub)
+    await join(session, since=0)
+    await until(lambda: not session.places[1].is_behind)
+    assert session.socket.seqs() == list(range(1, 21))
+    assert [after for kind, after in (one for one in hub.log.reads if one[0] == "read")] == [0, 4, 8, 12, 16]
+
+
+async def test_events_committed_while_the_log_is_read_come_after_it_once(hub, settings):
+    settings.RING_EVENTS = 2
+    hub.log.post(5)
+    session = enter(hub)
+    feed = await join(session)
+    hub.log.gate.clear()
+    feed.attach(session, cursor=0, reply=feed.joined())
+    await turns()
+    commit(hub, 3)
+    await turns()
+    assert session.socket.seqs() == []
+    hub.log.gate.set()
+    await until(lambda: not session.places[1].is_behind)
+    assert session.socket.seqs() == list(range(1, 9))
+
+
+async def test_one_room_behind_holds_up_no_other_room(hub):
+    hub.log.post(3)
+    session = enter(hub)
+    await join(session, room=2)
+    hub.log.gate.clear()
+    session.places[2].feed.hub.feeds[2]._ring.clear()
+    joining = asyncio.ensure_future(join(session, since=0))
+    await turns()
+    commit(hub, room=2)
+    assert session.socket.seqs(2) == [1]
+    hub.log.gate.set()
+    await joining
+    await until(lambda: session.socket.seqs(1) == [1, 2, 3])
+
+
+async def test_replies_that_find_the_socket_full_keep_their_order_and_are_never_dropped(hub):
+    socket = FakeSocket(room=1)
+    session = enter(hub, socket)
+    await join(session)
+    for number in range(30):
+        session.reply(encode(Pong(pong=number)))
+    commit(hub)
+    assert len(socket.frames) == 1
+    for room in (1, 10, 3):
+        socket.drain(room)
+        await until(lambda: socket.room == 0)
+    socket.drain()
+    await until(lambda: socket.seqs() == [1])
+    assert [frame["pong"] for frame in socket.replies()[1:]] == list(range(30))
+
+
+async def test_a_reply_does_not_overtake_one_that_waits(hub):
+    socket = FakeSocket(room=0)
+    session = enter(hub, socket)
+    session.reply(encode(Pong(pong=1)))
+    socket.room = None  # there is room again, and the task has not noticed yet
+    session.reply(encode(Pong(pong=2)))
+    assert socket.frames == []
+    socket.drain()
+    await until(lambda: socket.frames == [{"pong": 1}, {"pong": 2}])
+
+
+async def test_signals_are_dropped_while_the_session_is_behind(hub):
+    socket = FakeSocket(room=2)
+    session = enter(hub, socket)
+    await join(session)
+    session.signal(encode(Pong()))
+    commit(hub)
+    socket.drain(0)
+    session.signal(encode(Pong()))
+    socket.room = None
+    session.signal(encode(Pong()))
+    socket.drain()
+    await until(lambda: not session.places[1].is_behind)
+    session.signal(encode(Pong()))
+    assert socket.replies()[1:] == [PONG, PONG]
+
+
+async def test_nothing_of_a_room_is_written_after_leaving_it(hub):
+    socket = FakeSocket(room=2)
+    session = enter(hub, socket)
+    feed = await join(session)
+    commit(hub, 5)
+    feed.detach(session)
+    session.reply(encode(Pong()))
+    commit(hub)
+    socket.drain()
+    await until(lambda: PONG in socket.frames)
+    await turns()
+    assert socket.seqs() == [1]
+    assert socket.frames[-1] == PONG
+
+
+async def test_nothing_is_written_to_a_room_left_while_its_log_was_read(hub, settings):
+    settings.RING_EVENTS = 1
+    hub.log.post(5)
+    session = enter(hub)
+    feed = await join(session)
+    hub.log.gate.clear()
+    feed.attach(session, cursor=0, reply=feed.joined())
+    await turns()
+    feed.detach(session)
+    hub.log.gate.set()
+    await turns()
+    assert session.socket.seqs() == []
+
+
+async def test_a_room_joined_anew_while_its_log_was_read_is_served_from_the_new_cursor_alone(hub, settings):
+    settings.RING_EVENTS = 1
+    hub.log.post(5)
+    session = enter(hub)
+    feed = await join(session)
+    hub.log.gate.clear()
+    feed.attach(session, cursor=0, reply=feed.joined())
+    await turns()
+    feed.attach(session, cursor=3, reply=feed.joined())
+    hub.log.gate.set()
+    await until(lambda: not session.places[1].is_behind)
+    assert session.socket.seqs() == [4, 5]
+
+
+async def test_rejoining_with_a_cursor_replays_and_misses_nothing_meanwhile(hub):
+    session = enter(hub)
+    feed = await join(session)
+    commit(hub, 3)
+    feed.attach(session, cursor=1, reply=feed.joined())
+    commit(hub)
+    await until(lambda: not session.places[1].is_behind)
+    assert session.socket.seqs() == [1, 2, 3, 2, 3, 4]
+
+
+async def test_the_log_being_away_is_waited_for_and_hurts_no_other_session(hub, settings, caplog):
+    settings.RING_EVENTS = 1
+    settings.SWEEP_SECONDS = 0.01
+    hub.log.post(3)
+    behind, live = enter(hub), enter(hub)
+    feed = await join(live)
+    await join(behind)
+    hub.log.error = ZeroDivisionError()
+    feed.attach(behind, cursor=0, reply=feed.joined())
+    await until(lambda: "catching up failed" in caplog.text)
+    commit(hub)
+    assert live.socket.seqs() == [4]
+    hub.log.error = None
+    await until(lambda: behind.socket.seqs() == [1, 2, 3, 4])
+
+
+async def test_a_log_that_lost_what_is_missing_makes_the_session_start_over(hub, settings):
+    settings.RING_EVENTS = 1
+    hub.log.post(5)
+    session = enter(hub)
+    feed = await join(session)
+    del hub.log.events[1][:3]  # pruned
+    feed.attach(session, cursor=1, reply=feed.joined())
+    await until(lambda: not session.places[1].is_behind)
+    assert session.socket.frames[-1]["reset"] is True
+    assert session.socket.seqs() == []
+    assert session.places[1].cursor == 5
+
+
+async def test_a_socket_that_is_gone_gets_nothing_more(hub):
+    socket = FakeSocket(room=1)
+    session = enter(hub, socket)
+    await join(session)
+    commit(hub)
+    socket.lose()
+    await until(lambda: session.is_gone)
+    socket.room = None
+    session.reply(encode(Pong()))
+    commit(hub)
+    assert len(socket.frames) == 1
+
+
+async def test_closing_says_the_code_and_ends_the_writing(hub):
+    session = enter(hub)
+    await join(session)
+    await session.close(4401)
+    commit(hub)
+    assert (session.socket.closed, session.socket.seqs()) == (4401, [])
+
+
+async def test_large_events_are_written_a_bounded_write_at_a_time(hub):
+    hub.log.post(20, text="x" * 20_000)
+    session = enter(hub)
+    await join(session, since=0)
+    await until(lambda: not session.places[1].is_behind)
+    assert session.socket.seqs() == list(range(1, 21))
+    most = WRITE_BYTES // 20_000
+    assert max(session.socket.runs) == most
+
+
+async def test_no_command_is_read_while_many_replies_or_drafts_wait(hub, settings):
+    settings.SOCKET_UNACKNOWLEDGED = 3
+    socket = FakeSocket(room=0)
+    session = enter(hub, socket)
+
+    def has_room():
+        return session._has_room.is_set()
+
+    session.hold()
+    session.hold()
+    assert has_room()
+    session.hold()
+    assert not has_room()
+    session.answered(None)
+    await session.until_room()
+    session.reply(encode(Pong()))
+    session.reply(encode(Pong()))
+    assert has_room()
+    session.reply(encode(Pong()))
+    assert not has_room()
+    session.answered(None)
+    assert not has_room()
+    socket.drain()
+    await asyncio.wait_for(session.until_room(), 5)
+
+
+async def test_a_session_that_ends_lets_go_whoever_waits_for_room(hub, settings):
+    settings.SOCKET_UNACKNOWLEDGED = 1
+    session = enter(hub)
+    session.hold()
+    waiting = asyncio.ensure_future(session.until_room())
+    await turns()
+    assert not waiting.done()
+    await hubs.exit(session)
+    await asyncio.wait_for(waiting, 5)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("post"), st.integers(1, 4)),
+        st.tuples(st.just("elsewhere"), st.integers(1, 4)),
+        st.tuples(st.just("edit"), st.integers(1, 9)),
+        st.tuples(st.just("delete"), st.integers(1, 9)),
+        st.tuples(st.just("room"), st.integers(0, 5)),
+        st.tuples(st.just("ring"), st.integers(0, 0)),
+        st.tuples(st.just("turn"), st.integers(1, 5)),
+        st.tuples(st.just("leave"), st.integers(0, 0)),
+    ),
+    max_size=25,
+)
+
+
+@given(steps=STEPS)
+@profile(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+async def test_whatever_happens_a_session_has_every_event_once_and_in_order(steps, monkeypatch):
+    with monkeypatch.context() as patch:
+        log = FakeLog(patch)
+        # A small ring, so that the log is read as well.
+        patch.setitem(conf._DEFAULTS, "RING_EVENTS", 4)
+        patch.setitem(conf._DEFAULTS, "GAP_SECONDS", 0)
+        socket = FakeSocket()
+        session = hubs.enter(lambda hub: Session(socket, user_id=1, username="bob", hub=hub))
+        hub, cursor = session.hub, 0
+        socket.log = log
+        await join(session)
+        for step, number in steps:
+            place = session.places.get(1)
+            match step:
+                case "post":
+                    hub.advance(1, log.post(number))
+                case "elsewhere":
+                    log.post(number)
+                case "edit" if log.events[1]:
+                    hub.advance(1, log.append(edited(len(log.events[1]) + 1, number)))
+                case "delete" if log.events[1]:
+                    hub.advance(1, log.append(deleted(len(log.events[1]) + 1, number)))
+                case "room":
+                    socket.drain(number)
+                case "ring":
+                    hub.rung(1, len(log.events[1]))
+                case "turn":
+                    await turns(number)
+                case "leave" if place is not None:
+                    cursor = place.cursor
+                    place.feed.detach(session)
+                    await join(session, since=cursor)
+        socket.drain()
+        hub.rung(1, len(log.events[1]))
+        await until(lambda: session.places[1].cursor == len(log.events[1]))
+        assert socket.seqs() == list(range(1, len(log.events[1]) + 1))
+        await hubs.exit(session)
+
+
+def test_deleting_leaves_the_text_of_others_alone():
+    assert posted(1).without_text_of(2).event.message == "hi"
+    assert edited(3, 1).without_text_of(2).event.message == "new"
+    assert edited(3, 1).without_text_of(1).event.message is None
+    assert deleted(4, 1).without_text_of(1).event.deleted == 1

@@ -1,0 +1,219 @@
+"""Group commit: one transaction per batch, an answer for each draft, after the commit."""
+
+import asyncio
+import threading
+import uuid
+
+import pytest
+from django.db import InterfaceError, OperationalError
+
+from chat import actions, database, writer
+from chat.actions import Draft
+from chat.exceptions import ClientError, ErrorCode
+from chat.log import Committed
+from chat.writer import Writer
+
+
+def draft(body="hi", *, room=1, author=2):
+    return Draft(room=room, author=author, body=body, client_id=uuid.uuid4())
+
+
+class Log:
+    """Stands in for actions.commit: keeps what was committed, and can be slow, away or unsure."""
+
+    def __init__(self):
+        self.batches = []
+        self.seqs = {}
+        self.errors = []  # raised before the commit, one per call
+        self.unknown = []  # raised after it
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def commit(self, drafts):
+        assert self.gate.wait(10)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.batches.append([one.body for one in drafts])
+        outcomes = [Committed(one.room, self.seqs.setdefault(one.key, len(self.seqs) + 1)) for one in drafts]
+        if self.unknown:
+            raise self.unknown.pop(0)
+        return outcomes
+
+
+@pytest.fixture
+def log(monkeypatch):
+    log = Log()
+    monkeypatch.setattr(actions, "commit", log.commit)
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
+    return log
+
+
+@pytest.fixture
+async def one(log):
+    """A writer that publishes to nobody."""
+    one = Writer(lambda room, events: None)
+    yield one
+    log.gate.set()
+    await one.flush()
+    await database.close()
+
+
+async def test_what_comes_in_while_one_batch_is_written_goes_into_the_next(one, log):
+    log.gate.clear()
+    answers = []
+    one.submit(draft("first"), answers.append)
+    await asyncio.sleep(0)
+    for number in range(5):
+        one.submit(draft(str(number)), answers.append)
+    assert answers == []
+    log.gate.set()
+    await one.flush()
+    assert log.batches == [["first"], ["0", "1", "2", "3", "4"]]
+    assert [answer.seq for answer in answers] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_nothing_is_answered_before_the_commit(one, log):
+    answers = []
+    log.errors = [OperationalError("away")] * 3
+    one.submit(draft(), lambda outcome: answers.append((outcome.seq, list(log.batches))))
+    await one.flush()
+    assert answers == [(1, [["hi"]])]
+
+
+async def test_a_batch_holds_so_many_drafts_and_bytes_and_one_at_least(one, log, settings):
+    settings.BATCH_DRAFTS = 3
+    settings.BATCH_BYTES = 10
+    for body in ["a", "b", "c", "d", "x" * 8, "y" * 50, "z" * 50]:
+        one.submit(draft(body), lambda outcome: None)
+    await one.flush()
+    assert log.batches == [["a", "b", "c"], ["d", "x" * 8], ["y" * 50], ["z" * 50]]
+
+
+async def test_a_full_queue_says_to_try_later(one, log, settings):
+    settings.DRAFT_QUEUE = 2
+    log.gate.clear()
+    answers = []
+    one.submit(draft(), answers.append)
+    one.submit(draft(), answers.append)
+    with pytest.raises(ClientError) as caught:
+        one.submit(draft(), answers.append)
+    assert caught.value.code == ErrorCode.SERVER_UNAVAILABLE
+    assert caught.value.context["retry_after"] > 0
+    log.gate.set()
+    await one.flush()
+    assert len(answers) == 2
+    one.submit(draft(), answers.append)
+    await one.flush()
+    assert len(answers) == 3
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+async def test_while_the_database_is_away_drafts_are_held_in_their_order(one, log, error):
+    log.errors = [error("away")] * 3
+    answers = []
+    for body in "abc":
+        one.submit(draft(body), answers.append)
+    await one.flush()
+    assert log.batches == [["a", "b", "c"]]
+    assert [answer.seq for answer in answers] == [1, 2, 3]
+
+
+async def test_drafts_held_for_too_long_are_answered_unavailable(one, log, settings):
+    settings.DRAFT_HOLD_SECONDS = 0.02
+    log.errors = [OperationalError("away")] * 100_000
+    answers = []
+    for body in "abc":
+        one.submit(draft(body), answers.append)
+    await asyncio.wait_for(one.flush(), 5)
+    assert [answer.code for answer in answers] == [ErrorCode.SERVER_UNAVAILABLE] * 3
+    assert all(answer.context["retry_after"] > 0 for answer in answers)
+    assert log.batches == []
+
+
+async def test_a_commit_of_unknown_outcome_is_run_again_with_the_same_drafts(one, log):
+    log.unknown = [OperationalError("connection lost")]
+    answers = []
+    first = draft("a")
+    one.submit(first, answers.append)
+    one.submit(draft("b"), answers.append)
+    await one.flush()
+    assert log.batches == [["a", "b"], ["a", "b"]]
+    assert [answer.seq for answer in answers] == [1, 2]
+    assert len(log.seqs) == 2
+
+
+async def test_a_fault_of_our_own_is_answered_and_the_next_batch_is_written(one, log, caplog):
+    log.errors = [ZeroDivisionError()]
+    answers = []
+    one.submit(draft("a"), answers.append)
+    await one.flush()
+    one.submit(draft("b"), answers.append)
+    await one.flush()
+    assert (answers[0].code, answers[1].seq) == (ErrorCode.SERVER_UNAVAILABLE, 1)
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_an_answer_that_fails_keeps_no_other_from_theirs(one, log, caplog):
+    answers = []
+
+    def fail(outcome):
+        raise ZeroDivisionError
+
+    one.submit(draft("a"), fail)
+    one.submit(draft("b"), answers.append)
+    await one.flush()
+    assert [answer.seq for answer in answers] == [2]
+
+
+async def test_a_draft_taken_while_its_answer_is_given_is_written_too(one, log):
+    answers = []
+    one.submit(draft("a"), lambda outcome: one.submit(draft("b"), answers.append))
+    await one.flush()
+    assert log.batches == [["a"], ["b"]]
+    assert len(answers) == 1
+
+
+async def test_a_running_loop_has_one_writer():
+    first = writer.running(lambda room, events: None)
+    assert writer.running(lambda room, events: None) is first
+    await writer.flush()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWithTheDatabase:
+    async def test_what_is_committed_is_published_by_room_and_in_order(self, bob, rooms):
+        published = []
+        one = Writer(lambda room, events: published.append((room, [event.seq for event in events])))
+        answers = []
+        one.submit(draft("first", room=rooms.lobby.pk, author=bob.pk), answers.append)
+        await one.flush()
+        again = draft(room=rooms.lobby.pk, author=bob.pk)
+        for room in (rooms.lobby, rooms.random, rooms.lobby):
+            one.submit(draft(room=room.pk, author=bob.pk), answers.append)
+        one.submit(again, answers.append)
+        one.submit(again, answers.append)
+        await one.flush()
+        assert published == [(rooms.lobby.pk, [1]), (rooms.lobby.pk, [2, 3, 4]), (rooms.random.pk, [1])]
+        assert [answer.seq for answer in answers] == [1, 2, 1, 3, 4, 4]
+        await database.close()
+
+    async def test_a_commit_of_unknown_outcome_posts_once(self, bob, rooms, monkeypatch):
+        commit, lost = actions.commit, [OperationalError("connection lost")]
+
+        def commit_and_lose(drafts):
+            outcomes = commit(drafts)
+            if lost:
+                raise lost.pop()
+            return outcomes
+
+        monkeypatch.setattr(actions, "commit", commit_and_lose)
+        monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
+        answers = []
+        one = Writer(lambda room, events: None)
+        # One with the sender's key, one with ours.
+        one.submit(draft(room=rooms.lobby.pk, author=bob.pk), answers.append)
+        one.submit(Draft(room=rooms.lobby.pk, author=bob.pk, body="hi"), answers.append)
+        await one.flush()
+        assert [answer.seq for answer in answers] == [1, 2]
+        assert await database.read(lambda: rooms.lobby.events.count()) == 2
+        await database.close()
