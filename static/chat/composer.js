@@ -70,8 +70,9 @@ export class Composer extends HTMLElement {
     reason.textContent = sentence;
   }
 
-  /** As high as its text; CSS has the limit. */
+  /** As high as its text, where CSS alone cannot do it; CSS has the limit. */
   #fit() {
+    if (CSS.supports("field-sizing", "content")) return;
     const { style } = this.#box;
     style.height = "auto";
     style.height = `${this.#box.scrollHeight}px`;

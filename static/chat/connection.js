@@ -157,7 +157,8 @@ export class Connection {
 
   /** @param {State} state @param {number} retryAt */
   #become(state, retryAt = 0) {
-    if (state === this.state && retryAt === this.retryAt) return;
+    // Signed out is final. (The socket asks for the next URL before it tells of the close.)
+    if (this.state === "signed out" || (state === this.state && retryAt === this.retryAt)) return;
     this.state = state;
     this.retryAt = retryAt;
     this.#listener?.changed(state, retryAt);

@@ -8,11 +8,10 @@ import { Outbox } from "./outbox.js";
 import { Page } from "./page.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
-import { part } from "./templates.js";
 import { Workspace } from "./workspace.js";
 
 /** @import {Socket} from "./connection.js" */
-/** @import {Send} from "./outbox.js" */
+/** @import {Send, Store} from "./outbox.js" */
 /** @import {Config} from "./page.js" */
 
 customElements.define("message-list", MessageList);
@@ -32,7 +31,7 @@ const connection = new Connection(
 );
 /** @type {Send} */
 const send = (command) => connection.send(command);
-const outbox = new Outbox(config.user.id, { store: localStorage, send, locks: navigator.locks });
+const outbox = new Outbox(config.user.id, { store: openStore(), send, locks: navigator.locks });
 const page = new Page(config, outbox);
 const workspace = new Workspace(config.rooms, { send, outbox, view: page });
 
@@ -44,7 +43,21 @@ for (const id of new Set([...config.open, ...outbox.rooms])) {
 }
 page.showOrphans();
 connection.start(workspace);
-part(document, "room-list").dataset.ready = "";
+
+/**
+ * A browser may refuse storage altogether: texts then live as long as the page.
+ * @returns {Store}
+ */
+function openStore() {
+  const setItem = () => {
+    throw new Error("no storage");
+  };
+  try {
+    return localStorage;
+  } catch {
+    return { length: 0, key: () => null, getItem: () => null, setItem, removeItem: () => {} };
+  }
+}
 
 window.addEventListener("storage", ({ key }) => outbox.heard(key));
 window.addEventListener("online", () => connection.wake());

@@ -56,6 +56,8 @@ export class Page {
     }
     setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#row.addEventListener("focusin", ({ target }) => this.#see(paneOf(target)));
+    part(document, "notices").addEventListener("click", ({ target }) => dismiss(target));
+    matchMedia(PHONE).addEventListener("change", () => this.#see(this.#seen));
   }
 
   /** Say what the outbox holds for rooms that are gone; the texts stay until they are discarded. */
@@ -63,7 +65,7 @@ export class Page {
     const gone = this.#outbox.rooms.filter((room) => !this.#workspace?.rooms.has(room));
     for (const entry of gone.flatMap((room) => this.#outbox.of(room))) {
       const text = `A text of yours was not sent, and its room is gone or closed to you: “${entry.text}”`;
-      this.#notice(text, () => this.#outbox.discard(entry.client_id));
+      this.#notice(text)?.addEventListener("click", () => this.#outbox.discard(entry.client_id));
     }
   }
 
@@ -84,6 +86,7 @@ export class Page {
     part(document, "state").dataset.state = state;
     const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
     link.hidden = state !== "signed out";
+    link.textContent = link.hidden ? "" : "sign in again";
     link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
     this.tick();
   }
@@ -175,17 +178,19 @@ export class Page {
     else this.#notice(sentence);
   }
 
-  /** @param {string} sentence @param {() => void} [ondismiss] */
-  #notice(sentence, ondismiss = () => {}) {
+  /**
+   * Say something above the panes, once.
+   * @param {string} sentence
+   * @returns {HTMLElement | null} the button that dismisses it
+   */
+  #notice(sentence) {
     const notices = part(document, "notices");
-    if ([...notices.children].some((one) => part(one, "sentence").textContent === sentence)) return;
+    if ([...notices.children].some((one) => part(one, "sentence").textContent === sentence))
+      return null;
     const notice = copyElement("notice-template");
     part(notice, "sentence").textContent = sentence;
-    part(notice, "dismiss").addEventListener("click", () => {
-      notice.remove();
-      ondismiss();
-    });
     notices.append(notice);
+    return part(notice, "dismiss");
   }
 
   /** @param {string} id */
@@ -267,6 +272,12 @@ export class Page {
 function paneOf(target) {
   const pane = target instanceof Element ? target.closest("room-pane") : null;
   return pane instanceof RoomPane ? pane.room : null;
+}
+
+/** @param {EventTarget | null} target */
+function dismiss(target) {
+  const button = target instanceof Element ? target.closest('[data-part="dismiss"]') : null;
+  button?.closest(".notice")?.remove();
 }
 
 /** @param {string} title */

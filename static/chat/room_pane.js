@@ -15,6 +15,11 @@ export class RoomPane extends HTMLElement {
   room = "";
   /** @type {() => void} */
   #older = () => {};
+  #inside = copy("pane-template");
+  // Found once: a search on every message would walk the whole log.
+  #list = /** @type {MessageList} */ (part(this.#inside, "list"));
+  #composer = /** @type {Composer} */ (part(this.#inside, "composer"));
+  #below = part(this.#inside, "below");
 
   /**
    * @param {Room} room
@@ -23,14 +28,14 @@ export class RoomPane extends HTMLElement {
   begin(room, { me, limits, wishes }) {
     this.room = room.id;
     this.#older = wishes.older;
-    this.append(copy("pane-template"));
+    this.append(this.#inside);
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", room.title);
     setHue(this, room.id);
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
     part(this, "close").addEventListener("click", wishes.close);
-    part(this, "below").addEventListener("click", () => {
+    this.#below.addEventListener("click", () => {
       this.#list.toBottom();
       this.#showBelow();
     });
@@ -38,14 +43,6 @@ export class RoomPane extends HTMLElement {
     this.#list.begin(me, () => this.#scrolled());
     this.#composer.begin(room.title, limits, wishes.send);
     part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
-  }
-
-  get #list() {
-    return /** @type {MessageList} */ (part(this, "list"));
-  }
-
-  get #composer() {
-    return /** @type {Composer} */ (part(this, "composer"));
   }
 
   /** What is written and not sent. */
@@ -112,9 +109,8 @@ export class RoomPane extends HTMLElement {
   }
 
   #showBelow() {
-    const button = part(this, "below");
-    button.hidden = this.#list.below === 0;
-    button.textContent = belowWords(this.#list.below);
+    this.#below.hidden = this.#list.below === 0;
+    this.#below.textContent = belowWords(this.#list.below);
   }
 }
 

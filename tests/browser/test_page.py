@@ -170,9 +170,9 @@ def test_warnings_and_alerts_say_what_they_are(visit, site):
     bob.open("Third")
     for kind in ("warning", "alert", "muted"):
         site.manage("say", "Third", f"a {kind}", "--type", kind)
-    expect(bob.log("Third").locator(".warning")).to_contain_text("Warning")
-    expect(bob.log("Third").locator(".note.alert")).to_contain_text("Alert")
-    expect(bob.log("Third").locator(".muted")).to_contain_text("a muted")
+    expect(bob.log("Third").locator(".warning").last).to_contain_text("Warning")
+    expect(bob.log("Third").locator(".note.alert").last).to_contain_text("Alert")
+    expect(bob.log("Third").locator(".muted").last).to_contain_text("a muted")
 
 
 def test_the_keyboard_reaches_everything(visit):

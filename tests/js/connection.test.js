@@ -139,6 +139,7 @@ test("a planned close says when to come back", async () => {
 test("4401 ends it: sign in again", async () => {
   await open();
   socket.onclose({ code: 4401 });
+  socket.url(); // asked for before the close was told
   assert.equal(connection.state, "signed out");
   assert.equal(socket.isClosed, true);
 });

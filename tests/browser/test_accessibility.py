@@ -1,0 +1,49 @@
+"""axe-core finds nothing to complain of, on every screen in both themes and at both widths."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import ROOT
+
+AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
+RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
+
+
+def complaints(page):
+    page.evaluate(AXE)
+    found = page.evaluate(f"axe.run(document, {RULES})")
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
+
+
+def complaints_in_all_looks(page):
+    found = []
+    for width in (1320, 360):
+        page.set_viewport_size({"width": width, "height": 740})
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            found += [(width, theme, complaint) for complaint in complaints(page)]
+    return found
+
+
+def test_no_complaints(visit, site):
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "bob, room = User.objects.get(username='bob'), Room.objects.get(title='Third')\n"
+        "for kind in (0, 1, 2, 3): room.send_message(f'of type {kind}', bob, kind)"
+    )
+    alice = visit("alice")
+    assert complaints_in_all_looks(alice.page) == []
+    alice.page.set_viewport_size({"width": 1320, "height": 740})
+    alice.open("Lobby", "Staff", "Third")
+    alice.say("Third", "hello")
+    expect(alice.texts("Third").last).to_have_text("hello")
+    alice.say("Third", "x" * 4001)
+    assert complaints_in_all_looks(alice.page) == []
+    alice.page.get_by_role("button", name="All rooms and account").click()
+    assert complaints(alice.page) == []
+    for path in ("/chat/Nowhere/", "/nowhere/"):
+        alice.goto(path)
+        assert complaints_in_all_looks(alice.page) == []
+    alice.page.context.clear_cookies()
+    alice.goto("/")
+    assert complaints_in_all_looks(alice.page) == []
