@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import MARKUP, ODD_TITLE, sign_in
+from tests.browser.conftest import MARKUP, ODD_TITLE, Site, Visitor, sign_in
 
 
 @pytest.mark.parametrize("site", ["uvicorn", "daphne"], indirect=True)
@@ -201,3 +201,24 @@ def test_on_a_phone_one_pane_is_seen_and_the_others_are_near(visit):
     expect(bob.page.get_by_role("button", name="Log out")).to_be_visible()
     bob.button("Third").click()
     expect(bob.box("Third")).to_be_focused()
+
+
+def test_the_page_works_from_collected_files(browser, tmp_path):
+    site = Site(tmp_path)
+    site.manage("collectstatic", "--no-input", "--verbosity", "0")
+    site.start()
+    try:
+        page = browser.new_page()
+        bob = Visitor(page, site)
+        sign_in(page, site, "bob")
+        bob.open("Lobby")
+        bob.say("Lobby", "hashed and compressed")
+        expect(bob.texts("Lobby")).to_have_text(["hashed and compressed"])
+        names = page.evaluate("performance.getEntriesByType('resource').map(({name}) => name.split('/').pop())")
+        assert [
+            name for name in names if name.endswith(("js", "css")) and not re.search(r"\.[0-9a-f]{12}\.", name)
+        ] == []
+        assert bob.problems == []
+        page.close()
+    finally:
+        site.stop()
