@@ -12,6 +12,7 @@ from chat import conf, log, policies
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Batch, Committed, Kind
 from chat.models import Event, Room
+from chat.policies import Login, Standing
 
 # White space, controls and invisible format characters alone say nothing.
 _BLANK = regex.compile(r"[\s\p{Cc}\p{Cf}\p{Z}]*")
@@ -26,6 +27,8 @@ class Draft:
 
     room: int
     author: int | None
+    # By what its author acts: has to hold when it is written.
+    login: Login | None = None
     kind: Kind = Kind.POSTED
     body: str = ""
     msg_type: int = conf.MSG_TYPE_MESSAGE
@@ -90,27 +93,6 @@ def post_message(room: Room, author: Any, text: str, *, msg_type: int = conf.MSG
     return outcome.seq
 
 
-def enter_rooms(user_id: int, room_ids: Sequence[int]) -> dict[int, Room | ClientError]:
-    """Return each room as it is now if the user may enter it, else why not: two queries for any number of rooms."""
-    user = policies.load_users([user_id]).get(user_id)
-    rooms = Room.objects.in_bulk(room_ids)
-    answers: dict[int, Room | ClientError] = {}
-    for room_id in room_ids:
-        try:
-            answers[room_id] = policies.check_enterable(user, rooms.get(room_id))
-        except ClientError as refusal:
-            answers[room_id] = refusal
-    return answers
-
-
-def enter_room(user_id: int, room_id: int) -> Room:
-    """Return a room as it is now. Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED."""
-    answer = enter_rooms(user_id, [room_id])[room_id]
-    if isinstance(answer, ClientError):
-        raise answer
-    return answer
-
-
 def commit(drafts: Sequence[Draft]) -> list[Outcome]:
     """Append all drafts in one transaction and return an outcome for each, in order.
 
@@ -130,14 +112,15 @@ def _commit(drafts: Sequence[Draft]) -> list[Outcome]:
     with log.append(draft.room for draft in drafts) as batch:
         # Each a statement of its own, after the locks: it sees what their last holder committed.
         known = log.find([draft.key for draft in drafts if draft.key])
-        users = policies.load_users(draft.author for draft in drafts if draft.author is not None)
+        standings = policies.load_standings({draft.login for draft in drafts if draft.login is not None})
+        users = policies.load_users(draft.author for draft in drafts if draft.author and draft.login is None)
         decided: list[Event | Outcome] = []
         for draft in drafts:
             if draft.key in known:
                 decided.append(known[draft.key])
                 continue
             try:
-                event = _decide(batch, draft, users.get(draft.author or 0))
+                event = _decide(batch, draft, _author(draft, standings, users))
             except ClientError as refusal:
                 decided.append(refusal)
             else:
@@ -148,6 +131,13 @@ def _commit(drafts: Sequence[Draft]) -> list[Outcome]:
         Committed(one.room_id, one.seq, one.room.epoch, log.logged(one)) if isinstance(one, Event) else one
         for one in decided
     ]
+
+
+def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any]) -> Any:
+    """Return who writes, as the database knows them in this transaction; None when they may not any more."""
+    if draft.login is None:
+        return users.get(draft.author or 0)
+    return standings[draft.login].user if draft.login in standings else None
 
 
 def _decide(batch: Batch, draft: Draft, user: Any) -> Event:

@@ -3,11 +3,12 @@
 import asyncio
 from functools import partial
 
-from chat import actions, conf, database, hub, log, presence, protocol, writer
+from chat import actions, conf, database, hub, log, policies, presence, protocol, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Kind, LoggedEvent
 from chat.models import Room
+from chat.policies import Login
 from chat.protocol import (
     Acknowledged,
     AnyCommand,
@@ -49,25 +50,20 @@ async def run(session: Session, command: AnyCommand) -> None:
 
 async def join(session: Session, command: Join) -> None:
     """Listen to a room, from its head or from a cursor on. Joining again answers, and moves nothing without one."""
-    room = await database.read(actions.enter_room, session.user_id, command.room)
     cursor = Cursor(command.since, command.epoch) if command.since is not None else None
-    await _listen(session, room, cursor)
+    await _enter(session, command.room, cursor)
 
 
 async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
     # Checked as a whole before anything is done.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
-    rooms = await database.read(actions.enter_rooms, session.user_id, list(cursors))
-    opening = [_resume_one(session, room_id, rooms[room_id], cursor) for room_id, cursor in cursors.items()]
-    await asyncio.gather(*opening)
+    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
 
 
-async def _resume_one(session: Session, room_id: int, room: Room | ClientError, cursor: Cursor) -> None:
+async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
     try:
-        if isinstance(room, ClientError):
-            raise room
-        await _listen(session, room, cursor)
+        await _enter(session, room_id, cursor)
     except ClientError as refusal:
         if refusal.code == ErrorCode.SERVER_UNAVAILABLE:
             session.reply(protocol.refusal(refusal, command="resume", room=room_id))
@@ -78,11 +74,25 @@ async def _resume_one(session: Session, room_id: int, room: Room | ClientError, 
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
 
 
-async def _listen(session: Session, room: Room, cursor: Cursor | None) -> None:
+async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
+    while not session.is_gone:
+        # A change of rights that is heard between the question and the attaching finds no place to
+        # close: so the question is asked again.
+        asked_at = session.hub.access_checks
+        room = await session.hub.rooms.get((session.login, room_id))
+        if isinstance(room, ClientError):
+            raise room
+        assert room is not None, "each question has an answer"
+        if await _listen(session, room, cursor, asked_at):
+            return
+
+
+async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at: int) -> bool:
+    """Attach the session; False when rights have changed since they were asked for."""
     entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
     async with entering as feed:
-        if session.is_gone:
-            return
+        if session.is_gone or session.hub.access_checks != asked_at:
+            return False
         # No wait from here on: what the feed says of its head is true when the session is attached.
         is_new = room.pk not in session.places
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
@@ -95,6 +105,7 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None) -> None:
             session.reply(reply)
         if is_new:
             session.hub.attendance.arrive(feed, session)
+    return True
 
 
 def leave(session: Session, command: Leave) -> None:
@@ -114,6 +125,7 @@ def send(session: Session, command: Send) -> None:
     draft = Draft(
         room=command.room,
         author=session.user_id,
+        login=session.login,
         body=actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         client_id=command.client_id,
@@ -127,6 +139,7 @@ def edit(session: Session, command: Edit) -> None:
     draft = Draft(
         room=command.room,
         author=session.user_id,
+        login=session.login,
         kind=Kind.EDITED,
         body=actions.check_text(command.message),
         target_seq=_check_seq(command.seq),
@@ -141,6 +154,7 @@ def delete(session: Session, command: Delete) -> None:
     draft = Draft(
         room=command.room,
         author=session.user_id,
+        login=session.login,
         kind=Kind.DELETED,
         target_seq=_check_seq(command.seq),
         client_id=command.client_id,
@@ -155,14 +169,14 @@ async def history(session: Session, command: History) -> None:
     if limit < 1:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page has at least one message.")
     before = _check_seq(command.before) if command.before is not None else None
-    page = await database.read(_read_history, session.user_id, command.room, before, limit)
+    page = await database.read(_read_history, session.login, command.room, before, limit)
     # The right may have gone, or the pane been closed, while the log was read.
     _check_joined(session, command.room)
     session.reply(page)
 
 
-def _read_history(user_id: int, room_id: int, before: int | None, limit: int) -> protocol.Frame:
-    room = actions.enter_room(user_id, room_id)
+def _read_history(login: Login, room_id: int, before: int | None, limit: int) -> protocol.Frame:
+    room = policies.enter_room(login, room_id)
     return protocol.encode(log.history(room, before=before, limit=limit))
 
 

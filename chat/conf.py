@@ -47,6 +47,9 @@ STUCK_ABORT_SECONDS: float
 DRAIN_SECONDS: float
 BYE_SPREAD_MS: int
 
+# How often rights are looked at without being told: plain SQL tells nobody.
+ACCESS_CHECK_SECONDS: float
+
 # Presence: a process renews its lease and looks at the others'; a lost connection is waited for.
 LEASE_SECONDS: float
 LEASE_RENEW_SECONDS: float
@@ -91,6 +94,7 @@ _DEFAULTS: dict[str, Any] = {
     "STUCK_ABORT_SECONDS": 5.0,
     "DRAIN_SECONDS": 6.0,
     "BYE_SPREAD_MS": 1500,
+    "ACCESS_CHECK_SECONDS": 20.0,
     "LEASE_SECONDS": 15.0,
     "LEASE_RENEW_SECONDS": 5.0,
     "GRACE_SECONDS": 15.0,

@@ -7,6 +7,7 @@ from typing import Any
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from chat import commands, conf, hub, protocol
@@ -15,7 +16,7 @@ from chat.session import Run, Session, Socket
 
 logger = logging.getLogger(__name__)
 
-CLOSE_SIGN_IN = 4401
+CLOSE_TRY_LATER = 1013
 # The key under which our server hands its own socket to the application, in the scope's extensions.
 SOCKET_EXTENSION = "multichat.socket"
 
@@ -92,19 +93,21 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
                 raise StopConsumer
 
     async def connect(self) -> None:
+        # Accepted first: a refused handshake would give the browser a bare 403 and no reason.
         await self.accept()
-        user: Any = self.scope["user"]
-        if not user.is_authenticated:
-            # Accepted first: a refused handshake would give the browser a bare 403 and no reason.
-            refusal = ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="Sign in first.")
-            await self.send(text_data=protocol.refusal(refusal).text)
-            await self.close(CLOSE_SIGN_IN)
-            return
         extensions: Any = self.scope.get("extensions") or {}
         socket: Socket = extensions.get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
-        self.session = hub.enter(
-            lambda running: Session(socket, user_id=user.pk, username=user.get_username(), hub=running)
-        )
+        self.session = session = hub.enter(lambda running: Session(socket, hub=running))
+        cookies: Any = self.scope.get("cookies") or {}
+        try:
+            if key := cookies.get(settings.SESSION_COOKIE_NAME):
+                session.standing = await session.hub.logins.get(key)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("a login could not be checked: %s", type(error).__name__)
+            await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
+            return
+        if session.standing is None:
+            await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, hub.CLOSE_SIGN_IN)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         # What comes after the `bye` is not answered: its sender keeps it, and tries again elsewhere.

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.db import connections
@@ -17,6 +17,8 @@ READERS = 2
 
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Threads:
@@ -78,3 +80,37 @@ async def close() -> None:
     """Close the running loop's threads and their connections; the next use makes new ones."""
     if threads := _threads.pop(asyncio.get_running_loop(), None):
         await threads.close()
+
+
+class Gathering(Generic[K, V]):
+    """Reads many things in one go: what is asked for while one query runs goes into the next."""
+
+    def __init__(self, load: Callable[[set[K]], dict[K, V]]) -> None:
+        self._load = load
+        self._asked: dict[K, asyncio.Future[V | None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def get(self, key: K) -> V | None:
+        """Return what the database has for this key now, or None. Raises what the query raised."""
+        loop = asyncio.get_running_loop()
+        if key not in self._asked:
+            self._asked[key] = loop.create_future()
+        if self._task is None:
+            self._task = loop.create_task(self._load_all())
+        return await asyncio.shield(self._asked[key])
+
+    async def _load_all(self) -> None:
+        while self._asked:
+            # Whoever asks from now on gets an answer that begins after the question.
+            asked, self._asked = self._asked, {}
+            try:
+                found = await read(self._load, set(asked))
+            except Exception as error:
+                for future in asked.values():
+                    future.set_exception(error)
+                    # Whoever asked may be gone.
+                    future.exception()
+            else:
+                for key, future in asked.items():
+                    future.set_result(found.get(key))
+        self._task = None

@@ -80,6 +80,18 @@ def ring(heads: dict[int, int]) -> None:
             logger.info("bell not rung, the sweep will do: %s", type(error).__name__)
 
 
+def ring_access() -> None:
+    """Tell every process that rights have changed. From any thread; never raises."""
+    if listening := list(_listening):
+        for doorbell in listening:
+            doorbell.ring_access_threadsafe()
+    elif not is_in_memory():
+        try:
+            async_to_sync(_send)({"type": "bell", "heads": {}, "access": True})
+        except Exception as error:
+            logger.info("bell not rung, the sweep will do: %s", type(error).__name__)
+
+
 async def _send(message: dict[str, Any]) -> None:
     await asyncio.wait_for(_layer().group_send(GROUP, message), conf.BELL_DEADLINE_SECONDS)
 
@@ -110,11 +122,14 @@ class Doorbell:
         *,
         on_bell: Callable[[int, int], None],
         on_signal: Callable[[int, str, bool], None],
+        on_access: Callable[[], None],
     ) -> None:
         self.id = secrets.token_hex(6)
         self.is_degraded = False
         self._on_bell = on_bell
         self._on_signal = on_signal
+        self._on_access = on_access
+        self._is_access_changed = False
         self._loop = asyncio.get_running_loop()
         self._heads: dict[int, int] = {}
         self._signals: list[dict[str, Any]] = []
@@ -145,6 +160,18 @@ class Doorbell:
             # The loop is closed: this process serves nobody any more.
             _listening.discard(self)
 
+    def ring_access_threadsafe(self) -> None:
+        """Ring for changed rights, here and everywhere. From any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._take_access)
+        except RuntimeError:
+            _listening.discard(self)
+
+    def _take_access(self) -> None:
+        self._is_access_changed = True
+        self._on_access()
+        self._wanted.set()
+
     def signal(self, room: int, username: str, is_here: bool) -> None:
         """Tell the other processes that somebody came or went; may be lost."""
         if len(self._signals) < MAX_SIGNALS:
@@ -166,7 +193,8 @@ class Doorbell:
             self._wanted.clear()
             heads, self._heads = self._heads, {}
             signals, self._signals = self._signals, []
-            message = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
+            message: dict[str, Any] = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
+            message["access"], self._is_access_changed = self._is_access_changed, False
             if self._loop.time() >= self._closed_until:
                 await self._try_layer(_send(message))
 
@@ -234,6 +262,8 @@ class Doorbell:
             return
         if message.get("from") == self.id:
             return
+        if message.get("access"):
+            self._on_access()
         for room, head in message["heads"].items():
             self._on_bell(int(room), int(head))
         for signal in message.get("signals", ()):

@@ -156,13 +156,16 @@ class Feed:
             place.is_behind = False
             self.attach(session, cursor=self.head, reply=reply)
 
+    def dismiss(self, session: Session, reason: ErrorCode) -> None:
+        """Close a session's pane, and say why."""
+        self.hub.attendance.leave(self, session)
+        self.detach(session)
+        session.reply(protocol.encode(Left(leave=str(self.room), reason=reason.value)))
+
     def close(self, reason: ErrorCode) -> None:
         """Close the pane of everybody here."""
-        frame = protocol.encode(Left(leave=str(self.room), reason=reason.value))
         for session in list(self.sessions):
-            self.hub.attendance.leave(self, session)
-            self.detach(session)
-            session.reply(frame)
+            self.dismiss(session, reason)
 
     def stop(self) -> None:
         """End this feed's tasks."""
@@ -205,6 +208,7 @@ class Feed:
             target = event.event.deleted
             # Whoever catches up from the ring must not get a text that was deleted.
             self._ring = deque(kept.without_text_of(target) for kept in self._ring)
+            self._ring_bytes = sum(len(kept.frame.payload) for kept in self._ring)
         self._ring.append(event)
         self._ring_bytes += len(event.frame.payload)
         while len(self._ring) > conf.RING_EVENTS or (self._ring_bytes > conf.RING_BYTES and len(self._ring) > 1):

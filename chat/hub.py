@@ -7,11 +7,16 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary
 
-from chat import conf, database, log, protocol
+from django.utils import timezone
+
+from chat import access, conf, database, log, policies, protocol
 from chat.doorbell import Doorbell
+from chat.exceptions import ClientError, ErrorCode
 from chat.feed import Feed
 from chat.leases import Change
 from chat.log import LoggedEvent
+from chat.models import Room
+from chat.policies import Login, Standing
 from chat.presence import Attendance
 from chat.protocol import Bye, ByeTime
 from chat.session import Session
@@ -20,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Up to here the sweep asks for the rooms with listeners by name; above, one look at all is cheaper.
 MANY_ROOMS = 500
+CLOSE_SIGN_IN = 4401
 
 
 class Hub:
@@ -28,8 +34,13 @@ class Hub:
     def __init__(self) -> None:
         self.feeds: dict[int, Feed] = {}
         self.sessions: set[Session] = set()
+        # Many sockets come at once after a cut: what they ask of the database is asked together.
+        self.logins = database.Gathering(policies.sign_in)
+        self.rooms = database.Gathering(policies.enter_rooms)
+        # How many checks of rights were begun: whoever asked before one began has to ask again.
+        self.access_checks = 0
         self.is_draining = False
-        self._doorbell = Doorbell(on_bell=self.rung, on_signal=self._on_signal)
+        self._doorbell = Doorbell(on_bell=self.rung, on_signal=self._on_signal, on_access=self.check_access_soon)
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
         )
@@ -40,12 +51,15 @@ class Hub:
         self._fresh = asyncio.Event()
         self._fresh.set()
         self._sweep_now = asyncio.Event()
+        self._access_wanted = asyncio.Event()
+        self._generation: int | None = None
 
     def start(self) -> None:
         """Begin to hear bells and to sweep."""
         self._doorbell.start()
         self.attendance.start()
-        self._tasks = [self._loop.create_task(work) for work in (self._sweep_always(), self._beat())]
+        work = (self._sweep_always(), self._watch_access(), self._beat())
+        self._tasks = [self._loop.create_task(one) for one in work]
 
     async def stop(self) -> None:
         """End all tasks, and give back the database threads."""
@@ -166,15 +180,62 @@ class Hub:
                 continue
             self._fresh.set()
 
+    def check_access_soon(self) -> None:
+        """Hear that rights have changed."""
+        self._access_wanted.set()
+
+    async def _watch_access(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._access_wanted.wait(), conf.ACCESS_CHECK_SECONDS)
+            self._access_wanted.clear()
+            try:
+                await self.check_access()
+            except Exception as error:
+                logger.warning("rights could not be checked, tried again: %s", type(error).__name__)
+                await asyncio.sleep(conf.SWEEP_SECONDS)
+                self._access_wanted.set()
+
+    async def check_access(self) -> None:
+        """Ask for everybody's rights anew, close sockets whose login ended and panes that are not theirs any more."""
+        self.access_checks += 1
+        sessions = [session for session in self.sessions if session.standing is not None]
+        if not sessions:
+            return
+        rooms = {room for session in sessions for room in session.places}
+        standings, known = await database.read(_load_rights, {session.login for session in sessions}, rooms)
+        for room_id, room in known.items():
+            if feed := self.feeds.get(room_id):
+                feed.title, feed.staff_only = room.title, room.staff_only
+        for session in sessions:
+            session.standing = standings.get(session.login, session.standing)
+            if session.login not in standings:
+                await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
+                continue
+            for room_id, place in list(session.places.items()):
+                if room_id not in rooms:
+                    continue  # Joined meanwhile, and asked for then.
+                try:
+                    policies.check_enterable(standings[session.login].user, known.get(room_id))
+                except ClientError as refusal:
+                    place.feed.dismiss(session, refusal.code)
+
+    def _find_expired(self) -> None:
+        now = timezone.now()
+        if any(session.standing and session.standing.expires_at <= now for session in self.sessions):
+            self.check_access_soon()
+
     async def sweep(self) -> None:
         """Look at the heads of all rooms with listeners, and find what a lost bell would have told."""
+        self._find_expired()
         rooms = [room for room, feed in self.feeds.items() if feed.is_open]
-        if not rooms:
-            return
         # One cheap query for all rooms; where few of many are listened to, for those.
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
-        heads = await database.read(log.heads, rooms if len(rooms) < MANY_ROOMS else None)
+        heads, generation = await database.read(_look, rooms if len(rooms) < MANY_ROOMS else None)
+        if generation != self._generation:
+            self._generation = generation
+            self.check_access_soon()
         for room in rooms:
             if (feed := self.feeds.get(room)) is None:
                 continue
@@ -188,6 +249,14 @@ class Hub:
                 except Exception:
                     # The next sweep tries again; the other rooms are not hurt.
                     logger.exception("room=%s: starting over failed", room)
+
+
+def _look(rooms: list[int] | None) -> tuple[dict[int, tuple[int, int, str]], int]:
+    return log.heads(rooms), access.generation()
+
+
+def _load_rights(logins: set[Login], rooms: set[int]) -> tuple[dict[Login, Standing], dict[int, Room]]:
+    return policies.load_standings(logins), Room.objects.in_bulk(rooms)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -189,3 +189,12 @@ class Presence(models.Model):
 
     def __str__(self) -> str:
         return f"room={self.room_id} user={self.user_id} process={self.process_id}"
+
+
+class AccessCounter(models.Model):
+    """How often rights have changed: one row, raised in the transaction of each change."""
+
+    changes = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"changes={self.changes}"

@@ -1,9 +1,14 @@
 """Who may see, join, write, edit, moderate; a reason for each no."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from django.contrib.auth import get_user_model
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.sessions.models import Session as WebSession
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room
@@ -11,11 +16,61 @@ from chat.models import Room
 User = get_user_model()
 
 
+class Login(NamedTuple):
+    """By what a socket acts for a user: their web session, and the password it was opened with (hashed)."""
+
+    session_key: str
+    user_id: int
+    auth_hash: str
+
+
+class Standing(NamedTuple):
+    """A login that holds, with the user as the database knows them now."""
+
+    login: Login
+    user: Any
+    expires_at: datetime
+
+
 def load_users(user_ids: Iterable[int]) -> dict[int, Any]:
     """Return the users as the database knows them now, by id: their rights, not their session's."""
+    users = User.objects.filter(pk__in=set(user_ids))
+    return {user.pk: user for user in users.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")}
+
+
+def sign_in(session_keys: Collection[str]) -> dict[str, Standing]:
+    """Return by key what the web sessions stand for, those that hold: two queries for any number of them."""
+    logins = {}
+    for row in WebSession.objects.filter(session_key__in=set(session_keys), expire_date__gt=timezone.now()):
+        data = row.get_decoded()
+        if data.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS and SESSION_KEY in data:
+            user_id = User._meta.pk.to_python(data[SESSION_KEY])
+            logins[Login(row.session_key, user_id, data.get(HASH_SESSION_KEY, ""))] = row.expire_date
+    return {standing.login.session_key: standing for standing in _standings(logins).values()}
+
+
+def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
+    """Return which logins still hold: signed out, expired, deactivated, deleted, or with a new password they do not."""
+    alive = WebSession.objects.filter(
+        session_key__in={login.session_key for login in logins}, expire_date__gt=timezone.now()
+    )
+    expiry = dict(alive.values_list("session_key", "expire_date"))
+    return _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
+
+
+def _standings(logins: dict[Login, datetime]) -> dict[Login, Standing]:
+    users = load_users(login.user_id for login in logins)
     return {
-        user.pk: user for user in User.objects.filter(pk__in=set(user_ids)).only("username", "is_active", "is_staff")
+        login: Standing(login, users[login.user_id], expires_at)
+        for login, expires_at in logins.items()
+        if login.user_id in users and _is_valid(login, users[login.user_id])
     }
+
+
+def _is_valid(login: Login, user: Any) -> bool:
+    # The same test as django.contrib.auth.get_user, which wants a request.
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return user.is_active and any(constant_time_compare(login.auth_hash, known) for known in hashes)
 
 
 def check_enterable(user: Any, room: Room | None) -> Room:
@@ -41,6 +96,28 @@ def check_writable(user: Any, room: Room | None, *, msg_type: int) -> Room:
     if msg_type and not user.is_staff:
         raise ClientError(ErrorCode.MESSAGE_TYPE_DENIED, detail="Only staff may post warnings, alerts and muted lines.")
     return room
+
+
+def enter_rooms(asked: Collection[tuple[Login, int]]) -> dict[tuple[Login, int], Room | ClientError]:
+    """Return each room as it is now if the login may enter it, else why not: three queries for any number."""
+    standings = load_standings({login for login, _ in asked})
+    rooms = Room.objects.in_bulk({room_id for _, room_id in asked})
+    return {(login, room_id): _enter(standings.get(login), rooms.get(room_id)) for login, room_id in asked}
+
+
+def _enter(standing: Standing | None, room: Room | None) -> Room | ClientError:
+    try:
+        return check_enterable(standing and standing.user, room)
+    except ClientError as refusal:
+        return refusal
+
+
+def enter_room(login: Login, room_id: int) -> Room:
+    """Return a room as it is now. Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED."""
+    answer = enter_rooms([(login, room_id)])[login, room_id]
+    if isinstance(answer, ClientError):
+        raise answer
+    return answer
 
 
 def can_edit(user: Any, *, author_id: int | None) -> bool:

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from chat import conf, database, log
+from chat import conf, database, log, protocol
+from chat.exceptions import ErrorCode
 from chat.log import LoggedEvent
-from chat.protocol import Frame
+from chat.policies import Login, Standing
+from chat.protocol import Frame, Refused
 
 if TYPE_CHECKING:
     from chat.feed import Feed
@@ -65,9 +67,9 @@ class Place:
 class Session:
     """Our state for one socket: who it is, and its place in each room it has joined."""
 
-    def __init__(self, socket: Socket, *, user_id: int, username: str, hub: "Hub") -> None:
-        self.user_id = user_id
-        self.username = username
+    def __init__(self, socket: Socket, *, hub: "Hub") -> None:
+        # Registered before its login is checked: so a change of rights in between is not missed.
+        self.standing: Standing | None = None
         self.places: dict[int, Place] = {}
         self.hub = hub
         self.is_gone = False
@@ -80,6 +82,20 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
+
+    @property
+    def login(self) -> Login:
+        assert self.standing is not None, "commands are read after the login was checked"
+        return self.standing.login
+
+    @property
+    def user_id(self) -> int:
+        return self.login.user_id
+
+    @property
+    def username(self) -> str:
+        assert self.standing is not None, "commands are read after the login was checked"
+        return str(self.standing.user.get_username())
 
     def reply(self, frame: Frame) -> None:
         """Send a frame that is no event: in order, and never dropped. All frames of a socket pass this writer."""
@@ -128,8 +144,9 @@ class Session:
         if frame is not None:
             self.reply(frame)
 
-    async def close(self, code: int) -> None:
-        """Close the socket."""
+    async def refuse(self, reason: ErrorCode, code: int) -> None:
+        """Tell why, and close the socket."""
+        self.reply(protocol.encode(Refused(error=reason.value)))
         self.is_gone = True
         await self._socket.close(code)
 

@@ -5,9 +5,9 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import WebsocketDenier
+from channels.sessions import CookieMiddleware
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http.request import split_domain_port, validate_host
@@ -90,7 +90,7 @@ except doorbell.SecondServerError as error:
 
 # Django's path() knows views only, by its types.
 routes: list[Any] = [
-    path("chat/stream/", AuthMiddlewareStack(ChatConsumer.as_asgi())),  # type: ignore[arg-type]
+    path("chat/stream/", CookieMiddleware(ChatConsumer.as_asgi())),
     path("<path:anything>", NoSuchSocket()),
     path("", NoSuchSocket()),
 ]

@@ -56,9 +56,9 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     async def close(self, code: int) -> None:
         if not self.disconnected and not self.close_sent:
-            await self.send({"type": "websocket.close", "code": code, "reason": ""})
+            self._close_past_buffer(code, self.close_timeout)
 
-    # A peer that takes no byte: ASGI's own close would wait on the same full buffer for ever.
+    # A peer that takes no byte. ASGI's own close would wait on the same full buffer for ever.
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -95,15 +95,19 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def _let_go(self) -> None:
         logger.info("socket=%s took no byte for %.0f s: let go", self.client, conf.STUCK_SECONDS)
-        self.conn.send_close(CLOSE_TOO_SLOW, "too slow")
-        # Past the full buffer: should the peer read after all, it learns why and comes back.
+        self._close_past_buffer(CLOSE_TOO_SLOW, conf.STUCK_ABORT_SECONDS)
+
+    def _close_past_buffer(self, code: int, abort_seconds: float) -> None:
+        """Close without waiting for a full buffer: should the peer read after all, it learns why."""
+        self.conn.send_close(code)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": CLOSE_TOO_SLOW, "reason": "too slow"})
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
         if self.read_paused:
+            # The peer's own close is waited for.
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(conf.STUCK_ABORT_SECONDS, self.transport.abort)
+        self.close_timer = self.loop.call_later(abort_seconds, self.transport.abort)
         # Who waits for the buffer waits in vain.
         self.writable.set()
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
-from chat import database, log
+from chat import conf, database, leases, log
+from chat.hub import Hub
 from chat.log import LoggedEvent, Tail
+from chat.policies import Login, Standing
 from chat.protocol import Deleted, Edited, Posted
 
 AT = "2026-11-21T04:43:17.123Z"
@@ -83,9 +87,25 @@ class FakeLog:
         self.gate = asyncio.Event()
         self.gate.set()
         monkeypatch.setattr(database, "read", self._run)
+        # Who is here is not asked: it has tests of its own.
+        monkeypatch.setattr(database, "write", self._write)
+        monkeypatch.setattr(leases, "begin", lambda process: None)
+        monkeypatch.setattr(leases, "renew", lambda process: True)
+        monkeypatch.setattr(leases, "bury", list)
+        monkeypatch.setattr(leases, "settle", lambda process, *, came, went: [])
+        monkeypatch.setattr(leases, "present", lambda rooms: {room: set() for room in rooms})
+        monkeypatch.setitem(conf._DEFAULTS, "TELL_WHO_IS_PRESENT", False)
+        monkeypatch.setitem(conf._DEFAULTS, "GRACE_SECONDS", 0)
         monkeypatch.setattr(log, "tail", self._tail)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
+        # Nobody's rights change, and nobody is told who is here.
+        monkeypatch.setattr(access, "generation", lambda: 0)
+        monkeypatch.setattr(Hub, "check_access_soon", lambda self: None)
+        monkeypatch.setattr(database, "write", self._run)
+        monkeypatch.setattr(leases, "begin", lambda process: None)
+        monkeypatch.setattr(leases, "settle", lambda process, **pairs: [])
+        monkeypatch.setattr(leases, "present", lambda rooms: {room: set() for room in rooms})
 
     def post(self, count=1, room=1, text="hi"):
         """Append messages and return them, as a commit does."""
@@ -109,6 +129,9 @@ class FakeLog:
         await self.gate.wait()
         return answer
 
+    async def _write(self, work, *arguments, **named):
+        return work(*arguments, **named)
+
     def _tail(self, room, *, limit):
         self.reads.append("tail")
         if room not in self.events:
@@ -128,7 +151,7 @@ class FakeLog:
 async def until(condition, seconds=5):
     """Wait for a condition, a turn of the loop at a time."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  conditions of all kinds, and no test waits long
             await asyncio.sleep(0.001)
 
 
@@ -136,3 +159,9 @@ async def turns(count=20):
     """Let the loop turn: for what must not happen."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def standing(user_id, username):
+    """Return a login that holds, of a user that no database knows."""
+    login = Login(f"session-{user_id}", user_id, "")
+    return Standing(login, SimpleNamespace(get_username=lambda: username), datetime.max.replace(tzinfo=UTC))

@@ -349,11 +349,3 @@ def test_posting_as_a_user_deleted_meanwhile_is_refused_and_leaves_nothing(bob, 
     bob.delete()
     assert refusal(actions.post_message, rooms.lobby, ghost, "hi") == ErrorCode.MESSAGE_INVALID
     assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 0
-
-
-def test_entering_rooms_takes_two_queries_and_answers_for_each(bob, rooms, django_assert_num_queries):
-    with django_assert_num_queries(2):
-        answers = actions.enter_rooms(bob.pk, [rooms.lobby.pk, rooms.staff.pk, 999])
-    assert answers[rooms.lobby.pk] == rooms.lobby
-    assert answers[rooms.staff.pk].code == ErrorCode.ROOM_ACCESS_DENIED
-    assert answers[999].code == ErrorCode.ROOM_INVALID

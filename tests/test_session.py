@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from chat import conf
 from chat import hub as hubs
+from chat.exceptions import ErrorCode
 from chat.protocol import Pong, encode
 from chat.session import WRITE_BYTES, Run, Session
-from tests.fakes import FakeLog, FakeSocket, deleted, edited, posted, turns, until
+from tests.fakes import FakeLog, FakeSocket, deleted, edited, posted, standing, turns, until
 
 PONG = {"pong": True}
 
@@ -20,8 +21,11 @@ PONG = {"pong": True}
 async def hub(monkeypatch, settings):
     # No sweep and no probe comes between.
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
+    settings.GRACE_SECONDS = 0
+    settings.TELL_WHO_IS_PRESENT = False
     log = FakeLog(monkeypatch)
-    keeper = hubs.enter(lambda hub: Session(FakeSocket(), user_id=0, username="keeper", hub=hub))
+    keeper = hubs.enter(lambda hub: Session(FakeSocket(), hub=hub))
+    keeper.standing = standing(0, "keeper")
     keeper.hub.log = log
     yield keeper.hub
     log.gate.set()
@@ -31,7 +35,8 @@ async def hub(monkeypatch, settings):
 
 
 def enter(hub, socket=None, user_id=1):
-    session = hubs.enter(lambda hub: Session(socket or FakeSocket(), user_id=user_id, username="bob", hub=hub))
+    session = hubs.enter(lambda hub: Session(socket or FakeSocket(), hub=hub))
+    session.standing = standing(user_id, "bob")
     session.socket = session._socket
     return session
 
@@ -314,9 +319,10 @@ async def test_a_socket_that_is_gone_gets_nothing_more(hub):
 async def test_closing_says_the_code_and_ends_the_writing(hub):
     session = enter(hub)
     await join(session)
-    await session.close(4401)
+    await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, 4401)
     commit(hub)
     assert (session.socket.closed, session.socket.seqs()) == (4401, [])
+    assert session.socket.frames[-1] == {"error": "USER_HAS_TO_LOGIN"}
 
 
 async def test_large_events_are_written_a_bounded_write_at_a_time(hub):
@@ -390,7 +396,8 @@ async def test_whatever_happens_a_session_has_every_event_once_and_in_order(step
         patch.setitem(conf._DEFAULTS, "RING_EVENTS", 4)
         patch.setitem(conf._DEFAULTS, "GAP_SECONDS", 0)
         socket = FakeSocket()
-        session = hubs.enter(lambda hub: Session(socket, user_id=1, username="bob", hub=hub))
+        session = hubs.enter(lambda hub: Session(socket, hub=hub))
+        session.standing = standing(1, "bob")
         hub, cursor = session.hub, 0
         socket.log = log
         await join(session)

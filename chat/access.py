@@ -1,0 +1,49 @@
+"""Hears of changed rights (user, session, room, logout), raises the counter, rings on commit.
+
+What plain SQL and queryset.update() change goes past it: every hub looks for itself now and then.
+"""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session as WebSession
+from django.db import transaction
+from django.db.models import F
+from django.db.models.signals import post_delete, post_save
+from django.utils import timezone
+
+from chat import doorbell
+from chat.models import AccessCounter, Room
+
+
+def generation() -> int:
+    """Return how often rights have changed: a number that grows."""
+    return AccessCounter.objects.values_list("changes", flat=True).first() or 0
+
+
+def changed() -> None:
+    """Say that somebody's rights have changed: in the same transaction, and aloud after its commit."""
+    if not AccessCounter.objects.update(changes=F("changes") + 1):
+        AccessCounter.objects.bulk_create([AccessCounter(pk=1, changes=1)], ignore_conflicts=True)
+    transaction.on_commit(doorbell.ring_access)
+
+
+def connect() -> None:
+    """Begin to hear: called once, when the app is ready."""
+    user = get_user_model()
+    post_save.connect(_on_save, sender=user, dispatch_uid="access-user-save")
+    post_save.connect(_on_save, sender=Room, dispatch_uid="access-room-save")
+    for sender in (user, Room, WebSession):
+        post_delete.connect(_on_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-delete")
+
+
+def _on_save(created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
+    # Signing in writes last_login, which is nobody's right.
+    if not created and update_fields != frozenset({"last_login"}):
+        changed()
+
+
+def _on_delete(instance: Any, **kwargs: Any) -> None:
+    # A sign-out, or any other end of a session; one that had expired (clearsessions) ended by itself.
+    if not isinstance(instance, WebSession) or instance.expire_date > timezone.now():
+        changed()
