@@ -6,7 +6,6 @@ import json
 import random
 import re
 import socket
-import time
 import urllib.parse
 import uuid
 from collections import defaultdict, deque
@@ -106,7 +105,7 @@ class RoomLog:
             return "gap"
         self.cursor = event["seq"]
         self.events.append(event)
-        self.times.append(time.monotonic())
+        self.times.append(asyncio.get_running_loop().time())
         return "applied"
 
     def seen(self, client: str) -> Seen:
@@ -154,7 +153,8 @@ class SocketClient:
         self.errors: list[Frame] = []
         # Each frame in, before anything is made of it: for tests that look at the wire.
         self.on_frame: Callable[[Frame], None] = lambda frame: None
-        self.resumes = 0
+        # How often it came back.
+        self.resumes = -1
         self._url = urllib.parse.urlsplit(url)
         self._cookie = cookie
         self._heartbeat_seconds = heartbeat_seconds
@@ -293,11 +293,11 @@ class SocketClient:
         )
 
     async def _use(self, line: ClientConnection) -> None:
-        self._heard_at = time.monotonic()
+        self._heard_at = asyncio.get_running_loop().time()
         self._out = asyncio.Queue()
+        self.resumes += 1
         cursors = {room: log.place for room, log in self.logs.items() if log.place is not None}
         if cursors:
-            self.resumes += 1
             self._put({"command": "resume", "rooms": cursors})
         for log in self.logs.values():
             if log.place is None:
@@ -307,7 +307,7 @@ class SocketClient:
         try:
             async for text in line:
                 await self._reads.wait()
-                self._heard_at = time.monotonic()
+                self._heard_at = asyncio.get_running_loop().time()
                 self._take(json.loads(text))
                 self._changed.set()
         finally:
@@ -341,7 +341,10 @@ class SocketClient:
         while True:
             self._put({"command": "ping"})
             await asyncio.sleep(self._heartbeat_seconds)
-            if self._reads.is_set() and time.monotonic() - self._heard_at > 2 * self._heartbeat_seconds:
+            if (
+                self._reads.is_set()
+                and asyncio.get_running_loop().time() - self._heard_at > 2 * self._heartbeat_seconds
+            ):
                 line.transport.abort()
 
     def _put(self, command: Frame) -> None:
@@ -451,7 +454,7 @@ class SocketClient:
             waiting = outbox[position]
             if not waiting.is_in_flight:
                 waiting.is_in_flight = True
-                waiting.sent.began = waiting.sent.began or time.monotonic()
+                waiting.sent.began = waiting.sent.began or asyncio.get_running_loop().time()
                 waiting.sent.tries += 1
                 self._put(waiting.command)
 
@@ -467,7 +470,7 @@ class SocketClient:
     def _settle(self, client_id: str, seq: int) -> None:
         """Confirm by ack or by event, whichever comes first; the other must name the same place."""
         if waiting := self._waiting.get(client_id):
-            waiting.sent.acked = time.monotonic()
+            waiting.sent.acked = asyncio.get_running_loop().time()
             waiting.sent.seqs.append(seq)
             self._settled[client_id] = waiting.sent
             self._forget(waiting)

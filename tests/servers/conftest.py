@@ -72,6 +72,16 @@ def two_servers(start_server, database_url, redis):
 
 
 @pytest.fixture
+def sqlite_server():
+    """One server as it starts without any service: SQLite and the in-memory layer."""
+    with directory("state") as state:
+        server = Server(state)
+        server.ask("make", ROOMS)
+        yield server.start()
+        server.close()
+
+
+@pytest.fixture
 async def open_page():
     """Open pages, and close them after the test."""
     pages = []

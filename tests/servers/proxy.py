@@ -1,50 +1,70 @@
-"""A TCP proxy that delays, cuts at a pattern, loses one way, and dawdles."""
+"""A proxy that delays, cuts at a pattern, loses one way, and dawdles."""
 
 import asyncio
 import contextlib
 
 
 class Proxy:
-    """Stands between clients and a server on 127.0.0.1; what it does may change while it runs."""
+    """Stands between clients and a server: a port on 127.0.0.1, or with `listen` a Unix socket before another.
 
-    def __init__(self, port):
+    What it does may change while it runs.
+    """
+
+    def __init__(self, target, *, listen=None):
         self.delay_seconds = 0.0
         # Cut both ways before these bytes of the server reach the client; `cuts` counts down.
         self.cut_at = b""
+        # Cut when these bytes of the client reached the server, before its answer is carried back.
+        self.cut_after = b""
         self.cuts = 0
         self.loses_upstream = False
         self.loses_downstream = False
         self.bytes_per_second = 0
-        self._target = port
+        self._target = target
+        self._listen = listen
         self._server = None
         self._lines = set()
+        self._carrying = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        if self._listen is not None:
+            self._server = await asyncio.start_unix_server(self._connected, self._listen)
+        else:
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *unused):
         self._server.close()
         self.cut_all()
-        await asyncio.sleep(0)
+        await asyncio.gather(*self._carrying, return_exceptions=True)
 
     def cut_all(self):
         for writer in list(self._lines):
             writer.transport.abort()
 
     async def _connected(self, reader, writer):
+        self._carrying.add(asyncio.current_task())
         try:
-            to_server, from_us = await asyncio.open_connection("127.0.0.1", self._target)
+            await self._join_ends(reader, writer)
+        finally:
+            self._carrying.discard(asyncio.current_task())
+
+    async def _join_ends(self, reader, writer):
+        try:
+            if self._listen is not None:
+                from_server, to_server = await asyncio.open_unix_connection(self._target)
+            else:
+                from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
             return
-        ends = {writer, from_us}
+        ends = {writer, to_server}
         self._lines |= ends
+        doomed = asyncio.Event()
         ways = [
-            asyncio.ensure_future(self._carry(reader, from_us, "upstream")),
-            asyncio.ensure_future(self._carry(to_server, writer, "downstream")),
+            asyncio.ensure_future(self._carry_up(reader, to_server, doomed)),
+            asyncio.ensure_future(self._carry_down(from_server, writer, doomed)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -56,19 +76,32 @@ class Proxy:
                 end.transport.abort()
             self._lines -= ends
 
-    async def _carry(self, reader, writer, way):
+    async def _carry_up(self, reader, writer, doomed):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(16 * 1024):
+                if self.cuts and self.cut_after and self.cut_after in data:
+                    self.cuts -= 1
+                    doomed.set()
+                if not self.loses_upstream:
+                    await self._pass_on(data, writer)
+
+    async def _carry_down(self, reader, writer, doomed):
         last = b""
         with contextlib.suppress(OSError):
             while data := await reader.read(16 * 1024):
-                if way == "downstream" and self.cuts and self.cut_at and self.cut_at in last + data:
+                if doomed.is_set():
+                    return
+                if self.cuts and self.cut_at and self.cut_at in last + data:
                     self.cuts -= 1
                     return
-                last = data[-len(self.cut_at) or len(data) :]
-                if getattr(self, f"loses_{way}"):
-                    continue
-                if self.delay_seconds:
-                    await asyncio.sleep(self.delay_seconds)
-                if self.bytes_per_second and way == "downstream":
+                last = data[1 - len(self.cut_at) :] if len(self.cut_at) > 1 else b""
+                if self.bytes_per_second:
                     await asyncio.sleep(len(data) / self.bytes_per_second)
-                writer.write(data)
-                await writer.drain()
+                if not self.loses_downstream:
+                    await self._pass_on(data, writer)
+
+    async def _pass_on(self, data, writer):
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        writer.write(data)
+        await writer.drain()

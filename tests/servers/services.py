@@ -57,7 +57,7 @@ class Program:
         return self
 
     def wait_until_ready(self):
-        wait_for(lambda: self.is_ready() or self._has_died(), what=f"{type(self).__name__} did not start")
+        wait_for(lambda: self._has_died() or self.is_ready(), what=f"{type(self).__name__} did not start")
 
     def _has_died(self):
         if self.process.poll() is not None:

@@ -1,0 +1,41 @@
+"""How much of everything: scaled for script/test, at full size for script/soak (FULL_SIZE in the environment)."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quantities:
+    # Faulty layer: each of three clients sends this often into each of six rooms.
+    faulty_sends: int = 40
+    deaf_sends: int = 15
+    # Cut between commit and ack.
+    cuts: int = 20
+    unknown_commits: int = 10
+    # One that never reads: frames that pass, and the bytes of each text.
+    unread_frames: int = 5000
+    unread_bytes: int = 3000
+    stuck_seconds: float = 3.0
+    # Seconds that a service is away, and between two faults.
+    away_seconds: float = 1.5
+    pause_seconds: float = 0.4
+    # What a sender waits between two texts.
+    think_seconds: float = 0.02
+
+
+FULL = Quantities(
+    faulty_sends=1000,
+    deaf_sends=100,
+    cuts=100,
+    unknown_commits=100,
+    unread_frames=200_000,
+    unread_bytes=200,
+    stuck_seconds=10.0,
+    away_seconds=10.0,
+    pause_seconds=2.0,
+)
+
+IS_FULL = bool(os.environ.get("FULL_SIZE"))
+Q = FULL if IS_FULL else Quantities()
+# A test that hangs fails; at full size it may take its time.
+TIMEOUT = 1200 if IS_FULL else 90

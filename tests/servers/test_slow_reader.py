@@ -1,0 +1,98 @@
+"""One client that never reads: nobody waits for it, it costs little, it is let go, and it catches up."""
+
+import asyncio
+import time
+
+import pytest
+
+from chat.testing import check
+from tests.servers.conftest import recorded
+from tests.servers.figures import in_ms, percentile, report
+from tests.servers.quantities import TIMEOUT, Q
+from tests.servers.services import wait_for
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+FLOOD, PROBE = 1, 2
+LEFT = 5
+
+
+async def flood(page, count):
+    """Post many long texts, and return when all are acknowledged."""
+    text = "x" * Q.unread_bytes
+    for start in range(0, count, 500):
+        for number in range(start, min(start + 500, count)):
+            page.send(FLOOD, f"{number} {text}")
+        await page.until_sent(TIMEOUT)
+
+
+async def probe(page, reader, until):
+    """Post a short text now and then, and return how long each took to the reader's screen."""
+    took = []
+    while not until.done():
+        sent = page.sent[-1:]
+        start = time.monotonic()
+        seq = await page.send(PROBE, f"probe {len(took)}")
+        await reader.until(lambda seq=seq: reader.logs[str(PROBE)].cursor >= seq, 10)
+        took.append(time.monotonic() - start)
+        assert page.sent[-1:] != sent
+        await asyncio.sleep(0.01)
+    return took
+
+
+async def measured(alice, bob, reader):
+    flooding = asyncio.ensure_future(flood(alice, Q.unread_frames))
+    took = await probe(bob, reader, flooding)
+    await flooding
+    return took
+
+
+async def test_a_client_that_never_reads(start_server, database_url, open_page):
+    # Its clock is scaled with the rest; at full size it is the server's own. No grace: bob is told when it is let go.
+    server = start_server(database_url=database_url, settings={"STUCK_SECONDS": Q.stuck_seconds, "GRACE_SECONDS": 0})
+    alice = await open_page(server.url, "alice", rooms=[FLOOD], window=60)
+    bob = await open_page(server.url, "bob", rooms=[FLOOD, PROBE])
+    reader = await open_page(server.url, "alice@reader", rooms=[PROBE])
+    await measured(alice, bob, reader)  # warm: allocators and caches have their size
+    without = await measured(alice, bob, reader)
+
+    slow = await open_page(server.url, "charlie", rooms=[PROBE, FLOOD], receive_buffer=4096)
+    before, sockets = server.memory(), server.socket_count()
+    slow.stop_reading()
+    bob.signals.clear()
+    start = time.monotonic()
+    beside = await measured(alice, bob, reader)
+    grown = server.memory() - before
+
+    gone = {"room": str(FLOOD), "username": "charlie", "message": None, "msg_type": LEFT}
+    await bob.until(lambda: gone in bob.signals, 20)
+    let_go_after = time.monotonic() - start
+    slow.read_on()
+    await slow.until(lambda: slow.closes != [], 10)
+    assert slow.closes == [4408]
+    head = alice.logs[str(FLOOD)].cursor
+    await slow.until(lambda: slow.logs[str(FLOOD)].cursor == head, 60)
+    run = await asyncio.to_thread(recorded, server, [alice, bob, reader, slow])
+
+    report(
+        f"one that never reads, {Q.unread_frames} frames of {Q.unread_bytes} bytes: others' latency without it "
+        f"{in_ms(without)}, beside it {in_ms(beside)}; server grew by {grown / 1e6:.1f} MB; "
+        f"let go {let_go_after:.1f} s after the flood began"
+    )
+    assert check(run) == []
+    assert slow.resumes == 1
+    assert slow.logs[str(FLOOD)].resets == 0
+    assert grown < 5_000_000
+    assert percentile(beside, 0.5) < 1.5 * percentile(without, 0.5) + 0.005
+    assert percentile(beside, 0.95) < 1.5 * percentile(without, 0.95) + 0.02
+    assert server.socket_count() <= sockets
+
+
+async def test_a_client_that_never_reads_again_is_cut(start_server, database_url, open_page):
+    server = start_server(database_url=database_url, settings={"STUCK_SECONDS": 1.0, "STUCK_ABORT_SECONDS": 1.0})
+    alice = await open_page(server.url, "alice", rooms=[FLOOD], window=60)
+    slow = await open_page(server.url, "charlie", rooms=[FLOOD], receive_buffer=4096)
+    sockets = server.socket_count()
+    slow.stop_reading()
+    await flood(alice, 4000)
+    await asyncio.to_thread(wait_for, lambda: server.socket_count() < sockets, 20)
