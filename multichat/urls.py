@@ -13,7 +13,7 @@ urlpatterns = [
     path("chat/", RedirectView.as_view(pattern_name="index")),
     # Titles have any characters, slashes too. The socket at /chat/stream/ is not HTTP and is routed before.
     path("chat/<path:title>/", views.room, name="room"),
-    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=False), name="login"),
+    path("accounts/login/", LoginView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
 ]

@@ -14,7 +14,7 @@ const PING_EVERY_MS = 20_000;
 /** 20 s of silence and 8 s without an answer: a dead line is noticed within 30 s. */
 const ANSWER_WITHIN_MS = 8_000;
 /** After waking, the user is looking: do not let them wait. */
-const ANSWER_WITHIN_AWAKE_MS = 3_000;
+const ANSWER_WITHIN_AWAKE_MS = 5_000;
 /** The timer ticks every second; a longer gap means that the machine slept. */
 const SLEPT_MS = 5_000;
 const STABLE_MS = 10_000;

@@ -1,7 +1,6 @@
 /** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
 
 import { Announcer } from "./announcer.js";
-import { MESSAGE } from "./protocol.js";
 import { RoomPane } from "./room_pane.js";
 import { copyElement, part, setHue } from "./templates.js";
 import { sentenceFor, stateWords } from "./words.js";
@@ -151,7 +150,7 @@ export class Page {
   changed(room, message, isNew) {
     const isOwn = message.username === this.#config.user.username;
     this.#panes.get(room)?.show(message, isNew && !isOwn);
-    if (!isNew || isOwn || message.text === null || message.type < MESSAGE) return;
+    if (!isNew || isOwn || message.text === null) return;
     this.#announcer.say(
       message.username,
       this.#workspace?.rooms.get(room)?.title ?? "",

@@ -99,6 +99,9 @@ export function isTransient(frame) {
   return frame.retry_after !== undefined || TRANSIENT.has(frame.error);
 }
 
+/** White space, controls and invisible format characters alone say nothing: as in chat.actions. */
+const BLANK = /^[\s\p{Cc}\p{Cf}\p{Z}]*$/u;
+
 /**
  * Name the code that the server would refuse a text with, or null.
  * People count graphemes; the wire counts bytes.
@@ -106,8 +109,8 @@ export function isTransient(frame) {
  * @param {Limits} limits
  */
 export function refusalOf(text, limits) {
-  if (text.trim() === "") return "MESSAGE_EMPTY";
   if (text.includes("\0")) return "MESSAGE_INVALID";
+  if (BLANK.test(text)) return "MESSAGE_EMPTY";
   if (new TextEncoder().encode(text).length > limits.bytes) return "MESSAGE_TOO_LONG";
   return countGraphemes(text, limits.graphemes) > limits.graphemes ? "MESSAGE_TOO_LONG" : null;
 }

@@ -21,6 +21,25 @@ def post(site, *rooms):
     site.shell(POST.format(rooms=rooms))
 
 
+CHANGE = """
+from django.contrib.auth.models import User
+from chat.actions import Draft, commit
+from chat.log import Kind
+from chat.models import Room
+bob = User.objects.get(username="bob")
+for title, changes in {rooms!r}:
+    room = Room.objects.get(title=title)
+    for seq, text in changes:
+        kind = Kind.DELETED if text is None else Kind.EDITED
+        commit([Draft(room=room.pk, author=bob.pk, kind=kind, body=text or "", target_seq=seq)])
+"""
+
+
+def change(site, *rooms):
+    """Edit, or delete where the text is None, what bob posted."""
+    site.shell(CHANGE.format(rooms=rooms))
+
+
 @pytest.fixture
 def restart(site):
     """Stop the server; start it again at the end, whatever happened."""
@@ -95,27 +114,39 @@ def test_reading_up_there_is_not_disturbed(visit, site):
 
 def test_what_was_missed_comes_once_with_one_resume(visit, restart):
     site = restart
-    post(site, ("One", 1, 80), ("Two", 1, 3))
+    post(site, ("One", 1, 80), ("Two", 1, 3), ("Four", 1, 2))
     alice = visit("alice")
-    alice.open("One", "Two")
+    alice.open("One", "Two", "Four")
     expect(alice.texts("One").last).to_have_text("text 80")
     log = alice.log("One")
     text, top = first_in_view(log, 300)
     alice.sent.clear()
     site.stop()
     alice.expect_state("Offline – trying again in")
-    post(site, ("One", 81, 120), ("Two", 4, 6))
+    post(site, ("One", 81, 330), ("Two", 4, 153), ("Four", 3, 102))
+    change(site, ("One", [(79, "edited"), (70, None), (200, None)]), ("Two", [(2, "better"), (150, None)]))
     site.start()
     wake(alice)
-    expect(alice.texts("Two")).to_have_text(texts(1, 6))
-    expect(alice.texts("One").last).to_have_text("text 120")
+    expect(alice.texts("One").last).to_have_text("text 330")
+    expect(alice.texts("Four")).to_have_text(texts(1, 102))
     assert place_of(log, text) == top
-    log.evaluate("(log) => { log.scrollTop = 0; }")
-    expect(alice.texts("One")).to_have_text(texts(1, 120))
     assert len(alice.commands("resume")) == 1
     assert alice.commands("join") == []
-    fresh = visit("charlie", "/chat/Two/")
-    expect(fresh.texts("Two")).to_have_text(alice.texts("Two").all_inner_texts())
+    fresh = visit("charlie")
+    fresh.open("One", "Two", "Four")
+    for title, count in (("One", 330), ("Two", 153), ("Four", 102)):
+        for visitor in (alice, fresh):
+            read_to_the_top(visitor, title, count)
+        expect(fresh.texts(title)).to_have_text(alice.texts(title).all_inner_texts())
+    expect(alice.texts("Two").nth(1)).to_have_text("better")
+    expect(alice.texts("One").nth(199)).to_have_text("Message deleted")
+
+
+def read_to_the_top(visitor, title, count):
+    while (held := visitor.texts(title).count()) < count:
+        visitor.log(title).evaluate("(log) => { log.scrollTop = 0; }")
+        expect(visitor.texts(title)).not_to_have_count(held)
+    expect(visitor.texts(title)).to_have_count(count)
 
 
 def test_edits_and_deletes_are_shown(visit, site):

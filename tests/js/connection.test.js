@@ -97,7 +97,7 @@ test("after sleep the line is asked at once and given up within seconds", async 
   mock.timers.tick(60_000);
   connection.tick();
   assert.deepEqual(socket.sent, [{ command: "ping" }]);
-  pass(3);
+  pass(5);
   assert.equal(socket.reconnects, 1);
 });
 
