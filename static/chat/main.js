@@ -5,13 +5,14 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { MessageList } from "./message_list.js";
 import { Outbox } from "./outbox.js";
+import { openStore } from "./outbox_store.js";
 import { Page } from "./page.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
 import { Workspace } from "./workspace.js";
 
 /** @import {Socket} from "./connection.js" */
-/** @import {Send, Store} from "./outbox.js" */
+/** @import {Send} from "./outbox.js" */
 /** @import {Config} from "./page.js" */
 
 customElements.define("message-list", MessageList);
@@ -43,21 +44,6 @@ for (const id of new Set([...config.open, ...outbox.rooms])) {
 }
 page.showOrphans();
 connection.start(workspace);
-
-/**
- * A browser may refuse storage altogether: texts then live as long as the page.
- * @returns {Store}
- */
-function openStore() {
-  const setItem = () => {
-    throw new Error("no storage");
-  };
-  try {
-    return localStorage;
-  } catch {
-    return { length: 0, key: () => null, getItem: () => null, setItem, removeItem: () => {} };
-  }
-}
 
 window.addEventListener("storage", ({ key }) => outbox.heard(key));
 window.addEventListener("online", () => connection.wake());

@@ -1,18 +1,14 @@
 /** <message-list>: a room's log on the page. */
 
-import { Dates } from "./dates.js";
-import { ALERT, LEAVE, MESSAGE, WARNING } from "./protocol.js";
+import { create, fill, isSameDay, isSameGroup, separator, stateId, unsent } from "./message.js";
+import { LEAVE } from "./protocol.js";
 import { Scroll } from "./scroll.js";
-import { copyElement, part, setHue } from "./templates.js";
-import { presenceWords, sentenceFor } from "./words.js";
+import { copyElement, part } from "./templates.js";
+import { presenceWords } from "./words.js";
 
-/** @import {Entry} from "./outbox.js" */
+/** @import {Entry} from "./outbox_store.js" */
 /** @import {Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
-
-/** Lines of one author within this time stand in one group. */
-const GROUP_MS = 5 * 60_000;
-const dates = new Dates();
 
 export class MessageList extends HTMLElement {
   #me = "";
@@ -156,7 +152,7 @@ export class MessageList extends HTMLElement {
     const message = /** @type {Message} */ (this.#messages.get(element));
     const above = this.#elements.get(this.#seqs[at - 1] ?? -1);
     const previous = above && this.#messages.get(above);
-    const isNewDay = previous === undefined || dates.day(previous.at) !== dates.day(message.at);
+    const isNewDay = previous === undefined || !isSameDay(previous, message);
     const lead = leadOf(element);
     if (!isNewDay && lead !== element) lead.remove();
     if (isNewDay && lead === element) element.before(separator(message.at));
@@ -181,92 +177,8 @@ export class MessageList extends HTMLElement {
   }
 }
 
-/**
- * Warnings and alerts say what they are in a word and a sign, not by colour alone.
- * @param {Message} message
- */
-function create({ type }) {
-  if (type !== WARNING && type !== ALERT) {
-    const element = copyElement("message-template");
-    element.classList.toggle("muted", type !== MESSAGE);
-    return element;
-  }
-  const element = copyElement("note-template");
-  element.classList.add(type === ALERT ? "alert" : "warning");
-  part(element, "kind").textContent = type === ALERT ? "Alert" : "Warning";
-  part(element, "sign").textContent = type === ALERT ? "●" : "▲";
-  return element;
-}
-
-/**
- * @param {Message} previous
- * @param {Message} message
- */
-function isSameGroup(previous, message) {
-  if (previous.username !== message.username || previous.type !== message.type) return false;
-  return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
-}
-
 /** The element that a message begins with: its day separator, or itself. @param {HTMLElement} element */
 function leadOf(element) {
   const before = element.previousElementSibling;
   return before?.classList.contains("day") ? before : element;
-}
-
-/** @param {string} at */
-function separator(at) {
-  const element = copyElement("day-template");
-  element.dataset.at = at;
-  part(element, "label").textContent = dates.dayLabel(at, Date.now());
-  return element;
-}
-
-/**
- * @param {HTMLElement} element
- * @param {Message} message
- */
-function fill(element, { username, text, at, edited, deleted }) {
-  part(element, "author").textContent = username;
-  const time = part(element, "time");
-  time.textContent = dates.time(at);
-  time.setAttribute("datetime", at);
-  time.title = dates.full(at);
-  const body = part(element, "text");
-  body.textContent = deleted ? "Message deleted" : text;
-  element.classList.toggle("deleted", deleted);
-  part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
-  const avatar = element.querySelector(".avatar");
-  if (!(avatar instanceof HTMLElement)) return;
-  avatar.textContent = initials(username);
-  setHue(avatar, username);
-}
-
-/** @param {string} username */
-function initials(username) {
-  return [...username].slice(0, 2).join("").toLocaleUpperCase();
-}
-
-/** @param {Entry} entry */
-function stateId({ client_id, state, code }) {
-  return `${client_id} ${state === "failed" ? code : "on its way"}`;
-}
-
-/**
- * @param {Entry} entry
- * @param {string} me
- */
-function unsent(entry, me) {
-  const hasFailed = entry.state === "failed";
-  const element = copyElement(hasFailed ? "failed-template" : "pending-template");
-  element.dataset.stateId = stateId(entry);
-  element.dataset.clientId = entry.client_id;
-  part(element, "author").textContent = me;
-  part(element, "text").textContent = entry.text;
-  const avatar = part(element, "avatar");
-  avatar.textContent = initials(me);
-  setHue(avatar, me);
-  if (hasFailed)
-    part(element, "reason").textContent =
-      `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;
-  return element;
 }

@@ -1,14 +1,11 @@
 /** Texts not yet acknowledged: stored before they are sent, sent by one tab, one at a time in each room. */
 
+import { OutboxStore, uuid } from "./outbox_store.js";
 import { isTransient } from "./protocol.js";
 
+/** @import {Entry, Store} from "./outbox_store.js" */
 /** @import {Command, ErrorFrame} from "./protocol.js" */
 
-/**
- * `sent`: saved by the server, its event not yet shown. `failed`: refused for good.
- * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed", code?: string, detail?: string}} Entry
- */
-/** What is used of localStorage. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
 /** @typedef {(command: Command) => boolean} Send */
 /** `flying` is the one unacknowledged send. @typedef {{isHolder: boolean, flying: string | null, timer: ReturnType<typeof setTimeout> | undefined, release: () => void}} Lane */
 
@@ -17,14 +14,11 @@ const ANSWER_WITHIN_MS = 15_000;
 const RETRY_AFTER_S = 2;
 
 export class Outbox {
-  #prefix;
   #store;
   #send;
   #locks;
   /** @type {Map<string, Entry>} */
   #entries = new Map();
-  /** What the store did not take: it lives as long as the page. @type {Set<string>} */
-  #unstored = new Set();
   /** Rooms joined in this session. @type {Map<string, Lane>} */
   #lanes = new Map();
   /** @type {(room: string) => void} told of every change of a room's texts */
@@ -35,8 +29,7 @@ export class Outbox {
    * @param {{store: Store, send: Send, locks?: LockManager | undefined}} outside
    */
   constructor(user, { store, send, locks }) {
-    this.#prefix = `multichat.outbox.${user}.`;
-    this.#store = store;
+    this.#store = new OutboxStore(user, store);
     this.#send = send;
     this.#locks = locks;
     this.#load();
@@ -109,7 +102,7 @@ export class Outbox {
   settle(clientId, isEventDue = false) {
     const entry = this.#entries.get(clientId);
     if (entry === undefined) return;
-    this.#store.removeItem(this.#prefix + clientId);
+    this.#store.forget(clientId);
     if (isEventDue) entry.state = "sent";
     else this.#entries.delete(clientId);
     this.#land(entry);
@@ -157,7 +150,7 @@ export class Outbox {
    * @param {string | null} key
    */
   heard(key) {
-    if (key !== null && !key.startsWith(this.#prefix)) return;
+    if (!this.#store.owns(key)) return;
     const before = this.rooms;
     this.#load();
     for (const room of new Set([...before, ...this.rooms])) {
@@ -169,27 +162,15 @@ export class Outbox {
   }
 
   #load() {
-    const kept = [...this.#entries.values()].filter(
-      (entry) => entry.state === "sent" || this.#unstored.has(entry.client_id),
-    );
-    this.#entries = new Map(kept.map((entry) => [entry.client_id, entry]));
-    for (let i = 0; i < this.#store.length; i += 1) {
-      const key = this.#store.key(i);
-      if (!key?.startsWith(this.#prefix)) continue;
-      const entry = read(this.#store.getItem(key));
-      if (entry !== null) this.#entries.set(entry.client_id, entry);
-    }
+    const sent = [...this.#entries.values()].filter(({ state }) => state === "sent");
+    const entries = [...sent, ...this.#store.read()];
+    this.#entries = new Map(entries.map((entry) => [entry.client_id, entry]));
   }
 
   /** @param {Entry} entry */
   #keep(entry) {
     this.#entries.set(entry.client_id, entry);
-    try {
-      this.#store.setItem(this.#prefix + entry.client_id, JSON.stringify(entry));
-      this.#unstored.delete(entry.client_id);
-    } catch {
-      this.#unstored.add(entry.client_id);
-    }
+    this.#store.keep(entry);
     this.onchange(entry.room);
   }
 
@@ -217,7 +198,7 @@ export class Outbox {
       release();
     };
     this.#locks
-      .request(this.#prefix + room, { signal: waiting.signal }, () => {
+      .request(this.#store.nameOf(room), { signal: waiting.signal }, () => {
         begin();
         return held;
       })
@@ -257,26 +238,4 @@ export class Outbox {
     lane.flying = null;
     this.#pump(entry.room);
   }
-}
-
-/**
- * @param {string | null} text
- * @returns {Entry | null}
- */
-function read(text) {
-  try {
-    const entry = JSON.parse(text ?? "null");
-    return typeof entry?.client_id === "string" && typeof entry.room === "string" ? entry : null;
-  } catch {
-    return null;
-  }
-}
-
-/** A random UUID, also where `crypto.randomUUID` is missing (plain http). */
-function uuid() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) % 4];
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }

@@ -1,8 +1,10 @@
 /** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
 
 import { Announcer } from "./announcer.js";
+import { findRoom } from "./find_room.js";
+import { Notices } from "./notices.js";
 import { RoomPane } from "./room_pane.js";
-import { copyElement, part, setHue } from "./templates.js";
+import { part, setHue } from "./templates.js";
 import { sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
@@ -26,6 +28,7 @@ export class Page {
   #panes = new Map();
   #row = part(document, "panes");
   #list = /** @type {RoomList} */ (part(document, "room-list"));
+  #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
   /** The pane seen on a phone. @type {string | null} */
   #seen = null;
@@ -55,7 +58,6 @@ export class Page {
     }
     setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#row.addEventListener("focusin", ({ target }) => this.#see(paneOf(target)));
-    part(document, "notices").addEventListener("click", ({ target }) => dismiss(target));
     matchMedia(PHONE).addEventListener("change", () => this.#see(this.#seen));
   }
 
@@ -64,7 +66,9 @@ export class Page {
     const gone = this.#outbox.rooms.filter((room) => !this.#workspace?.rooms.has(room));
     for (const entry of gone.flatMap((room) => this.#outbox.of(room))) {
       const text = `A text of yours was not sent, and its room is gone or closed to you: “${entry.text}”`;
-      this.#notice(text)?.addEventListener("click", () => this.#outbox.discard(entry.client_id));
+      this.#notices
+        .say(text)
+        ?.addEventListener("click", () => this.#outbox.discard(entry.client_id));
     }
   }
 
@@ -124,8 +128,8 @@ export class Page {
     this.#see(this.#seen === room.id ? ([...this.#panes.keys()].at(-1) ?? null) : this.#seen);
     if (reason === undefined) return;
     this.#list.drop(room.id);
-    this.#notice(`“${room.title}” was closed. ${sentenceFor(reason)}`);
-    if (draft.trim()) this.#notice(`What you were writing in “${room.title}”: “${draft}”`);
+    this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);
+    if (draft.trim()) this.#notices.say(`What you were writing in “${room.title}”: “${draft}”`);
     this.showOrphans();
   }
 
@@ -174,22 +178,7 @@ export class Page {
     const sentence = sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence);
-    else this.#notice(sentence);
-  }
-
-  /**
-   * Say something above the panes, once.
-   * @param {string} sentence
-   * @returns {HTMLElement | null} the button that dismisses it
-   */
-  #notice(sentence) {
-    const notices = part(document, "notices");
-    if ([...notices.children].some((one) => part(one, "sentence").textContent === sentence))
-      return null;
-    const notice = copyElement("notice-template");
-    part(notice, "sentence").textContent = sentence;
-    notices.append(notice);
-    return part(notice, "dismiss");
+    else this.#notices.say(sentence);
   }
 
   /** @param {string} id */
@@ -234,22 +223,16 @@ export class Page {
   }
 
   /**
-   * Open a room by its name; the server is asked for those made since the page was loaded.
+   * Open a room by its name.
    * @param {string} title
    * @returns {Promise<string>} a sentence if there is none
    */
   async #openByName(title) {
-    const key = fold(title);
-    const room =
-      [...(this.#workspace?.rooms.values() ?? [])].find((one) => fold(one.title) === key) ??
-      (await ask(title));
+    const room = await findRoom(title, this.#workspace?.rooms.values() ?? []);
     if (typeof room === "string") return room;
-    const open = this.#panes.get(room.id);
-    if (open === undefined) this.#open(room);
-    else {
-      this.#see(room.id);
-      open.focusComposer();
-    }
+    if (!this.#panes.has(room.id)) this.#open(room);
+    this.#see(room.id);
+    this.#panes.get(room.id)?.focusComposer();
     return "";
   }
 
@@ -271,34 +254,6 @@ export class Page {
 function paneOf(target) {
   const pane = target instanceof Element ? target.closest("room-pane") : null;
   return pane instanceof RoomPane ? pane.room : null;
-}
-
-/** @param {EventTarget | null} target */
-function dismiss(target) {
-  const button = target instanceof Element ? target.closest('[data-part="dismiss"]') : null;
-  button?.closest(".notice")?.remove();
-}
-
-/** @param {string} title */
-function fold(title) {
-  return title.normalize("NFC").toLowerCase();
-}
-
-/**
- * @param {string} title
- * @returns {Promise<Room | string>}
- */
-async function ask(title) {
-  const none = `There is no room called “${title}”.`;
-  try {
-    const answer = await fetch(`/chat/${encodeURIComponent(title)}/`, {
-      headers: { Accept: "application/json" },
-    });
-    const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
-    return answer.ok && isJson ? await answer.json() : none;
-  } catch {
-    return "The server does not answer, so only rooms in the list can be opened.";
-  }
 }
 
 /** Only when it changed: a status that is set again is read out again. @param {HTMLElement} element @param {string} text */

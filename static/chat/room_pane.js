@@ -5,7 +5,7 @@ import { belowWords } from "./words.js";
 
 /** @import {Composer} from "./composer.js" */
 /** @import {MessageList} from "./message_list.js" */
-/** @import {Entry} from "./outbox.js" */
+/** @import {Entry} from "./outbox_store.js" */
 /** @import {Limits, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 

@@ -96,7 +96,7 @@ def test_markup_is_text_wherever_it_comes_from(visit):
     odd.say(MARKUP, MARKUP)
     expect(bob.texts(MARKUP)).to_have_text([MARKUP])
     expect(bob.log(MARKUP).locator(".by b")).to_have_text([MARKUP])
-    expect(bob.pane(MARKUP).get_by_role("heading")).to_have_text(MARKUP)
+    expect(bob.pane(MARKUP).get_by_role("heading", level=2)).to_have_text(MARKUP)
     assert bob.page.locator("img[src=x]").count() == odd.page.locator("img[src=x]").count() == 0
     # `visit` finds dialogs and violations of the content security policy.
 

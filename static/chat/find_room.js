@@ -1,0 +1,36 @@
+/** Finds a room by its name: in the list, else by asking the server for those made since. */
+
+/** @import {Room} from "./protocol.js" */
+
+/**
+ * Find the room of this title, without regard to case.
+ * @param {string} title
+ * @param {Iterable<Room>} rooms those in the list
+ * @returns {Promise<Room | string>} a sentence if there is none
+ */
+export async function findRoom(title, rooms) {
+  const key = fold(title);
+  return [...rooms].find((room) => fold(room.title) === key) ?? (await ask(title));
+}
+
+/** @param {string} title */
+function fold(title) {
+  return title.normalize("NFC").toLowerCase();
+}
+
+/**
+ * @param {string} title
+ * @returns {Promise<Room | string>}
+ */
+async function ask(title) {
+  const none = `There is no room called “${title}”.`;
+  try {
+    const answer = await fetch(`/chat/${encodeURIComponent(title)}/`, {
+      headers: { Accept: "application/json" },
+    });
+    const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
+    return answer.ok && isJson ? await answer.json() : none;
+  } catch {
+    return "The server does not answer, so only rooms in the list can be opened.";
+  }
+}
