@@ -9,9 +9,9 @@ import asyncio
 import fcntl
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
@@ -20,6 +20,8 @@ from django.conf import settings
 from chat import conf
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GROUP = "bells"
 MISSED_PROBES = 2
@@ -93,7 +95,14 @@ def ring_access() -> None:
 
 
 async def _send(message: dict[str, Any]) -> None:
-    await asyncio.wait_for(_layer().group_send(GROUP, message), conf.BELL_DEADLINE_SECONDS)
+    await _within(conf.BELL_DEADLINE_SECONDS, _layer().group_send(GROUP, message))
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes as the work is done,
+    # and whoever stops a doorbell would wait for ever.
+    async with asyncio.timeout(seconds):
+        return await work
 
 
 def _layer() -> Any:
@@ -103,7 +112,7 @@ def _layer() -> Any:
 async def answers() -> bool:
     """Tell whether the channel layer takes a bell."""
     try:
-        await asyncio.wait_for(_layer().group_send(GROUP, {"type": "bell", "heads": {}}), 1)
+        await _within(1, _layer().group_send(GROUP, {"type": "bell", "heads": {}}))
     except Exception:
         return False
     return True
@@ -223,15 +232,15 @@ class Doorbell:
     async def _hear(self) -> None:
         """Subscribe, and hear until the subscription proves dead: no echo of our own probe, twice."""
         layer = _layer()
-        channel = await asyncio.wait_for(layer.new_channel(), 5)
-        await asyncio.wait_for(layer.group_add(GROUP, channel), 5)
+        channel = await _within(5, layer.new_channel())
+        await _within(5, layer.group_add(GROUP, channel))
         receiver = asyncio.ensure_future(self._receive(layer, channel))
         self._probe = self._echo = 0
         try:
             while self._probe - self._echo < MISSED_PROBES:
                 self._probe += 1
                 if self._probe % ASSERT_EVERY_PROBES == 0:
-                    await asyncio.wait_for(layer.group_add(GROUP, channel), 5)
+                    await _within(5, layer.group_add(GROUP, channel))
                 probe = {"type": "probe", "from": self.id, "number": self._probe}
                 await self._try_layer(_send(probe))
                 await asyncio.wait([receiver], timeout=conf.PROBE_SECONDS)
@@ -242,7 +251,7 @@ class Doorbell:
             self._set_degraded(True, "no echo")
             if not is_in_memory():
                 # Drops the layer's connections, of this loop: nothing else in the house uses them.
-                await asyncio.wait_for(layer.flush(), 5)
+                await _within(5, layer.flush())
         finally:
             receiver.cancel()
             await asyncio.gather(receiver, return_exceptions=True)

@@ -152,6 +152,8 @@ class Hub:
         logger.warning(
             "this process stood still for %.1f s: it looks before it writes", self._loop.time() - self._pulse
         )
+        # From here on it is the sweep that is waited for.
+        self._pulse = self._loop.time()
         self._fresh.clear()
         self._sweep_now.set()
 
@@ -166,7 +168,8 @@ class Hub:
         while True:
             period = conf.SWEEP_DEGRADED_SECONDS if self._doorbell.is_degraded else conf.SWEEP_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._sweep_now.wait(), period)
+                async with asyncio.timeout(period):
+                    await self._sweep_now.wait()
             self._sweep_now.clear()
             try:
                 await self.sweep()
@@ -187,7 +190,8 @@ class Hub:
     async def _watch_access(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._access_wanted.wait(), conf.ACCESS_CHECK_SECONDS)
+                async with asyncio.timeout(conf.ACCESS_CHECK_SECONDS):
+                    await self._access_wanted.wait()
             self._access_wanted.clear()
             try:
                 await self.check_access()

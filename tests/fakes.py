@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from chat import conf, database, leases, log
+from chat import access, conf, database, leases, log
 from chat.hub import Hub
 from chat.log import LoggedEvent, Tail
 from chat.policies import Login, Standing
@@ -99,13 +99,9 @@ class FakeLog:
         monkeypatch.setattr(log, "tail", self._tail)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
-        # Nobody's rights change, and nobody is told who is here.
+        # Nobody's rights change.
         monkeypatch.setattr(access, "generation", lambda: 0)
         monkeypatch.setattr(Hub, "check_access_soon", lambda self: None)
-        monkeypatch.setattr(database, "write", self._run)
-        monkeypatch.setattr(leases, "begin", lambda process: None)
-        monkeypatch.setattr(leases, "settle", lambda process, **pairs: [])
-        monkeypatch.setattr(leases, "present", lambda rooms: {room: set() for room in rooms})
 
     def post(self, count=1, room=1, text="hi"):
         """Append messages and return them, as a commit does."""

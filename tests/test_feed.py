@@ -1,0 +1,327 @@
+"""One room in this process: its tail, its ring, and the fan-out."""
+
+import asyncio
+
+import pytest
+
+from chat import hub as hubs
+from chat.exceptions import ClientError, ErrorCode
+from chat.session import WRITE_BYTES, Session
+from tests.fakes import FakeLog, FakeSocket, deleted, edited, standing, turns, until
+
+
+@pytest.fixture
+async def log(monkeypatch, settings):
+    # No sweep and no probe comes between.
+    settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
+    log = FakeLog(monkeypatch)
+    yield log
+    log.gate.set()
+    log.error = None
+    if hub := hubs.running():
+        for session in list(hub.sessions):
+            await hubs.exit(session)
+
+
+def enter(room=None, username="bob"):
+    socket = FakeSocket(room)
+    session = hubs.enter(lambda hub: Session(socket, hub=hub))
+    session.standing = standing(1, username)
+    session.socket = socket
+    return session
+
+
+async def join(session, room=1, since=None):
+    async with session.hub.feed(room, title="Lobby", staff_only=False, head=0) as feed:
+        feed.attach(session, cursor=feed.head if since is None else since, reply=feed.joined())
+    return feed
+
+
+async def test_a_bell_makes_the_feed_read_the_log_and_fan_it_out(log):
+    session = enter()
+    feed = await join(session)
+    log.post(3)
+    feed.rung(3)
+    await until(lambda: session.socket.seqs() == [1, 2, 3])
+
+
+async def test_bells_that_are_doubled_late_or_wrong_change_nothing(log):
+    session = enter()
+    feed = await join(session)
+    log.post(2)
+    for head in (2, 1, 2, 99, 0, 2):
+        feed.rung(head)
+    await until(lambda: session.socket.seqs() == [1, 2])
+    await turns()
+    feed.advance(log.post())
+    assert session.socket.seqs() == [1, 2, 3]
+    log.post()
+    feed.rung(4)
+    await until(lambda: session.socket.seqs() == [1, 2, 3, 4])
+
+
+async def test_events_that_come_too_early_wait_for_those_before_them(log):
+    session = enter()
+    feed = await join(session)
+    first, second, third, fourth = log.post(4)
+    feed.advance([third])
+    feed.advance([second])
+    assert session.socket.seqs() == []
+    feed.advance([first])
+    assert session.socket.seqs() == [1, 2, 3]
+    feed.advance([fourth, first, second])
+    assert session.socket.seqs() == [1, 2, 3, 4]
+
+
+async def test_an_event_whose_predecessor_never_comes_makes_the_log_be_read(log, settings):
+    settings.GAP_SECONDS = 0
+    session = enter()
+    feed = await join(session)
+    feed.advance(log.post(2)[1:])
+    assert session.socket.seqs() == []
+    await until(lambda: session.socket.seqs() == [1, 2])
+
+
+async def test_too_many_early_events_are_forgotten_and_read_from_the_log(log, settings):
+    settings.RING_EVENTS = 4
+    settings.GAP_SECONDS = 0
+    session = enter()
+    feed = await join(session)
+    feed.advance(log.post(50)[1:])
+    assert len(feed._early) == 0
+    await until(lambda: session.socket.seqs() == list(range(1, 51)))
+
+
+async def test_a_delete_takes_the_text_out_of_the_ring(log):
+    live, late = enter(), enter()
+    feed = await join(live)
+    feed.advance(log.post(text="secret"))
+    feed.advance(log.append(edited(2, 1, "secret too")))
+    feed.advance(log.post())
+    feed.advance(log.append(deleted(4, 1)))
+    log.reads.clear()
+    await join(late, since=0)
+    await until(lambda: late.socket.seqs() == [1, 2, 3, 4])
+    assert log.reads == []
+    assert [frame.get("message") for frame in live.socket.frames[1:]] == ["secret", "secret too", "hi", None]
+    assert [frame.get("message") for frame in late.socket.frames[1:]] == [None, None, "hi", None]
+    assert [frame.get("deleted") for frame in late.socket.frames[1:]] == [True, True, None, 1]
+
+
+async def test_a_delete_reaches_what_one_who_is_behind_has_still_to_get(log):
+    session = enter(room=1)
+    feed = await join(session)
+    feed.advance(log.post(text="secret"))
+    feed.advance(log.append(deleted(2, 1)))
+    session.socket.drain()
+    await until(lambda: session.socket.seqs() == [1, 2])
+    assert session.socket.frames[1]["message"] is None
+
+
+async def test_the_ring_is_bounded_in_events_and_in_bytes(log, settings):
+    settings.RING_EVENTS = 3
+    session = enter()
+    feed = await join(session)
+    feed.advance(log.post(10))
+    assert [event.seq for event in feed._ring] == [8, 9, 10]
+    settings.RING_BYTES = 1000
+    feed.advance(log.post(text="x" * 600))
+    feed.advance(log.post(text="x" * 600))
+    assert [event.seq for event in feed._ring] == [12]
+
+
+async def test_deleted_texts_give_their_bytes_back_to_the_ring(log, settings):
+    settings.RING_EVENTS = 6
+    settings.RING_BYTES = 3000
+    session = enter()
+    feed = await join(session)
+    for _ in range(10):
+        seq = log.post(text="x" * 1000)[0].seq
+        feed.advance(log.events[1][-1:])
+        feed.advance(log.append(deleted(seq + 1, seq)))
+    assert feed._ring_bytes == sum(len(event.frame.payload) for event in feed._ring)
+    feed.advance(log.post(6))
+    assert len(feed._ring) == 6
+
+
+@pytest.mark.parametrize(
+    ("since", "epoch", "is_served"),
+    [
+        (0, None, False),
+        (1, None, False),
+        (2, None, True),
+        (5, "a", True),
+        (6, None, False),
+        (5, "b", False),
+        (-1, "a", 0),
+    ],
+)
+async def test_a_cursor_is_served_from_the_floor_to_the_head_of_this_epoch(log, since, epoch, is_served):
+    log.post(5)
+    log.floor[1] = 3
+    feed = await join(enter())
+    assert feed.serves(since, epoch) == bool(is_served)
+
+
+async def test_while_nothing_was_pruned_the_beginning_is_served(log):
+    feed = await join(enter())
+    assert feed.serves(0, None)
+    assert not feed.serves(-1, None)
+
+
+async def test_with_more_listeners_than_a_slice_the_loop_turns_between_and_the_order_holds(log, settings):
+    settings.FAN_OUT_SLICE = 2
+    sessions = [enter() for _ in range(7)]
+    for session in sessions:
+        feed = await join(session)
+    feed.advance(log.post(2))
+    assert [session.socket.seqs() for session in sessions] == [[]] * 7
+    await asyncio.sleep(0)
+    assert [len(session.socket.seqs()) for session in sessions] == [2, 2, 0, 0, 0, 0, 0]
+    # What comes meanwhile does not overtake.
+    feed.advance(log.post(2))
+    gone, late = sessions[5], enter()
+    feed.detach(gone)
+    await join(late)
+    feed.advance(log.post())
+    await until(lambda: late.places[1].cursor == 5 and feed._offering is None)
+    assert gone.socket.seqs() == []
+    assert [one.socket.seqs() for one in sessions if one is not gone] == [[1, 2, 3, 4, 5]] * 6
+    assert late.socket.seqs() == [5]
+    assert not any(session.places[1].is_behind for session in [*sessions[:5], late])
+
+
+async def test_a_burst_larger_than_one_write_is_fanned_out_run_by_run(log):
+    sessions = [enter(), enter()]
+    for session in sessions:
+        feed = await join(session)
+    feed.advance(log.post(10, text="x" * 30_000))
+    await until(lambda: all(one.socket.seqs() == list(range(1, 11)) for one in sessions))
+    assert {max(one.socket.runs) for one in sessions} == {WRITE_BYTES // 30_000}
+
+
+async def test_frames_are_encoded_once_for_all(log, monkeypatch):
+    sessions = [enter() for _ in range(5)]
+    for session in sessions:
+        feed = await join(session)
+    written = []
+    for session in sessions:
+        monkeypatch.setattr(session.socket, "write", lambda run: written.append(run) or len(run.frames))
+    feed.advance(log.post())
+    assert len(written) == 5
+    assert len(set(map(id, written))) == 1
+
+
+async def test_a_slow_listener_delays_no_other(log):
+    slow, quick = enter(room=1), enter()
+    await join(slow)
+    feed = await join(quick)
+    for _ in range(100):
+        feed.advance(log.post())
+    assert quick.socket.seqs() == list(range(1, 101))
+    slow.socket.drain()
+    await until(lambda: slow.socket.seqs() == list(range(1, 101)))
+
+
+async def test_another_epoch_makes_everybody_start_over(log):
+    live, behind = enter(), enter(room=1)
+    await join(live)
+    feed = await join(behind)
+    feed.advance(log.post(5))
+    log.epoch[1], log.events[1] = "b", []
+    log.post(7)
+    await feed.reopen()
+    behind.socket.drain()
+    await until(lambda: len(behind.socket.replies()) == 2)
+    for session in (live, behind):
+        again = session.socket.replies()[-1]
+        assert (again["reset"], again["head"], again["epoch"]) == (True, 7, "b")
+    feed.advance(log.post())
+    assert live.socket.seqs() == [1, 2, 3, 4, 5, 8]
+    assert behind.socket.seqs() == [8]
+
+
+async def test_a_head_that_went_back_makes_everybody_start_over(log):
+    session = enter()
+    feed = await join(session)
+    feed.advance(log.post(5))
+    del log.events[1][3:]
+    await feed.reopen()
+    assert session.socket.frames[-1]["reset"] is True
+    feed.advance(log.post())
+    assert session.socket.seqs() == [1, 2, 3, 4, 5, 4]
+
+
+async def test_looking_again_at_an_unchanged_log_tells_nobody(log):
+    session = enter()
+    feed = await join(session)
+    feed.advance(log.post(2))
+    await feed.reopen()
+    assert len(session.socket.frames) == 3
+
+
+async def test_a_room_that_is_gone_is_closed_with_a_reason(log):
+    sessions = [enter(), enter()]
+    for session in sessions:
+        feed = await join(session)
+    del log.events[1]
+    await feed.reopen()
+    for session in sessions:
+        assert session.socket.frames[-1] == {"leave": "1", "reason": "ROOM_INVALID"}
+        assert session.places == {}
+    assert feed.hub.feeds == {}
+
+
+async def test_closing_a_pane_says_why_even_to_a_full_socket(log):
+    session = enter(room=1)
+    feed = await join(session)
+    feed.advance(log.post())
+    feed.close(ErrorCode.ROOM_ACCESS_DENIED)
+    feed.advance(log.post())
+    session.socket.drain()
+    await until(lambda: len(session.socket.frames) == 2)
+    assert session.socket.frames[1] == {"leave": "1", "reason": "ROOM_ACCESS_DENIED"}
+
+
+async def test_a_feed_is_brought_to_the_head_that_the_caller_has_read(log):
+    session = enter()
+    feed = await join(session)
+    log.post(3)
+    async with session.hub.feed(1, title="Lobby", staff_only=False, head=3):
+        assert feed.head == 3
+    assert session.socket.seqs() == [1, 2, 3]
+
+
+async def test_a_log_that_cannot_be_read_is_unavailable_to_who_joins_and_read_at_the_next_bell(log, caplog):
+    session = enter()
+    feed = await join(session)
+    log.post(3)
+    log.error = ZeroDivisionError()
+    with pytest.raises(ClientError) as caught:
+        async with session.hub.feed(1, title="Lobby", staff_only=False, head=3):
+            pass
+    assert caught.value.code == ErrorCode.SERVER_UNAVAILABLE
+    assert "reading the log failed" in caplog.text
+    log.error = None
+    feed.rung(3)
+    await until(lambda: session.socket.seqs() == [1, 2, 3])
+
+
+async def test_what_is_committed_while_a_feed_is_opened_is_not_missed(log):
+    session = enter()
+    log.gate.clear()
+    joining = asyncio.ensure_future(join(session))
+    await turns()
+    session.hub.advance(1, log.post(2))
+    log.gate.set()
+    feed = await joining
+    await until(lambda: feed.head == 2)
+    assert session.socket.frames[0]["head"] + len(session.socket.seqs()) == 2
+
+
+async def test_a_signal_reaches_all_but_the_user_it_is_about(log):
+    bob, charlie = enter(), enter(username="charlie")
+    await join(bob)
+    feed = await join(charlie)
+    feed.signal(feed.joined(), but="bob")
+    assert (len(bob.socket.frames), len(charlie.socket.frames)) == (1, 2)
