@@ -7,6 +7,7 @@ const TOP_PX = 240;
 export class Scroll {
   #box;
   #isDue = false;
+  #top = 0;
   /** Whether the reader is at the bottom. Read on scrolling only: asking while things are added would force a layout each time. */
   isAtBottom = true;
 
@@ -20,7 +21,7 @@ export class Scroll {
     box.addEventListener(
       "scroll",
       () => {
-        this.isAtBottom = box.scrollHeight - box.scrollTop - box.clientHeight < BOTTOM_PX;
+        this.#scrolled();
         onscroll();
       },
       { passive: true },
@@ -41,13 +42,14 @@ export class Scroll {
     this.#isDue = true;
     requestAnimationFrame(() => {
       this.#isDue = false;
-      if (this.isAtBottom) this.#box.scrollTop = this.#box.scrollHeight;
+      if (this.isAtBottom) this.toBottom();
     });
   }
 
   toBottom() {
     this.isAtBottom = true;
     this.#box.scrollTop = this.#box.scrollHeight;
+    this.#top = this.#box.scrollTop;
   }
 
   /**
@@ -64,5 +66,13 @@ export class Scroll {
     const before = anchor.getBoundingClientRect().top;
     change();
     if (anchor.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
+  }
+
+  /** Only who moves up leaves the bottom: this event may come after more was added below. */
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#box;
+    if (scrollHeight - scrollTop - clientHeight < BOTTOM_PX) this.isAtBottom = true;
+    else if (scrollTop < this.#top) this.isAtBottom = false;
+    this.#top = scrollTop;
   }
 }

@@ -112,6 +112,27 @@ def test_reading_up_there_is_not_disturbed(visit, site):
     expect(below).to_have_count(0)
 
 
+def test_a_burst_leaves_the_reader_at_the_bottom(visit, site):
+    post(site, ("Burst", 1, 40))
+    alice, bob = visit("alice", "/chat/Burst/"), visit("bob", "/chat/Burst/")
+    expect(alice.texts("Burst").last).to_have_text("text 40")
+    bob.page.evaluate(
+        """async (room) => {
+          const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat/stream/');
+          await new Promise((done) => { socket.onopen = done; });
+          socket.send(JSON.stringify({command: 'join', room}));
+          for (let n = 41; n <= 240; n += 1) {
+            socket.send(JSON.stringify({command: 'send', room, message: `text ${n}`}));
+            if (n % 10 === 0) await new Promise(requestAnimationFrame);
+          }
+        }""",
+        bob.commands("join")[0]["room"],
+    )
+    expect(alice.texts("Burst").last).to_have_text("text 240")
+    expect(alice.log("Burst").get_by_text("text 240", exact=True)).to_be_in_viewport()
+    expect(alice.pane("Burst").locator(".below")).to_be_hidden()
+
+
 def test_what_was_missed_comes_once_with_one_resume(visit, restart):
     site = restart
     post(site, ("One", 1, 80), ("Two", 1, 3), ("Four", 1, 2))
