@@ -221,6 +221,8 @@ class SocketClient:
         """Return a page of history."""
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._histories[str(room)].append(answer)
+        if self._socket is None:
+            self._answer_history(str(room), ConnectionError("there is no line"))
         self._put({"command": "history", "room": str(room), **fields})
         return await answer
 
@@ -232,8 +234,8 @@ class SocketClient:
                 await self._changed.wait()
 
     async def until_sent(self, seconds: float = 30.0) -> None:
-        """Wait until the outbox is empty. Raises TimeoutError."""
-        await self.until(lambda: not any(self._outboxes.values()), seconds)
+        """Wait until nothing waits to be sent into an open room. Raises TimeoutError."""
+        await self.until(lambda: not any(self._outboxes[room] for room in self.logs), seconds)
 
     def stop_reading(self) -> None:
         """Take nothing more from the socket, as a page that hangs."""
@@ -324,12 +326,9 @@ class SocketClient:
         for outbox in self._outboxes.values():
             for waiting in outbox:
                 waiting.is_in_flight = False
-        for histories in self._histories.values():
+        for room, histories in self._histories.items():
             while histories:
-                answer = histories.popleft()
-                if not answer.done():
-                    answer.set_exception(ConnectionError("cut while waiting for history"))
-                    answer.exception()
+                self._answer_history(room, ConnectionError("cut while waiting for history"))
         self._changed.set()
 
     async def _write(self, line: ClientConnection) -> None:
@@ -366,15 +365,22 @@ class SocketClient:
             self.logs.pop(frame["leave"], None)
             self._gone[frame["leave"]] = Refusal(frame)
         elif "history" in frame:
-            answer = self._histories[frame["history"]].popleft()
-            if not answer.done():
-                answer.set_result(frame)
+            self._answer_history(frame["history"], frame)
         elif "bye" in frame:
             self._come_back_after = frame["bye"]["retry_ms"] / 1000
         elif "seq" in frame:
             self._event(frame)
         elif "room" in frame:
             self.signals.append(frame)
+
+    def _answer_history(self, room: str, outcome: Frame | Exception) -> None:
+        answer = self._histories[room].popleft()
+        if answer.done():
+            return
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
 
     def _event(self, event: Frame) -> None:
         log = self.logs.get(event["room"])
@@ -406,6 +412,8 @@ class SocketClient:
             # The whole of it failed; the cursors are asked again one by one.
             for log in self.logs.values():
                 self._later(frame, partial(self._ask, log))
+        elif frame.get("command") == "history":
+            self._answer_history(room, Refusal(frame))
         elif waiting := self._waiting.get(frame.get("client_id", "")):
             if frame["error"] in PASSING:
                 self._later(frame, lambda: self._again(waiting))

@@ -1,0 +1,607 @@
+"""The whole of Multichat on a clock of its own: pages, lines, hub and writer, before a database in memory.
+
+Everything that may take time takes a random time from one seed, so each seed is one interleaving, and a
+minute of chat takes a moment. What a run did is recorded, and judged by the same checker as real runs.
+"""
+
+import asyncio
+import contextlib
+import random
+import selectors
+import uuid
+from datetime import UTC, datetime
+
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from websockets.exceptions import ConnectionClosedError
+
+from chat import actions, commands, database, log, policies
+from chat import hub as hubs
+from chat.actions import Kind
+from chat.consumers import ChatConsumer
+from chat.exceptions import ClientError, ErrorCode
+from chat.log import Committed, LoggedEvent, Tail
+from chat.models import Room
+from chat.policies import Login, Standing
+from chat.protocol import Deleted, Edited, HistoryPage, Posted, encode
+from chat.session import Session
+from chat.testing import Refusal, Row, SocketClient, record
+
+AT = "2026-11-21T04:43:17.123Z"
+# Small, so that a few messages fill and pass what thousands would.
+SMALL = {
+    "RING_EVENTS": 6,
+    "CATCH_UP_PAGE": 4,
+    "SOCKET_UNACKNOWLEDGED": 4,
+    "BATCH_DRAFTS": 5,
+    "FAN_OUT_SLICE": 2,
+    "FROZEN_SECONDS": 60.0,
+    "GRACE_SECONDS": 0.0,
+}
+
+
+class _Selector(selectors.DefaultSelector):
+    """Waits for nothing: the time that would pass has passed."""
+
+    now = 0.0
+    turns = 0
+
+    def select(self, timeout=None):
+        if timeout is None:
+            raise RuntimeError("nothing will ever happen again")
+        self.now += max(timeout, 0)
+        self.turns = 0 if timeout > 0 else self.turns + 1
+        if self.turns > 20_000:
+            raise RuntimeError("the loop turns, and no time passes")
+        return super().select(0)
+
+
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock moves only when there is nothing to do."""
+
+    def __init__(self):
+        self._clock = _Selector()
+        super().__init__(self._clock)
+
+    def time(self):
+        return self._clock.now
+
+
+def run(scenario, seed, **world):
+    """Run `scenario(world)` on a stepped loop and return what it returns."""
+    loop = SteppedLoop()
+    random.seed(seed)
+    with World(random.Random(seed), **world) as made:
+        try:
+            return loop.run_until_complete(made.live(scenario))
+        finally:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks))
+            loop.close()
+
+
+class SilentDoorbell:
+    """Rings here at once, like the real one; what comes from elsewhere the world delivers, or not."""
+
+    def __init__(self, **callbacks):
+        self.id = "model"
+        self.is_degraded = False
+
+    def start(self):
+        pass
+
+    async def stop(self):
+        pass
+
+    def signal(self, *unused):
+        pass
+
+
+class Line:
+    """A connection: the page's end (as of websockets) and the server's (chat.session.Socket), with latency."""
+
+    def __init__(self, world, user_id, username):
+        self.world = world
+        login = Login(f"{username}'s", user_id, "")
+        self.standing = Standing(login, world.users[user_id], datetime.max.replace(tzinfo=UTC))
+        self.transport = self
+        self.close_code = None
+        self.is_cut = False
+        self.capacity = world.chance.choice([2, 5, 40])
+        self._inbox = asyncio.Queue()
+        self._wire = asyncio.Queue()
+        self._arrived = asyncio.Queue()
+        self._taken = asyncio.Event()
+        self._under_way = 0
+        start = asyncio.get_running_loop().create_task
+        self._tasks = [start(self._serve()), start(self._deliver())]
+
+    # The page's end
+
+    async def send(self, text):
+        if self.is_cut:
+            raise ConnectionClosedError(None, None)
+        self._inbox.put_nowait(text)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        text = await self._arrived.get()
+        if text is None:
+            raise ConnectionClosedError(None, None)
+        return text
+
+    def abort(self):
+        if self.is_cut:
+            return
+        self.is_cut = True
+        self.close_code = self.close_code or 1006
+        self._arrived.put_nowait(None)
+        self._taken.set()
+        for task in self._tasks:
+            task.cancel()
+
+    async def end(self):
+        self.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # The server's end
+
+    def write(self, run):
+        count = 0 if self.is_cut else min(len(run.frames), self.capacity - self._under_way)
+        for frame in run.frames[:count]:
+            self._under_way += 1
+            self._wire.put_nowait(frame.text)
+        return count
+
+    async def drained(self):
+        while self._under_way >= self.capacity and not self.is_cut:
+            self._taken.clear()
+            await self._taken.wait()
+        return not self.is_cut
+
+    async def close(self, code):
+        self.close_code = code
+        asyncio.get_running_loop().call_soon(self.abort)
+
+    async def _deliver(self):
+        while True:
+            text = await self._wire.get()
+            await self.world.takes_time(0.004)
+            self._under_way -= 1
+            self._taken.set()
+            self._arrived.put_nowait(text)
+
+    async def _serve(self):
+        await self.world.takes_time(0.01)
+        consumer = ChatConsumer()
+        consumer.session = session = hubs.enter(lambda hub: Session(self, hub=hub))
+        self.world.hubs.add(session.hub)
+        try:
+            # Registered first, signed in then, as the consumer does.
+            await self.world.takes_time(0.02)
+            session.standing = self.standing
+            while True:
+                text = await self._inbox.get()
+                await self.world.takes_time(0.004)
+                await consumer.receive(text_data=text)
+        finally:
+            await asyncio.shield(hubs.exit(session))
+
+
+class View:
+    """What a page shows: a snapshot from history, and the events since; as room_log.js does it."""
+
+    def __init__(self, page):
+        self.page = page
+        self.texts = {}
+        self.as_of = {}
+        self.changes = {}
+        self.cursor = {}
+        self._asking = set()
+        page.on_frame = self.take
+
+    def take(self, frame):
+        if "join" in frame and (frame["join"] not in self.cursor or frame.get("reset")):
+            room = frame["join"]
+            self.cursor[room] = frame["head"]
+            self.texts[room], self.as_of[room], self.changes[room] = {}, {}, {}
+            asking = asyncio.ensure_future(self._ask(room))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+        elif "leave" in frame:
+            self.cursor.pop(frame["leave"], None)
+        elif "seq" in frame and "ack" not in frame and self.cursor.get(frame["room"]) == frame["seq"] - 1:
+            self.cursor[frame["room"]] += 1
+            self._apply(frame["room"], frame)
+
+    async def _ask(self, room):
+        while room in self.cursor:
+            with contextlib.suppress(ConnectionError, Refusal):
+                self._fold(room, await self.page.history(room, limit=100))
+                return
+            await asyncio.sleep(0.1)
+            await self.page.until(lambda: room not in self.page.logs or self.page.logs[room].is_joined)
+
+    def _apply(self, room, event):
+        target = event.get("edited") or (event.get("deleted") if "message" not in event else None)
+        if target is None:
+            if event["seq"] not in self.texts[room]:
+                self._hold(room, event["seq"], event["message"], event["seq"])
+        else:
+            self.changes[room][target] = event
+            self._change(room, target)
+
+    def _fold(self, room, page):
+        for posted in page["events"]:
+            if self.as_of[room].get(posted["seq"], -1) < page["as_of"]:
+                self._hold(room, posted["seq"], posted["message"], page["as_of"])
+
+    def _hold(self, room, seq, text, as_of):
+        self.texts[room][seq], self.as_of[room][seq] = text, as_of
+        self._change(room, seq)
+
+    def _change(self, room, seq):
+        event = self.changes[room].get(seq)
+        if event is not None and seq in self.texts[room] and event["seq"] > self.as_of[room][seq]:
+            self.texts[room][seq], self.as_of[room][seq] = event.get("message"), event["seq"]
+
+
+class World:
+    """The database in memory, what may go wrong with it, and everybody who is there."""
+
+    def __init__(self, chance, *, rooms=(1, 2), lost_bells=0.5, failing=0.05):
+        self.chance = chance
+        self.rooms = rooms
+        self.lost_bells = lost_bells
+        self.failing = failing
+        self.events = {room: [] for room in rooms}
+        self.authors = {room: [] for room in rooms}
+        self.client_ids = {room: [] for room in rooms}
+        self.epoch = dict.fromkeys(rooms, "a")
+        self.known = {}
+        self.users = {
+            number: User(pk=number, username=name, is_staff=name == "alice")
+            for number, name in enumerate(("alice", "bob", "charlie"), start=1)
+        }
+        self.staff_only = set()
+        self.generation = 0
+        self.hubs = set()
+        self.pages = []
+        self.views = {}
+        self._lines = set()
+        self._patches = contextlib.ExitStack()
+
+    def __enter__(self):
+        from unittest.mock import patch
+
+        from django.test import override_settings
+
+        self._patches.enter_context(override_settings(**SMALL))
+        self._patches.enter_context(patch.object(database, "read", self._read))
+        self._patches.enter_context(patch.object(database, "write", self._write))
+        self._patches.enter_context(patch.object(hubs, "Doorbell", SilentDoorbell))
+        return self
+
+    def __exit__(self, *unused):
+        self._patches.close()
+
+    async def live(self, scenario):
+        self._writing = asyncio.Lock()
+        try:
+            return await scenario(self)
+        finally:
+            for page in self.pages:
+                await page.stop()
+            for line in list(self._lines):
+                await line.end()
+
+    async def takes_time(self, seconds):
+        await asyncio.sleep(self.chance.choice([0, 0, self.chance.uniform(0, seconds)]))
+
+    # Who is there
+
+    async def open(self, name, rooms=(), *, since=None):
+        """Open a page on this world; with `since` 0 it asks for all there is, else it shows a snapshot."""
+        page = ModelPage(self, name)
+        self.views[page] = View(page)
+        self.pages.append(page)
+        await page.__aenter__()
+        for room in rooms:
+            await page.join(room, since=since)
+        return page
+
+    async def settle(self, seconds=20):
+        """Wait until all is sent and every page shows all there is. Raises TimeoutError."""
+        for page in self.pages:
+            await page.until_sent(seconds)
+        for page in self.pages:
+            await page.until(
+                lambda page=page: all(log.cursor == len(self.events[int(room)]) for room, log in page.logs.items()),
+                seconds,
+            )
+            view = self.views[page]
+            async with asyncio.timeout(seconds):
+                while view._asking:
+                    await asyncio.wait(view._asking)
+
+    def recording(self):
+        return record(self.pages, [row for room in self.rooms for row in self.rows(room)])
+
+    def rows(self, room):
+        rows = []
+        for one, client_id in zip(self.events[room], self.client_ids[room], strict=True):
+            event = one.event
+            kind = {Posted: "send", Edited: "edit", Deleted: "delete"}[type(event)]
+            target = getattr(event, "edited", None) if kind == "edit" else None
+            target = event.deleted if kind == "delete" else target
+            rows.append(
+                Row(
+                    room=str(room),
+                    seq=event.seq,
+                    kind=kind,
+                    username=self.authors[room][event.seq - 1],
+                    text=getattr(event, "message", None),
+                    client_id=client_id,
+                    target=target,
+                )
+            )
+        return rows
+
+    def fresh(self, room):
+        """Return what a page opened now would show."""
+        return {one.seq: one.event.message for one in self.events[room] if isinstance(one.event, Posted)}
+
+    # The database
+
+    async def _read(self, work, *arguments, **named):
+        await self.takes_time(0.02)
+        self._may_fail()
+        answer = self._reads(work)(*arguments, **named)
+        await self.takes_time(0.02)
+        return answer
+
+    def _reads(self, work):
+        return {
+            log.read: self._page,
+            log.tail: self._tail,
+            log.heads: self._heads,
+            hubs._look: lambda rooms: (self._heads(rooms), self.generation),
+            hubs._load_rights: lambda logins, rooms: (
+                {login: self._standing(login) for login in logins},
+                {room: self._room(room) for room in rooms},
+            ),
+            policies.enter_rooms: lambda asked: {(login, room): self._enter(login, room) for login, room in asked},
+            commands._read_history: self._history,
+        }[work]
+
+    async def _write(self, work, *arguments):
+        if work is not actions.commit:
+            # Who is here is not what this model is about.
+            await self.takes_time(0.02)
+            return ([], {room: set() for room in arguments[2]}) if work.__name__ == "_write" else (True, [], {})
+        async with self._writing:
+            await self.takes_time(0.02)
+            self._may_fail()
+            outcomes = self.commit(*arguments)
+            # The outcome of a commit may stay unknown.
+            self._may_fail()
+            await self.takes_time(0.02)
+        return outcomes
+
+    def _may_fail(self):
+        if self.chance.random() < self.failing:
+            raise OperationalError("the database went away")
+
+    def _room(self, room):
+        head, staff_only = len(self.events[room]), room in self.staff_only
+        return Room(pk=room, title=f"Room {room}", head_seq=head, epoch=self.epoch[room], staff_only=staff_only)
+
+    def _standing(self, login):
+        return Standing(login, self.users[login.user_id], datetime.max.replace(tzinfo=UTC))
+
+    def _enter(self, login, room):
+        try:
+            return policies.check_enterable(self.users[login.user_id], self._room(room))
+        except ClientError as refusal:
+            return refusal
+
+    def revoke(self, room):
+        """Make a room staff-only: the bell may be lost, the sweep will tell."""
+        self.staff_only.add(room)
+        self.generation += 1
+        for hub in self.hubs:
+            if self.chance.random() >= self.lost_bells:
+                asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.1), hub.check_access_soon)
+
+    def _tail(self, room, *, limit):
+        events = self.events[room]
+        return Tail(self.epoch[room], 1, len(events), events[-limit:])
+
+    def _page(self, room, *, after, limit):
+        return self.events[room][after : after + limit]
+
+    def _heads(self, rooms=None):
+        return {room: (len(self.events[room]), 1, self.epoch[room]) for room in self.rooms}
+
+    def _history(self, login, room, before, limit):
+        if isinstance(refusal := self._enter(login, room), ClientError):
+            raise refusal
+        posted = [one.event for one in self.events[room] if isinstance(one.event, Posted)]
+        posted = [event for event in posted if before is None or event.seq < before]
+        page = HistoryPage(
+            history=str(room), events=posted[-limit:], as_of=len(self.events[room]), more=len(posted) > limit
+        )
+        return encode(page)
+
+    def commit(self, drafts):
+        """Append drafts as chat.actions does; each outcome is its own."""
+        outcomes = []
+        for draft in drafts:
+            if draft.key in self.known:
+                outcomes.append(self.known[draft.key])
+                continue
+            outcome = self._append(draft)
+            outcomes.append(outcome)
+            if isinstance(outcome, Committed):
+                self.known[draft.key] = Committed(outcome.room, outcome.seq)
+        self._ring({draft.room for draft in drafts}, here=True)
+        return outcomes
+
+    def _append(self, draft):
+        events = self.events[draft.room]
+        if isinstance(refusal := self._enter_as(draft.author, draft.room), ClientError):
+            return refusal
+        username = self.users[draft.author].username
+        shared = {"room": str(draft.room), "seq": len(events) + 1, "at": AT, "client_id": draft.client_id}
+        if draft.kind == Kind.POSTED:
+            event = Posted(username=username, message=draft.body, msg_type=0, **shared)
+        else:
+            target = events[draft.target_seq - 1].event if draft.target_seq <= len(events) else None
+            if not isinstance(target, Posted) or target.message is None:
+                return ClientError(ErrorCode.MESSAGE_INVALID, detail="There is no such message any more.")
+            if draft.kind == Kind.EDITED:
+                changed = Posted(**{name: getattr(target, name) for name in Posted.__struct_fields__})
+                changed.message, changed.edited_at = draft.body, AT
+                events[target.seq - 1] = LoggedEvent(changed)
+                event = Edited(edited=target.seq, message=draft.body, **shared)
+            else:
+                events[:] = [one.without_text_of(target.seq) for one in events]
+                event = Deleted(deleted=target.seq, **shared)
+        logged = LoggedEvent(event)
+        events.append(logged)
+        self.authors[draft.room].append(username)
+        self.client_ids[draft.room].append(str(draft.client_id) if draft.client_id else None)
+        return Committed(draft.room, logged.seq, self.epoch[draft.room], logged)
+
+    def _enter_as(self, author, room):
+        return self._enter(Login("", author, ""), room)
+
+    def commit_elsewhere(self, room, text):
+        """Another process commits: this one hears a bell, late, twice, or never."""
+        draft = actions.Draft(room=room, author=1, body=text, client_id=uuid.uuid4())
+        [outcome] = [self._append(draft)]
+        self.known[draft.key] = Committed(room, outcome.seq)
+        self._ring({room}, here=False)
+        return draft
+
+    def _ring(self, rooms, *, here):
+        loop = asyncio.get_running_loop()
+        for hub in self.hubs:
+            for room in rooms:
+                head = len(self.events[room])
+                if here:
+                    loop.call_soon(hub.rung, room, head)
+                else:
+                    for _ in range(self.chance.choice([1, 1, 2])):
+                        if self.chance.random() >= self.lost_bells:
+                            loop.call_later(self.chance.uniform(0, 0.1), hub.rung, room, head)
+
+
+class ModelPage(SocketClient):
+    """The socket client, on a line of the model."""
+
+    def __init__(self, world, name):
+        super().__init__("http://model", "", name=name)
+        self._world = world
+        self._user_id = {"alice": 1, "bob": 2, "charlie": 3}[self.username]
+
+    @contextlib.asynccontextmanager
+    async def _connected(self):
+        await self._world.takes_time(0.05)
+        line = Line(self._world, self._user_id, self.username)
+        self._world._lines.add(line)
+        try:
+            yield line
+        finally:
+            await line.end()
+            self._world._lines.discard(line)
+
+
+async def busy(world, *, sends=12, cuts=3, elsewhere=6):
+    """Everything at once: three pages post, edit and delete; lines are cut, rooms left and joined again."""
+    pages = [await world.open(name, world.rooms, since=0) for name in ("bob", "charlie")]
+    visitor = await world.open("alice")
+    chance = world.chance
+
+    async def talk(page, room):
+        for number in range(sends):
+            await asyncio.sleep(chance.uniform(0, 0.06))
+            head = len(world.events[room])
+            with contextlib.suppress(Exception):
+                match chance.choice(["send", "send", "send", "edit", "delete", "many"]):
+                    case "edit" if head:
+                        await page.edit(room, chance.randint(1, head), f"{page.name} edits {number}")
+                    case "delete" if head:
+                        await page.delete(room, chance.randint(1, head))
+                    case "many":
+                        for part in range(4):
+                            page.send(room, f"{page.name} {number}.{part}")
+                    case _:
+                        await page.send(room, f"{page.name} {number}")
+
+    async def cut():
+        for _ in range(cuts):
+            await asyncio.sleep(chance.uniform(0, 0.5))
+            chance.choice(world.pages).cut()
+
+    async def hang():
+        for _ in range(cuts):
+            await asyncio.sleep(chance.uniform(0, 0.5))
+            page = chance.choice(pages)
+            page.stop_reading()
+            await asyncio.sleep(chance.uniform(0, 0.3))
+            page.read_on()
+
+    async def visit():
+        for _ in range(3):
+            await asyncio.sleep(chance.uniform(0, 0.2))
+            room = chance.choice(world.rooms)
+            await visitor.join(room)
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.uniform(0, 0.1))
+                with contextlib.suppress(TimeoutError):
+                    visitor._put({"command": "leave", "room": str(room)})
+                    await visitor.until(lambda room=room: str(room) not in visitor.logs, 2)
+
+    async def others():
+        for number in range(elsewhere):
+            await asyncio.sleep(chance.uniform(0, 0.2))
+            room = chance.choice(world.rooms)
+            world.foreign.append((room, world.commit_elsewhere(room, f"elsewhere {number}")))
+
+    world.foreign = []
+    talking = [talk(page, room) for page in pages for room in world.rooms]
+    await asyncio.gather(*talking, cut(), hang(), visit(), others())
+    world.failing = 0.0
+    await world.settle()
+    return judged(world)
+
+
+def judged(world):
+    """Return what is wrong with a world that has settled."""
+    from chat.testing import Sent, check
+
+    run = world.recording()
+    run.sent += [
+        Sent(
+            client="elsewhere",
+            username="alice",
+            room=str(room),
+            client_id=str(draft.client_id),
+            text=draft.body,
+            seqs=[],
+            began=0.0,
+        )
+        for room, draft in getattr(world, "foreign", [])
+    ]
+    wrong = check(run)
+    for page, view in world.views.items():
+        for room in page.logs:
+            if view.texts.get(room) != world.fresh(int(room)):
+                wrong.append(f"SNAPSHOT room {room} at {page.name} is not what a page opened now shows")
+    return wrong
