@@ -1,0 +1,89 @@
+"""A bare socket to the application in this process: it knows frames and nothing else."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.test import Client
+
+from chat import database
+from multichat.asgi import application
+
+ORIGIN = "http://localhost:8000"
+
+
+def cookie_of(user):
+    client = Client()
+    client.force_login(user)
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+def handshake(path="/chat/stream/", *, cookie="", origin=ORIGIN, host="localhost:8000"):
+    """Return a communicator whose handshake has these headers; None leaves one out."""
+    headers = {"host": host, "origin": origin, "cookie": cookie or None}
+    sent = [(name.encode(), value.encode()) for name, value in headers.items() if value is not None]
+    return WebsocketCommunicator(application, path, headers=sent)
+
+
+class Socket:
+    """Sends commands and hears frames; presence lists are left out unless they are asked for."""
+
+    def __init__(self, communicator):
+        self._communicator = communicator
+        self.closed = None
+
+    async def send(self, **command):
+        await self.send_text(json.dumps(command, ensure_ascii=False))
+
+    async def send_text(self, text):
+        await self._communicator.send_input({"type": "websocket.receive", "text": text})
+
+    async def send_bytes(self, data):
+        await self._communicator.send_input({"type": "websocket.receive", "bytes": data})
+
+    async def next(self):
+        """Return the next frame; None when the server has closed."""
+        while True:
+            message = await self._communicator.receive_output(5)
+            if message["type"] == "websocket.close":
+                self.closed = message["code"]
+                return None
+            frame = json.loads(message["text"])
+            if "present" not in frame:
+                return frame
+
+    async def ask(self, **command):
+        """Send a command and return the next frame."""
+        await self.send(**command)
+        return await self.next()
+
+    async def until(self, is_wanted):
+        """Return the frames up to and with the one that is wanted."""
+        frames = []
+        async with asyncio.timeout(5):
+            while not frames or not is_wanted(frames[-1]):
+                frame = await self.next()
+                assert frame is not None, f"closed after {frames}"
+                frames.append(frame)
+        return frames
+
+    async def rest(self):
+        """Return all frames that came by now: a ping is answered after what was asked before it."""
+        await self.send(command="ping")
+        return (await self.until(lambda frame: "pong" in frame))[:-1]
+
+
+@asynccontextmanager
+async def connected(user=None):
+    """Open a socket for a user, signed in; None is nobody."""
+    cookie = await database.write(cookie_of, user) if user else ""
+    communicator = handshake(cookie=cookie)
+    assert (await communicator.connect(5))[0]
+    try:
+        yield Socket(communicator)
+    finally:
+        await communicator.disconnect(timeout=5)
+        await communicator.wait(5)
+        await database.close()
