@@ -1,0 +1,175 @@
+"""Ring and hear: over the in-memory layer, without it, and from any thread."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+
+from chat import doorbell
+from chat.doorbell import Doorbell
+from tests.fakes import turns, until
+
+
+class Layer(InMemoryChannelLayer):
+    """A layer that can lose, refuse or freeze, and remembers what passed."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = []
+        self.mode = "works"
+
+    async def group_send(self, group, message):
+        self.sent.append(message)
+        match self.mode:
+            case "refuses":
+                raise ConnectionError
+            case "freezes":
+                await asyncio.Event().wait()
+            case "works":
+                await super().group_send(group, message)
+
+    def forget(self):
+        """Lose every subscription, as a layer does that was flushed."""
+        self.groups.clear()
+
+
+@pytest.fixture
+async def layer(monkeypatch, settings):
+    settings.PROBE_SECONDS = settings.GAP_SECONDS = 0.005
+    settings.BELL_DEADLINE_SECONDS = settings.BELL_BREAKER_SECONDS = 0.02
+    layer = Layer()
+    monkeypatch.setattr(doorbell, "_layer", lambda: layer)
+    return layer
+
+
+@pytest.fixture
+async def bells(layer):
+    """Two processes' doorbells, and what each has heard."""
+    made = []
+    for _ in range(2):
+        heard = []
+        bell = Doorbell(
+            on_bell=lambda room, head, heard=heard: heard.append((room, head)),
+            on_signal=lambda *signal, heard=heard: heard.append(signal),
+            on_access=lambda heard=heard: heard.append("access"),
+        )
+        bell.heard = heard
+        bell.start()
+        made.append(bell)
+    await until(lambda: all(bell._echo for bell in made))
+    yield made
+    for bell in made:
+        await bell.stop()
+
+
+async def test_a_bell_rung_here_is_heard_here_and_elsewhere(bells):
+    bells[0].ring_threadsafe({7: 3})
+    await until(lambda: all((7, 3) in bell.heard for bell in bells))
+
+
+async def test_a_bell_may_be_rung_from_any_thread(bells):
+    thread = threading.Thread(target=doorbell.ring, args=[{7: 3}])
+    thread.start()
+    await until(lambda: all((7, 3) in bell.heard for bell in bells))
+    thread.join()
+
+
+async def test_bells_that_gather_are_rung_in_one_message_with_the_highest_heads(bells, layer):
+    layer.sent.clear()
+    for head in (1, 3, 2):
+        bells[0].ring_threadsafe({7: head, 8: 1})
+    await until(lambda: (7, 3) in bells[1].heard)
+    [message] = [message for message in layer.sent if message.get("heads")]
+    assert message["heads"] == {"7": 3, "8": 1}
+
+
+async def test_a_signal_is_heard_elsewhere_and_not_here(bells):
+    bells[0].signal(7, "bob", True)
+    await until(lambda: bells[1].heard == [(7, "bob", True)])
+    assert bells[0].heard == []
+
+
+async def test_no_text_of_a_message_passes_the_layer(bells, layer):
+    bells[0].ring_threadsafe({7: 3})
+    bells[0].signal(7, "bob", True)
+    await until(lambda: (7, "bob", True) in bells[1].heard)
+    keys = {"type", "from", "heads", "signals", "number", "access"}
+    assert all(set(message) <= keys for message in layer.sent)
+    assert "message" not in json.dumps(layer.sent)
+
+
+async def test_what_is_no_bell_is_passed_over(bells, layer):
+    for wrong in ({"type": "bell"}, {"type": "bell", "heads": {"x": 1}}, {"type": "bell", "heads": None}):
+        await layer.group_send(doorbell.GROUP, wrong)
+    bells[0].ring_threadsafe({7: 3})
+    await until(lambda: (7, 3) in bells[1].heard)
+
+
+@pytest.mark.parametrize("mode", ["refuses", "freezes", "loses"])
+async def test_without_the_layer_bells_are_heard_here_and_the_doorbell_is_degraded_until_it_is_back(bells, layer, mode):
+    layer.mode = mode
+    bells[0].ring_threadsafe({7: 3})
+    await until(lambda: (7, 3) in bells[0].heard)
+    await until(lambda: all(bell.is_degraded for bell in bells))
+    layer.mode = "works"
+    await until(lambda: not any(bell.is_degraded for bell in bells))
+    # The breaker may stay open a moment longer.
+    await until(lambda: bells[0].ring_threadsafe({7: 9}) or (7, 9) in bells[1].heard)
+
+
+async def test_a_frozen_layer_is_tried_once_and_then_not_for_a_while(bells, layer, settings):
+    settings.BELL_BREAKER_SECONDS = settings.PROBE_SECONDS = 60
+    layer.mode = "freezes"
+    layer.sent.clear()
+    bells[0].ring_threadsafe({7: 1})
+    await until(lambda: bells[0].is_degraded)
+    tried = len([message for message in layer.sent if message.get("heads")])
+    for head in range(2, 20):
+        bells[0].ring_threadsafe({7: head})
+        await turns()
+    assert len([message for message in layer.sent if message.get("heads")]) == tried
+
+
+async def test_a_lost_subscription_is_noticed_and_made_anew(bells, layer):
+    layer.forget()
+    await until(lambda: all(bell.is_degraded for bell in bells))
+    await until(lambda: not any(bell.is_degraded for bell in bells))
+    bells[0].ring_threadsafe({7: 3})
+    await until(lambda: (7, 3) in bells[1].heard)
+
+
+def test_ringing_where_nobody_listens_harms_nobody():
+    doorbell.ring({1: 1})
+
+
+SERVE = "from chat import doorbell; doorbell.claim_process(); print('serving', flush=True); input()"
+
+
+def test_a_second_server_on_the_in_memory_layer_is_refused_and_kill_frees_it(tmp_path):
+    environment = {**os.environ, "VAR": str(tmp_path)}
+    environment.pop("DATABASE_URL", None)
+    code = f"import django; django.setup(); {SERVE}"
+
+    def serve():
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    with serve() as first:
+        assert first.stdout.readline() == "serving\n"
+        with serve() as second:
+            assert "SecondServerError" in second.communicate(timeout=20)[1]
+        first.kill()
+    with serve() as third:
+        assert third.stdout.readline() == "serving\n"
+        third.kill()

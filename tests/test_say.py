@@ -1,0 +1,52 @@
+"""`manage.py say`: a message from the command line."""
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from chat.models import Event, Room
+
+pytestmark = pytest.mark.django_db
+
+
+def say(*arguments, **options):
+    output = io.StringIO()
+    call_command("say", *arguments, stdout=output, **options)
+    return output.getvalue().strip()
+
+
+@pytest.mark.parametrize(("name", "msg_type"), [("message", 0), ("warning", 1), ("ALERT", 2), ("muted", 3)])
+def test_it_posts_any_type_and_says_where(rooms, name, msg_type):
+    assert say("LOBBY", "Backup tonight", type=name) == "Posted in Lobby as message 1."
+    event = Event.objects.get()
+    assert (event.room, event.body, event.msg_type, event.username) == (rooms.lobby, "Backup tonight", msg_type, "")
+
+
+def test_it_speaks_for_a_user(bob, rooms):
+    say("Staff", "hi", user="bob")
+    assert Event.objects.get().author == bob
+
+
+def test_a_room_is_found_by_its_id_unless_another_has_it_for_a_title(rooms):
+    assert say(str(rooms.random.pk), "hi").startswith("Posted in Random")
+    Room.objects.create(title=str(rooms.random.pk))
+    assert say(str(rooms.random.pk), "hi").startswith(f"Posted in {rooms.random.pk} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (["Nowhere", "hi"], {}, "There is no room 'Nowhere'. Rooms: Lobby, Random, Staff."),
+        (["Lobby", " "], {}, "There is nothing in this message."),
+        (["Lobby", "x" * 4001], {}, "at most 4000 characters"),
+        (["Lobby", "hi"], {"type": "enter"}, "One of: message, warning, alert, muted."),
+        (["Lobby", "hi"], {"user": "nobody"}, "There is no user 'nobody'."),
+        (["9" * 40, "hi"], {}, "There is no room"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(rooms, arguments, options, words):
+    with pytest.raises(CommandError) as caught:
+        say(*arguments, **options)
+    assert words in str(caught.value)
+    assert not Event.objects.exists()
