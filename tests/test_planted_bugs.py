@@ -1,0 +1,214 @@
+"""The stepped model and its checker find what they are there to find: each bug, planted, is caught."""
+
+import asyncio
+from collections import deque
+
+import pytest
+
+from chat import hub as hubs
+from chat import session as sessions
+from chat import writer
+from chat.feed import Feed
+from chat.log import Committed
+from tests import stepped
+
+SEEDS = range(30)
+
+
+def acknowledge_before_commit(patch):
+    """The ack goes out when the draft is taken; what the database then refuses is lost."""
+    submit = writer.Writer.submit
+
+    def too_soon(self, draft, answer):
+        if draft.client_id is not None and draft.kind == 0:
+            answer(Committed(draft.room, 1))
+            submit(self, draft, lambda outcome: None)
+        else:
+            submit(self, draft, answer)
+
+    patch.setattr(writer.Writer, "submit", too_soon)
+
+
+def acknowledge_and_lose(patch):
+    """A batch whose commit failed is dropped and acknowledged all the same."""
+    write = stepped.World._write
+
+    async def forgetful(self, work, *arguments):
+        try:
+            return await write(self, work, *arguments)
+        except stepped.OperationalError:
+            return [Committed(draft.room, len(self.events[draft.room]) + 1) for draft in arguments[0]]
+
+    patch.setattr(stepped.World, "_write", forgetful)
+
+
+def no_sweep(patch):
+    """A lost bell is never made up for."""
+
+    async def sweep(self):
+        pass
+
+    patch.setattr(hubs.Hub, "sweep", sweep)
+
+
+def no_cursor_rule(patch):
+    """A session writes whatever it is offered."""
+
+    def offer(self, place, first, run):
+        place.cursor = first + self._taken(run) - 1
+
+    patch.setattr(sessions.Session, "offer", offer)
+
+
+def cursor_moved_before_the_write(patch):
+    """A full socket is believed to have taken all."""
+
+    def offer(self, place, first, run):
+        if not place.is_behind and place.cursor == first - 1:
+            place.cursor += len(run.frames)
+            self._taken(run)
+
+    patch.setattr(sessions.Session, "offer", offer)
+
+
+def no_deduplication(patch):
+    """A repeated client_id posts again."""
+    patch.setattr(stepped.World, "is_known", lambda self, draft: False)
+
+
+def deduplication_in_one_statement(patch):
+    """The number of a duplicate is taken, and nothing is stored there."""
+    commit = stepped.World.commit
+
+    def holes(self, drafts):
+        outcomes = commit(self, drafts)
+        for draft, outcome in zip(drafts, outcomes, strict=True):
+            if isinstance(outcome, Committed) and outcome.logged is None:
+                self.skipped[draft.room] += 1
+        return outcomes
+
+    patch.setattr(stepped.World, "commit", holes)
+
+
+def order_of_arrival(patch):
+    """A feed takes what comes as it comes, without waiting for the number in between."""
+
+    def advance(self, events):
+        for event in events:
+            if event.seq > self.head:
+                self._keep(event)
+                self.head = event.seq
+        self._offer_on()
+
+    patch.setattr(Feed, "advance", advance)
+
+
+def retried_batches_go_to_the_end(patch):
+    """A failed batch is put behind what came meanwhile."""
+    write = writer.Writer._write
+
+    async def behind(self, batch):
+        done = await write(self, batch)
+        if not done:
+            waiting = [one for one in self._queue if one not in batch]
+            self._queue = deque(waiting + [one for one in self._queue if one in batch])
+        return done
+
+    patch.setattr(writer.Writer, "_write", behind)
+
+
+def join_reads_then_listens(patch):
+    """The head is told, and only later is the session attached."""
+    attach = Feed.attach
+
+    def late(self, session, *, cursor, reply):
+        session.reply(reply)
+
+        def attach_at_last():
+            if not session.is_gone and self.hub.feeds.get(self.room) is self:
+                attach(self, session, cursor=self.head, reply=stepped.encode(stepped.Pong()))
+
+        asyncio.get_running_loop().call_later(0.02, attach_at_last)
+
+    patch.setattr(Feed, "attach", late)
+
+
+def resume_from_the_head(patch):
+    """A page that comes back is given only what is new."""
+    attach = Feed.attach
+
+    def forgetful(self, session, *, cursor, reply):
+        attach(self, session, cursor=self.head, reply=reply)
+
+    patch.setattr(Feed, "attach", forgetful)
+
+
+def deleted_text_stays_in_the_ring(patch):
+    """Whoever catches up from the ring gets a text that was deleted."""
+    patch.setattr(stepped.LoggedEvent, "without_text_of", lambda self, seq: self)
+
+
+def join_reply_comes_after_its_events(patch):
+    """The reply waits for the next turn of the loop, and events go first."""
+    reply = sessions.Session.reply
+
+    def later(self, frame):
+        if b'"join"' in frame.payload[:8]:
+            asyncio.get_running_loop().call_later(0.01, reply, self, frame)
+        else:
+            reply(self, frame)
+
+    patch.setattr(sessions.Session, "reply", later)
+
+
+def rights_are_not_checked_again(patch):
+    """A pane stays open when its room becomes the staff's."""
+
+    async def check_access(self):
+        pass
+
+    patch.setattr(hubs.Hub, "check_access", check_access)
+
+
+def epoch_is_ignored(patch):
+    """A cursor of another log is taken for one of this."""
+
+    def serves(self, since, epoch):
+        return since <= self.head
+
+    patch.setattr(Feed, "serves", serves)
+
+    async def reopen(self):
+        pass
+
+    patch.setattr(Feed, "reopen", reopen)
+
+
+BUGS = [
+    acknowledge_before_commit,
+    acknowledge_and_lose,
+    no_sweep,
+    no_cursor_rule,
+    cursor_moved_before_the_write,
+    no_deduplication,
+    deduplication_in_one_statement,
+    order_of_arrival,
+    retried_batches_go_to_the_end,
+    join_reads_then_listens,
+    resume_from_the_head,
+    deleted_text_stays_in_the_ring,
+    join_reply_comes_after_its_events,
+]
+
+
+@pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
+def test_a_planted_bug_is_caught(plant, monkeypatch):
+    plant(monkeypatch)
+    for seed in SEEDS:
+        try:
+            wrong = stepped.run(stepped.busy, seed)
+        except Exception as error:  # a page that never shows all there is, or a frame it cannot take
+            wrong = [f"LIVE {type(error).__name__}"]
+        if wrong:
+            return
+    pytest.fail(f"{len(SEEDS)} interleavings did not find it: {plant.__doc__}")
