@@ -514,6 +514,13 @@ class World:
         self._ring({room}, here=False)
         return draft
 
+    def restore(self, room, keep):
+        """Put an older backup back: fewer events, and another epoch."""
+        self.epoch[room] += "'"
+        for kept in (self.events, self.authors, self.client_ids):
+            del kept[room][keep:]
+        self.known = {key: done for key, done in self.known.items() if (done.room, done.seq <= keep) != (room, False)}
+
     def _ring(self, rooms, *, here):
         loop = asyncio.get_running_loop()
         for hub in self.hubs:

@@ -10,7 +10,7 @@ from chat import session as sessions
 from chat import writer
 from chat.feed import Feed
 from chat.log import Committed
-from tests import stepped
+from tests import stepped, test_races
 
 SEEDS = range(30)
 
@@ -212,3 +212,18 @@ def test_a_planted_bug_is_caught(plant, monkeypatch):
         if wrong:
             return
     pytest.fail(f"{len(SEEDS)} interleavings did not find it: {plant.__doc__}")
+
+
+@pytest.mark.parametrize(
+    ("plant", "race"),
+    [
+        (rights_are_not_checked_again, test_races.test_r12_no_event_follows_a_revocation),
+        (epoch_is_ignored, test_races.test_r14_a_restored_backup_starts_every_page_over),
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_a_planted_bug_breaks_its_race(plant, race, monkeypatch):
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, TimeoutError)):
+        for seed in range(5):
+            race(seed)
