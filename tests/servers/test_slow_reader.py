@@ -58,7 +58,9 @@ async def test_a_client_that_never_reads(start_server, database_url, open_page):
     without = await measured(alice, bob, reader)
     grown_without = server.memory() - before
 
-    slow = await open_page(server.url, "charlie", rooms=[PROBE, FLOOD], receive_buffer=4096)
+    slow = await open_page(server.url, "charlie", receive_buffer=4096)
+    for room in (PROBE, FLOOD):
+        await slow.join(room)
     before, sockets = server.memory(), server.socket_count()
     slow.stop_reading()
     bob.signals.clear()
