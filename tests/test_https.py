@@ -30,8 +30,11 @@ def test_on_loopback_that_header_changes_nothing(client, db):
     assert not client.get("/accounts/login/", headers={"X-Forwarded-Proto": "https"}).wsgi_request.is_secure()
 
 
-def test_a_wrong_host_is_one_line_in_the_log(client, db, settings, capfd):
+def test_a_wrong_host_is_one_line_in_the_log(client, db, settings, caplog):
     settings.ALLOWED_HOSTS = ["chat.example"]
     assert client.get("/accounts/login/").status_code == 400
-    (line,) = capfd.readouterr().err.splitlines()
-    assert "Invalid HTTP_HOST header: 'testserver'. You may need to add 'testserver' to ALLOWED_HOSTS." in line
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert record.getMessage() == (
+        "Invalid HTTP_HOST header: 'testserver'. You may need to add 'testserver' to ALLOWED_HOSTS."
+    )
