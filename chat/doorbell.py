@@ -10,6 +10,7 @@ import fcntl
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -247,6 +248,7 @@ class Doorbell:
                 if receiver.done():
                     receiver.result()
                 if self._echo == self._probe:
+                    self._closed_until = 0.0
                     self._set_degraded(False, "")
             self._set_degraded(True, "no echo")
             if not is_in_memory():
@@ -255,6 +257,8 @@ class Doorbell:
         finally:
             receiver.cancel()
             await asyncio.gather(receiver, return_exceptions=True)
+            with suppress(Exception):
+                await _within(conf.BELL_DEADLINE_SECONDS, layer.group_discard(GROUP, channel))
 
     async def _receive(self, layer: Any, channel: str) -> None:
         while True:

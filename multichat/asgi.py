@@ -10,7 +10,7 @@ from channels.security.websocket import WebsocketDenier
 from channels.sessions import CookieMiddleware
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.http.request import split_domain_port, validate_host
+from django.http.request import is_same_domain, split_domain_port, validate_host
 from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
@@ -63,7 +63,7 @@ def _parts(origin: str) -> tuple[str, str, int] | None:
     # An origin is these three and nothing else: no path, no user, no query.
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         return None
-    return parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme]
+    return parts.scheme, parts.hostname, DEFAULT_PORTS[parts.scheme] if port is None else port
 
 
 def _is_trusted(named: tuple[str, str, int], trusted: str) -> bool:
@@ -71,7 +71,8 @@ def _is_trusted(named: tuple[str, str, int], trusted: str) -> bool:
     wanted = _parts(trusted.replace("://*.", "://"))
     if wanted is None or (scheme, port) != (wanted[0], wanted[2]):
         return False
-    return host.endswith(f".{wanted[1]}") if "://*." in trusted else host == wanted[1]
+    # As Django's CSRF check has it: *.example.com is example.com too.
+    return bool(is_same_domain(host, f".{wanted[1]}" if "://*." in trusted else wanted[1]))
 
 
 class NoSuchSocket:
