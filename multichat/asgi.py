@@ -10,8 +10,9 @@ from channels.security.websocket import WebsocketDenier
 from channels.sessions import CookieMiddleware
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.http.request import is_same_domain, split_domain_port, validate_host
+from django.http.request import split_domain_port, validate_host
 from django.urls import path
+from django.utils.http import is_same_domain
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 # Before anything imports a model.
