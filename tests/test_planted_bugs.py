@@ -4,13 +4,15 @@ import asyncio
 from collections import deque
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from chat import hub as hubs
 from chat import session as sessions
 from chat import writer
 from chat.feed import Feed
 from chat.log import Committed
-from tests import stepped, test_races
+from tests import stepped, test_machine, test_races
 
 SEEDS = range(30)
 
@@ -227,3 +229,11 @@ def test_a_planted_bug_breaks_its_race(plant, race, monkeypatch):
     with pytest.raises((AssertionError, TimeoutError)):
         for seed in range(5):
             race(seed)
+
+
+@pytest.mark.parametrize("plant", [no_cursor_rule, cursor_moved_before_the_write], ids=lambda plant: plant.__name__)
+def test_a_planted_bug_stops_the_machine(plant, monkeypatch):
+    plant(monkeypatch)
+    few = settings(test_machine.TestDelivery.settings, database=None, phases=[Phase.generate], derandomize=True)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(test_machine.Delivery, settings=few)

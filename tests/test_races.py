@@ -5,6 +5,8 @@ Each seed is another interleaving of everything that takes time (tests/stepped.p
 
 import asyncio
 import json
+import os
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +17,10 @@ from chat.session import Session
 from tests import stepped
 from tests.fakes import FakeSocket, posted
 
-SEEDS = range(40)
+# script/soak asks for more, and for others each time.
+COUNT = int(os.environ.get("SEEDS", "40"))
+FIRST = random.SystemRandom().randrange(10**6) if "SEEDS" in os.environ else 0
+SEEDS = range(FIRST, FIRST + COUNT)
 
 
 @pytest.fixture(params=SEEDS)

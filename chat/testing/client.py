@@ -97,15 +97,15 @@ class RoomLog:
             self.cursor = self.base = frame["head"]
             self.events, self.times = [], []
 
-    def take(self, event: Frame) -> Literal["applied", "old", "gap"]:
-        """Apply an event if it is the next one."""
+    def take(self, event: Frame, *, at: float = 0.0) -> Literal["applied", "old", "gap"]:
+        """Apply an event if it is the next one; `at` is when it came."""
         if self.cursor is None or event["seq"] <= self.cursor:
             return "old"
         if event["seq"] > self.cursor + 1:
             return "gap"
         self.cursor = event["seq"]
         self.events.append(event)
-        self.times.append(asyncio.get_running_loop().time())
+        self.times.append(at)
         return "applied"
 
     def seen(self, client: str) -> Seen:
@@ -386,7 +386,7 @@ class SocketClient:
         log = self.logs.get(event["room"])
         if log is None:
             return
-        if log.take(event) == "gap":
+        if log.take(event, at=asyncio.get_running_loop().time()) == "gap":
             self._ask(log)
         if "client_id" in event:
             self._settle(event["client_id"], event["seq"])

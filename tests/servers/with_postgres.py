@@ -1,0 +1,16 @@
+"""Run a command on a PostgreSQL of its own: python -m tests.servers.with_postgres pytest tests/test_log.py."""
+
+import os
+import subprocess
+import sys
+
+from tests.servers.services import Postgres, directory
+
+with directory("pg") as path:
+    postgres = Postgres(path).start()
+    try:
+        environment = os.environ | {"TEST_DATABASE_URL": postgres.create("multichat")}
+        status = subprocess.run(sys.argv[1:], env=environment).returncode
+    finally:
+        postgres.stop()
+sys.exit(status)
