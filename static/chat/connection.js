@@ -5,7 +5,7 @@ import { CLOSE_SIGN_IN, decode } from "./protocol.js";
 /** @import {Command, Received} from "./protocol.js" */
 /** @import {Options} from "reconnecting-websocket" */
 
-/** @typedef {"connecting" | "open" | "waiting" | "signed out"} State */
+/** @typedef {"connecting" | "open" | "waiting" | "returning" | "signed out"} State */
 /** @typedef {{changed: (state: State, retryAt: number) => void, received: (received: Received) => void}} Listener */
 /** What is used of a reconnecting-websocket. @typedef {Pick<WebSocket, "send" | "close" | "onopen" | "onclose" | "onmessage"> & {reconnect: (code?: number, reason?: string) => void}} Socket */
 /** @typedef {(url: () => Promise<string>, options: Options) => Socket} OpenSocket */
@@ -18,6 +18,8 @@ const ANSWER_WITHIN_AWAKE_MS = 5_000;
 /** The timer ticks every second; a longer gap means that the machine slept. */
 const SLEPT_MS = 5_000;
 const STABLE_MS = 10_000;
+/** A server that said goodbye is given this long to be back before the page calls it trouble. */
+const RETURN_WITHIN_MS = 10_000;
 
 /**
  * Draw the wait before try n, full jitter, so that many pages do not come back at once.
@@ -46,6 +48,7 @@ export class Connection {
   #heardAt = 0;
   #tickedAt = 0;
   #probeEndsAt = Number.POSITIVE_INFINITY;
+  #troubleFrom = 0;
   /** Ends the wait that is on. */
   #go = () => {};
 
@@ -87,7 +90,7 @@ export class Connection {
 
   /** Look at the line now: on `online`, on becoming visible, after sleep. */
   wake() {
-    if (this.state === "waiting") this.#go();
+    if (this.state === "waiting" || this.state === "returning") this.#go();
     else if (this.state === "open") this.#probe(ANSWER_WITHIN_AWAKE_MS);
   }
 
@@ -114,7 +117,8 @@ export class Connection {
         this.#become("connecting");
         resolve(this.#url);
       };
-      if (delay > 0) this.#become("waiting", Date.now() + delay);
+      const state = Date.now() < this.#troubleFrom ? "returning" : "waiting";
+      if (delay > 0) this.#become(state, Date.now() + delay);
     });
   }
 
@@ -138,8 +142,14 @@ export class Connection {
     this.#heardAt = Date.now();
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
     const received = decode(String(data));
-    if (received.kind === "bye") this.#nextDelay = received.frame.bye.retry_ms;
+    if (received.kind === "bye") this.#leave(received.frame.bye.retry_ms);
     this.#listener?.received(received);
+  }
+
+  /** The server goes: it said when to come back. @param {number} retryMs */
+  #leave(retryMs) {
+    this.#nextDelay = retryMs;
+    this.#troubleFrom = Date.now() + retryMs + RETURN_WITHIN_MS;
   }
 
   #giveUp() {

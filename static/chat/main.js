@@ -7,6 +7,7 @@ import { MessageList } from "./message_list.js";
 import { Outbox } from "./outbox.js";
 import { openStore } from "./outbox_store.js";
 import { Page } from "./page.js";
+import { People } from "./people.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
 import { Workspace } from "./workspace.js";
@@ -17,6 +18,7 @@ import { Workspace } from "./workspace.js";
 
 customElements.define("message-list", MessageList);
 customElements.define("room-composer", Composer);
+customElements.define("room-people", People);
 customElements.define("room-pane", RoomPane);
 customElements.define("room-list", RoomList);
 

@@ -2,7 +2,7 @@
 
 import { Dates } from "./dates.js";
 import { ALERT, MESSAGE, WARNING } from "./protocol.js";
-import { copyElement, part, setHue } from "./templates.js";
+import { copyElement, part, setAvatar } from "./templates.js";
 import { sentenceFor } from "./words.js";
 
 /** @import {Entry} from "./outbox_store.js" */
@@ -69,14 +69,7 @@ export function fill(element, { username, text, at, edited, deleted }) {
   element.classList.toggle("deleted", deleted);
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
-  if (!(avatar instanceof HTMLElement)) return;
-  avatar.textContent = initials(username);
-  setHue(avatar, username);
-}
-
-/** @param {string} username */
-function initials(username) {
-  return [...username].slice(0, 2).join("").toLocaleUpperCase();
+  if (avatar instanceof HTMLElement) setAvatar(avatar, username);
 }
 
 /** @param {Entry} entry */
@@ -95,9 +88,7 @@ export function unsent(entry, me) {
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = me;
   part(element, "text").textContent = entry.text;
-  const avatar = part(element, "avatar");
-  avatar.textContent = initials(me);
-  setHue(avatar, me);
+  setAvatar(part(element, "avatar"), me);
   if (hasFailed)
     part(element, "reason").textContent =
       `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;

@@ -9,7 +9,7 @@ import { sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Outbox} from "./outbox.js" */
-/** @import {ErrorFrame, Limits, Room, Signal} from "./protocol.js" */
+/** @import {ErrorFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Workspace} from "./workspace.js" */
@@ -168,6 +168,14 @@ export class Page {
    */
   signalled(room, signal) {
     this.#panes.get(room)?.showSignal(signal);
+  }
+
+  /**
+   * @param {string} room
+   * @param {PresentFrame["present"]} present
+   */
+  present(room, present) {
+    this.#panes.get(room)?.showPresent(present);
   }
 
   /**

@@ -9,6 +9,7 @@
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
 /** @typedef {Posted | Edited | Deleted} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
+/** Who is here: all of them, or who came (true) and went (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
@@ -20,6 +21,7 @@
  *   | {kind: "leave", frame: LeaveFrame}
  *   | {kind: "event", frame: Event}
  *   | {kind: "signal", frame: Signal}
+ *   | {kind: "present", frame: PresentFrame}
  *   | {kind: "ack", frame: AckFrame}
  *   | {kind: "history", frame: HistoryFrame}
  *   | {kind: "error", frame: ErrorFrame}
@@ -69,6 +71,7 @@ export function decode(text) {
 function kindInRoom(frame) {
   if (!("room" in frame)) return "unknown";
   if ("seq" in frame) return "event";
+  if ("present" in frame) return "present";
   return "msg_type" in frame ? "signal" : "unknown";
 }
 

@@ -5,8 +5,9 @@ import { belowWords } from "./words.js";
 
 /** @import {Composer} from "./composer.js" */
 /** @import {MessageList} from "./message_list.js" */
+/** @import {People} from "./people.js" */
 /** @import {Entry} from "./outbox_store.js" */
-/** @import {Limits, Room, Signal} from "./protocol.js" */
+/** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
 /** What a pane asks for. @typedef {{close: () => void, older: () => void, send: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
@@ -83,6 +84,11 @@ export class RoomPane extends HTMLElement {
   /** @param {Signal} signal */
   showSignal(signal) {
     this.#list.showSignal(signal);
+  }
+
+  /** @param {PresentFrame["present"]} present */
+  showPresent(present) {
+    /** @type {People} */ (part(this, "people")).take(present);
   }
 
   /** @param {Entry[]} entries */

@@ -41,6 +41,16 @@ export function setHue(element, of) {
   element.style.setProperty("--h", String(Math.round(number * 137.508 + 120) % 360));
 }
 
+/**
+ * Make an element the avatar of a user: two letters on a hue.
+ * @param {HTMLElement} element
+ * @param {string} username
+ */
+export function setAvatar(element, username) {
+  element.textContent = [...username].slice(0, 2).join("").toLocaleUpperCase();
+  setHue(element, username);
+}
+
 /** FNV-1a, so that names that differ by a letter do not look alike. @param {string} text */
 function hash(text) {
   let sum = 0x811c9dc5;

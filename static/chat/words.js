@@ -51,6 +51,8 @@ export function refusalSentence(code, limits) {
 export function stateWords(state, waitMs) {
   if (state === "open") return ["Connected", ""];
   if (state === "connecting") return ["Connecting…", ""];
+  // Told beforehand, so no alarm: the page is back in a moment.
+  if (state === "returning") return ["Reconnecting…", ""];
   if (state === "signed out") return ["Signed out – ", ""];
   return ["Offline – trying again", ` in ${Math.max(1, Math.ceil(waitMs / 1000))} s`];
 }
@@ -75,6 +77,11 @@ function someNames([first, second, ...others]) {
   if (second === undefined) return first;
   if (others.length === 0) return `${first} and ${second}`;
   return `${first} and ${others.length + 1} others`;
+}
+
+/** @param {number} count */
+export function hereWords(count) {
+  return count === 1 ? "1 person here" : `${count} people here`;
 }
 
 /** @param {number} count */

@@ -5,7 +5,7 @@ import { RoomLog } from "./room_log.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {AckFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
 /**
@@ -16,6 +16,7 @@ import { RoomLog } from "./room_log.js";
  *   cleared: (room: string) => void,
  *   paged: (room: string, messages: Message[]) => void,
  *   changed: (room: string, message: Message, isNew: boolean) => void,
+ *   present: (room: string, present: PresentFrame["present"]) => void,
  *   signalled: (room: string, signal: Signal) => void,
  *   refused: (room: string | null, frame: ErrorFrame) => void,
  *   connection: (state: State, retryAt: number) => void,
@@ -111,6 +112,7 @@ export class Workspace {
     else if (kind === "leave") this.#left(frame);
     else if (kind === "event") this.#event(frame);
     else if (kind === "signal") this.#signal(frame);
+    else if (kind === "present") this.#present(frame);
     else if (kind === "history") this.#history(frame);
     else if (kind === "ack") this.#acked(frame);
     else if (kind === "error") this.#error(frame);
@@ -206,6 +208,11 @@ export class Workspace {
   /** @param {Signal} signal */
   #signal(signal) {
     if (this.#logOf(signal.room)) this.#view.signalled(signal.room, signal);
+  }
+
+  /** @param {PresentFrame} frame */
+  #present({ room, present }) {
+    if (this.#logOf(room)) this.#view.present(room, present);
   }
 
   /** @param {HistoryFrame} page */

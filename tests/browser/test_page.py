@@ -222,3 +222,24 @@ def test_the_page_works_from_collected_files(browser, tmp_path):
         page.close()
     finally:
         site.stop()
+
+
+def test_who_is_here_stands_in_the_panes_head(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Quiet')")  # nobody was here before
+    alice, bob = visit("alice"), visit("bob")
+    alice.open("Quiet")
+    here = alice.pane("Quiet").locator("summary")
+    expect(here).to_have_text(re.compile("1 person here"))
+    bob.open("Quiet")
+    expect(here).to_have_text(re.compile("2 people here"))
+    # By keyboard, and as a list for those who hear the page.
+    here.focus()
+    alice.page.keyboard.press("Enter")
+    names = alice.pane("Quiet").get_by_role("list", name="People here").get_by_role("listitem")
+    expect(names).to_contain_text(["alice", "bob"])
+    bob.button("Quiet").click()
+    expect(names).to_contain_text(["alice"])
+    expect(names).to_have_count(1)
+    alice.page.keyboard.press("Escape")
+    expect(names).to_have_count(0)
+    expect(here).to_be_focused()

@@ -136,6 +136,21 @@ test("a planned close says when to come back", async () => {
   assert.equal(connection.retryAt - Date.now(), 3400);
 });
 
+test("a planned close is no alarm, unless the server stays away", async () => {
+  await open();
+  socket.onmessage({ data: '{"bye":{"retry_ms":3400}}' });
+  socket.onclose({ code: 1012 });
+  socket.url();
+  assert.equal(connection.state, "returning");
+  pass(4);
+  assert.equal(connection.state, "connecting");
+  socket.url(); // refused: it is not up yet
+  assert.equal(connection.state, "returning");
+  pass(11);
+  socket.url();
+  assert.equal(connection.state, "waiting");
+});
+
 test("4401 ends it: sign in again", async () => {
   await open();
   socket.onclose({ code: 4401 });

@@ -17,6 +17,7 @@ const KINDS = {
   Refused: "error",
   Pong: "pong",
   Bye: "bye",
+  Present: "present",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;
@@ -29,6 +30,8 @@ test("frames are told apart", () => {
   assert.equal(kindOf({ room: "1", edited: 1, message: "hi", seq: 2 }), "event");
   assert.equal(kindOf({ room: "1", deleted: 1, seq: 3 }), "event");
   assert.equal(kindOf({ room: "1", username: "bob", message: null, msg_type: 4 }), "signal");
+  assert.equal(kindOf({ room: "1", present: ["bob"] }), "present");
+  assert.equal(kindOf({ room: "1", present: { bob: false } }), "present");
   assert.equal(kindOf({ ack: "u", room: "1", seq: 1 }), "ack");
   assert.equal(kindOf({ history: "1", events: [], as_of: 0, more: false }), "history");
   assert.equal(kindOf({ error: "ROOM_INVALID", room: "1", command: "join" }), "error");

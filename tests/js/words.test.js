@@ -36,6 +36,7 @@ test("errors are said in words, with the code", () => {
 });
 
 test("the state of the line is said in words", () => {
+  assert.equal(stateWords("returning", 2300).join(""), "Reconnecting…");
   assert.equal(stateWords("waiting", 2300).join(""), "Offline – trying again in 3 s");
   assert.equal(stateWords("open", 0).join(""), "Connected");
 });

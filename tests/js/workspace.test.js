@@ -10,6 +10,7 @@ const NAMES = [
   "cleared",
   "paged",
   "changed",
+  "present",
   "signalled",
   "refused",
   "connection",
@@ -246,4 +247,16 @@ test("one page of history is asked for at a time, until there is no more", () =>
   page("1", [], 100);
   workspace.askOlder("1");
   assert.deepEqual(commands(), []);
+});
+
+test("who is here goes to the pane, and to no pane that is closed", () => {
+  workspace.openPane(ROOMS[0], true);
+  join("1", 0);
+  receive("present", { room: "1", present: ["alice", "bob"] });
+  receive("present", { room: "1", present: { bob: false } });
+  receive("present", { room: "2", present: ["charlie"] });
+  assert.deepEqual(happened("present"), [
+    ["present", "1", ["alice", "bob"]],
+    ["present", "1", { bob: false }],
+  ]);
 });
