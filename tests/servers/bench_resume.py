@@ -1,0 +1,54 @@
+"""How long a page waits for the first of what it missed: python -m tests.servers.bench_resume."""
+
+import asyncio
+import time
+
+from chat.testing import SocketClient, sign_in
+from tests.servers.figures import in_ms, percentile
+from tests.servers.services import PASSWORD, Postgres, Server, directory
+
+HEAD = 12_000
+TIMES = 20
+
+
+async def first_page(url, cookie, gap):
+    """Come back after missing `gap` events: return seconds to the first event and to the last one."""
+    async with SocketClient(url, cookie, name="bob") as page:
+        await page.until(lambda: page.is_connected)
+        came = []
+        page.on_frame = lambda frame: came.append(time.perf_counter()) if "seq" in frame else None
+        start = time.perf_counter()
+        log = await page.join(1, since=HEAD - gap)
+        await page.until(lambda: log.cursor == HEAD)
+    return came[0] - start, came[-1] - start
+
+
+async def measure(server):
+    cookie = await sign_in(server.url, "bob", PASSWORD)
+    for gap in (1, 300, 10_000):
+        # Nobody else is in the room: each time the feed is opened anew, as in another process.
+        pairs = [await first_page(server.url, cookie, gap) for _ in range(TIMES)]
+        first, last = zip(*pairs, strict=True)
+        print(
+            f"  gap {gap}: first event {in_ms(first)}, p95 {percentile(first, 0.95) * 1000:.0f} ms; all {in_ms(last)}"
+        )
+
+
+def main():
+    with directory("pg") as path, directory("state") as state:
+        postgres = Postgres(path).start()
+        try:
+            for name, url in (("SQLite", ""), ("PostgreSQL", postgres.create("bench"))):
+                server = Server(state, database_url=url)
+                server.ask("make", 1)
+                server.ask("fill", 1, HEAD)
+                server.start()
+                print(f"Resume on {name}:")
+                asyncio.run(measure(server))
+                server.close()
+        finally:
+            postgres.stop()
+
+
+if __name__ == "__main__":
+    main()
