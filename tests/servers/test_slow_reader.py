@@ -40,8 +40,8 @@ async def probe(page, reader, until):
     return took
 
 
-async def measured(alice, bob, reader):
-    flooding = asyncio.ensure_future(flood(alice, Q.unread_frames))
+async def measured(alice, bob, reader, frames=min(Q.unread_frames, 20_000)):
+    flooding = asyncio.ensure_future(flood(alice, frames))
     took = await probe(bob, reader, flooding)
     await flooding
     return took
@@ -65,7 +65,7 @@ async def test_a_client_that_never_reads(start_server, database_url, open_page):
     slow.stop_reading()
     bob.signals.clear()
     start = time.monotonic()
-    beside = await measured(alice, bob, reader)
+    beside = await measured(alice, bob, reader, Q.unread_frames)
     grown = server.memory() - before
 
     gone = {"room": str(FLOOD), "username": "charlie", "message": None, "msg_type": LEFT}
