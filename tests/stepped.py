@@ -17,10 +17,9 @@ from websockets.exceptions import ConnectionClosedError
 
 from chat import actions, commands, database, log, policies
 from chat import hub as hubs
-from chat.actions import Kind
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Committed, LoggedEvent, Tail
+from chat.log import Committed, Kind, LoggedEvent, Tail
 from chat.models import Room
 from chat.policies import Login, Standing
 from chat.protocol import Deleted, Edited, HistoryPage, Pong, Posted, encode
