@@ -15,6 +15,8 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 
 FLOOD, PROBE = 1, 2
 LEFT = 5
+# For the measurements without it.
+SOME_FRAMES = min(Q.unread_frames, 20_000)
 
 
 async def flood(page, count):
@@ -40,7 +42,7 @@ async def probe(page, reader, until):
     return took
 
 
-async def measured(alice, bob, reader, frames=min(Q.unread_frames, 20_000)):
+async def measured(alice, bob, reader, frames=SOME_FRAMES):
     flooding = asyncio.ensure_future(flood(alice, frames))
     took = await probe(bob, reader, flooding)
     await flooding
