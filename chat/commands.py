@@ -1,6 +1,7 @@
 """One short async function per command."""
 
 import asyncio
+import logging
 from functools import partial
 
 from chat import actions, conf, database, hub, log, policies, presence, protocol, writer
@@ -25,6 +26,9 @@ from chat.protocol import (
     Send,
 )
 from chat.session import Place, Session
+
+# Which process served whom: one line for each join and each saved command, never a text (LOG_SERVED).
+served = logging.getLogger("chat.served")
 
 
 async def run(session: Session, command: AnyCommand) -> None:
@@ -105,6 +109,7 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
             session.reply(reply)
         if is_new:
             session.hub.attendance.arrive(feed, session)
+            served.info("join room=%s user=%s", room.pk, session.user_id)
     return True
 
 
@@ -202,11 +207,13 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
     """Tell the author what became of a draft."""
     if isinstance(outcome, ClientError):
         session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
-    elif draft.client_id is None:
+        return
+    if draft.client_id is None:
         session.answered(None)
     else:
         ack = Acknowledged(ack=draft.client_id, room=str(outcome.room), seq=outcome.seq)
         session.answered(protocol.encode(ack))
+    served.info("%s room=%s seq=%s user=%s", command, outcome.room, outcome.seq, session.user_id)
 
 
 def _publish(room: int, events: list[LoggedEvent]) -> None:

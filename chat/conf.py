@@ -45,6 +45,7 @@ FROZEN_SECONDS: float
 STUCK_SECONDS: float
 STUCK_ABORT_SECONDS: float
 DRAIN_SECONDS: float
+DRAIN_TELL_SECONDS: float
 BYE_SPREAD_MS: int
 
 # How often rights are looked at without being told: plain SQL tells nobody.
@@ -93,6 +94,7 @@ _DEFAULTS: dict[str, Any] = {
     "STUCK_SECONDS": 10.0,
     "STUCK_ABORT_SECONDS": 5.0,
     "DRAIN_SECONDS": 6.0,
+    "DRAIN_TELL_SECONDS": 1.0,
     "BYE_SPREAD_MS": 1500,
     "ACCESS_CHECK_SECONDS": 20.0,
     "LEASE_SECONDS": 15.0,

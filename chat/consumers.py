@@ -98,6 +98,10 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         extensions: Any = self.scope.get("extensions") or {}
         socket: Socket = extensions.get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
         self.session = session = hub.enter(lambda running: Session(socket, hub=running))
+        if session.hub.is_draining:
+            # Its handshake was under way when this server began to end.
+            await session.turn_away()
+            return
         cookies: Any = self.scope.get("cookies") or {}
         try:
             if key := cookies.get(settings.SESSION_COOKIE_NAME):

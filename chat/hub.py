@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.utils import timezone
 
@@ -131,6 +131,7 @@ class Hub:
     def drain(self) -> None:
         """Take no more commands, and tell every client when to come back: each at a time of its own."""
         self.is_draining = True
+        self.attendance.hand_over()
         for session in list(self.sessions):
             session.reply(protocol.encode(Bye(ByeTime(retry_ms=random.randrange(conf.BYE_SPREAD_MS)))))
 
@@ -264,6 +265,8 @@ def _load_rights(logins: set[Login], rooms: set[int]) -> tuple[dict[Login, Stand
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+# Loops of servers that are ending.
+_draining: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def running() -> Hub | None:
@@ -277,10 +280,26 @@ def enter(make_session: Callable[[Hub], Session]) -> Session:
     hub = _hubs.get(loop)
     if hub is None:
         hub = _hubs[loop] = Hub()
+        # A handshake that was under way when the server began to end.
+        hub.is_draining = loop in _draining
         hub.start()
     session = make_session(hub)
     hub.sessions.add(session)
     return session
+
+
+def drain() -> None:
+    """Take no more commands on the running loop, and send every client away."""
+    _draining.add(asyncio.get_running_loop())
+    if hub := running():
+        hub.drain()
+
+
+async def until_told() -> None:
+    """Wait until every session's answers are written, those of full sockets too."""
+    # Looked at now and then, once in a process's life: no event for it in each session.
+    while (hub := running()) and any(session.has_replies for session in hub.sessions):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 async def exit(session: Session) -> None:

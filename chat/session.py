@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 # What one write hands to a socket at most, so that a full socket holds little more than its own buffer.
 WRITE_BYTES = 64 * 1024
+CLOSE_RESTARTING = 1012
 
 
 class Run:
@@ -97,6 +98,11 @@ class Session:
         assert self.standing is not None, "commands are read after the login was checked"
         return str(self.standing.user.get_username())
 
+    @property
+    def has_replies(self) -> bool:
+        """Tell whether answers wait for the socket."""
+        return bool(self._replies)
+
     def reply(self, frame: Frame) -> None:
         """Send a frame that is no event: in order, and never dropped. All frames of a socket pass this writer."""
         if self.is_gone:
@@ -149,6 +155,11 @@ class Session:
         self.reply(protocol.encode(Refused(error=reason.value)))
         self.is_gone = True
         await self._socket.close(code)
+
+    async def turn_away(self) -> None:
+        """Close without a word: this server is ending, and its neighbour or successor takes over."""
+        self.is_gone = True
+        await self._socket.close(CLOSE_RESTARTING)
 
     def end(self) -> None:
         """Forget the socket: it is gone, however it went."""

@@ -38,9 +38,14 @@ def flag(name: str, *, default: bool) -> bool:
 
 def port(name: str, default: int) -> int:
     """Return a TCP port."""
+    return count(name, default, 65535)
+
+
+def count(name: str, default: int, most: int) -> int:
+    """Return how many of something, at least one."""
     value = text(name, str(default))
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= 65535):
-        refuse(f"{name} is {value!r}; it takes a number from 1 to 65535.")
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= most):
+        refuse(f"{name} is {value!r}; it takes a number from 1 to {most}.")
     return int(value)
 
 

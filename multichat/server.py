@@ -1,15 +1,15 @@
 """uvicorn as we run it: a server that drains the hub before uvicorn closes every socket, and a socket that can be full.
 
-Started as `python -m multichat.server` by script/server, the image and the tests; settings come from the environment.
+Started as `python -m multichat.server` by multichat.workers and the tests; settings come from the environment.
 """
 
 import argparse
 import asyncio
-import errno
 import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -25,6 +25,7 @@ from multichat.asgi import application  # isort: skip  sets Django up
 from chat import conf, doorbell, hub, writer
 from chat.consumers import SOCKET_EXTENSION
 from chat.session import Run
+from multichat.listening import bind
 
 logger = logging.getLogger("multichat.server")
 
@@ -115,22 +116,33 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 class Server(uvicorn.Server):
     """Ends as promised: drafts saved and acknowledged, a `bye` to each client, every close is 1012."""
 
+    def __init__(self, config: uvicorn.Config, *, ready: int | None = None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             await _tell_of_redis()
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
+            if self._ready is not None:
+                os.write(self._ready, b"1")
+                os.close(self._ready)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # No new connections; uvicorn's own shutdown, which closes every socket first, comes after ours.
         for server in self.servers:
             server.close()
-        if running := hub.running():
-            running.drain()
+        hub.drain()
         try:
-            await asyncio.wait_for(writer.flush(), conf.DRAIN_SECONDS)
+            async with asyncio.timeout(conf.DRAIN_SECONDS):
+                await writer.flush()
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and try again")
+        with suppress(TimeoutError):
+            # Acks of slow readers; a stuck one learns by its resume.
+            async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
+                await hub.until_told()
         await super().shutdown(sockets)
 
 
@@ -143,22 +155,10 @@ async def _tell_of_redis() -> None:
         logger.warning("Redis does not answer at %s: serving without it, messages arrive by the sweep", "REDIS_URL")
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Exits with a sentence when the address cannot be used."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            sys.exit(f"Multichat: port {port} on {host} is in use. Stop the other program, or set PORT to another.")
-        if error.errno == errno.EACCES:
-            sys.exit(f"Multichat: port {port} is for root only. Set PORT to 1024 or more.")
-        sys.exit(f"Multichat: cannot listen on {host}, port {port}: {error.strerror}. Set HOST and PORT.")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m multichat.server", description=__doc__)
     parser.add_argument("--fd", type=int, help="serve on this listening socket instead of HOST and PORT")
+    parser.add_argument("--ready-fd", type=int, help="write a byte here when it serves")
     arguments = parser.parse_args()
     try:
         call_command("check", fail_level="ERROR", verbosity=0)
@@ -182,7 +182,7 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    Server(config).run(sockets=[listening])
+    Server(config, ready=arguments.ready_fd).run(sockets=[listening])
 
 
 if __name__ == "__main__":

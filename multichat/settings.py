@@ -26,6 +26,8 @@ except OSError as error:
 
 HOST = environment.host("HOST", "127.0.0.1")
 PORT = environment.port("PORT", 8000)
+# Server processes on this one address; more than one need Redis between them.
+WORKERS = environment.count("WORKERS", 1, 64)
 ON_LOOPBACK = environment.is_loopback(HOST)
 
 DEBUG = environment.flag("DEBUG", default=False)
@@ -180,7 +182,7 @@ LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 mimetypes.add_type("text/javascript", ".mjs")  # slim images have no /etc/mime.types, and browsers refuse other types
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
+STATIC_ROOT = BASE_DIR / environment.text("STATIC_ROOT", str(VAR / "static"))
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     # The package's dist only: the whole of node_modules would be published.
@@ -218,12 +220,14 @@ def without_traceback(record: logging.LogRecord) -> bool:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "formatters": {"line": {"format": "{asctime} {levelname:<7} {process} {name}: {message}", "style": "{"}},
     "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "chat": {"level": "INFO"},
+        # Who was served by which process: a line for each join and each message, never its text.
+        "chat.served": {"level": "INFO" if environment.flag("LOG_SERVED", default=True) else "WARNING"},
         "multichat": {"level": "INFO"},
         # Django's own handlers print only with DEBUG; here as everywhere, to stderr.
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},

@@ -16,7 +16,7 @@ if "multichat.settings" in sys.modules:
     raise pytest.UsageError("The settings were read too early: unset DJANGO_SETTINGS_MODULE.")
 STATE = tempfile.mkdtemp(prefix="multichat-test-")
 SETTINGS = """
-    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS PORT REDIS_HOST REDIS_URL SECRET_KEY VAR
+    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS LOG_SERVED PORT REDIS_HOST REDIS_URL STATIC_ROOT WORKERS SECRET_KEY VAR
 """
 for name in SETTINGS.split():
     os.environ.pop(name, None)
