@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 # What one write hands to a socket at most, so that a full socket holds little more than its own buffer.
 WRITE_BYTES = 64 * 1024
+# What a session that catches up from the log holds at most, about.
+PAGE_BYTES = 4 * WRITE_BYTES
+FIRST_PAGE = 16
 CLOSE_RESTARTING = 1012
 
 
@@ -80,6 +83,8 @@ class Session:
         self._replies: deque[Frame] = deque()
         self._reply_bytes = 0
         self._has_missed_signals = False
+        # How many events the next page of the log may hold; the first one is small, and tells how large they are.
+        self._page_events = FIRST_PAGE
         self._task: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -236,7 +241,11 @@ class Session:
         events = feed.ring_after(place.cursor)
         if events is None:
             cursor = place.cursor
-            events = await database.read(log.read, feed.room, after=cursor, limit=conf.CATCH_UP_PAGE)
+            limit = min(self._page_events, conf.CATCH_UP_PAGE)
+            events = await database.read(log.read, feed.room, after=cursor, limit=limit)
+            # A page is held while the socket is full: bounded by what its messages weigh, not by their number alone.
+            weight = sum(len(event.frame.payload) for event in events) or 1
+            self._page_events = max(1, PAGE_BYTES * len(events) // weight)
             if self.places.get(feed.room) is not place or place.cursor != cursor:
                 return  # Left, or joined from elsewhere, while the log was read.
             if not events or events[0].seq != cursor + 1:
