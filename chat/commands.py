@@ -4,7 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
-from chat import actions, conf, database, hub, log, policies, presence, protocol, writer
+from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Kind, LoggedEvent
@@ -62,6 +62,7 @@ async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
     # Checked as a whole before anything is done.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
+    limits.check_rooms(len(cursors) - 1)
     await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
 
 
@@ -69,7 +70,7 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
     try:
         await _enter(session, room_id, cursor)
     except ClientError as refusal:
-        if refusal.code == ErrorCode.SERVER_UNAVAILABLE:
+        if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
             session.reply(protocol.refusal(refusal, command="resume", room=room_id))
             return
         if place := session.places.get(room_id):
@@ -99,6 +100,8 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
             return False
         # No wait from here on: what the feed says of its head is true when the session is attached.
         is_new = room.pk not in session.places
+        if is_new:
+            limits.check_rooms(len(session.places))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
         reply = feed.joined(reset=not is_served)
         if cursor is not None:
@@ -199,6 +202,7 @@ def _check_seq(seq: int) -> int:
 
 
 def _submit(session: Session, draft: Draft, command: str) -> None:
+    limits.check_message(session.user_id)
     writer.running(_publish).submit(draft, partial(_answer, session, draft, command))
     session.hold()
 

@@ -22,6 +22,8 @@ MESSAGE_MAX_BYTES: int
 # A text frame above this is answered unparsed; above FRAME_CLOSE_BYTES the server closes with 1009.
 FRAME_MAX_BYTES: int
 FRAME_CLOSE_BYTES: int
+# What one socket, user or address may ask for, by name; 0 or absent is no limit (chat/limits.py).
+LIMITS: dict[str, float]
 HISTORY_PAGE: int
 HISTORY_PAGE_MAX: int
 
@@ -76,6 +78,7 @@ _DEFAULTS: dict[str, Any] = {
     "MESSAGE_MAX_BYTES": 32 * 1024,
     "FRAME_MAX_BYTES": 64 * 1024,
     "FRAME_CLOSE_BYTES": 1024 * 1024,
+    "LIMITS": {},
     "HISTORY_PAGE": 50,
     "HISTORY_PAGE_MAX": 100,
     "BATCH_DRAFTS": 128,

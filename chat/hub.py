@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from django.utils import timezone
 
-from chat import access, conf, database, log, policies, protocol
+from chat import access, audit, conf, database, log, policies, protocol
 from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.feed import Feed
@@ -215,6 +215,7 @@ class Hub:
         for session in sessions:
             session.standing = standings.get(session.login, session.standing)
             if session.login not in standings:
+                audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
                 await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
                 continue
             for room_id, place in list(session.places.items()):
@@ -223,6 +224,7 @@ class Hub:
                 try:
                     policies.check_enterable(standings[session.login].user, known.get(room_id))
                 except ClientError as refusal:
+                    audit.write("revoked", user=session.user_id, room=room_id, reason=refusal.code.value)
                     place.feed.dismiss(session, refusal.code)
 
     def _find_expired(self) -> None:

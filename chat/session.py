@@ -158,6 +158,10 @@ class Session:
     async def refuse(self, reason: ErrorCode, code: int) -> None:
         """Tell why, and close the socket."""
         self.reply(protocol.encode(Refused(error=reason.value)))
+        await self.close(code)
+
+    async def close(self, code: int) -> None:
+        """Close the socket: nothing more is written to it."""
         self.is_gone = True
         await self._socket.close(code)
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
@@ -22,7 +23,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from multichat.asgi import application  # isort: skip  sets Django up
-from chat import conf, doorbell, hub, writer
+from chat import conf, doorbell, hub, limits, writer
 from chat.consumers import SOCKET_EXTENSION
 from chat.session import Run
 from multichat.listening import bind
@@ -30,6 +31,37 @@ from multichat.listening import bind
 logger = logging.getLogger("multichat.server")
 
 CLOSE_TOO_SLOW = 4408
+CLOSE_FLOOD = 4429
+CLOSE_NOT_TEXT = 1007
+# How long a flood is waited for once it was told: it is not read any more.
+FLOOD_ABORT_SECONDS = 1.0
+# A message comes in one frame, or in a few; each empty one would cost memory for ever.
+MAX_FRAGMENTS = 1000
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, which waits for a request only so long."""
+
+    _request_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if seconds := limits.of("HANDSHAKE_SECONDS"):
+            self._request_timer = self.loop.call_later(seconds, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _stop_waiting(self) -> None:
+        # Afterwards uvicorn's own time limit for idle connections holds.
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
 
 class ChatProtocol(WebSocketsSansIOProtocol):
@@ -42,6 +74,8 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._stuck_at = 0
         self._stuck_since = 0.0
         self._stuck_timer: asyncio.TimerHandle | None = None
+        self._fragments = 0
+        self._pings = limits.Pace("BAD_FRAMES")
 
     # What a session writes to (chat.hub.Socket).
 
@@ -57,7 +91,41 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     async def close(self, code: int) -> None:
         if not self.disconnected and not self.close_sent:
-            self._close_past_buffer(code, self.close_timeout)
+            self._close_past_buffer(code, FLOOD_ABORT_SECONDS if code == CLOSE_FLOOD else self.close_timeout)
+
+    # What a hostile peer may send below the level of frames with text.
+
+    def handle_text(self, event: Any) -> None:
+        self._fragments = 0
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Any) -> None:
+        self._fragments = 0
+        super().handle_bytes(event)
+
+    def handle_cont(self, event: Any) -> None:
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS and not self.close_sent:
+            self._close_past_buffer(CLOSE_FLOOD, FLOOD_ABORT_SECONDS)
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self.close_sent or not self.writable.is_set():
+            # Who does not read gets no pong: they would pile up.
+            self.conn.data_to_send()
+        elif self._pings.take() > 0:
+            self.conn.data_to_send()
+            self._close_past_buffer(CLOSE_FLOOD, FLOOD_ABORT_SECONDS)
+        else:
+            super().handle_ping()
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self._close_past_buffer(CLOSE_NOT_TEXT, FLOOD_ABORT_SECONDS)
+        else:
+            super().send_receive_event_to_app()
 
     # A peer that takes no byte. ASGI's own close would wait on the same full buffer for ever.
 
@@ -104,13 +172,24 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
-        if self.read_paused:
+        if code == CLOSE_FLOOD:
+            # Nothing of it is read any more, not even its own close.
+            self.transport.pause_reading()
+        elif self.read_paused:
             # The peer's own close is waited for.
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(abort_seconds, self.transport.abort)
         # Who waits for the buffer waits in vain.
         self.writable.set()
+
+
+def _is_utf8(fragments: list[bytes]) -> bool:
+    try:
+        b"".join(fragments).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Server(uvicorn.Server):
@@ -167,7 +246,7 @@ def main() -> None:
     listening = socket.socket(fileno=arguments.fd) if arguments.fd is not None else bind(settings.HOST, settings.PORT)
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=HttpProtocol,
         loop="uvloop",
         ws=ChatProtocol,
         # No compression: it costs 64 KiB a socket, and lets a small frame explode.

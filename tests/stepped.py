@@ -29,6 +29,7 @@ from chat.testing import Refusal, Row, SocketClient, record
 AT = "2026-11-21T04:43:17.123Z"
 # Small, so that a few messages fill and pass what thousands would.
 SMALL = {
+    "LIMITS": {},
     "RING_EVENTS": 6,
     "CATCH_UP_PAGE": 4,
     "SOCKET_UNACKNOWLEDGED": 4,
