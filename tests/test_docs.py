@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from django.conf import settings
 from jsonschema import Draft202012Validator
 
 from chat import conf, database, protocol
@@ -198,6 +199,7 @@ def test_every_variable_that_the_settings_read_is_in_the_readme_and_no_other():
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     ]
     read = {text for text in texts if re.fullmatch(r"[A-Z][A-Z_]+", text)}
+    read |= {f"LIMIT_{name}" for name in settings.LIMITS}
     assert read == {row[0] for row in table(section(README, "Configure"))[1:]}
 
 
