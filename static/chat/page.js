@@ -182,10 +182,10 @@ export class Page {
    * @param {string | null} room
    * @param {ErrorFrame} frame
    */
-  refused(room, { error, detail }) {
+  refused(room, { error, detail, retry_after }) {
     const sentence = sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
-    if (pane) pane.showTrouble(sentence);
+    if (pane) pane.showTrouble(sentence, retry_after);
     else this.#notices.say(sentence);
   }
 

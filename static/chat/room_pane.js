@@ -1,7 +1,7 @@
 /** <room-pane>: one room's box on the page. */
 
 import { copy, part, setHue } from "./templates.js";
-import { belowWords } from "./words.js";
+import { againWords, belowWords } from "./words.js";
 
 /** @import {Composer} from "./composer.js" */
 /** @import {MessageList} from "./message_list.js" */
@@ -21,6 +21,8 @@ export class RoomPane extends HTMLElement {
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
   #composer = /** @type {Composer} */ (part(this.#inside, "composer"));
   #below = part(this.#inside, "below");
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #countdown;
 
   /**
    * @param {Room} room
@@ -102,8 +104,11 @@ export class RoomPane extends HTMLElement {
     this.#showBelow();
   }
 
-  /** @param {string} sentence empty: all is well again */
-  showTrouble(sentence) {
+  /**
+   * @param {string} sentence empty: all is well again
+   * @param {number} [seconds] until it is tried again: counted down
+   */
+  showTrouble(sentence, seconds) {
     const trouble = part(this, "trouble");
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;
@@ -116,8 +121,21 @@ export class RoomPane extends HTMLElement {
 
   #showBelow() {
     this.#below.hidden = this.#list.below === 0;
+    clearInterval(this.#countdown);
     this.#below.textContent = belowWords(this.#list.below);
   }
+    if (seconds === undefined || sentence === "") return;
+    const until = Date.now() + seconds * 1000;
+    // Hidden from screen readers: an alert that changes every second is read out every second.
+    const left = document.createElement("span");
+    left.ariaHidden = "true";
+    trouble.append(left);
+    const count = () => {
+      left.textContent = againWords(until - Date.now());
+      if (Date.now() >= until) this.showTrouble("");
+    };
+    this.#countdown = setInterval(count, 500);
+    count();
 }
 
 /**
