@@ -6,9 +6,12 @@ import secrets
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from django.core.management import call_command
 from django.db import connection
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 
 from chat import backups
 from chat.backups import Applied, BackupError
@@ -83,20 +86,21 @@ def _migrations() -> list[str]:
 
 
 def _where() -> list[str]:
-    """Return the arguments that say which database; the password goes by the environment."""
-    (_, *where, name), _ = _client()
-    return [*where, f"--dbname={name}"]
+    """Return the argument that says which database; the password goes by the environment, which others cannot see."""
+    return [f"--dbname={make_conninfo(**{**_address(), 'password': None})}"]
 
 
-def _client() -> tuple[list[str], dict[str, str]]:
-    arguments, environment = connection.client.settings_to_cmd_args_env(connection.settings_dict, [])
-    return list(arguments), dict(environment or {})
+def _address() -> dict[str, Any]:
+    """Return how Django connects, as far as PostgreSQL's own programs know the words."""
+    words = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    parameters: dict[str, Any] = connection.get_connection_params()
+    return {name: value for name, value in parameters.items() if name in words}
 
 
 def _run(program: str, *arguments: str, given: str | None = None) -> str:
     if (path := _find(program)) is None:
         raise BackupError(f"{program} is not there. On Debian: apt-get install postgresql-client.")
-    environment = {**os.environ, **_client()[1]}
+    environment = {**os.environ, "PGPASSWORD": str(_address().get("password") or "")}
     done = subprocess.run(
         [path, *arguments], input=given, stdin=None if given else subprocess.DEVNULL, capture_output=True,
         text=True, env=environment,
