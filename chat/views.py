@@ -22,14 +22,14 @@ STREAM_PATH = "/chat/stream/"
 @login_required
 @never_cache
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms of `?rooms=1,3` side by side, in that order."""
+    """Show the rooms of `?rooms=1,3&wide=3` side by side, in that order, one of them widened."""
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
     asked = list(dict.fromkeys(filter(None, request.GET.get("rooms", "").split(","))))
     opened = [room_id for room_id in asked if room_id in known]
     # The same sentence for a room that is not there and for one that may not be entered.
     notice = "" if len(opened) == len(asked) else "Some of these rooms do not exist."
-    return _page(request, rooms, opened=opened, notice=notice)
+    return _page(request, rooms, opened=opened, wide=request.GET.get("wide", ""), notice=notice)
 
 
 @require_safe
@@ -69,18 +69,26 @@ def _enterable(request: HttpRequest) -> list[Room]:
 
 
 def _page(
-    request: HttpRequest, rooms: list[Room], *, opened: list[str], notice: str, status: int = 200
+    request: HttpRequest, rooms: list[Room], *, opened: list[str], wide: str = "", notice: str, status: int = 200
 ) -> HttpResponse:
     user = request.user
+    by_id = {str(room.pk): room for room in rooms}
     config = {
         "user": {"id": user.pk, "username": user.get_username(), "staff": user.is_staff},
         "rooms": [_as_json(room) for room in rooms],
         "open": opened,
+        "wide": wide if wide in opened else None,
         "notice": notice,
         "stream": STREAM_PATH,
         "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},
     }
-    context = {"config": config, "rooms": rooms, "notice": notice}
+    context = {
+        "config": config,
+        "rooms": rooms,
+        "open_rooms": [by_id[room_id] for room_id in opened],
+        "closed_rooms": [room for room in rooms if str(room.pk) not in opened],
+        "notice": notice,
+    }
     return render(request, "chat/index.html", context, status=status)
 
 

@@ -10,7 +10,7 @@ import { againWords, belowWords } from "./words.js";
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, older: () => void, send: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, older: () => void, menu: (button: HTMLElement) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -26,9 +26,9 @@ export class RoomPane extends HTMLElement {
 
   /**
    * @param {Room} room
-   * @param {{me: string, limits: Limits, wishes: Wishes}} page
+   * @param {{me: string, limits: Limits, draft: string, wishes: Wishes}} page
    */
-  begin(room, { me, limits, wishes }) {
+  begin(room, { me, limits, draft, wishes }) {
     this.room = room.id;
     this.#older = wishes.older;
     this.append(this.#inside);
@@ -38,19 +38,30 @@ export class RoomPane extends HTMLElement {
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
     part(this, "close").addEventListener("click", wishes.close);
+    const more = part(this, "more-button");
+    more.addEventListener("click", () => wishes.menu(more));
+    /** @type {People} */ (part(this, "people")).begin();
     this.#below.addEventListener("click", () => {
       this.#list.toBottom();
       this.#showBelow();
     });
     this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.#list.begin(me, () => this.#scrolled());
-    this.#composer.begin(room.title, limits, wishes.send);
+    this.#composer.begin(room, limits, wishes);
+    if (draft) this.#composer.text = draft;
     part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
   }
 
   /** What is written and not sent. */
   get draft() {
     return this.#composer.text;
+  }
+
+  /** Change where the pane stands without moving what is read in it. @param {() => void} change */
+  keepPlace(change) {
+    const { scrollTop } = this.#list;
+    change();
+    this.#list.scrollTop = scrollTop;
   }
 
   focusComposer() {
@@ -110,20 +121,9 @@ export class RoomPane extends HTMLElement {
    */
   showTrouble(sentence, seconds) {
     const trouble = part(this, "trouble");
+    clearInterval(this.#countdown);
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;
-  }
-
-  #scrolled() {
-    this.#showBelow();
-    if (this.#list.wantsOlder) this.#older();
-  }
-
-  #showBelow() {
-    this.#below.hidden = this.#list.below === 0;
-    clearInterval(this.#countdown);
-    this.#below.textContent = belowWords(this.#list.below);
-  }
     if (seconds === undefined || sentence === "") return;
     const until = Date.now() + seconds * 1000;
     // Hidden from screen readers: an alert that changes every second is read out every second.
@@ -136,6 +136,17 @@ export class RoomPane extends HTMLElement {
     };
     this.#countdown = setInterval(count, 500);
     count();
+  }
+
+  #scrolled() {
+    this.#showBelow();
+    if (this.#list.wantsOlder) this.#older();
+  }
+
+  #showBelow() {
+    this.#below.hidden = this.#list.below === 0;
+    this.#below.textContent = belowWords(this.#list.below);
+  }
 }
 
 /**
