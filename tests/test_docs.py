@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from django.conf import settings
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chat import conf, database, protocol
 from chat.exceptions import ErrorCode
@@ -240,6 +240,11 @@ def test_a_scripts_first_comment_is_its_line_in_the_table(path):
     comment = re.match(r"/\*\* (.*?) \*/", path.read_text())[1]
     assert path.name in rows, f"{path.name} is new: give it a line in docs/architecture.md"
     assert rows[path.name][0].replace("`", "") == comment.replace("`", "").removesuffix(".")
+
+
+def test_the_table_has_no_script_that_is_gone():
+    names = {row[0] for row in table(ARCHITECTURE) if row[0].endswith(".js")}
+    assert names <= {path.name for path in (ROOT / "static/chat").glob("*.js")}
 
 
 # All of them
