@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session as WebSession
 from django.db import transaction
 from django.db.models import F
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_delete
 from django.utils import timezone
 
 from chat import doorbell
@@ -33,8 +33,16 @@ def connect() -> None:
     user = get_user_model()
     post_save.connect(_on_save, sender=user, dispatch_uid="access-user-save")
     post_save.connect(_on_save, sender=Room, dispatch_uid="access-room-save")
+    for sender in (user, Room):
+        pre_delete.connect(_before_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-lock")
     for sender in (user, Room, WebSession):
         post_delete.connect(_on_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-delete")
+
+
+def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
+    # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed between
+    # Django's statements would point at a row that is gone, and the whole deletion would fail at its commit.
+    sender._base_manager.select_for_update().filter(pk=instance.pk).first()
 
 
 def _on_save(created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:

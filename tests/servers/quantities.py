@@ -21,6 +21,10 @@ class Quantities:
     pause_seconds: float = 0.4
     # What a sender waits between two texts.
     think_seconds: float = 0.02
+    # Each cause of losing access, in two processes; the same with Redis stopped.
+    revocation_rounds: int = 1
+    # Frames of the fuzzer.
+    hostile_frames: int = 10_000
 
 
 FULL = Quantities(
@@ -33,6 +37,8 @@ FULL = Quantities(
     stuck_seconds=10.0,
     away_seconds=10.0,
     pause_seconds=2.0,
+    revocation_rounds=13,
+    hostile_frames=100_000,
 )
 
 IS_FULL = bool(os.environ.get("FULL_SIZE"))
