@@ -5,7 +5,7 @@ What plain SQL and queryset.update() change goes past it: every hub looks for it
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session as WebSession
 from django.db import transaction
 from django.db.models import F
@@ -52,6 +52,10 @@ def _on_save(created: bool, update_fields: frozenset[str] | None, **kwargs: Any)
 
 
 def _on_delete(instance: Any, **kwargs: Any) -> None:
-    # A sign-out, or any other end of a session; one that had expired (clearsessions) ended by itself.
-    if not isinstance(instance, WebSession) or instance.expire_date > timezone.now():
-        changed()
+    # A sign-out, or any other end of a session; one that had expired (clearsessions) ended by itself, and one that
+    # nobody was signed in with (it is replaced when somebody signs in) is no right.
+    if isinstance(instance, WebSession) and (
+        instance.expire_date <= timezone.now() or SESSION_KEY not in instance.get_decoded()
+    ):
+        return
+    changed()
