@@ -1,6 +1,7 @@
 /** <message-list>: a room's log on the page. */
 
-import { create, fill, isSameDay, isSameGroup, separator, stateId, unsent } from "./message.js";
+import { isSameDay, relabel, separator } from "./days.js";
+import { create, fill, isSameGroup, stateId, unsent } from "./message.js";
 import { LEAVE } from "./protocol.js";
 import { Scroll } from "./scroll.js";
 import { copyElement, part } from "./templates.js";
@@ -9,6 +10,10 @@ import { presenceWords } from "./words.js";
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
+
+/** So many are kept, and trimmed to fewer, so that it is not done at every message. */
+const AT_MOST = 400;
+const KEPT = 300;
 
 export class MessageList extends HTMLElement {
   #me = "";
@@ -113,6 +118,37 @@ export class MessageList extends HTMLElement {
       if (!entries.some((entry) => stateId(entry) === id)) child.remove();
     for (const element of wanted) if (!element.isConnected) box.append(element);
     this.follow();
+  }
+
+  /** Say the days anew. */
+  relabel() {
+    for (const day of this.#content.querySelectorAll(".day"))
+      relabel(/** @type {HTMLElement} */ (day));
+  }
+
+  /** Change what stands around the log without moving what is read in it. @param {() => void} change */
+  keepStill(change) {
+    this.#scroll?.keepStill(this.#firstInView(), change);
+  }
+
+  /**
+   * Forget the oldest while the reader is at the bottom, far from them.
+   * @returns {number | null} the oldest message that stayed, if any went
+   */
+  trim() {
+    if (!this.isAtBottom || this.#seqs.length <= AT_MOST) return null;
+    const first = /** @type {HTMLElement} */ (this.#elements.get(this.#seqs.at(-KEPT) ?? 0));
+    for (const seq of this.#seqs.splice(0, this.#seqs.length - KEPT)) {
+      this.#messages.delete(/** @type {HTMLElement} */ (this.#elements.get(seq)));
+      this.#elements.delete(seq);
+    }
+    const gone = document.createRange();
+    gone.setStartBefore(/** @type {Node} */ (this.#content.firstChild));
+    gone.setEndBefore(leadOf(first));
+    gone.deleteContents();
+    this.#dress(first, 0);
+    this.follow();
+    return this.#seqs[0] ?? null;
   }
 
   /** @param {Message} message */

@@ -1,6 +1,7 @@
 /** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
 
 import { Announcer } from "./announcer.js";
+import { today } from "./days.js";
 import { findRoom } from "./find_room.js";
 import { chord, isSelectingText } from "./keys.js";
 import { Menu } from "./menu.js";
@@ -11,6 +12,7 @@ import { part, setHue } from "./templates.js";
 import { sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
+/** @import {Alerts} from "./alerts.js" */
 /** @import {Drafts} from "./drafts.js" */
 /** @import {Outbox} from "./outbox.js" */
 /** @import {ErrorFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
@@ -25,6 +27,8 @@ export class Page {
   #config;
   #outbox;
   #drafts;
+  #alerts;
+  #day = today();
   /** @type {Workspace | null} */
   #workspace = null;
   #panes = new PaneRow(part(document, "panes"));
@@ -39,12 +43,13 @@ export class Page {
   /**
    * @param {Config} config
    * @param {Outbox} outbox
-   * @param {Drafts} drafts
+   * @param {{drafts: Drafts, alerts: Alerts}} kept
    */
-  constructor(config, outbox, drafts) {
+  constructor(config, outbox, { drafts, alerts }) {
     this.#config = config;
     this.#outbox = outbox;
     this.#drafts = drafts;
+    this.#alerts = alerts;
     this.#panes.layout.wide = config.wide;
   }
 
@@ -60,6 +65,7 @@ export class Page {
       form.addEventListener("submit", () => this.#forget());
     }
     setHue(part(document, "my-avatar"), this.#config.user.username);
+    this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
     this.#panes.onchange = () => this.#mark();
     this.#panes.onarranged = () => this.#keepAddress();
     document.addEventListener("keydown", (event) => this.#pressed(event));
@@ -69,6 +75,7 @@ export class Page {
   #forget() {
     this.#outbox.clear();
     this.#drafts.clear();
+    this.#alerts.clear();
   }
 
   /** Say what the outbox holds for rooms that are gone; the texts stay until they are discarded. */
@@ -82,8 +89,10 @@ export class Page {
     }
   }
 
-  /** Once a second: the countdown. */
+  /** Once a second: the countdown, and whether it is another day. */
   tick() {
+    if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
+    this.#day = today();
     const [words, countdown] = stateWords(this.#state, this.#retryAt - Date.now());
     setText(part(document, "state-words"), words);
     setText(part(document, "state-countdown"), countdown);
@@ -119,6 +128,7 @@ export class Page {
     if (!this.#list.has(room.id)) this.#list.add(room);
     this.#panes.add(pane);
     pane.showUnsent(this.#outbox.of(room.id));
+    pane.showAlerts(this.#alerts.of(room.id));
     if (!isByUser) return;
     this.#panes.show(room.id);
     pane.focusComposer();
@@ -133,6 +143,7 @@ export class Page {
     const draft = pane?.draft ?? "";
     this.#panes.remove(room.id);
     if (reason === undefined) return;
+    this.#alerts.forget(room.id);
     this.#list.drop(room.id);
     this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);
     if (draft.trim()) this.#notices.say(`What you were writing in “${room.title}”: “${draft}”`);
@@ -150,6 +161,7 @@ export class Page {
    */
   paged(room, messages) {
     this.#panes.get(room)?.showHistory(messages);
+    this.#alerts.take(room, messages);
   }
 
   /**
@@ -160,6 +172,7 @@ export class Page {
   changed(room, message, isNew) {
     const isOwn = message.username === this.#config.user.username;
     this.#panes.get(room)?.show(message, isNew && !isOwn);
+    this.#alerts.take(room, [message]);
     if (!isNew || isOwn || message.text === null) return;
     this.#announcer.say(message.username, this.#titleOf(room), message.text);
   }
@@ -199,6 +212,10 @@ export class Page {
         this.#list.focusRoom(id);
       },
       older: () => this.#workspace?.askOlder(id),
+      /** @param {number} seq */
+      dropBefore: (seq) => this.#workspace?.dropBefore(id, seq),
+      /** @param {string} at */
+      gotIt: (at) => this.#alerts.gotIt(id, at),
       /** @param {HTMLElement} button */
       menu: (button) => this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id)),
       /** @param {string} text */

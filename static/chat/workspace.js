@@ -95,6 +95,15 @@ export class Workspace {
   }
 
   /**
+   * The pane shows nothing before this message any more.
+   * @param {string} id
+   * @param {number} seq
+   */
+  dropBefore(id, seq) {
+    this.#panes.get(id)?.dropBefore(seq);
+  }
+
+  /**
    * @param {State} state
    * @param {number} retryAt
    */
