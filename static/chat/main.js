@@ -30,6 +30,8 @@ customElements.define("room-list", RoomList);
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
 const stream = new URL(config.stream, location.href);
 stream.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+// The cookie may be another user's by the time the page reconnects: the server then turns it away.
+stream.searchParams.set("user", String(config.user.id));
 
 const connection = new Connection(
   stream.href,

@@ -93,7 +93,7 @@ export class Page {
   tick() {
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
     this.#day = today();
-    const [words, countdown] = stateWords(this.#state, this.#retryAt - Date.now());
+    const [words, countdown] = stateWords(this.#state, this.#retryAt - performance.now());
     setText(part(document, "state-words"), words);
     setText(part(document, "state-countdown"), countdown);
   }

@@ -5,7 +5,8 @@
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
-  USER_HAS_TO_LOGIN: "You are signed out. Sign in again to go on.",
+  USER_HAS_TO_LOGIN:
+    "You are signed out here, or somebody else signed in. Sign in again to go on; what is not sent waits for you.",
   ROOM_INVALID: "This room does not exist any more.",
   ROOM_ACCESS_DENIED: "You may not enter this room.",
   JSON_INVALID: "The server could not read what this page sent.",
