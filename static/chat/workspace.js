@@ -1,6 +1,6 @@
 /** Which panes are open, in which order; joins, resumes and heals their rooms. */
 
-import { isPosted, isTransient } from "./protocol.js";
+import { isPosted, isTransient, isUnreadable } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
 
 /** @import {State} from "./connection.js" */
@@ -239,7 +239,8 @@ export class Workspace {
   /** @param {ErrorFrame} frame */
   #error(frame) {
     const { command, room } = frame;
-    if (command === "send" || frame.client_id !== undefined) this.#outbox.refuse(frame);
+    if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
+      this.#outbox.refuse(frame);
     if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text
     if (command === "join" && room !== undefined && this.#panes.has(room) && !isTransient(frame)) {
       if (!this.#leaving.has(room)) this.#drop(room, frame.error);
