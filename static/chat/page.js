@@ -246,9 +246,9 @@ export class Page {
     else this.#close(id);
   }
 
-  /** @param {Room} room */
-  #open(room) {
-    this.#workspace?.openPane(room, true);
+  /** @param {Room} room @param {boolean} isByUser */
+  #open(room, isByUser = true) {
+    this.#workspace?.openPane(room, isByUser);
     this.#keepAddress();
   }
 
@@ -258,9 +258,14 @@ export class Page {
    * @returns {Promise<string>} a sentence if there is none
    */
   async #openByName(title) {
+    const asked = document.activeElement;
     const room = await findRoom(title, this.#workspace?.rooms.values() ?? []);
     if (typeof room === "string") return room;
-    if (!this.#panes.get(room.id)) this.#open(room);
+    // Who went on elsewhere while the server was asked keeps the keys, and what is in view.
+    const isWaiting = document.activeElement === asked;
+    if (!this.#panes.get(room.id)) this.#open(room, isWaiting);
+    if (!isWaiting) return "";
+    this.#list.collapse();
     this.#panes.show(room.id);
     this.#panes.get(room.id)?.focusComposer();
     return "";
