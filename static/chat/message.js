@@ -55,6 +55,8 @@ export function fill(element, { username, text, at, edited, deleted }) {
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;
   element.classList.toggle("deleted", deleted);
+  part(element, "act").hidden = deleted;
+  if (deleted) element.querySelector(".undo")?.remove();
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);

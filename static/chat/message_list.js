@@ -35,6 +35,7 @@ export class MessageList extends HTMLElement {
    */
   begin(me, onscroll) {
     this.#me = me;
+    this.addEventListener("keydown", (event) => this.#walk(event));
     this.#scroll = new Scroll(this, part(this, "content"), () => {
       if (this.isAtBottom) this.below = 0;
       onscroll();
@@ -120,6 +121,29 @@ export class MessageList extends HTMLElement {
     this.follow();
   }
 
+  /**
+   * The message that something happened in.
+   * @param {EventTarget | null} target
+   */
+  messageAt(target) {
+    const element = target instanceof Element ? target.closest(".message") : null;
+    return this.#messages.get(/** @type {HTMLElement} */ (element));
+  }
+
+  /** The newest message of the reader that can be changed. */
+  get lastOwn() {
+    const seq = this.#seqs.findLast((one) => {
+      const message = this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(one)));
+      return message?.username === this.#me && !message.deleted;
+    });
+    return this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(seq ?? -1)));
+  }
+
+  /** @param {number} seq */
+  elementOf(seq) {
+    return this.#elements.get(seq);
+  }
+
   /** Say the days anew. */
   relabel() {
     for (const day of this.#content.querySelectorAll(".day"))
@@ -149,6 +173,30 @@ export class MessageList extends HTMLElement {
     this.#dress(first, 0);
     this.follow();
     return this.#seqs[0] ?? null;
+  }
+
+  /** The log is one stop of Tab; arrows go from message to message, Enter opens a message's menu. @param {KeyboardEvent} event */
+  #walk(event) {
+    const { key, target, altKey } = event;
+    const now = this.messageAt(target);
+    if (
+      altKey ||
+      (target !== this && !(target instanceof HTMLElement && target.matches(".message")))
+    )
+      return;
+    if (key === "Enter" && now) part(this.elementOf(now.seq) ?? this, "act").click();
+    else if (key === "ArrowUp" || key === "ArrowDown") this.#step(now, key === "ArrowUp" ? -1 : 1);
+    else if (key === "Escape" && now) this.focus();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {Message | undefined} from @param {number} by */
+  #step(from, by) {
+    const at = from ? this.#seqs.indexOf(from.seq) + by : this.#seqs.length - 1;
+    const element = this.#elements.get(this.#seqs[at] ?? -1);
+    element?.focus({ preventScroll: true });
+    element?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {Message} message */

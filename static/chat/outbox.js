@@ -40,6 +40,11 @@ export class Outbox {
     return [...new Set([...this.#entries.values()].map((entry) => entry.room))];
   }
 
+  /** @param {string | undefined} clientId */
+  has(clientId) {
+    return clientId !== undefined && this.#entries.has(clientId);
+  }
+
   /**
    * A room's texts in the order in which they were written.
    * @param {string} room

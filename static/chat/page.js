@@ -5,11 +5,12 @@ import { today } from "./days.js";
 import { findRoom } from "./find_room.js";
 import { chord, isSelectingText } from "./keys.js";
 import { Menu } from "./menu.js";
+import { messageItems } from "./message_menu.js";
 import { Notices } from "./notices.js";
 import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
 import { part, setHue } from "./templates.js";
-import { sentenceFor, stateWords } from "./words.js";
+import { sentenceFor, stateWords, unchangedSentence } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -22,6 +23,9 @@ import { sentenceFor, stateWords } from "./words.js";
 /** @import {Workspace} from "./workspace.js" */
 
 /** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, notice: string, stream: string, limits: Limits}} Config */
+
+/** How long a text can be taken back by one click. */
+const UNDO_MS = 10_000;
 
 export class Page {
   #config;
@@ -168,11 +172,14 @@ export class Page {
    * @param {string} room
    * @param {Message} message
    * @param {boolean} isNew
+   * @param {boolean} isFromHere written on this page
    */
-  changed(room, message, isNew) {
+  changed(room, message, isNew, isFromHere) {
     const isOwn = message.username === this.#config.user.username;
     this.#panes.get(room)?.show(message, isNew && !isOwn);
     this.#alerts.take(room, [message]);
+    if (isNew && isFromHere && !message.deleted)
+      this.#panes.get(room)?.offerUndo(message.seq, UNDO_MS);
     if (!isNew || isOwn || message.text === null) return;
     this.#announcer.say(message.username, this.#titleOf(room), message.text);
   }
@@ -218,6 +225,22 @@ export class Page {
       gotIt: (at) => this.#alerts.gotIt(id, at),
       /** @param {HTMLElement} button */
       menu: (button) => this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id)),
+      /** @param {HTMLElement} button @param {Message} message */
+      act: (button, message) =>
+        this.#menu.open(
+          button,
+          "Message",
+          messageItems(message, this.#config.user, {
+            edit: () => this.#edit(id, message),
+            remove: () => this.#remove(id, message),
+            copyText:
+              navigator.clipboard && (() => navigator.clipboard.writeText(message.text ?? "")),
+          }),
+        ),
+      /** @param {Message} message */
+      edit: (message) => this.#edit(id, message),
+      /** @param {Message} message */
+      undo: (message) => this.#undo(id, message),
       /** @param {string} text */
       draft: (text) => this.#drafts.keep(id, text),
       /** @param {string} text */
@@ -229,6 +252,43 @@ export class Page {
       retry: this.#outbox.retry.bind(this.#outbox),
       discard: this.#outbox.discard.bind(this.#outbox),
     };
+  }
+
+  /** @param {string} id @param {Message} message */
+  #edit(id, { seq, text }) {
+    const pane = this.#panes.get(id);
+    pane?.composer.beginEdit(text ?? "", (message) => {
+      pane.showTrouble("");
+      this.#workspace?.change(
+        { command: "edit", room: id, seq, message },
+        {
+          done: () => pane.composer.endEdit(),
+          failed: (frame) => {
+            pane.composer.keepEdit();
+            pane.showTrouble(unchangedSentence(frame));
+          },
+        },
+      );
+    });
+  }
+
+  /** @param {string} id @param {Message} message */
+  #remove(id, { seq }) {
+    const pane = this.#panes.get(id);
+    pane?.showTrouble("");
+    this.#workspace?.change(
+      { command: "delete", room: id, seq },
+      { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
+    );
+  }
+
+  /** The text is back before it is gone: whatever happens to the line, it is not lost. @param {string} id @param {Message} message */
+  #undo(id, message) {
+    const composer = this.#panes.get(id)?.composer;
+    if (!composer) return;
+    composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
+    composer.focus();
+    this.#remove(id, message);
   }
 
   /** @param {string} id */

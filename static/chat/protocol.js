@@ -32,6 +32,8 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number}} Change */
+
 /**
  * What the page asks.
  * @typedef {{command: "join", room: string}
@@ -39,6 +41,7 @@
  *   | {command: "send", room: string, message: string, client_id: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number}
+ *   | (Change & {client_id: string})
  *   | {command: "ping"}} Command
  */
 

@@ -1,6 +1,6 @@
 /** <room-pane>: one room's box on the page. */
 
-import { copy, part, setHue } from "./templates.js";
+import { copy, copyElement, part, setHue } from "./templates.js";
 import { againWords, belowWords } from "./words.js";
 
 /** @import {Pinned} from "./alerts.js" */
@@ -12,7 +12,7 @@ import { againWords, belowWords } from "./words.js";
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, older: () => void, dropBefore: (seq: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, older: () => void, dropBefore: (seq: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -53,7 +53,12 @@ export class RoomPane extends HTMLElement {
     });
     this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.#list.begin(me, () => this.#scrolled());
-    this.#composer.begin(room, limits, wishes);
+    this.#list.addEventListener("click", (event) => this.#clicked(event, wishes));
+    const editLast = () => {
+      const last = this.#list.lastOwn;
+      if (last) wishes.edit(last);
+    };
+    this.#composer.begin(room, limits, { ...wishes, editLast });
     if (draft) this.#composer.text = draft;
     part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
   }
@@ -64,7 +69,18 @@ export class RoomPane extends HTMLElement {
 
   /** What is written and not sent. */
   get draft() {
-    return this.#composer.text;
+    return this.#composer.draft;
+  }
+
+  get composer() {
+    return this.#composer;
+  }
+
+  /** Let a message be taken back for a while after it was sent. @param {number} seq @param {number} ms */
+  offerUndo(seq, ms) {
+    const button = copyElement("undo-template");
+    this.#list.elementOf(seq)?.append(button);
+    setTimeout(() => button.remove(), ms);
   }
 
   /** Change where the pane stands without moving what is read in it. @param {() => void} change */
@@ -158,6 +174,18 @@ export class RoomPane extends HTMLElement {
     };
     this.#countdown = setInterval(count, 500);
     count();
+  }
+
+  /**
+   * @param {Event} event
+   * @param {Wishes} wishes
+   */
+  #clicked({ target }, { act, undo }) {
+    const button = target instanceof Element ? target.closest("button") : null;
+    const message = this.#list.messageAt(button);
+    if (!button || !message) return;
+    if (button.dataset.part === "act") act(button, message);
+    if (button.dataset.part === "undo") undo(message);
   }
 
   #trim() {

@@ -1,7 +1,7 @@
 /** Every sentence the page says. */
 
 /** @import {State} from "./connection.js" */
-/** @import {Limits} from "./protocol.js" */
+/** @import {ErrorFrame, Limits} from "./protocol.js" */
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
@@ -42,6 +42,13 @@ export function refusalSentence(code, limits) {
     code,
     `This text is too long: at most ${most} characters. Shorten it, or send it in parts.`,
   );
+}
+
+/** A message could not be edited or deleted. @param {ErrorFrame} [frame] none when the line is down */
+export function unchangedSentence(frame) {
+  if (frame === undefined)
+    return "The line is down, so the message may not be changed yet. Try again.";
+  return `The message was not changed. ${sentenceFor(frame.error, frame.detail)}`;
 }
 
 /**

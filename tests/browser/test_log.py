@@ -101,3 +101,72 @@ def test_thousands_of_messages_stay_cheap_and_can_be_read_back(visit, site):
     storms = [f"storm {number}" for last in (500, 5, 5, 5) for number in range(1, last + 1)]
     assert alice.texts(names[0]).all_inner_texts() == [f"text {n}" for n in range(1, 101)] + storms
     assert re.search(r"Today|Yesterday", log.locator(".day").first.inner_text())
+
+
+def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Mend')")
+    bob, alice = visit("bob", "/chat/Mend/"), visit("alice", "/chat/Mend/")
+    for text in ("frist", "second", "third"):
+        bob.say("Mend", text)
+    expect(alice.texts("Mend")).to_have_text(["frist", "second", "third"])
+    # By mouse; the draft waits.
+    bob.box("Mend").fill("half a sentence")
+    bob.log("Mend").get_by_text("frist").hover()
+    bob.log("Mend").locator(".message").first.get_by_role("button", name="More about this message").click()
+    bob.page.get_by_role("menuitem", name="Edit").click()
+    expect(bob.box("Mend")).to_be_focused()
+    expect(bob.box("Mend")).to_have_value("frist")
+    bob.say("Mend", "first")
+    expect(alice.texts("Mend").first).to_have_text("first")
+    expect(bob.box("Mend")).to_have_value("half a sentence")
+    # By keys alone: the last own one, and Escape.
+    bob.box("Mend").fill("")
+    bob.page.keyboard.press("ArrowUp")
+    expect(bob.box("Mend")).to_have_value("third")
+    bob.page.keyboard.press("Escape")
+    expect(bob.box("Mend")).to_have_value("")
+    bob.log("Mend").focus()
+    for key in ("ArrowUp", "ArrowUp", "Enter"):
+        bob.page.keyboard.press(key)
+    expect(bob.page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    bob.page.keyboard.press("End")
+    bob.page.keyboard.press("Enter")
+    expect(alice.texts("Mend")).to_have_text(["first", "Message deleted", "third"])
+    # Staff deletes what others wrote, and edits nothing of it; others do neither.
+    alice.log("Mend").focus()
+    for key in ("ArrowUp", "Enter"):
+        alice.page.keyboard.press(key)
+    expect(alice.page.get_by_role("menuitem")).to_have_count(2)
+    alice.page.get_by_role("menuitem", name="Delete").click()
+    expect(bob.texts("Mend").last).to_have_text("Message deleted")
+    alice.say("Mend", "of the staff")
+    expect(bob.texts("Mend").last).to_have_text("of the staff")
+    bob.log("Mend").focus()
+    for key in ("ArrowUp", "Enter"):
+        bob.page.keyboard.press(key)
+    expect(bob.page.get_by_role("menuitem")).to_have_text(["Copy text"])
+
+
+def test_undo_takes_a_text_back_everywhere_for_ten_seconds(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Oops')")
+    bob, alice = visit("bob", "/chat/Oops/"), visit("alice", "/chat/Oops/")
+    bob.page.clock.install()
+    bob.goto("/chat/Oops/")
+    bob.say("Oops", "to the wrong room")
+    expect(alice.texts("Oops")).to_have_text(["to the wrong room"])
+    undo = bob.pane("Oops").get_by_role("button", name="Undo")
+    expect(alice.pane("Oops").get_by_role("button", name="Undo")).to_have_count(0)
+    bob.box("Oops").fill("next")
+    undo.click()
+    expect(alice.texts("Oops")).to_have_text(["Message deleted"])
+    expect(bob.box("Oops")).to_have_value("to the wrong room\nnext")
+    expect(bob.box("Oops")).to_be_focused()
+    expect(undo).to_have_count(0)
+    stored = site.shell(
+        "from chat.models import Event; print(Event.objects.filter(body__contains='wrong room').count())"
+    )
+    assert stored.split()[-1] == "0"
+    bob.say("Oops", "this one stays")
+    expect(undo).to_be_visible()
+    bob.page.clock.fast_forward(11_000)
+    expect(undo).to_have_count(0)

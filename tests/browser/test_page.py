@@ -129,7 +129,7 @@ def test_a_slow_answer_takes_no_key_from_another_room(visit, site):
     bob.open("Lobby")
     site.shell("from chat.models import Room; Room.objects.get_or_create(title='Slow')")
     held = []
-    bob.page.route("**/chat/Slow/", held.append)
+    bob.page.route("**/chat/Slow/", lambda route: held.append(route))
     box = bob.page.get_by_role("textbox", name="Open a room by name")
     box.fill("Slow")
     with bob.page.expect_request("**/chat/Slow/"):
