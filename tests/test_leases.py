@@ -1,0 +1,105 @@
+"""Presence in the database: news is decided once, and lives as long as the lease of its process."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from chat import leases
+from chat.leases import Change
+from chat.models import Membership, Presence, Process
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def processes(settings):
+    settings.LEASE_SECONDS = 15.0
+    for name in ("one", "two"):
+        leases.begin(name)
+    return "one", "two"
+
+
+def expire(process):
+    Process.objects.filter(pk=process).update(expires_at=Now() - timedelta(seconds=1))
+
+
+def test_only_the_first_to_come_and_the_last_to_go_are_news(processes, rooms, bob):
+    pair, room = (rooms.lobby.pk, bob.pk), rooms.lobby.pk
+    assert leases.settle("one", came={pair}, went=()) == [Change(room, "bob", True)]
+    assert leases.settle("two", came={pair}, went=()) == []
+    assert leases.present([room, rooms.random.pk]) == {room: {"bob"}, rooms.random.pk: set()}
+    assert leases.settle("one", came=(), went={pair}) == []
+    assert leases.settle("two", came=(), went={pair}) == [Change(room, "bob", False)]
+    assert leases.present([room]) == {room: set()}
+
+
+def test_said_twice_it_is_no_news(processes, rooms, bob):
+    pair = (rooms.lobby.pk, bob.pk)
+    assert len(leases.settle("one", came={pair}, went=())) == 1
+    assert leases.settle("one", came={pair}, went=()) == []
+    assert len(leases.settle("one", came=(), went={pair})) == 1
+    assert leases.settle("one", came=(), went={pair}) == []
+
+
+def test_many_at_once_are_not_mixed_up(processes, rooms, bob, charlie):
+    lobby, random = rooms.lobby.pk, rooms.random.pk
+    came = {(lobby, bob.pk), (random, charlie.pk)}
+    assert sorted(leases.settle("one", came=came, went=())) == sorted(
+        [Change(lobby, "bob", True), Change(random, "charlie", True)]
+    )
+    # Both rooms and both users are in the query; neither bob in Random nor charlie in Lobby ever came.
+    assert leases.present([lobby, random]) == {lobby: {"bob"}, random: {"charlie"}}
+    changes = leases.settle("one", came={(lobby, charlie.pk)}, went={(lobby, bob.pk)})
+    assert sorted(changes) == sorted([Change(lobby, "charlie", True), Change(lobby, "bob", False)])
+
+
+def test_a_dead_process_is_buried_once_with_those_who_are_nowhere_else(processes, rooms, bob, charlie):
+    room = rooms.lobby.pk
+    leases.settle("one", came={(room, bob.pk), (room, charlie.pk)}, went=())
+    leases.settle("two", came={(room, charlie.pk)}, went=())
+    assert leases.bury() == []
+    expire("one")
+    assert leases.bury() == [Change(room, "bob", False)]
+    assert leases.bury() == []
+    assert leases.present([room]) == {room: {"charlie"}}
+    assert list(Process.objects.values_list("pk", flat=True)) == ["two"]
+    assert leases.renew("one") is False
+    assert leases.renew("two") is True
+
+
+def test_who_renews_in_time_is_not_buried(processes, rooms, bob):
+    leases.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+    expire("one")
+    assert leases.renew("one") is True
+    assert leases.bury() == []
+
+
+def test_who_was_given_up_for_dead_begins_anew(processes, rooms, bob):
+    pair = (rooms.lobby.pk, bob.pk)
+    leases.settle("one", came={pair}, went=())
+    expire("one")
+    leases.bury()
+    leases.begin("one")
+    assert leases.settle("one", came={pair}, went=()) == [Change(pair[0], "bob", True)]
+
+
+def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms, bob, charlie):
+    room = rooms.lobby.pk
+    gone = (rooms.random.pk, bob.pk)
+    leases.settle("one", came={gone}, went=())
+    rooms.random.delete()
+    assert leases.settle("one", came={gone, (room, charlie.pk)}, went=()) == [Change(room, "charlie", True)]
+    charlie.delete()
+    assert leases.settle("one", came=(), went={gone, (room, charlie.pk or 0)}) == []
+    assert not Presence.objects.exists()
+    assert not Membership.objects.filter(is_here=True).exists()
+
+
+def test_a_renewal_is_one_query_whatever_it_carries(processes, rooms, bob, charlie, django_assert_num_queries):
+    pairs = {(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
+    leases.settle("one", came=pairs, went=())
+    with django_assert_num_queries(1):
+        assert leases.renew("one") is True
+    with django_assert_num_queries(1):
+        assert leases.bury() == []
