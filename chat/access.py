@@ -37,9 +37,11 @@ def connect() -> None:
         post_delete.connect(_on_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-delete")
 
 
-def _on_save(created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
-    # Signing in writes last_login, which is nobody's right.
-    if not created and update_fields != frozenset({"last_login"}):
+def _on_save(sender: type, created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
+    # Signing in writes last_login, which is nobody's right; a new user has no socket yet, a new room is news.
+    if created and sender is not Room:
+        return
+    if update_fields != frozenset({"last_login"}):
         changed()
 
 
