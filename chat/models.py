@@ -28,6 +28,10 @@ def title_key(title: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", title.strip()).casefold())
 
 
+# The columns of a room that chat.log alone writes.
+LOG_FIELDS = {"head_seq", "floor_seq", "epoch"}
+
+
 class RoomQuerySet(models.QuerySet["Room"]):
     def enterable_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
         """Narrow to the rooms that `user` may see and enter, by title."""
@@ -74,8 +78,12 @@ class Room(models.Model):
         return self.title
 
     def save(self, **kwargs: Any) -> None:
-        if (fields := kwargs.get("update_fields")) is not None and "title" in fields:
-            kwargs["update_fields"] = {*fields, "title_key"}
+        fields = kwargs.get("update_fields")
+        if fields is None and not self._state.adding and not kwargs.get("force_insert"):
+            # The log moves on while somebody edits a room: what was read of it then is never written back.
+            fields = {field.attname for field in self._meta.concrete_fields if not field.primary_key} - LOG_FIELDS
+        if fields is not None:
+            kwargs["update_fields"] = {*fields, "title_key"} if "title" in fields else fields
         super().save(**kwargs)
 
     def clean(self) -> None:

@@ -637,7 +637,7 @@ def judged(world):
     ]
     wrong = check(run)
     for page, view in world.views.items():
-        wrong += view.wrong
+        wrong += view.wrong + ["GAP: an event was written that is not the next one"] * page.gaps
         for room in page.logs:
             if view.texts.get(room) != world.fresh(int(room)):
                 wrong.append(f"SNAPSHOT room {room} at {page.name} is not what a page opened now shows")

@@ -139,3 +139,12 @@ def test_two_events_of_a_room_cannot_have_one_number(bob, rooms):
     event.client_id = None
     with pytest.raises(IntegrityError), transaction.atomic():
         event.save()
+
+
+def test_a_room_that_was_edited_meanwhile_keeps_its_place_in_the_log(bob, rooms):
+    edited = Room.objects.get(pk=rooms.lobby.pk)
+    rooms.lobby.send_message("said while the form was open", bob)
+    edited.title = "Foyer"
+    edited.save()
+    assert rooms.lobby.send_message("and after", bob) == 2
+    assert Room.objects.get(pk=edited.pk).title == "Foyer"

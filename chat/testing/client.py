@@ -155,6 +155,8 @@ class SocketClient:
         self.on_frame: Callable[[Frame], None] = lambda frame: None
         # How often it came back.
         self.resumes = -1
+        # How often an event came that was not the next one: the server's sessions never write one.
+        self.gaps = 0
         self._url = urllib.parse.urlsplit(url)
         self._cookie = cookie
         self._heartbeat_seconds = heartbeat_seconds
@@ -387,6 +389,7 @@ class SocketClient:
         if log is None:
             return
         if log.take(event, at=asyncio.get_running_loop().time()) == "gap":
+            self.gaps += 1
             self._ask(log)
         if "client_id" in event:
             self._settle(event["client_id"], event["seq"])

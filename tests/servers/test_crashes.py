@@ -139,6 +139,7 @@ async def test_every_fault_once(stack_with_pages):
     run, times = await suffer(stack, pages, pages[:2], Stack.FAULTS)
     assert check(run) == []
     assert [log.resets for page in pages for log in page.logs.values()] == [0] * len(pages) * len(ROOMS)
+    assert [page.gaps for page in pages] == [0] * len(pages)
     acknowledged = sum(one.acked is not None for one in run.sent)
     report(f"all faults once: {acknowledged} acknowledged, {len(run.rows)} rows, 0 lost, doubled or out of order")
     for fault, (start, end) in times.items():

@@ -30,6 +30,7 @@ async def test_each_message_whose_ack_was_cut_off_is_there_once(two_servers, ope
     assert len(run.rows) == Q.cuts
     assert min(one.tries for one in run.sent) >= 2
     assert bob.resumes == Q.cuts
+    assert bob.errors == [], "a retry was refused"
     report(f"cut between commit and ack: {Q.cuts} times, {len(run.rows)} rows, {len(charlie.logs['1'].events)} shown")
 
 

@@ -48,6 +48,7 @@ async def test_logs_are_the_same_and_complete(name, faults, sends, start_server,
     assert len(run.rows) == whole * ROOMS
     assert settled(run) < 5
     assert [page.resumes for page in pages] == [0, 0, 0]
+    assert [page.gaps for page in pages] == [0, 0, 0]
     report(f"faulty layer, {name}: {len(run.rows)} messages, delivered {in_ms(deliveries(run))}")
 
 

@@ -1,0 +1,83 @@
+"""Races that are the database's: several connections append to the same rooms."""
+
+import random
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connections
+
+from chat import actions
+from chat.actions import Draft
+from chat.log import Committed
+from chat.models import Event, Room
+
+WRITERS = 3
+BATCHES = 25
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def in_threads(*works):
+    """Run all at once, each with a connection of its own; return what they return."""
+
+    def run(work):
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result(60) for future in [pool.submit(run, work) for work in works]]
+
+
+def is_without_holes(room):
+    numbers = list(Event.objects.filter(room=room).order_by("seq").values_list("seq", flat=True))
+    return numbers == list(range(1, Room.objects.get(pk=room).head_seq + 1))
+
+
+def draft(room, author, client_id=None):
+    return Draft(room=room, author=author, username="bob", body="hi", client_id=client_id or uuid.uuid4(), trusted=True)
+
+
+def test_r7_the_same_client_ids_from_several_connections_are_appended_once(bob, rooms):
+    client_ids = [uuid.uuid4() for _ in range(60)]
+
+    def write(seed):
+        chance = random.Random(seed)
+        places = {}
+        for _ in range(BATCHES):
+            drafts = [draft(rooms.lobby.pk, bob.pk, chance.choice(client_ids)) for _ in range(6)]
+            for one, outcome in zip(drafts, actions.commit(drafts), strict=True):
+                assert places.setdefault(one.client_id, outcome.seq) == outcome.seq
+        return places
+
+    answers = in_threads(*(lambda seed=seed: write(seed) for seed in range(WRITERS)))
+    kept = dict(Event.objects.values_list("client_id", "seq"))
+    assert is_without_holes(rooms.lobby.pk)
+    assert len(kept) == Event.objects.count() == len(set().union(*answers))
+    for places in answers:
+        assert places.items() <= kept.items()
+
+
+def test_r10_batches_that_lock_rooms_crosswise_do_not_wait_for_each_other(bob, rooms):
+    def write(first, second):
+        for _ in range(BATCHES):
+            outcomes = actions.commit([draft(first, bob.pk), draft(second, bob.pk)])
+            assert all(isinstance(one, Committed) for one in outcomes)
+
+    one, other = rooms.lobby.pk, rooms.random.pk
+    in_threads(lambda: write(one, other), lambda: write(other, one))
+    assert Event.objects.count() == 4 * BATCHES
+    assert is_without_holes(one)
+    assert is_without_holes(other)
+
+
+def test_r9_one_poisonous_draft_fails_alone(bob, rooms):
+    gone = 10**6
+    drafts = [draft(rooms.lobby.pk, bob.pk) for _ in range(9)]
+    drafts.insert(4, draft(rooms.lobby.pk, gone))
+    outcomes = actions.commit(drafts)
+    assert [isinstance(one, Committed) for one in outcomes] == [True] * 4 + [False] + [True] * 5
+    assert [one.seq for one in outcomes if isinstance(one, Committed)] == list(range(1, 10))
+    assert is_without_holes(rooms.lobby.pk)
