@@ -105,7 +105,7 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
         # No wait from here on: what the feed says of its head is true when the session is attached.
         is_new = room.pk not in session.places
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
-        reply = feed.joined(reset=not is_served)
+        reply = feed.joined(reset=not is_served, read=session.hub.watch.position(session.user_id, room.pk))
         if cursor is not None:
             feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
         elif is_new:

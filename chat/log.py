@@ -182,6 +182,12 @@ def logged(event: Event) -> LoggedEvent:
     return LoggedEvent(_wire(event))
 
 
+def _posted(event: Event) -> Posted:
+    wire = _wire(event)
+    assert isinstance(wire, Posted), f"a message: {event}"
+    return wire
+
+
 def _wire(event: Event) -> AnyEvent:
     room, at = str(event.room_id), protocol.timestamp(event.at)
     client_id = event.client_id if event.client_id_given else None
@@ -249,7 +255,8 @@ def history(room: Room, place: HistoryPlace, *, limit: int) -> HistoryPage:
     newer: list[Event] = []
     # One more than is shown, each way, tells whether there are more.
     if (first := _first_of_newer(kept, place)) is None:
-        older = list(kept.filter(seq__lt=place.before or MAX_ID).order_by("-seq")[: limit + 1])
+        before = MAX_ID if place.before is None else place.before
+        older = list(kept.filter(seq__lt=before).order_by("-seq")[: limit + 1])
         has_newer = place.before is not None and kept.filter(seq__gte=place.before).exists()
     else:
         back = limit // 2 if place.around is not None else 0
@@ -257,10 +264,10 @@ def history(room: Room, place: HistoryPlace, *, limit: int) -> HistoryPage:
         newer = list(kept.filter(seq__gte=first).order_by("seq")[: limit - back + 1])
         has_newer = len(newer) > limit - back
         limit, newer = back, newer[: limit - back]
-    events = [_wire(event) for event in (*reversed(older[:limit]), *newer)]
+    events = [_posted(event) for event in (*reversed(older[:limit]), *newer)]
     return HistoryPage(
         history=str(room.pk),
-        events=events,  # type: ignore[arg-type]  posted ones alone were asked for
+        events=events,
         as_of=room.head_seq,
         more=len(older) > limit,
         newer=has_newer,

@@ -295,7 +295,7 @@ class Acknowledged(msgspec.Struct, kw_only=True):
 
 
 class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Posted events as they stood at `as_of`, oldest first; `more` when older ones are kept, `newer` when newer ones."""
+    """Posted events as they stood at `as_of`, oldest first; `more` and `newer` when there are such."""
 
     history: str
     events: list[Posted]

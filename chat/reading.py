@@ -1,6 +1,6 @@
 """Read positions and layouts in the database, and what is unread after them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -33,7 +33,7 @@ class News(NamedTuple):
     named: frozenset[int]
 
 
-def begin(rooms: dict[int, Collection[Room]]) -> None:
+def begin(rooms: Mapping[int, Collection[Room]]) -> None:
     """Give users a read position in each of their rooms (by user) that they have none in.
 
     To somebody new all that was said before is read; a room that came since is unread from its beginning.
@@ -103,16 +103,14 @@ def news(cursors: dict[int, int], *, limit: int) -> list[News]:
     named: dict[int, set[int]] = {}
     for event, user in Mention.objects.filter(event__in=[pk for pk, *_ in events]).values_list("event_id", "user_id"):
         named.setdefault(event, set()).add(user)
-    return [
-        News(room, seq, kind, author, frozenset(named.get(pk, ())))
-        for pk, room, seq, kind, author in events
-    ]
+    return [News(room, seq, kind, author, frozenset(named.get(pk, ()))) for pk, room, seq, kind, author in events]
 
 
-def positions(users: Collection[int]) -> dict[Pair, int]:
+def positions(users: Iterable[int]) -> dict[Pair, int]:
     """Return all read positions of users."""
-    known = Membership.objects.filter(user_id__in=users, read_seq__isnull=False)
-    return {(user, room): seq for user, room, seq in known.values_list("user_id", "room_id", "read_seq")}
+    known = Membership.objects.filter(user_id__in=set(users), read_seq__isnull=False)
+    rows = known.values_list("user_id", "room_id", "read_seq")
+    return {(user, room): seq for user, room, seq in rows if seq is not None}
 
 
 def lay_out(login: Login, rooms: Sequence[int], wide: int | None) -> None:

@@ -85,6 +85,11 @@ class Watch:
             self._uncounted_users.add(user)
             self._work()
 
+    def position(self, user: int, room: int) -> int:
+        """Return up to where a watching user has read a room; 0 when that is not known."""
+        known = self._counts.get((user, room))
+        return known.read if known else 0
+
     def recap(self, session: Session) -> None:
         """Tell a socket that has missed signals everything again."""
         if session in self._told:

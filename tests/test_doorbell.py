@@ -57,6 +57,7 @@ async def bells(layer):
             on_bell=lambda room, head, heard=heard: heard.append((room, head)),
             on_signal=lambda *signal, heard=heard: heard.append(signal),
             on_access=lambda heard=heard: heard.append("access"),
+            on_read=lambda user, heard=heard: heard.append(("read", user)),
         )
         bell.heard = heard
         bell.start()
