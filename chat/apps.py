@@ -9,6 +9,7 @@ class ChatConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from chat import access, checks  # noqa: F401
+        from chat import access, audit, checks  # noqa: F401
 
         access.connect()
+        audit.connect()

@@ -1,9 +1,10 @@
 """One short async function per command."""
 
 import asyncio
+import logging
 from functools import partial
 
-from chat import actions, conf, database, hub, log, policies, presence, protocol, reading, writer
+from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, reading, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import HistoryPlace, Kind, LoggedEvent
@@ -28,6 +29,9 @@ from chat.protocol import (
     Watch,
 )
 from chat.session import Place, Session
+
+# Which process served whom: one line for each join and each saved command, never a text (LOG_SERVED).
+served = logging.getLogger("chat.served")
 
 
 async def run(session: Session, command: AnyCommand) -> None:
@@ -67,6 +71,7 @@ async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
     # Checked as a whole before anything is done.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
+    limits.check_rooms(len(cursors) - 1)
     await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
 
 
@@ -74,7 +79,7 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
     try:
         await _enter(session, room_id, cursor)
     except ClientError as refusal:
-        if refusal.code == ErrorCode.SERVER_UNAVAILABLE:
+        if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
             session.reply(protocol.refusal(refusal, command="resume", room=room_id))
             return
         if place := session.places.get(room_id):
@@ -104,6 +109,8 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
             return False
         # No wait from here on: what the feed says of its head is true when the session is attached.
         is_new = room.pk not in session.places
+        if is_new:
+            limits.check_rooms(len(session.places))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
         reply = feed.joined(reset=not is_served, read=session.hub.watch.position(session.user_id, room.pk))
         if cursor is not None:
@@ -114,6 +121,7 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
             session.reply(reply)
         if is_new:
             session.hub.attendance.arrive(feed, session)
+            served.info("join room=%s user=%s", room.pk, session.user_id)
     return True
 
 
@@ -222,6 +230,7 @@ def _check_seq(seq: int) -> int:
 
 
 def _submit(session: Session, draft: Draft, command: str) -> None:
+    limits.check_message(session.user_id)
     writer.running(_publish).submit(draft, partial(_answer, session, draft, command))
     session.hold()
 
@@ -230,11 +239,13 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
     """Tell the author what became of a draft."""
     if isinstance(outcome, ClientError):
         session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
-    elif draft.client_id is None:
+        return
+    if draft.client_id is None:
         session.answered(None)
     else:
         ack = Acknowledged(ack=draft.client_id, room=str(outcome.room), seq=outcome.seq)
         session.answered(protocol.encode(ack))
+    served.info("%s room=%s seq=%s user=%s", command, outcome.room, outcome.seq, session.user_id)
 
 
 def _publish(room: int, events: list[LoggedEvent]) -> None:

@@ -22,6 +22,8 @@ MESSAGE_MAX_BYTES: int
 # A text frame above this is answered unparsed; above FRAME_CLOSE_BYTES the server closes with 1009.
 FRAME_MAX_BYTES: int
 FRAME_CLOSE_BYTES: int
+# What one socket, user or address may ask for, by name; 0 or absent is no limit (chat/limits.py).
+LIMITS: dict[str, float]
 HISTORY_PAGE: int
 HISTORY_PAGE_MAX: int
 LAYOUT_PANES: int
@@ -46,6 +48,7 @@ FROZEN_SECONDS: float
 STUCK_SECONDS: float
 STUCK_ABORT_SECONDS: float
 DRAIN_SECONDS: float
+DRAIN_TELL_SECONDS: float
 BYE_SPREAD_MS: int
 
 # How often rights are looked at without being told: plain SQL tells nobody.
@@ -76,6 +79,7 @@ _DEFAULTS: dict[str, Any] = {
     "MESSAGE_MAX_BYTES": 32 * 1024,
     "FRAME_MAX_BYTES": 64 * 1024,
     "FRAME_CLOSE_BYTES": 1024 * 1024,
+    "LIMITS": {},
     "HISTORY_PAGE": 50,
     "HISTORY_PAGE_MAX": 100,
     "LAYOUT_PANES": 64,
@@ -95,6 +99,7 @@ _DEFAULTS: dict[str, Any] = {
     "STUCK_SECONDS": 10.0,
     "STUCK_ABORT_SECONDS": 5.0,
     "DRAIN_SECONDS": 6.0,
+    "DRAIN_TELL_SECONDS": 1.0,
     "BYE_SPREAD_MS": 1500,
     "ACCESS_CHECK_SECONDS": 20.0,
     "LEASE_SECONDS": 15.0,

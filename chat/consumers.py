@@ -10,13 +10,14 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from chat import commands, conf, hub, protocol
+from chat import audit, commands, conf, hub, limits, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.session import Run, Session, Socket
 
 logger = logging.getLogger(__name__)
 
 CLOSE_TRY_LATER = 1013
+CLOSE_FLOOD = 4429
 # The key under which our server hands its own socket to the application, in the scope's extensions.
 SOCKET_EXTENSION = "multichat.socket"
 
@@ -75,10 +76,18 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
     session: Session | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._patience = limits.Patience()
+        # The ceilings under which this socket counts, and as what: given back when it goes.
+        self._counted: dict[limits.Ceiling, Any] = {}
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
+            for ceiling, key in self._counted.items():
+                ceiling.exit(key)
             # Here and not in disconnect(), which a crash or a cut line skips.
             if self.session is not None:
                 await asyncio.shield(hub.exit(self.session))
@@ -98,16 +107,49 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         extensions: Any = self.scope.get("extensions") or {}
         socket: Socket = extensions.get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
         self.session = session = hub.enter(lambda running: Session(socket, hub=running))
-        cookies: Any = self.scope.get("cookies") or {}
+        if session.hub.is_draining:
+            # Its handshake was under way when this server began to end.
+            await session.turn_away()
+            return
+        if not self._count(limits.unauthenticated, None):
+            await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
+            return
         try:
-            if key := cookies.get(settings.SESSION_COOKIE_NAME):
-                session.standing = await session.hub.logins.get(key)
+            await self._sign_in(session)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("a login could not be checked: %s", type(error).__name__)
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
             return
         if session.standing is None:
             await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, hub.CLOSE_SIGN_IN)
+            return
+        limits.unauthenticated.exit(self._counted.pop(limits.unauthenticated))
+        if not self._count(limits.sockets_of_user, session.user_id):
+            await self._refuse_flood(session, "You have too many pages open. Close some.", retry_after=30)
+
+    async def _sign_in(self, session: Session) -> None:
+        cookies: Any = self.scope.get("cookies") or {}
+        if key := cookies.get(settings.SESSION_COOKIE_NAME):
+            asked_at = -1
+            while asked_at != session.hub.access_checks:
+                # As for a room: a change of rights that is heard meanwhile finds nobody here whom it concerns.
+                asked_at = session.hub.access_checks
+                standing = await session.hub.logins.get(key)
+            session.standing = standing
+
+    def _count(self, ceiling: limits.Ceiling, key: Any) -> bool:
+        if not ceiling.enter(key):
+            return False
+        self._counted[ceiling] = key
+        return True
+
+    async def _refuse_flood(self, session: Session, detail: str, retry_after: float | None = None) -> None:
+        audit.write_noise(
+            "limit", user=session.user_id, address=limits.address_of(self.scope), close=CLOSE_FLOOD, detail=detail
+        )
+        if not session.is_gone:
+            session.reply(protocol.refusal(ClientError(ErrorCode.RATE_LIMITED, detail=detail, retry_after=retry_after)))
+            await session.close(CLOSE_FLOOD)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         # What comes after the `bye` is not answered: its sender keeps it, and tries again elsewhere.
@@ -117,9 +159,12 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         try:
             command = _decode(text_data)
             context = _context(command)
+            self._patience.check_command()
             await commands.run(self.session, command)
         except ClientError as error:
             self.session.reply(protocol.refusal(error, **context))
+            if self._patience.is_over(error):
+                await self._refuse_flood(self.session, "This page was stopped: it asked too much.", retry_after=10)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], type(error).__name__)
             away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
@@ -138,6 +183,7 @@ def _decode(text: str | None) -> protocol.AnyCommand:
     if len(text) > conf.FRAME_MAX_BYTES or len(text.encode()) > conf.FRAME_MAX_BYTES:
         detail = f"A frame takes at most {conf.FRAME_MAX_BYTES} bytes."
         raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
+    limits.check_depth(text)
     return protocol.decode(text)
 
 

@@ -5,11 +5,11 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.utils import timezone
 
-from chat import access, conf, database, log, policies, protocol
+from chat import access, audit, conf, database, log, policies, protocol
 from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.feed import Feed
@@ -136,6 +136,7 @@ class Hub:
     def drain(self) -> None:
         """Take no more commands, and tell every client when to come back: each at a time of its own."""
         self.is_draining = True
+        self.attendance.hand_over()
         for session in list(self.sessions):
             session.reply(protocol.encode(Bye(ByeTime(retry_ms=random.randrange(conf.BYE_SPREAD_MS)))))
 
@@ -230,6 +231,7 @@ class Hub:
         for session in sessions:
             session.standing = standings.get(session.login, session.standing)
             if session.login not in standings:
+                audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
                 await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
                 continue
             for room_id, place in list(session.places.items()):
@@ -238,6 +240,7 @@ class Hub:
                 try:
                     policies.check_enterable(standings[session.login].user, known.get(room_id))
                 except ClientError as refusal:
+                    audit.write("revoked", user=session.user_id, room=room_id, reason=refusal.code.value)
                     place.feed.dismiss(session, refusal.code)
 
     def _find_expired(self) -> None:
@@ -282,6 +285,8 @@ def _load_rights(logins: set[Login], rooms: set[int]) -> tuple[dict[Login, Stand
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+# Loops of servers that are ending.
+_draining: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def running() -> Hub | None:
@@ -295,10 +300,26 @@ def enter(make_session: Callable[[Hub], Session]) -> Session:
     hub = _hubs.get(loop)
     if hub is None:
         hub = _hubs[loop] = Hub()
+        # A handshake that was under way when the server began to end.
+        hub.is_draining = loop in _draining
         hub.start()
     session = make_session(hub)
     hub.sessions.add(session)
     return session
+
+
+def drain() -> None:
+    """Take no more commands on the running loop, and send every client away."""
+    _draining.add(asyncio.get_running_loop())
+    if hub := running():
+        hub.drain()
+
+
+async def until_told() -> None:
+    """Wait until every session's answers are written, those of full sockets too."""
+    # Looked at now and then, once in a process's life: no event for it in each session.
+    while (hub := running()) and any(session.has_replies for session in hub.sessions):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 async def exit(session: Session) -> None:

@@ -56,7 +56,9 @@ def bury() -> list[Change]:
         with transaction.atomic():
             # Another process may be at it; and the dead one may have renewed after all.
             expired = Process.objects.filter(pk=process, expires_at__lt=Now())
-            if expired.select_for_update(skip_locked=True).first():
+            # Not the key, which a presence of this process refers to: whoever comes back to life and writes
+            # one holds memberships that are waited for here.
+            if expired.select_for_update(skip_locked=True, no_key=True).first():
                 changes += end(process)
     return changes
 

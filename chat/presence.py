@@ -34,6 +34,7 @@ class Attendance:
         self._waiting: dict[Pair, asyncio.TimerHandle] = {}
         self._written: set[Pair] = set()
         self._has_lease = False
+        self._is_handing_over = False
         # Who is here by room, as last told to the room.
         self._here: dict[int, set[str]] = {}
         self._loop = asyncio.get_running_loop()
@@ -52,6 +53,15 @@ class Attendance:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def hand_over(self) -> None:
+        """Tell of nobody's going from now on: this process ends, and its users turn up in another.
+
+        The lease is left to run out: then whoever is under no other process is gone.
+        """
+        self._is_handing_over = True
+        for timer in self._waiting.values():
+            timer.cancel()
 
     def arrive(self, feed: "Feed", session: "Session") -> None:
         """A session has joined a room."""
@@ -72,7 +82,7 @@ class Attendance:
     def lose(self, feed: "Feed", session: "Session") -> None:
         """A session's connection is lost: its user has a grace time to be back."""
         pair = (feed.room, session.user_id)
-        if not self._count_out(pair):
+        if self._is_handing_over or not self._count_out(pair):
             return
         if conf.GRACE_SECONDS:
             self._waiting[pair] = self._loop.call_later(conf.GRACE_SECONDS, self._give_up, pair)
@@ -100,7 +110,7 @@ class Attendance:
 
     async def until_nobody(self) -> None:
         """Wait until no lost connection is waited for and all is written."""
-        while self._waiting or self._settling is not None:
+        while self.is_waiting or self._settling is not None:
             if self._settling is not None:
                 await asyncio.wait([self._settling])
             else:
@@ -109,7 +119,7 @@ class Attendance:
     @property
     def is_waiting(self) -> bool:
         """Tell whether a lost connection is waited for."""
-        return bool(self._waiting)
+        return bool(self._waiting) and not self._is_handing_over
 
     def _count_out(self, pair: Pair) -> bool:
         self._sessions[pair] -= 1
@@ -150,10 +160,14 @@ class Attendance:
     def _write(
         self, came_now: set[Pair], went: set[Pair], unknown: list[int]
     ) -> tuple[list[Change], dict[int, set[str]]]:
+        changes: list[Change] = []
         if not self._has_lease:
+            # Of the dead first: nobody who comes is taken for one of theirs, after a night without a server.
+            changes += leases.bury()
             leases.begin(self.process)
             self._has_lease = True
-        changes = leases.settle(self.process, came=came_now, went=went) if came_now or went else []
+        if came_now or went:
+            changes += leases.settle(self.process, came=came_now, went=went)
         return changes, leases.present(unknown)
 
     async def _renew_always(self) -> None:

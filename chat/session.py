@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 # What one write hands to a socket at most, so that a full socket holds little more than its own buffer.
 WRITE_BYTES = 64 * 1024
+# What a session that catches up from the log holds at most, about.
+PAGE_BYTES = 4 * WRITE_BYTES
+FIRST_PAGE = 16
+CLOSE_RESTARTING = 1012
 
 
 class Run:
@@ -79,6 +83,8 @@ class Session:
         self._replies: deque[Frame] = deque()
         self._reply_bytes = 0
         self._has_missed_signals = False
+        # How many events the next page of the log may hold; the first one is small, and tells how large they are.
+        self._page_events = FIRST_PAGE
         self._task: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -96,6 +102,11 @@ class Session:
     def username(self) -> str:
         assert self.standing is not None, "commands are read after the login was checked"
         return str(self.standing.user.get_username())
+
+    @property
+    def has_replies(self) -> bool:
+        """Tell whether answers wait for the socket."""
+        return bool(self._replies)
 
     def reply(self, frame: Frame) -> None:
         """Send a frame that is no event: in order, and never dropped. All frames of a socket pass this writer."""
@@ -147,8 +158,17 @@ class Session:
     async def refuse(self, reason: ErrorCode, code: int) -> None:
         """Tell why, and close the socket."""
         self.reply(protocol.encode(Refused(error=reason.value)))
+        await self.close(code)
+
+    async def close(self, code: int) -> None:
+        """Close the socket: nothing more is written to it."""
         self.is_gone = True
         await self._socket.close(code)
+
+    async def turn_away(self) -> None:
+        """Close without a word: this server is ending, and its neighbour or successor takes over."""
+        self.is_gone = True
+        await self._socket.close(CLOSE_RESTARTING)
 
     def end(self) -> None:
         """Forget the socket: it is gone, however it went."""
@@ -225,7 +245,11 @@ class Session:
         events = feed.ring_after(place.cursor)
         if events is None:
             cursor = place.cursor
-            events = await database.read(log.read, feed.room, after=cursor, limit=conf.CATCH_UP_PAGE)
+            limit = min(self._page_events, conf.CATCH_UP_PAGE)
+            events = await database.read(log.read, feed.room, after=cursor, limit=limit)
+            # A page is held while the socket is full: bounded by what its messages weigh, not by their number alone.
+            weight = sum(len(event.frame.payload) for event in events) or 1
+            self._page_events = max(1, PAGE_BYTES * len(events) // weight)
             if self.places.get(feed.room) is not place or place.cursor != cursor:
                 return  # Left, or joined from elsewhere, while the log was read.
             if not events or events[0].seq != cursor + 1:

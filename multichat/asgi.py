@@ -18,8 +18,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 # Before anything imports a model.
 django_application = get_asgi_application()
 
-from chat import doorbell  # noqa: E402
+from chat import audit, doorbell, limits  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
+from multichat.proxies import TrustedProxies  # noqa: E402
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -38,7 +39,37 @@ class WholeOriginValidator:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"origin", b"host")}
         if is_own_origin(headers.get(b"origin", ""), headers.get(b"host", "")):
             return await self.application(scope, receive, send)
+        refused = {"origin": headers.get(b"origin"), "host": headers.get(b"host")}
+        audit.write_noise("handshake_refused", reason="origin", address=limits.address_of(scope), **refused)
         return await WebsocketDenier()(scope, receive, send)
+
+
+class AddressLimits:
+    """Refuses a WebSocket with 429 while too many come, or are open, from its address."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        address = limits.address_of(scope)
+        if address is None:
+            return await self.application(scope, receive, send)
+        if wait := limits.handshakes.take(address):
+            return await self._refuse(scope, receive, send, "handshakes", wait)
+        if not limits.sockets_of_address.enter(address):
+            return await self._refuse(scope, receive, send, "sockets", 10)
+        try:
+            return await self.application(scope, receive, send)
+        finally:
+            limits.sockets_of_address.exit(address)
+
+    async def _refuse(self, scope: Any, receive: Any, send: Any, reason: str, wait: float) -> None:
+        audit.write_noise("handshake_refused", reason=reason, address=limits.address_of(scope))
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            return await WebsocketDenier()(scope, receive, send)
+        headers = [(b"retry-after", str(int(wait) + 1).encode()), (b"content-type", b"text/plain")]
+        await send({"type": "websocket.http.response.start", "status": 429, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"Too many connections from this address.\n"})
 
 
 def is_own_origin(origin: str, host: str) -> bool:
@@ -97,4 +128,9 @@ routes: list[Any] = [
     path("", NoSuchSocket()),
 ]
 sockets = URLRouter(routes)
-application = ProtocolTypeRouter({"http": django_application, "websocket": WholeOriginValidator(sockets)})
+application = TrustedProxies(
+    ProtocolTypeRouter(
+        {"http": django_application, "websocket": AddressLimits(WholeOriginValidator(sockets))}  # cheapest first
+    ),
+    settings.TRUSTED_PROXIES,
+)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from environ import Env
 
+from . import proxies
+
 YES = ("1", "on", "true", "yes")
 NO = ("0", "off", "false", "no")
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
@@ -38,10 +40,23 @@ def flag(name: str, *, default: bool) -> bool:
 
 def port(name: str, default: int) -> int:
     """Return a TCP port."""
+    return count(name, default, 65535)
+
+
+def count(name: str, default: int, most: int) -> int:
+    """Return how many of something, at least one."""
     value = text(name, str(default))
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= 65535):
-        refuse(f"{name} is {value!r}; it takes a number from 1 to 65535.")
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= most):
+        refuse(f"{name} is {value!r}; it takes a number from 1 to {most}.")
     return int(value)
+
+
+def number(name: str, default: float) -> float:
+    """Return a limit: 0 or more."""
+    value = text(name, f"{default:g}")
+    if not (value.isascii() and re.fullmatch(r"\d{1,9}(\.\d{1,3})?", value)):
+        refuse(f"{name} is {value!r}; it takes a number, and 0 for no limit.")
+    return float(value)
 
 
 def host(name: str, default: str) -> str:
@@ -135,6 +150,15 @@ def is_host_pattern(value: str) -> bool:
     """Tell whether Django's ALLOWED_HOSTS can match it: chat.example.com, .example.com, [::1], *."""
     bare = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value.removeprefix(".")
     return value == "*" or bool(HOST_NAME.fullmatch(bare)) or (value.startswith("[") and is_address(bare))
+
+
+def is_network(value: str) -> bool:
+    """Tell whether it names who may forward: an address, a network, or `unix` for a Unix socket."""
+    try:
+        proxies.network(value)
+    except ValueError:
+        return False
+    return True
 
 
 def is_origin(value: str) -> bool:

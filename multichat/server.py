@@ -1,18 +1,19 @@
 """uvicorn as we run it: a server that drains the hub before uvicorn closes every socket, and a socket that can be full.
 
-Started as `python -m multichat.server` by script/server, the image and the tests; settings come from the environment.
+Started as `python -m multichat.server` by multichat.workers and the tests; settings come from the environment.
 """
 
 import argparse
 import asyncio
-import errno
 import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
@@ -22,13 +23,45 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from multichat.asgi import application  # isort: skip  sets Django up
-from chat import conf, doorbell, hub, writer
+from chat import conf, doorbell, hub, limits, writer
 from chat.consumers import SOCKET_EXTENSION
 from chat.session import Run
+from multichat.listening import bind
 
 logger = logging.getLogger("multichat.server")
 
 CLOSE_TOO_SLOW = 4408
+CLOSE_FLOOD = 4429
+CLOSE_NOT_TEXT = 1007
+# How long a flood is waited for once it was told: it is not read any more.
+FLOOD_ABORT_SECONDS = 1.0
+# A message comes in one frame, or in a few; each empty one would cost memory for ever.
+MAX_FRAGMENTS = 1000
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, which waits for a request only so long."""
+
+    _request_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if seconds := limits.of("HANDSHAKE_SECONDS"):
+            self._request_timer = self.loop.call_later(seconds, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _stop_waiting(self) -> None:
+        # Afterwards uvicorn's own time limit for idle connections holds.
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
 
 class ChatProtocol(WebSocketsSansIOProtocol):
@@ -41,6 +74,8 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._stuck_at = 0
         self._stuck_since = 0.0
         self._stuck_timer: asyncio.TimerHandle | None = None
+        self._fragments = 0
+        self._pings = limits.Pace("BAD_FRAMES")
 
     # What a session writes to (chat.hub.Socket).
 
@@ -56,7 +91,41 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     async def close(self, code: int) -> None:
         if not self.disconnected and not self.close_sent:
-            self._close_past_buffer(code, self.close_timeout)
+            self._close_past_buffer(code, FLOOD_ABORT_SECONDS if code == CLOSE_FLOOD else self.close_timeout)
+
+    # What a hostile peer may send below the level of frames with text.
+
+    def handle_text(self, event: Any) -> None:
+        self._fragments = 0
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Any) -> None:
+        self._fragments = 0
+        super().handle_bytes(event)
+
+    def handle_cont(self, event: Any) -> None:
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS and not self.close_sent:
+            self._close_past_buffer(CLOSE_FLOOD, FLOOD_ABORT_SECONDS)
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self.close_sent or not self.writable.is_set():
+            # Who does not read gets no pong: they would pile up.
+            self.conn.data_to_send()
+        elif self._pings.take() > 0:
+            self.conn.data_to_send()
+            self._close_past_buffer(CLOSE_FLOOD, FLOOD_ABORT_SECONDS)
+        else:
+            super().handle_ping()
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self._close_past_buffer(CLOSE_NOT_TEXT, FLOOD_ABORT_SECONDS)
+        else:
+            super().send_receive_event_to_app()
 
     # A peer that takes no byte. ASGI's own close would wait on the same full buffer for ever.
 
@@ -103,7 +172,10 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
-        if self.read_paused:
+        if code == CLOSE_FLOOD:
+            # Nothing of it is read any more, not even its own close.
+            self.transport.pause_reading()
+        elif self.read_paused:
             # The peer's own close is waited for.
             self.read_paused = False
             self.transport.resume_reading()
@@ -112,25 +184,44 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self.writable.set()
 
 
+def _is_utf8(fragments: list[bytes]) -> bool:
+    try:
+        b"".join(fragments).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class Server(uvicorn.Server):
     """Ends as promised: drafts saved and acknowledged, a `bye` to each client, every close is 1012."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: int | None = None) -> None:
+        super().__init__(config)
+        self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             await _tell_of_redis()
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
+            if self._ready is not None:
+                os.write(self._ready, b"1")
+                os.close(self._ready)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # No new connections; uvicorn's own shutdown, which closes every socket first, comes after ours.
         for server in self.servers:
             server.close()
-        if running := hub.running():
-            running.drain()
+        hub.drain()
         try:
-            await asyncio.wait_for(writer.flush(), conf.DRAIN_SECONDS)
+            async with asyncio.timeout(conf.DRAIN_SECONDS):
+                await writer.flush()
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and try again")
+        with suppress(TimeoutError):
+            # Acks of slow readers; a stuck one learns by its resume.
+            async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
+                await hub.until_told()
         await super().shutdown(sockets)
 
 
@@ -143,22 +234,10 @@ async def _tell_of_redis() -> None:
         logger.warning("Redis does not answer at %s: serving without it, messages arrive by the sweep", "REDIS_URL")
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Exits with a sentence when the address cannot be used."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            sys.exit(f"Multichat: port {port} on {host} is in use. Stop the other program, or set PORT to another.")
-        if error.errno == errno.EACCES:
-            sys.exit(f"Multichat: port {port} is for root only. Set PORT to 1024 or more.")
-        sys.exit(f"Multichat: cannot listen on {host}, port {port}: {error.strerror}. Set HOST and PORT.")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m multichat.server", description=__doc__)
     parser.add_argument("--fd", type=int, help="serve on this listening socket instead of HOST and PORT")
+    parser.add_argument("--ready-fd", type=int, help="write a byte here when it serves")
     arguments = parser.parse_args()
     try:
         call_command("check", fail_level="ERROR", verbosity=0)
@@ -167,7 +246,7 @@ def main() -> None:
     listening = socket.socket(fileno=arguments.fd) if arguments.fd is not None else bind(settings.HOST, settings.PORT)
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=HttpProtocol,
         loop="uvloop",
         ws=ChatProtocol,
         # No compression: it costs 64 KiB a socket, and lets a small frame explode.
@@ -182,7 +261,7 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    Server(config).run(sockets=[listening])
+    Server(config, ready=arguments.ready_fd).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 import mimetypes
 import socket
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ except OSError as error:
 
 HOST = environment.host("HOST", "127.0.0.1")
 PORT = environment.port("PORT", 8000)
+# Server processes on this one address; more than one need Redis between them.
+WORKERS = environment.count("WORKERS", 1, 64)
 ON_LOOPBACK = environment.is_loopback(HOST)
 
 DEBUG = environment.flag("DEBUG", default=False)
@@ -59,6 +62,13 @@ URL = f"{'https' if HTTPS else 'http'}://{URL_HOST}:{PORT}/"
 SECURE_SSL_REDIRECT = HTTPS
 # The server itself speaks plain HTTP: with HTTPS there is a proxy in front, which says so in this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# Only these may say where a visitor comes from, and whether by TLS; everybody else's word is taken away.
+TRUSTED_PROXIES = environment.names(
+    "TRUSTED_PROXIES",
+    ["127.0.0.0/8", "::1"] if HTTPS else [],
+    environment.is_network,
+    "addresses or networks like 10.0.0.7 or 10.0.0.0/24, or unix",
+)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the server
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -84,6 +94,44 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 is no limit, and LIMITS=0 lifts all but that of signing in.
+
+LIMIT_DEFAULTS = {
+    # Of a user, in each process: messages, edits and deletes.
+    "MESSAGES_AT_ONCE": 60,
+    "MESSAGES_PER_SECOND": 10,
+    "SOCKETS_PER_USER": 30,
+    # Of a socket: commands of all kinds, frames that are refused, rooms.
+    "COMMANDS_AT_ONCE": 300,
+    "COMMANDS_PER_SECOND": 50,
+    "BAD_FRAMES_AT_ONCE": 40,
+    "BAD_FRAMES_PER_SECOND": 1,
+    "ROOMS_PER_SOCKET": 64,
+    # Of an address (of IPv6: a /64).
+    "SOCKETS_PER_ADDRESS": 1000,
+    "HANDSHAKES_AT_ONCE": 300,
+    "HANDSHAKES_PER_SECOND": 100,
+    # Of a process: sockets that are not signed in, or not yet.
+    "UNAUTHENTICATED_SOCKETS": 1000,
+    # Of a frame: bytes, and depth of its JSON. Of a page of history: messages.
+    "FRAME_BYTES": 64 * 1024,
+    "JSON_DEPTH": 8,
+    "HISTORY_PAGE": 100,
+    # Of a connection: until its request is there.
+    "HANDSHAKE_SECONDS": 10,
+    # Of the security log: lines about what anybody can cause.
+    "LOG_LINES_AT_ONCE": 100,
+    "LOG_LINES_PER_SECOND": 10,
+}
+LIMITED = environment.flag("LIMITS", default=True)
+LIMITS = {
+    name: environment.number(f"LIMIT_{name}", default) if LIMITED else 0.0 for name, default in LIMIT_DEFAULTS.items()
+}
+FRAME_MAX_BYTES = int(LIMITS["FRAME_BYTES"]) or 1024 * 1024
+HISTORY_PAGE_MAX = int(LIMITS["HISTORY_PAGE"]) or 1000
+LIMIT_LOGIN_FAILURES = int(environment.number("LIMIT_LOGIN_FAILURES", 10))
+LIMIT_LOGIN_MINUTES = environment.number("LIMIT_LOGIN_MINUTES", 5)
+
 # Applications
 
 INSTALLED_APPS = [
@@ -98,18 +146,21 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
+    "axes",
     "chat",
 ]
 MIDDLEWARE = [
+    "multichat.headers.Middleware",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "multichat.csp.Middleware",
+    "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "multichat.urls"
 ASGI_APPLICATION = "multichat.asgi.application"
@@ -154,7 +205,8 @@ if REDIS_URL:
     _redis = {"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 5}
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [_redis], "prefix": "multichat"},
+        # Encrypted and signed: who merely reaches Redis can neither read nor forge who is where.
+        "CONFIG": {"hosts": [_redis], "prefix": "multichat", "symmetric_encryption_keys": [SECRET_KEY]},
     }
 
 # Accounts
@@ -173,6 +225,20 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Signing in: so many wrong passwords for one name from one address, then none is looked at for some minutes. Not for
+# the name alone: anybody could lock anybody out. Trying on does not make it longer.
+AXES_ENABLED = LIMIT_LOGIN_FAILURES > 0
+AXES_FAILURE_LIMIT = LIMIT_LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LIMIT_LOGIN_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_CLIENT_IP_CALLABLE = "multichat.proxies.address_of"
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_VERBOSE = False
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
@@ -180,7 +246,7 @@ LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 mimetypes.add_type("text/javascript", ".mjs")  # slim images have no /etc/mime.types, and browsers refuse other types
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
+STATIC_ROOT = BASE_DIR / environment.text("STATIC_ROOT", str(VAR / "static"))
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     # The package's dist only: the whole of node_modules would be published.
@@ -218,13 +284,27 @@ def without_traceback(record: logging.LogRecord) -> bool:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname:<7} {process} {name}: {message}", "style": "{"},
+        "bare": {"format": "{message}", "style": "{"},
+    },
     "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "security": {"class": "logging.StreamHandler", "formatter": "bare"},
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "chat": {"level": "INFO"},
+        # Who was served by which process: a line for each join and each message, never its text.
+        "chat.served": {"level": "INFO" if environment.flag("LOG_SERVED", default=True) else "WARNING"},
         "multichat": {"level": "INFO"},
+        # A line of JSON each (chat/audit.py).
+        "multichat.security": {"handlers": ["security"], "level": "INFO", "propagate": False},
+        # It names whoever fails to sign in, and people type passwords where the name belongs. Ours does not.
+        "axes": {"level": "CRITICAL"},
+        # A line for every request that is none would let anybody fill the disk.
+        "uvicorn.error": {"level": "ERROR"},
         # Django's own handlers print only with DEBUG; here as everywhere, to stderr.
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         # Anybody can send a wrong Host: one line says which setting would allow it.

@@ -16,9 +16,11 @@ if "multichat.settings" in sys.modules:
     raise pytest.UsageError("The settings were read too early: unset DJANGO_SETTINGS_MODULE.")
 STATE = tempfile.mkdtemp(prefix="multichat-test-")
 SETTINGS = """
-    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS PORT REDIS_HOST REDIS_URL SECRET_KEY VAR
+    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG HOST HTTPS LOG_SERVED PORT
+    REDIS_HOST REDIS_URL STATIC_ROOT WORKERS SECRET_KEY TRUSTED_PROXIES VAR
 """
-for name in SETTINGS.split():
+LIMITS = [name for name in os.environ if name.startswith("LIMIT")]
+for name in SETTINGS.split() + LIMITS:
     os.environ.pop(name, None)
 os.environ["VAR"] = STATE
 os.environ["DJANGO_SETTINGS_MODULE"] = "multichat.settings"
@@ -36,6 +38,14 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     shutil.rmtree(STATE, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted():
+    """Each test has its limits to itself."""
+    from chat import limits
+
+    limits.clear()
 
 
 class Rooms(NamedTuple):

@@ -17,10 +17,9 @@ from websockets.exceptions import ConnectionClosedError
 
 from chat import actions, commands, database, log, policies
 from chat import hub as hubs
-from chat.actions import Kind
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Committed, LoggedEvent, Tail
+from chat.log import Committed, Kind, LoggedEvent, Tail
 from chat.models import Room
 from chat.policies import Login, Standing
 from chat.protocol import Deleted, Edited, HistoryPage, Pong, Posted, encode
@@ -30,6 +29,7 @@ from chat.testing import Refusal, Row, SocketClient, record
 AT = "2026-11-21T04:43:17.123Z"
 # Small, so that a few messages fill and pass what thousands would.
 SMALL = {
+    "LIMITS": {},
     "RING_EVENTS": 6,
     "CATCH_UP_PAGE": 4,
     "SOCKET_UNACKNOWLEDGED": 4,

@@ -29,7 +29,7 @@ async def test_nobody_is_told_to_log_in_and_closed_with_4401():
     [
         ("hello", "JSON_INVALID"),
         ("", "JSON_INVALID"),
-        ("[" * 60_000, "COMMAND_INVALID"),
+        ("[" * 60_000, "JSON_INVALID"),
         ('{"command":"join","room":' + "[" * 60_000, "JSON_INVALID"),
         ('{"command":"send","room":"1","message":"\\ud800"}', "JSON_INVALID"),
         ('{"command":"dance"}', "COMMAND_INVALID"),

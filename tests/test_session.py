@@ -434,3 +434,23 @@ def test_deleting_leaves_the_text_of_others_alone():
     assert edited(3, 1).without_text_of(2).event.message == "new"
     assert edited(3, 1).without_text_of(1).event.message is None
     assert deleted(4, 1).without_text_of(1).event.deleted == 1
+
+
+async def test_a_page_of_the_log_weighs_little_whatever_the_messages_size(hub, settings):
+    settings.RING_EVENTS = 1
+    held = []
+    write_events = Session._write_events
+
+    async def weighed(self, place, events):
+        held.append(sum(len(event.frame.payload) for event in events))
+        await write_events(self, place, events)
+
+    session = enter(hub)
+    hub.log.post(300, text="x" * 30_000)
+    Session._write_events = weighed
+    try:
+        await join(session, since=0)
+        await until(lambda: session.socket.seqs() == list(range(1, 301)))
+    finally:
+        Session._write_events = write_events
+    assert max(held) < 600_000

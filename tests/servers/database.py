@@ -43,6 +43,10 @@ def fill(room, count):
 
 
 if __name__ == "__main__":
-    answer = {"make": make, "rows": rows, "fill": fill}[sys.argv[1]](*sys.argv[2:])
-    if answer is not None:
-        Path("/dev/stdout").write_bytes(msgspec.json.encode(answer))
+    name, *arguments = sys.argv[1:]
+    if name == "rows":
+        Path("/dev/stdout").write_bytes(msgspec.json.encode(rows()))
+    elif name == "make":
+        make(*arguments)
+    else:
+        fill(*arguments)

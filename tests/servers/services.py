@@ -191,7 +191,7 @@ class Postgres:
 class Server(Program):
     """One server process. Its listening socket is ours, so that it keeps its port when the process is killed."""
 
-    def __init__(self, state, *, database_url="", redis_url="", settings=None, log=None):
+    def __init__(self, state, *, database_url="", redis_url="", settings=None, log=None, environment=None):
         self.state = Path(state)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.listening.getsockname()[1]
@@ -199,6 +199,8 @@ class Server(Program):
         self.log = log or self.state / f"server-{self.port}.log"
         self.settings = settings or {}
         self.addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        # Tests send faster than people: without limits, unless they ask for some.
+        self.own = {"LIMITS": "0", **(environment or {})}
 
     @property
     def environment(self):

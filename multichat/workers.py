@@ -1,0 +1,174 @@
+"""WORKERS server processes on one listening socket: started, watched, and on SIGHUP replaced one after the other.
+
+Started as `python -m multichat.workers` by script/server and the image; settings come from the environment.
+It imports nothing of the chat, and its workers are started afresh: a rolling restart runs the code that is there then.
+"""
+
+import asyncio
+import logging
+import logging.config
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from contextlib import suppress
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
+
+from django.conf import settings
+
+from multichat.listening import bind
+
+logger = logging.getLogger("multichat.workers")
+
+SERVER = (sys.executable, "-m", "multichat.server")
+START_SECONDS = 60.0
+# A worker promises to end within 10 s of SIGTERM.
+END_SECONDS = 12.0
+RETRY_SECONDS = 1.0
+
+
+class StartError(Exception):
+    """A worker ended, or said nothing, before it served; its own words are in the log."""
+
+
+class Workers:
+    """Keeps as many workers as wanted serving on one socket."""
+
+    def __init__(self, listening: socket.socket, count: int) -> None:
+        self._listening = listening
+        self._count = count
+        # Each with the task that waits for its end; those that drain are in neither.
+        self._serving: dict[Process, asyncio.Task[int]] = {}
+        self._all: set[Process] = set()
+        self._is_roll_wanted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled; then end them all. Raises StartError when the first ones do not start."""
+        try:
+            await asyncio.gather(*(self._start() for _ in range(self._count)))
+            logger.info("%d processes serve on %s", self._count, settings.URL)
+            while True:
+                await self._until_something_happens()
+                await self._replace_dead()
+                if self._is_roll_wanted.is_set():
+                    self._is_roll_wanted.clear()
+                    await self._roll()
+        finally:
+            await asyncio.gather(*(self._end(process) for process in list(self._all)))
+
+    def roll_soon(self) -> None:
+        """Replace every worker: the new one serves before the old one is sent away."""
+        self._is_roll_wanted.set()
+
+    async def _until_something_happens(self) -> None:
+        wanted = asyncio.ensure_future(self._is_roll_wanted.wait())
+        try:
+            await asyncio.wait([wanted, *self._serving.values()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wanted.cancel()
+
+    async def _replace_dead(self) -> None:
+        for process, end in list(self._serving.items()):
+            if end.done():
+                logger.warning("process %d ended by itself (%s): another takes its place", process.pid, end.result())
+                del self._serving[process]
+        while len(self._serving) < self._count:
+            try:
+                await self._start()
+            except StartError as error:
+                logger.error("%s; tried again", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _roll(self) -> None:
+        for old in list(self._serving):
+            try:
+                await self._start()
+            except StartError as error:
+                logger.error("%s; those that serve go on as they are", error)
+                return
+            del self._serving[old]
+            await self._end(old)
+        logger.info("all %d processes are new", self._count)
+
+    async def _start(self) -> None:
+        """Start a worker and wait until it serves."""
+        read, write = os.pipe()
+        fds = (self._listening.fileno(), write)
+        try:
+            command = (*SERVER, "--fd", str(fds[0]), "--ready-fd", str(write))
+            process = await asyncio.create_subprocess_exec(*command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL)
+            self._all.add(process)
+            end = asyncio.create_task(self._reap(process))
+            os.close(fds[1])
+            fds = fds[:1]
+            if not await _says_ready(read):
+                await self._end(process)
+                raise StartError(f"process {process.pid} did not start")
+            self._serving[process] = end
+        finally:
+            os.close(read)
+            for fd in fds[1:]:
+                os.close(fd)
+
+    async def _reap(self, process: Process) -> int:
+        status = await process.wait()
+        self._all.discard(process)
+        return status
+
+    async def _end(self, process: Process) -> None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            logger.error("process %d did not end in time: killed", process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def _says_ready(pipe: int) -> bool:
+    """Wait for a worker's byte; the end of the pipe without one is the worker's."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(pipe, readable.set)
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await readable.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(pipe)
+    return bool(os.read(pipe, 1))
+
+
+async def serve(listening: socket.socket, count: int) -> None:
+    """Run workers until SIGTERM or SIGINT."""
+    workers = Workers(listening, count)
+    running = asyncio.ensure_future(workers.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    loop.add_signal_handler(signal.SIGHUP, workers.roll_soon)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def main() -> None:
+    if settings.WORKERS == 1:
+        os.execv(SERVER[0], [*SERVER, *sys.argv[1:]])
+    if not settings.REDIS_URL:
+        sys.exit(f"Multichat: WORKERS is {settings.WORKERS}, and several processes need REDIS_URL to work together.")
+    logging.config.dictConfig(settings.LOGGING)
+    listening = bind(settings.HOST, settings.PORT)
+    try:
+        asyncio.run(serve(listening, settings.WORKERS))
+    except StartError as error:
+        sys.exit(f"Multichat: {error}; the reason is above.")
+
+
+if __name__ == "__main__":
+    main()

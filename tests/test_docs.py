@@ -1,0 +1,268 @@
+"""The documents are true: every code, command, frame, setting and module has its place, and every example is exact."""
+
+import ast
+import asyncio
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+from django.conf import settings
+from jsonschema import Draft202012Validator
+
+from chat import conf, database, protocol
+from chat.exceptions import ErrorCode
+from tests import schema
+from tests.sockets import cookie_of, handshake
+from tests.test_architecture import MAY_IMPORT
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PROTOCOL = (ROOT / "docs/protocol.md").read_text()
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+README = (ROOT / "README.md").read_text()
+SOURCES = {path: path.read_text() for folder in ("chat", "multichat") for path in (ROOT / folder).rglob("*.py")}
+
+
+def section(text, heading):
+    """Return what stands under a heading of the second level."""
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def table(text):
+    """Return the rows of all tables, cells stripped of blanks and of code marks."""
+    lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip().strip("`") for cell in line] for line in lines]
+
+
+def examples(arrow, text=PROTOCOL):
+    return re.findall(rf"^    {arrow} (\{{.*\}})$", text, re.MULTILINE)
+
+
+def named(items):
+    return pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in items])
+
+
+# docs/protocol.md
+
+
+def test_every_error_code_says_what_a_client_should_do():
+    rows = {row[0]: row[1:] for row in table(section(PROTOCOL, "Errors"))[1:]}
+    assert set(rows) == set(ErrorCode)
+    assert all(means and does for means, does in rows.values())
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_an_error_code_is_sent_unless_the_protocol_says_that_it_is_not(code):
+    [row] = [row for row in table(section(PROTOCOL, "Errors")) if row[0] == code]
+    is_sent = any(f"ErrorCode.{code}" in text for text in SOURCES.values())
+    assert is_sent is ("Not sent by this version" not in row[2])
+
+
+def test_every_close_code_says_what_a_client_should_do():
+    written = {code for row in table(section(PROTOCOL, "Close codes"))[1:] for code in row[0].split(", ")}
+    sent = {code for text in SOURCES.values() for code in re.findall(r"^CLOSE_\w+(?:: \w+)? = (\d{4})$", text, re.M)}
+    assert {"4401", "4408", "1013"} <= sent
+    assert sent | {"1009", "1011", "1012"} <= written
+
+
+def test_every_command_has_its_row_and_every_key_its_name():
+    rows = {row[0]: row[1] for row in table(section(PROTOCOL, "Commands"))[1:]}
+    assert set(rows) == {kind.__struct_config__.tag for kind in schema.COMMANDS}
+    for kind in schema.COMMANDS:
+        fields = msgspec.structs.fields(kind)
+        assert re.findall(r"\w+", rows[kind.__struct_config__.tag]) == [field.name for field in fields]
+
+
+@pytest.mark.parametrize("text", examples("→") + examples("→", README))
+def test_a_command_in_the_protocol_is_one(text):
+    protocol.decode(text)
+
+
+def kinds_of(text):
+    """Return the frames that are exactly this text."""
+    kinds = []
+    for kind in schema.frames():
+        with suppress(msgspec.ValidationError):
+            if protocol.encode(msgspec.json.decode(text, type=kind)).text == text:
+                kinds.append(kind.__name__)
+    return kinds
+
+
+@pytest.mark.parametrize("text", examples("←") + examples("←", README))
+def test_a_frame_in_the_protocol_is_one_to_the_byte(text):
+    assert len(kinds_of(text)) == 1
+
+
+def test_every_kind_of_frame_and_command_stands_in_the_protocol():
+    shown = {kind for text in examples("←") for kind in kinds_of(text)}
+    assert shown == {kind.__name__ for kind in schema.frames()}
+    asked = {type(protocol.decode(text)) for text in examples("→")}
+    assert asked == set(schema.COMMANDS) - {protocol.Ping}  # it has no keys
+
+
+def test_the_limits_are_those_of_the_code():
+    for _, number, name in table(section(PROTOCOL, "Limits"))[1:]:
+        assert float(number) == getattr(conf, name), name
+
+
+def test_the_message_types_are_those_of_the_code():
+    types = ", ".join(f"{number} {name}" for number, name in conf.MESSAGE_TYPES_CHOICES)
+    assert types in section(PROTOCOL, "Message types")
+
+
+def test_the_schema_is_the_codes():
+    assert schema.PATH.read_text() == schema.schema(), "run: python -m tests.schema"
+
+
+@pytest.mark.parametrize("file", ["commands.json", "server.json"])
+def test_the_golden_frames_are_of_the_schema(file):
+    whole = json.loads(schema.PATH.read_text())
+    for frame in json.loads((ROOT / "tests/frames" / file).read_text())["frames"]:
+        kind = Draft202012Validator({**whole, "anyOf": [{"$ref": f"#/$defs/{frame['kind']}"}]})
+        assert list(kind.iter_errors(json.loads(frame["text"]))) == []
+
+
+class Line:
+    """What `websockets` gives for a connection, of a socket in this process."""
+
+    def __init__(self, communicator):
+        self._communicator = communicator
+
+    async def send(self, text):
+        await self._communicator.send_input({"type": "websocket.receive", "text": text})
+
+    async def __aiter__(self):
+        while True:
+            yield (await self._communicator.receive_output(5))["text"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_client_in_30_lines_shows_everything_once_and_sends_everything_once(bob, rooms, settings):
+    settings.GRACE_SECONDS = 0
+    [code] = re.findall(r"```python\n(.*?)```", PROTOCOL, re.DOTALL)
+    body = code.split("async def follow")[1].strip().splitlines()[1:]
+    assert len(body) <= 30
+    cookie = await database.write(cookie_of, bob)
+    shown = []
+    is_all = asyncio.Event()
+
+    def show(frame):
+        shown.append(frame)
+        if len(shown) == 5:
+            is_all.set()
+        if len(shown) in (1, 4):
+            raise ConnectionCut  # as if the line were cut before the ack
+
+    class ConnectionCut(Exception):
+        code = 1006
+        rcvd = None
+
+    async def connect(address, *, origin, additional_headers):
+        while True:
+            communicator = handshake(cookie=additional_headers["Cookie"], origin=origin)
+            assert (await communicator.connect(5))[0]
+            yield Line(communicator)
+            # Written while the client is away.
+            await database.write(rooms.lobby.send_message, "meanwhile", None)
+            await communicator.disconnect(timeout=5)
+            await communicator.wait(5)
+
+    names = {}
+    exec(compile(code, "docs/protocol.md", "exec"), names)
+    names |= {"connect": connect, "ConnectionClosed": ConnectionCut}
+    following = names["follow"]("localhost:8000", cookie, str(rooms.lobby.pk), ["one", "two", "three"], show)
+    task = asyncio.create_task(following)
+    async with asyncio.timeout(10):
+        await is_all.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert [frame["seq"] for frame in shown] == [1, 2, 3, 4, 5]
+    assert sorted(frame["message"] for frame in shown) == ["meanwhile", "meanwhile", "one", "three", "two"]
+    await database.close()
+
+
+# README.md
+
+
+def test_every_variable_that_the_settings_read_is_in_the_readme_and_no_other():
+    tree = ast.parse(SOURCES[ROOT / "multichat/settings.py"])
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    texts = [
+        argument.value
+        for call in calls
+        if ast.unparse(call.func).startswith("environment.") and "refuse" not in ast.unparse(call.func)
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+    read = {text for text in texts if re.fullmatch(r"[A-Z][A-Z_]+", text)}
+    read |= {f"LIMIT_{name}" for name in settings.LIMITS}
+    assert read == {row[0] for row in table(section(README, "Configure"))[1:]}
+
+
+@named(path for path in SOURCES if path.parent.name == "commands" and path.stem != "__init__")
+def test_a_management_command_has_its_place_in_the_documents(path):
+    assert any(f"manage.py {path.stem}" in document.read_text() for document in DOCUMENTS)
+
+
+@named((ROOT / "script").iterdir())
+def test_a_script_has_its_place_in_the_documents(path):
+    if path.suffix != ".sh":
+        assert any(f"script/{path.name}" in document.read_text() for document in DOCUMENTS)
+
+
+# docs/architecture.md
+
+
+def first_line(path):
+    return (ast.get_docstring(ast.parse(SOURCES[path])) or "").split("\n")[0]
+
+
+MODULES = [path for path in SOURCES if path.parent in (ROOT / "chat", ROOT / "multichat") and first_line(path)]
+
+
+@named(MODULES)
+def test_a_modules_docstring_is_its_line_in_the_table(path):
+    rows = {row[0]: row[1:] for row in table(ARCHITECTURE)}
+    name = str(path.relative_to(ROOT))
+    assert name in rows, f"{name} is new: give it a line in docs/architecture.md"
+    assert rows[name][0].replace("`", "") == first_line(path).replace("`", "").removesuffix(".")
+    if path.parent.name == "chat":
+        assert rows[name][1].replace("–", "") == MAY_IMPORT[path.stem]
+
+
+@named(sorted((ROOT / "static/chat").glob("*.js")))
+def test_a_scripts_first_comment_is_its_line_in_the_table(path):
+    rows = {row[0]: row[1:] for row in table(ARCHITECTURE)}
+    comment = re.match(r"/\*\* (.*?) \*/", path.read_text())[1]
+    assert path.name in rows, f"{path.name} is new: give it a line in docs/architecture.md"
+    assert rows[path.name][0].replace("`", "") == comment.replace("`", "").removesuffix(".")
+
+
+# All of them
+
+
+@named(DOCUMENTS)
+def test_links_and_file_names_lead_somewhere(path):
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"https?:|#|mailto:", target):
+            assert (path.parent / target.split("#")[0]).exists(), target
+    for name in re.findall(r"`((?:chat|docs|multichat|script|static/chat|templates|tests)/[\w./-]*)`", text):
+        assert (ROOT / name).exists(), name
+
+
+@named(sorted((ROOT / "docs/adr").glob("*.md")))
+def test_a_decision_record_has_its_number_and_its_four_parts(path):
+    text = path.read_text()
+    assert text.startswith(f"# {int(path.name[:4])}. ")
+    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Tried"]
+    assert len(text.splitlines()) < 60, "one page"
+
+
+def test_the_glossary_has_each_word_once():
+    words = [row[0] for row in table((ROOT / "docs/glossary.md").read_text()) if row[0] != "word"]
+    assert len(words) == len(set(words))

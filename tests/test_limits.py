@@ -1,0 +1,316 @@
+"""Buckets and ceilings on a stepped clock, and what a socket hears of them."""
+
+import time
+
+import pytest
+
+from chat import hub, limits
+from chat.exceptions import ClientError
+from tests.sockets import connected, handshake
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(limits, "clock", clock)
+    return clock
+
+
+@pytest.fixture
+def limit(settings):
+    """Set limits; all others stay as they are."""
+
+    def limit(**changed):
+        settings.LIMITS = {**settings.LIMITS, **changed}
+
+    return limit
+
+
+def taken(pace, key=None, most=1000):
+    """Return how many are let through at once."""
+    for count in range(most):
+        if pace.take(key) > 0:
+            return count
+    return most
+
+
+def test_so_many_at_once_and_then_so_many_a_second(clock, limit):
+    limit(MESSAGES_AT_ONCE=60, MESSAGES_PER_SECOND=10)
+    pace = limits.Pace("MESSAGES")
+    assert taken(pace) == 60
+    clock.now += 1
+    assert taken(pace) == 10
+    clock.now += 3600
+    assert taken(pace) == 60
+
+
+def test_who_comes_back_when_told_is_let_through(clock, limit):
+    limit(MESSAGES_AT_ONCE=3, MESSAGES_PER_SECOND=0.7)
+    pace = limits.Pace("MESSAGES")
+    for _ in range(50):
+        taken(pace)
+        clock.now += limits.too_fast("", pace.take()).context["retry_after"]
+        assert pace.take() == 0
+
+
+def test_each_key_has_a_bucket_of_its_own(clock, limit):
+    limit(MESSAGES_AT_ONCE=2, MESSAGES_PER_SECOND=1)
+    pace = limits.Pace("MESSAGES")
+    assert [taken(pace, key) for key in "abc"] == [2, 2, 2]
+
+
+def test_nought_is_no_limit(clock, limit):
+    limit(MESSAGES_AT_ONCE=0, SOCKETS_PER_USER=0, ROOMS_PER_SOCKET=0, JSON_DEPTH=0)
+    assert taken(limits.Pace("MESSAGES")) == 1000
+    ceiling = limits.Ceiling("SOCKETS_PER_USER")
+    assert all(ceiling.enter(1) for _ in range(1000))
+    limits.check_rooms(1000)
+    limits.check_depth("[" * 1000)
+
+
+def test_full_buckets_are_forgotten(clock, limit):
+    limit(HANDSHAKES_AT_ONCE=2, HANDSHAKES_PER_SECOND=1)
+    pace = limits.Pace("HANDSHAKES")
+    for number in range(20 * limits.PRUNE_AT):
+        pace.take(number)
+        clock.now += 0.01
+    assert len(pace._full_at) <= 2 * limits.PRUNE_AT
+
+
+def test_a_ceiling_counts_who_is_there(limit):
+    limit(SOCKETS_PER_USER=2)
+    ceiling = limits.Ceiling("SOCKETS_PER_USER")
+    assert [ceiling.enter(1), ceiling.enter(1), ceiling.enter(1), ceiling.enter(2)] == [True, True, False, True]
+    ceiling.exit(1)
+    assert ceiling.enter(1)
+    for _ in range(5):
+        ceiling.exit(1)
+    assert [ceiling.enter(1), ceiling.enter(1), ceiling.enter(1)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ('{"a":[[[1]]]}', True),
+        ("[" * 9, False),
+        ("[]" * 5000, True),
+        ('{"message":"' + "[{" * 1000 + '"}', True),
+        ('{"message":"\\"' + "[" * 1000 + '\\\\"}', True),
+        ('{"message":"' + "[" * 1000 + '","x":' + "[" * 9, False),
+        ('"' + "[" * 30_000, True),  # never closed: for the parser to refuse
+        ('{"":' * 9, False),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_depth_is_seen_before_parsing(text, is_right):
+    try:
+        limits.check_depth(text)
+    except ClientError as error:
+        assert not is_right
+        assert error.code == "JSON_INVALID"
+    else:
+        assert is_right
+
+
+@pytest.mark.parametrize("text", ['"' + "\\" * 65_000, '"' * 65_000, "[" * 65_000, '"\\' * 32_000 + "[" * 20])
+def test_looking_for_depth_takes_no_time(text):
+    start = time.perf_counter()
+    try:
+        limits.check_depth(text + "[" * 20)
+    except ClientError:
+        pass
+    assert time.perf_counter() - start < 0.2
+
+
+@pytest.mark.parametrize(
+    ("client", "counted_as"),
+    [
+        (("192.0.2.7", 1), "192.0.2.7"),
+        (("2001:db8:1:2:3:4:5:6", 1), "2001:db8:1:2::"),
+        (("fe80::1%eth0", 1), "fe80::"),
+        (("::ffff:192.0.2.7", 1), "192.0.2.7"),
+        (None, None),
+        (("", 0), None),
+    ],
+)
+def test_an_address_is_counted_as(client, counted_as):
+    assert limits.address_of({"client": client}) == counted_as
+
+
+def test_a_bucket_costs_next_to_nothing(limit):
+    pace = limits.Pace("COMMANDS")
+    start = time.perf_counter()
+    for _ in range(10_000):
+        pace.take()
+    assert time.perf_counter() - start < 0.5  # 50 µs each would be a lot; it is about 3
+
+
+# Over a socket
+
+
+@pytest.fixture
+def quick(settings):
+    settings.GRACE_SECONDS = 0
+
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick")]
+CLIENT_ID = "0f8e9f6e-3c1f-4d31-9d2e-{:012d}"
+
+
+async def test_a_user_who_writes_too_fast_is_told_when_to_go_on(bob, rooms, clock, limit):
+    limit(MESSAGES_AT_ONCE=3, MESSAGES_PER_SECOND=2)
+    room = str(rooms.lobby.pk)
+    async with connected(bob) as socket, connected(bob) as other:
+        for one in (socket, other):
+            await one.ask(command="join", room=room)
+            await one.rest()
+        for number in range(4):
+            one = other if number == 1 else socket  # one bucket for all pages of a user
+            await one.send(command="send", room=room, message="hi", client_id=CLIENT_ID.format(number))
+            [*_, answer] = await one.until(lambda frame: "ack" in frame or "error" in frame)
+        assert answer == {
+            "error": "RATE_LIMITED",
+            "command": "send",
+            "room": room,
+            "client_id": CLIENT_ID.format(3),
+            "detail": "You are writing too fast.",
+            "retry_after": 0.5,
+        }
+        clock.now += 0.5
+        await socket.send(command="send", room=room, message="hi", client_id=CLIENT_ID.format(3))
+        await socket.until(lambda frame: frame.get("ack") == CLIENT_ID.format(3))
+
+
+async def test_others_write_on(alice, bob, rooms, clock, limit):
+    limit(MESSAGES_AT_ONCE=1, MESSAGES_PER_SECOND=1)
+    room = str(rooms.lobby.pk)
+    async with connected(bob) as fast, connected(alice) as other:
+        for socket in (fast, other):
+            await socket.ask(command="join", room=room)
+        for number in range(5):
+            await fast.send(command="send", room=room, message="hi", client_id=CLIENT_ID.format(number))
+        await fast.until(lambda frame: "error" in frame)
+        await other.send(command="send", room=room, message="hi", client_id=CLIENT_ID.format(9))
+        await other.until(lambda frame: "ack" in frame)
+
+
+async def test_a_flood_of_bad_frames_is_answered_then_closed(bob, clock, limit):
+    limit(BAD_FRAMES_AT_ONCE=40, BAD_FRAMES_PER_SECOND=1)
+    async with connected(bob) as socket:
+        for _ in range(60):
+            await socket.send_text("{")
+        answers = []
+        while (frame := await socket.next()) is not None:
+            answers.append(frame["error"])
+    assert answers == ["JSON_INVALID"] * 41 + ["RATE_LIMITED"]
+    assert socket.closed == 4429
+
+
+async def test_bad_frames_now_and_then_close_nothing(bob, clock, limit):
+    limit(BAD_FRAMES_AT_ONCE=2, BAD_FRAMES_PER_SECOND=1)
+    async with connected(bob) as socket:
+        for _ in range(20):
+            await socket.send_text("{")
+            assert (await socket.next())["error"] == "JSON_INVALID"
+            clock.now += 1
+
+
+async def test_a_flood_of_commands_is_answered_then_closed(bob, clock, limit):
+    limit(COMMANDS_AT_ONCE=5, COMMANDS_PER_SECOND=1, BAD_FRAMES_AT_ONCE=2, BAD_FRAMES_PER_SECOND=1)
+    async with connected(bob) as socket:
+        for _ in range(20):
+            await socket.send(command="ping")
+        answers = []
+        while (frame := await socket.next()) is not None:
+            answers.append(frame.get("error", "pong"))
+    assert answers == ["pong"] * 5 + ["RATE_LIMITED"] * 4
+    assert socket.closed == 4429
+
+
+async def test_one_page_too_many_is_refused_and_another_let_in_when_one_goes(bob, limit):
+    limit(SOCKETS_PER_USER=2)
+    async with connected(bob) as first:
+        async with connected(bob):
+            async with connected(bob) as third:
+                answer = await third.next()
+                assert (answer["error"], answer["retry_after"]) == ("RATE_LIMITED", 30)
+                assert await third.next() is None
+                assert third.closed == 4429
+            assert await first.ask(command="ping") == {"pong": True}
+        async with connected(bob) as again:
+            assert await again.ask(command="ping") == {"pong": True}
+
+
+async def test_a_socket_holds_so_many_rooms(bob, rooms, limit):
+    limit(ROOMS_PER_SOCKET=1)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        answer = await socket.ask(command="join", room=rooms.random.pk)
+        assert (answer["error"], answer["room"], answer["retry_after"]) == ("RATE_LIMITED", str(rooms.random.pk), 60)
+        assert (await socket.ask(command="join", room=rooms.lobby.pk))["join"] == str(rooms.lobby.pk)
+        cursors = {str(room.pk): {"since": 0} for room in rooms[:2]}
+        assert (await socket.ask(command="resume", rooms=cursors))["error"] == "RATE_LIMITED"
+        await socket.send(command="leave", room=rooms.lobby.pk)
+        await socket.until(lambda frame: "leave" in frame)
+        assert "join" in await socket.ask(command="join", room=rooms.random.pk)
+
+
+async def test_too_many_that_are_not_signed_in_are_turned_away_and_users_come_in(bob, limit):
+    limit(UNAUTHENTICATED_SOCKETS=1)
+    async with connected() as nobody:
+        assert (await nobody.next())["error"] == "USER_HAS_TO_LOGIN"
+        # It does not answer the close, and stays.
+        async with connected() as second:
+            assert (await second.next())["error"] == "SERVER_UNAVAILABLE"
+            assert await second.next() is None
+            assert second.closed == 1013
+    async with connected(bob) as socket:
+        assert await socket.ask(command="ping") == {"pong": True}
+
+
+async def refused(client):
+    communicator = handshake()
+    communicator.scope["client"] = client
+    communicator.scope["extensions"] = {"websocket.http.response": {}}
+    await communicator.send_input({"type": "websocket.connect"})
+    answer = await communicator.receive_output(5)
+    if answer["type"] == "websocket.accept":
+        await communicator.disconnect(timeout=5)
+        await communicator.wait(5)
+        return None
+    await communicator.receive_output(5)
+    await communicator.wait(5)
+    return answer["status"], dict(answer["headers"])[b"retry-after"]
+
+
+async def test_an_address_may_shake_hands_so_often(clock, limit):
+    limit(HANDSHAKES_AT_ONCE=3, HANDSHAKES_PER_SECOND=1)
+    here, there = ("192.0.2.1", 5), ("192.0.2.2", 5)
+    assert [await refused(here) for _ in range(4)] == [None, None, None, (429, b"2")]
+    assert await refused(there) is None
+    clock.now += 1
+    assert await refused(here) is None
+
+
+async def test_an_address_may_hold_so_many_sockets(bob, limit):
+    limit(SOCKETS_PER_ADDRESS=1)
+    assert limits.sockets_of_address.enter("192.0.2.1")
+    assert await refused(("192.0.2.1", 5)) == (429, b"11")
+    assert await refused(("192.0.2.2", 5)) is None
+    limits.sockets_of_address.exit("192.0.2.1")
+    assert await refused(("192.0.2.1", 5)) is None
+
+
+async def test_what_was_counted_is_given_back(bob):
+    async with connected(bob), connected():
+        pass
+    for ceiling in (limits.sockets_of_user, limits.sockets_of_address, limits.unauthenticated):
+        assert ceiling._count == {}
+    assert hub.running() is None
