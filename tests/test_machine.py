@@ -99,6 +99,9 @@ class Delivery(RuleBasedStateMachine):
     @rule(number=SESSIONS, back=st.integers(0, 8), by_resume=st.booleans())
     def join_since(self, number, back, by_resume):
         log = self.sessions[number].log
+        if log is None and self.sessions[number].has_replies:
+            # A page that has not read the answers to its last join cannot know where it is.
+            return
         since = max(0, (log.cursor if log else len(self.world.events[1])) - back)
         epoch = log.epoch if log else self.world.epoch[1]
         if log is None:
