@@ -180,7 +180,7 @@ class Membership(models.Model):
     read_seq = models.PositiveBigIntegerField(null=True)
     # The place of the room's pane on the user's page; null while it is closed.
     position = models.PositiveSmallIntegerField(null=True)
-    is_wide = models.BooleanField(default=False)
+    is_wide = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="membership_room_user")]

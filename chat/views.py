@@ -22,20 +22,22 @@ STREAM_PATH = "/chat/stream/"
 @login_required
 @never_cache
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms of `?rooms=1,3` side by side, in that order."""
+    """Show the rooms of `?rooms=1,3&wide=3` side by side, in that order, one of them widened."""
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
-    wide: int | None = None
+    wide = request.GET.get("wide", "")
     if "rooms" in request.GET:
         asked = list(dict.fromkeys(filter(None, request.GET["rooms"].split(","))))
         opened = [room_id for room_id in asked if room_id in known]
     else:
         # As the user left it, here or in another browser.
-        layout, wide = reading.layout(request.user.pk or 0)
+        layout, widened = reading.layout(request.user.pk or 0)
         opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
+        wide = str(widened or "")
     # The same sentence for a room that is not there and for one that may not be entered.
     notice = "" if len(opened) == len(asked) else "Some of these rooms do not exist."
-    return _page(request, rooms, opened=opened, notice=notice, wide=wide, at=_place(request.GET.get("at", ""), known))
+    at = _place(request.GET.get("at", ""), known)
+    return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
 
 
 @require_safe
@@ -88,22 +90,29 @@ def _page(
     *,
     opened: list[str],
     notice: str,
-    status: int = 200,
-    wide: int | None = None,
+    wide: str = "",
     at: dict[str, Any] | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     user = request.user
+    by_id = {str(room.pk): room for room in rooms}
     config = {
         "user": {"id": user.pk, "username": user.get_username(), "staff": user.is_staff},
         "rooms": [_as_json(room) for room in rooms],
         "open": opened,
-        "wide": str(wide) if wide is not None and str(wide) in opened else None,
+        "wide": wide if wide in opened else None,
         "at": at,
         "notice": notice,
         "stream": STREAM_PATH,
         "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},
     }
-    context = {"config": config, "rooms": rooms, "notice": notice}
+    context = {
+        "config": config,
+        "rooms": rooms,
+        "open_rooms": [by_id[room_id] for room_id in opened],
+        "closed_rooms": [room for room in rooms if str(room.pk) not in opened],
+        "notice": notice,
+    }
     return render(request, "chat/index.html", context, status=status)
 
 

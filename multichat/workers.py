@@ -95,22 +95,26 @@ class Workers:
     async def _start(self) -> None:
         """Start a worker and wait until it serves."""
         read, write = os.pipe()
-        fds = (self._listening.fileno(), write)
         try:
-            command = (*SERVER, "--fd", str(fds[0]), "--ready-fd", str(write))
-            process = await asyncio.create_subprocess_exec(*command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL)
-            self._all.add(process)
+            process = await self._spawn(ready=write)
             end = asyncio.create_task(self._reap(process))
-            os.close(fds[1])
-            fds = fds[:1]
             if not await _says_ready(read):
                 await self._end(process)
                 raise StartError(f"process {process.pid} did not start")
             self._serving[process] = end
         finally:
             os.close(read)
-            for fd in fds[1:]:
-                os.close(fd)
+
+    async def _spawn(self, *, ready: int) -> Process:
+        fds = (self._listening.fileno(), ready)
+        command = (*SERVER, "--fd", str(fds[0]), "--ready-fd", str(ready))
+        try:
+            process = await asyncio.create_subprocess_exec(*command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL)
+        finally:
+            # The worker's end alone is left: it closes with the worker.
+            os.close(ready)
+        self._all.add(process)
+        return process
 
     async def _reap(self, process: Process) -> int:
         status = await process.wait()

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from django.conf import settings
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chat import conf, database, protocol
 from chat.exceptions import ErrorCode
@@ -73,7 +73,7 @@ def test_every_command_has_its_row_and_every_key_its_name():
     assert set(rows) == {kind.__struct_config__.tag for kind in schema.COMMANDS}
     for kind in schema.COMMANDS:
         fields = msgspec.structs.fields(kind)
-        assert re.findall(r"\w+", rows[kind.__struct_config__.tag]) == [field.name for field in fields]
+        assert re.findall(r"\w+", rows[kind.__struct_config__.tag]) == [field.encode_name for field in fields]
 
 
 @pytest.mark.parametrize("text", examples("→") + examples("→", README))
@@ -240,6 +240,11 @@ def test_a_scripts_first_comment_is_its_line_in_the_table(path):
     comment = re.match(r"/\*\* (.*?) \*/", path.read_text())[1]
     assert path.name in rows, f"{path.name} is new: give it a line in docs/architecture.md"
     assert rows[path.name][0].replace("`", "") == comment.replace("`", "").removesuffix(".")
+
+
+def test_the_table_has_no_script_that_is_gone():
+    names = {row[0] for row in table(ARCHITECTURE) if row[0].endswith(".js")}
+    assert names <= {path.name for path in (ROOT / "static/chat").glob("*.js")}
 
 
 # All of them

@@ -4,19 +4,26 @@ import { refusalOf } from "./protocol.js";
 import { part } from "./templates.js";
 import { refusalSentence } from "./words.js";
 
-/** @import {Limits} from "./protocol.js" */
+/** @import {Limits, Room} from "./protocol.js" */
 
 /** What old browsers give as keyCode while an input method composes. */
 const KEY_CODE_COMPOSING = 229;
 
 export class Composer extends HTMLElement {
+  /** @type {(text: string) => void} */
+  #draft = () => {};
+
   /**
-   * @param {string} title the room's
+   * @param {Room} room
    * @param {Limits} limits
-   * @param {(text: string) => void} send
+   * @param {{send: (text: string) => void, draft: (text: string) => void}} wishes `draft` is told what is written and not sent
    */
-  begin(title, limits, send) {
+  begin({ title, staff_only }, limits, { send, draft }) {
     const box = this.#box;
+    this.#draft = draft;
+    part(this, "to").textContent = title;
+    part(this, "to-staff").hidden = !staff_only;
+    if (staff_only) box.setAttribute("aria-description", "Only staff reads this");
     box.setAttribute("aria-label", `Message ${title}`);
     box.placeholder = `Message ${title}`;
     box.addEventListener("input", () => this.#changed());
@@ -39,6 +46,12 @@ export class Composer extends HTMLElement {
     return this.#box.value;
   }
 
+  set text(text) {
+    this.#box.value = text;
+    this.#draft(text);
+    this.#fit();
+  }
+
   focus() {
     this.#box.focus({ preventScroll: true });
   }
@@ -53,12 +66,12 @@ export class Composer extends HTMLElement {
     const code = refusalOf(text, limits);
     this.#say(code === null ? "" : refusalSentence(code, limits));
     if (code !== null) return;
-    this.#box.value = "";
-    this.#fit();
-    send(text);
+    send(text); // stored in the outbox before it leaves the box
+    this.text = "";
   }
 
   #changed() {
+    this.#draft(this.#box.value);
     this.#say("");
     this.#fit();
   }

@@ -2,7 +2,7 @@
 
 import { CLOSE_SIGN_IN, decode } from "./protocol.js";
 
-/** @import {Command, Received} from "./protocol.js" */
+/** @import {Command, ErrorFrame, Received} from "./protocol.js" */
 /** @import {Options} from "reconnecting-websocket" */
 
 /** @typedef {"connecting" | "open" | "waiting" | "returning" | "signed out"} State */
@@ -49,6 +49,8 @@ export class Connection {
   #tickedAt = 0;
   #probeEndsAt = Number.POSITIVE_INFINITY;
   #troubleFrom = 0;
+  /** After a flood: no try before. */
+  #slowUntil = 0;
   /** Ends the wait that is on. */
   #go = () => {};
 
@@ -90,6 +92,7 @@ export class Connection {
 
   /** Look at the line now: on `online`, on becoming visible, after sleep. */
   wake() {
+    if (Date.now() < this.#slowUntil) return;
     if (this.state === "waiting" || this.state === "returning") this.#go();
     else if (this.state === "open") this.#probe(ANSWER_WITHIN_AWAKE_MS);
   }
@@ -143,6 +146,7 @@ export class Connection {
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
     const received = decode(String(data));
     if (received.kind === "bye") this.#leave(received.frame.bye.retry_ms);
+    if (received.kind === "error") this.#slowDown(received.frame);
     this.#listener?.received(received);
   }
 
@@ -150,6 +154,13 @@ export class Connection {
   #leave(retryMs) {
     this.#nextDelay = retryMs;
     this.#troubleFrom = Date.now() + retryMs + RETURN_WITHIN_MS;
+  }
+
+  /** Too much came from here, and the server is about to close (4429): nothing shortens this wait. @param {ErrorFrame} frame */
+  #slowDown({ error, command, retry_after }) {
+    if (error !== "RATE_LIMITED" || command !== undefined || retry_after === undefined) return;
+    this.#nextDelay = retry_after * 1000 * (1 + Math.random());
+    this.#slowUntil = Date.now() + this.#nextDelay;
   }
 
   #giveUp() {

@@ -3,6 +3,7 @@
 import ReconnectingWebSocket from "reconnecting-websocket";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
+import { Drafts } from "./drafts.js";
 import { MessageList } from "./message_list.js";
 import { Outbox } from "./outbox.js";
 import { openStore } from "./outbox_store.js";
@@ -34,8 +35,9 @@ const connection = new Connection(
 );
 /** @type {Send} */
 const send = (command) => connection.send(command);
-const outbox = new Outbox(config.user.id, { store: openStore(), send, locks: navigator.locks });
-const page = new Page(config, outbox);
+const store = openStore();
+const outbox = new Outbox(config.user.id, { store, send, locks: navigator.locks });
+const page = new Page(config, outbox, new Drafts(config.user.id, store));
 const workspace = new Workspace(config.rooms, { send, outbox, view: page });
 
 page.begin(workspace);

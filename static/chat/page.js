@@ -2,36 +2,36 @@
 
 import { Announcer } from "./announcer.js";
 import { findRoom } from "./find_room.js";
+import { chord, isSelectingText } from "./keys.js";
+import { Menu } from "./menu.js";
 import { Notices } from "./notices.js";
-import { RoomPane } from "./room_pane.js";
+import { paneItems } from "./pane_menu.js";
+import { PaneRow } from "./pane_row.js";
 import { part, setHue } from "./templates.js";
 import { sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
+/** @import {Drafts} from "./drafts.js" */
 /** @import {Outbox} from "./outbox.js" */
 /** @import {ErrorFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {RoomPane} from "./room_pane.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Workspace} from "./workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], notice: string, stream: string, limits: Limits}} Config */
-
-/** Below this width one pane is seen at a time: the same number as in chat.css. */
-const PHONE = "(max-width: 700px)";
+/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, notice: string, stream: string, limits: Limits}} Config */
 
 export class Page {
   #config;
   #outbox;
+  #drafts;
   /** @type {Workspace | null} */
   #workspace = null;
-  /** @type {Map<string, RoomPane>} */
-  #panes = new Map();
-  #row = part(document, "panes");
+  #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
   #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
-  /** The pane seen on a phone. @type {string | null} */
-  #seen = null;
+  #menu = new Menu(part(document, "menu"));
   #retryAt = 0;
   /** @type {State} */
   #state = "connecting";
@@ -39,10 +39,13 @@ export class Page {
   /**
    * @param {Config} config
    * @param {Outbox} outbox
+   * @param {Drafts} drafts
    */
-  constructor(config, outbox) {
+  constructor(config, outbox, drafts) {
     this.#config = config;
     this.#outbox = outbox;
+    this.#drafts = drafts;
+    this.#panes.layout.wide = config.wide;
   }
 
   /** @param {Workspace} workspace */
@@ -54,11 +57,18 @@ export class Page {
     );
     this.#outbox.onchange = (room) => this.#panes.get(room)?.showUnsent(this.#outbox.of(room));
     for (const form of document.querySelectorAll("form[data-sign-out]")) {
-      form.addEventListener("submit", () => this.#outbox.clear());
+      form.addEventListener("submit", () => this.#forget());
     }
     setHue(part(document, "my-avatar"), this.#config.user.username);
-    this.#row.addEventListener("focusin", ({ target }) => this.#see(paneOf(target)));
-    matchMedia(PHONE).addEventListener("change", () => this.#see(this.#seen));
+    this.#panes.onchange = () => this.#mark();
+    this.#panes.onarranged = () => this.#keepAddress();
+    document.addEventListener("keydown", (event) => this.#pressed(event));
+  }
+
+  /** At sign-out nothing that was written stays in the browser. */
+  #forget() {
+    this.#outbox.clear();
+    this.#drafts.clear();
   }
 
   /** Say what the outbox holds for rooms that are gone; the texts stay until they are discarded. */
@@ -103,17 +113,15 @@ export class Page {
     pane.begin(room, {
       me: this.#config.user.username,
       limits: this.#config.limits,
+      draft: this.#drafts.of(room.id),
       wishes: this.#wishes(room.id),
     });
-    this.#panes.set(room.id, pane);
-    this.#row.append(pane);
     if (!this.#list.has(room.id)) this.#list.add(room);
+    this.#panes.add(pane);
     pane.showUnsent(this.#outbox.of(room.id));
-    if (isByUser) {
-      this.#see(room.id);
-      pane.scrollIntoView({ block: "nearest", inline: "nearest" });
-      pane.focusComposer();
-    } else this.#see(this.#seen ?? room.id);
+    if (!isByUser) return;
+    this.#panes.show(room.id);
+    pane.focusComposer();
   }
 
   /**
@@ -123,9 +131,7 @@ export class Page {
   closed(room, reason) {
     const pane = this.#panes.get(room.id);
     const draft = pane?.draft ?? "";
-    pane?.remove();
-    this.#panes.delete(room.id);
-    this.#see(this.#seen === room.id ? ([...this.#panes.keys()].at(-1) ?? null) : this.#seen);
+    this.#panes.remove(room.id);
     if (reason === undefined) return;
     this.#list.drop(room.id);
     this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);
@@ -155,11 +161,7 @@ export class Page {
     const isOwn = message.username === this.#config.user.username;
     this.#panes.get(room)?.show(message, isNew && !isOwn);
     if (!isNew || isOwn || message.text === null) return;
-    this.#announcer.say(
-      message.username,
-      this.#workspace?.rooms.get(room)?.title ?? "",
-      message.text,
-    );
+    this.#announcer.say(message.username, this.#titleOf(room), message.text);
   }
 
   /**
@@ -182,10 +184,10 @@ export class Page {
    * @param {string | null} room
    * @param {ErrorFrame} frame
    */
-  refused(room, { error, detail }) {
+  refused(room, { error, detail, retry_after }) {
     const sentence = sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
-    if (pane) pane.showTrouble(sentence);
+    if (pane) pane.showTrouble(sentence, retry_after);
     else this.#notices.say(sentence);
   }
 
@@ -197,6 +199,10 @@ export class Page {
         this.#list.focusRoom(id);
       },
       older: () => this.#workspace?.askOlder(id),
+      /** @param {HTMLElement} button */
+      menu: (button) => this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id)),
+      /** @param {string} text */
+      draft: (text) => this.#drafts.keep(id, text),
       /** @param {string} text */
       send: (text) => {
         this.#outbox.add(id, text);
@@ -218,9 +224,8 @@ export class Page {
   #toggle(id) {
     const room = this.#workspace?.rooms.get(id);
     if (room === undefined) return;
-    const isHidden = matchMedia(PHONE).matches && this.#seen !== id;
-    if (!this.#panes.has(id)) this.#open(room);
-    else if (isHidden) this.#see(id);
+    if (!this.#panes.get(id)) this.#open(room);
+    else if (this.#panes.isPhone && this.#panes.seen !== id) this.#panes.see(id);
     else this.#close(id);
   }
 
@@ -238,30 +243,36 @@ export class Page {
   async #openByName(title) {
     const room = await findRoom(title, this.#workspace?.rooms.values() ?? []);
     if (typeof room === "string") return room;
-    if (!this.#panes.has(room.id)) this.#open(room);
-    this.#see(room.id);
+    if (!this.#panes.get(room.id)) this.#open(room);
+    this.#panes.show(room.id);
     this.#panes.get(room.id)?.focusComposer();
     return "";
   }
 
   #keepAddress() {
-    const open = this.#workspace?.open ?? [];
-    history.replaceState(null, "", open.length ? `/?rooms=${open.join(",")}` : "/");
+    history.replaceState(null, "", this.#panes.layout.address);
   }
 
-  /** @param {string | null} id */
-  #see(id) {
-    this.#seen = id;
-    for (const [room, pane] of this.#panes) pane.classList.toggle("seen", room === id);
-    this.#list.mark([...this.#panes.keys()], id);
-    part(document, "none-open").hidden = this.#panes.size > 0;
+  #mark() {
+    const { layout, seen } = this.#panes;
+    this.#list.mark(layout.order, seen);
+    part(document, "none-open").hidden = layout.order.length > 0;
   }
-}
 
-/** @param {EventTarget | null} target */
-function paneOf(target) {
-  const pane = target instanceof Element ? target.closest("room-pane") : null;
-  return pane instanceof RoomPane ? pane.room : null;
+  /** @param {string} id */
+  #titleOf(id) {
+    return this.#workspace?.rooms.get(id)?.title ?? "";
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    const keys = chord(event, isSelectingText(event.target, navigator.platform));
+    const room = this.#panes.focused?.room;
+    const item = room && paneItems(this.#panes, room).find((one) => one.keys === keys);
+    if (!item) return;
+    event.preventDefault();
+    item.act();
+  }
 }
 
 /** Only when it changed: a status that is set again is read out again. @param {HTMLElement} element @param {string} text */

@@ -13,7 +13,8 @@ export class People extends HTMLElement {
   #names = new Set();
   #wanted = false;
 
-  connectedCallback() {
+  /** Once: a pane that moves connects again. */
+  begin() {
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
     const close = () => {
       details.open = false;

@@ -7,6 +7,8 @@ import { copyElement, part, setHue } from "./templates.js";
 export class RoomList extends HTMLElement {
   /** @type {(room: string) => void} */
   #toggle = () => {};
+  /** @type {string | null} */
+  #seen = null;
 
   /**
    * @param {(room: string) => void} toggle
@@ -14,8 +16,7 @@ export class RoomList extends HTMLElement {
    */
   begin(toggle, openByName) {
     this.#toggle = toggle;
-    for (const button of this.querySelectorAll("button[data-room]"))
-      this.#adopt(/** @type {HTMLButtonElement} */ (button));
+    for (const button of this.#buttons) this.#adopt(button);
     const form = /** @type {HTMLFormElement} */ (part(this, "find"));
     const box = /** @type {HTMLInputElement} */ (part(this, "name"));
     box.addEventListener("input", () => this.#say(""));
@@ -32,17 +33,27 @@ export class RoomList extends HTMLElement {
   }
 
   /**
-   * Show which rooms are open, and on a phone which one is seen.
+   * Show which rooms are open, in their order, and on a phone which one is seen.
    * @param {string[]} open
    * @param {string | null} seen
    */
   mark(open, seen) {
-    for (const button of this.querySelectorAll("button[data-room]")) {
-      const room = button.getAttribute("data-room") ?? "";
+    for (const button of this.#buttons) {
+      const room = button.dataset.room ?? "";
       button.setAttribute("aria-pressed", String(open.includes(room)));
       button.classList.toggle("seen", room === seen);
-      if (room === seen) button.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
+    const closed = this.#buttons.filter(({ dataset }) => !open.includes(dataset.room ?? ""));
+    stand(
+      part(this, "open-rooms"),
+      open.map((room) => this.#buttonOf(room)),
+    );
+    stand(part(this, "rooms"), closed.sort(byTitle));
+    part(this, "open-heading").hidden = open.length === 0;
+    part(this, "rooms-heading").hidden = open.length === 0 || closed.length === 0;
+    if (seen !== this.#seen)
+      this.#buttonOf(seen ?? "")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.#seen = seen;
   }
 
   /**
@@ -75,6 +86,10 @@ export class RoomList extends HTMLElement {
     this.#buttonOf(room)?.focus();
   }
 
+  get #buttons() {
+    return /** @type {HTMLElement[]} */ ([...this.querySelectorAll("button[data-room]")]);
+  }
+
   /** @param {string} room @returns {HTMLElement | null} */
   #buttonOf(room) {
     return this.querySelector(`button[data-room="${CSS.escape(room)}"]`);
@@ -102,4 +117,30 @@ export class RoomList extends HTMLElement {
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;
   }
+}
+
+/**
+ * Let the items of these buttons be what is in a list, moving no more than has to be moved.
+ * @param {HTMLElement} list
+ * @param {(HTMLElement | null)[]} buttons
+ */
+function stand(list, buttons) {
+  const focused = document.activeElement;
+  buttons.forEach((button, i) => {
+    const item = button?.closest("li");
+    if (item && list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
+  });
+  // What is moved loses the focus; it was the user's, so it comes back.
+  if (
+    focused instanceof HTMLElement &&
+    focused !== document.activeElement &&
+    list.contains(focused)
+  )
+    focused.focus({ preventScroll: true });
+}
+
+/** @param {HTMLElement} one @param {HTMLElement} other */
+function byTitle(one, other) {
+  const [a, b] = [one, other].map((button) => part(button, "title").textContent ?? "");
+  return (a ?? "").localeCompare(b ?? "", undefined, { sensitivity: "base" });
 }

@@ -1,7 +1,7 @@
 /** <room-pane>: one room's box on the page. */
 
 import { copy, part, setHue } from "./templates.js";
-import { belowWords } from "./words.js";
+import { againWords, belowWords } from "./words.js";
 
 /** @import {Composer} from "./composer.js" */
 /** @import {MessageList} from "./message_list.js" */
@@ -10,7 +10,7 @@ import { belowWords } from "./words.js";
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, older: () => void, send: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, older: () => void, menu: (button: HTMLElement) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -21,12 +21,14 @@ export class RoomPane extends HTMLElement {
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
   #composer = /** @type {Composer} */ (part(this.#inside, "composer"));
   #below = part(this.#inside, "below");
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #countdown;
 
   /**
    * @param {Room} room
-   * @param {{me: string, limits: Limits, wishes: Wishes}} page
+   * @param {{me: string, limits: Limits, draft: string, wishes: Wishes}} page
    */
-  begin(room, { me, limits, wishes }) {
+  begin(room, { me, limits, draft, wishes }) {
     this.room = room.id;
     this.#older = wishes.older;
     this.append(this.#inside);
@@ -36,19 +38,30 @@ export class RoomPane extends HTMLElement {
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
     part(this, "close").addEventListener("click", wishes.close);
+    const more = part(this, "more-button");
+    more.addEventListener("click", () => wishes.menu(more));
+    /** @type {People} */ (part(this, "people")).begin();
     this.#below.addEventListener("click", () => {
       this.#list.toBottom();
       this.#showBelow();
     });
     this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.#list.begin(me, () => this.#scrolled());
-    this.#composer.begin(room.title, limits, wishes.send);
+    this.#composer.begin(room, limits, wishes);
+    if (draft) this.#composer.text = draft;
     part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
   }
 
   /** What is written and not sent. */
   get draft() {
     return this.#composer.text;
+  }
+
+  /** Change where the pane stands without moving what is read in it. @param {() => void} change */
+  keepPlace(change) {
+    const { scrollTop } = this.#list;
+    change();
+    this.#list.scrollTop = scrollTop;
   }
 
   focusComposer() {
@@ -102,11 +115,27 @@ export class RoomPane extends HTMLElement {
     this.#showBelow();
   }
 
-  /** @param {string} sentence empty: all is well again */
-  showTrouble(sentence) {
+  /**
+   * @param {string} sentence empty: all is well again
+   * @param {number} [seconds] until it is tried again: counted down
+   */
+  showTrouble(sentence, seconds) {
     const trouble = part(this, "trouble");
+    clearInterval(this.#countdown);
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;
+    if (seconds === undefined || sentence === "") return;
+    const until = Date.now() + seconds * 1000;
+    // Hidden from screen readers: an alert that changes every second is read out every second.
+    const left = document.createElement("span");
+    left.ariaHidden = "true";
+    trouble.append(left);
+    const count = () => {
+      left.textContent = againWords(until - Date.now());
+      if (Date.now() >= until) this.showTrouble("");
+    };
+    this.#countdown = setInterval(count, 500);
+    count();
   }
 
   #scrolled() {

@@ -57,6 +57,11 @@ export function stateWords(state, waitMs) {
   return ["Offline – trying again", ` in ${Math.max(1, Math.ceil(waitMs / 1000))} s`];
 }
 
+/** @param {number} waitMs until it is tried again */
+export function againWords(waitMs) {
+  return ` Again in ${Math.max(1, Math.ceil(waitMs / 1000))} s.`;
+}
+
 /**
  * Condense who entered and left since the last message: only where each is now.
  * @param {Map<string, "joined" | "left">} people

@@ -42,7 +42,7 @@ class Site:
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = [sys.executable, *(part.format(port=self.port) for part in SERVERS[kind])]
         database = f"sqlite:///{folder}/db.sqlite3"
-        own = {"DATABASE_URL": database, "VAR": str(folder), "HOST": "127.0.0.1", "PORT": str(self.port)}
+        own = {"DATABASE_URL": database, "VAR": str(folder), "HOST": "127.0.0.1", "PORT": str(self.port), "LIMITS": "0"}
         self.environment = {key: value for key, value in os.environ.items() if key != "REDIS_URL"} | own
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None

@@ -1,6 +1,7 @@
 """Delivery as the page sees it: what is missed comes once, what is typed is not lost."""
 
 import json
+import signal
 
 import pytest
 from playwright.sync_api import expect
@@ -142,7 +143,7 @@ def test_what_was_missed_comes_once_with_one_resume(visit, restart):
     log = alice.log("One")
     text, top = first_in_view(log, 300)
     alice.sent.clear()
-    site.stop()
+    site.stop(signal.SIGKILL)  # a planned stop would say when it is back, and be no trouble
     alice.expect_state("Offline – trying again in")
     post(site, ("One", 81, 330), ("Two", 4, 153), ("Four", 3, 102))
     change(site, ("One", [(79, "edited"), (70, None), (200, None)]), ("Two", [(2, "better"), (150, None)]))
@@ -205,7 +206,7 @@ def test_texts_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
     bob.open("Far", "Near")
     expect(bob.texts("Near")).to_have_count(1)
     expect(bob.texts("Far")).to_have_count(1)
-    site.stop()
+    site.stop(signal.SIGKILL)
     bob.expect_state("Offline")
     for title, text in (("Far", "first"), ("Near", "elsewhere"), ("Far", "second")):
         bob.say(title, text)
@@ -231,7 +232,7 @@ def test_two_tabs_do_not_fight_over_the_outbox(visit, restart):
     two = visit("bob", "/chat/Tabs/", context=one.page.context)
     expect(one.texts("Tabs")).to_have_count(1)
     expect(two.texts("Tabs")).to_have_count(1)
-    site.stop()
+    site.stop(signal.SIGKILL)
     one.expect_state("Offline")
     two.expect_state("Offline")
     for number, tab in enumerate((one, two, one, two)):
@@ -300,7 +301,7 @@ def test_a_session_that_ended_asks_to_sign_in_again(visit, restart):
     site = restart
     bob = visit("bob", "/chat/Lobby/")
     bob.expect_state("Connected")
-    site.stop()
+    site.stop(signal.SIGKILL)
     bob.expect_state("Offline")
     bob.page.context.clear_cookies()
     site.start()

@@ -168,3 +168,27 @@ test("frames are told apart before they are handed on", async () => {
     ["ack", "unknown"],
   );
 });
+
+test("after a flood it waits as long as it was told, even when somebody looks", async () => {
+  await open();
+  socket.onmessage({ data: '{"error":"RATE_LIMITED","detail":"Too much.","retry_after":10}' });
+  socket.onclose({ code: 4429 });
+  socket.url();
+  assert.equal(connection.state, "waiting");
+  assert.equal(connection.retryAt - Date.now(), 15_000);
+  connection.wake();
+  pass(14);
+  assert.equal(connection.state, "waiting");
+  pass(1);
+  assert.equal(connection.state, "connecting");
+});
+
+test("a command that came too fast changes nothing about the line", async () => {
+  await open();
+  socket.onmessage({
+    data: '{"error":"RATE_LIMITED","command":"send","room":"1","retry_after":10}',
+  });
+  socket.onclose({ code: 1006 });
+  socket.url();
+  assert.ok(connection.retryAt - Date.now() < 1000);
+});

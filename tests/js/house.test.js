@@ -40,6 +40,9 @@ test("what has no elements runs without a browser", async () => {
     "connection",
     "workspace",
     "dates",
+    "drafts",
+    "keys",
+    "layout",
     "words",
   ])
     await import(new URL(`${name}.js`, HOME));

@@ -1,26 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { Outbox } from "../../static/chat/outbox.js";
-
-/** localStorage, shared by the tabs of a test. */
-class Store {
-  #items = new Map();
-  get length() {
-    return this.#items.size;
-  }
-  key(i) {
-    return [...this.#items.keys()][i] ?? null;
-  }
-  getItem(key) {
-    return this.#items.get(key) ?? null;
-  }
-  setItem(key, value) {
-    this.#items.set(key, value);
-  }
-  removeItem(key) {
-    this.#items.delete(key);
-  }
-}
+import { Store } from "./store.js";
 
 /** Web Locks, shared by the tabs of a test; granted at once, not a microtask later. */
 class Locks {

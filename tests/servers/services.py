@@ -211,6 +211,7 @@ class Server(Program):
             "DJANGO_SETTINGS_MODULE": "tests.servers.settings",
             "TEST_SETTINGS": json.dumps(self.settings),
             **self.addresses,
+            **self.own,
         }
 
     def command(self):

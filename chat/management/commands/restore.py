@@ -1,0 +1,24 @@
+"""Replace the database by a backup, while servers run: manage.py restore FILE [--yes]."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from chat import backups
+
+
+class Command(BaseCommand):
+    help = "Replaces the whole database by a backup; open pages start its rooms over. Servers may run meanwhile."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--yes", action="store_true", help="replace a database that has rooms or users")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            backups.load(options["file"], replace=options["yes"])
+        except (backups.BackupError, OSError) as error:
+            raise CommandError(f"Nothing was restored. {error}") from None
+        self.stdout.write(f"Restored {options['file']}: {backups.content()}. Every room has a new epoch.")

@@ -1,0 +1,53 @@
+/** Moves a pane with the pointer that holds its head. */
+
+const BEGINS_AFTER_PX = 6;
+const EDGE_PX = 48;
+const SCROLL_PX = 14;
+
+/**
+ * Follow a pointer from its press on: a click stays a click until the pointer has moved.
+ * @param {PointerEvent} press
+ * @param {HTMLElement} pane
+ * @param {HTMLElement} row scrolls sideways when the pointer comes near its edges
+ * @param {{over: (x: number) => void, cancel: () => void}} listener
+ */
+export function dragged(press, pane, row, { over, cancel }) {
+  const isControl = press.target instanceof Element && press.target.closest("button, summary, ul");
+  if (press.button !== 0 || isControl) return;
+  const grip = press.clientX - pane.getBoundingClientRect().left;
+  const end = new AbortController();
+  const { signal } = end;
+  let isMoving = false;
+
+  /** @param {PointerEvent} event */
+  const move = ({ clientX, pointerId }) => {
+    if (pointerId !== press.pointerId) return;
+    isMoving ||= Math.abs(clientX - press.clientX) > BEGINS_AFTER_PX;
+    if (!isMoving) return;
+    pane.classList.add("dragged");
+    const { left, right } = row.getBoundingClientRect();
+    if (clientX < left + EDGE_PX) row.scrollLeft -= SCROLL_PX;
+    if (clientX > right - EDGE_PX) row.scrollLeft += SCROLL_PX;
+    over(clientX);
+    pane.style.translate = "none";
+    pane.style.translate = `${clientX - grip - pane.getBoundingClientRect().left}px`;
+  };
+  const stop = () => {
+    end.abort();
+    pane.classList.remove("dragged");
+    pane.style.translate = "";
+  };
+  document.addEventListener("pointermove", move, { signal });
+  document.addEventListener("pointerup", stop, { signal });
+  document.addEventListener("pointercancel", stop, { signal });
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      stop();
+      cancel();
+    },
+    { signal, capture: true },
+  );
+}

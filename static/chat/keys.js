@@ -1,0 +1,23 @@
+/** The keys of the page: Alt+Shift and an arrow, so that they are free while a text is written. */
+
+export const MOVE_LEFT = "Alt+Shift+ArrowLeft";
+export const MOVE_RIGHT = "Alt+Shift+ArrowRight";
+
+/**
+ * Name the keys of an event, as in `aria-keyshortcuts`.
+ * On a Mac, Alt+Shift and an arrow selects words: in a text it is left alone.
+ * @param {Pick<KeyboardEvent, "key" | "altKey" | "shiftKey" | "ctrlKey" | "metaKey">} event
+ * @param {boolean} isSelecting
+ */
+export function chord({ key, altKey, shiftKey, ctrlKey, metaKey }, isSelecting) {
+  if (!altKey || !shiftKey || ctrlKey || metaKey || isSelecting) return "";
+  return `Alt+Shift+${key}`;
+}
+
+/**
+ * @param {EventTarget | null} target
+ * @param {string} platform
+ */
+export function isSelectingText(target, platform) {
+  return /mac/i.test(platform) && target instanceof HTMLTextAreaElement && target.value !== "";
+}

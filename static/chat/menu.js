@@ -1,0 +1,81 @@
+/** The page's one menu: opened at a button, walked with the arrow keys, closed by Escape or a click elsewhere. */
+
+import { copyElement, part } from "./templates.js";
+
+/** `keys` as shown and as read out. @typedef {{label: string, act: () => void, keys?: string}} Item */
+
+const MARGIN = 8;
+/** @type {Record<string, string>} */
+const ARROWS = { Left: "←", Right: "→", Up: "↑", Down: "↓" };
+
+export class Menu {
+  #box;
+  /** @type {HTMLElement | null} */
+  #anchor = null;
+
+  /** @param {HTMLElement} box a popover */
+  constructor(box) {
+    this.#box = box;
+    box.addEventListener("keydown", (event) => this.#walk(event));
+    box.addEventListener("toggle", (event) => {
+      const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
+      this.#anchor?.setAttribute("aria-expanded", String(isOpen));
+    });
+  }
+
+  /**
+   * @param {HTMLElement} anchor the button it belongs to
+   * @param {string} name
+   * @param {Item[]} items
+   */
+  open(anchor, name, items) {
+    this.#anchor?.setAttribute("aria-expanded", "false");
+    this.#anchor = anchor;
+    this.#box.setAttribute("aria-label", name);
+    this.#box.replaceChildren(...items.map((item) => this.#button(item)));
+    this.#box.showPopover();
+    this.#place(anchor.getBoundingClientRect());
+    this.#buttons[0]?.focus();
+  }
+
+  get #buttons() {
+    return /** @type {HTMLElement[]} */ ([...this.#box.children]);
+  }
+
+  /** @param {Item} item */
+  #button({ label, act, keys }) {
+    const button = copyElement("menu-item-template");
+    part(button, "label").textContent = label;
+    part(button, "keys").textContent = (keys ?? "").replace(
+      /Arrow(\w+)/,
+      (_, way) => ARROWS[way] ?? way,
+    );
+    if (keys) button.setAttribute("aria-keyshortcuts", keys);
+    button.addEventListener("click", () => {
+      this.#box.hidePopover();
+      act();
+    });
+    return button;
+  }
+
+  /** Below its button, or above where there is more room. @param {DOMRect} at */
+  #place(at) {
+    const { offsetWidth: width, offsetHeight: height, style } = this.#box;
+    const left = Math.max(MARGIN, Math.min(at.right - width, innerWidth - width - MARGIN));
+    const fits = at.bottom + height + MARGIN < innerHeight;
+    const top = fits ? at.bottom + 2 : Math.max(MARGIN, at.top - height - 2);
+    style.left = `${left}px`;
+    style.top = `${top}px`;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #walk(event) {
+    const buttons = this.#buttons;
+    const now = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: -1 }[event.key];
+    if (event.key === "Tab") this.#box.hidePopover();
+    if (to === undefined) return;
+    event.preventDefault();
+    buttons.at(to % buttons.length)?.focus();
+  }
+}

@@ -1,0 +1,166 @@
+"""Panes side by side: their order, their widths, their texts, and that no key ever goes to another room."""
+
+import json
+import random
+import re
+
+from playwright.sync_api import expect
+
+FUZZ_SEED = 20261121
+FUZZ_STEPS = 1_000
+
+
+def titles(visitor):
+    """The panes from left to right, as they are seen."""
+    return visitor.page.evaluate(
+        """() => [...document.querySelectorAll('room-pane')]
+          .sort((a, b) => a.getBoundingClientRect().left - b.getBoundingClientRect().left)
+          .map((pane) => pane.getAttribute('aria-label'))"""
+    )
+
+
+def in_document(visitor):
+    return visitor.page.locator("room-pane").evaluate_all("(all) => all.map((e) => e.getAttribute('aria-label'))")
+
+
+def choose(visitor, title, item):
+    visitor.pane(title).get_by_role("button", name="More").click()
+    visitor.page.get_by_role("menuitem", name=item).click()
+
+
+def drag(visitor, title, onto):
+    head = visitor.pane(title).get_by_role("heading", level=2).bounding_box()
+    target = visitor.pane(onto).bounding_box()
+    mouse, y = visitor.page.mouse, head["y"] + 8
+    mouse.move(head["x"] + 4, y)
+    mouse.down()
+    steps = 12
+    goal = target["x"] + (target["width"] - 8 if target["x"] > head["x"] else 8)
+    for step in range(1, steps + 1):
+        mouse.move(head["x"] + (goal - head["x"]) * step / steps, y)
+    mouse.up()
+
+
+def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_it(visit):
+    bob = visit("bob", viewport={"width": 1320, "height": 780})
+    bob.open("Lobby", "Random", "Third")
+    bob.box("Random").fill("half a sentence")
+    bob.page.keyboard.press("Alt+Shift+ArrowLeft")
+    assert titles(bob) == in_document(bob) == ["Random", "Lobby", "Third"]
+    expect(bob.box("Random")).to_be_focused()
+    bob.page.keyboard.press("Alt+Shift+ArrowLeft")  # nowhere to go
+    bob.page.keyboard.press("Alt+Shift+ArrowRight")
+    bob.page.keyboard.press("Alt+Shift+ArrowRight")
+    assert titles(bob) == ["Lobby", "Third", "Random"]
+    expect(bob.box("Random")).to_be_focused()
+    choose(bob, "Third", re.compile("Move left"))
+    assert titles(bob) == ["Third", "Lobby", "Random"]
+    drag(bob, "Third", onto="Random")
+    assert titles(bob) == in_document(bob) == ["Lobby", "Random", "Third"]
+    drag(bob, "Third", onto="Lobby")
+    assert titles(bob) == in_document(bob) == ["Third", "Lobby", "Random"]
+    choose(bob, "Lobby", "Widen")
+    lobby, third = (bob.pane(title).bounding_box()["width"] for title in ("Lobby", "Third"))
+    assert lobby > third + 100
+    ids = {command["room"]: None for command in bob.commands("join")}
+    assert re.search(r"/\?rooms=(\d+,){2}\d+&wide=(\d+)$", bob.page.url)[2] in ids
+    bob.page.reload()
+    expect(bob.box("Random")).to_have_value("half a sentence")
+    assert titles(bob) == ["Third", "Lobby", "Random"]
+    assert abs(bob.pane("Lobby").bounding_box()["width"] - lobby) <= 1
+    # In the list they stand as on the page.
+    expect(bob.page.locator("nav button[aria-pressed=true] .title")).to_have_text(["Third", "Lobby", "Random"])
+    # A draft outlives its pane, too, and goes when it is sent.
+    bob.pane("Random").get_by_role("button", name="Close").click()
+    bob.open("Random")
+    expect(bob.box("Random")).to_have_value("half a sentence")
+    bob.box("Random").press("Enter")
+    expect(bob.texts("Random").last).to_have_text("half a sentence")
+    expect(bob.unsent("Random")).to_have_count(0)
+    assert bob.page.evaluate("localStorage.length") == 0
+
+
+def test_signing_out_forgets_drafts(visit, site):
+    charlie = visit("charlie", "/chat/Lobby/")
+    site.states.pop("charlie")  # this session ends here
+    charlie.box("Lobby").fill("secret")
+    assert charlie.page.evaluate("localStorage.length") == 1
+    charlie.page.get_by_role("button", name="Log out").click()
+    expect(charlie.page.get_by_role("button", name="Log in")).to_be_visible()
+    assert charlie.page.evaluate("localStorage.length") == 0
+
+
+def test_many_panes_scroll_sideways_and_nothing_else_does(visit):
+    alice = visit("alice", viewport={"width": 1320, "height": 780})
+    alice.open("Lobby", "Random", "Third", "Here", "There", "Staff")
+    expect(alice.pane("Staff")).to_be_in_viewport()
+    expect(alice.pane("Lobby")).not_to_be_in_viewport()
+    assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert min(pane.bounding_box()["width"] for pane in alice.page.locator("room-pane").all()) >= 330
+    expect(alice.pane("Staff").locator(".to")).to_have_text("Staffstaff only")
+    expect(alice.pane("Staff").locator(".to")).to_be_visible()
+
+
+# What a user might do between two keys, as it reaches the page; none of it is an answer to a key of the test's.
+SHUFFLE = """(choice) => {
+  const rooms = [...document.querySelectorAll('nav button[data-room]')];
+  const panes = [...document.querySelectorAll('room-pane')];
+  const focused = document.activeElement.closest('room-pane');
+  const others = panes.filter((pane) => pane !== focused);
+  const one = others[choice % others.length];
+  if (choice % 3 === 0 && one && panes.length > 3) one.querySelector('[data-part=close]').click();
+  else if (choice % 3 === 1) rooms.find((e) => e.ariaPressed === 'false' && e.textContent.startsWith('Fuzz'))?.click();
+  else document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {
+    key: choice % 2 ? 'ArrowLeft' : 'ArrowRight', altKey: true, shiftKey: true, bubbles: true,
+  }));
+  const boxes = [...document.querySelectorAll('room-pane textarea')];
+  if (choice % 5 === 0) boxes[choice % boxes.length].focus();
+}"""
+
+
+def test_no_key_ever_goes_to_another_room(visit, site):
+    """Each text names the composer that had the focus at each of its keys."""
+    chance = random.Random(FUZZ_SEED)
+    names = [f"Fuzz {letter}" for letter in "abcde"]
+    site.shell(f"from chat.models import Room\nfor title in {names!r}: Room.objects.create(title=title)")
+    bob = visit("bob", "/chat/Fuzz a/")
+    bob.open("Fuzz b", "Fuzz c", "Fuzz d")
+    cdp = bob.page.context.new_cdp_session(bob.page)
+    # At every key, note whose box has the focus: in the page, in the same turn as the key.
+    bob.page.evaluate(
+        """() => {
+          window.typed = {};
+          addEventListener('beforeinput', ({target, data}) => {
+            const room = target.closest('room-pane')?.room;
+            window.typed[room] = (window.typed[room] ?? '') + (data ?? '');
+          }, true);
+        }"""
+    )
+    for _ in range(FUZZ_STEPS):
+        draw = chance.random()
+        if draw < 0.8:
+            letter = chance.choice("abcdefgh")
+            cdp.send("Input.dispatchKeyEvent", {"type": "keyDown", "key": letter, "text": letter})
+        elif draw < 0.93:
+            cdp.send("Input.dispatchKeyEvent", {"type": "keyDown", "key": "Enter", "text": "\r"})
+        else:
+            bob.page.evaluate(SHUFFLE, chance.randrange(1_000))
+    expect(bob.page.locator("[data-part=unsent] .message")).to_have_count(0, timeout=20_000)
+    typed = bob.page.evaluate("window.typed")
+    kept = bob.page.evaluate("Object.entries(localStorage)")
+    assert len(typed) > 2 and sum(map(len, typed.values())) > FUZZ_STEPS / 2
+    posted = site.shell(
+        "import json\nfrom chat.models import Event\n"
+        "rows = Event.objects.filter(room__title__startswith='Fuzz').order_by('room', 'seq')\n"
+        "print(json.dumps([[str(row.room_id), row.body] for row in rows]))"
+    )
+    said: dict[str, str] = {}
+    for room, body in json.loads(posted.splitlines()[-1]):
+        said[room] = said.get(room, "") + body
+    # A room whose pane was closed has texts that wait, and drafts.
+    waiting = [json.loads(text) for key, text in kept if ".outbox." in key]
+    for entry in sorted(waiting, key=lambda entry: entry["at"]):
+        said[entry["room"]] = said.get(entry["room"], "") + entry["text"]
+    drafts = {key.split(".")[-1]: text for key, text in kept if ".draft." in key}
+    assert {room: said.get(room, "") + drafts.get(room, "") for room in typed} == typed
+    assert set(said) | set(drafts) <= set(typed)

@@ -1,0 +1,110 @@
+"""A backup is restored under connected clients: they start over, and nothing hides behind an old number."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from chat.testing import check
+from tests.servers.conftest import recorded
+from tests.servers.services import BASE
+
+pytestmark = pytest.mark.timeout(90)
+
+ROOMS = (1, 2)
+
+
+def manage(server, *arguments, fails=False):
+    """Run manage.py beside a server, on its database."""
+    command = [sys.executable, "manage.py", *map(str, arguments)]
+    done = subprocess.run(command, cwd=BASE, env=server.environment, capture_output=True, text=True, timeout=60)
+    assert bool(done.returncode) is fails, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr if fails else done.stdout
+
+
+async def write_on(page, room):
+    number = 0
+    while True:
+        number += 1
+        await page.send(room, f"{page.name} {number}")
+        await asyncio.sleep(0.02)
+
+
+async def restore_under(pages, server, tmp_path):
+    """Write, save, write on, restore under the writers' hands, write on; return the run as it must be judged."""
+    file = tmp_path / "backup"
+    for number in range(5):
+        await asyncio.gather(*(page.send(room, f"before {number}") for page in pages for room in ROOMS))
+    await asyncio.to_thread(manage, server, "backup", file)
+    saved = {row.client_id for row in (await asyncio.to_thread(recorded, server, pages)).rows}
+    # More than will be written after the restore at first: cursors beyond the restored head.
+    await asyncio.gather(*(pages[0].send(room, f"lost {number}") for number in range(20) for room in ROOMS))
+    writing = [asyncio.ensure_future(write_on(page, room)) for page in pages for room in ROOMS]
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(manage, server, "restore", file, "--yes")
+    await asyncio.sleep(1.5)
+    for task in writing:
+        task.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+    await asyncio.gather(*(page.until_sent() for page in pages))
+    last = [await pages[0].send(room, "last") for room in ROOMS]
+    for page in pages:
+        await page.until(lambda page=page: [page.logs[str(room)].cursor for room in ROOMS] == last)
+    run = await asyncio.to_thread(recorded, server, pages)
+    kept = {row.client_id for row in run.rows}
+    assert saved <= kept
+    # What was acknowledged after the backup and before the restore is gone by the restorer's own will.
+    gone = [sent for sent in run.sent if sent.client_id not in kept]
+    assert len(gone) >= 20 * len(ROOMS)
+    run.sent = [sent for sent in run.sent if sent.client_id in kept]
+    return run
+
+
+async def test_postgresql_with_two_processes(two_servers, open_page, tmp_path):
+    pages = [
+        await open_page(server.url, name, rooms=ROOMS)
+        for server, name in zip(two_servers, ("alice", "bob"), strict=True)
+    ]
+    run = await restore_under(pages, two_servers[0], tmp_path)
+    assert check(run) == []
+    assert [log.resets for page in pages for log in page.logs.values()] == [1] * 4
+    assert [page.closes for page in pages] == [[], []]
+
+
+async def test_sqlite_with_one_process(sqlite_server, open_page, tmp_path):
+    pages = [await open_page(sqlite_server.url, name, rooms=ROOMS) for name in ("alice", "bob")]
+    run = await restore_under(pages, sqlite_server, tmp_path)
+    assert check(run) == []
+    assert [log.resets for page in pages for log in page.logs.values()] == [1] * 4
+    assert [page.closes for page in pages] == [[], []]
+
+
+async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way_is_refused(
+    start_server, database_url, redis, postgres, tmp_path
+):
+    name = database_url.split("/")[3].split("?")[0]
+    server = start_server(database_url=database_url, redis_url=redis.url)
+    postgres.execute(name, "CREATE TABLE others (id int)")
+    postgres.execute(name, "INSERT INTO others VALUES (7)")
+    file = tmp_path / "backup"
+    manage(server, "backup", file)
+    assert "is there already" in manage(server, "backup", file, fails=True)
+    assert "6 rooms and 3 users" in manage(server, "restore", file, fails=True)
+    postgres.execute(name, "DELETE FROM chat_room WHERE id > 2")
+    epochs = postgres.execute(name, "SELECT epoch FROM chat_room")
+    broken = tmp_path / "broken"
+    broken.write_bytes(file.read_bytes()[:-2000])
+    assert "Nothing was restored" in manage(server, "restore", broken, "--yes", fails=True)
+    assert postgres.execute(name, "SELECT epoch FROM chat_room") == epochs
+    manage(server, "restore", file, "--yes")
+    assert postgres.execute(name, "SELECT * FROM others") == [(7,)]
+    assert postgres.execute(name, "SELECT count(*), count(DISTINCT epoch) FROM chat_room") == [(6, 6)]
+    assert not {epoch for (epoch,) in postgres.execute(name, "SELECT epoch FROM chat_room")} & {e for (e,) in epochs}
+    # Sequences go on after what was restored.
+    postgres.execute(
+        name,
+        "INSERT INTO chat_room (title, title_key, staff_only, head_seq, floor_seq, epoch)"
+        " VALUES ('x', 'x', false, 0, 1, 'e')",
+    )

@@ -1,0 +1,178 @@
+"""`manage.py backup`, `restore` and `new_epoch` on SQLite; PostgreSQL and clients: tests/servers/test_restore.py."""
+
+import io
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from chat.models import AccessCounter, Membership, Process, Room
+
+BASE = Path(__file__).resolve().parents[1]
+MAKE = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.contrib.auth.models import User
+from chat.models import Room
+alice = User.objects.create_user("alice", password="x")
+room = Room.objects.create(title="Lobby")
+for number in range(3): room.send_message(f"text {number}", alice)
+"""
+LATER = """
+INSERT INTO chat_event (room_id, seq, kind, username, body, msg_type, client_id_given, at)
+       VALUES (1, 4, 0, 'alice', 'later', 0, false, '2030-01-01');
+UPDATE chat_room SET head_seq = 4;
+INSERT INTO chat_membership (room_id, user_id, is_here) VALUES (1, 1, true);
+INSERT INTO chat_process (id, expires_at) VALUES ('a', '2030-01-01');
+"""
+SHOW = """
+SELECT head_seq, epoch, (SELECT count(*) FROM chat_event), (SELECT count(*) FROM chat_process),
+       (SELECT count(*) FROM chat_membership WHERE is_here)
+FROM chat_room
+"""
+# Each file's fate, in one process.
+TRY_ALL = """
+from django.core.management import CommandError, call_command
+for file in %r:
+    try:
+        call_command("restore", file, yes=True)
+    except CommandError as error:
+        print(error)
+"""
+
+
+class Installation:
+    """A database in a directory of its own, and manage.py on it."""
+
+    def __init__(self, state):
+        self.state = state
+        state.mkdir()
+        self.database = state / "db.sqlite3"
+
+    def manage(self, *arguments, fails=False):
+        command = [sys.executable, "manage.py", *map(str, arguments)]
+        environment = {"PATH": "/usr/bin:/bin", "VAR": str(self.state)}
+        done = subprocess.run(command, cwd=BASE, env=environment, capture_output=True, text=True, timeout=60)
+        assert bool(done.returncode) is fails, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr if fails else done.stdout
+
+    def shell(self, code):
+        return self.manage("shell", "--verbosity", "0", "--command", code)
+
+    def show(self):
+        return sql(self.database, SHOW)[0]
+
+
+def sql(database, script):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        if ";" not in script:
+            return connection.execute(script).fetchall()
+        connection.executescript(script)
+
+
+def migrations(database):
+    return set(sql(database, "SELECT app, name FROM django_migrations"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    installation = Installation(tmp_path_factory.mktemp("made") / "var")
+    installation.shell(MAKE)
+    return installation
+
+
+@pytest.fixture(scope="module")
+def first_backup(made):
+    file = made.state.parent / "backup.sqlite3"
+    assert made.manage("backup", file) == f"Saved in {file}: 1 room and 1 user.\n"
+    return file
+
+
+@pytest.fixture
+def backup(first_backup, tmp_path):
+    file = tmp_path / "backup.sqlite3"
+    file.write_bytes(first_backup.read_bytes())
+    return file
+
+
+def test_a_backup_is_one_file_for_its_owner_alone(first_backup, made):
+    assert sorted(path.name for path in first_backup.parent.iterdir()) == ["backup.sqlite3", "var"]
+    assert sql(first_backup, "SELECT count(*) FROM chat_event") == [(3,)]
+    assert first_backup.stat().st_mode & 0o777 == 0o600
+    before = first_backup.read_bytes()
+    assert "is there already" in made.manage("backup", first_backup, fails=True)
+    assert first_backup.read_bytes() == before
+
+
+def test_a_restored_log_has_a_new_epoch_and_nobody_in_it(backup, made):
+    made.manage("restore", backup, "--yes")
+    head, epoch, events, *_ = made.show()
+    assert (head, events) == (3, 3)
+    sql(made.database, LATER)
+    error = made.manage("restore", backup, fails=True)
+    assert "1 room and 1 user" in error
+    assert "--yes" in error
+    assert made.show() == (4, epoch, 4, 1, 1)
+    made.manage("backup", backup, "--overwrite")
+    made.manage("restore", backup, "--yes")
+    after = made.show()
+    assert (after[0], *after[2:]) == (4, 4, 0, 0)
+    assert after[1] != epoch
+
+
+def test_an_empty_database_is_restored_into_without_a_question(backup, made, tmp_path):
+    fresh = Installation(tmp_path / "var")
+    assert "Restored" in fresh.manage("restore", backup)
+    assert fresh.show()[0] == 3
+    assert migrations(fresh.database) == migrations(made.database)
+
+
+def test_what_is_no_backup_is_refused_in_words(made, backup, tmp_path):
+    before = made.show()
+    text = tmp_path / "text"
+    text.write_text("hello" * 1000)
+    other = tmp_path / "other.sqlite3"
+    sql(other, "CREATE TABLE other (id)")
+    dump = tmp_path / "dump"
+    dump.write_bytes(b"PGDMP....")
+    sql(backup, "INSERT INTO django_migrations (app, name, applied) VALUES ('chat', '9999_later', '2030-01-01')")
+    files = [text, other, dump, tmp_path / "none", made.database, backup]
+    answers = made.shell(TRY_ALL % [str(file) for file in files]).splitlines()
+    words = [
+        "is not a backup of Multichat",
+        "is not a backup of Multichat",
+        "is a backup of PostgreSQL",
+        "There is no file",
+        "is the database itself",
+        "is of a newer version of Multichat (it has chat.9999_later)",
+    ]
+    assert len(answers) == len(words)
+    assert [answer for answer, expected in zip(answers, words, strict=True) if expected not in answer] == []
+    assert made.show() == before
+
+
+def test_a_backup_of_an_older_version_is_migrated(backup, made):
+    before, applied = made.show(), migrations(made.database)
+    sql(backup, "DELETE FROM django_migrations WHERE name = '0003_access'; DROP TABLE chat_accesscounter;")
+    made.manage("restore", backup, "--yes")
+    assert migrations(made.database) == applied
+    assert made.show()[1] != before[1]
+
+
+@pytest.mark.django_db
+def test_after_another_way_of_restoring_every_room_gets_a_new_epoch(rooms, alice):
+    before = dict(Room.objects.values_list("pk", "epoch"))
+    Membership.objects.create(room=rooms.lobby, user=alice, is_here=True)
+    output = io.StringIO()
+    call_command("new_epoch", stdout=output)
+    after = dict(Room.objects.values_list("pk", "epoch"))
+    assert all(after[room] != before[room] for room in before)
+    assert not Membership.objects.filter(is_here=True).exists()
+    assert not Process.objects.exists()
+    assert AccessCounter.objects.get().changes > 1000
+    assert "3 rooms" in output.getvalue()
