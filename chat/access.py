@@ -5,11 +5,11 @@ What plain SQL and queryset.update() change goes past it: every hub looks for it
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session as WebSession
 from django.db import transaction
 from django.db.models import F
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_delete
 from django.utils import timezone
 
 from chat import doorbell
@@ -33,8 +33,16 @@ def connect() -> None:
     user = get_user_model()
     post_save.connect(_on_save, sender=user, dispatch_uid="access-user-save")
     post_save.connect(_on_save, sender=Room, dispatch_uid="access-room-save")
+    for sender in (user, Room):
+        pre_delete.connect(_before_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-lock")
     for sender in (user, Room, WebSession):
         post_delete.connect(_on_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-delete")
+
+
+def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
+    # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed between
+    # Django's statements would point at a row that is gone, and the whole deletion would fail at its commit.
+    sender._base_manager.select_for_update().filter(pk=instance.pk).first()
 
 
 def _on_save(sender: type, created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
@@ -46,6 +54,10 @@ def _on_save(sender: type, created: bool, update_fields: frozenset[str] | None, 
 
 
 def _on_delete(instance: Any, **kwargs: Any) -> None:
-    # A sign-out, or any other end of a session; one that had expired (clearsessions) ended by itself.
-    if not isinstance(instance, WebSession) or instance.expire_date > timezone.now():
-        changed()
+    # A sign-out, or any other end of a session; one that had expired (clearsessions) ended by itself, and one that
+    # nobody was signed in with (it is replaced when somebody signs in) is no right.
+    if isinstance(instance, WebSession) and (
+        instance.expire_date <= timezone.now() or SESSION_KEY not in instance.get_decoded()
+    ):
+        return
+    changed()

@@ -34,6 +34,9 @@ from chat.session import Place, Session
 served = logging.getLogger("chat.served")
 
 
+RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
+
+
 async def run(session: Session, command: AnyCommand) -> None:
     """Do what a command asks. Raises ClientError when it is refused."""
     match command:
@@ -238,6 +241,9 @@ def _submit(session: Session, draft: Draft, command: str) -> None:
 def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> None:
     """Tell the author what became of a draft."""
     if isinstance(outcome, ClientError):
+        if outcome.code in RIGHTS_ENDED:
+            # The write heard of it before any bell: what else this user hears ends now.
+            session.hub.check_access_soon()
         session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
         return
     if draft.client_id is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chat import conf, database, log, protocol
+from chat import audit, conf, database, log, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import LoggedEvent
 from chat.protocol import Deleted, Frame, Joined, Left
@@ -159,6 +159,7 @@ class Feed:
 
     def dismiss(self, session: Session, reason: ErrorCode) -> None:
         """Close a session's pane, and say why."""
+        audit.write("revoked", user=session.user_id, room=self.room, reason=reason.value)
         self.hub.attendance.leave(self, session)
         self.detach(session)
         session.reply(protocol.encode(Left(leave=str(self.room), reason=reason.value)))

@@ -219,7 +219,7 @@ class Hub:
     async def check_access(self) -> None:
         """Ask for everybody's rights anew, close sockets whose login ended and panes that are not theirs any more."""
         self.access_checks += 1
-        sessions = [session for session in self.sessions if session.standing is not None]
+        sessions = [session for session in self.sessions if session.standing is not None and not session.is_gone]
         if not sessions:
             return
         rooms = {room for session in sessions for room in session.places}
@@ -240,7 +240,6 @@ class Hub:
                 try:
                     policies.check_enterable(standings[session.login].user, known.get(room_id))
                 except ClientError as refusal:
-                    audit.write("revoked", user=session.user_id, room=room_id, reason=refusal.code.value)
                     place.feed.dismiss(session, refusal.code)
 
     def _find_expired(self) -> None:

@@ -122,16 +122,21 @@ class Workers:
         return status
 
     async def _end(self, process: Process) -> None:
-        with suppress(ProcessLookupError):
-            process.terminate()
+        _send(process, signal.SIGTERM)
         try:
             async with asyncio.timeout(END_SECONDS):
                 await process.wait()
         except TimeoutError:
             logger.error("process %d did not end in time: killed", process.pid)
-            with suppress(ProcessLookupError):
-                process.kill()
+            _send(process, signal.SIGKILL)
             await process.wait()
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    # Not by Popen, which would look for its end itself, and take it from asyncio's watcher.
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def _says_ready(pipe: int) -> bool:

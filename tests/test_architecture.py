@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "doorbell": "conf",
     "exceptions": "",
     "limits": "conf exceptions",
-    "feed": "conf database exceptions log protocol session",
+    "feed": "audit conf database exceptions log protocol session",
     "hub": (
         "access audit conf database doorbell exceptions feed leases log models policies presence protocol session watch"
     ),

@@ -1,6 +1,7 @@
 """Buckets and ceilings on a stepped clock, and what a socket hears of them."""
 
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -122,10 +123,8 @@ def test_depth_is_seen_before_parsing(text, is_right):
 @pytest.mark.parametrize("text", ['"' + "\\" * 65_000, '"' * 65_000, "[" * 65_000, '"\\' * 32_000 + "[" * 20])
 def test_looking_for_depth_takes_no_time(text):
     start = time.perf_counter()
-    try:
+    with suppress(ClientError):
         limits.check_depth(text + "[" * 20)
-    except ClientError:
-        pass
     assert time.perf_counter() - start < 0.2
 
 

@@ -12,6 +12,17 @@ class Quantities:
     # Cut between commit and ack.
     cuts: int = 20
     unknown_commits: int = 10
+    # SIGTERM under load, and rolling restarts.
+    drains: int = 2
+    rolls: int = 1
+    # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same moment.
+    herd: int = 200
+    last_sockets: int = 15
+    # Presence: its clocks in seconds (of the server at full size), and how long clients come, go and crash.
+    lease_seconds: float = 3.0
+    lease_renew_seconds: float = 1.0
+    grace_seconds: float = 1.5
+    presence_seconds: float = 6.0
     # One that never reads: frames that pass, and the bytes of each text.
     unread_frames: int = 5000
     unread_bytes: int = 3000
@@ -21,6 +32,10 @@ class Quantities:
     pause_seconds: float = 0.4
     # What a sender waits between two texts.
     think_seconds: float = 0.02
+    # Each cause of losing access, in two processes; the same with Redis stopped.
+    revocation_rounds: int = 1
+    # Frames of the fuzzer.
+    hostile_frames: int = 10_000
 
 
 FULL = Quantities(
@@ -28,11 +43,21 @@ FULL = Quantities(
     deaf_sends=100,
     cuts=100,
     unknown_commits=100,
+    drains=10,
+    rolls=5,
+    herd=2000,
+    last_sockets=200,
+    lease_seconds=15.0,
+    lease_renew_seconds=5.0,
+    grace_seconds=15.0,
+    presence_seconds=120.0,
     unread_frames=200_000,
     unread_bytes=200,
     stuck_seconds=10.0,
     away_seconds=10.0,
     pause_seconds=2.0,
+    revocation_rounds=13,
+    hostile_frames=100_000,
 )
 
 IS_FULL = bool(os.environ.get("FULL_SIZE"))

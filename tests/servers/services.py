@@ -261,6 +261,42 @@ class Server(Program):
         return count
 
 
+class WorkersServer(Server):
+    """As the image starts it: processes that share one port and are replaced one by one. It binds the port itself."""
+
+    def __init__(self, state, *, workers=2, command=(sys.executable, "-m", "multichat.workers"), **options):
+        super().__init__(state, **options)
+        self.listening.close()
+        self._workers = workers
+        self._command = command
+
+    @property
+    def environment(self):
+        return super().environment | {
+            "HOST": "127.0.0.1", "PORT": str(self.port), "WORKERS": str(self._workers)
+        }  # fmt: skip
+
+    def command(self):
+        return list(self._command)
+
+    def options(self):
+        return {"cwd": BASE, "env": self.environment}
+
+    def is_ready(self):
+        return super().is_ready() and (self._workers == 1 or f"{self._workers} processes serve" in self.log.read_text())
+
+    def roll(self):
+        """Replace its processes, and wait until all are new."""
+        before = self.workers()
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(now := self.workers()) == len(before) and not now & before, 60, "old processes are there")
+
+    def workers(self):
+        """Return the ids of its server processes."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return {int(pid) for pid in children}
+
+
 @contextlib.contextmanager
 def directory(prefix):
     """Make a directory that others may look into, with a path short enough for Unix sockets; gone afterwards."""

@@ -1,0 +1,201 @@
+"""Servers go away well: SIGTERM under load, a stuck socket, two processes replaced one after the other."""
+
+import asyncio
+import os
+import signal
+import time
+from itertools import pairwise
+
+import psycopg
+import pytest
+
+from chat.testing import check
+from tests.servers.conftest import recorded
+from tests.servers.figures import acks, in_ms, percentile, report
+from tests.servers.quantities import TIMEOUT, Q
+from tests.servers.services import WorkersServer, directory, wait_for
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+ROOMS = (1, 2)
+RESTARTING = 1012
+# Presence in seconds: a lease left behind runs out while the test looks.
+PRESENCE = {"LEASE_SECONDS": 3.0, "LEASE_RENEW_SECONDS": 1.0, "GRACE_SECONDS": 1.0}
+
+
+async def write_on(page, room):
+    """Post until cancelled, without a pause."""
+    number = 0
+    while True:
+        number += 1
+        await page.send(room, f"{page.name} {number}")
+        await asyncio.sleep(0.01)
+
+
+class Load:
+    """Pages that write all the time, and what each of them saw of the server's going."""
+
+    def __init__(self, pages):
+        self.pages = pages
+        self.byes = []
+        self._writing = []
+        # By page, the times of its frames, closes included in the gaps between them.
+        self.heard = {page.name: [] for page in pages}
+        for page in pages:
+            page.on_frame = lambda frame, name=page.name: self._hear(name, frame)
+
+    def _hear(self, name, frame):
+        if self._writing:
+            self.heard[name].append(time.monotonic())
+        if "bye" in frame:
+            self.byes.append((name, frame["bye"]["retry_ms"]))
+
+    async def __aenter__(self):
+        self._writing = [asyncio.ensure_future(write_on(page, room)) for page in self.pages for room in ROOMS]
+        await asyncio.sleep(0.3)
+        return self
+
+    async def __aexit__(self, *unused):
+        writing, self._writing = self._writing, []
+        for task in writing:
+            task.cancel()
+        ended = await asyncio.gather(*writing, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+        await asyncio.gather(*(page.until_sent() for page in self.pages))
+
+    def gaps(self):
+        """Return the longest time that each page heard nothing."""
+        return [max(later - earlier for earlier, later in pairwise(times)) for times in self.heard.values()]
+
+
+def is_news(frame):
+    """Tell whether a signal tells of somebody's coming or going; a list of who is here does not."""
+    return "msg_type" in frame or isinstance(frame["present"], dict)
+
+
+async def judged(server, pages):
+    last = {room: await pages[0].send(room, "last") for room in ROOMS}
+    for page in pages:
+        await page.until(lambda page=page: all(page.logs[str(room)].cursor >= seq for room, seq in last.items()))
+    run = await asyncio.to_thread(recorded, server, pages)
+    assert check(run) == []
+    return run
+
+
+async def stuck_page(open_page, url, writer):
+    """Return a page that takes no byte, once its socket is full."""
+    page = await open_page(url, "charlie@stuck", rooms=[3], heartbeat_seconds=60, receive_buffer=4096)
+    page.stop_reading()
+    for _ in range(60):
+        writer.send(3, "x" * 30_000)
+    await writer.until_sent()
+    return page
+
+
+async def test_on_sigterm_drafts_are_acknowledged_and_each_client_is_told_when_to_come_back(
+    start_server, database_url, open_page
+):
+    server = start_server(database_url=database_url, settings={"STUCK_SECONDS": 60})
+    pages = [
+        await open_page(server.url, f"{name}@{number}", rooms=ROOMS)
+        for name in ("alice", "bob")
+        for number in (1, 2, 3)
+    ]
+    writer = await open_page(server.url, "bob@writer", rooms=[3], window=20)
+    stuck = await stuck_page(open_page, server.url, writer)
+    took = []
+    async with Load(pages) as load:
+        for _ in range(Q.drains):
+            await asyncio.sleep(Q.pause_seconds)
+            start = time.monotonic()
+            await asyncio.to_thread(server.terminate)
+            took.append(time.monotonic() - start)
+            await asyncio.to_thread(server.start)
+            for page in pages:
+                await page.until(lambda page=page: page.is_connected)
+    run = await judged(server, pages)
+    report(f"SIGTERM ×{Q.drains}: ended within {max(took):.1f} s; acknowledged {in_ms(acks(run))}")
+    assert max(took) < 10
+    assert [page.closes for page in pages] == [[RESTARTING] * Q.drains] * len(pages)
+    assert len(load.byes) == Q.drains * len(pages)
+    assert len({retry_ms for _, retry_ms in load.byes}) > len(pages) / 2, "all come back at the same moment"
+    stuck.read_on()
+
+
+async def test_what_was_taken_before_sigterm_is_saved_and_acknowledged(start_server, database_url, postgres, open_page):
+    name = database_url.split("/")[3].split("?")[0]
+    server = start_server(database_url=database_url)
+    bob = await open_page(server.url, "bob", rooms=ROOMS, window=30)
+    frames = []
+    bob.on_frame = lambda frame: frames.append(next(iter(frame)))
+    # The room is locked from outside: what is sent waits for the database when the signal comes.
+    with psycopg.connect(dbname=name, user=postgres.USER, host=str(postgres.directory)) as holder:
+        holder.execute("SELECT * FROM chat_room FOR UPDATE")
+        waiting = [bob.send(1, f"held {number}") for number in range(20)]
+        await asyncio.sleep(0.3)
+        ending = asyncio.ensure_future(asyncio.to_thread(server.terminate))
+        await bob.until(lambda: "bye" in frames)
+        assert not any(one.done() for one in waiting)
+        holder.commit()
+    await asyncio.gather(*waiting)
+    assert bob.closes == [], "acknowledged on the socket that sent, before its close"
+    await ending
+    assert [frames.count(kind) for kind in ("bye", "ack")] == [1, 20]
+
+
+async def test_two_processes_are_replaced_under_load_and_nobody_waits_or_flickers(database_url, redis, open_page):
+    with directory("state") as state:
+        server = WorkersServer(state, database_url=database_url, redis_url=redis.url, settings=PRESENCE).start()
+        try:
+            names = [f"{name}@{number}" for name in ("alice", "bob") for number in range(6)]
+            pages = [await open_page(server.url, name, rooms=ROOMS) for name in names]
+            for page in pages:
+                page.signals.clear()
+            async with Load(pages) as load:
+                for _ in range(Q.rolls):
+                    await asyncio.to_thread(server.roll)
+                    await asyncio.sleep(1)
+            run = await judged(server, pages)
+            # Longer than the leases that the old processes left behind.
+            await asyncio.sleep(PRESENCE["LEASE_SECONDS"] + PRESENCE["LEASE_RENEW_SECONDS"] + 1)
+            closes = [page.closes for page in pages]
+            told = [frame for page in pages for frame in page.signals]
+            start = time.monotonic()
+            server.terminate()
+            took = time.monotonic() - start
+        finally:
+            server.close()
+    waits = acks(run)
+    gaps = load.gaps()
+    report(
+        f"rolling restart ×{Q.rolls}, {len(pages)} pages: 0 of {len(run.rows)} lost or doubled; longest silence of a"
+        f" page {in_ms(gaps)}; acknowledged {in_ms(waits)}"
+    )
+    assert {code for codes in closes for code in codes} == {RESTARTING}
+    assert sum(map(len, closes)) >= Q.rolls * len(pages)
+    assert percentile(gaps, 0.99) < 2
+    assert percentile(waits, 0.99) < 2
+    assert [frame for frame in told if is_news(frame)] == []
+    assert took < 10
+
+
+async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces_nobody(database_url, redis):
+    with directory("state") as state:
+        server = WorkersServer(state, database_url=database_url, redis_url=redis.url).start()
+        try:
+            before = server.workers()
+            killed = min(before)
+            os.kill(killed, signal.SIGKILL)
+            wait_for(lambda: server.log.read_text().count("serving on") == 3)
+            assert server.is_ready()
+            assert f"process {killed} ended by itself" in server.log.read_text()
+            serving = server.workers()
+            # From now on nothing can start.
+            (state / "secret_key").write_text("short")
+            server.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "those that serve go on as they are" in server.log.read_text(), what="no word of it")
+            assert server.workers() == serving
+            assert server.is_ready()
+        finally:
+            server.terminate()
+            server.close()
