@@ -33,8 +33,8 @@ def connect() -> None:
     user = get_user_model()
     post_save.connect(_on_save, sender=user, dispatch_uid="access-user-save")
     post_save.connect(_on_save, sender=Room, dispatch_uid="access-room-save")
-    for sender in (user, Room):
-        pre_delete.connect(_before_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-lock")
+    for written in (user, Room):
+        pre_delete.connect(_before_delete, sender=written, dispatch_uid=f"access-{written.__name__}-lock")
     for sender in (user, Room, WebSession):
         post_delete.connect(_on_delete, sender=sender, dispatch_uid=f"access-{sender.__name__}-delete")
 

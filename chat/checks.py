@@ -25,3 +25,24 @@ def check_allowed_hosts(**kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Name the hosts people type into their browsers, separated by commas."
     return [Warning("ALLOWED_HOSTS contains '*': any Host header is believed.", hint=hint, id="chat.W001")]
+
+
+@register(Tags.security)
+def check_trusted_proxies(**kwargs: Any) -> list[CheckMessage]:
+    """chat.W002: forwarded headers are believed of proxies, not of everybody."""
+    if not {"0.0.0.0/0", "::/0"} & {name.strip() for name in getattr(settings, "TRUSTED_PROXIES", [])}:
+        return []
+    hint = "Name the addresses of the proxies in front, separated by commas."
+    told = "TRUSTED_PROXIES is everybody: any visitor may say where they come from, and get past limits by it."
+    return [Warning(told, hint=hint, id="chat.W002")]
+
+
+@register(Tags.security, deploy=True)
+def check_one_process(**kwargs: Any) -> list[CheckMessage]:
+    """chat.W003: a database that many processes can share, and nothing that connects these processes."""
+    is_shared = not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
+    if not is_shared or "InMemory" not in settings.CHANNEL_LAYERS["default"]["BACKEND"]:
+        return []
+    hint = "Set REDIS_URL before a second server is started; on another machine nothing can refuse it."
+    told = "Servers on this database would not hear of each other: messages would come late, by the sweep alone."
+    return [Warning(told, hint=hint, id="chat.W003")]

@@ -16,6 +16,7 @@ from typing import IO, Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 
 from chat import conf
@@ -150,6 +151,7 @@ class Doorbell:
         self._closed_until = 0.0
         self._probe = 0
         self._echo = 0
+        self._has_heard_foreign = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -271,7 +273,16 @@ class Doorbell:
 
     async def _receive(self, layer: Any, channel: str) -> None:
         while True:
-            message = await layer.receive(channel)
+            try:
+                message = await layer.receive(channel)
+            except InvalidToken:
+                # Not encrypted with our key. Whoever merely reaches the layer does not make us deaf with it.
+                if not self._has_heard_foreign:
+                    logger.warning(
+                        "the channel layer carries what is not ours: does every process have one SECRET_KEY?"
+                    )
+                self._has_heard_foreign = True
+                continue
             try:
                 self._hear_one(message)
             except Exception:

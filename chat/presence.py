@@ -146,7 +146,7 @@ class Attendance:
                 if not (came_now or went or unknown):
                     return
                 try:
-                    changes, here = await database.write(self._write, came_now, went, unknown)
+                    came_now, went, changes, here = await database.write(self._write, came_now, went, unknown)
                 except Exception as error:
                     logger.warning("who is here could not be written, held: %s", type(error).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
@@ -159,7 +159,10 @@ class Attendance:
 
     def _write(
         self, came_now: set[Pair], went: set[Pair], unknown: list[int]
-    ) -> tuple[list[Change], dict[int, set[str]]]:
+    ) -> tuple[set[Pair], set[Pair], list[Change], dict[int, set[str]]]:
+        # In the writer's thread, maybe a moment later: whoever went again meanwhile never came.
+        came_now = {pair for pair in came_now if self._is_here(pair)}
+        went = {pair for pair in went if not self._is_here(pair)}
         changes: list[Change] = []
         if not self._has_lease:
             # Of the dead first: nobody who comes is taken for one of theirs, after a night without a server.
@@ -168,7 +171,10 @@ class Attendance:
             self._has_lease = True
         if came_now or went:
             changes += leases.settle(self.process, came=came_now, went=went)
-        return changes, leases.present(unknown)
+        return came_now, went, changes, leases.present(unknown)
+
+    def _is_here(self, pair: Pair) -> bool:
+        return pair in self._sessions or pair in self._waiting
 
     async def _renew_always(self) -> None:
         while True:

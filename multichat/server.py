@@ -37,6 +37,7 @@ CLOSE_NOT_TEXT = 1007
 FLOOD_ABORT_SECONDS = 1.0
 # A message comes in one frame, or in a few; each empty one would cost memory for ever.
 MAX_FRAGMENTS = 1000
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -76,6 +77,13 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._stuck_timer: asyncio.TimerHandle | None = None
         self._fragments = 0
         self._pings = limits.Pace("BAD_FRAMES")
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None and not self.transport.is_closing():
+            # A request that is none to websockets (a header above 8 KiB): uvicorn would leave it open for ever.
+            self.transport.write(BAD_REQUEST)
+            self.transport.close()
 
     # What a session writes to (chat.hub.Socket).
 

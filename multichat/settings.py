@@ -55,6 +55,9 @@ CSRF_TRUSTED_ORIGINS = environment.names(
 
 SECRET_KEY = environment.secret_key("SECRET_KEY", VAR)
 
+# Whether manage.py first_run makes an admin: beyond loopback, one whose password stands in some log is a risk.
+FIRST_RUN = environment.flag("FIRST_RUN", default=ON_LOOPBACK)
+
 HTTPS = environment.flag("HTTPS", default=not ON_LOOPBACK)
 # Where a person on this machine opens it.
 URL_HOST = "localhost" if environment.is_wildcard(HOST) else environment.in_url(HOST)

@@ -62,7 +62,7 @@ def test_nothing_is_made_where_there_is_a_room():
 
 
 def test_beyond_loopback_nothing_is_made_unless_asked(settings):
-    settings.ON_LOOPBACK = False
+    settings.FIRST_RUN = False
     assert first_run() == ""
     assert not User.objects.exists()
     assert "Password" in first_run("--beyond-loopback")

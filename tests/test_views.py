@@ -17,7 +17,10 @@ def config_of(response):
 
 
 def buttons_of(response):
-    return re.findall(r'<span class="title" data-part="title" dir="auto">(.*?)</span>', response.content.decode().split("<template")[0])
+    return re.findall(
+        r'<span class="title" data-part="title" dir="auto">(.*?)</span>',
+        response.content.decode().split("<template")[0],
+    )
 
 
 def without_secrets(response):

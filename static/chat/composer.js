@@ -12,13 +12,15 @@ const KEY_CODE_COMPOSING = 229;
 export class Composer extends HTMLElement {
   /** @type {(text: string) => void} */
   #draft = () => {};
+  /** The message that is edited, and the draft that waits for its end. @type {{draft: string, save: (text: string) => void} | null} */
+  #edit = null;
 
   /**
    * @param {Room} room
    * @param {Limits} limits
-   * @param {{send: (text: string) => void, draft: (text: string) => void}} wishes `draft` is told what is written and not sent
+   * @param {{send: (text: string) => void, draft: (text: string) => void, editLast: () => void}} wishes `draft` is told what is written and not sent
    */
-  begin({ title, staff_only }, limits, { send, draft }) {
+  begin({ title, staff_only }, limits, { send, draft, editLast }) {
     const box = this.#box;
     this.#draft = draft;
     part(this, "to").textContent = title;
@@ -28,9 +30,16 @@ export class Composer extends HTMLElement {
     box.placeholder = `Message ${title}`;
     box.addEventListener("input", () => this.#changed());
     box.addEventListener("keydown", (event) => {
-      if (!isSend(event)) return;
+      const isEmpty = box.value === "" && this.#edit === null;
+      if (isSend(event)) this.#submit(limits, send);
+      else if (event.key === "Escape" && this.#edit !== null) this.endEdit();
+      else if (event.key === "ArrowUp" && isEmpty && !event.altKey) editLast();
+      else return;
       event.preventDefault();
-      this.#submit(limits, send);
+    });
+    part(this, "cancel").addEventListener("click", () => {
+      this.endEdit();
+      box.focus();
     });
     part(this, "send").addEventListener("click", () => {
       this.#submit(limits, send);
@@ -47,8 +56,45 @@ export class Composer extends HTMLElement {
   }
 
   set text(text) {
-    this.#box.value = text;
+    if (this.#edit) this.#edit.draft = text;
+    else this.#box.value = text;
     this.#draft(text);
+    this.#fit();
+  }
+
+  /** The draft, also while a message is edited. */
+  get draft() {
+    return this.#edit?.draft ?? this.#box.value;
+  }
+
+  /**
+   * Edit a message here; the draft comes back when that is done.
+   * @param {string} text
+   * @param {(text: string) => void} save answered by `endEdit`, or by `keepEdit` when it failed
+   */
+  beginEdit(text, save) {
+    this.#edit = { draft: this.draft, save };
+    this.#box.value = text;
+    this.#showEdit();
+    this.focus();
+  }
+
+  /** It failed: the text stays, to be saved again. */
+  keepEdit() {
+    this.#box.readOnly = false;
+  }
+
+  endEdit() {
+    if (this.#edit === null) return;
+    this.#box.value = this.#edit.draft;
+    this.#edit = null;
+    this.#say("");
+    this.#showEdit();
+  }
+
+  #showEdit() {
+    part(this, "editing").hidden = this.#edit === null;
+    this.#box.readOnly = false;
     this.#fit();
   }
 
@@ -66,12 +112,16 @@ export class Composer extends HTMLElement {
     const code = refusalOf(text, limits);
     this.#say(code === null ? "" : refusalSentence(code, limits));
     if (code !== null) return;
+    if (this.#edit !== null) {
+      this.#box.readOnly = true; // until it is answered
+      return this.#edit.save(text);
+    }
     send(text); // stored in the outbox before it leaves the box
     this.text = "";
   }
 
   #changed() {
-    this.#draft(this.#box.value);
+    if (this.#edit === null) this.#draft(this.#box.value);
     this.#say("");
     this.#fit();
   }

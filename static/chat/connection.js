@@ -53,14 +53,17 @@ export class Connection {
   #slowUntil = 0;
   /** Ends the wait that is on. */
   #go = () => {};
+  #clock;
 
   /**
    * @param {string} url absolute, ws or wss
    * @param {OpenSocket} openSocket
+   * @param {() => number} clock milliseconds; never set back, as the time of day may be
    */
-  constructor(url, openSocket) {
+  constructor(url, openSocket, clock = () => performance.now()) {
     this.#url = url;
     this.#openSocket = openSocket;
+    this.#clock = clock;
   }
 
   /** @param {Listener} listener */
@@ -92,20 +95,21 @@ export class Connection {
 
   /** Look at the line now: on `online`, on becoming visible, after sleep. */
   wake() {
-    if (Date.now() < this.#slowUntil) return;
+    if (this.#clock() < this.#slowUntil) return;
     if (this.state === "waiting" || this.state === "returning") this.#go();
     else if (this.state === "open") this.#probe(ANSWER_WITHIN_AWAKE_MS);
   }
 
   /** Once a second. */
   tick() {
-    const now = Date.now();
-    const slept = now - this.#tickedAt > SLEPT_MS;
-    this.#tickedAt = now;
-    if (slept) return this.wake();
-    if (this.state !== "open") return;
+    const now = this.#clock();
+    const slept = Date.now() - this.#tickedAt > SLEPT_MS;
+    this.#tickedAt = Date.now();
+    // First: in a hidden tab there is a tick a minute, and each looks like waking.
     if (now >= this.#probeEndsAt) this.#giveUp();
-    else if (now - this.#heardAt >= PING_EVERY_MS) this.#probe(ANSWER_WITHIN_MS);
+    else if (slept) this.wake();
+    else if (this.state === "open" && now - this.#heardAt >= PING_EVERY_MS)
+      this.#probe(ANSWER_WITHIN_MS);
   }
 
   /** Every URL asked for is a try: wait here, where waiting can be ended early. */
@@ -120,21 +124,23 @@ export class Connection {
         this.#become("connecting");
         resolve(this.#url);
       };
-      const state = Date.now() < this.#troubleFrom ? "returning" : "waiting";
-      if (delay > 0) this.#become(state, Date.now() + delay);
+      const state = this.#clock() < this.#troubleFrom ? "returning" : "waiting";
+      if (delay > 0) this.#become(state, this.#clock() + delay);
     });
   }
 
+  /** Open to us only when it answers: the server closes a line whose cookie is another user's. */
   #opened() {
-    this.#openedAt = this.#heardAt = Date.now();
-    this.#probeEndsAt = Number.POSITIVE_INFINITY;
-    this.#become("open");
+    this.#openedAt = this.#clock();
+    this.#socket?.send(JSON.stringify({ command: "ping" }));
+    this.#probeEndsAt = this.#openedAt + ANSWER_WITHIN_MS;
   }
 
   /** @param {number} code */
   #closed(code) {
+    this.#probeEndsAt = Number.POSITIVE_INFINITY;
     if (this.state === "signed out") return;
-    if (this.state === "open" && Date.now() - this.#openedAt >= STABLE_MS) this.#tries = 0;
+    if (this.state === "open" && this.#clock() - this.#openedAt >= STABLE_MS) this.#tries = 0;
     if (code !== CLOSE_SIGN_IN) return this.#become("connecting");
     this.#become("signed out");
     this.#socket?.close();
@@ -142,9 +148,10 @@ export class Connection {
 
   /** @param {unknown} data */
   #heard(data) {
-    this.#heardAt = Date.now();
+    this.#heardAt = this.#clock();
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
     const received = decode(String(data));
+    if (received.kind === "pong" && this.state === "connecting") this.#become("open");
     if (received.kind === "bye") this.#leave(received.frame.bye.retry_ms);
     if (received.kind === "error") this.#slowDown(received.frame);
     this.#listener?.received(received);
@@ -153,26 +160,26 @@ export class Connection {
   /** The server goes: it said when to come back. @param {number} retryMs */
   #leave(retryMs) {
     this.#nextDelay = retryMs;
-    this.#troubleFrom = Date.now() + retryMs + RETURN_WITHIN_MS;
+    this.#troubleFrom = this.#clock() + retryMs + RETURN_WITHIN_MS;
   }
 
   /** Too much came from here, and the server is about to close (4429): nothing shortens this wait. @param {ErrorFrame} frame */
   #slowDown({ error, command, retry_after }) {
     if (error !== "RATE_LIMITED" || command !== undefined || retry_after === undefined) return;
     this.#nextDelay = retry_after * 1000 * (1 + Math.random());
-    this.#slowUntil = Date.now() + this.#nextDelay;
+    this.#slowUntil = this.#clock() + this.#nextDelay;
   }
 
   #giveUp() {
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
-    this.#nextDelay = 0; // nobody was turned away: no reason to wait
+    if (this.state === "open") this.#nextDelay = 0; // nobody was turned away: no reason to wait
     this.#socket?.reconnect(4000, "no answer");
   }
 
   /** @param {number} answerWithin */
   #probe(answerWithin) {
-    this.#probeEndsAt = Math.min(this.#probeEndsAt, Date.now() + answerWithin);
-    this.#heardAt = Date.now(); // the next ping is due a whole period later
+    this.#probeEndsAt = Math.min(this.#probeEndsAt, this.#clock() + answerWithin);
+    this.#heardAt = this.#clock(); // the next ping is due a whole period later
     this.send({ command: "ping" });
   }
 

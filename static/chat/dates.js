@@ -39,7 +39,7 @@ export class Dates {
     return this.#full.format(new Date(at));
   }
 
-  /** The calendar day as `2026-11-21`. @param {string} at ISO 8601 */
+  /** The calendar day as `2026-11-21`. @param {string | number} at ISO 8601, or a time */
   day(at) {
     return this.#day.format(new Date(at));
   }

@@ -1,6 +1,7 @@
 /** Boot: puts the parts together and starts them. */
 
 import ReconnectingWebSocket from "reconnecting-websocket";
+import { Alerts } from "./alerts.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Drafts } from "./drafts.js";
@@ -9,6 +10,7 @@ import { Outbox } from "./outbox.js";
 import { openStore } from "./outbox_store.js";
 import { Page } from "./page.js";
 import { People } from "./people.js";
+import { PinnedAlerts } from "./pinned_alerts.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
 import { Workspace } from "./workspace.js";
@@ -20,6 +22,7 @@ import { Workspace } from "./workspace.js";
 customElements.define("message-list", MessageList);
 customElements.define("room-composer", Composer);
 customElements.define("room-people", People);
+customElements.define("pinned-alerts", PinnedAlerts);
 customElements.define("room-pane", RoomPane);
 customElements.define("room-list", RoomList);
 
@@ -27,6 +30,8 @@ customElements.define("room-list", RoomList);
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
 const stream = new URL(config.stream, location.href);
 stream.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+// The cookie may be another user's by the time the page reconnects: the server then turns it away.
+stream.searchParams.set("user", String(config.user.id));
 
 const connection = new Connection(
   stream.href,
@@ -37,7 +42,8 @@ const connection = new Connection(
 const send = (command) => connection.send(command);
 const store = openStore();
 const outbox = new Outbox(config.user.id, { store, send, locks: navigator.locks });
-const page = new Page(config, outbox, new Drafts(config.user.id, store));
+const alerts = new Alerts(config.user.id, store);
+const page = new Page(config, outbox, { drafts: new Drafts(config.user.id, store), alerts });
 const workspace = new Workspace(config.rooms, { send, outbox, view: page });
 
 page.begin(workspace);
@@ -49,7 +55,10 @@ for (const id of new Set([...config.open, ...outbox.rooms])) {
 page.showOrphans();
 connection.start(workspace);
 
-window.addEventListener("storage", ({ key }) => outbox.heard(key));
+window.addEventListener("storage", ({ key }) => {
+  outbox.heard(key);
+  alerts.heard(key);
+});
 window.addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => document.hidden || connection.wake());
 setInterval(() => {

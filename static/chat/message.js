@@ -1,6 +1,6 @@
 /** One message's element: what it shows, and what it has in common with the one above. */
 
-import { Dates } from "./dates.js";
+import { dates } from "./days.js";
 import { ALERT, MESSAGE, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
 import { sentenceFor } from "./words.js";
@@ -10,15 +10,6 @@ import { sentenceFor } from "./words.js";
 
 /** Lines of one author within this time stand in one group. */
 const GROUP_MS = 5 * 60_000;
-const dates = new Dates();
-
-/**
- * @param {Message} previous
- * @param {Message} message
- */
-export function isSameDay(previous, message) {
-  return dates.day(previous.at) === dates.day(message.at);
-}
 
 /**
  * Warnings and alerts say what they are in a word and a sign, not by colour alone.
@@ -46,12 +37,9 @@ export function isSameGroup(previous, message) {
   return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
 }
 
-/** @param {string} at */
-export function separator(at) {
-  const element = copyElement("day-template");
-  element.dataset.at = at;
-  part(element, "label").textContent = dates.dayLabel(at, Date.now());
-  return element;
+/** "monitor, 9:18". @param {Pick<Message, "username" | "at">} message */
+export function signature({ username, at }) {
+  return `${username}, ${dates.time(at)}`;
 }
 
 /**
@@ -67,6 +55,8 @@ export function fill(element, { username, text, at, edited, deleted }) {
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;
   element.classList.toggle("deleted", deleted);
+  part(element, "act").hidden = deleted;
+  if (deleted) element.querySelector(".undo")?.remove();
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);

@@ -1,6 +1,7 @@
 /** <message-list>: a room's log on the page. */
 
-import { create, fill, isSameDay, isSameGroup, separator, stateId, unsent } from "./message.js";
+import { isSameDay, relabel, separator } from "./days.js";
+import { create, fill, isSameGroup, stateId, unsent } from "./message.js";
 import { LEAVE } from "./protocol.js";
 import { Scroll } from "./scroll.js";
 import { copyElement, part } from "./templates.js";
@@ -9,6 +10,10 @@ import { presenceWords } from "./words.js";
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
+
+/** So many are kept, and trimmed to fewer, so that it is not done at every message. */
+const AT_MOST = 400;
+const KEPT = 300;
 
 export class MessageList extends HTMLElement {
   #me = "";
@@ -30,6 +35,7 @@ export class MessageList extends HTMLElement {
    */
   begin(me, onscroll) {
     this.#me = me;
+    this.addEventListener("keydown", (event) => this.#walk(event));
     this.#scroll = new Scroll(this, part(this, "content"), () => {
       if (this.isAtBottom) this.below = 0;
       onscroll();
@@ -113,6 +119,84 @@ export class MessageList extends HTMLElement {
       if (!entries.some((entry) => stateId(entry) === id)) child.remove();
     for (const element of wanted) if (!element.isConnected) box.append(element);
     this.follow();
+  }
+
+  /**
+   * The message that something happened in.
+   * @param {EventTarget | null} target
+   */
+  messageAt(target) {
+    const element = target instanceof Element ? target.closest(".message") : null;
+    return this.#messages.get(/** @type {HTMLElement} */ (element));
+  }
+
+  /** The newest message of the reader that can be changed. */
+  get lastOwn() {
+    const seq = this.#seqs.findLast((one) => {
+      const message = this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(one)));
+      return message?.username === this.#me && !message.deleted;
+    });
+    return this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(seq ?? -1)));
+  }
+
+  /** @param {number} seq */
+  elementOf(seq) {
+    return this.#elements.get(seq);
+  }
+
+  /** Say the days anew. */
+  relabel() {
+    for (const day of this.#content.querySelectorAll(".day"))
+      relabel(/** @type {HTMLElement} */ (day));
+  }
+
+  /** Change what stands around the log without moving what is read in it. @param {() => void} change */
+  keepStill(change) {
+    this.#scroll?.keepStill(this.#firstInView(), change);
+  }
+
+  /**
+   * Forget the oldest while the reader is at the bottom, far from them.
+   * @returns {number | null} the oldest message that stayed, if any went
+   */
+  trim() {
+    if (!this.isAtBottom || this.#seqs.length <= AT_MOST) return null;
+    const first = /** @type {HTMLElement} */ (this.#elements.get(this.#seqs.at(-KEPT) ?? 0));
+    for (const seq of this.#seqs.splice(0, this.#seqs.length - KEPT)) {
+      this.#messages.delete(/** @type {HTMLElement} */ (this.#elements.get(seq)));
+      this.#elements.delete(seq);
+    }
+    const gone = document.createRange();
+    gone.setStartBefore(/** @type {Node} */ (this.#content.firstChild));
+    gone.setEndBefore(leadOf(first));
+    gone.deleteContents();
+    this.#dress(first, 0);
+    this.follow();
+    return this.#seqs[0] ?? null;
+  }
+
+  /** The log is one stop of Tab; arrows go from message to message, Enter opens a message's menu. @param {KeyboardEvent} event */
+  #walk(event) {
+    const { key, target, altKey } = event;
+    const now = this.messageAt(target);
+    if (
+      altKey ||
+      (target !== this && !(target instanceof HTMLElement && target.matches(".message")))
+    )
+      return;
+    if (key === "Enter" && now) part(this.elementOf(now.seq) ?? this, "act").click();
+    else if (key === "ArrowUp" || key === "ArrowDown") this.#step(now, key === "ArrowUp" ? -1 : 1);
+    else if (key === "Escape" && now) this.focus();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {Message | undefined} from @param {number} by */
+  #step(from, by) {
+    const at = from ? this.#seqs.indexOf(from.seq) + by : this.#seqs.length - 1;
+    const element = this.#elements.get(this.#seqs[at] ?? -1);
+    element?.focus({ preventScroll: true });
+    element?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {Message} message */

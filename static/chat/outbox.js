@@ -1,7 +1,7 @@
 /** Texts not yet acknowledged: stored before they are sent, sent by one tab, one at a time in each room. */
 
 import { OutboxStore, uuid } from "./outbox_store.js";
-import { isTransient } from "./protocol.js";
+import { isTransient, isUnreadable } from "./protocol.js";
 
 /** @import {Entry, Store} from "./outbox_store.js" */
 /** @import {Command, ErrorFrame} from "./protocol.js" */
@@ -38,6 +38,11 @@ export class Outbox {
   /** Rooms that have texts. */
   get rooms() {
     return [...new Set([...this.#entries.values()].map((entry) => entry.room))];
+  }
+
+  /** @param {string | undefined} clientId */
+  has(clientId) {
+    return clientId !== undefined && this.#entries.has(clientId);
   }
 
   /**
@@ -114,13 +119,24 @@ export class Outbox {
    * @param {ErrorFrame} frame
    */
   refuse(frame) {
-    const clientId = frame.client_id ?? this.#lanes.get(frame.room ?? "")?.flying;
+    const clientId = frame.client_id ?? this.#flyingOf(frame);
     const entry = this.#entries.get(clientId ?? "");
     if (entry === undefined) return;
     if (isTransient(frame)) return this.#wait(entry, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
     const { error: code, detail } = frame;
     this.#keep({ ...entry, state: "failed", code, ...(detail === undefined ? {} : { detail }) });
     this.#land(entry);
+  }
+
+  /**
+   * The text that an error without a client_id is about. One that names no room may be about
+   * any that flies: if there are several, the good ones are answered and it is alone next time.
+   * @param {ErrorFrame} frame
+   */
+  #flyingOf(frame) {
+    if (!isUnreadable(frame)) return this.#lanes.get(frame.room ?? "")?.flying;
+    const flying = [...this.#lanes.values()].map((lane) => lane.flying).filter((id) => id !== null);
+    return flying.length === 1 ? flying[0] : null;
   }
 
   /**

@@ -1,16 +1,19 @@
 /** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
 
 import { Announcer } from "./announcer.js";
+import { today } from "./days.js";
 import { findRoom } from "./find_room.js";
 import { chord, isSelectingText } from "./keys.js";
 import { Menu } from "./menu.js";
+import { messageItems } from "./message_menu.js";
 import { Notices } from "./notices.js";
 import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
 import { part, setHue } from "./templates.js";
-import { sentenceFor, stateWords } from "./words.js";
+import { sentenceFor, stateWords, unchangedSentence } from "./words.js";
 
 /** @import {State} from "./connection.js" */
+/** @import {Alerts} from "./alerts.js" */
 /** @import {Drafts} from "./drafts.js" */
 /** @import {Outbox} from "./outbox.js" */
 /** @import {ErrorFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
@@ -21,10 +24,15 @@ import { sentenceFor, stateWords } from "./words.js";
 
 /** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, notice: string, stream: string, limits: Limits}} Config */
 
+/** How long a text can be taken back by one click. */
+const UNDO_MS = 10_000;
+
 export class Page {
   #config;
   #outbox;
   #drafts;
+  #alerts;
+  #day = today();
   /** @type {Workspace | null} */
   #workspace = null;
   #panes = new PaneRow(part(document, "panes"));
@@ -39,12 +47,13 @@ export class Page {
   /**
    * @param {Config} config
    * @param {Outbox} outbox
-   * @param {Drafts} drafts
+   * @param {{drafts: Drafts, alerts: Alerts}} kept
    */
-  constructor(config, outbox, drafts) {
+  constructor(config, outbox, { drafts, alerts }) {
     this.#config = config;
     this.#outbox = outbox;
     this.#drafts = drafts;
+    this.#alerts = alerts;
     this.#panes.layout.wide = config.wide;
   }
 
@@ -60,6 +69,7 @@ export class Page {
       form.addEventListener("submit", () => this.#forget());
     }
     setHue(part(document, "my-avatar"), this.#config.user.username);
+    this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
     this.#panes.onchange = () => this.#mark();
     this.#panes.onarranged = () => this.#keepAddress();
     document.addEventListener("keydown", (event) => this.#pressed(event));
@@ -69,6 +79,7 @@ export class Page {
   #forget() {
     this.#outbox.clear();
     this.#drafts.clear();
+    this.#alerts.clear();
   }
 
   /** Say what the outbox holds for rooms that are gone; the texts stay until they are discarded. */
@@ -82,9 +93,11 @@ export class Page {
     }
   }
 
-  /** Once a second: the countdown. */
+  /** Once a second: the countdown, and whether it is another day. */
   tick() {
-    const [words, countdown] = stateWords(this.#state, this.#retryAt - Date.now());
+    if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
+    this.#day = today();
+    const [words, countdown] = stateWords(this.#state, this.#retryAt - performance.now());
     setText(part(document, "state-words"), words);
     setText(part(document, "state-countdown"), countdown);
   }
@@ -119,6 +132,7 @@ export class Page {
     if (!this.#list.has(room.id)) this.#list.add(room);
     this.#panes.add(pane);
     pane.showUnsent(this.#outbox.of(room.id));
+    pane.showAlerts(this.#alerts.of(room.id));
     if (!isByUser) return;
     this.#panes.show(room.id);
     pane.focusComposer();
@@ -133,6 +147,7 @@ export class Page {
     const draft = pane?.draft ?? "";
     this.#panes.remove(room.id);
     if (reason === undefined) return;
+    this.#alerts.forget(room.id);
     this.#list.drop(room.id);
     this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);
     if (draft.trim()) this.#notices.say(`What you were writing in “${room.title}”: “${draft}”`);
@@ -150,16 +165,21 @@ export class Page {
    */
   paged(room, messages) {
     this.#panes.get(room)?.showHistory(messages);
+    this.#alerts.take(room, messages);
   }
 
   /**
    * @param {string} room
    * @param {Message} message
    * @param {boolean} isNew
+   * @param {boolean} isFromHere written on this page
    */
-  changed(room, message, isNew) {
+  changed(room, message, isNew, isFromHere) {
     const isOwn = message.username === this.#config.user.username;
     this.#panes.get(room)?.show(message, isNew && !isOwn);
+    this.#alerts.take(room, [message]);
+    if (isNew && isFromHere && !message.deleted)
+      this.#panes.get(room)?.offerUndo(message.seq, UNDO_MS);
     if (!isNew || isOwn || message.text === null) return;
     this.#announcer.say(message.username, this.#titleOf(room), message.text);
   }
@@ -199,8 +219,28 @@ export class Page {
         this.#list.focusRoom(id);
       },
       older: () => this.#workspace?.askOlder(id),
+      /** @param {number} seq */
+      dropBefore: (seq) => this.#workspace?.dropBefore(id, seq),
+      /** @param {string} at */
+      gotIt: (at) => this.#alerts.gotIt(id, at),
       /** @param {HTMLElement} button */
       menu: (button) => this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id)),
+      /** @param {HTMLElement} button @param {Message} message */
+      act: (button, message) =>
+        this.#menu.open(
+          button,
+          "Message",
+          messageItems(message, this.#config.user, {
+            edit: () => this.#edit(id, message),
+            remove: () => this.#remove(id, message),
+            copyText:
+              navigator.clipboard && (() => navigator.clipboard.writeText(message.text ?? "")),
+          }),
+        ),
+      /** @param {Message} message */
+      edit: (message) => this.#edit(id, message),
+      /** @param {Message} message */
+      undo: (message) => this.#undo(id, message),
       /** @param {string} text */
       draft: (text) => this.#drafts.keep(id, text),
       /** @param {string} text */
@@ -212,6 +252,43 @@ export class Page {
       retry: this.#outbox.retry.bind(this.#outbox),
       discard: this.#outbox.discard.bind(this.#outbox),
     };
+  }
+
+  /** @param {string} id @param {Message} message */
+  #edit(id, { seq, text }) {
+    const pane = this.#panes.get(id);
+    pane?.composer.beginEdit(text ?? "", (message) => {
+      pane.showTrouble("");
+      this.#workspace?.change(
+        { command: "edit", room: id, seq, message },
+        {
+          done: () => pane.composer.endEdit(),
+          failed: (frame) => {
+            pane.composer.keepEdit();
+            pane.showTrouble(unchangedSentence(frame));
+          },
+        },
+      );
+    });
+  }
+
+  /** @param {string} id @param {Message} message */
+  #remove(id, { seq }) {
+    const pane = this.#panes.get(id);
+    pane?.showTrouble("");
+    this.#workspace?.change(
+      { command: "delete", room: id, seq },
+      { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
+    );
+  }
+
+  /** The text is back before it is gone: whatever happens to the line, it is not lost. @param {string} id @param {Message} message */
+  #undo(id, message) {
+    const composer = this.#panes.get(id)?.composer;
+    if (!composer) return;
+    composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
+    composer.focus();
+    this.#remove(id, message);
   }
 
   /** @param {string} id */
@@ -229,9 +306,9 @@ export class Page {
     else this.#close(id);
   }
 
-  /** @param {Room} room */
-  #open(room) {
-    this.#workspace?.openPane(room, true);
+  /** @param {Room} room @param {boolean} isByUser */
+  #open(room, isByUser = true) {
+    this.#workspace?.openPane(room, isByUser);
     this.#keepAddress();
   }
 
@@ -241,9 +318,14 @@ export class Page {
    * @returns {Promise<string>} a sentence if there is none
    */
   async #openByName(title) {
+    const asked = document.activeElement;
     const room = await findRoom(title, this.#workspace?.rooms.values() ?? []);
     if (typeof room === "string") return room;
-    if (!this.#panes.get(room.id)) this.#open(room);
+    // Who went on elsewhere while the server was asked keeps the keys, and what is in view.
+    const isWaiting = document.activeElement === asked;
+    if (!this.#panes.get(room.id)) this.#open(room, isWaiting);
+    if (!isWaiting) return "";
+    this.#list.collapse();
     this.#panes.show(room.id);
     this.#panes.get(room.id)?.focusComposer();
     return "";

@@ -32,6 +32,8 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number}} Change */
+
 /**
  * What the page asks.
  * @typedef {{command: "join", room: string}
@@ -39,6 +41,7 @@
  *   | {command: "send", room: string, message: string, client_id: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number}
+ *   | (Change & {client_id: string})
  *   | {command: "ping"}} Command
  */
 
@@ -97,10 +100,19 @@ export function isEdited(event) {
 /** Errors that say "later", not "no": the text stays in the outbox. */
 const TRANSIENT = new Set(["SERVER_UNAVAILABLE", "RATE_LIMITED"]);
 
+/** The server could not make out which command it refuses. @param {ErrorFrame} frame */
+export function isUnreadable({ error, command, room, client_id }) {
+  const about = command ?? room ?? client_id;
+  return about === undefined && /^(JSON|COMMAND|MESSAGE)_/.test(error);
+}
+
 /** @param {ErrorFrame} frame */
 export function isTransient(frame) {
   return frame.retry_after !== undefined || TRANSIENT.has(frame.error);
 }
+
+/** Halves of surrogate pairs: they have no UTF-8, so the server could not even read the frame. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** White space, controls and invisible format characters alone say nothing: as in chat.actions. */
 const BLANK = /^[\s\p{Cc}\p{Cf}\p{Z}]*$/u;
@@ -112,7 +124,7 @@ const BLANK = /^[\s\p{Cc}\p{Cf}\p{Z}]*$/u;
  * @param {Limits} limits
  */
 export function refusalOf(text, limits) {
-  if (text.includes("\0")) return "MESSAGE_INVALID";
+  if (text.includes("\0") || LONE_SURROGATE.test(text)) return "MESSAGE_INVALID";
   if (BLANK.test(text)) return "MESSAGE_EMPTY";
   if (new TextEncoder().encode(text).length > limits.bytes) return "MESSAGE_TOO_LONG";
   return countGraphemes(text, limits.graphemes) > limits.graphemes ? "MESSAGE_TOO_LONG" : null;

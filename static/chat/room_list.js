@@ -26,10 +26,20 @@ export class RoomList extends HTMLElement {
       if (title === "") return;
       const sentence = await openByName(title);
       this.#say(sentence);
-      if (sentence === "") box.value = "";
+      if (sentence === "" && box.value.trim() === title) box.value = "";
     });
     const all = part(this, "all");
     all.addEventListener("click", () => this.#expand(all.getAttribute("aria-expanded") !== "true"));
+    this.addEventListener("keydown", ({ key }) => {
+      if (key !== "Escape" || all.getAttribute("aria-expanded") !== "true") return;
+      this.collapse();
+      all.focus();
+    });
+  }
+
+  /** On a phone, back to the panes. */
+  collapse() {
+    this.#expand(false);
   }
 
   /**
@@ -109,6 +119,8 @@ export class RoomList extends HTMLElement {
   #expand(isExpanded) {
     this.classList.toggle("expanded", isExpanded);
     part(this, "all").setAttribute("aria-expanded", String(isExpanded));
+    // The tabs may stand scrolled sideways; the list has its rooms' names at its edge.
+    if (isExpanded) part(this, "nav").scrollLeft = 0;
   }
 
   /** @param {string} sentence */

@@ -83,6 +83,16 @@ export class RoomLog {
       .map((posted) => this.#hold(posted, page.as_of));
   }
 
+  /**
+   * Let go of what is far above the reader; it can be asked for again.
+   * @param {number} seq the oldest message that stays
+   */
+  dropBefore(seq) {
+    for (const held of this.#messages.keys()) if (held < seq) this.#messages.delete(held);
+    this.#oldest = seq;
+    this.more = true;
+  }
+
   /** @param {number} seq @param {number} asOf */
   #isCurrent(seq, asOf) {
     const held = this.#messages.get(seq);

@@ -1,21 +1,25 @@
 /** <room-pane>: one room's box on the page. */
 
-import { copy, part, setHue } from "./templates.js";
+import { copy, copyElement, part, setHue } from "./templates.js";
 import { againWords, belowWords } from "./words.js";
 
+/** @import {Pinned} from "./alerts.js" */
 /** @import {Composer} from "./composer.js" */
 /** @import {MessageList} from "./message_list.js" */
 /** @import {People} from "./people.js" */
+/** @import {PinnedAlerts} from "./pinned_alerts.js" */
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, older: () => void, menu: (button: HTMLElement) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, older: () => void, dropBefore: (seq: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
   /** @type {() => void} */
   #older = () => {};
+  /** @type {(seq: number) => void} */
+  #dropBefore = () => {};
   #inside = copy("pane-template");
   // Found once: a search on every message would walk the whole log.
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
@@ -31,6 +35,7 @@ export class RoomPane extends HTMLElement {
   begin(room, { me, limits, draft, wishes }) {
     this.room = room.id;
     this.#older = wishes.older;
+    this.#dropBefore = wishes.dropBefore;
     this.append(this.#inside);
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", room.title);
@@ -41,20 +46,41 @@ export class RoomPane extends HTMLElement {
     const more = part(this, "more-button");
     more.addEventListener("click", () => wishes.menu(more));
     /** @type {People} */ (part(this, "people")).begin();
+    this.pinned.begin(wishes.gotIt, () => this.#list.focus());
     this.#below.addEventListener("click", () => {
       this.#list.toBottom();
       this.#showBelow();
     });
     this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.#list.begin(me, () => this.#scrolled());
-    this.#composer.begin(room, limits, wishes);
+    this.#list.addEventListener("click", (event) => this.#clicked(event, wishes));
+    const editLast = () => {
+      const last = this.#list.lastOwn;
+      if (last) wishes.edit(last);
+    };
+    this.#composer.begin(room, limits, { ...wishes, editLast });
     if (draft) this.#composer.text = draft;
     part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
   }
 
+  get pinned() {
+    return /** @type {PinnedAlerts} */ (part(this, "pinned"));
+  }
+
   /** What is written and not sent. */
   get draft() {
-    return this.#composer.text;
+    return this.#composer.draft;
+  }
+
+  get composer() {
+    return this.#composer;
+  }
+
+  /** Let a message be taken back for a while after it was sent. @param {number} seq @param {number} ms */
+  offerUndo(seq, ms) {
+    const button = copyElement("undo-template");
+    this.#list.elementOf(seq)?.append(button);
+    setTimeout(() => button.remove(), ms);
   }
 
   /** Change where the pane stands without moving what is read in it. @param {() => void} change */
@@ -92,6 +118,18 @@ export class RoomPane extends HTMLElement {
     this.#list.show([message]);
     if (isNew && !this.#list.isAtBottom) this.#list.below += 1;
     this.#showBelow();
+    this.#trim();
+  }
+
+  /** The alerts that this user has not said "Got it" to. @param {Pinned[]} alerts */
+  showAlerts(alerts) {
+    const { pinned } = this;
+    this.#list.keepStill(() => pinned.show(alerts));
+  }
+
+  /** It is another day. */
+  relabel() {
+    this.#list.relabel();
   }
 
   /** @param {Signal} signal */
@@ -138,8 +176,26 @@ export class RoomPane extends HTMLElement {
     count();
   }
 
+  /**
+   * @param {Event} event
+   * @param {Wishes} wishes
+   */
+  #clicked({ target }, { act, undo }) {
+    const button = target instanceof Element ? target.closest("button") : null;
+    const message = this.#list.messageAt(button);
+    if (!button || !message) return;
+    if (button.dataset.part === "act") act(button, message);
+    if (button.dataset.part === "undo") undo(message);
+  }
+
+  #trim() {
+    const oldest = this.#list.trim();
+    if (oldest !== null) this.#dropBefore(oldest);
+  }
+
   #scrolled() {
     this.#showBelow();
+    this.#trim();
     if (this.#list.wantsOlder) this.#older();
   }
 

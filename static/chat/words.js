@@ -1,11 +1,12 @@
 /** Every sentence the page says. */
 
 /** @import {State} from "./connection.js" */
-/** @import {Limits} from "./protocol.js" */
+/** @import {ErrorFrame, Limits} from "./protocol.js" */
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
-  USER_HAS_TO_LOGIN: "You are signed out. Sign in again to go on.",
+  USER_HAS_TO_LOGIN:
+    "You are signed out here, or somebody else signed in. Sign in again to go on; what is not sent waits for you.",
   ROOM_INVALID: "This room does not exist any more.",
   ROOM_ACCESS_DENIED: "You may not enter this room.",
   JSON_INVALID: "The server could not read what this page sent.",
@@ -41,6 +42,13 @@ export function refusalSentence(code, limits) {
     code,
     `This text is too long: at most ${most} characters. Shorten it, or send it in parts.`,
   );
+}
+
+/** A message could not be edited or deleted. @param {ErrorFrame} [frame] none when the line is down */
+export function unchangedSentence(frame) {
+  if (frame === undefined)
+    return "The line is down, so the message may not be changed yet. Try again.";
+  return `The message was not changed. ${sentenceFor(frame.error, frame.detail)}`;
 }
 
 /**

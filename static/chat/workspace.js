@@ -1,11 +1,13 @@
 /** Which panes are open, in which order; joins, resumes and heals their rooms. */
 
-import { isPosted, isTransient } from "./protocol.js";
+import { Changes } from "./changes.js";
+import { isPosted, isTransient, isUnreadable } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
 
+/** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
 /**
@@ -15,7 +17,7 @@ import { RoomLog } from "./room_log.js";
  *   closed: (room: Room, reason?: string) => void,
  *   cleared: (room: string) => void,
  *   paged: (room: string, messages: Message[]) => void,
- *   changed: (room: string, message: Message, isNew: boolean) => void,
+ *   changed: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   present: (room: string, present: PresentFrame["present"]) => void,
  *   signalled: (room: string, signal: Signal) => void,
  *   refused: (room: string | null, frame: ErrorFrame) => void,
@@ -37,6 +39,7 @@ export class Workspace {
   #send;
   #outbox;
   #view;
+  #changes;
   #isOnline = false;
 
   /**
@@ -48,6 +51,7 @@ export class Workspace {
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
+    this.#changes = new Changes(send);
   }
 
   /** Ids of the open panes, in their order. */
@@ -95,6 +99,24 @@ export class Workspace {
   }
 
   /**
+   * Edit or delete a message.
+   * @param {Change} change
+   * @param {Outcome} outcome
+   */
+  change(change, outcome) {
+    this.#changes.ask(change, outcome);
+  }
+
+  /**
+   * The pane shows nothing before this message any more.
+   * @param {string} id
+   * @param {number} seq
+   */
+  dropBefore(id, seq) {
+    this.#panes.get(id)?.dropBefore(seq);
+  }
+
+  /**
    * @param {State} state
    * @param {number} retryAt
    */
@@ -122,6 +144,7 @@ export class Workspace {
     this.#leaving.clear();
     this.#healing.clear();
     this.#outbox.partedAll();
+    this.#changes.lost();
     for (const log of this.#panes.values()) log.isLoading = false;
   }
 
@@ -193,7 +216,8 @@ export class Workspace {
     if (log === undefined) return;
     const { verdict, message } = log.take(event);
     if (verdict === "gap") this.#heal(id);
-    if (message !== null) this.#view.changed(id, message, isPosted(event));
+    const isFromHere = this.#outbox.has(event.client_id);
+    if (message !== null) this.#view.changed(id, message, isPosted(event), isFromHere);
     // Shown first, settled then: the pending copy never leaves a hole.
     if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
   }
@@ -223,14 +247,17 @@ export class Workspace {
 
   /** @param {AckFrame} frame */
   #acked({ ack, room, seq }) {
+    this.#changes.settle(ack);
     const cursor = this.#logOf(room)?.cursor;
     this.#outbox.settle(ack, cursor !== null && cursor !== undefined && seq > cursor.since);
   }
 
   /** @param {ErrorFrame} frame */
   #error(frame) {
+    if (this.#changes.refuse(frame)) return;
     const { command, room } = frame;
-    if (command === "send" || frame.client_id !== undefined) this.#outbox.refuse(frame);
+    if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
+      this.#outbox.refuse(frame);
     if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text
     if (command === "join" && room !== undefined && this.#panes.has(room) && !isTransient(frame)) {
       if (!this.#leaving.has(room)) this.#drop(room, frame.error);

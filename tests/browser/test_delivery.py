@@ -264,7 +264,7 @@ def test_a_text_refused_for_good_is_offered_back(visit):
 
         socket.on_message(on_command)
 
-    bob.page.route_web_socket("**/chat/stream/", answer)
+    bob.page.route_web_socket("**/chat/stream/**", answer)
     bob.goto("/chat/Third/")
     bob.say("Third", "let me say")
     failed = bob.unsent("Third")
@@ -282,7 +282,7 @@ def test_a_text_refused_for_good_is_offered_back(visit):
 def test_signing_out_empties_the_outbox(visit, site):
     charlie = visit("charlie")
     site.states.pop("charlie")  # this session ends here
-    charlie.page.route_web_socket("**/chat/stream/", swallow_sends)
+    charlie.page.route_web_socket("**/chat/stream/**", swallow_sends)
     charlie.goto("/chat/Lobby/")
     charlie.expect_state("Connected")
     charlie.say("Lobby", "never mind")

@@ -124,6 +124,23 @@ def test_a_room_is_opened_by_its_name(visit, site):
     expect(bob.page.get_by_role("alert")).to_have_text("There is no room called “..”.")
 
 
+def test_a_slow_answer_takes_no_key_from_another_room(visit, site):
+    bob = visit("bob")
+    bob.open("Lobby")
+    site.shell("from chat.models import Room; Room.objects.get_or_create(title='Slow')")
+    held = []
+    bob.page.route("**/chat/Slow/", lambda route: held.append(route))
+    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box.fill("Slow")
+    with bob.page.expect_request("**/chat/Slow/"):
+        box.press("Enter")
+    bob.box("Lobby").press_sequentially("for the lobby")
+    held[0].continue_()
+    expect(bob.pane("Slow")).to_be_visible()
+    expect(bob.box("Lobby")).to_be_focused()
+    expect(box).to_have_value("")
+
+
 def test_enter_sends_shift_enter_breaks_the_line(visit):
     bob = visit("bob")
     bob.open("Third")
@@ -201,6 +218,22 @@ def test_on_a_phone_one_pane_is_seen_and_the_others_are_near(visit):
     expect(bob.page.get_by_role("button", name="Log out")).to_be_visible()
     bob.button("Third").click()
     expect(bob.box("Third")).to_be_focused()
+
+
+def test_on_a_phone_the_list_gives_way(visit):
+    bob = visit("bob", viewport={"width": 360, "height": 740})
+    all_rooms = bob.page.get_by_role("button", name="All rooms and account")
+    all_rooms.click()
+    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box.fill("random")
+    box.press("Enter")
+    expect(bob.box("Random")).to_be_focused()
+    expect(bob.box("Random")).to_be_in_viewport()
+    all_rooms.click()
+    box.press("Escape")
+    expect(all_rooms).to_be_focused()
+    expect(all_rooms).to_have_attribute("aria-expanded", "false")
+    expect(bob.pane("Random")).to_be_visible()
 
 
 def test_the_page_works_from_collected_files(browser, tmp_path):

@@ -24,18 +24,26 @@ let socket;
 let connection;
 let states;
 let frames;
+/** How far the time of day was set back. */
+let setBack;
+const clock = () => Date.now() + setBack;
 
 beforeEach(() => {
+  setBack = 0;
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   mock.restoreAll();
   mock.method(Math, "random", () => 0.5);
   states = [];
   frames = [];
-  connection = new Connection("ws://chat/chat/stream/", (url) => {
-    socket = new FakeSocket(url);
-    return socket;
-  });
+  connection = new Connection(
+    "ws://chat/chat/stream/",
+    (url) => {
+      socket = new FakeSocket(url);
+      return socket;
+    },
+    clock,
+  );
   connection.start({
     changed: (state) => states.push(state),
     received: (received) => frames.push(received),
@@ -47,6 +55,8 @@ async function open() {
   mock.timers.tick(0);
   await url;
   socket.onopen();
+  socket.onmessage({ data: '{"pong":true}' });
+  socket.sent.length = 0;
 }
 
 /** Seconds pass as in a page that is awake. */
@@ -122,6 +132,7 @@ test("tries wait longer and longer until a line was stable for 10 s", async () =
   }
   assert.deepEqual(waits, [500, 1000, 2000]);
   socket.onopen();
+  socket.onmessage({ data: '{"pong":true}' });
   pass(10);
   socket.onclose({ code: 1006 });
   socket.url();
@@ -165,7 +176,7 @@ test("frames are told apart before they are handed on", async () => {
   socket.onmessage({ data: "not json" });
   assert.deepEqual(
     frames.map(({ kind }) => kind),
-    ["ack", "unknown"],
+    ["pong", "ack", "unknown"],
   );
 });
 
@@ -191,4 +202,44 @@ test("a command that came too fast changes nothing about the line", async () => 
   socket.onclose({ code: 1006 });
   socket.url();
   assert.ok(connection.retryAt - Date.now() < 1000);
+});
+
+test("a line is open only when the server has answered on it", async () => {
+  const url = socket.url();
+  mock.timers.tick(0);
+  await url;
+  socket.onopen();
+  assert.deepEqual(socket.sent, [{ command: "ping" }]);
+  assert.equal(connection.send({ command: "join", room: "1" }), false);
+  socket.onmessage({ data: '{"error":"USER_HAS_TO_LOGIN"}' });
+  assert.deepEqual(states, []);
+  socket.onclose({ code: 4401 });
+  assert.deepEqual(states, ["signed out"]);
+  assert.equal(socket.sent.length, 1);
+});
+
+test("a line that opens and never answers is given up", async () => {
+  socket.url();
+  socket.onopen();
+  pass(9);
+  assert.equal(socket.reconnects, 1);
+});
+
+test("in a hidden tab, with a tick a minute, a dead line is given up too", async () => {
+  await open();
+  mock.timers.tick(60_000);
+  connection.tick();
+  assert.deepEqual(socket.sent, [{ command: "ping" }]);
+  mock.timers.tick(60_000);
+  connection.tick();
+  assert.equal(socket.reconnects, 1);
+});
+
+test("a clock that is set back hides no dead line", async () => {
+  await open();
+  setBack = 600_000;
+  mock.timers.setTime(Date.now() - setBack);
+  connection.tick();
+  pass(29);
+  assert.equal(socket.reconnects, 1);
 });

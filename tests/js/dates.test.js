@@ -36,3 +36,35 @@ test("words and hours are those of the reader's language", () => {
   assert.equal(german.dayLabel("2026-11-20T12:00:00Z", NOON), "Gestern");
   assert.equal(german.time("2026-11-20T12:05:00Z"), "13:05");
 });
+
+const at = (text) => Date.parse(text);
+
+test("at midnight of the reader's zone, and not before, today becomes yesterday", () => {
+  for (const [zone, midnight] of [
+    ["Pacific/Pago_Pago", "2026-11-21T11:00:00Z"], // UTC−11
+    ["Pacific/Kiritimati", "2026-11-21T10:00:00Z"], // UTC+14
+    ["Asia/Kathmandu", "2026-11-20T18:15:00Z"], // UTC+5:45
+  ]) {
+    const here = dates(zone);
+    const message = new Date(at(midnight) - 1).toISOString();
+    assert.equal(here.dayLabel(message, at(midnight) - 1), "Today", zone);
+    assert.equal(here.dayLabel(message, at(midnight)), "Yesterday", zone);
+    assert.notEqual(here.day(message), here.day(midnight), zone);
+    assert.equal(here.dayLabel(midnight, at(midnight)), "Today", zone);
+  }
+});
+
+test("on summer-time days, and where midnight is left out, days begin when the calendar says", () => {
+  for (const [zone, last, first] of [
+    ["Europe/Berlin", "2026-03-28T22:59:59Z", "2026-03-28T23:00:00Z"],
+    ["Europe/Berlin", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"], // after 23 hours
+    ["Europe/Berlin", "2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"], // after 25 hours
+    ["America/New_York", "2026-11-02T04:59:59Z", "2026-11-02T05:00:00Z"],
+    ["Africa/Cairo", "2026-04-23T21:59:59Z", "2026-04-23T22:00:00Z"], // the clock goes from 23:59 to 1:00
+  ]) {
+    const here = dates(zone);
+    assert.notEqual(here.day(last), here.day(first), `${zone} ${first}`);
+    assert.equal(here.dayLabel(last, at(first)), "Yesterday");
+    assert.equal(here.day(first), here.day(at(first) + 22 * 3_600_000));
+  }
+});

@@ -229,3 +229,31 @@ test("a full store does not keep a text from being sent", () => {
   ]);
   assert.equal(texts()[0], "a");
 });
+
+test("a text that the server cannot read is offered back, and the next one goes", () => {
+  const { outbox, texts } = tab();
+  outbox.joined("1");
+  outbox.joined("2");
+  for (const text of ["unreadable", "b"]) outbox.add("1", text);
+  outbox.add("2", "other room");
+  outbox.refuse({ error: "JSON_INVALID" });
+  assert.deepEqual(states(outbox, "2"), [["other room", "pending"]]); // of which of the two?
+  outbox.settle(outbox.of("2")[0].client_id);
+  outbox.refuse({ error: "USER_HAS_TO_LOGIN" });
+  mock.timers.tick(15_100);
+  outbox.refuse({ error: "JSON_INVALID" });
+  assert.deepEqual(states(outbox), [
+    ["unreadable", "failed"],
+    ["b", "pending"],
+  ]);
+  assert.equal(texts().at(-1), "b");
+});
+
+test("a text on its way can be discarded, and the next one goes", () => {
+  const { outbox, sent, texts } = tab();
+  outbox.joined("1");
+  for (const text of ["a", "b"]) outbox.add("1", text);
+  outbox.discard(sent[0].client_id);
+  assert.deepEqual(texts(), ["a", "b"]);
+  assert.equal(store.length, 1);
+});

@@ -76,6 +76,8 @@ test("texts are measured as people count them, and as they travel", () => {
   assert.equal(refusalOf(" \n\t", LIMITS), "MESSAGE_EMPTY");
   assert.equal(refusalOf("\u200b\u2060\u3000", LIMITS), "MESSAGE_EMPTY");
   assert.equal(refusalOf("a\0b", LIMITS), "MESSAGE_INVALID");
+  assert.equal(refusalOf("half an \ud83d emoji", LIMITS), "MESSAGE_INVALID");
+  assert.equal(refusalOf("a whole 😀", LIMITS), null);
   assert.equal(refusalOf("a".repeat(4000), LIMITS), null);
   assert.equal(refusalOf("a".repeat(4001), LIMITS), "MESSAGE_TOO_LONG");
   assert.equal(refusalOf("e\u0301".repeat(4000), LIMITS), null);

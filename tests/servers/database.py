@@ -8,7 +8,11 @@ import msgspec
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
+from django.contrib.sessions.models import Session  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
 from chat import actions, testing  # noqa: E402
@@ -42,10 +46,26 @@ def fill(room, count):
         actions.commit(drafts)
 
 
+def crowd(count):
+    """Make users that are signed in, and return the Cookie header of each."""
+    users = User.objects.bulk_create([User(username=f"user{n}", password=f"!{n}") for n in range(int(count))])
+    sessions = []
+    for user in users:
+        store = SessionStore()
+        store[SESSION_KEY] = str(user.pk)
+        store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        store._session_key = store._get_new_session_key()
+        sessions.append(store.create_model_instance(dict(store.items())))
+    Session.objects.bulk_create(sessions)
+    return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
+
+
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    if name == "rows":
-        Path("/dev/stdout").write_bytes(msgspec.json.encode(rows()))
+    if name in ("rows", "crowd"):
+        answer = rows() if name == "rows" else crowd(*arguments)
+        Path("/dev/stdout").write_bytes(msgspec.json.encode(answer))
     elif name == "make":
         make(*arguments)
     else:

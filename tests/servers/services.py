@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -150,6 +151,7 @@ class Postgres:
         self._run("initdb", f"--pgdata={self.data}", *options)
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.directory}'\nmax_connections = 60\n")
+            file.write("log_line_prefix = '%d '\n")  # by database, for those who look at their queries
         self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.directory / "log"))
         return self
 
@@ -179,6 +181,16 @@ class Postgres:
         """Make a database and return its address."""
         self.execute("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
+
+    def log_queries(self, name):
+        """Log all queries of a database's new connections."""
+        self.execute(name, f"ALTER DATABASE \"{name}\" SET log_statement = 'all'")
+
+    def queries(self, name):
+        """Return the queries of a database that were logged so far; not those that frame a transaction."""
+        lines = (self.directory / "log").read_text(errors="replace").splitlines()
+        logged = re.compile(f"{re.escape(name)} LOG:  (?:statement|execute [^:]+): (?!BEGIN|COMMIT|SET |ALTER )(.+)")
+        return [match[1] for line in lines if (match := logged.match(line))]
 
     def execute(self, name, sql):
         import psycopg

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
-from django.db import IntegrityError, transaction
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, IntegrityError, transaction
 
 from chat.models import Room
 
@@ -25,13 +25,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        # Beyond loopback an admin whose password stands in some log is a risk nobody asked for.
-        if not (settings.ON_LOOPBACK or options["beyond_loopback"]):
+        if not (settings.FIRST_RUN or options["beyond_loopback"]):
             return
         try:
             password = furnish()
         except IntegrityError:
             return  # another first run was faster, and printed its password
+        except DatabaseError:
+            raise CommandError("The database is away, or has no tables yet: run manage.py migrate.") from None
         if password:
             self.stdout.write(frame(welcome(password)))
 

@@ -1,0 +1,56 @@
+/** Edits and deletes on their way: each is asked once and answered once, or its asker is told that it is not known. */
+
+import { uuid } from "./outbox_store.js";
+
+/** @import {Send} from "./outbox.js" */
+/** @import {Change, ErrorFrame} from "./protocol.js" */
+
+/** `failed` gets what there is to tell; without a frame the line is down and the fate unknown. @typedef {{done: () => void, failed: (frame?: ErrorFrame) => void}} Outcome */
+
+export class Changes {
+  #send;
+  /** @type {Map<string, Outcome>} */
+  #asked = new Map();
+
+  /** @param {Send} send */
+  constructor(send) {
+    this.#send = send;
+  }
+
+  /**
+   * @param {Change} change
+   * @param {Outcome} outcome
+   */
+  ask(change, outcome) {
+    const client_id = uuid();
+    if (!this.#send({ ...change, client_id })) return outcome.failed();
+    this.#asked.set(client_id, outcome);
+  }
+
+  /** @param {string} clientId */
+  settle(clientId) {
+    this.#take(clientId)?.done();
+  }
+
+  /**
+   * @param {ErrorFrame} frame
+   * @returns {boolean} whether it was about a change
+   */
+  refuse(frame) {
+    const outcome = this.#take(frame.client_id ?? "");
+    outcome?.failed(frame);
+    return outcome !== undefined;
+  }
+
+  /** The line is gone. */
+  lost() {
+    for (const clientId of [...this.#asked.keys()]) this.#take(clientId)?.failed();
+  }
+
+  /** @param {string} clientId */
+  #take(clientId) {
+    const outcome = this.#asked.get(clientId);
+    this.#asked.delete(clientId);
+    return outcome;
+  }
+}

@@ -1,0 +1,172 @@
+"""A pane's log all day long: midnight, alerts, thousands of messages, and what can be done with one."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_delivery import post
+
+STORM = """async ([rooms, each, pause]) => {
+  const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat/stream/');
+  await new Promise((done) => { socket.onopen = done; });
+  for (const room of rooms) socket.send(JSON.stringify({command: 'join', room}));
+  for (let n = 1; n <= each; n += 1) {
+    for (const room of rooms) socket.send(JSON.stringify({command: 'send', room, message: `storm ${n}`}));
+    await new Promise((done) => { setTimeout(done, pause); });
+  }
+}"""
+
+
+def rooms_of(visitor):
+    return list(dict.fromkeys(command["room"] for command in visitor.commands("join")))
+
+
+def busy_seconds(cdp):
+    metrics = cdp.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+
+def test_separators_change_at_midnight(visit, site):
+    post(site, ("Midnight", 1, 2))
+    bob = visit("bob", timezone_id="Pacific/Kiritimati")
+    bob.open("Midnight")
+    days = bob.log("Midnight").locator(".day")
+    expect(days).to_have_text(["Today"])
+    now = bob.page.evaluate("Date.now()")
+    # An hour in which it becomes midnight in that zone.
+    midnight = (now // 86_400_000 + 1) * 86_400_000 - 14 * 3_600_000
+    midnight += 86_400_000 if midnight <= now else 0
+    bob.page.clock.install(time=now / 1000)
+    bob.goto("/chat/Midnight/")
+    expect(days).to_have_text(["Today"])
+    bob.page.clock.pause_at((midnight - 5_000) / 1000)
+    expect(days).to_have_text(["Today"])
+    bob.page.clock.run_for(7_000)
+    expect(days).to_have_text(["Yesterday"])
+
+
+def test_an_alert_stays_until_this_user_says_so(visit, site):
+    bob = visit("bob", "/chat/Here/")
+    bob.expect_state("Connected")
+    site.manage("say", "Here", "Disk 91 % on db-2", "--type", "alert")
+    site.manage("say", "Here", "only a warning", "--type", "warning")
+    pinned = bob.pane("Here").get_by_role("group", name="Alerts")
+    expect(pinned.locator(".pinned")).to_have_count(1)
+    post(site, ("Here", 1, 60))
+    expect(bob.texts("Here").last).to_have_text("text 60")
+    bob.page.reload()
+    expect(pinned.get_by_role("alert")).to_contain_text("Disk 91 % on db-2")
+    tab = visit("bob", "/chat/Here/", context=bob.page.context)
+    theirs = tab.pane("Here").get_by_role("group", name="Alerts")
+    expect(theirs.locator(".pinned")).to_have_count(1)
+    got_it = pinned.get_by_role("button", name="Got it")
+    got_it.focus()
+    bob.page.keyboard.press("Enter")
+    expect(pinned.locator(".pinned")).to_have_count(0)
+    expect(theirs.locator(".pinned")).to_have_count(0)
+    expect(bob.log("Here")).to_be_focused()
+    expect(bob.log("Here").get_by_text("text 60", exact=True)).to_be_in_viewport()
+    bob.page.reload()
+    expect(bob.texts("Here").last).to_have_text("text 60")
+    expect(pinned.locator(".pinned")).to_have_count(0)
+
+
+def test_thousands_of_messages_stay_cheap_and_can_be_read_back(visit, site):
+    names = [f"Load {number}" for number in range(12)]
+    post(site, *((name, 1, 100 if name == "Load 0" else 1) for name in names))
+    alice, bob = visit("alice"), visit("bob", "/chat/Lobby/")
+    alice.open(*names)
+    bob.page.evaluate(STORM, [rooms_of(alice), 500, 4])
+    for name in (names[0], names[-1]):
+        expect(alice.texts(name).last).to_have_text("storm 500", timeout=30_000)
+        expect(alice.log(name).get_by_text("storm 500", exact=True)).to_be_visible()
+    held = [alice.texts(name).count() for name in names]
+    assert max(held) <= 400, held
+    # The main thread's own time, which other processes do not lengthen, while no test looks at the page.
+    cdp = alice.page.context.new_cdp_session(alice.page)
+    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+    costs = []
+    for _ in range(3):
+        before = busy_seconds(cdp)
+        bob.page.evaluate(STORM, [rooms_of(alice)[:1], 5, 60])
+        alice.page.evaluate("new Promise((done) => { setTimeout(done, 60); })")
+        costs.append((busy_seconds(cdp) - before) / 5)
+    assert min(costs) < 0.05, costs
+    expect(alice.texts(names[0]).last).to_have_text("storm 5")
+    # What left the page is read back without a hole and without a double.
+    log = alice.log(names[0])
+    while (count := alice.texts(names[0]).count()) < 615:
+        log.evaluate("(log) => { log.scrollTop = 0; }")
+        expect(alice.texts(names[0])).not_to_have_count(count)
+    storms = [f"storm {number}" for last in (500, 5, 5, 5) for number in range(1, last + 1)]
+    assert alice.texts(names[0]).all_inner_texts() == [f"text {n}" for n in range(1, 101)] + storms
+    assert re.search(r"Today|Yesterday", log.locator(".day").first.inner_text())
+
+
+def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Mend')")
+    bob, alice = visit("bob", "/chat/Mend/"), visit("alice", "/chat/Mend/")
+    for text in ("frist", "second", "third"):
+        bob.say("Mend", text)
+    expect(alice.texts("Mend")).to_have_text(["frist", "second", "third"])
+    # By mouse; the draft waits.
+    bob.box("Mend").fill("half a sentence")
+    bob.log("Mend").get_by_text("frist").hover()
+    bob.log("Mend").locator(".message").first.get_by_role("button", name="More about this message").click()
+    bob.page.get_by_role("menuitem", name="Edit").click()
+    expect(bob.box("Mend")).to_be_focused()
+    expect(bob.box("Mend")).to_have_value("frist")
+    bob.say("Mend", "first")
+    expect(alice.texts("Mend").first).to_have_text("first")
+    expect(bob.box("Mend")).to_have_value("half a sentence")
+    # By keys alone: the last own one, and Escape.
+    bob.box("Mend").fill("")
+    bob.page.keyboard.press("ArrowUp")
+    expect(bob.box("Mend")).to_have_value("third")
+    bob.page.keyboard.press("Escape")
+    expect(bob.box("Mend")).to_have_value("")
+    bob.log("Mend").focus()
+    for key in ("ArrowUp", "ArrowUp", "Enter"):
+        bob.page.keyboard.press(key)
+    expect(bob.page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    bob.page.keyboard.press("End")
+    bob.page.keyboard.press("Enter")
+    expect(alice.texts("Mend")).to_have_text(["first", "Message deleted", "third"])
+    # Staff deletes what others wrote, and edits nothing of it; others do neither.
+    alice.log("Mend").focus()
+    for key in ("ArrowUp", "Enter"):
+        alice.page.keyboard.press(key)
+    expect(alice.page.get_by_role("menuitem")).to_have_count(2)
+    alice.page.get_by_role("menuitem", name="Delete").click()
+    expect(bob.texts("Mend").last).to_have_text("Message deleted")
+    alice.say("Mend", "of the staff")
+    expect(bob.texts("Mend").last).to_have_text("of the staff")
+    bob.log("Mend").focus()
+    for key in ("ArrowUp", "Enter"):
+        bob.page.keyboard.press(key)
+    expect(bob.page.get_by_role("menuitem")).to_have_text(["Copy text"])
+
+
+def test_undo_takes_a_text_back_everywhere_for_ten_seconds(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Oops')")
+    bob, alice = visit("bob", "/chat/Oops/"), visit("alice", "/chat/Oops/")
+    bob.page.clock.install()
+    bob.goto("/chat/Oops/")
+    bob.say("Oops", "to the wrong room")
+    expect(alice.texts("Oops")).to_have_text(["to the wrong room"])
+    undo = bob.pane("Oops").get_by_role("button", name="Undo")
+    expect(alice.pane("Oops").get_by_role("button", name="Undo")).to_have_count(0)
+    bob.box("Oops").fill("next")
+    undo.click()
+    expect(alice.texts("Oops")).to_have_text(["Message deleted"])
+    expect(bob.box("Oops")).to_have_value("to the wrong room\nnext")
+    expect(bob.box("Oops")).to_be_focused()
+    expect(undo).to_have_count(0)
+    stored = site.shell(
+        "from chat.models import Event; print(Event.objects.filter(body__contains='wrong room').count())"
+    )
+    assert stored.split()[-1] == "0"
+    bob.say("Oops", "this one stays")
+    expect(undo).to_be_visible()
+    bob.page.clock.fast_forward(11_000)
+    expect(undo).to_have_count(0)

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Changes } from "../../static/chat/changes.js";
+import { messageItems } from "../../static/chat/message_menu.js";
+
+const EDIT = { command: "edit", room: "1", seq: 3, message: "better" };
+
+let sent;
+let told;
+let line;
+let changes;
+const outcome = {
+  done: () => told.push("done"),
+  failed: (frame) => told.push(frame?.error ?? "line"),
+};
+
+beforeEach(() => {
+  sent = [];
+  told = [];
+  line = { isOpen: true };
+  changes = new Changes((command) => line.isOpen && sent.push(command) > 0);
+});
+
+test("a change is answered once", () => {
+  changes.ask(EDIT, outcome);
+  const [{ client_id, ...rest }] = sent;
+  assert.deepEqual(rest, EDIT);
+  changes.settle(client_id);
+  changes.settle(client_id);
+  changes.lost();
+  assert.deepEqual(told, ["done"]);
+});
+
+test("a refusal is told with its reason, and is of nobody else", () => {
+  changes.ask(EDIT, outcome);
+  assert.equal(changes.refuse({ error: "NOT_AUTHOR", client_id: "another" }), false);
+  assert.equal(changes.refuse({ error: "NOT_AUTHOR", client_id: sent[0].client_id }), true);
+  assert.deepEqual(told, ["NOT_AUTHOR"]);
+});
+
+test("without a line, or when it goes, the asker is told", () => {
+  changes.ask(EDIT, outcome);
+  changes.lost();
+  line.isOpen = false;
+  changes.ask(EDIT, outcome);
+  assert.deepEqual(told, ["line", "line"]);
+});
+
+test("a menu offers what the server allows", () => {
+  const acts = { edit() {}, remove() {}, copyText() {} };
+  const labels = (message, user, more = {}) =>
+    messageItems({ username: "bob", type: 0, deleted: false, ...message }, user, {
+      ...acts,
+      ...more,
+    }).map(({ label }) => label);
+  assert.deepEqual(labels({}, { username: "bob", staff: false }), ["Edit", "Copy text", "Delete"]);
+  assert.deepEqual(labels({}, { username: "alice", staff: true }), ["Copy text", "Delete"]);
+  assert.deepEqual(labels({}, { username: "charlie", staff: false }), ["Copy text"]);
+  assert.deepEqual(labels({ deleted: true }, { username: "bob", staff: true }), []);
+  const nothing = { copyText: undefined };
+  assert.deepEqual(labels({}, { username: "charlie", staff: false }, nothing), []);
+});

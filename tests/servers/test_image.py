@@ -1,0 +1,89 @@
+"""What the image and compose.yaml start, run outside Docker: their very commands and environment."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.services import BASE, WorkersServer, directory
+
+pytestmark = pytest.mark.timeout(90)
+
+DOCKERFILE = (BASE / "Dockerfile").read_text()
+COMPOSE = (BASE / "compose.yaml").read_text()
+
+
+def command(instruction):
+    """Return the last command of the Dockerfile for CMD or HEALTHCHECK."""
+    text = DOCKERFILE.replace("\\\n", "")
+    return json.loads(re.findall(rf"^{instruction}\b[^\[\n]*(\[.*\])$", text, re.MULTILINE)[-1])
+
+
+def environment_of_compose():
+    block = re.search(r"\n  web:\n.*?    environment:\n(.*?)\n    ports:", COMPOSE, re.DOTALL)[1]
+    return dict(re.findall(r"^ {6}(\w+): \"?(.*?)\"?$", block, re.MULTILINE))
+
+
+class Image(WorkersServer):
+    """The image's start command with the environment that compose.yaml gives it, but for what must be our own."""
+
+    @property
+    def environment(self):
+        own = super().environment
+        return own | environment_of_compose() | self.addresses | {
+            # As the image has it: the packages' Python comes first.
+            "PATH": f"{Path(sys.executable).parent}:{own['PATH']}",
+            "HOST": "0.0.0.0",
+            "PORT": str(self.port),
+        }  # fmt: skip
+
+    def run(self, *arguments):
+        return subprocess.run(
+            arguments, cwd=BASE, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+@pytest.fixture
+def image(postgres, redis):
+    url = postgres.create("image")
+    with directory("state") as state:
+        image = Image(state, command=command("CMD"), database_url=url, redis_url=redis.url)
+        yield image
+        image.terminate()
+        image.close()
+
+
+def test_an_empty_database_is_served_by_two_processes_and_gets_its_first_admin(image):
+    early = image.run("python", "manage.py", "first_run")
+    assert "has no tables yet" in early.stderr
+    assert "Traceback" not in early.stderr
+    image.start()
+    # `exec`: the supervisor is the container's first process, so that SIGTERM reaches it.
+    assert b"multichat.workers" in Path(f"/proc/{image.pid}/cmdline").read_bytes()
+    assert len(image.workers()) == int(environment_of_compose()["WORKERS"]) == 2
+    assert image.run(*command("HEALTHCHECK")).returncode == 0
+    first = image.run("python", "manage.py", "first_run")
+    assert "Password" in first.stdout, first.stderr
+    assert f"http://localhost:{image.port}/" in first.stdout
+    assert "Password" not in image.log.read_text()
+    image.terminate()
+    assert image.run(*command("HEALTHCHECK")).returncode != 0
+
+
+def test_it_is_published_on_this_machine_alone_and_runs_as_nobody_of_importance():
+    assert re.findall(r'^ +- "(.*:8000)"$', COMPOSE, re.MULTILINE) == ["127.0.0.1:8000:8000"]
+    assert COMPOSE.count("ports:") == 1
+    environment = environment_of_compose()
+    assert (environment["HTTPS"], environment["ALLOWED_HOSTS"]) == ("0", "localhost,127.0.0.1")
+    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.search(r"^USER (?!0|root)\S+$", last_stage, re.MULTILINE)
+
+
+def test_everything_that_the_image_copies_is_there():
+    sources = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert [path for line in sources for path in line.split() if not (BASE / path).exists()] == []
+    kept = re.findall(r"^!(.+)$", (BASE / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(kept) == sorted({path for line in sources for path in line.split()})
