@@ -45,9 +45,11 @@ def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
     sender._base_manager.select_for_update().filter(pk=instance.pk).first()
 
 
-def _on_save(created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
-    # Signing in writes last_login, which is nobody's right.
-    if not created and update_fields != frozenset({"last_login"}):
+def _on_save(sender: type, created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
+    # Signing in writes last_login, which is nobody's right; a new user has no socket yet, a new room is news.
+    if created and sender is not Room:
+        return
+    if update_fields != frozenset({"last_login"}):
         changed()
 
 

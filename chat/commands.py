@@ -4,10 +4,10 @@ import asyncio
 import logging
 from functools import partial
 
-from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, writer
+from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, reading, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Kind, LoggedEvent
+from chat.log import HistoryPlace, Kind, LoggedEvent
 from chat.models import Room
 from chat.policies import Login
 from chat.protocol import (
@@ -18,12 +18,15 @@ from chat.protocol import (
     Edit,
     History,
     Join,
+    Layout,
     Leave,
     Left,
     Ping,
     Pong,
+    Read,
     Resume,
     Send,
+    Watch,
 )
 from chat.session import Place, Session
 
@@ -51,6 +54,12 @@ async def run(session: Session, command: AnyCommand) -> None:
             await resume(session, command)
         case History():
             await history(session, command)
+        case Watch():
+            session.hub.watch.begin(session)
+        case Read():
+            await read(session, command)
+        case Layout():
+            await layout(session, command)
         case Ping():
             session.reply(protocol.encode(Pong()))
 
@@ -106,7 +115,7 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
         if is_new:
             limits.check_rooms(len(session.places))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
-        reply = feed.joined(reset=not is_served)
+        reply = feed.joined(reset=not is_served, read=session.hub.watch.position(session.user_id, room.pk))
         if cursor is not None:
             feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
         elif is_new:
@@ -179,16 +188,35 @@ async def history(session: Session, command: History) -> None:
     limit = min(command.limit or conf.HISTORY_PAGE, conf.HISTORY_PAGE_MAX)
     if limit < 1:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page has at least one message.")
-    before = _check_seq(command.before) if command.before is not None else None
-    page = await database.read(_read_history, session.login, command.room, before, limit)
+    place = HistoryPlace(command.before, command.after, command.around, command.since_time)
+    given = [seq for seq in (place.before, place.after, place.around) if seq is not None]
+    for seq in given:
+        _check_seq(seq)
+    if len(given) + (place.since_time is not None) > 1:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page is before, after, around or from: one of them.")
+    if place.since_time is not None and place.since_time.tzinfo is None:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A time says its zone, as in 2026-11-21T00:00:00Z.")
+    page = await database.read(_read_history, session.login, command.room, place, limit)
     # The right may have gone, or the pane been closed, while the log was read.
     _check_joined(session, command.room)
     session.reply(page)
 
 
-def _read_history(login: Login, room_id: int, before: int | None, limit: int) -> protocol.Frame:
+def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -> protocol.Frame:
     room = policies.enter_room(login, room_id)
-    return protocol.encode(log.history(room, before=before, limit=limit))
+    return protocol.encode(log.history(room, place, limit=limit))
+
+
+async def read(session: Session, command: Read) -> None:
+    """Move the user's read position; all of their sockets that watch are told."""
+    await database.write(reading.move, session.login, command.room, _check_seq(command.seq), back=command.back)
+    session.hub.tell_read(session.user_id)
+
+
+async def layout(session: Session, command: Layout) -> None:
+    """Keep which panes are open, and in which order."""
+    rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
+    await database.write(reading.lay_out, session.login, rooms, command.wide)
 
 
 def _check_joined(session: Session, room: int) -> Place:

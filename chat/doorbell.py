@@ -134,6 +134,7 @@ class Doorbell:
         on_bell: Callable[[int, int], None],
         on_signal: Callable[[int, str, bool], None],
         on_access: Callable[[], None],
+        on_read: Callable[[int], None],
     ) -> None:
         self.id = secrets.token_hex(6)
         self.is_degraded = False
@@ -141,6 +142,8 @@ class Doorbell:
         self._on_signal = on_signal
         self._on_access = on_access
         self._is_access_changed = False
+        self._on_read = on_read
+        self._reads: set[int] = set()
         self._loop = asyncio.get_running_loop()
         self._heads: dict[int, int] = {}
         self._signals: list[dict[str, Any]] = []
@@ -184,6 +187,11 @@ class Doorbell:
         self._on_access()
         self._wanted.set()
 
+    def tell_read(self, user: int) -> None:
+        """Tell the other processes that a user moved a read position; may be lost."""
+        self._reads.add(user)
+        self._wanted.set()
+
     def signal(self, room: int, username: str, is_here: bool) -> None:
         """Tell the other processes that somebody came or went; may be lost."""
         if len(self._signals) < MAX_SIGNALS:
@@ -207,6 +215,7 @@ class Doorbell:
             signals, self._signals = self._signals, []
             message: dict[str, Any] = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
             message["access"], self._is_access_changed = self._is_access_changed, False
+            message["reads"], self._reads = sorted(self._reads), set()
             if self._loop.time() >= self._closed_until:
                 await self._try_layer(_send(message))
 
@@ -290,6 +299,8 @@ class Doorbell:
             self._on_access()
         for room, head in message["heads"].items():
             self._on_bell(int(room), int(head))
+        for user in message.get("reads", ()):
+            self._on_read(int(user))
         for signal in message.get("signals", ()):
             self._on_signal(int(signal["room"]), str(signal["username"]), bool(signal["is_here"]))
 

@@ -134,8 +134,8 @@ class Feed:
             if session.username != but:
                 session.signal(frame)
 
-    def joined(self, *, reset: bool = False) -> Frame:
-        """Return the frame that tells where this room stands."""
+    def joined(self, *, reset: bool = False, read: int = 0) -> Frame:
+        """Return the frame that tells where this room stands, and up to where the user has read it."""
         return protocol.encode(
             Joined(
                 join=str(self.room),
@@ -145,6 +145,7 @@ class Feed:
                 epoch=self.epoch,
                 staff_only=self.staff_only,
                 reset=reset,
+                read=read,
             )
         )
 

@@ -20,6 +20,7 @@ from chat.policies import Login, Standing
 from chat.presence import Attendance
 from chat.protocol import Bye, ByeTime
 from chat.session import Session
+from chat.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,13 @@ class Hub:
         # Many sockets come at once after a cut: what they ask of the database is asked together.
         self.logins = database.Gathering(policies.sign_in)
         self.rooms = database.Gathering(policies.enter_rooms)
+        self.watch = Watch()
         # How many checks of rights were begun: whoever asked before one began has to ask again.
         self.access_checks = 0
         self.is_draining = False
-        self._doorbell = Doorbell(on_bell=self.rung, on_signal=self._on_signal, on_access=self.check_access_soon)
+        self._doorbell = Doorbell(
+            on_bell=self.rung, on_signal=self._on_signal, on_access=self.check_access_soon, on_read=self.watch.read
+        )
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
         )
@@ -68,6 +72,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.watch.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
 
@@ -145,6 +150,16 @@ class Hub:
         """Wait until heads are as new as the process is awake."""
         await self._fresh.wait()
 
+    def recap(self, session: Session) -> None:
+        """Tell a session that has missed signals how things are."""
+        self.attendance.recap(session)
+        self.watch.recap(session)
+
+    def tell_read(self, user: int) -> None:
+        """Tell a user's sockets, here and elsewhere, that a read position moved."""
+        self.watch.read(user)
+        self._doorbell.tell_read(user)
+
     def _on_signal(self, room: int, username: str, is_here: bool) -> None:
         # Frames are built here from these parts: whoever reaches the layer can never forge a message.
         self.attendance.hear(Change(room, username, is_here))
@@ -212,6 +227,7 @@ class Hub:
         for room_id, room in known.items():
             if feed := self.feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only
+        self.watch.rooms_changed()
         for session in sessions:
             session.standing = standings.get(session.login, session.standing)
             if session.login not in standings:
@@ -235,10 +251,12 @@ class Hub:
         """Look at the heads of all rooms with listeners, and find what a lost bell would have told."""
         self._find_expired()
         rooms = [room for room, feed in self.feeds.items() if feed.is_open]
-        # One cheap query for all rooms; where few of many are listened to, for those.
+        # One cheap query for all rooms; where few are listened to and nobody watches the rest, for those.
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
-        heads, generation = await database.read(_look, rooms if len(rooms) < MANY_ROOMS else None)
+        some = rooms if len(rooms) < MANY_ROOMS and self.watch.is_idle else None
+        heads, generation = await database.read(_look, some)
+        self.watch.saw({room: head for room, (head, _, _) in heads.items()})
         if generation != self._generation:
             self._generation = generation
             self.check_access_soon()
@@ -310,6 +328,7 @@ async def exit(session: Session) -> None:
     for place in list(session.places.values()):
         hub.attendance.lose(place.feed, session)
         place.feed.detach(session)
+    hub.watch.end(session)
     hub.sessions.discard(session)
     if hub.sessions:
         return

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from chat import doorbell, protocol
+from chat import doorbell, mentions, protocol
 from chat.models import Event, Room
-from chat.protocol import AnyEvent, Deleted, Edited, Frame, HistoryPage, Posted
+from chat.protocol import MAX_ID, AnyEvent, Deleted, Edited, Frame, HistoryPage, Posted
 
 Kind = Event.Kind
 
@@ -63,6 +64,16 @@ class Tail:
     floor: int
     head: int
     events: list[LoggedEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPlace:
+    """Where a page of history is: at most one of these; none of them is the newest page."""
+
+    before: int | None = None
+    after: int | None = None
+    around: int | None = None
+    since_time: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +135,7 @@ class Batch:
         new = {(event.room_id, event.seq) for event in self.added}
         if changed := [self._targets[key] for key in sorted(self._edited - new)]:
             Event.objects.bulk_update(changed, ["body", "edited_at", "deleted_at"])
+        mentions.store(new=[event for event in self.added if event.kind == Kind.POSTED], changed=changed)
         for room_id, seq in sorted(self._blanked):
             edits = Event.objects.filter(room_id=room_id, target_seq=seq, kind=Kind.EDITED)
             edits.update(body="", deleted_at=self.at)
@@ -168,6 +180,12 @@ def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], C
 def logged(event: Event) -> LoggedEvent:
     """Return a row as the event that frames tell of: the one encoder of events."""
     return LoggedEvent(_wire(event))
+
+
+def _posted(event: Event) -> Posted:
+    wire = _wire(event)
+    assert isinstance(wire, Posted), f"a message: {event}"
+    return wire
 
 
 def _wire(event: Event) -> AnyEvent:
@@ -227,14 +245,43 @@ def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, int, st
     return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
 
 
-def history(room: Room, *, before: int | None, limit: int) -> HistoryPage:
-    """Return the last `limit` messages before seq `before` (None: the newest), as they stand now.
+def history(room: Room, place: HistoryPlace, *, limit: int) -> HistoryPage:
+    """Return a page of up to `limit` messages as they stand now.
 
     `room` was read before the messages, so all up to its head is in them: that is `as_of`.
     """
-    rows = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED, seq__gte=room.floor_seq)
-    if before is not None:
-        rows = rows.filter(seq__lt=before)
-    page = list(rows.order_by("-seq")[: limit + 1])
-    events = [_wire(event) for event in reversed(page[:limit])]
-    return HistoryPage(history=str(room.pk), events=events, as_of=room.head_seq, more=len(page) > limit)  # type: ignore[arg-type]
+    kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED, seq__gte=room.floor_seq)
+    older: list[Event] = []
+    newer: list[Event] = []
+    # One more than is shown, each way, tells whether there are more.
+    if (first := _first_of_newer(kept, place)) is None:
+        before = MAX_ID if place.before is None else place.before
+        older = list(kept.filter(seq__lt=before).order_by("-seq")[: limit + 1])
+        has_newer = place.before is not None and kept.filter(seq__gte=place.before).exists()
+    else:
+        back = limit // 2 if place.around is not None else 0
+        older = list(kept.filter(seq__lt=first).order_by("-seq")[: back + 1])
+        newer = list(kept.filter(seq__gte=first).order_by("seq")[: limit - back + 1])
+        has_newer = len(newer) > limit - back
+        limit, newer = back, newer[: limit - back]
+    events = [_posted(event) for event in (*reversed(older[:limit]), *newer)]
+    return HistoryPage(
+        history=str(room.pk),
+        events=events,
+        as_of=room.head_seq,
+        more=len(older) > limit,
+        newer=has_newer,
+    )
+
+
+def _first_of_newer(kept: QuerySet[Event], place: HistoryPlace) -> int | None:
+    """Return the seq from which a page goes forward, or None when it goes back."""
+    if place.after is not None:
+        return place.after + 1
+    if place.around is not None:
+        return place.around
+    if place.since_time is None:
+        return None
+    # By time only to find the place: order is by seq.
+    found = kept.filter(at__gte=place.since_time).order_by("seq").values_list("seq", flat=True).first()
+    return MAX_ID if found is None else found

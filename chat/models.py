@@ -156,6 +156,19 @@ class Event(models.Model):
         return f"room={self.room_id} seq={self.seq}"
 
 
+class Mention(models.Model):
+    """A message names a user: @username."""
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="mentions")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "event"], name="mention_user_event")]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id} user={self.user_id}"
+
+
 class Membership(models.Model):
     """A user's lasting tie to a room."""
 
@@ -163,6 +176,11 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     # Whether the user's coming was told and their going not yet: changed under this row's lock alone.
     is_here = models.BooleanField(default=False)
+    # All up to here is read; null while the user has never been told of the room.
+    read_seq = models.PositiveBigIntegerField(null=True)
+    # The place of the room's pane on the user's page; null while it is closed.
+    position = models.PositiveSmallIntegerField(null=True)
+    is_wide = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="membership_room_user")]

@@ -66,6 +66,9 @@ class Resume(Command, frozen=True, kw_only=True):
 class History(Command, frozen=True, kw_only=True):
     room: RoomId
     before: int | None = None
+    after: int | None = None
+    around: int | None = None
+    since_time: datetime | None = msgspec.field(name="from", default=None)
     limit: int | None = None
 
 
@@ -73,7 +76,22 @@ class Ping(Command, frozen=True, kw_only=True):
     pass
 
 
-AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Ping
+class Watch(Command, frozen=True, kw_only=True):
+    pass
+
+
+class Read(Command, frozen=True, kw_only=True):
+    room: RoomId
+    seq: int
+    back: bool = False
+
+
+class Layout(Command, frozen=True, kw_only=True):
+    rooms: list[RoomId]
+    wide: RoomId | None = None
+
+
+AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Watch | Read | Layout | Ping
 
 
 def room_id(value: Any) -> RoomId:
@@ -173,6 +191,7 @@ class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     epoch: str
     staff_only: bool = False
     reset: bool = False
+    read: int = 0
 
 
 class Left(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -196,6 +215,31 @@ class Present(msgspec.Struct, kw_only=True):
 
     room: str
     present: list[str] | dict[str, bool]
+
+
+class RoomTitle(msgspec.Struct, kw_only=True):
+    id: str
+    title: str
+    staff_only: bool
+
+
+class Rooms(msgspec.Struct, kw_only=True):
+    """A signal to those who watch: all rooms that the user may enter, by title."""
+
+    rooms: list[RoomTitle]
+
+
+class Head(msgspec.Struct):
+    head: int
+    read: int
+    unread: int
+    mentions: int
+
+
+class Heads(msgspec.Struct, kw_only=True):
+    """A signal to those who watch: what is unread, by room; of the rooms that changed."""
+
+    heads: dict[str, Head]
 
 
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -250,13 +294,14 @@ class Acknowledged(msgspec.Struct, kw_only=True):
     seq: int
 
 
-class HistoryPage(msgspec.Struct, kw_only=True):
-    """Posted events as they stood at `as_of`, oldest first; `more` when older ones are kept."""
+class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Posted events as they stood at `as_of`, oldest first; `more` and `newer` when there are such."""
 
     history: str
     events: list[Posted]
     as_of: int
     more: bool
+    newer: bool = False
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -214,7 +214,7 @@ class Session:
                     await self._catch_up_in(place)
                 elif self._has_missed_signals:
                     self._has_missed_signals = False
-                    self.hub.attendance.recap(self)
+                    self.hub.recap(self)
                 else:
                     return
                 await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import conf
+from chat import conf, reading
 from chat.models import Room, title_key
 
 logger = logging.getLogger(__name__)
@@ -25,11 +25,19 @@ def index(request: HttpRequest) -> HttpResponse:
     """Show the rooms of `?rooms=1,3&wide=3` side by side, in that order, one of them widened."""
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
-    asked = list(dict.fromkeys(filter(None, request.GET.get("rooms", "").split(","))))
-    opened = [room_id for room_id in asked if room_id in known]
+    wide = request.GET.get("wide", "")
+    if "rooms" in request.GET:
+        asked = list(dict.fromkeys(filter(None, request.GET["rooms"].split(","))))
+        opened = [room_id for room_id in asked if room_id in known]
+    else:
+        # As the user left it, here or in another browser.
+        layout, widened = reading.layout(request.user.pk or 0)
+        opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
+        wide = str(widened or "")
     # The same sentence for a room that is not there and for one that may not be entered.
     notice = "" if len(opened) == len(asked) else "Some of these rooms do not exist."
-    return _page(request, rooms, opened=opened, wide=request.GET.get("wide", ""), notice=notice)
+    at = _place(request.GET.get("at", ""), known)
+    return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
 
 
 @require_safe
@@ -68,8 +76,23 @@ def _enterable(request: HttpRequest) -> list[Room]:
     return list(Room.objects.enterable_by(request.user))
 
 
+def _place(at: str, known: set[str]) -> dict[str, Any] | None:
+    """Read a message's address, ROOM.SEQ; None when it is none, or of a room that is not the reader's."""
+    room_id, _, seq = at.partition(".")
+    if room_id not in known or not (seq.isascii() and seq.isdigit() and len(seq) < 19):
+        return None
+    return {"room": room_id, "seq": int(seq)}
+
+
 def _page(
-    request: HttpRequest, rooms: list[Room], *, opened: list[str], wide: str = "", notice: str, status: int = 200
+    request: HttpRequest,
+    rooms: list[Room],
+    *,
+    opened: list[str],
+    notice: str,
+    wide: str = "",
+    at: dict[str, Any] | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     user = request.user
     by_id = {str(room.pk): room for room in rooms}
@@ -78,6 +101,7 @@ def _page(
         "rooms": [_as_json(room) for room in rooms],
         "open": opened,
         "wide": wide if wide in opened else None,
+        "at": at,
         "notice": notice,
         "stream": STREAM_PATH,
         "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},

@@ -445,11 +445,11 @@ class World:
     def _heads(self, rooms=None):
         return {room: (len(self.events[room]), 1, self.epoch[room]) for room in self.rooms}
 
-    def _history(self, login, room, before, limit):
+    def _history(self, login, room, place, limit):
         if isinstance(refusal := self._enter(login, room), ClientError):
             raise refusal
         posted = [one.event for one in self.events[room] if isinstance(one.event, Posted)]
-        posted = [event for event in posted if before is None or event.seq < before]
+        posted = [event for event in posted if place.before is None or event.seq < place.before]
         page = HistoryPage(
             history=str(room), events=posted[-limit:], as_of=len(self.events[room]), more=len(posted) > limit
         )

@@ -18,7 +18,9 @@ MAY_IMPORT = {
     "admin": "models",
     "apps": "access audit checks",
     "checks": "",
-    "commands": "actions conf database exceptions hub limits log models policies presence protocol session writer",
+    "commands": (
+        "actions conf database exceptions hub limits log models policies presence protocol reading session writer"
+    ),
     "conf": "",
     "consumers": "audit commands conf exceptions hub limits protocol session",
     "database": "",
@@ -26,15 +28,20 @@ MAY_IMPORT = {
     "exceptions": "",
     "limits": "conf exceptions",
     "feed": "audit conf database exceptions log protocol session",
-    "hub": "access audit conf database doorbell exceptions feed leases log models policies presence protocol session",
+    "hub": (
+        "access audit conf database doorbell exceptions feed leases log models policies presence protocol session watch"
+    ),
     "leases": "conf models",
-    "log": "doorbell models protocol",
+    "log": "doorbell mentions models protocol",
+    "mentions": "models",
     "models": "actions conf",
     "policies": "exceptions models",
     "presence": "conf database leases protocol",
     "protocol": "exceptions",
+    "reading": "models policies",
     "session": "conf database exceptions log policies protocol",
-    "views": "conf models",
+    "views": "conf models reading",
+    "watch": "conf database exceptions models policies protocol reading session",
     "writer": "actions conf database exceptions log",
 }
 

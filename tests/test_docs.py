@@ -73,7 +73,7 @@ def test_every_command_has_its_row_and_every_key_its_name():
     assert set(rows) == {kind.__struct_config__.tag for kind in schema.COMMANDS}
     for kind in schema.COMMANDS:
         fields = msgspec.structs.fields(kind)
-        assert re.findall(r"\w+", rows[kind.__struct_config__.tag]) == [field.name for field in fields]
+        assert re.findall(r"\w+", rows[kind.__struct_config__.tag]) == [field.encode_name for field in fields]
 
 
 @pytest.mark.parametrize("text", examples("→") + examples("→", README))

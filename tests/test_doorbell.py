@@ -57,6 +57,7 @@ async def bells(layer):
             on_bell=lambda room, head, heard=heard: heard.append((room, head)),
             on_signal=lambda *signal, heard=heard: heard.append(signal),
             on_access=lambda heard=heard: heard.append("access"),
+            on_read=lambda user, heard=heard: heard.append(("read", user)),
         )
         bell.heard = heard
         bell.start()
@@ -98,7 +99,7 @@ async def test_no_text_of_a_message_passes_the_layer(bells, layer):
     bells[0].ring_threadsafe({7: 3})
     bells[0].signal(7, "bob", True)
     await until(lambda: (7, "bob", True) in bells[1].heard)
-    keys = {"type", "from", "heads", "signals", "number", "access"}
+    keys = {"type", "from", "heads", "signals", "number", "access", "reads"}
     assert all(set(message) <= keys for message in layer.sent)
     assert "message" not in json.dumps(layer.sent)
 

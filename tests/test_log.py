@@ -8,7 +8,7 @@ from django.db import connection, connections, transaction
 
 from chat import actions, doorbell, log
 from chat.actions import Draft
-from chat.log import Kind
+from chat.log import HistoryPlace, Kind
 from chat.models import Event, Room
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -151,7 +151,7 @@ def pages_of(room, limit):
     """Return all pages of a room's history, newest first, as a page reads them."""
     pages, before = [], None
     while True:
-        page = log.history(Room.objects.get(pk=room.pk), before=before, limit=limit)
+        page = log.history(Room.objects.get(pk=room.pk), HistoryPlace(before=before), limit=limit)
         pages.append([event.seq for event in page.events])
         if not page.more:
             return pages
@@ -174,7 +174,7 @@ def test_history_holds_messages_as_they_stand_at_as_of(bob, rooms):
             Draft(**change, kind=Kind.DELETED, target_seq=2),
         ]
     )
-    page = log.history(Room.objects.get(pk=rooms.lobby.pk), before=None, limit=10)
+    page = log.history(Room.objects.get(pk=rooms.lobby.pk), HistoryPlace(), limit=10)
     assert (page.as_of, page.more) == (5, False)
     assert [(event.seq, event.message, event.deleted) for event in page.events] == [
         (1, "A", False),
@@ -194,7 +194,7 @@ def test_history_stops_at_the_floor(bob, rooms):
 def test_an_edited_message_of_another_page_is_found_in_its_own(bob, rooms):
     say(rooms.lobby, bob, *"abc")
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.EDITED, target_seq=1, body="A")])
-    page = log.history(Room.objects.get(pk=rooms.lobby.pk), before=2, limit=10)
+    page = log.history(Room.objects.get(pk=rooms.lobby.pk), HistoryPlace(before=2), limit=10)
     assert [(event.seq, event.message) for event in page.events] == [(1, "A")]
     assert page.as_of == 4
 

@@ -56,9 +56,11 @@ class Delivery(RuleBasedStateMachine):
         return session
 
     def teardown(self):
-        self.run(self.finish())
-        self.world.__exit__()
-        self.loop.close()
+        try:
+            self.run(self.finish())
+        finally:
+            self.world.__exit__()
+            self.loop.close()
 
     async def finish(self):
         for session in self.sessions:
