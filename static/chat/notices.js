@@ -2,6 +2,9 @@
 
 import { copyElement, part } from "./templates.js";
 
+/** What can be done about it: it closes the notice, unless it `stays`. @typedef {{label: string, act: (notice: HTMLElement) => void, stays?: boolean}} Choice */
+/** `key`: what is said once; `text`: somebody's own words, to be copied. @typedef {{key?: string, text?: string, choices?: Choice[], dismiss?: string | null, link?: {label: string, href: string}}} More */
+
 export class Notices {
   #box;
 
@@ -14,16 +17,86 @@ export class Notices {
   /**
    * Say something, once.
    * @param {string} sentence
-   * @returns {HTMLElement | null} the button that dismisses it
+   * @param {More} more `dismiss`: what the last button is called, null for none
    */
-  say(sentence) {
-    const said = [...this.#box.children].map((one) => part(one, "sentence").textContent);
-    if (said.includes(sentence)) return null;
+  say(sentence, { key = sentence, text, choices = [], dismiss = "Dismiss", link } = {}) {
+    if (this.#of(key)) return;
     const notice = copyElement("notice-template");
+    notice.dataset.key = key;
     part(notice, "sentence").textContent = sentence;
+    const words = part(notice, "words");
+    words.hidden = text === undefined;
+    words.textContent = text ?? "";
+    const last = part(notice, "dismiss");
+    last.textContent = dismiss;
+    last.hidden = dismiss === null;
+    if (link) last.before(anchor(link));
+    last.before(...choices.map((choice) => button(choice, notice)));
     this.#box.append(notice);
-    return part(notice, "dismiss");
   }
+
+  /**
+   * Offer a text back that can stay nowhere else.
+   * @param {string} sentence
+   * @param {{key: string, text: string, discard: () => void}} kept
+   */
+  offer(sentence, { key, text, discard }) {
+    const choices = [
+      { label: "Copy", act: copyWords, stays: true },
+      { label: "Discard", act: discard },
+    ];
+    this.say(sentence, { key, text, choices, dismiss: null });
+  }
+
+  /** Ask, and put the keys on the answer that changes nothing. @param {string} sentence @param {More} more */
+  ask(sentence, more) {
+    this.say(sentence, more);
+    const notice = this.#of(more.key ?? sentence);
+    if (notice) part(notice, "dismiss").focus();
+  }
+
+  /** @param {string} key */
+  drop(key) {
+    this.#of(key)?.remove();
+  }
+
+  /** @param {string} key */
+  #of(key) {
+    return [...this.#box.children].find(
+      (one) => (one.getAttribute("data-key") ?? part(one, "sentence").textContent) === key,
+    );
+  }
+}
+
+/** @param {{label: string, href: string}} link */
+function anchor({ label, href }) {
+  const element = document.createElement("a");
+  element.textContent = label;
+  element.href = href;
+  return element;
+}
+
+/**
+ * @param {Choice} choice
+ * @param {HTMLElement} notice
+ */
+function button({ label, act, stays }, notice) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.textContent = label;
+  element.addEventListener("click", () => {
+    if (!stays) notice.remove();
+    act(notice);
+  });
+  return element;
+}
+
+/** Over plain http there is no clipboard to write to: the old command copies what is selected. @param {HTMLElement} notice */
+function copyWords(notice) {
+  const words = part(notice, "words");
+  getSelection()?.selectAllChildren(words);
+  if (navigator.clipboard) navigator.clipboard.writeText(words.textContent ?? "").catch(() => {});
+  else document.execCommand("copy");
 }
 
 /** @param {EventTarget | null} target */

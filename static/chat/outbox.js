@@ -35,6 +35,11 @@ export class Outbox {
     this.#load();
   }
 
+  /** How many texts the server is not known to have. */
+  get unsent() {
+    return [...this.#entries.values()].filter(({ state }) => state !== "sent").length;
+  }
+
   /** Rooms that have texts. */
   get rooms() {
     return [...new Set([...this.#entries.values()].map((entry) => entry.room))];

@@ -9,6 +9,7 @@ import { messageItems } from "./message_menu.js";
 import { Notices } from "./notices.js";
 import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
+import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
 import { sentenceFor, stateWords, unchangedSentence } from "./words.js";
 
@@ -65,9 +66,11 @@ export class Page {
       (title) => this.#openByName(title),
     );
     this.#outbox.onchange = (room) => this.#panes.get(room)?.showUnsent(this.#outbox.of(room));
-    for (const form of document.querySelectorAll("form[data-sign-out]")) {
-      form.addEventListener("submit", () => this.#forget());
-    }
+    guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
+      unsent: () => this.#outbox.unsent,
+      forget: () => this.#forget(),
+      notices: this.#notices,
+    });
     setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
     this.#panes.onchange = () => this.#mark();
@@ -86,10 +89,11 @@ export class Page {
   showOrphans() {
     const gone = this.#outbox.rooms.filter((room) => !this.#workspace?.rooms.has(room));
     for (const entry of gone.flatMap((room) => this.#outbox.of(room))) {
-      const text = `A text of yours was not sent, and its room is gone or closed to you: “${entry.text}”`;
-      this.#notices
-        .say(text)
-        ?.addEventListener("click", () => this.#outbox.discard(entry.client_id));
+      this.#notices.offer("A text of yours was not sent, and its room is gone or closed to you:", {
+        key: entry.client_id,
+        text: entry.text,
+        discard: () => this.#outbox.discard(entry.client_id),
+      });
     }
   }
 
@@ -114,6 +118,10 @@ export class Page {
     link.hidden = state !== "signed out";
     link.textContent = link.hidden ? "" : "sign in again";
     link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
+    if (state === "signed out")
+      this.#notices.say(sentenceFor("USER_HAS_TO_LOGIN"), {
+        link: { label: "Sign in again", href: link.href },
+      });
     this.tick();
   }
 
@@ -145,13 +153,21 @@ export class Page {
   closed(room, reason) {
     const pane = this.#panes.get(room.id);
     const draft = pane?.draft ?? "";
+    const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.remove(room.id);
     if (reason === undefined) return;
     this.#alerts.forget(room.id);
     this.#list.drop(room.id);
     this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);
-    if (draft.trim()) this.#notices.say(`What you were writing in “${room.title}”: “${draft}”`);
+    if (draft.trim())
+      this.#notices.offer(`What you were writing in “${room.title}”:`, {
+        key: `draft ${room.id}`,
+        text: draft,
+        discard: () => this.#drafts.keep(room.id, ""),
+      });
     this.showOrphans();
+    this.#keepAddress();
+    if (hadFocus) this.#list.focusFirst();
   }
 
   /** @param {string} room */
@@ -205,6 +221,7 @@ export class Page {
    * @param {ErrorFrame} frame
    */
   refused(room, { error, detail, retry_after }) {
+    if (error === "USER_HAS_TO_LOGIN") return; // said when the line closes, with the way back
     const sentence = sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, retry_after);

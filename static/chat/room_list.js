@@ -96,6 +96,10 @@ export class RoomList extends HTMLElement {
     this.#buttonOf(room)?.focus();
   }
 
+  focusFirst() {
+    this.#buttons[0]?.focus();
+  }
+
   get #buttons() {
     return /** @type {HTMLElement[]} */ ([...this.querySelectorAll("button[data-room]")]);
   }

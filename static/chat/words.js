@@ -31,6 +31,12 @@ export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
 }
 
+/** @param {number} count */
+export function keptWords(count) {
+  const texts = count === 1 ? "1 text is not sent yet." : `${count} texts are not sent yet.`;
+  return `${texts} Log out and discard ${count === 1 ? "it" : "them"}?`;
+}
+
 /**
  * @param {string} code
  * @param {Limits} limits

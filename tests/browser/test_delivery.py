@@ -287,9 +287,62 @@ def test_signing_out_empties_the_outbox(visit, site):
     charlie.expect_state("Connected")
     charlie.say("Lobby", "never mind")
     expect(charlie.unsent("Lobby")).to_have_count(1)
-    charlie.page.get_by_role("button", name="Log out").click()
+    log_out = charlie.page.get_by_role("button", name="Log out", exact=True)
+    log_out.click()
+    notice = charlie.page.locator(".notice")
+    expect(notice).to_contain_text("1 text is not sent yet. Log out and discard it?")
+    expect(notice.get_by_role("button", name="Stay")).to_be_focused()
+    charlie.page.keyboard.press("Enter")
+    expect(notice).to_have_count(0)
+    expect(charlie.unsent("Lobby")).to_have_count(1)
+    log_out.click()
+    notice.get_by_role("button", name="Log out and discard").click()
     expect(charlie.page.get_by_role("button", name="Log in")).to_be_visible()
     assert charlie.page.evaluate("localStorage.length") == 0
+
+
+def test_a_sign_out_that_fails_forgets_nothing(visit, restart):
+    site = restart
+    bob = visit("bob", "/chat/Lobby/")
+    bob.expect_state("Connected")
+    bob.box("Lobby").fill("half a text")
+    site.stop(signal.SIGKILL)
+    bob.page.get_by_role("button", name="Log out").click()
+    expect(bob.page.get_by_role("alert")).to_contain_text("You are still logged in")
+    bob.box("Lobby").press("Enter")
+    bob.page.get_by_role("button", name="Log out").click()
+    bob.page.get_by_role("button", name="Log out and discard").click()
+    expect(bob.page.get_by_role("alert")).to_contain_text("You are still logged in")
+    expect(bob.unsent("Lobby")).to_have_count(1)
+    site.start()
+    wake(bob)
+    expect(bob.texts("Lobby").last).to_have_text("half a text")
+
+
+def test_what_was_not_sent_into_a_room_that_is_gone_is_offered_back(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Going')")
+    bob = visit("bob")
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.goto("/chat/Lobby/")
+    bob.open("Going")
+    bob.say("Going", "not sent")
+    bob.say("Going", "not sent either")
+    bob.box("Going").fill("half a text")
+    site.shell("from chat.models import Room; Room.objects.get(title='Going').delete()")
+    expect(bob.pane("Going")).to_have_count(0)
+    expect(bob.button("Lobby")).to_be_focused()
+    assert "," not in bob.page.url  # the one room that is left
+    notices = bob.page.locator(".notice")
+    expect(notices.locator("blockquote:visible")).to_have_text(["half a text", "not sent", "not sent either"])
+    for number, text in ((1, "half a text"), (2, "not sent")):
+        notices.nth(number).get_by_role("button", name="Copy").click()
+        assert bob.page.evaluate("getSelection().toString()") == text
+    bob.page.reload()
+    expect(notices.locator("blockquote:visible")).to_have_text(["not sent", "not sent either"])
+    for _ in range(2):
+        notices.get_by_role("button", name="Discard").first.click()
+    expect(notices).to_have_count(0)
+    assert bob.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('outbox')).length") == 0
 
 
 def swallow_sends(socket):
@@ -307,6 +360,7 @@ def test_a_session_that_ended_asks_to_sign_in_again(visit, restart):
     site.start()
     bob.page.evaluate("window.dispatchEvent(new Event('online'))")
     bob.expect_state("Signed out – sign in again")
-    bob.page.get_by_role("link", name="sign in again").click()
+    expect(bob.page.get_by_role("alert").get_by_text("Sign in again")).to_be_visible()
+    bob.page.get_by_role("link", name="Sign in again", exact=True).click()
     expect(bob.page.get_by_role("button", name="Log in")).to_be_visible()
     assert "next=%2Fchat%2FLobby%2F" in bob.page.url

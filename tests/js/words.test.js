@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  keptWords,
   presenceWords,
   refusalSentence,
   sentenceFor,
@@ -39,4 +40,9 @@ test("the state of the line is said in words", () => {
   assert.equal(stateWords("returning", 2300).join(""), "Reconnecting…");
   assert.equal(stateWords("waiting", 2300).join(""), "Offline – trying again in 3 s");
   assert.equal(stateWords("open", 0).join(""), "Connected");
+});
+
+test("what is not sent is counted before it is discarded", () => {
+  assert.equal(keptWords(1), "1 text is not sent yet. Log out and discard it?");
+  assert.equal(keptWords(2), "2 texts are not sent yet. Log out and discard them?");
 });

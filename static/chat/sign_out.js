@@ -1,0 +1,44 @@
+/** Signing out: asked first while texts wait, and nothing is forgotten before the server has done it. */
+
+import { keptWords } from "./words.js";
+
+/** @import {Notices} from "./notices.js" */
+
+const KEY = "sign-out";
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {{unsent: () => number, forget: () => void, notices: Notices}} page `forget` everything that was written
+ */
+export function guardSignOut(form, { unsent, forget, notices }) {
+  const signOut = async () => {
+    notices.drop(KEY);
+    const answer = await post(form);
+    if (typeof answer === "string") return notices.say(answer, { key: KEY });
+    forget();
+    location.assign(answer.url);
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const count = unsent();
+    if (count === 0) return void signOut();
+    const choices = [{ label: "Log out and discard", act: () => void signOut() }];
+    notices.drop(KEY);
+    notices.ask(keptWords(count), { key: KEY, choices, dismiss: "Stay" });
+  });
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @returns {Promise<Response | string>} a sentence if the user is still logged in
+ */
+async function post(form) {
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    // It answers with the way to the next page; anything else is a refusal.
+    if (answer.ok && answer.redirected) return answer;
+    return "You are still logged in: the server refused. Reload the page, then try again.";
+  } catch {
+    return "You are still logged in: the server does not answer.";
+  }
+}
