@@ -59,6 +59,7 @@ window.addEventListener("storage", ({ key }) => {
   outbox.heard(key);
   alerts.heard(key);
 });
+window.addEventListener("beforeunload", (event) => outbox.isAtRisk && event.preventDefault());
 window.addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => document.hidden || connection.wake());
 setInterval(() => {

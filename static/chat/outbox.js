@@ -7,11 +7,14 @@ import { isTransient, isUnreadable } from "./protocol.js";
 /** @import {Command, ErrorFrame} from "./protocol.js" */
 
 /** @typedef {(command: Command) => boolean} Send */
-/** `flying` is the one unacknowledged send. @typedef {{isHolder: boolean, flying: string | null, timer: ReturnType<typeof setTimeout> | undefined, release: () => void}} Lane */
+/** @typedef {ReturnType<typeof setTimeout>} Timer */
+/** `flying` is the one unacknowledged send; `release` withdraws from the lock. @typedef {{isHolder: boolean, flying: string | null, timer?: Timer, patience?: Timer, release: () => void}} Lane */
 
 /** The server answers within 10 s, or says later: ask again after that. */
 const ANSWER_WITHIN_MS = 15_000;
 const RETRY_AFTER_S = 2;
+/** The tab that sends may have a dead line and not know it yet: its user looks at this one. */
+const STEAL_AFTER_MS = 3_000;
 
 export class Outbox {
   #store;
@@ -19,6 +22,8 @@ export class Outbox {
   #locks;
   /** @type {Map<string, Entry>} */
   #entries = new Map();
+  /** What was written, or tried again, in this tab. @type {Set<string>} */
+  #own = new Set();
   /** Rooms joined in this session. @type {Map<string, Lane>} */
   #lanes = new Map();
   /** @type {(room: string) => void} told of every change of a room's texts */
@@ -33,6 +38,11 @@ export class Outbox {
     this.#send = send;
     this.#locks = locks;
     this.#load();
+  }
+
+  /** Whether closing the page would lose a text. */
+  get isAtRisk() {
+    return this.#store.hasUnstored;
   }
 
   /** How many texts the server is not known to have. */
@@ -69,8 +79,11 @@ export class Outbox {
     const last = this.of(room).at(-1)?.at ?? 0;
     // Never before the one written before it, even when the clock was set back.
     const at = Math.max(Date.now(), last + 1);
-    this.#keep({ client_id: uuid(), room, text, at, state: "pending" });
+    const client_id = uuid();
+    this.#own.add(client_id);
+    this.#keep({ client_id, room, text, at, state: "pending" });
     this.#pump(room);
+    this.#watch(room);
   }
 
   /**
@@ -80,9 +93,10 @@ export class Outbox {
   joined(room) {
     this.parted(room);
     /** @type {Lane} */
-    const lane = { isHolder: false, flying: null, timer: undefined, release: () => {} };
+    const lane = { isHolder: false, flying: null, release: () => {} };
     this.#lanes.set(room, lane);
     this.#hold(room, lane);
+    this.#watch(room);
   }
 
   /**
@@ -94,6 +108,7 @@ export class Outbox {
     if (lane === undefined) return;
     this.#lanes.delete(room);
     clearTimeout(lane.timer);
+    clearTimeout(lane.patience);
     lane.isHolder = false;
     lane.release();
     for (const entry of this.of(room)) if (entry.state === "sent") this.settle(entry.client_id);
@@ -152,8 +167,10 @@ export class Outbox {
     const entry = this.#entries.get(clientId);
     if (entry === undefined) return;
     const { code: _code, detail: _detail, ...rest } = entry;
+    this.#own.add(clientId);
     this.#keep({ ...rest, state: "pending" });
     this.#pump(entry.room);
+    this.#watch(entry.room);
   }
 
   /** @param {string} clientId */
@@ -200,30 +217,55 @@ export class Outbox {
    * order is kept. Without Web Locks (plain http) every tab sends; client_id keeps it once.
    * @param {string} room
    * @param {Lane} lane
+   * @param {boolean} isStealing
    */
-  #hold(room, lane) {
+  #hold(room, lane, isStealing = false) {
+    lane.release();
+    const waiting = new AbortController();
+    const held = new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+      lane.release = () => {
+        waiting.abort();
+        resolve();
+      };
+    });
+    const { release } = lane;
+    const isCurrent = () => this.#lanes.get(room) === lane && lane.release === release;
     const begin = () => {
-      if (this.#lanes.get(room) !== lane) return;
+      if (!isCurrent()) return;
       lane.isHolder = true;
       this.#load(); // what another tab wrote or settled while it held the lock
       this.#pump(room);
     };
     if (this.#locks === undefined) return begin();
-    const held = new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
-      lane.release = resolve;
-    });
-    const waiting = new AbortController();
-    const { release } = lane;
-    lane.release = () => {
-      waiting.abort();
-      release();
-    };
+    const options = isStealing ? { steal: true } : { signal: waiting.signal };
     this.#locks
-      .request(this.#store.nameOf(room), { signal: waiting.signal }, () => {
+      .request(this.#store.nameOf(room), options, () => {
         begin();
         return held;
       })
-      .catch(() => {}); // aborted: the room was left before its turn came
+      // Aborted before its turn came, or stolen by another tab.
+      .catch(() => isCurrent() && this.#robbed(room, lane));
+  }
+
+  /** Another tab sends now: it sends what flies here, too. @param {string} room @param {Lane} lane */
+  #robbed(room, lane) {
+    clearTimeout(lane.timer);
+    lane.isHolder = false;
+    lane.flying = null;
+    this.#hold(room, lane);
+  }
+
+  /** Take the lock from a tab that lets a text of this one wait. @param {string} room */
+  #watch(room) {
+    const lane = this.#lanes.get(room);
+    if (lane === undefined || lane.isHolder) return;
+    clearTimeout(lane.patience);
+    lane.patience = setTimeout(() => {
+      const isWaiting = this.of(room).some(
+        ({ client_id, state }) => state === "pending" && this.#own.has(client_id),
+      );
+      if (isWaiting && !lane.isHolder) this.#hold(room, lane, true);
+    }, STEAL_AFTER_MS);
   }
 
   /** @param {string} room */

@@ -34,13 +34,18 @@ export class OutboxStore {
     return key === null || key.startsWith(this.#prefix);
   }
 
+  get hasUnstored() {
+    return this.#unstored.size > 0;
+  }
+
   /** @returns {Entry[]} */
   read() {
     const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
     const stored = keys
       .filter((key) => key.startsWith(this.#prefix))
       .map((key) => parse(this.#store.getItem(key)));
-    return [...this.#unstored.values(), ...stored.filter((entry) => entry !== null)];
+    // Last, because the last one counts: the store may still have what a text was before.
+    return [...stored.filter((entry) => entry !== null), ...this.#unstored.values()];
   }
 
   /** @param {Entry} entry */

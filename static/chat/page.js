@@ -11,7 +11,7 @@ import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { sentenceFor, stateWords, unchangedSentence } from "./words.js";
+import { AT_RISK, sentenceFor, stateWords, unchangedSentence } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -42,6 +42,7 @@ export class Page {
   #announcer = new Announcer(part(document, "announcer"));
   #menu = new Menu(part(document, "menu"));
   #retryAt = 0;
+  #wasAtRisk = false;
   /** @type {State} */
   #state = "connecting";
 
@@ -101,9 +102,18 @@ export class Page {
   tick() {
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
     this.#day = today();
+    this.#warn();
     const [words, countdown] = stateWords(this.#state, this.#retryAt - performance.now());
     setText(part(document, "state-words"), words);
     setText(part(document, "state-countdown"), countdown);
+  }
+
+  /** Most texts are sent before this is worth saying. */
+  #warn() {
+    const { isAtRisk } = this.#outbox;
+    if (isAtRisk && this.#wasAtRisk) this.#notices.say(AT_RISK, { dismiss: null });
+    if (!isAtRisk) this.#notices.drop(AT_RISK);
+    this.#wasAtRisk = isAtRisk;
   }
 
   /**

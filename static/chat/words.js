@@ -31,6 +31,9 @@ export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
 }
 
+export const AT_RISK =
+  "This browser has no room to keep what is not sent yet: it is lost if you close the page.";
+
 /** @param {number} count */
 export function keptWords(count) {
   const texts = count === 1 ? "1 text is not sent yet." : `${count} texts are not sent yet.`;

@@ -319,6 +319,22 @@ def test_a_sign_out_that_fails_forgets_nothing(visit, restart):
     expect(bob.texts("Lobby").last).to_have_text("half a text")
 
 
+def test_a_text_that_cannot_be_kept_is_guarded(visit):
+    bob = visit("bob")
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('full'); }")
+    bob.goto("/chat/Lobby/")
+    bob.expect_state("Connected")
+    is_guarded = "() => !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert not bob.page.evaluate(is_guarded)
+    bob.say("Lobby", "nowhere else")
+    expect(bob.page.locator(".notice")).to_contain_text("lost if you close the page")
+    assert bob.page.evaluate(is_guarded)
+    bob.unsent("Lobby").get_by_role("button", name="Discard").click()
+    expect(bob.page.locator(".notice")).to_have_count(0)
+    assert not bob.page.evaluate(is_guarded)
+
+
 def test_what_was_not_sent_into_a_room_that_is_gone_is_offered_back(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Going')")
     bob = visit("bob")

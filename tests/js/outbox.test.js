@@ -6,25 +6,29 @@ import { Store } from "./store.js";
 /** Web Locks, shared by the tabs of a test; granted at once, not a microtask later. */
 class Locks {
   #queues = new Map();
-  request(name, { signal }, callback) {
+  request(name, { signal, steal }, callback) {
     const queue = this.#queues.get(name) ?? [];
     this.#queues.set(name, queue);
     return new Promise((resolve, reject) => {
       const turn = {
+        reject,
         run: () =>
           callback()
             .then(() => this.#end(queue, turn))
             .then(resolve),
       };
-      queue.push(turn);
-      signal.addEventListener("abort", () => {
-        if (queue[0] !== turn) queue.splice(queue.indexOf(turn), 1);
+      if (steal) queue.shift()?.reject(new Error("stolen"));
+      if (steal) queue.unshift(turn);
+      else queue.push(turn);
+      signal?.addEventListener("abort", () => {
+        if (queue.indexOf(turn) > 0) queue.splice(queue.indexOf(turn), 1);
         reject(signal.reason);
       });
       if (queue[0] === turn) turn.run();
     });
   }
   #end(queue, turn) {
+    if (!queue.includes(turn)) return;
     queue.splice(queue.indexOf(turn), 1);
     queue[0]?.run();
   }
@@ -256,4 +260,61 @@ test("a text on its way can be discarded, and the next one goes", () => {
   outbox.discard(sent[0].client_id);
   assert.deepEqual(texts(), ["a", "b"]);
   assert.equal(store.length, 1);
+});
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a tab whose text waits takes over from one whose line is dead, and its order is kept", async () => {
+  const one = tab();
+  const two = tab();
+  one.outbox.joined("1");
+  two.outbox.joined("1");
+  one.outbox.add("1", "of the first");
+  two.outbox.heard(store.key(0));
+  two.outbox.add("1", "of the second");
+  one.outbox.heard(store.key(1));
+  mock.timers.tick(2900);
+  assert.deepEqual(two.sent, []);
+  mock.timers.tick(200);
+  await settled();
+  assert.deepEqual(two.sent, one.sent);
+  two.outbox.settle(two.sent[0].client_id);
+  assert.deepEqual(two.texts(), ["of the first", "of the second"]);
+  two.outbox.settle(two.sent[1].client_id);
+  one.outbox.heard(null);
+  one.outbox.add("1", "later");
+  mock.timers.tick(2000);
+  assert.deepEqual(one.texts(), ["of the first"]);
+  two.outbox.partedAll(); // the first has waited for its turn again
+  await settled();
+  assert.deepEqual(one.texts(), ["of the first", "later"]);
+});
+
+test("a text of another tab is no reason to take over", () => {
+  const one = tab();
+  const two = tab();
+  one.outbox.joined("1");
+  two.outbox.joined("1");
+  one.outbox.add("1", "a");
+  two.outbox.heard(store.key(0));
+  mock.timers.tick(10_000);
+  assert.deepEqual(two.sent, []);
+});
+
+test("what the store did not take counts more than what it still has", () => {
+  const { outbox, sent } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  assert.equal(outbox.isAtRisk, false);
+  const { setItem } = store;
+  store.setItem = () => {
+    throw new Error("QuotaExceededError");
+  };
+  outbox.refuse({ error: "USER_MUTED", client_id: sent[0].client_id });
+  assert.equal(outbox.isAtRisk, true);
+  outbox.heard(null);
+  assert.deepEqual(states(outbox), [["a", "failed"]]);
+  store.setItem = setItem;
+  outbox.discard(sent[0].client_id);
+  assert.equal(outbox.isAtRisk, false);
 });
