@@ -1,0 +1,256 @@
+"""Scripts that come as texts, pages of other origins, and rights that an admin takes away."""
+
+import http.server
+import json
+import os
+import re
+import threading
+import time
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PASSWORD
+from tests.browser.payloads import PAYLOADS
+
+MANY = f"""
+from django.contrib.auth.models import User
+from chat.models import Room
+payloads = {PAYLOADS!r}
+bob = User.objects.get(username="bob")
+room = Room.objects.create(title="Payloads")
+for text in payloads:
+    room.send_message(text, bob)
+for text in payloads[::3]:
+    room.send_message("as another", User.objects.create_user(text[:150]))
+for number, text in enumerate(payloads):
+    Room.objects.create(title=f"{{number}} {{text}}")
+"""
+# Whatever runs, is blocked, or is asked of another host is a problem.
+WATCH = """
+window.hit = () => console.error('HIT');
+document.addEventListener('securitypolicyviolation',
+  (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI}`));
+"""
+
+
+@pytest.fixture
+def watched(browser, visit):
+    """Let somebody look, with everything that would be a success of a payload made a problem."""
+
+    def look(name, path):
+        visitor = visit(name, "/healthz")
+        visitor.page.add_init_script(WATCH)
+        own = visitor.site.url
+        visitor.page.on(
+            "request",
+            lambda request: request.url.startswith((own, "data:")) or visitor.problems.append(f"asked {request.url}"),
+        )
+        visitor.goto(path)
+        return visitor
+
+    return look
+
+
+def test_no_payload_runs_wherever_it_comes_from(watched, site):
+    assert len(PAYLOADS) >= 100
+    site.shell(MANY)
+    alice = watched("alice", "/chat/Payloads/")
+    log = alice.log("Payloads")
+    expect(log.get_by_text("as another", exact=True).last).to_be_visible()
+    count = len(PAYLOADS) + len(PAYLOADS[::3])
+    while alice.texts("Payloads").count() < count:
+        log.evaluate("(log) => { log.scrollTop = 0; }")
+        alice.page.wait_for_timeout(50)
+    shown = alice.texts("Payloads").evaluate_all("(all) => all.map((one) => one.textContent)")
+    assert shown[: len(PAYLOADS)] == PAYLOADS, "each is shown as it was written"
+    titles = alice.page.get_by_role("navigation", name="Rooms").evaluate("(nav) => nav.textContent")
+    assert all(f"{number} {text}" in titles for number, text in enumerate(PAYLOADS))
+    # A room by its title, and a room that is not there: by the address, by the box, as a pane.
+    for number, text in list(enumerate(PAYLOADS))[::12]:
+        alice.goto(f"/chat/{quote(f'{number} {text}', safe='')}/")
+        expect(alice.page.get_by_role("region")).to_have_count(1)
+        alice.goto(f"/chat/{quote(text, safe='')}/?next={quote(text, safe='')}&rooms={quote(text, safe='')}")
+        expect(alice.page.get_by_role("alert").first).to_contain_text("no room called")
+    box = alice.page.get_by_role("textbox", name="Open a room by name")
+    for text in PAYLOADS[::6]:
+        box.fill(text)
+        box.press("Enter")
+        expect(alice.page.locator("#not-found")).to_contain_text("no room called")
+    # Nothing of it became an element, and nothing runs under the pointer.
+    made = alice.page.evaluate(
+        "document.querySelectorAll('main script, main img, main iframe, [onerror], [onload]').length"
+    )
+    assert made == 0
+    alice.page.mouse.move(300, 300)
+
+
+def test_what_the_server_says_is_text_too(watched, site):
+    """Error details, titles, names and reasons, in frames that a server would have to be broken to send."""
+    bob = watched("bob", "/healthz")
+
+    def forge(route):
+        server = route.connect_to_server()
+        server.on_message(lambda text: route.send(text))
+        route.on_message(lambda text: (server.send(text), say(route, text)))
+
+    def say(route, text):
+        if json.loads(text)["command"] != "join":
+            return
+        for number, payload in enumerate(PAYLOADS):
+            room = str(9000 + number)
+            frames = [
+                {"error": payload, "detail": payload},
+                {"error": "COMMAND_INVALID", "detail": payload, "command": payload},
+                {"leave": "9000", "reason": payload},
+            ]
+            if number % 10 == 0:
+                event = {"room": room, "username": payload, "message": payload, "msg_type": 2, "seq": 1, "at": payload}
+                frames += [
+                    {"join": room, "title": payload, "head": 0, "floor": 1, "epoch": payload},
+                    {"room": room, "present": [payload]},
+                    {"room": room, "username": payload, "message": None, "msg_type": 4},
+                    event,
+                    {"error": "RATE_LIMITED", "room": room, "detail": payload, "retry_after": 5},
+                ]
+            for frame in frames:
+                route.send(json.dumps(frame))
+
+    bob.page.route_web_socket(re.compile("/chat/stream/"), forge)
+    bob.goto("/chat/Lobby/")
+    expect(bob.page.get_by_text("javascript:hit()").first).to_be_visible()
+    expect(bob.page.get_by_text("[x](javascript:hit())").first).to_be_visible()
+    # A page may stumble over a date that is none; what it may not is run it.
+    bob.problems[:] = [
+        problem for problem in bob.problems if "HIT" in problem or "CSP" in problem or "asked" in problem
+    ]
+
+
+EVIL = """<!doctype html><title>Evil</title><script>
+const target = %r;
+const done = {};
+const socket = new WebSocket(target.replace("http", "ws") + "/chat/stream/");
+socket.onopen = () => { done.socket = "open"; };
+socket.onclose = () => { done.socket ??= "refused"; };
+const posts = [
+  ["/accounts/logout/", {}],
+  ["/accounts/login/", {username: "alice", password: "x"}],
+  ["/admin/chat/room/add/", {title: "Made by evil"}],
+  ["/admin/auth/user/add/", {username: "evil", password1: "xyzxyzxyz1", password2: "xyzxyzxyz1"}],
+];
+// Sent, whatever the page may see of the answer.
+Promise.allSettled(posts.map(([path, form]) =>
+  fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include", body: new URLSearchParams(form)})
+)).then(() => { done.posts = "sent"; });
+fetch(target + "/", {credentials: "include"})
+  .then((answer) => answer.text(), () => "blocked")
+  .then((text) => { done.read = text; });
+</script><iframe src=%r></iframe>
+<form method=post action=%r id=form><input name=csrfmiddlewaretoken value=guessed></form>"""
+
+
+@pytest.fixture
+def evil(site):
+    """A site on the same host and another port: the browser sends it the user's cookies."""
+    page = EVIL % (site.url, site.url + "/", site.url + "/accounts/logout/")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *unused):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_page_of_another_origin_opens_no_socket_and_posts_no_form(visit, site, evil):
+    alice = visit("alice")
+    page = alice.page.context.new_page()
+    page.goto(evil)
+    page.wait_for_function("done.socket && done.posts && done.read")
+    done = page.evaluate("done")
+    assert (done["socket"], done["posts"], done["read"]) == ("refused", "sent", "blocked")
+    # The page is not even told; the server's log says what became of the posts.
+    refused = re.findall(r"Origin checking failed.*: (/\S+)", site.log.read_text())
+    assert sorted(refused) == [
+        "/accounts/login/",
+        "/accounts/logout/",
+        "/admin/auth/user/add/",
+        "/admin/chat/room/add/",
+    ]
+    assert page.frames[1].url.startswith("chrome-error:"), "no page of ours is shown in a frame"
+    with page.expect_navigation():
+        page.evaluate("document.getElementById('form').submit()")
+    expect(page.get_by_role("heading")).to_contain_text("form")
+    page.close()
+    alice.goto("/")
+    expect(alice.button("Lobby")).to_be_visible()
+    expect(alice.button("Made by evil")).to_have_count(0)
+    assert "handshake_refused" in site.log.read_text()
+
+
+PEOPLE = """
+from django.contrib.auth.models import User
+from chat.models import Room
+for number in range({count}):
+    name = f"guest{{number}}"
+    user = User.objects.create_user(name, password={password!r})
+    room = Room.objects.create(title=f"{{name}}'s room")
+    print(user.pk, room.pk)
+"""
+ROUNDS = 2 if os.environ.get("FULL_SIZE") else 1
+CAUSES = ["made staff-only", "room deleted", "deactivated", "user deleted", "signed out elsewhere"]
+
+
+def take_away(admin, cause, user, room):
+    """Do it as an admin does: in the admin's forms."""
+    if cause == "made staff-only":
+        admin.goto(f"/admin/chat/room/{room}/change/")
+        admin.page.locator("#id_staff_only").check()
+    elif cause == "room deleted":
+        admin.goto(f"/admin/chat/room/{room}/delete/")
+    elif cause == "deactivated":
+        admin.goto(f"/admin/auth/user/{user}/change/")
+        admin.page.locator("#id_is_active").uncheck()
+    elif cause == "user deleted":
+        admin.goto(f"/admin/auth/user/{user}/delete/")
+    button = "Yes, I’m sure" if "deleted" in cause else "Save"
+    admin.page.get_by_role("button", name=button, exact=True).click(no_wait_after=True)
+
+
+def test_what_an_admin_takes_away_is_gone_from_the_page_that_shows_it(visit, site):
+    made = site.shell(PEOPLE.format(count=ROUNDS * len(CAUSES), password=PASSWORD))
+    pairs = [line.split() for line in made.splitlines() if re.fullmatch(r"\d+ \d+", line)]
+    admin = visit("alice")
+    for number, (user, room) in enumerate(pairs):
+        cause = CAUSES[number % len(CAUSES)]
+        guest = visit(f"guest{number}", f"/?rooms={room}")
+        title = f"guest{number}'s room"
+        expect(guest.box(title)).to_be_visible()
+        guest.box(title).fill("half a sentence")
+        if cause == "signed out elsewhere":
+            tab = guest.page.context.new_page()
+            tab.goto(site.url)
+            tab.get_by_role("button", name="Log out").click(no_wait_after=True)
+        else:
+            take_away(admin, cause, user, room)
+        start = time.monotonic()
+        if "room" in cause or "staff" in cause:
+            expect(guest.pane(title)).to_have_count(0)
+            words = "does not exist" if cause == "room deleted" else "may not enter"
+            expect(guest.page.get_by_text(re.compile(f"was closed.*{words}"))).to_be_visible()
+            expect(guest.page.get_by_text("half a sentence")).to_be_visible()
+        else:
+            guest.expect_state("Signed out")
+            expect(guest.page.get_by_role("link", name="sign in again")).to_be_visible()
+        assert time.monotonic() - start < 3  # with the admin's own answer, and two browsers that draw
+        guest.page.context.close()
