@@ -36,10 +36,11 @@ export class MessageList extends HTMLElement {
   begin(me, onscroll) {
     this.#me = me;
     this.addEventListener("keydown", (event) => this.#walk(event));
-    this.#scroll = new Scroll(this, part(this, "content"), () => {
+    const scrolled = () => {
       if (this.isAtBottom) this.below = 0;
       onscroll();
-    });
+    };
+    this.#scroll = new Scroll(this, part(this, "content"), scrolled, () => this.#firstInView());
   }
 
   get #content() {

@@ -6,8 +6,17 @@ const TOP_PX = 240;
 
 export class Scroll {
   #box;
+  #onscroll;
+  #firstInView;
   #isDue = false;
+  /** As it was at the last look. */
   #top = 0;
+  #height = 0;
+  #scrollHeight = 0;
+  /** The width that was last told of: 0 while the box is not shown. */
+  #width = 0;
+  /** What a reader up there reads, and how far below the edge it begins. @type {{element: Element, offset: number} | null} */
+  #place = null;
   /** Whether the reader is at the bottom. Read on scrolling only: asking while things are added would force a layout each time. */
   isAtBottom = true;
 
@@ -15,9 +24,12 @@ export class Scroll {
    * @param {HTMLElement} box the element that scrolls
    * @param {HTMLElement} content what grows in it
    * @param {() => void} onscroll
+   * @param {() => Element | undefined} firstInView
    */
-  constructor(box, content, onscroll) {
+  constructor(box, content, onscroll, firstInView) {
     this.#box = box;
+    this.#onscroll = onscroll;
+    this.#firstInView = firstInView;
     box.addEventListener(
       "scroll",
       () => {
@@ -27,13 +39,14 @@ export class Scroll {
       { passive: true },
     );
     // The composer grows, a window changes, a long text is unfolded: still at the bottom.
-    const observer = new ResizeObserver(() => this.follow());
+    const observer = new ResizeObserver(() => this.#resized());
     observer.observe(box);
     observer.observe(content);
   }
 
   get isNearTop() {
-    return this.#box.scrollTop < TOP_PX;
+    // A box that is not shown has no place: it would load its whole log.
+    return this.#box.clientHeight > 0 && this.#box.scrollTop < TOP_PX;
   }
 
   /** Stay at the bottom after something was added there: once per frame, however much came. */
@@ -49,7 +62,7 @@ export class Scroll {
   toBottom() {
     this.isAtBottom = true;
     this.#box.scrollTop = this.#box.scrollHeight;
-    this.#top = this.#box.scrollTop;
+    this.#look();
   }
 
   /**
@@ -68,11 +81,55 @@ export class Scroll {
     if (anchor.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
   }
 
-  /** Only who moves up leaves the bottom: this event may come after more was added below. */
+  /**
+   * Only who moves up leaves the bottom: this event may come after more was added below,
+   * or because the box grew or its content shrank, and nobody moved at all.
+   */
   #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#box;
+    const { scrollHeight, scrollTop, clientHeight, clientWidth } = this.#box;
+    if (clientWidth !== this.#width) return; // about to be told: #resized() puts it right
+    const isPushed = clientHeight > this.#height || scrollHeight < this.#scrollHeight;
     if (scrollHeight - scrollTop - clientHeight < BOTTOM_PX) this.isAtBottom = true;
-    else if (scrollTop < this.#top) this.isAtBottom = false;
+    else if (scrollTop < this.#top && !isPushed) this.isAtBottom = false;
+    this.#look();
+  }
+
+  #look() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#box;
     this.#top = scrollTop;
+    this.#height = clientHeight;
+    this.#scrollHeight = scrollHeight;
+    this.#place = this.isAtBottom ? null : this.#placeOf(this.#firstInView());
+  }
+
+  /**
+   * Of a message that begins above the view, the line in view is not known: the next one counts.
+   * @param {Element | null | undefined} element
+   * @returns {{element: Element, offset: number} | null}
+   */
+  #placeOf(element) {
+    if (!element) return null;
+    const next = element.nextElementSibling;
+    const isCut = this.#offsetOf(element) < 0;
+    const counts = isCut && next && this.#offsetOf(next) < this.#height ? next : element;
+    return { element: counts, offset: this.#offsetOf(counts) };
+  }
+
+  /** @param {Element} element */
+  #offsetOf(element) {
+    return element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top;
+  }
+
+  /** In another width every line above is of another height; a box that was not shown begins at its top. */
+  #resized() {
+    const isMoved = this.#box.clientWidth !== this.#width;
+    this.#width = this.#box.clientWidth;
+    if (this.#width === 0) return;
+    if (isMoved && this.#place?.element.isConnected) {
+      this.#box.scrollTop += this.#offsetOf(this.#place.element) - this.#place.offset;
+      this.#look();
+    }
+    this.follow();
+    if (isMoved) this.#onscroll();
   }
 }

@@ -113,6 +113,57 @@ def test_reading_up_there_is_not_disturbed(visit, site):
     expect(below).to_have_count(0)
 
 
+LONG = """
+from django.contrib.auth.models import User
+from chat.models import Room
+bob, room = User.objects.get(username="bob"), Room.objects.create(title={title!r})
+for number in range(1, 121):
+    room.send_message(f"text {{number}} " + "and some more words " * (number % 7 * 4), bob)
+"""
+
+
+def test_other_widths_move_no_reader(visit, site):
+    site.shell(LONG.format(title="Widths"))
+    alice = visit("alice", "/chat/Widths/", viewport={"width": 1320, "height": 780})
+    log = alice.log("Widths")
+    expect(alice.texts("Widths").last).to_contain_text("text 120")
+    log.evaluate("(log) => { log.scrollTop = log.scrollHeight / 2; }")
+    text, top = first_in_view(log, 700)
+    for change in (("open", "Here"), ("open", "There"), ("open", "Third"), ("close", "Here"), ("close", "Third")):
+        if change[0] == "open":
+            alice.open(change[1])
+        else:
+            alice.pane(change[1]).get_by_role("button", name="Close").click()
+        # A frame in which it is told, and one to be sure.
+        alice.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert abs(place_of(log, text.strip()) - top) <= 2, change
+
+
+def test_who_follows_goes_on_following_in_other_widths(visit, site):
+    site.shell(LONG.format(title="Follow"))
+    alice = visit("alice", "/chat/Follow/", viewport={"width": 1320, "height": 780})
+    bob = visit("bob", "/chat/Follow/")
+    expect(alice.texts("Follow").last).to_contain_text("text 120")
+    for number, width in enumerate((720, 1320, 900, 1320, 720, 1320)):
+        alice.page.set_viewport_size({"width": width, "height": 780 - number * 40})
+        bob.say("Follow", f"still here {number}")
+        expect(alice.log("Follow").get_by_text(f"still here {number}", exact=True)).to_be_in_viewport()
+    expect(alice.pane("Follow").locator(".below")).to_be_hidden()
+
+
+def test_a_pane_that_is_not_seen_loads_no_more_than_a_page(visit, site):
+    post(site, ("Unseen", 1, 180))
+    alice = visit("alice")
+    alice.open("Lobby", "Unseen")
+    phone = visit("charlie", alice.page.url.removeprefix(site.url), viewport={"width": 360, "height": 740})
+    phone.say("Lobby", "is all quiet?")
+    expect(phone.texts("Lobby").last).to_have_text("is all quiet?")
+    unseen = alice.commands("join")[1]["room"]
+    assert len([command for command in phone.commands("history") if command["room"] == unseen]) == 1
+    phone.button("Unseen").click()
+    expect(phone.log("Unseen").get_by_text("text 180", exact=True)).to_be_in_viewport()
+
+
 def test_a_burst_leaves_the_reader_at_the_bottom(visit, site):
     post(site, ("Burst", 1, 40))
     alice, bob = visit("alice", "/chat/Burst/"), visit("bob", "/chat/Burst/")
