@@ -110,6 +110,7 @@ export class Composer extends HTMLElement {
   #submit(limits, send) {
     const text = this.#box.value;
     const code = refusalOf(text, limits);
+    if (code === "MESSAGE_EMPTY" && this.#edit === null) return; // a slip of the hand
     this.#say(code === null ? "" : refusalSentence(code, limits));
     if (code !== null) return;
     if (this.#edit !== null) {

@@ -1,9 +1,9 @@
 /** One message's element: what it shows, and what it has in common with the one above. */
 
 import { dates } from "./days.js";
-import { ALERT, MESSAGE, WARNING } from "./protocol.js";
+import { ALERT, MESSAGE, MUTED, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
-import { sentenceFor } from "./words.js";
+import { authorWords, sentenceFor } from "./words.js";
 
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Message} from "./room_log.js" */
@@ -19,6 +19,7 @@ export function create({ type }) {
   if (type !== WARNING && type !== ALERT) {
     const element = copyElement("message-template");
     element.classList.toggle("muted", type !== MESSAGE);
+    part(element, "quiet").textContent = type === MUTED ? "Muted: " : "";
     return element;
   }
   const element = copyElement("note-template");
@@ -39,7 +40,7 @@ export function isSameGroup(previous, message) {
 
 /** "monitor, 9:18". @param {Pick<Message, "username" | "at">} message */
 export function signature({ username, at }) {
-  return `${username}, ${dates.time(at)}`;
+  return `${authorWords(username)}, ${dates.time(at)}`;
 }
 
 /**
@@ -47,7 +48,7 @@ export function signature({ username, at }) {
  * @param {Message} message
  */
 export function fill(element, { username, text, at, edited, deleted }) {
-  part(element, "author").textContent = username;
+  part(element, "author").textContent = authorWords(username);
   const time = part(element, "time");
   time.textContent = dates.time(at);
   time.setAttribute("datetime", at);

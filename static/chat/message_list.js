@@ -84,6 +84,18 @@ export class MessageList extends HTMLElement {
     this.follow();
   }
 
+  /**
+   * Show a page of history: the line of signals that stands last is newer than all of it.
+   * @param {Message[]} messages oldest first
+   */
+  showPage(messages) {
+    const presence = this.#presence;
+    this.show(messages);
+    if (presence === null || presence === this.#presence) return;
+    this.#content.append(presence.line);
+    this.#presence = presence;
+  }
+
   follow() {
     this.#scroll?.follow();
   }

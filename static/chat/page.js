@@ -9,9 +9,10 @@ import { messageItems } from "./message_menu.js";
 import { Notices } from "./notices.js";
 import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
+import { isTransient } from "./protocol.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { AT_RISK, sentenceFor, stateWords, unchangedSentence } from "./words.js";
+import { AT_RISK, senderWords, sentenceFor, stateWords, unchangedSentence } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -66,7 +67,7 @@ export class Page {
       (room) => this.#toggle(room),
       (title) => this.#openByName(title),
     );
-    this.#outbox.onchange = (room) => this.#panes.get(room)?.showUnsent(this.#outbox.of(room));
+    this.#outbox.onchange = (room) => this.#showUnsent(room);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       unsent: () => this.#outbox.unsent,
       forget: () => this.#forget(),
@@ -108,6 +109,15 @@ export class Page {
     setText(part(document, "state-countdown"), countdown);
   }
 
+  /** @param {string} room */
+  #showUnsent(room) {
+    const texts = this.#outbox.of(room);
+    const pane = this.#panes.get(room);
+    pane?.showUnsent(texts);
+    // What kept them from being sent is over.
+    if (texts.every(({ state }) => state !== "pending")) pane?.showTrouble("");
+  }
+
   /** Most texts are sent before this is worth saying. */
   #warn() {
     const { isAtRisk } = this.#outbox;
@@ -121,9 +131,11 @@ export class Page {
    * @param {number} retryAt
    */
   connection(state, retryAt) {
-    this.#state = state;
+    // Between two tries nothing is new: each change of the words would be read out.
+    const isTrying = this.#state === "waiting" || this.#state === "returning";
+    if (state !== "connecting" || !isTrying) this.#state = state;
     this.#retryAt = retryAt;
-    part(document, "state").dataset.state = state;
+    part(document, "state").dataset.state = this.#state;
     const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
     link.hidden = state !== "signed out";
     link.textContent = link.hidden ? "" : "sign in again";
@@ -207,7 +219,7 @@ export class Page {
     if (isNew && isFromHere && !message.deleted)
       this.#panes.get(room)?.offerUndo(message.seq, UNDO_MS);
     if (!isNew || isOwn || message.text === null) return;
-    this.#announcer.say(message.username, this.#titleOf(room), message.text);
+    this.#announcer.say(senderWords(message), this.#titleOf(room), message.text);
   }
 
   /**
@@ -230,9 +242,12 @@ export class Page {
    * @param {string | null} room
    * @param {ErrorFrame} frame
    */
-  refused(room, { error, detail, retry_after }) {
+  refused(room, frame) {
+    const { error, detail, retry_after, command } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // said when the line closes, with the way back
-    const sentence = sentenceFor(error, detail);
+    // The server's sentence tells a client what to do; the page does it by itself.
+    const isByItself = command !== undefined && isTransient(frame);
+    const sentence = sentenceFor(error, isByItself ? undefined : detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, retry_after);
     else this.#notices.say(sentence);

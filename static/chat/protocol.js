@@ -48,6 +48,7 @@
 export const MESSAGE = 0;
 export const WARNING = 1;
 export const ALERT = 2;
+export const MUTED = 3;
 export const ENTER = 4;
 export const LEAVE = 5;
 

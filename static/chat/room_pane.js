@@ -104,7 +104,7 @@ export class RoomPane extends HTMLElement {
    * @param {Message[]} messages
    */
   showHistory(messages) {
-    this.#list.show(messages);
+    this.#list.showPage(messages);
     // A page of short lines may not fill a tall pane.
     requestAnimationFrame(() => this.#scrolled());
   }

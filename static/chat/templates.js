@@ -42,12 +42,13 @@ export function setHue(element, of) {
 }
 
 /**
- * Make an element the avatar of a user: two letters on a hue.
+ * Make an element the avatar of a user: two letters on a hue; of the system, a sign.
  * @param {HTMLElement} element
  * @param {string} username
  */
 export function setAvatar(element, username) {
-  element.textContent = [...username].slice(0, 2).join("").toLocaleUpperCase();
+  element.textContent = [...username].slice(0, 2).join("").toLocaleUpperCase() || "✦";
+  element.classList.toggle("system", username === "");
   setHue(element, username);
 }
 

@@ -1,5 +1,7 @@
 /** Every sentence the page says. */
 
+import { ALERT, WARNING } from "./protocol.js";
+
 /** @import {State} from "./connection.js" */
 /** @import {ErrorFrame, Limits} from "./protocol.js" */
 
@@ -29,6 +31,20 @@ const SENTENCES = {
  */
 export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
+}
+
+/** What the system says has no author. @param {string} username */
+export function authorWords(username) {
+  return username || "System";
+}
+
+/**
+ * Who says it, and first of all whether it is more than a message.
+ * @param {{username: string, type: number}} message
+ */
+export function senderWords({ username, type }) {
+  const kind = type === ALERT ? "Alert. " : type === WARNING ? "Warning. " : "";
+  return kind + authorWords(username);
 }
 
 export const AT_RISK =
@@ -71,7 +87,7 @@ export function stateWords(state, waitMs) {
   // Told beforehand, so no alarm: the page is back in a moment.
   if (state === "returning") return ["Reconnecting…", ""];
   if (state === "signed out") return ["Signed out – ", ""];
-  return ["Offline – trying again", ` in ${Math.max(1, Math.ceil(waitMs / 1000))} s`];
+  return ["Offline – trying again", waitMs > 0 ? ` in ${Math.ceil(waitMs / 1000)} s` : "…"];
 }
 
 /** @param {number} waitMs until it is tried again */

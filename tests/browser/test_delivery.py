@@ -370,6 +370,81 @@ def test_a_sign_out_that_fails_forgets_nothing(visit, restart):
     expect(bob.texts("Lobby").last).to_have_text("half a text")
 
 
+def test_trouble_goes_with_its_cause_and_says_what_the_page_does(visit):
+    bob = visit("bob")
+    refused = []
+
+    def answer(socket):
+        server = socket.connect_to_server()
+
+        def on_command(text):
+            command = json.loads(text)
+            if command["command"] != "send" or refused:
+                return server.send(text)
+            refused.append(command)
+            detail = "The database is away. Try again."
+            socket.send(json.dumps({"error": "SERVER_UNAVAILABLE", "detail": detail, **command}))
+
+        socket.on_message(on_command)
+
+    bob.page.route_web_socket("**/chat/stream/**", answer)
+    bob.goto("/chat/There/")
+    bob.say("There", "in a moment")
+    trouble = bob.pane("There").locator("[data-part=trouble]")
+    expect(trouble).to_contain_text("It goes on by itself. (SERVER_UNAVAILABLE)")
+    expect(bob.texts("There").last).to_have_text("in a moment")
+    expect(trouble).to_be_hidden()
+
+
+def test_an_outage_is_said_once(visit, restart):
+    site = restart
+    bob = visit("bob", "/chat/Lobby/")
+    bob.expect_state("Connected")
+    bob.page.evaluate(
+        """() => {
+          const words = document.querySelector('[data-part=state-words]');
+          window.said = [];
+          new MutationObserver(() => window.said.push(words.textContent)).observe(words, {childList: true});
+        }"""
+    )
+    tries = len(bob.sockets)
+    site.stop(signal.SIGKILL)
+    for _ in range(4):
+        with bob.page.expect_websocket():
+            bob.page.evaluate("window.dispatchEvent(new Event('online'))")
+    site.start()
+    wake(bob)
+    assert len(bob.sockets) >= tries + 4
+    assert [words for words in bob.page.evaluate("window.said") if words != "Connecting…"] == [
+        "Offline – trying again",
+        "Connected",
+    ]
+    assert bob.page.evaluate("window.said").count("Connecting…") <= 1
+
+
+def test_who_came_first_stands_below_the_first_page(visit, site):
+    post(site, ("Early", 1, 3))
+    alice = visit("alice")
+    held = []
+
+    def hold(socket):
+        server = socket.connect_to_server()
+        server.on_message(
+            lambda text: held.append((socket, text)) if text.startswith('{"history"') else socket.send(text)
+        )
+
+    alice.page.route_web_socket("**/chat/stream/**", hold)
+    alice.goto("/chat/Early/")
+    alice.expect_state("Connected")
+    visit("charlie", "/chat/Early/").expect_state("Connected")
+    lines = alice.log("Early").locator("[data-part=messages] > :not(.day)")
+    expect(lines).to_have_text(["charlie joined"])
+    socket, text = held[0]
+    socket.send(text)
+    expect(lines).to_have_count(4)
+    expect(lines.last).to_have_text("charlie joined")
+
+
 def test_a_text_that_cannot_be_kept_is_guarded(visit):
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)

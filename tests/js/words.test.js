@@ -4,6 +4,7 @@ import {
   keptWords,
   presenceWords,
   refusalSentence,
+  senderWords,
   sentenceFor,
   stateWords,
 } from "../../static/chat/words.js";
@@ -39,10 +40,17 @@ test("errors are said in words, with the code", () => {
 test("the state of the line is said in words", () => {
   assert.equal(stateWords("returning", 2300).join(""), "Reconnecting…");
   assert.equal(stateWords("waiting", 2300).join(""), "Offline – trying again in 3 s");
+  assert.equal(stateWords("waiting", -1).join(""), "Offline – trying again…");
   assert.equal(stateWords("open", 0).join(""), "Connected");
 });
 
 test("what is not sent is counted before it is discarded", () => {
   assert.equal(keptWords(1), "1 text is not sent yet. Log out and discard it?");
   assert.equal(keptWords(2), "2 texts are not sent yet. Log out and discard them?");
+});
+
+test("who says it comes after what it is, and the system has a name", () => {
+  assert.equal(senderWords({ username: "bob", type: 0 }), "bob");
+  assert.equal(senderWords({ username: "bob", type: 1 }), "Warning. bob");
+  assert.equal(senderWords({ username: "", type: 2 }), "Alert. System");
 });
