@@ -137,7 +137,8 @@ async def test_what_was_taken_before_sigterm_is_saved_and_acknowledged(start_ser
         await bob.until(lambda: "bye" in frames)
         assert not any(one.done() for one in waiting)
         holder.commit()
-    await asyncio.gather(*waiting)
+    async with asyncio.timeout(15):
+        await asyncio.gather(*waiting)
     assert bob.closes == [], "acknowledged on the socket that sent, before its close"
     await ending
     assert [frames.count(kind) for kind in ("bye", "ack")] == [1, 20]

@@ -41,6 +41,8 @@ async def restore_under(pages, server, tmp_path):
     saved = {row.client_id for row in (await asyncio.to_thread(recorded, server, pages)).rows}
     # More than will be written after the restore at first: cursors beyond the restored head.
     await asyncio.gather(*(pages[0].send(room, f"lost {number}") for number in range(20) for room in ROOMS))
+    # One that is away meanwhile, and was ahead of the backup.
+    away = pages[0].logs[str(ROOMS[0])].place
     writing = [asyncio.ensure_future(write_on(page, room)) for page in pages for room in ROOMS]
     await asyncio.sleep(0.3)
     await asyncio.to_thread(manage, server, "restore", file, "--yes")
@@ -49,6 +51,8 @@ async def restore_under(pages, server, tmp_path):
         task.cancel()
     await asyncio.gather(*writing, return_exceptions=True)
     await asyncio.gather(*(page.until_sent() for page in pages))
+    while await pages[0].send(ROOMS[0], "past those who were ahead") <= away["since"] + 3:
+        pass
     last = [await pages[0].send(room, "last") for room in ROOMS]
     for page in pages:
         await page.until(lambda page=page: [page.logs[str(room)].cursor for room in ROOMS] == last)
@@ -59,7 +63,13 @@ async def restore_under(pages, server, tmp_path):
     gone = [sent for sent in run.sent if sent.client_id not in kept]
     assert len(gone) >= 20 * len(ROOMS)
     run.sent = [sent for sent in run.sent if sent.client_id in kept]
-    return run
+    return run, away
+
+
+async def check_who_was_away(page, away):
+    """Its cursor has a number that the log has again, with another message."""
+    log = await page.join(ROOMS[0], **away)
+    assert (log.resets, log.epoch != away["epoch"]) == (1, True)
 
 
 async def test_postgresql_with_two_processes(two_servers, open_page, tmp_path):
@@ -67,16 +77,18 @@ async def test_postgresql_with_two_processes(two_servers, open_page, tmp_path):
         await open_page(server.url, name, rooms=ROOMS)
         for server, name in zip(two_servers, ("alice", "bob"), strict=True)
     ]
-    run = await restore_under(pages, two_servers[0], tmp_path)
+    run, away = await restore_under(pages, two_servers[0], tmp_path)
     assert check(run) == []
+    await check_who_was_away(await open_page(two_servers[1].url, "charlie"), away)
     assert [log.resets for page in pages for log in page.logs.values()] == [1] * 4
     assert [page.closes for page in pages] == [[], []]
 
 
 async def test_sqlite_with_one_process(sqlite_server, open_page, tmp_path):
     pages = [await open_page(sqlite_server.url, name, rooms=ROOMS) for name in ("alice", "bob")]
-    run = await restore_under(pages, sqlite_server, tmp_path)
+    run, away = await restore_under(pages, sqlite_server, tmp_path)
     assert check(run) == []
+    await check_who_was_away(await open_page(sqlite_server.url, "charlie"), away)
     assert [log.resets for page in pages for log in page.logs.values()] == [1] * 4
     assert [page.closes for page in pages] == [[], []]
 
