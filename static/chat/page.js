@@ -71,6 +71,7 @@ export class Page {
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       unsent: () => this.#outbox.unsent,
       forget: () => this.#forget(),
+      uncover: () => this.#list.collapse(),
       notices: this.#notices,
     });
     setHue(part(document, "my-avatar"), this.#config.user.username);

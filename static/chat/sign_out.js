@@ -8,21 +8,25 @@ const KEY = "sign-out";
 
 /**
  * @param {HTMLFormElement} form
- * @param {{unsent: () => number, forget: () => void, notices: Notices}} page `forget` everything that was written
+ * @param {{unsent: () => number, forget: () => void, uncover: () => void, notices: Notices}} page `forget` everything that was written, `uncover` the notices
  */
-export function guardSignOut(form, { unsent, forget, notices }) {
+export function guardSignOut(form, { unsent, forget, uncover, notices }) {
   const signOut = async () => {
     notices.drop(KEY);
     const answer = await post(form);
-    if (typeof answer === "string") return notices.say(answer, { key: KEY });
-    forget();
-    location.assign(answer.url);
+    if (typeof answer !== "string") {
+      forget();
+      return location.assign(answer.url);
+    }
+    uncover();
+    notices.say(answer, { key: KEY });
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const count = unsent();
     if (count === 0) return void signOut();
     const choices = [{ label: "Log out and discard", act: () => void signOut() }];
+    uncover();
     notices.drop(KEY);
     notices.ask(keptWords(count), { key: KEY, choices, dismiss: "Stay" });
   });

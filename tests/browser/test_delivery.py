@@ -445,6 +445,21 @@ def test_who_came_first_stands_below_the_first_page(visit, site):
     expect(lines.last).to_have_text("charlie joined")
 
 
+def test_on_a_phone_the_question_before_signing_out_is_seen(visit):
+    bob = visit("bob", viewport={"width": 360, "height": 740})
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.goto("/chat/Here/")
+    bob.say("Here", "not yet")
+    bob.page.get_by_role("button", name="All rooms and account").click()
+    bob.page.get_by_role("button", name="Log out", exact=True).click()
+    stay = bob.page.get_by_role("button", name="Stay")
+    expect(stay).to_be_focused()
+    expect(stay).to_be_in_viewport()
+    assert bob.page.evaluate("document.scrollingElement.scrollTop + document.body.scrollTop") == 0
+    stay.click()
+    expect(bob.unsent("Here")).to_have_count(1)
+
+
 def test_a_text_that_cannot_be_kept_is_guarded(visit):
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
