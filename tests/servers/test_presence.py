@@ -161,21 +161,25 @@ class Truth:
     def names(self):
         return {name for name, page in self.pages.items() if page is not None}
 
+    async def come(self, name):
+        self.pages[name] = await self.open_page(random.choice(self.servers).url, name, rooms=[ROOM])
+        self.changed[name] = time.monotonic()
+
+    async def go(self, name, *, says_so):
+        page, self.pages[name] = self.pages[name], None
+        if says_so:
+            await page.leave(ROOM)
+        await page.stop()
+        self.changed[name] = time.monotonic()
+
     async def step(self):
         name = random.choice(("bob", "charlie"))
-        page = self.pages.get(name)
-        if page is None:
-            server = random.choice(self.servers)
-            self.pages[name] = await self.open_page(server.url, name, rooms=[ROOM])
+        if self.pages.get(name) is None:
+            await self.come(name)
         elif random.random() < 0.3:
-            page.cut()
-            return
+            self.pages[name].cut()
         else:
-            if random.random() < 0.5:
-                await page.leave(ROOM)
-            await page.stop()
-            self.pages[name] = None
-        self.changed[name] = time.monotonic()
+            await self.go(name, says_so=random.random() < 0.5)
 
     def wrong(self, shown):
         """Return for how many seconds the list has been wrong, and how many are allowed, for each such user."""
@@ -194,6 +198,10 @@ async def test_the_list_is_the_truth_while_clients_come_go_and_crash(two_servers
     wrong, samples = [], 0
 
     async def live():
+        # One at least goes without a word, whatever chance says.
+        await truth.come("bob")
+        await asyncio.sleep(0.5)
+        await truth.go("bob", says_so=False)
         while True:
             await truth.step()
             await asyncio.sleep(random.uniform(0.02, 0.3) * Q.grace_seconds)
