@@ -115,6 +115,8 @@ export class Page {
     const texts = this.#outbox.of(room);
     const pane = this.#panes.get(room);
     pane?.showUnsent(texts);
+    const waiting = pane ? 0 : texts.filter(({ state }) => state !== "sent").length;
+    this.#list.markUnsent(room, waiting);
     // What kept them from being sent is over.
     if (texts.every(({ state }) => state !== "pending")) pane?.showTrouble("");
   }
@@ -162,7 +164,7 @@ export class Page {
     });
     if (!this.#list.has(room.id)) this.#list.add(room);
     this.#panes.add(pane);
-    pane.showUnsent(this.#outbox.of(room.id));
+    this.#showUnsent(room.id);
     pane.showAlerts(this.#alerts.of(room.id));
     if (!isByUser) return;
     this.#panes.show(room.id);
@@ -178,7 +180,7 @@ export class Page {
     const draft = pane?.draft ?? "";
     const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.remove(room.id);
-    if (reason === undefined) return;
+    if (reason === undefined) return this.#showUnsent(room.id);
     this.#alerts.forget(room.id);
     this.#list.drop(room.id);
     this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);

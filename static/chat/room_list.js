@@ -1,6 +1,7 @@
 /** <room-list>: a button for each room, and a box to open one by its name. */
 
 import { copyElement, part, setHue } from "./templates.js";
+import { unsentWords } from "./words.js";
 
 /** @import {Room} from "./protocol.js" */
 
@@ -94,6 +95,21 @@ export class RoomList extends HTMLElement {
   /** @param {string} room */
   focusRoom(room) {
     this.#buttonOf(room)?.focus();
+  }
+
+  /**
+   * Say that texts wait for a room that is not open.
+   * @param {string} room
+   * @param {number} count
+   */
+  markUnsent(room, count) {
+    const button = this.#buttonOf(room);
+    button?.querySelector(".not-sent")?.remove();
+    if (!button || count === 0) return;
+    const mark = document.createElement("span");
+    mark.className = "not-sent";
+    mark.textContent = unsentWords(count);
+    button.append(" ", mark);
   }
 
   focusFirst() {

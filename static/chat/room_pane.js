@@ -60,6 +60,10 @@ export class RoomPane extends HTMLElement {
     };
     this.#composer.begin(room, limits, { ...wishes, editLast });
     if (draft) this.#composer.text = draft;
+    part(this, "title").id = `title-${room.id}`;
+    // There is one of each in every pane.
+    for (const name of ["close", "more-button", "send"])
+      part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
   }
 

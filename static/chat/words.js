@@ -51,6 +51,11 @@ export const AT_RISK =
   "This browser has no room to keep what is not sent yet: it is lost if you close the page.";
 
 /** @param {number} count */
+export function unsentWords(count) {
+  return `${count} not sent`;
+}
+
+/** @param {number} count */
 export function keptWords(count) {
   const texts = count === 1 ? "1 text is not sent yet." : `${count} texts are not sent yet.`;
   return `${texts} Log out and discard ${count === 1 ? "it" : "them"}?`;

@@ -49,3 +49,47 @@ def test_no_complaints(visit, site):
     alice.page.context.clear_cookies()
     alice.goto("/")
     assert complaints_in_all_looks(alice.page) == []
+
+
+def test_each_panes_buttons_say_whose_they_are(visit):
+    alice = visit("alice")
+    alice.open("Lobby", "Third")
+    for title in ("Lobby", "Third"):
+        for name in ("Close", "More", "Send"):
+            button = alice.pane(title).get_by_role("button", name=name, exact=True)
+            expect(button).to_have_accessible_description(title)
+
+
+def test_borders_are_seen(visit):
+    """What can be written in has an edge of 3:1, and forced colours have edges too."""
+    alice = visit("alice", "/chat/Lobby/")
+    for theme in ("light", "dark"):
+        alice.page.emulate_media(color_scheme=theme)
+        alice.page.get_by_role("textbox", name="Open a room by name").focus()
+        assert contrast(alice.page, "room-composer .box") >= 3
+        alice.box("Lobby").focus()
+        assert contrast(alice.page, ".find input") >= 3
+    alice.page.emulate_media(forced_colors="active")
+    width = "(e) => getComputedStyle(e).borderTopWidth"
+    assert alice.page.locator("room-composer .send").evaluate(width) == "1px"
+
+
+def contrast(page, selector):
+    """Between an element's edge and its ground, as they are painted."""
+    return page.locator(selector).first.evaluate(
+        """(element) => {
+          const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+          const luminance = (colour) => {
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((byte) => {
+              const part = byte / 255;
+              return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+            });
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const { borderTopColor, backgroundColor } = getComputedStyle(element);
+          const [high, low] = [luminance(borderTopColor), luminance(backgroundColor)].sort((a, b) => b - a);
+          return (high + 0.05) / (low + 0.05);
+        }"""
+    )

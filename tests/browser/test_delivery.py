@@ -460,6 +460,21 @@ def test_on_a_phone_the_question_before_signing_out_is_seen(visit):
     expect(bob.unsent("Here")).to_have_count(1)
 
 
+def test_a_text_in_a_closed_pane_is_not_forgotten(visit):
+    bob = visit("bob")
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.goto("/chat/Here/")
+    bob.say("Here", "not yet")
+    expect(bob.unsent("Here")).to_have_count(1)
+    bob.pane("Here").get_by_role("button", name="Close").click()
+    expect(bob.button("Here 1 not sent")).to_be_focused()
+    bob.button("Here 1 not sent").click()
+    expect(bob.button("Here")).to_be_visible()
+    bob.unsent("Here").get_by_role("button", name="Discard").click()
+    bob.pane("Here").get_by_role("button", name="Close").click()
+    expect(bob.button("Here")).to_be_focused()
+
+
 def test_a_text_that_cannot_be_kept_is_guarded(visit):
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
