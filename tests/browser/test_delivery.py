@@ -460,6 +460,33 @@ def test_on_a_phone_the_question_before_signing_out_is_seen(visit):
     expect(bob.unsent("Here")).to_have_count(1)
 
 
+def test_a_page_whose_cookie_is_anothers_sends_nothing(visit):
+    alice = visit("alice")
+    lines, asked = [], []
+
+    def answer(socket):
+        lines.append(socket)
+        if len(lines) == 1:
+            return swallow_sends(socket)
+        socket.on_message(lambda text: (asked.append(json.loads(text)), refuse(socket)))
+
+    def refuse(socket):
+        socket.send(json.dumps({"error": "USER_HAS_TO_LOGIN"}))
+        socket.close(code=4401)
+
+    alice.page.route_web_socket("**/chat/stream/**", answer)
+    alice.goto("/chat/Here/")
+    alice.expect_state("Connected")
+    alice.say("Here", "for nobody else's name")
+    lines[0].close(code=1012)
+    alice.expect_state("Signed out – sign in again")
+    assert asked == [{"command": "ping"}]
+    user = alice.page.evaluate("JSON.parse(document.getElementById('config').textContent).user.id")
+    assert [line.url.partition("?")[2] for line in lines] == [f"user={user}"] * 2
+    expect(alice.unsent("Here")).to_have_count(1)
+    assert alice.page.evaluate("localStorage.length") == 1
+
+
 def test_a_text_in_a_closed_pane_is_not_forgotten(visit):
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
