@@ -111,7 +111,7 @@ export class Composer extends HTMLElement {
     const text = this.#box.value;
     const code = refusalOf(text, limits);
     if (code === "MESSAGE_EMPTY" && this.#edit === null) return; // a slip of the hand
-    this.#say(code === null ? "" : refusalSentence(code, limits));
+    this.#say(code === null ? "" : refusalSentence(code, limits, text));
     if (code !== null) return;
     if (this.#edit !== null) {
       this.#box.readOnly = true; // until it is answered

@@ -128,6 +128,7 @@ export function refusalOf(text, limits) {
   if (text.includes("\0") || LONE_SURROGATE.test(text)) return "MESSAGE_INVALID";
   if (BLANK.test(text)) return "MESSAGE_EMPTY";
   if (new TextEncoder().encode(text).length > limits.bytes) return "MESSAGE_TOO_LONG";
+  if (text.length <= limits.graphemes) return null; // never fewer code units than graphemes
   return countGraphemes(text, limits.graphemes) > limits.graphemes ? "MESSAGE_TOO_LONG" : null;
 }
 
@@ -136,8 +137,7 @@ export function refusalOf(text, limits) {
  * @param {string} text
  * @param {number} most
  */
-function countGraphemes(text, most) {
-  if (text.length <= most) return text.length; // never fewer code units than graphemes
+export function countGraphemes(text, most) {
   let count = 0;
   for (const _ of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) {
     count += 1;

@@ -1,6 +1,6 @@
 /** Every sentence the page says. */
 
-import { ALERT, WARNING } from "./protocol.js";
+import { ALERT, countGraphemes, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {ErrorFrame, Limits} from "./protocol.js" */
@@ -64,14 +64,17 @@ export function keptWords(count) {
 /**
  * @param {string} code
  * @param {Limits} limits
+ * @param {string} text
  */
-export function refusalSentence(code, limits) {
+export function refusalSentence(code, limits, text) {
   if (code !== "MESSAGE_TOO_LONG") return sentenceFor(code);
-  const most = new Intl.NumberFormat().format(limits.graphemes);
-  return sentenceFor(
-    code,
-    `This text is too long: at most ${most} characters. Shorten it, or send it in parts.`,
-  );
+  const number = new Intl.NumberFormat();
+  const characters = countGraphemes(text, Number.POSITIVE_INFINITY);
+  const length =
+    characters > limits.graphemes
+      ? `It has ${number.format(characters)} characters of ${number.format(limits.graphemes)}.`
+      : `Its ${number.format(characters)} characters take more than ${number.format(limits.bytes)} bytes.`;
+  return sentenceFor(code, `This text is too long. ${length} Shorten it, or send it in parts.`);
 }
 
 /** A message could not be edited or deleted. @param {ErrorFrame} [frame] none when the line is down */

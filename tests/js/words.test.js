@@ -31,9 +31,14 @@ test("errors are said in words, with the code", () => {
     "The server knows why. (NEW_CODE)",
   );
   assert.match(sentenceFor("NEW_CODE"), /wrong.*NEW_CODE/);
+  const limits = { graphemes: 4000, bytes: 32768 };
   assert.match(
-    refusalSentence("MESSAGE_TOO_LONG", { graphemes: 4000, bytes: 1 }),
-    /4.?000.*MESSAGE_TOO_LONG/,
+    refusalSentence("MESSAGE_TOO_LONG", limits, "x".repeat(4123)),
+    /4.?123 characters of 4.?000.*MESSAGE_TOO_LONG/,
+  );
+  assert.match(
+    refusalSentence("MESSAGE_TOO_LONG", limits, "👩‍👩‍👧‍👦".repeat(2000)),
+    /2.?000 characters take more than 32.?768 bytes/,
   );
 });
 
