@@ -43,6 +43,9 @@ def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
     # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed between
     # Django's statements would point at a row that is gone, and the whole deletion would fail at its commit.
     sender._base_manager.select_for_update().filter(pk=instance.pk).first()
+    if isinstance(instance, Room):
+        # Django had collected a room's events before it was locked: these came later.
+        instance.events.filter(seq__gt=instance.head_seq).delete()
 
 
 def _on_save(sender: type, created: bool, update_fields: frozenset[str] | None, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session as WebSession
 from django.db import transaction
+from django.db.models.deletion import Collector
 from django.test import Client
 from django.utils import timezone
 
@@ -229,3 +230,15 @@ async def test_revocation_during_a_catch_up(monkeypatch):
         session.end()
         await running.stop()
         await database.close()
+
+
+@pytest.mark.parametrize("what", ["room", "user"])
+def test_what_is_written_while_it_is_deleted_keeps_nothing_from_going(bob, rooms, what):
+    gone = rooms.lobby if what == "room" else bob
+    deletion = Collector(using="default")
+    deletion.collect([gone])
+    rooms.lobby.send_message("meanwhile", bob)
+    with transaction.atomic():
+        deletion.delete()
+    assert not type(gone).objects.filter(pk=gone.pk).exists()
+    assert rooms.lobby.events.count() == (what == "user")
