@@ -242,6 +242,16 @@ def test_on_a_phone_the_list_gives_way(visit):
     expect(bob.pane("Random")).to_be_visible()
 
 
+def test_on_a_phone_the_list_has_its_rooms_also_offline(visit):
+    bob = visit("bob", viewport={"width": 360, "height": 740})
+    bob.page.route_web_socket("**/chat/stream/**", lambda socket: socket.close(code=1012))
+    bob.page.reload()
+    expect(bob.page.get_by_role("status")).to_contain_text("Offline")
+    bob.page.get_by_role("button", name="All rooms and account").click()
+    expect(bob.button("Third")).to_be_in_viewport()
+    expect(bob.page.get_by_role("status")).to_be_in_viewport()
+
+
 def test_the_page_works_from_collected_files(browser, tmp_path):
     site = Site(tmp_path)
     site.manage("collectstatic", "--no-input", "--verbosity", "0")
