@@ -299,6 +299,20 @@ def test_two_tabs_do_not_fight_over_the_outbox(visit, restart):
     expect(two.unsent("Tabs")).to_have_count(0)
 
 
+def test_a_text_waits_for_no_other_tab_with_a_dead_line(visit, site):
+    post(site, ("Steal", 1, 1))
+    one = visit("bob")
+    one.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    one.goto("/chat/Steal/")
+    expect(one.texts("Steal")).to_have_count(1)
+    one.say("Steal", "first")  # its tab sends for both, into nowhere
+    two = visit("bob", "/chat/Steal/", context=one.page.context)
+    two.say("Steal", "second")
+    expect(two.unsent("Steal")).to_have_count(2)
+    expect(two.texts("Steal")).to_have_text(["text 1", "first", "second"])
+    expect(one.unsent("Steal")).to_have_count(0)
+
+
 def test_a_text_refused_for_good_is_offered_back(visit):
     bob = visit("bob")
     refused = []
