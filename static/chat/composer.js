@@ -16,18 +16,12 @@ export class Composer extends HTMLElement {
   #edit = null;
 
   /**
-   * @param {Room} room
    * @param {Limits} limits
    * @param {{send: (text: string) => void, draft: (text: string) => void, editLast: () => void}} wishes `draft` is told what is written and not sent
    */
-  begin({ title, staff_only }, limits, { send, draft, editLast }) {
+  begin(limits, { send, draft, editLast }) {
     const box = this.#box;
     this.#draft = draft;
-    part(this, "to").textContent = title;
-    part(this, "to-staff").hidden = !staff_only;
-    if (staff_only) box.setAttribute("aria-description", "Only staff reads this");
-    box.setAttribute("aria-label", `Message ${title}`);
-    box.placeholder = `Message ${title}`;
     box.addEventListener("input", () => this.#changed());
     box.addEventListener("keydown", (event) => {
       const isEmpty = box.value === "" && this.#edit === null;
@@ -45,6 +39,17 @@ export class Composer extends HTMLElement {
       this.#submit(limits, send);
       box.focus();
     });
+  }
+
+  /** Name the room that the text goes to. @param {Room} room */
+  rename({ title, staff_only }) {
+    const box = this.#box;
+    part(this, "to").textContent = title;
+    part(this, "to-staff").hidden = !staff_only;
+    if (staff_only) box.setAttribute("aria-description", "Only staff reads this");
+    else box.removeAttribute("aria-description");
+    box.setAttribute("aria-label", `Message ${title}`);
+    box.placeholder = `Message ${title}`;
   }
 
   get #box() {

@@ -2,6 +2,8 @@
 
 export const MOVE_LEFT = "Alt+Shift+ArrowLeft";
 export const MOVE_RIGHT = "Alt+Shift+ArrowRight";
+export const NEXT_UNREAD = "Alt+Shift+ArrowDown";
+export const PREVIOUS_UNREAD = "Alt+Shift+ArrowUp";
 
 /**
  * Name the keys of an event, as in `aria-keyshortcuts`.

@@ -13,6 +13,7 @@ import { People } from "./people.js";
 import { PinnedAlerts } from "./pinned_alerts.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
+import { Unread } from "./unread.js";
 import { Workspace } from "./workspace.js";
 
 /** @import {Socket} from "./connection.js" */
@@ -43,7 +44,11 @@ const send = (command) => connection.send(command);
 const store = openStore();
 const outbox = new Outbox(config.user.id, { store, send, locks: navigator.locks });
 const alerts = new Alerts(config.user.id, store);
-const page = new Page(config, outbox, { drafts: new Drafts(config.user.id, store), alerts });
+const page = new Page(config, outbox, {
+  drafts: new Drafts(config.user.id, store),
+  alerts,
+  unread: new Unread(send),
+});
 const workspace = new Workspace(config.rooms, { send, outbox, view: page });
 
 page.begin(workspace);

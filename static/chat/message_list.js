@@ -14,6 +14,8 @@ import { presenceWords } from "./words.js";
 /** So many are kept, and trimmed to fewer, so that it is not done at every message. */
 const AT_MOST = 400;
 const KEPT = 300;
+/** Below the top, so that it is seen that something is above. */
+const NEW_AT_PX = 48;
 
 export class MessageList extends HTMLElement {
   #me = "";
@@ -28,6 +30,9 @@ export class MessageList extends HTMLElement {
   /** @type {Scroll | null} */
   #scroll = null;
   below = 0;
+  /** Where "New" stands: before the first message of others after this one. @type {number | null} */
+  #newAfter = null;
+  #divider = copyElement("new-template");
 
   /**
    * @param {string} me the reader's username
@@ -80,8 +85,70 @@ export class MessageList extends HTMLElement {
     // What is appended moves nothing: no need to look for an anchor (and force a layout).
     if (isOnlyNew) put();
     else this.#scroll?.keepStill(this.#firstInView(), put);
+    if (this.#newAfter !== null && !this.#divider.isConnected) this.#divide();
     part(this, "empty").hidden = this.#seqs.length > 0;
     this.follow();
+  }
+
+  /** Say where the new ones begin, or that there are none. @param {number | null} after */
+  showNew(after) {
+    this.#newAfter = after;
+    this.keepStill(() => this.#divide());
+  }
+
+  get isNewInView() {
+    const box = this.getBoundingClientRect();
+    const { top, bottom } = this.#divider.getBoundingClientRect();
+    return this.hasNew && top >= box.top - 1 && bottom <= box.bottom + 1;
+  }
+
+  get isNewAbove() {
+    if (!this.hasNew) return false; // before a layout is asked for
+    const { top } = this.getBoundingClientRect();
+    return this.#divider.getBoundingClientRect().bottom < top;
+  }
+
+  get hasNew() {
+    return this.#divider.isConnected;
+  }
+
+  /** Bring the first new message into view, a little below the top. */
+  toNew() {
+    if (!this.hasNew) return this.toBottom();
+    const { top } = this.getBoundingClientRect();
+    this.#scroll?.by(this.#divider.getBoundingClientRect().top - top - NEW_AT_PX);
+  }
+
+  /** The first unread message, and whether nothing between `read` and it is missing here. @param {number} read */
+  firstNew(read) {
+    const at = this.#seqs.findIndex((seq) => seq > read);
+    const seq = at < 0 ? undefined : this.#seqs.slice(at).find((one) => this.#isOthers(one));
+    return { seq, isKnown: at !== 0 && (this.#seqs[0] ?? 0) <= Math.max(read, 1) };
+  }
+
+  /** Numbers of the first and the last message of which the end is in view; null when none is. */
+  get inView() {
+    const box = this.getBoundingClientRect();
+    const first = this.#seqs[this.#indexAt(box.top)];
+    const above = this.#indexAt(box.bottom + 1) - 1;
+    const last = this.#seqs[above];
+    return first === undefined || last === undefined || last < first ? null : { first, last };
+  }
+
+  #divide() {
+    const before = this.#divider.nextElementSibling;
+    this.#divider.remove();
+    const seq = this.#newAfter === null ? undefined : this.firstNew(this.#newAfter).seq;
+    const element = this.#elements.get(seq ?? -1);
+    element?.before(this.#divider);
+    for (const one of new Set([before, element]))
+      if (one instanceof HTMLElement && this.#messages.has(one)) this.#dress(one);
+  }
+
+  /** @param {number} seq */
+  #isOthers(seq) {
+    const message = this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(seq)));
+    return message !== undefined && message.username !== this.#me && !message.deleted;
   }
 
   /**
@@ -243,39 +310,46 @@ export class MessageList extends HTMLElement {
   /**
    * Give a message its day, or join it to the group above.
    * @param {HTMLElement} element
-   * @param {number} at
+   * @param {number} [at]
    */
-  #dress(element, at) {
+  #dress(element, at = this.#seqs.indexOf(this.#messages.get(element)?.seq ?? -1)) {
     const message = /** @type {Message} */ (this.#messages.get(element));
     const above = this.#elements.get(this.#seqs[at - 1] ?? -1);
     const previous = above && this.#messages.get(above);
     const isNewDay = previous === undefined || !isSameDay(previous, message);
     const lead = leadOf(element);
-    if (!isNewDay && lead !== element) lead.remove();
-    if (isNewDay && lead === element) element.before(separator(message.at));
+    const hasDay = lead.classList.contains("day");
+    if (!isNewDay && hasDay) lead.remove();
+    if (isNewDay && !hasDay) lead.before(separator(message.at));
     const isNeighbour = !isNewDay && element.previousElementSibling === above;
     element.classList.toggle("more", isNeighbour && isSameGroup(previous, message));
   }
 
-  /** The first message in view, found by halving: there may be thousands. */
   #firstInView() {
-    const top = this.getBoundingClientRect().top;
+    return this.#elements.get(this.#seqs[this.#indexAt(this.getBoundingClientRect().top)] ?? -1);
+  }
+
+  /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */
+  #indexAt(y) {
     let low = 0;
     let high = this.#seqs.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      const box = this.#elements
-        .get(/** @type {number} */ (this.#seqs[middle]))
-        ?.getBoundingClientRect();
-      if (box && box.bottom > top) high = middle;
+      const seq = /** @type {number} */ (this.#seqs[middle]);
+      const box = this.#elements.get(seq)?.getBoundingClientRect();
+      if (box && box.bottom > y) high = middle;
       else low = middle + 1;
     }
-    return this.#elements.get(this.#seqs[low] ?? -1);
+    return low;
   }
 }
 
-/** The element that a message begins with: its day separator, or itself. @param {HTMLElement} element */
+/** The element that a message begins with: its day, the "New" line, or itself. @param {HTMLElement} element */
 function leadOf(element) {
-  const before = element.previousElementSibling;
-  return before?.classList.contains("day") ? before : element;
+  let lead = element;
+  for (const kind of ["new", "day"]) {
+    const before = lead.previousElementSibling;
+    if (before instanceof HTMLElement && before.classList.contains(kind)) lead = before;
+  }
+  return lead;
 }

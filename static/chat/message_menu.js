@@ -5,7 +5,7 @@ import { MESSAGE } from "./protocol.js";
 /** @import {Item} from "./menu.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** Without a clipboard (plain http) nothing can be copied. @typedef {{edit: () => void, remove: () => void, copyText: (() => void) | undefined}} Acts */
+/** Without a clipboard (plain http) nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined}} Acts */
 
 /**
  * Nothing is offered that would do nothing, or that the server would refuse.
@@ -14,13 +14,18 @@ import { MESSAGE } from "./protocol.js";
  * @param {Acts} acts
  * @returns {Item[]}
  */
-export function messageItems({ username, deleted, type }, user, { edit, remove, copyText }) {
+export function messageItems(
+  { username, deleted, type },
+  user,
+  { edit, markUnread, remove, copyText },
+) {
   if (deleted) return [];
   const isOwn = username === user.username;
   /** @type {Item[]} */
   const items = [];
   if (isOwn && type === MESSAGE) items.push({ label: "Edit", act: edit });
   if (copyText) items.push({ label: "Copy text", act: copyText });
+  if (!isOwn) items.push({ label: "Mark as unread", act: markUnread });
   if (isOwn || user.staff) items.push({ label: "Delete", act: remove });
   return items;
 }

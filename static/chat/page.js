@@ -3,13 +3,14 @@
 import { Announcer } from "./announcer.js";
 import { today } from "./days.js";
 import { findRoom } from "./find_room.js";
-import { chord, isSelectingText } from "./keys.js";
+import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./keys.js";
 import { Menu } from "./menu.js";
 import { messageItems } from "./message_menu.js";
 import { Notices } from "./notices.js";
 import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
 import { isTransient } from "./protocol.js";
+import { Reading } from "./reading.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
 import { AT_RISK, senderWords, sentenceFor, stateWords, unchangedSentence } from "./words.js";
@@ -18,16 +19,18 @@ import { AT_RISK, senderWords, sentenceFor, stateWords, unchangedSentence } from
 /** @import {Alerts} from "./alerts.js" */
 /** @import {Drafts} from "./drafts.js" */
 /** @import {Outbox} from "./outbox.js" */
-/** @import {ErrorFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
+/** @import {ErrorFrame, HeadsFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "./room_pane.js" */
 /** @import {Message} from "./room_log.js" */
+/** @import {Unread} from "./unread.js" */
 /** @import {Workspace} from "./workspace.js" */
 
 /** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, notice: string, stream: string, limits: Limits}} Config */
 
 /** How long a text can be taken back by one click. */
 const UNDO_MS = 10_000;
+const LAYOUT_AFTER_MS = 400;
 
 export class Page {
   #config;
@@ -44,20 +47,28 @@ export class Page {
   #menu = new Menu(part(document, "menu"));
   #retryAt = 0;
   #wasAtRisk = false;
+  #reading;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #layoutTimer;
   /** @type {State} */
   #state = "connecting";
 
   /**
    * @param {Config} config
    * @param {Outbox} outbox
-   * @param {{drafts: Drafts, alerts: Alerts}} kept
+   * @param {{drafts: Drafts, alerts: Alerts, unread: Unread}} kept
    */
-  constructor(config, outbox, { drafts, alerts }) {
+  constructor(config, outbox, { drafts, alerts, unread }) {
     this.#config = config;
     this.#outbox = outbox;
     this.#drafts = drafts;
     this.#alerts = alerts;
     this.#panes.layout.wide = config.wide;
+    this.#reading = new Reading(unread, {
+      panes: this.#panes,
+      list: this.#list,
+      open: (room) => this.#turnTo(room),
+    });
   }
 
   /** @param {Workspace} workspace */
@@ -138,6 +149,7 @@ export class Page {
     const isTrying = this.#state === "waiting" || this.#state === "returning";
     if (state !== "connecting" || !isTrying) this.#state = state;
     this.#retryAt = retryAt;
+    if (state === "open") this.#reading.connected();
     part(document, "state").dataset.state = this.#state;
     const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
     link.hidden = state !== "signed out";
@@ -166,6 +178,11 @@ export class Page {
     this.#panes.add(pane);
     this.#showUnsent(room.id);
     pane.showAlerts(this.#alerts.of(room.id));
+    pane.addEventListener("focusin", (event) => {
+      const from = /** @type {Node | null} */ (event.relatedTarget);
+      if (!pane.contains(from)) this.#reading.turnTo(room.id);
+    });
+    this.#reading.opened(pane);
     if (!isByUser) return;
     this.#panes.show(room.id);
     pane.focusComposer();
@@ -205,8 +222,11 @@ export class Page {
    * @param {Message[]} messages
    */
   paged(room, messages) {
-    this.#panes.get(room)?.showHistory(messages);
+    const pane = this.#panes.get(room);
+    if (!pane) return;
+    pane.showHistory(messages);
     this.#alerts.take(room, messages);
+    this.#reading.paged(pane);
   }
 
   /**
@@ -217,12 +237,27 @@ export class Page {
    */
   changed(room, message, isNew, isFromHere) {
     const isOwn = message.username === this.#config.user.username;
-    this.#panes.get(room)?.show(message, isNew && !isOwn);
+    const pane = this.#panes.get(room);
+    pane?.show(message, isNew && !isOwn);
+    if (pane && isNew && !isOwn) this.#reading.arrived(pane);
     this.#alerts.take(room, [message]);
     if (isNew && isFromHere && !message.deleted)
       this.#panes.get(room)?.offerUndo(message.seq, UNDO_MS);
     if (!isNew || isOwn || message.text === null) return;
     this.#announcer.say(senderWords(message), this.#titleOf(room), message.text);
+  }
+
+  /** @param {Room[]} rooms @param {Room[]} gone */
+  listed(rooms, gone) {
+    for (const { id } of gone) this.#list.drop(id);
+    this.#list.take(rooms);
+    for (const room of rooms) this.#panes.get(room.id)?.rename(room);
+    this.#mark();
+  }
+
+  /** @param {HeadsFrame["heads"]} heads */
+  counted(heads) {
+    this.#reading.counted(heads);
   }
 
   /**
@@ -264,12 +299,14 @@ export class Page {
         this.#list.focusRoom(id);
       },
       older: () => this.#workspace?.askOlder(id),
+      look: () => this.#reading.lookSoon(),
       /** @param {number} seq */
       dropBefore: (seq) => this.#workspace?.dropBefore(id, seq),
       /** @param {string} at */
       gotIt: (at) => this.#alerts.gotIt(id, at),
       /** @param {HTMLElement} button */
-      menu: (button) => this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id)),
+      menu: (button) =>
+        this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id, this.#reading)),
       /** @param {HTMLElement} button @param {Message} message */
       act: (button, message) =>
         this.#menu.open(
@@ -277,6 +314,7 @@ export class Page {
           "Message",
           messageItems(message, this.#config.user, {
             edit: () => this.#edit(id, message),
+            markUnread: () => this.#reading.markUnread(id, message.seq),
             remove: () => this.#remove(id, message),
             copyText:
               navigator.clipboard && (() => navigator.clipboard.writeText(message.text ?? "")),
@@ -291,6 +329,8 @@ export class Page {
       /** @param {string} text */
       send: (text) => {
         this.#outbox.add(id, text);
+        const pane = this.#panes.get(id);
+        if (pane) this.#reading.wrote(pane);
         this.#panes.get(id)?.showTrouble("");
         this.#panes.get(id)?.toBottom();
       },
@@ -351,6 +391,14 @@ export class Page {
     else this.#close(id);
   }
 
+  /** The user asked for this room: open or not, its composer gets the keys. @param {string} id */
+  #turnTo(id) {
+    const room = this.#workspace?.rooms.get(id);
+    if (room && !this.#panes.get(id)) this.#open(room);
+    this.#panes.show(id);
+    this.#panes.get(id)?.focusComposer();
+  }
+
   /** @param {Room} room @param {boolean} isByUser */
   #open(room, isByUser = true) {
     this.#workspace?.openPane(room, isByUser);
@@ -376,8 +424,15 @@ export class Page {
     return "";
   }
 
+  /** In the address at once, and for this user's other browsers when the hand rests. */
   #keepAddress() {
-    history.replaceState(null, "", this.#panes.layout.address);
+    const { layout } = this.#panes;
+    history.replaceState(null, "", layout.address);
+    clearTimeout(this.#layoutTimer);
+    this.#layoutTimer = setTimeout(
+      () => this.#workspace?.keepLayout(layout.order, layout.wide),
+      LAYOUT_AFTER_MS,
+    );
   }
 
   #mark() {
@@ -395,10 +450,13 @@ export class Page {
   #pressed(event) {
     const keys = chord(event, isSelectingText(event.target, navigator.platform));
     const room = this.#panes.focused?.room;
-    const item = room && paneItems(this.#panes, room).find((one) => one.keys === keys);
-    if (!item) return;
+    const items = room ? paneItems(this.#panes, room, this.#reading) : [];
+    if (keys === NEXT_UNREAD) this.#reading.next(1);
+    else if (keys === PREVIOUS_UNREAD) this.#reading.next(-1);
+    else if (items.some((item) => item.keys === keys))
+      items.find((item) => item.keys === keys)?.act();
+    else return;
     event.preventDefault();
-    item.act();
   }
 }
 

@@ -4,14 +4,16 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./keys.js";
 
 /** @import {Item} from "./menu.js" */
 /** @import {PaneRow} from "./pane_row.js" */
+/** @import {Reading} from "./reading.js" */
 
 /**
  * Nothing is offered that would do nothing.
  * @param {PaneRow} row
  * @param {string} room
+ * @param {Reading} reading
  * @returns {Item[]}
  */
-export function paneItems(row, room) {
+export function paneItems(row, room, reading) {
   const { order, wide } = row.layout;
   const at = order.indexOf(room);
   /** @type {Item[]} */
@@ -21,5 +23,7 @@ export function paneItems(row, room) {
     items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.move(room, 1) });
   if (order.length > 1 && !row.isPhone)
     items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.widen(room) });
+  if (reading.hasUnread(room))
+    items.push({ label: "Mark as read", act: () => reading.markRead(room) });
   return items;
 }

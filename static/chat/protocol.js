@@ -2,7 +2,7 @@
 
 /** @typedef {{id: string, title: string, staff_only: boolean}} Room */
 /** @typedef {{graphemes: number, bytes: number}} Limits */
-/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean}} JoinFrame */
+/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
@@ -13,6 +13,9 @@
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
+/** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
+/** `unread`: posted, not deleted, of others, after `read`; `mentions`: those of them that name the user. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
+/** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -25,6 +28,8 @@
  *   | {kind: "ack", frame: AckFrame}
  *   | {kind: "history", frame: HistoryFrame}
  *   | {kind: "error", frame: ErrorFrame}
+ *   | {kind: "rooms", frame: RoomsFrame}
+ *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -41,6 +46,9 @@
  *   | {command: "send", room: string, message: string, client_id: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number}
+ *   | {command: "watch"}
+ *   | {command: "read", room: string, seq: number, back?: true}
+ *   | {command: "layout", rooms: string[], wide: string | null}
  *   | (Change & {client_id: string})
  *   | {command: "ping"}} Command
  */
@@ -56,7 +64,17 @@ export const LEAVE = 5;
 export const CLOSE_SIGN_IN = 4401;
 
 /** Keys that only one kind of frame has. Frames with `room` are told apart below. */
-const OWN_KEYS = /** @type {const} */ (["join", "leave", "ack", "history", "error", "bye", "pong"]);
+const OWN_KEYS = /** @type {const} */ ([
+  "join",
+  "leave",
+  "ack",
+  "history",
+  "error",
+  "bye",
+  "pong",
+  "rooms",
+  "heads",
+]);
 
 /**
  * Tell what a text from the server is. Anything this page does not know is

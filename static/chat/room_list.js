@@ -1,9 +1,10 @@
 /** <room-list>: a button for each room, and a box to open one by its name. */
 
 import { copyElement, part, setHue } from "./templates.js";
-import { unsentWords } from "./words.js";
+import { countsWords, unreadWords, unsentWords } from "./words.js";
 
 /** @import {Room} from "./protocol.js" */
+/** @import {Counts} from "./words.js" */
 
 export class RoomList extends HTMLElement {
   /** @type {(room: string) => void} */
@@ -75,11 +76,48 @@ export class RoomList extends HTMLElement {
     const item = copyElement("room-template");
     const button = part(item, "button");
     button.dataset.room = room.id;
-    part(item, "title").textContent = room.title;
-    part(item, "staff").hidden = !room.staff_only;
-    if (room.staff_only) button.setAttribute("aria-description", "Staff only");
+    this.#name(button, room);
     part(this, "rooms").append(item);
     this.#adopt(button);
+  }
+
+  /**
+   * Take the rooms there are: what is new is added, and a new name shown.
+   * @param {Room[]} rooms
+   */
+  take(rooms) {
+    for (const room of rooms) {
+      const button = this.#buttonOf(room.id);
+      if (!button) this.add(room);
+      else this.#name(button, room);
+    }
+    this.querySelector(".no-rooms")?.remove();
+  }
+
+  /**
+   * @param {string} room
+   * @param {Counts} counts
+   */
+  count(room, { unread, mentions }) {
+    const button = this.#buttonOf(room);
+    const badge = button && part(button, "unread");
+    if (!button || !badge || badge.textContent === countsWords({ unread, mentions })) return;
+    badge.hidden = unread === 0;
+    badge.textContent = countsWords({ unread, mentions });
+    badge.classList.toggle("for-me", mentions > 0);
+    const said = [
+      unreadWords({ unread, mentions }),
+      button.dataset.staff === "true" ? "Staff only" : "",
+    ];
+    button.setAttribute("aria-description", said.filter(Boolean).join(", "));
+  }
+
+  /** @param {HTMLElement} button @param {Room} room */
+  #name(button, { title, staff_only }) {
+    part(button, "title").textContent = title;
+    part(button, "staff").hidden = !staff_only;
+    button.dataset.staff = String(staff_only);
+    if (staff_only) button.setAttribute("aria-description", "Staff only");
   }
 
   /** @param {string} room */
@@ -114,6 +152,11 @@ export class RoomList extends HTMLElement {
 
   focusFirst() {
     this.#buttons[0]?.focus();
+  }
+
+  /** Rooms as they stand in the list. */
+  get order() {
+    return this.#buttons.map(({ dataset }) => dataset.room ?? "");
   }
 
   get #buttons() {

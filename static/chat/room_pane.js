@@ -1,7 +1,7 @@
 /** <room-pane>: one room's box on the page. */
 
 import { copy, copyElement, part, setHue } from "./templates.js";
-import { againWords, belowWords } from "./words.js";
+import { aboveWords, againWords, belowWords } from "./words.js";
 
 /** @import {Pinned} from "./alerts.js" */
 /** @import {Composer} from "./composer.js" */
@@ -12,7 +12,7 @@ import { againWords, belowWords } from "./words.js";
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, older: () => void, dropBefore: (seq: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, older: () => void, look: () => void, dropBefore: (seq: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -38,27 +38,28 @@ export class RoomPane extends HTMLElement {
     this.#dropBefore = wishes.dropBefore;
     this.append(this.#inside);
     this.setAttribute("role", "region");
-    this.setAttribute("aria-label", room.title);
     setHue(this, room.id);
-    part(this, "title").textContent = room.title;
-    part(this, "staff-only").hidden = !room.staff_only;
     part(this, "close").addEventListener("click", wishes.close);
     const more = part(this, "more-button");
     more.addEventListener("click", () => wishes.menu(more));
     /** @type {People} */ (part(this, "people")).begin();
     this.pinned.begin(wishes.gotIt, () => this.#list.focus());
+    part(this, "above").addEventListener("click", () => this.#list.toNew());
     this.#below.addEventListener("click", () => {
       this.#list.toBottom();
       this.#showBelow();
     });
-    this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
-    this.#list.begin(me, () => this.#scrolled());
+    this.#list.begin(me, () => {
+      this.#scrolled();
+      wishes.look();
+    });
     this.#list.addEventListener("click", (event) => this.#clicked(event, wishes));
     const editLast = () => {
       const last = this.#list.lastOwn;
       if (last) wishes.edit(last);
     };
-    this.#composer.begin(room, limits, { ...wishes, editLast });
+    this.rename(room);
+    this.#composer.begin(limits, { ...wishes, editLast });
     if (draft) this.#composer.text = draft;
     part(this, "title").id = `title-${room.id}`;
     // There is one of each in every pane.
@@ -74,6 +75,33 @@ export class RoomPane extends HTMLElement {
   /** What is written and not sent. */
   get draft() {
     return this.#composer.draft;
+  }
+
+  /** Its room has another name, or is for others now. @param {Room} room */
+  rename(room) {
+    this.setAttribute("aria-label", room.title);
+    part(this, "title").textContent = room.title;
+    part(this, "staff-only").hidden = !room.staff_only;
+    this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
+    this.#composer.rename(room);
+  }
+
+  get list() {
+    return this.#list;
+  }
+
+  /** Whether most of it is in view: panes scroll sideways, and a phone shows one. */
+  get isVisible() {
+    const { left, right, width } = this.#list.getBoundingClientRect();
+    const seen = Math.min(right, innerWidth) - Math.max(left, this.parentElement?.offsetLeft ?? 0);
+    return width > 0 && seen > width / 2 && this.checkVisibility({ visibilityProperty: true });
+  }
+
+  /** @param {number} count new ones above what is in view */
+  showAbove(count) {
+    const above = part(this, "above");
+    above.hidden = count === 0;
+    above.textContent = aboveWords(count);
   }
 
   get composer() {

@@ -65,6 +65,14 @@ export class Scroll {
     this.#look();
   }
 
+  /** Go somewhere else than the bottom, unless that is where it ends. @param {number} px */
+  by(px) {
+    const box = this.#box;
+    box.scrollTop += px;
+    this.#top = box.scrollTop;
+    this.isAtBottom = box.scrollHeight - box.scrollTop - box.clientHeight < BOTTOM_PX;
+  }
+
   /**
    * Change what is above or inside the view without moving what is being read.
    * (The browser's own anchoring does nothing at the very top, so it is off and this is all.)

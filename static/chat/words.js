@@ -125,9 +125,28 @@ function someNames([first, second, ...others]) {
   return `${first} and ${others.length + 1} others`;
 }
 
+/** @typedef {{unread: number, mentions: number}} Counts */
+
+/** Short, for a title: mentions apart. @param {Counts} counts */
+export function countsWords({ unread, mentions }) {
+  if (!unread) return "";
+  return mentions ? `${unread}, @${mentions}` : String(unread);
+}
+
+/** For those who hear the page. @param {Counts} counts */
+export function unreadWords({ unread, mentions }) {
+  if (!unread) return "";
+  return mentions ? `${unread} unread, ${mentions} for you` : `${unread} unread`;
+}
+
 /** @param {number} count */
 export function hereWords(count) {
   return count === 1 ? "1 person here" : `${count} people here`;
+}
+
+/** @param {number} count */
+export function aboveWords(count) {
+  return `${count} new above`;
 }
 
 /** @param {number} count */

@@ -7,7 +7,7 @@ import { RoomLog } from "./room_log.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, HeadsFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
 /**
@@ -20,12 +20,16 @@ import { RoomLog } from "./room_log.js";
  *   changed: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   present: (room: string, present: PresentFrame["present"]) => void,
  *   signalled: (room: string, signal: Signal) => void,
+ *   listed: (rooms: Room[], gone: Room[]) => void,
+ *   counted: (heads: HeadsFrame["heads"]) => void,
  *   refused: (room: string | null, frame: ErrorFrame) => void,
  *   connection: (state: State, retryAt: number) => void,
  * }} View
  */
 
 const RETRY_AFTER_S = 2;
+/** Nobody asked for these: they are told again after the next change or reconnect. */
+const QUIET = new Set(["watch", "read", "layout"]);
 
 export class Workspace {
   /** @type {Map<string, Room>} */
@@ -99,6 +103,15 @@ export class Workspace {
   }
 
   /**
+   * Keep the layout for this user's other browsers.
+   * @param {string[]} rooms
+   * @param {string | null} wide
+   */
+  keepLayout(rooms, wide) {
+    this.#send({ command: "layout", rooms, wide });
+  }
+
+  /**
    * Edit or delete a message.
    * @param {Change} change
    * @param {Outcome} outcome
@@ -136,6 +149,8 @@ export class Workspace {
     else if (kind === "signal") this.#signal(frame);
     else if (kind === "present") this.#present(frame);
     else if (kind === "history") this.#history(frame);
+    else if (kind === "rooms") this.#listed(frame.rooms);
+    else if (kind === "heads") this.#view.counted(frame.heads);
     else if (kind === "ack") this.#acked(frame);
     else if (kind === "error") this.#error(frame);
   }
@@ -229,6 +244,15 @@ export class Workspace {
     this.#rejoin([id]);
   }
 
+  /** Made, renamed, deleted, closed to the user. An open pane is closed by a `leave` of its own. @param {Room[]} rooms */
+  #listed(rooms) {
+    const now = new Map(rooms.map((room) => [room.id, room]));
+    const gone = [...this.rooms.values()].filter(({ id }) => !now.has(id) && !this.#panes.has(id));
+    for (const { id } of gone) this.rooms.delete(id);
+    for (const room of rooms) this.rooms.set(room.id, room);
+    this.#view.listed(rooms, gone);
+  }
+
   /** @param {Signal} signal */
   #signal(signal) {
     if (this.#logOf(signal.room)) this.#view.signalled(signal.room, signal);
@@ -256,6 +280,7 @@ export class Workspace {
   #error(frame) {
     if (this.#changes.refuse(frame)) return;
     const { command, room } = frame;
+    if (QUIET.has(command ?? "")) return;
     if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
       this.#outbox.refuse(frame);
     if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text

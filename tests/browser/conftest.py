@@ -175,7 +175,7 @@ def visit(browser, site):
     """Let somebody look at an address, signed in, in a browser context of their own."""
     visitors = []
 
-    def visit(name, path="/", *, context=None, **options):
+    def visit(name, path="/?rooms=", *, context=None, **options):
         if context is None:
             context = browser.new_context(storage_state=signed_in(browser, site, name), **options)
         visitor = Visitor(context.new_page(), site)

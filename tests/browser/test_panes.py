@@ -24,7 +24,7 @@ def in_document(visitor):
 
 
 def choose(visitor, title, item):
-    visitor.pane(title).get_by_role("button", name="More").click()
+    visitor.pane(title).get_by_role("button", name="More", exact=True).click()
     visitor.page.get_by_role("menuitem", name=item).click()
 
 
@@ -164,3 +164,21 @@ def test_no_key_ever_goes_to_another_room(visit, site):
     drafts = {key.split(".")[-1]: text for key, text in kept if ".draft." in key}
     assert {room: said.get(room, "") + drafts.get(room, "") for room in typed} == typed
     assert set(said) | set(drafts) <= set(typed)
+
+
+def test_another_browser_opens_what_was_left_here(visit):
+    bob = visit("bob")
+    bob.open("Here", "There", "Lobby")
+    bob.page.keyboard.press("Alt+Shift+ArrowLeft")
+    choose(bob, "Here", "Widen")
+    ids = bob.page.url.split("rooms=")[1].split("&")[0].split(",")
+    told = {"command": "layout", "rooms": ids, "wide": ids[0]}
+    for _ in range(100):
+        bob.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
+        if told in bob.sent:
+            break
+    assert told in bob.sent
+    elsewhere = visit("bob", "/")
+    expect(elsewhere.page.get_by_role("region")).to_have_count(3)
+    assert titles(elsewhere) == ["Here", "Lobby", "There"]
+    assert elsewhere.pane("Here").bounding_box()["width"] > elsewhere.pane("There").bounding_box()["width"] + 60

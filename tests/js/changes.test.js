@@ -47,16 +47,23 @@ test("without a line, or when it goes, the asker is told", () => {
 });
 
 test("a menu offers what the server allows", () => {
-  const acts = { edit() {}, remove() {}, copyText() {} };
+  const acts = { edit() {}, markUnread() {}, remove() {}, copyText() {} };
   const labels = (message, user, more = {}) =>
     messageItems({ username: "bob", type: 0, deleted: false, ...message }, user, {
       ...acts,
       ...more,
     }).map(({ label }) => label);
   assert.deepEqual(labels({}, { username: "bob", staff: false }), ["Edit", "Copy text", "Delete"]);
-  assert.deepEqual(labels({}, { username: "alice", staff: true }), ["Copy text", "Delete"]);
-  assert.deepEqual(labels({}, { username: "charlie", staff: false }), ["Copy text"]);
+  assert.deepEqual(labels({}, { username: "alice", staff: true }), [
+    "Copy text",
+    "Mark as unread",
+    "Delete",
+  ]);
+  assert.deepEqual(labels({}, { username: "charlie", staff: false }), [
+    "Copy text",
+    "Mark as unread",
+  ]);
   assert.deepEqual(labels({ deleted: true }, { username: "bob", staff: true }), []);
   const nothing = { copyText: undefined };
-  assert.deepEqual(labels({}, { username: "charlie", staff: false }, nothing), []);
+  assert.deepEqual(labels({}, { username: "charlie", staff: false }, nothing), ["Mark as unread"]);
 });

@@ -18,6 +18,8 @@ const KINDS = {
   Pong: "pong",
   Bye: "bye",
   Present: "present",
+  Rooms: "rooms",
+  Heads: "heads",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;
@@ -37,10 +39,12 @@ test("frames are told apart", () => {
   assert.equal(kindOf({ error: "ROOM_INVALID", room: "1", command: "join" }), "error");
   assert.equal(kindOf({ bye: { retry_ms: 1 } }), "bye");
   assert.equal(kindOf({ pong: true }), "pong");
+  assert.equal(kindOf({ rooms: [] }), "rooms");
+  assert.equal(kindOf({ heads: {} }), "heads");
 });
 
 test("what a newer server may say is not an error", () => {
-  for (const frame of [{ heads: {} }, { room: "1", typing: "bob" }, [], null, 3]) {
+  for (const frame of [{ crowns: {} }, { room: "1", typing: "bob" }, [], null, 3]) {
     assert.equal(kindOf(frame), "unknown");
   }
   assert.equal(decode("{").kind, "unknown");

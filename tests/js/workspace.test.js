@@ -12,6 +12,8 @@ const NAMES = [
   "changed",
   "present",
   "signalled",
+  "listed",
+  "counted",
   "refused",
   "connection",
 ];

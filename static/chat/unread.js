@@ -1,0 +1,149 @@
+/** What is read and what is not, in each room: told by the server, moved by what is seen here. */
+
+/** @import {Send} from "./outbox.js" */
+/** @import {Head} from "./protocol.js" */
+
+/** `wish` was seen here and is not confirmed yet; `isHeld`: marked as unread, so seeing does not read. @typedef {Head & {wish: number | null, isHeld: boolean}} State */
+
+const SEND_AFTER_MS = 400;
+const NOTHING = { unread: 0, mentions: 0 };
+
+export class Unread {
+  #send;
+  /** @type {Map<string, State>} */
+  #rooms = new Map();
+  /** @type {Set<string>} */
+  #unsent = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** Counts changed. @type {() => void} */
+  onchange = () => {};
+  /** The read position was moved elsewhere, or is known for the first time. @type {(room: string, read: number) => void} */
+  onmoved = () => {};
+
+  /** @param {Send} send */
+  constructor(send) {
+    this.#send = send;
+  }
+
+  /** The line is there (again): ask for all counts, and tell what was read meanwhile. */
+  connected() {
+    this.#send({ command: "watch" });
+    for (const [room, { wish }] of this.#rooms) if (wish !== null) this.#unsent.add(room);
+    this.#flush();
+  }
+
+  /** @param {Record<string, Head>} heads */
+  take(heads) {
+    for (const [room, head] of Object.entries(heads)) this.#take(room, head);
+    this.onchange();
+  }
+
+  /** @param {string} room @param {Head} head */
+  #take(room, head) {
+    const before = this.#rooms.get(room);
+    const wish = before?.wish ?? null;
+    // Counted before what was seen here arrived.
+    const isLate = before !== undefined && wish !== null && head.read < wish;
+    const wentBack = !isLate && before !== undefined && head.read < before.read;
+    const isHeld = wentBack || (before?.isHeld ?? false);
+    const read = isLate ? before.read : head.read;
+    this.#rooms.set(room, { ...head, read, wish: isLate ? wish : null, isHeld });
+    if (before?.read !== read) this.onmoved(room, read);
+  }
+
+  /** Only these rooms are there. @param {string[]} rooms */
+  keep(rooms) {
+    for (const room of this.#rooms.keys()) if (!rooms.includes(room)) this.#rooms.delete(room);
+  }
+
+  /** Undefined until the server told. @param {string} room */
+  readOf(room) {
+    return this.#rooms.get(room)?.read;
+  }
+
+  /** Whether there is nothing to read, as far as the server told. @param {string} room */
+  isRead(room) {
+    const state = this.#rooms.get(room);
+    return state === undefined || state.read >= state.head;
+  }
+
+  /** What to show: nothing while all of it was seen here and the server is about to say so. @param {string} room */
+  counts(room) {
+    const state = this.#rooms.get(room);
+    return state === undefined || state.read >= state.head ? NOTHING : state;
+  }
+
+  get total() {
+    let { unread, mentions } = NOTHING;
+    for (const room of this.#rooms.keys()) {
+      const counts = this.counts(room);
+      unread += counts.unread;
+      mentions += counts.mentions;
+    }
+    return { unread, mentions };
+  }
+
+  /**
+   * Everything up to this message was seen.
+   * @param {string} room
+   * @param {number} seq
+   */
+  see(room, seq) {
+    const state = this.#rooms.get(room);
+    if (state === undefined || state.isHeld || seq <= state.read) return;
+    state.read = state.wish = seq;
+    this.#unsent.add(room);
+    this.#timer ??= setTimeout(() => this.#flush(), SEND_AFTER_MS);
+    this.onchange();
+  }
+
+  /** @param {string} room */
+  markRead(room) {
+    this.release(room);
+    const state = this.#rooms.get(room);
+    if (state) this.see(room, state.head);
+  }
+
+  /**
+   * Leave this message and what follows for later.
+   * @param {string} room
+   * @param {number} seq
+   */
+  markUnread(room, seq) {
+    const state = this.#rooms.get(room);
+    if (!state || !this.#send({ command: "read", room, seq: seq - 1, back: true })) return;
+    this.#unsent.delete(room);
+    state.wish = null;
+    state.isHeld = true;
+    state.read = seq - 1;
+    this.onmoved(room, state.read);
+  }
+
+  /** The reader turns to this room anew: what is seen is read again. @param {string} room */
+  release(room) {
+    const state = this.#rooms.get(room);
+    if (state) state.isHeld = false;
+  }
+
+  /**
+   * Find the next room with something new, round and round.
+   * @param {string[]} order
+   * @param {string | null} from
+   * @param {number} by 1 or -1
+   */
+  next(order, from, by) {
+    const at = from === null ? (by > 0 ? -1 : 0) : order.indexOf(from);
+    const turned = order.map((_, i) => order.at((at + by * (i + 1)) % order.length) ?? "");
+    return turned.find((room) => room !== from && this.counts(room).unread > 0) ?? null;
+  }
+
+  #flush() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const room of [...this.#unsent]) {
+      const seq = this.#rooms.get(room)?.wish;
+      if (!seq || this.#send({ command: "read", room, seq })) this.#unsent.delete(room);
+    }
+  }
+}

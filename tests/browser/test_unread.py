@@ -1,0 +1,183 @@
+"""Honest unread: what the page counts is what the database says, and only what was seen is read."""
+
+import json
+import random
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_delivery import post
+
+WALK_SEED = 20261121
+COUNT = """
+import json
+from django.contrib.auth.models import User
+from chat.models import Event, Membership, Room
+user = User.objects.get(username={name!r})
+counts = {{}}
+for room in Room.objects.enterable_by(user):
+    read = Membership.objects.filter(user=user, room=room).values_list("read_seq", flat=True).first() or 0
+    events = Event.objects.filter(room=room, kind=0, seq__gt=read, deleted_at=None).exclude(author=user)
+    counts[room.title] = events.count()
+print(json.dumps(counts))
+"""
+
+
+def by_database(site, name):
+    """What is unread by the plain words of the promise: posted, not deleted, of others, after the read position."""
+    return json.loads(site.shell(COUNT.format(name=name)).splitlines()[-1])
+
+
+def badge(visitor, title):
+    return visitor.button(title).locator(".unread")
+
+
+def shown(visitor):
+    """What the list says, by title."""
+    return visitor.page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll('nav button[data-room]')].map((button) => [
+          button.querySelector('.title').textContent, parseInt(button.querySelector('.unread').textContent || '0'),
+        ]))"""
+    )
+
+
+def look_away(visitor):
+    visitor.page.evaluate("document.hasFocus = () => false; dispatchEvent(new Event('blur'))")
+
+
+def look_again(visitor):
+    visitor.page.evaluate("delete document.hasFocus; dispatchEvent(new Event('focus'))")
+
+
+def wait_until(is_so, visitor):
+    for _ in range(50):
+        if is_so():
+            return
+        visitor.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
+    assert is_so()
+
+
+def choose_at_message(visitor, title, text, item):
+    visitor.log(title).get_by_text(text, exact=True).hover()
+    message = visitor.log(title).locator(".message").filter(has_text=re.compile(rf"{text}\b"))
+    message.get_by_role("button", name="More about this message").click()
+    visitor.page.get_by_role("menuitem", name=item).click()
+
+
+def test_only_what_is_seen_is_read_and_every_device_knows(visit, site):
+    site.shell("from chat.models import Room\nfor title in ('News', 'Other'): Room.objects.create(title=title)")
+    bob, phone, alice = visit("bob"), visit("bob"), visit("alice", "/chat/News/")
+    bob.open("News", "Other")
+    phone.open("News")
+    alice.say("News", "one")
+    expect(bob.texts("News")).to_have_text(["one"])
+    wait_until(lambda: bob.commands("read") + phone.commands("read"), bob)
+    expect(badge(bob, "News")).to_be_hidden()
+    for device in (bob, phone):
+        look_away(device)
+    for text in ("two", "hello @bob", "four"):
+        alice.say("News", text)
+    # In the list with mentions apart, in the title and in the icon; and a line where it begins.
+    expect(badge(bob, "News")).to_have_text("3, @1")
+    expect(bob.button("News")).to_have_attribute("aria-description", "3 unread, 1 for you")
+    expect(bob.page).to_have_title("(3, @1) Multichat")
+    assert bob.page.locator("link[rel=icon]").get_attribute("href").startswith("data:image/svg+xml")
+    for device in (bob, phone):
+        expect(device.log("News").locator(".new + .message")).to_contain_text("two")
+    assert by_database(site, "bob")["News"] == 3
+    # Read here, known there within a second.
+    look_again(bob)
+    expect(badge(bob, "News")).to_be_hidden()
+    expect(badge(phone, "News")).to_be_hidden(timeout=1_500)
+    expect(phone.log("News").locator(".new")).to_have_count(0, timeout=1_500)
+    expect(bob.page).to_have_title("Multichat")
+    assert by_database(site, "bob")["News"] == 0
+    # Left for later there, and shown here.
+    choose_at_message(phone, "News", "hello @bob", "Mark as unread")
+    for device in (bob, phone):
+        expect(badge(device, "News")).to_have_text("2, @1")
+        expect(device.log("News").locator(".new + .message")).to_contain_text("hello @bob")
+    # Deleting what is unread counts it out; one's own messages never count.
+    choose_at_message(alice, "News", "four", "Delete")
+    expect(badge(bob, "News")).to_have_text("1, @1")
+    # The next unread, by key, from another pane.
+    bob.box("Other").focus()
+    bob.page.keyboard.press("Alt+Shift+ArrowDown")
+    expect(bob.box("News")).to_be_focused()
+    expect(badge(bob, "News")).to_be_hidden()
+    expect(badge(phone, "News")).to_be_hidden()
+
+
+def test_a_closed_room_counts_and_opens_where_the_new_begins(visit, site):
+    post(site, ("Long", 1, 30))
+    alice = visit("alice")
+    alice.open("Long")
+    expect(alice.texts("Long")).to_have_count(30)
+    expect(badge(alice, "Long")).to_be_hidden()
+    alice.button("Long").click()
+    post(site, ("Long", 31, 76))
+    expect(badge(alice, "Long")).to_have_text("46")
+    alice.page.get_by_role("button", name="Next unread").click()
+    expect(alice.box("Long")).to_be_focused()
+    log = alice.log("Long")
+    expect(log.locator(".new")).to_be_in_viewport()
+    expect(log.get_by_text("text 31", exact=True)).to_be_in_viewport()
+    expect(log.get_by_text("text 76", exact=True)).not_to_be_in_viewport()
+    expect(badge(alice, "Long")).not_to_have_text("46")
+    assert 0 < int(badge(alice, "Long").text_content()) < 46
+    log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")  # what is jumped over is not read
+    expect(alice.pane("Long").get_by_role("button", name="new above")).to_be_visible()
+    alice.pane("Long").get_by_role("button", name="More", exact=True).click()
+    alice.page.get_by_role("menuitem", name="Mark as read").click()
+    expect(badge(alice, "Long")).to_be_hidden()
+
+
+def test_rooms_come_and_go_while_one_looks(visit, site):
+    bob, alice = visit("bob"), visit("alice")
+    bob.expect_state("Connected")
+    site.shell("from chat.models import Room; Room.objects.create(title='Fresh')")
+    expect(bob.button("Fresh")).to_be_visible()
+    post(site, ("Fresh", 1, 2))
+    expect(badge(alice, "Fresh")).to_have_text("2")
+    alice.open("Fresh")
+    rename = "from chat.models import Room; r = Room.objects.get(title__startswith='Fr'); r.title = 'Frozen'; r.save()"
+    site.shell(rename)
+    expect(alice.pane("Frozen")).to_be_visible()
+    expect(bob.button("Frozen")).to_be_visible()
+    site.shell(rename.replace("'Frozen'", "'Frozen'; r.staff_only = True"))
+    expect(bob.button("Frozen")).to_have_count(0)
+    expect(alice.button("Frozen")).to_have_count(1)
+    site.shell("from chat.models import Room; Room.objects.get(title='Frozen').delete()")
+    expect(alice.button("Frozen")).to_have_count(0)
+
+
+def test_the_count_is_the_databases_after_a_random_walk_of_two_devices(visit, site):
+    chance = random.Random(WALK_SEED)
+    names = ["Walk a", "Walk b", "Walk c"]
+    post(site, *((name, 1, 3) for name in names))
+    devices = [visit("charlie"), visit("charlie")]
+    alice = visit("alice")
+    alice.open(*names)
+    said = 0
+    for _ in range(40):
+        device, title = chance.choice(devices), chance.choice(names)
+        step = chance.random()
+        if step < 0.4:
+            said += 1
+            alice.say(title, f"walk {said}")
+        elif step < 0.6:
+            device.button(title).click()
+        elif step < 0.7:
+            look_away(device)
+        elif step < 0.85:
+            look_again(device)
+        elif device.pane(title).count() and device.texts(title).count():
+            device.log(title).evaluate("(log, y) => { log.scrollTop = y; }", chance.randrange(400))
+    for device in devices:
+        look_away(device)
+    alice.page.evaluate("new Promise((done) => { setTimeout(done, 800); })")  # reads on their way arrive
+    truth = {title: count for title, count in by_database(site, "charlie").items() if title in names}
+    for device in devices:
+        for title in names:
+            expect(badge(device, title)).to_have_text(re.compile(rf"^{truth[title] or ''}$"))
+        assert {title: count for title, count in shown(device).items() if title in names} == truth

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { Unread } from "../../static/chat/unread.js";
+import { countsWords, unreadWords } from "../../static/chat/words.js";
+
+const head = (head, read, unread = head - read, mentions = 0) => ({ head, read, unread, mentions });
+
+let sent;
+let line;
+let moved;
+let unread;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+  sent = [];
+  moved = [];
+  line = { isOpen: true };
+  unread = new Unread((command) => line.isOpen && sent.push(command) > 0);
+  unread.onmoved = (room, read) => moved.push([room, read]);
+  unread.take({ 1: head(20, 10), 2: head(5, 5, 0), 3: head(9, 2, 3, 1) });
+  moved.length = 0;
+});
+
+const commands = () => sent.splice(0);
+
+test("what was seen is told once, a moment later, and only forward", () => {
+  for (const seq of [12, 14, 13]) unread.see("1", seq);
+  assert.deepEqual(commands(), []);
+  mock.timers.tick(500);
+  assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 14 }]);
+});
+
+test("a count made before that does not move anything back", () => {
+  unread.see("1", 20);
+  unread.take({ 1: head(21, 10) });
+  assert.equal(unread.readOf("1"), 20);
+  assert.deepEqual(moved, []);
+  unread.take({ 1: head(21, 20) });
+  assert.equal(unread.counts("1").unread, 1);
+});
+
+test("what is all seen here is not shown as unread while the server is told", () => {
+  unread.see("1", 20);
+  assert.equal(unread.counts("1").unread, 0);
+  assert.deepEqual(unread.total, { unread: 3, mentions: 1 });
+});
+
+test("another device's reading moves this one, forward and back", () => {
+  unread.take({ 1: head(20, 18) });
+  unread.take({ 1: head(20, 5) });
+  assert.deepEqual(moved, [
+    ["1", 18],
+    ["1", 5],
+  ]);
+  unread.see("1", 20); // marked as unread elsewhere: looking at it is not reading it
+  assert.equal(unread.readOf("1"), 5);
+  unread.release("1");
+  unread.see("1", 20);
+  assert.equal(unread.readOf("1"), 20);
+});
+
+test("a message is left for later until the reader comes back to it", () => {
+  unread.see("1", 20);
+  unread.markUnread("1", 15);
+  assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 14, back: true }]);
+  unread.see("1", 20);
+  mock.timers.tick(500);
+  assert.deepEqual(commands(), []);
+  unread.markRead("1");
+  mock.timers.tick(500);
+  assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 20 }]);
+});
+
+test("what was read while the line was down is told when it is back", () => {
+  line.isOpen = false;
+  unread.see("1", 20);
+  mock.timers.tick(500);
+  line.isOpen = true;
+  unread.connected();
+  assert.deepEqual(commands(), [{ command: "watch" }, { command: "read", room: "1", seq: 20 }]);
+});
+
+test("a read that got lost is told again after the next reconnect", () => {
+  unread.see("1", 20);
+  mock.timers.tick(500);
+  commands();
+  unread.connected();
+  assert.deepEqual(commands().at(-1), { command: "read", room: "1", seq: 20 });
+});
+
+test("the next unread room is found round and round, in both ways", () => {
+  const order = ["3", "2", "1"];
+  assert.equal(unread.next(order, null, 1), "3");
+  assert.equal(unread.next(order, "3", 1), "1");
+  assert.equal(unread.next(order, "1", 1), "3");
+  assert.equal(unread.next(order, "2", -1), "3");
+  assert.equal(unread.next(order, null, -1), "1");
+  unread.keep(["1"]);
+  assert.equal(unread.next(order, "1", 1), null);
+});
+
+test("mentions are counted apart, in words, too", () => {
+  assert.equal(countsWords({ unread: 0, mentions: 0 }), "");
+  assert.equal(countsWords({ unread: 3, mentions: 0 }), "3");
+  assert.equal(countsWords({ unread: 3, mentions: 1 }), "3, @1");
+  assert.equal(unreadWords({ unread: 3, mentions: 1 }), "3 unread, 1 for you");
+});
