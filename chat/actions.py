@@ -1,18 +1,22 @@
 """What people do, as plain functions: policy, validation, log."""
 
+import logging
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import regex
-from django.db import DataError, IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 
 from chat import conf, log, policies
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Batch, Committed, Kind
 from chat.models import Event, Room
 from chat.policies import Login, Standing
+
+logger = logging.getLogger(__name__)
 
 # White space, controls and invisible format characters alone say nothing.
 _BLANK = regex.compile(r"[\s\p{Cc}\p{Cf}\p{Z}]*")
@@ -101,11 +105,19 @@ def commit(drafts: Sequence[Draft]) -> list[Outcome]:
     """
     try:
         return _commit(drafts)
-    except (DataError, IntegrityError):
-        # An author deleted a moment ago, or a text this database refuses.
-        if len(drafts) == 1:
-            return [ClientError(ErrorCode.MESSAGE_INVALID, detail="The database cannot take this message.")]
-        return [outcome for draft in drafts for outcome in commit([draft])]
+    except (OperationalError, InterfaceError):
+        # The database is away, or was when it should have said that it has committed.
+        raise
+    except Exception as error:
+        if len(drafts) > 1:
+            return [outcome for draft in drafts for outcome in commit([draft])]
+        if isinstance(error, IntegrityError):
+            with suppress(IntegrityError):
+                # Another process was faster with the same client_id, in another room: now it is there to be found.
+                return _commit(drafts)
+        # A text this database refuses, or a fault of ours: its neighbours are not hurt.
+        logger.exception("room=%s author=%s: a draft cannot be saved", drafts[0].room, drafts[0].author)
+        return [ClientError(ErrorCode.MESSAGE_INVALID, detail="The database cannot take this message.")]
 
 
 def _commit(drafts: Sequence[Draft]) -> list[Outcome]:

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from functools import partial
 
+from django.db import DatabaseError, InterfaceError
+
 from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, reading, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
@@ -89,6 +91,13 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
             session.hub.attendance.leave(place.feed, session)
             place.feed.detach(session)
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
+    except (DatabaseError, InterfaceError, TimeoutError) as error:
+        # The other rooms are answered each for itself.
+        logging.getLogger(__name__).warning(
+            "user=%s room=%s command=resume: %s", session.user_id, room_id, type(error).__name__
+        )
+        away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
+        session.reply(protocol.refusal(away, command="resume", room=room_id))
 
 
 async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
@@ -185,7 +194,7 @@ def delete(session: Session, command: Delete) -> None:
 async def history(session: Session, command: History) -> None:
     """Send a page of older messages, or the newest."""
     _check_joined(session, command.room)
-    limit = min(command.limit or conf.HISTORY_PAGE, conf.HISTORY_PAGE_MAX)
+    limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
     if limit < 1:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page has at least one message.")
     place = HistoryPlace(command.before, command.after, command.around, command.since_time)

@@ -34,6 +34,7 @@ BATCH_DRAFTS: int
 BATCH_BYTES: int
 DRAFT_QUEUE: int
 DRAFT_HOLD_SECONDS: float
+DATABASE_SECONDS: float
 SOCKET_UNACKNOWLEDGED: int
 
 # The hub. A feed's ring serves who is a little behind; a page of the log serves the rest.
@@ -87,6 +88,7 @@ _DEFAULTS: dict[str, Any] = {
     "BATCH_BYTES": 256 * 1024,
     "DRAFT_QUEUE": 2000,
     "DRAFT_HOLD_SECONDS": 10.0,
+    "DATABASE_SECONDS": 10.0,
     "SOCKET_UNACKNOWLEDGED": 64,
     "RING_EVENTS": 512,
     "RING_BYTES": 1024 * 1024,

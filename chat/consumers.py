@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from typing import Any
+from urllib.parse import parse_qs
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -116,16 +117,21 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             return
         try:
             await self._sign_in(session)
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
             logger.warning("a login could not be checked: %s", type(error).__name__)
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
             return
-        if session.standing is None:
+        if session.standing is None or not self._is_for(session.user_id):
             await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, hub.CLOSE_SIGN_IN)
             return
         limits.unauthenticated.exit(self._counted.pop(limits.unauthenticated))
         if not self._count(limits.sockets_of_user, session.user_id):
             await self._refuse_flood(session, "You have too many pages open. Close some.", retry_after=30)
+
+    def _is_for(self, user_id: int) -> bool:
+        """Tell whether the socket is who its page takes itself for: another may have signed in in the next tab."""
+        asked = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get("user", [])
+        return all(name == str(user_id) for name in asked)
 
     async def _sign_in(self, session: Session) -> None:
         cookies: Any = self.scope.get("cookies") or {}
@@ -165,7 +171,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             self.session.reply(protocol.refusal(error, **context))
             if self._patience.is_over(error):
                 await self._refuse_flood(self.session, "This page was stopped: it asked too much.", retry_after=10)
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
             logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], type(error).__name__)
             away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
             self.session.reply(protocol.refusal(away, **context))

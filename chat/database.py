@@ -5,15 +5,20 @@ would freeze every socket. Here one thread writes and a few read, each with its 
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle
+from contextlib import suppress
 from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.db import connections
 
+from chat import conf
+
 READERS = 2
+# For a query that still runs when the threads are given back.
+CLOSE_SECONDS = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,20 +30,26 @@ class Threads:
     """The threads of one event loop, made when first used."""
 
     def __init__(self) -> None:
-        # Executors of one thread each: so each one's connections can be closed when it goes.
-        self._writer = ThreadPoolExecutor(1, "database-write")
-        self._readers = [ThreadPoolExecutor(1, f"database-read-{number}") for number in range(READERS)]
-        self._next = cycle(self._readers)
+        self.writer = ThreadPoolExecutor(1, "database-write")
+        self.readers = ThreadPoolExecutor(READERS, "database-read")
 
     async def run(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, _keeping_connections, work)
 
     async def close(self) -> None:
-        executors = [self._writer, *self._readers]
         loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(one, connections.close_all) for one in executors))
-        for one in executors:
-            one.shutdown(wait=False)
+        # Each thread closes its own: they wait for each other, so that none closes twice and another never.
+        all_here = threading.Barrier(READERS)
+        closing = [loop.run_in_executor(self.readers, _close_connections, all_here) for _ in range(READERS)]
+        await asyncio.gather(loop.run_in_executor(self.writer, connections.close_all), *closing)
+        for executor in (self.writer, self.readers):
+            executor.shutdown(wait=False)
+
+
+def _close_connections(all_here: threading.Barrier) -> None:
+    with suppress(threading.BrokenBarrierError):
+        all_here.wait(CLOSE_SECONDS)
+    connections.close_all()
 
 
 _threads: WeakKeyDictionary[asyncio.AbstractEventLoop, Threads] = WeakKeyDictionary()
@@ -65,15 +76,19 @@ def _keeping_connections(work: Callable[[], T]) -> T:
 
 
 async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that reads, in a reader's thread."""
+    """Run a function that reads, in a reader's thread.
+
+    Raises TimeoutError when a database that hangs has not answered for DATABASE_SECONDS.
+    """
     threads = _of_running_loop()
-    return await threads.run(next(threads._next), lambda: work(*args, **kwargs))
+    async with asyncio.timeout(conf.DATABASE_SECONDS):
+        return await threads.run(threads.readers, lambda: work(*args, **kwargs))
 
 
 async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes, in the writer's thread."""
     threads = _of_running_loop()
-    return await threads.run(threads._writer, lambda: work(*args, **kwargs))
+    return await threads.run(threads.writer, lambda: work(*args, **kwargs))
 
 
 async def close() -> None:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from django.db import DatabaseError, InterfaceError
+
 from chat import audit, conf, database, log, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import LoggedEvent
-from chat.protocol import Deleted, Frame, Joined, Left
+from chat.protocol import Deleted, Edited, Frame, Joined, Left
 from chat.session import WRITE_BYTES, Place, Run, Session, chunk
 
 if TYPE_CHECKING:
@@ -35,8 +37,11 @@ class Feed:
         self.opened: asyncio.Task[None] | None = None
         self._ring: deque[LoggedEvent] = deque()
         self._ring_bytes = 0
+        # Where the ring's edits are, by the message they are of.
+        self._edits: dict[int, list[int]] = {}
         # Events that came before their turn, by seq: another process's commit was faster.
         self._early: dict[int, LoggedEvent] = {}
+        self._gap: asyncio.TimerHandle | None = None
         self._target = 0
         self._offered = 0
         self._reading: asyncio.Task[None] | None = None
@@ -61,6 +66,7 @@ class Feed:
         self._offered = tail.head
         self._early.clear()
         self._ring.clear()
+        self._edits.clear()
         self._ring_bytes = 0
         for event in tail.events:
             self._keep(event)
@@ -84,12 +90,18 @@ class Feed:
         if moved:
             self._early = {seq: event for seq, event in self._early.items() if seq > self.head}
             self._offer_on()
-        if self._early:
-            # Another process's earlier commit is on its way; if not, the log has it.
+        if len(self._early) > conf.RING_EVENTS:
             highest = max(self._early)
-            asyncio.get_running_loop().call_later(conf.GAP_SECONDS, self.rung, highest)
-            if len(self._early) > conf.RING_EVENTS:
-                self._early.clear()
+            self._early.clear()
+            self.rung(highest)
+        elif self._early and self._gap is None:
+            # Another process's earlier commit is on its way; if not, the log has it.
+            self._gap = asyncio.get_running_loop().call_later(conf.GAP_SECONDS, self._heal)
+
+    def _heal(self) -> None:
+        self._gap = None
+        if self._early:
+            self.rung(max(self._early))
 
     async def reach(self, head: int) -> None:
         """Wait until the tail is at `head`, which the caller has read in the database."""
@@ -128,10 +140,10 @@ class Feed:
         del self.sessions[session]
         self.hub.drop_idle(self)
 
-    def signal(self, frame: Frame, *, but: str | None = None) -> None:
-        """Send a frame that may be lost to all who listen, but for the user of this name."""
-        for session in list(self.sessions):
-            if session.username != but:
+    def signal(self, frame: Frame, *, but: str | None = None, before: int | None = None) -> None:
+        """Send a frame that may be lost to all who listen: but for this user, and whose place is not older."""
+        for session, place in list(self.sessions.items()):
+            if session.username != but and (before is None or place.order < before):
                 session.signal(frame)
 
     def joined(self, *, reset: bool = False, read: int = 0) -> Frame:
@@ -171,6 +183,8 @@ class Feed:
 
     def stop(self) -> None:
         """End this feed's tasks."""
+        if self._gap is not None:
+            self._gap.cancel()
         for task in (self._reading, self._offering, self.opened):
             if task is not None:
                 task.cancel()
@@ -191,16 +205,19 @@ class Feed:
     async def _read_on(self) -> None:
         try:
             while self.head < self._target:
-                before = self.head
+                before, epoch = self.head, self.epoch
                 page = await database.read(log.read, self.room, after=before, limit=conf.CATCH_UP_PAGE)
+                if self.epoch != epoch:
+                    continue  # Another log by now: this page is of the old one.
                 self.advance(page)
                 if self.head == before:
                     # The bell was wrong, or the log has begun anew: the sweep will tell.
                     self._target = self.head
-        except asyncio.CancelledError:
-            raise
+                    self._early.clear()
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
+            # Tried again at the next bell or sweep, and no other feed is hurt.
+            logger.warning("room=%s: the log cannot be read: %s", self.room, type(error).__name__)
         except Exception:
-            # Logged, tried again at the next bell or sweep, and no other feed is hurt.
             logger.exception("room=%s: reading the log failed", self.room)
         finally:
             self._reading = None
@@ -209,12 +226,31 @@ class Feed:
         if isinstance(event.event, Deleted):
             target = event.event.deleted
             # Whoever catches up from the ring must not get a text that was deleted.
-            self._ring = deque(kept.without_text_of(target) for kept in self._ring)
-            self._ring_bytes = sum(len(kept.frame.payload) for kept in self._ring)
+            for seq in (target, *self._edits.pop(target, ())):
+                self._blank(seq, target)
+        elif isinstance(event.event, Edited):
+            self._edits.setdefault(event.event.edited, []).append(event.seq)
         self._ring.append(event)
         self._ring_bytes += len(event.frame.payload)
         while len(self._ring) > conf.RING_EVENTS or (self._ring_bytes > conf.RING_BYTES and len(self._ring) > 1):
-            self._ring_bytes -= len(self._ring.popleft().frame.payload)
+            self._forget_oldest()
+
+    def _blank(self, seq: int, target: int) -> None:
+        index = seq - self._ring[0].seq if self._ring else -1
+        if 0 <= index < len(self._ring):
+            kept, blank = self._ring[index], self._ring[index].without_text_of(target)
+            self._ring[index] = blank
+            self._ring_bytes += len(blank.frame.payload) - len(kept.frame.payload)
+
+    def _forget_oldest(self) -> None:
+        oldest = self._ring.popleft()
+        self._ring_bytes -= len(oldest.frame.payload)
+        if isinstance(oldest.event, Edited):
+            edits = self._edits.get(oldest.event.edited, [])
+            if oldest.seq in edits:
+                edits.remove(oldest.seq)
+            if not edits:
+                self._edits.pop(oldest.event.edited, None)
 
     def _offer_on(self) -> None:
         """Offer what is new to everybody; with many listeners in slices, in a task of its own."""
@@ -252,5 +288,10 @@ class Feed:
                         if session.places.get(self.room) is place:
                             session.offer(place, first, run)
                     await asyncio.sleep(0)
+        except Exception:
+            logger.exception("room=%s: the fan-out failed: who was not reached catches up", self.room)
+            for session, place in self.sessions.items():
+                if place.cursor < self.head:
+                    session.fall_behind(place)
         finally:
             self._offering = None

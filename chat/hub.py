@@ -24,8 +24,6 @@ from chat.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-# Up to here the sweep asks for the rooms with listeners by name; above, one look at all is cheaper.
-MANY_ROOMS = 500
 CLOSE_SIGN_IN = 4401
 
 
@@ -56,6 +54,7 @@ class Hub:
         self._fresh.set()
         self._sweep_now = asyncio.Event()
         self._access_wanted = asyncio.Event()
+        self._standstills = 0
         self._generation: int | None = None
 
     def start(self) -> None:
@@ -117,6 +116,7 @@ class Hub:
         if not feed.sessions and not feed.claims and self.feeds.get(feed.room) is feed:
             del self.feeds[feed.room]
             feed.stop()
+            self.attendance.forget(feed.room)
 
     def advance(self, room: int, events: Iterable[LoggedEvent]) -> None:
         """Hand over what was committed in this process."""
@@ -162,7 +162,7 @@ class Hub:
 
     def _on_signal(self, room: int, username: str, is_here: bool) -> None:
         # Frames are built here from these parts: whoever reaches the layer can never forge a message.
-        self.attendance.hear(Change(room, username, is_here))
+        self.attendance.hear_all([Change(room, username, is_here)])
 
     def _wake_up(self) -> None:
         logger.warning(
@@ -170,6 +170,7 @@ class Hub:
         )
         # From here on it is the sweep that is waited for.
         self._pulse = self._loop.time()
+        self._standstills += 1
         self._fresh.clear()
         self._sweep_now.set()
 
@@ -187,17 +188,20 @@ class Hub:
                 async with asyncio.timeout(period):
                     await self._sweep_now.wait()
             self._sweep_now.clear()
+            standstills = self._standstills
             try:
                 await self.sweep()
+                if not self._fresh.is_set():
+                    # Rights as well as heads, before anything is written again.
+                    await self.check_access()
                 was_failing = False
-            except asyncio.CancelledError:
-                raise
             except Exception as error:
                 if not was_failing:
                     logger.warning("the database does not answer the sweep: %s", type(error).__name__)
                 was_failing = True
                 continue
-            self._fresh.set()
+            if standstills == self._standstills:
+                self._fresh.set()
 
     def check_access_soon(self) -> None:
         """Hear that rights have changed."""
@@ -222,25 +226,40 @@ class Hub:
         sessions = [session for session in self.sessions if session.standing is not None and not session.is_gone]
         if not sessions:
             return
-        rooms = {room for session in sessions for room in session.places}
+        # Whoever joins from here on is asked for then.
+        places = {session: dict(session.places) for session in sessions}
+        rooms = {room for joined in places.values() for room in joined}
         standings, known = await database.read(_load_rights, {session.login for session in sessions}, rooms)
         for room_id, room in known.items():
             if feed := self.feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only
         self.watch.rooms_changed()
-        for session in sessions:
+        ended = []
+        for session, joined in places.items():
             session.standing = standings.get(session.login, session.standing)
             if session.login not in standings:
-                audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
-                await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
+                ended.append(session)
                 continue
-            for room_id, place in list(session.places.items()):
-                if room_id not in rooms:
-                    continue  # Joined meanwhile, and asked for then.
+            for room_id, place in joined.items():
+                if session.places.get(room_id) is not place:
+                    continue  # Left, or joined anew, meanwhile.
                 try:
                     policies.check_enterable(standings[session.login].user, known.get(room_id))
                 except ClientError as refusal:
                     place.feed.dismiss(session, refusal.code)
+        if ended:
+            await self._end_logins(ended)
+
+    async def _end_logins(self, sessions: list[Session]) -> None:
+        """Close sockets whose login ended; none waits for another's full buffer."""
+        for session in sessions:
+            audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
+        refusing = [
+            self._loop.create_task(session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)) for session in sessions
+        ]
+        _, waiting = await asyncio.wait(refusing, timeout=1)
+        for task in waiting:
+            task.cancel()
 
     def _find_expired(self) -> None:
         now = timezone.now()
@@ -251,15 +270,15 @@ class Hub:
         """Look at the heads of all rooms with listeners, and find what a lost bell would have told."""
         self._find_expired()
         rooms = [room for room, feed in self.feeds.items() if feed.is_open]
-        # One cheap query for all rooms; where few are listened to and nobody watches the rest, for those.
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
-        some = rooms if len(rooms) < MANY_ROOMS and self.watch.is_idle else None
-        heads, generation = await database.read(_look, some)
-        self.watch.saw({room: head for room, (head, _, _) in heads.items()})
+        # One cheap query: for the rooms that are listened to; for all where somebody watches them.
+        heads, generation = await database.read(_look, rooms if self.watch.is_idle else None)
         if generation != self._generation:
+            # Before any feed reads on: what was said after a right ended is not for whoever had it.
+            await self.check_access()
             self._generation = generation
-            self.check_access_soon()
+        self.watch.saw({room: head for room, (head, _, _) in heads.items()})
         for room in rooms:
             if (feed := self.feeds.get(room)) is None:
                 continue

@@ -37,7 +37,9 @@ def renew(process: str) -> bool:
 
 def begin(process: str) -> None:
     """Take a lease for a new process."""
-    Process.objects.create(pk=process, expires_at=Now() + timedelta(seconds=conf.LEASE_SECONDS))
+    until = Now() + timedelta(seconds=conf.LEASE_SECONDS)
+    # It may be there: a try before this one was committed, and its answer lost.
+    Process.objects.update_or_create(pk=process, defaults={"expires_at": until})
 
 
 def end(process: str) -> list[Change]:

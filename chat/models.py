@@ -90,6 +90,9 @@ class Room(models.Model):
         self.title = self.title.strip()
         if not self.title:
             raise ValidationError({"title": "A room needs a title."})
+        if self.title in (".", ".."):
+            # Browsers take these out of an address: /chat/../ is another page.
+            raise ValidationError({"title": "A title of dots alone has no address."})
         # full_clean() comes here with a title that its validators refused, too: PostgreSQL cannot look for a NUL.
         if "\x00" not in self.title and Room.objects.titled(self.title).exclude(pk=self.pk).exists():
             raise ValidationError({"title": "There is a room with this title already."})

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,10 @@ class Attendance:
         self._is_handing_over = False
         # Who is here by room, as last told to the room.
         self._here: dict[int, set[str]] = {}
+        # What place a user's first session here took, by room and username.
+        self._orders: dict[tuple[int, str], int] = {}
+        self._heard: deque[Change] = deque()
+        self._telling: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._settling: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -49,7 +53,7 @@ class Attendance:
         """Stop. Whoever is still here is given the time of the lease to turn up elsewhere."""
         for timer in self._waiting.values():
             timer.cancel()
-        tasks = [task for task in (self._settling, self._renewing) if task is not None]
+        tasks = [task for task in (self._settling, self._renewing, self._telling) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -67,6 +71,8 @@ class Attendance:
         """A session has joined a room."""
         pair = (feed.room, session.user_id)
         self._sessions[pair] += 1
+        if self._sessions[pair] == 1:
+            self._orders[feed.room, session.username] = session.places[feed.room].order
         if timer := self._waiting.pop(pair, None):
             timer.cancel()
         if conf.TELL_WHO_IS_PRESENT and feed.room in self._here:
@@ -77,6 +83,7 @@ class Attendance:
     def leave(self, feed: "Feed", session: "Session") -> None:
         """A session has left a room, or was made to: its going is told at once."""
         if self._count_out((feed.room, session.user_id)):
+            self._orders.pop((feed.room, session.username), None)
             self._settle_soon()
 
     def lose(self, feed: "Feed", session: "Session") -> None:
@@ -84,16 +91,36 @@ class Attendance:
         pair = (feed.room, session.user_id)
         if self._is_handing_over or not self._count_out(pair):
             return
+        self._orders.pop((feed.room, session.username), None)
         if conf.GRACE_SECONDS:
             self._waiting[pair] = self._loop.call_later(conf.GRACE_SECONDS, self._give_up, pair)
         else:
             self._settle_soon()
+
+    def forget(self, room: int) -> None:
+        """Nobody here listens to the room any more: who is in it is asked anew by whoever comes."""
+        self._here.pop(room, None)
 
     def recap(self, session: "Session") -> None:
         """Tell a session that has missed signals who is here now."""
         for room in session.places:
             if conf.TELL_WHO_IS_PRESENT and room in self._here:
                 session.signal(self._list(room))
+
+    def hear_all(self, changes: Iterable[Change]) -> None:
+        """Take up comings and goings, decided here or elsewhere, and tell the rooms: one after the other."""
+        self._heard.extend(changes)
+        if self._telling is None and self._heard:
+            self._telling = self._loop.create_task(self._tell_heard())
+
+    async def _tell_heard(self) -> None:
+        try:
+            while self._heard:
+                self.hear(self._heard.popleft())
+                # To a room of thousands each is thousands of writes: the others' events go in between.
+                await asyncio.sleep(0)
+        finally:
+            self._telling = None
 
     def hear(self, change: Change) -> None:
         """Take up a coming or going, decided here or elsewhere, and tell the room."""
@@ -102,7 +129,9 @@ class Attendance:
         if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
             msg_type = conf.MSG_TYPE_ENTER if change.is_here else conf.MSG_TYPE_LEAVE
             # Nobody gets their own ENTER, in no tab; who leaves gets their own LEAVE with the command's answer.
-            feed.signal(came(change.room, change.username, msg_type), but=change.username)
+            # And whoever came later than they did finds them there.
+            before = self._orders.get((change.room, change.username)) if change.is_here else None
+            feed.signal(came(change.room, change.username, msg_type), but=change.username, before=before)
         names = self._here.get(change.room)
         if names is not None and (change.username in names) is not change.is_here:
             (names.add if change.is_here else names.discard)(change.username)
@@ -198,8 +227,9 @@ class Attendance:
         return is_alive, leases.bury(), leases.present(rooms)
 
     def _tell(self, changes: Iterable[Change]) -> None:
+        changes = list(changes)
+        self.hear_all(changes)
         for change in changes:
-            self.hear(change)
             self._tell_others(change)
 
     def _learn(self, here: dict[int, set[str]]) -> None:

@@ -11,7 +11,10 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
+
+from django.db import DatabaseError, InterfaceError
 
 from chat import conf, database, log, protocol
 from chat.exceptions import ErrorCode
@@ -60,9 +63,13 @@ class Socket(Protocol):
 class Place:
     """Where a session stands in a room."""
 
-    __slots__ = ("cursor", "feed", "is_behind")
+    __slots__ = ("cursor", "feed", "is_behind", "order")
+
+    _orders = count(1)
 
     def __init__(self, feed: "Feed", cursor: int) -> None:
+        # A place taken later has a higher one.
+        self.order = next(self._orders)
         self.feed = feed
         self.cursor = cursor
         self.is_behind = False
@@ -162,24 +169,31 @@ class Session:
 
     async def close(self, code: int) -> None:
         """Close the socket: nothing more is written to it."""
-        self.is_gone = True
-        await self._socket.close(code)
+        if not self.is_gone:
+            self._let_go()
+            await self._socket.close(code)
 
     async def turn_away(self) -> None:
         """Close without a word: this server is ending, and its neighbour or successor takes over."""
-        self.is_gone = True
-        await self._socket.close(CLOSE_RESTARTING)
+        await self.close(CLOSE_RESTARTING)
 
     def end(self) -> None:
         """Forget the socket: it is gone, however it went."""
-        self.is_gone = True
-        self._replies.clear()
-        self._has_room.set()
+        self._let_go()
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
+    def _let_go(self) -> None:
+        self.is_gone = True
+        self._replies.clear()
+        self._reply_bytes = 0
+        # The consumer may wait for room; it has to go on, to hear that the socket is gone.
+        self._has_room.set()
+
     def _make_room(self) -> None:
+        if self.is_gone:
+            return
         many = conf.SOCKET_UNACKNOWLEDGED
         if max(len(self._replies), self.unacknowledged) >= many or self._reply_bytes > WRITE_BYTES:
             self._has_room.clear()
@@ -205,7 +219,7 @@ class Session:
             while True:
                 await self.hub.until_fresh()
                 if not await self._socket.drained():
-                    self.is_gone = True
+                    self._let_go()
                     return
                 # After every wait: joined and cursor are asked again, then frames are written.
                 if self._replies:
@@ -218,10 +232,10 @@ class Session:
                 else:
                     return
                 await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            raise
+        except (DatabaseError, InterfaceError, TimeoutError):
+            # The log is away: the sweep says so, once for all. This session tries again, and hurts no other.
+            await asyncio.sleep(conf.SWEEP_SECONDS)
         except Exception:
-            # The log may be away. This session tries again, and hurts no other.
             logger.exception("catching up failed: user=%s", self.user_id)
             await asyncio.sleep(conf.SWEEP_SECONDS)
         finally:

@@ -26,6 +26,7 @@ class _Waiting:
     draft: Draft
     until: float
     answer: Callable[[Outcome], None]
+    is_answered: bool = False
 
 
 class Writer:
@@ -62,7 +63,7 @@ class Writer:
         try:
             while self._queue:
                 batch = self._next_batch()
-                if await self._write(batch):
+                if batch and await self._write(batch):
                     for _ in batch:
                         self._queue.popleft()
         finally:
@@ -71,8 +72,10 @@ class Writer:
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         size = 0
+        while self._queue and self._queue[0].is_answered:
+            self._queue.popleft()
         for waiting in self._queue:
-            size += len(waiting.draft.body)
+            size += len(waiting.draft.body.encode())
             if batch and (len(batch) >= conf.BATCH_DRAFTS or size > conf.BATCH_BYTES):
                 break
             batch.append(waiting)
@@ -80,8 +83,15 @@ class Writer:
 
     async def _write(self, batch: list[_Waiting]) -> bool:
         """Write a batch and answer it; False when it is to be tried again as it is."""
+        drafts = [waiting.draft for waiting in batch]
+        commit = asyncio.ensure_future(database.write(actions.commit, drafts))
         try:
-            outcomes = await database.write(actions.commit, [waiting.draft for waiting in batch])
+            while not commit.done():
+                # A database that hangs says nothing: its drafts are answered in time, and what became of them
+                # is told to whoever sends them again.
+                await asyncio.wait([commit], timeout=self._until_overdue())
+                self._refuse_overdue()
+            outcomes = commit.result()
         except (DatabaseError, InterfaceError) as error:
             # Whether it was committed is unknown. The same drafts again: their keys keep them from doubling.
             logger.warning("batch of %d not saved, held: %s", len(batch), type(error).__name__)
@@ -97,17 +107,30 @@ class Writer:
             if isinstance(outcome, Committed) and outcome.logged is not None:
                 committed.setdefault(outcome.room, []).append(outcome.logged)
         for room, events in committed.items():
-            self._publish(room, events)
+            try:
+                self._publish(room, events)
+            except Exception:
+                # It is in the log: the bell or the sweep brings it.
+                logger.exception("room=%s: handing over failed", room)
         return True
+
+    def _until_overdue(self) -> float:
+        now = asyncio.get_running_loop().time()
+        return max(0.0, min((one.until for one in self._queue if not one.is_answered), default=now + 1) - now) + 0.01
 
     def _refuse_overdue(self) -> None:
         # Held for longer, the socket's server would stop reading, miss a pong and close it.
         now = asyncio.get_running_loop().time()
-        while self._queue and self._queue[0].until <= now:
-            _answer(self._queue.popleft(), _unavailable("The database is away. Nothing is lost: try again."))
+        for waiting in self._queue:
+            if waiting.until > now:
+                return
+            _answer(waiting, _unavailable("The database is away. Nothing is lost: try again."))
 
 
 def _answer(waiting: _Waiting, outcome: Outcome) -> None:
+    if waiting.is_answered:
+        return
+    waiting.is_answered = True
     try:
         waiting.answer(outcome)
     except Exception:

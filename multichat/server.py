@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 
@@ -37,6 +38,7 @@ CLOSE_NOT_TEXT = 1007
 FLOOD_ABORT_SECONDS = 1.0
 # A message comes in one frame, or in a few; each empty one would cost memory for ever.
 MAX_FRAGMENTS = 1000
+SEND_BUFFER_BYTES = 64 * 1024
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -151,6 +153,14 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._unwatch()
         super().connection_lost(exc)
 
+    def keepalive_timeout(self) -> None:
+        """Hear no pong: uvicorn closes behind a buffer that a dead peer never empties, and tells nobody."""
+        super().keepalive_timeout()
+        if self.transport.is_closing():
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1011, "reason": ""})
+            self.writable.set()
+            self.loop.call_later(conf.STUCK_ABORT_SECONDS, self.transport.abort)
+
     def _watch(self) -> None:
         self._unwatch()
         self._stuck_timer = self.loop.call_later(conf.STUCK_SECONDS / 10, self._look)
@@ -162,8 +172,8 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def _look(self) -> None:
         waiting = self.transport.get_write_buffer_size()
-        if waiting != self._stuck_at:
-            # It takes bytes, however slowly: an honest catch-up is never cut.
+        if waiting < self._stuck_at:
+            # It takes bytes, however slowly: an honest catch-up is never cut. Our own pings make it grow.
             self._stuck_at, self._stuck_since = waiting, self.loop.time()
         if self.loop.time() - self._stuck_since < conf.STUCK_SECONDS:
             self._watch()
@@ -176,8 +186,10 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def _close_past_buffer(self, code: int, abort_seconds: float) -> None:
         """Close without waiting for a full buffer: should the peer read after all, it learns why."""
-        self.conn.send_close(code)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.conn.state is State.OPEN:
+            # Else the peer's own close came first, and waits behind the same buffer.
+            self.conn.send_close(code)
+            self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
         if code == CLOSE_FLOOD:
@@ -252,6 +264,9 @@ def main() -> None:
     except SystemCheckError as error:
         sys.exit(f"Multichat: {error}")
     listening = socket.socket(fileno=arguments.fd) if arguments.fd is not None else bind(settings.HOST, settings.PORT)
+    # Inherited by each connection. Left to the kernel it grows to megabytes, and for minutes nothing would tell
+    # a slow reader from a stuck one.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     config = uvicorn.Config(
         application,
         http=HttpProtocol,

@@ -310,7 +310,9 @@ class World:
     async def live(self, scenario):
         self._writing = asyncio.Lock()
         try:
-            return await scenario(self)
+            # Of its own clock: whoever waits for something that never comes is found out.
+            async with asyncio.timeout(300):
+                return await scenario(self)
         finally:
             for page in self.pages:
                 await page.stop()
@@ -400,7 +402,10 @@ class World:
         if work is not actions.commit:
             # Who is here is not what this model is about.
             await self.takes_time(0.02)
-            return ([], {room: set() for room in arguments[2]}) if work.__name__ == "_write" else (True, [], {})
+            if work.__name__ != "_write":
+                return True, [], {}
+            came, went, unknown = arguments
+            return came, went, [], {room: set() for room in unknown}
         async with self._writing:
             await self.takes_time(0.02)
             self._may_fail()

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     ),
     "conf": "",
     "consumers": "audit commands conf exceptions hub limits protocol session",
-    "database": "",
+    "database": "conf",
     "doorbell": "conf",
     "exceptions": "",
     "limits": "conf exceptions",

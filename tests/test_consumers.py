@@ -6,7 +6,7 @@ import pytest
 
 from chat import commands, hub
 from tests.fakes import turns
-from tests.sockets import connected
+from tests.sockets import connected, cookie_of, handshake
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PING = '{"command":"ping"}'
@@ -22,6 +22,19 @@ async def test_nobody_is_told_to_log_in_and_closed_with_4401():
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
         assert socket.closed == 4401
+
+
+async def test_a_page_of_another_user_is_told_to_log_in(bob, alice):
+    for query, is_let_in in [(f"?user={bob.pk}", True), (f"?user={alice.pk}", False), ("?user=x", False)]:
+        cookie = await asyncio.to_thread(cookie_of, bob)
+        communicator = handshake(f"/chat/stream/{query}", cookie=cookie)
+        assert (await communicator.connect())[0]
+        await communicator.send_input({"type": "websocket.receive", "text": PING})
+        answer = await communicator.receive_output(5)
+        assert ("pong" in answer["text"]) is is_let_in
+        if not is_let_in:
+            assert (await communicator.receive_output(5))["code"] == 4401
+        await communicator.disconnect()
 
 
 @pytest.mark.parametrize(

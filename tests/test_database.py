@@ -17,7 +17,13 @@ async def closed():
 
 async def test_one_thread_writes_and_others_read_and_none_is_the_loops():
     writers = {await database.write(threading.get_ident) for _ in range(4)}
-    readers = {await database.read(threading.get_ident) for _ in range(4)}
+    together = threading.Barrier(database.READERS)
+
+    def meet():
+        together.wait(5)
+        return threading.get_ident()
+
+    readers = set(await asyncio.gather(*(database.read(meet) for _ in range(2 * database.READERS))))
     assert (len(writers), len(readers)) == (1, database.READERS)
     assert len({threading.get_ident()} | writers | readers) == 2 + database.READERS
 

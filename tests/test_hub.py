@@ -256,6 +256,7 @@ async def test_a_signal_from_the_layer_can_tell_of_comings_and_of_nothing_else(l
     session.hub._on_signal(99, "mallory", True)
     assert len(session.socket.frames) == 1
     session.hub._on_signal(1, "charlie", False)
+    await until(lambda: len(session.socket.frames) > 1)
     assert session.socket.frames[-1] == {"room": "1", "username": "charlie", "message": None, "msg_type": 5}
 
 
