@@ -1,10 +1,12 @@
 """The real server on a database of its own, and visitors in real Chromium."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -47,8 +49,33 @@ class Site:
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.states: dict[str, str] = {}
+        self.database = folder / "db.sqlite3"
         self.manage("migrate", "--verbosity", "0")
         self.shell(SEED)
+        with self._sql() as sql:
+            self.rooms = sql.execute("SELECT id, title, title_key, staff_only FROM chat_room").fetchall()
+
+    @contextlib.contextmanager
+    def _sql(self):
+        with contextlib.closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
+            yield connection
+
+    def clean(self):
+        """Make the rooms as they were at first, with nothing said in them: beside the server, as a restore would."""
+        with self._sql() as sql:
+            for table in ("mention", "event"):
+                sql.execute(f"DELETE FROM chat_{table}")
+            last = max(self.rooms)[:1]
+            for table, column in (("presence", "room_id"), ("membership", "room_id"), ("room", "id")):
+                sql.execute(f"DELETE FROM chat_{table} WHERE {column} > ?", last)
+            # Who is here stays: the server knows what it has written.
+            sql.execute("UPDATE chat_membership SET read_seq = NULL, position = NULL, is_wide = 0")
+            sql.executemany(
+                "INSERT OR REPLACE INTO chat_room (id, title, title_key, staff_only, head_seq, floor_seq, epoch)"
+                " VALUES (?, ?, ?, ?, 0, 1, lower(hex(randomblob(4))))",
+                self.rooms,
+            )
+            sql.execute("UPDATE chat_accesscounter SET changes = changes + 1")
 
     def manage(self, *arguments):
         command = [sys.executable, "manage.py", *arguments]
@@ -174,6 +201,7 @@ def site(request, tmp_path_factory):
 def visit(browser, site):
     """Let somebody look at an address, signed in, in a browser context of their own."""
     visitors = []
+    site.clean()
 
     def visit(name, path="/?rooms=", *, context=None, **options):
         if context is None:
