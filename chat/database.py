@@ -40,13 +40,14 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(executor, _keeping_connections, work)
 
     async def close(self) -> None:
-        loop = asyncio.get_running_loop()
         # Each thread closes its own: they wait for each other, so that none closes twice and another never.
         all_here = threading.Barrier(READERS)
-        closing = [loop.run_in_executor(self.readers, _close_connections, all_here) for _ in range(READERS)]
-        await asyncio.gather(loop.run_in_executor(self.writer, connections.close_all), *closing)
+        closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
+        closing.append(self.writer.submit(connections.close_all))
+        # All of it is under way before anything is waited for: the loop may end first.
         for executor in (self.writer, self.readers):
             executor.shutdown(wait=False)
+        await asyncio.gather(*map(asyncio.wrap_future, closing))
 
 
 def _close_connections(all_here: threading.Barrier) -> None:
