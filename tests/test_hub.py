@@ -226,7 +226,7 @@ async def test_a_frozen_process_goes_on_where_nothing_changed(log):
     assert session.socket.seqs() == []
     await until(lambda: session.socket.seqs() == [1, 2])
     session.hub.advance(1, log.post())
-    assert session.socket.seqs() == [1, 2, 3]
+    await until(lambda: session.socket.seqs() == [1, 2, 3])
 
 
 async def test_a_frozen_process_stays_silent_until_the_database_answers(log, settings):

@@ -93,9 +93,9 @@ async def test_a_client_that_never_reads(start_server, database_url, open_page):
     assert grown < 5_000_000
     assert percentile(beside, 0.5) < 1.5 * percentile(without, 0.5) + 0.005
     assert percentile(beside, 0.95) < 2 * percentile(without, 0.95) + 0.05
-    # The connection it had is gone too, and not only its session.
+    # The connection it had is gone too, and not only its session; one more may be a page's that is kept alive.
     async with asyncio.timeout(10):
-        while server.socket_count() > sockets:  # noqa: ASYNC110  another process's sockets
+        while server.socket_count() > sockets + 1:  # noqa: ASYNC110  another process's sockets
             await asyncio.sleep(0.1)
 
 
