@@ -59,7 +59,7 @@ def test_locked_packages_have_hashes_and_no_address(name):
     text = (BASE / name).read_text("utf-8")
     assert not re.search(r"^[a-z0-9-]+==(?!.*\\$)", text, re.MULTILINE)
     assert "://" not in text
-    assert "--index-url" not in text
+    assert "index-url" not in text
 
 
 def test_npm_packages_are_locked_without_addresses():
