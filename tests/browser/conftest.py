@@ -48,6 +48,7 @@ class Site:
         self.environment = {key: value for key, value in os.environ.items() if key != "REDIS_URL"} | own
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.python: subprocess.Popen[str] | None = None
         self.states: dict[str, str] = {}
         self.database = folder / "db.sqlite3"
         self.manage("migrate", "--verbosity", "0")
@@ -84,8 +85,17 @@ class Site:
         return done.stdout
 
     def shell(self, code):
-        """Run Python beside the server, as a site's own script would."""
-        return self.manage("shell", "--verbosity", "0", "--command", code)
+        """Run Python beside the server, as a site's own script would. Returns what it printed."""
+        if self.python is None:
+            environment = self.environment | {"DJANGO_SETTINGS_MODULE": "multichat.settings"}
+            command = [sys.executable, "-m", "tests.browser.shell"]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            self.python = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+        self.python.stdin.write(json.dumps(code) + "\n")
+        self.python.stdin.flush()
+        done = json.loads(self.python.stdout.readline())
+        assert done["failed"] is None, done["failed"]
+        return done["printed"]
 
     def start(self):
         with self.log.open("ab") as log:
@@ -105,6 +115,11 @@ class Site:
         self.process.send_signal(how)
         self.process.wait(20)
         self.process = None
+
+    def end(self):
+        self.stop()
+        if self.python is not None:
+            self.python.communicate()
 
 
 class Visitor:
@@ -194,7 +209,7 @@ def site(request, tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("site"), request.param)
     site.start()
     yield site
-    site.stop()
+    site.end()
 
 
 @pytest.fixture

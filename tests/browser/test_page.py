@@ -271,7 +271,7 @@ def test_the_page_works_from_collected_files(browser, tmp_path):
         assert bob.problems == []
         page.close()
     finally:
-        site.stop()
+        site.end()
 
 
 def test_who_is_here_stands_in_the_panes_head(visit, site):
