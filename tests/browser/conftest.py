@@ -227,7 +227,7 @@ def visit(browser, site):
         return visitor
 
     yield visit
-    # Chromium at times never answers when a whole context is disposed of while its pages are busy; blank pages it closes.
+    # Chromium at times never answers when a context is disposed of while a page of it is being loaded.
     for context in {visitor.page.context for visitor in visitors}:
         for page in context.pages:
             page.goto("about:blank")
