@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import os
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD
 from tests.browser.payloads import PAYLOADS
+from tests.servers.quantities import IS_FULL
 
 MANY = f"""
 from django.contrib.auth.models import User
@@ -205,7 +205,7 @@ user = User.objects.create_user({name!r}, password={password!r})
 room = Room.objects.create(title={title!r})
 print(user.pk, room.pk)
 """
-ROUNDS = 2 if os.environ.get("FULL_SIZE") else 1
+ROUNDS = 2 if IS_FULL else 1
 CAUSES = ["made staff-only", "room deleted", "deactivated", "user deleted", "password changed", "signed out elsewhere"]
 
 

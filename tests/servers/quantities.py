@@ -13,18 +13,18 @@ class Quantities:
     cuts: int = 20
     unknown_commits: int = 10
     # SIGTERM under load, and rolling restarts.
-    drains: int = 2
+    drains: int = 1
     rolls: int = 1
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same moment.
     herd: int = 200
-    last_sockets: int = 15
+    last_sockets: int = 8
     # Presence: its clocks in seconds (of the server at full size), and how long clients come, go and crash.
     lease_seconds: float = 3.0
     lease_renew_seconds: float = 1.0
     grace_seconds: float = 1.5
-    presence_seconds: float = 6.0
+    presence_seconds: float = 4.0
     # One that never reads: frames that pass, and the bytes of each text.
-    unread_frames: int = 5000
+    unread_frames: int = 3000
     unread_bytes: int = 3000
     stuck_seconds: float = 3.0
     # Seconds that a service is away, and between two faults.
