@@ -57,6 +57,7 @@ def _close_connections(all_here: threading.Barrier) -> None:
 
 
 _threads: WeakKeyDictionary[asyncio.AbstractEventLoop, Threads] = WeakKeyDictionary()
+_closing: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = WeakKeyDictionary()
 
 
 def _of_running_loop() -> Threads:
@@ -97,8 +98,14 @@ async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 async def close() -> None:
     """Close the running loop's threads and their connections; the next use makes new ones."""
-    if threads := _threads.pop(asyncio.get_running_loop(), None):
-        await threads.close()
+    loop = asyncio.get_running_loop()
+    closing = _closing.setdefault(loop, set())
+    if threads := _threads.pop(loop, None):
+        task = loop.create_task(threads.close())
+        closing.add(task)
+        task.add_done_callback(closing.discard)
+    # Whoever comes second waits for the first, and whoever is cancelled ends nothing: after it no connection is open.
+    await asyncio.shield(asyncio.gather(*closing))
 
 
 class Gathering(Generic[K, V]):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chat import commands, hub
+from chat import commands, database, hub
 from tests.fakes import turns
 from tests.sockets import connected, cookie_of, handshake
 
@@ -26,7 +26,7 @@ async def test_nobody_is_told_to_log_in_and_closed_with_4401():
 
 async def test_a_page_of_another_user_is_told_to_log_in(bob, alice):
     for query, is_let_in in [(f"?user={bob.pk}", True), (f"?user={alice.pk}", False), ("?user=x", False)]:
-        cookie = await asyncio.to_thread(cookie_of, bob)
+        cookie = await database.write(cookie_of, bob)
         communicator = handshake(f"/chat/stream/{query}", cookie=cookie)
         assert (await communicator.connect())[0]
         await communicator.send_input({"type": "websocket.receive", "text": PING})
@@ -35,6 +35,7 @@ async def test_a_page_of_another_user_is_told_to_log_in(bob, alice):
         if not is_let_in:
             assert (await communicator.receive_output(5))["code"] == 4401
         await communicator.disconnect()
+        await database.close()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from chat import database
+from tests.fakes import turns
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,19 @@ async def test_a_slow_write_does_not_keep_readers_waiting():
     assert await database.read(lambda: "read") == "read"
     gate.set()
     assert await writing
+
+
+async def test_whoever_closes_second_waits_for_the_first():
+    gate = threading.Event()
+    reading = asyncio.ensure_future(database.read(gate.wait, 10))
+    await turns()
+    closing = [asyncio.ensure_future(database.close()) for _ in range(3)]
+    closing[0].cancel()
+    await turns()
+    assert [one.done() for one in closing] == [True, False, False]
+    gate.set()
+    assert await reading
+    await asyncio.gather(*closing[1:])
 
 
 async def test_what_work_raises_reaches_who_asked():
