@@ -46,11 +46,16 @@ def begin(rooms: Mapping[int, Collection[Room]]) -> None:
         for room in enterable
         if (user, room.pk) not in known
     ]
-    if missing:
-        # Over what presence or a layout wrote, which leave the position open.
-        Membership.objects.bulk_create(
-            missing, update_conflicts=True, unique_fields=["room", "user"], update_fields=["read_seq"]
-        )
+    if not missing:
+        return
+    # What is there by now stays: another process may have made it, and the user moved it.
+    Membership.objects.bulk_create(missing, ignore_conflicts=True)
+    # But for what presence or a layout wrote, which leave the position open.
+    left_open = Membership.objects.filter(user_id__in=rooms, read_seq=None)
+    pairs = set(left_open.values_list("user_id", "room_id"))
+    for one in missing:
+        if (one.user_id, one.room_id) in pairs:
+            left_open.filter(user_id=one.user_id, room_id=one.room_id).update(read_seq=one.read_seq)
 
 
 def move(login: Login, room_id: int, seq: int, *, back: bool) -> None:
