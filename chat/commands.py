@@ -263,7 +263,7 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
     served.info("%s room=%s seq=%s user=%s", command, outcome.room, outcome.seq, session.user_id)
 
 
-def _publish(room: int, events: list[LoggedEvent]) -> None:
+def _publish(room: int, epoch: str, events: list[LoggedEvent]) -> None:
     """Hand what was committed here to the hub, which may have stopped meanwhile."""
     if running := hub.running():
-        running.advance(room, events)
+        running.advance(room, epoch, events)

@@ -118,12 +118,15 @@ class Hub:
             feed.stop()
             self.attendance.forget(feed.room)
 
-    def advance(self, room: int, events: Iterable[LoggedEvent]) -> None:
-        """Hand over what was committed in this process."""
+    def advance(self, room: int, epoch: str, events: Iterable[LoggedEvent]) -> None:
+        """Hand over what was committed in this process, to a log of this epoch."""
         feed = self.feeds.get(room)
         if feed is None:
             return
-        if feed.is_open:
+        if feed.is_open and feed.epoch != epoch:
+            # A backup was restored around the commit: which of the two is the log now, the sweep asks.
+            self._sweep_now.set()
+        elif feed.is_open:
             feed.advance(events)
         else:
             feed.rung(max(event.seq for event in events))

@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.2
 
-Publish = Callable[[int, list[LoggedEvent]], None]
+# A room, the epoch of its log, and what was added to it.
+Publish = Callable[[int, str, list[LoggedEvent]], None]
 
 
 @dataclass(slots=True)
@@ -101,14 +102,14 @@ class Writer:
         except Exception:
             logger.exception("batch of %d failed", len(batch))
             outcomes = [_unavailable("The message could not be saved.") for _ in batch]
-        committed: dict[int, list[LoggedEvent]] = {}
+        committed: dict[tuple[int, str], list[LoggedEvent]] = {}
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _answer(waiting, outcome)
             if isinstance(outcome, Committed) and outcome.logged is not None:
-                committed.setdefault(outcome.room, []).append(outcome.logged)
-        for room, events in committed.items():
+                committed.setdefault((outcome.room, outcome.epoch), []).append(outcome.logged)
+        for (room, epoch), events in committed.items():
             try:
-                self._publish(room, events)
+                self._publish(room, epoch, events)
             except Exception:
                 # It is in the log: the bell or the sweep brings it.
                 logger.exception("room=%s: handing over failed", room)

@@ -42,6 +42,7 @@ async def test_whoever_closes_second_waits_for_the_first():
     reading = asyncio.ensure_future(database.read(gate.wait, 10))
     await turns()
     closing = [asyncio.ensure_future(database.close()) for _ in range(3)]
+    await turns()
     closing[0].cancel()
     await turns()
     assert [one.done() for one in closing] == [True, False, False]

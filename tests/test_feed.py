@@ -312,7 +312,7 @@ async def test_what_is_committed_while_a_feed_is_opened_is_not_missed(log):
     log.gate.clear()
     joining = asyncio.ensure_future(join(session))
     await turns()
-    session.hub.advance(1, log.post(2))
+    session.hub.advance(1, "a", log.post(2))
     log.gate.set()
     feed = await joining
     await until(lambda: feed.head == 2)

@@ -61,7 +61,7 @@ async def test_a_session_that_comes_while_the_hub_stops_gets_one_that_works(log)
     await leaving
     assert second.hub is hubs.running()
     await join(second)
-    second.hub.advance(1, log.post())
+    second.hub.advance(1, "a", log.post())
     assert second.socket.seqs() == [1]
 
 
@@ -137,7 +137,7 @@ async def test_the_sweep_finds_another_epoch_a_deleted_room_and_a_raised_floor(l
     session = enter()
     lobby = await join(session)
     await join(session, room=2)
-    session.hub.advance(1, log.post(3))
+    session.hub.advance(1, "a", log.post(3))
     log.floor[1] = 2
     await session.hub.sweep()
     assert not lobby.serves(0, None)
@@ -147,6 +147,31 @@ async def test_the_sweep_finds_another_epoch_a_deleted_room_and_a_raised_floor(l
     assert session.socket.frames[-2]["reset"] is True
     assert session.socket.frames[-2]["epoch"] == "b"
     assert session.socket.frames[-1] == {"leave": "2", "reason": "ROOM_INVALID"}
+
+
+async def test_a_commit_from_before_a_restore_is_handed_to_nobody(log):
+    session = enter()
+    feed = await join(session)
+    old = log.post(2)
+    log.events[1], log.epoch[1] = [], "b"
+    await session.hub.sweep()
+    session.hub.advance(1, "a", old)
+    await turns()
+    assert feed.head == 0
+    assert session.socket.seqs() == []
+    session.hub.advance(1, "b", log.post())
+    assert session.socket.seqs() == [1]
+
+
+async def test_a_commit_to_a_log_that_the_feed_has_not_seen_is_looked_for_at_once(log):
+    session = enter()
+    feed = await join(session)
+    session.hub.advance(1, "a", log.post(2))
+    log.events[1], log.epoch[1] = [], "b"
+    session.hub.advance(1, "b", log.post(3)[2:])
+    assert session.socket.seqs() == [1, 2]
+    await until(lambda: feed.epoch == "b")
+    assert (feed.head, session.socket.frames[-1]["head"], session.socket.frames[-1]["reset"]) == (3, 3, True)
 
 
 async def test_an_answer_to_the_sweep_that_is_older_than_the_tail_starts_nothing_over(log):
@@ -205,7 +230,7 @@ async def test_a_frozen_process_looks_before_it_writes(log):
     log.post(7)
     log.gate.clear()
     freeze(hub)
-    hub.advance(1, old)
+    hub.advance(1, "a", old)
     session.reply(hub.feeds[1].joined())
     await turns()
     assert session.socket.seqs() == []
@@ -214,7 +239,7 @@ async def test_a_frozen_process_looks_before_it_writes(log):
     await until(lambda: session.socket.frames[-1].get("reset") is True)
     await turns()
     assert session.socket.seqs() == []
-    hub.advance(1, log.post())
+    hub.advance(1, "b", log.post())
     assert session.socket.seqs() == [8]
 
 
@@ -222,10 +247,10 @@ async def test_a_frozen_process_goes_on_where_nothing_changed(log):
     session = enter()
     await join(session)
     freeze(session.hub)
-    session.hub.advance(1, log.post(2))
+    session.hub.advance(1, "a", log.post(2))
     assert session.socket.seqs() == []
     await until(lambda: session.socket.seqs() == [1, 2])
-    session.hub.advance(1, log.post())
+    session.hub.advance(1, "a", log.post())
     await until(lambda: session.socket.seqs() == [1, 2, 3])
 
 
@@ -235,7 +260,7 @@ async def test_a_frozen_process_stays_silent_until_the_database_answers(log, set
     await join(session)
     log.error = ZeroDivisionError()
     freeze(session.hub)
-    session.hub.advance(1, log.post())
+    session.hub.advance(1, "a", log.post())
     await turns(100)
     assert session.socket.seqs() == []
     log.error = None
@@ -271,6 +296,6 @@ async def test_a_hub_that_drains_tells_everybody_when_to_come_back(log, settings
 
 async def test_what_is_committed_for_a_room_without_listeners_is_nobodys(log):
     session = enter()
-    session.hub.advance(1, log.post())
+    session.hub.advance(1, "a", log.post())
     session.hub.rung(1, 5)
     assert session.hub.feeds == {}

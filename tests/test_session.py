@@ -49,7 +49,7 @@ async def join(session, room=1, since=None):
 
 
 def commit(hub, count=1, room=1, text="hi"):
-    hub.advance(room, hub.log.post(count, room, text))
+    hub.advance(room, "a", hub.log.post(count, room, text))
 
 
 async def test_a_live_session_gets_events_in_the_step_in_which_they_are_committed(hub):
@@ -77,7 +77,7 @@ async def test_what_a_session_has_already_is_not_written_again(hub):
     place = session.places[1]
     session.offer(place, 1, Run([event.frame for event in hub.log.events[1]]))
     session.offer(place, 2, Run([hub.log.events[1][1].frame]))
-    hub.advance(1, hub.log.events[1])
+    hub.advance(1, "a", hub.log.events[1])
     feed.rung(2)
     await turns()
     assert session.socket.seqs() == [1, 2, 3]
@@ -405,13 +405,13 @@ async def test_whatever_happens_a_session_has_every_event_once_and_in_order(step
             place = session.places.get(1)
             match step:
                 case "post":
-                    hub.advance(1, log.post(number))
+                    hub.advance(1, "a", log.post(number))
                 case "elsewhere":
                     log.post(number)
                 case "edit" if log.events[1]:
-                    hub.advance(1, log.append(edited(len(log.events[1]) + 1, number)))
+                    hub.advance(1, "a", log.append(edited(len(log.events[1]) + 1, number)))
                 case "delete" if log.events[1]:
-                    hub.advance(1, log.append(deleted(len(log.events[1]) + 1, number)))
+                    hub.advance(1, "a", log.append(deleted(len(log.events[1]) + 1, number)))
                 case "room":
                     socket.drain(number)
                 case "ring":

@@ -51,7 +51,7 @@ def log(monkeypatch):
 @pytest.fixture
 async def one(log):
     """A writer that publishes to nobody."""
-    one = Writer(lambda room, events: None)
+    one = Writer(lambda room, epoch, events: None)
     yield one
     log.gate.set()
     await one.flush()
@@ -174,8 +174,8 @@ async def test_a_draft_taken_while_its_answer_is_given_is_written_too(one, log):
 
 
 async def test_a_running_loop_has_one_writer():
-    first = writer.running(lambda room, events: None)
-    assert writer.running(lambda room, events: None) is first
+    first = writer.running(lambda room, epoch, events: None)
+    assert writer.running(lambda room, epoch, events: None) is first
     await writer.flush()
 
 
@@ -183,7 +183,7 @@ async def test_a_running_loop_has_one_writer():
 class TestWithTheDatabase:
     async def test_what_is_committed_is_published_by_room_and_in_order(self, bob, rooms):
         published = []
-        one = Writer(lambda room, events: published.append((room, [event.seq for event in events])))
+        one = Writer(lambda room, epoch, events: published.append((room, epoch, [event.seq for event in events])))
         answers = []
         one.submit(draft("first", room=rooms.lobby.pk, author=bob.pk), answers.append)
         await one.flush()
@@ -193,7 +193,8 @@ class TestWithTheDatabase:
         one.submit(again, answers.append)
         one.submit(again, answers.append)
         await one.flush()
-        assert published == [(rooms.lobby.pk, [1]), (rooms.lobby.pk, [2, 3, 4]), (rooms.random.pk, [1])]
+        lobby, other = ((room.pk, room.epoch) for room in (rooms.lobby, rooms.random))
+        assert published == [(*lobby, [1]), (*lobby, [2, 3, 4]), (*other, [1])]
         assert [answer.seq for answer in answers] == [1, 2, 1, 3, 4, 4]
         await database.close()
 
@@ -209,7 +210,7 @@ class TestWithTheDatabase:
         monkeypatch.setattr(actions, "commit", commit_and_lose)
         monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
         answers = []
-        one = Writer(lambda room, events: None)
+        one = Writer(lambda room, epoch, events: None)
         # One with the sender's key, one with ours.
         one.submit(draft(room=rooms.lobby.pk, author=bob.pk), answers.append)
         one.submit(Draft(room=rooms.lobby.pk, author=bob.pk, body="hi"), answers.append)
