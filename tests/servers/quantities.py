@@ -34,6 +34,8 @@ class Quantities:
     think_seconds: float = 0.02
     # Each cause of losing access, in two processes; the same with Redis stopped.
     revocation_rounds: int = 1
+    # Connections that say nothing, or half of something.
+    idle_sockets: int = 1000
     # Frames of the fuzzer.
     hostile_frames: int = 10_000
 
@@ -57,6 +59,7 @@ FULL = Quantities(
     away_seconds=10.0,
     pause_seconds=2.0,
     revocation_rounds=13,
+    idle_sockets=2000,
     hostile_frames=100_000,
 )
 

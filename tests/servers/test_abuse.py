@@ -9,7 +9,7 @@ import pytest
 
 from chat.testing import sign_in
 from tests.servers.figures import percentile, report
-from tests.servers.quantities import TIMEOUT
+from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.raw import BINARY, CLOSE, PING, PONG, TEXT, Peer, frame
 from tests.servers.services import PASSWORD
 
@@ -180,13 +180,13 @@ async def test_smuggled_headers_change_nothing(limited):
 
 
 async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody(limited):
-    """1,000 connections that say nothing, or half of something, or are nobody; a flood; and somebody who works on."""
+    """Connections that say nothing, or half of something, or are nobody; a flood; and somebody who works on."""
     async with Peer(limited.url, limited.other) as neighbour:
         assert (await neighbour.open())[0] == 101
         await echo(neighbour, 20)
         before = await echo(neighbour, 60)
         memory = limited.memory()
-        peers = [Peer(limited.url) for _ in range(1000)]
+        peers = [Peer(limited.url) for _ in range(Q.idle_sockets)]
         try:
             for start in range(0, len(peers), 50):
                 # Below the pace of handshakes of an address.
@@ -212,7 +212,7 @@ async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody
         flooded = await echo(neighbour, 60)
         floods = await flood
         report(
-            f"idle, half and nameless connections: 1000; server grew by {grown / 1e6:.1f} MB; a neighbour's echo p50 "
+            f"idle, half and nameless connections: {len(peers)}; server grew by {grown / 1e6:.1f} MB; a neighbour's echo p50 "
             f"{percentile(before, 0.5) * 1e3:.2f} ms before, {percentile(during, 0.5) * 1e3:.2f} beside them, "
             f"{percentile(flooded, 0.5) * 1e3:.2f} beside floods ({floods} closed with 4429)"
         )
