@@ -16,6 +16,17 @@ from . import proxies
 
 YES = ("1", "on", "true", "yes")
 NO = ("0", "off", "false", "no")
+# PostgreSQL's host may be gone without a word: a new connection is given up after seconds, an old one within half a
+# minute, where TCP alone would wait for a quarter of an hour.
+POSTGRES_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+# For a server only: migrations and backups may take their time.
+POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s"
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
 
@@ -94,6 +105,14 @@ def database(name: str, default: str, base: Path) -> dict[str, Any]:
         if not Path(config["NAME"]).parent.is_dir():
             refuse(f"{name} points into {Path(config['NAME']).parent}, which is not a directory.")
     return config
+
+
+def postgres_options(given: dict[str, Any], *, is_server: bool) -> dict[str, Any]:
+    """Return OPTIONS with how long PostgreSQL is waited for; what the address says itself goes before."""
+    options = POSTGRES_OPTIONS | given
+    if is_server:
+        options["options"] = f"{POSTGRES_SERVER_LIMITS} {given.get('options', '')}".rstrip()
+    return options
 
 
 def redis_url(name: str, fallback: str) -> str:

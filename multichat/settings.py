@@ -15,6 +15,8 @@ from . import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 COMMAND = "".join(sys.argv[1:2])  # of manage.py
+# Something that ends by itself, and no server.
+IS_COMMAND = sys.argv[0].endswith(("manage.py", "django-admin", "django/__main__.py")) and COMMAND != "runserver"
 
 # State: the database, the secret key, collected static files. Back up this directory and you have everything.
 VAR = BASE_DIR / environment.text("VAR", "var")
@@ -198,8 +200,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
     # A file also in tests: threads and server processes have to see it.
     DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"] + ".test"}
-elif "pool" in _options:
-    _options["pool"] = str(_options["pool"]).lower() in environment.YES
+else:
+    if "pool" in _options:
+        _options["pool"] = str(_options["pool"]).lower() in environment.YES
+    DATABASES["default"]["OPTIONS"] = environment.postgres_options(_options, is_server=not IS_COMMAND)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = environment.redis_url("REDIS_URL", "REDIS_HOST")

@@ -73,3 +73,16 @@ async def test_a_connection_is_kept_and_one_that_broke_is_made_anew():
         await database.write(work)
     assert used[0] is used[1]
     assert used[2] is not used[1]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_server_gives_up_a_statement_and_a_lock_that_take_too_long():
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+
+    def limits():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')")
+            return cursor.fetchone()
+
+    assert await database.read(limits) == await database.write(limits) == ("30s", "10s")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from multichat import environment
 from tests.conftest import SETTINGS
 
 BASE = Path(__file__).resolve().parent.parent
@@ -192,12 +193,36 @@ def test_postgresql(read):
         5433,
         "chat",
     ]
-    assert database["OPTIONS"] == {"pool": True, "sslmode": "require"}
+    assert database["OPTIONS"] == environment.postgres_options({"pool": True, "sslmode": "require"}, is_server=True)
 
 
 def test_postgresql_on_a_unix_socket(read):
     database = read(DATABASE_URL="postgres://u@/chat?host=/run/pg")["DATABASES"]["default"]
-    assert (database["NAME"], database["HOST"], database["OPTIONS"]) == ("chat", "", {"host": "/run/pg"})
+    assert (database["NAME"], database["HOST"], database["OPTIONS"]["host"]) == ("chat", "", "/run/pg")
+
+
+def test_a_server_waits_for_postgresql_for_a_while(read):
+    url = "postgres://u@h/chat?connect_timeout=2&options=-c%20lock_timeout%3D1s"
+    options = read(DATABASE_URL=url)["DATABASES"]["default"]["OPTIONS"]
+    assert (options["connect_timeout"], options["keepalives_idle"]) == (2, 10)
+    # The last one holds.
+    assert options["options"] == "-c statement_timeout=30s -c lock_timeout=10s -c lock_timeout=1s"
+
+
+@pytest.mark.parametrize("program", [["manage.py"], ["-m", "django"]])
+def test_a_command_waits_for_postgresql_as_long_as_it_takes(program, tmp_path):
+    environ = {
+        "PATH": os.environ["PATH"],
+        "VAR": str(tmp_path),
+        "DATABASE_URL": "postgres://u@h/chat",
+        "DJANGO_SETTINGS_MODULE": "multichat.settings",
+    }
+    command = [sys.executable, *program, "diffsettings"]
+    shown = subprocess.run(
+        command, cwd=BASE, env=environ, capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    assert "'connect_timeout': 5" in shown
+    assert "statement_timeout" not in shown
 
 
 @pytest.mark.parametrize(
