@@ -42,6 +42,8 @@ class Writer:
         self._publish = publish
         self._queue: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        # Since when the database takes nothing; None while it does.
+        self._away_since: float | None = None
 
     def submit(self, draft: Draft, answer: Callable[[Outcome], None]) -> None:
         """Take a draft; `answer` gets its outcome after the commit, never before.
@@ -91,11 +93,13 @@ class Writer:
                 # A database that hangs says nothing: its drafts are answered in time, and what became of them
                 # is told to whoever sends them again.
                 await asyncio.wait([commit], timeout=self._until_overdue())
-                self._refuse_overdue()
+                if self._refuse_overdue():
+                    self._set_away("no answer")
             outcomes = commit.result()
+            self._set_back()
         except (DatabaseError, InterfaceError) as error:
             # Whether it was committed is unknown. The same drafts again: their keys keep them from doubling.
-            logger.warning("batch of %d not saved, held: %s", len(batch), type(error).__name__)
+            self._set_away(type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
             self._refuse_overdue()
             return False
@@ -119,13 +123,27 @@ class Writer:
         now = asyncio.get_running_loop().time()
         return max(0.0, min((one.until for one in self._queue if not one.is_answered), default=now + 1) - now) + 0.01
 
-    def _refuse_overdue(self) -> None:
+    def _refuse_overdue(self) -> bool:
+        """Answer what was held for too long; tell whether there was any."""
         # Held for longer, the socket's server would stop reading, miss a pong and close it.
         now = asyncio.get_running_loop().time()
-        for waiting in self._queue:
-            if waiting.until > now:
-                return
+        overdue = [waiting for waiting in self._queue if waiting.until <= now and not waiting.is_answered]
+        for waiting in overdue:
             _answer(waiting, _unavailable("The database is away. Nothing is lost: try again."))
+        return bool(overdue)
+
+    def _set_away(self, why: str) -> None:
+        # Once, however often it is tried.
+        if self._away_since is None:
+            self._away_since = asyncio.get_running_loop().time()
+            logger.warning("the database takes no messages (%s): they are held", why)
+
+    def _set_back(self) -> None:
+        if self._away_since is not None:
+            logger.info(
+                "the database takes messages again after %.1f s", asyncio.get_running_loop().time() - self._away_since
+            )
+            self._away_since = None
 
 
 def _answer(waiting: _Waiting, outcome: Outcome) -> None:

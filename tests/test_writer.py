@@ -12,6 +12,7 @@ from chat.actions import Draft
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Committed
 from chat.writer import Writer
+from tests.fakes import until
 
 
 def draft(body="hi", *, room=1, author=2):
@@ -128,6 +129,35 @@ async def test_drafts_held_for_too_long_are_answered_unavailable(one, log, setti
     assert [answer.code for answer in answers] == [ErrorCode.SERVER_UNAVAILABLE] * 3
     assert all(answer.context["retry_after"] > 0 for answer in answers)
     assert log.batches == []
+
+
+async def test_a_database_that_goes_and_comes_back_is_logged_once_each(one, log, caplog):
+    caplog.set_level("INFO", "chat.writer")
+    for tries in (20, 0, 3):
+        log.errors = [OperationalError("away") for _ in range(tries)]
+        one.submit(draft(), lambda outcome: None)
+        await one.flush()
+    away = "the database takes no messages (OperationalError): they are held"
+    back = "the database takes messages again after "
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[::2] == [away, away]
+    assert [line.startswith(back) for line in lines[1::2]] == [True, True]
+
+
+async def test_a_database_that_hangs_is_logged_once(one, log, caplog, settings):
+    settings.DRAFT_HOLD_SECONDS = 0.02
+    caplog.set_level("INFO", "chat.writer")
+    log.gate.clear()
+    answers = []
+    for _ in range(2):
+        one.submit(draft(), answers.append)
+        await until(lambda: len(answers) == len(one._queue))
+    log.gate.set()
+    await one.flush()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert lines[0].startswith("the database takes no messages (no answer)")
+    assert lines[1].startswith("the database takes messages again after ")
 
 
 async def test_a_commit_of_unknown_outcome_is_run_again_with_the_same_drafts(one, log):
