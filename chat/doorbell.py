@@ -6,18 +6,15 @@ layer can neither read nor forge a message.
 """
 
 import asyncio
-import fcntl
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from cryptography.fernet import InvalidToken
-from django.conf import settings
 
 from chat import conf
 
@@ -33,11 +30,6 @@ MAX_SIGNALS = 500
 ASSERT_EVERY_PROBES = 600
 
 _listening: "set[Doorbell]" = set()
-_claim: IO[str] | None = None
-
-
-class SecondServerError(Exception):
-    """Another server already serves this database through the in-memory layer."""
 
 
 def is_in_memory() -> bool:
@@ -45,54 +37,28 @@ def is_in_memory() -> bool:
     return isinstance(get_channel_layer(), InMemoryChannelLayer)
 
 
-def claim_process() -> None:
-    """Make this process the one server of its database, when the layer reaches only one.
-
-    The lock goes with the process, whatever ends it. Raises SecondServerError.
-    """
-    global _claim
-    if _claim is not None or not is_in_memory():
-        return
-    database = settings.DATABASES["default"]
-    is_sqlite = "sqlite" in database["ENGINE"]
-    path = Path(f"{database['NAME']}.lock") if is_sqlite else Path(settings.VAR) / "server.lock"
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise SecondServerError(
-            f"Another server is already running on this database (it holds {path.name}). "
-            "Stop it first, or set REDIS_URL so that several can work together."
-        ) from None
-    _claim = file
-
-
 def ring(heads: dict[int, int]) -> None:
     """Tell every process that rooms moved to these heads (seq by room id). From any thread; never raises.
 
     Called after the commit. Where a server runs in this process, its doorbell rings off this thread.
     """
-    if listening := list(_listening):
-        for doorbell in listening:
-            doorbell.ring_threadsafe(heads)
-    elif not is_in_memory():
-        try:
-            async_to_sync(_send)({"type": "bell", "heads": _on_layer(heads)})
-        except Exception as error:
-            # The sweep of every server finds it within half a second.
-            logger.info("bell not rung, the sweep will do: %s", type(error).__name__)
+    _ring(heads, is_access_changed=False)
 
 
 def ring_access() -> None:
     """Tell every process that rights have changed. From any thread; never raises."""
+    _ring({}, is_access_changed=True)
+
+
+def _ring(heads: dict[int, int], *, is_access_changed: bool) -> None:
     if listening := list(_listening):
         for doorbell in listening:
-            doorbell.ring_access_threadsafe()
+            doorbell.ring_threadsafe(heads, is_access_changed=is_access_changed)
     elif not is_in_memory():
         try:
-            async_to_sync(_send)({"type": "bell", "heads": {}, "access": True})
+            async_to_sync(_send)({"type": "bell", "heads": _on_layer(heads), "access": is_access_changed})
         except Exception as error:
+            # The sweep of every server finds it within half a second.
             logger.info("bell not rung, the sweep will do: %s", type(error).__name__)
 
 
@@ -167,25 +133,13 @@ class Doorbell:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    def ring_threadsafe(self, heads: dict[int, int]) -> None:
-        """Ring for these heads, here and everywhere. From any thread."""
+    def ring_threadsafe(self, heads: dict[int, int], *, is_access_changed: bool = False) -> None:
+        """Ring for these heads, and for changed rights, here and everywhere. From any thread."""
         try:
-            self._loop.call_soon_threadsafe(self._take, heads)
+            self._loop.call_soon_threadsafe(self._take, heads, is_access_changed)
         except RuntimeError:
             # The loop is closed: this process serves nobody any more.
             _listening.discard(self)
-
-    def ring_access_threadsafe(self) -> None:
-        """Ring for changed rights, here and everywhere. From any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._take_access)
-        except RuntimeError:
-            _listening.discard(self)
-
-    def _take_access(self) -> None:
-        self._is_access_changed = True
-        self._on_access()
-        self._wanted.set()
 
     def tell_read(self, user: int) -> None:
         """Tell the other processes that a user moved a read position; may be lost."""
@@ -198,7 +152,10 @@ class Doorbell:
             self._signals.append({"room": room, "username": username, "is_here": is_here})
             self._wanted.set()
 
-    def _take(self, heads: dict[int, int]) -> None:
+    def _take(self, heads: dict[int, int], is_access_changed: bool) -> None:
+        if is_access_changed:
+            self._is_access_changed = True
+            self._on_access()
         for room, head in heads.items():
             self._heads[room] = max(head, self._heads.get(room, 0))
             # Heard here whatever becomes of the layer; a moment later, because this process's sockets
@@ -222,8 +179,6 @@ class Doorbell:
     async def _try_layer(self, work: Coroutine[Any, Any, Any]) -> bool:
         try:
             await work
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             # The breaker: each try may take its whole deadline, so no more of them for a while.
             self._closed_until = self._loop.time() + conf.BELL_BREAKER_SECONDS
@@ -235,8 +190,6 @@ class Doorbell:
         while True:
             try:
                 await self._hear()
-            except asyncio.CancelledError:
-                raise
             except Exception as error:
                 self._set_degraded(True, type(error).__name__)
             await asyncio.sleep(conf.PROBE_SECONDS)

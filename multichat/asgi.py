@@ -18,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 # Before anything imports a model.
 django_application = get_asgi_application()
 
-from chat import audit, doorbell, limits  # noqa: E402
+from chat import audit, claim, limits  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
 from multichat.proxies import TrustedProxies  # noqa: E402
 
@@ -116,8 +116,8 @@ class NoSuchSocket:
 
 # Importing this module is what servers do, and management commands do not.
 try:
-    doorbell.claim_process()
-except doorbell.SecondServerError as error:
+    claim.claim_process()
+except claim.SecondServerError as error:
     print(f"multichat: {error}", file=sys.stderr)
     raise SystemExit(1) from None
 

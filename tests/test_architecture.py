@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "admin": "models",
     "apps": "access audit checks",
     "checks": "",
+    "claim": "doorbell",
     "commands": (
         "actions conf database exceptions hub limits log models policies presence protocol reading session writer"
     ),

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -146,31 +143,3 @@ async def test_a_lost_subscription_is_noticed_and_made_anew(bells, layer):
 
 def test_ringing_where_nobody_listens_harms_nobody():
     doorbell.ring({1: 1})
-
-
-SERVE = "from chat import doorbell; doorbell.claim_process(); print('serving', flush=True); input()"
-
-
-def test_a_second_server_on_the_in_memory_layer_is_refused_and_kill_frees_it(tmp_path):
-    environment = {**os.environ, "VAR": str(tmp_path)}
-    environment.pop("DATABASE_URL", None)
-    code = f"import django; django.setup(); {SERVE}"
-
-    def serve():
-        return subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    with serve() as first:
-        assert first.stdout.readline() == "serving\n"
-        with serve() as second:
-            assert "SecondServerError" in second.communicate(timeout=20)[1]
-        first.kill()
-    with serve() as third:
-        assert third.stdout.readline() == "serving\n"
-        third.kill()

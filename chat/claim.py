@@ -1,0 +1,38 @@
+"""The lock by which one server alone serves through the in-memory layer, which reaches no other."""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from chat import doorbell
+
+_claim: IO[str] | None = None
+
+
+class SecondServerError(Exception):
+    """Another server already serves this database through the in-memory layer."""
+
+
+def claim_process() -> None:
+    """Make this process the one server of its database, when the layer reaches only one.
+
+    The lock goes with the process, whatever ends it. Raises SecondServerError.
+    """
+    global _claim
+    if _claim is not None or not doorbell.is_in_memory():
+        return
+    database = settings.DATABASES["default"]
+    is_sqlite = "sqlite" in database["ENGINE"]
+    path = Path(f"{database['NAME']}.lock") if is_sqlite else Path(settings.VAR) / "server.lock"
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SecondServerError(
+            f"Another server is already running on this database (it holds {path.name}). "
+            "Stop it first, or set REDIS_URL so that several can work together."
+        ) from None
+    _claim = file
