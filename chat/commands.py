@@ -213,7 +213,7 @@ async def history(session: Session, command: History) -> None:
 
 def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -> protocol.Frame:
     room = policies.enter_room(login, room_id)
-    return protocol.encode(log.history(room, place, limit=limit))
+    return protocol.encode(log.history(room, place, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES))
 
 
 async def read(session: Session, command: Read) -> None:

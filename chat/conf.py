@@ -26,6 +26,7 @@ FRAME_CLOSE_BYTES: int
 LIMITS: dict[str, float]
 HISTORY_PAGE: int
 HISTORY_PAGE_MAX: int
+HISTORY_PAGE_BYTES: int
 LAYOUT_PANES: int
 
 # Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
@@ -83,6 +84,7 @@ _DEFAULTS: dict[str, Any] = {
     "LIMITS": {},
     "HISTORY_PAGE": 50,
     "HISTORY_PAGE_MAX": 100,
+    "HISTORY_PAGE_BYTES": 256 * 1024,
     "LAYOUT_PANES": 64,
     "BATCH_DRAFTS": 128,
     "BATCH_BYTES": 256 * 1024,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -245,8 +246,8 @@ def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, int, st
     return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
 
 
-def history(room: Room, place: HistoryPlace, *, limit: int) -> HistoryPage:
-    """Return a page of up to `limit` messages as they stand now.
+def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int) -> HistoryPage:
+    """Return a page of up to `limit` messages as they stand now, fewer when they weigh more than `max_bytes`.
 
     `room` was read before the messages, so all up to its head is in them: that is `as_of`.
     """
@@ -258,20 +259,42 @@ def history(room: Room, place: HistoryPlace, *, limit: int) -> HistoryPage:
         before = MAX_ID if place.before is None else place.before
         older = list(kept.filter(seq__lt=before).order_by("-seq")[: limit + 1])
         has_newer = place.before is not None and kept.filter(seq__gte=place.before).exists()
+        back, there = limit, _Part([])
     else:
         back = limit // 2 if place.around is not None else 0
         older = list(kept.filter(seq__lt=first).order_by("-seq")[: back + 1])
         newer = list(kept.filter(seq__gte=first).order_by("seq")[: limit - back + 1])
-        has_newer = len(newer) > limit - back
-        limit, newer = back, newer[: limit - back]
-    events = [_posted(event) for event in (*reversed(older[:limit]), *newer)]
+        # What goes both ways shares the weight.
+        there = _part(newer[: limit - back], max_bytes // 2 if back else max_bytes)
+        has_newer = len(newer) > len(there.events)
+    earlier = _part(older[:back], max_bytes - there.size, least=0 if there.events else 1)
     return HistoryPage(
         history=str(room.pk),
-        events=events,
+        events=[*reversed(earlier.events), *there.events],
         as_of=room.head_seq,
-        more=len(older) > limit,
+        more=len(older) > len(earlier.events),
         newer=has_newer,
     )
+
+
+class _Part(NamedTuple):
+    """One side of a page: its messages, from the middle outwards, and what they weigh."""
+
+    events: list[Posted]
+    size: int = 0
+
+
+def _part(rows: Iterable[Event], max_bytes: int, *, least: int = 1) -> _Part:
+    """Return the first messages that together weigh no more than `max_bytes`, and `least` at least."""
+    events: list[Posted] = []
+    size = 0
+    for event in map(_posted, rows):
+        weight = len(protocol.encode(event).payload)
+        if len(events) >= least and size + weight > max_bytes:
+            break
+        events.append(event)
+        size += weight
+    return _Part(events, size)
 
 
 def _first_of_newer(kept: QuerySet[Event], place: HistoryPlace) -> int | None:

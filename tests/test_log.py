@@ -1,12 +1,13 @@
 """A room's numbered log: numbers without holes, pages, and the bell after the commit."""
 
+import random
 import threading
 import uuid
 
 import pytest
 from django.db import connection, connections, transaction
 
-from chat import actions, doorbell, log
+from chat import actions, doorbell, log, protocol
 from chat.actions import Draft
 from chat.log import HistoryPlace, Kind
 from chat.models import Event, Room
@@ -147,11 +148,15 @@ def test_heads_are_those_of_the_rooms_asked_for_in_one_query(bob, rooms, django_
     }
 
 
-def pages_of(room, limit):
+def history(room, limit, max_bytes=10**6, **place):
+    return log.history(Room.objects.get(pk=room.pk), HistoryPlace(**place), limit=limit, max_bytes=max_bytes)
+
+
+def pages_of(room, limit, max_bytes=10**6):
     """Return all pages of a room's history, newest first, as a page reads them."""
     pages, before = [], None
     while True:
-        page = log.history(Room.objects.get(pk=room.pk), HistoryPlace(before=before), limit=limit)
+        page = history(room, limit, max_bytes, before=before)
         pages.append([event.seq for event in page.events])
         if not page.more:
             return pages
@@ -174,7 +179,7 @@ def test_history_holds_messages_as_they_stand_at_as_of(bob, rooms):
             Draft(**change, kind=Kind.DELETED, target_seq=2),
         ]
     )
-    page = log.history(Room.objects.get(pk=rooms.lobby.pk), HistoryPlace(), limit=10)
+    page = history(rooms.lobby, 10)
     assert (page.as_of, page.more) == (5, False)
     assert [(event.seq, event.message, event.deleted) for event in page.events] == [
         (1, "A", False),
@@ -191,10 +196,52 @@ def test_history_stops_at_the_floor(bob, rooms):
     assert pages_of(rooms.lobby, 2) == [[4, 5], [3]]
 
 
+def weight(page):
+    return sum(len(protocol.encode(event).payload) for event in page.events)
+
+
+def shown(page):
+    return [event.seq for event in page.events], page.more, page.newer
+
+
+def test_a_page_of_history_is_bounded_by_what_it_weighs(bob, rooms):
+    # A control character is six bytes on the wire.
+    say(rooms.lobby, bob, *["x" * 1000] * 6, "\x01" * 900, "y" * 9000, "z")
+    assert pages_of(rooms.lobby, 10, 5000) == [[9], [8], [7], [3, 4, 5, 6], [1, 2]]
+    assert weight(history(rooms.lobby, 10, 5000, before=7)) <= 5000
+    assert shown(history(rooms.lobby, 10, 5000, after=0)) == ([1, 2, 3, 4], False, True)
+    assert shown(history(rooms.lobby, 10, 5000, after=7)) == ([8], True, True)
+    assert shown(history(rooms.lobby, 10, 5000, after=8)) == ([9], True, False)
+    # Around a message both sides share the weight, and the message is there.
+    assert shown(history(rooms.lobby, 10, 5000, around=4)) == ([2, 3, 4, 5], True, True)
+    assert shown(history(rooms.lobby, 10, 5000, around=8)) == ([8], True, True)
+    assert shown(history(rooms.lobby, 10, 5000, around=99)) == ([9], True, False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pages_of_any_weight_miss_nothing_and_show_nothing_twice(bob, rooms, seed):
+    chance = random.Random(seed)
+    say(rooms.lobby, bob, *("x" * chance.choice([1, 100, 1000, 3000]) for _ in range(40)))
+    limit, max_bytes = chance.randrange(1, 12), chance.randrange(200, 5000)
+    pages = pages_of(rooms.lobby, limit, max_bytes)
+    assert [seq for page in reversed(pages) for seq in page] == list(range(1, 41))
+    after, forward = 0, []
+    while True:
+        page = history(rooms.lobby, limit, max_bytes, after=after)
+        assert 1 <= len(page.events) <= limit
+        assert weight(page) <= max_bytes or len(page.events) == 1
+        assert page.more is (after > 0)
+        forward += [event.seq for event in page.events]
+        if not page.newer:
+            break
+        after = forward[-1]
+    assert forward == list(range(1, 41))
+
+
 def test_an_edited_message_of_another_page_is_found_in_its_own(bob, rooms):
     say(rooms.lobby, bob, *"abc")
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.EDITED, target_seq=1, body="A")])
-    page = log.history(Room.objects.get(pk=rooms.lobby.pk), HistoryPlace(before=2), limit=10)
+    page = history(rooms.lobby, 10, before=2)
     assert [(event.seq, event.message) for event in page.events] == [(1, "A")]
     assert page.as_of == 4
 
