@@ -53,10 +53,12 @@ const workspace = new Workspace(config.rooms, { send, outbox, view: page });
 
 page.begin(workspace);
 // Rooms with unsent texts are opened too, so that the texts go.
-for (const id of new Set([...config.open, ...outbox.rooms])) {
+const { open, at } = config;
+for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) {
   const room = workspace.rooms.get(id);
-  if (room) workspace.openPane(room, config.open.length === 1 && id === config.open[0]);
+  if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);
 }
+if (at) page.goTo(at.room, at.seq);
 page.showOrphans();
 connection.start(workspace);
 

@@ -1,6 +1,7 @@
 /** One message's element: what it shows, and what it has in common with the one above. */
 
 import { dates } from "./days.js";
+import { isNamed } from "./mentions.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
 import { authorWords, sentenceFor } from "./words.js";
@@ -19,7 +20,6 @@ export function create({ type }) {
   if (type !== WARNING && type !== ALERT) {
     const element = copyElement("message-template");
     element.classList.toggle("muted", type !== MESSAGE);
-    part(element, "quiet").textContent = type === MUTED ? "Muted: " : "";
     return element;
   }
   const element = copyElement("note-template");
@@ -46,8 +46,13 @@ export function signature({ username, at }) {
 /**
  * @param {HTMLElement} element
  * @param {Message} message
+ * @param {string} me
  */
-export function fill(element, { username, text, at, edited, deleted }) {
+export function fill(element, { username, text, type, at, edited, deleted }, me) {
+  const isForMe = username !== me && isNamed(text, me);
+  element.classList.toggle("for-me", isForMe);
+  part(element, "quiet").textContent =
+    (type === MUTED ? "Muted: " : "") + (isForMe ? "Mentions you: " : "");
   part(element, "author").textContent = authorWords(username);
   const time = part(element, "time");
   time.textContent = dates.time(at);

@@ -10,8 +10,9 @@ import { presenceWords } from "./words.js";
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
+/** @import {Edges} from "./workspace.js" */
 
-/** So many are kept, and trimmed to fewer, so that it is not done at every message. */
+/** So many are held, and trimmed to fewer, so that it is not done at every message. */
 const AT_MOST = 400;
 const KEPT = 300;
 /** Below the top, so that it is seen that something is above. */
@@ -29,7 +30,11 @@ export class MessageList extends HTMLElement {
   #presence = null;
   /** @type {Scroll | null} */
   #scroll = null;
+  /** Whether there is more of the log than is held. @type {Edges} */
+  #edges = { more: true, newer: false };
   below = 0;
+  /** The message that was looked for. @type {HTMLElement | undefined} */
+  #found;
   /** Where "New" stands: before the first message of others after this one. @type {number | null} */
   #newAfter = null;
   #divider = copyElement("new-template");
@@ -45,7 +50,10 @@ export class MessageList extends HTMLElement {
       if (this.isAtBottom) this.below = 0;
       onscroll();
     };
-    this.#scroll = new Scroll(this, part(this, "content"), scrolled, () => this.#firstInView());
+    this.#scroll = new Scroll(this, part(this, "content"), scrolled, {
+      firstInView: () => this.#firstInView(),
+      isAtHead: () => this.isAtHead,
+    });
   }
 
   get #content() {
@@ -56,8 +64,17 @@ export class MessageList extends HTMLElement {
     return this.#scroll?.isAtBottom ?? true;
   }
 
+  /** Whether nothing newer is to be loaded. */
+  get isAtHead() {
+    return !this.#edges.newer;
+  }
+
   get wantsOlder() {
-    return this.#scroll?.isNearTop ?? false;
+    return this.#edges.more && (this.#scroll?.isNearTop ?? false);
+  }
+
+  get wantsNewer() {
+    return !this.isAtHead && (this.#scroll?.isNearEnd ?? false);
   }
 
   clear() {
@@ -81,13 +98,18 @@ export class MessageList extends HTMLElement {
     );
     const put = () => {
       for (const message of messages) this.#put(message);
+      if (this.#newAfter !== null && !this.hasNew) this.#divide();
     };
     // What is appended moves nothing: no need to look for an anchor (and force a layout).
     if (isOnlyNew) put();
-    else this.#scroll?.keepStill(this.#firstInView(), put);
-    if (this.#newAfter !== null && !this.#divider.isConnected) this.#divide();
+    else this.keepStill(put);
     part(this, "empty").hidden = this.#seqs.length > 0;
     this.follow();
+  }
+
+  /** Show a message that was just posted or changed: not below a hole. @param {Message} message */
+  showLive(message) {
+    if (this.isAtHead || this.#elements.has(message.seq)) this.show([message]);
   }
 
   /** Say where the new ones begin, or that there are none. @param {number | null} after */
@@ -103,7 +125,8 @@ export class MessageList extends HTMLElement {
   }
 
   get isNewAbove() {
-    if (!this.hasNew) return false; // before a layout is asked for
+    if (this.#newAfter === null) return false; // before a layout is asked for
+    if (!this.hasNew) return !this.firstNew(this.#newAfter).isKnown;
     const { top } = this.getBoundingClientRect();
     return this.#divider.getBoundingClientRect().bottom < top;
   }
@@ -115,15 +138,14 @@ export class MessageList extends HTMLElement {
   /** Bring the first new message into view, a little below the top. */
   toNew() {
     if (!this.hasNew) return this.toBottom();
-    const { top } = this.getBoundingClientRect();
-    this.#scroll?.by(this.#divider.getBoundingClientRect().top - top - NEW_AT_PX);
+    this.#toElement(this.#divider, NEW_AT_PX);
   }
 
   /** The first unread message, and whether nothing between `read` and it is missing here. @param {number} read */
   firstNew(read) {
     const at = this.#seqs.findIndex((seq) => seq > read);
     const seq = at < 0 ? undefined : this.#seqs.slice(at).find((one) => this.#isOthers(one));
-    return { seq, isKnown: at !== 0 && (this.#seqs[0] ?? 0) <= Math.max(read, 1) };
+    return { seq, isKnown: at !== 0 || !this.#edges.more };
   }
 
   /** Numbers of the first and the last message of which the end is in view; null when none is. */
@@ -138,8 +160,8 @@ export class MessageList extends HTMLElement {
   #divide() {
     const before = this.#divider.nextElementSibling;
     this.#divider.remove();
-    const seq = this.#newAfter === null ? undefined : this.firstNew(this.#newAfter).seq;
-    const element = this.#elements.get(seq ?? -1);
+    const { seq, isKnown } = this.firstNew(this.#newAfter ?? Number.POSITIVE_INFINITY);
+    const element = isKnown ? this.#elements.get(seq ?? -1) : undefined;
     element?.before(this.#divider);
     for (const one of new Set([before, element]))
       if (one instanceof HTMLElement && this.#messages.has(one)) this.#dress(one);
@@ -154,13 +176,32 @@ export class MessageList extends HTMLElement {
   /**
    * Show a page of history: the line of signals that stands last is newer than all of it.
    * @param {Message[]} messages oldest first
+   * @param {Edges} edges
    */
-  showPage(messages) {
+  showPage(messages, edges) {
+    this.#edges = edges;
     const presence = this.#presence;
     this.show(messages);
+    this.#scroll?.settle();
     if (presence === null || presence === this.#presence) return;
     this.#content.append(presence.line);
     this.#presence = presence;
+  }
+
+  /** Bring a message into view and mark it. @param {number} seq */
+  find(seq) {
+    this.#found?.classList.remove("found");
+    this.#found = this.#elements.get(seq);
+    if (!this.#found) return this.toBottom();
+    this.#found.classList.add("found");
+    this.#found.classList.remove("more"); // its author may be out of view
+    this.#toElement(this.#found, this.clientHeight / 4);
+    this.#found.focus({ preventScroll: true });
+  }
+
+  /** @param {HTMLElement} element @param {number} px below the top */
+  #toElement(element, px) {
+    this.#scroll?.by(element.getBoundingClientRect().top - this.getBoundingClientRect().top - px);
   }
 
   follow() {
@@ -174,6 +215,7 @@ export class MessageList extends HTMLElement {
 
   /** @param {Signal} signal */
   showSignal({ username, msg_type }) {
+    if (!this.isAtHead) return;
     if (this.#presence === null) {
       this.#presence = { line: copyElement("signal-template"), people: new Map() };
       this.#content.append(this.#presence.line);
@@ -236,23 +278,34 @@ export class MessageList extends HTMLElement {
   }
 
   /**
-   * Forget the oldest while the reader is at the bottom, far from them.
-   * @returns {number | null} the oldest message that stayed, if any went
+   * Forget what is far from what is read, at the end that is farther.
+   * @returns {[number, number] | null} the first and the last message that stayed, if any went
    */
   trim() {
-    if (!this.isAtBottom || this.#seqs.length <= AT_MOST) return null;
-    const first = /** @type {HTMLElement} */ (this.#elements.get(this.#seqs.at(-KEPT) ?? 0));
-    for (const seq of this.#seqs.splice(0, this.#seqs.length - KEPT)) {
+    const excess = this.#seqs.length - AT_MOST > 0 ? this.#seqs.length - KEPT : 0;
+    if (excess === 0) return null;
+    const isFromTop =
+      this.isAtBottom || this.#indexAt(this.getBoundingClientRect().top) * 2 > this.#seqs.length;
+    const gone = isFromTop ? this.#seqs.splice(0, excess) : this.#seqs.splice(-excess);
+    this.keepStill(() => this.#drop(gone, isFromTop));
+    return [/** @type {number} */ (this.#seqs[0]), /** @type {number} */ (this.#seqs.at(-1))];
+  }
+
+  /** @param {number[]} seqs @param {boolean} isFromTop */
+  #drop(seqs, isFromTop) {
+    const range = document.createRange();
+    range.selectNodeContents(this.#content);
+    const [first, last] = [this.#seqs[0] ?? -1, this.#seqs.at(-1) ?? -1];
+    const element = /** @type {HTMLElement} */ (this.#elements.get(isFromTop ? first : last));
+    if (isFromTop) range.setEndBefore(leadOf(element));
+    else range.setStartAfter(element);
+    range.deleteContents();
+    for (const seq of seqs) {
       this.#messages.delete(/** @type {HTMLElement} */ (this.#elements.get(seq)));
       this.#elements.delete(seq);
     }
-    const gone = document.createRange();
-    gone.setStartBefore(/** @type {Node} */ (this.#content.firstChild));
-    gone.setEndBefore(leadOf(first));
-    gone.deleteContents();
-    this.#dress(first, 0);
-    this.follow();
-    return this.#seqs[0] ?? null;
+    if (isFromTop) this.#dress(element, 0);
+    else this.#presence = null;
   }
 
   /** The log is one stop of Tab; arrows go from message to message, Enter opens a message's menu. @param {KeyboardEvent} event */
@@ -282,7 +335,7 @@ export class MessageList extends HTMLElement {
   /** @param {Message} message */
   #put(message) {
     const element = this.#elements.get(message.seq) ?? this.#add(message);
-    fill(element, message);
+    fill(element, message, this.#me);
   }
 
   /** @param {Message} message */
@@ -297,7 +350,7 @@ export class MessageList extends HTMLElement {
     if (next === undefined) this.#append(element);
     else this.#content.insertBefore(element, leadOf(next));
     this.#dress(element, at);
-    if (next !== undefined) this.#dress(next, at + 1);
+    if (next !== undefined) this.#dress(next, at + 1, false);
     return element;
   }
 
@@ -311,8 +364,9 @@ export class MessageList extends HTMLElement {
    * Give a message its day, or join it to the group above.
    * @param {HTMLElement} element
    * @param {number} [at]
+   * @param {boolean} [mayJoin] not what may be read just now: without its author it would be less high
    */
-  #dress(element, at = this.#seqs.indexOf(this.#messages.get(element)?.seq ?? -1)) {
+  #dress(element, at = this.#seqs.indexOf(this.#messages.get(element)?.seq ?? -1), mayJoin = true) {
     const message = /** @type {Message} */ (this.#messages.get(element));
     const above = this.#elements.get(this.#seqs[at - 1] ?? -1);
     const previous = above && this.#messages.get(above);
@@ -322,7 +376,8 @@ export class MessageList extends HTMLElement {
     if (!isNewDay && hasDay) lead.remove();
     if (isNewDay && !hasDay) lead.before(separator(message.at));
     const isNeighbour = !isNewDay && element.previousElementSibling === above;
-    element.classList.toggle("more", isNeighbour && isSameGroup(previous, message));
+    const isMore = isNeighbour && isSameGroup(previous, message);
+    if (mayJoin || !isMore) element.classList.toggle("more", isMore);
   }
 
   #firstInView() {

@@ -1,19 +1,23 @@
 /** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
 
 import { Announcer } from "./announcer.js";
+import { watchEdges } from "./beyond.js";
+import { DayDialog } from "./day_dialog.js";
 import { today } from "./days.js";
-import { findRoom } from "./find_room.js";
+import { Doors } from "./doors.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./keys.js";
+import { Leftovers } from "./leftovers.js";
 import { Menu } from "./menu.js";
-import { messageItems } from "./message_menu.js";
+import { MessageActs } from "./message_acts.js";
 import { Notices } from "./notices.js";
 import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
+import { Places } from "./places.js";
 import { isTransient } from "./protocol.js";
 import { Reading } from "./reading.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { AT_RISK, senderWords, sentenceFor, stateWords, unchangedSentence } from "./words.js";
+import { AT_RISK, senderWords, sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -24,13 +28,12 @@ import { AT_RISK, senderWords, sentenceFor, stateWords, unchangedSentence } from
 /** @import {RoomPane} from "./room_pane.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Unread} from "./unread.js" */
-/** @import {Workspace} from "./workspace.js" */
+/** @import {Edges, Workspace} from "./workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, notice: string, stream: string, limits: Limits}} Config */
+/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, limits: Limits}} Config */
 
 /** How long a text can be taken back by one click. */
 const UNDO_MS = 10_000;
-const LAYOUT_AFTER_MS = 400;
 
 export class Page {
   #config;
@@ -43,13 +46,17 @@ export class Page {
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
   #notices = new Notices(part(document, "notices"));
+  #leftovers;
   #announcer = new Announcer(part(document, "announcer"));
   #menu = new Menu(part(document, "menu"));
   #retryAt = 0;
   #wasAtRisk = false;
   #reading;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #layoutTimer;
+  #unread;
+  // Made when there is a workspace to ask.
+  #doors = /** @type {Doors} */ (/** @type {unknown} */ (null));
+  #acts = /** @type {MessageActs} */ (/** @type {unknown} */ (null));
+  #places = /** @type {Places} */ (/** @type {unknown} */ (null));
   /** @type {State} */
   #state = "connecting";
 
@@ -63,21 +70,32 @@ export class Page {
     this.#outbox = outbox;
     this.#drafts = drafts;
     this.#alerts = alerts;
+    this.#unread = unread;
+    this.#leftovers = new Leftovers(this.#notices, { outbox, drafts });
     this.#panes.layout.wide = config.wide;
     this.#reading = new Reading(unread, {
       panes: this.#panes,
       list: this.#list,
-      open: (room) => this.#turnTo(room),
+      open: (room) => this.#doors.turnTo(room),
+      toNew: (room) => this.#places.toNew(room),
     });
   }
 
   /** @param {Workspace} workspace */
   begin(workspace) {
     this.#workspace = workspace;
-    this.#list.begin(
-      (room) => this.#toggle(room),
-      (title) => this.#openByName(title),
-    );
+    this.#doors = new Doors(this.#panes, { workspace, list: this.#list });
+    this.#acts = new MessageActs(this.#panes, {
+      workspace,
+      reading: this.#reading,
+      user: this.#config.user,
+    });
+    this.#places = new Places(this.#panes, {
+      workspace,
+      dialog: new DayDialog(part(document, "day-dialog")),
+      notices: this.#notices,
+      readOf: (room) => this.#unread.readOf(room),
+    });
     this.#outbox.onchange = (room) => this.#showUnsent(room);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       unsent: () => this.#outbox.unsent,
@@ -87,8 +105,11 @@ export class Page {
     });
     setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
-    this.#panes.onchange = () => this.#mark();
-    this.#panes.onarranged = () => this.#keepAddress();
+    const look = watchEdges(part(document, "panes"), this.#panes);
+    this.#panes.onchange = () => {
+      this.#mark();
+      requestAnimationFrame(look);
+    };
     document.addEventListener("keydown", (event) => this.#pressed(event));
   }
 
@@ -99,16 +120,16 @@ export class Page {
     this.#alerts.clear();
   }
 
-  /** Say what the outbox holds for rooms that are gone; the texts stay until they are discarded. */
+  /** Say what the outbox holds for rooms that are gone. */
   showOrphans() {
-    const gone = this.#outbox.rooms.filter((room) => !this.#workspace?.rooms.has(room));
-    for (const entry of gone.flatMap((room) => this.#outbox.of(room))) {
-      this.#notices.offer("A text of yours was not sent, and its room is gone or closed to you:", {
-        key: entry.client_id,
-        text: entry.text,
-        discard: () => this.#outbox.discard(entry.client_id),
-      });
-    }
+    this.#leftovers.showUnsent(this.#workspace?.rooms ?? new Map());
+  }
+
+  /** Go to the message that the address names. @param {string} room @param {number} seq */
+  goTo(room, seq) {
+    this.#reading.goesElsewhere(room);
+    this.#panes.show(room);
+    this.#places.toMessage(room, seq);
   }
 
   /** Once a second: the countdown, and whether it is another day. */
@@ -200,15 +221,9 @@ export class Page {
     if (reason === undefined) return this.#showUnsent(room.id);
     this.#alerts.forget(room.id);
     this.#list.drop(room.id);
-    this.#notices.say(`“${room.title}” was closed. ${sentenceFor(reason)}`);
-    if (draft.trim())
-      this.#notices.offer(`What you were writing in “${room.title}”:`, {
-        key: `draft ${room.id}`,
-        text: draft,
-        discard: () => this.#drafts.keep(room.id, ""),
-      });
+    this.#leftovers.closed(room, reason, draft);
     this.showOrphans();
-    this.#keepAddress();
+    this.#doors.keepAddress();
     if (hadFocus) this.#list.focusFirst();
   }
 
@@ -220,11 +235,12 @@ export class Page {
   /**
    * @param {string} room
    * @param {Message[]} messages
+   * @param {Edges} edges
    */
-  paged(room, messages) {
+  paged(room, messages, edges) {
     const pane = this.#panes.get(room);
     if (!pane) return;
-    pane.showHistory(messages);
+    pane.showHistory(messages, edges);
     this.#alerts.take(room, messages);
     this.#reading.paged(pane);
   }
@@ -295,144 +311,52 @@ export class Page {
   #wishes(id) {
     return {
       close: () => {
-        this.#close(id);
+        this.#doors.close(id);
         this.#list.focusRoom(id);
       },
-      older: () => this.#workspace?.askOlder(id),
+      /** @param {"older" | "newer"} way */
+      ask: (way) => this.#workspace?.ask(id, way),
+      /** @param {number} first @param {number} last */
+      keepOnly: (first, last) => this.#workspace?.keepOnly(id, first, last),
+      toNew: () => this.#places.toNew(id),
+      toNewest: () => this.#places.toNewest(id),
       look: () => this.#reading.lookSoon(),
-      /** @param {number} seq */
-      dropBefore: (seq) => this.#workspace?.dropBefore(id, seq),
       /** @param {string} at */
       gotIt: (at) => this.#alerts.gotIt(id, at),
       /** @param {HTMLElement} button */
-      menu: (button) =>
-        this.#menu.open(button, this.#titleOf(id), paneItems(this.#panes, id, this.#reading)),
+      menu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
       /** @param {HTMLElement} button @param {Message} message */
-      act: (button, message) =>
-        this.#menu.open(
-          button,
-          "Message",
-          messageItems(message, this.#config.user, {
-            edit: () => this.#edit(id, message),
-            markUnread: () => this.#reading.markUnread(id, message.seq),
-            remove: () => this.#remove(id, message),
-            copyText:
-              navigator.clipboard && (() => navigator.clipboard.writeText(message.text ?? "")),
-          }),
-        ),
+      act: (button, message) => this.#menu.open(button, "Message", this.#acts.items(id, message)),
       /** @param {Message} message */
-      edit: (message) => this.#edit(id, message),
+      edit: (message) => this.#acts.edit(id, message),
       /** @param {Message} message */
-      undo: (message) => this.#undo(id, message),
+      undo: (message) => this.#acts.undo(id, message),
       /** @param {string} text */
       draft: (text) => this.#drafts.keep(id, text),
       /** @param {string} text */
-      send: (text) => {
-        this.#outbox.add(id, text);
-        const pane = this.#panes.get(id);
-        if (pane) this.#reading.wrote(pane);
-        this.#panes.get(id)?.showTrouble("");
-        this.#panes.get(id)?.toBottom();
-      },
+      send: (text) => this.#send(id, text),
       retry: this.#outbox.retry.bind(this.#outbox),
       discard: this.#outbox.discard.bind(this.#outbox),
     };
   }
 
-  /** @param {string} id @param {Message} message */
-  #edit(id, { seq, text }) {
+  /** @param {string} id @param {string} text */
+  #send(id, text) {
+    this.#outbox.add(id, text);
     const pane = this.#panes.get(id);
-    pane?.composer.beginEdit(text ?? "", (message) => {
-      pane.showTrouble("");
-      this.#workspace?.change(
-        { command: "edit", room: id, seq, message },
-        {
-          done: () => pane.composer.endEdit(),
-          failed: (frame) => {
-            pane.composer.keepEdit();
-            pane.showTrouble(unchangedSentence(frame));
-          },
-        },
-      );
-    });
-  }
-
-  /** @param {string} id @param {Message} message */
-  #remove(id, { seq }) {
-    const pane = this.#panes.get(id);
-    pane?.showTrouble("");
-    this.#workspace?.change(
-      { command: "delete", room: id, seq },
-      { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
-    );
-  }
-
-  /** The text is back before it is gone: whatever happens to the line, it is not lost. @param {string} id @param {Message} message */
-  #undo(id, message) {
-    const composer = this.#panes.get(id)?.composer;
-    if (!composer) return;
-    composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
-    composer.focus();
-    this.#remove(id, message);
+    if (!pane) return;
+    this.#reading.wrote(pane);
+    pane.showTrouble("");
+    // Who writes sees it stand below the newest.
+    this.#places.toNewest(id);
   }
 
   /** @param {string} id */
-  #close(id) {
-    this.#workspace?.closePane(id);
-    this.#keepAddress();
-  }
-
-  /** A click opens a room, another closes it; on a phone the first one may only bring it to the front. @param {string} id */
-  #toggle(id) {
-    const room = this.#workspace?.rooms.get(id);
-    if (room === undefined) return;
-    if (!this.#panes.get(id)) this.#open(room);
-    else if (this.#panes.isPhone && this.#panes.seen !== id) this.#panes.see(id);
-    else this.#close(id);
-  }
-
-  /** The user asked for this room: open or not, its composer gets the keys. @param {string} id */
-  #turnTo(id) {
-    const room = this.#workspace?.rooms.get(id);
-    if (room && !this.#panes.get(id)) this.#open(room);
-    this.#panes.show(id);
-    this.#panes.get(id)?.focusComposer();
-  }
-
-  /** @param {Room} room @param {boolean} isByUser */
-  #open(room, isByUser = true) {
-    this.#workspace?.openPane(room, isByUser);
-    this.#keepAddress();
-  }
-
-  /**
-   * Open a room by its name.
-   * @param {string} title
-   * @returns {Promise<string>} a sentence if there is none
-   */
-  async #openByName(title) {
-    const asked = document.activeElement;
-    const room = await findRoom(title, this.#workspace?.rooms.values() ?? []);
-    if (typeof room === "string") return room;
-    // Who went on elsewhere while the server was asked keeps the keys, and what is in view.
-    const isWaiting = document.activeElement === asked;
-    if (!this.#panes.get(room.id)) this.#open(room, isWaiting);
-    if (!isWaiting) return "";
-    this.#list.collapse();
-    this.#panes.show(room.id);
-    this.#panes.get(room.id)?.focusComposer();
-    return "";
-  }
-
-  /** In the address at once, and for this user's other browsers when the hand rests. */
-  #keepAddress() {
-    const { layout } = this.#panes;
-    history.replaceState(null, "", layout.address);
-    clearTimeout(this.#layoutTimer);
-    this.#layoutTimer = setTimeout(
-      () => this.#workspace?.keepLayout(layout.order, layout.wide),
-      LAYOUT_AFTER_MS,
-    );
+  #paneItems(id) {
+    return paneItems(this.#panes, id, {
+      reading: this.#reading,
+      toDay: () => this.#places.toDay(id, this.#titleOf(id)),
+    });
   }
 
   #mark() {
@@ -450,7 +374,7 @@ export class Page {
   #pressed(event) {
     const keys = chord(event, isSelectingText(event.target, navigator.platform));
     const room = this.#panes.focused?.room;
-    const items = room ? paneItems(this.#panes, room, this.#reading) : [];
+    const items = room ? this.#paneItems(room) : [];
     if (keys === NEXT_UNREAD) this.#reading.next(1);
     else if (keys === PREVIOUS_UNREAD) this.#reading.next(-1);
     else if (items.some((item) => item.keys === keys))

@@ -10,10 +10,10 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./keys.js";
  * Nothing is offered that would do nothing.
  * @param {PaneRow} row
  * @param {string} room
- * @param {Reading} reading
+ * @param {{reading: Reading, toDay: () => void}} ways
  * @returns {Item[]}
  */
-export function paneItems(row, room, reading) {
+export function paneItems(row, room, { reading, toDay }) {
   const { order, wide } = row.layout;
   const at = order.indexOf(room);
   /** @type {Item[]} */
@@ -23,6 +23,7 @@ export function paneItems(row, room, reading) {
     items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.move(room, 1) });
   if (order.length > 1 && !row.isPhone)
     items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.widen(room) });
+  items.push({ label: "Jump to date…", act: toDay });
   if (reading.hasUnread(room))
     items.push({ label: "Mark as read", act: () => reading.markRead(room) });
   return items;

@@ -11,7 +11,7 @@
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** Who is here: all of them, or who came (true) and went (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
-/** @typedef {{history: string, events: Posted[], as_of: number, more: boolean}} HistoryFrame */
+/** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
 /** `unread`: posted, not deleted, of others, after `read`; `mentions`: those of them that name the user. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
@@ -45,7 +45,7 @@
  *   | {command: "leave", room: string}
  *   | {command: "send", room: string, message: string, client_id: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
- *   | {command: "history", room: string, before?: number}
+ *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "watch"}
  *   | {command: "read", room: string, seq: number, back?: true}
  *   | {command: "layout", rooms: string[], wide: string | null}

@@ -11,6 +11,8 @@ import { part } from "./templates.js";
 
 /** Long enough that what only flies by while scrolling was not read. */
 const LOOK_AFTER_MS = 250;
+/** A page of history: where more is unread, a room opens at the first of it. */
+const PAGE = 50;
 
 export class Reading {
   #unread;
@@ -18,20 +20,25 @@ export class Reading {
   #list;
   /** @type {(room: string) => void} */
   #open;
+  /** @type {(room: string) => void} */
+  #toNew;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Panes to bring to their "New" line when it is there. @type {Set<string>} */
   #wanted = new Set();
+  /** Panes that were opened before it was told what is unread in them. @type {Set<string>} */
+  #untold = new Set();
 
   /**
    * @param {Unread} unread
-   * @param {{panes: PaneRow, list: RoomList, open: (room: string) => void}} page
+   * @param {{panes: PaneRow, list: RoomList, open: (room: string) => void, toNew: (room: string) => void}} page
    */
-  constructor(unread, { panes, list, open }) {
+  constructor(unread, { panes, list, open, toNew }) {
     this.#unread = unread;
     this.#panes = panes;
     this.#list = list;
     this.#open = open;
+    this.#toNew = toNew;
     unread.onchange = () => this.#show();
     unread.onmoved = (room, read) => this.#moved(room, read);
     window.addEventListener("focus", () => this.lookSoon());
@@ -49,6 +56,8 @@ export class Reading {
   /** @param {HeadsFrame["heads"]} heads */
   counted(heads) {
     this.#unread.take(heads);
+    for (const room of this.#untold)
+      if (this.#unread.readOf(room) !== undefined && this.#untold.delete(room)) this.#begin(room);
     this.lookSoon();
   }
 
@@ -57,7 +66,21 @@ export class Reading {
     const read = this.#unread.readOf(pane.room);
     this.#unread.release(pane.room);
     if (read) pane.list.showNew(read);
-    if (this.#unread.counts(pane.room).unread) this.#wanted.add(pane.room);
+    if (read === undefined) this.#untold.add(pane.room);
+    else if (!this.#begin(pane.room) && this.hasUnread(pane.room)) this.#wanted.add(pane.room);
+  }
+
+  /** The pane shows something that was asked for, wherever the unread begins. @param {string} room */
+  goesElsewhere(room) {
+    this.#untold.delete(room);
+    this.#wanted.delete(room);
+  }
+
+  /** Begin where the unread does, if that is beyond the newest page. @param {string} room */
+  #begin(room) {
+    const isFar = this.#unread.counts(room).unread > PAGE && this.#unread.readOf(room) !== 0;
+    if (isFar) this.#toNew(room);
+    return isFar;
   }
 
   /** A page of history is shown. @param {RoomPane} pane */
@@ -115,8 +138,12 @@ export class Reading {
   /** Go to what is new: in this pane if it is out of view, else in the next room. @param {number} by */
   next(by) {
     const now = this.#panes.get(this.#panes.seen);
-    if (now && this.hasUnread(now.room) && now.list.hasNew && !now.list.isNewInView)
-      return now.list.toNew();
+    if (
+      now &&
+      this.hasUnread(now.room) &&
+      (now.list.hasNew ? !now.list.isNewInView : isElsewhere(now))
+    )
+      return this.#toNew(now.room);
     const room = this.#unread.next(this.#list.order, this.#panes.seen, by);
     const id = room ?? (now && this.hasUnread(now.room) ? now.room : null);
     if (id === null) return;
@@ -124,21 +151,24 @@ export class Reading {
     this.#open(id);
     const pane = this.#panes.get(id);
     if (pane?.list.hasNew) this.paged(pane);
+    else if (pane && isElsewhere(pane)) this.#toNew(id);
   }
 
   /** Only what is in view of somebody who is there, and nothing that was jumped over. */
   #look() {
-    if (!isLookedAt()) return;
-    for (const pane of this.#panes.all) {
-      if (this.#unread.isRead(pane.room)) continue; // most are: spare them a layout
-      const read = this.#unread.readOf(pane.room);
-      const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;
-      if (read === undefined || inView === null) continue;
-      const { seq, isKnown } = pane.list.firstNew(read);
-      const isFollowed = isKnown && (seq === undefined || seq >= inView.first);
-      if (read === 0 || isFollowed) this.#unread.see(pane.room, inView.last);
-    }
+    if (isLookedAt()) for (const pane of this.#panes.all) this.#see(pane);
     this.#show();
+  }
+
+  /** @param {RoomPane} pane */
+  #see(pane) {
+    if (this.#unread.isRead(pane.room)) return; // most are: spare them a layout
+    const read = this.#unread.readOf(pane.room);
+    const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;
+    if (read === undefined || inView === null) return;
+    const { seq, isKnown } = pane.list.firstNew(read);
+    const isFollowed = isKnown && (seq === undefined || seq >= inView.first);
+    if (read === 0 || isFollowed) this.#unread.see(pane.room, inView.last);
   }
 
   #show() {
@@ -163,6 +193,11 @@ export class Reading {
   #leave() {
     for (const pane of this.#panes.all) if (!this.hasUnread(pane.room)) pane.list.showNew(null);
   }
+}
+
+/** Whether the first unread is not among what the pane shows. @param {RoomPane} pane */
+function isElsewhere({ list }) {
+  return list.isNewAbove || !list.isAtHead;
 }
 
 function isLookedAt() {

@@ -1,4 +1,4 @@
-/** One room's ordered events: applied, old or gap; and the messages they make. */
+/** One room's ordered events: applied, old or gap; and the window of messages that is held. */
 
 import { isEdited, isPosted } from "./protocol.js";
 
@@ -11,31 +11,42 @@ import { isEdited, isPosted } from "./protocol.js";
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Taken */
 
+/**
+ * Where a page of history is; nothing: the newest.
+ * @typedef {{before?: number, after?: number, around?: number, from?: string}} Place
+ */
+
+/** A page to ask for. `arrived` is told what is in it when it is another part of the log. @typedef {{place: Place, arrived?: (messages: Message[]) => void}} Page */
+
+/** What a page brought: `isElsewhere` when nothing held before it is held any more. @typedef {{messages: Message[], isElsewhere: boolean, arrived?: Page["arrived"]}} Folded */
+
 export class RoomLog {
   /** The last event applied; null until the room was joined. @type {number | null} */
   #cursor = null;
   #epoch = "";
-  /** @type {Map<number, Message>} */
+  /** The messages held are a window of the log: all from the oldest to the newest of them. @type {Map<number, Message>} */
   #messages = new Map();
-  /** The newest change of each message, for pages read before it happened. @type {Map<number, Edited | Deleted>} */
+  /** The newest change of each message since the page on its way was asked for: it may have been read before. @type {Map<number, Edited | Deleted>} */
   #changes = new Map();
   #oldest = Number.POSITIVE_INFINITY;
+  #newest = 0;
+  /** The last message that was posted, held or not. */
+  #posted = 0;
 
   /** Whether the server has older messages than those held. */
   more = false;
-  /** Whether a page of history is on its way. */
-  isLoading = false;
-  /** Whether the newest page has come. */
+  /** Whether it has newer ones: what is posted is then not held, for there would be a hole before it. */
+  newer = false;
+  /** Whether a page has come. */
   isPaged = false;
+  /** The page on its way. @type {Page | null} */
+  asked = null;
+  /** Another part of the log to go to, until its page is there. @type {Page | null} */
+  jump = null;
 
   /** @returns {Cursor | null} */
   get cursor() {
     return this.#cursor === null ? null : { since: this.#cursor, epoch: this.#epoch };
-  }
-
-  /** Where the next older page ends; undefined asks for the newest. */
-  get before() {
-    return this.isPaged && this.#messages.size ? this.#oldest : undefined;
   }
 
   /**
@@ -46,13 +57,14 @@ export class RoomLog {
     const startsOver = this.#cursor === null || frame.reset === true;
     this.#epoch = frame.epoch;
     if (!startsOver) return false;
-    this.#messages.clear();
+    this.#forget();
     this.#changes.clear();
-    this.#oldest = Number.POSITIVE_INFINITY;
+    this.#posted = 0;
     this.#cursor = frame.head;
     this.more = frame.head >= frame.floor;
+    this.newer = false;
     this.isPaged = false;
-    this.isLoading = false;
+    this.asked = null;
     return true;
   }
 
@@ -70,27 +82,72 @@ export class RoomLog {
   }
 
   /**
-   * Fold a page of history in; what was changed since it was read stays changed.
-   * @param {HistoryFrame} page
-   * @returns {Message[]} those that are new or brought up to date, oldest first
+   * The page to ask for now; null while one is on its way, or when there is none.
+   * @param {"older" | "newer"} [way]
+   * @returns {Page | null}
    */
-  fold(page) {
-    this.isLoading = false;
-    this.isPaged = true;
-    this.more = page.more;
-    return page.events
-      .filter((posted) => !this.#isCurrent(posted.seq, page.as_of))
-      .map((posted) => this.#hold(posted, page.as_of));
+  next(way) {
+    if (this.#cursor === null || this.asked) return null;
+    if (this.jump) return this.jump;
+    if (!this.isPaged || !this.#messages.size) return this.more ? { place: {} } : null;
+    if (way === "older" && this.more) return { place: { before: this.#oldest } };
+    if (way === "newer" && this.newer) return { place: { after: this.#newest } };
+    return null;
+  }
+
+  /** It was asked for: all that was changed before is in it. @param {Page} page */
+  ask(page) {
+    this.asked = page;
+    this.#changes.clear();
   }
 
   /**
-   * Let go of what is far above the reader; it can be asked for again.
-   * @param {number} seq the oldest message that stays
+   * Fold the page of history that was asked for in; what was changed since it was read stays changed.
+   * @param {HistoryFrame} page
+   * @returns {Folded}
    */
-  dropBefore(seq) {
-    for (const held of this.#messages.keys()) if (held < seq) this.#messages.delete(held);
-    this.#oldest = seq;
-    this.more = true;
+  fold(page) {
+    const { place, arrived } = this.asked ?? { place: {} };
+    const isJump = arrived !== undefined && this.asked === this.jump;
+    this.asked = null;
+    if (arrived && !isJump) return { messages: [], isElsewhere: false }; // asked for another one since
+    if (isJump) this.jump = null;
+    // The window's end that it continues may have been let go of meanwhile.
+    const isLoose = (place.before ?? this.#oldest) !== this.#oldest;
+    if (isLoose || (place.after ?? this.#newest) !== this.#newest)
+      return { messages: [], isElsewhere: false };
+    const isNowhere = place.from !== undefined && !page.events.length;
+    if (isNowhere) return { messages: [], isElsewhere: false, arrived };
+    if (isJump) this.#forget();
+    this.isPaged = true;
+    if (place.after === undefined) this.more = page.more;
+    // What was posted after the page was read, and not held because it was not for this window, is still to come.
+    if (isJump || place.after !== undefined)
+      this.newer = page.newer === true || page.as_of < this.#posted;
+    const messages = page.events
+      .filter((posted) => !this.#isCurrent(posted.seq, page.as_of))
+      .map((posted) => this.#hold(posted, page.as_of));
+    return { messages, isElsewhere: isJump, arrived };
+  }
+
+  /**
+   * Let go of what is far from the reader; it can be asked for again.
+   * @param {number} first the oldest message that stays
+   * @param {number} last the newest
+   */
+  keepOnly(first, last) {
+    for (const seq of this.#messages.keys())
+      if (seq < first || seq > last) this.#messages.delete(seq);
+    this.more ||= first > this.#oldest;
+    this.newer ||= last < this.#newest;
+    this.#oldest = first;
+    this.#newest = last;
+  }
+
+  #forget() {
+    this.#messages.clear();
+    this.#oldest = Number.POSITIVE_INFINITY;
+    this.#newest = 0;
   }
 
   /** @param {number} seq @param {number} asOf */
@@ -101,10 +158,15 @@ export class RoomLog {
 
   /** @param {Event} event */
   #apply(event) {
-    // A page may have brought a message before its own event came.
-    if (isPosted(event)) return this.#messages.get(event.seq) ?? this.#hold(event, event.seq);
+    if (isPosted(event)) {
+      this.#posted = event.seq;
+      // A page may have brought a message before its own event came.
+      const held = this.#messages.get(event.seq);
+      if (this.newer) return held ?? bring(blank(event), event, event.seq);
+      return held ?? this.#hold(event, event.seq);
+    }
     const target = isEdited(event) ? event.edited : event.deleted;
-    this.#changes.set(target, event);
+    if (this.asked) this.#changes.set(target, event);
     const message = this.#messages.get(target);
     return message === undefined ? null : change(message, event);
   }
@@ -114,13 +176,10 @@ export class RoomLog {
    * @param {number} asOf
    */
   #hold(posted, asOf) {
-    const message = this.#messages.get(posted.seq) ?? blank(posted);
-    message.text = posted.message;
-    message.edited = posted.edited_at !== undefined;
-    message.deleted = posted.deleted === true;
-    message.asOf = asOf;
+    const message = bring(this.#messages.get(posted.seq) ?? blank(posted), posted, asOf);
     this.#messages.set(message.seq, message);
     this.#oldest = Math.min(this.#oldest, message.seq);
+    this.#newest = Math.max(this.#newest, message.seq);
     const later = this.#changes.get(message.seq);
     return later === undefined ? message : change(message, later);
   }
@@ -132,6 +191,19 @@ export class RoomLog {
  */
 function blank({ seq, username, msg_type, at }) {
   return { seq, username, type: msg_type, at, text: null, edited: false, deleted: false, asOf: 0 };
+}
+
+/**
+ * @param {Message} message
+ * @param {Posted} posted
+ * @param {number} asOf
+ */
+function bring(message, posted, asOf) {
+  message.text = posted.message;
+  message.edited = posted.edited_at !== undefined;
+  message.deleted = posted.deleted === true;
+  message.asOf = asOf;
+  return message;
 }
 
 /**

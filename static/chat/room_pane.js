@@ -11,15 +11,16 @@ import { aboveWords, againWords, belowWords } from "./words.js";
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
+/** @import {Edges} from "./workspace.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, older: () => void, look: () => void, dropBefore: (seq: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, ask: (way: "older" | "newer") => void, toNew: () => void, toNewest: () => void, look: () => void, keepOnly: (first: number, last: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
-  /** @type {() => void} */
-  #older = () => {};
-  /** @type {(seq: number) => void} */
-  #dropBefore = () => {};
+  /** @type {Wishes["ask"]} */
+  #ask = () => {};
+  /** @type {Wishes["keepOnly"]} */
+  #keepOnly = () => {};
   #inside = copy("pane-template");
   // Found once: a search on every message would walk the whole log.
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
@@ -34,8 +35,8 @@ export class RoomPane extends HTMLElement {
    */
   begin(room, { me, limits, draft, wishes }) {
     this.room = room.id;
-    this.#older = wishes.older;
-    this.#dropBefore = wishes.dropBefore;
+    this.#ask = wishes.ask;
+    this.#keepOnly = wishes.keepOnly;
     this.append(this.#inside);
     this.setAttribute("role", "region");
     setHue(this, room.id);
@@ -44,11 +45,8 @@ export class RoomPane extends HTMLElement {
     more.addEventListener("click", () => wishes.menu(more));
     /** @type {People} */ (part(this, "people")).begin();
     this.pinned.begin(wishes.gotIt, () => this.#list.focus());
-    part(this, "above").addEventListener("click", () => this.#list.toNew());
-    this.#below.addEventListener("click", () => {
-      this.#list.toBottom();
-      this.#showBelow();
-    });
+    part(this, "above").addEventListener("click", wishes.toNew);
+    this.#below.addEventListener("click", wishes.toNewest);
     this.#list.begin(me, () => {
       this.#scrolled();
       wishes.look();
@@ -134,9 +132,11 @@ export class RoomPane extends HTMLElement {
   /**
    * Show a page of history.
    * @param {Message[]} messages
+   * @param {Edges} edges
    */
-  showHistory(messages) {
-    this.#list.showPage(messages);
+  showHistory(messages, edges) {
+    this.#list.showPage(messages, edges);
+    this.#showBelow();
     // A page of short lines may not fill a tall pane.
     requestAnimationFrame(() => this.#scrolled());
   }
@@ -147,7 +147,7 @@ export class RoomPane extends HTMLElement {
    * @param {boolean} isNew
    */
   show(message, isNew) {
-    this.#list.show([message]);
+    this.#list.showLive(message);
     if (isNew && !this.#list.isAtBottom) this.#list.below += 1;
     this.#showBelow();
     this.#trim();
@@ -221,18 +221,21 @@ export class RoomPane extends HTMLElement {
   }
 
   #trim() {
-    const oldest = this.#list.trim();
-    if (oldest !== null) this.#dropBefore(oldest);
+    const kept = this.#list.trim();
+    if (kept === null) return;
+    this.#keepOnly(...kept);
+    this.#showBelow();
   }
 
   #scrolled() {
     this.#showBelow();
     this.#trim();
-    if (this.#list.wantsOlder) this.#older();
+    if (this.#list.wantsOlder) this.#ask("older");
+    if (this.#list.wantsNewer) this.#ask("newer");
   }
 
   #showBelow() {
-    this.#below.hidden = this.#list.below === 0;
+    this.#below.hidden = this.#list.below === 0 && this.#list.isAtHead;
     this.#below.textContent = belowWords(this.#list.below);
   }
 }

@@ -2,12 +2,14 @@
 
 /** Near enough to the bottom to follow: less than a line. */
 const BOTTOM_PX = 16;
-const TOP_PX = 240;
+/** Near enough to an end to load what is beyond it. */
+const EDGE_PX = 240;
 
 export class Scroll {
   #box;
   #onscroll;
   #firstInView;
+  #isAtHead;
   #isDue = false;
   /** As it was at the last look. */
   #top = 0;
@@ -24,12 +26,13 @@ export class Scroll {
    * @param {HTMLElement} box the element that scrolls
    * @param {HTMLElement} content what grows in it
    * @param {() => void} onscroll
-   * @param {() => Element | undefined} firstInView
+   * @param {{firstInView: () => Element | undefined, isAtHead: () => boolean}} log only where nothing newer is to be loaded there is something to follow
    */
-  constructor(box, content, onscroll, firstInView) {
+  constructor(box, content, onscroll, { firstInView, isAtHead }) {
     this.#box = box;
     this.#onscroll = onscroll;
     this.#firstInView = firstInView;
+    this.#isAtHead = isAtHead;
     box.addEventListener(
       "scroll",
       () => {
@@ -46,7 +49,22 @@ export class Scroll {
 
   get isNearTop() {
     // A box that is not shown has no place: it would load its whole log.
-    return this.#box.clientHeight > 0 && this.#box.scrollTop < TOP_PX;
+    return this.#box.clientHeight > 0 && this.#box.scrollTop < EDGE_PX;
+  }
+
+  get isNearEnd() {
+    return this.#box.clientHeight > 0 && this.#below < EDGE_PX;
+  }
+
+  /** How much there is below the view. */
+  get #below() {
+    return this.#box.scrollHeight - this.#box.scrollTop - this.#box.clientHeight;
+  }
+
+  /** There may be something to follow now. */
+  settle() {
+    if (this.#box.clientHeight > 0 && this.#isAtHead() && this.#below < BOTTOM_PX)
+      this.isAtBottom = true;
   }
 
   /** Stay at the bottom after something was added there: once per frame, however much came. */
@@ -60,7 +78,7 @@ export class Scroll {
   }
 
   toBottom() {
-    this.isAtBottom = true;
+    this.isAtBottom = this.#isAtHead();
     this.#box.scrollTop = this.#box.scrollHeight;
     this.#look();
   }
@@ -69,8 +87,9 @@ export class Scroll {
   by(px) {
     const box = this.#box;
     box.scrollTop += px;
-    this.#top = box.scrollTop;
-    this.isAtBottom = box.scrollHeight - box.scrollTop - box.clientHeight < BOTTOM_PX;
+    this.isAtBottom = false;
+    this.settle();
+    this.#look();
   }
 
   /**
@@ -97,8 +116,8 @@ export class Scroll {
     const { scrollHeight, scrollTop, clientHeight, clientWidth } = this.#box;
     if (clientWidth !== this.#width) return; // about to be told: #resized() puts it right
     const isPushed = clientHeight > this.#height || scrollHeight < this.#scrollHeight;
-    if (scrollHeight - scrollTop - clientHeight < BOTTOM_PX) this.isAtBottom = true;
-    else if (scrollTop < this.#top && !isPushed) this.isAtBottom = false;
+    if (scrollTop < this.#top && !isPushed) this.isAtBottom = false;
+    this.settle();
     this.#look();
   }
 
@@ -133,10 +152,11 @@ export class Scroll {
     const isMoved = this.#box.clientWidth !== this.#width;
     this.#width = this.#box.clientWidth;
     if (this.#width === 0) return;
-    if (isMoved && this.#place?.element.isConnected) {
+    if (isMoved && this.#place?.element.isConnected)
       this.#box.scrollTop += this.#offsetOf(this.#place.element) - this.#place.offset;
-      this.#look();
-    }
+    // Lines that got longer push a follower up, and are told of by a scroll event that comes after this:
+    // by then the log may have grown beyond what it was, and it would look like the reader's own move.
+    if (isMoved) this.#look();
     this.follow();
     if (isMoved) this.#onscroll();
   }

@@ -144,12 +144,30 @@ export function hereWords(count) {
   return count === 1 ? "1 person here" : `${count} people here`;
 }
 
+/** Where a link leads to. @param {boolean} wasThere */
+export function gonePlaceWords(wasThere) {
+  return wasThere
+    ? "The message that this link leads to was deleted."
+    : "There is no such message as this link leads to.";
+}
+
+/** @param {Date} day */
+export function noDayWords(day) {
+  const date = new Intl.DateTimeFormat(undefined, { dateStyle: "long" }).format(day);
+  return `Nothing was written here on ${date} or later.`;
+}
+
 /** @param {number} count */
 export function aboveWords(count) {
   return `${count} new above`;
 }
 
+/** Panes out of view. @param {number} count */
+export function beyondWords(count) {
+  return `${count} more ${count === 1 ? "pane" : "panes"}`;
+}
+
 /** @param {number} count */
 export function belowWords(count) {
-  return `${count} new below`;
+  return count ? `${count} new below` : "Jump to newest";
 }

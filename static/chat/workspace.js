@@ -8,7 +8,9 @@ import { RoomLog } from "./room_log.js";
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
 /** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, HeadsFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
-/** @import {Message} from "./room_log.js" */
+/** @import {Message, Page, Place} from "./room_log.js" */
+
+/** Whether the server has older, or newer, messages than those shown: the room's log itself. @typedef {{readonly more: boolean, readonly newer: boolean}} Edges */
 
 /**
  * What shows the workspace: the page, or a test's.
@@ -16,7 +18,7 @@ import { RoomLog } from "./room_log.js";
  *   opened: (room: Room, isByUser: boolean) => void,
  *   closed: (room: Room, reason?: string) => void,
  *   cleared: (room: string) => void,
- *   paged: (room: string, messages: Message[]) => void,
+ *   paged: (room: string, messages: Message[], edges: Edges) => void,
  *   changed: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   present: (room: string, present: PresentFrame["present"]) => void,
  *   signalled: (room: string, signal: Signal) => void,
@@ -88,18 +90,27 @@ export class Workspace {
   }
 
   /**
-   * Ask for the page before the oldest message held, unless it is on its way or there is none.
+   * Ask for the page before the oldest message held, or after the newest, unless one is on its way or there is none.
    * @param {string} id
+   * @param {"older" | "newer"} [way]
    */
-  askOlder(id) {
+  ask(id, way) {
     const log = this.#panes.get(id);
-    if (log === undefined || log.cursor === null || log.isLoading || !log.more) return;
-    const { before } = log;
-    log.isLoading = this.#send({
-      command: "history",
-      room: id,
-      ...(before === undefined ? {} : { before }),
-    });
+    const page = log?.next(way);
+    if (log && page && this.#send({ command: "history", room: id, ...page.place })) log.ask(page);
+  }
+
+  /**
+   * Show another part of a room's log, as soon as it can be had.
+   * @param {string} id
+   * @param {Place} place
+   * @param {NonNullable<Page["arrived"]>} arrived told what is there, after it is shown
+   */
+  jump(id, place, arrived) {
+    const log = this.#panes.get(id);
+    if (log === undefined) return;
+    log.jump = { place, arrived };
+    this.ask(id);
   }
 
   /**
@@ -121,12 +132,13 @@ export class Workspace {
   }
 
   /**
-   * The pane shows nothing before this message any more.
+   * The pane shows nothing before the first and after the last of these messages any more.
    * @param {string} id
-   * @param {number} seq
+   * @param {number} first
+   * @param {number} last
    */
-  dropBefore(id, seq) {
-    this.#panes.get(id)?.dropBefore(seq);
+  keepOnly(id, first, last) {
+    this.#panes.get(id)?.keepOnly(first, last);
   }
 
   /**
@@ -160,7 +172,7 @@ export class Workspace {
     this.#healing.clear();
     this.#outbox.partedAll();
     this.#changes.lost();
-    for (const log of this.#panes.values()) log.isLoading = false;
+    for (const log of this.#panes.values()) log.asked = null;
   }
 
   /**
@@ -197,8 +209,8 @@ export class Workspace {
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
     if (log.joined(frame)) this.#view.cleared(id);
-    if (!log.isPaged && log.more) this.askOlder(id);
-    else if (!log.isPaged) this.#view.paged(id, []);
+    if (log.jump || (!log.isPaged && log.more)) this.ask(id);
+    else if (!log.isPaged) this.#view.paged(id, [], log);
     this.#outbox.joined(id);
   }
 
@@ -265,8 +277,14 @@ export class Workspace {
 
   /** @param {HistoryFrame} page */
   #history(page) {
-    const log = this.#logOf(page.history);
-    if (log?.isLoading) this.#view.paged(page.history, log.fold(page));
+    const id = page.history;
+    const log = this.#logOf(id);
+    if (!log?.asked) return;
+    const { messages, isElsewhere, arrived } = log.fold(page);
+    if (isElsewhere) this.#view.cleared(id);
+    this.#view.paged(id, messages, log);
+    arrived?.(messages);
+    if (log.jump) this.ask(id);
   }
 
   /** @param {AckFrame} frame */
@@ -296,13 +314,15 @@ export class Workspace {
   #askAgain({ command, room, retry_after }) {
     const ids = room === undefined ? this.open : [room];
     const log = this.#panes.get(room ?? "");
-    if (command === "history" && log !== undefined) log.isLoading = false;
+    if (command === "history" && log !== undefined) log.asked = null;
     setTimeout(
       () => {
         if (!this.#isOnline) return;
         if (command === "join" || command === "resume")
           this.#rejoin(ids.filter((id) => this.#panes.has(id)));
-        if (command === "history" && room !== undefined) this.askOlder(room);
+        if (command !== "history" || room === undefined || this.#panes.get(room) !== log) return;
+        if (log) this.#view.paged(room, [], log); // who looks at its edge asks again
+        this.ask(room);
       },
       (retry_after ?? RETRY_AFTER_S) * 1000,
     );

@@ -1,7 +1,5 @@
 """A pane's log all day long: midnight, alerts, thousands of messages, and what can be done with one."""
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 
@@ -78,7 +76,7 @@ def test_an_alert_stays_until_this_user_says_so(visit, site):
 
 
 @pytest.mark.timeout(600 if IS_FULL else 60)
-def test_thousands_of_messages_stay_cheap_and_can_be_read_back(visit, site):
+def test_thousands_of_messages_stay_cheap(visit, site):
     names = [f"Load {number}" for number in range(ROOMS)]
     post(site, *((name, 1, 100 if name == "Load 0" else 1) for name in names))
     alice, bob = visit("alice"), visit("bob", "/chat/Lobby/")
@@ -101,14 +99,6 @@ def test_thousands_of_messages_stay_cheap_and_can_be_read_back(visit, site):
     # Not yet the proof of 50 ms: 47 to 70 were measured, all on a machine busy with other tests. This guards the order.
     assert min(costs) < 0.1, costs
     expect(alice.texts(names[0]).last).to_have_text("storm 5")
-    # What left the page is read back without a hole and without a double.
-    log = alice.log(names[0])
-    while (count := alice.texts(names[0]).count()) < EACH + 115:
-        log.evaluate("(log) => { log.scrollTop = 0; }")
-        expect(alice.texts(names[0])).not_to_have_count(count)
-    storms = [f"storm {number}" for last in (EACH, 5, 5, 5) for number in range(1, last + 1)]
-    assert alice.texts(names[0]).all_inner_texts() == [f"text {n}" for n in range(1, 101)] + storms
-    assert re.search(r"Today|Yesterday", log.locator(".day").first.inner_text())
 
 
 def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
@@ -144,7 +134,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     alice.log("Mend").focus()
     for key in ("ArrowUp", "Enter"):
         alice.page.keyboard.press(key)
-    expect(alice.page.get_by_role("menuitem")).to_have_count(3)
+    expect(alice.page.get_by_role("menuitem")).to_have_count(4)
     alice.page.get_by_role("menuitem", name="Delete").click()
     expect(bob.texts("Mend").last).to_have_text("Message deleted")
     alice.say("Mend", "of the staff")
@@ -152,7 +142,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     bob.log("Mend").focus()
     for key in ("ArrowUp", "Enter"):
         bob.page.keyboard.press(key)
-    expect(bob.page.get_by_role("menuitem")).to_have_text(["Copy text", "Mark as unread"])
+    expect(bob.page.get_by_role("menuitem")).to_have_text(["Copy text", "Copy link", "Mark as unread"])
 
 
 def test_undo_takes_a_text_back_everywhere_for_ten_seconds(visit, site):

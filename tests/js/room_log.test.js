@@ -22,7 +22,28 @@ const posted = (seq, message = `text ${seq}`, more = {}) => ({
 });
 const edited = (seq, target, message) => ({ room: "1", edited: target, message, seq, at: AT });
 const deleted = (seq, target) => ({ room: "1", deleted: target, seq, at: AT });
-const page = (events, as_of, more = false) => ({ history: "1", events, as_of, more });
+const page = (events, as_of, more = false, newer = false) => ({
+  history: "1",
+  events,
+  as_of,
+  more,
+  newer,
+});
+const run = (first, last) =>
+  Array.from({ length: last - first + 1 }, (_, at) => posted(first + at));
+
+/** Ask for a page and get it. */
+function paged(log, frame, way) {
+  log.ask(log.next(way) ?? { place: {} });
+  return log.fold(frame).messages;
+}
+
+/** Go to another part of the log. */
+function jumped(log, frame, place = { around: 1 }) {
+  log.jump = { place, arrived: () => {} };
+  log.ask(log.next());
+  return log.fold(frame);
+}
 
 function joinedLog(head, more) {
   const log = new RoomLog();
@@ -73,17 +94,19 @@ test("an edit whose text was deleted later shows a deleted message", () => {
 
 test("a page read before a change still shows the change", () => {
   const log = joinedLog(10);
+  log.ask(log.next());
   log.take(edited(11, 4, "better"));
   log.take(deleted(12, 5));
-  const [four, five] = log.fold(page([posted(4), posted(5)], 10));
+  const [four, five] = log.fold(page([posted(4), posted(5)], 10)).messages;
   assert.equal(four.text, "better");
   assert.equal(five.deleted, true);
 });
 
 test("a page read after a change is not changed back", () => {
   const log = joinedLog(10);
+  log.ask(log.next());
   log.take(edited(11, 4, "better"));
-  const [four] = log.fold(page([posted(4, "best", { edited_at: AT })], 12));
+  const [four] = log.fold(page([posted(4, "best", { edited_at: AT })], 12)).messages;
   assert.equal(four.text, "best");
   log.take(edited(12, 4, "best"));
   assert.equal(four.text, "best");
@@ -91,7 +114,7 @@ test("a page read after a change is not changed back", () => {
 
 test("a message that came with a page is not doubled by its own event", () => {
   const log = joinedLog(3);
-  const [four] = log.fold(page([posted(4, "edited since", { edited_at: AT })], 5));
+  const [four] = paged(log, page([posted(4, "edited since", { edited_at: AT })], 5));
   assert.equal(log.take(posted(4, "first")).message, four);
   assert.equal(four.text, "edited since");
 });
@@ -100,16 +123,16 @@ test("a page brings no message twice", () => {
   const log = joinedLog(0);
   const held = log.take(posted(1)).message;
   log.take(posted(2));
-  assert.deepEqual(log.fold(page([posted(1), posted(2)], 2)), [held]);
-  assert.deepEqual(log.fold(page([posted(1), posted(2)], 2)), []);
+  assert.deepEqual(paged(log, page([posted(1), posted(2)], 2)), [held]);
+  assert.deepEqual(paged(log, page([posted(1), posted(2)], 2)), []);
 });
 
 test("the next page ends before the oldest message held", () => {
   const log = joinedLog(100);
-  assert.equal(log.before, undefined);
-  log.fold(page([posted(51), posted(52)], 100, true));
-  assert.equal(log.before, 51);
-  assert.equal(log.more, true);
+  assert.deepEqual(log.next("older"), { place: {} });
+  paged(log, page([posted(51), posted(52)], 100, true));
+  assert.deepEqual(log.next("older"), { place: { before: 51 } });
+  assert.equal(log.next("newer"), null);
 });
 
 test("a page and the events since equal a fresh page, wherever the page falls", () => {
@@ -146,8 +169,9 @@ test("a page and the events since equal a fresh page, wherever the page falls", 
         const log = joinedLog(head);
         const seen = new Map();
         const note = (message) => message && seen.set(message.seq, message);
+        log.ask({ place: {} });
         events.slice(head, arrives).forEach((event) => note(log.take(event).message));
-        log.fold(asPage(pageAt)).forEach(note);
+        log.fold(asPage(pageAt)).messages.forEach(note);
         events.slice(arrives).forEach((event) => note(log.take(event).message));
         const now = [...seen.values()]
           .sort((a, b) => a.seq - b.seq)
@@ -157,4 +181,71 @@ test("a page and the events since equal a fresh page, wherever the page falls", 
           state(6).map(({ seq, text, deleted }) => ({ seq, text, deleted })),
         );
       }
+});
+
+test("a window that is not joined to the newest holds nothing behind a hole", () => {
+  const log = joinedLog(500);
+  const { messages, isElsewhere } = jumped(log, page(run(90, 110), 500, true, true), {
+    around: 100,
+  });
+  assert.equal(isElsewhere, true);
+  assert.equal(messages.length, 21);
+  const { verdict, message } = log.take(posted(501));
+  assert.deepEqual([verdict, message.text], ["applied", "text 501"]);
+  assert.deepEqual(log.cursor, { since: 501, epoch: "k3" });
+  assert.deepEqual(log.next("newer"), { place: { after: 110 } });
+  assert.equal(log.take(edited(502, 501, "not held")).message, null);
+  assert.equal(log.take(edited(503, 100, "held")).message, messages[10]);
+  assert.equal(messages[10].text, "held");
+  // Joined again by the pages after it; what came meanwhile comes with them, changed as it was.
+  assert.equal(paged(log, page(run(111, 160), 503, true, true), "newer").length, 50);
+  paged(log, page([...run(161, 500), posted(501, "not held", { edited_at: AT })], 503), "newer");
+  assert.equal(log.newer, false);
+  assert.equal(log.take(posted(504)).message.seq, 504);
+  assert.equal(log.next("newer"), null);
+});
+
+test("a last page that was read before something was posted is not the last", () => {
+  const log = joinedLog(200);
+  jumped(log, page(run(1, 50), 200, false, true));
+  log.ask(log.next("newer"));
+  log.take(posted(201));
+  log.fold(page(run(51, 200), 200));
+  assert.deepEqual(log.next("newer"), { place: { after: 200 } });
+  paged(log, page([posted(201)], 201), "newer");
+  assert.equal(log.newer, false);
+});
+
+test("what is let go of at one end can be had again, and leaves no hole", () => {
+  const log = joinedLog(300);
+  paged(log, page(run(101, 300), 300, true));
+  log.keepOnly(101, 200);
+  assert.deepEqual(log.next("newer"), { place: { after: 200 } });
+  assert.deepEqual(log.next("older"), { place: { before: 101 } });
+  // The end that a page on its way continues is let go of: the page does not fit any more.
+  log.ask(log.next("older"));
+  log.keepOnly(120, 200);
+  assert.deepEqual(log.fold(page(run(51, 100), 300, true)).messages, []);
+  assert.deepEqual(log.next("older"), { place: { before: 120 } });
+  log.ask(log.next("newer"));
+  log.keepOnly(120, 180);
+  assert.deepEqual(log.fold(page(run(201, 250), 300, true, true)).messages, []);
+  assert.deepEqual(log.next("newer"), { place: { after: 180 } });
+});
+
+test("of two jumps the later one counts, and a day after all is no place", () => {
+  const log = joinedLog(300);
+  paged(log, page(run(251, 300), 300, true));
+  log.jump = { place: { around: 10 }, arrived: () => {} };
+  log.ask(log.next());
+  const second = { place: { around: 90 }, arrived: () => {} };
+  log.jump = second;
+  assert.equal(log.fold(page(run(1, 30), 300, false, true)).arrived, undefined);
+  assert.equal(log.next(), second);
+  log.ask(log.next());
+  assert.equal(log.fold(page(run(70, 110), 300, true, true)).messages.length, 41);
+  const nowhere = jumped(log, page([], 300, true), { from: "2027-01-01T00:00:00Z" });
+  assert.deepEqual([nowhere.messages, nowhere.isElsewhere], [[], false]);
+  assert.notEqual(nowhere.arrived, undefined);
+  assert.deepEqual(log.next("newer"), { place: { after: 110 } });
 });

@@ -57,8 +57,17 @@ const post = (room, seq, more = {}) =>
     at: "2026-11-21T10:00:00Z",
     ...more,
   });
-const page = (room, events, as_of, more = false) =>
-  receive("history", { history: room, events, as_of, more });
+const page = (room, events, as_of, more = false, newer = false) =>
+  receive("history", { history: room, events, as_of, more, newer });
+const messages = (first, last) =>
+  Array.from({ length: last - first + 1 }, (_, at) => ({
+    room: "1",
+    username: "bob",
+    message: `text ${first + at}`,
+    msg_type: 0,
+    seq: first + at,
+    at: "2026-11-21T10:00:00Z",
+  }));
 const happened = (name) => seen.filter(([what]) => what === name);
 const commands = () => sent.splice(0);
 
@@ -233,7 +242,7 @@ test("one page of history is asked for at a time, until there is no more", () =>
   workspace.openPane(ROOMS[0], true);
   join("1", 100);
   commands();
-  workspace.askOlder("1");
+  workspace.ask("1", "older");
   assert.deepEqual(commands(), []);
   const event = {
     room: "1",
@@ -244,11 +253,35 @@ test("one page of history is asked for at a time, until there is no more", () =>
     at: "2026-11-21T10:00:00Z",
   };
   page("1", [event], 100, true);
-  workspace.askOlder("1");
+  workspace.ask("1", "older");
   assert.deepEqual(commands(), [{ command: "history", room: "1", before: 51 }]);
   page("1", [], 100);
-  workspace.askOlder("1");
+  workspace.ask("1", "older");
   assert.deepEqual(commands(), []);
+});
+
+test("a jump waits for the join and for the page on its way, and outlives the line", () => {
+  const arrived = mock.fn();
+  workspace.openPane(ROOMS[0], true);
+  workspace.jump("1", { around: 40 }, arrived);
+  commands();
+  join("1", 100);
+  assert.deepEqual(commands(), [{ command: "history", room: "1", around: 40 }]);
+  reconnect();
+  commands();
+  join("1", 100);
+  assert.deepEqual(commands(), [{ command: "history", room: "1", around: 40 }]);
+  page("1", messages(20, 60), 100, true, true);
+  assert.equal(arrived.mock.calls[0].arguments[0].length, 41);
+  assert.deepEqual(happened("cleared").length, 2);
+  workspace.ask("1", "newer");
+  workspace.jump("1", {}, arrived);
+  assert.deepEqual(commands(), [{ command: "history", room: "1", after: 60 }]);
+  page("1", messages(61, 90), 100, true, true);
+  assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
+  page("1", messages(51, 100), 100, true);
+  assert.equal(arrived.mock.callCount(), 2);
+  assert.equal(happened("paged").at(-1)[3].newer, false);
 });
 
 test("who is here goes to the pane, and to no pane that is closed", () => {

@@ -1,0 +1,92 @@
+/** Opens and closes rooms, and keeps in the address, and at the server, which are open. */
+
+import { findRoom } from "./find_room.js";
+
+/** @import {PaneRow} from "./pane_row.js" */
+/** @import {Room} from "./protocol.js" */
+/** @import {RoomList} from "./room_list.js" */
+/** @import {Workspace} from "./workspace.js" */
+
+const LAYOUT_AFTER_MS = 400;
+
+export class Doors {
+  #panes;
+  #workspace;
+  #list;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {PaneRow} panes
+   * @param {{workspace: Workspace, list: RoomList}} page
+   */
+  constructor(panes, { workspace, list }) {
+    this.#panes = panes;
+    this.#workspace = workspace;
+    this.#list = list;
+    panes.onarranged = () => this.keepAddress();
+    list.begin(
+      (room) => this.#toggle(room),
+      (title) => this.#openByName(title),
+    );
+  }
+
+  /** @param {string} id */
+  close(id) {
+    this.#workspace.closePane(id);
+    this.keepAddress();
+  }
+
+  /** The user asked for this room: open or not, its composer gets the keys. @param {string} id */
+  turnTo(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (room && !this.#panes.get(id)) this.#open(room);
+    this.#panes.show(id);
+    this.#panes.get(id)?.focusComposer();
+  }
+
+  /** In the address at once, and for this user's other browsers when the hand rests. */
+  keepAddress() {
+    const { layout } = this.#panes;
+    history.replaceState(null, "", layout.address);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => this.#workspace.keepLayout(layout.order, layout.wide),
+      LAYOUT_AFTER_MS,
+    );
+  }
+
+  /** A click opens a room, another closes it; on a phone the first one may only bring it to the front. @param {string} id */
+  #toggle(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (room === undefined) return;
+    if (!this.#panes.get(id)) this.#open(room);
+    else if (this.#panes.isPhone && this.#panes.seen !== id) this.#panes.see(id);
+    else this.close(id);
+  }
+
+  /** @param {Room} room @param {boolean} isByUser */
+  #open(room, isByUser = true) {
+    this.#workspace.openPane(room, isByUser);
+    this.keepAddress();
+  }
+
+  /**
+   * Open a room by its name.
+   * @param {string} title
+   * @returns {Promise<string>} a sentence if there is none
+   */
+  async #openByName(title) {
+    const asked = document.activeElement;
+    const room = await findRoom(title, this.#workspace.rooms.values());
+    if (typeof room === "string") return room;
+    // Who went on elsewhere while the server was asked keeps the keys, and what is in view.
+    const isWaiting = document.activeElement === asked;
+    if (!this.#panes.get(room.id)) this.#open(room, isWaiting);
+    if (!isWaiting) return "";
+    this.#list.collapse();
+    this.#panes.show(room.id);
+    this.#panes.get(room.id)?.focusComposer();
+    return "";
+  }
+}

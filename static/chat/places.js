@@ -1,0 +1,63 @@
+/** Goes to a place in a room's log: its newest, what is new, a message, a day. */
+
+import { gonePlaceWords, noDayWords } from "./words.js";
+
+/** @import {DayDialog} from "./day_dialog.js" */
+/** @import {Notices} from "./notices.js" */
+/** @import {PaneRow} from "./pane_row.js" */
+/** @import {Workspace} from "./workspace.js" */
+
+export class Places {
+  #panes;
+  #workspace;
+  #dialog;
+  #notices;
+  #readOf;
+
+  /**
+   * @param {PaneRow} panes
+   * @param {{workspace: Workspace, dialog: DayDialog, notices: Notices, readOf: (room: string) => number | undefined}} page
+   */
+  constructor(panes, { workspace, dialog, notices, readOf }) {
+    this.#panes = panes;
+    this.#workspace = workspace;
+    this.#dialog = dialog;
+    this.#notices = notices;
+    this.#readOf = readOf;
+  }
+
+  /** @param {string} room */
+  toNewest(room) {
+    const pane = this.#panes.get(room);
+    if (pane?.list.isAtHead) pane.toBottom();
+    else this.#workspace.jump(room, {}, () => pane?.toBottom());
+  }
+
+  /** To the first unread message, wherever it is. @param {string} room */
+  toNew(room) {
+    const list = this.#panes.get(room)?.list;
+    const around = this.#readOf(room);
+    if (list?.hasNew || around === undefined) list?.toNew();
+    else this.#workspace.jump(room, { around }, () => list?.toNew());
+  }
+
+  /** To the message that a link leads to. @param {string} room @param {number} seq */
+  toMessage(room, seq) {
+    this.#workspace.jump(room, { around: seq }, (messages) => {
+      const message = messages.find((one) => one.seq === seq);
+      this.#panes.get(room)?.list.find(seq);
+      if (!message || message.deleted) this.#notices.say(gonePlaceWords(message !== undefined));
+    });
+  }
+
+  /** Ask for a day, and go to the first message on it or after it. @param {string} room @param {string} title */
+  toDay(room, title) {
+    this.#dialog.ask(title, (start) =>
+      this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
+        if (first === undefined) return this.#dialog.say(noDayWords(start));
+        this.#dialog.close();
+        this.#panes.get(room)?.list.find(first.seq);
+      }),
+    );
+  }
+}

@@ -1,0 +1,317 @@
+"""History that stands still: links, days and unread far back, and a window of the log that never moves what is read."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_delivery import change
+from tests.browser.test_log import STORM
+
+FILL = """
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from chat.actions import Draft, commit
+from chat.log import Kind
+from chat.models import Event, Room
+author = User.objects.get(username="bob").pk
+room, _ = Room.objects.get_or_create(title={title!r})
+for start in range({first}, {last} + 1, 100):
+    numbers = range(start, min(start + 100, {last} + 1))
+    bodies = [f"text {{n}}" + " and more" * (n % 5 * n % 7) for n in numbers]
+    commit([Draft(room=room.pk, author=author, kind=Kind.POSTED, body=body) for body in bodies])
+for last, days in {ages!r}:
+    Event.objects.filter(room=room, seq__lte=last).update(at=timezone.now() - timedelta(days=days))
+print(room.pk)
+"""
+
+# What is shown has no hole and no double, at any time; and how much of it there is at most.
+WATCH = """(log) => {
+  log.watched = {most: 0, wrong: [], seen: new Set()};
+  const look = () => {
+    const texts = [...log.querySelectorAll('[data-part=messages] [data-part=text]')];
+    const numbers = texts.map((e) => Number(/\\d+/.exec(e.textContent)[0]));
+    log.watched.most = Math.max(log.watched.most, numbers.length);
+    numbers.forEach((n, i) => {
+      log.watched.seen.add(n);
+      if (i && n !== numbers[i - 1] + 1) log.watched.wrong.push([numbers[i - 1], n]);
+    });
+  };
+  new MutationObserver(look).observe(log.querySelector('[data-part=messages]'), {childList: true});
+  look();
+}"""
+
+# Scroll to an end until a message is there, as far as can be in each frame.
+READ_TO = """async (log, [way, text]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  for (let n = 0; n < 2000; n += 1) {
+    log.scrollTop = way === 'older' ? 0 : log.scrollHeight;
+    await frame();
+    const all = [...log.querySelectorAll('[data-part=messages] [data-part=text]')];
+    const last = way === 'older' ? all[0] : all.at(-1);
+    if (last?.textContent.split(' ').slice(0, 2).join(' ') === text) return;
+  }
+  throw new Error(`${text} was not reached`);
+}"""
+
+# Follow the first message in view while something happens to the log: how far it moved, in each frame.
+STILL = """async (log, [scrollTop, until]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const all = () => [...log.querySelectorAll('[data-part=messages] .message')];
+  const ends = () => [all()[0], all().at(-1)].map((e) => e.querySelector('[data-part=text]').textContent).join();
+  log.scrollTop = scrollTop < 0 ? log.scrollHeight - log.clientHeight + scrollTop : scrollTop;
+  const top = log.getBoundingClientRect().top;
+  const first = all().find((e) => e.getBoundingClientRect().bottom > top);
+  const place = first.getBoundingClientRect().top;
+  const before = ends();
+  let moved = 0;
+  let after = 0;
+  for (let n = 0; n < 900 && after < 6; n += 1) {
+    await frame();
+    await new Promise((done) => { setTimeout(done); });
+    if (!first.isConnected) throw new Error('what was read is gone');
+    moved = Math.max(moved, Math.abs(first.getBoundingClientRect().top - place));
+    if (until ? log.parentElement.innerText.includes(until) : ends() !== before) after += 1;
+  }
+  if (!after) throw new Error('nothing happened');
+  return moved;
+}"""
+
+
+def fill(site, title, last, *, first=1, ages=()):
+    """Let bob write `text first` to `text last`, in lines of several lengths; tell the room's id."""
+    printed = site.shell(FILL.format(title=title, first=first, last=last, ages=list(ages)))
+    return printed.split()[-1]
+
+
+def text(visitor, title, number):
+    return visitor.log(title).get_by_text(re.compile(rf"^text {number}\b"))
+
+
+def jump_button(visitor, title):
+    return visitor.pane(title).get_by_role("button", name=re.compile("Jump to newest|new below"))
+
+
+def choose(visitor, title, item):
+    visitor.pane(title).get_by_role("button", name="More", exact=True).click()
+    visitor.page.get_by_role("menuitem", name=item).click()
+
+
+def watched(log):
+    return log.evaluate("(log) => ({...log.watched, seen: [...log.watched.seen].sort((a, b) => a - b)})")
+
+
+def test_a_link_leads_to_its_message_and_on_to_the_newest(visit, site):
+    room = fill(site, "Linked", 400)
+    alice = visit("alice", "/chat/Linked/", permissions=["clipboard-read", "clipboard-write"])
+    expect(text(alice, "Linked", 400)).to_be_in_viewport()
+    message = alice.log("Linked").locator(".message").filter(has_text=re.compile(r"text 397\b"))
+    message.hover()
+    message.get_by_role("button", name="More about this message").click()
+    alice.page.get_by_role("menuitem", name="Copy link").click()
+    link = alice.page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{site.url}/?rooms={room}&at={room}.397"
+    bob = visit("bob", link.removeprefix(site.url).replace("397", "200"))
+    expect(text(bob, "Linked", 200)).to_be_in_viewport()
+    expect(bob.log("Linked").locator(".message.found")).to_have_count(1)
+    expect(bob.log("Linked").locator(".message.found")).to_be_focused()
+    expect(bob.log("Linked").locator(".message.found")).to_contain_text("text 200")
+    assert bob.commands("history")[0] == {"command": "history", "room": room, "around": 200}
+    # Nothing that is posted now stands below a hole; it is counted.
+    log = bob.log("Linked")
+    log.evaluate(WATCH)
+    expect(jump_button(bob, "Linked")).to_have_text("Jump to newest")
+    alice.say("Linked", "text 401")
+    expect(jump_button(bob, "Linked")).to_have_text("1 new below")
+    expect(text(bob, "Linked", 401)).to_have_count(0)
+    log.evaluate(READ_TO, ["newer", "text 401"])
+    log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")
+    alice.say("Linked", "text 402")
+    expect(text(bob, "Linked", 402)).to_be_in_viewport()
+    expect(jump_button(bob, "Linked")).to_be_hidden()
+    assert watched(log)["wrong"] == []
+    # Back at the link, and by one click at the newest.
+    bob.page.reload()
+    expect(text(bob, "Linked", 200)).to_be_in_viewport()
+    jump_button(bob, "Linked").click()
+    expect(text(bob, "Linked", 402)).to_be_in_viewport()
+    expect(jump_button(bob, "Linked")).to_be_hidden()
+    # Who writes stands at the newest, too.
+    bob.page.reload()
+    expect(text(bob, "Linked", 200)).to_be_in_viewport()
+    bob.say("Linked", "text 403")
+    expect(text(bob, "Linked", 403)).to_be_in_viewport()
+    expect(bob.unsent("Linked")).to_have_count(0)
+
+
+def test_a_link_to_nothing_says_so(visit, site):
+    room = fill(site, "Broken", 120)
+    change(site, ("Broken", [(40, None)]))
+    bob = visit("bob", f"/?rooms={room}&at={room}.40")
+    expect(bob.main.get_by_role("alert")).to_contain_text("was deleted")
+    expect(bob.log("Broken").locator(".message.found")).to_have_text(re.compile("Message deleted"))
+    bob.goto(f"/?rooms={room}&at={room}.9000")
+    expect(bob.main.get_by_role("alert")).to_contain_text("There is no such message")
+    expect(text(bob, "Broken", 120)).to_be_in_viewport()
+    expect(bob.log("Broken").locator(".message.found")).to_have_count(0)
+    staff = next(key for key, title, *_ in site.rooms if title == "Staff")
+    for unknown in (staff, 999_999):
+        bob.goto(f"/?rooms={unknown}&at={unknown}.1")
+        expect(bob.main.get_by_role("alert")).to_have_text("Some of these rooms do not exist.")
+        expect(bob.page.get_by_role("region")).to_have_count(0)
+    assert [command["room"] for command in bob.commands("join")] == [room, room]
+
+
+def test_all_is_read_back_and_forth_while_little_of_it_is_held(visit, site):
+    fill(site, "Deep", 1500)
+    alice = visit("alice", "/chat/Deep/")
+    expect(text(alice, "Deep", 1500)).to_be_in_viewport()
+    log = alice.log("Deep")
+    log.evaluate(WATCH)
+    log.evaluate(READ_TO, ["older", "text 1"])
+    back = watched(log)
+    assert (back["wrong"], back["seen"]) == ([], list(range(1, 1501)))
+    assert back["most"] <= 450
+    log.evaluate(WATCH)
+    log.evaluate(READ_TO, ["newer", "text 1500"])
+    forth = watched(log)
+    assert (forth["wrong"], forth["seen"]) == ([], list(range(1, 1501)))
+    assert forth["most"] <= 450
+    expect(jump_button(alice, "Deep")).to_be_hidden()
+
+
+def test_what_is_read_does_not_move(visit, site):
+    room = fill(site, "Still", 1200)
+    alice = visit("alice", f"/?rooms={room}&at={room}.600")
+    bob = visit("bob", "/chat/Still/")
+    log = alice.log("Still")
+    expect(log.locator(".message.found")).to_contain_text("text 600")
+    moved = []
+    # Older and newer pages, until the other end is let go of, and back.
+    for way in (120, 100, 0, 60, 110, 3, 100, -100, -3, -60, -110, -5, -100, -100, -100, 100, 50):
+        moved.append((way, log.evaluate(STILL, [way, None])))
+    assert max(by for _, by in moved) <= 0.5, moved
+    # 500 that arrive: above a window that ends before them, and at the newest.
+    bob.page.evaluate(STORM, [[room], 250, 2])
+    assert log.evaluate(STILL, [700, "250 new below"]) <= 0.5
+    jump_button(alice, "Still").click()
+    expect(alice.texts("Still").last).to_have_text("storm 250")
+    log.evaluate("(log) => { log.scrollTop = log.scrollHeight / 2; }")
+    log.evaluate(WATCH)
+    bob.page.evaluate(
+        f"(args) => {{ setTimeout(() => ({STORM})(args), 300); }}",
+        [[room], 500, 2],
+    )
+    assert log.evaluate(STILL, [700, "500 new below"]) <= 0.5
+    assert watched(log)["most"] <= 450
+
+
+def test_a_day_is_jumped_to_in_the_readers_zone(visit, site):
+    room = fill(site, "Days", 300, ages=[(200, 2), (100, 40)])
+    bob = visit("bob", "/chat/Days/", timezone_id="Pacific/Kiritimati")
+    expect(text(bob, "Days", 300)).to_be_in_viewport()
+    day = bob.page.evaluate("new Date(Date.now() - 30 * 86400000).toLocaleDateString('en-CA')")
+    choose(bob, "Days", re.compile("Jump to date"))
+    dialog = bob.page.get_by_role("dialog", name="Jump to date")
+    expect(dialog.get_by_label("Show what was written from")).to_be_focused()
+    bob.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(bob.pane("Days").get_by_role("button", name="More", exact=True)).to_be_focused()
+    choose(bob, "Days", re.compile("Jump to date"))
+    later = bob.page.evaluate("new Date(Date.now() + 2 * 86400000).toLocaleDateString('en-CA')")
+    dialog.get_by_label("Show what was written from").fill(later)
+    bob.page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("Nothing was written here on")
+    expect(text(bob, "Days", 300)).to_have_count(1)
+    dialog.get_by_label("Show what was written from").fill(day)
+    dialog.get_by_role("button", name="Jump").click()
+    expect(dialog).to_be_hidden()
+    expect(bob.log("Days").locator(".message.found")).to_contain_text("text 101")
+    expect(text(bob, "Days", 101)).to_be_in_viewport()
+    asked = bob.commands("history")[-1] if "from" in bob.commands("history")[-1] else bob.commands("history")[-2]
+    midnight = bob.page.evaluate("(day) => new Date(`${day}T00:00:00+14:00`).toISOString()", day)
+    assert asked | {"from": midnight} == asked
+    expect(jump_button(bob, "Days")).to_have_text("Jump to newest")
+    assert room
+
+
+def test_more_than_a_page_of_unread_opens_at_the_first_of_it(visit, site):
+    room = fill(site, "Missed", 30)
+    alice = visit("alice", "/chat/Missed/")
+    expect(alice.button("Missed").locator(".unread")).to_be_hidden()
+    alice.goto("/?rooms=")
+    fill(site, "Missed", 230, first=31)
+    expect(alice.button("Missed").locator(".unread")).to_have_text("200")
+    alice.open("Missed")
+    expect(text(alice, "Missed", 31)).to_be_in_viewport()
+    expect(alice.log("Missed").locator(".new + .message")).to_contain_text("text 31")
+    for _ in range(2):
+        expect(alice.log("Missed").locator(".new")).to_be_in_viewport()
+        jump_button(alice, "Missed").click()
+        expect(text(alice, "Missed", 230)).to_be_in_viewport()
+        # The way back to what was jumped over.
+        alice.pane("Missed").get_by_role("button", name="new above").click()
+        expect(alice.log("Missed").locator(".new")).to_be_in_viewport()
+        # The same when the page is opened: what is unread is told after the room.
+        alice.goto(f"/?rooms={room}")
+
+
+def test_what_names_the_reader_is_marked_and_said(visit, site):
+    bob, alice = visit("bob", "/chat/Here/"), visit("alice", "/chat/Here/")
+    alice.say("Here", "nobody in particular")
+    alice.say("Here", "look, @bob.")
+    bob.say("Here", "I am @bob")
+    expect(bob.texts("Here")).to_have_count(3)
+    marked = bob.log("Here").locator(".message.for-me")
+    expect(marked).to_have_count(1)
+    expect(marked).to_contain_text("Mentions you: look, @bob.")
+    assert "inset" in marked.evaluate("(e) => getComputedStyle(e).boxShadow")
+    expect(alice.texts("Here")).to_have_count(3)
+    expect(alice.log("Here").locator(".message.for-me")).to_have_count(0)
+
+
+def test_who_follows_follows_when_more_comes_just_as_lines_get_longer(visit, site):
+    fill(site, "Wider", 120)
+    alice = visit("alice", "/chat/Wider/", viewport={"width": 1320, "height": 780})
+    expect(text(alice, "Wider", 120)).to_be_in_viewport()
+    # The wider pane pushes its reader up, and before that is told the log has grown beyond what it was.
+    below = alice.log("Wider").evaluate(
+        """async (log) => {
+          const frames = async (n) => { for (let i = 0; i < n; i += 1) await new Promise(requestAnimationFrame); };
+          const pane = log.closest('room-pane');
+          pane.style.flex = '0 0 340px';
+          await frames(4);
+          pane.style.flex = '';
+          await new Promise((done) => { setTimeout(done); });
+          const more = document.createElement('p');
+          more.style.height = '9000px';
+          log.querySelector('[data-part=messages]').append(more);
+          await frames(4);
+          return log.scrollHeight - log.scrollTop - log.clientHeight;
+        }"""
+    )
+    assert below < 1
+
+
+def test_panes_beyond_the_edge_are_counted_and_brought_into_view(visit):
+    alice = visit("alice", viewport={"width": 1000, "height": 700})
+    right, left = alice.page.locator(".beyond.right"), alice.page.locator(".beyond:not(.right)")
+    alice.open("Lobby", "Random")
+    expect(right.or_(left)).to_have_text(["", ""])
+    alice.open("Third", "Here")
+    expect(alice.main.get_by_role("button", name="2 more panes", exact=True)).to_be_visible()
+    expect(right).to_be_hidden()
+    left.click()
+    expect(alice.box("Random")).to_be_in_viewport()
+    left.click()
+    expect(alice.box("Lobby")).to_be_in_viewport()
+    expect(left).to_be_hidden()
+    expect(right).to_have_text("2 more panes")
+    alice.pane("Here").get_by_role("button", name="Close").evaluate("(e) => e.click()")
+    expect(right).to_have_text("1 more pane")
+    right.press("Enter")
+    expect(alice.box("Third")).to_be_in_viewport()
+    expect(right).to_be_hidden()
+    phone = visit("bob", alice.page.url.removeprefix(alice.site.url), viewport={"width": 360, "height": 740})
+    expect(phone.box("Lobby")).to_be_visible()
+    expect(phone.page.locator(".beyond:visible")).to_have_count(0)

@@ -1,0 +1,11 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { isNamed } from "../../static/chat/mentions.js";
+
+const CASES = JSON.parse(readFileSync(new URL("../mentions.json", import.meta.url), "utf8"));
+
+test("a name is found as the server finds it", () => {
+  for (const { text, name, named } of CASES) assert.equal(isNamed(text, name), named, text);
+  assert.equal(isNamed(null, "bob"), false);
+});
