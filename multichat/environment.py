@@ -107,6 +107,13 @@ def database(name: str, default: str, base: Path) -> dict[str, Any]:
     return config
 
 
+def is_pooled(name: str, options: dict[str, Any]) -> bool:
+    """Take `pooler` out of the OPTIONS: whether PostgreSQL is reached through a pooler in transaction mode."""
+    if (pooler := options.pop("pooler", None)) not in (None, "transaction"):
+        refuse(f"{name} says pooler={pooler}; it takes pooler=transaction, which fits session mode too.")
+    return pooler is not None
+
+
 def postgres_options(given: dict[str, Any], *, is_server: bool) -> dict[str, Any]:
     """Return OPTIONS with how long PostgreSQL is waited for; what the address says itself goes before."""
     options = POSTGRES_OPTIONS | given

@@ -203,7 +203,13 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     if "pool" in _options:
         _options["pool"] = str(_options["pool"]).lower() in environment.YES
-    DATABASES["default"]["OPTIONS"] = environment.postgres_options(_options, is_server=not IS_COMMAND)
+    _is_pooled = environment.is_pooled("DATABASE_URL", _options)
+    # A pooler gives each transaction another connection, and refuses what a session asks for when it begins: limits
+    # are its own matter then (docs/operating.md). Statements are prepared by nobody: Django's default with psycopg.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = _is_pooled
+    DATABASES["default"]["OPTIONS"] = environment.postgres_options(
+        _options, is_server=not IS_COMMAND and not _is_pooled
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = environment.redis_url("REDIS_URL", "REDIS_HOST")

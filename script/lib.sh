@@ -86,6 +86,7 @@ ensure_services() {
   missing=
   have redis-server || missing="$missing redis-server"
   have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+  have pgbouncer || ls /usr/sbin/pgbouncer >/dev/null 2>&1 || missing="$missing pgbouncer"
   have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
   # shellcheck disable=SC2086
   [ -z "$missing" ] || apt_install $missing

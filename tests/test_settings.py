@@ -75,6 +75,7 @@ def test_an_empty_variable_counts_as_unset(read, tmp_path):
         ({"DATABASE_URL": "mysql://u:hunter2@h/d"}, "DATABASE_URL is not an address"),
         ({"DATABASE_URL": "postgres://u:hunter2@h:port/d"}, "DATABASE_URL is not an address"),
         ({"DATABASE_URL": "postgres://u:hunter2@h"}, "DATABASE_URL names no database"),
+        ({"DATABASE_URL": "postgres://u@h/d?pooler=yes"}, "DATABASE_URL says pooler=yes"),
         ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL names no database"),
         ({"DATABASE_URL": "sqlite:////nowhere/at/all.sqlite3"}, "DATABASE_URL points into /nowhere/at"),
         ({"REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
@@ -207,6 +208,13 @@ def test_a_server_waits_for_postgresql_for_a_while(read):
     assert (options["connect_timeout"], options["keepalives_idle"]) == (2, 10)
     # The last one holds.
     assert options["options"] == "-c statement_timeout=30s -c lock_timeout=10s -c lock_timeout=1s"
+
+
+def test_behind_a_pooler_nothing_is_asked_of_a_session(read):
+    database = read(DATABASE_URL="postgres://u@h/chat?pooler=transaction")["DATABASES"]["default"]
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert database["OPTIONS"] == environment.POSTGRES_OPTIONS
+    assert read(DATABASE_URL="postgres://u@h/chat")["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is False
 
 
 @pytest.mark.parametrize("program", [["manage.py"], ["-m", "django"]])

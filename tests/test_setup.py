@@ -156,14 +156,14 @@ def test_an_old_node_is_named(bare):
 @pytest.mark.parametrize(
     ("tools", "sentence"),
     [
-        ([], "please install what Debian calls: redis-server postgresql chromium"),
-        (["apt-get", "chromium"], "please run: sudo apt-get install redis-server postgresql"),
+        ([], "please install what Debian calls: redis-server postgresql pgbouncer chromium"),
+        (["apt-get", "chromium"], "please run: sudo apt-get install redis-server postgresql pgbouncer"),
     ],
 )
 def test_missing_services_are_named(bare, tools, sentence):
     (bare / "bin/id").unlink()
     put(bare / "bin/id", "echo 1000")
-    (bare / "bin/ls").symlink_to("/bin/false")  # no /usr/lib/postgresql
+    (bare / "bin/ls").symlink_to("/bin/false")  # neither /usr/lib/postgresql nor /usr/sbin/pgbouncer
     for tool in tools:
         put(bare / "bin" / tool, "exit 1")
     script = "set -eu; . script/lib.sh; ensure_services"

@@ -87,6 +87,9 @@ def _migrations() -> list[str]:
 
 def _where() -> list[str]:
     """Return the argument that says which database; the password goes by the environment, which others cannot see."""
+    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        # They set an empty search_path, and a pooler would hand it on to whoever comes next.
+        raise BackupError("DATABASE_URL leads through a pooler; for this, give it PostgreSQL's own address.")
     return [f"--dbname={make_conninfo(**{**_address(), 'password': None})}"]
 
 

@@ -132,6 +132,24 @@ def postgres_program(name):
     return shutil.which(name) or sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))[-1]
 
 
+def execute(sql, **address):
+    """Run one statement and return its rows."""
+    import psycopg
+
+    with psycopg.connect(**address, autocommit=True) as connection:
+        cursor = connection.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def as_postgres(directory):
+    """Return how a program is started that refuses root, as initdb does, and give it its directory."""
+    directory.chmod(0o755)
+    if os.geteuid() != 0:
+        return {}
+    shutil.chown(directory, "postgres", "postgres")
+    return {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+
 class Postgres:
     """A PostgreSQL cluster with fsync on, run by a user who is not root."""
 
@@ -140,13 +158,9 @@ class Postgres:
     def __init__(self, directory):
         self.directory = Path(directory)
         self.data = self.directory / "data"
-        # initdb refuses root.
-        self._as = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        self._as = as_postgres(self.directory)
 
     def start(self):
-        self.directory.chmod(0o755)
-        if self._as:
-            shutil.chown(self.directory, "postgres", "postgres")
         options = ["--auth=trust", f"--username={self.USER}", "--encoding=UTF8", "--no-locale", "--no-sync"]
         self._run("initdb", f"--pgdata={self.data}", *options)
         with (self.data / "postgresql.conf").open("a") as file:
@@ -193,11 +207,56 @@ class Postgres:
         return [match[1] for line in lines if (match := logged.match(line))]
 
     def execute(self, name, sql):
-        import psycopg
+        return execute(sql, dbname=name, user=self.USER, host=str(self.directory))
 
-        with psycopg.connect(dbname=name, user=self.USER, host=str(self.directory), autocommit=True) as connection:
-            cursor = connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
+
+class Pooler(Program):
+    """PgBouncer in transaction mode, with few lines to a cluster: whoever kept one to himself would stop the others."""
+
+    LINES = 3
+
+    def __init__(self, directory, postgres):
+        self.directory = Path(directory)
+        self.postgres = postgres
+        self._as = as_postgres(self.directory)
+        (self.directory / "users.txt").write_text(f'"{postgres.USER}" ""\n')
+        (self.directory / "pgbouncer.ini").write_text(f"""
+[databases]
+* = host={postgres.directory} connect_query='SET statement_timeout = 30000; SET lock_timeout = 10000'
+[pgbouncer]
+pool_mode = transaction
+listen_addr =
+unix_socket_dir = {self.directory}
+listen_port = 5432
+auth_type = trust
+auth_file = {self.directory}/users.txt
+admin_users = {postgres.USER}
+default_pool_size = {self.LINES}
+server_round_robin = 1
+""")
+
+    def url(self, name):
+        return f"postgres://{self.postgres.USER}@/{name}?host={self.directory}&pooler=transaction"
+
+    def command(self):
+        # Debian keeps it off the PATH of whoever is not root.
+        return [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", str(self.directory / "pgbouncer.ini")]
+
+    def options(self):
+        return {"cwd": self.directory, **self._as}
+
+    def output(self):
+        return (self.directory / "log").open("a")
+
+    def is_ready(self):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.directory / ".s.PGSQL.5432"))
+            return True
+        return False
+
+    def ask(self, sql, name="pgbouncer"):
+        """Run one statement by way of the pooler; without a name, ask the pooler itself."""
+        return execute(sql, dbname=name, user=self.postgres.USER, host=str(self.directory))
 
 
 class Server(Program):
