@@ -13,7 +13,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete
 from django.utils import timezone
 
 from chat import doorbell
-from chat.models import AccessCounter, Room
+from chat.models import AccessCounter, Membership, Room
 
 
 def generation() -> int:
@@ -40,6 +40,9 @@ def connect() -> None:
 
 
 def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
+    mine = {"room": instance} if isinstance(instance, Room) else {"user": instance}
+    # As presence does it: memberships first, then what they are of. The other way round each would wait for the other.
+    list(Membership.objects.select_for_update().filter(**mine).order_by("pk").values_list("pk"))
     # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed between
     # Django's statements would point at a row that is gone, and the whole deletion would fail at its commit.
     sender._base_manager.select_for_update().filter(pk=instance.pk).first()

@@ -1,16 +1,18 @@
 """Races that are the database's: several connections append to the same rooms."""
 
 import random
+import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
-from chat import actions
+from chat import actions, leases
 from chat.actions import Draft
 from chat.log import Committed
-from chat.models import Event, Room
+from chat.models import Event, Membership, Presence, Room
 
 WRITERS = 3
 BATCHES = 25
@@ -81,3 +83,34 @@ def test_r9_one_poisonous_draft_fails_alone(bob, rooms):
     assert [isinstance(one, Committed) for one in outcomes] == [True] * 4 + [False] + [True] * 5
     assert [one.seq for one in outcomes if isinstance(one, Committed)] == list(range(1, 10))
     assert is_without_holes(rooms.lobby.pk)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+@pytest.mark.parametrize("gone", ["user", "room"])
+def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkeypatch, gone):
+    Membership.objects.create(user=bob, room=rooms.lobby)
+    leases.begin("one")
+    has_lock, create = threading.Event(), Presence.objects.bulk_create
+
+    def come():
+        leases.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+
+    def delete():
+        assert has_lock.wait(10)
+        (bob if gone == "user" else rooms.lobby).delete()
+
+    def create_late(*arguments, **named):
+        has_lock.set()
+        # Until the deletion waits for a lock.
+        with connection.cursor() as cursor:
+            for _ in range(500):
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    break
+                time.sleep(0.01)
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(Presence.objects, "bulk_create", create_late)
+    in_threads(come, delete)
+    assert not Presence.objects.exists()
+    assert not Membership.objects.exists()
