@@ -56,6 +56,8 @@ class Hub:
         self._access_wanted = asyncio.Event()
         self._standstills = 0
         self._generation: int | None = None
+        # Sessions that are being closed because their login ended.
+        self._ended: WeakSet[Session] = WeakSet()
 
     def start(self) -> None:
         """Begin to hear bells and to sweep."""
@@ -241,7 +243,9 @@ class Hub:
         for session, joined in places.items():
             session.standing = standings.get(session.login, session.standing)
             if session.login not in standings:
-                ended.append(session)
+                # Two checks at once, of a bell and the sweep, find the same.
+                if session not in self._ended:
+                    ended.append(session)
                 continue
             for room_id, place in joined.items():
                 if session.places.get(room_id) is not place:
@@ -255,6 +259,7 @@ class Hub:
 
     async def _end_logins(self, sessions: list[Session]) -> None:
         """Close sockets whose login ended; none waits for another's full buffer."""
+        self._ended.update(sessions)
         for session in sessions:
             audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
         refusing = [

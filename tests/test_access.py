@@ -1,5 +1,6 @@
 """Who hears of changed rights, when, and the races: a right that ends during a sign-in, a join, a catch-up, a batch."""
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -121,6 +122,19 @@ async def test_a_session_that_expires_is_closed_by_the_sweep(bob, settings):
         assert timezone.now() >= soon
 
 
+async def test_a_login_that_two_checks_at_once_find_ended_is_logged_once(bob, settings, caplog):
+    settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running()
+        # As plain SQL does it: nobody is told.
+        await database.write(WebSession.objects.update, expire_date=timezone.now())
+        await asyncio.gather(*(running.check_access() for _ in range(3)))
+        assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
+        assert await socket.next() is None
+    assert caplog.text.count('"event": "revoked"') == 1
+
+
 # Races
 
 
@@ -201,6 +215,7 @@ async def test_revocation_during_a_batch_refuses_one_draft_and_no_other(alice, b
         assert frames[-1] == {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"}
         await writer.flush()
     assert await database.read(lambda: [one.body for one in room.events.all()]) == ["on time"]
+    await database.close()
 
 
 async def test_revocation_during_a_catch_up(monkeypatch):
