@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import traceback
 from datetime import timedelta
 
 import django
@@ -16,6 +17,9 @@ from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from chat.models import Room  # noqa: E402
+
+# An answer's line begins so: whatever else is printed is none.
+MARK = "answer: "
 
 
 def make(name, *, staff_only=False, is_staff=False, expires_in=None):
@@ -100,4 +104,8 @@ def answer(asked):
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        try:
+            said = answer(json.loads(line))
+        except Exception:
+            said = {"failed": traceback.format_exc()}
+        print(MARK + json.dumps(said), flush=True)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import tempfile
 import time
 import uuid
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.services import BASE
-from tests.servers.shell import CAUSES
+from tests.servers.shell import CAUSES, MARK
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -29,14 +30,24 @@ NO_LONGER = {
 class Shell:
     """Somebody at `manage.py shell`, who has it open all day."""
 
-    def __init__(self, process):
+    def __init__(self, process, errors):
         self._process = process
+        self._errors = errors
         self._turn = asyncio.Lock()
 
     async def ask(self, **asked):
+        """Ask, and return the answer. Raises RuntimeError with what the shell said when it failed or has ended."""
         async with self._turn:
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-            return json.loads(await self._process.stdout.readline())
+            while (line := (await self._process.stdout.readline()).decode()) and not line.startswith(MARK):
+                pass
+        if not line:
+            self._errors.seek(0)
+            raise RuntimeError(f"the shell ended at {asked}: {self._errors.read().decode()}")
+        answer = json.loads(line.removeprefix(MARK))
+        if answer and "failed" in answer:
+            raise RuntimeError(f"{asked} failed: {answer['failed']}")
+        return answer
 
     async def revoke(self, cause, one):
         return await self.ask(cause=cause, to=one)
@@ -44,20 +55,22 @@ class Shell:
 
 @asynccontextmanager
 async def shell_of(server):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.servers.shell"),
-        cwd=BASE,
-        env=server.environment,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=2**20,
-    )
-    try:
-        yield Shell(process)
-    finally:
-        process.stdin.close()
-        await process.wait()
+    with tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.servers.shell"),
+            cwd=BASE,
+            env=server.environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            limit=2**20,
+        )
+        try:
+            yield Shell(process, errors)
+        finally:
+            process.stdin.close()
+            await process.wait()
 
 
 class Page:
@@ -213,6 +226,19 @@ SQL = {
     "password_changed": "UPDATE auth_user SET password = 'x' WHERE id = {user}",
     "session_deleted": "DELETE FROM django_session WHERE session_key = '{session}'",
 }
+
+
+async def test_a_shell_that_fails_or_ends_says_why(sqlite_server):
+    async with shell_of(sqlite_server) as shell:
+        with pytest.raises(RuntimeError, match="KeyError"):
+            await shell.ask(cause="staff_flag_taken", to={})
+        assert "room" in await shell.ask(make="somebody")
+        shell._process.stdin.write(b"this is no JSON\n")
+        with pytest.raises(RuntimeError, match="JSONDecodeError"):
+            await shell.ask(make="somebody else")
+        shell._process.kill()
+        with pytest.raises(RuntimeError, match="the shell ended"):
+            await shell.ask(make="nobody")
 
 
 async def test_what_plain_sql_changes_is_found(start_server, database_url, redis, postgres):
