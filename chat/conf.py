@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 MSG_TYPE_MESSAGE: Final = 0
 MSG_TYPE_WARNING: Final = 1
@@ -117,11 +119,20 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def __getattr__(name: str) -> Any:
-    # Read at every use, so that a test or a site may change a setting without a restart of this module.
+    # Asked for the first time: from then on it is a name of this module, because some are read for each frame and
+    # socket, and Django's settings take a microsecond to say that something is not set.
     if name == "MESSAGE_TYPES_LIST":
         default: Any = [number for number, _ in __getattr__("MESSAGE_TYPES_CHOICES")]
     elif name in _DEFAULTS:
         default = _DEFAULTS[name]
     else:
         raise AttributeError(f"chat.conf has no setting {name!r}")
-    return getattr(settings, name, default)
+    value = globals()[name] = getattr(settings, name, default)
+    return value
+
+
+@receiver(setting_changed)
+def _forget(setting: str, **kwargs: Any) -> None:
+    """Read a setting anew that a test has changed, and what is made of it."""
+    for name in (setting, "MESSAGE_TYPES_LIST"):
+        globals().pop(name, None)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+# So many who come or go at once are a crowd: the list tells of them, and nobody gets a line for each.
+CROWD = 50
+# Of all time, what telling may take at most: to a room of thousands each change is thousands of writes.
+TELLING_SHARE = 0.2
 
 
 class Attendance:
@@ -37,6 +41,8 @@ class Attendance:
         self._is_handing_over = False
         # Who is here by room, as last told to the room.
         self._here: dict[int, set[str]] = {}
+        # The same as a frame, made when it is first asked for.
+        self._lists: dict[int, Frame] = {}
         # What place a user's first session here took, by room and username.
         self._orders: dict[tuple[int, str], int] = {}
         self._heard: deque[Change] = deque()
@@ -100,6 +106,7 @@ class Attendance:
     def forget(self, room: int) -> None:
         """Nobody here listens to the room any more: who is in it is asked anew by whoever comes."""
         self._here.pop(room, None)
+        self._lists.pop(room, None)
 
     def recap(self, session: "Session") -> None:
         """Tell a session that has missed signals who is here now."""
@@ -108,7 +115,7 @@ class Attendance:
                 session.signal(self._list(room))
 
     def hear_all(self, changes: Iterable[Change]) -> None:
-        """Take up comings and goings, decided here or elsewhere, and tell the rooms: one after the other."""
+        """Take up comings and goings, decided here or elsewhere, and tell the rooms."""
         self._heard.extend(changes)
         if self._telling is None and self._heard:
             self._telling = self._loop.create_task(self._tell_heard())
@@ -116,26 +123,39 @@ class Attendance:
     async def _tell_heard(self) -> None:
         try:
             while self._heard:
-                self.hear(self._heard.popleft())
-                # To a room of thousands each is thousands of writes: the others' events go in between.
-                await asyncio.sleep(0)
+                start = self._loop.time()
+                rooms: dict[int, list[Change]] = {}
+                for change in self._heard:
+                    rooms.setdefault(change.room, []).append(change)
+                self._heard.clear()
+                for room, changes in rooms.items():
+                    if feed := self._feeds.get(room):
+                        self._hear(feed, changes)
+                    await asyncio.sleep(0)
+                # Events go in between, and what is heard meanwhile is told together.
+                await asyncio.sleep((self._loop.time() - start) * (1 / TELLING_SHARE - 1))
         finally:
             self._telling = None
 
-    def hear(self, change: Change) -> None:
-        """Take up a coming or going, decided here or elsewhere, and tell the room."""
-        if (feed := self._feeds.get(change.room)) is None:
-            return
-        if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
-            msg_type = conf.MSG_TYPE_ENTER if change.is_here else conf.MSG_TYPE_LEAVE
-            # Nobody gets their own ENTER, in no tab; who leaves gets their own LEAVE with the command's answer.
-            # And whoever came later than they did finds them there.
-            before = self._orders.get((change.room, change.username)) if change.is_here else None
-            feed.signal(came(change.room, change.username, msg_type), but=change.username, before=before)
-        names = self._here.get(change.room)
-        if names is not None and (change.username in names) is not change.is_here:
-            (names.add if change.is_here else names.discard)(change.username)
-            self._tell_present(change.room, {change.username: change.is_here})
+    def _hear(self, feed: "Feed", changes: list[Change]) -> None:
+        """Take up what happened in one room, in its order, and tell the room."""
+        names = self._here.get(feed.room)
+        news: dict[str, bool] = {}
+        for change in changes:
+            if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS and len(changes) <= CROWD:
+                self._tell_one(feed, change)
+            if names is not None and (change.username in names) is not change.is_here:
+                (names.add if change.is_here else names.discard)(change.username)
+                news[change.username] = change.is_here
+        if news:
+            self._tell_present(feed.room, news)
+
+    def _tell_one(self, feed: "Feed", change: Change) -> None:
+        msg_type = conf.MSG_TYPE_ENTER if change.is_here else conf.MSG_TYPE_LEAVE
+        # Nobody gets their own ENTER, in no tab; who leaves gets their own LEAVE with the command's answer.
+        # And whoever came later than they did finds them there.
+        before = self._orders.get((feed.room, change.username)) if change.is_here else None
+        feed.signal(came(feed.room, change.username, msg_type), but=change.username, before=before)
 
     async def until_nobody(self) -> None:
         """Wait until no lost connection is waited for and all is written."""
@@ -236,7 +256,7 @@ class Attendance:
         """Take who is here from the database: the list itself heals whatever signal was lost."""
         for room, names in here.items():
             if room not in self._feeds:
-                self._here.pop(room, None)
+                self.forget(room)
             elif room not in self._here:
                 self._here[room] = names
                 if conf.TELL_WHO_IS_PRESENT:
@@ -247,11 +267,14 @@ class Attendance:
                 self._tell_present(room, changes)
 
     def _tell_present(self, room: int, changes: dict[str, bool]) -> None:
+        self._lists.pop(room, None)
         if conf.TELL_WHO_IS_PRESENT and (feed := self._feeds.get(room)):
             feed.signal(protocol.encode(Present(room=str(room), present=changes)))
 
     def _list(self, room: int) -> Frame:
-        return protocol.encode(Present(room=str(room), present=sorted(self._here[room])))
+        if room not in self._lists:
+            self._lists[room] = protocol.encode(Present(room=str(room), present=sorted(self._here[room])))
+        return self._lists[room]
 
 
 def came(room: int, username: str, msg_type: int) -> Frame:

@@ -5,6 +5,7 @@ Started as `python -m multichat.server` by multichat.workers and the tests; sett
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -223,6 +224,9 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             await _tell_of_redis()
+            # What is loaded now stays: looking through it for garbage would hold up all sockets, again and again.
+            gc.collect()
+            gc.freeze()
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
                 os.write(self._ready, b"1")

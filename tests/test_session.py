@@ -393,8 +393,8 @@ async def test_whatever_happens_a_session_has_every_event_once_and_in_order(step
     with monkeypatch.context() as patch:
         log = FakeLog(patch)
         # A small ring, so that the log is read as well.
-        patch.setitem(conf._DEFAULTS, "RING_EVENTS", 4)
-        patch.setitem(conf._DEFAULTS, "GAP_SECONDS", 0)
+        patch.setattr(conf, "RING_EVENTS", 4)
+        patch.setattr(conf, "GAP_SECONDS", 0)
         socket = FakeSocket()
         session = hubs.enter(lambda hub: Session(socket, hub=hub))
         session.standing = standing(1, "bob")
