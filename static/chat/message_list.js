@@ -83,7 +83,7 @@ export class MessageList extends HTMLElement {
     this.#seqs = [];
     this.#presence = null;
     this.below = 0;
-    this.#content.replaceChildren();
+    this.#keepFocus(() => this.#content.replaceChildren());
     part(this, "empty").hidden = true;
     this.#scroll?.toBottom();
   }
@@ -254,6 +254,7 @@ export class MessageList extends HTMLElement {
 
   /** The newest message of the reader that can be changed. */
   get lastOwn() {
+    if (!this.isAtHead) return undefined;
     const seq = this.#seqs.findLast((one) => {
       const message = this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(one)));
       return message?.username === this.#me && !message.deleted;
@@ -287,8 +288,16 @@ export class MessageList extends HTMLElement {
     const isFromTop =
       this.isAtBottom || this.#indexAt(this.getBoundingClientRect().top) * 2 > this.#seqs.length;
     const gone = isFromTop ? this.#seqs.splice(0, excess) : this.#seqs.splice(-excess);
-    this.keepStill(() => this.#drop(gone, isFromTop));
+    this.keepStill(() => this.#keepFocus(() => this.#drop(gone, isFromTop)));
     return [/** @type {number} */ (this.#seqs[0]), /** @type {number} */ (this.#seqs.at(-1))];
+  }
+
+  /** The keys stay in the log when the message that had them goes. @param {() => void} change */
+  #keepFocus(change) {
+    const hadFocus = this.#content.contains(document.activeElement);
+    change();
+    if (hadFocus && !this.#content.contains(document.activeElement))
+      this.focus({ preventScroll: true });
   }
 
   /** @param {number[]} seqs @param {boolean} isFromTop */

@@ -342,13 +342,13 @@ export class Page {
 
   /** @param {string} id @param {string} text */
   #send(id, text) {
-    this.#outbox.add(id, text);
     const pane = this.#panes.get(id);
     if (!pane) return;
     this.#reading.wrote(pane);
     pane.showTrouble("");
-    // Who writes sees it stand below the newest.
+    // Asked for before the text goes, so that the text is posted into what is shown then.
     this.#places.toNewest(id);
+    this.#outbox.add(id, text);
   }
 
   /** @param {string} id */

@@ -98,8 +98,8 @@ export class RoomPane extends HTMLElement {
   /** @param {number} count new ones above what is in view */
   showAbove(count) {
     const above = part(this, "above");
-    above.hidden = count === 0;
     above.textContent = aboveWords(count);
+    this.#hide(above, count === 0);
   }
 
   get composer() {
@@ -235,8 +235,14 @@ export class RoomPane extends HTMLElement {
   }
 
   #showBelow() {
-    this.#below.hidden = this.#list.below === 0 && this.#list.isAtHead;
     this.#below.textContent = belowWords(this.#list.below);
+    this.#hide(this.#below, this.#list.below === 0 && this.#list.isAtHead);
+  }
+
+  /** The keys go from a button that is hidden to the log. @param {HTMLElement} button @param {boolean} isHidden */
+  #hide(button, isHidden) {
+    if (isHidden && button === document.activeElement) this.#list.focus({ preventScroll: true });
+    button.hidden = isHidden;
   }
 }
 

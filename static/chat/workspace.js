@@ -298,6 +298,11 @@ export class Workspace {
   #error(frame) {
     if (this.#changes.refuse(frame)) return;
     const { command, room } = frame;
+    const log = this.#panes.get(room ?? "");
+    if (command === "history" && log) {
+      log.asked = null;
+      if (!isTransient(frame)) log.jump = null;
+    }
     if (QUIET.has(command ?? "")) return;
     if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
       this.#outbox.refuse(frame);
@@ -314,7 +319,6 @@ export class Workspace {
   #askAgain({ command, room, retry_after }) {
     const ids = room === undefined ? this.open : [room];
     const log = this.#panes.get(room ?? "");
-    if (command === "history" && log !== undefined) log.asked = null;
     setTimeout(
       () => {
         if (!this.#isOnline) return;

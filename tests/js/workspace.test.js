@@ -284,6 +284,20 @@ test("a jump waits for the join and for the page on its way, and outlives the li
   assert.equal(happened("paged").at(-1)[3].newer, false);
 });
 
+test("a page that has to wait is asked for again; one that is refused leaves the way free", () => {
+  const arrived = mock.fn();
+  open("1", 100);
+  workspace.jump("1", { around: 40 }, arrived);
+  const [asked] = commands();
+  const error = (code) => receive("error", { error: code, command: "history", room: "1" });
+  error("RATE_LIMITED");
+  mock.timers.tick(2100);
+  assert.deepEqual(commands(), [asked]);
+  error("COMMAND_INVALID");
+  workspace.jump("1", {}, arrived);
+  assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
+});
+
 test("who is here goes to the pane, and to no pane that is closed", () => {
   workspace.openPane(ROOMS[0], true);
   join("1", 0);
