@@ -323,13 +323,18 @@ class Server(Program):
         fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def socket_count(self):
-        """Return how many sockets the process holds."""
-        count = 0
+    def connection_count(self):
+        """Return how many connections to its port the process holds; not those that it makes to a database itself."""
+        held = set()
         for path in Path(f"/proc/{self.pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                count += os.readlink(path).startswith("socket:")
-        return count
+                held.add(os.readlink(path))
+        lines = [line.split() for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]]
+        # Local address and port in hex, remote, state (0A listens), …, inode.
+        return sum(
+            int(fields[1].split(":")[1], 16) == self.port and fields[3] != "0A" and f"socket:[{fields[9]}]" in held
+            for fields in lines
+        )
 
 
 class WorkersServer(Server):
