@@ -28,7 +28,7 @@ const RETURN_WITHIN_MS = 10_000;
  * @returns {number} milliseconds
  */
 export function backoff(n, random) {
-  return random * Math.min(30_000, 500 * 2 ** Math.min(n, 16));
+  return random * Math.min(30_000, 1000 * 2 ** Math.min(n, 16));
 }
 
 export class Connection {

@@ -70,7 +70,7 @@ function pass(seconds) {
 test("the wait grows to 30 s at most, with full jitter", () => {
   assert.deepEqual(
     [0, 1, 2, 6, 60].map((n) => backoff(n, 1)),
-    [500, 1000, 2000, 30_000, 30_000],
+    [1000, 2000, 4000, 30_000, 30_000],
   );
   assert.equal(backoff(9, 0), 0);
 });
@@ -130,13 +130,13 @@ test("tries wait longer and longer until a line was stable for 10 s", async () =
     waits.push(connection.retryAt - Date.now());
     connection.wake();
   }
-  assert.deepEqual(waits, [500, 1000, 2000]);
+  assert.deepEqual(waits, [1000, 2000, 4000]);
   socket.onopen();
   socket.onmessage({ data: '{"pong":true}' });
   pass(10);
   socket.onclose({ code: 1006 });
   socket.url();
-  assert.equal(connection.retryAt - Date.now(), 250);
+  assert.equal(connection.retryAt - Date.now(), 500);
 });
 
 test("a planned close says when to come back", async () => {
@@ -201,7 +201,7 @@ test("a command that came too fast changes nothing about the line", async () => 
   });
   socket.onclose({ code: 1006 });
   socket.url();
-  assert.ok(connection.retryAt - Date.now() < 1000);
+  assert.ok(connection.retryAt - Date.now() <= 1000);
 });
 
 test("a line is open only when the server has answered on it", async () => {
