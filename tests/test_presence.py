@@ -6,7 +6,9 @@ import json
 import pytest
 
 from chat import database, hub, leases
+from chat.leases import Change
 from chat.models import Membership, Process
+from chat.presence import CROWD
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,3 +134,19 @@ async def test_who_came_and_went_before_it_was_written_never_came(rooms, alice, 
         pair = (rooms.lobby.pk, bob.pk)
         came_now, went, changes, _ = await database.write(attendance._write, {pair}, set(), [])
         assert (came_now, went, changes) == (set(), set(), [])
+
+
+@pytest.mark.parametrize("count, lines", [(3, 3), (CROWD - 1, CROWD - 1), (CROWD + 1, 0)])
+async def test_who_comes_with_many_is_told_of_in_one_list_and_a_crowd_has_no_lines(rooms, alice, count, lines):
+    room = rooms.lobby.pk
+    async with connected(alice) as first:
+        await join(first, rooms.lobby)
+        names = [f"guest{number}" for number in range(count)]
+        # Alice's own coming may be told of in the same turn.
+        hub.running().attendance.hear_all(Change(room, name, True) for name in names)
+        heard = await signals(first, until=lambda frame: "present" in frame)
+        assert [frame["username"] for frame in heard[:-1]] == names[:lines]
+        assert heard[-1] == {"room": str(room), "present": dict.fromkeys(names, True)}
+        # The list that is kept as a frame is made anew.
+        async with connected(alice) as second:
+            assert sorted((await join(second, rooms.lobby))[-1]["present"]) == sorted([*names, "alice"])

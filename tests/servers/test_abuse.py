@@ -212,7 +212,8 @@ async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody
         flooded = await echo(neighbour, 60)
         floods = await flood
         report(
-            f"idle, half and nameless connections: {len(peers)}; server grew by {grown / 1e6:.1f} MB; a neighbour's echo p50 "
+            f"idle, half and nameless connections: {len(peers)}; server grew by {grown / 1e6:.1f} MB;"
+            f" a neighbour's echo p50 "
             f"{percentile(before, 0.5) * 1e3:.2f} ms before, {percentile(during, 0.5) * 1e3:.2f} beside them, "
             f"{percentile(flooded, 0.5) * 1e3:.2f} beside floods ({floods} closed with 4429)"
         )
