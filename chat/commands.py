@@ -104,7 +104,7 @@ async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
     while not session.is_gone:
         # A change of rights that is heard between the question and the attaching finds no place to
         # close: so the question is asked again.
-        asked_at = session.hub.access_checks
+        asked_at = session.hub.rights.checks
         room = await session.hub.rooms.get((session.login, room_id))
         if isinstance(room, ClientError):
             raise room
@@ -117,7 +117,7 @@ async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at:
     """Attach the session; False when rights have changed since they were asked for."""
     entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
     async with entering as feed:
-        if session.is_gone or session.hub.access_checks != asked_at:
+        if session.is_gone or session.hub.rights.checks != asked_at:
             return False
         # No wait from here on: what the feed says of its head is true when the session is attached.
         is_new = room.pk not in session.places
@@ -252,7 +252,7 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
     if isinstance(outcome, ClientError):
         if outcome.code in RIGHTS_ENDED:
             # The write heard of it before any bell: what else this user hears ends now.
-            session.hub.check_access_soon()
+            session.hub.rights.check_soon()
         session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
         return
     if draft.client_id is None:

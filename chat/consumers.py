@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError
 
 from chat import audit, commands, conf, hub, limits, protocol
 from chat.exceptions import ClientError, ErrorCode
-from chat.session import Run, Session, Socket
+from chat.session import CLOSE_SIGN_IN, Run, Session, Socket
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
             return
         if session.standing is None or not self._is_for(session.user_id):
-            await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, hub.CLOSE_SIGN_IN)
+            await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
             return
         limits.unauthenticated.exit(self._counted.pop(limits.unauthenticated))
         if not self._count(limits.sockets_of_user, session.user_id):
@@ -137,9 +137,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         cookies: Any = self.scope.get("cookies") or {}
         if key := cookies.get(settings.SESSION_COOKIE_NAME):
             asked_at = -1
-            while asked_at != session.hub.access_checks:
+            while asked_at != session.hub.rights.checks:
                 # As for a room: a change of rights that is heard meanwhile finds nobody here whom it concerns.
-                asked_at = session.hub.access_checks
+                asked_at = session.hub.rights.checks
                 standing = await session.hub.logins.get(key)
             session.standing = standing
 

@@ -7,24 +7,18 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary, WeakSet
 
-from django.utils import timezone
-
-from chat import access, audit, conf, database, log, policies, protocol
+from chat import access, conf, database, log, policies, protocol
 from chat.doorbell import Doorbell
-from chat.exceptions import ClientError, ErrorCode
 from chat.feed import Feed
 from chat.leases import Change
 from chat.log import LoggedEvent
-from chat.models import Room
-from chat.policies import Login, Standing
 from chat.presence import Attendance
 from chat.protocol import Bye, ByeTime
+from chat.rights import Rights
 from chat.session import Session
 from chat.watch import Watch
 
 logger = logging.getLogger(__name__)
-
-CLOSE_SIGN_IN = 4401
 
 
 class Hub:
@@ -37,11 +31,10 @@ class Hub:
         self.logins = database.Gathering(policies.sign_in)
         self.rooms = database.Gathering(policies.enter_rooms)
         self.watch = Watch()
-        # How many checks of rights were begun: whoever asked before one began has to ask again.
-        self.access_checks = 0
+        self.rights = Rights(self.sessions, self.feeds, on_checked=self.watch.rooms_changed)
         self.is_draining = False
         self._doorbell = Doorbell(
-            on_bell=self.rung, on_signal=self._on_signal, on_access=self.check_access_soon, on_read=self.watch.read
+            on_bell=self.rung, on_signal=self._on_signal, on_access=self.rights.check_soon, on_read=self.watch.read
         )
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
@@ -53,17 +46,14 @@ class Hub:
         self._fresh = asyncio.Event()
         self._fresh.set()
         self._sweep_now = asyncio.Event()
-        self._access_wanted = asyncio.Event()
         self._standstills = 0
         self._generation: int | None = None
-        # Sessions that are being closed because their login ended.
-        self._ended: WeakSet[Session] = WeakSet()
 
     def start(self) -> None:
         """Begin to hear bells and to sweep."""
         self._doorbell.start()
         self.attendance.start()
-        work = (self._sweep_always(), self._watch_access(), self._beat())
+        work = (self._sweep_always(), self.rights.watch(), self._beat())
         self._tasks = [self._loop.create_task(one) for one in work]
 
     async def stop(self) -> None:
@@ -198,7 +188,7 @@ class Hub:
                 await self.sweep()
                 if not self._fresh.is_set():
                     # Rights as well as heads, before anything is written again.
-                    await self.check_access()
+                    await self.rights.check()
                 was_failing = False
             except Exception as error:
                 if not was_failing:
@@ -208,75 +198,9 @@ class Hub:
             if standstills == self._standstills:
                 self._fresh.set()
 
-    def check_access_soon(self) -> None:
-        """Hear that rights have changed."""
-        self._access_wanted.set()
-
-    async def _watch_access(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(conf.ACCESS_CHECK_SECONDS):
-                    await self._access_wanted.wait()
-            self._access_wanted.clear()
-            try:
-                await self.check_access()
-            except Exception as error:
-                logger.warning("rights could not be checked, tried again: %s", type(error).__name__)
-                await asyncio.sleep(conf.SWEEP_SECONDS)
-                self._access_wanted.set()
-
-    async def check_access(self) -> None:
-        """Ask for everybody's rights anew, close sockets whose login ended and panes that are not theirs any more."""
-        self.access_checks += 1
-        sessions = [session for session in self.sessions if session.standing is not None and not session.is_gone]
-        if not sessions:
-            return
-        # Whoever joins from here on is asked for then.
-        places = {session: dict(session.places) for session in sessions}
-        rooms = {room for joined in places.values() for room in joined}
-        standings, known = await database.read(_load_rights, {session.login for session in sessions}, rooms)
-        for room_id, room in known.items():
-            if feed := self.feeds.get(room_id):
-                feed.title, feed.staff_only = room.title, room.staff_only
-        self.watch.rooms_changed()
-        ended = []
-        for session, joined in places.items():
-            session.standing = standings.get(session.login, session.standing)
-            if session.login not in standings:
-                # Two checks at once, of a bell and the sweep, find the same.
-                if session not in self._ended:
-                    ended.append(session)
-                continue
-            for room_id, place in joined.items():
-                if session.places.get(room_id) is not place:
-                    continue  # Left, or joined anew, meanwhile.
-                try:
-                    policies.check_enterable(standings[session.login].user, known.get(room_id))
-                except ClientError as refusal:
-                    place.feed.dismiss(session, refusal.code)
-        if ended:
-            await self._end_logins(ended)
-
-    async def _end_logins(self, sessions: list[Session]) -> None:
-        """Close sockets whose login ended; none waits for another's full buffer."""
-        self._ended.update(sessions)
-        for session in sessions:
-            audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
-        refusing = [
-            self._loop.create_task(session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)) for session in sessions
-        ]
-        _, waiting = await asyncio.wait(refusing, timeout=1)
-        for task in waiting:
-            task.cancel()
-
-    def _find_expired(self) -> None:
-        now = timezone.now()
-        if any(session.standing and session.standing.expires_at <= now for session in self.sessions):
-            self.check_access_soon()
-
     async def sweep(self) -> None:
         """Look at the heads of all rooms with listeners, and find what a lost bell would have told."""
-        self._find_expired()
+        self.rights.find_expired()
         rooms = [room for room, feed in self.feeds.items() if feed.is_open]
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
@@ -284,7 +208,7 @@ class Hub:
         heads, generation = await database.read(_look, rooms if self.watch.is_idle else None)
         if generation != self._generation:
             # Before any feed reads on: what was said after a right ended is not for whoever had it.
-            await self.check_access()
+            await self.rights.check()
             self._generation = generation
         self.watch.saw({room: head for room, (head, _, _) in heads.items()})
         for room in rooms:
@@ -304,10 +228,6 @@ class Hub:
 
 def _look(rooms: list[int] | None) -> tuple[dict[int, tuple[int, int, str]], int]:
     return log.heads(rooms), access.generation()
-
-
-def _load_rights(logins: set[Login], rooms: set[int]) -> tuple[dict[Login, Standing], dict[int, Room]]:
-    return policies.load_standings(logins), Room.objects.in_bulk(rooms)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

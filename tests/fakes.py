@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from chat import access, conf, database, leases, log
-from chat.hub import Hub
 from chat.log import LoggedEvent, Tail
 from chat.policies import Login, Standing
 from chat.protocol import Deleted, Edited, Posted
+from chat.rights import Rights
 
 AT = "2026-11-21T04:43:17.123Z"
 
@@ -101,8 +101,8 @@ class FakeLog:
         monkeypatch.setattr(log, "heads", self._heads)
         # Nobody's rights change.
         monkeypatch.setattr(access, "generation", lambda: 0)
-        monkeypatch.setattr(Hub, "check_access_soon", lambda self: None)
-        monkeypatch.setattr(Hub, "check_access", self._nothing)
+        monkeypatch.setattr(Rights, "check_soon", lambda self: None)
+        monkeypatch.setattr(Rights, "check", self._nothing)
 
     def post(self, count=1, room=1, text="hi"):
         """Append messages and return them, as a commit does."""

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from websockets.exceptions import ConnectionClosedError
 
-from chat import actions, commands, database, log, policies
+from chat import actions, commands, database, log, policies, rights
 from chat import hub as hubs
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
@@ -390,7 +390,7 @@ class World:
             log.tail: self._tail,
             log.heads: self._heads,
             hubs._look: lambda rooms: (self._heads(rooms), self.generation),
-            hubs._load_rights: lambda logins, rooms: (
+            rights._load_rights: lambda logins, rooms: (
                 {login: self._standing(login) for login in logins},
                 {room: self._room(room) for room in rooms},
             ),
@@ -438,7 +438,7 @@ class World:
         self.generation += 1
         for hub in self.hubs:
             if self.chance.random() >= self.lost_bells:
-                asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.1), hub.check_access_soon)
+                asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.1), hub.rights.check_soon)
 
     def _tail(self, room, *, limit):
         events = self.events[room]

@@ -129,7 +129,7 @@ async def test_a_login_that_two_checks_at_once_find_ended_is_logged_once(bob, se
         running = hub.running()
         # As plain SQL does it: nobody is told.
         await database.write(WebSession.objects.update, expire_date=timezone.now())
-        await asyncio.gather(*(running.check_access() for _ in range(3)))
+        await asyncio.gather(*(running.rights.check() for _ in range(3)))
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
     assert caplog.text.count('"event": "revoked"') == 1
@@ -142,12 +142,12 @@ def revoke_and_be_heard(change):
     """In a database thread: end a right, and wait until the hub has looked."""
     # Those of earlier tests belong to loops that have ended.
     [running] = [running for loop, running in hub._hubs.items() if loop.is_running()]
-    looked = running.access_checks
+    looked = running.rights.checks
     change()
     until_heard = time.monotonic() + 5
-    while running.access_checks == looked and time.monotonic() < until_heard:
+    while running.rights.checks == looked and time.monotonic() < until_heard:
         time.sleep(0.001)
-    assert running.access_checks > looked
+    assert running.rights.checks > looked
 
 
 def late(monkeypatch, name, change):

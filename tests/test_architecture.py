@@ -29,9 +29,7 @@ MAY_IMPORT = {
     "exceptions": "",
     "limits": "conf exceptions",
     "feed": "audit conf database exceptions log protocol session",
-    "hub": (
-        "access audit conf database doorbell exceptions feed leases log models policies presence protocol session watch"
-    ),
+    "hub": ("access conf database doorbell feed leases log policies presence protocol rights session watch"),
     "leases": "conf models",
     "log": "doorbell mentions models protocol",
     "mentions": "models",
@@ -40,6 +38,7 @@ MAY_IMPORT = {
     "presence": "conf database leases protocol",
     "protocol": "exceptions",
     "reading": "models policies",
+    "rights": "audit conf database exceptions models policies session",
     "session": "conf database exceptions log policies protocol",
     "views": "conf models reading",
     "watch": "conf database exceptions models policies protocol reading session",

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from chat import hub as hubs
 from chat import session as sessions
 from chat import writer
 from chat.feed import Feed
+from chat.hub import Hub
 from chat.log import Committed
+from chat.rights import Rights
 from tests import stepped, test_machine, test_races
 
 SEEDS = range(30)
@@ -50,7 +51,7 @@ def no_sweep(patch):
     async def sweep(self):
         pass
 
-    patch.setattr(hubs.Hub, "sweep", sweep)
+    patch.setattr(Hub, "sweep", sweep)
 
 
 def no_cursor_rule(patch):
@@ -166,10 +167,10 @@ def join_reply_comes_after_its_events(patch):
 def rights_are_not_checked_again(patch):
     """A pane stays open when its room becomes the staff's."""
 
-    async def check_access(self):
+    async def check(self):
         pass
 
-    patch.setattr(hubs.Hub, "check_access", check_access)
+    patch.setattr(Rights, "check", check)
 
 
 def epoch_is_ignored(patch):
