@@ -97,9 +97,10 @@ class Site:
         assert done["failed"] is None, done["failed"]
         return done["printed"]
 
-    def start(self):
+    def start(self, redis_url=""):
+        environment = self.environment | {"REDIS_URL": redis_url}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         for _ in range(400):
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):

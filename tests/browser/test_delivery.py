@@ -6,6 +6,8 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
+from tests.servers.services import Redis, directory, wait_for
+
 POST = """
 from django.contrib.auth.models import User
 from chat.models import Room
@@ -46,6 +48,19 @@ def restart(site):
     """Stop the server; start it again at the end, whatever happened."""
     yield site
     if site.process is None:
+        site.start()
+
+
+@pytest.fixture
+def redis(site):
+    """A Redis of its own for the server, which is started anew with it, and without it at the end."""
+    with directory("redis") as path:
+        redis = Redis(path).start()
+        site.stop()
+        site.start(redis.url)
+        yield redis
+        redis.kill()
+        site.stop()
         site.start()
 
 
@@ -186,8 +201,7 @@ def test_a_burst_leaves_the_reader_at_the_bottom(visit, site):
     expect(alice.pane("Burst").locator(".below")).to_be_hidden()
 
 
-def test_what_was_missed_comes_once_with_one_resume(visit, restart):
-    site = restart
+def test_what_was_missed_comes_once_with_one_resume(redis, visit, site):
     post(site, ("One", 1, 80), ("Two", 1, 3), ("Four", 1, 2))
     alice = visit("alice")
     alice.open("One", "Two", "Four")
@@ -195,25 +209,41 @@ def test_what_was_missed_comes_once_with_one_resume(visit, restart):
     log = alice.log("One")
     text, top = first_in_view(log, 300)
     alice.sent.clear()
+    alice.page.evaluate("window.isStillThere = true")
+    assert is_listened_to(redis)
     site.stop(signal.SIGKILL)  # a planned stop would say when it is back, and be no trouble
+    redis.kill()
     alice.expect_state("Offline – trying again in")
+    # Five hundred, two edits, three deletes.
     post(site, ("One", 81, 330), ("Two", 4, 153), ("Four", 3, 102))
     change(site, ("One", [(79, "edited"), (70, None), (200, None)]), ("Two", [(2, "better"), (150, None)]))
-    site.start()
+    redis.start()
+    site.start(redis.url)
     wake(alice)
     expect(alice.texts("One").last).to_have_text("text 330")
     expect(alice.texts("Four")).to_have_text(texts(1, 102))
     assert place_of(log, text) == top
     assert len(alice.commands("resume")) == 1
     assert alice.commands("join") == []
+    wait_for(lambda: is_listened_to(redis))
+    assert alice.page.evaluate("window.isStillThere")
     fresh = visit("charlie")
     fresh.open("One", "Two", "Four")
     for title, count in (("One", 330), ("Two", 153), ("Four", 102)):
         for visitor in (alice, fresh):
             read_to_the_top(visitor, title, count)
-        expect(fresh.texts(title)).to_have_text(alice.texts(title).all_inner_texts())
+        assert messages(fresh, title) == messages(alice, title)
     expect(alice.texts("Two").nth(1)).to_have_text("better")
     expect(alice.texts("One").nth(199)).to_have_text("Message deleted")
+
+
+def is_listened_to(redis):
+    return redis.say("PUBSUB CHANNELS") not in (b"", b"*0")
+
+
+def messages(visitor, title):
+    """Return what each message of a pane says: author, time, text, whether it was edited."""
+    return visitor.log(title).locator("[data-part=messages] .message .lines").all_text_contents()
 
 
 def read_to_the_top(visitor, title, count):
