@@ -2,22 +2,17 @@
 
 import { Announcer } from "./announcer.js";
 import { watchEdges } from "./beyond.js";
-import { DayDialog } from "./day_dialog.js";
 import { today } from "./days.js";
-import { Doors } from "./doors.js";
-import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./keys.js";
+import { Deeds } from "./deeds.js";
 import { Leftovers } from "./leftovers.js";
-import { Menu } from "./menu.js";
-import { MessageActs } from "./message_acts.js";
+import { LineState } from "./line_state.js";
 import { Notices } from "./notices.js";
-import { paneItems } from "./pane_menu.js";
 import { PaneRow } from "./pane_row.js";
-import { Places } from "./places.js";
 import { isTransient } from "./protocol.js";
 import { Reading } from "./reading.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { AT_RISK, senderWords, sentenceFor, stateWords } from "./words.js";
+import { AT_RISK, senderWords, sentenceFor } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -40,6 +35,7 @@ export class Page {
   #outbox;
   #drafts;
   #alerts;
+  #kept;
   #day = today();
   /** @type {Workspace | null} */
   #workspace = null;
@@ -48,17 +44,11 @@ export class Page {
   #notices = new Notices(part(document, "notices"));
   #leftovers;
   #announcer = new Announcer(part(document, "announcer"));
-  #menu = new Menu(part(document, "menu"));
-  #retryAt = 0;
+  #line = new LineState(this.#notices);
   #wasAtRisk = false;
   #reading;
-  #unread;
   // Made when there is a workspace to ask.
-  #doors = /** @type {Doors} */ (/** @type {unknown} */ (null));
-  #acts = /** @type {MessageActs} */ (/** @type {unknown} */ (null));
-  #places = /** @type {Places} */ (/** @type {unknown} */ (null));
-  /** @type {State} */
-  #state = "connecting";
+  #deeds = /** @type {Deeds} */ (/** @type {unknown} */ (null));
 
   /**
    * @param {Config} config
@@ -70,31 +60,27 @@ export class Page {
     this.#outbox = outbox;
     this.#drafts = drafts;
     this.#alerts = alerts;
-    this.#unread = unread;
+    this.#kept = { outbox, drafts, alerts, unread };
     this.#leftovers = new Leftovers(this.#notices, { outbox, drafts });
     this.#panes.layout.wide = config.wide;
     this.#reading = new Reading(unread, {
       panes: this.#panes,
       list: this.#list,
-      open: (room) => this.#doors.turnTo(room),
-      toNew: (room) => this.#places.toNew(room),
+      open: (room) => this.#deeds.turnTo(room),
+      toNew: (room) => this.#deeds.toNew(room),
     });
   }
 
   /** @param {Workspace} workspace */
   begin(workspace) {
     this.#workspace = workspace;
-    this.#doors = new Doors(this.#panes, { workspace, list: this.#list });
-    this.#acts = new MessageActs(this.#panes, {
-      workspace,
+    this.#deeds = new Deeds(workspace, {
+      panes: this.#panes,
+      list: this.#list,
+      notices: this.#notices,
       reading: this.#reading,
       user: this.#config.user,
-    });
-    this.#places = new Places(this.#panes, {
-      workspace,
-      dialog: new DayDialog(part(document, "day-dialog")),
-      notices: this.#notices,
-      readOf: (room) => this.#unread.readOf(room),
+      kept: this.#kept,
     });
     this.#outbox.onchange = (room) => this.#showUnsent(room);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
@@ -110,7 +96,6 @@ export class Page {
       this.#mark();
       requestAnimationFrame(look);
     };
-    document.addEventListener("keydown", (event) => this.#pressed(event));
   }
 
   /** At sign-out nothing that was written stays in the browser. */
@@ -127,9 +112,7 @@ export class Page {
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
   goTo(room, seq) {
-    this.#reading.goesElsewhere(room);
-    this.#panes.show(room);
-    this.#places.toMessage(room, seq);
+    this.#deeds.goTo(room, seq);
   }
 
   /** Once a second: the countdown, and whether it is another day. */
@@ -137,9 +120,7 @@ export class Page {
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
     this.#day = today();
     this.#warn();
-    const [words, countdown] = stateWords(this.#state, this.#retryAt - performance.now());
-    setText(part(document, "state-words"), words);
-    setText(part(document, "state-countdown"), countdown);
+    this.#line.tick();
   }
 
   /** @param {string} room */
@@ -166,21 +147,8 @@ export class Page {
    * @param {number} retryAt
    */
   connection(state, retryAt) {
-    // Between two tries nothing is new: each change of the words would be read out.
-    const isTrying = this.#state === "waiting" || this.#state === "returning";
-    if (state !== "connecting" || !isTrying) this.#state = state;
-    this.#retryAt = retryAt;
     if (state === "open") this.#reading.connected();
-    part(document, "state").dataset.state = this.#state;
-    const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
-    link.hidden = state !== "signed out";
-    link.textContent = link.hidden ? "" : "sign in again";
-    link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
-    if (state === "signed out")
-      this.#notices.say(sentenceFor("USER_HAS_TO_LOGIN"), {
-        link: { label: "Sign in again", href: link.href },
-      });
-    this.tick();
+    this.#line.show(state, retryAt);
   }
 
   /**
@@ -193,7 +161,7 @@ export class Page {
       me: this.#config.user.username,
       limits: this.#config.limits,
       draft: this.#drafts.of(room.id),
-      wishes: this.#wishes(room.id),
+      wishes: this.#deeds.wishesOf(room.id),
     });
     if (!this.#list.has(room.id)) this.#list.add(room);
     this.#panes.add(pane);
@@ -223,7 +191,7 @@ export class Page {
     this.#list.drop(room.id);
     this.#leftovers.closed(room, reason, draft);
     this.showOrphans();
-    this.#doors.keepAddress();
+    this.#deeds.keepAddress();
     if (hadFocus) this.#list.focusFirst();
   }
 
@@ -307,58 +275,6 @@ export class Page {
     else this.#notices.say(sentence);
   }
 
-  /** @param {string} id */
-  #wishes(id) {
-    return {
-      close: () => {
-        this.#doors.close(id);
-        this.#list.focusRoom(id);
-      },
-      /** @param {"older" | "newer"} way */
-      ask: (way) => this.#workspace?.ask(id, way),
-      /** @param {number} first @param {number} last */
-      keepOnly: (first, last) => this.#workspace?.keepOnly(id, first, last),
-      toNew: () => this.#places.toNew(id),
-      toNewest: () => this.#places.toNewest(id),
-      look: () => this.#reading.lookSoon(),
-      /** @param {string} at */
-      gotIt: (at) => this.#alerts.gotIt(id, at),
-      /** @param {HTMLElement} button */
-      menu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
-      /** @param {HTMLElement} button @param {Message} message */
-      act: (button, message) => this.#menu.open(button, "Message", this.#acts.items(id, message)),
-      /** @param {Message} message */
-      edit: (message) => this.#acts.edit(id, message),
-      /** @param {Message} message */
-      undo: (message) => this.#acts.undo(id, message),
-      /** @param {string} text */
-      draft: (text) => this.#drafts.keep(id, text),
-      /** @param {string} text */
-      send: (text) => this.#send(id, text),
-      retry: this.#outbox.retry.bind(this.#outbox),
-      discard: this.#outbox.discard.bind(this.#outbox),
-    };
-  }
-
-  /** @param {string} id @param {string} text */
-  #send(id, text) {
-    const pane = this.#panes.get(id);
-    if (!pane) return;
-    this.#reading.wrote(pane);
-    pane.showTrouble("");
-    // Asked for before the text goes, so that the text is posted into what is shown then.
-    this.#places.toNewest(id);
-    this.#outbox.add(id, text);
-  }
-
-  /** @param {string} id */
-  #paneItems(id) {
-    return paneItems(this.#panes, id, {
-      reading: this.#reading,
-      toDay: () => this.#places.toDay(id, this.#titleOf(id)),
-    });
-  }
-
   #mark() {
     const { layout, seen } = this.#panes;
     this.#list.mark(layout.order, seen);
@@ -369,22 +285,4 @@ export class Page {
   #titleOf(id) {
     return this.#workspace?.rooms.get(id)?.title ?? "";
   }
-
-  /** @param {KeyboardEvent} event */
-  #pressed(event) {
-    const keys = chord(event, isSelectingText(event.target, navigator.platform));
-    const room = this.#panes.focused?.room;
-    const items = room ? this.#paneItems(room) : [];
-    if (keys === NEXT_UNREAD) this.#reading.next(1);
-    else if (keys === PREVIOUS_UNREAD) this.#reading.next(-1);
-    else if (items.some((item) => item.keys === keys))
-      items.find((item) => item.keys === keys)?.act();
-    else return;
-    event.preventDefault();
-  }
-}
-
-/** Only when it changed: a status that is set again is read out again. @param {HTMLElement} element @param {string} text */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,0 +1,52 @@
+/** Says how the line to the server is, and the way back when the session is over. */
+
+import { part } from "./templates.js";
+import { sentenceFor, stateWords } from "./words.js";
+
+/** @import {State} from "./connection.js" */
+/** @import {Notices} from "./notices.js" */
+
+export class LineState {
+  #notices;
+  #retryAt = 0;
+  /** @type {State} */
+  #state = "connecting";
+
+  /** @param {Notices} notices */
+  constructor(notices) {
+    this.#notices = notices;
+  }
+
+  /**
+   * @param {State} state
+   * @param {number} retryAt
+   */
+  show(state, retryAt) {
+    // Between two tries nothing is new: each change of the words would be read out.
+    const isTrying = this.#state === "waiting" || this.#state === "returning";
+    if (state !== "connecting" || !isTrying) this.#state = state;
+    this.#retryAt = retryAt;
+    part(document, "state").dataset.state = this.#state;
+    const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
+    link.hidden = state !== "signed out";
+    link.textContent = link.hidden ? "" : "sign in again";
+    link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
+    if (state === "signed out")
+      this.#notices.say(sentenceFor("USER_HAS_TO_LOGIN"), {
+        link: { label: "Sign in again", href: link.href },
+      });
+    this.tick();
+  }
+
+  /** Once a second: the countdown. */
+  tick() {
+    const [words, countdown] = stateWords(this.#state, this.#retryAt - performance.now());
+    setText(part(document, "state-words"), words);
+    setText(part(document, "state-countdown"), countdown);
+  }
+}
+
+/** Only when it changed: a status that is set again is read out again. @param {HTMLElement} element @param {string} text */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
