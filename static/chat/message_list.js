@@ -1,8 +1,8 @@
 /** <message-list>: a room's log on the page. */
 
-import { isSameDay, relabel, separator } from "./days.js";
-import { create, fill, isSameGroup, stateId, unsent } from "./message.js";
+import { fill, stateId, unsent } from "./message.js";
 import { LEAVE } from "./protocol.js";
+import { Rows } from "./rows.js";
 import { Scroll } from "./scroll.js";
 import { copyElement, part } from "./templates.js";
 import { presenceWords } from "./words.js";
@@ -20,12 +20,8 @@ const NEW_AT_PX = 48;
 
 export class MessageList extends HTMLElement {
   #me = "";
-  /** @type {Map<number, HTMLElement>} */
-  #elements = new Map();
-  /** @type {Map<HTMLElement, Message>} */
-  #messages = new Map();
-  /** Numbers of the messages on the page, ascending. @type {number[]} */
-  #seqs = [];
+  // Made when its place is there.
+  #rows = /** @type {Rows} */ (/** @type {unknown} */ (null));
   /** The last line of signals, while nothing came after it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
   #presence = null;
   /** @type {Scroll | null} */
@@ -45,6 +41,7 @@ export class MessageList extends HTMLElement {
    */
   begin(me, onscroll) {
     this.#me = me;
+    this.#rows = new Rows(part(this, "messages"));
     this.addEventListener("keydown", (event) => this.#walk(event));
     const scrolled = () => {
       if (this.isAtBottom) this.below = 0;
@@ -54,10 +51,6 @@ export class MessageList extends HTMLElement {
       firstInView: () => this.#firstInView(),
       isAtHead: () => this.isAtHead,
     });
-  }
-
-  get #content() {
-    return part(this, "messages");
   }
 
   get isAtBottom() {
@@ -78,12 +71,9 @@ export class MessageList extends HTMLElement {
   }
 
   clear() {
-    this.#elements.clear();
-    this.#messages.clear();
-    this.#seqs = [];
     this.#presence = null;
     this.below = 0;
-    this.#keepFocus(() => this.#content.replaceChildren());
+    this.#keepFocus(() => this.#rows.clear());
     part(this, "empty").hidden = true;
     this.#scroll?.toBottom();
   }
@@ -93,9 +83,7 @@ export class MessageList extends HTMLElement {
    * @param {Message[]} messages oldest first
    */
   show(messages) {
-    const isOnlyNew = messages.every(
-      ({ seq }) => !this.#elements.has(seq) && seq > (this.#seqs.at(-1) ?? 0),
-    );
+    const isOnlyNew = messages.every(({ seq }) => !this.elementOf(seq) && seq > this.#rows.last);
     const put = () => {
       for (const message of messages) this.#put(message);
       if (this.#newAfter !== null && !this.hasNew) this.#divide();
@@ -103,13 +91,13 @@ export class MessageList extends HTMLElement {
     // What is appended moves nothing: no need to look for an anchor (and force a layout).
     if (isOnlyNew) put();
     else this.keepStill(put);
-    part(this, "empty").hidden = this.#seqs.length > 0;
+    part(this, "empty").hidden = this.#rows.seqs.length > 0;
     this.follow();
   }
 
   /** Show a message that was just posted or changed: not below a hole. @param {Message} message */
   showLive(message) {
-    if (this.isAtHead || this.#elements.has(message.seq)) this.show([message]);
+    if (this.isAtHead || this.elementOf(message.seq)) this.show([message]);
   }
 
   /** Say where the new ones begin, or that there are none. @param {number | null} after */
@@ -143,17 +131,17 @@ export class MessageList extends HTMLElement {
 
   /** The first unread message, and whether nothing between `read` and it is missing here. @param {number} read */
   firstNew(read) {
-    const at = this.#seqs.findIndex((seq) => seq > read);
-    const seq = at < 0 ? undefined : this.#seqs.slice(at).find((one) => this.#isOthers(one));
+    const { seqs } = this.#rows;
+    const at = seqs.findIndex((seq) => seq > read);
+    const seq = at < 0 ? undefined : seqs.slice(at).find((one) => this.#isOthers(one));
     return { seq, isKnown: at !== 0 || !this.#edges.more };
   }
 
   /** Numbers of the first and the last message of which the end is in view; null when none is. */
   get inView() {
     const box = this.getBoundingClientRect();
-    const first = this.#seqs[this.#indexAt(box.top)];
-    const above = this.#indexAt(box.bottom + 1) - 1;
-    const last = this.#seqs[above];
+    const first = this.#rows.seqs[this.#rows.indexAt(box.top)];
+    const last = this.#rows.seqs[this.#rows.indexAt(box.bottom + 1) - 1];
     return first === undefined || last === undefined || last < first ? null : { first, last };
   }
 
@@ -161,15 +149,15 @@ export class MessageList extends HTMLElement {
     const before = this.#divider.nextElementSibling;
     this.#divider.remove();
     const { seq, isKnown } = this.firstNew(this.#newAfter ?? Number.POSITIVE_INFINITY);
-    const element = isKnown ? this.#elements.get(seq ?? -1) : undefined;
+    const element = isKnown ? this.#rows.elementOf(seq) : undefined;
     element?.before(this.#divider);
     for (const one of new Set([before, element]))
-      if (one instanceof HTMLElement && this.#messages.has(one)) this.#dress(one);
+      if (one instanceof HTMLElement && this.#rows.messageAt(one)) this.#rows.dress(one);
   }
 
   /** @param {number} seq */
   #isOthers(seq) {
-    const message = this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(seq)));
+    const message = this.#rows.messageOf(seq);
     return message !== undefined && message.username !== this.#me && !message.deleted;
   }
 
@@ -184,14 +172,14 @@ export class MessageList extends HTMLElement {
     this.show(messages);
     this.#scroll?.settle();
     if (presence === null || presence === this.#presence) return;
-    this.#content.append(presence.line);
+    part(this, "messages").append(presence.line);
     this.#presence = presence;
   }
 
   /** Bring a message into view and mark it. @param {number} seq */
   find(seq) {
     this.#found?.classList.remove("found");
-    this.#found = this.#elements.get(seq);
+    this.#found = this.elementOf(seq);
     if (!this.#found) return this.toBottom();
     this.#found.classList.add("found");
     this.#found.classList.remove("more"); // its author may be out of view
@@ -218,7 +206,7 @@ export class MessageList extends HTMLElement {
     if (!this.isAtHead) return;
     if (this.#presence === null) {
       this.#presence = { line: copyElement("signal-template"), people: new Map() };
-      this.#content.append(this.#presence.line);
+      part(this, "messages").append(this.#presence.line);
     }
     const { line, people } = this.#presence;
     people.delete(username);
@@ -249,28 +237,27 @@ export class MessageList extends HTMLElement {
    */
   messageAt(target) {
     const element = target instanceof Element ? target.closest(".message") : null;
-    return this.#messages.get(/** @type {HTMLElement} */ (element));
+    return this.#rows.messageAt(element);
   }
 
   /** The newest message of the reader that can be changed. */
   get lastOwn() {
     if (!this.isAtHead) return undefined;
-    const seq = this.#seqs.findLast((one) => {
-      const message = this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(one)));
+    const seq = this.#rows.seqs.findLast((one) => {
+      const message = this.#rows.messageOf(one);
       return message?.username === this.#me && !message.deleted;
     });
-    return this.#messages.get(/** @type {HTMLElement} */ (this.#elements.get(seq ?? -1)));
+    return this.#rows.messageOf(seq);
   }
 
   /** @param {number} seq */
   elementOf(seq) {
-    return this.#elements.get(seq);
+    return this.#rows.elementOf(seq);
   }
 
   /** Say the days anew. */
   relabel() {
-    for (const day of this.#content.querySelectorAll(".day"))
-      relabel(/** @type {HTMLElement} */ (day));
+    this.#rows.relabel();
   }
 
   /** Change what stands around the log without moving what is read in it. @param {() => void} change */
@@ -283,38 +270,27 @@ export class MessageList extends HTMLElement {
    * @returns {[number, number] | null} the first and the last message that stayed, if any went
    */
   trim() {
-    const excess = this.#seqs.length - AT_MOST > 0 ? this.#seqs.length - KEPT : 0;
-    if (excess === 0) return null;
+    const rows = this.#rows;
+    const { length } = rows.seqs;
+    if (length <= AT_MOST) return null;
     const isFromTop =
-      this.isAtBottom || this.#indexAt(this.getBoundingClientRect().top) * 2 > this.#seqs.length;
-    const gone = isFromTop ? this.#seqs.splice(0, excess) : this.#seqs.splice(-excess);
-    this.keepStill(() => this.#keepFocus(() => this.#drop(gone, isFromTop)));
-    return [/** @type {number} */ (this.#seqs[0]), /** @type {number} */ (this.#seqs.at(-1))];
+      this.isAtBottom || rows.indexAt(this.getBoundingClientRect().top) * 2 > length;
+    const drop = () => this.#keepFocus(() => rows.drop(length - KEPT, isFromTop));
+    if (this.isAtBottom) {
+      drop();
+      // Now, and not with the next frame: by then so much may have come that the jump up looks like the reader's own.
+      this.toBottom();
+    } else this.keepStill(drop);
+    if (!isFromTop) this.#presence = null;
+    return [rows.first, rows.last];
   }
 
   /** The keys stay in the log when the message that had them goes. @param {() => void} change */
   #keepFocus(change) {
-    const hadFocus = this.#content.contains(document.activeElement);
+    const log = part(this, "messages");
+    const hadFocus = log.contains(document.activeElement);
     change();
-    if (hadFocus && !this.#content.contains(document.activeElement))
-      this.focus({ preventScroll: true });
-  }
-
-  /** @param {number[]} seqs @param {boolean} isFromTop */
-  #drop(seqs, isFromTop) {
-    const range = document.createRange();
-    range.selectNodeContents(this.#content);
-    const [first, last] = [this.#seqs[0] ?? -1, this.#seqs.at(-1) ?? -1];
-    const element = /** @type {HTMLElement} */ (this.#elements.get(isFromTop ? first : last));
-    if (isFromTop) range.setEndBefore(leadOf(element));
-    else range.setStartAfter(element);
-    range.deleteContents();
-    for (const seq of seqs) {
-      this.#messages.delete(/** @type {HTMLElement} */ (this.#elements.get(seq)));
-      this.#elements.delete(seq);
-    }
-    if (isFromTop) this.#dress(element, 0);
-    else this.#presence = null;
+    if (hadFocus && !log.contains(document.activeElement)) this.focus({ preventScroll: true });
   }
 
   /** The log is one stop of Tab; arrows go from message to message, Enter opens a message's menu. @param {KeyboardEvent} event */
@@ -335,85 +311,28 @@ export class MessageList extends HTMLElement {
 
   /** @param {Message | undefined} from @param {number} by */
   #step(from, by) {
-    const at = from ? this.#seqs.indexOf(from.seq) + by : this.#seqs.length - 1;
-    const element = this.#elements.get(this.#seqs[at] ?? -1);
+    const { seqs } = this.#rows;
+    const at = from ? seqs.indexOf(from.seq) + by : seqs.length - 1;
+    const element = this.#rows.elementOf(seqs[at]);
     element?.focus({ preventScroll: true });
     element?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {Message} message */
   #put(message) {
-    const element = this.#elements.get(message.seq) ?? this.#add(message);
-    fill(element, message, this.#me);
+    fill(this.elementOf(message.seq) ?? this.#add(message), message, this.#me);
   }
 
   /** @param {Message} message */
   #add(message) {
-    const element = create(message);
+    if (message.seq > this.#rows.last) this.#presence = null;
+    const element = this.#rows.add(message);
     element.classList.toggle("own", message.username === this.#me);
-    this.#elements.set(message.seq, element);
-    this.#messages.set(element, message);
-    const at = this.#seqs.findLastIndex((seq) => seq < message.seq) + 1;
-    const next = this.#elements.get(this.#seqs[at] ?? -1);
-    this.#seqs.splice(at, 0, message.seq);
-    if (next === undefined) this.#append(element);
-    else this.#content.insertBefore(element, leadOf(next));
-    this.#dress(element, at);
-    if (next !== undefined) this.#dress(next, at + 1, false);
     return element;
   }
 
-  /** @param {HTMLElement} element */
-  #append(element) {
-    this.#presence = null;
-    this.#content.append(element);
-  }
-
-  /**
-   * Give a message its day, or join it to the group above.
-   * @param {HTMLElement} element
-   * @param {number} [at]
-   * @param {boolean} [mayJoin] not what may be read just now: without its author it would be less high
-   */
-  #dress(element, at = this.#seqs.indexOf(this.#messages.get(element)?.seq ?? -1), mayJoin = true) {
-    const message = /** @type {Message} */ (this.#messages.get(element));
-    const above = this.#elements.get(this.#seqs[at - 1] ?? -1);
-    const previous = above && this.#messages.get(above);
-    const isNewDay = previous === undefined || !isSameDay(previous, message);
-    const lead = leadOf(element);
-    const hasDay = lead.classList.contains("day");
-    if (!isNewDay && hasDay) lead.remove();
-    if (isNewDay && !hasDay) lead.before(separator(message.at));
-    const isNeighbour = !isNewDay && element.previousElementSibling === above;
-    const isMore = isNeighbour && isSameGroup(previous, message);
-    if (mayJoin || !isMore) element.classList.toggle("more", isMore);
-  }
-
   #firstInView() {
-    return this.#elements.get(this.#seqs[this.#indexAt(this.getBoundingClientRect().top)] ?? -1);
+    const { seqs } = this.#rows;
+    return this.elementOf(seqs[this.#rows.indexAt(this.getBoundingClientRect().top)] ?? -1);
   }
-
-  /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */
-  #indexAt(y) {
-    let low = 0;
-    let high = this.#seqs.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const seq = /** @type {number} */ (this.#seqs[middle]);
-      const box = this.#elements.get(seq)?.getBoundingClientRect();
-      if (box && box.bottom > y) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-}
-
-/** The element that a message begins with: its day, the "New" line, or itself. @param {HTMLElement} element */
-function leadOf(element) {
-  let lead = element;
-  for (const kind of ["new", "day"]) {
-    const before = lead.previousElementSibling;
-    if (before instanceof HTMLElement && before.classList.contains(kind)) lead = before;
-  }
-  return lead;
 }
