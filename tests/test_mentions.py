@@ -1,5 +1,8 @@
 """Who is named in a message."""
 
+import json
+from pathlib import Path
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -89,3 +92,8 @@ def test_messages_that_name_nobody_ask_nothing(alice, rooms):
     with CaptureQueriesContext(connection) as asked:
         mentions.store(new=[event], changed=[])
     assert len(asked) == 0
+
+
+@pytest.mark.parametrize("case", json.loads((Path(__file__).parent / "mentions.json").read_text()))
+def test_a_name_is_found_as_the_page_finds_it(case):
+    assert (case["name"] in mentions.names_in(case["text"])) == case["named"]

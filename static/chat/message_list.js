@@ -95,9 +95,10 @@ export class MessageList extends HTMLElement {
     this.follow();
   }
 
-  /** Show a message that was just posted or changed: not below a hole. @param {Message} message */
+  /** Show a message that was just posted or changed, if the window holds it: never beside a hole. @param {Message} message */
   showLive(message) {
-    if (this.isAtHead || this.elementOf(message.seq)) this.show([message]);
+    const isNext = this.isAtHead && message.seq > this.#rows.last;
+    if (isNext || this.elementOf(message.seq)) this.show([message]);
   }
 
   /** Say where the new ones begin, or that there are none. @param {number | null} after */
@@ -169,8 +170,10 @@ export class MessageList extends HTMLElement {
   showPage(messages, edges) {
     this.#edges = edges;
     const presence = this.#presence;
+    const isFirst = this.#rows.last === 0;
     this.show(messages);
-    this.#scroll?.settle();
+    if (isFirst) this.#scroll?.toBottom();
+    else this.#scroll?.settle();
     if (presence === null || presence === this.#presence) return;
     part(this, "messages").append(presence.line);
     this.#presence = presence;

@@ -118,16 +118,19 @@ export class RoomLog {
       return { messages: [], isElsewhere: false };
     const isNowhere = place.from !== undefined && !page.events.length;
     if (isNowhere) return { messages: [], isElsewhere: false, arrived };
-    if (isJump) this.#forget();
+    // Live events that came before the first page are all older than it: there may be a hole between.
+    const isApart = page.more && (page.events[0]?.seq ?? 0) > this.#newest && this.#newest > 0;
+    const isElsewhere = isJump || (!Object.keys(place).length && isApart);
+    if (isElsewhere) this.#forget();
     this.isPaged = true;
     if (place.after === undefined) this.more = page.more;
     // What was posted after the page was read, and not held because it was not for this window, is still to come.
-    if (isJump || place.after !== undefined)
+    if (isElsewhere || place.after !== undefined)
       this.newer = page.newer === true || page.as_of < this.#posted;
     const messages = page.events
       .filter((posted) => !this.#isCurrent(posted.seq, page.as_of))
       .map((posted) => this.#hold(posted, page.as_of));
-    return { messages, isElsewhere: isJump, arrived };
+    return { messages, isElsewhere, arrived };
   }
 
   /**
@@ -162,8 +165,11 @@ export class RoomLog {
       this.#posted = event.seq;
       // A page may have brought a message before its own event came.
       const held = this.#messages.get(event.seq);
-      if (this.newer) return held ?? bring(blank(event), event, event.seq);
-      return held ?? this.#hold(event, event.seq);
+      // Above the window, when a page was faster than the events: it is held when it is read back.
+      const isBeyond = this.newer || event.seq < this.#newest;
+      return (
+        held ?? (isBeyond ? bring(blank(event), event, event.seq) : this.#hold(event, event.seq))
+      );
     }
     const target = isEdited(event) ? event.edited : event.deleted;
     if (this.asked) this.#changes.set(target, event);

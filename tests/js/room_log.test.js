@@ -249,3 +249,112 @@ test("of two jumps the later one counts, and a day after all is no place", () =>
   assert.notEqual(nowhere.arrived, undefined);
   assert.deepEqual(log.next("newer"), { place: { after: 110 } });
 });
+
+/** A sequence of numbers that is the same in each run. */
+function chanceOf(seed) {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+/** The server's log, and one page of it as it stands when it is read. */
+class Server {
+  events = [];
+  write(chance) {
+    const seq = this.events.length + 1;
+    const old = this.messages().filter((message) => !message.deleted);
+    const { seq: target } = old[chance(old.length)] ?? {};
+    const kind = target === undefined ? 0 : chance(6);
+    if (kind < 4) this.events.push(posted(seq));
+    else this.events.push(kind === 4 ? edited(seq, target, `edit ${seq}`) : deleted(seq, target));
+  }
+  messages() {
+    const found = new Map();
+    for (const event of this.events)
+      if ("username" in event) found.set(event.seq, { ...event });
+      else if ("edited" in event) {
+        const message = found.get(event.edited);
+        if (!message.deleted) Object.assign(message, { message: event.message, edited_at: AT });
+      } else Object.assign(found.get(event.deleted), { message: null, deleted: true });
+    return [...found.values()];
+  }
+  page({ before, after, around }, size) {
+    const all = this.messages();
+    const from = after === undefined ? around : after + 1;
+    const place = all.findIndex(({ seq }) => seq >= (from ?? before ?? Number.POSITIVE_INFINITY));
+    const at = place < 0 ? all.length : place;
+    const start = Math.max(0, at - (after === undefined ? size : 0));
+    const end = Math.min(all.length, from === undefined ? at : at + size);
+    return page(all.slice(start, end), this.events.length, start > 0, end < all.length);
+  }
+}
+
+test("whatever comes whenever: what is held is the log between its ends, as it stands", () => {
+  for (let seed = 1; seed <= 400; seed += 1) {
+    const chance = chanceOf(seed);
+    const server = new Server();
+    for (let n = chance(30); n >= 0; n -= 1) server.write(chance);
+    const log = joinedLog(server.events.length);
+    /** As the page holds it. */
+    let held = new Map();
+    let answer = null;
+    const note = (message, isNew) => {
+      const last = Math.max(0, ...held.keys());
+      if (message && (!isNew || (!log.newer && message.seq > last))) held.set(message.seq, message);
+    };
+    const steps = [
+      () => server.write(chance),
+      () => server.write(chance),
+      () => {
+        const event = server.events[log.cursor.since];
+        if (event) note(log.take(event).message, "username" in event && !held.has(event.seq));
+      },
+      () => {
+        if (chance(4) === 0) {
+          const place = chance(3) ? { around: chance(server.events.length) + 1 } : {};
+          log.jump = { place, arrived: () => {} };
+        }
+        const next = log.next(["older", "newer"][chance(2)]);
+        if (next) log.ask(next);
+      },
+      () => {
+        if (log.asked) answer ??= server.page(log.asked.place, 1 + chance(5));
+      },
+      () => {
+        if (!answer) return;
+        const { messages, isElsewhere } = log.fold(answer);
+        if (isElsewhere) held = new Map();
+        for (const message of messages) held.set(message.seq, message);
+        answer = null;
+      },
+      () => {
+        const seqs = [...held.keys()].sort((a, b) => a - b);
+        if (seqs.length < 8) return;
+        const kept = chance(2) ? seqs.slice(3) : seqs.slice(0, -3);
+        log.keepOnly(kept[0], kept.at(-1));
+        held = new Map(kept.map((seq) => [seq, held.get(seq)]));
+      },
+    ];
+    const check = () => {
+      const seqs = [...held.keys()].sort((a, b) => a - b);
+      const last = log.newer ? seqs.at(-1) : Math.max(log.cursor.since, seqs.at(-1) ?? 0);
+      const all = server.messages().filter(({ seq }) => seq >= seqs[0] && seq <= last);
+      if (seqs.length)
+        assert.deepEqual(
+          seqs,
+          all.map(({ seq }) => seq),
+          `seed ${seed}`,
+        );
+      return all;
+    };
+    for (let n = 0; n < 150; n += 1) {
+      steps[chance(steps.length)]();
+      check();
+    }
+    while (log.cursor.since < server.events.length) steps[2]();
+    for (const { seq, message } of check())
+      assert.equal(held.get(seq).text, message, `seed ${seed}`);
+  }
+});
