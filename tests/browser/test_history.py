@@ -139,6 +139,12 @@ def test_a_link_leads_to_its_message_and_on_to_the_newest(visit, site):
     expect(text(bob, "Linked", 402)).to_be_in_viewport()
     expect(jump_button(bob, "Linked")).to_be_hidden()
     expect(bob.log("Linked")).to_be_focused()
+    # The keys stay in the log, too, when the message that had them goes.
+    bob.page.reload()
+    expect(bob.log("Linked").locator(".message.found")).to_be_focused()
+    jump_button(bob, "Linked").evaluate("(button) => button.click()")
+    expect(text(bob, "Linked", 402)).to_be_in_viewport()
+    expect(bob.log("Linked")).to_be_focused()
     # Who writes stands at the newest, too.
     bob.page.reload()
     expect(text(bob, "Linked", 200)).to_be_in_viewport()
