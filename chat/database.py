@@ -39,15 +39,15 @@ class Threads:
     async def run(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, _keeping_connections, work)
 
-    async def close(self) -> None:
+    def close(self) -> asyncio.Future[list[None]]:
+        """Begin to close, at once: the loop may end before anybody waits for it."""
         # Each thread closes its own: they wait for each other, so that none closes twice and another never.
         all_here = threading.Barrier(READERS)
         closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
         closing.append(self.writer.submit(connections.close_all))
-        # All of it is under way before anything is waited for: the loop may end first.
         for executor in (self.writer, self.readers):
             executor.shutdown(wait=False)
-        await asyncio.gather(*map(asyncio.wrap_future, closing))
+        return asyncio.gather(*map(asyncio.wrap_future, closing))
 
 
 def _close_connections(all_here: threading.Barrier) -> None:
@@ -57,7 +57,7 @@ def _close_connections(all_here: threading.Barrier) -> None:
 
 
 _threads: WeakKeyDictionary[asyncio.AbstractEventLoop, Threads] = WeakKeyDictionary()
-_closing: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[None]]] = WeakKeyDictionary()
+_closing: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Future[list[None]]]] = WeakKeyDictionary()
 
 
 def _of_running_loop() -> Threads:
@@ -101,9 +101,9 @@ async def close() -> None:
     loop = asyncio.get_running_loop()
     closing = _closing.setdefault(loop, set())
     if threads := _threads.pop(loop, None):
-        task = loop.create_task(threads.close())
-        closing.add(task)
-        task.add_done_callback(closing.discard)
+        one = threads.close()
+        closing.add(one)
+        one.add_done_callback(closing.discard)
     # Whoever comes second waits for the first, and whoever is cancelled ends nothing: after it no connection is open.
     await asyncio.shield(asyncio.gather(*closing))
 

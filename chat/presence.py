@@ -123,17 +123,19 @@ class Attendance:
     async def _tell_heard(self) -> None:
         try:
             while self._heard:
-                start = self._loop.time()
+                took = 0.0
                 rooms: dict[int, list[Change]] = {}
                 for change in self._heard:
                     rooms.setdefault(change.room, []).append(change)
                 self._heard.clear()
                 for room, changes in rooms.items():
+                    start = self._loop.time()
                     if feed := self._feeds.get(room):
                         self._hear(feed, changes)
+                    took += self._loop.time() - start
                     await asyncio.sleep(0)
                 # Events go in between, and what is heard meanwhile is told together.
-                await asyncio.sleep((self._loop.time() - start) * (1 / TELLING_SHARE - 1))
+                await asyncio.sleep(took * (1 / TELLING_SHARE - 1))
         finally:
             self._telling = None
 
@@ -145,6 +147,7 @@ class Attendance:
             if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS and len(changes) <= CROWD:
                 self._tell_one(feed, change)
             if names is not None and (change.username in names) is not change.is_here:
+                self._lists.pop(feed.room, None)
                 (names.add if change.is_here else names.discard)(change.username)
                 news[change.username] = change.is_here
         if news:

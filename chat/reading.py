@@ -52,10 +52,16 @@ def begin(rooms: Mapping[int, Collection[Room]]) -> None:
     Membership.objects.bulk_create(missing, ignore_conflicts=True)
     # But for what presence or a layout wrote, which leave the position open.
     left_open = Membership.objects.filter(user_id__in=rooms, read_seq=None)
-    pairs = set(left_open.values_list("user_id", "room_id"))
-    for one in missing:
-        if (one.user_id, one.room_id) in pairs:
-            left_open.filter(user_id=one.user_id, room_id=one.room_id).update(read_seq=one.read_seq)
+    with transaction.atomic():
+        # In the order in which presence locks them.
+        locked = left_open.select_for_update(no_key=True).order_by("pk").values_list("user_id", "room_id", "pk")
+        ids = {(user, room): pk for user, room, pk in locked}
+        begins: dict[int, list[int]] = {}
+        for one in missing:
+            if pk := ids.get((one.user_id, one.room_id)):
+                begins.setdefault(one.read_seq or 0, []).append(pk)
+        for read_seq, pks in begins.items():
+            Membership.objects.filter(pk__in=pks, read_seq=None).update(read_seq=read_seq)
 
 
 def move(login: Login, room_id: int, seq: int, *, back: bool) -> None:

@@ -221,12 +221,12 @@ class Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # What is loaded now stays: looking through it for garbage would hold up all sockets, again and again.
+        gc.collect()
+        gc.freeze()
         await super().startup(sockets)
         if self.started:
             await _tell_of_redis()
-            # What is loaded now stays: looking through it for garbage would hold up all sockets, again and again.
-            gc.collect()
-            gc.freeze()
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
                 os.write(self._ready, b"1")

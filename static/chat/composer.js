@@ -76,21 +76,24 @@ export class Composer extends HTMLElement {
    * Edit a message here; the draft comes back when that is done.
    * @param {string} text
    * @param {(text: string) => void} save answered by `endEdit`, or by `keepEdit` when it failed
+   * @returns {object} this edit, as those two ask for it: another may have begun since
    */
   beginEdit(text, save) {
     this.#edit = { draft: this.draft, save };
     this.#box.value = text;
     this.#showEdit();
     this.focus();
+    return this.#edit;
   }
 
-  /** It failed: the text stays, to be saved again. */
-  keepEdit() {
-    this.#box.readOnly = false;
+  /** It failed: the text stays, to be saved again. @param {object} edit */
+  keepEdit(edit) {
+    if (edit === this.#edit) this.#box.readOnly = false;
   }
 
-  endEdit() {
-    if (this.#edit === null) return;
+  /** @param {object | null} edit */
+  endEdit(edit = this.#edit) {
+    if (this.#edit === null || edit !== this.#edit) return;
     this.#box.value = this.#edit.draft;
     this.#edit = null;
     this.#say("");

@@ -6,11 +6,16 @@ export class DayDialog {
   #dialog;
   /** @type {(start: Date) => void} */
   #chosen = () => {};
+  #cancelled = () => {};
 
   /** @param {HTMLDialogElement} dialog */
   constructor(dialog) {
     this.#dialog = dialog;
-    part(dialog, "cancel").addEventListener("click", () => this.close());
+    part(dialog, "cancel").addEventListener("click", () => {
+      this.#cancelled();
+      this.close();
+    });
+    dialog.addEventListener("cancel", () => this.#cancelled()); // Escape
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.say("");
@@ -25,10 +30,11 @@ export class DayDialog {
 
   /**
    * @param {string} title
-   * @param {(start: Date) => void} chosen told the day's first moment in the reader's zone
+   * @param {{chosen: (start: Date) => void, cancelled: () => void}} answers `chosen` is told the day's first moment in the reader's zone
    */
-  ask(title, chosen) {
+  ask(title, { chosen, cancelled }) {
     this.#chosen = chosen;
+    this.#cancelled = cancelled;
     part(this.#dialog, "room").textContent = title;
     this.say("");
     this.#dialog.showModal();

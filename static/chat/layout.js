@@ -48,6 +48,7 @@ export class Layout {
   /** What the address of the page is, to be shared. */
   get address() {
     if (!this.order.length) return "/";
-    return `/?rooms=${this.order.join(",")}${this.wide === null ? "" : `&wide=${this.wide}`}`;
+    const wide = this.wide === null ? "" : `&wide=${this.wide}`;
+    return `/?rooms=${this.order.join(",")}${wide}`;
   }
 }

@@ -40,14 +40,14 @@ export class MessageActs {
   /** @param {string} room @param {Message} message */
   edit(room, { seq, text }) {
     const pane = this.#panes.get(room);
-    pane?.composer.beginEdit(text ?? "", (message) => {
+    const edit = pane?.composer.beginEdit(text ?? "", (message) => {
       pane.showTrouble("");
       this.#workspace.change(
         { command: "edit", room, seq, message },
         {
-          done: () => pane.composer.endEdit(),
+          done: () => edit && pane.composer.endEdit(edit),
           failed: (frame) => {
-            pane.composer.keepEdit();
+            if (edit) pane.composer.keepEdit(edit);
             pane.showTrouble(unchangedSentence(frame));
           },
         },

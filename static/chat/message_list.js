@@ -187,7 +187,10 @@ export class MessageList extends HTMLElement {
     this.#found.classList.add("found");
     this.#found.classList.remove("more"); // its author may be out of view
     this.#toElement(this.#found, this.clientHeight / 4);
-    this.#found.focus({ preventScroll: true });
+    // The page may come late: who is writing by then goes on.
+    const { activeElement: now } = document;
+    const isWriting = now instanceof HTMLTextAreaElement || now instanceof HTMLInputElement;
+    if (!isWriting) this.#found.focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement} element @param {number} px below the top */
@@ -275,7 +278,9 @@ export class MessageList extends HTMLElement {
   trim() {
     const rows = this.#rows;
     const { length } = rows.seqs;
-    if (length <= AT_MOST) return null;
+    // Of a pane that is not shown, on a phone, the place of its reader is not known.
+    const isHidden = this.clientHeight === 0 && !this.isAtBottom;
+    if (length <= AT_MOST || isHidden) return null;
     const isFromTop =
       this.isAtBottom || rows.indexAt(this.getBoundingClientRect().top) * 2 > length;
     const drop = () => this.#keepFocus(() => rows.drop(length - KEPT, isFromTop));

@@ -52,12 +52,14 @@ export class Places {
 
   /** Ask for a day, and go to the first message on it or after it. @param {string} room @param {string} title */
   toDay(room, title) {
-    this.#dialog.ask(title, (start) =>
-      this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
-        if (first === undefined) return this.#dialog.say(noDayWords(start));
-        this.#dialog.close();
-        this.#panes.get(room)?.list.find(first.seq);
-      }),
-    );
+    this.#dialog.ask(title, {
+      chosen: (start) =>
+        this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
+          if (first === undefined) return this.#dialog.say(noDayWords(start));
+          this.#dialog.close();
+          this.#panes.get(room)?.list.find(first.seq);
+        }),
+      cancelled: () => this.#workspace.stay(room),
+    });
   }
 }

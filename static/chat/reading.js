@@ -65,7 +65,7 @@ export class Reading {
   opened(pane) {
     const read = this.#unread.readOf(pane.room);
     this.#unread.release(pane.room);
-    if (read) pane.list.showNew(read);
+    if (read !== undefined) pane.list.showNew(read);
     if (read === undefined) this.#untold.add(pane.room);
     else if (!this.#begin(pane.room) && this.hasUnread(pane.room)) this.#wanted.add(pane.room);
   }
@@ -78,7 +78,7 @@ export class Reading {
 
   /** Begin where the unread does, if that is beyond the newest page. @param {string} room */
   #begin(room) {
-    const isFar = this.#unread.counts(room).unread > PAGE && this.#unread.readOf(room) !== 0;
+    const isFar = this.#unread.counts(room).unread > PAGE;
     if (isFar) this.#toNew(room);
     return isFar;
   }
@@ -96,13 +96,13 @@ export class Reading {
   arrived(pane) {
     const read = this.#unread.readOf(pane.room);
     const isSeen = isLookedAt() && pane.isVisible && pane.list.isAtBottom;
-    if (!isSeen && read && !pane.list.hasNew) pane.list.showNew(read);
+    if (!isSeen && read !== undefined && !pane.list.hasNew) pane.list.showNew(read);
     this.lookSoon();
   }
 
-  /** Who writes has read. @param {RoomPane} pane */
+  /** Who writes has read, unless something stands elsewhere: the way there stays. @param {RoomPane} pane */
   wrote(pane) {
-    pane.list.showNew(null);
+    if (!this.hasUnread(pane.room)) pane.list.showNew(null);
   }
 
   /** Look in a moment at what is in view. */
@@ -168,7 +168,7 @@ export class Reading {
     if (read === undefined || inView === null) return;
     const { seq, isKnown } = pane.list.firstNew(read);
     const isFollowed = isKnown && (seq === undefined || seq >= inView.first);
-    if (read === 0 || isFollowed) this.#unread.see(pane.room, inView.last);
+    if (isFollowed) this.#unread.see(pane.room, inView.last);
   }
 
   #show() {
@@ -186,7 +186,7 @@ export class Reading {
   #moved(room, read) {
     const pane = this.#panes.get(room);
     if (!pane) return;
-    pane.list.showNew(read || null);
+    pane.list.showNew(read);
   }
 
   /** What comes while nobody looks gets a line of its own. */

@@ -63,7 +63,8 @@ export class RoomLog {
     this.#cursor = frame.head;
     this.more = frame.head >= frame.floor;
     this.newer = false;
-    this.isPaged = false;
+    // Of an empty log there is no page to wait for.
+    this.isPaged = !this.more;
     this.asked = null;
     return true;
   }
@@ -108,6 +109,9 @@ export class RoomLog {
    */
   fold(page) {
     const { place, arrived } = this.asked ?? { place: {} };
+    // The newest page has nothing newer: this one was asked for before the log was started over.
+    if (this.asked && !Object.keys(place).length && page.newer)
+      return { messages: [], isElsewhere: false };
     const isJump = arrived !== undefined && this.asked === this.jump;
     this.asked = null;
     if (arrived && !isJump) return { messages: [], isElsewhere: false }; // asked for another one since

@@ -113,6 +113,12 @@ export class Workspace {
     this.ask(id);
   }
 
+  /** Go nowhere after all. @param {string} id */
+  stay(id) {
+    const log = this.#panes.get(id);
+    if (log) log.jump = null;
+  }
+
   /**
    * Keep the layout for this user's other browsers.
    * @param {string[]} rooms
@@ -210,7 +216,8 @@ export class Workspace {
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
     if (log.joined(frame)) this.#view.cleared(id);
     if (log.jump || (!log.isPaged && log.more)) this.ask(id);
-    else if (!log.isPaged) this.#view.paged(id, [], log);
+    // Whoever stands at an edge asks again: what was asked for before the line was cut is lost.
+    else this.#view.paged(id, [], log);
     this.#outbox.joined(id);
   }
 

@@ -358,3 +358,20 @@ test("whatever comes whenever: what is held is the log between its ends, as it s
       assert.equal(held.get(seq).text, message, `seed ${seed}`);
   }
 });
+
+test("a log that was empty at first has ends to load from, too", () => {
+  const log = new RoomLog();
+  log.joined(join(0));
+  for (const event of run(1, 401)) log.take(event);
+  log.keepOnly(1, 300);
+  assert.deepEqual(log.next("newer"), { place: { after: 300 } });
+  assert.equal(log.next("older"), null);
+});
+
+test("a page that was asked for before the log was started over is not its newest", () => {
+  const log = joinedLog(500);
+  log.ask({ place: {} });
+  assert.deepEqual(log.fold(page(run(251, 300), 500, true, true)).messages, []);
+  assert.equal(log.asked !== null, true);
+  assert.equal(log.fold(page(run(451, 500), 500, true)).messages.length, 50);
+});
