@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class Attendance:
         self._lists: dict[int, Frame] = {}
         # What place a user's first session here took, by room and username.
         self._orders: dict[tuple[int, str], int] = {}
-        self._heard: deque[Change] = deque()
+        self._heard: list[Change] = []
         self._telling: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._settling: asyncio.Task[None] | None = None
@@ -125,9 +125,9 @@ class Attendance:
             while self._heard:
                 took = 0.0
                 rooms: dict[int, list[Change]] = {}
-                for change in self._heard:
+                heard, self._heard = self._heard, []
+                for change in heard:
                     rooms.setdefault(change.room, []).append(change)
-                self._heard.clear()
                 for room, changes in rooms.items():
                     start = self._loop.time()
                     if feed := self._feeds.get(room):
@@ -266,11 +266,11 @@ class Attendance:
                     self._feeds[room].signal(self._list(room))
             elif names != self._here[room]:
                 before, self._here[room] = self._here[room], names
+                self._lists.pop(room, None)
                 changes = dict.fromkeys(names - before, True) | dict.fromkeys(before - names, False)
                 self._tell_present(room, changes)
 
     def _tell_present(self, room: int, changes: dict[str, bool]) -> None:
-        self._lists.pop(room, None)
         if conf.TELL_WHO_IS_PRESENT and (feed := self._feeds.get(room)):
             feed.signal(protocol.encode(Present(room=str(room), present=changes)))
 

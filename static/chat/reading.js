@@ -40,7 +40,7 @@ export class Reading {
     this.#open = open;
     this.#toNew = toNew;
     unread.onchange = () => this.#show();
-    unread.onmoved = (room, read) => this.#moved(room, read);
+    unread.onmoved = (room, read) => this.#panes.get(room)?.list.showNew(read);
     window.addEventListener("focus", () => this.lookSoon());
     window.addEventListener("blur", () => this.#leave());
     window.addEventListener("resize", () => this.lookSoon());
@@ -180,13 +180,6 @@ export class Reading {
     const { total } = this.#unread;
     part(document, "next-unread").hidden = total.unread === 0;
     showBadge(total);
-  }
-
-  /** @param {string} room @param {number} read */
-  #moved(room, read) {
-    const pane = this.#panes.get(room);
-    if (!pane) return;
-    pane.list.showNew(read);
   }
 
   /** What comes while nobody looks gets a line of its own. */

@@ -217,7 +217,7 @@ def test_what_is_read_does_not_move(visit, site):
 
 
 def test_a_day_is_jumped_to_in_the_readers_zone(visit, site):
-    room = fill(site, "Days", 300, ages=[(200, 2), (100, 40)])
+    fill(site, "Days", 300, ages=[(200, 2), (100, 40)])
     bob = visit("bob", "/chat/Days/", timezone_id="Pacific/Kiritimati")
     expect(text(bob, "Days", 300)).to_be_in_viewport()
     day = bob.page.evaluate("new Date(Date.now() - 30 * 86400000).toLocaleDateString('en-CA')")
@@ -242,7 +242,6 @@ def test_a_day_is_jumped_to_in_the_readers_zone(visit, site):
     midnight = bob.page.evaluate("(day) => new Date(`${day}T00:00:00+14:00`).toISOString()", day)
     assert asked | {"from": midnight} == asked
     expect(jump_button(bob, "Days")).to_have_text("Jump to newest")
-    assert room
 
 
 def test_more_than_a_page_of_unread_opens_at_the_first_of_it(visit, site):
@@ -264,6 +263,102 @@ def test_more_than_a_page_of_unread_opens_at_the_first_of_it(visit, site):
         expect(alice.log("Missed").locator(".new")).to_be_in_viewport()
         # The same when the page is opened: what is unread is told after the room.
         alice.goto(f"/?rooms={room}")
+
+
+def hold(visitor, key):
+    """Hold back the answers of this kind until the function that is returned is called."""
+    held = []
+    waits = [True]
+
+    def route(socket):
+        server = socket.connect_to_server()
+        socket.on_message(server.send)
+        server.on_message(
+            lambda text: held.append((socket, text)) if waits[0] and f'"{key}":' in text[:20] else socket.send(text)
+        )
+
+    def release():
+        waits[0] = False
+        for socket, text in held:
+            socket.send(text)
+
+    visitor.page.route_web_socket(re.compile("/chat/stream/"), route)
+    return release
+
+
+def test_a_page_that_comes_late_takes_no_keys_and_no_place(visit, site):
+    room = fill(site, "Late", 300)
+    bob = visit("bob", "/healthz")
+    release = hold(bob, "history")
+    bob.goto(f"/?rooms={room}&at={room}.100")
+    bob.box("Late").press_sequentially("half a ")
+    release()
+    expect(text(bob, "Late", 100)).to_be_in_viewport()
+    expect(bob.log("Late").locator(".message.found")).to_have_count(1)
+    bob.page.keyboard.type("sentence")
+    expect(bob.box("Late")).to_have_value("half a sentence")
+    # Whoever closes the dialog stays where they are.
+    bob.page.unroute_all()
+    alice = visit("alice", "/healthz")
+    release = hold(alice, "history")
+    alice.goto("/chat/Late/")
+    release()
+    expect(text(alice, "Late", 300)).to_be_in_viewport()
+    release = hold(alice, "history")
+    alice.page.reload()
+    expect(alice.box("Late")).to_be_visible()
+    choose(alice, "Late", re.compile("Jump to date"))
+    alice.page.get_by_label("Show what was written from").fill("2020-01-01")
+    alice.page.keyboard.press("Enter")
+    alice.page.keyboard.press("Escape")
+    release()
+    expect(text(alice, "Late", 300)).to_be_in_viewport()
+    expect(alice.log("Late").locator(".message.found")).to_have_count(0)
+    expect(jump_button(alice, "Late")).to_be_hidden()
+
+
+def test_what_was_not_seen_is_not_read_whoever_writes_and_wherever_one_begins(visit, site):
+    fill(site, "Begun", 30)
+    alice = visit("alice")
+    expect(alice.button("Begun").locator(".unread")).to_be_hidden()
+    fill(site, "Begun", 130, first=31)
+    unread = alice.button("Begun").locator(".unread")
+    expect(unread).to_have_text("100")
+    alice.open("Begun")
+    expect(alice.log("Begun").locator(".new + .message")).to_contain_text("text 31")
+    expect(unread).not_to_have_text("100")
+    alice.say("Begun", "an answer")
+    expect(alice.log("Begun").get_by_text("an answer")).to_be_in_viewport()
+    expect(alice.pane("Begun").get_by_role("button", name="new above")).to_be_visible()
+    expect(unread).to_be_visible()
+    # A room that was made after the first visit has position 0, and begins at its beginning.
+    fill(site, "Made", 120)
+    made = alice.button("Made").locator(".unread")
+    expect(made).to_have_text("120")
+    alice.open("Made")
+    expect(text(alice, "Made", 1)).to_be_in_viewport()
+    expect(made).not_to_have_text("120")
+    expect(made).to_have_text(re.compile(r"^\d\d+$"))
+
+
+def test_an_edits_late_answer_ends_no_other_edit(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Edits')")
+    bob = visit("bob", "/chat/Edits/")
+    for words in ("first", "second"):
+        bob.say("Edits", words)
+    expect(bob.unsent("Edits")).to_have_count(0)
+    release = hold(bob, "ack")
+    bob.page.reload()
+    expect(bob.texts("Edits")).to_have_text(["first", "second"])
+    bob.box("Edits").press("ArrowUp")
+    bob.say("Edits", "second, mended")
+    expect(bob.texts("Edits").last).to_have_text("second, mended")
+    bob.box("Edits").press("Escape")
+    bob.box("Edits").press("ArrowUp")
+    bob.box("Edits").fill("another")
+    release()
+    bob.page.evaluate("new Promise((done) => { setTimeout(done, 200); })")
+    expect(bob.box("Edits")).to_have_value("another")
 
 
 def test_what_names_the_reader_is_marked_and_said(visit, site):
