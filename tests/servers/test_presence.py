@@ -167,10 +167,13 @@ class Truth:
         return {name for name, page in self.pages.items() if page is not None}
 
     async def come(self, name):
+        # While they are on the way in or out, the list may say either.
+        self.changed[name] = time.monotonic()
         self.pages[name] = await self.open_page(random.choice(self.servers).url, name, rooms=[ROOM])
         self.changed[name] = time.monotonic()
 
     async def go(self, name, *, says_so):
+        self.changed[name] = time.monotonic()
         page, self.pages[name] = self.pages[name], None
         if says_so:
             # A line that is cut just now takes no farewell.
