@@ -34,9 +34,13 @@ def index(request: HttpRequest) -> HttpResponse:
         layout, widened = reading.layout(request.user.pk or 0)
         opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
-    # The same sentence for a room that is not there and for one that may not be entered.
-    notice = "" if len(opened) == len(asked) else "Some of these rooms do not exist."
     at = _place(request.GET.get("at", ""), known)
+    # The same sentences for a room that is not there and for one that may not be entered.
+    notice = ""
+    if len(opened) < len(asked):
+        notice = "Some of these rooms do not exist."
+    elif request.GET.get("at") and at is None:
+        notice = "There is no such message as this link leads to."
     return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
 
 

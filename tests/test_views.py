@@ -91,6 +91,15 @@ def test_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
         assert config_of(response)["notice"] == "Some of these rooms do not exist."
 
 
+def test_links_into_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
+    client.force_login(bob)
+    for unknown in (f"{rooms.staff.pk}.1", "999.1", f"{rooms.lobby.pk}", f"{rooms.lobby.pk}.x", "x", "１.1"):
+        config = config_of(client.get("/", {"at": unknown}))
+        assert (config["at"], config["notice"]) == (None, "There is no such message as this link leads to.")
+    config = config_of(client.get("/", {"at": f"{rooms.lobby.pk}.7"}))
+    assert (config["at"], config["notice"]) == ({"room": str(rooms.lobby.pk), "seq": 7}, "")
+
+
 @pytest.mark.parametrize("title", ["a b", "a/b", "日本語", "100%?#", "<b>&amp;\"'", "../up", "ẞtraße"])
 def test_a_room_has_its_own_address_without_regard_to_case(client, bob, title):
     room = Room.objects.create(title=title)

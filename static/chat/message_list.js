@@ -1,11 +1,12 @@
 /** <message-list>: a room's log on the page. */
 
 import { fill, stateId, unsent } from "./message.js";
-import { LEAVE } from "./protocol.js";
+import { NewLine } from "./new_line.js";
+import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
 import { Scroll } from "./scroll.js";
-import { copyElement, part } from "./templates.js";
-import { presenceWords } from "./words.js";
+import { part } from "./templates.js";
+import { walk } from "./walk.js";
 
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Signal} from "./protocol.js" */
@@ -20,10 +21,10 @@ const NEW_AT_PX = 48;
 
 export class MessageList extends HTMLElement {
   #me = "";
-  // Made when its place is there.
+  // Made when their place is there.
   #rows = /** @type {Rows} */ (/** @type {unknown} */ (null));
-  /** The last line of signals, while nothing came after it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
-  #presence = null;
+  #presence = /** @type {PresenceLine} */ (/** @type {unknown} */ (null));
+  newLine = /** @type {NewLine} */ (/** @type {unknown} */ (null));
   /** @type {Scroll | null} */
   #scroll = null;
   /** Whether there is more of the log than is held. @type {Edges} */
@@ -31,9 +32,6 @@ export class MessageList extends HTMLElement {
   below = 0;
   /** The message that was looked for. @type {HTMLElement | undefined} */
   #found;
-  /** Where "New" stands: before the first message of others after this one. @type {number | null} */
-  #newAfter = null;
-  #divider = copyElement("new-template");
 
   /**
    * @param {string} me the reader's username
@@ -41,8 +39,11 @@ export class MessageList extends HTMLElement {
    */
   begin(me, onscroll) {
     this.#me = me;
-    this.#rows = new Rows(part(this, "messages"));
-    this.addEventListener("keydown", (event) => this.#walk(event));
+    const messages = part(this, "messages");
+    this.#rows = new Rows(messages);
+    this.#presence = new PresenceLine(messages);
+    this.newLine = new NewLine(this, this.#rows, { me, hasOlder: () => this.#edges.more });
+    this.addEventListener("keydown", (event) => walk(event, this, this.#rows));
     const scrolled = () => {
       if (this.isAtBottom) this.below = 0;
       onscroll();
@@ -71,7 +72,7 @@ export class MessageList extends HTMLElement {
   }
 
   clear() {
-    this.#presence = null;
+    this.#presence.end();
     this.below = 0;
     this.#keepFocus(() => this.#rows.clear());
     part(this, "empty").hidden = true;
@@ -86,7 +87,7 @@ export class MessageList extends HTMLElement {
     const isOnlyNew = messages.every(({ seq }) => !this.elementOf(seq) && seq > this.#rows.last);
     const put = () => {
       for (const message of messages) this.#put(message);
-      if (this.#newAfter !== null && !this.hasNew) this.#divide();
+      this.newLine.grown();
     };
     // What is appended moves nothing: no need to look for an anchor (and force a layout).
     if (isOnlyNew) put();
@@ -103,39 +104,13 @@ export class MessageList extends HTMLElement {
 
   /** Say where the new ones begin, or that there are none. @param {number | null} after */
   showNew(after) {
-    this.#newAfter = after;
-    this.keepStill(() => this.#divide());
-  }
-
-  get isNewInView() {
-    const box = this.getBoundingClientRect();
-    const { top, bottom } = this.#divider.getBoundingClientRect();
-    return this.hasNew && top >= box.top - 1 && bottom <= box.bottom + 1;
-  }
-
-  get isNewAbove() {
-    if (this.#newAfter === null) return false; // before a layout is asked for
-    if (!this.hasNew) return !this.firstNew(this.#newAfter).isKnown;
-    const { top } = this.getBoundingClientRect();
-    return this.#divider.getBoundingClientRect().bottom < top;
-  }
-
-  get hasNew() {
-    return this.#divider.isConnected;
+    this.keepStill(() => this.newLine.put(after));
   }
 
   /** Bring the first new message into view, a little below the top. */
   toNew() {
-    if (!this.hasNew) return this.toBottom();
-    this.#toElement(this.#divider, NEW_AT_PX);
-  }
-
-  /** The first unread message, and whether nothing between `read` and it is missing here. @param {number} read */
-  firstNew(read) {
-    const { seqs } = this.#rows;
-    const at = seqs.findIndex((seq) => seq > read);
-    const seq = at < 0 ? undefined : seqs.slice(at).find((one) => this.#isOthers(one));
-    return { seq, isKnown: at !== 0 || !this.#edges.more };
+    if (!this.newLine.isThere) return this.toBottom();
+    this.#toElement(this.newLine.element, NEW_AT_PX);
   }
 
   /** Numbers of the first and the last message of which the end is in view; null when none is. */
@@ -146,22 +121,6 @@ export class MessageList extends HTMLElement {
     return first === undefined || last === undefined || last < first ? null : { first, last };
   }
 
-  #divide() {
-    const before = this.#divider.nextElementSibling;
-    this.#divider.remove();
-    const { seq, isKnown } = this.firstNew(this.#newAfter ?? Number.POSITIVE_INFINITY);
-    const element = isKnown ? this.#rows.elementOf(seq) : undefined;
-    element?.before(this.#divider);
-    for (const one of new Set([before, element]))
-      if (one instanceof HTMLElement && this.#rows.messageAt(one)) this.#rows.dress(one);
-  }
-
-  /** @param {number} seq */
-  #isOthers(seq) {
-    const message = this.#rows.messageOf(seq);
-    return message !== undefined && message.username !== this.#me && !message.deleted;
-  }
-
   /**
    * Show a page of history: the line of signals that stands last is newer than all of it.
    * @param {Message[]} messages oldest first
@@ -169,14 +128,10 @@ export class MessageList extends HTMLElement {
    */
   showPage(messages, edges) {
     this.#edges = edges;
-    const presence = this.#presence;
     const isFirst = this.#rows.last === 0;
-    this.show(messages);
+    this.#presence.stayLast(() => this.show(messages));
     if (isFirst) this.#scroll?.toBottom();
     else this.#scroll?.settle();
-    if (presence === null || presence === this.#presence) return;
-    part(this, "messages").append(presence.line);
-    this.#presence = presence;
   }
 
   /** Bring a message into view and mark it. @param {number} seq */
@@ -208,16 +163,9 @@ export class MessageList extends HTMLElement {
   }
 
   /** @param {Signal} signal */
-  showSignal({ username, msg_type }) {
+  showSignal(signal) {
     if (!this.isAtHead) return;
-    if (this.#presence === null) {
-      this.#presence = { line: copyElement("signal-template"), people: new Map() };
-      part(this, "messages").append(this.#presence.line);
-    }
-    const { line, people } = this.#presence;
-    people.delete(username);
-    people.set(username, msg_type === LEAVE ? "left" : "joined");
-    line.textContent = presenceWords(people);
+    this.#presence.take(signal);
     this.follow();
   }
 
@@ -289,7 +237,7 @@ export class MessageList extends HTMLElement {
       // Now, and not with the next frame: by then so much may have come that the jump up looks like the reader's own.
       this.toBottom();
     } else this.keepStill(drop);
-    if (!isFromTop) this.#presence = null;
+    if (!isFromTop) this.#presence.end();
     return [rows.first, rows.last];
   }
 
@@ -301,31 +249,6 @@ export class MessageList extends HTMLElement {
     if (hadFocus && !log.contains(document.activeElement)) this.focus({ preventScroll: true });
   }
 
-  /** The log is one stop of Tab; arrows go from message to message, Enter opens a message's menu. @param {KeyboardEvent} event */
-  #walk(event) {
-    const { key, target, altKey } = event;
-    const now = this.messageAt(target);
-    if (
-      altKey ||
-      (target !== this && !(target instanceof HTMLElement && target.matches(".message")))
-    )
-      return;
-    if (key === "Enter" && now) part(this.elementOf(now.seq) ?? this, "act").click();
-    else if (key === "ArrowUp" || key === "ArrowDown") this.#step(now, key === "ArrowUp" ? -1 : 1);
-    else if (key === "Escape" && now) this.focus();
-    else return;
-    event.preventDefault();
-  }
-
-  /** @param {Message | undefined} from @param {number} by */
-  #step(from, by) {
-    const { seqs } = this.#rows;
-    const at = from ? seqs.indexOf(from.seq) + by : seqs.length - 1;
-    const element = this.#rows.elementOf(seqs[at]);
-    element?.focus({ preventScroll: true });
-    element?.scrollIntoView({ block: "nearest" });
-  }
-
   /** @param {Message} message */
   #put(message) {
     fill(this.elementOf(message.seq) ?? this.#add(message), message, this.#me);
@@ -333,7 +256,7 @@ export class MessageList extends HTMLElement {
 
   /** @param {Message} message */
   #add(message) {
-    if (message.seq > this.#rows.last) this.#presence = null;
+    if (message.seq > this.#rows.last) this.#presence.end();
     const element = this.#rows.add(message);
     element.classList.toggle("own", message.username === this.#me);
     return element;

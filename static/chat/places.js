@@ -37,7 +37,7 @@ export class Places {
   toNew(room) {
     const list = this.#panes.get(room)?.list;
     const around = this.#readOf(room);
-    if (list?.hasNew || around === undefined) list?.toNew();
+    if (list?.newLine.isThere || around === undefined) list?.toNew();
     else this.#workspace.jump(room, { around }, () => list?.toNew());
   }
 

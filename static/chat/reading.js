@@ -85,7 +85,7 @@ export class Reading {
 
   /** A page of history is shown. @param {RoomPane} pane */
   paged(pane) {
-    if (this.#wanted.delete(pane.room) && pane.list.hasNew) pane.list.toNew();
+    if (this.#wanted.delete(pane.room) && pane.list.newLine.isThere) pane.list.toNew();
     this.lookSoon();
   }
 
@@ -96,7 +96,7 @@ export class Reading {
   arrived(pane) {
     const read = this.#unread.readOf(pane.room);
     const isSeen = isLookedAt() && pane.isVisible && pane.list.isAtBottom;
-    if (!isSeen && read !== undefined && !pane.list.hasNew) pane.list.showNew(read);
+    if (!isSeen && read !== undefined && !pane.list.newLine.isThere) pane.list.showNew(read);
     this.lookSoon();
   }
 
@@ -141,7 +141,7 @@ export class Reading {
     if (
       now &&
       this.hasUnread(now.room) &&
-      (now.list.hasNew ? !now.list.isNewInView : isElsewhere(now))
+      (now.list.newLine.isThere ? !now.list.newLine.isInView : isElsewhere(now))
     )
       return this.#toNew(now.room);
     const room = this.#unread.next(this.#list.order, this.#panes.seen, by);
@@ -150,7 +150,7 @@ export class Reading {
     this.#wanted.add(id);
     this.#open(id);
     const pane = this.#panes.get(id);
-    if (pane?.list.hasNew) this.paged(pane);
+    if (pane?.list.newLine.isThere) this.paged(pane);
     else if (pane && isElsewhere(pane)) this.#toNew(id);
   }
 
@@ -166,7 +166,7 @@ export class Reading {
     const read = this.#unread.readOf(pane.room);
     const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;
     if (read === undefined || inView === null) return;
-    const { seq, isKnown } = pane.list.firstNew(read);
+    const { seq, isKnown } = pane.list.newLine.firstAfter(read);
     const isFollowed = isKnown && (seq === undefined || seq >= inView.first);
     if (isFollowed) this.#unread.see(pane.room, inView.last);
   }
@@ -175,7 +175,7 @@ export class Reading {
     for (const room of this.#list.order) this.#list.count(room, this.#unread.counts(room));
     for (const pane of this.#panes.all) {
       const { unread } = this.#unread.counts(pane.room);
-      pane.showAbove(unread && pane.list.isNewAbove ? unread : 0);
+      pane.showAbove(unread && pane.list.newLine.isAbove ? unread : 0);
     }
     const { total } = this.#unread;
     part(document, "next-unread").hidden = total.unread === 0;
@@ -190,7 +190,7 @@ export class Reading {
 
 /** Whether the first unread is not among what the pane shows. @param {RoomPane} pane */
 function isElsewhere({ list }) {
-  return list.isNewAbove || !list.isAtHead;
+  return list.newLine.isAbove || !list.isAtHead;
 }
 
 function isLookedAt() {

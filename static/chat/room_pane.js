@@ -28,6 +28,8 @@ export class RoomPane extends HTMLElement {
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
+  /** Numbers of the messages that can be taken back just now. @type {Set<number>} */
+  #undoable = new Set();
 
   /**
    * @param {Room} room
@@ -108,9 +110,21 @@ export class RoomPane extends HTMLElement {
 
   /** Let a message be taken back for a while after it was sent. @param {number} seq @param {number} ms */
   offerUndo(seq, ms) {
-    const button = copyElement("undo-template");
-    this.#list.elementOf(seq)?.append(button);
-    setTimeout(() => button.remove(), ms);
+    this.#undoable.add(seq);
+    this.#showUndo();
+    setTimeout(() => {
+      this.#undoable.delete(seq);
+      this.#list.elementOf(seq)?.querySelector(".undo")?.remove();
+    }, ms);
+  }
+
+  /** The message may come with a page, after it was offered. */
+  #showUndo() {
+    for (const seq of this.#undoable) {
+      const element = this.#list.elementOf(seq);
+      if (element && !element.matches(":has(.undo), .deleted"))
+        element.append(copyElement("undo-template"));
+    }
   }
 
   /** Change where the pane stands without moving what is read in it. @param {() => void} change */
@@ -136,6 +150,7 @@ export class RoomPane extends HTMLElement {
    */
   showHistory(messages, edges) {
     this.#list.showPage(messages, edges);
+    this.#showUndo();
     this.#showBelow();
     // A page of short lines may not fill a tall pane.
     requestAnimationFrame(() => this.#scrolled());

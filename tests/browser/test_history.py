@@ -266,34 +266,40 @@ def test_more_than_a_page_of_unread_opens_at_the_first_of_it(visit, site):
         alice.goto(f"/?rooms={room}")
 
 
-def hold(visitor, key):
-    """Hold back the answers of this kind until the function that is returned is called."""
-    held = []
-    waits = [True]
+class Gate:
+    """Holds back the answers of one kind while it is shut."""
 
-    def route(socket):
+    def __init__(self, visitor, key):
+        self.key = key
+        self.held = []
+        self.is_shut = True
+        visitor.page.route_web_socket(re.compile("/chat/stream/"), self._pass)
+
+    def _pass(self, socket):
         server = socket.connect_to_server()
         socket.on_message(server.send)
-        server.on_message(
-            lambda text: held.append((socket, text)) if waits[0] and f'"{key}":' in text[:20] else socket.send(text)
-        )
+        server.on_message(lambda text: self._hold(socket, text))
 
-    def release():
-        waits[0] = False
-        for socket, text in held:
+    def _hold(self, socket, text):
+        if self.is_shut and f'"{self.key}":' in text[:20]:
+            self.held.append((socket, text))
+        else:
             socket.send(text)
 
-    visitor.page.route_web_socket(re.compile("/chat/stream/"), route)
-    return release
+    def open(self):
+        self.is_shut = False
+        for socket, text in self.held:
+            socket.send(text)
+        self.held.clear()
 
 
 def test_a_page_that_comes_late_takes_no_keys_and_no_place(visit, site):
     room = fill(site, "Late", 300)
     bob = visit("bob", "/healthz")
-    release = hold(bob, "history")
+    gate = Gate(bob, "history")
     bob.goto(f"/?rooms={room}&at={room}.100")
     bob.box("Late").press_sequentially("half a ")
-    release()
+    gate.open()
     expect(text(bob, "Late", 100)).to_be_in_viewport()
     expect(bob.log("Late").locator(".message.found")).to_have_count(1)
     bob.page.keyboard.type("sentence")
@@ -301,18 +307,18 @@ def test_a_page_that_comes_late_takes_no_keys_and_no_place(visit, site):
     # Whoever closes the dialog stays where they are.
     bob.page.unroute_all()
     alice = visit("alice", "/healthz")
-    release = hold(alice, "history")
+    gate = Gate(alice, "history")
     alice.goto("/chat/Late/")
-    release()
+    gate.open()
     expect(text(alice, "Late", 300)).to_be_in_viewport()
-    release = hold(alice, "history")
+    gate = Gate(alice, "history")
     alice.page.reload()
     expect(alice.box("Late")).to_be_visible()
     choose(alice, "Late", re.compile("Jump to date"))
     alice.page.get_by_label("Show what was written from").fill("2020-01-01")
     alice.page.keyboard.press("Enter")
     alice.page.keyboard.press("Escape")
-    release()
+    gate.open()
     expect(text(alice, "Late", 300)).to_be_in_viewport()
     bob.say("Late", "said after that")
     expect(alice.log("Late").get_by_text("said after that")).to_be_in_viewport()
@@ -345,13 +351,53 @@ def test_what_was_not_seen_is_not_read_whoever_writes_and_wherever_one_begins(vi
     expect(made).to_have_text(re.compile(r"^\d\d+$"))
 
 
+def test_what_was_sent_can_be_taken_back_when_its_page_comes_late(visit, site):
+    room = fill(site, "Sent", 300)
+    bob = visit("bob", "/healthz")
+    gate = Gate(bob, "history")
+    gate.open()
+    bob.goto(f"/?rooms={room}&at={room}.100")
+    expect(text(bob, "Sent", 100)).to_be_in_viewport()
+    gate.is_shut = True
+    bob.say("Sent", "to the wrong room")
+    expect(bob.unsent("Sent")).to_have_count(0)
+    gate.open()
+    undo = bob.pane("Sent").get_by_role("button", name="Undo")
+    expect(undo).to_be_in_viewport()
+    undo.click()
+    expect(bob.texts("Sent").last).to_have_text("Message deleted")
+    expect(undo).to_have_count(0)
+    expect(bob.box("Sent")).to_have_value("to the wrong room")
+
+
+def test_the_day_and_the_time_of_what_is_read_are_shown(visit, site):
+    fill(site, "When", 200, ages=[(100, 40)])
+    bob = visit("bob", "/chat/When/")
+    days = bob.log("When").locator(".day")
+    expect(text(bob, "When", 200)).to_be_in_viewport()
+    expect(days.last).to_have_text("Today")
+    expect(days.last).to_be_in_viewport()
+    line = bob.log("When").locator(".message.more").filter(has_text=re.compile(r"text 199\b"))
+    time = line.locator("time")
+    color = "(element) => getComputedStyle(element).color"
+    expect(line).to_be_in_viewport()
+    assert time.evaluate(color) == "rgba(0, 0, 0, 0)"
+    line.hover()
+    assert time.evaluate(color) != "rgba(0, 0, 0, 0)"
+    gap = line.evaluate(
+        "(element) => element.querySelector('.text').getBoundingClientRect().left"
+        " - element.querySelector('time').getBoundingClientRect().right"
+    )
+    assert 0 < gap < 20, gap
+
+
 def test_an_edits_late_answer_ends_no_other_edit(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Edits')")
     bob = visit("bob", "/chat/Edits/")
     for words in ("first", "second"):
         bob.say("Edits", words)
     expect(bob.unsent("Edits")).to_have_count(0)
-    release = hold(bob, "ack")
+    gate = Gate(bob, "ack")
     bob.page.reload()
     expect(bob.texts("Edits")).to_have_text(["first", "second"])
     bob.box("Edits").press("ArrowUp")
@@ -360,7 +406,7 @@ def test_an_edits_late_answer_ends_no_other_edit(visit, site):
     bob.box("Edits").press("Escape")
     bob.box("Edits").press("ArrowUp")
     bob.box("Edits").fill("another")
-    release()
+    gate.open()
     bob.page.evaluate("new Promise((done) => { setTimeout(done, 200); })")
     expect(bob.box("Edits")).to_have_value("another")
 

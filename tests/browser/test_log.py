@@ -117,7 +117,7 @@ def test_thousands_of_messages_stay_cheap(visit, site):
     assert max(held) <= 400, held
     # Chromium asks all layers of all panes what the mouse is over, at each frame. An avatar stands once in a group.
     layers = alice.log(names[0]).evaluate(LAYERS)
-    assert set(layers) == {"avatar"}, set(layers)
+    assert set(layers) == {"avatar", "day"}, set(layers)
     assert len(layers) < held[0] / 10, len(layers)
     costs = []
     for _ in range(3):
