@@ -4,8 +4,6 @@ import asyncio
 import logging
 from functools import partial
 
-from django.db import DatabaseError, InterfaceError
-
 from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, reading, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
@@ -91,10 +89,10 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
             session.hub.attendance.leave(place.feed, session)
             place.feed.detach(session)
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
-    except (DatabaseError, InterfaceError, TimeoutError) as error:
+    except database.AWAY as error:
         # The other rooms are answered each for itself.
         logging.getLogger(__name__).warning(
-            "user=%s room=%s command=resume: %s", session.user_id, room_id, type(error).__name__
+            "user=%s room=%s command=resume: %s", session.user_id, room_id, database.reason(error)
         )
         away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
         session.reply(protocol.refusal(away, command="resume", room=room_id))

@@ -9,9 +9,8 @@ from urllib.parse import parse_qs
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 
-from chat import audit, commands, conf, hub, limits, protocol
+from chat import audit, commands, conf, database, hub, limits, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.session import CLOSE_SIGN_IN, Run, Session, Socket
 
@@ -117,8 +116,8 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             return
         try:
             await self._sign_in(session)
-        except (DatabaseError, InterfaceError, TimeoutError) as error:
-            logger.warning("a login could not be checked: %s", type(error).__name__)
+        except database.AWAY as error:
+            logger.warning("a login could not be checked: %s", database.reason(error))
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
             return
         if session.standing is None or not self._is_for(session.user_id):
@@ -171,8 +170,8 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             self.session.reply(protocol.refusal(error, **context))
             if self._patience.is_over(error):
                 await self._refuse_flood(self.session, "This page was stopped: it asked too much.", retry_after=10)
-        except (DatabaseError, InterfaceError, TimeoutError) as error:
-            logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], type(error).__name__)
+        except database.AWAY as error:
+            logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], database.reason(error))
             away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
             self.session.reply(protocol.refusal(away, **context))
         except Exception:

@@ -5,6 +5,7 @@ would freeze every socket. Here one thread writes and a few read, each with its 
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from contextlib import suppress
 from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from chat import conf
 
@@ -22,6 +23,9 @@ CLOSE_SECONDS = 5
 # A question that follows another so soon waits for more of them, and for how long.
 BUSY_SECONDS = 0.05
 GATHER_SECONDS = 0.01
+
+# What a database raises that is away, overloaded or full.
+AWAY = (DatabaseError, InterfaceError, TimeoutError)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,6 +98,18 @@ async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes, in the writer's thread."""
     threads = _of_running_loop()
     return await threads.run(threads.writer, lambda: work(*args, **kwargs))
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line, for the log, why something was not done: "OperationalError: database or disk is full"."""
+    # Of other errors the message may quote what was to be saved, and of these the lines after the first.
+    lines = str(error).splitlines() if isinstance(error, OperationalError | InterfaceError) else []
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+def warn(logger: logging.Logger, sentence: str, error: BaseException) -> None:
+    """Log what was not done; with the traceback, unless it is the database that is away."""
+    logger.warning("%s: %s", sentence, reason(error), exc_info=None if isinstance(error, AWAY) else error)
 
 
 async def close() -> None:

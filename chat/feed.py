@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, InterfaceError
-
 from chat import audit, conf, database, log, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import LoggedEvent
@@ -214,9 +212,9 @@ class Feed:
                     # The bell was wrong, or the log has begun anew: the sweep will tell.
                     self._target = self.head
                     self._early.clear()
-        except (DatabaseError, InterfaceError, TimeoutError) as error:
+        except database.AWAY as error:
             # Tried again at the next bell or sweep, and no other feed is hurt.
-            logger.warning("room=%s: the log cannot be read: %s", self.room, type(error).__name__)
+            logger.warning("room=%s: the log cannot be read: %s", self.room, database.reason(error))
         except Exception:
             logger.exception("room=%s: reading the log failed", self.room)
         finally:

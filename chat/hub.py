@@ -192,7 +192,7 @@ class Hub:
                 was_failing = False
             except Exception as error:
                 if not was_failing:
-                    logger.warning("the database does not answer the sweep: %s", type(error).__name__)
+                    database.warn(logger, "the database does not answer the sweep", error)
                 was_failing = True
                 continue
             if standstills == self._standstills:

@@ -200,7 +200,7 @@ class Attendance:
                 try:
                     came_now, went, changes, here = await database.write(self._write, came_now, went, unknown)
                 except Exception as error:
-                    logger.warning("who is here could not be written, held: %s", type(error).__name__)
+                    database.warn(logger, "who is here could not be written, held", error)
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
                 self._written = (self._written | came_now) - went
@@ -234,7 +234,7 @@ class Attendance:
             try:
                 is_alive, changes, here = await database.write(self._renew, list(self._here))
             except Exception as error:
-                logger.warning("the lease could not be renewed: %s", type(error).__name__)
+                database.warn(logger, "the lease could not be renewed", error)
                 continue
             if not is_alive:
                 # Given up for dead, as after a long standstill: whoever is here came back with us.

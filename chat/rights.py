@@ -56,7 +56,7 @@ class Rights:
             try:
                 await self.check()
             except Exception as error:
-                logger.warning("rights could not be checked, tried again: %s", type(error).__name__)
+                database.warn(logger, "rights could not be checked, tried again", error)
                 await asyncio.sleep(conf.SWEEP_SECONDS)
                 self._wanted.set()
 

@@ -14,8 +14,6 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from django.db import DatabaseError, InterfaceError
-
 from chat import conf, database, log, protocol
 from chat.exceptions import ErrorCode
 from chat.log import LoggedEvent
@@ -233,7 +231,7 @@ class Session:
                 else:
                     return
                 await asyncio.sleep(0)
-        except (DatabaseError, InterfaceError, TimeoutError):
+        except database.AWAY:
             # The log is away: the sweep says so, once for all. This session tries again, and hurts no other.
             await asyncio.sleep(conf.SWEEP_SECONDS)
         except Exception:

@@ -107,7 +107,7 @@ class Watch:
                         await self._tell_rooms()
                     await self._tell_counts()
                 except Exception as error:
-                    logger.warning("unread messages could not be counted, held: %s", type(error).__name__)
+                    database.warn(logger, "unread messages could not be counted, held", error)
                     await asyncio.sleep(conf.SWEEP_SECONDS)
         finally:
             self._task = None

@@ -99,7 +99,7 @@ class Writer:
             self._set_back()
         except (DatabaseError, InterfaceError) as error:
             # Whether it was committed is unknown. The same drafts again: their keys keep them from doubling.
-            self._set_away(type(error).__name__)
+            self._set_away(database.reason(error))
             await asyncio.sleep(RETRY_SECONDS)
             self._refuse_overdue()
             return False

@@ -23,7 +23,7 @@ MAY_IMPORT = {
         "actions conf database exceptions hub limits log models policies presence protocol reading session writer"
     ),
     "conf": "",
-    "consumers": "audit commands conf exceptions hub limits protocol session",
+    "consumers": "audit commands conf database exceptions hub limits protocol session",
     "database": "conf",
     "doorbell": "conf",
     "exceptions": "",

@@ -1,10 +1,11 @@
 """Database work off the event loop."""
 
 import asyncio
+import logging
 import threading
 
 import pytest
-from django.db import connection
+from django.db import DataError, InterfaceError, OperationalError, connection
 
 from chat import database
 from tests.fakes import turns
@@ -86,3 +87,25 @@ async def test_a_server_gives_up_a_statement_and_a_lock_that_take_too_long():
             return cursor.fetchone()
 
     assert await database.read(limits) == await database.write(limits) == ("30s", "10s")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OperationalError("database or disk is full"), "OperationalError: database or disk is full"),
+        (
+            OperationalError("server closed the connection\nDETAIL: (bob, a secret)"),
+            "OperationalError: server closed the",
+        ),
+        (InterfaceError("connection already closed"), "InterfaceError: connection already closed"),
+        (TimeoutError(), "TimeoutError"),
+        (DataError("not a number: 'a secret'"), "DataError"),
+        (ValueError("a secret"), "ValueError"),
+    ],
+)
+def test_the_log_says_what_the_database_says_and_nothing_that_somebody_wrote(caplog, error, said):
+    database.warn(logging.getLogger("chat"), "it was not saved", error)
+    [line] = caplog.messages
+    assert line.startswith(f"it was not saved: {said}")
+    assert "secret" not in line
+    assert (caplog.records[0].exc_info is not None) == isinstance(error, ValueError)

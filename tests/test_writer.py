@@ -137,7 +137,7 @@ async def test_a_database_that_goes_and_comes_back_is_logged_once_each(one, log,
         log.errors = [OperationalError("away") for _ in range(tries)]
         one.submit(draft(), lambda outcome: None)
         await one.flush()
-    away = "the database takes no messages (OperationalError): they are held"
+    away = "the database takes no messages (OperationalError: away): they are held"
     back = "the database takes messages again after "
     lines = [record.getMessage() for record in caplog.records]
     assert lines[::2] == [away, away]
