@@ -142,6 +142,21 @@ test("a first page lost with the line is asked for again", () => {
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
 });
 
+test("an older page lost with the line is asked for again by whoever stands at the edge", () => {
+  workspace.openPane(ROOMS[0], true);
+  join("1", 100);
+  page("1", messages(51, 100), 100, true);
+  workspace.ask("1", "older");
+  reconnect();
+  commands();
+  seen.length = 0;
+  join("1", 100);
+  const [[, room, none, edges]] = happened("paged");
+  assert.deepEqual([room, none, edges.more], ["1", [], true]);
+  workspace.ask("1", "older"); // as the page does at the top of its log when it is told
+  assert.deepEqual(commands(), [{ command: "history", room: "1", before: 51 }]);
+});
+
 test("a room that was reset starts over", () => {
   open("1", 50);
   reconnect();
