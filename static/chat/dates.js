@@ -34,6 +34,16 @@ export class Dates {
     return this.#time.format(new Date(at));
   }
 
+  /** The time where there is little room: "9:18", whichever half of the day it is. @param {string} at ISO 8601 */
+  clock(at) {
+    const parts = this.#time.formatToParts(new Date(at));
+    const [from = 0, to = 0] = ["hour", "minute"].map((kind) =>
+      parts.findIndex(({ type }) => type === kind),
+    );
+    const kept = parts.slice(from, to + 1).map(({ value }) => value);
+    return kept.join("");
+  }
+
   /** @param {string} at ISO 8601 */
   full(at) {
     return this.#full.format(new Date(at));

@@ -7,6 +7,9 @@ import { copyElement, part } from "./templates.js";
 
 export const dates = new Dates();
 
+/** So much of a log's view is covered at its top by the day. */
+export const COVERED_PX = 30;
+
 /**
  * @param {Message} previous
  * @param {Message} message

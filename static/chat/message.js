@@ -57,6 +57,7 @@ export function fill(element, { username, text, type, at, edited, deleted }, me)
   const time = part(element, "time");
   time.textContent = dates.time(at);
   time.setAttribute("datetime", at);
+  time.dataset.clock = dates.clock(at);
   time.title = dates.full(at);
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;

@@ -1,5 +1,6 @@
 /** <message-list>: a room's log on the page. */
 
+import { COVERED_PX } from "./days.js";
 import { fill, stateId, unsent } from "./message.js";
 import { NewLine } from "./new_line.js";
 import { PresenceLine } from "./presence_line.js";
@@ -116,7 +117,7 @@ export class MessageList extends HTMLElement {
   /** Numbers of the first and the last message of which the end is in view; null when none is. */
   get inView() {
     const box = this.getBoundingClientRect();
-    const first = this.#rows.seqs[this.#rows.indexAt(box.top)];
+    const first = this.#rows.seqs[this.#rows.indexAt(box.top + COVERED_PX)];
     const last = this.#rows.seqs[this.#rows.indexAt(box.bottom + 1) - 1];
     return first === undefined || last === undefined || last < first ? null : { first, last };
   }
@@ -141,7 +142,7 @@ export class MessageList extends HTMLElement {
     if (!this.#found) return this.toBottom();
     this.#found.classList.add("found");
     this.#found.classList.remove("more"); // its author may be out of view
-    this.#toElement(this.#found, this.clientHeight / 4);
+    this.#toElement(this.#found, Math.max(NEW_AT_PX, this.clientHeight / 4));
     // The page may come late: who is writing by then goes on.
     const { activeElement: now } = document;
     const isWriting = now instanceof HTMLTextAreaElement || now instanceof HTMLInputElement;

@@ -1,5 +1,6 @@
 /** The "New" line in a log: where it stands, and what comes first after what was read. */
 
+import { COVERED_PX } from "./days.js";
 import { copyElement } from "./templates.js";
 
 /** @import {Rows} from "./rows.js" */
@@ -48,13 +49,17 @@ export class NewLine {
   get isAbove() {
     if (this.#after === null) return false; // before a layout is asked for
     if (!this.isThere) return !this.firstAfter(this.#after).isKnown;
-    return this.#line.getBoundingClientRect().bottom < this.#log.getBoundingClientRect().top;
+    return this.#line.getBoundingClientRect().bottom <= this.#top;
   }
 
   get isInView() {
-    const view = this.#log.getBoundingClientRect();
     const { top, bottom } = this.#line.getBoundingClientRect();
-    return this.isThere && top >= view.top - 1 && bottom <= view.bottom + 1;
+    const end = this.#log.getBoundingClientRect().bottom;
+    return this.isThere && top >= this.#top - 1 && bottom <= end + 1;
+  }
+
+  get #top() {
+    return this.#log.getBoundingClientRect().top + COVERED_PX;
   }
 
   /** The first message of others after one, and whether nothing between the two is missing here. @param {number} read */

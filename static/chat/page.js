@@ -225,8 +225,7 @@ export class Page {
     pane?.show(message, isNew && !isOwn);
     if (pane && isNew && !isOwn) this.#reading.arrived(pane);
     this.#alerts.take(room, [message]);
-    if (isNew && isFromHere && !message.deleted)
-      this.#panes.get(room)?.offerUndo(message.seq, UNDO_MS);
+    if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
     if (!isNew || isOwn || message.text === null) return;
     this.#announcer.say(senderWords(message), this.#titleOf(room), message.text);
   }

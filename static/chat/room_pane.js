@@ -28,7 +28,7 @@ export class RoomPane extends HTMLElement {
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
-  /** Numbers of the messages that can be taken back just now. @type {Set<number>} */
+  /** What can be taken back just now. @type {Set<Message>} */
   #undoable = new Set();
 
   /**
@@ -108,22 +108,24 @@ export class RoomPane extends HTMLElement {
     return this.#composer;
   }
 
-  /** Let a message be taken back for a while after it was sent. @param {number} seq @param {number} ms */
-  offerUndo(seq, ms) {
-    this.#undoable.add(seq);
+  /** Let a message be taken back for a while after it was sent. @param {Message} message @param {number} ms */
+  offerUndo(message, ms) {
+    this.#undoable.add(message);
     this.#showUndo();
     setTimeout(() => {
-      this.#undoable.delete(seq);
-      this.#list.elementOf(seq)?.querySelector(".undo")?.remove();
+      this.#undoable.delete(message);
+      this.#list.elementOf(message.seq)?.querySelector(".undo")?.remove();
     }, ms);
   }
 
   /** The message may come with a page, after it was offered. */
   #showUndo() {
-    for (const seq of this.#undoable) {
+    for (const { seq, at } of this.#undoable) {
       const element = this.#list.elementOf(seq);
-      if (element && !element.matches(":has(.undo), .deleted"))
-        element.append(copyElement("undo-template"));
+      // After a restore another message has this number.
+      const isIt = this.#list.messageAt(element ?? null)?.at === at;
+      if (isIt && !element?.matches(":has(.undo), .deleted"))
+        element?.append(copyElement("undo-template"));
     }
   }
 

@@ -136,7 +136,9 @@ export class Scroll {
    */
   #placeOf(element) {
     if (!element) return null;
-    const next = element.nextElementSibling;
+    let next = element.nextElementSibling;
+    // A day that stands at the top does not tell where it belongs.
+    if (next?.matches(".day")) next = next.nextElementSibling;
     const isCut = this.#offsetOf(element) < 0;
     const counts = isCut && next && this.#offsetOf(next) < this.#height ? next : element;
     return { element: counts, offset: this.#offsetOf(counts) };

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tests.browser.test_accessibility import complaints_in_all_looks
 from tests.browser.test_delivery import change
 from tests.browser.test_log import STORM
-from tests.browser.test_unread import wait_until
+from tests.browser.test_unread import choose_at_message, wait_until
 
 FILL = """
 from datetime import timedelta
@@ -16,7 +16,7 @@ from django.utils import timezone
 from chat.actions import Draft, commit
 from chat.log import Kind
 from chat.models import Event, Room
-author = User.objects.get(username="bob").pk
+author = User.objects.get_or_create(username={author!r})[0].pk
 room, _ = Room.objects.get_or_create(title={title!r})
 for start in range({first}, {last} + 1, 100):
     numbers = range(start, min(start + 100, {last} + 1))
@@ -25,6 +25,13 @@ for start in range({first}, {last} + 1, 100):
 for last, days in {ages!r}:
     Event.objects.filter(room=room, seq__lte=last).update(at=timezone.now() - timedelta(days=days))
 print(room.pk)
+"""
+
+# As a backup that was made before anything was said.
+RESTORE = """
+from chat.models import Event, Room
+Event.objects.filter(room={room}).delete()
+Room.objects.filter(pk={room}).update(head_seq=0, epoch="restored")
 """
 
 # What is shown has no hole and no double, at any time; and how much of it there is at most.
@@ -81,10 +88,14 @@ STILL = """async (log, [scrollTop, until]) => {
 }"""
 
 
-def fill(site, title, last, *, first=1, ages=()):
-    """Let bob write `text first` to `text last`, in lines of several lengths; tell the room's id."""
-    printed = site.shell(FILL.format(title=title, first=first, last=last, ages=list(ages)))
+def fill(site, title, last, *, first=1, ages=(), author="bob"):
+    """Let somebody write `text first` to `text last`, in lines of several lengths; tell the room's id."""
+    printed = site.shell(FILL.format(title=title, first=first, last=last, ages=list(ages), author=author))
     return printed.split()[-1]
+
+
+def message(visitor, title, number):
+    return visitor.log(title).locator(".message").filter(has_text=re.compile(rf"text {number}\b"))
 
 
 def text(visitor, title, number):
@@ -371,24 +382,77 @@ def test_what_was_sent_can_be_taken_back_when_its_page_comes_late(visit, site):
 
 
 def test_the_day_and_the_time_of_what_is_read_are_shown(visit, site):
-    fill(site, "When", 200, ages=[(100, 40)])
+    room = fill(site, "When", 200, ages=[(100, 40)])
     bob = visit("bob", "/chat/When/")
     days = bob.log("When").locator(".day")
     expect(text(bob, "When", 200)).to_be_in_viewport()
     expect(days.last).to_have_text("Today")
     expect(days.last).to_be_in_viewport()
     line = bob.log("When").locator(".message.more").filter(has_text=re.compile(r"text 199\b"))
-    time = line.locator("time")
-    color = "(element) => getComputedStyle(element).color"
+    clock = """(element) => {
+      const {content, width, right} = getComputedStyle(element.querySelector('time'), '::after');
+      const begins = element.querySelector('.lines').offsetLeft;
+      return content === 'none' ? null : [parseFloat(width), element.offsetWidth - parseFloat(right), begins];
+    }"""
     expect(line).to_be_in_viewport()
-    assert time.evaluate(color) == "rgba(0, 0, 0, 0)"
+    assert line.evaluate(clock) is None
     line.hover()
-    assert time.evaluate(color) != "rgba(0, 0, 0, 0)"
-    gap = line.evaluate(
-        "(element) => element.querySelector('.text').getBoundingClientRect().left"
-        " - element.querySelector('time').getBoundingClientRect().right"
-    )
-    assert 0 < gap < 20, gap
+    width, end, begins = line.evaluate(clock)
+    # Between the edge of the pane and the text.
+    assert 20 < width < end < begins
+    # Whoever goes far back sees which day it is.
+    bob.goto(f"/?rooms={room}&at={room}.50")
+    expect(text(bob, "When", 50)).to_be_in_viewport()
+    expect(days.filter(has_text=re.compile(r"20\d\d"))).to_be_in_viewport()
+
+
+def test_the_day_covers_nothing_unread_and_moves_nothing(visit, site):
+    fill(site, "Days", 80, ages=[(39, 2)])
+    bob = visit("bob", "/chat/Days/", viewport={"width": 400, "height": 700})
+    alice = visit("alice", "/chat/Days/", viewport={"width": 400, "height": 700})
+    for visitor in (bob, alice):
+        expect(text(visitor, "Days", 80)).to_be_in_viewport()
+    # In another width every line above is of another height.
+    to_top = """(log, [element, px]) => {
+      log.scrollTop += element.getBoundingClientRect().top - log.getBoundingClientRect().top - px;
+    }"""
+    bob.log("Days").evaluate(to_top, [message(bob, "Days", 39).element_handle(), -5])
+    expect(jump_button(bob, "Days")).to_be_hidden()
+    top = "(element) => element.getBoundingClientRect().top"
+    frame = "new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); })"
+    bob.page.evaluate(frame)
+    before = message(bob, "Days", 40).evaluate(top)
+    bob.page.set_viewport_size({"width": 690, "height": 700})
+    bob.page.evaluate(frame)
+    assert abs(message(bob, "Days", 40).evaluate(top) - before) < 1
+    # A line that stands behind the day is not in view.
+    choose_at_message(alice, "Days", "text 77", "Mark as unread")
+    new = alice.log("Days").locator(".new")
+    above = alice.pane("Days").get_by_role("button", name="new above")
+    fill(site, "Days", 120, first=81)
+    expect(text(alice, "Days", 120)).to_be_attached()
+    for px, is_covered in ((0, True), (40, False)):
+        alice.log("Days").evaluate(to_top, [new.element_handle(), px])
+        expect(above).to_be_visible(visible=is_covered)
+
+
+def test_a_long_name_takes_no_room_where_it_is_not_shown(visit, site):
+    fill(site, "Names", 3, author="n" * 120)
+    bob = visit("bob", "/chat/Names/", viewport={"width": 360, "height": 700})
+    expect(text(bob, "Names", 3)).to_be_in_viewport()
+    below = "(log) => log.scrollHeight - log.querySelector('[data-part=content]').offsetHeight"
+    assert bob.log("Names").evaluate(below) == 0
+
+
+def test_no_undo_stands_at_what_took_its_number_after_a_restore(visit, site):
+    room = fill(site, "Undone", 1)
+    bob = visit("bob", "/chat/Undone/")
+    bob.say("Undone", "something of mine")
+    expect(bob.pane("Undone").get_by_role("button", name="Undo")).to_be_visible()
+    site.shell(RESTORE.format(room=room))
+    fill(site, "Undone", 2, author="alice")
+    expect(text(bob, "Undone", 2)).to_be_visible()
+    expect(bob.pane("Undone").get_by_role("button", name="Undo")).to_have_count(0)
 
 
 def test_an_edits_late_answer_ends_no_other_edit(visit, site):

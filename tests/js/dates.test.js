@@ -37,6 +37,14 @@ test("words and hours are those of the reader's language", () => {
   assert.equal(german.time("2026-11-20T12:05:00Z"), "13:05");
 });
 
+test("where there is little room a time is its hour and minute alone", () => {
+  const clock = (locale) => dates("UTC", locale).clock("2026-11-20T22:05:00Z");
+  for (const locale of ["en-US", "es-CO", "ja-JP-u-hc-h12", "zh-TW", "hi-IN"])
+    assert.match(clock(locale), /^10:05$/, locale);
+  assert.equal(clock("fi"), "22.05");
+  assert.equal(clock("bg"), "22:05");
+});
+
 const at = (text) => Date.parse(text);
 
 test("at midnight of the reader's zone, and not before, today becomes yesterday", () => {
