@@ -407,31 +407,31 @@ def test_the_day_and_the_time_of_what_is_read_are_shown(visit, site):
 
 
 def test_the_day_covers_nothing_unread_and_moves_nothing(visit, site):
-    fill(site, "Days", 80, ages=[(39, 2)])
+    fill(site, "Days", 120, ages=[(89, 2)])
     bob = visit("bob", "/chat/Days/", viewport={"width": 400, "height": 700})
     alice = visit("alice", "/chat/Days/", viewport={"width": 400, "height": 700})
     for visitor in (bob, alice):
-        expect(text(visitor, "Days", 80)).to_be_in_viewport()
+        expect(text(visitor, "Days", 120)).to_be_in_viewport()
     # In another width every line above is of another height.
     to_top = """(log, [element, px]) => {
       log.scrollTop += element.getBoundingClientRect().top - log.getBoundingClientRect().top - px;
     }"""
-    bob.log("Days").evaluate(to_top, [message(bob, "Days", 39).element_handle(), -5])
+    bob.log("Days").evaluate(to_top, [message(bob, "Days", 89).element_handle(), -5])
     expect(jump_button(bob, "Days")).to_be_hidden()
     top = "(element) => element.getBoundingClientRect().top"
     frame = "new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); })"
     bob.page.evaluate(frame)
-    before = message(bob, "Days", 40).evaluate(top)
+    before = message(bob, "Days", 90).evaluate(top)
     bob.page.set_viewport_size({"width": 690, "height": 700})
     bob.page.evaluate(frame)
-    assert abs(message(bob, "Days", 40).evaluate(top) - before) < 1
+    assert abs(message(bob, "Days", 90).evaluate(top) - before) < 1
     # A line that stands behind the day is not in view.
-    choose_at_message(alice, "Days", "text 77", "Mark as unread")
+    choose_at_message(alice, "Days", "text 119", "Mark as unread")
     new = alice.log("Days").locator(".new")
     above = alice.pane("Days").get_by_role("button", name="new above")
-    fill(site, "Days", 120, first=81)
-    expect(text(alice, "Days", 120)).to_be_attached()
-    for px, is_covered in ((0, True), (40, False)):
+    fill(site, "Days", 160, first=121)
+    expect(text(alice, "Days", 160)).to_be_attached()
+    for px, is_covered in ((40, False), (0, True), (40, False)):
         alice.log("Days").evaluate(to_top, [new.element_handle(), px])
         expect(above).to_be_visible(visible=is_covered)
 
