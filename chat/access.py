@@ -40,12 +40,20 @@ def connect() -> None:
 
 
 def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
-    mine = {"room": instance} if isinstance(instance, Room) else {"user": instance}
-    # As presence does it: memberships first, then what they are of. The other way round each would wait for the other.
-    list(Membership.objects.select_for_update().filter(**mine).order_by("pk").values_list("pk"))
-    # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed between
-    # Django's statements would point at a row that is gone, and the whole deletion would fail at its commit.
-    sender._base_manager.select_for_update().filter(pk=instance.pk).first()
+    mine = Membership.objects.filter(**{"room" if isinstance(instance, Room) else "user": instance})
+    while True:
+        point = transaction.savepoint()
+        # As presence does it: memberships first, then what they are of. The other way round each would wait for the
+        # other.
+        locked = set(mine.select_for_update().order_by("pk").values_list("pk", flat=True))
+        # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed
+        # between Django's statements would point at a row that is gone, and the deletion would fail at its commit.
+        sender._base_manager.select_for_update().filter(pk=instance.pk).first()
+        if locked.issuperset(mine.values_list("pk", flat=True)):
+            transaction.savepoint_commit(point)
+            break
+        # One was made between the two: its maker may hold it and wait for what we hold now.
+        transaction.savepoint_rollback(point)
     if isinstance(instance, Room):
         # Django had collected a room's events before it was locked: these came later.
         instance.events.filter(seq__gt=instance.head_seq).delete()

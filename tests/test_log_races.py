@@ -7,7 +7,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from chat import actions, leases
 from chat.actions import Draft
@@ -85,6 +85,16 @@ def test_r9_one_poisonous_draft_fails_alone(bob, rooms):
     assert is_without_holes(rooms.lobby.pk)
 
 
+def until_somebody_waits():
+    """Wait until a connection waits for another's lock."""
+    with connection.cursor() as cursor:
+        for _ in range(500):
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                break
+            time.sleep(0.01)
+
+
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
 @pytest.mark.parametrize("gone", ["user", "room"])
 def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkeypatch, gone):
@@ -101,16 +111,41 @@ def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkey
 
     def create_late(*arguments, **named):
         has_lock.set()
-        # Until the deletion waits for a lock.
-        with connection.cursor() as cursor:
-            for _ in range(500):
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone()[0]:
-                    break
-                time.sleep(0.01)
+        until_somebody_waits()
         return create(*arguments, **named)
 
     monkeypatch.setattr(Presence.objects, "bulk_create", create_late)
+    in_threads(come, delete)
+    assert not Presence.objects.exists()
+    assert not Membership.objects.exists()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+@pytest.mark.parametrize("gone", ["user", "room"])
+def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_other(bob, rooms, gone):
+    leases.begin("one")
+    has_locked, is_here = threading.Event(), threading.Event()
+
+    def come():
+        assert has_locked.wait(10)
+        Membership.objects.create(user=bob, room=rooms.lobby)
+        with transaction.atomic():
+            leases.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+            is_here.set()
+            until_somebody_waits()
+
+    def let_come(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        # Between the deletion's two locks.
+        if "chat_membership" in sql and "FOR UPDATE" in sql and not has_locked.is_set():
+            has_locked.set()
+            assert is_here.wait(10)
+        return result
+
+    def delete():
+        with connection.execute_wrapper(let_come):
+            (bob if gone == "user" else rooms.lobby).delete()
+
     in_threads(come, delete)
     assert not Presence.objects.exists()
     assert not Membership.objects.exists()
