@@ -43,8 +43,7 @@ def _before_delete(sender: Any, instance: Any, **kwargs: Any) -> None:
     mine = Membership.objects.filter(**{"room" if isinstance(instance, Room) else "user": instance})
     while True:
         point = transaction.savepoint()
-        # As presence does it: memberships first, then what they are of. The other way round each would wait for the
-        # other.
+        # Memberships first, then what they are of, as presence does it: else each would wait for the other.
         locked = set(mine.select_for_update().order_by("pk").values_list("pk", flat=True))
         # Whoever writes as this user or into this room has to wait from here on. Else an event that is committed
         # between Django's statements would point at a row that is gone, and the deletion would fail at its commit.

@@ -7,7 +7,7 @@ import { copyElement, part } from "./templates.js";
 
 export const dates = new Dates();
 
-/** So much of a log's view is covered at its top by the day. */
+/** So much of a log's view is covered at its top by the day: its height and place are in chat.css. */
 export const COVERED_PX = 30;
 
 /**

@@ -388,7 +388,7 @@ def test_the_day_and_the_time_of_what_is_read_are_shown(visit, site):
     expect(text(bob, "When", 200)).to_be_in_viewport()
     expect(days.last).to_have_text("Today")
     expect(days.last).to_be_in_viewport()
-    line = bob.log("When").locator(".message.more").filter(has_text=re.compile(r"text 199\b"))
+    line = message(bob, "When", 199)
     clock = """(element) => {
       const {content, width, right} = getComputedStyle(element.querySelector('time'), '::after');
       const begins = element.querySelector('.lines').offsetLeft;
