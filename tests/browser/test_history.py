@@ -538,15 +538,19 @@ def test_panes_beyond_the_edge_are_counted_and_brought_into_view(visit):
 
 def test_nothing_of_it_is_kept_from_anybody(visit, site):
     room = fill(site, "Seen", 200)
+    site.shell("from chat.models import Room; Room.objects.create(title='Aside')")
     alice = visit("alice")
     alice.open("Lobby")
     bob = visit("bob", "/chat/Lobby/")
     bob.say("Lobby", "look, @alice")
     expect(alice.log("Lobby").locator(".for-me")).to_have_count(1)
-    # A count that goes while it is looked at has no colours to complain of.
-    wait_until(lambda: alice.commands("read"), alice)
+    # A mention elsewhere is counted in the list as long as she does not go there.
+    bob.open("Aside")
+    bob.say("Aside", "and here, @alice")
+    expect(alice.button("Aside").locator(".unread.for-me")).to_have_text("1, @1")
     alice.goto(f"{alice.page.url.removeprefix(site.url)},4,5,{room}&at={room}.100")
     expect(text(alice, "Seen", 100)).to_be_in_viewport()
+    expect(alice.button("Aside").locator(".unread.for-me")).to_have_text("1, @1")
     assert complaints_in_all_looks(alice.page) == []
     alice.page.set_viewport_size({"width": 1320, "height": 740})
     choose(alice, "Seen", re.compile("Jump to date"))
