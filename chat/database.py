@@ -1,19 +1,21 @@
 """Database work off the event loop, in threads of its own.
 
 Django's own thread for async code is shared by everything in the process: one slow query there
-would freeze every socket. Here one thread writes and a few read, each with its own connection.
+would freeze every socket. Here each kind of work has threads and connections of its own, so that
+no kind waits for another: `write` (messages), `write_behind` (everything else that is written),
+`read` (joins, history, counts) and `look` (the sweep and the check of rights).
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
 from chat import conf
 
@@ -33,23 +35,55 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class WriteTurn:
+    """Lets one thread of this process write at a time, messages before everything else.
+
+    SQLite has one write lock. A thread that finds it taken sleeps up to 100 ms before it tries again,
+    so without this a message could lose to a read position again and again.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._is_taken = False
+        self._messages_waiting = 0
+
+    @contextmanager
+    def take(self, *, is_message: bool) -> Iterator[None]:
+        """Hold the turn. Work that is no message keeps it short: at most some hundred rows."""
+        with self._condition:
+            self._messages_waiting += is_message
+            self._condition.wait_for(lambda: not self._is_taken and (is_message or not self._messages_waiting))
+            self._messages_waiting -= is_message
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._is_taken = False
+                self._condition.notify_all()
+
+
 class Threads:
     """The threads of one event loop, made when first used."""
 
     def __init__(self) -> None:
         self.writer = ThreadPoolExecutor(1, "database-write")
+        self.behind = ThreadPoolExecutor(1, "database-behind")
         self.readers = ThreadPoolExecutor(READERS, "database-read")
+        self.looker = ThreadPoolExecutor(1, "database-look")
+        self.turn = WriteTurn()
 
     async def run(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, _keeping_connections, work)
 
     def close(self) -> asyncio.Future[list[None]]:
         """Begin to close, at once: the loop may end before anybody waits for it."""
-        # Each thread closes its own: they wait for each other, so that none closes twice and another never.
+        # Each thread closes its own connections. The readers wait for each other, so that no thread closes twice
+        # while another never does.
         all_here = threading.Barrier(READERS)
         closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
-        closing.append(self.writer.submit(connections.close_all))
-        for executor in (self.writer, self.readers):
+        closing += [one.submit(connections.close_all) for one in (self.writer, self.behind, self.looker)]
+        for executor in (self.writer, self.behind, self.readers, self.looker):
             executor.shutdown(wait=False)
         return asyncio.gather(*map(asyncio.wrap_future, closing))
 
@@ -94,10 +128,34 @@ async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await threads.run(threads.readers, lambda: work(*args, **kwargs))
 
 
-async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that writes, in the writer's thread."""
+async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run the sweep's query or a check of rights, in a thread that no other work can keep busy.
+
+    Raises TimeoutError when a database that hangs has not answered for DATABASE_SECONDS.
+    """
     threads = _of_running_loop()
-    return await threads.run(threads.writer, lambda: work(*args, **kwargs))
+    async with asyncio.timeout(conf.DATABASE_SECONDS):
+        return await threads.run(threads.looker, lambda: work(*args, **kwargs))
+
+
+async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that writes messages, in the writer's thread."""
+    threads = _of_running_loop()
+    return await threads.run(threads.writer, lambda: _in_turn(threads.turn, True, work, *args, **kwargs))
+
+
+async def write_behind(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that writes anything but messages: behind them, and in a thread of its own.
+
+    It keeps its transaction short (at most some hundred rows), because on SQLite messages wait for it.
+    """
+    threads = _of_running_loop()
+    return await threads.run(threads.behind, lambda: _in_turn(threads.turn, False, work, *args, **kwargs))
+
+
+def _in_turn(turn: WriteTurn, is_message: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    with turn.take(is_message=is_message) if connection.vendor == "sqlite" else nullcontext():
+        return work(*args, **kwargs)
 
 
 def reason(error: BaseException) -> str:

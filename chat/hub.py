@@ -205,7 +205,7 @@ class Hub:
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
         # One cheap query: for the rooms that are listened to; for all where somebody watches them.
-        heads, generation = await database.read(_look, rooms if self.watch.is_idle else None)
+        heads, generation = await database.look(_look, rooms if self.watch.is_idle else None)
         if generation != self._generation:
             # Before any feed reads on: what was said after a right ended is not for whoever had it.
             await self.rights.check()

@@ -69,7 +69,7 @@ class Rights:
         # Whoever joins from here on is asked for then.
         places = {session: dict(session.places) for session in sessions}
         rooms = {room for joined in places.values() for room in joined}
-        standings, known = await database.read(_load_rights, {session.login for session in sessions}, rooms)
+        standings, known = await database.look(_load_rights, {session.login for session in sessions}, rooms)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only

@@ -87,8 +87,10 @@ class FakeLog:
         self.gate = asyncio.Event()
         self.gate.set()
         monkeypatch.setattr(database, "read", self._run)
+        monkeypatch.setattr(database, "look", self._run)
         # Who is here is not asked: it has tests of its own.
         monkeypatch.setattr(database, "write", self._write)
+        monkeypatch.setattr(database, "write_behind", self._write)
         monkeypatch.setattr(leases, "begin", lambda process: None)
         monkeypatch.setattr(leases, "renew", lambda process: True)
         monkeypatch.setattr(leases, "bury", list)

@@ -38,6 +38,28 @@ async def test_a_slow_write_does_not_keep_readers_waiting():
     assert await writing
 
 
+async def test_messages_are_written_before_all_else_that_waits():
+    order = []
+    gate = threading.Event()
+    busy = asyncio.ensure_future(database.write_behind(gate.wait, 10))
+    await turns()
+    waiting = [asyncio.ensure_future(database.write_behind(order.append, "position"))]
+    waiting.append(asyncio.ensure_future(database.write(order.append, "message")))
+    while not database._of_running_loop().turn._messages_waiting:
+        await asyncio.sleep(0.001)
+    gate.set()
+    await asyncio.gather(busy, *waiting)
+    assert order == ["message", "position"] or connection.vendor != "sqlite"
+
+
+async def test_the_sweep_waits_for_no_reader():
+    gate = threading.Event()
+    reading = [asyncio.ensure_future(database.read(gate.wait, 10)) for _ in range(2 * database.READERS)]
+    assert await database.look(lambda: "looked") == "looked"
+    gate.set()
+    await asyncio.gather(*reading)
+
+
 async def test_whoever_closes_second_waits_for_the_first():
     gate = threading.Event()
     reading = asyncio.ensure_future(database.read(gate.wait, 10))
