@@ -45,7 +45,7 @@ async def test_messages_are_written_before_all_else_that_waits():
     await turns()
     waiting = [asyncio.ensure_future(database.write_behind(order.append, "position"))]
     waiting.append(asyncio.ensure_future(database.write(order.append, "message")))
-    while not database._of_running_loop().turn._messages_waiting:
+    while not database._of_running_loop().turn._messages_waiting:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     gate.set()
     await asyncio.gather(busy, *waiting)

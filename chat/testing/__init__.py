@@ -1,13 +1,15 @@
-"""A channel layer that loses bells, a socket client, a checker of recorded histories: shipped for users too."""
+"""Layers that lose bells, a socket client, a page client, a checker of recorded histories: shipped for users too."""
 
 from chat.testing.checker import check
 from chat.testing.client import Refusal, RoomLog, SocketClient, sign_in
 from chat.testing.layers import FaultyChannelLayer, FaultyRedisChannelLayer
+from chat.testing.page import PageClient
 from chat.testing.recording import Recording, Row, Seen, Sent, record, rows
 
 __all__ = [
     "FaultyChannelLayer",
     "FaultyRedisChannelLayer",
+    "PageClient",
     "Recording",
     "Refusal",
     "RoomLog",

@@ -80,6 +80,8 @@ class RoomLog:
         self.events: list[Frame] = []
         self.times: list[float] = []
         self.resets = 0
+        # Where the room stood at the last join reply.
+        self.head = 0
         self.is_joined = False
         self.asks = False
 
@@ -88,10 +90,15 @@ class RoomLog:
         """What a resume says of this room; None before its first join."""
         return None if self.cursor is None else {"since": self.cursor, "epoch": self.epoch}
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether events are still to come that the last join reply told of."""
+        return self.cursor is None or self.cursor < self.head
+
     def joined(self, frame: Frame) -> None:
         """Take a join reply: where the log begins, or begins anew."""
         self.is_joined, self.asks = True, False
-        self.epoch = frame["epoch"]
+        self.epoch, self.head = frame["epoch"], frame["head"]
         if self.cursor is None or frame.get("reset"):
             self.resets += self.cursor is not None
             self.cursor = self.base = frame["head"]
@@ -300,6 +307,7 @@ class SocketClient:
         self._heard_at = asyncio.get_running_loop().time()
         self._out = asyncio.Queue()
         self.resumes += 1
+        self._greet()
         cursors = {room: log.place for room, log in self.logs.items() if log.place is not None}
         if cursors:
             self._put({"command": "resume", "rooms": cursors})
@@ -320,6 +328,9 @@ class SocketClient:
             await asyncio.gather(*tasks, return_exceptions=True)
             if line.close_code is not None:
                 self.closes.append(line.close_code)
+
+    def _greet(self) -> None:
+        """Send what comes before the rooms on a new connection: nothing, for a client that is no page."""
 
     def _lost(self) -> None:
         self._socket = None
@@ -381,6 +392,8 @@ class SocketClient:
             return
         if isinstance(outcome, Exception):
             answer.set_exception(outcome)
+            # A page asks without waiting for the answer.
+            answer.exception()
         else:
             answer.set_result(outcome)
 

@@ -6,8 +6,8 @@ from itertools import count
 import msgspec
 import pytest
 
-from chat.testing import Row, SocketClient, record, sign_in
-from tests.servers.services import PASSWORD, Postgres, Redis, Server, directory
+from chat.testing import PageClient, Row, record, sign_in
+from tests.servers.services import PASSWORD, Postgres, ProbedServer, Redis, Server, directory
 
 ROOMS = 6
 numbers = count(1)
@@ -53,8 +53,8 @@ def start_server():
     with directory("state") as state:
         servers = []
 
-        def start(**options):
-            server = Server(state, **options)
+        def start(*, is_probed=False, **options):
+            server = (ProbedServer if is_probed else Server)(state, **options)
             servers.append(server)
             return server.start()
 
@@ -83,16 +83,18 @@ def sqlite_server():
 
 @pytest.fixture
 async def open_page():
-    """Open pages, and close them after the test."""
+    """Open pages, which watch and read as real ones do, and close them after the test."""
     pages = []
     cookies = {}
 
-    async def open_one(url, name, rooms=(), *, at="", **options):
+    async def open_one(url, name, rooms=(), *, at="", cookie="", **options):
         username = name.partition("@")[0]
         # One session per user and server: signing in is not what is tested.
-        if (at or url, username) not in cookies:
+        if not cookie and (at or url, username) not in cookies:
             cookies[at or url, username] = await sign_in(at or url, username, PASSWORD)
-        page = SocketClient(url, cookies[at or url, username], name=name, **options)
+        # Quicker to notice a dead connection than the real page, which waits for 20 s.
+        options = {"heartbeat_seconds": 2.0} | options
+        page = PageClient(url, cookie or cookies[at or url, username], name=name, **options)
         pages.append(page)
         await page.__aenter__()
         for room in rooms:

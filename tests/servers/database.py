@@ -16,7 +16,7 @@ from django.contrib.sessions.models import Session  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
 from chat import actions, testing  # noqa: E402
-from chat.models import Room  # noqa: E402
+from chat.models import Membership, Room  # noqa: E402
 from tests.servers.services import CAST, PASSWORD  # noqa: E402
 
 
@@ -46,9 +46,21 @@ def fill(room, count):
         actions.commit(drafts)
 
 
+def titles(count):
+    """Make more rooms, up to this number."""
+    there = Room.objects.count()
+    Room.objects.bulk_create([Room(title=f"Room {number}") for number in range(there + 1, int(count) + 1)])
+
+
+def positions(room):
+    """Return the read positions of all users in a room."""
+    return list(Membership.objects.filter(room=room, read_seq__isnull=False).values_list("read_seq", flat=True))
+
+
 def crowd(count):
     """Make users that are signed in, and return the Cookie header of each."""
-    users = User.objects.bulk_create([User(username=f"user{n}", password=f"!{n}") for n in range(int(count))])
+    there = User.objects.filter(username__startswith="user").count()
+    users = User.objects.bulk_create([User(username=f"user{there + n}", password=f"!{n}") for n in range(int(count))])
     sessions = []
     for user in users:
         store = SessionStore()
@@ -61,12 +73,12 @@ def crowd(count):
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
+ANSWERS = {"rows": rows, "crowd": crowd, "positions": positions}
+WORKS = {"make": make, "fill": fill, "titles": titles}
+
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    if name in ("rows", "crowd"):
-        answer = rows() if name == "rows" else crowd(*arguments)
-        Path("/dev/stdout").write_bytes(msgspec.json.encode(answer))
-    elif name == "make":
-        make(*arguments)
+    if name in ANSWERS:
+        Path("/dev/stdout").write_bytes(msgspec.json.encode(ANSWERS[name](*arguments)))
     else:
-        fill(*arguments)
+        WORKS[name](*arguments)

@@ -18,6 +18,15 @@ class Quantities:
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same moment.
     herd: int = 200
     last_sockets: int = 8
+    # Pages that read one room; how long each turn with and without reads takes, and how many turns.
+    readers: int = 30
+    reading_seconds: float = 2.0
+    reading_rounds: int = 1
+    # Pages with twelve rooms each that are cut at once.
+    pages: int = 40
+    # Pages that watch a room in which they have this many messages to read.
+    watchers: int = 10
+    backlog: int = 3000
     # Presence: its clocks in seconds (of the server at full size), and how long clients come, go and crash.
     lease_seconds: float = 3.0
     lease_renew_seconds: float = 1.0
@@ -49,6 +58,12 @@ FULL = Quantities(
     rolls=5,
     herd=2000,
     last_sockets=200,
+    readers=150,
+    reading_seconds=15.0,
+    reading_rounds=3,
+    pages=1000,
+    watchers=50,
+    backlog=200_000,
     lease_seconds=15.0,
     lease_renew_seconds=5.0,
     grace_seconds=15.0,

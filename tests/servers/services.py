@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+# Written by tests.servers.probe.
+LOOP_STEP = "loop-step"
 BASE = Path(__file__).resolve().parents[2]
 PASSWORD = "four words nobody guesses"
 CAST = ("alice", "bob", "charlie")
@@ -318,6 +320,11 @@ class Server(Program):
         )
         return done.stdout
 
+    def cpu_seconds(self):
+        """Return the processor time that the process has used, its threads included."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self):
         """Return the process's resident memory in bytes."""
         fields = Path(f"/proc/{self.pid}/statm").read_text().split()
@@ -335,6 +342,21 @@ class Server(Program):
             int(fields[1].split(":")[1], 16) == self.port and fields[3] != "0A" and f"socket:[{fields[9]}]" in held
             for fields in lines
         )
+
+
+class ProbedServer(Server):
+    """A server that measures the steps of its event loop."""
+
+    def command(self):
+        return [sys.executable, "-m", "tests.servers.probe", "--fd", str(self.listening.fileno())]
+
+    def largest_step(self):
+        """Return the CPU seconds of the loop's largest step since the last call, and start over."""
+        path = self.state / LOOP_STEP
+        largest = float(path.read_text() or 0)
+        path.unlink()
+        wait_for(path.exists)
+        return largest
 
 
 class WorkersServer(Server):

@@ -1,0 +1,52 @@
+"""A server that also measures the CPU time of its event loop's steps: python -m tests.servers.probe --fd 3.
+
+A step is all that the loop does between two of the probe's turns, which come every 5 ms while the loop is idle: at
+least one whole iteration, so a figure is never too small. It is the thread's own CPU time, whatever else the machine
+does. The largest so far stands in VAR/loop-step, in seconds; deleting the file starts over.
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from multichat.server import Server, main
+from tests.servers.services import LOOP_STEP
+
+PERIOD_SECONDS = 0.005
+
+
+class Steps:
+    """The largest step so far, kept in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._largest = -1.0
+
+    def take(self, seconds: float) -> None:
+        if not self._path.exists():
+            self._largest = -1.0
+        if seconds > self._largest:
+            self._largest = seconds
+            self._path.write_text(str(seconds))
+
+
+async def watch_steps(steps: Steps) -> None:
+    steps.take(0.0)
+    while True:
+        start = time.thread_time()
+        await asyncio.sleep(PERIOD_SECONDS)
+        steps.take(time.thread_time() - start)
+
+
+class ProbedServer(Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.probe = asyncio.create_task(watch_steps(Steps(Path(os.environ["VAR"]) / LOOP_STEP)))
+
+
+if __name__ == "__main__":
+    import multichat.server
+
+    multichat.server.Server = ProbedServer
+    main()

@@ -1,0 +1,186 @@
+"""Real pages, which watch and read: what they cost those who write, and how soon they are all back."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, nullcontext
+
+import pytest
+
+from tests.servers.figures import in_ms, percentile, report
+from tests.servers.quantities import IS_FULL, TIMEOUT, Q
+from tests.servers.services import wait_for
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+ROOM = 1
+PANES = 12
+SEND_EVERY_SECONDS = 0.5
+
+
+@contextmanager
+def busy_core():
+    """Keep one core busy with another program."""
+    program = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        program.kill()
+        program.wait()
+
+
+async def open_many(open_page, server, cookies, rooms, **options):
+    """Open a page for each cookie, some at a time, and return them when all are current."""
+    pages = []
+    for start in range(0, len(cookies), 50):
+        pages += await asyncio.gather(
+            *(
+                open_page(server.url, f"user{start + n}", cookie=cookie, **options)
+                for n, cookie in enumerate(cookies[start : start + 50])
+            )
+        )
+        for page in pages[start:]:
+            await asyncio.gather(*(page.join(room) for room in rooms))
+    for page in pages:
+        await page.until(lambda page=page: page.is_current, 60)
+    return pages
+
+
+async def acks(writer, seconds):
+    """Post twice a second, and return how long each ack took."""
+    took = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        start = time.monotonic()
+        await writer.send(ROOM, f"message {len(took)}")
+        took.append(time.monotonic() - start)
+        await asyncio.sleep(max(0.0, SEND_EVERY_SECONDS - took[-1]))
+    return took
+
+
+@pytest.mark.parametrize("is_busy", [False, True] if IS_FULL else [False], ids=["quiet", "busy"][: 1 + IS_FULL])
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_readers_do_not_delay_acknowledgements(database, is_busy, start_server, request, postgres, open_page):
+    url = request.getfixturevalue("database_url") if database == "postgresql" else ""
+    server = start_server(database_url=url)
+    if not url:
+        server.ask("make", 2)
+    writer = await open_page(server.url, "alice", rooms=[ROOM])
+    cookies = json.loads(server.ask("crowd", Q.readers))
+    pages = await open_many(open_page, server, cookies, [ROOM])
+    figures = {}
+    with busy_core() if is_busy else nullcontext():
+        for turn in ("without", "with") * Q.reading_rounds:
+            for page in pages:
+                page.reads_what_it_sees = turn == "with"
+            cpu = server.cpu_seconds()
+            took = await acks(writer, Q.reading_seconds)
+            before = figures.setdefault(turn, ([], 0.0))
+            figures[turn] = (before[0] + took, before[1] + server.cpu_seconds() - cpu)
+    for turn, (took, cpu) in figures.items():
+        report(
+            f"{len(pages)} pages in one room, {database}{', one core busy' if is_busy else ''}, {turn} reads: acks "
+            f"p50 {percentile(took, 0.5) * 1000:.0f} ms, p90 {percentile(took, 0.9) * 1000:.0f} ms (n={len(took)}); "
+            f"server {cpu / len(took) * 1000:.0f} ms CPU a message"
+        )
+    # What was read is in the database, whoever looks.
+    head = writer.logs[str(ROOM)].cursor
+    await asyncio.to_thread(
+        wait_for, lambda: set(json.loads(server.ask("positions", ROOM))) >= {head}, 10, "positions are not stored"
+    )
+    without, with_reads = figures["without"][0], figures["with"][0]
+    if IS_FULL:
+        for share in (0.5, 0.9):
+            assert percentile(with_reads, share) <= 1.5 * percentile(without, share)
+
+
+async def test_positions_are_written_together(start_server, database_url, postgres, open_page):
+    name = database_url.split("/")[3].split("?")[0]
+    postgres.log_queries(name)
+    server = start_server(database_url=database_url)
+    writer = await open_page(server.url, "alice", rooms=[ROOM])
+    pages = await open_many(open_page, server, json.loads(server.ask("crowd", Q.readers)), [ROOM])
+    before = len(postgres.queries(name))
+    seconds = 3
+    took = await acks(writer, seconds)
+    await asyncio.sleep(1)
+    queries = postgres.queries(name)[before:]
+    writes = [query for query in queries if query.startswith(("INSERT", "UPDATE")) and "chat_membership" in query]
+    report(f"{len(pages)} readers of {len(took)} messages in {seconds} s: {len(queries)} queries, {len(writes)} writes")
+    # A few statements each half second, whatever the number of readers: not one for each of them.
+    assert len(writes) <= 4 * 2 * (seconds + 1)
+    assert len(queries) <= 150
+
+
+async def test_pages_that_are_cut_at_once_are_current_soon(start_server, database_url, open_page):
+    server = start_server(database_url=database_url, is_probed=True)
+    server.ask("titles", PANES)
+    rooms = range(1, PANES + 1)
+    cookies = json.loads(server.ask("crowd", Q.pages))
+    pages = await open_many(open_page, server, cookies, rooms, backoff_seconds=(1.0 * Q.pages / 1000, 4.0))
+    server.largest_step()
+    start = time.monotonic()
+    for page in pages:
+        page.cut()
+    for room in (1, 2, 3):
+        server.ask("fill", room, 20)
+    await asyncio.gather(
+        *(page.until(lambda page=page: page.resumes == 1 and page.is_current, TIMEOUT) for page in pages)
+    )
+    took = time.monotonic() - start
+    step = server.largest_step()
+    stood_still = server.log.read_text().count("stood still")
+    report(
+        f"{len(pages)} pages with {PANES} rooms cut at once: all current after {took:.1f} s; the loop's largest step "
+        f"{step * 1000:.0f} ms of CPU; took itself for frozen {stood_still} times"
+    )
+    assert [page.name for page in pages if page.gaps or page.errors] == []
+    if IS_FULL:
+        assert took < 15
+        assert step < 0.2
+        assert stood_still == 0
+
+
+async def test_watchers_far_behind_do_not_delay_others(start_server, database_url, open_page):
+    server = start_server(database_url=database_url, is_probed=True)
+    cookies = json.loads(server.ask("crowd", Q.watchers))
+    # They have been here before the messages came.
+    first = await open_many(open_page, server, cookies, [2])
+    for page in first:
+        await page.stop()
+    server.ask("fill", ROOM, Q.backlog)
+
+    async def join_time():
+        start = time.monotonic()
+        page = await open_page(server.url, "bob@late", rooms=[])
+        await page.join(3)
+        await page.stop()
+        return time.monotonic() - start
+
+    control = [await join_time() for _ in range(10)]
+    start = time.monotonic()
+    pages = await asyncio.gather(
+        *(open_page(server.url, f"user{n}", cookie=cookie) for n, cookie in enumerate(cookies))
+    )
+    beside = [await join_time() for _ in range(10)]
+    for page in pages:
+        await page.until(lambda page=page: str(ROOM) in page.heads, 60)
+    took = time.monotonic() - start
+    assert {page.heads[str(ROOM)]["unread"] for page in pages} == {min(1000, Q.backlog)}
+    # An edit and a delete look at one message, whatever the backlog.
+    alice = await open_page(server.url, "alice", rooms=[2])
+    await alice.join(ROOM)
+    start = time.monotonic()
+    await alice.send(ROOM, "last")
+    await alice.delete(ROOM, alice.logs[str(ROOM)].cursor)
+    head = alice.logs[str(ROOM)].cursor
+    for page in pages:
+        await page.until(lambda page=page: page.heads[str(ROOM)]["head"] >= head, 10)
+    report(
+        f"{len(pages)} pages {Q.backlog} messages behind: heads after {took:.1f} s; another's join {in_ms(control)} "
+        f"without them, {in_ms(beside)} beside; a delete is counted after {time.monotonic() - start:.2f} s"
+    )
+    if IS_FULL:
+        assert percentile(beside, 0.5) <= 1.5 * percentile(control, 0.5) + 0.01
