@@ -1,7 +1,9 @@
 """What a test asks of a server's database, in a process of its own: python -m tests.servers.database make 6."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import django
 import msgspec
@@ -73,8 +75,8 @@ def crowd(count):
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
-ANSWERS = {"rows": rows, "crowd": crowd, "positions": positions}
-WORKS = {"make": make, "fill": fill, "titles": titles}
+ANSWERS: dict[str, Callable[..., Any]] = {"rows": rows, "crowd": crowd, "positions": positions}
+WORKS: dict[str, Callable[..., Any]] = {"make": make, "fill": fill, "titles": titles}
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]

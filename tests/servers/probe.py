@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from multichat.server import Server, main
+from multichat import server
 from tests.servers.services import LOOP_STEP
 
 PERIOD_SECONDS = 0.005
@@ -39,14 +39,12 @@ async def watch_steps(steps: Steps) -> None:
         steps.take(time.thread_time() - start)
 
 
-class ProbedServer(Server):
+class ProbedServer(server.Server):
     async def startup(self, sockets=None):
         await super().startup(sockets)
         self.probe = asyncio.create_task(watch_steps(Steps(Path(os.environ["VAR"]) / LOOP_STEP)))
 
 
 if __name__ == "__main__":
-    import multichat.server
-
-    multichat.server.Server = ProbedServer
-    main()
+    server.Server = ProbedServer  # type: ignore[misc]
+    server.main()
