@@ -27,6 +27,8 @@ class Quantities:
     # Pages that watch a room in which they have this many messages to read.
     watchers: int = 10
     backlog: int = 3000
+    # Of a site with 10,000 rooms, 100,000 users and 10,000,000 events.
+    large_scale: float = 0.002
     # Presence: its clocks in seconds (of the server at full size), and how long clients come, go and crash.
     lease_seconds: float = 3.0
     lease_renew_seconds: float = 1.0
@@ -64,6 +66,7 @@ FULL = Quantities(
     pages=1000,
     watchers=50,
     backlog=200_000,
+    large_scale=1.0,
     lease_seconds=15.0,
     lease_renew_seconds=5.0,
     grace_seconds=15.0,

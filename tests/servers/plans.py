@@ -1,0 +1,153 @@
+"""The hot queries on a large database, with their plans and times: `python -m tests.servers.plans`, one JSON text."""
+
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import django
+import msgspec
+
+django.setup()
+
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from chat import access, actions, leases, log, policies  # noqa: E402
+from chat.log import HistoryPlace  # noqa: E402
+from chat.models import Room  # noqa: E402
+
+PROCESS = "plans"
+
+
+def run(is_small: bool) -> list[dict[str, Any]]:
+    """Return for each hot function its queries' plans and the milliseconds of its second run."""
+    if is_small and connection.vendor == "postgresql":
+        # A small table is read whole because that is quickest: what is asked is whether an index serves.
+        connection.cursor().execute("SET enable_seqscan = off")
+    return [_measure(name, work) for name, work in works().items()]
+
+
+def works() -> dict[str, Callable[[], Any]]:
+    user = User.objects.order_by("pk").last()
+    assert user is not None, "the database has users"
+    keys = [_sign_in(user) for _ in range(50)]
+    logins = [standing.login for standing in policies.sign_in(keys).values()]
+    large, edited = Room.objects.get(pk=1), Room.objects.get(pk=2)
+    middle, last = large.head_seq // 2, large.head_seq
+    at = log.read(1, after=middle, limit=1)[0].event.at
+    pages = {
+        "newest": (large, HistoryPlace()),
+        "before": (large, HistoryPlace(before=middle)),
+        "after": (large, HistoryPlace(after=middle)),
+        "around": (large, HistoryPlace(around=middle)),
+        "around the end": (large, HistoryPlace(around=last)),
+        "from a date": (large, HistoryPlace(since_time=_parse(at))),
+        "from the future": (large, HistoryPlace(since_time=_parse("2999-01-01T00:00:00Z"))),
+        "newest, behind edits": (edited, HistoryPlace()),
+    }
+    pairs = {(room, user_id) for room in range(1, 11) for user_id in range(1, 21)}
+    return {
+        "sweep: heads of 100 rooms": lambda: log.heads(list(range(1, 101))),
+        "sweep: access": access.generation,
+        "sign in 50 sockets": lambda: policies.sign_in(keys),
+        "check 50 logins": lambda: policies.load_standings(logins),
+        "enter 12 rooms": lambda: policies.enter_rooms([(logins[0], room) for room in range(1, 13)]),
+        "catch up: 500 events": lambda: log.read(1, after=last - 500, limit=500),
+        **{
+            f"history, {name}": partial(log.history, room, place, limit=50, max_bytes=256 * 1024)
+            for name, (room, place) in pages.items()
+        },
+        "post 64 messages": lambda: _post(user.pk, [1] * 64),
+        "post into 64 rooms": lambda: _post(user.pk, range(1, 65)),
+        "edit and delete": lambda: _edit_and_delete(user.pk),
+        "presence: 200 users come": lambda: leases.settle(PROCESS, came=pairs, went=()),
+        "presence: who is here": lambda: leases.present(list(range(1, 65))),
+        "presence: 200 users go": lambda: leases.settle(PROCESS, came=(), went=pairs),
+    }
+
+
+def _measure(name: str, work: Callable[[], Any]) -> dict[str, Any]:
+    work()
+    start = time.perf_counter()
+    work()
+    took = time.perf_counter() - start
+    with CaptureQueriesContext(connection) as captured, _counting() as steps:
+        work()
+    queries = [query["sql"] for query in captured.captured_queries]
+    plans = {sql: _plan(sql) for sql in dict.fromkeys(queries) if sql.startswith(("SELECT", "UPDATE", "DELETE"))}
+    return {"name": name, "ms": took * 1000, "queries": len(queries), "steps": sum(steps), "plans": plans}
+
+
+@contextmanager
+def _counting() -> Iterator[list[int]]:
+    """Count the steps of SQLite's virtual machine, in hundreds: work that no other program on the machine changes."""
+    steps: list[int] = []
+    if connection.vendor == "sqlite":
+        connection.connection.set_progress_handler(lambda: steps.append(100), 100)
+    try:
+        yield steps
+    finally:
+        if connection.vendor == "sqlite":
+            connection.connection.set_progress_handler(None, 0)
+
+
+def _plan(sql: str) -> list[str]:
+    with connection.cursor() as cursor, transaction.atomic():
+        if connection.vendor == "postgresql":
+            cursor.execute("EXPLAIN " + sql.replace("%", "%%"))
+            return [line for (line,) in cursor.fetchall()]
+        cursor.execute("EXPLAIN QUERY PLAN " + sql.replace("%", "%%"))
+        return [row[3] for row in cursor.fetchall()]
+
+
+def _parse(at: str) -> Any:
+    return datetime.fromisoformat(at)
+
+
+def _sign_in(user: Any) -> str:
+    store = SessionStore()
+    store[SESSION_KEY] = str(user.pk)
+    store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.save()
+    return str(store.session_key)
+
+
+def _post(author: int, rooms: Any) -> None:
+    actions.commit([actions.Draft(room=room, author=author, body="hi @user1", trusted=True) for room in rooms])
+
+
+def _edit_and_delete(author: int) -> None:
+    login = next(iter(policies.sign_in([_sign_in(User.objects.get(pk=author))]).values())).login
+    [posted] = actions.commit([actions.Draft(room=2, author=author, login=login, body="hi")])
+    assert isinstance(posted, log.Committed), posted
+    for kind in (log.Kind.EDITED, log.Kind.EDITED, log.Kind.DELETED):
+        draft = actions.Draft(
+            room=2,
+            author=author,
+            login=login,
+            kind=kind,
+            body="" if kind == log.Kind.DELETED else "hello",
+            target_seq=posted.seq,
+            client_id=uuid.uuid4(),
+        )
+        [outcome] = actions.commit([draft])
+        assert isinstance(outcome, log.Committed), outcome
+
+
+if __name__ == "__main__":
+    leases.begin(PROCESS)
+    try:
+        answer = run(is_small="small" in sys.argv)
+    finally:
+        leases.end(PROCESS)
+    Path("/dev/stdout").write_bytes(msgspec.json.encode(answer))
