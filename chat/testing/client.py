@@ -156,6 +156,8 @@ class SocketClient:
         self.logs: dict[str, RoomLog] = {}
         self.sent: list[Sent] = []
         self.closes: list[int] = []
+        # When each handshake that succeeded began and ended.
+        self.handshakes: list[tuple[float, float]] = []
         self.signals: list[Frame] = []
         self.errors: list[Frame] = []
         # Each frame in, before anything is made of it: for tests that look at the wire.
@@ -269,7 +271,9 @@ class SocketClient:
         tries = 0
         while CLOSE_SIGN_IN not in self.closes:
             with suppress(OSError, WebSocketException, TimeoutError):
+                began = asyncio.get_running_loop().time()
                 async with self._connected() as self._socket:
+                    self.handshakes.append((began, asyncio.get_running_loop().time()))
                     tries = 0
                     await self._use(self._socket)
             self._lost()

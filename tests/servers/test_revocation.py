@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from chat.testing.page import READ_AFTER_SECONDS
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.services import BASE
@@ -74,7 +75,7 @@ async def shell_of(server):
 
 
 class Page:
-    """One open page that reads and writes until it is stopped, and remembers when it heard what."""
+    """One open page that watches, reads and writes until it is stopped, and remembers when it heard what."""
 
     def __init__(self, server, one, *, writes=True):
         self.one, self.room, self.writes = one, str(one["room"]), writes
@@ -92,11 +93,14 @@ class Page:
 
     async def __aenter__(self):
         self._line = await self._line
+        await self._line.send(json.dumps({"command": "watch"}))
         await self._line.send(json.dumps({"command": "join", "room": self.room, "since": 0}))
+        await self._line.send(json.dumps({"command": "layout", "rooms": [self.room]}))
         while "join" not in json.loads(await self._line.recv()):
             pass
         self._tasks = [
             asyncio.ensure_future(self._read()),
+            asyncio.ensure_future(self._tell_what_was_read()),
             *([asyncio.ensure_future(self._write())] if self.writes else []),
         ]
         return self
@@ -114,6 +118,13 @@ class Page:
         except ConnectionClosed:
             pass
         self.closed, self.closed_at = self._line.close_code, time.monotonic()
+
+    async def _tell_what_was_read(self):
+        with suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(READ_AFTER_SECONDS)
+                if seen := [frame["seq"] for _, frame in self.events()]:
+                    await self._line.send(json.dumps({"command": "read", "room": self.room, "seq": seen[-1]}))
 
     async def _write(self):
         with suppress(ConnectionClosed):
