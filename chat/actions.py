@@ -1,6 +1,7 @@
 """What people do, as plain functions: policy, validation, log."""
 
 import logging
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,15 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import regex
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError
 
-from chat import conf, log, policies
+from chat import conf, faults, lock_waits, log, policies
 from chat.exceptions import ClientError, ErrorCode
+from chat.faults import Blame
 from chat.log import Batch, Committed, Kind
 from chat.models import Event, Room
 from chat.policies import Login, Standing
 
 logger = logging.getLogger(__name__)
+
+TRY_AGAIN = "The message could not be saved. Nothing is lost: try again."
+# One draft may fail slowly. After this time its neighbours have their turn in the next transaction.
+ALONE_SECONDS = 1.0
 
 # White space, controls and invisible format characters alone say nothing.
 _BLANK = regex.compile(r"[\s\p{Cc}\p{Cf}\p{Z}]*")
@@ -47,6 +53,20 @@ class Draft:
     def key(self) -> tuple[int, uuid.UUID] | None:
         """What makes it appended once; the system's drafts have none."""
         return (self.author, self.client_id or self.own_id) if self.author is not None else None
+
+
+class NotSaved(ClientError):
+    """A draft that could not be saved now although others could: its room is locked, or it failed alone.
+
+    Neither is about the draft's content, so the same draft may be saved later.
+    """
+
+    def __init__(self, *, is_locked: bool = False, error: Exception | None = None) -> None:
+        detail = "The room is busy. Nothing is lost: try again." if is_locked else TRY_AGAIN
+        super().__init__(ErrorCode.SERVER_UNAVAILABLE, detail=detail, retry_after=1)
+        self.is_locked = is_locked
+        # None as well when it was not tried.
+        self.error = error
 
 
 Outcome = Committed | ClientError
@@ -81,7 +101,8 @@ def check_type(msg_type: int) -> int:
 def post_message(room: Room, author: Any, text: str, *, msg_type: int = conf.MSG_TYPE_MESSAGE) -> int:
     """Post a message from Python and return its seq; no policy is asked. `author` may be None: the system.
 
-    Raises ClientError: MESSAGE_EMPTY, MESSAGE_TOO_LONG, MESSAGE_INVALID, ROOM_INVALID when the room was deleted.
+    Raises ClientError: MESSAGE_EMPTY, MESSAGE_TOO_LONG, MESSAGE_INVALID, ROOM_INVALID when the room was deleted,
+    SERVER_UNAVAILABLE when the room stays locked.
     """
     draft = Draft(
         room=room.pk,
@@ -100,28 +121,72 @@ def post_message(room: Room, author: Any, text: str, *, msg_type: int = conf.MSG
 def commit(drafts: Sequence[Draft]) -> list[Outcome]:
     """Append all drafts in one transaction and return an outcome for each, in order.
 
-    A draft that the database cannot take fails alone: its batch is tried again one by one. Safe to run
-    again after a lost connection: the client_ids keep it from appending twice.
+    A draft that the database cannot take fails alone, because the batch is then tried again one by one. In the
+    writer's thread, a room that another transaction has locked is waited for only briefly: its drafts are NotSaved.
+    Raises what the database raised if it is away. Safe to run again after a lost connection: the client_ids keep it
+    from appending twice.
     """
+    return _save(drafts, skip_locked=False)
+
+
+def commit_unlocked(drafts: Sequence[Draft]) -> list[Outcome]:
+    """Do as `commit`, but wait for no locked room at all."""
+    return _save(drafts, skip_locked=True)
+
+
+def _save(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
     try:
-        return _commit(drafts)
-    except (OperationalError, InterfaceError):
-        # The database is away, or was when it should have said that it has committed.
-        raise
+        return _commit(drafts, skip_locked=skip_locked)
     except Exception as error:
-        if len(drafts) > 1:
-            return [outcome for draft in drafts for outcome in commit([draft])]
-        if isinstance(error, IntegrityError):
-            with suppress(IntegrityError):
-                # Another process was faster with the same client_id, in another room: now it is there to be found.
-                return _commit(drafts)
-        # A text this database refuses, or a fault of ours: its neighbours are not hurt.
-        logger.exception("room=%s author=%s: a draft cannot be saved", drafts[0].room, drafts[0].author)
-        return [ClientError(ErrorCode.MESSAGE_INVALID, detail="The database cannot take this message.")]
+        failure = error
+    if faults.blame(failure) is Blame.DATABASE:
+        # It is away, or was when it should have said that it has committed.
+        raise failure
+    if not skip_locked and lock_waits.is_brief() and faults.is_lock_timeout(failure):
+        return _save(drafts, skip_locked=True)
+    if len(drafts) == 1:
+        return [_fail(drafts[0], failure, skip_locked=skip_locked)]
+    return _save_one_by_one(drafts, skip_locked=skip_locked)
 
 
-def _commit(drafts: Sequence[Draft]) -> list[Outcome]:
-    with log.append(draft.room for draft in drafts) as batch:
+def _save_one_by_one(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    failed: set[tuple[int, int | None]] = set()
+    until = float("inf")
+    for draft in drafts:
+        sender = (draft.room, draft.author)
+        if sender in failed or time.monotonic() > until:
+            # Not tried: what one sends in a room keeps its order.
+            outcomes.append(NotSaved())
+            continue
+        [outcome] = _save([draft], skip_locked=skip_locked)
+        outcomes.append(outcome)
+        if isinstance(outcome, NotSaved):
+            failed.add(sender)
+            until = min(until, time.monotonic() + ALONE_SECONDS)
+    return outcomes
+
+
+def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
+    """Return the outcome of a draft that was tried alone."""
+    match faults.blame(error):
+        case Blame.DATA:
+            if isinstance(error, IntegrityError):
+                with suppress(IntegrityError):
+                    # Another process was faster with the same client_id, in another room: now it is there to be found.
+                    return _commit([draft], skip_locked=skip_locked)[0]
+            logger.warning(
+                "room=%s author=%s: the database refuses a draft: %s", draft.room, draft.author, faults.reason(error)
+            )
+            return ClientError(ErrorCode.MESSAGE_INVALID, detail="The database cannot take this message.")
+        case Blame.STATEMENT:
+            return NotSaved(error=error)
+    faults.log_once(logger, f"room={draft.room} author={draft.author}: a draft could not be saved", error)
+    return ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=TRY_AGAIN, retry_after=1)
+
+
+def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
+    with log.append((draft.room for draft in drafts), skip_locked=skip_locked) as batch:
         # Each a statement of its own, after the locks: it sees what their last holder committed.
         known = log.find([draft.key for draft in drafts if draft.key])
         standings = policies.load_standings({draft.login for draft in drafts if draft.login is not None})
@@ -153,6 +218,8 @@ def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any
 
 
 def _decide(batch: Batch, draft: Draft, user: Any) -> Event:
+    if draft.room in batch.busy:
+        raise NotSaved(is_locked=True)
     room = batch.rooms.get(draft.room)
     if draft.trusted:
         if room is None:

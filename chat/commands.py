@@ -30,6 +30,7 @@ from chat.protocol import (
 )
 from chat.session import Place, Session
 
+logger = logging.getLogger(__name__)
 # Which process served whom: one line for each join and each saved command, never a text (LOG_SERVED).
 served = logging.getLogger("chat.served")
 
@@ -89,11 +90,9 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
             session.hub.attendance.leave(place.feed, session)
             place.feed.detach(session)
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
-    except database.AWAY as error:
+    except Exception as error:
         # The other rooms are answered each for itself.
-        logging.getLogger(__name__).warning(
-            "user=%s room=%s command=resume: %s", session.user_id, room_id, database.reason(error)
-        )
+        database.warn(logger, f"user={session.user_id} room={room_id} command=resume", error)
         away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
         session.reply(protocol.refusal(away, command="resume", room=room_id))
 
@@ -203,7 +202,9 @@ async def history(session: Session, command: History) -> None:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page is before, after, around or from: one of them.")
     if place.since_time is not None and place.since_time.tzinfo is None:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A time says its zone, as in 2026-11-21T00:00:00Z.")
-    page = await database.read(_read_history, session.login, command.room, place, limit)
+    # One at a time: pages of one user never take all the threads that others' joins need.
+    async with database.only_one(("history", session.user_id)):
+        page = await database.read(_read_history, session.login, command.room, place, limit)
     # The right may have gone, or the pane been closed, while the log was read.
     _check_joined(session, command.room)
     session.reply(page)

@@ -116,8 +116,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             return
         try:
             await self._sign_in(session)
-        except database.AWAY as error:
-            logger.warning("a login could not be checked: %s", database.reason(error))
+        except Exception as error:
+            # Anybody can begin a handshake, and while the database is away all pages come back again and again.
+            database.warn_sparingly(logger, "a login could not be checked", error)
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
             return
         if session.standing is None or not self._is_for(session.user_id):

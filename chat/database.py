@@ -3,95 +3,56 @@
 Django's own thread for async code is shared by everything in the process: one slow query there
 would freeze every socket. Here each kind of work has threads and connections of its own, so that
 no kind waits for another: `write` (messages), `write_behind` (everything else that is written),
-`read` (joins, history, counts) and `look` (the sweep and the check of rights).
+`read` (joins, history, counts) and `look` (the sweep and the check of rights). Each of them raises TimeoutError
+after DATABASE_SECONDS, and ends the query: its thread serves others soon after.
+
+When the database is away, overloaded, full, read-only … the caller gets one of AWAY, whichever class the driver has
+chosen for the error: the same work may succeed later. Other errors of the database are about the work.
 """
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+import time
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager, nullcontext
 from typing import Generic, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
+from django.db import DatabaseError, InterfaceError, connection
 
-from chat import conf
+from chat import conf, faults, lock_waits
+from chat.faults import AWAY, Blame, reason
+from chat.threads import READERS, Threads, WriteTurn
 
-READERS = 2
-# For a query that still runs when the threads are given back.
-CLOSE_SECONDS = 5
+__all__ = [
+    "AWAY",
+    "READERS",
+    "Gathering",
+    "close",
+    "look",
+    "only_one",
+    "read",
+    "reason",
+    "state",
+    "warn",
+    "warn_sparingly",
+    "write",
+    "write_behind",
+]
+
 # A question that follows another so soon waits for more of them, and for how long.
 BUSY_SECONDS = 0.05
 GATHER_SECONDS = 0.01
 
-# What a database raises that is away, overloaded or full.
-AWAY = (DatabaseError, InterfaceError, TimeoutError)
+# A failed write says nothing about the database any more after this time without another one.
+STATE_SECONDS = 15.0
+# For lines that anybody can cause.
+WARN_SECONDS = 5.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class WriteTurn:
-    """Lets one thread of this process write at a time, messages before everything else.
-
-    SQLite has one write lock. A thread that finds it taken sleeps up to 100 ms before it tries again,
-    so without this a message could lose to a read position again and again.
-    """
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._is_taken = False
-        self._messages_waiting = 0
-
-    @contextmanager
-    def take(self, *, is_message: bool) -> Iterator[None]:
-        """Hold the turn. Work that is no message keeps it short: at most some hundred rows."""
-        with self._condition:
-            self._messages_waiting += is_message
-            self._condition.wait_for(lambda: not self._is_taken and (is_message or not self._messages_waiting))
-            self._messages_waiting -= is_message
-            self._is_taken = True
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._is_taken = False
-                self._condition.notify_all()
-
-
-class Threads:
-    """The threads of one event loop, made when first used."""
-
-    def __init__(self) -> None:
-        self.writer = ThreadPoolExecutor(1, "database-write")
-        self.behind = ThreadPoolExecutor(1, "database-behind")
-        self.readers = ThreadPoolExecutor(READERS, "database-read")
-        self.looker = ThreadPoolExecutor(1, "database-look")
-        self.turn = WriteTurn()
-
-    async def run(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, _keeping_connections, work)
-
-    def close(self) -> asyncio.Future[list[None]]:
-        """Begin to close, at once: the loop may end before anybody waits for it."""
-        # Each thread closes its own connections. The readers wait for each other, so that no thread closes twice
-        # while another never does.
-        all_here = threading.Barrier(READERS)
-        closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
-        closing += [one.submit(connections.close_all) for one in (self.writer, self.behind, self.looker)]
-        for executor in (self.writer, self.behind, self.readers, self.looker):
-            executor.shutdown(wait=False)
-        return asyncio.gather(*map(asyncio.wrap_future, closing))
-
-
-def _close_connections(all_here: threading.Barrier) -> None:
-    with suppress(threading.BrokenBarrierError):
-        all_here.wait(CLOSE_SECONDS)
-    connections.close_all()
 
 
 _threads: WeakKeyDictionary[asyncio.AbstractEventLoop, Threads] = WeakKeyDictionary()
@@ -105,43 +66,24 @@ def _of_running_loop() -> Threads:
     return _threads[loop]
 
 
-def _keeping_connections(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    finally:
-        # Kept from call to call whatever CONN_MAX_AGE says; one that broke is dropped, and the next use connects anew.
-        for connection in connections.all(initialized_only=True):
-            if connection.errors_occurred:
-                if connection.is_usable():
-                    connection.errors_occurred = False
-                else:
-                    connection.close()
-
-
 async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that reads, in a reader's thread.
-
-    Raises TimeoutError when a database that hangs has not answered for DATABASE_SECONDS.
-    """
+    """Run a function that reads, in a reader's thread."""
     threads = _of_running_loop()
-    async with asyncio.timeout(conf.DATABASE_SECONDS):
-        return await threads.run(threads.readers, lambda: work(*args, **kwargs))
+    return await threads.run(threads.readers, lambda: work(*args, **kwargs))
 
 
 async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run the sweep's query or a check of rights, in a thread that no other work can keep busy.
-
-    Raises TimeoutError when a database that hangs has not answered for DATABASE_SECONDS.
-    """
+    """Run the sweep's query or a check of rights, in a thread that no other work can keep busy."""
     threads = _of_running_loop()
-    async with asyncio.timeout(conf.DATABASE_SECONDS):
-        return await threads.run(threads.looker, lambda: work(*args, **kwargs))
+    return await threads.run(threads.looker, lambda: work(*args, **kwargs))
 
 
 async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that writes messages, in the writer's thread."""
+    """Run a function that writes messages, in the writer's thread, where locked rows are waited for only briefly."""
     threads = _of_running_loop()
-    return await threads.run(threads.writer, lambda: _in_turn(threads.turn, True, work, *args, **kwargs))
+    return await threads.run(
+        threads.writer, lambda: _write_messages(threads.turn, work, *args, **kwargs), is_write=True
+    )
 
 
 async def write_behind(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -150,7 +92,14 @@ async def write_behind(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     It keeps its transaction short (at most some hundred rows), because on SQLite messages wait for it.
     """
     threads = _of_running_loop()
-    return await threads.run(threads.behind, lambda: _in_turn(threads.turn, False, work, *args, **kwargs))
+    return await threads.run(
+        threads.behind, lambda: _in_turn(threads.turn, False, work, *args, **kwargs), is_write=True
+    )
+
+
+def _write_messages(turn: WriteTurn, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    with lock_waits.brief():
+        return _in_turn(turn, True, work, *args, **kwargs)
 
 
 def _in_turn(turn: WriteTurn, is_message: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -158,16 +107,51 @@ def _in_turn(turn: WriteTurn, is_message: bool, work: Callable[P, T], *args: P.a
         return work(*args, **kwargs)
 
 
-def reason(error: BaseException) -> str:
-    """Say in one line, for the log, why something was not done: "OperationalError: database or disk is full"."""
-    # Of other errors the message may quote what was to be saved, and of these the lines after the first.
-    lines = str(error).splitlines() if isinstance(error, OperationalError | InterfaceError) else []
-    return ": ".join([type(error).__name__, *lines[:1]])
+def state() -> str | None:
+    """Name what is wrong with the database of this loop's writes (faults.state), or None when nothing is known."""
+    threads = _threads.get(asyncio.get_running_loop())
+    if threads is None or threads.fault is None:
+        return None
+    name, at = threads.fault
+    return name if time.monotonic() - at < STATE_SECONDS else None
+
+
+@asynccontextmanager
+async def only_one(key: Hashable) -> AsyncIterator[None]:
+    """Let one block of each key run at a time. Raises TimeoutError when its turn does not come for DATABASE_SECONDS."""
+    locks = _locks.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+    lock = locks.setdefault(key, asyncio.Lock())
+    async with asyncio.timeout(conf.DATABASE_SECONDS):
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, asyncio.Lock]] = WeakKeyDictionary()
 
 
 def warn(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log what was not done; with the traceback, unless it is the database that is away."""
-    logger.warning("%s: %s", sentence, reason(error), exc_info=None if isinstance(error, AWAY) else error)
+    """Log what was not done; with the traceback if it is our fault."""
+    # The traceback of a database's error may quote what was to be saved.
+    is_databases = isinstance(error, DatabaseError | InterfaceError | TimeoutError)
+    logger.warning("%s: %s", sentence, reason(error), exc_info=None if is_databases else error)
+
+
+def warn_sparingly(logger: logging.Logger, sentence: str, error: BaseException) -> None:
+    """Log as `warn`, but each sentence at most once in WARN_SECONDS; the next line says how many were left out."""
+    counts = _warned.setdefault(asyncio.get_running_loop(), {})
+    at, left_out = counts.get(sentence, (float("-inf"), 0))
+    now = time.monotonic()
+    if now - at < WARN_SECONDS:
+        counts[sentence] = (at, left_out + 1)
+        return
+    counts[sentence] = (now, 0)
+    warn(logger, f"{sentence} ({left_out} more not logged)" if left_out else sentence, error)
+
+
+_warned: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[float, int]]] = WeakKeyDictionary()
 
 
 async def close() -> None:
@@ -208,15 +192,25 @@ class Gathering(Generic[K, V]):
                 await asyncio.sleep(GATHER_SECONDS)
             # Whoever asks from now on gets an answer that begins after the question.
             asked, self._asked = self._asked, {}
-            try:
-                found = await read(self._load, set(asked))
-            except Exception as error:
-                for future in asked.values():
-                    future.set_exception(error)
-                    # Whoever asked may be gone.
-                    future.exception()
-            else:
-                for key, future in asked.items():
-                    future.set_result(found.get(key))
+            await self._answer(asked)
             self._read_at = loop.time()
         self._task = None
+
+    async def _answer(self, asked: dict[K, asyncio.Future[V | None]]) -> None:
+        try:
+            found = await read(self._load, set(asked))
+        except Exception as error:
+            if len(asked) > 1 and faults.blame(error) is not Blame.DATABASE:
+                # One of the questions is at fault. In halves, so that a few bad ones among many cost few queries.
+                questions = list(asked.items())
+                middle = len(questions) // 2
+                await self._answer(dict(questions[:middle]))
+                await self._answer(dict(questions[middle:]))
+                return
+            for future in asked.values():
+                future.set_exception(error)
+                # Whoever asked may be gone.
+                future.exception()
+        else:
+            for key, future in asked.items():
+                future.set_result(found.get(key))

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from chat import doorbell, mentions, protocol
+from chat import doorbell, faults, lock_waits, mentions, protocol
 from chat.models import Event, Room
 from chat.protocol import MAX_ID, AnyEvent, Deleted, Edited, Frame, HistoryPage, Posted
 
 Kind = Event.Kind
+# SQLite refuses an expression that is deeper than 1,000.
+FIND_AUTHORS = 200
 
 
 class LoggedEvent:
@@ -83,6 +85,8 @@ class Batch:
 
     rooms: dict[int, Room]
     at: datetime
+    # Rooms that exist and that another transaction has locked: nothing can be added to them now.
+    busy: frozenset[int] = frozenset()
     added: list[Event] = field(default_factory=list)
     _targets: dict[tuple[int, int], Event] = field(default_factory=dict)
     _edited: set[tuple[int, int]] = field(default_factory=set)
@@ -147,15 +151,31 @@ class Batch:
 
 
 @contextmanager
-def append(room_ids: Iterable[int]) -> Iterator[Batch]:
-    """Open a transaction that holds the rooms' locks, and store what was added to it at its end."""
+def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Batch]:
+    """Open a transaction that holds the rooms' locks, and store what was added to it at its end.
+
+    With `skip_locked`, rooms that another transaction holds are left out and named in the batch's `busy`.
+    """
+    wanted = set(room_ids)
     with transaction.atomic():
+        lock_waits.limit_transaction()
+        # SQLite has one lock for all, taken at the beginning of the transaction.
+        skip_locked = skip_locked and connection.features.has_select_for_update_skip_locked
         # In id order, so that two processes never wait for each other. no_key: events refer to the row.
-        locked = Room.objects.select_for_update(no_key=True).filter(pk__in=set(room_ids)).order_by("pk")
-        rooms = {room.pk: room for room in locked}
+        locked = Room.objects.select_for_update(no_key=True, skip_locked=skip_locked).filter(pk__in=wanted)
+        try:
+            rooms = {room.pk: room for room in locked.order_by("pk")}
+        except OperationalError as error:
+            if skip_locked and faults.is_lock_timeout(error):
+                raise faults.TableLockedError(*error.args) from error
+            raise
+        missing = wanted - rooms.keys() if skip_locked else set()
+        # Those that do not exist are missing as well; a second statement tells which.
+        busy = Room.objects.filter(pk__in=missing).values_list("pk", flat=True) if missing else ()
         now = timezone.now()
         # Milliseconds, as in frames: a frame made from the row is the same bytes as the first one.
-        batch = Batch(rooms, at=now.replace(microsecond=now.microsecond // 1000 * 1000))
+        at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        batch = Batch(rooms, at=at, busy=frozenset(busy))
         yield batch
         batch.store()
 
@@ -166,16 +186,20 @@ def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], C
     Call it after the rooms are locked, as a statement of its own: a statement keeps the snapshot it
     had before it waited for the lock, and would not see what the holder of the lock committed.
     """
-    authors, client_ids = {author for author, _ in keys}, {client_id for _, client_id in keys}
-    # Both, so that the unique index serves: it begins with the author.
-    there = Event.objects.filter(author_id__in=authors, client_id__in=client_ids)
-    rows = there.values_list("author_id", "client_id", "room_id", "seq")
-    wanted = set(keys)
-    return {
-        (author, client_id): Committed(room, seq)
-        for author, client_id, room, seq in rows
-        if client_id is not None and (author, client_id) in wanted
-    }
+    by_author: dict[int, set[uuid.UUID]] = {}
+    for author, client_id in keys:
+        by_author.setdefault(author, set()).add(client_id)
+    # By author, because the unique index begins with it: all authors with all client_ids would be searched for
+    # every pair of them.
+    conditions = [Q(author_id=author, client_id__in=client_ids) for author, client_ids in by_author.items()]
+    found: dict[tuple[int, uuid.UUID], Committed] = {}
+    for start in range(0, len(conditions), FIND_AUTHORS):
+        some = conditions[start : start + FIND_AUTHORS]
+        rows = Event.objects.filter(Q(*some, _connector=Q.OR))
+        for row_author, row_client_id, room, seq in rows.values_list("author_id", "client_id", "room_id", "seq"):
+            assert row_author is not None and row_client_id is not None, "both were asked for"
+            found[row_author, row_client_id] = Committed(room, seq)
+    return found
 
 
 def logged(event: Event) -> LoggedEvent:

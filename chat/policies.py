@@ -1,6 +1,6 @@
 """Who may see, join, write, edit, moderate; a reason for each no."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,10 +10,13 @@ from django.contrib.sessions.models import Session as WebSession
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from chat import web_sessions
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room
 
 User = get_user_model()
+# Fewer than the 999 parameters that the smallest builds of SQLite take.
+PIECE = 900
 
 
 class Login(NamedTuple):
@@ -34,14 +37,17 @@ class Standing(NamedTuple):
 
 def load_users(user_ids: Iterable[int]) -> dict[int, Any]:
     """Return the users as the database knows them now, by id: their rights, not their session's."""
-    users = User.objects.filter(pk__in=set(user_ids))
-    return {user.pk: user for user in users.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")}
+    users: dict[int, Any] = {}
+    for some in _pieces(user_ids):
+        found = User.objects.filter(pk__in=some)
+        users |= {one.pk: one for one in found.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")}
+    return users
 
 
 def sign_in(session_keys: Collection[str]) -> dict[str, Standing]:
-    """Return by key what the web sessions stand for, those that hold: two queries for any number of them."""
+    """Return by key what the web sessions stand for, those that hold: few queries for any number of them."""
     logins = {}
-    for row in WebSession.objects.filter(session_key__in=set(session_keys), expire_date__gt=timezone.now()):
+    for row in _alive(key for key in session_keys if web_sessions.is_key(key)):
         data = row.get_decoded()
         if data.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS and SESSION_KEY in data:
             user_id = User._meta.pk.to_python(data[SESSION_KEY])
@@ -51,11 +57,22 @@ def sign_in(session_keys: Collection[str]) -> dict[str, Standing]:
 
 def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
     """Return which logins still hold: signed out, expired, deactivated, deleted, or with a new password they do not."""
-    alive = WebSession.objects.filter(
-        session_key__in={login.session_key for login in logins}, expire_date__gt=timezone.now()
-    )
-    expiry = dict(alive.values_list("session_key", "expire_date"))
+    expiry = {row.session_key: row.expire_date for row in _alive((login.session_key for login in logins), data=False)}
     return _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
+
+
+def _alive(session_keys: Iterable[str], *, data: bool = True) -> Iterator[WebSession]:
+    """Return the web sessions that have not ended, with what they hold if it is wanted."""
+    for some in _pieces(session_keys):
+        rows = WebSession.objects.filter(session_key__in=some, expire_date__gt=timezone.now())
+        yield from rows if data else rows.defer("session_data")
+
+
+def _pieces(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Split distinct values into lists that every database takes as the parameters of one query."""
+    distinct = list(dict.fromkeys(values))
+    for start in range(0, len(distinct), PIECE):
+        yield distinct[start : start + PIECE]
 
 
 def _standings(logins: dict[Login, datetime]) -> dict[Login, Standing]:

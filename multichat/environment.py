@@ -1,9 +1,11 @@
 """Reads the environment for the settings: an empty variable counts as unset, a wrong one ends with a sentence."""
 
+import errno
 import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,8 +27,13 @@ POSTGRES_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-# For a server only: migrations and backups may take their time.
-POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s"
+# For a server only: migrations and backups may take their time. A process that was frozen in a transaction loses it,
+# and what it had locked is free.
+POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
+# What a file system without hard links says: CIFS, exFAT, some network mounts.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+# For a process that has created a file to write it.
+CLAIM_SECONDS = 2.0
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
 
@@ -203,7 +210,7 @@ def secret_key(name: str, directory: Path) -> str:
     try:
         if not path.exists():
             create_once(path, secrets.token_urlsafe(64))
-        key = path.read_text("ascii").strip()
+        key = _read_when_written(path)
     except (OSError, ValueError) as error:
         refuse(f"{name} is not set, and {path} cannot be used: {error}.")
     if len(key) < 50:
@@ -222,5 +229,26 @@ def create_once(path: Path, content: str) -> None:
         os.link(draft, path)
     except FileExistsError:
         pass
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _claim_and_replace(Path(draft), path)
     finally:
-        os.unlink(draft)
+        Path(draft).unlink(missing_ok=True)
+
+
+def _claim_and_replace(draft: Path, path: Path) -> None:
+    """Give a draft its name where there are no links: whoever creates the empty file first may replace it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    draft.replace(path)
+
+
+def _read_when_written(path: Path) -> str:
+    """Return a file's content; another process may have created it, and not written it yet."""
+    until = time.monotonic() + CLAIM_SECONDS
+    while not (content := path.read_text("ascii").strip()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return content

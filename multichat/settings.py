@@ -77,6 +77,7 @@ TRUSTED_PROXIES = environment.names(
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the server
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_ENGINE = "chat.web_sessions"
 # The prefix makes browsers refuse such a cookie from a subdomain or over plain HTTP.
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"

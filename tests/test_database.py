@@ -105,10 +105,11 @@ async def test_a_server_gives_up_a_statement_and_a_lock_that_take_too_long():
 
     def limits():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')")
+            names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+            cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
             return cursor.fetchone()
 
-    assert await database.read(limits) == await database.write(limits) == ("30s", "10s")
+    assert await database.read(limits) == await database.write(limits) == ("30s", "10s", "30s")
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_a_server_waits_for_postgresql_for_a_while(read):
     options = read(DATABASE_URL=url)["DATABASES"]["default"]["OPTIONS"]
     assert (options["connect_timeout"], options["keepalives_idle"]) == (2, 10)
     # The last one holds.
-    assert options["options"] == "-c statement_timeout=30s -c lock_timeout=10s -c lock_timeout=1s"
+    assert options["options"] == f"{environment.POSTGRES_SERVER_LIMITS} -c lock_timeout=1s"
 
 
 def test_behind_a_pooler_nothing_is_asked_of_a_session(read):

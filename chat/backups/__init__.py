@@ -59,8 +59,25 @@ def save(file: Path, *, overwrite: bool = False) -> None:
         if overwrite:
             draft.replace(file)
         else:
-            # Appears with its whole content or not at all, and fails if the name was taken meanwhile.
+            _place(draft, file)
+
+
+def _place(draft: Path, file: Path) -> None:
+    """Give a draft its name, unless the name was taken meanwhile. Raises BackupError."""
+    try:
+        try:
+            # Appears with its whole content or not at all.
             file.hardlink_to(draft)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links (CIFS, exFAT): the name is taken by an empty file, which is replaced.
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            draft.replace(file)
+    except FileExistsError:
+        raise BackupError(f"{file} is there already. Choose another name, or add --overwrite.") from None
+    except OSError as error:
+        raise BackupError(f"{file} cannot be written: {error.strerror}.") from None
 
 
 def load(file: Path, *, replace: bool = False) -> None:

@@ -5,6 +5,8 @@ import re
 import secrets
 import shutil
 import subprocess
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from chat import backups
 from chat.backups import Applied, BackupError
 
 TRIES = 5
+PIECE_BYTES = 256 * 1024
+COMPLAINT_BYTES = 64 * 1024
 
 # As chat.backups.start_over does it. Dumps leave the search path empty, so names are whole.
 START_OVER = """
@@ -49,25 +53,40 @@ class PostgreSQL:
         return set(rows)
 
     def load(self, file: Path) -> None:
-        script = _run("pg_restore", "--no-owner", "--no-privileges", "--file=-", str(file))
         drop = f"DROP TABLE IF EXISTS {', '.join(_tables())} CASCADE;\n" if _tables() else ""
         after = START_OVER.format(schema=_schema(), salt=secrets.token_hex(16), changes=backups.generation())
         connection.close()
-        self._write(drop + script + after)
-        # Of an older version: what came since.
-        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
-
-    def _write(self, sql: str) -> None:
         for left in reversed(range(TRIES)):
             try:
-                options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"]
-                _run("psql", *options, *_where(), given=sql)
+                _replay(file, before=drop, after=after)
             except BackupError as error:
                 # Servers at work lock the same tables in another order: one of the two gives way, and tries again.
                 if left and "deadlock detected" in str(error):
                     continue
                 raise
-            return
+            break
+        # Of an older version: what came since.
+        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+
+
+def _replay(file: Path, *, before: str, after: str) -> None:
+    """Run a backup's script in one transaction, between other statements. It may be larger than memory."""
+    # COMMIT is sent only once pg_restore has ended well. Whatever ends psql earlier leaves the database as it was.
+    into = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", *_where())
+    out_of = ("--no-owner", "--no-privileges", "--file=-", str(file))
+    with _Program("psql", *into, stdin=True) as writing, _Program("pg_restore", *out_of, stdout=True) as reading:
+        assert writing.stdin is not None and reading.stdout is not None, "both are pipes"
+        with suppress(BrokenPipeError):  # psql has ended, and says why
+            writing.stdin.write(f"BEGIN;\n{before}".encode())
+            shutil.copyfileobj(reading.stdout, writing.stdin, PIECE_BYTES)
+            if reading.wait() == 0:
+                writing.stdin.write(f"{after}COMMIT;\n".encode())
+        reading.stdout.close()
+        with suppress(BrokenPipeError):
+            writing.stdin.close()
+        failed = [program for program in (writing, reading) if program.wait()]
+    for program in failed:
+        raise BackupError(program.complaint())
 
 
 def _schema() -> str:
@@ -100,18 +119,44 @@ def _address() -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name in words}
 
 
-def _run(program: str, *arguments: str, given: str | None = None) -> str:
-    if (path := _find(program)) is None:
-        raise BackupError(f"{program} is not there. On Debian: apt-get install postgresql-client.")
-    environment = {**os.environ, "PGPASSWORD": str(_address().get("password") or "")}
-    done = subprocess.run(
-        [path, *arguments], input=given, stdin=None if given else subprocess.DEVNULL, capture_output=True,
-        text=True, env=environment,
-    )  # fmt: skip
-    if done.returncode:
-        words = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr.strip())
-        raise BackupError(f"{program} says: {words}")
-    return done.stdout
+class _Program(subprocess.Popen[bytes]):
+    """One of PostgreSQL's programs; what it complains of is kept."""
+
+    def __init__(self, name: str, *arguments: str, stdin: bool = False, stdout: bool = False) -> None:
+        if (path := _find(name)) is None:
+            raise BackupError(f"{name} is not there. On Debian: apt-get install postgresql-client.")
+        self._name = name
+        self._words = ""
+        # A file: a pipe that nobody reads would fill up.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed with the program
+        super().__init__(
+            [path, *arguments],
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+            stderr=self._complaints,
+            env={**os.environ, "PGPASSWORD": str(_address().get("password") or "")},
+        )
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        with self._complaints as file:
+            file.seek(0)
+            said = file.read(COMPLAINT_BYTES).decode(errors="replace")
+        self._words = next((line for line in said.splitlines() if "error" in line.lower()), said.strip())
+
+    def complaint(self) -> str:
+        """Return a sentence with what went wrong, after the program has ended."""
+        return f"{self._name} says: {self._words}"
+
+
+def _run(name: str, *arguments: str) -> str:
+    """Run a program to its end, and return what it writes, which is little."""
+    with _Program(name, *arguments, stdout=True) as program:
+        assert program.stdout is not None, "it is a pipe"
+        output = program.stdout.read().decode()
+    if program.returncode:
+        raise BackupError(program.complaint())
+    return output
 
 
 def _find(program: str) -> str | None:

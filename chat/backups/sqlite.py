@@ -35,7 +35,9 @@ class SQLite:
     def applied(self, file: Path) -> Applied:
         if file.resolve() == Path(self._path).resolve():
             raise BackupError(f"{file} is the database itself.")
-        if file.read_bytes()[:5] == b"PGDMP":
+        with file.open("rb") as opened:
+            is_dump = opened.read(5) == b"PGDMP"
+        if is_dump:
             raise BackupError(f"{file} is a backup of PostgreSQL, and DATABASE_URL names SQLite.")
         with _errors(f"{file} is not a backup of Multichat."), closing(_open(file, "ro")) as backup:
             _check(backup)

@@ -216,6 +216,7 @@ class Pooler(Program):
     """PgBouncer in transaction mode, with few lines to a cluster: whoever kept one to himself would stop the others."""
 
     LINES = 3
+    LIMITS = "SET statement_timeout = 30000; SET lock_timeout = 10000; SET idle_in_transaction_session_timeout = 30000"
 
     def __init__(self, directory, postgres):
         self.directory = Path(directory)
@@ -224,7 +225,7 @@ class Pooler(Program):
         (self.directory / "users.txt").write_text(f'"{postgres.USER}" ""\n')
         (self.directory / "pgbouncer.ini").write_text(f"""
 [databases]
-* = host={postgres.directory} connect_query='SET statement_timeout = 30000; SET lock_timeout = 10000'
+* = host={postgres.directory} connect_query='{self.LIMITS}'
 [pgbouncer]
 pool_mode = transaction
 listen_addr =

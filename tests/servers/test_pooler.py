@@ -102,5 +102,6 @@ async def test_delivery_and_rights_behind_a_pooler(start_server, database_url, r
 
 
 def test_the_pooler_sets_the_limits_of_a_server(database_url, pooler):
-    limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
-    assert pooler.ask(limits, name_of(database_url)) == [("30s", "10s")]
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    limits = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+    assert pooler.ask(limits, name_of(database_url)) == [("30s", "10s", "30s")]
