@@ -4,11 +4,11 @@ import uuid
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DataError, connection
+from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection
 from django.test.utils import CaptureQueriesContext
 
 from chat import actions, log
-from chat.actions import Draft
+from chat.actions import Draft, NotSaved
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Committed, Kind
 from chat.models import Event, Room
@@ -217,6 +217,80 @@ def test_one_poisonous_draft_fails_alone(bob, rooms, monkeypatch):
     assert results(drafts) == [1, ErrorCode.MESSAGE_INVALID, 2]
     assert bodies(rooms.lobby) == [(1, 0, "a"), (2, 0, "b")]
     assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 2
+
+
+def failing(monkeypatch, fails):
+    """Let saving fail by `fails(bodies)`, which returns an error or None."""
+    bulk_create = type(Event.objects).bulk_create
+
+    def create(manager, events, *arguments, **named):
+        if error := fails([event.body for event in events]):
+            raise error
+        return bulk_create(manager, events, *arguments, **named)
+
+    monkeypatch.setattr(type(Event.objects), "bulk_create", create)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("too many SQL variables"),
+        OperationalError("Expression tree is too large (maximum depth 1000)"),
+        OperationalError("canceling statement due to statement timeout"),
+        TypeError("a fault of ours"),
+        ProgrammingError("syntax error"),
+    ],
+    ids=str,
+)
+def test_a_draft_that_no_statement_can_take_fails_alone_and_may_be_sent_again(bob, charlie, rooms, monkeypatch, error):
+    failing(monkeypatch, lambda bodies: error if "poison" in bodies else None)
+    drafts = [post(rooms.lobby, bob, "a"), post(rooms.lobby, charlie, "poison"), post(rooms.lobby, bob, "b")]
+    assert results(drafts) == [1, ErrorCode.SERVER_UNAVAILABLE, 2]
+
+
+def test_a_fault_of_ours_is_answered_and_not_held(bob, rooms, monkeypatch, caplog):
+    failing(monkeypatch, lambda bodies: TypeError("a fault of ours"))
+    [outcome] = actions.commit([post(rooms.lobby, bob)])
+    assert (outcome.code, outcome.context["retry_after"]) == (ErrorCode.SERVER_UNAVAILABLE, 1)
+    assert not isinstance(outcome, NotSaved)
+
+
+def test_a_refused_text_is_logged_without_traceback_and_without_the_text(bob, rooms, monkeypatch, caplog):
+    failing(monkeypatch, lambda bodies: DataError("a secret"))
+    assert results([post(rooms.lobby, bob)]) == [ErrorCode.MESSAGE_INVALID]
+    [record] = caplog.records
+    assert record.exc_info is None
+    assert "secret" not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InternalError("cannot execute INSERT in a read-only transaction"),
+        DatabaseError("database disk image is malformed"),
+        ProgrammingError("permission denied for table chat_event"),
+        OperationalError("database or disk is full"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_the_database_is_no_drafts_fault(bob, rooms, monkeypatch, error):
+    failing(monkeypatch, lambda bodies: error)
+    with pytest.raises(type(error)):
+        actions.commit([post(rooms.lobby, bob), post(rooms.lobby, bob)])
+
+
+def test_what_one_sends_in_a_room_is_not_saved_before_what_failed(bob, charlie, rooms, monkeypatch):
+    failing(monkeypatch, lambda bodies: OperationalError("too many SQL variables") if "poison" in bodies else None)
+    drafts = [post(rooms.lobby, bob, "poison"), post(rooms.lobby, bob, "next"), post(rooms.lobby, charlie, "other")]
+    assert results(drafts) == [ErrorCode.SERVER_UNAVAILABLE] * 2 + [1]
+    assert bodies(rooms.lobby) == [(1, 0, "other")]
+
+
+def test_slow_failures_leave_the_rest_for_the_next_transaction(bob, charlie, rooms, monkeypatch):
+    monkeypatch.setattr(actions, "ALONE_SECONDS", -1)
+    failing(monkeypatch, lambda bodies: OperationalError("too many SQL variables") if "poison" in bodies else None)
+    outcomes = actions.commit([post(rooms.lobby, bob, "poison"), post(rooms.lobby, charlie, "next")])
+    assert [(type(one), bool(one.error)) for one in outcomes] == [(NotSaved, True), (NotSaved, False)]
 
 
 def test_a_refused_draft_leaves_no_hole(alice, bob, rooms):

@@ -38,6 +38,7 @@ async def test_a_slow_write_does_not_keep_readers_waiting():
     assert await writing
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL lets several threads write at a time")
 async def test_messages_are_written_before_all_else_that_waits():
     order = []
     gate = threading.Event()
@@ -49,7 +50,7 @@ async def test_messages_are_written_before_all_else_that_waits():
         await asyncio.sleep(0.001)
     gate.set()
     await asyncio.gather(busy, *waiting)
-    assert order == ["message", "position"] or connection.vendor != "sqlite"
+    assert order == ["message", "position"]
 
 
 async def test_the_sweep_waits_for_no_reader():
@@ -132,3 +133,63 @@ def test_the_log_says_what_the_database_says_and_nothing_that_somebody_wrote(cap
     assert line.startswith(f"it was not saved: {said}")
     assert "secret" not in line
     assert (caplog.records[0].exc_info is not None) == isinstance(error, ValueError)
+
+
+def refusing(poison, error, asked):
+    """Return a query that fails with `error` when one of the keys is poisoned."""
+
+    def load(keys):
+        asked.append(set(keys))
+        if keys & poison:
+            raise error
+        return {key: key * 10 for key in keys}
+
+    return load
+
+
+async def test_a_poisoned_question_fails_alone_and_costs_few_queries():
+    asked = []
+    gathering = database.Gathering(refusing({7, 50}, DataError("no"), asked))
+    answers = await asyncio.gather(*(gathering.get(key) for key in range(100)), return_exceptions=True)
+    assert [type(answers[key]) for key in (7, 50)] == [DataError] * 2
+    assert [answer for key, answer in enumerate(answers) if key not in (7, 50)] == [
+        key * 10 for key in range(100) if key not in (7, 50)
+    ]
+    assert len(asked) < 35
+
+
+async def test_questions_to_a_database_that_is_away_are_not_asked_one_by_one():
+    asked = []
+    gathering = database.Gathering(refusing({7}, OperationalError("server closed the connection"), asked))
+    answers = await asyncio.gather(*(gathering.get(key) for key in range(100)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {OperationalError}
+    assert len(asked) == 1
+
+
+async def test_one_thing_of_each_kind_at_a_time(settings):
+    order, gate = [], asyncio.Event()
+
+    async def work(key, name):
+        async with database.only_one(key):
+            order.append(name)
+            await gate.wait()
+
+    tasks = [asyncio.ensure_future(work(key, name)) for key, name in [("bob", 1), ("bob", 2), ("alice", 3)]]
+    await turns()
+    assert order == [1, 3]
+    settings.DATABASE_SECONDS = 0.01
+    with pytest.raises(TimeoutError):
+        await work("bob", 4)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert order == [1, 3, 2]
+
+
+async def test_a_line_that_anybody_can_cause_is_logged_now_and_then(caplog, monkeypatch):
+    logger = logging.getLogger("chat")
+    for _ in range(50):
+        database.warn_sparingly(logger, "a login could not be checked", DataError("no"))
+    assert caplog.messages == ["a login could not be checked: DataError"]
+    monkeypatch.setattr(database, "WARN_SECONDS", 0)
+    database.warn_sparingly(logger, "a login could not be checked", DataError("no"))
+    assert caplog.messages[1] == "a login could not be checked (49 more not logged): DataError"

@@ -5,15 +5,19 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 from django.db import connection, connections, transaction
 
-from chat import actions, leases
+from chat import actions, faults, leases, lock_waits
 from chat.actions import Draft
+from chat.exceptions import ErrorCode
 from chat.log import Committed
 from chat.models import Event, Membership, Presence, Room
 
+postgresql = pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
 WRITERS = 3
 BATCHES = 25
 
@@ -85,6 +89,96 @@ def test_r9_one_poisonous_draft_fails_alone(bob, rooms):
     assert is_without_holes(rooms.lobby.pk)
 
 
+@contextmanager
+def locked(sql):
+    """Hold what a statement locks, as somebody in psql does."""
+    parameters = connection.get_connection_params()
+    with psycopg.connect(**{name: parameters[name] for name in parameters if name != "cursor_factory"}) as holder:
+        holder.execute(sql)
+        yield
+        holder.rollback()
+
+
+def codes(outcomes):
+    return [one.seq if isinstance(one, Committed) else (one.code, one.is_locked) for one in outcomes]
+
+
+LOCKED = (ErrorCode.SERVER_UNAVAILABLE, True)
+
+
+@postgresql
+@pytest.mark.parametrize("lock", ["FOR UPDATE", "FOR NO KEY UPDATE"])
+@pytest.mark.parametrize("commit", [actions.commit, actions.commit_unlocked])
+def test_in_the_writers_thread_a_locked_room_stops_only_its_own_drafts(bob, rooms, lock, commit):
+    gone = 10**6
+    drafts = [draft(room, bob.pk) for room in (rooms.lobby.pk, rooms.random.pk, gone, rooms.lobby.pk, rooms.random.pk)]
+    with locked(f"SELECT 1 FROM chat_room WHERE id = {rooms.lobby.pk} {lock}"), lock_waits.brief():
+        outcomes = commit(drafts)
+    assert codes([outcomes[0], outcomes[1], outcomes[3], outcomes[4]]) == [LOCKED, 1, LOCKED, 2]
+    # A room that does not exist is not taken for one that is locked.
+    assert outcomes[2].code == ErrorCode.ROOM_INVALID
+    # The same drafts again: those that were saved are not doubled.
+    with lock_waits.brief():
+        again = actions.commit([drafts[index] for index in (0, 1, 3, 4)])
+    assert codes(again) == [1, 1, 2, 2]
+    assert is_without_holes(rooms.lobby.pk)
+
+
+@postgresql
+def test_a_message_that_is_saved_already_is_acknowledged_although_its_room_is_locked(bob, rooms):
+    one = draft(rooms.lobby.pk, bob.pk)
+    actions.commit([one])
+    with locked(f"SELECT 1 FROM chat_room WHERE id = {rooms.lobby.pk} FOR UPDATE"), lock_waits.brief():
+        assert codes(actions.commit([one])) == [1]
+
+
+@postgresql
+def test_a_locked_author_stops_only_their_own_drafts(bob, charlie, rooms):
+    drafts = [draft(rooms.lobby.pk, author) for author in (bob.pk, charlie.pk, bob.pk)]
+    with locked(f"SELECT 1 FROM auth_user WHERE id = {bob.pk} FOR UPDATE"), lock_waits.brief():
+        outcomes = actions.commit(drafts)
+    assert isinstance(outcomes[1], Committed)
+    saved = [one for one in outcomes if isinstance(one, Committed)]
+    # With or without a constraint on the author: all are saved, or this author's wait for another transaction.
+    assert len(saved) in (1, 3)
+    assert is_without_holes(rooms.lobby.pk)
+
+
+@postgresql
+def test_a_locked_table_is_the_databases_and_no_drafts_matter(bob, rooms):
+    drafts = [draft(rooms.lobby.pk, bob.pk), draft(rooms.random.pk, bob.pk)]
+    lock = "LOCK TABLE chat_room IN ACCESS EXCLUSIVE MODE"
+    with locked(lock), lock_waits.brief(), pytest.raises(faults.TableLockedError):
+        actions.commit(drafts)
+
+
+@postgresql
+def test_elsewhere_a_locked_room_is_waited_for(bob, rooms):
+    is_locked = threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            Room.objects.select_for_update().get(pk=rooms.lobby.pk)
+            is_locked.set()
+            until_somebody_waits()
+            time.sleep(3 * lock_waits.LOCK_SECONDS)
+
+    def post():
+        assert is_locked.wait(10)
+        return rooms.lobby.send_message("patiently", bob)
+
+    assert in_threads(hold, post)[1] == 1
+
+
+@postgresql
+def test_the_writers_short_waits_end_with_its_transaction(bob, rooms):
+    with lock_waits.brief():
+        actions.commit([draft(rooms.lobby.pk, bob.pk)])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout')")
+        assert cursor.fetchone() == ("10s",)
+
+
 def until_somebody_waits():
     """Wait until a connection waits for another's lock."""
     with connection.cursor() as cursor:
@@ -95,7 +189,7 @@ def until_somebody_waits():
             time.sleep(0.01)
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+@postgresql
 @pytest.mark.parametrize("gone", ["user", "room"])
 def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkeypatch, gone):
     Membership.objects.create(user=bob, room=rooms.lobby)
@@ -120,7 +214,7 @@ def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkey
     assert not Membership.objects.exists()
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+@postgresql
 @pytest.mark.parametrize("gone", ["user", "room"])
 def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_other(bob, rooms, gone):
     leases.begin("one")

@@ -1,17 +1,117 @@
 """How long a server waits for PostgreSQL."""
 
 import asyncio
+import json
 
 import psycopg
 
-from chat.testing import check
+from chat.testing import SocketClient, check
 from tests.servers.conftest import recorded
+from tests.servers.raw import Peer
+
+
+def name_of(url):
+    return url.split("/")[3].split("?")[0]
+
+
+async def acks(page, room, seconds):
+    """Send one message after the other for so long; return how long each took to be acknowledged, in order."""
+    loop = asyncio.get_running_loop()
+    until, times = loop.time() + seconds, []
+    while loop.time() < until:
+        began = loop.time()
+        await page.send(room, f"{page.name} {len(times)}")
+        times.append(loop.time() - began)
+        await asyncio.sleep(0.02)
+    return sorted(times)
+
+
+async def test_a_locked_room_stops_only_itself(start_server, database_url, postgres, open_page):
+    server = start_server(database_url=database_url)
+    bob, alice = [await open_page(server.url, name, rooms=[1, 2]) for name in ("bob", "alice")]
+    control = await acks(alice, 2, 4)
+    with psycopg.connect(dbname=name_of(database_url), user=postgres.USER, host=str(postgres.directory)) as holder:
+        holder.execute("SELECT 1 FROM chat_room WHERE id = 1 FOR UPDATE")
+        held = [bob.send(1, f"held {number}") for number in range(5)]
+        times = await acks(alice, 2, 6)
+        assert not any(one.done() for one in held)
+    # A neighbour waits for the lock once, for a tenth of a second.
+    p99 = times[int(len(times) * 0.98)]
+    assert p99 < max(3 * control[int(len(control) * 0.98)], 0.15), (p99, control[-3:])
+    assert sum(times) < 2 * len(times) * max(sum(control) / len(control), 0.02) + 1
+    assert await asyncio.wait_for(asyncio.gather(*held), 15) == [1, 2, 3, 4, 5]
+    run = await asyncio.to_thread(recorded, server, [bob, alice])
+    assert check(run) == []
+    log = server.log.read_text()
+    assert log.count("room=1 is locked by another transaction") == 1
+    assert "takes no messages" not in log
+
+
+async def test_a_database_that_is_read_only_holds_messages_and_is_left_when_it_is_not(
+    start_server, database_url, postgres, open_page
+):
+    name = name_of(database_url)
+    server = start_server(database_url=database_url, settings={"DRAFT_HOLD_SECONDS": 1.0})
+    bob = await open_page(server.url, "bob", rooms=[1])
+    await bob.send(1, "before")
+    # As after a switchover: the connections that there are lead to a server that takes no writes any more.
+    postgres.execute(name, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    postgres.execute(
+        name,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()",
+    )
+    held = [bob.send(1, f"held {number}") for number in range(3)]
+    await bob.until(lambda: len(bob.errors) >= 2, 20)
+    assert {(error["error"], error["retry_after"]) for error in bob.errors} == {("SERVER_UNAVAILABLE", 1)}
+    # Its connections are still read-only when the database is not: only new ones take messages.
+    postgres.execute(name, f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert await asyncio.wait_for(asyncio.gather(*held), 20) == [2, 3, 4]
+    run = await asyncio.to_thread(recorded, server, [bob])
+    assert check(run) == []
+    log = server.log.read_text()
+    assert "read-only transaction" in log
+    assert log.count("the database takes no messages") <= 3
+    assert "Traceback" not in log
+
+
+async def test_poisoned_handshakes_keep_nobody_out(start_server, database_url, open_page):
+    server = start_server(database_url=database_url)
+    cookies = json.loads(await asyncio.to_thread(server.ask, "crowd", 40))
+    poison = r'sessionid="\000aaaaaaaaaaaa"'
+    codes, is_over = [], asyncio.Event()
+
+    async def knock():
+        async with Peer(server.url, poison) as peer:
+            status, _ = await peer.open()
+            codes.append((status, await peer.until_closed(20)))
+
+    async def knock_on():
+        knocking = set()
+        while not is_over.is_set():
+            knocking.add(asyncio.ensure_future(knock()))
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*knocking)
+
+    knocks = asyncio.ensure_future(knock_on())
+    for cookie in cookies:
+        async with SocketClient(server.url, cookie, name="honest") as page:
+            await page.join(1)
+            assert page.closes == []
+    is_over.set()
+    await knocks
+    assert set(codes) == {(101, 4401)}
+    for path in ("/", "/admin/login/", "/accounts/login/"):
+        async with Peer(server.url, poison) as peer:
+            status, _ = await peer.open(path=path, without=("Upgrade", "Connection", "Sec-WebSocket-Key"))
+            assert status in (200, 302), path
+    lines = [line for line in server.log.read_text().splitlines() if "login" in line or "Traceback" in line]
+    assert len(lines) < 5, lines[:5]
 
 
 async def test_a_message_whose_room_is_locked_is_answered_and_saved_once_when_it_is_sent_again(
     start_server, database_url, postgres, open_page
 ):
-    name = database_url.split("/")[3].split("?")[0]
+    name = name_of(database_url)
     url = f"{database_url}&options=-c%20lock_timeout%3D300ms"
     server = start_server(database_url=url, settings={"DRAFT_HOLD_SECONDS": 1.0})
     bob = await open_page(server.url, "bob", rooms=[1, 2])
@@ -20,7 +120,7 @@ async def test_a_message_whose_room_is_locked_is_answered_and_saved_once_when_it
         holder.execute("SELECT 1 FROM chat_room WHERE id = 1 FOR UPDATE")
         held = bob.send(1, "held")
         await bob.until(lambda: len(bob.errors) == 2, 15)
-        # It gave the lock up between: another room is written to while the first is still held.
+        # Another room is written to while the first is still held.
         assert await asyncio.wait_for(bob.send(2, "elsewhere"), 15) == 1
         assert not held.done()
     assert await asyncio.wait_for(held, 15) == 1

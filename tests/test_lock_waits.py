@@ -1,0 +1,43 @@
+"""How long a thread waits for locked rows; what it means for messages: tests/test_log_races.py."""
+
+import threading
+
+import pytest
+from django.db import connection, transaction
+
+from chat import database, lock_waits
+
+
+def test_a_thread_waits_briefly_only_inside_of_the_block():
+    others = []
+    with lock_waits.brief():
+        with lock_waits.brief():
+            pass
+        assert lock_waits.is_brief()
+        thread = threading.Thread(target=lambda: others.append(lock_waits.is_brief()))
+        thread.start()
+        thread.join()
+    assert not lock_waits.is_brief()
+    assert others == [False]
+
+
+async def test_the_writers_thread_waits_briefly_and_no_other():
+    lanes = (database.write, database.write_behind, database.read, database.look)
+    assert [await lane(lock_waits.is_brief) for lane in lanes] == [True, False, False, False]
+    await database.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
+def test_the_limits_hold_for_one_transaction():
+    def limits():
+        with connection.cursor() as cursor:
+            names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+            cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
+            return cursor.fetchone()
+
+    before = limits()
+    with lock_waits.brief(), transaction.atomic():
+        lock_waits.limit_transaction()
+        assert limits() == ("100ms", "5s", "10s")
+    assert limits() == before

@@ -1,0 +1,161 @@
+"""The threads in which database work runs: they are free again soon, and leave a server that takes no writes."""
+
+import asyncio
+import threading
+
+import pytest
+from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection
+
+from chat import database, writer
+from tests.fakes import until
+
+SLOW = {
+    # Some minutes.
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(300)",
+}
+READ_ONLY = "cannot execute INSERT in a read-only transaction"
+
+
+@pytest.fixture(autouse=True)
+async def closed():
+    yield
+    await database.close()
+
+
+def slow_query():
+    with connection.cursor() as cursor:
+        cursor.execute(SLOW[connection.vendor])
+        return cursor.fetchone()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lane", ["read", "look", "write", "write_behind"])
+async def test_a_query_that_timed_out_ends_and_its_thread_serves_others(lane, settings):
+    run = getattr(database, lane)
+    await run(lambda: connection.ensure_connection())
+    settings.DATABASE_SECONDS = 0.2
+    with pytest.raises(TimeoutError):
+        await run(slow_query)
+    settings.DATABASE_SECONDS = 30
+    # As many as there are threads, so that each of them has to be free.
+    assert await asyncio.gather(*(run(lambda: 1) for _ in range(database.READERS))) == [1] * database.READERS
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_queries_that_nobody_waits_for_any_more_keep_no_reader_busy():
+    running = []
+
+    def work():
+        running.append(1)
+        return slow_query()
+
+    tasks = [asyncio.ensure_future(database.read(work)) for _ in range(2 * database.READERS)]
+    await until(lambda: len(running) == database.READERS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await database.read(lambda: 1) == 1
+
+
+async def test_a_write_is_finished_although_its_caller_was_cancelled():
+    gate, done = threading.Event(), []
+    is_running = threading.Event()
+
+    def write():
+        is_running.set()
+        assert gate.wait(10)
+        done.append(1)
+
+    task = asyncio.ensure_future(database.write_behind(write))
+    await until(is_running.is_set)
+    task.cancel()
+    gate.set()
+    await until(lambda: done)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InternalError(READ_ONLY),
+        DatabaseError("database disk image is malformed"),
+        ProgrammingError("permission denied for table chat_event"),
+        OperationalError("database is locked"),
+    ],
+)
+async def test_an_error_of_the_databases_own_is_one_that_stands_for_later(error):
+    def fail():
+        raise error
+
+    with pytest.raises(database.AWAY) as caught:
+        await database.read(fail)
+    assert str(caught.value) == str(error)
+
+
+@pytest.mark.parametrize("error", [DataError("no"), ProgrammingError("syntax error"), KeyError("no")])
+async def test_an_error_about_the_work_is_not_taken_for_a_database_that_is_away(error):
+    def fail():
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        await database.read(fail)
+    assert not isinstance(caught.value, database.AWAY)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (InternalError(READ_ONLY), "read_only"),
+        (OperationalError("database or disk is full"), "full"),
+        (DatabaseError("file is not a database"), "damaged"),
+        (OperationalError("server closed the connection unexpectedly"), "away"),
+        (DataError("no"), None),
+        (KeyError("no"), None),
+    ],
+)
+async def test_what_keeps_messages_from_being_saved_has_a_name(error, state, monkeypatch):
+    def fail():
+        raise error
+
+    assert writer.state() is None
+    with pytest.raises(Exception, match=r".*"):
+        await database.write_behind(fail)
+    assert writer.state() == state
+    await database.write(lambda: None)
+    assert writer.state() is None
+
+
+async def test_a_fault_is_forgotten_when_nothing_was_tried_for_a_while(monkeypatch):
+    def fail():
+        raise OperationalError("database or disk is full")
+
+    with pytest.raises(OperationalError):
+        await database.write(fail)
+    assert writer.state() == "full"
+    monkeypatch.setattr(database, "STATE_SECONDS", 0)
+    assert writer.state() is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_server_that_became_read_only_is_left_by_every_thread():
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+
+    def server():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return cursor.fetchone()[0]
+
+    def write():
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+            cursor.execute("DELETE FROM chat_event")
+
+    lanes = (database.read, database.look, database.write, database.write_behind)
+    before = {lane: await lane(server) for lane in lanes}
+    with pytest.raises(OperationalError, match="read-only"):
+        await database.write(write)
+    after = {lane: await lane(server) for lane in lanes[1:]}
+    assert [lane for lane in after if after[lane] == before[lane]] == []
+    # The new connections are not read-only.
+    await database.write(lambda: connection.cursor().execute("DELETE FROM chat_event"))
