@@ -1,6 +1,8 @@
 """`manage.py backup`, `restore` and `new_epoch` on SQLite; PostgreSQL and clients: tests/servers/test_restore.py."""
 
+import errno
 import io
+import os
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from chat import backups
+from chat.backups import BackupError
 from chat.models import AccessCounter, Membership, Process, Room
 
 BASE = Path(__file__).resolve().parents[1]
@@ -177,3 +181,55 @@ def test_after_another_way_of_restoring_every_room_gets_a_new_epoch(rooms, alice
     assert not Process.objects.exists()
     assert AccessCounter.objects.get().changes > 1000
     assert "3 rooms" in output.getvalue()
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_takes_a_backup(tmp_path, monkeypatch, error):
+    file = tmp_path / "backup"
+    monkeypatch.setattr(os, "link", refusing(error))
+    monkeypatch.setattr(backups, "engine", lambda: Writes(b"the database"))
+    backups.save(file)
+    assert file.read_bytes() == b"the database"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["backup"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path, monkeypatch, has_links):
+    file = tmp_path / "backup"
+    if not has_links:
+        monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+    monkeypatch.setattr(backups, "engine", lambda: Writes(b"mine", meanwhile=lambda: file.write_bytes(b"another's")))
+    with pytest.raises(BackupError, match="is there already"):
+        backups.save(file)
+    assert file.read_bytes() == b"another's"
+
+
+def refusing(number):
+    def link(*arguments, **named):
+        raise OSError(number, os.strerror(number))
+
+    return link
+
+
+class Writes:
+    """An engine whose database is a few bytes."""
+
+    def __init__(self, content, meanwhile=lambda: None):
+        self._content, self._meanwhile = content, meanwhile
+
+    def save(self, file):
+        file.write_bytes(self._content)
+        self._meanwhile()
+
+
+def test_looking_at_a_backup_reads_no_more_than_its_beginning(made, tmp_path):
+    # A sparse file of 8 GB: what read all of it would end with a MemoryError.
+    file = tmp_path / "huge"
+    with file.open("wb") as opened:
+        opened.write(b"PGDMP")
+        opened.truncate(8 * 1024**3)
+    told = made.shell(
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30));{TRY_ALL % [str(file)]}"
+    )
+    assert "is a backup of PostgreSQL" in told

@@ -1,11 +1,14 @@
 """Every command and every refusal, over a socket in this process."""
 
+import contextlib
+import threading
 import uuid
 
 import pytest
 
-from chat import database
+from chat import commands, database
 from chat.models import Event, Room
+from tests.fakes import until
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -242,6 +245,33 @@ async def test_edit_and_delete_are_events_and_acknowledged(alice, bob, rooms):
         for command in ({"command": "edit", "message": "new"}, {"command": "delete"}):
             answer = await socket.ask(room=lobby, seq=4, **command)
             assert code(answer) == ("NOT_AUTHOR", command["command"], lobby)
+
+
+async def test_pages_of_one_user_are_read_one_at_a_time_and_keep_no_thread_from_others(alice, bob, rooms, monkeypatch):
+    """Of all threads that joins need, one user's sockets take one."""
+    running, most, gate, read = set(), [], threading.Event(), commands._read_history
+
+    def read_slowly(login, *arguments):
+        running.add(login)
+        most.append(len(running))
+        assert gate.wait(20)
+        running.discard(login)
+        return read(login, *arguments)
+
+    monkeypatch.setattr(commands, "_read_history", read_slowly)
+    lobby = str(rooms.lobby.pk)
+    async with contextlib.AsyncExitStack() as stack:
+        bobs = [await stack.enter_async_context(connected(bob)) for _ in range(2 * database.READERS)]
+        for socket in bobs:
+            await socket.ask(command="join", room=lobby)
+            await socket.send(command="history", room=lobby)
+        await until(lambda: most)
+        async with connected(alice) as socket:
+            assert (await socket.ask(command="join", room=lobby))["join"] == lobby
+        assert len(most) == 1
+        gate.set()
+        for socket in bobs:
+            await socket.until(lambda frame: "history" in frame)
 
 
 async def test_history_is_served_in_pages(bob, rooms, settings):

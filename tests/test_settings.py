@@ -1,5 +1,6 @@
 """Each setting: its default, an empty variable, what it takes, and the sentence for a wrong value."""
 
+import errno
 import os
 import runpy
 import socket
@@ -168,6 +169,52 @@ def test_processes_that_start_at_once_agree_on_the_key(tmp_path):
         for _ in range(4)
     ]
     assert len({process.communicate(timeout=30)[0] for process in started}) == 1
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_keeps_the_key(read, tmp_path, monkeypatch, number):
+    def link(*arguments, **named):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    key = read()["SECRET_KEY"]
+    path = tmp_path / "secret_key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    environment.create_once(path, "another")
+    assert read()["SECRET_KEY"] == key == path.read_text().strip()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret_key"]
+
+
+def test_processes_that_start_at_once_without_hard_links_agree_on_the_key(tmp_path):
+    # Each waits long between creating the file and writing it.
+    code = """
+import errno, os, pathlib, time
+def link(*arguments):
+    raise OSError(errno.EPERM, "no links here")
+os.link, replace = link, pathlib.Path.replace
+pathlib.Path.replace = lambda *arguments: (time.sleep(0.3), replace(*arguments))[1]
+import multichat.settings as s; print(s.SECRET_KEY)
+"""
+    variables = {**os.environ, "VAR": str(tmp_path / "new")}
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=BASE, env=variables, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    keys = {process.communicate(timeout=30)[0] for process in started}
+    assert len(keys) == 1
+    assert len(keys.pop()) > 50
+
+
+def test_servers_of_which_one_takes_writes_are_given_in_the_address(read):
+    url = "postgres://u:p@/chat?host=db1,db2&port=5432,5433&target_session_attrs=read-write"
+    database = read(DATABASE_URL=url)["DATABASES"]["default"]
+    options = database["OPTIONS"]
+    assert {name: options[name] for name in ("host", "target_session_attrs")} == {
+        "host": "db1,db2",
+        "target_session_attrs": "read-write",
+    }
+    assert str(options["port"]) == "5432,5433"
+    assert options["options"] == environment.POSTGRES_SERVER_LIMITS
 
 
 def test_a_truncated_key_file_is_refused(read, tmp_path):

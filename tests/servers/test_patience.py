@@ -64,7 +64,7 @@ async def test_a_database_that_is_read_only_holds_messages_and_is_left_when_it_i
     await bob.until(lambda: len(bob.errors) >= 2, 20)
     assert {(error["error"], error["retry_after"]) for error in bob.errors} == {("SERVER_UNAVAILABLE", 1)}
     # Its connections are still read-only when the database is not: only new ones take messages.
-    postgres.execute(name, f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    postgres.execute("postgres", f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     assert await asyncio.wait_for(asyncio.gather(*held), 20) == [2, 3, 4]
     run = await asyncio.to_thread(recorded, server, [bob])
     assert check(run) == []

@@ -120,3 +120,42 @@ async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way
         "INSERT INTO chat_room (title, title_key, staff_only, head_seq, floor_seq, epoch)"
         " VALUES ('x', 'x', false, 0, 1, 'e')",
     )
+
+
+PEAK = """
+import resource, sys
+from django.core.management import call_command
+call_command("restore", sys.argv[1], yes=True, verbosity=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+async def test_a_restore_takes_no_more_memory_than_an_empty_one(start_server, database_url, postgres, tmp_path):
+    name = database_url.split("/")[3].split("?")[0]
+    server = start_server(database_url=database_url)
+    server.terminate()
+
+    def peak(file):
+        code = "import django; django.setup()\n" + PEAK
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(file)], cwd=BASE, env=server.environment, capture_output=True, text=True,
+            check=True, timeout=120,
+        )  # fmt: skip
+        return int(done.stdout.splitlines()[-1])
+
+    files = [tmp_path / "empty", tmp_path / "large"]
+    manage(server, "backup", files[0])
+    server.ask("fill", 1, 1)
+    # One emoji makes Python keep four bytes for each character of a string.
+    postgres.execute(
+        name,
+        "INSERT INTO chat_event SELECT (jsonb_populate_record(event, jsonb_build_object("
+        " 'id', event.id + n, 'seq', n, 'client_id', gen_random_uuid(), 'body', repeat(md5(n::text), 10)"
+        " || CASE n WHEN 7 THEN '\U0001f600' ELSE '' END))).*"
+        " FROM chat_event event, generate_series(2, 100000) n WHERE event.seq = 1",
+    )
+    postgres.execute(name, "UPDATE chat_room SET head_seq = 100000 WHERE id = 1")
+    manage(server, "backup", files[1])
+    empty, large = [peak(file) for file in files]
+    assert postgres.execute(name, "SELECT count(*), max(head_seq) FROM chat_event, chat_room") == [(600000, 100000)]
+    assert large < empty + 20 * 1024**2, (empty, large)
