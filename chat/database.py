@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, connection
 
 from chat import conf, faults, lock_waits
 from chat.faults import AWAY, Blame, reason
@@ -133,10 +133,12 @@ _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashabl
 
 
 def warn(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log what was not done; with the traceback if it is our fault."""
-    # The traceback of a database's error may quote what was to be saved.
-    is_databases = isinstance(error, DatabaseError | InterfaceError | TimeoutError)
-    logger.warning("%s: %s", sentence, reason(error), exc_info=None if is_databases else error)
+    """Log what was not done; with the place in our code if it is our fault."""
+    is_ours = faults.blame(error) is Blame.PROGRAM
+    if is_ours and not isinstance(error, DatabaseError):
+        logger.warning("%s: %s", sentence, reason(error), exc_info=error)
+    else:
+        logger.warning("%s: %s%s", sentence, reason(error), faults.trace(error) if is_ours else "")
 
 
 def warn_sparingly(logger: logging.Logger, sentence: str, error: BaseException) -> None:
