@@ -16,6 +16,8 @@ from chat.models import Room, title_key
 logger = logging.getLogger(__name__)
 
 STREAM_PATH = "/chat/stream/"
+# So many ids of `?rooms=` are looked at, however many there are.
+MAX_NAMED = 1000
 
 
 @require_safe
@@ -26,8 +28,12 @@ def index(request: HttpRequest) -> HttpResponse:
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
     wide = request.GET.get("wide", "")
+    is_cut = False
     if "rooms" in request.GET:
-        asked = list(dict.fromkeys(filter(None, request.GET["rooms"].split(","))))
+        # One more than a page holds, so that it can be told from exactly as many.
+        named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
+        asked = list(named)[: conf.LAYOUT_PANES]
+        is_cut = len(named) > len(asked)
         opened = [room_id for room_id in asked if room_id in known]
     else:
         # As the user left it, here or in another browser.
@@ -37,7 +43,9 @@ def index(request: HttpRequest) -> HttpResponse:
     at = _place(request.GET.get("at", ""), known)
     # The same sentences for a room that is not there and for one that may not be entered.
     notice = ""
-    if len(opened) < len(asked):
+    if is_cut:
+        notice = f"A page holds at most {conf.LAYOUT_PANES} rooms. The others are closed."
+    elif len(opened) < len(asked):
         notice = "Some of these rooms do not exist."
     elif request.GET.get("at") and at is None:
         notice = "There is no such message as this link leads to."

@@ -158,7 +158,8 @@ def test_the_secret_key_is_made_once_for_the_owner_only(read, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read()["SECRET_KEY"] == key
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret_key"]
-    assert read(SECRET_KEY="given")["SECRET_KEY"] == "given"
+    given = "0123456789" * 5
+    assert read(SECRET_KEY=given)["SECRET_KEY"] == given
 
 
 def test_processes_that_start_at_once_agree_on_the_key(tmp_path):
