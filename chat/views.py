@@ -1,6 +1,7 @@
 """Pages: the one page, a room by its address, and the health check."""
 
 import logging
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -16,6 +17,9 @@ from chat.models import Room, title_key
 logger = logging.getLogger(__name__)
 
 STREAM_PATH = "/chat/stream/"
+# So many closed rooms have their button in the HTML. The page makes the others when the socket names them: with
+# thousands of rooms most of an answer's time and bytes were buttons that nobody scrolls to.
+LISTED_ROOMS = 200
 # So many ids of `?rooms=` are looked at, however many there are.
 MAX_NAMED = 1000
 
@@ -108,6 +112,7 @@ def _page(
 ) -> HttpResponse:
     user = request.user
     by_id = {str(room.pk): room for room in rooms}
+    opened_ids = set(opened)
     config = {
         "user": {"id": user.pk, "username": user.get_username(), "staff": user.is_staff},
         "rooms": [_as_json(room) for room in rooms],
@@ -122,7 +127,7 @@ def _page(
         "config": config,
         "rooms": rooms,
         "open_rooms": [by_id[room_id] for room_id in opened],
-        "closed_rooms": [room for room in rooms if str(room.pk) not in opened],
+        "closed_rooms": list(islice((room for key, room in by_id.items() if key not in opened_ids), LISTED_ROOMS)),
         "notice": notice,
     }
     return render(request, "chat/index.html", context, status=status)
