@@ -57,6 +57,8 @@ class HttpProtocol(HttpToolsProtocol):
     _unwritten = 0
     _head_bytes = 0
     _body_bytes = 0
+    # Of the body with what frames its chunks.
+    _body_wire_bytes = 0
     # Requests whose head is complete and whose answer is not.
     _unanswered = 0
     _refusal: RefusedError | None = None
@@ -85,10 +87,13 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_bytes = 0
             self.phase = Phase.HEAD
         self._head_bytes += len(data)
+        self._body_wire_bytes += len(data)
         super().data_received(data)
         if self.phase is Phase.HEAD and self._head_bytes > HEAD_BYTES and not self._is_refused:
             # Before the parser joins more pieces: joining them costs their square.
             self._refuse(431, COOKIES_SENTENCE)
+        elif self.phase is Phase.BODY and not self._is_refused:
+            self._check_wire()
 
     # The parser's callbacks. An exception stops it, and ends in send_400_response.
 
@@ -106,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._limit_time("BODY_SECONDS")
         idle_connections.discard(self)
         self.phase = Phase.BODY
-        self._body_bytes = 0
+        self._body_bytes = self._body_wire_bytes = 0
         if not (self.parser.should_upgrade() and self._should_upgrade()):
             self._unanswered += 1
 
@@ -126,6 +131,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._unanswered = max(0, self._unanswered - 1)
         super().on_response_complete()
+        if self._is_refused and self._unanswered == 0:
+            self.transport.close()
         if self.transport.is_closing():
             # It closes once everything is written, which a client that does not read would never allow.
             self._watch_writing()
@@ -160,6 +167,12 @@ class HttpProtocol(HttpToolsProtocol):
         most = limits.of("BODY_BYTES")
         if most and size > most:
             self._stop_parser(413, f"The body of a request has at most {most:.0f} bytes.\n")
+
+    def _check_wire(self) -> None:
+        # Chunks may be tiny, and have extensions without end.
+        most = limits.of("BODY_BYTES")
+        if most and self._body_wire_bytes > 2 * most + HEAD_BYTES:
+            self._refuse(413, "The body of a request comes in too many small chunks.\n")
 
     def _stop_parser(self, status: int, sentence: str) -> None:
         self._refusal = RefusedError(status, sentence)
@@ -229,13 +242,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         if status == 431:
             hints.once("headers", f"A request with headers above {HEAD_BYTES // 1024} KiB was refused with 431.")
+        # Read and dropped for a moment. With unread bytes in the kernel, a close is a reset, which the client may see
+        # before the answer.
+        self.flow.resume_reading()
         if self._may_write():
             self.transport.write(_response(status, sentence))
-        # Closed a moment later. With unread bytes in the kernel, a close is a reset that the client may see first.
-        self.flow.resume_reading()
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
-        self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
+        elif self.phase is Phase.BODY:
+            self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
+        # Otherwise earlier requests are answered first, and on_response_complete closes.
 
     def _may_write(self) -> bool:
         """Tell whether no other answer is under way, into which this one would be written."""
