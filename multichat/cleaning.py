@@ -63,5 +63,7 @@ def _delete(rows: "models.QuerySet[models.Model]") -> int:
     keys = list(rows.values_list("pk", flat=True)[:PIECE_ROWS])
     # One statement without signals: these ended by themselves, so nobody's rights change. Another process may be
     # deleting the same rows; each deletes what is left.
+    if not keys:
+        return 0
     deleted: int = rows.model._base_manager.filter(pk__in=keys)._raw_delete(DEFAULT_DB_ALIAS)
     return deleted
