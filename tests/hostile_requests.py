@@ -10,6 +10,9 @@ GET = b"GET /accounts/login/ HTTP/1.1\r\n" + HOST
 POST = b"POST /accounts/login/ HTTP/1.1\r\n" + HOST
 END = b"\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+HUGE = b"Content-Length: 1000000000000\r\n\r\n"
+UPGRADE = b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+TWO = b"Content-Length: 2\r\n\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -46,7 +49,7 @@ HOSTILE = [
     Hostile("300 headers", GET + b"a: b\r\n" * 300 + END, (431,)),
     Hostile("cookies of 70,000 bytes", GET + b"Cookie: a=" + b"x" * 70_000 + END * 2, (431,)),
     Hostile("nothing but line ends", b"\r\n" * 100_000 + GET + END, (200, 431)),
-    Hostile("a body said to be of 10**12 bytes", POST + b"Content-Length: 1000000000000\r\n\r\n", (413,), b"a" * 65536, 64),
+    Hostile("a body said to be of 10**12 bytes", POST + HUGE, (413,), b"a" * 65536, 64),
     Hostile("a length of a hundred digits", POST + b"Content-Length: " + b"9" * 100 + END * 2, (400, 413)),
     Hostile("a negative length", POST + b"Content-Length: -1\r\n\r\n", (400,)),
     Hostile("two lengths", POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", (400,)),
@@ -56,12 +59,12 @@ HOSTILE = [
     Hostile("a chunk that is none", CHUNKED + b"xyz\r\nabc\r\n", (400,)),
     Hostile("a chunk of 2**64 bytes", CHUNKED + b"10000000000000000\r\n", (400, 413)),
     Hostile("a chunk's extension without end", CHUNKED + b"1;", (400, 413), b"a" * 65536, 64),
-    Hostile("expecting to send 10**12 bytes", POST + b"Expect: 100-continue\r\nContent-Length: 1000000000000\r\n\r\n", (413,)),
+    Hostile("expecting to send 10**12 bytes", POST + b"Expect: 100-continue\r\n" + HUGE, (413,)),
     Hostile("10,000 fields", form(b"&".join(b"a%d=1" % n for n in range(10_000))), (400, 403)),
     Hostile("10,000 parameters", b"GET /accounts/login/?" + b"a&" * 10_000 + b" HTTP/1.1\r\n" + HOST + END, (200, 400)),
     Hostile("a form that is cut", form(b"%", length=1), (403,)),
-    Hostile("JSON where a form belongs", POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", (403,)),
-    Hostile("a form of parts without a boundary", POST + b"Content-Type: multipart/form-data\r\nContent-Length: 2\r\n\r\nab", (400, 403)),
+    Hostile("JSON where a form belongs", POST + b"Content-Type: application/json\r\n" + TWO + b"{}", (403,)),
+    Hostile("parts without a boundary", POST + b"Content-Type: multipart/form-data\r\n" + TWO + b"ab", (400, 403)),
     Hostile("HTTP/1.0", b"GET /accounts/login/ HTTP/1.0\r\n" + HOST + END, (200,)),
     Hostile("no Host", b"GET /accounts/login/ HTTP/1.1\r\n\r\n", (200, 400)),
     Hostile("two Hosts", GET + b"Host: evil.example\r\n\r\n", (400,)),
@@ -76,7 +79,7 @@ HOSTILE = [
     Hostile("the beginning of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
     Hostile("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), (400,)),
     Hostile("10,000 requests at once", b"", (200,), (GET + END) * 100, 100),
-    Hostile("an upgrade behind a request", GET + END + GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", (200,)),
+    Hostile("an upgrade behind a request", GET + END + GET + UPGRADE, (200,)),
     Hostile("an upgrade to nothing known", GET + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", (200,)),
 ]  # fmt: skip
 

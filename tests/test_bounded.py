@@ -123,8 +123,13 @@ async def test_a_flood_from_one_address_does_not_delay_another(site, application
 
 @pytest.mark.parametrize(
     "path",
-    ["/accounts/login/", "/admin/login/", "/admin/password_change/", "/admin/auth/user/add/"]
-    + ["/admin/auth/user/7/password/"],
+    [
+        "/accounts/login/",
+        "/admin/login/",
+        "/admin/password_change/",
+        "/admin/auth/user/add/",
+        "/admin/auth/user/7/password/",
+    ],
 )
 async def test_passwords_wait_for_each_other_and_pages_do_not_wait_for_them(site, application, path):
     signing_in = [Request(application, path, method="POST", address=f"192.0.2.{n}") for n in range(5)]

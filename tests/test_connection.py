@@ -179,7 +179,7 @@ async def test_of_too_many_idle_connections_the_oldest_is_closed(settings):
         for _ in range(4):
             lines.append(await asyncio.open_connection("127.0.0.1", port))
             async with asyncio.timeout(5):
-                while len(made) < len(lines):
+                while len(made) < len(lines):  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
         async with asyncio.timeout(5):
             with suppress(ConnectionError):

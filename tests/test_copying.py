@@ -16,7 +16,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from axes.models import AccessAttempt
-from chat.models import Room
+from chat.models import Event, Room
 staff = Group.objects.create(name="desk")
 for name in ("alice", "böb"):
     user = User.objects.create_user(name, password="x")
@@ -25,9 +25,17 @@ for name in ("alice", "böb"):
 # A hole in the ids, as after a deletion.
 User.objects.create_user("gone", password="x").delete()
 rooms = [Room.objects.create(title=title) for title in ("Lobby", "Ünïcode 😀", "Staff")]
-for number in range(1200):
+for number in range(12):
     rooms[number % 3].send_message(f"text {number} 😀", user)
-Session.objects.create(session_key="k" * 32, session_data="x", expire_date=timezone.now())
+# More than one piece, and keys that are no numbers.
+now = timezone.now()
+Event.objects.bulk_create(
+    [Event(room=rooms[0], seq=n + 5, kind=0, username="alice", body=f"{n} 😀", msg_type=0, at=now) for n in range(1188)]
+)
+Room.objects.filter(pk=rooms[0].pk).update(head_seq=1192)
+Session.objects.bulk_create(
+    [Session(session_key=uuid.uuid4().hex, session_data="x", expire_date=now) for _ in range(1100)]
+)
 AccessAttempt.objects.create(username="x", failures_since_start=1)
 AccessAttempt.objects.update(attempt_time=timezone.now() - datetime.timedelta(days=3))
 """
@@ -77,7 +85,9 @@ def test_every_row_arrives_as_it_was(old, tmp_path):
 
 
 def test_what_is_not_empty_is_left_alone(old, tmp_path):
-    new = Installation(tmp_path / "new").make()
+    new = Installation(tmp_path / "new")
+    assert new.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0
+    assert "Password" in new.manage("first_run", "--skip-checks").stdout
     before = new.rows()
     done = new.manage("copy_from", str(old.file))
     assert done.returncode == 1
@@ -115,10 +125,14 @@ def test_the_database_itself_an_empty_file_and_an_older_one_are_refused(old, tmp
 
 
 def test_a_source_that_is_served_is_refused(old, tmp_path):
-    code = "import django; django.setup(); from chat import claim; claim.claim_process(); print('held', flush=True); input()"
+    code = "import django; django.setup(); from chat import claim; claim.claim_process(); print('held', flush=True)"
     environment = {**old._environment, "DJANGO_SETTINGS_MODULE": "multichat.settings"}
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=BASE, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", f"{code}; input()"],
+        cwd=BASE,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as server:
         assert server.stdout.readline() == b"held\n"
         done = Installation(tmp_path / "new").manage("copy_from", str(old.file))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -17,10 +18,8 @@ def pipe():
     read, write = os.pipe()
     yield read, write
     for descriptor in (read, write):
-        try:
+        with suppress(OSError):  # the test may have closed it
             os.close(descriptor)
-        except OSError:
-            pass  # the test closed it
 
 
 def test_lines_arrive_in_their_order(pipe):

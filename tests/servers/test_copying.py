@@ -12,13 +12,14 @@ from tests.test_copying import Installation
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
 GROW = """
+from django.utils import timezone
 from chat.models import Event, Room
 room = Room.objects.get(title="Lobby")
-text = "x" * 500
+text, now = "x" * 500, timezone.now()
 head = room.head_seq
 # Past the log, because this is about size alone: {count} rows.
 Event.objects.bulk_create(
-    [Event(room=room, seq=head + n + 1, kind=0, username="bob", body=text, msg_type=0) for n in range({count})],
+    [Event(room=room, seq=head + n + 1, kind=0, username="bob", body=text, msg_type=0, at=now) for n in range({count})],
     batch_size=1000,
 )
 Room.objects.filter(pk=room.pk).update(head_seq=head + {count})
