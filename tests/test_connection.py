@@ -210,6 +210,20 @@ async def test_a_client_that_reads_no_answer_is_cut(settings):
         writer.transport.abort()
 
 
+async def test_chunks_above_the_limit_are_refused_before_the_application_has_them_all():
+    got = 0
+
+    async def counting(scope, receive, send_):
+        nonlocal got
+        while (message := await receive())["type"] == "http.request":
+            got += len(message["body"])
+
+    async with serving(counting) as (port, _):
+        chunks = [b"10000\r\n" + b"a" * 65536 + END] * 24  # 1.5 MiB
+        assert (await ask(port, CHUNKED, *chunks)).startswith(b"HTTP/1.1 413")
+    assert got <= LIMITS["BODY_BYTES"]
+
+
 async def test_what_follows_a_refusal_is_dropped(settings):
     calls = []
 
