@@ -22,15 +22,16 @@ PATHS = ("/healthz", "/readyz")
 CACHE_SECONDS = 1.0
 WAIT_SECONDS = 3.0
 
-# Database states in which no message can be saved.
-UNABLE = ("unavailable", "read_only")
+# States of the database in which messages are saved, if late. In every other one (away, read_only, full, damaged, …:
+# chat.writer.state) none is.
+ABLE = ("ok", "locked", "slow", "overloaded")
 
 
 @dataclass
 class State:
     """What one look has found. Names and states only: no addresses, no error texts."""
 
-    database: str = "unavailable"  # ok, read_only, unavailable
+    database: str = "away"  # ok, away, read_only, or what chat.writer.state says
     layer: str = "ok"  # ok, in_memory, degraded
     migrations: str = "unknown"  # ok, missing, unknown
     found_at: float = field(default_factory=time.monotonic)
@@ -44,7 +45,7 @@ class State:
     @property
     def is_ready(self) -> bool:
         """Tell whether messages can be saved here. Without the channel layer they can, only later seen."""
-        return self.database not in UNABLE and self.migrations == "ok"
+        return self.database in ABLE and self.migrations == "ok"
 
     def as_json(self) -> str:
         shown = {
@@ -80,16 +81,28 @@ class Probe:
     async def _look(self) -> State:
         state = State(layer=await _layer_state())
         try:
-            missing = await database.look(_missing_migrations)
+            is_missing, is_read_only = await database.look(_ask)
         except database.AWAY as error:
-            if self._state is None or self._state.database != "unavailable":
+            if self._state is None or self._state.database != "away":
                 logger.warning("health: the database does not answer: %s", database.reason(error))
         else:
-            state.database = _writer_state()
-            state.migrations = "missing" if missing else "ok"
+            state.database = "read_only" if is_read_only else writer.state() or "ok"
+            state.migrations = "missing" if is_missing else "ok"
         state.found_at = time.monotonic()
         self._state = state
         return state
+
+
+def _ask() -> tuple[bool, bool]:
+    """Return whether migrations are missing, and whether the database refuses to write."""
+    return _missing_migrations(), connection.vendor == "postgresql" and _is_read_only()
+
+
+def _is_read_only() -> bool:
+    # Asked as well, because the writer knows only while messages are sent.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('transaction_read_only')")
+        return bool(cursor.fetchone() == ("on",))
 
 
 def _missing_migrations() -> bool:
@@ -101,11 +114,6 @@ def _missing_migrations() -> bool:
 
 
 _known: set[tuple[str, str]] | None = None
-
-
-def _writer_state() -> str:
-    state = getattr(writer, "state", None)
-    return str(state()) if state is not None else "ok"
 
 
 async def _layer_state() -> str:
@@ -137,7 +145,7 @@ class Health:
             if scope["path"] == "/readyz":
                 status = 200 if state.is_ready else 503
                 await answer(send, status, state.as_json(), content_type="application/json")
-            elif state.database == "unavailable":
+            elif state.database == "away":
                 await answer(send, 503, "The database does not answer.\n")
             else:
                 await answer(send, 200, "ok\n")
