@@ -20,6 +20,8 @@ logger = logging.getLogger("multichat.connection")
 HEAD_BYTES = 64 * 1024
 # An HTTP/2 proxy may send each cookie in a header of its own.
 HEADERS = 256
+# Of a body: so often the parser may call us. Tiny chunks cost a call each.
+BODY_PIECES = 4096
 # Requests that wait behind another one on the same connection.
 PIPELINED = 16
 # How long a refused client may take to read why; what it sends meanwhile is dropped.
@@ -56,7 +58,7 @@ class HttpProtocol(HttpToolsProtocol):
     _stall_timer: asyncio.TimerHandle | None = None
     _unwritten = 0
     _head_bytes = 0
-    _body_bytes = 0
+    _body_bytes = _body_pieces = 0
     # Of the body with what frames its chunks.
     _body_wire_bytes = 0
     # Requests whose head is complete and whose answer is not.
@@ -111,12 +113,21 @@ class HttpProtocol(HttpToolsProtocol):
         self._limit_time("BODY_SECONDS")
         idle_connections.discard(self)
         self.phase = Phase.BODY
-        self._body_bytes = self._body_wire_bytes = 0
+        self._body_bytes = self._body_wire_bytes = self._body_pieces = 0
         if not (self.parser.should_upgrade() and self._should_upgrade()):
             self._unanswered += 1
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= HEADERS:
+            # Here already: one piece from the socket may hold tens of thousands.
+            self._stop_parser(431, COOKIES_SENTENCE)
+        super().on_header(name, value)
+
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
+        self._body_pieces += 1
+        if self._body_pieces > BODY_PIECES:
+            self._stop_parser(413, "The body of a request comes in too many small chunks.\n")
         self._check_body(self._body_bytes)
         super().on_body(body)
 
@@ -153,7 +164,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > HEAD_BYTES or len(self.headers) > HEADERS:
+        if size > HEAD_BYTES:
             self._stop_parser(431, COOKIES_SENTENCE)
         if not self.url.isascii():
             self._stop_parser(400, "The address of a request has ASCII characters only.\n")
@@ -169,10 +180,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop_parser(413, f"The body of a request has at most {most:.0f} bytes.\n")
 
     def _check_wire(self) -> None:
-        # Chunks may be tiny, and have extensions without end.
+        # Chunks may have extensions without end.
         most = limits.of("BODY_BYTES")
         if most and self._body_wire_bytes > 2 * most + HEAD_BYTES:
-            self._refuse(413, "The body of a request comes in too many small chunks.\n")
+            self._refuse(413, "The body of a request takes too many bytes.\n")
 
     def _stop_parser(self, status: int, sentence: str) -> None:
         self._refusal = RefusedError(status, sentence)
