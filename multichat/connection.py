@@ -26,7 +26,7 @@ BODY_PIECES = 4096
 PIPELINED = 16
 # How long a refused client may take to read why; what it sends meanwhile is dropped.
 REFUSED_SECONDS = 1.0
-COOKIES_SENTENCE = (
+HEAD_SENTENCE = (
     "The headers of this request are larger than 64 KiB. If this is a browser, delete the cookies of this site.\n"
 )
 _FIXED = "".join(f"{name}: {value}\r\n" for name, value in HARDENED.items())
@@ -93,7 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.phase is Phase.HEAD and self._head_bytes > HEAD_BYTES and not self._is_refused:
             # Before the parser joins more pieces: joining them costs their square.
-            self._refuse(431, COOKIES_SENTENCE)
+            self._refuse(400, HEAD_SENTENCE)
         elif self.phase is Phase.BODY and not self._is_refused:
             self._check_wire()
 
@@ -120,7 +120,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= HEADERS:
             # Here already: one piece from the socket may hold tens of thousands.
-            self._stop_parser(431, COOKIES_SENTENCE)
+            self._stop_parser(400, HEAD_SENTENCE)
         super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
@@ -165,7 +165,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEAD_BYTES:
-            self._stop_parser(431, COOKIES_SENTENCE)
+            self._stop_parser(400, HEAD_SENTENCE)
         if not self.url.isascii():
             self._stop_parser(400, "The address of a request has ASCII characters only.\n")
         if len(self.pipeline) >= PIPELINED or (self._unanswered and self.parser.should_upgrade()):
@@ -251,8 +251,8 @@ class HttpProtocol(HttpToolsProtocol):
             # The application waits for the rest of the body.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if status == 431:
-            hints.once("headers", f"A request with headers above {HEAD_BYTES // 1024} KiB was refused with 431.")
+        if sentence == HEAD_SENTENCE:
+            hints.once("headers", f"A request with headers above {HEAD_BYTES // 1024} KiB was refused.")
         # Read and dropped for a moment. With unread bytes in the kernel, a close is a reset, which the client may see
         # before the answer.
         self.flow.resume_reading()

@@ -41,14 +41,14 @@ def form(body, *, length=None):
 
 
 HOSTILE = [
-    Hostile("a header without end", GET + b"X: ", (431,), b"a" * 65536, 48 * 16),
-    Hostile("a header name without end", GET, (431,), b"a" * 65536, 48 * 16),
-    Hostile("an address without end", b"GET /", (400, 431), b"a" * 65536, 48 * 16),
+    Hostile("a header without end", GET + b"X: ", (400,), b"a" * 65536, 48 * 16),
+    Hostile("a header name without end", GET, (400,), b"a" * 65536, 48 * 16),
+    Hostile("an address without end", b"GET /", (400,), b"a" * 65536, 48 * 16),
     Hostile("a method without end", b"", (400,), b"G" * 65536, 16),
-    Hostile("100,000 small headers", GET, (431,), b"a: b\r\n" * 1000, 100),
-    Hostile("300 headers", GET + b"a: b\r\n" * 300 + END, (431,)),
-    Hostile("cookies of 70,000 bytes", GET + b"Cookie: a=" + b"x" * 70_000 + END * 2, (431,)),
-    Hostile("nothing but line ends", b"\r\n" * 100_000 + GET + END, (200, 431)),
+    Hostile("100,000 small headers", GET, (400,), b"a: b\r\n" * 1000, 100),
+    Hostile("300 headers", GET + b"a: b\r\n" * 300 + END, (400,)),
+    Hostile("cookies of 70,000 bytes", GET + b"Cookie: a=" + b"x" * 70_000 + END * 2, (400,)),
+    Hostile("nothing but line ends", b"\r\n" * 100_000 + GET + END, (200, 400)),
     Hostile("a body said to be of 10**12 bytes", POST + HUGE, (413,), b"a" * 65536, 64),
     Hostile("a length of a hundred digits", POST + b"Content-Length: " + b"9" * 100 + END * 2, (400, 413)),
     Hostile("a negative length", POST + b"Content-Length: -1\r\n\r\n", (400,)),
@@ -112,7 +112,7 @@ async def send(hostile, host, port, *, seconds=20):
                     await reader.readuntil(b"\r\n\r\n")
                     line = await reader.readuntil(b"\r\n")
                 status = int(line.split()[1])
-            is_closed = reader.at_eof() or status in (400, 408, 413, 431)
+            is_closed = reader.at_eof() or status in (400, 408, 413)
     finally:
         answer.cancel()
         writer.transport.abort()
