@@ -64,6 +64,9 @@ LEASE_RENEW_SECONDS: float
 GRACE_SECONDS: float
 TELL_WHO_IS_PRESENT: bool
 
+# How often ended sessions and old failed sign-ins are deleted.
+CLEAN_SECONDS: float
+
 # The doorbell: a bell that is not rung within its deadline is dropped, and no more are tried for a while.
 BELL_DEADLINE_SECONDS: float
 BELL_BREAKER_SECONDS: float
@@ -112,6 +115,7 @@ _DEFAULTS: dict[str, Any] = {
     "LEASE_RENEW_SECONDS": 5.0,
     "GRACE_SECONDS": 15.0,
     "TELL_WHO_IS_PRESENT": True,
+    "CLEAN_SECONDS": 3600.0,
     "BELL_DEADLINE_SECONDS": 0.25,
     "BELL_BREAKER_SECONDS": 1.0,
     "PROBE_SECONDS": 1.0,

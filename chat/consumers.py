@@ -127,6 +127,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         limits.unauthenticated.exit(self._counted.pop(limits.unauthenticated))
         if not self._count(limits.sockets_of_user, session.user_id):
             await self._refuse_flood(session, "You have too many pages open. Close some.", retry_after=30)
+        elif isinstance(place := self.scope.get(limits.ADDRESS_PLACE), limits.Place):
+            # From here on it counts for its user. Otherwise a whole office behind one address would share a ceiling.
+            place.give_back()
 
     def _is_for(self, user_id: int) -> bool:
         """Tell whether the socket is who its page takes itself for: another may have signed in in the next tab."""

@@ -1,11 +1,12 @@
 """Addresses."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
 from chat import views
+from multichat.login import LoginView
 
 urlpatterns = [
     path("", views.index, name="index"),
