@@ -55,6 +55,10 @@ DRAIN_SECONDS: float
 DRAIN_TELL_SECONDS: float
 BYE_SPREAD_MS: int
 
+# Read positions and layouts are written this often, and while messages are being written this late.
+POSITIONS_SECONDS: float
+POSITIONS_BUSY_SECONDS: float
+
 # How often rights are looked at without being told: plain SQL tells nobody.
 ACCESS_CHECK_SECONDS: float
 
@@ -110,6 +114,8 @@ _DEFAULTS: dict[str, Any] = {
     "DRAIN_SECONDS": 6.0,
     "DRAIN_TELL_SECONDS": 1.0,
     "BYE_SPREAD_MS": 1500,
+    "POSITIONS_SECONDS": 0.5,
+    "POSITIONS_BUSY_SECONDS": 4.0,
     "ACCESS_CHECK_SECONDS": 20.0,
     "LEASE_SECONDS": 15.0,
     "LEASE_RENEW_SECONDS": 5.0,

@@ -29,6 +29,7 @@ __all__ = [
     "READERS",
     "Gathering",
     "close",
+    "is_writing",
     "look",
     "only_one",
     "read",
@@ -81,9 +82,19 @@ async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes messages, in the writer's thread, where locked rows are waited for only briefly."""
     threads = _of_running_loop()
-    return await threads.run(
-        threads.writer, lambda: _write_messages(threads.turn, work, *args, **kwargs), is_write=True
-    )
+    threads.writes += 1
+    try:
+        return await threads.run(
+            threads.writer, lambda: _write_messages(threads.turn, work, *args, **kwargs), is_write=True
+        )
+    finally:
+        threads.writes -= 1
+
+
+def is_writing() -> bool:
+    """Tell whether messages are being written, or wait for it."""
+    threads = _threads.get(asyncio.get_running_loop())
+    return threads is not None and threads.writes > 0
 
 
 async def write_behind(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import conf, reading
+from chat import conf, memberships, positions
 from chat.models import Room, title_key
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ def index(request: HttpRequest) -> HttpResponse:
         opened = [room_id for room_id in asked if room_id in known]
     else:
         # As the user left it, here or in another browser.
-        layout, widened = reading.layout(request.user.pk or 0)
+        user_id = request.user.pk or 0
+        layout, widened = positions.layout_of(user_id) or memberships.layout(user_id)
         opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
     at = _place(request.GET.get("at", ""), known)

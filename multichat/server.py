@@ -249,6 +249,10 @@ class Server(uvicorn.Server):
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and try again")
         with suppress(TimeoutError):
+            # Read positions and layouts: no page sends these again.
+            async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
+                await hub.flush()
+        with suppress(TimeoutError):
             # Acks of slow readers; a stuck one learns by its resume.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
                 await hub.until_told()

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  aboveWords,
+  belowWords,
+  countsWords,
   keptWords,
   presenceWords,
   refusalSentence,
   senderWords,
   sentenceFor,
   stateWords,
+  unreadWords,
 } from "../../static/chat/words.js";
 
 const people = (...pairs) => presenceWords(new Map(pairs));
@@ -58,4 +62,15 @@ test("who says it comes after what it is, and the system has a name", () => {
   assert.equal(senderWords({ username: "bob", type: 0 }), "bob");
   assert.equal(senderWords({ username: "bob", type: 1 }), "Warning. bob");
   assert.equal(senderWords({ username: "", type: 2 }), "Alert. System");
+});
+
+test("more than 999 are not counted out", () => {
+  assert.equal(countsWords({ unread: 999, mentions: 0 }), "999");
+  assert.equal(countsWords({ unread: 1000, mentions: 3 }), "999+, @3");
+  assert.equal(countsWords({ unread: 2000, mentions: 1000 }), "999+, @999+");
+  assert.equal(unreadWords({ unread: 1000, mentions: 1 }), "999+ unread, 1 for you");
+  assert.equal(unreadWords({ unread: 1000, mentions: 0 }), "999+ unread");
+  assert.equal(aboveWords(1000), "999+ new above");
+  assert.equal(belowWords(1000), "999+ new below");
+  assert.equal(belowWords(999), "999 new below");
 });
