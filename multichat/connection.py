@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections import deque
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chat import conf, limits
 from multichat import hints
@@ -61,10 +62,13 @@ class HttpProtocol(HttpToolsProtocol):
     _body_bytes = _body_pieces = 0
     # Of the body with what frames its chunks.
     _body_wire_bytes = 0
-    # Requests whose head is complete and whose answer is not.
-    _unanswered = 0
     _refusal: RefusedError | None = None
     _is_refused = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Requests whose head is complete and whose answer is not, in their order.
+        self._unanswered: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -77,6 +81,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
+        for cycle in self._unanswered:
+            # uvicorn does so for the newest alone, and an older one would write to a closed connection.
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -115,7 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.phase = Phase.BODY
         self._body_bytes = self._body_wire_bytes = self._body_pieces = 0
         if not (self.parser.should_upgrade() and self._should_upgrade()):
-            self._unanswered += 1
+            self._unanswered.append(self.cycle)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= HEADERS:
@@ -135,19 +143,20 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self.phase = Phase.ANSWER
         super().on_message_complete()
-        if self._unanswered == 0:
+        if not self._unanswered:
             # The application had answered before the body was there.
             self._become_idle()
 
     def on_response_complete(self) -> None:
-        self._unanswered = max(0, self._unanswered - 1)
+        if self._unanswered:
+            self._unanswered.popleft()
         super().on_response_complete()
-        if self._is_refused and self._unanswered == 0:
+        if self._is_refused and not self._unanswered:
             self.transport.close()
         if self.transport.is_closing():
             # It closes once everything is written, which a client that does not read would never allow.
             self._watch_writing()
-        elif self._unanswered == 0 and self.phase is Phase.ANSWER:
+        elif not self._unanswered and self.phase is Phase.ANSWER:
             self._become_idle()
 
     def handle_websocket_upgrade(self) -> None:
@@ -270,8 +279,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return False
         if self.phase is Phase.BODY and self.cycle is not None:
-            return self._unanswered <= 1 and not self.cycle.response_started
-        return self._unanswered == 0
+            return len(self._unanswered) <= 1 and not self.cycle.response_started
+        return not self._unanswered
 
 
 def _response(status: int, sentence: str) -> bytes:

@@ -10,6 +10,8 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.http.request import split_domain_port, validate_host
 
+from chat import limits
+
 logger = logging.getLogger("multichat.hints")
 
 # Anybody can cause some of these with as many names as they like.
@@ -94,6 +96,26 @@ def _hostname(origin: str) -> str:
 
 def _printable(text: str) -> str:
     return text if WORD.fullmatch(text) else ascii(text[:200])
+
+
+class Noise(logging.Filter):
+    """Bounds the lines that anybody can cause by a wrong request: without traceback, as warnings, at a pace.
+
+    On the handler, because Django names a logger after each kind of wrong request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pace = limits.Pace("LOG_LINES")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_security = record.name.startswith("django.security")
+        is_request = record.name == "django.request" and record.levelno <= logging.WARNING
+        if not (is_security or is_request):
+            return True
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return self._pace.take() == 0
 
 
 class Once(logging.Filter):

@@ -319,11 +319,12 @@ LOGGING = {
         "bare": {"format": "{message}", "style": "{"},
     },
     "filters": {
+        "noise": {"()": "multichat.hints.Noise"},
         "once_per_host": {"()": "multichat.hints.OncePerHost"},
         "once_per_origin": {"()": "multichat.hints.OncePerOrigin"},
     },
     "handlers": {
-        "stderr": {"class": _handler, "formatter": "line"},
+        "stderr": {"class": _handler, "formatter": "line", "filters": ["noise"]},
         "security": {"class": _handler, "formatter": "bare"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},

@@ -121,3 +121,26 @@ def test_the_causes_are_bounded(said):
         hints.once("x", "a line", key=str(number))
     hints.once("y", "another")
     assert len(said()) == hints.MOST + 1
+
+
+@pytest.mark.parametrize("name", ["django.security.TooManyFieldsSent", "django.security.csrf", "django.request"])
+def test_lines_that_anybody_can_cause_are_short_and_come_at_a_pace(settings, name):
+    settings.LIMITS = {"LOG_LINES_AT_ONCE": 3, "LOG_LINES_PER_SECOND": 0.001}
+    noise = hints.Noise()
+    let_through = 0
+    for _ in range(10):
+        level = logging.WARNING if name == "django.request" else logging.ERROR
+        record = logging.LogRecord(name, level, "f", 1, "wrong", (), (ValueError, ValueError(), None))
+        let_through += noise.filter(record)
+        assert (record.exc_info, record.levelname) == (None, "WARNING")
+    assert let_through == 3
+
+
+@pytest.mark.parametrize("name", ["django.request", "chat", "multichat.server"])
+def test_our_own_errors_keep_their_traceback_and_are_never_left_out(settings, name):
+    settings.LIMITS = {"LOG_LINES_AT_ONCE": 1, "LOG_LINES_PER_SECOND": 0.001}
+    noise = hints.Noise()
+    for _ in range(5):
+        record = logging.LogRecord(name, logging.ERROR, "f", 1, "broken", (), (ValueError, ValueError(), None))
+        assert noise.filter(record)
+        assert record.exc_info
