@@ -309,6 +309,14 @@ def stored(user, room):
     return Membership.objects.filter(user=user, room=room).values_list("read_seq", flat=True).first()
 
 
+async def afterwards(work, *arguments):
+    """Ask the database when the last socket is gone, and close its threads again."""
+    try:
+        return await database.read(work, *arguments)
+    finally:
+        await database.close()
+
+
 async def test_a_read_position_whose_bell_was_lost_is_found_by_the_sweep(bob, rooms):
     async with watching(bob) as watcher:
         for _ in range(5):
@@ -335,7 +343,7 @@ async def test_a_read_is_told_before_it_is_written_and_is_written_soon(bob, room
             joined = await second.socket.next()
         assert joined["read"] == 1
     # The last socket is gone: nothing is left behind.
-    assert await database.read(stored, bob, rooms.lobby) == 1
+    assert await afterwards(stored, bob, rooms.lobby) == 1
 
 
 async def test_a_server_that_is_drained_writes_what_was_read(bob, rooms, settings):
@@ -384,7 +392,7 @@ async def test_a_read_of_a_room_that_may_not_be_entered_is_refused_and_changes_n
             "room": str(rooms.lobby.pk),
             "detail": "",
         }
-    assert await database.read(stored, bob, rooms.staff) is None
+    assert await afterwards(stored, bob, rooms.staff) is None
 
 
 async def test_what_was_told_of_a_position_that_is_refused_is_taken_back(alice, rooms):
@@ -422,7 +430,7 @@ async def test_a_staff_room_that_is_opened_is_counted_for_all_who_are_there(bob,
         await database.write(rooms.staff.save)
         for watcher in (bobs, charlies):
             await watcher.until_unread(rooms.staff, MOST)
-    assert await database.read(Membership.objects.filter(read_seq__isnull=False).exists) is False
+    assert await afterwards(Membership.objects.filter(read_seq__isnull=False).exists) is False
 
 
 async def test_watch_answers_the_socket_that_asks_and_no_other(bob, rooms):
