@@ -224,6 +224,8 @@ def _decide(batch: Batch, draft: Draft, user: Any) -> Event:
     if draft.trusted:
         if room is None:
             raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
+        if draft.author is not None and user is None:
+            raise ClientError(ErrorCode.MESSAGE_INVALID, detail="The author of this message was deleted.")
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
     room = policies.check_writable(user, room, msg_type=draft.msg_type)
     signature = _signature(draft, user.get_username())

@@ -9,7 +9,8 @@ class ChatConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from chat import access, audit, checks  # noqa: F401
+        from chat import access, audit, checks, deletion  # noqa: F401
 
         access.connect()
         audit.connect()
+        deletion.connect()

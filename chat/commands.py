@@ -4,7 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
-from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, writer
+from chat import actions, concerns, conf, database, hub, limits, log, policies, presence, protocol, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import HistoryPlace, Kind, LoggedEvent
@@ -28,6 +28,7 @@ from chat.protocol import (
     Send,
     Watch,
 )
+from chat.rights import Question
 from chat.session import Place, Session
 
 logger = logging.getLogger(__name__)
@@ -99,22 +100,22 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
 
 async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
     while not session.is_gone:
-        # A change of rights that is heard between the question and the attaching finds no place to
-        # close: so the question is asked again.
-        asked_at = session.hub.rights.checks
-        room = await session.hub.rooms.get((session.login, room_id))
-        if isinstance(room, ClientError):
-            raise room
-        assert room is not None, "each question has an answer"
-        if await _listen(session, room, cursor, asked_at):
-            return
+        # A check of rights that begins between the question and the attaching finds no place to close, so the
+        # question is asked again.
+        with session.hub.rights.question() as question:
+            room = await session.hub.rooms.get((session.login, room_id))
+            if isinstance(room, ClientError):
+                raise room
+            assert room is not None, "each question has an answer"
+            if await _listen(session, room, cursor, question):
+                return
 
 
-async def _listen(session: Session, room: Room, cursor: Cursor | None, asked_at: int) -> bool:
-    """Attach the session; False when rights have changed since they were asked for."""
+async def _listen(session: Session, room: Room, cursor: Cursor | None, question: Question) -> bool:
+    """Attach the session; False when its rights were checked again since they were asked for."""
     entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
     async with entering as feed:
-        if session.is_gone or session.hub.rights.checks != asked_at:
+        if session.is_gone or question.is_outdated(user=session.user_id, room=room.pk):
             return False
         # No wait from here on: what the feed says of its head is true when the session is attached.
         is_new = room.pk not in session.places
@@ -250,7 +251,7 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
     if isinstance(outcome, ClientError):
         if outcome.code in RIGHTS_ENDED:
             # The write heard of it before any bell: what else this user hears ends now.
-            session.hub.rights.check_soon()
+            session.hub.rights.check_soon(concerns.of(users=[session.user_id], rooms=[draft.room]))
         session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
         return
     if draft.client_id is None:

@@ -61,6 +61,13 @@ POSITIONS_BUSY_SECONDS: float
 
 # How often rights are looked at without being told: plain SQL tells nobody.
 ACCESS_CHECK_SECONDS: float
+# While changes stream in, as when a script saves all users: the least time from one check to the next.
+ACCESS_PACE_SECONDS: float
+# How long a change of rights stays in its table after a process saw it, so that every other one sees it, too.
+ACCESS_KEEP_SECONDS: float
+
+# How often rows of deleted rooms and users are looked for without being told.
+JANITOR_SECONDS: float
 
 # Presence: a process renews its lease and looks at the others'; a lost connection is waited for.
 LEASE_SECONDS: float
@@ -117,6 +124,9 @@ _DEFAULTS: dict[str, Any] = {
     "POSITIONS_SECONDS": 0.5,
     "POSITIONS_BUSY_SECONDS": 4.0,
     "ACCESS_CHECK_SECONDS": 20.0,
+    "ACCESS_PACE_SECONDS": 0.2,
+    "ACCESS_KEEP_SECONDS": 5.0,
+    "JANITOR_SECONDS": 10.0,
     "LEASE_SECONDS": 15.0,
     "LEASE_RENEW_SECONDS": 5.0,
     "GRACE_SECONDS": 15.0,

@@ -139,12 +139,13 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     async def _sign_in(self, session: Session) -> None:
         cookies: Any = self.scope.get("cookies") or {}
         if key := cookies.get(settings.SESSION_COOKIE_NAME):
-            asked_at = -1
-            while asked_at != session.hub.rights.checks:
-                # As for a room: a change of rights that is heard meanwhile finds nobody here whom it concerns.
-                asked_at = session.hub.rights.checks
-                standing = await session.hub.logins.get(key)
-            session.standing = standing
+            while True:
+                with session.hub.rights.question() as question:
+                    standing = await session.hub.logins.get(key)
+                    # As for a room: a check that began meanwhile did not know whose socket this is.
+                    if standing is None or not question.is_outdated(user=standing.login.user_id):
+                        session.standing = standing
+                        return
 
     def _count(self, ceiling: limits.Ceiling, key: Any) -> bool:
         if not ceiling.enter(key):

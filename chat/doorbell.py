@@ -16,7 +16,8 @@ from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from cryptography.fernet import InvalidToken
 
-from chat import conf
+from chat import concerns, conf
+from chat.concerns import NOBODY, Concern
 
 logger = logging.getLogger(__name__)
 
@@ -42,21 +43,21 @@ def ring(heads: dict[int, int]) -> None:
 
     Called after the commit. Where a server runs in this process, its doorbell rings off this thread.
     """
-    _ring(heads, is_access_changed=False)
+    _ring(heads, NOBODY)
 
 
-def ring_access() -> None:
-    """Tell every process that rights have changed. From any thread; never raises."""
-    _ring({}, is_access_changed=True)
+def ring_access(concern: Concern) -> None:
+    """Tell every process whose rights have changed. From any thread; never raises."""
+    _ring({}, concern)
 
 
-def _ring(heads: dict[int, int], *, is_access_changed: bool) -> None:
+def _ring(heads: dict[int, int], concern: Concern) -> None:
     if listening := list(_listening):
         for doorbell in listening:
-            doorbell.ring_threadsafe(heads, is_access_changed=is_access_changed)
+            doorbell.ring_threadsafe(heads, concern)
     elif not is_in_memory():
         try:
-            async_to_sync(_send)({"type": "bell", "heads": _on_layer(heads), "access": is_access_changed})
+            async_to_sync(_send)({"type": "bell", "heads": _on_layer(heads), "access": concern.as_message()})
         except Exception as error:
             # The sweep of every server finds it within half a second.
             logger.info("bell not rung, the sweep will do: %s", type(error).__name__)
@@ -104,7 +105,7 @@ class Doorbell:
         *,
         on_bell: Callable[[int, int], None],
         on_signal: Callable[[int, str, bool], None],
-        on_access: Callable[[], None],
+        on_access: Callable[[Concern], None],
         on_read: Callable[[int], None],
     ) -> None:
         self.id = secrets.token_hex(6)
@@ -112,7 +113,7 @@ class Doorbell:
         self._on_bell = on_bell
         self._on_signal = on_signal
         self._on_access = on_access
-        self._is_access_changed = False
+        self._concern = NOBODY
         self._on_read = on_read
         self._reads: set[int] = set()
         self._loop = asyncio.get_running_loop()
@@ -138,10 +139,10 @@ class Doorbell:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    def ring_threadsafe(self, heads: dict[int, int], *, is_access_changed: bool = False) -> None:
+    def ring_threadsafe(self, heads: dict[int, int], concern: Concern = NOBODY) -> None:
         """Ring for these heads, and for changed rights, here and everywhere. From any thread."""
         try:
-            self._loop.call_soon_threadsafe(self._take, heads, is_access_changed)
+            self._loop.call_soon_threadsafe(self._take, heads, concern)
         except RuntimeError:
             # The loop is closed: this process serves nobody any more.
             _listening.discard(self)
@@ -157,10 +158,10 @@ class Doorbell:
             self._signals.append({"room": room, "username": username, "is_here": is_here})
             self._wanted.set()
 
-    def _take(self, heads: dict[int, int], is_access_changed: bool) -> None:
-        if is_access_changed:
-            self._is_access_changed = True
-            self._on_access()
+    def _take(self, heads: dict[int, int], concern: Concern) -> None:
+        if concern:
+            self._concern |= concern
+            self._on_access(concern)
         for room, head in heads.items():
             self._heads[room] = max(head, self._heads.get(room, 0))
             # Heard here whatever becomes of the layer; a moment later, because this process's sockets
@@ -176,7 +177,7 @@ class Doorbell:
             heads, self._heads = self._heads, {}
             signals, self._signals = self._signals, []
             message: dict[str, Any] = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
-            message["access"], self._is_access_changed = self._is_access_changed, False
+            message["access"], self._concern = self._concern.as_message(), NOBODY
             message["reads"], self._reads = sorted(self._reads), set()
             if self._loop.time() >= self._closed_until:
                 await self._try_layer(_send(message))
@@ -253,8 +254,8 @@ class Doorbell:
             return
         if message.get("from") == self.id:
             return
-        if message.get("access"):
-            self._on_access()
+        if concern := concerns.from_message(message.get("access")):
+            self._on_access(concern)
         for room, head in message["heads"].items():
             self._on_bell(int(room), int(head))
         for user in message.get("reads", ()):

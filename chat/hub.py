@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary, WeakSet
 
-from chat import access, conf, database, log, policies, protocol
+from chat import access, conf, database, janitor, log, policies, protocol
+from chat.concerns import Concern
 from chat.doorbell import Doorbell
 from chat.exceptions import ClientError
 from chat.feed import Feed
+from chat.janitor import Janitor
 from chat.leases import Change
 from chat.log import LoggedEvent
 from chat.positions import Positions
@@ -40,13 +42,14 @@ class Hub:
         self._doorbell = Doorbell(
             on_bell=self.rung,
             on_signal=self._on_signal,
-            on_access=self.rights.check_soon,
+            on_access=self._on_access,
             on_read=self.watch.heard_read,
         )
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
         )
         self._loop = asyncio.get_running_loop()
+        self._janitor: Janitor | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
         self._pulse = self._loop.time()
@@ -54,13 +57,13 @@ class Hub:
         self._fresh.set()
         self._sweep_now = asyncio.Event()
         self._standstills = 0
-        self._generation: int | None = None
 
     def start(self) -> None:
         """Begin to hear bells and to sweep."""
         self._doorbell.start()
+        self._janitor = janitor.enter()
         self.attendance.start()
-        work = (self._sweep_always(), self.rights.watch(), self._beat())
+        work = (self._sweep_always(), self.rights.watch(), self.rights.prune(), self._beat())
         self._tasks = [self._loop.create_task(one) for one in work]
 
     async def stop(self) -> None:
@@ -74,6 +77,8 @@ class Hub:
         await self.watch.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
+        if self._janitor is not None:
+            await janitor.exit()
 
     def stop_later(self) -> None:
         """Stop when no lost connection is waited for any more, unless somebody came."""
@@ -176,6 +181,15 @@ class Hub:
         session.reply(protocol.refusal(refusal, command="read", room=pair[1]))
         self.watch.refused(*pair)
 
+    def _on_access(self, concern: Concern) -> None:
+        self.rights.check_soon(concern)
+        self._look_for_deletions(concern)
+
+    def _look_for_deletions(self, concern: Concern) -> None:
+        if self._janitor is not None and (concern.is_everybody or concern.rooms):
+            # One may have been deleted.
+            self._janitor.wake()
+
     def _on_signal(self, room: int, username: str, is_here: bool) -> None:
         # Frames are built here from these parts: whoever reaches the layer can never forge a message.
         self.attendance.hear_all([Change(room, username, is_here)])
@@ -225,12 +239,11 @@ class Hub:
         rooms = [room for room, feed in self.feeds.items() if feed.is_open]
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
+        began = self._loop.time()
         # One cheap query: for the rooms that are listened to; for all where somebody watches them.
-        heads, generation = await database.look(_look, rooms if self.watch.is_idle else None)
-        if generation != self._generation:
-            # Before any feed reads on: what was said after a right ended is not for whoever had it.
-            await self.rights.check()
-            self._generation = generation
+        heads, changes = await database.look(_look, rooms if self.watch.is_idle else None)
+        # Before any feed reads on: what was said after a right ended is not for whoever had it.
+        self._look_for_deletions(await self.rights.sweep(changes, began=began))
         self.watch.saw({room: head for room, (head, _, _) in heads.items()})
         for room in rooms:
             if (feed := self.feeds.get(room)) is None:
@@ -247,8 +260,8 @@ class Hub:
                     logger.exception("room=%s: starting over failed", room)
 
 
-def _look(rooms: list[int] | None) -> tuple[dict[int, tuple[int, int, str]], int]:
-    return log.heads(rooms), access.generation()
+def _look(rooms: list[int] | None) -> tuple[dict[int, tuple[int, int, str]], list[access.Row]]:
+    return log.heads(rooms), access.recent()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

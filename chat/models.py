@@ -2,6 +2,7 @@
 
 import secrets
 import unicodedata
+import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from chat import conf
+from chat.fields import FormerUserField
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -44,6 +46,27 @@ class RoomQuerySet(models.QuerySet["Room"]):
         """Narrow to the room with this title, without regard to case."""
         return self.filter(title_key=title_key(title))
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete these rooms as `Room.delete` does."""
+        from chat import deletion
+
+        return deletion.delete_rooms(list(self.order_by("pk").values_list("pk", flat=True)))
+
+
+class RoomManager(models.Manager["Room"]):
+    """Finds the rooms that exist: one whose rows are still being removed is not among them."""
+
+    def get_queryset(self) -> RoomQuerySet:
+        return RoomQuerySet(self.model, using=self._db).filter(deleted_at=None)
+
+    def enterable_by(self, user: "AbstractBaseUser | AnonymousUser") -> RoomQuerySet:
+        """Narrow to the rooms that `user` may see and enter, by title."""
+        return self.get_queryset().enterable_by(user)
+
+    def titled(self, title: str) -> RoomQuerySet:
+        """Narrow to the room with this title, without regard to case."""
+        return self.get_queryset().titled(title)
+
 
 class TitleKeyField(models.CharField):  # type: ignore[type-arg]
     """Follows `title`, through save() and bulk_create() alike."""
@@ -62,17 +85,32 @@ class Room(models.Model):
         validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A title is one line.", inverse_match=True)],
     )
     # Folding and composing lengthen a text at most three-fold each.
-    title_key = TitleKeyField(max_length=255 * 9, unique=True, editable=False)
+    title_key = TitleKeyField(max_length=255 * 9, editable=False)
     staff_only = models.BooleanField("staff only", default=False)
     # Written by chat.log alone, under the row's lock. No index on it: each message updates it in place.
     head_seq = models.PositiveBigIntegerField(default=0, editable=False)
     floor_seq = models.PositiveBigIntegerField(default=1, editable=False)
     epoch = models.CharField(max_length=16, default=new_epoch, editable=False)
+    # Set when the room is deleted: it is closed to everybody at once, and its rows are removed in pieces.
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
-    objects = RoomQuerySet.as_manager()
+    objects = RoomManager()
+    # With the rooms that are being deleted. Django's own base manager sees them, too.
+    all_objects: ClassVar[models.Manager["Room"]] = models.Manager()
 
     class Meta:
         ordering: ClassVar = ["title_key"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["title_key"],
+                condition=models.Q(deleted_at=None),
+                name="room_title",
+                violation_error_message="There is a room with this title already.",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["deleted_at"], name="room_deleted", condition=models.Q(deleted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -85,6 +123,18 @@ class Room(models.Model):
         if fields is not None:
             kwargs["update_fields"] = {*fields, "title_key"} if "title" in fields else fields
         super().save(**kwargs)
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Close the room to everybody, then remove its rows in pieces; return what was removed, as Django does.
+
+        Inside a transaction, the room is only closed, and a server removes the rows after the commit.
+        """
+        from chat import deletion
+
+        assert self.pk is not None, "a room that was not saved cannot be deleted"
+        removed = deletion.delete_rooms([self.pk])
+        self.pk = None
+        return removed
 
     def clean(self) -> None:
         self.title = self.title.strip()
@@ -128,7 +178,8 @@ class Event(models.Model):
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
     kind = models.PositiveSmallIntegerField(choices=Kind, default=Kind.POSTED)
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Null: the system's. The number stays when the user is deleted. Its index is that of the client_ids.
+    author = FormerUserField(null=True, db_index=False, related_name="+")
     # Copied, so that history survives a deleted user.
     username = models.CharField(max_length=150)
     body = models.TextField(blank=True)
@@ -171,7 +222,7 @@ class Mention(models.Model):
     """A message names a user: @username."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="mentions")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = FormerUserField(db_index=False, related_name="+")
     # The event's place, copied: counting a user's mentions in a room reads one range of one index.
     room_id = models.PositiveBigIntegerField()
     seq = models.PositiveBigIntegerField()
@@ -188,8 +239,8 @@ class Mention(models.Model):
 class Membership(models.Model):
     """A user's lasting tie to a room."""
 
-    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="memberships")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="memberships")
+    user = FormerUserField(related_name="memberships")
     # Whether the user's coming was told and their going not yet: changed under this row's lock alone.
     is_here = models.BooleanField(default=False)
     # All up to here is read; null until the user has read here: what was said before their first visit is read.
@@ -248,8 +299,8 @@ class Process(models.Model):
 class Presence(models.Model):
     """A user has a session in a room, in this process: here as long as the process is."""
 
-    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="+")
+    user = FormerUserField(related_name="+")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="presences")
 
     class Meta:
@@ -261,10 +312,26 @@ class Presence(models.Model):
         return f"room={self.room_id} user={self.user_id} process={self.process_id}"
 
 
-class AccessCounter(models.Model):
-    """How often rights have changed: one row, raised in the transaction of each change."""
+class AccessChange(models.Model):
+    """Rights have changed: written in the transaction of the change, read by every process, removed soon after.
 
-    changes = models.PositiveBigIntegerField(default=0)
+    A row of its own for each change, so no change waits for another's commit. The key is random, because
+    numbers commit out of order, and a restored backup would give them out again.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    # Whom or what the change concerns. Neither: everybody.
+    user_id = models.BigIntegerField(null=True)
+    room_id = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
-        return f"changes={self.changes}"
+        return f"user={self.user_id} room={self.room_id}"
+
+
+class DeletedUser(models.Model):
+    """A user was deleted, and rows that refer to them are still there. The key is the user's number."""
+
+    id = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"user={self.pk}"

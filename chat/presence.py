@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from chat import conf, database, leases, protocol
+from chat.lease_keeper import LeaseKeeper
 from chat.leases import Change, Pair
 from chat.protocol import Came, Frame, Present
 
@@ -30,14 +31,13 @@ class Attendance:
     """
 
     def __init__(self, *, process: str, feeds: dict[int, "Feed"], tell: Callable[[Change], None]) -> None:
-        self.process = process
         self._feeds = feeds
         self._tell_others = tell
         self._sessions: Counter[Pair] = Counter()
-        # Lost connections that are waited for, and what of all this the database has.
+        # Lost connections that are waited for.
         self._waiting: dict[Pair, asyncio.TimerHandle] = {}
-        self._written: set[Pair] = set()
-        self._has_lease = False
+        # What of all this the database has.
+        self._lease = LeaseKeeper(process, is_here=self._is_here, tell=self._tell)
         self._is_handing_over = False
         # Who is here by room, as last told to the room.
         self._here: dict[int, set[str]] = {}
@@ -83,7 +83,7 @@ class Attendance:
             timer.cancel()
         if conf.TELL_WHO_IS_PRESENT and feed.room in self._here:
             session.signal(self._list(feed.room))
-        if pair not in self._written or feed.room not in self._here:
+        if pair not in self._lease.written or feed.room not in self._here:
             self._settle_soon()
 
     def leave(self, feed: "Feed", session: "Session") -> None:
@@ -192,38 +192,20 @@ class Attendance:
         """Bring the database to what is true here; what comes meanwhile goes into the next turn."""
         try:
             while True:
-                true = {*self._sessions, *self._waiting}
-                came_now, went = true - self._written, self._written - true
+                different = {*self._sessions, *self._waiting} ^ self._lease.written
                 unknown = [room for room in self._feeds if room not in self._here]
-                if not (came_now or went or unknown):
+                if not (different or unknown):
                     return
                 try:
-                    came_now, went, changes, here = await database.write(self._write, came_now, went, unknown)
+                    is_written = await self._lease.settle(different)
+                    self._learn(await database.read(leases.present, unknown))
                 except Exception as error:
                     database.warn(logger, "who is here could not be written, held", error)
+                    is_written = False
+                if not is_written:
                     await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                self._written = (self._written | came_now) - went
-                self._learn(here)
-                self._tell(changes)
         finally:
             self._settling = None
-
-    def _write(
-        self, came_now: set[Pair], went: set[Pair], unknown: list[int]
-    ) -> tuple[set[Pair], set[Pair], list[Change], dict[int, set[str]]]:
-        # In the writer's thread, maybe a moment later: whoever went again meanwhile never came.
-        came_now = {pair for pair in came_now if self._is_here(pair)}
-        went = {pair for pair in went if not self._is_here(pair)}
-        changes: list[Change] = []
-        if not self._has_lease:
-            # Of the dead first: nobody who comes is taken for one of theirs, after a night without a server.
-            changes += leases.bury()
-            leases.begin(self.process)
-            self._has_lease = True
-        if came_now or went:
-            changes += leases.settle(self.process, came=came_now, went=went)
-        return came_now, went, changes, leases.present(unknown)
 
     def _is_here(self, pair: Pair) -> bool:
         return pair in self._sessions or pair in self._waiting
@@ -232,22 +214,14 @@ class Attendance:
         while True:
             await asyncio.sleep(conf.LEASE_RENEW_SECONDS)
             try:
-                is_alive, changes, here = await database.write(self._renew, list(self._here))
+                if not await self._lease.renew():
+                    # Given up for dead, as after a long standstill: whoever is here came back with us.
+                    logger.warning("this process's lease had run out: its users are written anew")
+                    self._settle_soon()
+                await self._lease.bury_dead()
+                self._learn(await database.read(leases.present, list(self._here)))
             except Exception as error:
                 database.warn(logger, "the lease could not be renewed", error)
-                continue
-            if not is_alive:
-                # Given up for dead, as after a long standstill: whoever is here came back with us.
-                logger.warning("this process's lease had run out: its users are written anew")
-                self._written.clear()
-                self._settle_soon()
-            self._tell(changes)
-            self._learn(here)
-
-    def _renew(self, rooms: list[int]) -> tuple[bool, list[Change], dict[int, set[str]]]:
-        is_alive = not self._has_lease or leases.renew(self.process)
-        self._has_lease = self._has_lease and is_alive
-        return is_alive, leases.bury(), leases.present(rooms)
 
     def _tell(self, changes: Iterable[Change]) -> None:
         changes = list(changes)

@@ -26,7 +26,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from multichat.asgi import application  # isort: skip  sets Django up
-from chat import conf, database, doorbell, hub, limits, writer
+from chat import conf, database, doorbell, hub, janitor, limits, writer
 from chat.consumers import SOCKET_EXTENSION
 from chat.session import Run
 from multichat import cleaning, logs, reloading
@@ -217,6 +217,8 @@ class Server(uvicorn.Server):
         if self.started:
             await _tell_of_redis()
             self._cleaning = asyncio.create_task(cleaning.run_always())
+            # What was deleted before this start, or is deleted while no socket is open.
+            janitor.enter()
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
@@ -248,6 +250,8 @@ class Server(uvicorn.Server):
                 await writer.flush()
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and try again")
+        if self.started:
+            await janitor.exit()
         with suppress(TimeoutError):
             # Read positions and layouts: no page sends these again.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from chat import access, conf, database, leases, log
+from chat import access, conf, database, deletion, leases, log
 from chat.log import LoggedEvent, Tail
 from chat.policies import Login, Standing
 from chat.protocol import Deleted, Edited, Posted
@@ -93,7 +93,7 @@ class FakeLog:
         monkeypatch.setattr(database, "write_behind", self._write)
         monkeypatch.setattr(leases, "begin", lambda process: None)
         monkeypatch.setattr(leases, "renew", lambda process: True)
-        monkeypatch.setattr(leases, "bury", list)
+        monkeypatch.setattr(leases, "expired", list)
         monkeypatch.setattr(leases, "settle", lambda process, *, came, went: [])
         monkeypatch.setattr(leases, "present", lambda rooms: {room: set() for room in rooms})
         # As what it is, a name that is made when it is asked for: it is gone with the test, whatever `settings` says.
@@ -103,8 +103,9 @@ class FakeLog:
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
         # Nobody's rights change.
-        monkeypatch.setattr(access, "generation", lambda: 0)
-        monkeypatch.setattr(Rights, "check_soon", lambda self: None)
+        monkeypatch.setattr(access, "recent", list)
+        monkeypatch.setattr(deletion, "unfinished", lambda: deletion.Unfinished([], []))
+        monkeypatch.setattr(Rights, "check_soon", lambda self, *concern: None)
         monkeypatch.setattr(Rights, "check", self._nothing)
 
     def post(self, count=1, room=1, text="hi"):

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from websockets.exceptions import ConnectionClosedError
 
-from chat import actions, commands, database, log, policies, rights
+from chat import access, actions, commands, concerns, database, deletion, leases, log, policies, rights
 from chat import hub as hubs
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
@@ -286,7 +286,8 @@ class World:
             for number, name in enumerate(("alice", "bob", "charlie"), start=1)
         }
         self.staff_only = set()
-        self.generation = 0
+        # Changes of rights: key, user, room.
+        self.changes = []
         self.hubs = set()
         self.pages = []
         self.views = {}
@@ -391,7 +392,11 @@ class World:
             log.read: self._page,
             log.tail: self._tail,
             log.heads: self._heads,
-            hubs._look: lambda rooms: (self._heads(rooms), self.generation),
+            hubs._look: lambda rooms: (self._heads(rooms), list(self.changes)),
+            access.keys: lambda: [key for key, *_ in self.changes],
+            deletion.unfinished: lambda: deletion.Unfinished([], []),
+            leases.expired: list,
+            leases.present: lambda rooms: {room: set() for room in rooms},
             rights._load_rights: lambda logins, rooms: (
                 {login: self._standing(login) for login in logins},
                 {room: self._room(room) for room in rooms},
@@ -400,14 +405,13 @@ class World:
             commands._read_history: self._history,
         }[work]
 
-    async def _write(self, work, *arguments):
+    async def _write(self, work, *arguments, **named):
         if work is not actions.commit:
-            # Who is here is not what this model is about.
             await self.takes_time(0.02)
-            if work.__name__ != "_write":
-                return True, [], {}
-            came, went, unknown = arguments
-            return came, went, [], {room: set() for room in unknown}
+            if work is access.prune:
+                self.changes = [change for change in self.changes if change[0] not in arguments[0]]
+            # Who is here is not what this model is about.
+            return [] if work is leases.settle else True
         async with self._writing:
             await self.takes_time(0.02)
             self._may_fail()
@@ -437,10 +441,11 @@ class World:
     def revoke(self, room):
         """Make a room staff-only: the bell may be lost, the sweep will tell."""
         self.staff_only.add(room)
-        self.generation += 1
+        self.changes.append((uuid.uuid4(), None, room))
         for hub in self.hubs:
             if self.chance.random() >= self.lost_bells:
-                asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.1), hub.rights.check_soon)
+                delay, concern = self.chance.uniform(0, 0.1), concerns.of(rooms=[room])
+                asyncio.get_running_loop().call_later(delay, hub.rights.check_soon, concern)
 
     def _tail(self, room, *, limit):
         events = self.events[room]

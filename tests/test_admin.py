@@ -1,11 +1,17 @@
-"""Rooms in Django's admin."""
+"""Rooms and users in Django's admin."""
 
 import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from chat.models import Room
+from chat import actions, deletion
+from chat.actions import Draft
+from chat.models import Event, Room
 
 pytestmark = pytest.mark.django_db
 ROOMS = "/admin/chat/room/"
+USERS = "/admin/auth/user/"
 
 
 @pytest.fixture
@@ -51,3 +57,67 @@ def test_a_room_with_messages_is_deleted_with_them(admin, bob, rooms):
 def test_people_without_the_right_have_no_admin(client, bob, rooms):
     client.force_login(bob)
     assert client.get(ROOMS).status_code == 302
+
+
+def fill(room, author, count):
+    drafts = [Draft(room=room.pk, author=author.pk, body="hi", trusted=True) for _ in range(count)]
+    actions.commit(drafts)
+
+
+def test_deleting_a_room_is_confirmed_with_numbers(admin, bob, rooms, django_assert_max_num_queries):
+    fill(rooms.lobby, bob, 1200)
+    with django_assert_max_num_queries(8):
+        page = admin.get(f"{ROOMS}{rooms.lobby.pk}/delete/").content.decode()
+    assert "Lobby (1,200 messages)" in page
+    assert "Messages: 1,200" in page
+    assert len(page) < 20_000
+    chosen = {"action": "delete_selected", "_selected_action": [room.pk for room in rooms]}
+    page = admin.post(ROOMS, chosen).content.decode()
+    assert "Rooms: 3" in page
+    assert "Random (0 messages)" in page
+
+
+def test_only_some_of_many_rooms_are_named(admin):
+    rooms = Room.objects.bulk_create(Room(title=f"Room {number}") for number in range(30))
+    chosen = {"action": "delete_selected", "_selected_action": [room.pk for room in rooms]}
+    page = admin.post(ROOMS, chosen).content.decode()
+    assert "and 10 more" in page
+    assert "Rooms: 30" in page
+
+
+def test_a_room_that_is_being_removed_is_not_shown(admin, bob, rooms, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    fill(rooms.lobby, bob, 50)
+    admin.post(f"{ROOMS}{rooms.lobby.pk}/delete/", {"post": "yes"})
+    assert deletion.unfinished().rooms == [rooms.lobby.pk]
+    assert rooms.lobby not in admin.get(ROOMS).context["cl"].queryset
+    assert admin.get(f"{ROOMS}{rooms.lobby.pk}/change/").status_code == 302
+
+
+def test_deleting_users_is_confirmed_with_numbers_and_touches_no_message(admin, bob, charlie, rooms):
+    fill(rooms.lobby, bob, 5)
+    page = admin.get(f"{USERS}{bob.pk}/delete/").content.decode()
+    assert "User: 1" in page
+    chosen = {"action": "delete_selected", "_selected_action": [bob.pk, charlie.pk]}
+    assert "Users: 2" in admin.post(USERS, chosen).content.decode()
+    admin.post(USERS, {**chosen, "post": "yes"})
+    assert list(User.objects.values_list("username", flat=True)) == ["alice"]
+    assert set(Event.objects.values_list("author_id", flat=True)) == {bob.pk}
+
+
+def test_many_users_are_deleted_a_hundred_at_a_time(admin, monkeypatch):
+    monkeypatch.setattr("chat.admin.USERS_AT_ONCE", 10)
+    users = User.objects.bulk_create(User(username=f"user{number}") for number in range(25))
+    with CaptureQueriesContext(connection) as queries:
+        admin.post(USERS, {"action": "delete_selected", "_selected_action": [user.pk for user in users], "post": "yes"})
+    assert User.objects.count() == 1
+    deletes = [
+        query["sql"] for query in queries.captured_queries if query["sql"].startswith('DELETE FROM "auth_user" ')
+    ]
+    assert len(deletes) == 3
+
+
+def test_who_may_not_delete_is_told_so(client, alice, rooms):
+    alice.user_permissions.set(Permission.objects.filter(codename__in=["view_room", "change_room"]))
+    client.force_login(alice)
+    assert client.get(f"{ROOMS}{rooms.lobby.pk}/delete/").status_code == 403

@@ -12,42 +12,50 @@ TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 # What each module may import of the house: the table of docs/architecture.md. Imports for types alone are free.
 MAY_IMPORT = {
-    "access": "doorbell models",
+    "access": "concerns doorbell models",
     "audit": "limits",
     "actions": "conf exceptions faults lock_waits log models policies",
-    "admin": "models",
-    "apps": "access audit checks",
+    "admin": "deletion models",
+    "apps": "access audit checks deletion",
     "audiences": "models policies protocol session",
     "checks": "",
     "claim": "doorbell",
-    "commands": ("actions conf database exceptions hub limits log models policies presence protocol session writer"),
+    "commands": (
+        "actions concerns conf database exceptions hub limits log models policies presence protocol rights session"
+        " writer"
+    ),
+    "concerns": "",
     "conf": "",
     "counting": "audiences database positions reading unread",
     "consumers": "audit commands conf database exceptions hub limits protocol session",
     "database": "conf faults lock_waits threads",
-    "doorbell": "conf",
+    "deletion": "access fields models",
+    "doorbell": "concerns conf",
     "exceptions": "",
     "limits": "conf exceptions",
     "faults": "",
+    "fields": "",
     "feed": "audit conf database exceptions log protocol session",
     "held": "actions",
     "hub": (
-        "access conf database doorbell exceptions feed leases log policies positions presence protocol reading rights"
-        " session watch"
+        "access concerns conf database doorbell exceptions feed janitor leases log policies positions presence protocol"
+        " reading rights session watch"
     ),
     "jobs": "",
     "leases": "conf models",
     "lock_waits": "",
+    "janitor": "conf database deletion",
+    "lease_keeper": "database leases",
     "log": "doorbell faults lock_waits mentions models protocol",
     "memberships": "exceptions models policies protocol reading",
     "mentions": "models",
-    "models": "actions conf",
+    "models": "actions conf deletion fields",
     "policies": "exceptions models web_sessions",
     "positions": "conf database exceptions memberships reading session",
-    "presence": "conf database leases protocol",
+    "presence": "conf database lease_keeper leases protocol",
     "protocol": "exceptions",
     "reading": "models",
-    "rights": "audit conf database exceptions models policies session",
+    "rights": "access audit concerns conf database exceptions models policies session",
     "session": "conf database exceptions log policies protocol",
     "threads": "conf faults jobs",
     "unread": "models reading",

@@ -53,7 +53,7 @@ async def bells(layer):
         bell = Doorbell(
             on_bell=lambda room, head, heard=heard: heard.append((room, head)),
             on_signal=lambda *signal, heard=heard: heard.append(signal),
-            on_access=lambda heard=heard: heard.append("access"),
+            on_access=lambda concern, heard=heard: heard.append(concern),
             on_read=lambda user, heard=heard: heard.append(("read", user)),
         )
         bell.heard = heard

@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from chat import leases
 from chat.leases import Change
-from chat.models import Membership, Presence, Process
+from chat.models import Membership, Presence, Process, Room
 
 pytestmark = pytest.mark.django_db
 
@@ -90,8 +91,10 @@ def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms,
     leases.settle("one", came={gone}, went=())
     rooms.random.delete()
     assert leases.settle("one", came={gone, (room, charlie.pk)}, went=()) == [Change(room, "charlie", True)]
+    left = (room, charlie.pk)
     charlie.delete()
-    assert leases.settle("one", came=(), went={gone, (room, charlie.pk or 0)}) == []
+    leases.settle("one", came=(), went={gone, left})
+    assert leases.present([room]) == {room: set()}
     assert not Presence.objects.exists()
     assert not Membership.objects.filter(is_here=True).exists()
 
@@ -103,3 +106,46 @@ def test_a_renewal_is_one_query_whatever_it_carries(processes, rooms, bob, charl
         assert leases.renew("one") is True
     with django_assert_num_queries(1):
         assert leases.bury() == []
+
+
+@pytest.fixture
+def cross(django_user_model):
+    """40 users with memberships in 40 rooms each: the pairs of one piece are few of them."""
+    users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(40))
+    made = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(40))
+    Membership.objects.bulk_create(Membership(room=room, user=user) for room in made for user in users)
+    return [(room.pk, user.pk) for room, user in zip(made, users, strict=True)]
+
+
+def test_work_reads_and_locks_its_own_pairs_and_no_others(processes, cross, monkeypatch):
+    made = []
+    from_db = Membership.from_db.__func__
+    monkeypatch.setattr(Membership, "from_db", classmethod(lambda cls, *row: made.append(row) or from_db(cls, *row)))
+    assert len(leases.settle("one", came=cross, went=())) == 40
+    assert len(made) == 40
+    assert len(leases.settle("one", came=(), went=cross)) == 40
+    assert len(made) == 80
+
+
+def test_a_piece_is_a_bounded_number_of_statements(processes, cross, django_assert_max_num_queries):
+    with django_assert_max_num_queries(13):
+        leases.settle("one", came=cross, went=())
+
+
+def test_pairs_are_found_by_an_index(processes, cross):
+    rows = leases._of(Membership.objects.order_by(), cross)
+    plan = rows.explain()
+    if connection.vendor == "sqlite":
+        assert "(room_id=? AND user_id=?)" in plan, plan
+    else:
+        with connection.cursor() as cursor:
+            # As with many rows: of few, PostgreSQL reads them all.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = rows.explain()
+        assert "Nested Loop" in plan and "Index Cond: " in plan, plan
+
+
+def test_more_than_a_piece_is_refused(processes):
+    too_many = [(1, user) for user in range(leases.PIECE_PAIRS + 1)]
+    with pytest.raises(AssertionError, match="divided"):
+        leases.settle("one", came=too_many, went=())

@@ -167,7 +167,7 @@ def join_reply_comes_after_its_events(patch):
 def rights_are_not_checked_again(patch):
     """A pane stays open when its room becomes the staff's."""
 
-    async def check(self):
+    async def check(self, *concern):
         pass
 
     patch.setattr(Rights, "check", check)

@@ -127,15 +127,6 @@ async def test_after_a_night_without_a_server_the_dead_are_gone_before_anybody_c
         assert (await join(first, rooms.lobby))[-1]["present"] == ["alice"]
 
 
-async def test_who_came_and_went_before_it_was_written_never_came(rooms, alice, bob):
-    async with connected(alice) as first:
-        await join(first, rooms.lobby)
-        attendance = hub.running().attendance
-        pair = (rooms.lobby.pk, bob.pk)
-        came_now, went, changes, _ = await database.write(attendance._write, {pair}, set(), [])
-        assert (came_now, went, changes) == (set(), set(), [])
-
-
 @pytest.mark.parametrize("count, lines", [(3, 3), (CROWD - 1, CROWD - 1), (CROWD + 1, 0)])
 async def test_who_comes_with_many_is_told_of_in_one_list_and_a_crowd_has_no_lines(rooms, alice, count, lines):
     room = rooms.lobby.pk

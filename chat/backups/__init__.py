@@ -1,7 +1,6 @@
 """Copies the database away and brings it back, with new epochs: clients start the rooms of a restored log over."""
 
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +11,9 @@ from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.migrations.loader import MigrationLoader
 
-from chat import access
-from chat.models import AccessCounter, Membership, PositionCounter, Process, Room, new_epoch
+from chat.models import AccessChange, Membership, PositionCounter, Process, Room, new_epoch
 
 Applied = set[tuple[str, str]]  # app, name
-
-# Further than rights can have changed meanwhile: every process sees that they are others now.
-FAR = 1_000_000
 
 
 class BackupError(Exception):
@@ -113,17 +108,8 @@ def counted(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def generation() -> int:
-    """Return a count of changes of rights that no process has seen."""
-    try:
-        return access.generation() + FAR + secrets.randbelow(FAR)
-    except DatabaseError:
-        return FAR
-
-
-def start_over(*, using: str = DEFAULT_DB_ALIAS, changes: int | None = None) -> int:
+def start_over(*, using: str = DEFAULT_DB_ALIAS) -> int:
     """Give each room's log a new epoch and forget who was here; return how many rooms there are."""
-    changes = generation() if changes is None else changes
     with transaction.atomic(using=using):
         rooms = Room.objects.using(using)
         ids = list(rooms.select_for_update().order_by("pk").values_list("pk", flat=True))
@@ -134,7 +120,8 @@ def start_over(*, using: str = DEFAULT_DB_ALIAS, changes: int | None = None) -> 
         PositionCounter.objects.using(using).update(epoch=new_epoch())
         Process.objects.using(using).all().delete()
         Membership.objects.using(using).filter(is_here=True).update(is_here=False)
-        AccessCounter.objects.using(using).update_or_create(pk=1, defaults={"changes": changes})
+        # Everybody's rights are other ones now. Its key is random, so no process has seen it.
+        AccessChange.objects.using(using).create()
     return len(ids)
 
 

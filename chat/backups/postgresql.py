@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from chat import backups
+from chat import access
 from chat.backups import Applied, BackupError
 
 TRIES = 5
@@ -28,8 +29,10 @@ UPDATE {schema}.chat_room SET epoch = left(md5('{salt}' || id), 8);
 DELETE FROM {schema}.chat_presence;
 DELETE FROM {schema}.chat_process;
 UPDATE {schema}.chat_membership SET is_here = false WHERE is_here;
-DELETE FROM {schema}.chat_accesscounter;
-INSERT INTO {schema}.chat_accesscounter (id, changes) VALUES (1, {changes});
+DO $$ BEGIN
+IF to_regclass('{schema}.chat_accesschange') IS NOT NULL THEN
+INSERT INTO {schema}.chat_accesschange (id) VALUES ('{change}');
+END IF; END $$;
 """
 
 
@@ -54,7 +57,7 @@ class PostgreSQL:
 
     def load(self, file: Path) -> None:
         drop = f"DROP TABLE IF EXISTS {', '.join(_tables())} CASCADE;\n" if _tables() else ""
-        after = START_OVER.format(schema=_schema(), salt=secrets.token_hex(16), changes=backups.generation())
+        after = START_OVER.format(schema=_schema(), salt=secrets.token_hex(16), change=uuid.uuid4())
         connection.close()
         for left in reversed(range(TRIES)):
             try:
@@ -65,8 +68,9 @@ class PostgreSQL:
                     continue
                 raise
             break
-        # Of an older version: what came since.
+        # Of an older version: what came since, and what it had no table for.
         call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+        access.changed()
 
 
 def _replay(file: Path, *, before: str, after: str) -> None:

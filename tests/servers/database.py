@@ -16,9 +16,11 @@ from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from chat import actions, testing  # noqa: E402
-from chat.models import Membership, Room  # noqa: E402
+from chat.models import Event, Membership, Room  # noqa: E402
 from tests.servers.services import CAST, PASSWORD  # noqa: E402
 
 
@@ -48,6 +50,45 @@ def fill(room, count):
         actions.commit(drafts)
 
 
+def pour(room, count):
+    """Make so many messages that posting them would take too long."""
+    author = User.objects.get(username="bob")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO chat_event
+                (room_id, seq, kind, author_id, username, body, msg_type, client_id_given, at)
+            WITH RECURSIVE numbers(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM numbers WHERE seq < %s)
+            SELECT %s, seq, 0, %s, %s, 'a message of some words', 0, %s, %s FROM numbers
+            """,
+            [int(count), int(room), author.pk, author.username, False, timezone.now()],
+        )
+        cursor.execute("UPDATE chat_room SET head_seq = %s WHERE id = %s", [int(count), int(room)])
+
+
+def promote(name):
+    """Let a user do everything in the admin."""
+    User.objects.filter(username=name).update(is_staff=True, is_superuser=True)
+
+
+def delete_room(room):
+    """Delete a room as in a shell."""
+    Room.objects.get(pk=room).delete()
+
+
+def left(room):
+    """Return how much of a room there is: as others see it, its row, its events."""
+    events = Event.objects.filter(room=room).count()
+    return [Room.objects.filter(pk=room).count(), Room.all_objects.filter(pk=room).count(), events]
+
+
+def make_room(title):
+    """Make a room; its title has to be free."""
+    room = Room(title=title)
+    room.full_clean()
+    room.save()
+
+
 def titles(count):
     """Make more rooms, up to this number."""
     there = Room.objects.count()
@@ -75,8 +116,10 @@ def crowd(count):
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {"rows": rows, "crowd": crowd, "positions": positions}
-WORKS: dict[str, Callable[..., Any]] = {"make": make, "fill": fill, "titles": titles}
+ANSWERS: dict[str, Callable[..., Any]] = {"left": left, "rows": rows, "crowd": crowd, "positions": positions}
+WORKS: dict[str, Callable[..., Any]] = {
+    work.__name__: work for work in (make, fill, pour, promote, delete_room, make_room, titles)
+}
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]

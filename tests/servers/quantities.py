@@ -47,6 +47,8 @@ class Quantities:
     revocation_rounds: int = 1
     # Connections that say nothing, or half of something.
     idle_sockets: int = 1000
+    # Messages of a room that is deleted while others send.
+    deleted_messages: int = 20_000
     # Frames of the fuzzer.
     hostile_frames: int = 10_000
 
@@ -78,6 +80,7 @@ FULL = Quantities(
     pause_seconds=2.0,
     revocation_rounds=13,
     idle_sockets=2000,
+    deleted_messages=1_000_000,
     hostile_frames=100_000,
 )
 

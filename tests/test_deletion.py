@@ -1,0 +1,338 @@
+"""Deleting rooms and users: closed at once, removed in pieces, and gone on with after any interruption."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from chat import actions, deletion, leases, log, policies
+from chat.actions import Draft
+from chat.exceptions import ClientError, ErrorCode
+from chat.models import DeletedUser, Event, Membership, Mention, Presence, Room
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(deletion, "PAUSE_SECONDS", 0)
+
+
+def fill(room, author, count, text="hi"):
+    for start in range(0, count, 500):
+        size = min(500, count - start)
+        actions.commit([Draft(room=room.pk, author=author.pk, body=text, trusted=True) for _ in range(size)])
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """How many rows each piece removed."""
+    remove, sizes = deletion.remove_piece_of_room, []
+
+    def count(room_id):
+        removed = remove(room_id)
+        sizes.append(removed.total())
+        return removed
+
+    monkeypatch.setattr(deletion, "remove_piece_of_room", count)
+    return sizes
+
+
+def finish_users():
+    while deletion.unfinished().users:
+        for user in deletion.unfinished().users:
+            deletion.remove_piece_of_user(user)
+
+
+# Rooms
+
+
+def test_a_room_is_removed_in_pieces_with_all_its_rows(bob, rooms, pieces, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 100)
+    fill(rooms.lobby, bob, 1234, "@bob hi")
+    fill(rooms.random, bob, 10, "@bob hi")
+    Membership.objects.create(room=rooms.lobby, user=bob)
+    Membership.objects.create(room=rooms.random, user=bob)
+    count, by_model = rooms.lobby.delete()
+    assert by_model == {"chat.Event": 1234, "chat.Mention": 1234, "chat.Membership": 1, "chat.Room": 1}
+    assert count == sum(by_model.values())
+    # Each event has a mention.
+    assert len(pieces) == 13
+    assert max(pieces) == 200
+    assert (Event.objects.count(), Mention.objects.count(), Membership.objects.count()) == (10, 10, 1)
+    assert rooms.lobby.pk is None
+
+
+def test_no_piece_reads_the_texts(bob, rooms):
+    fill(rooms.lobby, bob, 300)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        rooms.lobby.delete()
+    assert len(queries) < 30
+    assert not [query for query in queries.captured_queries if '"body"' in query["sql"]]
+
+
+def test_a_queryset_deletes_rooms_in_pieces(bob, rooms, pieces, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    fill(rooms.lobby, bob, 25)
+    fill(rooms.random, bob, 25)
+    assert Room.objects.filter(staff_only=False).delete() == (52, {"chat.Event": 50, "chat.Room": 2})
+    assert list(Room.all_objects.all()) == [rooms.staff]
+    assert max(pieces) <= 11
+
+
+def half_delete(room, bob, monkeypatch, count=50):
+    """Delete a room, and be killed in the middle."""
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    fill(room, bob, count)
+    remove, calls = deletion.remove_piece_of_room, []
+
+    def die(room_id):
+        calls.append(room_id)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return remove(room_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion, "remove_piece_of_room", die)
+        with pytest.raises(KeyboardInterrupt):
+            Room.objects.get(pk=room.pk).delete()
+    assert Event.objects.filter(room=room.pk).count() == count - 20
+
+
+def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monkeypatch, client):
+    half_delete(rooms.lobby, bob, monkeypatch)
+    room = rooms.lobby.pk
+    assert rooms.lobby not in Room.objects.all()
+    assert rooms.lobby not in Room.objects.enterable_by(alice)
+    assert not Room.objects.titled("Lobby").exists()
+    assert room not in log.heads()
+    assert log.heads([room]) == {}
+    assert log.tail(room, limit=10) is None
+    client.force_login(alice)
+    assert client.get("/chat/Lobby/").status_code == 404
+    assert "Lobby" not in client.get("/").content.decode()
+    [standing] = policies.sign_in([client.session.session_key]).values()
+    with pytest.raises(ClientError) as refused:
+        policies.enter_room(standing.login, room)
+    assert refused.value.code == ErrorCode.ROOM_INVALID
+    for draft in (
+        Draft(room=room, author=alice.pk, login=standing.login, body="hi"),
+        Draft(room=room, author=alice.pk, body="from a program", trusted=True),
+    ):
+        [outcome] = actions.commit([draft])
+        assert outcome.code == ErrorCode.ROOM_INVALID
+    leases.begin("one")
+    assert leases.settle("one", came={(room, alice.pk)}, went=()) == []
+
+
+def test_the_title_of_a_half_deleted_room_is_free_at_once(bob, rooms, monkeypatch):
+    half_delete(rooms.lobby, bob, monkeypatch)
+    again = Room(title="LOBBY")
+    again.full_clean()
+    again.save()
+    assert Room.objects.titled("lobby").get() == again
+    assert again.head_seq == 0
+    # Twice the same title, both deleted.
+    half_delete(again, bob, monkeypatch)
+    Room.objects.create(title="Lobby")
+
+
+def test_an_interrupted_deletion_goes_on_where_it_stopped(bob, rooms, monkeypatch, pieces):
+    half_delete(rooms.lobby, bob, monkeypatch)
+    assert deletion.unfinished() == ([rooms.lobby.pk], [])
+    while deletion.unfinished().rooms:
+        assert deletion.remove_piece_of_room(rooms.lobby.pk)
+    # 20 of them before.
+    assert sum(pieces) == 51
+    assert not Event.objects.exists()
+    assert not Room.all_objects.filter(pk=rooms.lobby.pk).exists()
+
+
+def test_inside_a_transaction_a_large_room_is_closed_and_left_to_a_server(bob, rooms, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    fill(rooms.lobby, bob, 50)
+    with transaction.atomic():
+        rooms.lobby.delete()
+    assert Room.objects.count() == 2
+    assert Event.objects.count() == 40
+    assert len(deletion.unfinished().rooms) == 1
+
+
+def test_a_deletion_that_is_rolled_back_leaves_the_room_as_it_was(bob, rooms):
+    fill(rooms.lobby, bob, 5)
+
+    def delete():
+        with transaction.atomic():
+            Room.objects.get(pk=rooms.lobby.pk).delete()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        delete()
+    assert Room.objects.count() == 3
+    assert rooms.lobby.send_message("still here", bob) == 6
+
+
+def test_a_row_that_comes_late_keeps_no_room_from_going(bob, rooms, monkeypatch):
+    """As an event's, whose transaction had locked the room before it was closed."""
+    half_delete(rooms.lobby, bob, monkeypatch)
+    Membership.objects.create(room_id=rooms.lobby.pk, user=bob)
+    while deletion.unfinished().rooms:
+        deletion.remove_piece_of_room(rooms.lobby.pk)
+    assert not Membership.objects.exists()
+
+
+def test_a_failure_in_between_is_tried_again(bob, rooms, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    fill(rooms.lobby, bob, 50)
+    remove, failures = deletion.remove_piece_of_room, [OperationalError("deadlock detected")]
+
+    def fail(room_id):
+        if failures:
+            raise failures.pop()
+        return remove(room_id)
+
+    monkeypatch.setattr(deletion, "remove_piece_of_room", fail)
+    assert rooms.lobby.delete()[0] == 51
+
+
+def in_threads(*works):
+    def run(work):
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result(60) for future in [pool.submit(run, work) for work in works]]
+
+
+def test_two_who_delete_one_room_do_each_other_no_harm(bob, rooms, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 20)
+    fill(rooms.lobby, bob, 400)
+
+    def delete():
+        return deletion.delete_rooms([rooms.lobby.pk])[0]
+
+    def help_out():
+        while deletion.unfinished().rooms or Room.objects.filter(pk=rooms.lobby.pk).exists():
+            for room in deletion.unfinished().rooms:
+                deletion.remove_piece_of_room(room)
+
+    in_threads(delete, delete, help_out)
+    assert not Event.objects.exists()
+    assert Room.all_objects.count() == 2
+
+
+# Users
+
+
+def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
+    def statements(user):
+        with CaptureQueriesContext(connection) as queries:
+            user.delete()
+        assert not [query for query in queries.captured_queries if "chat_event" in query["sql"]]
+        return len(queries)
+
+    dora, emil = (User.objects.create_user(name) for name in ("dora", "emil"))
+    fill(rooms.lobby, dora, 1)
+    fill(rooms.lobby, emil, 600)
+    assert statements(dora) == statements(emil)
+    event = Event.objects.latest("pk")
+    assert event.author is None
+    assert event.author_id is not None
+
+
+def test_a_user_goes_with_memberships_mentions_and_presences(alice, bob, rooms):
+    leases.begin("one")
+    leases.settle("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
+    fill(rooms.lobby, alice, 5, "@bob @alice")
+    bob.delete()
+    for model in (Membership, Mention, Presence):
+        assert set(model.objects.values_list("user_id", flat=True)) == {alice.pk}
+    assert not DeletedUser.objects.exists()
+
+
+def test_what_many_users_leave_behind_is_removed_in_pieces(alice, rooms, monkeypatch):
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    users = User.objects.bulk_create(User(username=f"user{n}") for n in range(30))
+    Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
+    Membership.objects.create(room=rooms.lobby, user=alice)
+    fill(rooms.lobby, alice, 25, "@user1")
+    User.objects.filter(username__startswith="user").delete()
+    # The transaction of the deletion itself removes none of it.
+    assert (Membership.objects.count(), Mention.objects.count(), DeletedUser.objects.count()) == (91, 25, 30)
+    assert leases.present([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
+    assert deletion.remove_piece_of_user(users[1].pk).total() == 10
+    finish_users()
+    assert Membership.objects.get().user == alice
+    assert not Mention.objects.exists()
+
+
+def test_a_deleted_user_writes_nothing_more(bob, rooms):
+    stale = User.objects.get(pk=bob.pk)
+    bob.delete()
+    with pytest.raises(ClientError) as refused:
+        rooms.lobby.send_message("from beyond", stale)
+    assert refused.value.code == ErrorCode.MESSAGE_INVALID
+    [outcome] = actions.commit([Draft(room=rooms.lobby.pk, author=stale.pk, body="from beyond")])
+    assert outcome.code == ErrorCode.USER_HAS_TO_LOGIN
+
+
+def test_a_new_user_never_gets_the_number_of_a_deleted_one(rooms):
+    gone = User.objects.create_user("gone")
+    fill(rooms.lobby, gone, 1)
+    number = gone.pk
+    gone.delete()
+    assert User.objects.create_user("new").pk > number
+
+
+def test_a_user_with_the_number_of_a_deleted_one_owns_none_of_their_messages(rooms):
+    """As after a copy of the data whose numbers go on from the highest user."""
+    gone = User.objects.create_user("gone")
+    fill(rooms.lobby, gone, 2)
+    number = gone.pk
+    gone.delete()
+    Membership.objects.create(room=rooms.lobby, user_id=number, read_seq=2)
+    new = User.objects.create(pk=number, username="new")
+    assert [event.author for event in Event.objects.all()] == [None, None]
+    assert not policies.can_edit(new, author_id=Event.objects.first().author_id)
+    assert not Membership.objects.exists()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+@pytest.mark.parametrize("turn", range(3))
+def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
+    users = User.objects.bulk_create(User(username=f"user{n}") for n in range(60))
+    leases.begin("one")
+    pairs = [(room.pk, user.pk) for room in rooms for user in users]
+    leases.settle("one", came=pairs, went=())
+    begun = threading.Event()
+
+    def delete(some):
+        begun.wait(10)
+        User.objects.filter(pk__in=[user.pk for user in some]).delete()
+
+    def come_and_go():
+        begun.set()
+        for _ in range(10):
+            leases.settle("one", came=(), went=pairs)
+            leases.settle("one", came=pairs, went=())
+
+    def tidy():
+        begun.wait(10)
+        for _ in range(20):
+            for user in deletion.unfinished().users:
+                deletion.remove_piece_of_user(user)
+
+    in_threads(lambda: delete(users[:40]), lambda: delete(users[20:]), come_and_go, tidy)
+    assert not User.objects.exists()
+    finish_users()
+    # A user who came at the last moment, and goes with the process.
+    leases.settle("one", came=(), went=pairs)
+    assert not Presence.objects.exists()
+    assert not Membership.objects.filter(is_here=True).exists()

@@ -1,0 +1,116 @@
+"""A server goes on with deletions: those of its own, of others, and of before its start."""
+
+import asyncio
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, transaction
+
+from chat import database, deletion, hub, janitor
+from chat.models import DeletedUser, Event, Membership, Room
+from tests.sockets import connected
+from tests.test_deletion import fill
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, settings):
+    settings.GRACE_SECONDS = 0
+    settings.TELL_WHO_IS_PRESENT = False
+    monkeypatch.setattr(deletion, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
+    monkeypatch.setattr(janitor, "LOOK_SECONDS", 0.01)
+
+
+def close(room, bob, count=35):
+    fill(room, bob, count)
+    deletion.close_rooms([room.pk])
+
+
+async def gone(model=Room, manager="all_objects", count=2):
+    async with asyncio.timeout(10):
+        while await database.look(getattr(model, manager).count) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_what_was_left_before_the_start_is_removed(bob, rooms):
+    await database.write(close, rooms.lobby, bob)
+    janitor.enter()
+    await gone()
+    assert not await database.look(Event.objects.exists)
+    await janitor.exit()
+    await database.close()
+
+
+async def test_a_room_that_is_deleted_in_a_transaction_is_removed_at_its_bell(bob, rooms, settings):
+    settings.JANITOR_SECONDS = settings.SWEEP_SECONDS = 60
+
+    def delete():
+        with transaction.atomic():
+            rooms.lobby.delete()
+
+    await database.write(fill, rooms.lobby, bob, 35)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        await socket.rest()
+        key = rooms.lobby.pk
+        await database.write(delete)
+        frames = await socket.until(lambda frame: "leave" in frame)
+        assert frames[-1] == {"leave": str(key), "reason": "ROOM_INVALID"}
+        await gone()
+    await database.close()
+
+
+async def test_without_a_bell_it_is_found_by_looking(bob, rooms, settings):
+    settings.JANITOR_SECONDS = 0.02
+    janitor.enter()
+    await asyncio.sleep(0.05)
+    await database.write(close, rooms.lobby, bob)
+    await gone()
+    await janitor.exit()
+    await database.close()
+
+
+async def test_what_deleted_users_leave_behind_is_removed(bob, rooms):
+    def delete():
+        users = User.objects.bulk_create(User(username=f"user{n}") for n in range(30))
+        Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
+        User.objects.filter(username__startswith="user").delete()
+
+    await database.write(delete)
+    janitor.enter()
+    await gone(DeletedUser, "objects", 0)
+    assert not await database.look(Membership.objects.exists)
+    await janitor.exit()
+    await database.close()
+
+
+async def test_one_deletion_that_fails_stops_no_other(bob, rooms, monkeypatch, caplog):
+    for room in (rooms.lobby, rooms.random):
+        await database.write(close, room, bob)
+    remove = deletion.remove_piece_of_room
+
+    def fail(room):
+        if room == rooms.lobby.pk:
+            raise OperationalError("it is locked")
+        return remove(room)
+
+    monkeypatch.setattr(deletion, "remove_piece_of_room", fail)
+    janitor.enter()
+    await gone()
+    monkeypatch.setattr(deletion, "remove_piece_of_room", remove)
+    await gone(count=1)
+    await janitor.exit()
+    await database.close()
+
+
+async def test_the_hub_and_the_server_share_one_janitor(bob):
+    first = janitor.enter()
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        assert hub.running()._janitor is first
+    assert not first._task.done(), "the hub has gone, the server has not"
+    await janitor.exit()
+    assert first._task.done()
+    await database.close()
