@@ -9,16 +9,17 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from chat import access, conf, database, log, policies, protocol
 from chat.doorbell import Doorbell
+from chat.events import LoggedEvent
 from chat.exceptions import ClientError
 from chat.feed import Feed
 from chat.leases import Change
-from chat.log import LoggedEvent
 from chat.positions import Positions
 from chat.presence import Attendance
 from chat.protocol import Bye, ByeTime
 from chat.reading import Pair
 from chat.rights import Rights
 from chat.session import Session
+from chat.sweep import Heads, Sweep, look
 from chat.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Hub:
         # Many sockets come at once after a cut: what they ask of the database is asked together.
         self.logins = database.Gathering(policies.sign_in)
         self.rooms = database.Gathering(policies.enter_rooms)
+        self.heads = database.Gathering(log.heads)
         self.positions = Positions(on_written=self._on_positions, on_refused=self._on_refused)
         self.watch = Watch(self.positions)
         self.rights = Rights(self.sessions, self.feeds, on_checked=self.watch.rooms_changed)
@@ -52,6 +54,7 @@ class Hub:
         self._pulse = self._loop.time()
         self._fresh = asyncio.Event()
         self._fresh.set()
+        self._sweep = Sweep()
         self._sweep_now = asyncio.Event()
         self._standstills = 0
         self._generation: int | None = None
@@ -135,6 +138,8 @@ class Hub:
         """Hear a bell."""
         if feed := self.feeds.get(room):
             feed.rung(head)
+        elif not self.watch.is_idle:
+            self._sweep.rung(room)
 
     def drain(self) -> None:
         """Take no more commands, and tell every client when to come back: each at a time of its own."""
@@ -225,8 +230,9 @@ class Hub:
         rooms = [room for room, feed in self.feeds.items() if feed.is_open]
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
-        # One cheap query: for the rooms that are listened to; for all where somebody watches them.
-        heads, generation = await database.look(_look, rooms if self.watch.is_idle else None)
+        # For the rooms that are listened to; where somebody watches, for all others too, or for a slice of them.
+        after = None if self.watch.is_idle else self._sweep.after
+        heads, self._sweep.after, generation = await database.look(_look, self._sweep.rooms(rooms), after)
         if generation != self._generation:
             # Before any feed reads on: what was said after a right ended is not for whoever had it.
             await self.rights.check()
@@ -247,8 +253,8 @@ class Hub:
                     logger.exception("room=%s: starting over failed", room)
 
 
-def _look(rooms: list[int] | None) -> tuple[dict[int, tuple[int, int, str]], int]:
-    return log.heads(rooms), access.generation()
+def _look(rooms: list[int], after: int | None) -> tuple[Heads, int, int]:
+    return *look(rooms, after), access.generation()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

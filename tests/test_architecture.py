@@ -14,31 +14,35 @@ TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 MAY_IMPORT = {
     "access": "doorbell models",
     "audit": "limits",
-    "actions": "conf exceptions faults lock_waits log models policies",
+    "actions": "conf exceptions faults graphemes lock_waits log models policies",
     "admin": "models",
     "apps": "access audit checks",
     "audiences": "models policies protocol session",
     "checks": "",
     "claim": "doorbell",
-    "commands": ("actions conf database exceptions hub limits log models policies presence protocol session writer"),
+    "commands": (
+        "actions conf database events exceptions hub limits log models policies presence protocol session writer"
+    ),
     "conf": "",
     "counting": "audiences database positions reading unread",
     "consumers": "audit commands conf database exceptions hub limits protocol session",
     "database": "conf faults lock_waits threads",
     "doorbell": "conf",
+    "events": "models protocol",
     "exceptions": "",
+    "graphemes": "",
     "limits": "conf exceptions",
     "faults": "",
-    "feed": "audit conf database exceptions log protocol session",
+    "feed": "audit conf database events exceptions log protocol session",
     "held": "actions",
     "hub": (
-        "access conf database doorbell exceptions feed leases log policies positions presence protocol reading rights"
-        " session watch"
+        "access conf database doorbell events exceptions feed leases log policies positions presence protocol reading"
+        " rights session sweep watch"
     ),
     "jobs": "",
     "leases": "conf models",
     "lock_waits": "",
-    "log": "doorbell faults lock_waits mentions models protocol",
+    "log": "conf doorbell events faults lock_waits mentions models protocol",
     "memberships": "exceptions models policies protocol reading",
     "mentions": "models",
     "models": "actions conf",
@@ -48,7 +52,8 @@ MAY_IMPORT = {
     "protocol": "exceptions",
     "reading": "models",
     "rights": "audit conf database exceptions models policies session",
-    "session": "conf database exceptions log policies protocol",
+    "session": "conf database events exceptions log policies protocol",
+    "sweep": "log",
     "threads": "conf faults jobs",
     "unread": "models reading",
     "views": "conf memberships models positions",

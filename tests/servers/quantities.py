@@ -49,6 +49,8 @@ class Quantities:
     idle_sockets: int = 1000
     # Frames of the fuzzer.
     hostile_frames: int = 10_000
+    # How long each of the dearest frames is sent, at the rate that the limits allow.
+    hostile_seconds: float = 0.5
 
 
 FULL = Quantities(
@@ -79,6 +81,7 @@ FULL = Quantities(
     revocation_rounds=13,
     idle_sockets=2000,
     hostile_frames=100_000,
+    hostile_seconds=10.0,
 )
 
 IS_FULL = bool(os.environ.get("FULL_SIZE"))
