@@ -153,18 +153,15 @@ class Event(models.Model):
             models.UniqueConstraint(fields=["author", "client_id"], name="event_author_client_id"),
         ]
         indexes: ClassVar = [
-            # Opening, history and counting look at messages alone, however many edits lie between them.
-            models.Index(fields=["room", "seq"], name="event_posted", condition=models.Q(kind=0)),
+            # Opening, history and counting look at messages alone, however many edits lie between them. With the
+            # author and the time of the deletion, so that counting reads the index alone.
+            models.Index(
+                fields=["room", "seq", "author", "deleted_at"], name="event_posted", condition=models.Q(kind=0)
+            ),
             models.Index(
                 fields=["room", "target_seq"],
                 name="event_room_target",
                 condition=models.Q(target_seq__isnull=False),
-            ),
-            # What may be unread. With the author, so that counting reads the index alone.
-            models.Index(
-                fields=["room", "seq", "author"],
-                name="event_unread",
-                condition=models.Q(kind=0, deleted_at__isnull=True),
             ),
             # Finds what had been said before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
