@@ -6,8 +6,9 @@ from functools import partial
 
 from chat import actions, concerns, conf, database, hub, limits, log, policies, presence, protocol, writer
 from chat.actions import Draft, Outcome
+from chat.events import LoggedEvent
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import HistoryPlace, Kind, LoggedEvent
+from chat.log import HistoryPlace, Kind
 from chat.models import Room
 from chat.policies import Login
 from chat.protocol import (
@@ -149,6 +150,8 @@ def leave(session: Session, command: Leave) -> None:
 def send(session: Session, command: Send) -> None:
     """Post a message; acknowledged when it is saved."""
     _check_joined(session, command.room)
+    # Before anything is done with the text: a refused one counts, too.
+    limits.check_message(session.user_id)
     draft = Draft(
         room=command.room,
         author=session.user_id,
@@ -163,13 +166,14 @@ def send(session: Session, command: Send) -> None:
 def edit(session: Session, command: Edit) -> None:
     """Give a message another text; acknowledged when it is saved."""
     _check_joined(session, command.room)
+    limits.check_message(session.user_id)
     draft = Draft(
         room=command.room,
         author=session.user_id,
         login=session.login,
         kind=Kind.EDITED,
         body=actions.check_text(command.message),
-        target_seq=_check_seq(command.seq),
+        target_seq=command.seq,
         client_id=command.client_id,
     )
     _submit(session, draft, "edit")
@@ -178,12 +182,13 @@ def edit(session: Session, command: Edit) -> None:
 def delete(session: Session, command: Delete) -> None:
     """Delete a message; acknowledged when its text has left the database."""
     _check_joined(session, command.room)
+    limits.check_message(session.user_id)
     draft = Draft(
         room=command.room,
         author=session.user_id,
         login=session.login,
         kind=Kind.DELETED,
-        target_seq=_check_seq(command.seq),
+        target_seq=command.seq,
         client_id=command.client_id,
     )
     _submit(session, draft, "delete")
@@ -197,8 +202,6 @@ async def history(session: Session, command: History) -> None:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page has at least one message.")
     place = HistoryPlace(command.before, command.after, command.around, command.since_time)
     given = [seq for seq in (place.before, place.after, place.around) if seq is not None]
-    for seq in given:
-        _check_seq(seq)
     if len(given) + (place.since_time is not None) > 1:
         raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page is before, after, around or from: one of them.")
     if place.since_time is not None and place.since_time.tzinfo is None:
@@ -218,7 +221,7 @@ def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -
 
 def read(session: Session, command: Read) -> None:
     """Move the user's read position; all of their sockets that watch are told. Written soon, behind messages."""
-    session.hub.read(session, command.room, _check_seq(command.seq), back=command.back)
+    session.hub.read(session, command.room, command.seq, back=command.back)
 
 
 def layout(session: Session, command: Layout) -> None:
@@ -234,14 +237,7 @@ def _check_joined(session: Session, room: int) -> Place:
     return place
 
 
-def _check_seq(seq: int) -> int:
-    if not 0 <= seq <= protocol.MAX_ID:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A seq is a number from 1 on.")
-    return seq
-
-
 def _submit(session: Session, draft: Draft, command: str) -> None:
-    limits.check_message(session.user_id)
     writer.running(_publish).submit(draft, partial(_answer, session, draft, command))
     session.hold()
 

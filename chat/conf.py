@@ -30,6 +30,8 @@ HISTORY_PAGE: int
 HISTORY_PAGE_MAX: int
 HISTORY_PAGE_BYTES: int
 LAYOUT_PANES: int
+# Whether texts that were edited away stay in the database. They are given to nobody either way.
+KEEP_EDITED_TEXT: bool
 
 # Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
 # Held for longer, uvicorn stops reading the socket, misses the pong and closes it.
@@ -40,10 +42,13 @@ DRAFT_HOLD_SECONDS: float
 DATABASE_SECONDS: float
 SOCKET_UNACKNOWLEDGED: int
 
-# The hub. A feed's ring serves who is a little behind; a page of the log serves the rest.
+# The hub. A feed's ring serves who is a little behind; a page of the log serves the rest. The ring's bytes are what
+# it takes in memory, a page's are those of its frames. A ring reaches back for those who come back a little later.
 RING_EVENTS: int
 RING_BYTES: int
+REACH_BACK_EVENTS: int
 CATCH_UP_PAGE: int
+CATCH_UP_BYTES: int
 FAN_OUT_SLICE: int
 GAP_SECONDS: float
 SWEEP_SECONDS: float
@@ -102,6 +107,7 @@ _DEFAULTS: dict[str, Any] = {
     "HISTORY_PAGE_MAX": 100,
     "HISTORY_PAGE_BYTES": 256 * 1024,
     "LAYOUT_PANES": 64,
+    "KEEP_EDITED_TEXT": False,
     "BATCH_DRAFTS": 128,
     "BATCH_BYTES": 256 * 1024,
     "DRAFT_QUEUE": 2000,
@@ -110,7 +116,9 @@ _DEFAULTS: dict[str, Any] = {
     "SOCKET_UNACKNOWLEDGED": 64,
     "RING_EVENTS": 512,
     "RING_BYTES": 1024 * 1024,
+    "REACH_BACK_EVENTS": 128,
     "CATCH_UP_PAGE": 500,
+    "CATCH_UP_BYTES": 256 * 1024,
     "FAN_OUT_SLICE": 500,
     "GAP_SECONDS": 0.015,
     "SWEEP_SECONDS": 0.5,

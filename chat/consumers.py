@@ -169,7 +169,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         try:
             command = _decode(text_data)
             context = _context(command)
-            self._patience.check_command()
+            self._patience.check_command(context["command"], count=_rooms_of(command))
             await commands.run(self.session, command)
         except ClientError as error:
             self.session.reply(protocol.refusal(error, **context))
@@ -195,6 +195,10 @@ def _decode(text: str | None) -> protocol.AnyCommand:
         raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
     limits.check_depth(text)
     return protocol.decode(text)
+
+
+def _rooms_of(command: protocol.AnyCommand) -> int:
+    return len(command.rooms) if isinstance(command, protocol.Resume) else 1
 
 
 def _context(command: protocol.AnyCommand) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chat import audit, conf, database, log, protocol
+from chat.events import LoggedEvent, after_all
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import LoggedEvent
-from chat.protocol import Deleted, Edited, Frame, Joined, Left
+from chat.protocol import AnyEvent, Deleted, Edited, Frame, Joined, Left, Overtaken
 from chat.session import WRITE_BYTES, Place, Run, Session, chunk
 
 if TYPE_CHECKING:
@@ -33,16 +33,21 @@ class Feed:
         self.sessions: dict[Session, Place] = {}
         self.claims = 0
         self.opened: asyncio.Task[None] | None = None
+        # The last events, without holes up to the head. Empty at first: it fills as events come, and further back
+        # when a session needs what came before (reach_back).
         self._ring: deque[LoggedEvent] = deque()
         self._ring_bytes = 0
-        # Where the ring's edits are, by the message they are of.
-        self._edits: dict[int, list[int]] = {}
+        # The ring's latest edit of each message.
+        self._edits: dict[int, int] = {}
+        # How often an event of the ring has lost its text or got another one.
+        self._changes = 0
         # Events that came before their turn, by seq: another process's commit was faster.
         self._early: dict[int, LoggedEvent] = {}
         self._gap: asyncio.TimerHandle | None = None
         self._target = 0
         self._offered = 0
         self._reading: asyncio.Task[None] | None = None
+        self._reaching_back: asyncio.Task[None] | None = None
         self._offering: asyncio.Task[None] | None = None
 
     @property
@@ -52,22 +57,20 @@ class Feed:
 
     async def open(self) -> None:
         """Read where the log stands. Raises ClientError: ROOM_INVALID when the room is gone."""
-        tail = await database.read(log.tail, self.room, limit=conf.RING_EVENTS)
-        if tail is None:
+        place = await self.hub.heads.get(self.room)
+        if place is None:
             raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
-        self._start_at(tail)
+        self._start_at(*place)
         # What was rung while the log was read; once this task is done.
         asyncio.get_running_loop().call_soon(self.rung, 0)
 
-    def _start_at(self, tail: log.Tail) -> None:
-        self.epoch, self.floor, self.head = tail.epoch, tail.floor, tail.head
-        self._offered = tail.head
+    def _start_at(self, head: int, floor: int, epoch: str) -> None:
+        self.epoch, self.floor, self.head = epoch, floor, head
+        self._offered = head
         self._early.clear()
         self._ring.clear()
         self._edits.clear()
         self._ring_bytes = 0
-        for event in tail.events:
-            self._keep(event)
 
     def rung(self, head: int) -> None:
         """Hear that the room's head is at least `head`: read on if that is news."""
@@ -114,9 +117,49 @@ class Feed:
 
     def ring_after(self, cursor: int) -> Sequence[LoggedEvent] | None:
         """Return the kept events after `cursor`, or None when the ring does not go back that far."""
-        if not self._ring or self._ring[0].seq > cursor + 1:
-            return None
-        return list(self._ring_from(cursor + 1))
+        if cursor >= self.head:
+            return []
+        return list(self._ring_from(cursor + 1)) if self._ring_start <= cursor + 1 else None
+
+    def as_now(self, events: Sequence[LoggedEvent], head: int) -> Sequence[LoggedEvent] | None:
+        """Return events that were taken when the log was at `head`, without the texts that are gone since.
+
+        None when the ring does not tell what has happened since.
+        """
+        since = self.ring_after(head)
+        return None if since is None else after_all(events, since)
+
+    async def reach_back(self, cursor: int) -> None:
+        """Bring what came after `cursor` into the ring, if that is little: read once for all who need it."""
+        while self._ring_start > cursor + 1 and self.head - cursor <= conf.REACH_BACK_EVENTS:
+            start = self._ring_start
+            if self._reaching_back is None:
+                self._reaching_back = asyncio.get_running_loop().create_task(self._reach_back(cursor))
+            # Shared: one who gives up ends it for no other.
+            await asyncio.shield(self._reaching_back)
+            if self._ring_start == start:
+                return  # Larger than the ring may be, or pruned.
+
+    async def _reach_back(self, cursor: int) -> None:
+        try:
+            start, head, epoch = self._ring_start, self.head, self.epoch
+            page = await database.read(log.read, self.room, after=cursor, limit=start - cursor - 1)
+            events = self.as_now(page, head)
+            # The ring may have moved on meanwhile, or begun anew.
+            if not events or self.epoch != epoch or events[-1].seq + 1 != self._ring_start:
+                return
+            for event in reversed(events):
+                if not self._has_room_for(event):
+                    return
+                self._ring.appendleft(event)
+                self._ring_bytes += event.size
+                if isinstance(event.event, Edited):
+                    self._edits.setdefault(event.event.edited, event.seq)
+        finally:
+            self._reaching_back = None
+
+    def _has_room_for(self, event: LoggedEvent) -> bool:
+        return len(self._ring) < conf.RING_EVENTS and self._ring_bytes + event.size <= conf.RING_BYTES
 
     def serves(self, since: int, epoch: str | None) -> bool:
         """Tell whether a client that has all up to `since` of this epoch can be given just the rest."""
@@ -183,7 +226,7 @@ class Feed:
         """End this feed's tasks."""
         if self._gap is not None:
             self._gap.cancel()
-        for task in (self._reading, self._offering, self.opened):
+        for task in (self._reading, self._reaching_back, self._offering, self.opened):
             if task is not None:
                 task.cancel()
 
@@ -191,13 +234,15 @@ class Feed:
         """Start over from the log if it is another one now: a backup was restored, or it was reset."""
         # Taken before the log is read: the tail may move on meanwhile.
         before = self.head
-        tail = await database.read(log.tail, self.room, limit=conf.RING_EVENTS)
-        if tail is None:
+        place = await self.hub.heads.get(self.room)
+        if place is None:
             self.close(ErrorCode.ROOM_INVALID)
-        elif tail.epoch != self.epoch or tail.head < before:
+            return
+        head, _, epoch = place
+        if epoch != self.epoch or head < before:
             logger.warning("room=%s has another log now: all start over", self.room)
-            self._start_at(tail)
-            self._target = tail.head
+            self._start_at(*place)
+            self._target = head
             self.start_over(self.sessions)
 
     async def _read_on(self) -> None:
@@ -221,34 +266,35 @@ class Feed:
             self._reading = None
 
     def _keep(self, event: LoggedEvent) -> None:
-        if isinstance(event.event, Deleted):
-            target = event.event.deleted
-            # Whoever catches up from the ring must not get a text that was deleted.
-            for seq in (target, *self._edits.pop(target, ())):
-                self._blank(seq, target)
-        elif isinstance(event.event, Edited):
-            self._edits.setdefault(event.event.edited, []).append(event.seq)
+        change = event.event
+        # Whoever catches up from the ring must not get a text that was deleted or edited away.
+        match change:
+            case Deleted(deleted=target):
+                self._change(target, change)
+                self._change(self._edits.pop(target, 0), change)
+            case Edited(edited=target) | Overtaken(edited=target):
+                self._change(target, change)
+                self._change(self._edits.get(target, 0), change)
+                self._edits[target] = event.seq
         self._ring.append(event)
-        self._ring_bytes += len(event.frame.payload)
+        self._ring_bytes += event.size
         while len(self._ring) > conf.RING_EVENTS or (self._ring_bytes > conf.RING_BYTES and len(self._ring) > 1):
             self._forget_oldest()
 
-    def _blank(self, seq: int, target: int) -> None:
+    def _change(self, seq: int, change: AnyEvent) -> None:
+        """Let an event of the ring stand as it is after a later one."""
         index = seq - self._ring[0].seq if self._ring else -1
         if 0 <= index < len(self._ring):
-            kept, blank = self._ring[index], self._ring[index].without_text_of(target)
-            self._ring[index] = blank
-            self._ring_bytes += len(blank.frame.payload) - len(kept.frame.payload)
+            kept = self._ring[index]
+            self._ring[index] = changed = kept.after(change)
+            self._ring_bytes += changed.size - kept.size
+            self._changes += changed is not kept
 
     def _forget_oldest(self) -> None:
         oldest = self._ring.popleft()
-        self._ring_bytes -= len(oldest.frame.payload)
-        if isinstance(oldest.event, Edited):
-            edits = self._edits.get(oldest.event.edited, [])
-            if oldest.seq in edits:
-                edits.remove(oldest.seq)
-            if not edits:
-                self._edits.pop(oldest.event.edited, None)
+        self._ring_bytes -= oldest.size
+        if isinstance(oldest.event, Edited | Overtaken) and self._edits.get(oldest.event.edited) == oldest.seq:
+            del self._edits[oldest.event.edited]
 
     def _offer_on(self) -> None:
         """Offer what is new to everybody; with many listeners in slices, in a task of its own."""
@@ -264,7 +310,7 @@ class Feed:
     def _next_run(self) -> tuple[int, Run]:
         """Return what is to be offered next, as much as one write may hold."""
         # What the ring has lost already is for those who catch up.
-        first = max(self._offered + 1, self._ring[0].seq)
+        first = max(self._offered + 1, self._ring_start)
         run = Run(chunk(event.frame for event in self._ring_from(first)))
         self._offered = first + len(run.frames) - 1
         return first, run
@@ -272,16 +318,27 @@ class Feed:
     def _next_run_is_last(self) -> bool:
         return sum(len(event.frame.payload) for event in self._ring_from(self._offered + 1)) <= WRITE_BYTES
 
-    def _ring_from(self, seq: int) -> Iterable[LoggedEvent]:
-        return islice(self._ring, max(0, seq - self._ring[0].seq), None)
+    @property
+    def _ring_start(self) -> int:
+        """The seq of the ring's first event, or of the one that it will have."""
+        return self._ring[0].seq if self._ring else self.head + 1
+
+    def _ring_from(self, seq: int, until: int | None = None) -> Iterable[LoggedEvent]:
+        start = self._ring_start
+        return islice(self._ring, max(0, seq - start), None if until is None else max(0, until + 1 - start))
 
     async def _offer_in_slices(self) -> None:
         # One run after the other, each to all: whoever came or went meanwhile is judged by the cursor.
         try:
             while self._offered < self.head:
                 first, run = self._next_run()
+                last, changes = self._offered, self._changes
                 sessions = list(self.sessions.items())
                 for start in range(0, len(sessions), conf.FAN_OUT_SLICE):
+                    if changes != self._changes:
+                        # While the loop turned, a text of this run may have been deleted or edited away.
+                        changes, first = self._changes, max(first, self._ring_start)
+                        run = Run([event.frame for event in self._ring_from(first, last)])
                     for session, place in sessions[start : start + conf.FAN_OUT_SLICE]:
                         if session.places.get(self.room) is place:
                             session.offer(place, first, run)

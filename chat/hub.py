@@ -10,17 +10,18 @@ from weakref import WeakKeyDictionary, WeakSet
 from chat import access, conf, database, janitor, log, policies, protocol
 from chat.concerns import Concern
 from chat.doorbell import Doorbell
+from chat.events import LoggedEvent
 from chat.exceptions import ClientError
 from chat.feed import Feed
 from chat.janitor import Janitor
 from chat.leases import Change
-from chat.log import LoggedEvent
 from chat.positions import Positions
 from chat.presence import Attendance
 from chat.protocol import Bye, ByeTime
 from chat.reading import Pair
 from chat.rights import Rights
 from chat.session import Session
+from chat.sweep import Heads, Sweep, look
 from chat.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Hub:
         # Many sockets come at once after a cut: what they ask of the database is asked together.
         self.logins = database.Gathering(policies.sign_in)
         self.rooms = database.Gathering(policies.enter_rooms)
+        self.heads = database.Gathering(log.heads)
         self.positions = Positions(on_written=self._on_positions, on_refused=self._on_refused)
         self.watch = Watch(self.positions)
         self.rights = Rights(self.sessions, self.feeds, on_checked=self.watch.rooms_changed)
@@ -55,6 +57,7 @@ class Hub:
         self._pulse = self._loop.time()
         self._fresh = asyncio.Event()
         self._fresh.set()
+        self._sweep = Sweep()
         self._sweep_now = asyncio.Event()
         self._standstills = 0
 
@@ -140,6 +143,8 @@ class Hub:
         """Hear a bell."""
         if feed := self.feeds.get(room):
             feed.rung(head)
+        elif not self.watch.is_idle:
+            self._sweep.rung(room)
 
     def drain(self) -> None:
         """Take no more commands, and tell every client when to come back: each at a time of its own."""
@@ -240,8 +245,9 @@ class Hub:
         # Taken before the query: a tail may move on while it runs.
         before = {room: self.feeds[room].head for room in rooms}
         began = self._loop.time()
-        # One cheap query: for the rooms that are listened to; for all where somebody watches them.
-        heads, changes = await database.look(_look, rooms if self.watch.is_idle else None)
+        # For the rooms that are listened to; where somebody watches, for all others too, or for a slice of them.
+        after = None if self.watch.is_idle else self._sweep.after
+        heads, self._sweep.after, changes = await database.look(_look, self._sweep.rooms(rooms), after)
         # Before any feed reads on: what was said after a right ended is not for whoever had it.
         self._look_for_deletions(await self.rights.sweep(changes, began=began))
         self.watch.saw({room: head for room, (head, _, _) in heads.items()})
@@ -260,8 +266,8 @@ class Hub:
                     logger.exception("room=%s: starting over failed", room)
 
 
-def _look(rooms: list[int] | None) -> tuple[dict[int, tuple[int, int, str]], list[access.Row]]:
-    return log.heads(rooms), access.recent()
+def _look(rooms: list[int], after: int | None) -> tuple[Heads, int, list[access.Row]]:
+    return *look(rooms, after), access.recent()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

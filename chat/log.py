@@ -5,48 +5,31 @@ order equals commit order, and whoever reads after seq n can never see n+2 witho
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from chat import doorbell, faults, lock_waits, mentions, protocol
+from chat import conf, doorbell, faults, lock_waits, mentions, protocol
+from chat.events import LoggedEvent as LoggedEvent
+from chat.events import logged as logged
+from chat.events import posted
 from chat.models import Event, Room
-from chat.protocol import MAX_ID, AnyEvent, Deleted, Edited, Frame, HistoryPage, Posted
+from chat.protocol import HistoryPage, Posted
 
 Kind = Event.Kind
 # SQLite refuses an expression that is deeper than 1,000.
 FIND_AUTHORS = 200
 
-
-class LoggedEvent:
-    """An event with its frame, encoded once for all who get it."""
-
-    __slots__ = ("event", "frame")
-
-    def __init__(self, event: AnyEvent) -> None:
-        self.event = event
-        self.frame: Frame = protocol.encode(event)
-
-    @property
-    def seq(self) -> int:
-        return self.event.seq
-
-    def without_text_of(self, seq: int) -> "LoggedEvent":
-        """Return this event as it is once message `seq` is deleted."""
-        match self.event:
-            case Posted(seq=own) if own == seq:
-                blank: AnyEvent = protocol.blanked(self.event)
-            case Edited(edited=target) if target == seq:
-                blank = protocol.blanked(self.event)
-            case _:
-                return self
-        return LoggedEvent(blank)
+# Events that one statement reads, because texts may be large: what was read is looked at before more is read.
+ROWS_PER_QUERY = 64
+# Rooms that one statement asks for. SQLite takes a limited number of parameters.
+ROOMS_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +40,6 @@ class Committed:
     seq: int
     epoch: str = ""
     logged: LoggedEvent | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """The end of a room's log: where it stands, and its last events."""
-
-    epoch: str
-    floor: int
-    head: int
-    events: list[LoggedEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +62,14 @@ class Batch:
     busy: frozenset[int] = frozenset()
     added: list[Event] = field(default_factory=list)
     _targets: dict[tuple[int, int], Event] = field(default_factory=dict)
-    _edited: set[tuple[int, int]] = field(default_factory=set)
-    _blanked: set[tuple[int, int]] = field(default_factory=set)
+    _changed: set[tuple[int, int]] = field(default_factory=set)
+    # The edits of this batch, by room and seq; and what becomes of earlier ones, by room: overtaken (by which seq),
+    # or blanked because their message was deleted.
+    _edits: dict[tuple[int, int], Event] = field(default_factory=dict)
+    _overtaken: dict[int, dict[int, int]] = field(default_factory=dict)
+    _blanked: dict[int, list[int]] = field(default_factory=dict)
+    # Deleted messages of which a site kept texts that were edited away.
+    _kept: set[tuple[int, int]] = field(default_factory=set)
 
     def target(self, room: int, seq: int) -> Event | None:
         """Return the message numbered `seq` as it stands now, this batch included; None when there is none."""
@@ -108,22 +87,32 @@ class Batch:
         return event
 
     def edit(self, room: Room, target: Event, body: str, **fields: object) -> Event:
-        """Add an edit, and let the message it points at stand as edited."""
+        """Add an edit, let the message it points at stand as edited, and take the text out of its last edit."""
+        event = self._append(room, Kind.EDITED, target_seq=target.seq, body=body, **fields)
+        self._edits[room.pk, event.seq] = event
+        if target.edit_seq is not None:
+            self._overtake(room, target.edit_seq, by=event.seq)
+        if conf.KEEP_EDITED_TEXT and target.first_body is None:
+            target.first_body = target.body
         target.body = body
         target.edited_at = self.at
-        self._edited.add((room.pk, target.seq))
-        return self._append(room, Kind.EDITED, target_seq=target.seq, body=body, **fields)
+        target.edit_seq = event.seq
+        self._changed.add((room.pk, target.seq))
+        return event
 
     def delete(self, room: Room, target: Event, **fields: object) -> Event:
-        """Add a delete, and blank the message and every edit of it: deleted text leaves the database."""
+        """Add a delete, and blank the message and its latest edit: the others have no text any more."""
         target.body = ""
         target.deleted_at = self.at
-        self._edited.add((room.pk, target.seq))
-        self._blanked.add((room.pk, target.seq))
-        for event in self.added:
-            if event.kind == Kind.EDITED and (event.room_id, event.target_seq) == (room.pk, target.seq):
-                event.body = ""
-                event.deleted_at = self.at
+        if target.first_body is not None:
+            target.first_body = None
+            self._kept.add((room.pk, target.seq))
+        self._changed.add((room.pk, target.seq))
+        if edit := self._edits.get((room.pk, target.edit_seq or 0)):
+            edit.body = ""
+            edit.deleted_at = self.at
+        elif target.edit_seq is not None:
+            self._blanked.setdefault(room.pk, []).append(target.edit_seq)
         return self._append(room, Kind.DELETED, target_seq=target.seq, **fields)
 
     def _append(self, room: Room, kind: Kind, **fields: object) -> Event:
@@ -132,22 +121,37 @@ class Batch:
         self.added.append(event)
         return event
 
+    def _overtake(self, room: Room, seq: int, *, by: int) -> None:
+        if edit := self._edits.get((room.pk, seq)):
+            edit.edit_seq = by
+            edit.body = edit.body if conf.KEEP_EDITED_TEXT else ""
+        else:
+            self._overtaken.setdefault(room.pk, {})[seq] = by
+
     def store(self) -> None:
         """Write all of it: few statements, whatever the number of events."""
         if not self.added:
             return
         Event.objects.bulk_create(self.added)
         new = {(event.room_id, event.seq) for event in self.added}
-        if changed := [self._targets[key] for key in sorted(self._edited - new)]:
-            Event.objects.bulk_update(changed, ["body", "edited_at", "deleted_at"])
+        if changed := [self._targets[key] for key in sorted(self._changed - new)]:
+            Event.objects.bulk_update(changed, ["body", "first_body", "edit_seq", "edited_at", "deleted_at"])
         mentions.store(new=[event for event in self.added if event.kind == Kind.POSTED], changed=changed)
-        for room_id, seq in sorted(self._blanked):
-            edits = Event.objects.filter(room_id=room_id, target_seq=seq, kind=Kind.EDITED)
-            edits.update(body="", deleted_at=self.at)
+        self._store_edits()
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
         for room_id, head in heads.items():
             Room.objects.filter(pk=room_id).update(head_seq=head)
         transaction.on_commit(lambda: doorbell.ring(heads))
+
+    def _store_edits(self) -> None:
+        texts = {} if conf.KEEP_EDITED_TEXT else {"body": ""}
+        for room_id, overtaken in self._overtaken.items():
+            by = Case(*(When(seq=seq, then=Value(later)) for seq, later in overtaken.items()))
+            Event.objects.filter(room_id=room_id, seq__in=overtaken).update(edit_seq=by, **texts)
+        for room_id, seqs in self._blanked.items():
+            Event.objects.filter(room_id=room_id, seq__in=seqs).update(body="", deleted_at=self.at)
+        for room_id, seq in sorted(self._kept):
+            Event.objects.filter(room_id=room_id, target_seq=seq, kind=Kind.EDITED).update(body="")
 
 
 @contextmanager
@@ -202,133 +206,140 @@ def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], C
     return found
 
 
-def logged(event: Event) -> LoggedEvent:
-    """Return a row as the event that frames tell of: the one encoder of events."""
-    return LoggedEvent(_wire(event))
-
-
-def _posted(event: Event) -> Posted:
-    wire = _wire(event)
-    assert isinstance(wire, Posted), f"a message: {event}"
-    return wire
-
-
-def _wire(event: Event) -> AnyEvent:
-    room, at = str(event.room_id), protocol.timestamp(event.at)
-    client_id = event.client_id if event.client_id_given else None
-    deleted = event.deleted_at is not None
-    body = None if deleted else event.body
-    match event.kind:
-        case Kind.POSTED:
-            return Posted(
-                room=room,
-                username=event.username,
-                message=body,
-                msg_type=event.msg_type,
-                seq=event.seq,
-                at=at,
-                client_id=client_id,
-                edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
-                deleted=deleted,
-            )
-        case Kind.EDITED:
-            assert event.target_seq is not None, f"an edit points at a message: {event}"
-            return Edited(
-                room=room,
-                edited=event.target_seq,
-                message=body,
-                seq=event.seq,
-                at=at,
-                client_id=client_id,
-                deleted=deleted,
-            )
-        case _:
-            assert event.target_seq is not None, f"a delete points at a message: {event}"
-            return Deleted(room=room, deleted=event.target_seq, seq=event.seq, at=at, client_id=client_id)
-
-
 def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
-    """Return up to `limit` events after cursor `after`, in order."""
-    rows = Event.objects.filter(room_id=room_id, seq__gt=after).order_by("seq")
-    return [logged(event) for event in rows[:limit]]
+    """Return up to `limit` events after cursor `after`, in order: fewer where their frames are large."""
+    events: list[LoggedEvent] = []
+    size = 0
+    for row in _upwards(Event.objects.filter(room_id=room_id), after + 1, limit):
+        event = logged(row)
+        size += len(event.frame.payload)
+        if events and size > conf.CATCH_UP_BYTES:
+            break
+        events.append(event)
+    return events
 
 
-def tail(room_id: int, *, limit: int) -> Tail | None:
-    """Return where a room's log stands and its last events, or None when there is no such room."""
-    room = Room.objects.filter(pk=room_id).only("epoch", "floor_seq", "head_seq").first()
-    if room is None:
-        return None
-    # Up to the head that was read: what was committed between the two statements comes by advance.
-    rows = Event.objects.filter(room_id=room_id, seq__gt=room.head_seq - limit, seq__lte=room.head_seq)
-    return Tail(room.epoch, room.floor_seq, room.head_seq, [logged(event) for event in rows.order_by("seq")])
+def heads(room_ids: Collection[int] | None = None) -> dict[int, tuple[int, int, str]]:
+    """Return head, floor and epoch of the rooms (None: of all), by id."""
+    if room_ids is None:
+        return _heads(Room.objects.order_by())
+    ids = list(room_ids)
+    found: dict[int, tuple[int, int, str]] = {}
+    for start in range(0, len(ids), ROOMS_PER_QUERY):
+        found |= _heads(Room.objects.order_by().filter(pk__in=ids[start : start + ROOMS_PER_QUERY]))
+    return found
 
 
-def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, int, str]]:
-    """Return head, floor and epoch of the rooms (None: of all), by id: the sweep's one query."""
-    rooms = Room.objects.all() if room_ids is None else Room.objects.filter(pk__in=room_ids)
-    rows = rooms.order_by().values_list("pk", "head_seq", "floor_seq", "epoch")
+def heads_after(room_id: int, *, limit: int) -> dict[int, tuple[int, int, str]]:
+    """Return head, floor and epoch of the next `limit` rooms whose ids are above `room_id`."""
+    return _heads(Room.objects.filter(pk__gt=room_id).order_by("pk")[:limit])
+
+
+def _heads(rooms: QuerySet[Room]) -> dict[int, tuple[int, int, str]]:
+    # The rows are wanted in no order: the model's own would sort all titles.
+    rows = rooms.values_list("pk", "head_seq", "floor_seq", "epoch")
     return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
 
 
 def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int) -> HistoryPage:
-    """Return a page of up to `limit` messages as they stand now, fewer when they weigh more than `max_bytes`.
+    """Return a page of up to `limit` messages as they stand now, fewer when their frames exceed `max_bytes`.
 
     `room` was read before the messages, so all up to its head is in them: that is `as_of`.
     """
-    kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED, seq__gte=room.floor_seq)
-    older: list[Event] = []
-    newer: list[Event] = []
+    kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
+    floor = room.floor_seq
     # One more than is shown, each way, tells whether there are more.
-    if (first := _first_of_newer(kept, place)) is None:
-        before = MAX_ID if place.before is None else place.before
-        older = list(kept.filter(seq__lt=before).order_by("-seq")[: limit + 1])
-        has_newer = place.before is not None and kept.filter(seq__gte=place.before).exists()
-        back, there = limit, _Part([])
+    if (first := _first_of_newer(kept, room, place)) is None:
+        before = protocol.MAX_ID if place.before is None else place.before
+        there = _Part([])
+        earlier = _part(_downwards(kept, before - 1, floor, limit + 1), limit, max_bytes)
+        has_newer = place.before is not None and kept.filter(seq__gte=max(before, floor)).exists()
     else:
         back = limit // 2 if place.around is not None else 0
-        older = list(kept.filter(seq__lt=first).order_by("-seq")[: back + 1])
-        newer = list(kept.filter(seq__gte=first).order_by("seq")[: limit - back + 1])
-        # What goes both ways shares the weight.
-        there = _part(newer[: limit - back], max_bytes // 2 if back else max_bytes)
-        has_newer = len(newer) > len(there.events)
-    earlier = _part(older[:back], max_bytes - there.size, least=0 if there.events else 1)
+        newer = _upwards(kept, max(first, floor), limit - back + 1)
+        # Both ways share the bytes.
+        there = _part(newer, limit - back, max_bytes // 2 if back else max_bytes)
+        older = _downwards(kept, first - 1, floor, back + 1)
+        earlier = _part(older, back, max_bytes - there.size, least=0 if there.events else 1)
+        has_newer = there.has_more
     return HistoryPage(
         history=str(room.pk),
         events=[*reversed(earlier.events), *there.events],
         as_of=room.head_seq,
-        more=len(older) > len(earlier.events),
+        more=earlier.has_more,
         newer=has_newer,
     )
 
 
 class _Part(NamedTuple):
-    """One side of a page: its messages, from the middle outwards, and what they weigh."""
+    """One side of a page: its messages, from the middle outwards, their bytes, and whether there are more."""
 
     events: list[Posted]
     size: int = 0
+    has_more: bool = False
 
 
-def _part(rows: Iterable[Event], max_bytes: int, *, least: int = 1) -> _Part:
-    """Return the first messages that together weigh no more than `max_bytes`, and `least` at least."""
+def _part(rows: Iterator[Event], count: int, max_bytes: int, *, least: int = 1) -> _Part:
+    """Return the first `count` messages, or those that together take no more than `max_bytes`; `least` at least."""
     events: list[Posted] = []
     size = 0
-    for event in map(_posted, rows):
+    for row in rows:
+        if len(events) >= count:
+            return _Part(events, size, has_more=True)
+        event = posted(row)
         weight = len(protocol.encode(event).payload)
         if len(events) >= least and size + weight > max_bytes:
-            break
+            return _Part(events, size, has_more=True)
         events.append(event)
         size += weight
     return _Part(events, size)
 
 
-def _first_of_newer(kept: QuerySet[Event], place: HistoryPlace) -> int | None:
+def _first_of_newer(kept: QuerySet[Event], room: Room, place: HistoryPlace) -> int | None:
     """Return the seq from which a page goes forward, or None when it goes back."""
     if place.after is not None:
         return place.after + 1
     if place.around is not None:
         return place.around
-    if place.since_time is None:
-        return None
-    # By time only to find the place: order is by seq.
-    found = kept.filter(at__gte=place.since_time).order_by("seq").values_list("seq", flat=True).first()
-    return MAX_ID if found is None else found
+    if place.since_time is not None:
+        return _first_since(kept, room, place.since_time)
+    return None
+
+
+def _first_since(kept: QuerySet[Event], room: Room, time: datetime) -> int:
+    """Return the seq from which messages are at or after a time.
+
+    By bisection: `at` grows with seq but for the differences between servers' clocks, so some twenty
+    messages of any room are looked at. Compared here, because a time at the edge of the calendar has
+    no counterpart in the database's zone.
+    """
+    low, high = room.floor_seq, room.head_seq + 1
+    while low < high:
+        middle = (low + high) // 2
+        message = kept.filter(seq__gte=middle, seq__lt=high).order_by("seq").values_list("seq", "at").first()
+        if message is None or message[1] >= time:
+            high = middle
+        else:
+            low = message[0] + 1
+    return low
+
+
+def _upwards(events: QuerySet[Event], first: int, limit: int) -> Iterator[Event]:
+    """Read up to `limit` events from seq `first` on, a few at a time: what follows large ones may not be wanted."""
+    while limit > 0:
+        # One lower bound: of two, SQLite may take the wrong one and walk the room.
+        page = list(events.filter(seq__gte=first).order_by("seq")[: min(ROWS_PER_QUERY, limit)])
+        yield from page
+        if len(page) < ROWS_PER_QUERY:
+            return
+        first, limit = page[-1].seq + 1, limit - len(page)
+
+
+def _downwards(events: QuerySet[Event], last: int, floor: int, limit: int) -> Iterator[Event]:
+    """Read up to `limit` events from seq `last` down to `floor`, a few at a time."""
+    while limit > 0:
+        page = list(events.filter(seq__lte=last, seq__gte=floor).order_by("-seq")[: min(ROWS_PER_QUERY, limit)])
+        yield from page
+        if len(page) < ROWS_PER_QUERY:
+            return
+        last, limit = page[-1].seq - 1, limit - len(page)

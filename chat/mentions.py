@@ -1,7 +1,7 @@
 """Who is named in a message: @username, kept beside the log so that the database can count it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 
 from django.contrib.auth import get_user_model
 
@@ -12,17 +12,32 @@ User = get_user_model()
 # What Django allows in a username. A name may be followed by what ends a sentence, and may end in it too.
 _NAME = re.compile(r"(?<![\w.@+-])@([\w.@+-]+)")
 _TAIL = ".@+-"
+# The page counts the same way (static/chat/mentions.js): what ends a sentence is at most so long, and a message
+# names at most so many. Otherwise one text could ask the database for thousands of names.
+MOST_TAIL = 3
+MOST_NAMES = 50
+NAMES_PER_QUERY = 500
+_MAX_LENGTH: int = getattr(User._meta.get_field(User.USERNAME_FIELD), "max_length", None) or 150
 
 
 def names_in(text: str) -> set[str]:
     """Return what may be usernames in a text: each name as it stands, and without what may end a sentence."""
-    names = set()
-    for name in _NAME.findall(text):
-        names.add(name)
-        while name and name[-1] in _TAIL:
-            name = name[:-1]
+    names: set[str] = set()
+    for run in _NAME.finditer(text):
+        for name in _spellings(run[1]):
             names.add(name)
-    return names - {""}
+            if len(names) == MOST_NAMES:
+                return names
+    return names
+
+
+def _spellings(run: str) -> Iterator[str]:
+    for cut in range(min(MOST_TAIL, len(run) - 1) + 1):
+        if cut and run[-cut] not in _TAIL:
+            return
+        name = run[: len(run) - cut]
+        if len(name) <= _MAX_LENGTH:
+            yield name
 
 
 def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
@@ -33,7 +48,7 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     wanted = {name for names in named.values() for name in names}
     if not wanted:
         return
-    ids = dict(User.objects.filter(**{f"{User.USERNAME_FIELD}__in": wanted}).values_list(User.USERNAME_FIELD, "pk"))
+    ids = _ids(sorted(wanted))
     Mention.objects.bulk_create(
         [
             Mention(event=event, user_id=ids[name], room_id=event.room_id, seq=event.seq)
@@ -42,3 +57,12 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
             if name in ids
         ]
     )
+
+
+def _ids(names: Sequence[str]) -> dict[str, int]:
+    """Return the ids of the users who have these names, by name."""
+    ids: dict[str, int] = {}
+    for start in range(0, len(names), NAMES_PER_QUERY):
+        users = User.objects.filter(**{f"{User.USERNAME_FIELD}__in": names[start : start + NAMES_PER_QUERY]})
+        ids |= dict(users.values_list(User.USERNAME_FIELD, "pk"))
+    return ids

@@ -167,7 +167,8 @@ class Event(models.Model):
     """A numbered fact in a room's log.
 
     A posted event holds its text as it stands now; an edit or a delete is an event of its own that
-    points at it by `target_seq`. Deleting blanks the text, here and in the edits.
+    points at it by `target_seq`. An edit takes the text out of the edit before it, and a delete out
+    of the message and its latest edit, so no text that was replaced stays in the log.
     """
 
     class Kind(models.IntegerChoices):
@@ -185,6 +186,10 @@ class Event(models.Model):
     body = models.TextField(blank=True)
     msg_type = models.PositiveSmallIntegerField(default=conf.MSG_TYPE_MESSAGE)
     target_seq = models.PositiveBigIntegerField(null=True)
+    # Of a message: its latest edit. Of an edit: a later edit of the same message, which has overtaken it.
+    edit_seq = models.PositiveBigIntegerField(null=True)
+    # The text of a message before its first edit. Only a site with KEEP_EDITED_TEXT keeps it.
+    first_body = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows of other sites
     # The sender's idempotency key, unique per author for ever: a retry at any later time posts nothing.
     client_id = models.UUIDField(null=True)
     # Whether the sender gave it; else the server made it, and frames do not show it.
@@ -199,16 +204,15 @@ class Event(models.Model):
             models.UniqueConstraint(fields=["author", "client_id"], name="event_author_client_id"),
         ]
         indexes: ClassVar = [
+            # Opening, history and counting look at messages alone, however many edits lie between them. With the
+            # author and the time of the deletion, so that counting reads the index alone.
+            models.Index(
+                fields=["room", "seq", "author", "deleted_at"], name="event_posted", condition=models.Q(kind=0)
+            ),
             models.Index(
                 fields=["room", "target_seq"],
                 name="event_room_target",
                 condition=models.Q(target_seq__isnull=False),
-            ),
-            # What may be unread. With the author, so that counting reads the index alone.
-            models.Index(
-                fields=["room", "seq", "author"],
-                name="event_unread",
-                condition=models.Q(kind=0, deleted_at__isnull=True),
             ),
             # Finds what had been said before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),

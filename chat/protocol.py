@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from websockets.frames import Frame as WebSocketFrame
@@ -12,10 +12,19 @@ from websockets.frames import Opcode
 from chat.exceptions import ClientError, ErrorCode
 
 MAX_ID = 2**63 - 1
+# The most rooms that one frame may name, whatever a site allows on one page.
+MAX_ROOMS = 1000
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+Epoch = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class RoomId(int):
     """A room's id: a string on the wire (a number is accepted), an integer inside."""
+
+
+class RoomIds(list[RoomId]):
+    """A bounded list of rooms. One type, so that its length is checked before any of them is looked at."""
 
 
 class Command(msgspec.Struct, tag_field="command", tag=str.lower, frozen=True, kw_only=True):
@@ -24,8 +33,9 @@ class Command(msgspec.Struct, tag_field="command", tag=str.lower, frozen=True, k
 
 class Join(Command, frozen=True, kw_only=True):
     room: RoomId
+    # Not bounded: a cursor that cannot be served is no error.
     since: int | None = None
-    epoch: str | None = None
+    epoch: Epoch | None = None
 
 
 class Leave(Command, frozen=True, kw_only=True):
@@ -41,14 +51,14 @@ class Send(Command, frozen=True, kw_only=True):
 
 class Edit(Command, frozen=True, kw_only=True):
     room: RoomId
-    seq: int
+    seq: Seq
     message: str
     client_id: uuid.UUID | None = None
 
 
 class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
-    seq: int
+    seq: Seq
     client_id: uuid.UUID | None = None
 
 
@@ -56,18 +66,18 @@ class Cursor(msgspec.Struct, frozen=True):
     """What a client has of a room: all up to `since`, of the log named `epoch` (none: the current one)."""
 
     since: int
-    epoch: str | None = None
+    epoch: Epoch | None = None
 
 
 class Resume(Command, frozen=True, kw_only=True):
-    rooms: dict[str, Cursor]
+    rooms: Annotated[dict[str, Cursor], msgspec.Meta(max_length=MAX_ROOMS)]
 
 
 class History(Command, frozen=True, kw_only=True):
     room: RoomId
-    before: int | None = None
-    after: int | None = None
-    around: int | None = None
+    before: Seq | None = None
+    after: Seq | None = None
+    around: Seq | None = None
     since_time: datetime | None = msgspec.field(name="from", default=None)
     limit: int | None = None
 
@@ -82,12 +92,12 @@ class Watch(Command, frozen=True, kw_only=True):
 
 class Read(Command, frozen=True, kw_only=True):
     room: RoomId
-    seq: int
+    seq: Seq
     back: bool = False
 
 
 class Layout(Command, frozen=True, kw_only=True):
-    rooms: list[RoomId]
+    rooms: RoomIds
     wide: RoomId | None = None
 
 
@@ -104,8 +114,19 @@ def room_id(value: Any) -> RoomId:
 
 
 def _decode_hook(kind: type, value: Any) -> Any:
+    if kind is RoomIds:
+        return _room_ids(value)
     assert kind is RoomId, f"no decoder for {kind}"
     return room_id(value)
+
+
+def _room_ids(value: Any) -> RoomIds:
+    # msgspec adds the field's path to what is raised here.
+    if not isinstance(value, list):
+        raise TypeError("Expected `array` of rooms")
+    if len(value) > MAX_ROOMS:
+        raise ValueError(f"Expected `array` of at most {MAX_ROOMS} rooms")
+    return RoomIds(map(room_id, value))
 
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand, dec_hook=_decode_hook)
@@ -142,23 +163,27 @@ def _refusal(text: str, reason: str) -> ClientError:
     return ClientError(ErrorCode.COMMAND_INVALID, detail=reason, **context)
 
 
+# What an error frame says of the command it refuses. All other fields are skipped, however large they are.
+_spoken = msgspec.json.Decoder(
+    msgspec.defstruct("Spoken", [("command", Any, None), ("room", Any, None), ("client_id", Any, None)])
+)
+
+
 def _spoken_of(text: str) -> dict[str, Any]:
     try:
-        fields = msgspec.json.decode(text)
+        fields: Any = _spoken.decode(text)
     except (msgspec.DecodeError, RecursionError, ValueError):
         return {}
-    if not isinstance(fields, dict):
-        return {}
     context: dict[str, Any] = {}
-    match fields.get("command"):
+    match fields.command:
         case str(command) if command.isidentifier() and len(command) <= 32:
             context["command"] = command
-    match fields.get("room"):
+    match fields.room:
         case str(room) if len(room) <= 32:
             context["room"] = room
         case int(room) if type(room) is int and 0 <= room <= MAX_ID:
             context["room"] = str(room)
-    match fields.get("client_id"):
+    match fields.client_id:
         case str(client_id) if len(client_id) <= 64:
             context["client_id"] = client_id
     return context
@@ -278,12 +303,39 @@ class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
-AnyEvent = Posted | Edited | Deleted
+class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An edit of the message numbered `edited` that a later one has replaced: its text is gone."""
+
+    room: str
+    edited: int
+    # Always true. Required, because a default would be left out of the frame.
+    overtaken: bool
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
 
 
-def blanked(event: Posted | Edited) -> Posted | Edited:
-    """Return the event as it is once its message is deleted."""
-    return msgspec.structs.replace(event, message=None, deleted=True)
+AnyEvent = Posted | Edited | Overtaken | Deleted
+
+
+def after(event: AnyEvent, change: AnyEvent) -> AnyEvent:
+    """Return an event as the log gives it once a later one, `change`, was appended: its text may be gone."""
+    match change, event:
+        case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
+            return msgspec.structs.replace(event, message=None, deleted=True)
+        case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
+            return msgspec.structs.replace(event, message=change.message, edited_at=change.at, deleted=change.deleted)
+        case ((Edited(edited=target) | Overtaken(edited=target)), Edited(edited=edited)) if edited == target:
+            return Overtaken(
+                room=event.room,
+                edited=target,
+                overtaken=True,
+                seq=event.seq,
+                at=event.at,
+                client_id=event.client_id,
+            )
+        case _:
+            return event
 
 
 class Acknowledged(msgspec.Struct, kw_only=True):
@@ -329,7 +381,9 @@ class Bye(msgspec.Struct):
     bye: ByeTime
 
 
-def _encode_hook(value: Any) -> str:
+def _encode_hook(value: Any) -> Any:
+    if isinstance(value, RoomIds):
+        return list(value)
     assert isinstance(value, RoomId), f"no encoder for {type(value)}"
     return str(int(value))
 

@@ -15,8 +15,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from chat import conf, database, log, protocol
+from chat.events import LoggedEvent
 from chat.exceptions import ErrorCode
-from chat.log import LoggedEvent
 from chat.policies import Login, Standing
 from chat.protocol import Frame, Refused
 
@@ -28,8 +28,7 @@ logger = logging.getLogger(__name__)
 
 # What one write hands to a socket at most, so that a full socket holds little more than its own buffer.
 WRITE_BYTES = 64 * 1024
-# What a session that catches up from the log holds at most, about.
-PAGE_BYTES = 4 * WRITE_BYTES
+# The first page of the log is small: one who leaves at once has cost little.
 FIRST_PAGE = 16
 CLOSE_RESTARTING = 1012
 CLOSE_SIGN_IN = 4401
@@ -89,7 +88,7 @@ class Session:
         self._replies: deque[Frame] = deque()
         self._reply_bytes = 0
         self._has_missed_signals = False
-        # How many events the next page of the log may hold; the first one is small, and tells how large they are.
+        # How many events the next page of the log may hold.
         self._page_events = FIRST_PAGE
         self._task: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
@@ -255,28 +254,42 @@ class Session:
         if place.cursor >= feed.head:
             place.is_behind = False
             return
-        events = feed.ring_after(place.cursor)
+        # Where the log was when the events were taken: what happens to them from here on is in the ring.
+        head, cursor = feed.head, place.cursor
+        events = feed.ring_after(cursor)
         if events is None:
-            cursor = place.cursor
-            limit = min(self._page_events, conf.CATCH_UP_PAGE)
-            events = await database.read(log.read, feed.room, after=cursor, limit=limit)
-            # A page is held while the socket is full: bounded by what its messages weigh, not by their number alone.
-            weight = sum(len(event.frame.payload) for event in events) or 1
-            self._page_events = max(1, PAGE_BYTES * len(events) // weight)
-            if self.places.get(feed.room) is not place or place.cursor != cursor:
+            await feed.reach_back(cursor)
+            if not self._is_at(place, cursor):
                 return  # Left, or joined from elsewhere, while the log was read.
+            head, events = feed.head, feed.ring_after(cursor)
+        if events is None:
+            limit = min(self._page_events, conf.CATCH_UP_PAGE)
+            self._page_events = 2 * limit
+            events = await database.read(log.read, feed.room, after=cursor, limit=limit)
+            if not self._is_at(place, cursor):
+                return
             if not events or events[0].seq != cursor + 1:
                 feed.start_over([self])
                 return
-        await self._write_events(place, events)
+        await self._write_events(place, events, head)
 
-    async def _write_events(self, place: Place, events: Sequence[LoggedEvent]) -> None:
-        """Write events from the place's cursor on, a bounded write a turn, until something comes between."""
-        while events and self.places.get(place.feed.room) is place and events[0].seq == place.cursor + 1:
-            frames = chunk(event.frame for event in events)
+    def _is_at(self, place: Place, cursor: int) -> bool:
+        return self.places.get(place.feed.room) is place and place.cursor == cursor
+
+    async def _write_events(self, place: Place, events: Sequence[LoggedEvent], head: int) -> None:
+        """Write events from the place's cursor on, a bounded write a turn, until something comes between.
+
+        They were taken when the log was at `head`. Texts that were deleted or edited away since are not written.
+        """
+        feed, epoch = place.feed, place.feed.epoch
+        while self.places.get(feed.room) is place and feed.epoch == epoch:
+            now = feed.as_now(events, head)
+            if not now or now[0].seq != place.cursor + 1:
+                return
+            frames = chunk(event.frame for event in now)
             taken = self._write(frames)
             place.cursor += taken
-            events = events[taken:]
+            events, head = now[taken:], feed.head
             # The socket's buffer tells only in the next turn of the loop whether it is full.
             await asyncio.sleep(0)
             if taken < len(frames) or self._replies or not await self._socket.drained():

@@ -102,6 +102,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
+
 # Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 is no limit, and LIMITS=0 lifts all but that of signing in.
 
 LIMIT_DEFAULTS = {
@@ -109,9 +111,16 @@ LIMIT_DEFAULTS = {
     "MESSAGES_AT_ONCE": 60,
     "MESSAGES_PER_SECOND": 10,
     "SOCKETS_PER_USER": 30,
-    # Of a socket: commands of all kinds, frames that are refused, rooms.
+    # Of a socket: commands of all kinds; rooms joined or resumed, pages of history, watch; frames that are refused;
+    # rooms.
     "COMMANDS_AT_ONCE": 300,
     "COMMANDS_PER_SECOND": 50,
+    "JOINS_AT_ONCE": 200,
+    "JOINS_PER_SECOND": 10,
+    "HISTORY_AT_ONCE": 200,
+    "HISTORY_PER_SECOND": 10,
+    "WATCH_AT_ONCE": 10,
+    "WATCH_PER_SECOND": 1,
     "BAD_FRAMES_AT_ONCE": 40,
     "BAD_FRAMES_PER_SECOND": 1,
     "ROOMS_PER_SOCKET": 64,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from chat import access, conf, database, deletion, leases, log
-from chat.log import LoggedEvent, Tail
+from chat.events import LoggedEvent
 from chat.policies import Login, Standing
-from chat.protocol import Deleted, Edited, Posted
+from chat.protocol import Deleted, Edited, Overtaken, Posted
 from chat.rights import Rights
 
 AT = "2026-11-21T04:43:17.123Z"
@@ -71,6 +71,10 @@ def edited(seq, target, text="new", room=1):
     return LoggedEvent(Edited(room=str(room), edited=target, message=text, seq=seq, at=AT))
 
 
+def overtaken(seq, target, room=1):
+    return LoggedEvent(Overtaken(room=str(room), edited=target, overtaken=True, seq=seq, at=AT))
+
+
 def deleted(seq, target, room=1):
     return LoggedEvent(Deleted(room=str(room), deleted=target, seq=seq, at=AT))
 
@@ -99,9 +103,9 @@ class FakeLog:
         # As what it is, a name that is made when it is asked for: it is gone with the test, whatever `settings` says.
         monkeypatch.setitem(vars(conf), "TELL_WHO_IS_PRESENT", False)
         monkeypatch.setitem(vars(conf), "GRACE_SECONDS", 0)
-        monkeypatch.setattr(log, "tail", self._tail)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
+        monkeypatch.setattr(log, "heads_after", lambda room, *, limit: self._heads())
         # Nobody's rights change.
         monkeypatch.setattr(access, "recent", list)
         monkeypatch.setattr(deletion, "unfinished", lambda: deletion.Unfinished([], []))
@@ -116,9 +120,7 @@ class FakeLog:
         return new
 
     def append(self, event, room=1):
-        self.events[room].append(event)
-        if isinstance(event.event, Deleted):
-            self.events[room] = [one.without_text_of(event.event.deleted) for one in self.events[room]]
+        self.events[room] = [one.after(event.event) for one in self.events[room]] + [event]
         return [event]
 
     async def _run(self, work, *arguments, **named):
@@ -136,20 +138,24 @@ class FakeLog:
     async def _write(self, work, *arguments, **named):
         return work(*arguments, **named)
 
-    def _tail(self, room, *, limit):
-        self.reads.append("tail")
-        if room not in self.events:
-            return None
-        events = self.events[room]
-        return Tail(self.epoch[room], self.floor[room], len(events), events[-limit:])
-
     def _read(self, room, *, after, limit):
         self.reads.append(("read", after))
-        return [one for one in self.events.get(room, []) if one.seq > after][:limit]
+        page, size = [], 0
+        for one in self.events.get(room, []):
+            if one.seq > after:
+                size += len(one.frame.payload)
+                if len(page) == limit or (page and size > conf.CATCH_UP_BYTES):
+                    break
+                page.append(one)
+        return page
 
     def _heads(self, rooms=None):
         self.reads.append("heads")
-        return {room: (len(events), self.floor[room], self.epoch[room]) for room, events in self.events.items()}
+        return {
+            room: (len(events), self.floor[room], self.epoch[room])
+            for room, events in self.events.items()
+            if rooms is None or room in rooms
+        }
 
 
 async def until(condition, seconds=5):

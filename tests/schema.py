@@ -8,7 +8,7 @@ import msgspec
 
 from chat import protocol
 from chat.exceptions import ErrorCode
-from chat.protocol import AnyCommand, ByeTime, Command, Cursor, Head, RoomId, RoomTitle
+from chat.protocol import MAX_ROOMS, AnyCommand, ByeTime, Command, Cursor, Head, RoomId, RoomIds, RoomTitle
 
 PATH = Path(__file__).parent.parent / "docs" / "protocol.schema.json"
 COMMANDS: tuple[type, ...] = AnyCommand.__args__
@@ -24,7 +24,7 @@ def frames() -> list[type]:
 def schema() -> str:
     """Return the JSON Schema of all commands and frames, as it stands in the file."""
     kinds = [*COMMANDS, *frames()]
-    _, definitions = msgspec.json.schema_components(kinds, schema_hook=_of_room_id, ref_template="#/$defs/{name}")
+    _, definitions = msgspec.json.schema_components(kinds, schema_hook=_of_own_type, ref_template="#/$defs/{name}")
     definitions["Refused"]["properties"]["error"]["examples"] = [code.value for code in ErrorCode]
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -44,7 +44,9 @@ def _any_of(kinds: Any) -> dict[str, Any]:
     return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]}
 
 
-def _of_room_id(kind: type) -> dict[str, Any]:
+def _of_own_type(kind: type) -> dict[str, Any]:
+    if kind is RoomIds:
+        return {"type": "array", "items": _of_own_type(RoomId), "maxItems": MAX_ROOMS}
     assert kind is RoomId, f"no schema for {kind}"
     number = {"type": "integer", "minimum": 0, "maximum": protocol.MAX_ID}
     return {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,18}$"}, number]}

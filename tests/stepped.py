@@ -6,6 +6,7 @@ minute of chat takes a moment. What a run did is recorded, and judged by the sam
 
 import asyncio
 import contextlib
+import json
 import random
 import selectors
 import uuid
@@ -18,11 +19,12 @@ from websockets.exceptions import ConnectionClosedError
 from chat import access, actions, commands, concerns, database, deletion, leases, log, policies, rights
 from chat import hub as hubs
 from chat.consumers import ChatConsumer
+from chat.events import LoggedEvent
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Committed, Kind, LoggedEvent, Tail
+from chat.log import Committed, Kind
 from chat.models import Room
 from chat.policies import Login, Standing
-from chat.protocol import Deleted, Edited, HistoryPage, Pong, Posted, encode
+from chat.protocol import Deleted, Edited, HistoryPage, Overtaken, Pong, Posted, encode
 from chat.session import Session
 from chat.testing import Refusal, Row, SocketClient, record
 
@@ -154,6 +156,7 @@ class Line:
     def write(self, run):
         count = 0 if self.is_cut else min(len(run.frames), self.capacity - self._under_way)
         for frame in run.frames[:count]:
+            self.world.see(json.loads(frame.text))
             self._under_way += 1
             self._wire.put_nowait(frame.text)
         return count
@@ -171,7 +174,7 @@ class Line:
     async def _deliver(self):
         while True:
             text = await self._wire.get()
-            await self.world.takes_time(0.004)
+            await self.world.takes_time(self.world.slowness)
             self._under_way -= 1
             self._taken.set()
             self._arrived.put_nowait(text)
@@ -243,6 +246,8 @@ class View:
             await self.page.until(lambda: room not in self.page.logs or self.page.logs[room].is_joined)
 
     def _apply(self, room, event):
+        if "overtaken" in event:
+            return
         target = event.get("edited") or (event.get("deleted") if "message" not in event else None)
         if target is None:
             if event["seq"] not in self.texts[room]:
@@ -269,11 +274,13 @@ class View:
 class World:
     """The database in memory, what may go wrong with it, and everybody who is there."""
 
-    def __init__(self, chance, *, rooms=(1, 2), lost_bells=0.5, failing=0.05):
+    def __init__(self, chance, *, rooms=(1, 2), lost_bells=0.5, failing=0.05, slowness=0.004):
         self.chance = chance
         self.rooms = rooms
         self.lost_bells = lost_bells
         self.failing = failing
+        # How long a frame takes to a page, at most.
+        self.slowness = slowness
         self.events = {room: [] for room in rooms}
         self.authors = {room: [] for room in rooms}
         self.client_ids = {room: [] for room in rooms}
@@ -288,6 +295,10 @@ class World:
         self.staff_only = set()
         # Changes of rights: key, user, room.
         self.changes = []
+        # Texts that an edit or a delete replaced, by its client_id: once it is acknowledged nobody may get them.
+        self.replaced = {}
+        self.gone = set()
+        self.late_texts = []
         self.hubs = set()
         self.pages = []
         self.views = {}
@@ -358,7 +369,7 @@ class World:
         rows = []
         for one, client_id in zip(self.events[room], self.client_ids[room], strict=True):
             event = one.event
-            kind = {Posted: "send", Edited: "edit", Deleted: "delete"}[type(event)]
+            kind = {Posted: "send", Edited: "edit", Overtaken: "edit", Deleted: "delete"}[type(event)]
             target = getattr(event, "edited", None) if kind == "edit" else None
             target = event.deleted if kind == "delete" else target
             rows.append(
@@ -370,6 +381,7 @@ class World:
                     text=getattr(event, "message", None),
                     client_id=client_id,
                     target=target,
+                    overtaken=isinstance(event, Overtaken),
                 )
             )
         return rows
@@ -377,6 +389,15 @@ class World:
     def fresh(self, room):
         """Return what a page opened now would show."""
         return {one.seq: one.event.message for one in self.events[room] if isinstance(one.event, Posted)}
+
+    def see(self, frame):
+        """Judge a frame that a server writes: no text after it was deleted or edited away, and its author told so."""
+        if "ack" in frame:
+            self.gone |= self.replaced.get(frame["ack"], set())
+        elif frame.get("message") is not None:
+            place = frame["room"], frame.get("edited", frame["seq"]), frame["message"]
+            if place in self.gone:
+                self.late_texts.append(f"LATE message {place[1]} of room {place[0]} was written as {place[2]!r}")
 
     # The database
 
@@ -390,9 +411,8 @@ class World:
     def _reads(self, work):
         return {
             log.read: self._page,
-            log.tail: self._tail,
             log.heads: self._heads,
-            hubs._look: lambda rooms: (self._heads(rooms), list(self.changes)),
+            hubs._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),
             leases.expired: list,
@@ -447,10 +467,6 @@ class World:
                 delay, concern = self.chance.uniform(0, 0.1), concerns.of(rooms=[room])
                 asyncio.get_running_loop().call_later(delay, hub.rights.check_soon, concern)
 
-    def _tail(self, room, *, limit):
-        events = self.events[room]
-        return Tail(self.epoch[room], 1, len(events), events[-limit:])
-
     def _page(self, room, *, after, limit):
         return self.events[room][after : after + limit]
 
@@ -501,19 +517,33 @@ class World:
             target = events[draft.target_seq - 1].event if draft.target_seq <= len(events) else None
             if not isinstance(target, Posted) or target.message is None:
                 return ClientError(ErrorCode.MESSAGE_INVALID, detail="There is no such message any more.")
+            self.replaced[str(draft.client_id)] = {(str(draft.room), target.seq, target.message)}
             if draft.kind == Kind.EDITED:
                 changed = Posted(**{name: getattr(target, name) for name in Posted.__struct_fields__})
                 changed.message, changed.edited_at = draft.body, AT
                 events[target.seq - 1] = LoggedEvent(changed)
+                self._take_texts(events, target.seq)
                 event = Edited(edited=target.seq, message=draft.body, **shared)
             else:
-                events[:] = [one.without_text_of(target.seq) for one in events]
+                changed = Posted(**{name: getattr(target, name) for name in Posted.__struct_fields__})
+                changed.message, changed.deleted = None, True
+                events[target.seq - 1] = LoggedEvent(changed)
+                self._take_texts(events, target.seq, deleted=True)
                 event = Deleted(deleted=target.seq, **shared)
         logged = LoggedEvent(event)
         events.append(logged)
         self.authors[draft.room].append(username)
         self.client_ids[draft.room].append(str(draft.client_id) if draft.client_id else None)
         return Committed(draft.room, logged.seq, self.epoch[draft.room], logged)
+
+    def _take_texts(self, events, target, *, deleted=False):
+        """Take the text out of a message's latest edit, as the database does."""
+        for place, one in enumerate(events):
+            old = one.event
+            if isinstance(old, Edited) and old.edited == target:
+                shared = {name: getattr(old, name) for name in ("room", "edited", "seq", "at", "client_id")}
+                gone = Edited(message=None, deleted=True, **shared) if deleted else Overtaken(overtaken=True, **shared)
+                events[place] = LoggedEvent(gone)
 
     def _enter_as(self, author, room):
         return self._enter(Login("", author, ""), room)

@@ -1,10 +1,12 @@
 """What people do: what a message may be, and what becomes of drafts."""
 
+import json
 import uuid
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
 from chat import actions, log
@@ -12,7 +14,7 @@ from chat.actions import Draft, NotSaved
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import Committed, Kind
 from chat.models import Event, Room
-from chat.protocol import Deleted, Edited, Posted
+from chat.protocol import Deleted, Edited, Overtaken, Posted
 
 # Transactions are real, because a batch that fails must roll back.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -384,10 +386,88 @@ def test_deleted_text_leaves_the_database_with_every_edit_of_it(bob, rooms, batc
     assert [body for _, _, body in bodies(rooms.lobby)] == ["", "kept still", "", "kept still", "", ""]
     read = [one.event for one in log.read(rooms.lobby.pk, after=0, limit=10)]
     assert [getattr(event, "message", None) for event in read] == [None, "kept still", None, "kept still", None, None]
-    assert [getattr(event, "deleted", None) for event in read] == [True, False, True, False, True, 1]
+    assert [getattr(event, "deleted", None) for event in read] == [True, False, None, False, True, 1]
+    assert isinstance(read[2], Overtaken)
     assert isinstance(outcomes[-1].logged.event, Deleted)
     if batches == "one":
         assert not any("secret" in one.logged.frame.text for one in outcomes)
+
+
+@pytest.mark.parametrize("batches", ["one", "each"])
+def test_a_text_that_was_edited_away_leaves_the_database(bob, rooms, batches):
+    drafts = [
+        post(rooms.lobby, bob, "secret 1"),
+        edit(rooms.lobby, bob, 1, "secret 2", client_id=key("e")),
+        post(rooms.lobby, bob, "other"),
+        edit(rooms.lobby, bob, 1, "secret 3"),
+        edit(rooms.lobby, bob, 3, "other edited"),
+        edit(rooms.lobby, bob, 1, "last"),
+    ]
+    for batch in [drafts] if batches == "one" else [[draft] for draft in drafts]:
+        actions.commit(batch)
+    assert not Event.objects.filter(Q(body__contains="secret") | Q(first_body__isnull=False)).exists()
+    read = [json.loads(one.frame.text) for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    assert [frame.get("message") for frame in read] == ["last", None, "other edited", None, "other edited", "last"]
+    at = read[1].pop("at")
+    assert at.endswith("Z")
+    lobby = str(rooms.lobby.pk)
+    assert read[1] == {"room": lobby, "edited": 1, "overtaken": True, "seq": 2, "client_id": str(key("e"))}
+    assert {name for name in read[3] if name != "at"} == {"room", "edited", "overtaken", "seq"}
+    assert "secret" not in str(read)
+
+
+def test_the_ring_and_the_log_give_the_same_of_everything_that_was_changed(bob, rooms):
+    seqs, live = [], []
+    for draft in [
+        post(rooms.lobby, bob, "one"),
+        post(rooms.lobby, bob, "two"),
+        edit(rooms.lobby, bob, 1, "one 1", client_id=key("e")),
+        edit(rooms.lobby, bob, 2, "two 1"),
+        edit(rooms.lobby, bob, 1, "one 2"),
+        edit(rooms.lobby, bob, 2, "two 2"),
+        edit(rooms.lobby, bob, 2, "two 3"),
+        delete(rooms.lobby, bob, 2),
+    ]:
+        [outcome] = actions.commit([draft])
+        live = [event.after(outcome.logged.event) for event in live] + [outcome.logged]
+        seqs.append(outcome.seq)
+        read = log.read(rooms.lobby.pk, after=0, limit=10)
+        assert [one.frame.text for one in live] == [one.frame.text for one in read]
+    assert seqs == list(range(1, 9))
+
+
+def test_an_edit_or_a_delete_looks_at_that_message_and_its_latest_edit_alone(bob, rooms):
+    actions.commit([post(rooms.lobby, bob), edit(rooms.lobby, bob, 1)])
+    costs = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as asked:
+            actions.commit([edit(rooms.lobby, bob, 1)])
+        costs.append(len(asked))
+        for _ in range(5):
+            actions.commit([edit(rooms.lobby, bob, 1, str(number)) for number in range(30)])
+    assert costs[0] == costs[1]
+    with CaptureQueriesContext(connection) as asked:
+        actions.commit([delete(rooms.lobby, bob, 1)])
+    written = [one["sql"] for one in asked if one["sql"].startswith("UPDATE")]
+    # The message, its latest edit, the room's head.
+    assert len(written) == 3
+    assert not any("target_seq" in sql.partition("WHERE")[2] for sql in written)
+    assert costs[1] <= costs[0] + 2
+
+
+def test_a_site_may_keep_texts_that_were_edited_away_and_gives_them_to_nobody(bob, rooms, settings):
+    settings.KEEP_EDITED_TEXT = True
+    actions.commit([post(rooms.lobby, bob, "text 1"), edit(rooms.lobby, bob, 1, "text 2")])
+    actions.commit([edit(rooms.lobby, bob, 1, "text 3")])
+    actions.commit([edit(rooms.lobby, bob, 1, "text 4")])
+    assert [body for _, _, body in bodies(rooms.lobby)] == ["text 4", "text 2", "text 3", "text 4"]
+    assert Event.objects.get(seq=1).first_body == "text 1"
+    frames = [json.loads(one.frame.text) for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    assert [frame.get("message") for frame in frames] == ["text 4", None, None, "text 4"]
+    # Deleted is deleted, also when the site has changed its mind since.
+    settings.KEEP_EDITED_TEXT = False
+    actions.commit([delete(rooms.lobby, bob, 1)])
+    assert not Event.objects.filter(Q(body__contains="text") | Q(first_body__contains="text")).exists()
 
 
 def test_edits_and_deletes_are_done_once_too(bob, rooms):

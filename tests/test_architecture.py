@@ -13,40 +13,42 @@ TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 # What each module may import of the house: the table of docs/architecture.md. Imports for types alone are free.
 MAY_IMPORT = {
     "access": "concerns doorbell models",
-    "audit": "limits",
-    "actions": "conf exceptions faults lock_waits log models policies",
+    "actions": "conf exceptions faults graphemes lock_waits log models policies",
     "admin": "deletion models",
     "apps": "access audit checks deletion",
     "audiences": "models policies protocol session",
+    "audit": "limits",
     "checks": "",
     "claim": "doorbell",
     "commands": (
-        "actions concerns conf database exceptions hub limits log models policies presence protocol rights session"
-        " writer"
+        "actions concerns conf database events exceptions hub limits"
+        " log models policies presence protocol rights session writer"
     ),
     "concerns": "",
     "conf": "",
-    "counting": "audiences database positions reading unread",
     "consumers": "audit commands conf database exceptions hub limits protocol session",
+    "counting": "audiences database positions reading unread",
     "database": "conf faults lock_waits threads",
     "deletion": "access fields models",
     "doorbell": "concerns conf",
+    "events": "models protocol",
     "exceptions": "",
-    "limits": "conf exceptions",
     "faults": "",
+    "feed": "audit conf database events exceptions log protocol session",
     "fields": "",
-    "feed": "audit conf database exceptions log protocol session",
+    "graphemes": "",
     "held": "actions",
     "hub": (
-        "access concerns conf database doorbell exceptions feed janitor leases log policies positions presence protocol"
-        " reading rights session watch"
+        "access concerns conf database doorbell events exceptions feed janitor leases"
+        " log policies positions presence protocol reading rights session sweep watch"
     ),
-    "jobs": "",
-    "leases": "conf models",
-    "lock_waits": "",
     "janitor": "conf database deletion",
+    "jobs": "",
     "lease_keeper": "database leases",
-    "log": "doorbell faults lock_waits mentions models protocol",
+    "leases": "conf models",
+    "limits": "conf exceptions",
+    "lock_waits": "",
+    "log": "conf doorbell events faults lock_waits mentions models protocol",
     "memberships": "exceptions models policies protocol reading",
     "mentions": "models",
     "models": "actions conf deletion fields",
@@ -56,7 +58,8 @@ MAY_IMPORT = {
     "protocol": "exceptions",
     "reading": "models",
     "rights": "access audit concerns conf database exceptions models policies session",
-    "session": "conf database exceptions log policies protocol",
+    "session": "conf database events exceptions log policies protocol",
+    "sweep": "log",
     "threads": "conf faults jobs",
     "unread": "models reading",
     "views": "conf memberships models positions",

@@ -163,7 +163,7 @@ def test_what_is_no_backup_is_refused_in_words(made, backup, tmp_path):
 
 def test_a_backup_of_an_older_version_is_migrated(backup, made):
     before, applied = made.show(), migrations(made.database)
-    indexes = ("event_unread", "event_room_at", "membership_read_change")
+    indexes = ("event_posted", "event_room_at", "membership_read_change")
     columns = ("read_change", "read_seq", "position", "is_wide")
     drop = "".join(
         [

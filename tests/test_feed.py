@@ -1,13 +1,15 @@
 """One room in this process: its tail, its ring, and the fan-out."""
 
 import asyncio
+import json
 
 import pytest
 
 from chat import hub as hubs
 from chat.exceptions import ClientError, ErrorCode
+from chat.protocol import Edited
 from chat.session import WRITE_BYTES, Session
-from tests.fakes import FakeLog, FakeSocket, deleted, edited, standing, turns, until
+from tests.fakes import AT, FakeLog, FakeSocket, deleted, edited, overtaken, posted, standing, turns, until
 
 
 @pytest.fixture
@@ -108,6 +110,141 @@ async def test_a_delete_takes_the_text_out_of_the_ring(log):
     assert [frame.get("deleted") for frame in late.socket.frames[1:]] == [True, True, None, 1]
 
 
+async def test_an_edit_takes_the_text_it_replaces_out_of_the_ring(log):
+    live, late = enter(), enter()
+    feed = await join(live)
+    for event in (posted(1, "first"), posted(2), edited(3, 1, "second"), edited(4, 1, "third"), edited(5, 2, "other")):
+        feed.advance(log.append(event))
+    log.reads.clear()
+    await join(late, since=0)
+    await until(lambda: late.socket.seqs() == [1, 2, 3, 4, 5])
+    assert log.reads == []
+    assert [frame["message"] for frame in live.socket.frames[1:]] == ["first", "hi", "second", "third", "other"]
+    one, two, overtaken, *latest = late.socket.frames[1:]
+    assert (one["message"], one["edited_at"]) == ("third", AT)
+    assert (two["message"], two["edited_at"]) == ("other", AT)
+    assert overtaken == {"room": "1", "edited": 1, "overtaken": True, "seq": 3, "at": AT}
+    assert [frame["message"] for frame in latest] == ["third", "other"]
+    assert late.socket.frames[1:] == [json.loads(event.frame.text) for event in log.events[1]]
+
+
+async def test_an_edit_that_comes_overtaken_takes_the_text_out_of_the_edit_before_it(log):
+    session, late = enter(), enter()
+    feed = await join(session)
+    feed.advance([posted(1), edited(2, 1, "gone"), overtaken(3, 1)])
+    await join(late, since=0)
+    await until(lambda: late.socket.seqs() == [1, 2, 3])
+    assert [frame.get("overtaken") for frame in late.socket.frames[1:]] == [None, True, True]
+    feed.advance([edited(4, 1, "last"), deleted(5, 1)])
+    kept = [event.event for event in feed._ring]
+    assert [getattr(event, "message", None) for event in kept] == [None] * 5
+    assert kept[3].deleted
+
+
+async def test_the_rings_edits_are_forgotten_with_them(log, settings):
+    settings.RING_EVENTS = 3
+    session = enter()
+    feed = await join(session)
+    for seq in range(1, 41, 2):
+        feed.advance([posted(seq), edited(seq + 1, seq)])
+    assert len(feed._edits) <= 3
+    feed.advance([deleted(41, 1), edited(42, 1), overtaken(43, 1)])
+    assert feed._edits == {1: 43}
+
+
+@pytest.mark.parametrize("change", [deleted(2, 1), edited(2, 1, "corrected")])
+async def test_a_text_that_goes_while_it_is_fanned_out_reaches_nobody_else(log, settings, change):
+    settings.FAN_OUT_SLICE = 2
+    sessions = [enter() for _ in range(6)]
+    for session in sessions:
+        feed = await join(session)
+    feed.advance(log.post(text="secret"))
+    await asyncio.sleep(0)
+    assert [len(session.socket.seqs()) for session in sessions] == [1, 1, 0, 0, 0, 0]
+    feed.advance([change])
+    await until(lambda: all(session.socket.seqs() == [1, 2] for session in sessions))
+    shown = [session.socket.frames[1]["message"] for session in sessions]
+    assert shown == ["secret"] * 2 + [change.event.message if isinstance(change.event, Edited) else None] * 4
+
+
+async def test_what_the_ring_loses_while_it_is_fanned_out_is_caught_up_from_the_log(log, settings):
+    settings.FAN_OUT_SLICE, settings.RING_EVENTS = 2, 3
+    sessions = [enter() for _ in range(6)]
+    for session in sessions:
+        feed = await join(session)
+    feed.advance(log.post(text="secret"))
+    await asyncio.sleep(0)
+    feed.advance(log.append(edited(2, 1, "better")) + log.append(deleted(3, 1)) + log.post(5))
+    await until(lambda: all(session.socket.seqs() == list(range(1, 9)) for session in sessions))
+    assert [session.socket.frames[1]["message"] for session in sessions] == ["secret"] * 2 + [None] * 4
+
+
+async def test_opening_a_room_reads_no_events(log):
+    log.post(1000)
+    feed = await join(enter())
+    assert log.reads == ["heads"]
+    assert (feed.head, len(feed._ring)) == (1000, 0)
+
+
+async def test_rooms_that_are_opened_together_are_asked_for_in_one_query(log):
+    log.events |= {room: [] for room in range(1, 65)}
+    log.floor |= dict.fromkeys(log.events, 1)
+    log.epoch |= dict.fromkeys(log.events, "a")
+    session = enter()
+    await asyncio.gather(*(join(session, room) for room in range(1, 65)))
+    assert log.reads == ["heads"]
+
+
+async def test_those_who_come_back_a_little_later_share_one_page_of_the_log(log):
+    log.post(1000)
+    sessions = [enter() for _ in range(50)]
+    log.gate.clear()
+    joining = [asyncio.ensure_future(join(session, since=990)) for session in sessions]
+    await turns()
+    log.gate.set()
+    await asyncio.gather(*joining)
+    await until(lambda: all(one.socket.seqs() == list(range(991, 1001)) for one in sessions))
+    assert log.reads == ["heads", ("read", 990)]
+    # One who missed more brings only what is missing before that.
+    earlier = enter()
+    await join(earlier, since=980)
+    await until(lambda: earlier.socket.seqs() == list(range(981, 1001)))
+    assert log.reads[2:] == [("read", 980)]
+
+
+async def test_one_who_missed_much_reads_the_log_and_leaves_the_ring_alone(log):
+    log.post(1000)
+    session = enter()
+    feed = await join(session, since=500)
+    await until(lambda: session.socket.seqs() == list(range(501, 1001)))
+    assert len(feed._ring) < 500
+
+
+async def test_a_ring_reaches_back_no_further_than_it_may_hold(log, settings):
+    settings.RING_BYTES = 20_000
+    log.post(100, text="x" * 1000)
+    session = enter()
+    feed = await join(session, since=20)
+    await until(lambda: session.socket.seqs() == list(range(21, 101)))
+    assert 0 < feed._ring_bytes <= 20_000
+    assert feed._ring[-1].seq == 100
+    assert feed._ring_bytes == sum(event.size for event in feed._ring)
+
+
+async def test_what_is_deleted_while_the_ring_reaches_back_is_not_brought_into_it(log):
+    log.post(3, text="secret")
+    session, late = enter(), enter()
+    feed = await join(session)
+    log.gate.clear()
+    feed.attach(late, cursor=0, reply=feed.joined())
+    await turns()
+    feed.advance(log.append(deleted(4, 2)))
+    log.gate.set()
+    await until(lambda: late.socket.seqs() == [1, 2, 3, 4])
+    assert [frame.get("message") for frame in late.socket.frames[1:]] == ["secret", None, "secret", None]
+    assert [event.event.message for event in list(feed._ring)[:3]] == ["secret", None, "secret"]
+
+
 async def test_a_delete_reaches_what_one_who_is_behind_has_still_to_get(log):
     session = enter(room=1)
     feed = await join(session)
@@ -132,14 +269,14 @@ async def test_the_ring_is_bounded_in_events_and_in_bytes(log, settings):
 
 async def test_deleted_texts_give_their_bytes_back_to_the_ring(log, settings):
     settings.RING_EVENTS = 6
-    settings.RING_BYTES = 3000
+    settings.RING_BYTES = 10_000
     session = enter()
     feed = await join(session)
     for _ in range(10):
         seq = log.post(text="x" * 1000)[0].seq
         feed.advance(log.events[1][-1:])
         feed.advance(log.append(deleted(seq + 1, seq)))
-    assert feed._ring_bytes == sum(len(event.frame.payload) for event in feed._ring)
+    assert feed._ring_bytes == sum(event.size for event in feed._ring)
     feed.advance(log.post(6))
     assert len(feed._ring) == 6
 

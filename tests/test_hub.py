@@ -99,7 +99,7 @@ async def test_two_who_join_at_once_share_one_feed_and_one_look_at_the_log(log):
     one, two = enter(), enter()
     feeds = await asyncio.gather(join(one), join(two))
     assert feeds[0] is feeds[1]
-    assert log.reads.count("tail") == 1
+    assert log.reads.count("heads") == 1
 
 
 async def test_one_who_gives_up_joining_takes_nothing_from_another(log):

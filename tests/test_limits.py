@@ -7,6 +7,7 @@ import pytest
 
 from chat import database, hub, limits
 from chat.exceptions import ClientError
+from chat.models import Room
 from tests.sockets import connected, cookie_of, handshake
 
 
@@ -101,12 +102,21 @@ def test_a_ceiling_counts_who_is_there(limit):
     [
         ('{"a":[[[1]]]}', True),
         ("[" * 9, False),
-        ("[]" * 5000, True),
+        ("[]" * 2000, True),
+        ("[]" * 2001, False),
+        ('["' + "[]" * 5000 + '"]', True),
         ('{"message":"' + "[{" * 1000 + '"}', True),
         ('{"message":"\\"' + "[" * 1000 + '\\\\"}', True),
         ('{"message":"' + "[" * 1000 + '","x":' + "[" * 9, False),
         ('"' + "[" * 30_000, True),  # never closed: for the parser to refuse
         ('{"":' * 9, False),
+        ("[" * 8 + "]" * 8, True),
+        ("[" * 9 + "]" * 9, False),
+        ("[[],[]," * 8 + "1" + "]" * 8, False),
+        ("[[],[]," * 7 + "1" + "]" * 7, True),
+        ('{"a":["[[[[[[[[[[",{"b":"]]]"}]}', True),
+        ("[[]]" * 1000, True),
+        ('[{"é":[]}]' * 100, True),
     ],
     ids=lambda value: ascii(value)[:30],
 )
@@ -126,6 +136,17 @@ def test_looking_for_depth_takes_no_time(text):
     with suppress(ClientError):
         limits.check_depth(text + "[" * 20)
     assert time.perf_counter() - start < 0.2
+
+
+@pytest.mark.parametrize(
+    "text", ["[]" * 32_000, '[["",""]]' * 6000, '["",' * 8 + '"[",' * 12_000, "[[[[[[[[]]]]]]]]" * 4000]
+)
+def test_a_frame_full_of_brackets_is_seen_through_quickly(text):
+    start = time.thread_time()
+    for _ in range(5):
+        with suppress(ClientError):
+            limits.check_depth(text)
+    assert (time.thread_time() - start) / 5 < 0.012
 
 
 @pytest.mark.parametrize(
@@ -231,6 +252,77 @@ async def test_a_flood_of_commands_is_answered_then_closed(bob, clock, limit):
             answers.append(frame.get("error", "pong"))
     assert answers == ["pong"] * 5 + ["RATE_LIMITED"] * 4
     assert socket.closed == 4429
+
+
+async def test_an_honest_page_opens_all_its_rooms_with_their_history_again_and_again(bob, clock):
+    rooms = await database.write(lambda: [Room.objects.create(title=f"Room {n}").pk for n in range(64)])
+    async with connected(bob) as socket:
+        for _ in range(3):
+            clock.now += 5
+            await socket.send(command="watch")
+            await socket.send(command="resume", rooms={str(room): {"since": 0} for room in rooms})
+            frames = await socket.rest()
+            for start in range(0, 64, 16):
+                for room in rooms[start : start + 16]:
+                    await socket.send(command="history", room=room)
+                frames += await socket.rest()
+            assert not [frame for frame in frames if "error" in frame]
+            assert sum("history" in frame for frame in frames) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("JOINS", {"command": "join"}),
+        ("JOINS", {"command": "resume"}),
+        ("HISTORY", {"command": "history"}),
+        ("WATCH", {"command": "watch"}),
+    ],
+    ids=str,
+)
+async def test_dear_commands_have_a_limit_of_their_own(bob, rooms, clock, limit, name, command):
+    room = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=room)
+        limit(**{f"{name}_AT_ONCE": 3, f"{name}_PER_SECOND": 2})
+        asked = command | ({"rooms": {room: {"since": 0}}} if command["command"] == "resume" else {"room": room})
+        for _ in range(6):
+            await socket.send(**asked)
+        refused = [frame for frame in await socket.rest() if "error" in frame]
+        assert {frame["error"] for frame in refused} == {"RATE_LIMITED"}
+        assert {frame["command"] for frame in refused} == {command["command"]}
+        # The join that opened the room was counted before the limit was lowered.
+        assert len(refused) in (3, 4)
+        clock.now += refused[-1]["retry_after"]
+        await socket.send(**asked)
+        assert not [frame for frame in await socket.rest() if "error" in frame]
+
+
+async def test_a_resume_counts_each_of_its_rooms(bob, rooms, clock, limit):
+    limit(JOINS_AT_ONCE=4, JOINS_PER_SECOND=1)
+    cursors = {str(room.pk): {"since": 0} for room in rooms[:2]}
+    async with connected(bob) as socket:
+        for _ in range(3):
+            await socket.send(command="resume", rooms=cursors)
+        [refused] = [frame for frame in await socket.rest() if "error" in frame]
+        assert (refused["command"], refused["retry_after"]) == ("resume", 2.0)
+
+
+async def test_a_refused_text_counts_as_a_message(bob, rooms, clock, limit):
+    limit(MESSAGES_AT_ONCE=2, MESSAGES_PER_SECOND=1)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        errors = [
+            (await socket.ask(command="send", room=rooms.lobby.pk, message="x" * 4001))["error"] for _ in range(3)
+        ]
+    assert errors == ["MESSAGE_TOO_LONG", "MESSAGE_TOO_LONG", "RATE_LIMITED"]
+
+
+def test_more_than_all_at_once_waits_for_a_full_bucket(clock, limit):
+    limit(JOINS_AT_ONCE=10, JOINS_PER_SECOND=1)
+    pace = limits.Pace("JOINS")
+    assert pace.take(count=25) == 0
+    assert pace.take() > 15
 
 
 async def test_one_page_too_many_is_refused_and_another_let_in_when_one_goes(bob, limit):

@@ -3,6 +3,7 @@
 import random
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.db import connection, connections, transaction
@@ -13,6 +14,7 @@ from chat.actions import Draft
 from chat.log import HistoryPlace, Kind
 from chat.models import Event, Room
 
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -113,8 +115,6 @@ def test_whoever_reads_while_others_write_never_sees_a_jump(bob, rooms):
     while not done.is_set() or cursor < 60:
         page = [one.seq for one in log.read(rooms.lobby.pk, after=cursor, limit=7)]
         assert page == list(range(cursor + 1, cursor + 1 + len(page)))
-        tail = log.tail(rooms.lobby.pk, limit=5)
-        assert [one.seq for one in tail.events] == list(range(max(1, tail.head - 4), tail.head + 1))
         cursor += len(page)
     writer.join()
     assert cursor == 60
@@ -128,14 +128,26 @@ def test_events_are_read_in_pages_from_a_cursor(bob, rooms):
     assert log.read(rooms.lobby.pk, after=5, limit=10) == []
 
 
-def test_the_tail_is_the_last_events_up_to_the_head(bob, rooms):
-    say(rooms.lobby, bob, *"abc")
-    tail = log.tail(rooms.lobby.pk, limit=2)
-    assert texts(tail.events) == [(2, "b"), (3, "c")]
-    room = Room.objects.get(pk=rooms.lobby.pk)
-    assert (tail.head, tail.floor, tail.epoch) == (3, 1, room.epoch)
-    assert log.tail(rooms.random.pk, limit=2).events == []
-    assert log.tail(999, limit=2) is None
+def test_a_page_of_events_is_bounded_by_the_bytes_of_its_frames(bob, rooms, settings):
+    settings.CATCH_UP_BYTES = 5000
+    say(rooms.lobby, bob, *["x" * 1000] * 6, "y" * 9000, "z")
+    pages, after = [], 0
+    while page := log.read(rooms.lobby.pk, after=after, limit=100):
+        pages.append([one.seq for one in page])
+        after = page[-1].seq
+    assert pages == [[1, 2, 3, 4], [5, 6], [7], [8]]
+
+
+def test_large_texts_are_not_read_to_be_thrown_away(bob, rooms, settings):
+    settings.CATCH_UP_BYTES = 1000
+    say(rooms.lobby, bob, *["x" * 2000] * 150)
+    with CaptureQueriesContext(connection) as asked:
+        log.read(rooms.lobby.pk, after=0, limit=150)
+        history(rooms.lobby, 100, 1000)
+        history(rooms.lobby, 100, 1000, after=0)
+    limits = [int(one["sql"].rpartition("LIMIT ")[2]) for one in asked if "LIMIT " in one["sql"]]
+    assert limits.count(log.ROWS_PER_QUERY) == 3
+    assert max(limits) == log.ROWS_PER_QUERY
 
 
 def test_heads_are_those_of_the_rooms_asked_for_in_one_query(bob, rooms, django_assert_num_queries):
@@ -237,6 +249,124 @@ def test_pages_of_any_weight_miss_nothing_and_show_nothing_twice(bob, rooms, see
             break
         after = forward[-1]
     assert forward == list(range(1, 41))
+
+
+def at_times(room, *seconds):
+    """Give messages 1, 2 … of a room these times."""
+    for seq, second in enumerate(seconds, start=1):
+        Event.objects.filter(room=room, seq=seq).update(at=NOON + timedelta(seconds=second))
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-11)), timezone(timedelta(hours=14))])
+def test_history_from_a_time_begins_at_the_first_message_at_or_after_it(bob, rooms, zone):
+    say(rooms.lobby, bob, *"abcdefgh")
+    at_times(rooms.lobby, 0, 0, 10, 20, 20, 20, 30, 40)
+    actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.EDITED, target_seq=1, body="A")])
+
+    def first(second):
+        page = history(rooms.lobby, 3, since_time=(NOON + timedelta(seconds=second)).astimezone(zone))
+        return [event.seq for event in page.events], page.more, page.newer
+
+    assert first(-1) == ([1, 2, 3], False, True)
+    assert first(0) == ([1, 2, 3], False, True)
+    assert first(1) == ([3, 4, 5], True, True)
+    assert first(20) == ([4, 5, 6], True, True)
+    assert first(40) == ([8], True, False)
+    assert first(41) == ([], True, False)
+
+
+def test_history_from_a_time_begins_at_the_floor(bob, rooms):
+    say(rooms.lobby, bob, *"abcde")
+    Room.objects.update(floor_seq=3)
+    page = history(rooms.lobby, 2, since_time=NOON - timedelta(days=10_000))
+    assert ([event.seq for event in page.events], page.more) == ([3, 4], False)
+    assert history(rooms.random, 2, since_time=NOON).events == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seqs"),
+    [
+        ("0001-01-01T00:00:00+14:00", [1, 2]),
+        ("0001-01-01T00:00:00Z", [1, 2]),
+        ("9999-12-31T23:59:59.999999-14:00", []),
+        ("9999-12-31T23:59:59Z", []),
+    ],
+)
+def test_a_time_at_the_edge_of_the_calendar_is_a_time_like_any_other(bob, rooms, text, seqs):
+    say(rooms.lobby, bob, *"ab")
+    page = history(rooms.lobby, 5, since_time=datetime.fromisoformat(text))
+    assert ([event.seq for event in page.events], page.more) == (seqs, not seqs)
+
+
+def test_a_clock_that_went_back_leads_to_a_message_at_that_time_or_after(bob, rooms):
+    say(rooms.lobby, bob, *"abcdefgh")
+    at_times(rooms.lobby, 0, 10, 20, 30, 25, 35, 40, 50)
+    page = history(rooms.lobby, 3, since_time=NOON + timedelta(seconds=28))
+    assert page.events[0].seq in (4, 6)
+
+
+def many_events(room, author, count, every=50):
+    """Fill a room: one message, then edits and deletes of it, as far as the queries can tell."""
+    Event.objects.bulk_create(
+        Event(
+            room=room,
+            seq=seq,
+            kind=Kind.POSTED if seq % every == 1 else Kind.EDITED,
+            target_seq=None if seq % every == 1 else seq - seq % every + 1,
+            edit_seq=None if seq % every == 1 else seq,
+            author=author,
+            body="hi" if seq % every == 1 else "",
+            at=NOON + timedelta(seconds=seq),
+        )
+        for seq in range(1, count + 1)
+    )
+    Room.objects.filter(pk=room.pk).update(head_seq=count)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def plans_of(asked):
+    """Return how the database goes about the queries."""
+    with connection.cursor() as cursor:
+        for sql in asked:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+            yield "\n".join(str(row) for row in cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {},
+        {"before": 2500},
+        {"after": 2500},
+        {"after": 4900},
+        {"around": 2500},
+        {"since_time": datetime(2026, 11, 21, 13, tzinfo=UTC)},
+        {"since_time": datetime(2999, 1, 1, tzinfo=UTC)},
+    ],
+    ids=str,
+)
+def test_history_looks_at_few_rows_wherever_it_is_in_a_room(bob, rooms, place):
+    many_events(rooms.lobby, bob, 5000)
+    with CaptureQueriesContext(connection) as captured:
+        page = history(rooms.lobby, 10, **place)
+    assert page.events or "since_time" in place
+    asked = [one["sql"] for one in captured if "chat_event" in one["sql"]]
+    assert len(asked) <= 16
+    for sql in asked:
+        # Of two lower bounds SQLite may take the wrong one.
+        assert sql.count('"seq" >') <= 1
+    for plan in plans_of(asked):
+        assert "event_posted" in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
+        assert "Sort" not in plan, plan
+
+
+def test_opening_history_reads_as_little_under_many_edits_as_under_none(bob, rooms, django_assert_num_queries):
+    many_events(rooms.lobby, bob, 5000, every=1000)
+    with django_assert_num_queries(2):  # the room, and its five messages
+        page = history(rooms.lobby, 10)
+    assert [event.seq for event in page.events] == [1, 1001, 2001, 3001, 4001]
 
 
 def test_an_edited_message_of_another_page_is_found_in_its_own(bob, rooms):

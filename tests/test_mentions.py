@@ -94,6 +94,29 @@ def test_messages_that_name_nobody_ask_nothing(alice, rooms):
     assert len(asked) == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["@x" + ".@+-" * 999, "@" * 4000, "@a." * 1300, "@" + "x" * 3999, " @a.." * 800],
+    ids=lambda text: text[:5],
+)
+def test_a_message_names_few_and_none_longer_than_a_name_may_be(text):
+    names = mentions.names_in(text)
+    assert len(names) <= mentions.MOST_NAMES
+    assert all(len(name) <= 150 for name in names)
+
+
+def test_a_batch_of_messages_full_of_names_asks_for_them_in_bounded_queries(alice, bob, rooms):
+    texts = [" ".join(f"@{draft:x}-{number:x}." for number in range(400)) for draft in range(128)]
+    drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body=f"@bob {text}"[:4000]) for text in texts]
+    with CaptureQueriesContext(connection) as asked:
+        outcomes = actions.commit(drafts)
+    assert [outcome.seq for outcome in outcomes] == list(range(1, 129))
+    assert Mention.objects.filter(user=bob).count() == 128
+    looking = [one["sql"] for one in asked if "username" in one["sql"] and one["sql"].startswith("SELECT")]
+    assert len(looking) <= 128 * mentions.MOST_NAMES / mentions.NAMES_PER_QUERY + 3
+    assert max(sql.count("'") // 2 for sql in looking) <= mentions.NAMES_PER_QUERY
+
+
 @pytest.mark.parametrize("case", json.loads((Path(__file__).parent / "mentions.json").read_text()))
 def test_a_name_is_found_as_the_page_finds_it(case):
     assert (case["name"] in mentions.names_in(case["text"])) == case["named"]

@@ -71,6 +71,74 @@ def test_a_wrong_list_of_rooms_is_named_and_not_taken_for_a_wrong_command():
     assert "$.rooms" in refusal_of('{"command":"resume","rooms":[]}')["detail"]
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"command":"layout","rooms":[' + ",".join(["1"] * 1001) + "]}", "$.rooms"),
+        ('{"command":"layout","rooms":{}}', "$.rooms"),
+        ('{"command":"resume","rooms":{' + ",".join(f'"{n}":{{"since":0}}' for n in range(1001)) + "}}", "$.rooms"),
+        ('{"command":"join","room":"1","since":1,"epoch":"' + "x" * 65 + '"}', "$.epoch"),
+        ('{"command":"read","room":"1","seq":-1}', "$.seq"),
+        ('{"command":"edit","room":"1","seq":9223372036854775808,"message":"hi"}', "$.seq"),
+        ('{"command":"delete","room":"1","seq":-5}', "$.seq"),
+        ('{"command":"history","room":"1","before":-1}', "$.before"),
+        ('{"command":"history","room":"1","around":1e30}', "$.around"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_out_of_bounds_is_refused_with_what_is_allowed(text, field):
+    answer = refusal_of(text)
+    assert answer["error"] == "COMMAND_INVALID"
+    assert field in answer["detail"]
+    assert answer["command"] in text
+
+
+def test_a_list_of_rooms_is_as_long_as_a_page_may_need_and_no_longer():
+    rooms = ",".join(f'"{number}"' for number in range(1000))
+    command = protocol.decode(f'{{"command":"layout","rooms":[{rooms}]}}')
+    assert command.rooms == list(range(1000))
+    assert protocol.decode(protocol.encode(command).text) == command
+    assert refusal_of('{"command":"layout","rooms":["1","x"]}')["error"] == "ROOM_INVALID"
+
+
+def test_a_list_of_rooms_that_is_too_long_is_refused_before_its_rooms_are_looked_at(monkeypatch):
+    monkeypatch.setattr(protocol, "room_id", lambda value: pytest.fail("looked at"))
+    assert refusal_of('{"command":"layout","rooms":[' + ",".join(["1"] * 32_000) + "]}")["error"] == "COMMAND_INVALID"
+
+
+AFTER = protocol.after
+POSTED = protocol.Posted(room="1", username="bob", message="hi", msg_type=0, seq=1, at="T1")
+EDITED = protocol.Edited(room="1", edited=1, message="new", seq=2, at="T2", client_id=uuid.UUID(UUID))
+LATER = protocol.Edited(room="1", edited=1, message="newer", seq=3, at="T3")
+DELETED = protocol.Deleted(room="1", deleted=1, seq=4, at="T4")
+
+
+def test_an_event_is_after_a_change_what_the_log_makes_of_it():
+    assert (AFTER(POSTED, EDITED).message, AFTER(POSTED, EDITED).edited_at) == ("new", "T2")
+    overtaken = AFTER(EDITED, LATER)
+    assert json.loads(protocol.encode(overtaken).text) == {
+        "room": "1",
+        "edited": 1,
+        "overtaken": True,
+        "seq": 2,
+        "at": "T2",
+        "client_id": UUID,
+    }
+    assert AFTER(overtaken, DELETED) is overtaken
+    assert AFTER(LATER, DELETED).message is None
+    gone = AFTER(AFTER(POSTED, LATER), DELETED)
+    assert (gone.message, gone.deleted, gone.edited_at) == (None, True, "T3")
+    # Late news of an edit brings no text back.
+    assert AFTER(gone, EDITED) is gone
+
+
+def test_an_event_of_another_message_stays_as_it_is():
+    other = protocol.Edited(room="1", edited=9, message="other", seq=5, at="T5")
+    for event in (POSTED, EDITED, AFTER(EDITED, LATER), DELETED):
+        for change in (other, protocol.Deleted(room="1", deleted=9, seq=6, at="T6"), POSTED):
+            assert AFTER(event, change) is event
+
+
 @pytest.mark.parametrize("character", ["[", '{"a":', '{"command":', '{"command":"join","room":['])
 def test_100000_brackets_are_refused(character):
     assert refusal_of(character * 100_000)["error"] in ("JSON_INVALID", "COMMAND_INVALID", "ROOM_INVALID")

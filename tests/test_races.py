@@ -218,6 +218,15 @@ async def test_r17_an_own_commit_waits_for_the_earlier_one_of_another_process(fe
     assert numbers(feed) == [1, 2, 3]
 
 
+async def replaced_texts(world):
+    """Everything at once, on a database that never fails: what an ack says of a text holds from then on."""
+    return await stepped.busy(world) + world.late_texts
+
+
+def test_r23_no_text_follows_the_ack_of_its_deletion_or_its_edit(seed):
+    assert stepped.run(replaced_texts, seed, failing=0.0, slowness=0.5) == []
+
+
 @pytest.mark.parametrize("first", ["ack", "event"])
 async def test_r22_ack_and_event_may_come_in_either_order(first):
     from chat.testing import SocketClient

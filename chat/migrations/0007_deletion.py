@@ -8,7 +8,7 @@ import chat.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0005_unread"),
+        ("chat", "0006_overtaken"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -112,20 +112,24 @@ def texts_are_as_sent(run: Recording) -> Iterator[str]:
             event.get("message"),
             _target(event) or event["seq"],
             kind_of(event),
+            "overtaken" in event,
         )
         for seen in run.seen
         for event in seen.events
     ]
     kept: list[tuple[Any, ...]] = [
-        (row.room, row.client_id, row.username, row.text, row.target or row.seq, row.kind) for row in run.rows
+        (row.room, row.client_id, row.username, row.text, row.target or row.seq, row.kind, row.overtaken)
+        for row in run.rows
     ]
-    for room, client_id, username, text, seq, kind in dict.fromkeys(shown + kept):
+    for room, client_id, username, text, seq, kind, overtaken in dict.fromkeys(shown + kept):
         origin = sent.get(client_id or "")
         if origin is None or (origin.room, origin.kind) != (room, kind):
             yield f"I4 nobody sent {client_id} ({kind}) into room {room}"
         elif username is not None and username != origin.username:
             yield f"I4 {client_id} is shown as {username}'s and was sent by {origin.username}"
-        elif kind != "delete" and text != origin.text and text not in changes[room, seq]:
+        elif overtaken and text is not None:
+            yield f"I4 {client_id} in room {room} still has a text that was edited away"
+        elif kind != "delete" and not overtaken and text != origin.text and text not in changes[room, seq]:
             yield f"I4 {client_id} in room {room} has a text that nobody sent"
     final = {(row.room, row.seq): row.text for row in run.rows if row.kind == "send"}
     for seen in run.seen:
@@ -142,7 +146,7 @@ def messages(seen: Seen) -> dict[int, str | None]:
         target = _target(event)
         if target is None:
             texts[event["seq"]] = event["message"]
-        elif target in texts and texts[target] is not None:
+        elif "overtaken" not in event and target in texts and texts[target] is not None:
             texts[target] = event.get("message")
     return texts
 

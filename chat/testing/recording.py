@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chat import conf
+
 if TYPE_CHECKING:
+    from chat.models import Event
     from chat.testing.client import SocketClient
 
 
@@ -52,6 +55,8 @@ class Row(msgspec.Struct, kw_only=True):
     text: str | None
     client_id: str | None
     target: int | None = None
+    # An edit that a later one has replaced: its text is gone.
+    overtaken: bool = False
 
 
 class Recording(msgspec.Struct, kw_only=True):
@@ -83,12 +88,24 @@ def rows(room_ids: Iterable[int] | None = None) -> list[Row]:
             seq=event.seq,
             kind=kinds[Event.Kind(event.kind)],
             username=event.username,
-            text=None if event.deleted_at or event.kind == Event.Kind.DELETED else event.body,
+            text=_text(event),
             client_id=str(event.client_id) if event.client_id_given else None,
             target=event.target_seq,
+            overtaken=_is_overtaken(event),
         )
         for event in events.order_by("room_id", "seq")
     ]
+
+
+def _text(event: "Event") -> str | None:
+    """Return a row's text; None when it is gone, or kept by a site that gives it to nobody."""
+    if event.deleted_at or event.kind == event.Kind.DELETED:
+        return None
+    return None if _is_overtaken(event) and (not event.body or conf.KEEP_EDITED_TEXT) else event.body
+
+
+def _is_overtaken(event: "Event") -> bool:
+    return event.kind == event.Kind.EDITED and event.edit_seq is not None
 
 
 def record(clients: "Sequence[SocketClient]", kept: list[Row]) -> Recording:

@@ -6,8 +6,9 @@
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
+/** An edit whose text is gone, because a later one has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
-/** @typedef {Posted | Edited | Deleted} Event */
+/** @typedef {Posted | Edited | Overtaken | Deleted} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** Who is here: all of them, or who came (true) and went (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
@@ -113,7 +114,12 @@ export function isPosted(event) {
 
 /** @param {Event} event @returns {event is Edited} */
 export function isEdited(event) {
-  return "edited" in event;
+  return "edited" in event && !isOvertaken(event);
+}
+
+/** @param {Event} event @returns {event is Overtaken} */
+export function isOvertaken(event) {
+  return "overtaken" in event;
 }
 
 /** Errors that say "later", not "no": the text stays in the outbox. */

@@ -1,6 +1,6 @@
 /** One room's ordered events: applied, old or gap; and the window of messages that is held. */
 
-import { isEdited, isPosted } from "./protocol.js";
+import { isEdited, isOvertaken, isPosted } from "./protocol.js";
 
 /** @import {Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted} from "./protocol.js" */
 
@@ -175,6 +175,8 @@ export class RoomLog {
         held ?? (isBeyond ? bring(blank(event), event, event.seq) : this.#hold(event, event.seq))
       );
     }
+    // Its text is gone, and the edit that replaced it is still to come: what is shown stays.
+    if (isOvertaken(event)) return null;
     const target = isEdited(event) ? event.edited : event.deleted;
     if (this.asked) this.#changes.set(target, event);
     const message = this.#messages.get(target);

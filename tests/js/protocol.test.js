@@ -11,6 +11,7 @@ const KINDS = {
   Came: "signal",
   Posted: "event",
   Edited: "event",
+  Overtaken: "event",
   Deleted: "event",
   Acknowledged: "ack",
   HistoryPage: "history",
@@ -30,6 +31,7 @@ test("frames are told apart", () => {
   assert.equal(kindOf({ leave: "1", reason: "ROOM_INVALID" }), "leave");
   assert.equal(kindOf({ room: "1", username: "bob", message: "hi", msg_type: 0, seq: 1 }), "event");
   assert.equal(kindOf({ room: "1", edited: 1, message: "hi", seq: 2 }), "event");
+  assert.equal(kindOf({ room: "1", edited: 1, overtaken: true, seq: 2 }), "event");
   assert.equal(kindOf({ room: "1", deleted: 1, seq: 3 }), "event");
   assert.equal(kindOf({ room: "1", username: "bob", message: null, msg_type: 4 }), "signal");
   assert.equal(kindOf({ room: "1", present: ["bob"] }), "present");

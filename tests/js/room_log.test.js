@@ -21,6 +21,7 @@ const posted = (seq, message = `text ${seq}`, more = {}) => ({
   ...more,
 });
 const edited = (seq, target, message) => ({ room: "1", edited: target, message, seq, at: AT });
+const overtaken = (seq, target) => ({ room: "1", edited: target, overtaken: true, seq, at: AT });
 const deleted = (seq, target) => ({ room: "1", deleted: target, seq, at: AT });
 const page = (events, as_of, more = false, newer = false) => ({
   history: "1",
@@ -83,6 +84,26 @@ test("edits and deletes change what is held", () => {
   assert.deepEqual([message.text, message.edited, message.deleted], ["better", true, false]);
   log.take(deleted(3, 1));
   assert.deepEqual([message.text, message.deleted], [null, true]);
+});
+
+test("an edit whose text is gone moves the cursor and leaves what is shown", () => {
+  const log = joinedLog(0);
+  const { message } = log.take(posted(1, "first"));
+  assert.deepEqual(log.take(overtaken(2, 1)), { verdict: "applied", message: null });
+  assert.deepEqual([message.text, message.edited, log.cursor.since], ["first", false, 2]);
+  log.take(edited(3, 1, "third"));
+  assert.deepEqual([message.text, message.edited], ["third", true]);
+});
+
+test("an edit whose text is gone hides no earlier change from the page that is on its way", () => {
+  const log = joinedLog(10);
+  log.ask(log.next());
+  log.take(edited(11, 4, "better"));
+  log.take(overtaken(12, 4));
+  const [four] = log.fold(page([posted(4)], 10)).messages;
+  assert.equal(four.text, "better");
+  log.take(edited(13, 4, "best"));
+  assert.equal(four.text, "best");
 });
 
 test("an edit whose text was deleted later shows a deleted message", () => {

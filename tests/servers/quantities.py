@@ -51,6 +51,8 @@ class Quantities:
     deleted_messages: int = 20_000
     # Frames of the fuzzer.
     hostile_frames: int = 10_000
+    # How long each of the dearest frames is sent, at the rate that the limits allow.
+    hostile_seconds: float = 0.5
 
 
 FULL = Quantities(
@@ -82,6 +84,7 @@ FULL = Quantities(
     idle_sockets=2000,
     deleted_messages=1_000_000,
     hostile_frames=100_000,
+    hostile_seconds=10.0,
 )
 
 IS_FULL = bool(os.environ.get("FULL_SIZE"))

@@ -1,0 +1,46 @@
+"""Takes the texts out of edits that a later edit has overtaken, in databases from before `edit_seq`."""
+
+from django.db import migrations
+from django.db.models import Max, Min, OuterRef, Subquery
+
+from chat import conf
+
+POSTED, EDITED = 0, 1
+# Rows that one statement looks at, so that none holds locks for long or runs into a time limit.
+PIECE = 10_000
+
+
+def mark_overtaken_edits(apps, schema_editor):
+    """Set `edit_seq` in every message that was edited, then in every edit but the latest; blank the latter.
+
+    Each statement commits by itself, and running all of it again changes nothing.
+    """
+    events = apps.get_model("chat", "Event").objects.using(schema_editor.connection.alias)
+    pks = events.aggregate(first=Min("pk"), last=Max("pk"))
+    if pks["first"] is None:
+        return
+    pieces = range(pks["first"], pks["last"] + 1, PIECE)
+    edits = events.filter(room=OuterRef("room"), target_seq=OuterRef("seq"), kind=EDITED)
+    latest = edits.order_by().values("target_seq").annotate(latest=Max("seq")).values("latest")
+    for start in pieces:
+        messages = events.filter(pk__gte=start, pk__lt=start + PIECE, kind=POSTED, edited_at__isnull=False)
+        # An empty first text says that a delete has to look for kept ones.
+        messages.update(edit_seq=Subquery(latest), **({"first_body": ""} if conf.KEEP_EDITED_TEXT else {}))
+    message = events.filter(room=OuterRef("room"), seq=OuterRef("target_seq"))
+    for start in pieces:
+        overtaken = events.filter(pk__gte=start, pk__lt=start + PIECE, kind=EDITED, edit_seq=None).filter(
+            seq__lt=Subquery(message.values("edit_seq"))
+        )
+        texts = {} if conf.KEEP_EDITED_TEXT else {"body": ""}
+        overtaken.update(edit_seq=Subquery(message.values("edit_seq")), **texts)
+
+
+class Migration(migrations.Migration):
+    # Piece by piece: no lock is held for the whole of it.
+    atomic = False
+
+    dependencies = [
+        ("chat", "0008_access_changes"),
+    ]
+
+    operations = [migrations.RunPython(mark_overtaken_edits, migrations.RunPython.noop)]

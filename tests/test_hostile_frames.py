@@ -1,0 +1,115 @@
+"""The dearest frames of every command, each with what it costs: the loop's processor time, queries, parameters."""
+
+import asyncio
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+from django.db.backends.signals import connection_created
+from django.utils import timezone
+
+from chat import actions, database, protocol, writer
+from chat.actions import Draft
+from chat.log import Kind
+from chat.models import Event, Room
+from tests.hostile_frames import EDITS, MESSAGES, TABLE, Place
+from tests.sockets import connected
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def place(rooms, bob, settings):
+    """A room with messages, one of them edited often, and some others."""
+    # Nothing else asks the database meanwhile, and every frame is done: limits have tests of their own.
+    settings.SWEEP_SECONDS = settings.SWEEP_DEGRADED_SECONDS = settings.LEASE_RENEW_SECONDS = 60
+    settings.ACCESS_CHECK_SECONDS = 60
+    settings.GRACE_SECONDS = 0
+    settings.LIMITS = {"JSON_DEPTH": 8, "ROOMS_PER_SOCKET": 64}
+    others = [Room.objects.create(title=f"Other {number}") for number in range(10)]
+    others[0].send_message("hi", bob)
+    now = timezone.now()
+    for room in (rooms.lobby, others[0]):
+        Event.objects.bulk_create(
+            Event(room=room, seq=room_seq, author=bob, username="bob", body="hi", at=now)
+            for room_seq in range(2, MESSAGES + 1)
+        )
+        Room.objects.filter(pk=room.pk).update(head_seq=MESSAGES)
+    Event.objects.create(room=rooms.lobby, seq=1, author=bob, username="bob", body="hi", at=now)
+    for _ in range(EDITS // 20):
+        change = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}
+        actions.commit([Draft(**change, body=str(number)) for number in range(20)])
+    return Place(str(rooms.lobby.pk), [str(room.pk) for room in others], edited=1)
+
+
+@contextmanager
+def counted():
+    """Count what is asked of the database by connections that are made meanwhile, in any thread."""
+    counts = Counter()
+
+    def count(execute, sql, params, many, context):
+        if not sql.startswith(("PRAGMA", "SAVEPOINT", "RELEASE", "BEGIN", "SET ")):
+            rows = params if many else [params or ()]
+            counts["queries"] += 1
+            counts["parameters"] += sum(map(len, rows))
+        return execute(sql, params, many, context)
+
+    def watch(connection, **kwargs):
+        connection.execute_wrappers.append(count)
+
+    connection_created.connect(watch)
+    try:
+        yield counts
+    finally:
+        connection_created.disconnect(watch)
+
+
+async def settled(socket):
+    """Wait until all that was asked is done and answered."""
+    await socket.rest()
+    await writer.flush()
+    await socket.rest()
+
+
+async def cost_of(socket, frames):
+    """Send frames one after the other, so that none is paid for by its neighbour; return milliseconds for each."""
+    start = time.thread_time()
+    for text in frames:
+        await socket.send_text(text)
+        await settled(socket)
+    return 1000 * (time.thread_time() - start) / len(frames)
+
+
+@pytest.mark.parametrize("hostile", TABLE, ids=lambda one: one.name)
+async def test_the_dearest_frames_cost_no_more_than_they_may(hostile, place, bob):
+    # It keeps a stack for every callback.
+    asyncio.get_running_loop().set_debug(False)
+    with counted() as counts:
+        async with connected(bob) as socket:
+            await socket.ask(command="join", room=place.room)
+            await settled(socket)
+            control = await cost_of(socket, ['{"command":"ping"}'] * 20)
+            counts.clear()
+            frames = list(hostile.frames(place))
+            milliseconds = await cost_of(socket, frames) - control
+    await database.close()
+    # Some queries are of the hub itself.
+    assert counts["queries"] <= hostile.queries * len(frames) + 25
+    assert counts["parameters"] <= hostile.parameters * len(frames) + 100
+    # The processor is shared with whatever runs beside the tests: a cost that matters is many times as high.
+    assert milliseconds < 3 * hostile.milliseconds
+
+
+def test_every_command_has_an_entry():
+    tags = {kind.__struct_config__.tag for kind in protocol.AnyCommand.__args__}
+    assert {one.command for one in TABLE} == tags | {None}
+
+
+@pytest.mark.parametrize("hostile", TABLE, ids=lambda one: one.name)
+def test_an_entry_is_of_its_command(hostile):
+    text = next(hostile.frames(Place("1", ["2"], 1)))
+    assert (
+        hostile.command is None or f'"command": "{hostile.command}"' in text or f'"command":"{hostile.command}"' in text
+    )
+    assert len({one.name for one in TABLE}) == len(TABLE)
