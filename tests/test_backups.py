@@ -170,6 +170,7 @@ def test_a_backup_of_an_older_version_is_migrated(backup, made):
             *(f"DROP INDEX {name};" for name in indexes),
             *(f"DROP TABLE chat_{name};" for name in ("mention", "visit", "positioncounter")),
             *(f"ALTER TABLE chat_membership DROP COLUMN {name};" for name in columns),
+            *(f"ALTER TABLE chat_event DROP COLUMN {name};" for name in ("edit_seq", "first_body")),
         ]
     )
     sql(backup, f"DELETE FROM django_migrations WHERE app = 'chat' AND name > '0004'; {drop}")
