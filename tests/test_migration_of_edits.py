@@ -19,7 +19,7 @@ Kind = Event.Kind
 @pytest.fixture
 def mark(monkeypatch):
     """Run the migration that takes the texts out of overtaken edits, three rows at a time."""
-    frames = importlib.import_module("chat.migrations.0010_frames")
+    frames = importlib.import_module("chat.migrations.0009_overtaken_texts")
     monkeypatch.setattr(frames, "PIECE", 3)
 
     def mark():
