@@ -46,6 +46,7 @@ export class Page {
   #announcer = new Announcer(part(document, "announcer"));
   #line = new LineState(this.#notices);
   #wasAtRisk = false;
+  #isMarkDue = false;
   #reading;
   // Made when there is a workspace to ask.
   #deeds = /** @type {Deeds} */ (/** @type {unknown} */ (null));
@@ -92,10 +93,7 @@ export class Page {
     setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
     const look = watchEdges(part(document, "panes"), this.#panes);
-    this.#panes.onchange = () => {
-      this.#mark();
-      requestAnimationFrame(look);
-    };
+    this.#panes.onchange = () => this.#markSoon(look);
   }
 
   /** At sign-out nothing that was written stays in the browser. */
@@ -272,6 +270,17 @@ export class Page {
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, retry_after);
     else this.#notices.say(sentence);
+  }
+
+  /** Once for all panes that are opened together: each time the list is sorted. @param {() => void} look */
+  #markSoon(look) {
+    if (this.#isMarkDue) return;
+    this.#isMarkDue = true;
+    queueMicrotask(() => {
+      this.#isMarkDue = false;
+      this.#mark();
+      requestAnimationFrame(look);
+    });
   }
 
   #mark() {
