@@ -176,6 +176,11 @@ export class RoomPane extends HTMLElement {
     this.#list.keepStill(() => pinned.show(alerts));
   }
 
+  /** The reader is in another zone. */
+  redate() {
+    this.#list.redate();
+  }
+
   /** It is another day. */
   relabel() {
     this.#list.relabel();
