@@ -1,7 +1,4 @@
-/**
- * <room-list>: a button for each room, and a box to open one by its name.
- * There may be a thousand rooms, so each change touches only the buttons that it concerns.
- */
+/** <room-list>: a button for each room, and a box to open one by its name. */
 
 import { RoomKeys } from "./room_keys.js";
 import { copyElement, part, setHue } from "./templates.js";
@@ -13,12 +10,14 @@ import { countsWords, unreadWords, unsentWords } from "./words.js";
 /** Made once: `localeCompare` looks its rules up again at each comparison. */
 const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
 
+const NOTHING = { unread: 0, mentions: 0 };
+
 export class RoomList extends HTMLElement {
   /** @type {(room: string) => void} */
   #toggle = () => {};
   /** @type {string | null} */
   #seen = null;
-  /** @type {Map<string, HTMLElement>} */
+  /** There may be a thousand, so each change touches only those that it concerns. @type {Map<string, HTMLElement>} */
   #buttons = new Map();
   /** Counts may be told before their room is in the list. @type {Map<string, Counts>} */
   #counts = new Map();
@@ -139,9 +138,9 @@ export class RoomList extends HTMLElement {
    * @param {Counts} counts
    */
   count(room, { unread, mentions }) {
-    const before = this.#counts.get(room);
-    if (before?.unread === unread && before.mentions === mentions) return;
+    const before = this.#counts.get(room) ?? NOTHING;
     this.#counts.set(room, { unread, mentions });
+    if (before.unread === unread && before.mentions === mentions) return;
     this.#showCounts(room);
   }
 

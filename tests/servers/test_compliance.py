@@ -24,7 +24,9 @@ INFORMATIONAL = {
     "7.13.1": "RFC 6455 leaves close code 5000 undefined: 1002.",
     "7.13.2": "RFC 6455 leaves close code 65535 undefined: 1002.",
 }
-FAILED = {"7.1.5": "websockets answers a close inside a fragmented message with 1002, because the message is incomplete."}
+FAILED = {
+    "7.1.5": "websockets answers a close inside a fragmented message with 1002, because the message is incomplete."
+}
 # A message above 1 MiB is refused with 1009, one in more than 1,000 fragments with 4429.
 REFUSED = {f"9.{part}.{number}" for part in (1, 2) for number in (4, 5, 6)} | {
     f"9.{part}.{number}" for part in (3, 4) for number in range(1, 10)
@@ -40,6 +42,16 @@ async def echo(scope, receive, send):
         await send({"type": "websocket.send"} | message)
 
 
+class Server(uvicorn.Server):
+    def __init__(self, config):
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.is_up.set()
+
+
 @contextlib.asynccontextmanager
 async def serving(app):
     """Serve an application with our protocol class, and with the limits that Multichat has. Yields the address."""
@@ -52,11 +64,10 @@ async def serving(app):
         lifespan="off",
         log_config=None,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     task = asyncio.create_task(server.serve([listening]))
     try:
-        while not server.started:
-            await asyncio.sleep(0)
+        await server.is_up.wait()
         yield f"ws://127.0.0.1:{listening.getsockname()[1]}/"
     finally:
         server.should_exit = True
