@@ -4,6 +4,8 @@ import asyncio
 import logging
 from functools import partial
 
+from msgspec import UNSET
+
 from chat import actions, concerns, conf, database, hub, limits, log, policies, presence, protocol, writer
 from chat.actions import Draft, Outcome
 from chat.events import LoggedEvent
@@ -64,7 +66,7 @@ async def run(session: Session, command: AnyCommand) -> None:
         case Layout():
             layout(session, command)
         case Ping():
-            session.reply(protocol.encode(Pong()))
+            session.reply(protocol.encode(Pong(version=conf.PAGE_VERSION or UNSET)))
 
 
 async def join(session: Session, command: Join) -> None:

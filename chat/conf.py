@@ -32,6 +32,8 @@ HISTORY_PAGE_BYTES: int
 LAYOUT_PANES: int
 # Whether texts that were edited away stay in the database. They are given to nobody either way.
 KEEP_EDITED_TEXT: bool
+# Which edition of the page's files is served; empty when they are not collected.
+PAGE_VERSION: str
 
 # Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
 # Held for longer, uvicorn stops reading the socket, misses the pong and closes it.
@@ -108,6 +110,7 @@ _DEFAULTS: dict[str, Any] = {
     "HISTORY_PAGE_BYTES": 256 * 1024,
     "LAYOUT_PANES": 64,
     "KEEP_EDITED_TEXT": False,
+    "PAGE_VERSION": "",
     "BATCH_DRAFTS": 128,
     "BATCH_BYTES": 256 * 1024,
     "DRAFT_QUEUE": 2000,

@@ -369,6 +369,8 @@ class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class Pong(msgspec.Struct):
     pong: bool = True
+    # Of the page's files, so that an open page knows when it is older than its server.
+    version: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ByeTime(msgspec.Struct):

@@ -122,6 +122,7 @@ def _page(
         "at": at,
         "notice": notice,
         "stream": STREAM_PATH,
+        "version": conf.PAGE_VERSION,
         "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},
     }
     context = {

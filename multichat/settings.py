@@ -1,5 +1,6 @@
 """Every setting, read from the environment once. The README has them in a table."""
 
+import json
 import mimetypes
 import socket
 import sys
@@ -305,6 +306,12 @@ SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_AUTOREFRESH = not COLLECTED
 SERVESTATIC_MAX_AGE = 60 if COLLECTED else 0  # of unhashed names; hashed ones are kept for ever
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
+# Changes with each file that is served. Open pages are told, so that one that was loaded before an upgrade can say so.
+PAGE_VERSION = (
+    json.loads((STATIC_ROOT / "staticfiles.json").read_text())["hash"]
+    if COLLECTED and COMMAND != "collectstatic"
+    else ""
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -88,6 +88,9 @@ ensure_services() {
   have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
   have pgbouncer || ls /usr/sbin/pgbouncer >/dev/null 2>&1 || missing="$missing pgbouncer"
   have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
+  have firefox-esr || have firefox || missing="$missing firefox-esr"
+  have WebKitWebDriver || missing="$missing webkit2gtk-driver"
+  have Xvfb || missing="$missing xvfb"
   # shellcheck disable=SC2086
   [ -z "$missing" ] || apt_install $missing
 }

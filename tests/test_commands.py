@@ -68,6 +68,13 @@ async def test_a_message_reaches_nobody_in_another_room(alice, bob, rooms):
         assert await alices.rest() == []
 
 
+async def test_a_pong_tells_which_edition_of_the_page_the_server_has(bob, settings):
+    async with connected(bob) as socket:
+        assert await socket.ask(command="ping") == {"pong": True}
+        settings.PAGE_VERSION = "c26f9c6a7f1e"
+        assert await socket.ask(command="ping") == {"pong": True, "version": "c26f9c6a7f1e"}
+
+
 async def test_without_a_client_id_there_is_no_ack(bob, rooms):
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)

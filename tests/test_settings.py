@@ -347,8 +347,10 @@ def test_files_are_hashed_once_they_are_collected(read, tmp_path):
     assert read()["STORAGES"]["staticfiles"]["BACKEND"].endswith(".StaticFilesStorage")
     assert read("collectstatic")["STORAGES"]["staticfiles"]["BACKEND"] == "multichat.static.Storage"
     (tmp_path / "static").mkdir()
-    (tmp_path / "static/staticfiles.json").touch()
+    (tmp_path / "static/staticfiles.json").write_text('{"hash": "c26f9c6a7f1e"}')
     assert read()["STORAGES"]["staticfiles"]["BACKEND"] == "multichat.static.Storage"
+    assert read()["PAGE_VERSION"] == "c26f9c6a7f1e"
+    assert read("collectstatic")["PAGE_VERSION"] == read("runserver")["PAGE_VERSION"] == ""
     assert read("runserver")["STORAGES"]["staticfiles"]["BACKEND"].endswith(".StaticFilesStorage")
 
 

@@ -156,8 +156,15 @@ def test_an_old_node_is_named(bare):
 @pytest.mark.parametrize(
     ("tools", "sentence"),
     [
-        ([], "please install what Debian calls: redis-server postgresql pgbouncer chromium"),
-        (["apt-get", "chromium"], "please run: sudo apt-get install redis-server postgresql pgbouncer"),
+        (
+            [],
+            "please install what Debian calls:"
+            " redis-server postgresql pgbouncer chromium firefox-esr webkit2gtk-driver xvfb",
+        ),
+        (
+            ["apt-get", "chromium", "firefox"],
+            "please run: sudo apt-get install redis-server postgresql pgbouncer webkit2gtk-driver xvfb",
+        ),
     ],
 )
 def test_missing_services_are_named(bare, tools, sentence):

@@ -1,7 +1,11 @@
-/** Tells screen readers what came: author first, once, and not more than they can say. */
+/** Announces messages to screen readers: author first, each once, and no more than they can say. */
+
+import { newMessagesWords } from "./words.js";
 
 const EVERY_MS = 1_500;
 const AT_MOST = 3;
+/** A screen reader says about 15 characters a second; the whole message is in the log. */
+const TEXT_AT_MOST = 300;
 
 export class Announcer {
   #region;
@@ -21,7 +25,8 @@ export class Announcer {
    * @param {string} text
    */
   say(author, room, text) {
-    this.#waiting.push({ room, text: `${author} in ${room}: ${text}` });
+    const start = text.length > TEXT_AT_MOST ? `${text.slice(0, TEXT_AT_MOST)}…` : text;
+    this.#waiting.push({ room, text: `${author} in ${room}: ${start}` });
     this.#timer ??= setTimeout(() => this.#speak(), 100);
   }
 
@@ -43,8 +48,8 @@ export class Announcer {
 /** @param {{room: string}[]} waiting */
 function summary(waiting) {
   const rooms = [...new Set(waiting.map(({ room }) => room))];
-  return rooms.map(
-    (room) => `${waiting.filter((one) => one.room === room).length} new messages in ${room}`,
+  return rooms.map((room) =>
+    newMessagesWords(waiting.filter((message) => message.room === room).length, room),
   );
 }
 

@@ -7,7 +7,9 @@ import { countsWords } from "./words.js";
 /** @param {Counts} counts */
 export function showBadge({ unread, mentions }) {
   const number = countsWords({ unread, mentions });
-  document.title = number ? `(${number}) Multichat` : "Multichat";
+  const title = number ? `(${number}) Multichat` : "Multichat";
+  if (document.title === title) return;
+  document.title = title;
   const link = /** @type {HTMLLinkElement} */ (document.querySelector('link[rel="icon"]'));
   link.dataset.plain ??= link.href;
   link.href = unread ? icon(unread, mentions > 0) : link.dataset.plain;

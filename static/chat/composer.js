@@ -31,6 +31,8 @@ export class Composer extends HTMLElement {
       else return;
       event.preventDefault();
     });
+    // Also when it is shown for the first time with a draft in it, and in a pane of another width.
+    new ResizeObserver(() => this.#fit()).observe(box);
     part(this, "cancel").addEventListener("click", () => {
       this.endEdit();
       box.focus();
@@ -102,6 +104,8 @@ export class Composer extends HTMLElement {
 
   #showEdit() {
     part(this, "editing").hidden = this.#edit === null;
+    const button = part(this, "send");
+    button.ariaLabel = button.title = this.#edit === null ? "Send" : "Save";
     this.#box.readOnly = false;
     this.#fit();
   }
@@ -144,7 +148,8 @@ export class Composer extends HTMLElement {
 
   /** As high as its text, where CSS alone cannot do it; CSS has the limit. */
   #fit() {
-    if (CSS.supports("field-sizing", "content")) return;
+    // A box that is not shown has no height to go by.
+    if (CSS.supports("field-sizing", "content") || this.#box.offsetParent === null) return;
     const { style } = this.#box;
     style.height = "auto";
     style.height = `${this.#box.scrollHeight}px`;

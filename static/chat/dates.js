@@ -11,6 +11,7 @@ export class Dates {
 
   /** @param {Where} [where] the reader's own, unless told */
   constructor({ locale, timeZone } = {}) {
+    this.zone = timeZone ?? currentZone();
     this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", timeZone });
     this.#full = new Intl.DateTimeFormat(locale, {
       dateStyle: "full",
@@ -24,8 +25,13 @@ export class Dates {
       year: "numeric",
       timeZone,
     });
-    // Canadian English writes a day as 2026-11-21, which sorts and compares.
-    this.#day = new Intl.DateTimeFormat("en-CA", { dateStyle: "short", timeZone });
+    // Taken apart by `day`: how a language writes a day changes with the browser (ICU 72 made it 11/21/26 in en-CA).
+    this.#day = new Intl.DateTimeFormat("en-u-ca-gregory-nu-latn", {
+      year: "numeric",
+      month: "2-digit",
+      day: "2-digit",
+      timeZone,
+    });
     this.#relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   }
 
@@ -51,7 +57,10 @@ export class Dates {
 
   /** The calendar day as `2026-11-21`. @param {string | number} at ISO 8601, or a time */
   day(at) {
-    return this.#day.format(new Date(at));
+    const parts = this.#day.formatToParts(new Date(at));
+    return ["year", "month", "day"]
+      .map((kind) => parts.find(({ type }) => type === kind)?.value)
+      .join("-");
   }
 
   /**
@@ -60,11 +69,16 @@ export class Dates {
    * @param {number} now
    */
   dayLabel(at, now) {
-    const daysAgo = (noon(this.#day.format(now)) - noon(this.day(at))) / 86_400_000;
+    const daysAgo = (noon(this.day(now)) - noon(this.day(at))) / 86_400_000;
     if (daysAgo !== 0 && daysAgo !== 1) return this.#date.format(new Date(at));
     const word = this.#relative.format(-daysAgo, "day");
     return word.charAt(0).toLocaleUpperCase() + word.slice(1);
   }
+}
+
+/** Where the machine is now: a laptop travels while the page is open. */
+export function currentZone() {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
 /** @param {string} day */

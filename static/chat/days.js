@@ -1,14 +1,26 @@
 /** Day separators in a log, in the reader's zone. */
 
-import { Dates } from "./dates.js";
+import { currentZone, Dates } from "./dates.js";
 import { copyElement, part } from "./templates.js";
 
 /** @import {Message} from "./room_log.js" */
 
-export const dates = new Dates();
+export let dates = new Dates();
+
+/** Go by the machine's zone of now. @returns {boolean} whether it is another one */
+export function followZone() {
+  if (dates.zone === currentZone()) return false;
+  dates = new Dates();
+  return true;
+}
+
+const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+const isShort = matchMedia("(max-height: 25em)");
 
 /** So much of a log's view is covered at its top by the day: its height and place are in chat.css. */
-export const COVERED_PX = 30;
+export function coveredPx() {
+  return isShort.matches ? 0 : 12 + Math.round(1.45 * 0.78125 * rem);
+}
 
 /**
  * @param {Message} previous

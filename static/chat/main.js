@@ -13,6 +13,7 @@ import { People } from "./people.js";
 import { PinnedAlerts } from "./pinned_alerts.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
+import { part } from "./templates.js";
 import { Unread } from "./unread.js";
 import { Workspace } from "./workspace.js";
 
@@ -61,6 +62,14 @@ for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) 
 if (at) page.goTo(at.room, at.seq);
 page.showOrphans();
 connection.start(workspace);
+hasStarted();
+
+/** Take back what templates/chat/start.html may have said after a long wait; an old browser stays old. */
+function hasStarted() {
+  Object.assign(window, { multichatHasStarted: true });
+  if (!("multichatIsTooOld" in window)) document.getElementById("start-trouble")?.remove();
+  part(document, "state").hidden = false;
+}
 
 window.addEventListener("storage", ({ key }) => {
   outbox.heard(key);

@@ -29,6 +29,7 @@ export class Menu {
    * @param {Item[]} items
    */
   open(anchor, name, items) {
+    if (items.length === 0) return;
     this.#anchor?.setAttribute("aria-expanded", "false");
     this.#anchor = anchor;
     this.#box.setAttribute("aria-label", name);

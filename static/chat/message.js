@@ -1,6 +1,7 @@
 /** One message's element: what it shows, and what it has in common with the one above. */
 
 import { dates } from "./days.js";
+import { fold } from "./fold.js";
 import { isNamed } from "./mentions.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
@@ -54,19 +55,25 @@ export function fill(element, { username, text, type, at, edited, deleted }, me)
   part(element, "quiet").textContent =
     (type === MUTED ? "Muted: " : "") + (isForMe ? "Mentions you: " : "");
   part(element, "author").textContent = authorWords(username);
-  const time = part(element, "time");
-  time.textContent = dates.time(at);
-  time.setAttribute("datetime", at);
-  time.dataset.clock = dates.clock(at);
-  time.title = dates.full(at);
+  showTime(element, at);
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;
+  fold(element, deleted ? "" : (text ?? ""));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   if (deleted) element.querySelector(".undo")?.remove();
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);
+}
+
+/** In the reader's zone. @param {HTMLElement} element @param {string} at */
+export function showTime(element, at) {
+  const time = part(element, "time");
+  time.textContent = dates.time(at);
+  time.setAttribute("datetime", at);
+  time.dataset.clock = dates.clock(at);
+  time.title = dates.full(at);
 }
 
 /** @param {Entry} entry */
@@ -85,6 +92,7 @@ export function unsent(entry, me) {
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = me;
   part(element, "text").textContent = entry.text;
+  fold(element, entry.text);
   setAvatar(part(element, "avatar"), me);
   if (hasFailed)
     part(element, "reason").textContent =

@@ -1,6 +1,6 @@
 /** <message-list>: a room's log on the page. */
 
-import { COVERED_PX } from "./days.js";
+import { coveredPx } from "./days.js";
 import { fill, stateId, unsent } from "./message.js";
 import { NewLine } from "./new_line.js";
 import { PresenceLine } from "./presence_line.js";
@@ -117,7 +117,7 @@ export class MessageList extends HTMLElement {
   /** Numbers of the first and the last message of which the end is in view; null when none is. */
   get inView() {
     const box = this.getBoundingClientRect();
-    const first = this.#rows.seqs[this.#rows.indexAt(box.top + COVERED_PX)];
+    const first = this.#rows.seqs[this.#rows.indexAt(box.top + coveredPx())];
     const last = this.#rows.seqs[this.#rows.indexAt(box.bottom + 1) - 1];
     return first === undefined || last === undefined || last < first ? null : { first, last };
   }
@@ -180,8 +180,10 @@ export class MessageList extends HTMLElement {
       [...box.children].map((child) => [child.getAttribute("data-state-id"), child]),
     );
     const wanted = entries.map((entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me));
-    for (const [id, child] of shown)
-      if (!entries.some((entry) => stateId(entry) === id)) child.remove();
+    this.#keepFocus(() => {
+      for (const [id, child] of shown)
+        if (!entries.some((entry) => stateId(entry) === id)) child.remove();
+    });
     for (const element of wanted) if (!element.isConnected) box.append(element);
     this.follow();
   }
@@ -215,9 +217,21 @@ export class MessageList extends HTMLElement {
     this.#rows.relabel();
   }
 
+  /** Say all times and days in another zone. */
+  redate() {
+    this.keepStill(() => this.#rows.redate());
+  }
+
   /** Change what stands around the log without moving what is read in it. @param {() => void} change */
   keepStill(change) {
     this.#scroll?.keepStill(this.#firstInView(), change);
+  }
+
+  /** Unfold a message so that its first line stays where it is, also at the bottom. @param {HTMLElement} element @param {() => void} change */
+  keepTop(element, change) {
+    const { top } = element.getBoundingClientRect();
+    this.#keepFocus(change);
+    this.#scroll?.by(element.getBoundingClientRect().top - top);
   }
 
   /**
@@ -242,12 +256,11 @@ export class MessageList extends HTMLElement {
     return [rows.first, rows.last];
   }
 
-  /** The keys stay in the log when the message that had them goes. @param {() => void} change */
+  /** The focus stays in the log when the message that had it is removed. @param {() => void} change */
   #keepFocus(change) {
-    const log = part(this, "messages");
-    const hadFocus = log.contains(document.activeElement);
+    const hadFocus = this.contains(document.activeElement);
     change();
-    if (hadFocus && !log.contains(document.activeElement)) this.focus({ preventScroll: true });
+    if (hadFocus && !this.contains(document.activeElement)) this.focus({ preventScroll: true });
   }
 
   /** @param {Message} message */

@@ -1,6 +1,6 @@
 /** The "New" line in a log: where it stands, and what comes first after what was read. */
 
-import { COVERED_PX } from "./days.js";
+import { coveredPx } from "./days.js";
 import { copyElement } from "./templates.js";
 
 /** @import {Rows} from "./rows.js" */
@@ -59,7 +59,7 @@ export class NewLine {
   }
 
   get #top() {
-    return this.#log.getBoundingClientRect().top + COVERED_PX;
+    return this.#log.getBoundingClientRect().top + coveredPx();
   }
 
   /** The first message of others after one, and whether nothing between the two is missing here. @param {number} read */

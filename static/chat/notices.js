@@ -57,7 +57,8 @@ export class Notices {
 
   /** @param {string} key */
   drop(key) {
-    this.#of(key)?.remove();
+    const notice = this.#of(key);
+    if (notice) remove(notice);
   }
 
   /** @param {string} key */
@@ -85,7 +86,7 @@ function button({ label, act, stays }, notice) {
   element.type = "button";
   element.textContent = label;
   element.addEventListener("click", () => {
-    if (!stays) notice.remove();
+    if (!stays) remove(notice);
     act(notice);
   });
   return element;
@@ -102,5 +103,21 @@ function copyWords(notice) {
 /** @param {EventTarget | null} target */
 function dismiss(target) {
   const button = target instanceof Element ? target.closest('[data-part="dismiss"]') : null;
-  button?.closest(".notice")?.remove();
+  const notice = button?.closest(".notice");
+  if (notice) remove(notice);
+}
+
+/**
+ * The focus goes to the next notice, or to the place of the notices, where Tab goes on to the first pane.
+ * @param {Element} notice
+ */
+function remove(notice) {
+  const hadFocus = notice.contains(document.activeElement);
+  const box = notice.parentElement;
+  const next = notice.nextElementSibling ?? notice.previousElementSibling;
+  notice.remove();
+  if (!hadFocus) return;
+  const button = next?.querySelector("button:not([hidden])");
+  if (button instanceof HTMLElement) button.focus();
+  else box?.closest("main")?.focus();
 }

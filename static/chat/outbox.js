@@ -13,6 +13,8 @@ import { isTransient, isUnreadable } from "./protocol.js";
 /** The server answers within 10 s, or says later: ask again after that. */
 const ANSWER_WITHIN_MS = 15_000;
 const RETRY_AFTER_S = 2;
+/** Between two requests for a lock that was refused. */
+const ASK_AGAIN_MS = 1_000;
 /** The tab that sends may have a dead line and not know it yet: its user looks at this one. */
 const STEAL_AFTER_MS = 3_000;
 
@@ -243,8 +245,13 @@ export class Outbox {
         begin();
         return held;
       })
-      // Aborted before its turn came, or stolen by another tab.
-      .catch(() => isCurrent() && this.#robbed(room, lane));
+      // Aborted before its turn came, or stolen by another tab: ask again. Any other refusal may come at once, as
+      // from WebKit while the document goes, and asking again in a microtask would never end.
+      .catch((error) => {
+        const again = () => isCurrent() && this.#robbed(room, lane);
+        if (error?.name === "AbortError") again();
+        else setTimeout(again, ASK_AGAIN_MS);
+      });
   }
 
   /** Another tab sends now: it sends what flies here, too. @param {string} room @param {Lane} lane */

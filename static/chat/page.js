@@ -2,17 +2,18 @@
 
 import { Announcer } from "./announcer.js";
 import { watchEdges } from "./beyond.js";
-import { today } from "./days.js";
+import { followZone, today } from "./days.js";
 import { Deeds } from "./deeds.js";
 import { Leftovers } from "./leftovers.js";
 import { LineState } from "./line_state.js";
+import { isNamed } from "./mentions.js";
 import { Notices } from "./notices.js";
 import { PaneRow } from "./pane_row.js";
-import { isTransient } from "./protocol.js";
+import { ALERT, isTransient } from "./protocol.js";
 import { Reading } from "./reading.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { AT_RISK, senderWords, sentenceFor } from "./words.js";
+import { AT_RISK, NEW_VERSION, senderWords, sentenceFor } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -25,7 +26,7 @@ import { AT_RISK, senderWords, sentenceFor } from "./words.js";
 /** @import {Unread} from "./unread.js" */
 /** @import {Edges, Workspace} from "./workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, limits: Limits}} Config */
+/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, version: string, limits: Limits}} Config */
 
 /** How long a text can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -46,6 +47,8 @@ export class Page {
   #announcer = new Announcer(part(document, "announcer"));
   #line = new LineState(this.#notices);
   #wasAtRisk = false;
+  #isMarkDue = false;
+  #serverVersion = "";
   #reading;
   // Made when there is a workspace to ask.
   #deeds = /** @type {Deeds} */ (/** @type {unknown} */ (null));
@@ -92,10 +95,7 @@ export class Page {
     setHue(part(document, "my-avatar"), this.#config.user.username);
     this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
     const look = watchEdges(part(document, "panes"), this.#panes);
-    this.#panes.onchange = () => {
-      this.#mark();
-      requestAnimationFrame(look);
-    };
+    this.#panes.onchange = () => this.#markSoon(look);
   }
 
   /** At sign-out nothing that was written stays in the browser. */
@@ -115,8 +115,9 @@ export class Page {
     this.#deeds.goTo(room, seq);
   }
 
-  /** Once a second: the countdown, and whether it is another day. */
+  /** Once a second: the countdown, and whether it is another day or zone. */
   tick() {
+    if (followZone()) for (const pane of this.#panes.all) pane.redate();
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
     this.#day = today();
     this.#warn();
@@ -226,8 +227,16 @@ export class Page {
     if (pane && isNew && !isOwn) this.#reading.arrived(pane);
     this.#alerts.take(room, [message]);
     if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
-    if (!isNew || isOwn || message.text === null) return;
-    this.#announcer.say(senderWords(message), this.#titleOf(room), message.text);
+    if (isNew && !isOwn) this.#announce(room, message);
+  }
+
+  /** Other open panes stay silent: their messages would drown those of the pane that is being read. @param {string} room @param {Message} message */
+  #announce(room, message) {
+    const { text, type } = message;
+    if (text === null) return;
+    const isForMe = isNamed(text, this.#config.user.username);
+    if (room !== this.#panes.seen && !isForMe && type !== ALERT) return;
+    this.#announcer.say(senderWords(message), this.#titleOf(room), text);
   }
 
   /** @param {Room[]} rooms @param {Room[]} gone */
@@ -272,6 +281,26 @@ export class Page {
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, retry_after);
     else this.#notices.say(sentence);
+  }
+
+  /** Once for all panes that are opened together: each time the list is sorted. @param {() => void} look */
+  #markSoon(look) {
+    if (this.#isMarkDue) return;
+    this.#isMarkDue = true;
+    queueMicrotask(() => {
+      this.#isMarkDue = false;
+      this.#mark();
+      requestAnimationFrame(look);
+    });
+  }
+
+  /** The page is older than the server after an upgrade: said once for each version. @param {string} version */
+  serverVersion(version) {
+    const isKnown = version === this.#serverVersion;
+    this.#serverVersion = version;
+    const choices = [{ label: "Reload", act: () => location.reload(), stays: true }];
+    if (isKnown || version === this.#config.version) return;
+    this.#notices.say(NEW_VERSION, { choices, dismiss: "Later" });
   }
 
   #mark() {

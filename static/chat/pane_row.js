@@ -5,7 +5,7 @@ import { Layout } from "./layout.js";
 import { RoomPane } from "./room_pane.js";
 
 /** Below this width one pane is seen at a time: the same number as in chat.css. */
-const PHONE = "(max-width: 700px)";
+const PHONE = "(max-width: 43.75em)";
 
 export class PaneRow {
   layout = new Layout();

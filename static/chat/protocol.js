@@ -32,7 +32,7 @@
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "bye", frame: ByeFrame}
- *   | {kind: "pong", frame: {pong: true}}
+ *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
  */
 

@@ -22,6 +22,7 @@ export class Reading {
   #open;
   /** @type {(room: string) => void} */
   #toNew;
+  #nextButton = part(document, "next-unread");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Panes to bring to their "New" line when it is there. @type {Set<string>} */
@@ -39,14 +40,14 @@ export class Reading {
     this.#list = list;
     this.#open = open;
     this.#toNew = toNew;
-    unread.onchange = () => this.#show();
+    unread.onchange = (rooms) => this.#showCounts(rooms);
     unread.onmoved = (room, read) => this.#panes.get(room)?.list.showNew(read);
     window.addEventListener("focus", () => this.lookSoon());
     window.addEventListener("blur", () => this.#leave());
     window.addEventListener("resize", () => this.lookSoon());
     document.addEventListener("visibilitychange", () => this.lookSoon());
     part(document, "panes").addEventListener("scroll", () => this.lookSoon(), { passive: true });
-    part(document, "next-unread").addEventListener("click", () => this.next(1));
+    this.#nextButton.addEventListener("click", () => this.next(1));
   }
 
   connected() {
@@ -157,7 +158,7 @@ export class Reading {
   /** Only what is in view of somebody who is there, and nothing that was jumped over. */
   #look() {
     if (isLookedAt()) for (const pane of this.#panes.all) this.#see(pane);
-    this.#show();
+    this.#showAbove();
   }
 
   /** @param {RoomPane} pane */
@@ -171,15 +172,20 @@ export class Reading {
     if (isFollowed) this.#unread.see(pane.room, inView.last);
   }
 
-  #show() {
-    for (const room of this.#list.order) this.#list.count(room, this.#unread.counts(room));
+  /** @param {string[]} rooms of which the counts may have changed */
+  #showCounts(rooms) {
+    for (const room of rooms) this.#list.count(room, this.#unread.counts(room));
+    const { total } = this.#unread;
+    this.#nextButton.hidden = total.unread === 0;
+    showBadge(total);
+    this.#showAbove();
+  }
+
+  #showAbove() {
     for (const pane of this.#panes.all) {
       const { unread } = this.#unread.counts(pane.room);
       pane.showAbove(unread && pane.list.newLine.isAbove ? unread : 0);
     }
-    const { total } = this.#unread;
-    part(document, "next-unread").hidden = total.unread === 0;
-    showBadge(total);
   }
 
   /** What comes while nobody looks gets a line of its own. */

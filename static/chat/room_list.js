@@ -1,16 +1,33 @@
 /** <room-list>: a button for each room, and a box to open one by its name. */
 
+import { RoomKeys } from "./room_keys.js";
 import { copyElement, part, setHue } from "./templates.js";
 import { countsWords, unreadWords, unsentWords } from "./words.js";
 
 /** @import {Room} from "./protocol.js" */
 /** @import {Counts} from "./words.js" */
 
+/** Made once: `localeCompare` looks its rules up again at each comparison. */
+const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
+
+const NOTHING = { unread: 0, mentions: 0 };
+
 export class RoomList extends HTMLElement {
   /** @type {(room: string) => void} */
   #toggle = () => {};
   /** @type {string | null} */
   #seen = null;
+  /** There may be a thousand, so each change touches only those that it concerns. @type {Map<string, HTMLElement>} */
+  #buttons = new Map();
+  /** Counts may be told before their room is in the list. @type {Map<string, Counts>} */
+  #counts = new Map();
+  /** Ids of open rooms, in the order of their panes. @type {string[]} */
+  #open = [];
+  /** Ids of all rooms, as the list shows them: open rooms, then the others by title. @type {string[]} */
+  #order = [];
+  /** Whether rooms were opened, closed, added or renamed since the list was last sorted. */
+  #isUnsorted = true;
+  #keys = new RoomKeys(this);
 
   /**
    * @param {(room: string) => void} toggle
@@ -18,7 +35,8 @@ export class RoomList extends HTMLElement {
    */
   begin(toggle, openByName) {
     this.#toggle = toggle;
-    for (const button of this.#buttons) this.#adopt(button);
+    for (const button of this.querySelectorAll("button[data-room]"))
+      this.#adopt(/** @type {HTMLElement} */ (button));
     const form = /** @type {HTMLFormElement} */ (part(this, "find"));
     const box = /** @type {HTMLInputElement} */ (part(this, "name"));
     box.addEventListener("input", () => this.#say(""));
@@ -50,22 +68,42 @@ export class RoomList extends HTMLElement {
    * @param {string | null} seen
    */
   mark(open, seen) {
-    for (const button of this.#buttons) {
-      const room = button.dataset.room ?? "";
-      button.setAttribute("aria-pressed", String(open.includes(room)));
-      button.classList.toggle("seen", room === seen);
+    if (!isSame(open, this.#open)) {
+      const changed = new Set([...open, ...this.#open]);
+      this.#open = [...open];
+      this.#isUnsorted = true;
+      for (const room of changed)
+        this.#buttonOf(room)?.setAttribute("aria-pressed", String(open.includes(room)));
     }
-    const closed = this.#buttons.filter(({ dataset }) => !open.includes(dataset.room ?? ""));
-    stand(
-      part(this, "open-rooms"),
-      open.map((room) => this.#buttonOf(room)),
-    );
-    stand(part(this, "rooms"), closed.sort(byTitle));
-    part(this, "open-heading").hidden = open.length === 0;
-    part(this, "rooms-heading").hidden = open.length === 0 || closed.length === 0;
-    if (seen !== this.#seen)
-      this.#buttonOf(seen ?? "")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (this.#isUnsorted) this.#sort();
+    if (seen === this.#seen) return;
+    this.#buttonOf(this.#seen)?.classList.remove("seen");
     this.#seen = seen;
+    const button = this.#buttonOf(seen);
+    button?.classList.add("seen");
+    button?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  #sort() {
+    this.#isUnsorted = false;
+    const open = new Set(this.#open);
+    const closed = [...this.#buttons.keys()].filter((room) => !open.has(room));
+    const titles = new Map(closed.map((room) => [room, this.#titleOf(room)]));
+    closed.sort((a, b) => COLLATOR.compare(titles.get(a) ?? "", titles.get(b) ?? ""));
+    this.#order = [...this.#open.filter((room) => this.#buttons.has(room)), ...closed];
+    this.#arrange(part(this, "open-rooms"), this.#open);
+    this.#arrange(part(this, "rooms"), closed);
+    part(this, "open-heading").hidden = open.size === 0;
+    part(this, "rooms-heading").hidden = open.size === 0 || closed.length === 0;
+    this.#keys.refresh(this.#order.map((room) => this.#buttons.get(room)));
+  }
+
+  /** @param {HTMLElement} list @param {string[]} rooms */
+  #arrange(list, rooms) {
+    arrange(
+      list,
+      rooms.map((room) => this.#buttonOf(room)),
+    );
   }
 
   /**
@@ -79,6 +117,7 @@ export class RoomList extends HTMLElement {
     this.#name(button, room);
     part(this, "rooms").append(item);
     this.#adopt(button);
+    this.#showCounts(room.id);
   }
 
   /**
@@ -99,35 +138,58 @@ export class RoomList extends HTMLElement {
    * @param {Counts} counts
    */
   count(room, { unread, mentions }) {
+    const before = this.#counts.get(room) ?? NOTHING;
+    this.#counts.set(room, { unread, mentions });
+    if (before.unread === unread && before.mentions === mentions) return;
+    this.#showCounts(room);
+  }
+
+  /** @param {string} room */
+  #showCounts(room) {
     const button = this.#buttonOf(room);
-    const badge = button && part(button, "unread");
-    if (!button || !badge || badge.textContent === countsWords({ unread, mentions })) return;
-    badge.hidden = unread === 0;
-    badge.textContent = countsWords({ unread, mentions });
-    badge.classList.toggle("for-me", mentions > 0);
-    const said = [
-      unreadWords({ unread, mentions }),
+    const counts = this.#counts.get(room);
+    if (!button || !counts) return;
+    const badge = part(button, "unread");
+    badge.hidden = counts.unread === 0;
+    badge.textContent = countsWords(counts);
+    badge.classList.toggle("for-me", counts.mentions > 0);
+    this.#describe(button);
+  }
+
+  /** The description has both parts at all times: what is unread, and that the room is for staff. @param {HTMLElement} button */
+  #describe(button) {
+    const counts = this.#counts.get(button.dataset.room ?? "");
+    const parts = [
+      counts ? unreadWords(counts) : "",
       button.dataset.staff === "true" ? "Staff only" : "",
     ];
-    button.setAttribute("aria-description", said.filter(Boolean).join(", "));
+    const description = parts.filter(Boolean).join(", ");
+    if (description) button.setAttribute("aria-description", description);
+    else button.removeAttribute("aria-description");
   }
 
   /** @param {HTMLElement} button @param {Room} room */
   #name(button, { title, staff_only }) {
+    const isKnown = part(button, "title").textContent === title;
+    if (isKnown && button.dataset.staff === String(staff_only)) return;
     part(button, "title").textContent = title;
     part(button, "staff").hidden = !staff_only;
     button.dataset.staff = String(staff_only);
-    if (staff_only) button.setAttribute("aria-description", "Staff only");
+    this.#describe(button);
+    this.#isUnsorted = true;
   }
 
   /** @param {string} room */
   has(room) {
-    return this.#buttonOf(room) !== null;
+    return this.#buttons.has(room);
   }
 
   /** @param {string} room */
   drop(room) {
     this.#buttonOf(room)?.closest("li")?.remove();
+    this.#buttons.delete(room);
+    this.#counts.delete(room);
+    this.#isUnsorted = true;
   }
 
   /** @param {string} room */
@@ -151,26 +213,30 @@ export class RoomList extends HTMLElement {
   }
 
   focusFirst() {
-    this.#buttons[0]?.focus();
+    this.#buttonOf(this.#order[0] ?? null)?.focus();
   }
 
   /** Rooms as they stand in the list. */
   get order() {
-    return this.#buttons.map(({ dataset }) => dataset.room ?? "");
+    return this.#order;
   }
 
-  get #buttons() {
-    return /** @type {HTMLElement[]} */ ([...this.querySelectorAll("button[data-room]")]);
-  }
-
-  /** @param {string} room @returns {HTMLElement | null} */
+  /** @param {string | null} room */
   #buttonOf(room) {
-    return this.querySelector(`button[data-room="${CSS.escape(room)}"]`);
+    return this.#buttons.get(room ?? "");
+  }
+
+  /** @param {string} room */
+  #titleOf(room) {
+    const button = this.#buttonOf(room);
+    return (button && part(button, "title").textContent) ?? "";
   }
 
   /** @param {HTMLElement} button */
   #adopt(button) {
     const room = button.dataset.room ?? "";
+    this.#buttons.set(room, button);
+    this.#isUnsorted = true;
     setHue(button, room);
     button.addEventListener("click", () => {
       this.#expand(false);
@@ -195,17 +261,20 @@ export class RoomList extends HTMLElement {
 }
 
 /**
- * Let the items of these buttons be what is in a list, moving no more than has to be moved.
+ * Let a list hold the items of these buttons in this order, moving no more than has to be moved.
  * @param {HTMLElement} list
- * @param {(HTMLElement | null)[]} buttons
+ * @param {(HTMLElement | undefined)[]} buttons
  */
-function stand(list, buttons) {
+function arrange(list, buttons) {
   const focused = document.activeElement;
-  buttons.forEach((button, i) => {
+  let place = list.firstElementChild;
+  for (const button of buttons) {
     const item = button?.closest("li");
-    if (item && list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
-  });
-  // What is moved loses the focus; it was the user's, so it comes back.
+    if (!item) continue;
+    if (item === place) place = item.nextElementSibling;
+    else list.insertBefore(item, place);
+  }
+  // An item that is moved loses the focus, so give it back.
   if (
     focused instanceof HTMLElement &&
     focused !== document.activeElement &&
@@ -214,8 +283,7 @@ function stand(list, buttons) {
     focused.focus({ preventScroll: true });
 }
 
-/** @param {HTMLElement} one @param {HTMLElement} other */
-function byTitle(one, other) {
-  const [a, b] = [one, other].map((button) => part(button, "title").textContent ?? "");
-  return (a ?? "").localeCompare(b ?? "", undefined, { sensitivity: "base" });
+/** @param {string[]} one @param {string[]} other */
+function isSame(one, other) {
+  return one.length === other.length && one.every((room, i) => room === other[i]);
 }

@@ -25,6 +25,7 @@ export class RoomPane extends HTMLElement {
   // Found once: a search on every message would walk the whole log.
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
   #composer = /** @type {Composer} */ (part(this.#inside, "composer"));
+  #above = part(this.#inside, "above");
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
@@ -47,7 +48,7 @@ export class RoomPane extends HTMLElement {
     more.addEventListener("click", () => wishes.menu(more));
     /** @type {People} */ (part(this, "people")).begin();
     this.pinned.begin(wishes.gotIt, () => this.#list.focus());
-    part(this, "above").addEventListener("click", wishes.toNew);
+    this.#above.addEventListener("click", wishes.toNew);
     this.#below.addEventListener("click", wishes.toNewest);
     this.#list.begin(me, () => {
       this.#scrolled();
@@ -99,9 +100,8 @@ export class RoomPane extends HTMLElement {
 
   /** @param {number} count new ones above what is in view */
   showAbove(count) {
-    const above = part(this, "above");
-    above.textContent = aboveWords(count);
-    this.#hide(above, count === 0);
+    if (count > 0) this.#above.textContent = aboveWords(count);
+    this.#hide(this.#above, count === 0);
   }
 
   get composer() {
@@ -174,6 +174,11 @@ export class RoomPane extends HTMLElement {
   showAlerts(alerts) {
     const { pinned } = this;
     this.#list.keepStill(() => pinned.show(alerts));
+  }
+
+  /** The reader is in another zone. */
+  redate() {
+    this.#list.redate();
   }
 
   /** It is another day. */
@@ -258,6 +263,7 @@ export class RoomPane extends HTMLElement {
 
   /** The keys go from a button that is hidden to the log. @param {HTMLElement} button @param {boolean} isHidden */
   #hide(button, isHidden) {
+    if (button.hidden === isHidden) return;
     if (isHidden && button === document.activeElement) this.#list.focus({ preventScroll: true });
     button.hidden = isHidden;
   }

@@ -1,7 +1,7 @@
 /** The messages of a log on the page, in the order of their numbers, each with its day and its group. */
 
 import { isSameDay, relabel, separator } from "./days.js";
-import { create, isSameGroup } from "./message.js";
+import { create, isSameGroup, showTime } from "./message.js";
 
 /** @import {Message} from "./room_log.js" */
 
@@ -102,6 +102,15 @@ export class Rows {
   /** Say the days anew. */
   relabel() {
     for (const day of this.#box.querySelectorAll(".day")) relabel(/** @type {HTMLElement} */ (day));
+  }
+
+  /** The reader is in another zone: each time is another one, and days begin elsewhere. */
+  redate() {
+    for (const [element, { at }] of this.#messages) {
+      showTime(element, at);
+      this.dress(element);
+    }
+    this.relabel();
   }
 
   /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */

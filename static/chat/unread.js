@@ -16,7 +16,7 @@ export class Unread {
   #unsent = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** Counts changed. @type {() => void} */
+  /** Counts of these rooms changed. @type {(rooms: string[]) => void} */
   onchange = () => {};
   /** The read position was moved elsewhere, or is known for the first time. @type {(room: string, read: number) => void} */
   onmoved = () => {};
@@ -36,7 +36,7 @@ export class Unread {
   /** @param {Record<string, Head>} heads */
   take(heads) {
     for (const [room, head] of Object.entries(heads)) this.#take(room, head);
-    this.onchange();
+    this.onchange(Object.keys(heads));
   }
 
   /** @param {string} room @param {Head} head */
@@ -95,7 +95,7 @@ export class Unread {
     state.read = state.wish = seq;
     this.#unsent.add(room);
     this.#timer ??= setTimeout(() => this.#flush(), SEND_AFTER_MS);
-    this.onchange();
+    this.onchange([room]);
   }
 
   /** @param {string} room */

@@ -15,11 +15,17 @@ export function walk(event, log, rows) {
   const element = target instanceof HTMLElement && target.matches(".message") ? target : null;
   const now = rows.messageAt(element);
   if (altKey || (target !== log && element === null)) return;
-  if (key === "Enter" && element && now) part(element, "act").click();
+  if (key === "Enter" && element && now) openMenu(element);
   else if (key === "ArrowUp" || key === "ArrowDown") step(rows, now, key === "ArrowUp" ? -1 : 1);
   else if (key === "Escape" && now) log.focus();
   else return;
   event.preventDefault();
+}
+
+/** A deleted message has none. @param {HTMLElement} element */
+function openMenu(element) {
+  const button = part(element, "act");
+  if (!button.hidden) button.click();
 }
 
 /** @param {Rows} rows @param {Message | undefined} from @param {number} by */

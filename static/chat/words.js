@@ -47,6 +47,8 @@ export function senderWords({ username, type }) {
   return kind + authorWords(username);
 }
 
+export const NEW_VERSION = "A new version of this page is available.";
+
 export const AT_RISK =
   "This browser has no room to keep what is not sent yet: it is lost if you close the page.";
 
@@ -144,6 +146,11 @@ export function unreadWords({ unread, mentions }) {
   return mentions
     ? `${capped(unread)} unread, ${capped(mentions)} for you`
     : `${capped(unread)} unread`;
+}
+
+/** @param {number} count @param {string} room */
+export function newMessagesWords(count, room) {
+  return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;
 }
 
 /** @param {number} count */

@@ -25,6 +25,7 @@ import { RoomLog } from "./room_log.js";
  *   listed: (rooms: Room[], gone: Room[]) => void,
  *   counted: (heads: HeadsFrame["heads"]) => void,
  *   refused: (room: string | null, frame: ErrorFrame) => void,
+ *   serverVersion: (version: string) => void,
  *   connection: (state: State, retryAt: number) => void,
  * }} View
  */
@@ -171,6 +172,7 @@ export class Workspace {
     else if (kind === "heads") this.#view.counted(frame.heads);
     else if (kind === "ack") this.#acked(frame);
     else if (kind === "error") this.#error(frame);
+    else if (kind === "pong" && frame.version) this.#view.serverVersion(frame.version);
   }
 
   #lost() {

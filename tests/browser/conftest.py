@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+
+from tests.browser.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "four words nobody guesses"
@@ -188,10 +189,10 @@ class Visitor:
         expect(self.page.get_by_role("status")).to_contain_text(words)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def until(page, condition):
+    """Wait until a JavaScript expression holds. (The page's content policy forbids Playwright's own way.)"""
+    poll = "const timer = setInterval(() => { if (%s) { clearInterval(timer); done(); } }, 20);" % condition
+    page.evaluate("() => new Promise((done) => { %s })" % poll)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 """axe-core finds nothing to complain of, on every screen in both themes and at both widths."""
 
+import json
+
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT
+from tests.browser.conftest import ROOT, until
 
 AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
@@ -93,3 +95,134 @@ def contrast(page, selector):
           return (high + 0.05) / (low + 0.05);
         }"""
     )
+
+
+HEAR = """
+window.said = [];
+Document.prototype.ariaNotify = function (text) { window.said.push(...text.split('\\n')); };
+"""
+
+
+def test_screen_readers_hear_the_focused_pane_mentions_and_alerts(visit, site):
+    bob = visit("bob", "/healthz")
+    bob.page.add_init_script(HEAR)
+    bob.goto("/?rooms=")
+    bob.open("Here", "Lobby")
+    expect(bob.box("Lobby")).to_be_focused()
+    heard = []
+    for title, text, kind, expected in (
+        ("Here", "nothing for bob", 0, None),
+        ("Here", "@bob look", 0, "alice in Here: @bob look"),
+        ("Here", "it burns", 2, "Alert. alice in Here: it burns"),
+        ("Lobby", "good morning", 0, "alice in Lobby: good morning"),
+    ):
+        site.shell(
+            "from chat.models import Room\n"
+            "from django.contrib.auth.models import User\n"
+            "alice = User.objects.get(username='alice')\n"
+            f"Room.objects.get(title={title!r}).send_message({text!r}, alice, {kind})"
+        )
+        expect(bob.log(title).get_by_text(text)).to_be_visible()
+        heard += [expected] if expected else []
+        until(bob.page, f"window.said.length >= {len(heard)}")
+    assert bob.page.evaluate("window.said") == heard
+    # The alert is announced once: the pinned copy is no live region.
+    assert bob.pane("Here").locator("pinned-alerts").get_by_role("alert").count() == 0
+
+
+def test_a_rooms_description_says_both_what_is_unread_and_that_it_is_for_staff(visit, site):
+    alice = visit("alice")
+    alice.open("Lobby")
+    staff = alice.button("Staff")
+    say = "from chat.models import Room; Room.objects.get(title='Staff').send_message('psst', None)"
+    site.shell(say)
+    expect(staff).to_have_accessible_description("1 unread, Staff only")
+    site.shell("from chat.models import Room; Room.objects.create(title='Made since')")  # tells all rooms again
+    expect(alice.button("Made since")).to_be_visible()
+    expect(staff).to_have_accessible_description("1 unread, Staff only")
+    site.shell(say)
+    expect(staff).to_have_accessible_description("2 unread, Staff only")
+
+
+def test_the_button_says_save_while_a_message_is_edited(visit):
+    bob = visit("bob", "/chat/Lobby/")
+    bob.say("Lobby", "helo")
+    expect(bob.texts("Lobby").last).to_have_text("helo")
+    bob.box("Lobby").press("ArrowUp")
+    bob.box("Lobby").fill("hello")
+    bob.pane("Lobby").get_by_role("button", name="Save").click()
+    expect(bob.texts("Lobby").last).to_have_text("hello")
+    expect(bob.pane("Lobby").get_by_role("button", name="Send")).to_be_visible()
+
+
+def test_the_focus_stays_when_what_had_it_goes(visit, site):
+    bob = visit("bob", "/?rooms=999,998")
+    dismiss = bob.page.get_by_role("button", name="Dismiss")
+    dismiss.focus()
+    bob.page.keyboard.press("Enter")
+    expect(bob.main).to_be_focused()
+    bob.open("Lobby")
+    # Refused for good, so that the text has Retry and Discard.
+    for name in ("Retry", "Discard"):
+        bob.page.evaluate("window.plant = true")
+        bob.page.route_web_socket("**/chat/stream/**", _refuse_sends)
+        bob.page.reload()
+        bob.expect_state("Connected")
+        bob.say("Lobby", f"to {name}")
+        button = bob.unsent("Lobby").first.get_by_role("button", name=name)
+        button.focus()
+        bob.page.keyboard.press("Enter")
+        expect(bob.log("Lobby")).to_be_focused()
+        bob.unsent("Lobby").first.get_by_role("button", name="Discard").click() if name == "Retry" else None
+
+
+def _refuse_sends(socket):
+    server = socket.connect_to_server()
+
+    def refuse(text):
+        command = json.loads(text)
+        if command["command"] != "send":
+            return server.send(text)
+        about = {key: command[key] for key in ("room", "client_id")}
+        socket.send(json.dumps({"error": "USER_MUTED", "command": "send"} | about))
+
+    socket.on_message(refuse)
+
+
+def test_enter_on_a_deleted_message_opens_no_empty_menu(visit):
+    bob = visit("bob", "/chat/Lobby/")
+    bob.say("Lobby", "oops")
+    bob.log("Lobby").get_by_role("button", name="Undo").click()
+    expect(bob.texts("Lobby").last).to_have_text("Message deleted")
+    bob.log("Lobby").focus()
+    bob.page.keyboard.press("ArrowUp")
+    expect(bob.log("Lobby").locator(".message").last).to_be_focused()
+    bob.page.keyboard.press("Enter")
+    expect(bob.page.get_by_role("menu")).to_have_count(0)
+    expect(bob.log("Lobby").locator(".message").last).to_be_focused()
+
+
+def test_a_message_of_many_lines_is_folded_until_its_reader_asks(visit, site):
+    bob = visit("bob", "/chat/Lobby/")
+    bob.expect_state("Connected")
+    # Typing it would take Chromium's own textarea half a minute.
+    site.shell(
+        "from chat.models import Room; Room.objects.get(title='Lobby').send_message('a' + chr(10) * 3990 + 'z', None)"
+    )
+    text = bob.texts("Lobby").last
+    expect(text).to_contain_text("z")
+    height = "(e) => e.closest('.message').getBoundingClientRect().height"
+    assert text.evaluate(height) < 900
+    show_all = bob.log("Lobby").get_by_role("button", name="Show all")
+    expect(show_all).to_be_in_viewport()
+    top = "(e) => e.closest('.message').getBoundingClientRect().top"
+    before = text.evaluate(top)
+    show_all.focus()
+    bob.page.keyboard.press("Enter")
+    expect(show_all).to_have_count(0)
+    assert text.evaluate(height) > 50_000
+    assert abs(text.evaluate(top) - before) < 2, "what is read stays where it is"
+    expect(bob.log("Lobby")).to_be_focused()
+    bob.say("Lobby", "short\n" * 20)
+    expect(bob.unsent("Lobby")).to_have_count(0)
+    expect(show_all).to_have_count(0)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Dates } from "../../static/chat/dates.js";
+import { currentZone, Dates } from "../../static/chat/dates.js";
 
 const dates = (timeZone, locale = "en-GB") => new Dates({ locale, timeZone });
 const NOON = Date.parse("2026-11-21T12:00:00Z");
@@ -75,4 +75,16 @@ test("on summer-time days, and where midnight is left out, days begin when the c
     assert.equal(here.dayLabel(last, at(first)), "Yesterday");
     assert.equal(here.day(first), here.day(at(first) + 22 * 3_600_000));
   }
+});
+
+test("a day does not depend on how this version of ICU writes dates", (t) => {
+  // ICU 72 writes a short date in Canadian English as 11/21/26.
+  t.mock.getter(Intl.DateTimeFormat.prototype, "format", () => () => "11/21/26");
+  assert.equal(dates("UTC").day("2026-11-21T10:30:00.000Z"), "2026-11-21");
+  assert.equal(dates("UTC", "ar-EG").day("2026-01-02T10:30:00.000Z"), "2026-01-02");
+});
+
+test("dates know their zone, so that a change of it is noticed", () => {
+  assert.equal(dates("Asia/Tokyo").zone, "Asia/Tokyo");
+  assert.equal(new Dates().zone, currentZone());
 });

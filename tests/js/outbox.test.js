@@ -17,7 +17,7 @@ class Locks {
             .then(() => this.#end(queue, turn))
             .then(resolve),
       };
-      if (steal) queue.shift()?.reject(new Error("stolen"));
+      if (steal) queue.shift()?.reject(new DOMException("stolen", "AbortError"));
       if (steal) queue.unshift(turn);
       else queue.push(turn);
       signal?.addEventListener("abort", () => {

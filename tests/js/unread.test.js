@@ -106,3 +106,11 @@ test("mentions are counted apart, in words, too", () => {
   assert.equal(countsWords({ unread: 3, mentions: 1 }), "3, @1");
   assert.equal(unreadWords({ unread: 3, mentions: 1 }), "3 unread, 1 for you");
 });
+
+test("only rooms whose counts may have changed are told", () => {
+  const told = [];
+  unread.onchange = (rooms) => told.push(rooms);
+  unread.take({ 3: head(10, 2, 4, 1) });
+  unread.see("1", 12);
+  assert.deepEqual(told, [["3"], ["1"]]);
+});

@@ -5,6 +5,7 @@ import {
   belowWords,
   countsWords,
   keptWords,
+  newMessagesWords,
   presenceWords,
   refusalSentence,
   senderWords,
@@ -73,4 +74,9 @@ test("more than 999 are not counted out", () => {
   assert.equal(aboveWords(1000), "999+ new above");
   assert.equal(belowWords(1000), "999+ new below");
   assert.equal(belowWords(999), "999 new below");
+});
+
+test("one message is one message", () => {
+  assert.equal(newMessagesWords(1, "Lobby"), "1 new message in Lobby");
+  assert.equal(newMessagesWords(12, "Lobby"), "12 new messages in Lobby");
 });

@@ -15,6 +15,7 @@ const NAMES = [
   "listed",
   "counted",
   "refused",
+  "serverVersion",
   "connection",
 ];
 
@@ -323,4 +324,12 @@ test("who is here goes to the pane, and to no pane that is closed", () => {
     ["present", "1", ["alice", "bob"]],
     ["present", "1", { bob: false }],
   ]);
+});
+
+test("the version of the server's files is told when the server has one", () => {
+  seen.length = 0;
+  receive("pong", { pong: true });
+  assert.deepEqual(seen, []);
+  receive("pong", { pong: true, version: "c26f9c6a7f1e" });
+  assert.deepEqual(seen, [["serverVersion", "c26f9c6a7f1e"]]);
 });

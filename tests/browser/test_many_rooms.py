@@ -1,0 +1,104 @@
+"""A thousand rooms in the list: what happens in one of them touches that one alone."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+ROOMS = 1000
+# Counts the elements of the list that change, and the searches through the document that scripts ask for.
+WATCH = """() => {
+  window.touched = new Set();
+  window.moved = 0;
+  const list = document.querySelector('room-list nav');
+  new MutationObserver((changes) => {
+    for (const {type, target, addedNodes} of changes) {
+      if (type === 'childList' && target.matches('ul')) window.moved += addedNodes.length;
+      else window.touched.add((target.closest ? target : target.parentElement).closest('li') ?? target);
+    }
+  }).observe(list, {subtree: true, childList: true, attributes: true, characterData: true});
+  window.searches = 0;
+  for (const kind of [Document.prototype, Element.prototype])
+    for (const name of ['querySelector', 'querySelectorAll']) {
+      const search = kind[name];
+      kind[name] = function (...args) { window.searches += 1; return search.apply(this, args); };
+    }
+}"""
+RESET = "() => { window.touched.clear(); window.moved = window.searches = 0; }"
+COUNTS = "() => ({touched: window.touched.size, moved: window.moved, searches: window.searches})"
+
+
+@pytest.fixture
+def bob(visit, site):
+    visitor = visit("bob", "/healthz")
+    made = site.shell(
+        "import json\n"
+        "from chat.models import Room\n"
+        f"titles = [f'Room {{n:04}}' for n in range({ROOMS})]\n"
+        "Room.objects.bulk_create([Room(title=title, title_key=title.lower()) for title in titles])\n"
+        "print(json.dumps(list(Room.objects.filter(title__in=titles).order_by('title').values_list('id', flat=True))))"
+    )
+    visitor.ids = json.loads(made)
+    visitor.goto("/?rooms=" + ",".join(map(str, visitor.ids[:3])))
+    visitor.expect_state("Connected")
+    expect(visitor.page.locator("room-list nav button")).to_have_count(ROOMS + 7)
+    visitor.page.evaluate("() => new Promise((done) => setTimeout(done, 500))")
+    visitor.page.evaluate(WATCH)
+    return visitor
+
+
+def post(site, *rooms):
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "alice = User.objects.get(username='alice')\n"
+        f"for room in Room.objects.filter(id__in={list(rooms)!r}): room.send_message('hello', alice)"
+    )
+
+
+def test_a_message_in_one_of_a_thousand_rooms_touches_one_button(bob, site):
+    post(site, bob.ids[500])
+    badge = bob.button("Room 0500").locator(".unread")
+    expect(badge).to_have_text("1")
+    counts = bob.page.evaluate(COUNTS)
+    assert counts["touched"] == 1
+    assert counts["moved"] == 0
+    assert counts["searches"] < 40, "some for each pane and each room that changed, and none for the others"
+
+
+def test_the_focus_in_another_pane_sorts_and_moves_nothing(bob):
+    bob.box("Room 0001").focus()
+    bob.page.evaluate(RESET)
+    bob.box("Room 0002").focus()
+    expect(bob.button("Room 0002")).to_have_class("seen")
+    counts = bob.page.evaluate(COUNTS)
+    assert counts["touched"] == 2, "the one that was seen, and the one that is"
+    assert counts["moved"] == 0
+
+
+def test_a_room_that_is_opened_or_closed_is_the_only_one_that_moves(bob):
+    bob.page.evaluate(RESET)
+    bob.button("Room 0700").click()
+    expect(bob.box("Room 0700")).to_be_focused()
+    assert bob.page.evaluate(COUNTS)["moved"] == 1
+    bob.pane("Room 0700").get_by_role("button", name="Close").click()
+    expect(bob.pane("Room 0700")).to_have_count(0)
+    assert bob.page.evaluate(COUNTS)["moved"] == 2
+    order = "() => [...document.querySelectorAll('room-list nav button .title')].map((e) => e.textContent)"
+    titles = bob.page.evaluate(order)
+    closed = [title for title in titles[3:] if title.startswith("Room")]
+    assert closed == sorted(closed)
+
+
+def test_the_list_is_one_stop_of_tab_and_arrows_walk_through_it(bob):
+    bob.page.get_by_role("textbox", name="Open a room by name").focus()
+    bob.page.keyboard.press("Tab")
+    focused = "() => document.activeElement.dataset.room ?? document.activeElement.tagName"
+    assert bob.page.evaluate(focused) == str(bob.ids[0])
+    for key, room in (("ArrowDown", bob.ids[1]), ("ArrowUp", bob.ids[0])):
+        bob.page.keyboard.press(key)
+        assert bob.page.evaluate(focused) == str(room)
+    bob.page.keyboard.press("Tab")
+    assert not bob.page.evaluate(focused).isdigit()
+    bob.page.keyboard.press("Shift+Tab")
+    assert bob.page.evaluate(focused) == str(bob.ids[0])

@@ -1,0 +1,57 @@
+"""Zoomed to 400 %, a phone on its side, and large fonts: messages and the composer are there."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import until
+from tests.browser.test_delivery import post
+
+IN_VIEW = """(log) => {
+  const box = log.getBoundingClientRect();
+  return [...log.querySelectorAll('.message .text')].filter((text) => {
+    const {top, bottom, left} = text.getBoundingClientRect();
+    const y = (top + bottom) / 2;
+    // What lies over a message would hide it.
+    return top >= box.top && bottom <= box.bottom + 1 && log.contains(document.elementFromPoint(left + 2, y));
+  }).length;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "messages"), [(320, 256, 3), (320, 180, 1), (568, 200, 2), (844, 300, 4), (360, 740, 15)]
+)
+def test_messages_and_the_composer_are_seen_on_a_small_screen(visit, site, width, height, messages):
+    post(site, ("Lobby", 1, 40), ("Random", 1, 2))
+    bob = visit("bob", "/chat/Lobby/", viewport={"width": width, "height": height})
+    expect(bob.texts("Lobby").last).to_be_in_viewport()
+    site.shell("from chat.models import Room; Room.objects.get(title='Random').send_message('psst', None)")
+    expect(bob.page.get_by_role("button", name="Next unread")).to_be_visible()
+    expect(bob.box("Lobby")).to_be_in_viewport(ratio=1)
+    expect(bob.pane("Lobby").get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    assert bob.log("Lobby").evaluate(IN_VIEW) >= messages
+    assert bob.page.evaluate("document.documentElement.scrollWidth") <= width
+    bob.say("Lobby", "still here")
+    expect(bob.texts("Lobby").last).to_have_text("still here")
+    expect(bob.texts("Lobby").last).to_be_in_viewport(ratio=1)
+
+
+def test_the_browsers_own_font_size_holds(visit):
+    bob = visit("bob", "/chat/Lobby/")
+    bob.say("Lobby", "hello")
+    size = "(e) => parseFloat(getComputedStyle(e).fontSize)"
+    places = [bob.texts("Lobby").last, bob.box("Lobby"), bob.button("Random"), bob.pane("Lobby").locator("h2")]
+    before = [place.evaluate(size) for place in places]
+    bob.page.evaluate("document.documentElement.style.fontSize = '32px'")
+    assert [place.evaluate(size) for place in places] == [2 * size for size in before]
+
+
+def test_a_swipe_over_a_log_moves_the_row_of_panes(visit, site):
+    post(site, ("Lobby", 1, 40), ("Random", 1, 40), ("Third", 1, 40), ("Here", 1, 40))
+    bob = visit("bob", viewport={"width": 900, "height": 700})
+    bob.open("Lobby", "Random", "Third", "Here")
+    row = bob.page.locator("[data-part=panes]")
+    row.evaluate("(e) => { e.scrollLeft = 0; }")
+    expect(bob.log("Lobby")).to_be_in_viewport()
+    bob.log("Lobby").hover()
+    bob.page.mouse.wheel(200, 0)
+    until(bob.page, "document.querySelector('[data-part=panes]').scrollLeft > 150")
