@@ -104,14 +104,17 @@ async def test_positions_are_written_together(start_server, database_url, postgr
     pages = await open_many(open_page, server, json.loads(server.ask("crowd", Q.readers)), [ROOM])
     before = len(postgres.queries(name))
     seconds = 3
+    start = time.monotonic()
     took = await acks(writer, seconds)
     await asyncio.sleep(1)
     queries = postgres.queries(name)[before:]
+    elapsed = time.monotonic() - start
     writes = [query for query in queries if query.startswith(("INSERT", "UPDATE")) and "chat_membership" in query]
     report(f"{len(pages)} readers of {len(took)} messages in {seconds} s: {len(queries)} queries, {len(writes)} writes")
     # A few statements each half second, whatever the number of readers: not one for each of them.
     assert len(writes) <= 4 * 2 * (seconds + 1)
-    assert len(queries) <= 150
+    # And of all queries, with those of messages and the sweep: so many a second, however slow the machine is.
+    assert len(queries) <= 40 * elapsed
 
 
 async def test_pages_that_are_cut_at_once_are_current_soon(start_server, database_url, open_page):
