@@ -230,6 +230,7 @@ def _wire(event: Event) -> AnyEvent:
                 client_id=client_id,
                 edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
                 deleted=deleted,
+                user=event.author_id,
             )
         case Kind.EDITED:
             assert event.target_seq is not None, f"an edit points at a message: {event}"

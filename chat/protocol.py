@@ -243,7 +243,7 @@ class Heads(msgspec.Struct, kw_only=True):
 
 
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A message as it stands now; its text is null when it was deleted."""
+    """A message as it stands now; its text is null when it was deleted. `user` is its author's id, if it has one."""
 
     room: str
     username: str
@@ -254,6 +254,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
     edited_at: str | None = None
     deleted: bool = False
+    user: int | None = None
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -35,7 +35,7 @@ export class Deeds {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, reading: Reading, user: {username: string, staff: boolean}, kept: Kept}} page
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, reading: Reading, user: {id: number, staff: boolean}, kept: Kept}} page
    */
   constructor(workspace, { panes, list, notices, reading, user, kept }) {
     this.#workspace = workspace;

@@ -3,6 +3,7 @@
 import { COVERED_PX } from "./days.js";
 import { fill, stateId, unsent } from "./message.js";
 import { NewLine } from "./new_line.js";
+import { isOwn } from "./own.js";
 import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
 import { Scroll } from "./scroll.js";
@@ -10,6 +11,7 @@ import { part } from "./templates.js";
 import { walk } from "./walk.js";
 
 /** @import {Entry} from "./outbox_store.js" */
+/** @import {Me} from "./own.js" */
 /** @import {Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Edges} from "./workspace.js" */
@@ -21,7 +23,7 @@ const KEPT = 300;
 const NEW_AT_PX = 48;
 
 export class MessageList extends HTMLElement {
-  #me = "";
+  #me = /** @type {Me} */ ({ id: 0, username: "" });
   // Made when their place is there.
   #rows = /** @type {Rows} */ (/** @type {unknown} */ (null));
   #presence = /** @type {PresenceLine} */ (/** @type {unknown} */ (null));
@@ -35,7 +37,7 @@ export class MessageList extends HTMLElement {
   #found;
 
   /**
-   * @param {string} me the reader's username
+   * @param {Me} me
    * @param {() => void} onscroll
    */
   begin(me, onscroll) {
@@ -179,7 +181,9 @@ export class MessageList extends HTMLElement {
     const shown = new Map(
       [...box.children].map((child) => [child.getAttribute("data-state-id"), child]),
     );
-    const wanted = entries.map((entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me));
+    const wanted = entries.map(
+      (entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me.username),
+    );
     for (const [id, child] of shown)
       if (!entries.some((entry) => stateId(entry) === id)) child.remove();
     for (const element of wanted) if (!element.isConnected) box.append(element);
@@ -200,7 +204,7 @@ export class MessageList extends HTMLElement {
     if (!this.isAtHead) return undefined;
     const seq = this.#rows.seqs.findLast((one) => {
       const message = this.#rows.messageOf(one);
-      return message?.username === this.#me && !message.deleted;
+      return message !== undefined && isOwn(message, this.#me) && !message.deleted;
     });
     return this.#rows.messageOf(seq);
   }
@@ -259,7 +263,7 @@ export class MessageList extends HTMLElement {
   #add(message) {
     if (message.seq > this.#rows.last) this.#presence.end();
     const element = this.#rows.add(message);
-    element.classList.toggle("own", message.username === this.#me);
+    element.classList.toggle("own", isOwn(message, this.#me));
     return element;
   }
 

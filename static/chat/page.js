@@ -7,6 +7,7 @@ import { Deeds } from "./deeds.js";
 import { Leftovers } from "./leftovers.js";
 import { LineState } from "./line_state.js";
 import { Notices } from "./notices.js";
+import { isOwn } from "./own.js";
 import { PaneRow } from "./pane_row.js";
 import { isTransient } from "./protocol.js";
 import { Reading } from "./reading.js";
@@ -158,7 +159,7 @@ export class Page {
   opened(room, isByUser) {
     const pane = /** @type {RoomPane} */ (document.createElement("room-pane"));
     pane.begin(room, {
-      me: this.#config.user.username,
+      me: this.#config.user,
       limits: this.#config.limits,
       draft: this.#drafts.of(room.id),
       wishes: this.#deeds.wishesOf(room.id),
@@ -220,13 +221,13 @@ export class Page {
    * @param {boolean} isFromHere written on this page
    */
   changed(room, message, isNew, isFromHere) {
-    const isOwn = message.username === this.#config.user.username;
+    const isMine = isOwn(message, this.#config.user);
     const pane = this.#panes.get(room);
-    pane?.show(message, isNew && !isOwn);
-    if (pane && isNew && !isOwn) this.#reading.arrived(pane);
+    pane?.show(message, isNew && !isMine);
+    if (pane && isNew && !isMine) this.#reading.arrived(pane);
     this.#alerts.take(room, [message]);
     if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
-    if (!isNew || isOwn || message.text === null) return;
+    if (!isNew || isMine || message.text === null) return;
     this.#announcer.say(senderWords(message), this.#titleOf(room), message.text);
   }
 

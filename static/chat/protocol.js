@@ -4,7 +4,7 @@
 /** @typedef {{graphemes: number, bytes: number}} Limits */
 /** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
-/** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean}} Posted */
+/** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
 /** @typedef {Posted | Edited | Deleted} Event */

@@ -8,6 +8,7 @@ import { aboveWords, againWords, belowWords } from "./words.js";
 /** @import {MessageList} from "./message_list.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
+/** @import {Me} from "./own.js" */
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
@@ -33,7 +34,7 @@ export class RoomPane extends HTMLElement {
 
   /**
    * @param {Room} room
-   * @param {{me: string, limits: Limits, draft: string, wishes: Wishes}} page
+   * @param {{me: Me, limits: Limits, draft: string, wishes: Wishes}} page
    */
   begin(room, { me, limits, draft, wishes }) {
     this.room = room.id;
