@@ -40,6 +40,8 @@ RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, Error
 
 async def run(session: Session, command: AnyCommand) -> None:
     """Do what a command asks. Raises ClientError when it is refused."""
+    if getattr(command, "client_id", None) is not None:
+        session.gives_client_ids = True
     match command:
         case Join():
             await join(session, command)
@@ -56,6 +58,7 @@ async def run(session: Session, command: AnyCommand) -> None:
         case History():
             await history(session, command)
         case Watch():
+            session.keeps_cursors = True
             session.hub.watch.begin(session)
         case Read():
             await read(session, command)
@@ -67,12 +70,17 @@ async def run(session: Session, command: AnyCommand) -> None:
 
 async def join(session: Session, command: Join) -> None:
     """Listen to a room, from its head or from a cursor on. Joining again answers, and moves nothing without one."""
+    if command.since is not None or command.epoch is not None:
+        session.keeps_cursors = True
+    elif session.keeps_cursors is None:
+        session.keeps_cursors = False
     cursor = Cursor(command.since, command.epoch) if command.since is not None else None
     await _enter(session, command.room, cursor)
 
 
 async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
+    session.keeps_cursors = True
     # Checked as a whole before anything is done.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
@@ -148,6 +156,9 @@ def leave(session: Session, command: Leave) -> None:
 def send(session: Session, command: Send) -> None:
     """Post a message; acknowledged when it is saved."""
     _check_joined(session, command.room)
+    if not session.gives_client_ids and actions.is_blank(command.message):
+        # The original server ignored an empty message, and the original client shows each error in a modal dialog.
+        return
     draft = Draft(
         room=command.room,
         author=session.user_id,

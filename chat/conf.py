@@ -30,6 +30,8 @@ HISTORY_PAGE: int
 HISTORY_PAGE_MAX: int
 HISTORY_PAGE_BYTES: int
 LAYOUT_PANES: int
+# How long a socket without a session may stay when it sends no command.
+UNAUTHENTICATED_SECONDS: float
 
 # Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
 # Held for longer, uvicorn stops reading the socket, misses the pong and closes it.
@@ -88,6 +90,7 @@ _DEFAULTS: dict[str, Any] = {
     "HISTORY_PAGE_MAX": 100,
     "HISTORY_PAGE_BYTES": 256 * 1024,
     "LAYOUT_PANES": 64,
+    "UNAUTHENTICATED_SECONDS": 5.0,
     "BATCH_DRAFTS": 128,
     "BATCH_BYTES": 256 * 1024,
     "DRAFT_QUEUE": 2000,

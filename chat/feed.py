@@ -165,6 +165,9 @@ class Feed:
         for session in list(sessions):
             place = session.places[self.room]
             place.is_behind = False
+            if session.keeps_cursors is False:
+                # The original client knows no `reset`. It would add a second pane beside the first, dead one.
+                session.reply(protocol.encode(Left(leave=str(self.room))))
             self.attach(session, cursor=self.head, reply=reply)
 
     def dismiss(self, session: Session, reason: ErrorCode) -> None:

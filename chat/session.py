@@ -84,6 +84,10 @@ class Session:
         self.hub = hub
         self.is_gone = False
         self.unacknowledged = 0
+        # What its commands tell of the client. The original client joins without a cursor (None: has not joined yet)
+        # and gives no client_ids.
+        self.keeps_cursors: bool | None = None
+        self.gives_client_ids = False
         self._socket = socket
         # Replies that found the socket full. Bounded: no command is read while they are many or large.
         self._replies: deque[Frame] = deque()

@@ -119,6 +119,8 @@ LIMIT_DEFAULTS = {
     "HANDSHAKES_PER_SECOND": 100,
     # Of a process: sockets that are not signed in, or not yet.
     "UNAUTHENTICATED_SOCKETS": 1000,
+    # Of an address: sockets without a session, which may wait some seconds before their first command.
+    "UNAUTHENTICATED_PER_ADDRESS": 50,
     # Of a frame: bytes, and depth of its JSON. Of a page of history: messages.
     "FRAME_BYTES": 64 * 1024,
     "JSON_DEPTH": 8,

@@ -23,7 +23,7 @@ MAY_IMPORT = {
         "actions conf database exceptions hub limits log models policies presence protocol reading session writer"
     ),
     "conf": "",
-    "consumers": "audit commands conf database exceptions hub limits protocol session",
+    "consumers": "audit commands conf database exceptions hub limits policies protocol session",
     "database": "conf faults lock_waits threads",
     "doorbell": "conf",
     "exceptions": "",
