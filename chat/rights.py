@@ -76,17 +76,18 @@ class Rights:
         self._on_checked()
         ended = []
         for session, joined in places.items():
-            session.standing = standings.get(session.login, session.standing)
-            if session.login not in standings:
+            standing = standings.get(session.login)
+            if standing is None:
                 # Two checks at once, of a bell and the sweep, find the same.
                 if session not in self._ended:
                     ended.append(session)
                 continue
+            session.standing = standing
             for room_id, place in joined.items():
                 if session.places.get(room_id) is not place:
                     continue  # Left, or joined anew, meanwhile.
                 try:
-                    policies.check_enterable(standings[session.login].user, known.get(room_id))
+                    policies.check_enterable(standing.user, known.get(room_id))
                 except ClientError as refusal:
                     place.feed.dismiss(session, refusal.code)
         if ended:

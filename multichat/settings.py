@@ -145,7 +145,7 @@ LIMIT_LOGIN_MINUTES = environment.number("LIMIT_LOGIN_MINUTES", 5)
 INSTALLED_APPS = [
     # Only for the development server: elsewhere it would cost 28 MB in each process.
     *(["daphne"] if COMMAND == "runserver" else []),
-    "django.contrib.admin",
+    "chat.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -170,6 +170,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+CSRF_FAILURE_VIEW = "chat.accounts.csrf_failure"
 ROOT_URLCONF = "multichat.urls"
 ASGI_APPLICATION = "multichat.asgi.application"
 TEMPLATES = [

@@ -14,6 +14,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 MAY_IMPORT = {
     "access": "doorbell models",
     "audit": "limits",
+    "accounts": "policies",
     "actions": "conf exceptions faults lock_waits log models policies",
     "admin": "models",
     "apps": "access audit checks",
