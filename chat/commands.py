@@ -41,7 +41,7 @@ RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, Error
 async def run(session: Session, command: AnyCommand) -> None:
     """Do what a command asks. Raises ClientError when it is refused."""
     if getattr(command, "client_id", None) is not None:
-        session.gives_client_ids = True
+        session.is_original, session.gives_client_ids = False, True
     match command:
         case Join():
             await join(session, command)
@@ -58,7 +58,7 @@ async def run(session: Session, command: AnyCommand) -> None:
         case History():
             await history(session, command)
         case Watch():
-            session.keeps_cursors = True
+            session.is_original = False
             session.hub.watch.begin(session)
         case Read():
             await read(session, command)
@@ -71,16 +71,16 @@ async def run(session: Session, command: AnyCommand) -> None:
 async def join(session: Session, command: Join) -> None:
     """Listen to a room, from its head or from a cursor on. Joining again answers, and moves nothing without one."""
     if command.since is not None or command.epoch is not None:
-        session.keeps_cursors = True
-    elif session.keeps_cursors is None:
-        session.keeps_cursors = False
+        session.is_original = False
+    elif session.is_original is None:
+        session.is_original = True
     cursor = Cursor(command.since, command.epoch) if command.since is not None else None
     await _enter(session, command.room, cursor)
 
 
 async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
-    session.keeps_cursors = True
+    session.is_original = False
     # Checked as a whole before anything is done.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
@@ -201,6 +201,7 @@ def delete(session: Session, command: Delete) -> None:
 
 async def history(session: Session, command: History) -> None:
     """Send a page of older messages, or the newest."""
+    session.is_original = False
     _check_joined(session, command.room)
     limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
     if limit < 1:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chat import audit, conf, database, log, protocol
+from chat.alerts import Alerts
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import LoggedEvent
 from chat.protocol import Deleted, Edited, Frame, Joined, Left
@@ -33,6 +34,7 @@ class Feed:
         self.sessions: dict[Session, Place] = {}
         self.claims = 0
         self.opened: asyncio.Task[None] | None = None
+        self._alerts = Alerts()
         self._ring: deque[LoggedEvent] = deque()
         self._ring_bytes = 0
         # Where the ring's edits are, by the message they are of.
@@ -66,6 +68,7 @@ class Feed:
         self._ring.clear()
         self._edits.clear()
         self._ring_bytes = 0
+        self._alerts = Alerts(tail.alerts)
         for event in tail.events:
             self._keep(event)
 
@@ -156,6 +159,7 @@ class Feed:
                 staff_only=self.staff_only,
                 reset=reset,
                 read=read,
+                alerts=self._alerts.recent(),
             )
         )
 
@@ -165,7 +169,7 @@ class Feed:
         for session in list(sessions):
             place = session.places[self.room]
             place.is_behind = False
-            if session.keeps_cursors is False:
+            if session.is_original:
                 # The original client knows no `reset`. It would add a second pane beside the first, dead one.
                 session.reply(protocol.encode(Left(leave=str(self.room))))
             self.attach(session, cursor=self.head, reply=reply)
@@ -224,6 +228,7 @@ class Feed:
             self._reading = None
 
     def _keep(self, event: LoggedEvent) -> None:
+        self._alerts.take(event.event)
         if isinstance(event.event, Deleted):
             target = event.event.deleted
             # Whoever catches up from the ring must not get a text that was deleted.

@@ -15,13 +15,16 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from chat import doorbell, faults, lock_waits, mentions, protocol
+from chat import conf, doorbell, faults, lock_waits, mentions, protocol
 from chat.models import Event, Room
 from chat.protocol import MAX_ID, AnyEvent, Deleted, Edited, Frame, HistoryPage, Posted
 
 Kind = Event.Kind
 # SQLite refuses an expression that is deeper than 1,000.
 FIND_AUTHORS = 200
+
+# Of a room's alerts, the newest are told to those who join.
+ALERTS_AT_MOST = 20
 
 
 class LoggedEvent:
@@ -61,12 +64,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a room's log: where it stands, and its last events."""
+    """The end of a room's log: where it stands, its last events, and its last alerts as they stand now."""
 
     epoch: str
     floor: int
     head: int
     events: list[LoggedEvent]
+    alerts: list[Posted] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,13 @@ def tail(room_id: int, *, limit: int) -> Tail | None:
         return None
     # Up to the head that was read: what was committed between the two statements comes by advance.
     rows = Event.objects.filter(room_id=room_id, seq__gt=room.head_seq - limit, seq__lte=room.head_seq)
-    return Tail(room.epoch, room.floor_seq, room.head_seq, [logged(event) for event in rows.order_by("seq")])
+    events = [logged(event) for event in rows.order_by("seq")]
+    # Their partial index finds them, however far back they are.
+    alerts = Event.objects.filter(
+        room_id=room_id, kind=Kind.POSTED, msg_type=conf.MSG_TYPE_ALERT, seq__gte=room.floor_seq, deleted_at=None
+    )
+    newest = alerts.order_by("-seq")[:ALERTS_AT_MOST]
+    return Tail(room.epoch, room.floor_seq, room.head_seq, events, [_posted(event) for event in newest])
 
 
 def heads(room_ids: Sequence[int] | None = None) -> dict[int, tuple[int, int, str]]:

@@ -182,7 +182,10 @@ class Frame:
 
 
 class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Opens a pane, or tells where a joined room stands. With `reset` the pane starts over."""
+    """Opens a pane, or tells where a joined room stands. With `reset` the pane starts over.
+
+    `alerts` are the room's alerts of the last days, as they stand at `head` or later, oldest first.
+    """
 
     join: str
     title: str
@@ -192,6 +195,7 @@ class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     staff_only: bool = False
     reset: bool = False
     read: int = 0
+    alerts: "list[Posted]" = []
 
 
 class Left(msgspec.Struct, omit_defaults=True, kw_only=True):
