@@ -4,7 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
-from chat import actions, conf, database, hub, limits, log, policies, presence, protocol, reading, writer
+from chat import actions, conf, database, hub, layouts, limits, log, policies, presence, protocol, reading, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import HistoryPlace, Kind, LoggedEvent
@@ -235,8 +235,11 @@ async def read(session: Session, command: Read) -> None:
 
 async def layout(session: Session, command: Layout) -> None:
     """Keep which panes are open, and in which order."""
+    if command.rooms is None:
+        await database.write_behind(layouts.change, session.login, command)
+        return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
-    await database.write(reading.lay_out, session.login, rooms, command.wide)
+    await database.write_behind(reading.lay_out, session.login, rooms, command.wide)
 
 
 def _check_joined(session: Session, room: int) -> Place:

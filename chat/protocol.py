@@ -1,6 +1,7 @@
 """Every command and frame as a typed struct; decode, encode."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -86,9 +87,23 @@ class Read(Command, frozen=True, kw_only=True):
     back: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A pane is opened, or moved: behind one, before one, or to the end."""
+
+    room: RoomId
+    after: RoomId | None = None
+    before: RoomId | None = None
+
+
 class Layout(Command, frozen=True, kw_only=True):
-    rooms: list[RoomId]
+    """The panes as a whole (`rooms`); or what changed, so that pages do not overwrite each other's panes."""
+
+    rooms: list[RoomId] | None = None
+    put: list[Put] = []
+    close: list[RoomId] = []
     wide: RoomId | None = None
+    narrow: RoomId | None = None
 
 
 AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Watch | Read | Layout | Ping

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "checks": "",
     "claim": "doorbell",
     "commands": (
-        "actions conf database exceptions hub limits log models policies presence protocol reading session writer"
+        "actions conf database exceptions hub layouts limits log models policies presence protocol reading session writer"
     ),
     "conf": "",
     "consumers": "audit commands conf database exceptions hub limits policies protocol session",
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "held": "actions",
     "hub": ("access conf database doorbell feed leases log policies presence protocol rights session watch"),
     "jobs": "",
+    "layouts": "conf models policies protocol",
     "leases": "conf models",
     "lock_waits": "",
     "log": "conf doorbell faults lock_waits mentions models protocol",
