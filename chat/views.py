@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -108,7 +109,12 @@ def _page(
         "at": at,
         "notice": notice,
         "stream": STREAM_PATH,
-        "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},
+        "session": reverse("session"),
+        "limits": {
+            "graphemes": conf.MESSAGE_MAX_GRAPHEMES,
+            "bytes": conf.MESSAGE_MAX_BYTES,
+            "rooms": int(conf.LIMITS.get("ROOMS_PER_SOCKET", 0)),
+        },
     }
     context = {
         "config": config,

@@ -38,15 +38,15 @@ export class MessageList extends HTMLElement {
 
   /**
    * @param {Me} me
-   * @param {() => void} onscroll
+   * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: by the reader
    */
-  begin(me, onscroll) {
+  begin(me, { onscroll, onmoved }) {
     this.#me = me;
     const messages = part(this, "messages");
     this.#rows = new Rows(messages);
     this.#presence = new PresenceLine(messages);
     this.newLine = new NewLine(this, this.#rows, { me, hasOlder: () => this.#edges.more });
-    this.addEventListener("keydown", (event) => walk(event, this, this.#rows));
+    this.addEventListener("keydown", (event) => walk(event, this, this.#rows, () => this.#start));
     const scrolled = () => {
       if (this.isAtBottom) this.below = 0;
       onscroll();
@@ -54,6 +54,7 @@ export class MessageList extends HTMLElement {
     this.#scroll = new Scroll(this, part(this, "content"), scrolled, {
       firstInView: () => this.#firstInView(),
       isAtHead: () => this.isAtHead,
+      onmoved,
     });
   }
 
@@ -265,6 +266,12 @@ export class MessageList extends HTMLElement {
     const element = this.#rows.add(message);
     element.classList.toggle("own", isOwn(message, this.#me));
     return element;
+  }
+
+  /** Where arrows begin: who has scrolled up reads there. */
+  get #start() {
+    const { last } = this.#rows;
+    return this.isAtBottom ? last : (this.inView?.first ?? last);
   }
 
   #firstInView() {
