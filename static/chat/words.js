@@ -35,7 +35,7 @@ export function sentenceFor(code, detail) {
 
 /** Say what was refused for now, and is tried again. @param {string} code */
 export function soonSentence(code) {
-  return `${SENTENCES[code] ?? "Something went wrong."} We'll retry in a moment. (${code})`;
+  return `${SENTENCES[code] ?? "Something went wrong."} It goes on by itself. (${code})`;
 }
 
 /** @param {number} most */
