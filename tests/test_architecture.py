@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "checks": "",
     "claim": "doorbell",
     "commands": (
-        "actions conf database exceptions hub layouts limits log models policies presence protocol reading session writer"
+        "actions conf database exceptions hub layouts limits log models policies presence protocol reading session"
+        " writer"
     ),
     "conf": "",
     "consumers": "audit commands conf database exceptions hub limits policies protocol session",
