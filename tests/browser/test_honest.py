@@ -96,7 +96,7 @@ def test_arrows_in_a_scrolled_log_begin_at_the_first_message_in_view(visit, site
 
 def test_on_a_phone_next_unread_moves_nothing(visit, site):
     phone = visit("alice", "/chat/Lobby/", viewport={"width": 390, "height": 800})
-    phone.expect_state("Connected")
+    expect(phone.pane("Lobby").get_by_text("No messages yet.")).to_be_visible()
     next_unread = phone.page.get_by_role("button", name="Next unread")
     expect(next_unread).to_be_hidden()
     before = phone.pane("Lobby").bounding_box()
@@ -196,15 +196,15 @@ def test_a_new_alert_takes_no_focus_and_enter_answers_one_alert_only(visit, site
 
 
 def test_a_message_is_ones_own_after_a_rename_and_not_the_next_users(visit, site):
-    dora = "from django.contrib.auth.models import User\n"
+    bob = visit("bob")
     site.shell(
-        dora + "u = User.objects.create_user('dora', password='x')\n"
+        "from django.contrib.auth.models import User\nu = User.objects.create_user('dora', password='x')\n"
         "from chat.models import Room\nRoom.objects.get(title='There').send_message('by the first dora', u)\n"
         "b = User.objects.get(username='bob')\nRoom.objects.get(title='There').send_message('by bob', b)\n"
         "b.username = 'robert'; b.save()\nu.username = 'theodora'; u.save()"
     )
     try:
-        bob = visit("bob", "/chat/There/")
+        bob.goto("/chat/There/")
         own = bob.log("There").locator(".message.own")
         expect(own).to_have_count(1)
         expect(own).to_contain_text("by bob")
