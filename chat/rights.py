@@ -68,15 +68,17 @@ class Rights:
             return
         # Whoever joins from here on is asked for then.
         places = {session: dict(session.places) for session in sessions}
+        # Another check may give a session its new login meanwhile.
+        logins = {session: session.login for session in sessions}
         rooms = {room for joined in places.values() for room in joined}
-        standings, known = await database.look(_load_rights, {session.login for session in sessions}, rooms)
+        standings, known = await database.look(_load_rights, set(logins.values()), rooms)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only
         self._on_checked()
         ended = []
         for session, joined in places.items():
-            standing = standings.get(session.login)
+            standing = standings.get(logins[session])
             if standing is None:
                 # Two checks at once, of a bell and the sweep, find the same.
                 if session not in self._ended:

@@ -1,5 +1,6 @@
 """Signing in and out with forms that are too old, and a session that outlives its password."""
 
+import asyncio
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from django.conf import settings as site
 from django.contrib.sessions.models import Session as WebSession
 from django.test import Client
 
-from chat import database, policies
+from chat import database, hub, policies
 from chat.policies import Login
 from tests.sockets import Socket, handshake
 
@@ -185,6 +186,10 @@ async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_the_oth
         await database.write(superuser.save)
     assert await database.write(signed_in, here) == superuser.pk
     assert await database.write(signed_in, elsewhere) is None
+    # Two checks at once, of the bell and the sweep, find the same.
+    if running := hub.running():
+        await asyncio.gather(*(running.rights.check() for _ in range(3)))
+    assert await mine.ask(command="ping") == {"pong": True}
     # The key is another one, and the old one is nobody's.
     assert here.cookies[site.SESSION_COOKIE_NAME].value != stolen
     thief = Client()
@@ -233,3 +238,18 @@ def test_a_password_changed_by_an_admin_ends_all_sessions_of_its_user(superuser,
     # Django gives the admin's own session another key, too.
     assert not WebSession.objects.get(pk=admins.login.session_key).get_decoded().get("_auth_user_id")
     assert policies.load_standings([admins.login])[admins.login].user == superuser
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_two_checks_at_once_after_a_new_password_end_nothing(superuser, password, settings):
+    settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
+    here = await database.write(browser, superuser)
+    mine = await socket_of(here)
+    running = hub.running()
+    asked = running.rights.check
+    running.rights.check = asyncio.Event().wait  # nobody else checks: the bell is not heard
+    await database.write(own_password_page, here, superuser, password)
+    await asyncio.gather(*(asked() for _ in range(3)))
+    assert await mine.ask(command="ping") == {"pong": True}
+    await mine.end()
+    await database.close()
