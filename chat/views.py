@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import conf, reading
+from chat import conf, protocol, reading
 from chat.models import Room, title_key
 
 logger = logging.getLogger(__name__)
@@ -101,8 +101,12 @@ def _page(
 ) -> HttpResponse:
     user = request.user
     by_id = {str(room.pk): room for room in rooms}
+    reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
+    # A user model of a site's own may not know.
+    if joined := getattr(user, "date_joined", None):
+        reader["since"] = protocol.timestamp(joined)
     config = {
-        "user": {"id": user.pk, "username": user.get_username(), "staff": user.is_staff},
+        "user": reader,
         "rooms": [_as_json(room) for room in rooms],
         "open": opened,
         "wide": wide if wide in opened else None,

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "rights": "audit conf database exceptions models policies session",
     "session": "conf database exceptions log policies protocol",
     "threads": "conf faults jobs",
-    "views": "conf models reading",
+    "views": "conf models protocol reading",
     "watch": "conf database exceptions models policies protocol reading session",
     "web_sessions": "",
     "writer": "actions conf database exceptions held log",

@@ -1,8 +1,7 @@
 /** One message's element: what it shows, and what it has in common with the one above. */
 
 import { dates } from "./days.js";
-import { isNamed } from "./mentions.js";
-import { isOwn } from "./own.js";
+import { isForMe } from "./own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
 import { authorWords, sentenceFor } from "./words.js";
@@ -54,10 +53,10 @@ export function signature({ username, at }) {
  */
 export function fill(element, message, me) {
   const { username, text, type, at, edited, deleted } = message;
-  const isForMe = !isOwn(message, me) && isNamed(text, me.username);
-  element.classList.toggle("for-me", isForMe);
+  const isForReader = isForMe(message, me);
+  element.classList.toggle("for-me", isForReader);
   part(element, "quiet").textContent =
-    (type === MUTED ? "Muted: " : "") + (isForMe ? "Mentions you: " : "");
+    (type === MUTED ? "Muted: " : "") + (isForReader ? "Mentions you: " : "");
   part(element, "author").textContent = authorWords(username);
   const time = part(element, "time");
   time.textContent = dates.time(at);

@@ -26,7 +26,7 @@ import { AT_RISK, senderWords, sentenceFor, soonSentence } from "./words.js";
 /** @import {Unread} from "./unread.js" */
 /** @import {Edges, Workspace} from "./workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, limits: Limits}} Config */
+/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, limits: Limits}} Config */
 
 /** How long a text can be taken back by one click. */
 const UNDO_MS = 10_000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isOwn } from "../../static/chat/own.js";
+import { isForMe, isOwn } from "../../static/chat/own.js";
 import { RoomLog } from "../../static/chat/room_log.js";
 
 const posted = (seq, more) => ({
@@ -30,4 +30,18 @@ test("a log keeps who wrote a message, from events and from history", () => {
   log.ask({ place: { before: 2 } });
   const page = { history: "1", events: [posted(1, { user: 8 })], as_of: 3, more: false };
   assert.equal(log.fold(page).messages[0].user, 8);
+});
+
+test("a mention is not for a new user who has an old name", () => {
+  const message = { user: 3, text: "@bob look", at: "2026-11-21T10:00:00.000Z" };
+  assert.equal(
+    isForMe(message, { id: 7, username: "bob", since: "2026-11-20T10:00:00.000Z" }),
+    true,
+  );
+  assert.equal(
+    isForMe(message, { id: 8, username: "bob", since: "2026-11-21T10:00:00.001Z" }),
+    false,
+  );
+  assert.equal(isForMe(message, { id: 7, username: "bob" }), true);
+  assert.equal(isForMe(message, { id: 3, username: "bob" }), false);
 });
