@@ -2,7 +2,7 @@
 
 import fcntl
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from django.conf import settings
 
@@ -23,9 +23,17 @@ def claim_process() -> None:
     global _claim
     if _claim is not None or not doorbell.is_in_memory():
         return
-    database = settings.DATABASES["default"]
+    _claim = lock(path_of(settings.DATABASES["default"]))
+
+
+def path_of(database: dict[str, Any]) -> Path:
+    """Return the lock file of a database: beside SQLite's file, so that every way to it finds the same lock."""
     is_sqlite = "sqlite" in database["ENGINE"]
-    path = Path(f"{database['NAME']}.lock") if is_sqlite else Path(settings.VAR) / "server.lock"
+    return Path(f"{database['NAME']}.lock") if is_sqlite else Path(settings.VAR) / "server.lock"
+
+
+def lock(path: Path) -> IO[str]:
+    """Hold a lock until the file is closed or the process ends. Raises SecondServerError."""
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,4 +43,4 @@ def claim_process() -> None:
             f"Another server is already running on this database (it holds {path.name}). "
             "Stop it first, or set REDIS_URL so that several can work together."
         ) from None
-    _claim = file
+    return file

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
-from chat import actions, conf, database, hub, layouts, limits, log, policies, presence, protocol, reading, writer
+from chat import actions, conf, database, hub, layouts, limits, log, policies, presence, protocol, writer
 from chat.actions import Draft, Outcome
 from chat.exceptions import ClientError, ErrorCode
 from chat.log import HistoryPlace, Kind, LoggedEvent
@@ -61,7 +61,7 @@ async def run(session: Session, command: AnyCommand) -> None:
             session.is_original = False
             session.hub.watch.begin(session)
         case Read():
-            await read(session, command)
+            read(session, command)
         case Layout():
             await layout(session, command)
         case Ping():
@@ -227,19 +227,18 @@ def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -
     return protocol.encode(log.history(room, place, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES))
 
 
-async def read(session: Session, command: Read) -> None:
-    """Move the user's read position; all of their sockets that watch are told."""
-    await database.write(reading.move, session.login, command.room, _check_seq(command.seq), back=command.back)
-    session.hub.tell_read(session.user_id)
+def read(session: Session, command: Read) -> None:
+    """Move the user's read position; all of their sockets that watch are told. Written soon, behind messages."""
+    session.hub.read(session, command.room, _check_seq(command.seq), back=command.back)
 
 
 async def layout(session: Session, command: Layout) -> None:
-    """Keep which panes are open, and in which order."""
+    """Keep which panes are open, and in which order. The whole is written soon, behind messages; a change at once."""
     if command.rooms is None:
         await database.write_behind(layouts.change, session.login, command)
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
-    await database.write_behind(reading.lay_out, session.login, rooms, command.wide)
+    session.hub.positions.lay_out(session, rooms, command.wide)
 
 
 def _check_joined(session: Session, room: int) -> Place:

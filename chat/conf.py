@@ -57,6 +57,10 @@ DRAIN_SECONDS: float
 DRAIN_TELL_SECONDS: float
 BYE_SPREAD_MS: int
 
+# Read positions and layouts are written this often, and while messages are being written this late.
+POSITIONS_SECONDS: float
+POSITIONS_BUSY_SECONDS: float
+
 # How often rights are looked at without being told: plain SQL tells nobody.
 ACCESS_CHECK_SECONDS: float
 
@@ -65,6 +69,9 @@ LEASE_SECONDS: float
 LEASE_RENEW_SECONDS: float
 GRACE_SECONDS: float
 TELL_WHO_IS_PRESENT: bool
+
+# How often ended sessions and old failed sign-ins are deleted.
+CLEAN_SECONDS: float
 
 # The doorbell: a bell that is not rung within its deadline is dropped, and no more are tried for a while.
 BELL_DEADLINE_SECONDS: float
@@ -110,11 +117,14 @@ _DEFAULTS: dict[str, Any] = {
     "DRAIN_SECONDS": 6.0,
     "DRAIN_TELL_SECONDS": 1.0,
     "BYE_SPREAD_MS": 1500,
+    "POSITIONS_SECONDS": 0.5,
+    "POSITIONS_BUSY_SECONDS": 4.0,
     "ACCESS_CHECK_SECONDS": 20.0,
     "LEASE_SECONDS": 15.0,
     "LEASE_RENEW_SECONDS": 5.0,
     "GRACE_SECONDS": 15.0,
     "TELL_WHO_IS_PRESENT": True,
+    "CLEAN_SECONDS": 3600.0,
     "BELL_DEADLINE_SECONDS": 0.25,
     "BELL_BREAKER_SECONDS": 1.0,
     "PROBE_SECONDS": 1.0,

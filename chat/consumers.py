@@ -135,6 +135,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         limits.unauthenticated.exit(self._counted.pop(limits.unauthenticated))
         if not self._count(limits.sockets_of_user, session.user_id):
             await self._refuse_flood(session, "You have too many pages open. Close some.", retry_after=30)
+        elif isinstance(place := self.scope.get(limits.ADDRESS_PLACE), limits.Place):
+            # From here on it counts for its user. Otherwise a whole office behind one address would share a ceiling.
+            place.give_back()
 
     async def _expect_command(self, session: Session) -> None:
         """Let a socket without a session wait: its first command is answered, and without one it is closed.

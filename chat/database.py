@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, connection
 
 from chat import conf, faults, lock_waits
 from chat.faults import AWAY, Blame, reason
@@ -29,6 +29,7 @@ __all__ = [
     "READERS",
     "Gathering",
     "close",
+    "is_writing",
     "look",
     "only_one",
     "read",
@@ -81,9 +82,19 @@ async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes messages, in the writer's thread, where locked rows are waited for only briefly."""
     threads = _of_running_loop()
-    return await threads.run(
-        threads.writer, lambda: _write_messages(threads.turn, work, *args, **kwargs), is_write=True
-    )
+    threads.writes += 1
+    try:
+        return await threads.run(
+            threads.writer, lambda: _write_messages(threads.turn, work, *args, **kwargs), is_write=True
+        )
+    finally:
+        threads.writes -= 1
+
+
+def is_writing() -> bool:
+    """Tell whether messages are being written, or wait for it."""
+    threads = _threads.get(asyncio.get_running_loop())
+    return threads is not None and threads.writes > 0
 
 
 async def write_behind(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -133,10 +144,12 @@ _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashabl
 
 
 def warn(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log what was not done; with the traceback if it is our fault."""
-    # The traceback of a database's error may quote what was to be saved.
-    is_databases = isinstance(error, DatabaseError | InterfaceError | TimeoutError)
-    logger.warning("%s: %s", sentence, reason(error), exc_info=None if is_databases else error)
+    """Log what was not done; with the place in our code if it is our fault."""
+    is_ours = faults.blame(error) is Blame.PROGRAM
+    if is_ours and not isinstance(error, DatabaseError):
+        logger.warning("%s: %s", sentence, reason(error), exc_info=error)
+    else:
+        logger.warning("%s: %s%s", sentence, reason(error), faults.trace(error) if is_ours else "")
 
 
 def warn_sparingly(logger: logging.Logger, sentence: str, error: BaseException) -> None:

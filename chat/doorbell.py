@@ -77,6 +77,11 @@ def _layer() -> Any:
     return get_channel_layer()
 
 
+def is_degraded() -> bool | None:
+    """Tell whether the channel layer fails for a server in this process; None when none listens."""
+    return any(doorbell.is_degraded for doorbell in _listening) if _listening else None
+
+
 async def answers() -> bool:
     """Tell whether the channel layer takes a bell."""
     try:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import traceback
 from enum import Enum
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
@@ -144,7 +145,7 @@ LOGGED_AT_MOST = 1000
 
 
 def log_once(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log a fault of our own: the first time with its traceback, then in one line."""
+    """Log a fault of our own: the first time with where it happened, then in one line."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -152,4 +153,9 @@ def log_once(logger: logging.Logger, sentence: str, error: BaseException) -> Non
     key = (type(error).__name__, *place)
     is_new = key not in _logged and len(_logged) < LOGGED_AT_MOST
     _logged.add(key)
-    logger.error("%s: %s", sentence, reason(error), exc_info=error if is_new else None)
+    logger.error("%s: %s%s", sentence, reason(error), trace(error) if is_new else "")
+
+
+def trace(error: BaseException) -> str:
+    """Return where an error was raised, without its text: a database's may quote the statement, and so a message."""
+    return "\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip()

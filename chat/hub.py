@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary, WeakSet
 
 from chat import access, conf, database, log, policies, protocol
 from chat.doorbell import Doorbell
+from chat.exceptions import ClientError
 from chat.feed import Feed
 from chat.leases import Change
 from chat.log import LoggedEvent
+from chat.positions import Positions
 from chat.presence import Attendance
 from chat.protocol import Bye, ByeTime
+from chat.reading import Pair
 from chat.rights import Rights
 from chat.session import Session
 from chat.watch import Watch
@@ -30,11 +33,15 @@ class Hub:
         # Many sockets come at once after a cut: what they ask of the database is asked together.
         self.logins = database.Gathering(policies.sign_in)
         self.rooms = database.Gathering(policies.enter_rooms)
-        self.watch = Watch()
+        self.positions = Positions(on_written=self._on_positions, on_refused=self._on_refused)
+        self.watch = Watch(self.positions)
         self.rights = Rights(self.sessions, self.feeds, on_checked=self.watch.rooms_changed)
         self.is_draining = False
         self._doorbell = Doorbell(
-            on_bell=self.rung, on_signal=self._on_signal, on_access=self.rights.check_soon, on_read=self.watch.read
+            on_bell=self.rung,
+            on_signal=self._on_signal,
+            on_access=self.rights.check_soon,
+            on_read=self.watch.heard_read,
         )
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
@@ -63,6 +70,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.positions.stop()
         await self.watch.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
@@ -150,10 +158,23 @@ class Hub:
         self.attendance.recap(session)
         self.watch.recap(session)
 
-    def tell_read(self, user: int) -> None:
-        """Tell a user's sockets, here and elsewhere, that a read position moved."""
-        self.watch.read(user)
-        self._doorbell.tell_read(user)
+    def read(self, session: Session, room: int, seq: int, *, back: bool) -> None:
+        """Take a read position: the user's sockets here are told at once, and it is written soon."""
+        feed = self.feeds.get(room)
+        heads = [self.watch.head(session.user_id, room), feed.head if feed and feed.is_open else None]
+        # Never beyond the head. One that is not known here is asked for when the position is written.
+        head = max((head for head in heads if head is not None), default=protocol.MAX_ID)
+        self.positions.move(session, room, min(seq, head), back=back)
+        self.watch.read(session.user_id, room)
+
+    def _on_positions(self, pairs: Collection[Pair]) -> None:
+        self.watch.wrote(pairs)
+        for user, _ in pairs:
+            self._doorbell.tell_read(user)
+
+    def _on_refused(self, session: Session, pair: Pair, refusal: ClientError) -> None:
+        session.reply(protocol.refusal(refusal, command="read", room=pair[1]))
+        self.watch.refused(*pair)
 
     def _on_signal(self, room: int, username: str, is_here: bool) -> None:
         # Frames are built here from these parts: whoever reaches the layer can never forge a message.
@@ -259,6 +280,12 @@ def drain() -> None:
     _draining.add(asyncio.get_running_loop())
     if hub := running():
         hub.drain()
+
+
+async def flush() -> None:
+    """Write what the running loop's sockets have read and laid out."""
+    if hub := running():
+        await hub.positions.flush()
 
 
 async def until_told() -> None:

@@ -13,6 +13,9 @@ from typing import Any
 from chat import conf
 from chat.exceptions import ClientError, ErrorCode
 
+# The key of the scope under which a socket finds its place under its address's ceiling.
+ADDRESS_PLACE = "multichat.address_place"
+
 # Tests step it.
 clock = time.monotonic
 
@@ -101,8 +104,22 @@ class Ceiling:
         self._count.clear()
 
 
+class Place:
+    """One place under a ceiling, given back once."""
+
+    def __init__(self, ceiling: Ceiling, key: Hashable) -> None:
+        self._ceiling, self._key = ceiling, key
+        self._is_held = True
+
+    def give_back(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._ceiling.exit(self._key)
+
+
 messages = Pace("MESSAGES")
 handshakes = Pace("HANDSHAKES")
+sign_ins = Pace("SIGN_INS")
 sockets_of_user = Ceiling("SOCKETS_PER_USER")
 sockets_of_address = Ceiling("SOCKETS_PER_ADDRESS")
 unauthenticated = Ceiling("UNAUTHENTICATED_SOCKETS")
@@ -112,7 +129,7 @@ unauthenticated_of_address = Ceiling("UNAUTHENTICATED_PER_ADDRESS")
 def clear() -> None:
     """Forget all that was counted: for tests."""
     ceilings = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
-    for limit in (messages, handshakes, *ceilings):
+    for limit in (messages, handshakes, sign_ins, *ceilings):
         limit.clear()
 
 

@@ -35,5 +35,10 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
         return
     ids = dict(User.objects.filter(**{f"{User.USERNAME_FIELD}__in": wanted}).values_list(User.USERNAME_FIELD, "pk"))
     Mention.objects.bulk_create(
-        [Mention(event=event, user_id=ids[name]) for event, names in named.items() for name in names if name in ids]
+        [
+            Mention(event=event, user_id=ids[name], room_id=event.room_id, seq=event.seq)
+            for event, names in named.items()
+            for name in names
+            if name in ids
+        ]
     )

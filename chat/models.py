@@ -159,6 +159,14 @@ class Event(models.Model):
                 name="event_alerts",
                 condition=models.Q(kind=0, msg_type=conf.MSG_TYPE_ALERT),
             ),
+            # What may be unread. With the author, so that counting reads the index alone.
+            models.Index(
+                fields=["room", "seq", "author"],
+                name="event_unread",
+                condition=models.Q(kind=0, deleted_at__isnull=True),
+            ),
+            # Finds what had been said before a user's first visit.
+            models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
         ]
 
     def __str__(self) -> str:
@@ -170,9 +178,14 @@ class Mention(models.Model):
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="mentions")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # The event's place, copied: counting a user's mentions in a room reads one range of one index.
+    room_id = models.PositiveBigIntegerField()
+    seq = models.PositiveBigIntegerField()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "event"], name="mention_user_event")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "room_id", "seq"], name="mention_user_room_seq")
+        ]
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"
@@ -185,8 +198,10 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     # Whether the user's coming was told and their going not yet: changed under this row's lock alone.
     is_here = models.BooleanField(default=False)
-    # All up to here is read; null while the user has never been told of the room.
+    # All up to here is read; null until the user has read here: what was said before their first visit is read.
     read_seq = models.PositiveBigIntegerField(null=True)
+    # The number of the change that wrote read_seq (PositionCounter); 0 when it was never changed.
+    read_change = models.PositiveBigIntegerField(default=0, db_default=0)
     # The place of the room's pane on the user's page; null while it is closed.
     position = models.PositiveSmallIntegerField(null=True)
     is_wide = models.BooleanField(default=False, db_default=False)
@@ -195,10 +210,35 @@ class Membership(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="membership_room_user")]
         indexes: ClassVar = [
             models.Index(fields=["room"], name="membership_here", condition=models.Q(is_here=True)),
+            models.Index(fields=["read_change"], name="membership_read_change", condition=models.Q(read_change__gt=0)),
         ]
 
     def __str__(self) -> str:
         return f"room={self.room_id} user={self.user_id}"
+
+
+class Visit(models.Model):
+    """When a user first watched: to them, all that was said before is read."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
+class PositionCounter(models.Model):
+    """How often read positions have changed: one row, raised first in each transaction that moves some.
+
+    Its lock is held to the commit, so the order of the numbers is the order of the commits.
+    """
+
+    # Another one after a restored backup, whose numbers may come a second time.
+    epoch = models.CharField(max_length=16, default=new_epoch)
+    changes = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"changes={self.changes}"
 
 
 class Process(models.Model):

@@ -1,6 +1,6 @@
 """Who may see, join, write, edit, moderate; a reason for each no."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -124,6 +124,11 @@ def check_enterable(user: Any, room: Room | None) -> Room:
     if room.staff_only and not user.is_staff:
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="You may not enter this room.")
     return room
+
+
+def kind_of(user: Any) -> Hashable:
+    """Return what decides which rooms a user may enter: it is the same ones for all users of one kind."""
+    return user.is_active, user.is_staff
 
 
 def check_writable(user: Any, room: Room | None, *, msg_type: int) -> Room:

@@ -1,21 +1,58 @@
-"""Read positions and layouts in the database, and what is unread after them."""
+"""What is unread: counted in the database, by pairs of user and room, and never beyond MOST."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from django.db import transaction
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db import connection
+from django.db.models import Q
 
-from chat import policies
-from chat.models import Event, Membership, Mention, Room
-from chat.policies import Login
+from chat.models import Event, Membership, PositionCounter, Visit
 
+Kind = Event.Kind
 Pair = tuple[int, int]  # user, room
+
+# Counts stop here: on the wire it means "more than 999".
+MOST = 1000
+# Positions that moved, in one answer. More than one transaction may write under one number (chat.memberships).
+MOVED_LIMIT = 1000
+
+# The rows of VALUES come first in each join, so that each is one look-up by index: CROSS JOIN keeps this order on
+# SQLite.
+_POSITIONS = """
+WITH asked(user_id, room_id) AS (VALUES {values})
+SELECT asked.user_id, asked.room_id, room.head_seq, membership.id, COALESCE(
+    membership.read_seq,
+    (SELECT event.seq FROM chat_event event
+     WHERE event.room_id = asked.room_id AND event.kind = 0 AND event.at <= visit.at
+     ORDER BY event.at DESC, event.seq DESC LIMIT 1),
+    0)
+FROM asked CROSS JOIN chat_room room
+LEFT JOIN chat_membership membership ON membership.room_id = asked.room_id AND membership.user_id = asked.user_id
+LEFT JOIN chat_visit visit ON visit.user_id = asked.user_id
+WHERE room.id = asked.room_id
+"""
+# ORDER BY, so that PostgreSQL reads the index and not the table when it expects many rows.
+_COUNTS = f"""
+WITH asked(user_id, room_id, seq) AS (VALUES {{values}})
+SELECT asked.user_id, asked.room_id, room.head_seq, asked.seq,
+    (SELECT COUNT(*) FROM (
+        SELECT 1 FROM chat_event event
+        WHERE event.room_id = asked.room_id AND event.seq > asked.seq AND event.kind = 0
+          AND event.deleted_at IS NULL AND (event.author_id IS NULL OR event.author_id <> asked.user_id)
+        ORDER BY event.seq LIMIT {MOST}) unread),
+    (SELECT COUNT(*) FROM (
+        SELECT 1 FROM chat_mention mention
+        WHERE mention.user_id = asked.user_id AND mention.room_id = asked.room_id AND mention.seq > asked.seq
+          AND COALESCE((SELECT event.author_id FROM chat_event event WHERE event.id = mention.event_id), -1)
+              <> asked.user_id
+        ORDER BY mention.seq LIMIT {MOST}) mentions)
+FROM asked CROSS JOIN chat_room room
+WHERE room.id = asked.room_id
+"""
 
 
 class Unread(NamedTuple):
-    """What a user has not read of a room: posted, undeleted messages of others after `read`."""
+    """What a user has not read of a room: posted, undeleted messages of others after `read`; MOST at most."""
 
     head: int
     read: int
@@ -23,127 +60,134 @@ class Unread(NamedTuple):
     mentions: int
 
 
+class Position(NamedTuple):
+    """Up to where a user has read a room, as stored or by their first visit; and the row that holds it."""
+
+    head: int
+    membership: int | None
+    read: int
+
+
 class News(NamedTuple):
-    """An event that moved a room's head, and whom it names."""
+    """An event that moved a room's head: which message it is about, whose that is, and whom it names now."""
 
     room: int
     seq: int
     kind: int
+    message: int
     author: int | None
     named: frozenset[int]
 
 
-def begin(rooms: Mapping[int, Collection[Room]]) -> None:
-    """Give users a read position in each of their rooms (by user) that they have none in.
+class Moved(NamedTuple):
+    """Read positions that changed after a change that was seen before."""
 
-    To somebody new all that was said before is read; a room that came since is unread from its beginning.
+    epoch: str
+    changes: int
+    positions: dict[Pair, int]
+    is_all: bool
+
+
+def visitors(users: Collection[int]) -> set[int]:
+    """Return which of these users have watched before."""
+    return set(Visit.objects.filter(pk__in=users).values_list("pk", flat=True))
+
+
+def positions(pairs: Iterable[Pair]) -> dict[Pair, Position]:
+    """Return up to where users have read rooms; rooms that are gone are left out.
+
+    Where a user has no position, what was said before their first visit is read. By the event's `at`: good
+    enough to count by, and never used to deliver.
     """
-    known = positions(rooms)
-    old = {user for user, _ in known}
-    missing = [
-        Membership(room=room, user_id=user, read_seq=0 if user in old else room.head_seq)
-        for user, enterable in rooms.items()
-        for room in enterable
-        if (user, room.pk) not in known
-    ]
-    if not missing:
-        return
-    # What is there by now stays: another process may have made it, and the user moved it.
-    Membership.objects.bulk_create(missing, ignore_conflicts=True)
-    # But for what presence or a layout wrote, which leave the position open.
-    left_open = Membership.objects.filter(user_id__in=rooms, read_seq=None)
-    with transaction.atomic():
-        # In the order in which presence locks them.
-        locked = left_open.select_for_update(no_key=True).order_by("pk").values_list("user_id", "room_id", "pk")
-        ids = {(user, room): pk for user, room, pk in locked}
-        begins: dict[int, list[int]] = {}
-        for one in missing:
-            if pk := ids.get((one.user_id, one.room_id)):
-                begins.setdefault(one.read_seq or 0, []).append(pk)
-        for read_seq, pks in begins.items():
-            Membership.objects.filter(pk__in=pks, read_seq=None).update(read_seq=read_seq)
+    rows = _rows(_POSITIONS, pairs)
+    return {(user, room): Position(head, membership, read) for user, room, head, membership, read in rows}
 
 
-def move(login: Login, room_id: int, seq: int, *, back: bool) -> None:
-    """Move a read position forward, or with `back` to wherever; never beyond the head.
-
-    Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED.
-    """
-    room = policies.enter_room(login, room_id)
-    seq = min(seq, room.head_seq)
-    with transaction.atomic():
-        Membership.objects.bulk_create([Membership(room=room, user_id=login.user_id)], ignore_conflicts=True)
-        mine = Membership.objects.filter(room=room, user=login.user_id)
-        if not back:
-            mine = mine.filter(Q(read_seq=None) | Q(read_seq__lt=seq))
-        mine.update(read_seq=seq)
-
-
-def count(users: Collection[int], rooms: Collection[int] | None = None) -> dict[Pair, Unread]:
-    """Count what is unread, by user and room: in these rooms, or in all that the users have positions in."""
-    memberships = Membership.objects.filter(user_id__in=users, read_seq__isnull=False)
-    if rooms is not None:
-        memberships = memberships.filter(room_id__in=rooms)
-    others = Event.objects.filter(
-        ~Q(author=OuterRef("user")) | Q(author=None),
-        room=OuterRef("room"),
-        seq__gt=OuterRef("read_seq"),
-        kind=Event.Kind.POSTED,
-        deleted_at=None,
-    )
-    naming = others.filter(mentions__user=OuterRef("user"))
-    rows = memberships.annotate(
-        head=F("room__head_seq"),
-        unread=_count(others),
-        mentions=_count(naming),
-    ).values_list("user_id", "room_id", "head", "read_seq", "unread", "mentions")
-    return {(user, room): Unread(*counts) for user, room, *counts in rows}
+def count(asked: Mapping[Pair, int | None]) -> dict[Pair, Unread]:
+    """Count what is unread after these positions; None is the one that the database has."""
+    unknown = [pair for pair, read in asked.items() if read is None]
+    known = {(user, room, read) for (user, room), read in asked.items() if read is not None}
+    counts: dict[Pair, Unread] = {}
+    for pair, (head, _, read) in positions(unknown).items():
+        if read >= head:
+            counts[pair] = Unread(head, read, 0, 0)
+        else:
+            known.add((*pair, read))
+    # Head and counts are of one statement, so of one moment: later events are news to them.
+    for user, room, head, read, unread, mentions in _rows(_COUNTS, known):
+        counts[user, room] = Unread(head, read, unread, mentions)
+    return counts
 
 
-def _count(events: QuerySet[Event]) -> Any:
-    counted = events.order_by().values("room").annotate(count=Count("pk")).values("count")
-    return Coalesce(Subquery(counted), 0)
+def news(ranges: Mapping[int, tuple[int, int]]) -> list[News]:
+    """Return the events of rooms after one seq up to another, in order. The caller bounds their number."""
+    events = _events({room: Q(seq__gt=after, seq__lte=up_to) for room, (after, up_to) in ranges.items()})
+    changed: dict[int, set[int]] = {}
+    for event in events.values():
+        if event.kind != Kind.POSTED and event.target is not None:
+            changed.setdefault(event.room, set()).add(event.target)
+    targets = _events({room: Q(seq__in=seqs) for room, seqs in changed.items()}) if changed else {}
+    found = []
+    for (room, seq), event in events.items():
+        message = seq if event.target is None else event.target
+        about = targets.get((room, message)) or events.get((room, message)) or event
+        found.append(News(room, seq, event.kind, message, about.author, frozenset(about.named)))
+    return found
 
 
-def news(cursors: dict[int, int], *, limit: int) -> list[News]:
-    """Return up to `limit` events after the cursors (seq by room), with whom they name."""
-    after = Q(pk__in=[])
-    for room, cursor in cursors.items():
-        after |= Q(room=room, seq__gt=cursor)
-    events = list(Event.objects.filter(after).values_list("pk", "room_id", "seq", "kind", "author_id")[:limit])
-    named: dict[int, set[int]] = {}
-    for event, user in Mention.objects.filter(event__in=[pk for pk, *_ in events]).values_list("event_id", "user_id"):
-        named.setdefault(event, set()).add(user)
-    return [News(room, seq, kind, author, frozenset(named.get(pk, ()))) for pk, room, seq, kind, author in events]
+def moved_since(changes: int | None) -> Moved:
+    """Return the read positions that were moved after a change, by any process; None is the newest change."""
+    row = PositionCounter.objects.values_list("epoch", "changes").first()
+    epoch, counted = row or ("", 0)
+    if changes is None or changes == counted:
+        return Moved(epoch, counted, {}, is_all=True)
+    # After the counter: all changes up to it are committed, because its lock is held to the commit.
+    moved = Membership.objects.filter(read_change__gt=changes).order_by("read_change")
+    rows = list(moved.values_list("user_id", "room_id", "read_seq", "read_change")[:MOVED_LIMIT])
+    is_all = len(rows) < MOVED_LIMIT
+    last = max([counted, *(change for *_, change in rows)]) if is_all else max(changes, rows[-1][3] - 1)
+    return Moved(epoch, last, {(user, room): read for user, room, read, _ in rows if read is not None}, is_all)
 
 
-def positions(users: Iterable[int]) -> dict[Pair, int]:
-    """Return all read positions of users."""
-    known = Membership.objects.filter(user_id__in=set(users), read_seq__isnull=False)
-    rows = known.values_list("user_id", "room_id", "read_seq")
-    return {(user, room): seq for user, room, seq in rows if seq is not None}
+class _Event(NamedTuple):
+    room: int
+    kind: int
+    author: int | None
+    target: int | None
+    named: set[int]
 
 
-def lay_out(login: Login, rooms: Sequence[int], wide: int | None) -> None:
-    """Keep which panes are open, in which order, and which is wide; rooms that may not be entered are left out."""
-    answers = policies.enter_rooms([(login, room) for room in rooms])
-    allowed = [room for (_, room), answer in answers.items() if isinstance(answer, Room)]
-    with transaction.atomic():
-        mine = Membership.objects.filter(user=login.user_id)
-        mine.filter(position__isnull=False).exclude(room__in=allowed).update(position=None, is_wide=False)
-        Membership.objects.bulk_create(
-            [
-                Membership(room_id=room, user_id=login.user_id, position=place, is_wide=room == wide)
-                for place, room in enumerate(allowed)
-            ],
-            update_conflicts=True,
-            unique_fields=["room", "user"],
-            update_fields=["position", "is_wide"],
+def _events(wanted: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
+    # One OR for each room: SQLite takes some hundred of them, and the caller brings no more.
+    found = Q(pk__in=[])
+    for room, condition in wanted.items():
+        found |= Q(room=room) & condition
+    rows = Event.objects.filter(found).order_by("room", "seq")
+    events: dict[tuple[int, int], _Event] = {}
+    # With a row for each user that a message names.
+    for room, seq, kind, author, target, user in rows.values_list(
+        "room_id", "seq", "kind", "author_id", "target_seq", "mentions__user_id"
+    ):
+        event = events.setdefault((room, seq), _Event(room, kind, author, target, set()))
+        if user is not None:
+            event.named.add(user)
+    return events
+
+
+def _rows(sql: str, asked: Iterable[tuple[int, ...]]) -> list[Any]:
+    """Run a query over rows of numbers that stand in its WITH."""
+    asked = sorted(asked)
+    if not asked:
+        return []
+    width = len(asked[0])
+    # Typed by the first row: PostgreSQL does not guess what a parameter is.
+    first = f"({', '.join(['CAST(%s AS bigint)'] * width)})"
+    rest = f"({', '.join(['%s'] * width)})"
+    rows: list[Any]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.format(values=", ".join([first, *[rest] * (len(asked) - 1)])),
+            [number for row in asked for number in row],
         )
-
-
-def layout(user_id: int) -> tuple[list[int], int | None]:
-    """Return the rooms of the user's open panes in order, and the wide one."""
-    panes = Membership.objects.filter(user=user_id, position__isnull=False).order_by("position")
-    rows = list(panes.values_list("room_id", "is_wide"))
-    return [room for room, _ in rows], next((room for room, is_wide in rows if is_wide), None)
+        rows = cursor.fetchall()
+    return rows

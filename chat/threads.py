@@ -60,6 +60,8 @@ class Threads:
         self.readers = ThreadPoolExecutor(READERS, "database-read")
         self.looker = ThreadPoolExecutor(1, "database-look")
         self.turn = WriteTurn()
+        # Message writes that run or wait.
+        self.writes = 0
         # What was wrong at the last write, and when that was.
         self.fault: tuple[str, float] | None = None
         # Raised when all threads have to connect anew, because the server they are connected to takes no writes.

@@ -1,6 +1,7 @@
 """Pages: the one page, a room by its address, and the health check."""
 
 import logging
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -11,12 +12,17 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import conf, protocol, reading
+from chat import conf, memberships, positions, protocol
 from chat.models import Room, title_key
 
 logger = logging.getLogger(__name__)
 
 STREAM_PATH = "/chat/stream/"
+# So many closed rooms have their button in the HTML. The page makes the others when the socket names them: with
+# thousands of rooms most of an answer's time and bytes were buttons that nobody scrolls to.
+LISTED_ROOMS = 200
+# So many ids of `?rooms=` are looked at, however many there are.
+MAX_NAMED = 1000
 
 
 @require_safe
@@ -27,18 +33,25 @@ def index(request: HttpRequest) -> HttpResponse:
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
     wide = request.GET.get("wide", "")
+    is_cut = False
     if "rooms" in request.GET:
-        asked = list(dict.fromkeys(filter(None, request.GET["rooms"].split(","))))
+        # One more than a page holds, so that it can be told from exactly as many.
+        named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
+        asked = list(named)[: conf.LAYOUT_PANES]
+        is_cut = len(named) > len(asked)
         opened = [room_id for room_id in asked if room_id in known]
     else:
         # As the user left it, here or in another browser.
-        layout, widened = reading.layout(request.user.pk or 0)
+        user_id = request.user.pk or 0
+        layout, widened = positions.layout_of(user_id) or memberships.layout(user_id)
         opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
     at = _place(request.GET.get("at", ""), known)
     # The same sentences for a room that is not there and for one that may not be entered.
     notice = ""
-    if len(opened) < len(asked):
+    if is_cut:
+        notice = f"A page holds at most {conf.LAYOUT_PANES} rooms. The others are closed."
+    elif len(opened) < len(asked):
         notice = "Some of these rooms do not exist."
     elif request.GET.get("at") and at is None:
         notice = "There is no such message as this link leads to."
@@ -105,6 +118,7 @@ def _page(
     # A user model of a site's own may not know.
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
+    opened_ids = set(opened)
     config = {
         "user": reader,
         "rooms": [_as_json(room) for room in rooms],
@@ -124,7 +138,7 @@ def _page(
         "config": config,
         "rooms": rooms,
         "open_rooms": [by_id[room_id] for room_id in opened],
-        "closed_rooms": [room for room in rooms if str(room.pk) not in opened],
+        "closed_rooms": list(islice((room for key, room in by_id.items() if key not in opened_ids), LISTED_ROOMS)),
         "notice": notice,
     }
     return render(request, "chat/index.html", context, status=status)

@@ -20,6 +20,10 @@ django_application = get_asgi_application()
 
 from chat import audit, claim, limits  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
+from multichat import hints  # noqa: E402
+from multichat.bounded import BoundedRequests  # noqa: E402
+from multichat.cookies import JoinedCookies  # noqa: E402
+from multichat.health import Health  # noqa: E402
 from multichat.proxies import TrustedProxies  # noqa: E402
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -41,11 +45,12 @@ class WholeOriginValidator:
             return await self.application(scope, receive, send)
         refused = {"origin": headers.get(b"origin"), "host": headers.get(b"host")}
         audit.write_noise("handshake_refused", reason="origin", address=limits.address_of(scope), **refused)
+        hints.origin_refused(headers.get(b"origin", ""), headers.get(b"host", ""))
         return await WebsocketDenier()(scope, receive, send)
 
 
 class AddressLimits:
-    """Refuses a WebSocket with 429 while too many come, or are open, from its address."""
+    """Refuses a WebSocket with 429 while too many come from its address, or too many there are not signed in."""
 
     def __init__(self, application: Any) -> None:
         self.application = application
@@ -58,10 +63,11 @@ class AddressLimits:
             return await self._refuse(scope, receive, send, "handshakes", wait)
         if not limits.sockets_of_address.enter(address):
             return await self._refuse(scope, receive, send, "sockets", 10)
+        place = limits.Place(limits.sockets_of_address, address)
         try:
-            return await self.application(scope, receive, send)
+            return await self.application({**scope, limits.ADDRESS_PLACE: place}, receive, send)
         finally:
-            limits.sockets_of_address.exit(address)
+            place.give_back()
 
     async def _refuse(self, scope: Any, receive: Any, send: Any, reason: str, wait: float) -> None:
         audit.write_noise("handshake_refused", reason=reason, address=limits.address_of(scope))
@@ -129,8 +135,15 @@ routes: list[Any] = [
 ]
 sockets = URLRouter(routes)
 application = TrustedProxies(
-    ProtocolTypeRouter(
-        {"http": django_application, "websocket": AddressLimits(WholeOriginValidator(sockets))}  # cheapest first
+    Health(
+        JoinedCookies(
+            ProtocolTypeRouter(
+                {
+                    "http": BoundedRequests(django_application),
+                    "websocket": AddressLimits(WholeOriginValidator(sockets)),  # cheapest first
+                }
+            )
+        )
     ),
     settings.TRUSTED_PROXIES,
 )

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from environ import Env
-
 from . import proxies
 
-YES = ("1", "on", "true", "yes")
-NO = ("0", "off", "false", "no")
+YES: tuple[str, ...] = ("1", "on", "true", "yes")
+NO: tuple[str, ...] = ("0", "off", "false", "no")
 # PostgreSQL's host may be gone without a word: a new connection is given up after seconds, an old one within half a
 # minute, where TCP alone would wait for a quarter of an hour.
 POSTGRES_OPTIONS = {
@@ -34,6 +32,10 @@ POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_i
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 # For a process that has created a file to write it.
 CLAIM_SECONDS = 2.0
+SECRET_KEY_LENGTH = 50
+SECRET_KEY_CHARACTERS = 5
+# How programs are told that a proxy serves them below a path.
+PATH_PREFIXES = ("SCRIPT_NAME", "FORCE_SCRIPT_NAME", "ROOT_PATH", "UVICORN_ROOT_PATH")
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
 
@@ -71,7 +73,7 @@ def count(name: str, default: int, most: int) -> int:
 
 def number(name: str, default: float) -> float:
     """Return a limit: 0 or more."""
-    value = text(name, f"{default:g}")
+    value = text(name, str(default))
     if not (value.isascii() and re.fullmatch(r"\d{1,9}(\.\d{1,3})?", value)):
         refuse(f"{name} is {value!r}; it takes a number, and 0 for no limit.")
     return float(value)
@@ -92,26 +94,6 @@ def names(name: str, default: list[str], is_right: Callable[[str], bool], exampl
         if not is_right(value):
             refuse(f"{name} contains {value!r}; it takes {example}, separated by commas.")
     return values or default
-
-
-def database(name: str, default: str, base: Path) -> dict[str, Any]:
-    """Return DATABASES["default"]; relative SQLite paths start at `base`."""
-    # The URL is never repeated in a sentence: it may hold a password.
-    examples = "it takes sqlite:////path/to/file or postgres://user:password@host:port/name"
-    url = text(name, default)
-    if urlsplit_or_none(url) is None or not url.startswith(("sqlite:///", "postgres://", "postgresql://")):
-        refuse(f"{name} is not an address of a database Multichat knows; {examples}.")
-    try:
-        config: dict[str, Any] = Env.db_url_config(url)
-    except ValueError:
-        refuse(f"{name} cannot be read; {examples}.")
-    if config["NAME"] in ("", ":memory:"):
-        refuse(f"{name} names no database; {examples}.")
-    if url.startswith("sqlite:"):
-        config["NAME"] = str(base / config["NAME"])
-        if not Path(config["NAME"]).parent.is_dir():
-            refuse(f"{name} points into {Path(config['NAME']).parent}, which is not a directory.")
-    return config
 
 
 def is_pooled(name: str, options: dict[str, Any]) -> bool:
@@ -205,6 +187,11 @@ def is_origin(value: str) -> bool:
 def secret_key(name: str, directory: Path) -> str:
     """Return the secret key: the variable, else the one in `directory`, made there at first start."""
     if value := text(name):
+        if not is_secret(value):
+            refuse(
+                f"{name} is too easy to guess: it takes at least {SECRET_KEY_LENGTH} random characters, such as the "
+                "output of: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+            )
         return value
     path = directory / "secret_key"
     try:
@@ -213,9 +200,32 @@ def secret_key(name: str, directory: Path) -> str:
         key = _read_when_written(path)
     except (OSError, ValueError) as error:
         refuse(f"{name} is not set, and {path} cannot be used: {error}.")
-    if len(key) < 50:
+    if not is_secret(key):
         refuse(f"{path} does not hold a secret key; remove it and a new one is made (everybody signs in again).")
     return key
+
+
+def is_secret(key: str) -> bool:
+    """Tell whether a key is long enough, and not one character over and over (as Django's check W009 has it)."""
+    return len(key) >= SECRET_KEY_LENGTH and len(set(key)) >= SECRET_KEY_CHARACTERS
+
+
+def cookie_suffix(name: str) -> str:
+    """Return what is added to the names of cookies: "" or an underscore with the variable."""
+    value = text(name)
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", value):
+        refuse(f"{name} is {value!r}; it takes up to 32 letters, digits, - and _.")
+    return f"_{value}" if value else ""
+
+
+def refuse_path_prefix() -> None:
+    """End the program when it is asked to serve below a path."""
+    for name in PATH_PREFIXES:
+        if (value := text(name)).strip("/"):
+            refuse(
+                f"{name} is {value!r}, and Multichat works at the root of a host name only, not below a path: give it "
+                "a name of its own, such as chat.example.com."
+            )
 
 
 def create_once(path: Path, content: str) -> None:

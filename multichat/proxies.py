@@ -3,6 +3,11 @@
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from django.conf import settings
+
+from multichat import hints
+
+HEALTH = ("/healthz", "/readyz")
 Network = IPv4Network | IPv6Network
 # How a connection over a Unix socket is named: it has no address.
 UNIX = "unix"
@@ -32,22 +37,35 @@ class TrustedProxies:
         await self.application(scope, receive, send)
 
     def _seen_through(self, scope: Any) -> Any:
+        if scope.get("root_path"):
+            hints.path_prefix(scope["root_path"])
         told = [(name, value) for name, value in scope["headers"] if _is_forwarded(name)]
         if not told:
+            self._expect_protocol(scope, "")
             return scope
         headers = [(name, value) for name, value in scope["headers"] if not _is_forwarded(name)]
         scope = {**scope, "headers": headers}
         peer = (scope.get("client") or (UNIX, 0))[0]
         if not self._is_trusted(peer):
+            if any(b"_" not in name for name, _ in told):
+                hints.forwarded_header_ignored(peer)
             return scope
         if address := self._visitor(_last(told, b"x-forwarded-for")):
             scope["client"] = (address, 0)
+        if prefix := _last(told, b"x-forwarded-prefix").strip("/ "):
+            hints.path_prefix(f"/{prefix}")
         protocol = _last(told, b"x-forwarded-proto").rpartition(",")[2].strip().lower()
+        self._expect_protocol(scope, protocol)
         if protocol in HTTP:
             scope["scheme"] = PROTOCOLS.get(scope["type"], HTTP)[protocol]
             # Django reads the header.
             headers.append((b"x-forwarded-proto", HTTP[protocol].encode()))
         return scope
+
+    def _expect_protocol(self, scope: Any, protocol: str) -> None:
+        # The health checks are asked from beside the server, over plain HTTP.
+        if scope["type"] == "http" and settings.HTTPS and protocol not in HTTP and scope["path"] not in HEALTH:
+            hints.not_https()
 
     def _visitor(self, chain: str) -> str | None:
         """Return the last address that is none of ours: what stands before it, the visitor may have written."""

@@ -8,14 +8,15 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 from websockets.protocol import State
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
@@ -25,9 +26,12 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from multichat.asgi import application  # isort: skip  sets Django up
-from chat import conf, doorbell, hub, limits, writer
+from chat import conf, database, doorbell, hub, limits, writer
 from chat.consumers import SOCKET_EXTENSION
 from chat.session import Run
+from multichat import cleaning, logs, reloading
+from multichat.connection import HEAD_BYTES, HEADERS, HttpProtocol
+from multichat.idle import raise_descriptor_limit
 from multichat.listening import bind
 
 logger = logging.getLogger("multichat.server")
@@ -39,33 +43,14 @@ CLOSE_NOT_TEXT = 1007
 FLOOD_ABORT_SECONDS = 1.0
 # A message comes in one frame, or in a few; each empty one would cost memory for ever.
 MAX_FRAGMENTS = 1000
+KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 64 * 1024
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which waits for a request only so long."""
-
-    _request_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        if seconds := limits.of("HANDSHAKE_SECONDS"):
-            self._request_timer = self.loop.call_later(seconds, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def on_headers_complete(self) -> None:
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def _stop_waiting(self) -> None:
-        # Afterwards uvicorn's own time limit for idle connections holds.
-        if self._request_timer is not None:
-            self._request_timer.cancel()
-            self._request_timer = None
+# HttpProtocol has bounded the whole head. Within it a cookie header may be longer than websockets' own 8 KiB.
+http11.MAX_LINE_LENGTH = HEAD_BYTES + 1024
+http11.MAX_NUM_HEADERS = HEADERS
 
 
 class ChatProtocol(WebSocketsSansIOProtocol):
@@ -84,7 +69,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None and not self.transport.is_closing():
-            # A request that is none to websockets (a header above 8 KiB): uvicorn would leave it open for ever.
+            # A request that websockets does not understand: uvicorn would leave the connection open for ever.
             self.transport.write(BAD_REQUEST)
             self.transport.close()
 
@@ -219,6 +204,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, ready: int | None = None) -> None:
         super().__init__(config)
         self._ready = ready
+        self._cleaning: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._terminal = reloading.Terminal()
+        self.is_replaced = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # What is loaded now stays: looking through it for garbage would hold up all sockets, again and again.
@@ -227,12 +216,29 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             await _tell_of_redis()
+            self._cleaning = asyncio.create_task(cleaning.run_always())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
                 os.write(self._ready, b"1")
                 os.close(self._ready)
 
+    def _hang_up(self) -> None:
+        if self._terminal.is_gone():
+            logger.info("the terminal was closed: ending")
+            self.should_exit = True
+        elif self._ready is None and (self._reloading is None or self._reloading.done()):
+            # Under multichat.workers the supervisor hears the signal, and starts successors itself.
+            self._reloading = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        if await reloading.can_start():
+            logger.info("a new process takes over")
+            self.is_replaced = self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._cleaning is not None:
+            self._cleaning.cancel()
         # No new connections; uvicorn's own shutdown, which closes every socket first, comes after ours.
         for server in self.servers:
             server.close()
@@ -243,10 +249,16 @@ class Server(uvicorn.Server):
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and try again")
         with suppress(TimeoutError):
+            # Read positions and layouts: no page sends these again.
+            async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
+                await hub.flush()
+        with suppress(TimeoutError):
             # Acks of slow readers; a stuck one learns by its resume.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
                 await hub.until_told()
         await super().shutdown(sockets)
+        # The health checks and the cleaning use it without any session.
+        await database.close()
 
 
 async def _tell_of_redis() -> None:
@@ -281,6 +293,8 @@ def main() -> None:
         ws_max_size=conf.FRAME_CLOSE_BYTES,
         ws_ping_interval=20,
         ws_ping_timeout=20,
+        # Longer than load balancers keep theirs (60 s): otherwise they send a request into a closing connection.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -288,7 +302,14 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    Server(config, ready=arguments.ready_fd).run(sockets=[listening])
+    raise_descriptor_limit()
+    # A server that gives up its place keeps the socket open for its successor.
+    kept = os.dup(listening.fileno())
+    server = Server(config, ready=arguments.ready_fd)
+    server.run(sockets=[listening])
+    if server.is_replaced:
+        logs.flush()
+        reloading.replace_process(kept)
 
 
 if __name__ == "__main__":

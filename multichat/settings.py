@@ -1,6 +1,5 @@
 """Every setting, read from the environment once. The README has them in a table."""
 
-import logging
 import mimetypes
 import socket
 import sys
@@ -11,9 +10,10 @@ from typing import Any
 from csp.constants import NONCE, NONE, SELF
 
 from . import __version__ as VERSION  # noqa: F401  templates and commands read settings.VERSION
-from . import environment
+from . import database_url, environment, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+environment.refuse_path_prefix()
 COMMAND = "".join(sys.argv[1:2])  # of manage.py
 # Something that ends by itself, and no server.
 IS_COMMAND = sys.argv[0].endswith(("manage.py", "django-admin", "django/__main__.py")) and COMMAND != "runserver"
@@ -78,9 +78,11 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_ENGINE = "chat.web_sessions"
-# The prefix makes browsers refuse such a cookie from a subdomain or over plain HTTP.
-SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
-CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
+# The prefix makes browsers refuse such a cookie from a subdomain or over plain HTTP. Browsers ignore the port of a
+# cookie, so two sites on one host need different names.
+_prefix, _suffix = "__Host-" if HTTPS else "", environment.cookie_suffix("COOKIE_SUFFIX")
+SESSION_COOKIE_NAME = f"{_prefix}sessionid{_suffix}"
+CSRF_COOKIE_NAME = f"{_prefix}csrftoken{_suffix}"
 # Subdomains and the browsers' preload list are for the owner of the whole domain to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
@@ -125,16 +127,34 @@ LIMIT_DEFAULTS = {
     "FRAME_BYTES": 64 * 1024,
     "JSON_DEPTH": 8,
     "HISTORY_PAGE": 100,
-    # Of a connection: until its request is there.
+    # Of a connection: until a request with its headers is there, and then its body.
     "HANDSHAKE_SECONDS": 10,
+    "BODY_SECONDS": 30,
+    "BODY_BYTES": 1024 * 1024,
+    # Of an address: sign-ins.
+    "SIGN_INS_AT_ONCE": 60,
+    "SIGN_INS_PER_SECOND": 2,
     # Of the security log: lines about what anybody can cause.
     "LOG_LINES_AT_ONCE": 100,
     "LOG_LINES_PER_SECOND": 10,
 }
+# What one process works on and keeps at the same time. LIMITS=0 does not lift these.
+BOUND_DEFAULTS = {
+    # HTTP requests: each has a thread, and with PostgreSQL a connection. The rest waits, for so many seconds at most.
+    "HTTP_REQUESTS": 8,
+    "HTTP_REQUESTS_WAITING": 1000,
+    "HTTP_REQUESTS_WAIT_SECONDS": 20,
+    # Passwords that are checked or hashed: 19 MiB each.
+    "PASSWORD_CHECKS": 2,
+    "PASSWORD_CHECKS_WAITING": 200,
+    "PASSWORD_CHECKS_WAIT_SECONDS": 20,
+    # Connections without a request, or between two.
+    "IDLE_CONNECTIONS": 2500,
+}
 LIMITED = environment.flag("LIMITS", default=True)
 LIMITS = {
     name: environment.number(f"LIMIT_{name}", default) if LIMITED else 0.0 for name, default in LIMIT_DEFAULTS.items()
-}
+} | {name: environment.number(f"LIMIT_{name}", default) for name, default in BOUND_DEFAULTS.items()}
 FRAME_MAX_BYTES = int(LIMITS["FRAME_BYTES"]) or 1024 * 1024
 HISTORY_PAGE_MAX = int(LIMITS["HISTORY_PAGE"]) or 1000
 LIMIT_LOGIN_FAILURES = int(environment.number("LIMIT_LOGIN_FAILURES", 10))
@@ -169,6 +189,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "multichat.passwords.Middleware",
 ]
 CSRF_FAILURE_VIEW = "chat.accounts.csrf_failure"
 ROOT_URLCONF = "multichat.urls"
@@ -191,7 +212,9 @@ TEMPLATES = [
 
 # Data
 
-DATABASES = {"default": environment.database("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}", BASE_DIR)}
+DATABASES = {
+    "default": database_url.parse("DATABASE_URL", environment.text("DATABASE_URL"), BASE_DIR, VAR / "db.sqlite3")
+}
 _options: dict[str, Any] = DATABASES["default"].setdefault("OPTIONS", {})
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction takes the write lock at its beginning, so that it waits instead of failing half-way.
@@ -229,11 +252,7 @@ if REDIS_URL:
 
 # Accounts
 
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
-]
+PASSWORD_HASHERS = ["multichat.passwords.Argon2", "multichat.passwords.PBKDF2", "multichat.passwords.Scrypt"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -294,11 +313,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 
-def without_traceback(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    return True
-
-
+_handler = logs.handler_class(is_command=IS_COMMAND)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -306,10 +321,13 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname:<7} {process} {name}: {message}", "style": "{"},
         "bare": {"format": "{message}", "style": "{"},
     },
-    "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
+    "filters": {
+        "once_per_host": {"()": "multichat.hints.OncePerHost"},
+        "once_per_origin": {"()": "multichat.hints.OncePerOrigin"},
+    },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
-        "security": {"class": "logging.StreamHandler", "formatter": "bare"},
+        "stderr": {"class": _handler, "formatter": "line"},
+        "security": {"class": _handler, "formatter": "bare"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -326,6 +344,7 @@ LOGGING = {
         # Django's own handlers print only with DEBUG; here as everywhere, to stderr.
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         # Anybody can send a wrong Host: one line says which setting would allow it.
-        "django.security.DisallowedHost": {"filters": ["without_traceback"]},
+        "django.security.DisallowedHost": {"filters": ["once_per_host"]},
+        "django.security.csrf": {"filters": ["once_per_origin"]},
     },
 }

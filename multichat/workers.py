@@ -19,6 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 from django.conf import settings
 
 from multichat.listening import bind
+from multichat.reloading import Terminal
 
 logger = logging.getLogger("multichat.workers")
 
@@ -161,7 +162,15 @@ async def serve(listening: socket.socket, count: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
-    loop.add_signal_handler(signal.SIGHUP, workers.roll_soon)
+    terminal = Terminal()
+
+    def hang_up() -> None:
+        if terminal.is_gone():
+            running.cancel()
+        else:
+            workers.roll_soon()
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     with suppress(asyncio.CancelledError):
         await running
 

@@ -92,12 +92,13 @@ ensure_services() {
   [ -z "$missing" ] || apt_install $missing
 }
 
-# ensure_static: hashed and compressed copies of static files, under var/.
+# ensure_static: hashed and compressed copies of static files, in STATIC_ROOT or under var/.
 ensure_static() {
   want=$({ cat requirements.lock package-lock.json multichat/static.py && find static -type f -exec cksum {} + | sort; } | cksum)
-  collected=${VAR:-var}/static
+  collected=${STATIC_ROOT:-${VAR:-var}/static}
   [ "$(stamp "$collected/.stamp")" = "$want" ] && return
   step "Collecting static files"
+  mkdir -p "$collected" || fail "STATIC_ROOT is $collected, which cannot be made. Set it to a directory that can be written."
   .venv/bin/python manage.py collectstatic --no-input --verbosity 0
   printf '%s' "$want" > "$collected/.stamp"
 }

@@ -16,7 +16,7 @@ if "multichat.settings" in sys.modules:
     raise pytest.UsageError("The settings were read too early: unset DJANGO_SETTINGS_MODULE.")
 STATE = tempfile.mkdtemp(prefix="multichat-test-")
 SETTINGS = """
-    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG FIRST_RUN HOST HTTPS LOG_SERVED PORT
+    ALLOWED_HOSTS COOKIE_SUFFIX CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG FIRST_RUN HOST HTTPS LOG_SERVED PORT
     REDIS_HOST REDIS_URL STATIC_ROOT WORKERS SECRET_KEY TRUSTED_PROXIES VAR
 """
 LIMITS = [name for name in os.environ if name.startswith("LIMIT")]
@@ -44,8 +44,10 @@ def pytest_unconfigure(config):
 def nothing_counted():
     """Each test has its limits to itself."""
     from chat import limits
+    from multichat import hints
 
     limits.clear()
+    hints.clear()
 
 
 class Rooms(NamedTuple):

@@ -19,13 +19,14 @@ MAY_IMPORT = {
     "admin": "models",
     "alerts": "conf log protocol",
     "apps": "access audit checks",
+    "audiences": "models policies protocol session",
     "checks": "",
     "claim": "doorbell",
     "commands": (
-        "actions conf database exceptions hub layouts limits log models policies presence protocol reading session"
-        " writer"
+        "actions conf database exceptions hub layouts limits log models policies presence protocol session writer"
     ),
     "conf": "",
+    "counting": "audiences database positions reading unread",
     "consumers": "audit commands conf database exceptions hub limits policies protocol session",
     "database": "conf faults lock_waits threads",
     "doorbell": "conf",
@@ -34,23 +35,29 @@ MAY_IMPORT = {
     "faults": "",
     "feed": "alerts audit conf database exceptions log protocol session",
     "held": "actions",
-    "hub": ("access conf database doorbell feed leases log policies presence protocol rights session watch"),
+    "hub": (
+        "access conf database doorbell exceptions feed leases log policies positions presence protocol reading rights"
+        " session watch"
+    ),
     "jobs": "",
     "layouts": "conf models policies protocol",
     "leases": "conf models",
     "lock_waits": "",
     "log": "conf doorbell faults lock_waits mentions models protocol",
+    "memberships": "exceptions models policies protocol reading",
     "mentions": "models",
     "models": "actions conf",
     "policies": "exceptions models web_sessions",
+    "positions": "conf database exceptions memberships reading session",
     "presence": "conf database leases protocol",
     "protocol": "exceptions",
-    "reading": "models policies",
+    "reading": "models",
     "rights": "audit conf database exceptions models policies session",
     "session": "conf database exceptions log policies protocol",
     "threads": "conf faults jobs",
-    "views": "conf models protocol reading",
-    "watch": "conf database exceptions models policies protocol reading session",
+    "unread": "models reading",
+    "views": "conf memberships models positions protocol",
+    "watch": "audiences conf counting database memberships positions protocol reading session",
     "web_sessions": "",
     "writer": "actions conf database exceptions held log",
 }

@@ -162,9 +162,16 @@ def test_what_is_no_backup_is_refused_in_words(made, backup, tmp_path):
 
 def test_a_backup_of_an_older_version_is_migrated(backup, made):
     before, applied = made.show(), migrations(made.database)
-    drop = "".join(f"ALTER TABLE chat_membership DROP COLUMN {name};" for name in ("read_seq", "position", "is_wide"))
-    undo = "DELETE FROM django_migrations WHERE app = 'chat' AND name >= '0004'; DROP INDEX event_alerts"
-    sql(backup, f"{undo}; DROP TABLE chat_mention; {drop}")
+    indexes = ("event_alerts", "event_unread", "event_room_at", "membership_read_change")
+    columns = ("read_change", "read_seq", "position", "is_wide")
+    drop = "".join(
+        [
+            *(f"DROP INDEX {name};" for name in indexes),
+            *(f"DROP TABLE chat_{name};" for name in ("mention", "visit", "positioncounter")),
+            *(f"ALTER TABLE chat_membership DROP COLUMN {name};" for name in columns),
+        ]
+    )
+    sql(backup, f"DELETE FROM django_migrations WHERE app = 'chat' AND name > '0004'; {drop}")
     made.manage("restore", backup, "--yes")
     assert migrations(made.database) == applied
     assert made.show()[1] != before[1]

@@ -1,13 +1,14 @@
 """The panes that a user has open: pages send what they have changed."""
 
+import asyncio
 import random
 
 import pytest
+from django.test import Client
 
-from chat import database, layouts, protocol
+from chat import database, layouts, policies, protocol
 from chat.models import Membership, Room
 from tests.sockets import connected
-from tests.test_reading import login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -15,6 +16,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def room_ids(db):
     return [Room.objects.create(title=title).pk for title in "abcdef"]
+
+
+def login_of(user):
+    client = Client()
+    client.force_login(user)
+    [standing] = policies.sign_in([client.session.session_key]).values()
+    return standing.login
 
 
 def change(**fields):
@@ -84,10 +92,18 @@ def test_changes_of_two_pages_are_all_kept(bob, room_ids, seed):
         assert set(saved(bob)[0]) == opened
 
 
+async def until(ask, wanted):
+    async with asyncio.timeout(10):
+        while await ask() != wanted:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_page_sends_changes_and_the_whole_is_still_taken(bob, rooms):
     lobby, other = str(rooms.lobby.pk), str(rooms.random.pk)
     async with connected(bob) as socket:
         await socket.send(command="layout", rooms=[lobby], wide=lobby)
+        assert await socket.rest() == []
+        await until(lambda: database.read(saved, bob), ([rooms.lobby.pk], rooms.lobby.pk))
         await socket.send(command="layout", put=[{"room": other, "before": lobby}], narrow=lobby)
         assert await socket.rest() == []
         assert await database.read(saved, bob) == ([rooms.random.pk, rooms.lobby.pk], None)

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from chat import hub, limits
+from chat import database, hub, limits
 from chat.exceptions import ClientError
-from tests.sockets import connected, handshake
+from tests.sockets import connected, cookie_of, handshake
 
 
 class Clock:
@@ -305,6 +305,26 @@ async def test_an_address_may_hold_so_many_sockets(bob, limit):
     assert await refused(("192.0.2.2", 5)) is None
     limits.sockets_of_address.exit("192.0.2.1")
     assert await refused(("192.0.2.1", 5)) is None
+
+
+async def test_a_signed_in_socket_leaves_its_address_to_others(bob, limit):
+    limit(SOCKETS_PER_ADDRESS=1)
+    address = ("192.0.2.1", 5)
+    cookie = await database.write(cookie_of, bob)
+    communicator = handshake(cookie=cookie)
+    communicator.scope["client"] = address
+    assert (await communicator.connect(5))[0]
+    await communicator.send_input({"type": "websocket.receive", "text": '{"command":"ping"}'})
+    await communicator.receive_output(5)
+    # Somebody else behind the same address is let in; who is not signed in counts.
+    assert await refused(address) is None
+    assert limits.sockets_of_address.enter("192.0.2.1")
+    assert await refused(address) == (429, b"11")
+    limits.sockets_of_address.exit("192.0.2.1")
+    await communicator.disconnect(timeout=5)
+    await communicator.wait(5)
+    assert limits.sockets_of_address._count == {}
+    await database.close()
 
 
 async def test_what_was_counted_is_given_back(bob):

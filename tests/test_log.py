@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from chat import actions, doorbell, log, protocol
 from chat.actions import Draft
@@ -281,3 +282,20 @@ def test_sqlite_writes_ahead_syncs_in_full_and_locks_at_the_beginning(bob, rooms
         assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.transaction_mode == "IMMEDIATE"
+
+
+def test_many_keys_of_many_authors_are_found_in_pieces_and_by_author(rooms, django_user_model):
+    users = django_user_model.objects.bulk_create(
+        [django_user_model(username=f"user{number}") for number in range(2 * log.FIND_AUTHORS + 1)]
+    )
+    drafts = [Draft(room=rooms.lobby.pk, author=user.pk, body="hi", client_id=uuid.uuid4()) for user in users]
+    actions.commit(drafts)
+    strangers = [(draft.author, uuid.uuid4()) for draft in drafts]
+    with CaptureQueriesContext(connection) as captured:
+        found = log.find([*(draft.key for draft in drafts), *strangers])
+    assert {key: place.seq for key, place in found.items()} == {
+        draft.key: number for number, draft in enumerate(drafts, 1)
+    }
+    assert len(captured) == 3
+    # Each author with their own keys: all with all would be as many searches as pairs.
+    assert "OR" in captured[0]["sql"]

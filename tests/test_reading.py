@@ -1,31 +1,25 @@
-"""Read positions, layouts, and what is unread after them."""
+"""What is unread, as the database counts it."""
 
 import random
+import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from chat import actions, policies, reading
+from chat import actions, memberships, reading
 from chat.actions import Draft
-from chat.exceptions import ClientError, ErrorCode
-from chat.models import Event, Membership, Room
-from chat.reading import Unread
+from chat.models import Event, Membership, Room, Visit
+from chat.reading import MOST, Unread
 
 Kind = Event.Kind
 pytestmark = pytest.mark.django_db
 
 
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    [standing] = policies.sign_in([client.session.session_key]).values()
-    return standing.login
-
-
-def unread(user, room):
-    return reading.count([user.pk])[user.pk, room.pk]
+def unread(user, room, read=None):
+    return reading.count({(user.pk, room.pk): read})[user.pk, room.pk]
 
 
 def post(room, author, body="hi"):
@@ -33,62 +27,53 @@ def post(room, author, body="hi"):
     return outcome.seq
 
 
+def post_many(room, author, count, body="hi"):
+    drafts = [Draft(room=room.pk, author=author and author.pk, body=body, trusted=True) for _ in range(count)]
+    actions.commit(drafts)
+
+
 def change(room, author, kind, seq, body=""):
     actions.commit([Draft(room=room.pk, author=author.pk, kind=kind, target_seq=seq, body=body)])
-
-
-def begin(user, *rooms):
-    reading.begin({user.pk: list(Room.objects.filter(pk__in=[room.pk for room in rooms]))})
 
 
 def plain_count(user, room, read):
     """Count by looking at each event, as a person would."""
     later = [one for one in Event.objects.filter(room=room, kind=Kind.POSTED) if one.seq > read]
     others = [one for one in later if one.deleted_at is None and one.author_id != user.pk]
-    return len(others), sum(f"@{user.username}" in one.body for one in others)
+    return min(len(others), MOST), min(sum(f"@{user.username}" in one.body for one in others), MOST)
 
 
-def test_to_somebody_new_all_is_read_and_a_room_that_came_since_is_not(alice, bob, rooms):
+def test_to_somebody_new_all_is_read_and_what_is_said_since_is_not(alice, bob, rooms):
     post(rooms.lobby, alice)
-    begin(bob, rooms.lobby)
+    memberships.visit([bob.pk])
     assert unread(bob, rooms.lobby) == Unread(head=1, read=1, unread=0, mentions=0)
-    post(rooms.random, alice, "@bob")
-    begin(bob, rooms.lobby, rooms.random)
-    assert unread(bob, rooms.random) == Unread(head=1, read=0, unread=1, mentions=1)
+    post(rooms.lobby, alice, "@bob")
+    assert unread(bob, rooms.lobby) == Unread(head=2, read=1, unread=1, mentions=1)
 
 
-def test_a_position_that_is_there_is_kept(alice, bob, rooms):
-    begin(bob, rooms.lobby)
+def test_a_room_that_came_since_is_unread_from_its_beginning(alice, bob, rooms):
+    memberships.visit([bob.pk])
+    room = Room.objects.create(title="New")
+    post(room, alice)
+    assert unread(bob, room) == Unread(head=1, read=0, unread=1, mentions=0)
+
+
+def test_a_room_opened_later_is_read_up_to_the_first_visit(alice, bob, rooms):
+    post_many(rooms.staff, alice, 5)
+    Event.objects.update(at=timezone.now() - timedelta(days=2))
+    Visit.objects.create(user=bob, at=timezone.now() - timedelta(days=1))
+    post_many(rooms.staff, alice, 3)
+    assert unread(bob, rooms.staff) == Unread(head=8, read=5, unread=3, mentions=0)
+
+
+def test_what_is_read_by_the_first_visit_takes_no_row(alice, bob, rooms):
     post(rooms.lobby, alice)
-    begin(bob, rooms.lobby)
-    assert unread(bob, rooms.lobby).unread == 1
-
-
-def test_a_layout_before_the_first_look_reads_nothing_and_stays(alice, bob, rooms):
-    login = login_of(bob)
-    post(rooms.lobby, alice)
-    reading.lay_out(login, [rooms.lobby.pk], rooms.lobby.pk)
-    assert reading.count([bob.pk]) == {}
-    begin(bob, rooms.lobby)
-    assert unread(bob, rooms.lobby).unread == 0
-    assert reading.layout(bob.pk) == ([rooms.lobby.pk], rooms.lobby.pk)
-
-
-def test_a_position_made_meanwhile_is_not_moved_back(alice, bob, rooms, monkeypatch):
-    login = login_of(bob)
-    begin(bob, rooms.lobby)
-    for _ in range(3):
-        post(rooms.random, alice)
-    known = reading.positions([bob.pk])
-    reading.move(login, rooms.random.pk, 2, back=False)
-    # As another process sees it that has looked just before.
-    monkeypatch.setattr(reading, "positions", lambda users: known)
-    begin(bob, rooms.lobby, rooms.random)
-    assert unread(bob, rooms.random).read == 2
+    memberships.visit([bob.pk])
+    reading.count({(bob.pk, room.pk): None for room in rooms})
+    assert not Membership.objects.exists()
 
 
 def test_what_is_unread_is_posted_undeleted_by_others_and_after_the_position(alice, bob, rooms):
-    begin(bob, rooms.lobby)
     for body in ("one", "two @bob", "three @bob"):
         post(rooms.lobby, alice, body)
     post(rooms.lobby, bob, "mine @bob")
@@ -98,99 +83,121 @@ def test_what_is_unread_is_posted_undeleted_by_others_and_after_the_position(ali
     assert unread(bob, rooms.lobby) == Unread(head=6, read=0, unread=4, mentions=3)
     change(rooms.lobby, alice, Kind.DELETED, 3)
     assert unread(bob, rooms.lobby) == Unread(head=7, read=0, unread=3, mentions=2)
-    reading.move(login_of(bob), rooms.lobby.pk, 1, back=False)
-    assert unread(bob, rooms.lobby) == Unread(head=7, read=1, unread=2, mentions=1)
+    assert unread(bob, rooms.lobby, 1) == Unread(head=7, read=1, unread=2, mentions=1)
 
 
 def test_what_a_deleted_user_wrote_is_of_another(alice, bob, rooms):
-    begin(bob, rooms.lobby)
     post(rooms.lobby, alice)
     alice.delete()
     assert unread(bob, rooms.lobby).unread == 1
 
 
-def test_a_position_moves_forward_alone_unless_it_is_asked_back(alice, bob, rooms):
-    login = login_of(bob)
-    for _ in range(5):
-        post(rooms.lobby, alice)
-    places = [(3, False, 3), (2, False, 3), (1, True, 1), (99, False, 5), (0, False, 5), (99, True, 5), (0, True, 0)]
-    for seq, back, place in places:
-        reading.move(login, rooms.lobby.pk, seq, back=back)
-        assert reading.positions([bob.pk]) == {(bob.pk, rooms.lobby.pk): place}
+def test_a_count_stops_at_the_most(alice, bob, rooms):
+    post_many(rooms.lobby, alice, MOST + 20, "@bob")
+    assert unread(bob, rooms.lobby) == Unread(MOST + 20, 0, MOST, MOST)
+    assert unread(bob, rooms.lobby, 21) == Unread(MOST + 20, 21, MOST - 1, MOST - 1)
 
 
-def test_a_position_is_of_rooms_that_may_be_entered(alice, bob, rooms):
-    login = login_of(bob)
-    for room, code in [(rooms.staff.pk, ErrorCode.ROOM_ACCESS_DENIED), (10**6, ErrorCode.ROOM_INVALID)]:
-        with pytest.raises(ClientError) as caught:
-            reading.move(login, room, 1, back=False)
-        assert caught.value.code == code
-    assert not Membership.objects.exists()
-
-
-def test_rooms_are_counted_for_many_users_by_one_query(alice, bob, charlie, rooms):
-    reading.begin({user.pk: list(rooms[:2]) for user in (alice, bob, charlie)})
+def test_pairs_are_counted_by_two_queries_whatever_their_number(alice, bob, charlie, rooms):
     post(rooms.lobby, alice, "@bob")
+    pairs = {(user.pk, room.pk): None for user in (alice, bob, charlie) for room in rooms}
     with CaptureQueriesContext(connection) as asked:
-        counts = reading.count([alice.pk, bob.pk, charlie.pk], [rooms.lobby.pk])
-    assert len(asked) == 1
-    assert {user: (one.unread, one.mentions) for (user, _), one in counts.items()} == {
+        counts = reading.count(pairs)
+    assert len(asked) == 2
+    assert {user: (one.unread, one.mentions) for (user, room), one in counts.items() if room == rooms.lobby.pk} == {
         alice.pk: (0, 0),
         bob.pk: (1, 1),
         charlie.pk: (1, 0),
     }
+    assert counts.keys() == pairs.keys()
 
 
-def test_news_are_events_after_the_cursors_with_whom_they_name(alice, bob, rooms):
+def test_what_is_read_to_its_end_is_not_counted(alice, bob, rooms):
     post(rooms.lobby, alice)
-    post(rooms.lobby, alice, "@bob")
+    memberships.visit([bob.pk])
+    with CaptureQueriesContext(connection) as asked:
+        assert unread(bob, rooms.lobby).unread == 0
+    assert len(asked) == 1
+
+
+def test_a_room_that_is_gone_has_no_count(bob, rooms):
+    assert reading.count({(bob.pk, 10**6): None, (bob.pk, 10**6 + 1): 3}) == {}
+
+
+def test_counting_reads_indexes_and_no_table(alice, bob, rooms):
+    post_many(rooms.lobby, alice, 600, "hi @bob")
+    memberships.visit([bob.pk])
+    post_many(rooms.lobby, alice, 600, "hi @bob")
+    # Among many edits, which are no messages.
+    at = timezone.now()
+    Event.objects.bulk_create(
+        Event(room=rooms.lobby, seq=seq, kind=Kind.EDITED, target_seq=1, username="alice", at=at)
+        for seq in range(1201, 5201)
+    )
+    Room.objects.filter(pk=rooms.lobby.pk).update(head_seq=5200)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "ANALYZE chat_event; ANALYZE chat_mention; ANALYZE chat_membership; SET enable_seqscan = off"
+            )
+    with CaptureQueriesContext(connection) as asked:
+        assert unread(bob, rooms.lobby).unread == 600
+    plans = []
+    for query in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
+            plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+    assert "event_room_at" in plans[0]
+    assert "event_unread" in plans[1], plans[1]
+    # SQLite names the index of a unique constraint itself.
+    assert "mention_user_room_seq" in plans[1] or "(user_id=? AND room_id=? AND seq>?)" in plans[1]
+    assert not re.search(r"(SCAN|Seq Scan on) (chat_)?(event|mention|membership|room)\b", "\n".join(plans)), plans
+
+
+def test_news_are_events_in_their_ranges_and_the_messages_that_they_are_about(alice, bob, rooms):
+    post(rooms.lobby, alice, "one @bob")
+    post(rooms.lobby, bob, "two @alice")
     post(rooms.random, None)
+    change(rooms.lobby, bob, Kind.EDITED, 2, "two @bob @alice")
     change(rooms.lobby, alice, Kind.DELETED, 1)
-    news = reading.news({rooms.lobby.pk: 1, rooms.random.pk: 0}, limit=10)
-    assert sorted((one.room, one.seq, one.kind, one.author, set(one.named)) for one in news) == [
-        (rooms.lobby.pk, 2, Kind.POSTED, alice.pk, {bob.pk}),
-        (rooms.lobby.pk, 3, Kind.DELETED, alice.pk, set()),
-        (rooms.random.pk, 1, Kind.POSTED, None, set()),
+    post(rooms.lobby, alice, "not asked for")
+    news = reading.news({rooms.lobby.pk: (1, 4), rooms.random.pk: (0, 1)})
+    assert [tuple(one) for one in news] == [
+        (rooms.lobby.pk, 2, Kind.POSTED, 2, bob.pk, {alice.pk, bob.pk}),
+        (rooms.lobby.pk, 3, Kind.EDITED, 2, bob.pk, {alice.pk, bob.pk}),
+        (rooms.lobby.pk, 4, Kind.DELETED, 1, alice.pk, set()),
+        (rooms.random.pk, 1, Kind.POSTED, 1, None, set()),
     ]
-    assert len(reading.news({rooms.lobby.pk: 0}, limit=2)) == 2
 
 
-def test_a_layout_holds_what_may_be_entered_in_its_order(bob, rooms):
-    login = login_of(bob)
-    reading.lay_out(login, [rooms.random.pk, rooms.staff.pk, 10**6, rooms.lobby.pk], rooms.lobby.pk)
-    assert reading.layout(bob.pk) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
-    reading.lay_out(login, [rooms.lobby.pk], None)
-    assert reading.layout(bob.pk) == ([rooms.lobby.pk], None)
-    reading.lay_out(login, [], None)
-    assert reading.layout(bob.pk) == ([], None)
+def test_an_edit_costs_the_same_whatever_number_of_edits_came_before(alice, bob, rooms):
+    post(rooms.lobby, alice, "one")
+    costs = []
+    for count in (1, 50):
+        for _ in range(count):
+            change(rooms.lobby, alice, Kind.EDITED, 1, "@bob")
+        head = Room.objects.get(pk=rooms.lobby.pk).head_seq
+        with CaptureQueriesContext(connection) as asked:
+            [one] = reading.news({rooms.lobby.pk: (head - 1, head)})
+        assert one.named == {bob.pk}
+        costs.append(len(asked))
+    assert costs == [2, 2]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_happens_unread_is_what_a_plain_count_says(alice, bob, rooms, seed):
     chance = random.Random(seed)
     users, both = (alice, bob), rooms[:2]
-    logins = {user: login_of(user) for user in users}
-    reading.begin({user.pk: list(both) for user in users})
-    read = {(user.pk, room.pk): 0 for user in users for room in both}
     for _ in range(60):
         room, user = chance.choice(both), chance.choice(users)
-        seq = chance.randrange(1, Event.objects.filter(room=room).count() + 2)
-        match chance.choice(["post", "post", "edit", "delete", "read", "back"]):
+        head = Room.objects.get(pk=room.pk).head_seq
+        seq = chance.randrange(1, head + 2)
+        match chance.choice(["post", "post", "edit", "delete"]):
             case "post":
                 post(room, chance.choice([*users, None]), chance.choice(["hi", "@bob", "@alice, @bob", "@nobody"]))
             case "edit":
                 change(room, user, Kind.EDITED, seq, chance.choice(["hi", "@bob", "@alice"]))
             case "delete":
                 change(room, user, Kind.DELETED, seq)
-            case way:
-                head = Room.objects.get(pk=room.pk).head_seq
-                reading.move(logins[user], room.pk, seq, back=way == "back")
-                key, seq = (user.pk, room.pk), min(seq, head)
-                read[key] = seq if way == "back" else max(seq, read[key])
-        counts = reading.count([user.pk for user in users])
-        assert counts.keys() == read.keys()
-        for user in users:
-            for room in both:
-                known = counts[user.pk, room.pk]
-                assert known.read == read[user.pk, room.pk]
-                assert known[2:] == plain_count(user, room, known.read)
+        read = chance.randrange(0, head + 1)
+        assert unread(user, room, read)[2:] == plain_count(user, room, read)

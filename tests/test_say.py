@@ -43,6 +43,10 @@ def test_a_room_is_found_by_its_id_unless_another_has_it_for_a_title(rooms):
         (["Lobby", "hi"], {"type": "enter"}, "One of: message, warning, alert, muted."),
         (["Lobby", "hi"], {"user": "nobody"}, "There is no user 'nobody'."),
         (["9" * 40, "hi"], {}, "There is no room"),
+        (["Lobby", "caf\udce9"], {}, "The text is not valid UTF-8"),
+        (["caf\udce9", "hi"], {}, "The room is not valid UTF-8"),
+        (["Lobby", "hi"], {"user": "\udcff"}, "The user is not valid UTF-8"),
+        (["Lobby", "hi"], {"type": "\udcff"}, "The type is not valid UTF-8"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(rooms, arguments, options, words):

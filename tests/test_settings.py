@@ -85,6 +85,14 @@ def test_an_empty_variable_counts_as_unset(read, tmp_path):
         ({"REDIS_HOST": "redis://localhost"}, "REDIS_HOST is 'redis://localhost'"),
         ({"REDIS_HOST": "localhost:x"}, "REDIS_HOST is 'localhost:x'"),
         ({"VAR": "/proc/nowhere"}, "VAR is '/proc/nowhere'"),
+        ({"SECRET_KEY": "x"}, "SECRET_KEY is too easy to guess: it takes at least 50 random characters"),
+        ({"SECRET_KEY": "hunter2" * 7}, "SECRET_KEY is too easy to guess"),
+        ({"SECRET_KEY": "x" * 60}, "SECRET_KEY is too easy to guess"),
+        ({"COOKIE_SUFFIX": "a b"}, "COOKIE_SUFFIX is 'a b'"),
+        ({"COOKIE_SUFFIX": "x" * 33}, "COOKIE_SUFFIX is 'xxx"),
+        ({"SCRIPT_NAME": "/chat-app"}, "SCRIPT_NAME is '/chat-app', and Multichat works at the root"),
+        ({"FORCE_SCRIPT_NAME": "/chat-app/"}, "FORCE_SCRIPT_NAME is '/chat-app/'"),
+        ({"UVICORN_ROOT_PATH": "chat"}, "UVICORN_ROOT_PATH is 'chat'"),
     ],
 )
 def test_a_wrong_value_ends_with_one_sentence(read, variables, words):
@@ -158,7 +166,8 @@ def test_the_secret_key_is_made_once_for_the_owner_only(read, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read()["SECRET_KEY"] == key
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret_key"]
-    assert read(SECRET_KEY="given")["SECRET_KEY"] == "given"
+    given = "0123456789" * 5
+    assert read(SECRET_KEY=given)["SECRET_KEY"] == given
 
 
 def test_processes_that_start_at_once_agree_on_the_key(tmp_path):
@@ -221,6 +230,33 @@ def test_a_truncated_key_file_is_refused(read, tmp_path):
     (tmp_path / "secret_key").touch()
     with pytest.raises(SystemExit, match="does not hold a secret key"):
         read()
+
+
+def test_two_sites_on_one_host_have_cookies_of_their_own(read):
+    settings = read(COOKIE_SUFFIX="team-2")
+    assert (settings["SESSION_COOKIE_NAME"], settings["CSRF_COOKIE_NAME"]) == ("sessionid_team-2", "csrftoken_team-2")
+    assert read(COOKIE_SUFFIX="b", HTTPS="on")["SESSION_COOKIE_NAME"] == "__Host-sessionid_b"
+
+
+def test_the_root_of_a_host_is_no_path(read):
+    assert read(SCRIPT_NAME="/")["PORT"] == 8000
+
+
+def test_limits_are_read_to_the_last_digit(read):
+    assert read()["LIMITS"]["BODY_BYTES"] == 1048576
+    assert read(LIMIT_BODY_BYTES="2097153")["LIMITS"]["BODY_BYTES"] == 2097153
+
+
+def test_load_tests_lift_limits_but_not_what_a_process_works_on_at_once(read):
+    limits = read(LIMITS="off")["LIMITS"]
+    assert (limits["BODY_BYTES"], limits["MESSAGES_AT_ONCE"]) == (0, 0)
+    assert (limits["HTTP_REQUESTS"], limits["PASSWORD_CHECKS"]) == (8, 2)
+
+
+def test_static_files_may_lie_anywhere(read, tmp_path):
+    place = tmp_path / "not/there/yet"
+    assert read(STATIC_ROOT=str(place))["STATIC_ROOT"] == place
+    assert not place.exists()
 
 
 def test_sqlite_waits_writes_ahead_and_syncs(read):

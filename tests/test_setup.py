@@ -198,3 +198,35 @@ def test_the_version_is_the_first_one_in_the_changelog():
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", multichat.__version__)
     assert f"## v{multichat.__version__}\n" in (BASE / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [({}, "var/static"), ({"VAR": "state"}, "state/static"), ({"STATIC_ROOT": "out/of/here"}, "out/of/here")],
+)
+def test_static_files_are_collected_once_and_where_static_root_says(bare, variables, place):
+    for tool in ("find", "sort", "mkdir"):
+        (bare / "bin" / tool).symlink_to(shutil.which(tool))
+    for name in ("multichat/static.py", "static/page.js"):
+        (bare / name).parent.mkdir()
+        (bare / name).write_text("x")
+    log = bare / "log"
+    put(bare / ".venv/bin/python", f'echo "$@" >> {log}')
+
+    def collect(**more):
+        return subprocess.run(
+            ["/bin/sh", "-c", "set -eu; . script/lib.sh; ensure_static", "server"],
+            cwd=bare,
+            env={"PATH": str(bare / "bin"), **variables, **more},
+            capture_output=True,
+            text=True,
+        )
+
+    for _ in range(2):
+        assert collect().returncode == 0
+    assert log.read_text("utf-8") == "manage.py collectstatic --no-input --verbosity 0\n"
+    assert (bare / place / ".stamp").is_file()
+    (bare / "a file").touch()
+    refused = collect(STATIC_ROOT="a file/static")
+    assert refused.returncode == 1
+    assert "STATIC_ROOT is a file/static, which cannot be made." in refused.stderr

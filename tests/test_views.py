@@ -94,6 +94,26 @@ def test_rooms_open_in_the_order_of_the_address(client, rooms, bob):
     assert config_of(response)["notice"] == ""
 
 
+def test_an_address_with_thousands_of_rooms_opens_as_many_as_a_page_holds(client, rooms, bob, settings):
+    client.force_login(bob)
+    settings.LAYOUT_PANES = 2
+    many = ",".join(map(str, [rooms.lobby.pk, rooms.random.pk, *range(1000, 11_000)]))
+    response = client.get("/", {"rooms": many})
+    assert config_of(response)["open"] == [str(rooms.lobby.pk), str(rooms.random.pk)]
+    assert config_of(response)["notice"] == "A page holds at most 2 rooms. The others are closed."
+
+
+def test_of_many_rooms_the_page_has_few_buttons_and_all_names(client, bob):
+    Room.objects.bulk_create([Room(title=f"Room {n:04}", title_key=f"room {n:04}") for n in range(1000)])
+    last = Room.objects.get(title="Room 0999")
+    client.force_login(bob)
+    response = client.get(f"/?rooms={last.pk}")
+    assert len(config_of(response)["rooms"]) == 1000
+    assert len(buttons_of(response)) == views.LISTED_ROOMS + 1
+    assert buttons_of(response)[0] == "Room 0999", "what is open has its button"
+    assert len(response.content) < 200_000
+
+
 def test_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
     client.force_login(bob)
     for unknown in (rooms.staff.pk, 999, "x", "0" * 5000, "１"):

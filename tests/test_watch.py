@@ -2,14 +2,22 @@
 
 import asyncio
 import random
+import time
 import uuid
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
+from django.db import transaction
+from django.test import Client
 
-from chat import actions, database, reading
+from chat import actions, audiences, database, hub, memberships, policies, protocol, reading
 from chat.actions import Draft
-from chat.models import Event, Room
+from chat.memberships import Move
+from chat.models import Event, Membership, Room
+from chat.positions import Positions
+from chat.reading import MOST, Moved, News, Unread
+from chat.watch import Watch
 from tests.sockets import connected
 
 Kind = Event.Kind
@@ -20,6 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def quick(settings):
     settings.GRACE_SECONDS = 0
     settings.SWEEP_SECONDS = 0.05
+    settings.POSITIONS_SECONDS = 0.02
     settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
 
 
@@ -49,7 +58,7 @@ class Watcher:
 
     async def until(self, condition):
         """Hear until a condition holds, which it does soon."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not condition():
                 self.hear(await self.socket.next())
 
@@ -85,8 +94,11 @@ async def change(room, author, kind, seq, body=""):
 
 async def counted(user):
     """Return what the database says is unread, by room."""
-    counts = await database.read(reading.count, [user.pk])
-    return {room: one._asdict() for (_, room), one in counts.items()}
+
+    def count():
+        return reading.count({(user.pk, room.pk): None for room in Room.objects.enterable_by(user)})
+
+    return {room: one._asdict() for (_, room), one in (await database.read(count)).items()}
 
 
 async def test_one_who_watches_is_told_of_the_rooms_that_they_may_enter_and_of_no_other(alice, bob, rooms):
@@ -131,7 +143,7 @@ async def test_a_delete_and_an_edit_are_counted_anew(told_by, alice, bob, rooms)
 
 
 async def test_more_news_than_are_added_up_are_counted(alice, bob, rooms, monkeypatch):
-    monkeypatch.setattr("chat.watch.NEWS_LIMIT", 3)
+    monkeypatch.setattr("chat.counting.NEWS_LIMIT", 3)
     async with watching(bob) as watcher:
         drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(10)]
         await database.write(actions.commit, drafts)
@@ -240,10 +252,12 @@ async def test_a_count_that_failed_is_made_again(bob, rooms, monkeypatch, caplog
 
     async with watching(bob) as watcher:
         monkeypatch.setattr(reading, "count", fail)
-        await post(rooms.lobby)
-        await watcher.socket.send(command="read", room=rooms.random.pk, seq=0)
-        await watcher.until_unread(rooms.lobby, 1)
-    assert "could not be counted" in caplog.text
+        for _ in range(3):
+            await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 3)
+        await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await watcher.until_unread(rooms.lobby, 2)
+    assert caplog.text.count("could not be counted") == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -272,6 +286,279 @@ async def test_whatever_happens_what_is_told_is_what_the_database_says(alice, bo
                     await watcher.socket.send(command="read", room=room.pk, seq=seq, back=way == "back")
                     # A read has no answer; this is one after it.
                     await watcher.rest()
+        await hub.flush()
         for user, watcher in zip(users, (alices, bobs), strict=True):
             said = await counted(user)
             await watcher.until(lambda said=said, watcher=watcher: watcher.heads == said)
+
+
+def login_of(user):
+    client = Client()
+    client.force_login(user)
+    [standing] = policies.sign_in([client.session.session_key]).values()
+    return standing.login
+
+
+def move_elsewhere(user, room, seq, *, back=False):
+    """Move a read position as another process does, whose bell is lost."""
+    checked = memberships.check_moves({(user.pk, room.pk): Move(login_of(user), seq, is_set=back)})
+    memberships.store_moves(checked)
+
+
+def stored(user, room):
+    return Membership.objects.filter(user=user, room=room).values_list("read_seq", flat=True).first()
+
+
+async def test_a_read_position_whose_bell_was_lost_is_found_by_the_sweep(bob, rooms):
+    async with watching(bob) as watcher:
+        for _ in range(5):
+            await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 5)
+        for seq, unread in [(3, 2), (5, 0), (1, 4)]:
+            await database.write(move_elsewhere, bob, rooms.lobby, seq, back=True)
+            await watcher.until_unread(rooms.lobby, unread)
+            assert watcher.heads[rooms.lobby.pk]["read"] == seq
+
+
+async def test_a_read_is_told_before_it_is_written_and_is_written_soon(bob, rooms, monkeypatch, settings):
+    settings.POSITIONS_SECONDS = 30
+    async with watching(bob) as first, watching(bob) as second:
+        await post(rooms.lobby)
+        for watcher in (first, second):
+            await watcher.until_unread(rooms.lobby, 1)
+        await first.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await second.until_unread(rooms.lobby, 0)
+        assert await database.read(stored, bob, rooms.lobby) is None
+        # Whoever joins meanwhile is told of it too.
+        joined = await second.socket.ask(command="join", room=rooms.lobby.pk, since=0)
+        while "join" not in joined:
+            joined = await second.socket.next()
+        assert joined["read"] == 1
+    # The last socket is gone: nothing is left behind.
+    assert await database.read(stored, bob, rooms.lobby) == 1
+
+
+async def test_a_server_that_is_drained_writes_what_was_read(bob, rooms, settings):
+    settings.POSITIONS_SECONDS = 30
+    async with watching(bob) as watcher:
+        await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 1)
+        await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await watcher.socket.send(command="layout", rooms=[rooms.lobby.pk])
+        await watcher.rest()
+        await hub.flush()
+        assert await database.read(stored, bob, rooms.lobby) == 1
+        assert await database.read(memberships.layout, bob.pk) == ([rooms.lobby.pk], None)
+
+
+async def test_a_read_asks_the_database_nothing_and_no_message_waits_for_it(bob, rooms, monkeypatch, settings):
+    settings.POSITIONS_SECONDS = 30
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        await post(rooms.lobby)
+        await socket.until(lambda frame: "seq" in frame)
+        asked = []
+        for lane in ("read", "write", "write_behind"):
+
+            async def note(work, *arguments, lane=lane, **named):
+                asked.append((lane, work))
+
+            monkeypatch.setattr(database, lane, note)
+        for _ in range(20):
+            await socket.send(command="read", room=rooms.lobby.pk, seq=1)
+            await socket.send(command="layout", rooms=[rooms.lobby.pk])
+        await socket.rest()
+        assert [one for one in asked if "presence" not in one[1].__module__] == []
+        monkeypatch.undo()
+
+
+async def test_a_read_of_a_room_that_may_not_be_entered_is_refused_and_changes_nothing(bob, rooms):
+    await post(rooms.staff)
+    async with connected(bob) as socket:
+        for room, code in [(rooms.staff.pk, "ROOM_ACCESS_DENIED"), (10**6, "ROOM_INVALID")]:
+            refusal = await socket.ask(command="read", room=room, seq=1)
+            assert (refusal["error"], refusal["command"], refusal["room"]) == (code, "read", str(room))
+        assert await socket.ask(command="read", room=rooms.lobby.pk, seq=-1) | {"detail": ""} == {
+            "error": "COMMAND_INVALID",
+            "command": "read",
+            "room": str(rooms.lobby.pk),
+            "detail": "",
+        }
+    assert await database.read(stored, bob, rooms.staff) is None
+
+
+async def test_what_was_told_of_a_position_that_is_refused_is_taken_back(alice, rooms):
+    async with watching(alice) as watcher:
+        await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 1)
+        running = hub.running()
+        [session] = running.sessions
+        running.read(session, rooms.lobby.pk, 1, back=False)
+        await watcher.until_unread(rooms.lobby, 0)
+        # As if the right had gone in the moment before it was written.
+        pair = (alice.pk, rooms.lobby.pk)
+        running.positions._moves.done(running.positions._moves.begin())
+        running._on_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED))
+        await watcher.until_unread(rooms.lobby, 1)
+
+
+async def test_more_than_the_most_is_told_as_the_most(alice, bob, rooms):
+    async with watching(bob) as watcher:
+        for _ in range(2):
+            drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(600)]
+            await database.write(actions.commit, drafts)
+        await watcher.until(lambda: watcher.heads[rooms.lobby.pk]["head"] == 1200)
+        assert watcher.counts(rooms.lobby) == (MOST, MOST)
+        # Reading counts again, this pair alone.
+        await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1199)
+        await watcher.until_unread(rooms.lobby, 1, 1)
+
+
+async def test_a_staff_room_that_is_opened_is_counted_for_all_who_are_there(bob, charlie, rooms):
+    async with watching(bob) as bobs, watching(charlie) as charlies:
+        drafts = [Draft(room=rooms.staff.pk, author=None, body="old", trusted=True) for _ in range(1100)]
+        await database.write(actions.commit, drafts)
+        rooms.staff.staff_only = False
+        await database.write(rooms.staff.save)
+        for watcher in (bobs, charlies):
+            await watcher.until_unread(rooms.staff, MOST)
+    assert await database.read(Membership.objects.filter(read_seq__isnull=False).exists) is False
+
+
+async def test_watch_answers_the_socket_that_asks_and_no_other(bob, rooms):
+    async with watching(bob) as first, watching(bob) as second:
+        for watcher in (first, second):
+            await watcher.rest()
+            watcher.frames.clear()
+        await first.socket.send(command="watch")
+        await first.until(lambda: any("heads" in frame for frame in first.frames))
+        assert [sorted(frame) for frame in first.frames] == [["rooms"], ["heads"]]
+        assert set(first.frames[1]["heads"]) == {str(rooms.lobby.pk), str(rooms.random.pk)}
+        await second.rest()
+        assert second.frames == []
+
+
+class FakeSession:
+    """Has a user, and keeps the frames that it is told."""
+
+    def __init__(self, user_id, *, is_staff=False):
+        self.user_id = user_id
+        self.standing = SimpleNamespace(user=SimpleNamespace(is_active=True, is_staff=is_staff))
+        self.frames = []
+        self.signal = self.frames.append
+
+
+class Crowd:
+    """Many sockets that watch, without sockets and without a database: what a message costs the event loop."""
+
+    def __init__(self, monkeypatch, sessions, rooms):
+        self.sessions, self.rooms = sessions, rooms
+        self.encoded, self.queries = [], []
+        encode = protocol.encode
+        monkeypatch.setattr(protocol, "encode", lambda struct: self.encoded.append(type(struct)) or encode(struct))
+        monkeypatch.setattr(database, "read", self._run)
+        monkeypatch.setattr(audiences, "load", lambda kinds: {kind: self._list() for kind in kinds})
+        monkeypatch.setattr(reading, "visitors", set)
+        monkeypatch.setattr(reading, "moved_since", lambda change: Moved("a", 0, {}, True))
+        monkeypatch.setattr(reading, "count", lambda asked: {pair: Unread(0, 0, 0, 0) for pair in asked})
+        monkeypatch.setattr(reading, "news", self._news)
+        self.watch = Watch(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))
+        for session in sessions:
+            self.watch.begin(session)
+
+    def _list(self):
+        titles = [protocol.RoomTitle(id=str(room), title="room", staff_only=False) for room in range(self.rooms)]
+        return audiences.RoomList(
+            {room: str(room) for room in range(self.rooms)}, protocol.encode(protocol.Rooms(rooms=titles))
+        )
+
+    async def _run(self, work, *arguments):
+        self.queries.append(work)
+        await asyncio.sleep(0)
+        return work(*arguments)
+
+    def _news(self, ranges):
+        return [News(room, up_to, Kind.POSTED, up_to, None, frozenset()) for room, (_, up_to) in ranges.items()]
+
+    async def settle(self):
+        """Let it work; return the CPU seconds of it, and how often the loop had its turn meanwhile."""
+        turns, start = 0, time.thread_time()
+        while self.watch._task is not None:
+            await asyncio.sleep(0)
+            turns += 1
+        return time.thread_time() - start, turns
+
+    def clear(self):
+        self.encoded.clear()
+        self.queries.clear()
+        for session in self.sessions:
+            session.frames.clear()
+
+
+async def test_a_thousand_pages_cost_what_changes_for_them(monkeypatch):
+    crowd = Crowd(monkeypatch, [FakeSession(number, is_staff=number % 10 == 0) for number in range(1000)], rooms=12)
+    took, turns = await crowd.settle()
+    assert crowd.encoded.count(protocol.Rooms) == 2, "one list for each kind of reader"
+    assert len(crowd.queries) <= 12_000 / 200 + 10
+    assert all(len(session.frames) >= 2 for session in crowd.sessions)
+    assert took < 5 and turns > took / 0.05
+
+    crowd.clear()
+    crowd.watch.saw({room: int(room < 10) for room in range(12)})
+    took, turns = await crowd.settle()
+    # One message in each of 10 rooms: one query, and one frame for each user.
+    assert crowd.queries.count(reading.news) == 1
+    assert crowd.encoded == [protocol.Heads] * 1000
+    assert all(len(session.frames) == 1 for session in crowd.sessions)
+    # 2.3 s before; about 0.05 now.
+    assert took < 1 and turns > took / 0.05
+
+    crowd.clear()
+    for session in crowd.sessions:
+        crowd.watch.recap(session)
+    await crowd.settle()
+    # After a standstill all are told from memory.
+    assert crowd.queries == [] and crowd.encoded == [protocol.Heads] * 1000
+
+    crowd.clear()
+    crowd.watch.begin(crowd.sessions[5])
+    await crowd.settle()
+    assert crowd.encoded == [protocol.Heads] and crowd.queries == []
+
+    crowd.clear()
+    crowd.watch.rooms_changed()
+    await crowd.settle()
+    assert not any(session.frames for session in crowd.sessions) and len(crowd.queries) == 1
+
+    took = time.thread_time()
+    for session in crowd.sessions:
+        crowd.watch.end(session)
+    assert time.thread_time() - took < 0.2
+    assert crowd.watch.is_idle
+
+
+async def test_all_sockets_of_a_user_share_one_frame(monkeypatch):
+    crowd = Crowd(monkeypatch, [FakeSession(number // 10) for number in range(30)], rooms=3)
+    await crowd.settle()
+    crowd.clear()
+    crowd.watch.saw({1: 4, 2: 1})
+    await crowd.settle()
+    assert crowd.encoded == [protocol.Heads] * 3
+    assert len({id(frame) for session in crowd.sessions for frame in session.frames}) == 3
+
+
+async def test_more_rooms_than_a_query_takes_move_between_two_sweeps(bob, rooms):
+    def make():
+        return [room.pk for room in Room.objects.bulk_create([Room(title=f"room {number}") for number in range(1000)])]
+
+    def say(made):
+        drafts = [Draft(room=room, author=None, body="hi", trusted=True) for room in made]
+        # By one transaction, so that one sweep finds them all.
+        with transaction.atomic():
+            for start in range(0, len(drafts), 100):
+                actions.commit(drafts[start : start + 100])
+
+    made = await database.write(make)
+    async with watching(bob) as watcher:
+        await database.write(say, made)
+        await watcher.until(lambda: all(watcher.heads[room]["unread"] == 1 for room in made))

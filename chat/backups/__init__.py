@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.migrations.loader import MigrationLoader
 
 from chat import access
-from chat.models import AccessCounter, Membership, Process, Room, new_epoch
+from chat.models import AccessCounter, Membership, PositionCounter, Process, Room, new_epoch
 
 Applied = set[tuple[str, str]]  # app, name
 
@@ -130,6 +130,8 @@ def start_over(*, using: str = DEFAULT_DB_ALIAS, changes: int | None = None) -> 
         for pk in ids:
             # Not save(): what hears of changed rooms would count them in the database that serves.
             rooms.filter(pk=pk).update(epoch=new_epoch())
+        # Its numbers come a second time from here on.
+        PositionCounter.objects.using(using).update(epoch=new_epoch())
         Process.objects.using(using).all().delete()
         Membership.objects.using(using).filter(is_here=True).update(is_here=False)
         AccessCounter.objects.using(using).update_or_create(pk=1, defaults={"changes": changes})

@@ -14,7 +14,7 @@
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
-/** `unread`: posted, not deleted, of others, after `read`; `mentions`: those of them that name the user. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
+/** `unread`: posted, not deleted, of others, after `read`; `mentions`: those of them that name the user; 1000 means more than 999. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 

@@ -142,16 +142,23 @@ function someNames([first, second, ...others]) {
 
 /** @typedef {{unread: number, mentions: number}} Counts */
 
+/** The server counts to 1000, which means more than 999. @param {number} count */
+function capped(count) {
+  return count > 999 ? "999+" : String(count);
+}
+
 /** Short, for a title: mentions apart. @param {Counts} counts */
 export function countsWords({ unread, mentions }) {
   if (!unread) return "";
-  return mentions ? `${unread}, @${mentions}` : String(unread);
+  return mentions ? `${capped(unread)}, @${capped(mentions)}` : capped(unread);
 }
 
 /** For those who hear the page. @param {Counts} counts */
 export function unreadWords({ unread, mentions }) {
   if (!unread) return "";
-  return mentions ? `${unread} unread, ${mentions} for you` : `${unread} unread`;
+  return mentions
+    ? `${capped(unread)} unread, ${capped(mentions)} for you`
+    : `${capped(unread)} unread`;
 }
 
 /** @param {number} count */
@@ -174,7 +181,7 @@ export function noDayWords(day) {
 
 /** @param {number} count */
 export function aboveWords(count) {
-  return `${count} new above`;
+  return `${capped(count)} new above`;
 }
 
 /** Panes out of view. @param {number} count */
@@ -184,5 +191,5 @@ export function beyondWords(count) {
 
 /** @param {number} count */
 export function belowWords(count) {
-  return count ? `${count} new below` : "Jump to newest";
+  return count ? `${capped(count)} new below` : "Jump to newest";
 }

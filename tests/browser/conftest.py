@@ -64,7 +64,7 @@ class Site:
     def clean(self):
         """Make the rooms as they were at first, with nothing said in them: beside the server, as a restore would."""
         with self._sql() as sql:
-            for table in ("mention", "event"):
+            for table in ("mention", "event", "visit"):
                 sql.execute(f"DELETE FROM chat_{table}")
             last = max(self.rooms)[:1]
             for table, column in (("presence", "room_id"), ("membership", "room_id"), ("room", "id")):

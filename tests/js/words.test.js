@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isSoon } from "../../static/chat/protocol.js";
 import {
+  aboveWords,
+  belowWords,
+  countsWords,
   keptWords,
   presenceWords,
   refusalSentence,
@@ -9,6 +12,7 @@ import {
   sentenceFor,
   soonSentence,
   stateWords,
+  unreadWords,
 } from "../../static/chat/words.js";
 
 const people = (...pairs) => presenceWords(new Map(pairs));
@@ -74,4 +78,15 @@ test("only what is tried again says that it goes on by itself", () => {
   assert.match(soonSentence("SERVER_UNAVAILABLE"), /by itself/);
   for (const code of ["SERVER_UNAVAILABLE", "RATE_LIMITED"])
     assert.doesNotMatch(sentenceFor(code), /by itself|moment/);
+});
+
+test("more than 999 are not counted out", () => {
+  assert.equal(countsWords({ unread: 999, mentions: 0 }), "999");
+  assert.equal(countsWords({ unread: 1000, mentions: 3 }), "999+, @3");
+  assert.equal(countsWords({ unread: 2000, mentions: 1000 }), "999+, @999+");
+  assert.equal(unreadWords({ unread: 1000, mentions: 1 }), "999+ unread, 1 for you");
+  assert.equal(unreadWords({ unread: 1000, mentions: 0 }), "999+ unread");
+  assert.equal(aboveWords(1000), "999+ new above");
+  assert.equal(belowWords(1000), "999+ new below");
+  assert.equal(belowWords(999), "999 new below");
 });

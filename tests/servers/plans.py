@@ -21,7 +21,7 @@ from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from chat import access, actions, leases, log, policies  # noqa: E402
+from chat import access, actions, leases, log, memberships, policies, reading  # noqa: E402
 from chat.log import HistoryPlace  # noqa: E402
 from chat.models import Room  # noqa: E402
 
@@ -54,6 +54,8 @@ def works() -> dict[str, Callable[[], Any]]:
         "from the future": (large, HistoryPlace(since_time=_parse("2999-01-01T00:00:00Z"))),
         "newest, behind edits": (edited, HistoryPlace()),
     }
+    memberships.visit([user.pk])
+    room_heads = {room: head for room, (head, _, _) in log.heads(list(range(1, 101))).items()}
     pairs = {(room, user_id) for room in range(1, 11) for user_id in range(1, 21)}
     return {
         "sweep: heads of 100 rooms": lambda: log.heads(list(range(1, 101))),
@@ -66,6 +68,18 @@ def works() -> dict[str, Callable[[], Any]]:
             f"history, {name}": partial(log.history, room, place, limit=50, max_bytes=256 * 1024)
             for name, (room, place) in pages.items()
         },
+        "unread: 200 rooms of a user": lambda: reading.count({(user.pk, room): None for room in range(1, 201)}),
+        "unread: 200 users far behind": lambda: reading.count({(user_id, 1): 0 for user_id in range(1, 201)}),
+        "unread: by the first visit": lambda: reading.positions([(logins[0].user_id, room) for room in range(1, 101)]),
+        "unread: news of 100 rooms": lambda: reading.news(
+            {room: (room_heads[room] - 5, room_heads[room]) for room in range(1, 101)}
+        ),
+        "unread: positions moved since": lambda: reading.moved_since(0),
+        "read: 50 positions": lambda: memberships.store_moves(
+            memberships.check_moves(
+                {(user.pk, room): memberships.Move(logins[0], 5, is_set=True) for room in range(1, 51)}
+            )
+        ),
         "post 64 messages": lambda: _post(user.pk, [1] * 64),
         "post into 64 rooms": lambda: _post(user.pk, range(1, 65)),
         "edit and delete": lambda: _edit_and_delete(user.pk),

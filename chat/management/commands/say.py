@@ -21,6 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--user", help="who says it (default: the system)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for name in ("room", "text", "type", "user"):
+            _check_text(name, options[name])
         types = _types()
         if options["type"].lower() not in types:
             raise CommandError(f"There is no type {options['type']!r}. One of: {', '.join(types)}.")
@@ -36,6 +38,14 @@ class Command(BaseCommand):
         except ClientError as refusal:
             raise CommandError(str(refusal)) from None
         self.stdout.write(f"Posted in {room.title} as message {seq}.")
+
+
+def _check_text(name: str, value: str | None) -> None:
+    """Refuse bytes that are no UTF-8: Python gives them as lone surrogates, which no database takes."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise CommandError(f"The {name} is not valid UTF-8 text. Is the terminal's character set UTF-8?") from None
 
 
 def _types() -> dict[str, int]:

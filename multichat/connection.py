@@ -1,0 +1,282 @@
+"""One HTTP connection: uvicorn's, with bounds on the bytes and the seconds that a request may take."""
+
+import asyncio
+import logging
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chat import conf, limits
+from multichat import hints
+from multichat.answers import HARDENED
+from multichat.cookies import joined
+from multichat.idle import idle_connections
+
+logger = logging.getLogger("multichat.connection")
+
+# Of the request line with all headers. Browsers send up to 4 KiB for each cookie of a site.
+HEAD_BYTES = 64 * 1024
+# An HTTP/2 proxy may send each cookie in a header of its own.
+HEADERS = 256
+# Of a body: so often the parser may call us. Tiny chunks cost a call each.
+BODY_PIECES = 4096
+# Requests that wait behind another one on the same connection.
+PIPELINED = 16
+# How long a refused client may take to read why; what it sends meanwhile is dropped.
+REFUSED_SECONDS = 1.0
+HEAD_SENTENCE = (
+    "The headers of this request are larger than 64 KiB. If this is a browser, delete the cookies of this site.\n"
+)
+_FIXED = "".join(f"{name}: {value}\r\n" for name, value in HARDENED.items())
+
+
+class Phase(Enum):
+    """What the connection is doing for its newest request."""
+
+    IDLE = "between two requests"
+    HEAD = "receiving the request line and headers"
+    BODY = "receiving the body"
+    ANSWER = "the application works on it, or the answer is being written"
+
+
+class RefusedError(Exception):
+    """Raised inside the parser's callbacks, so that it stops."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Refuses what is too large or too slow, and closes the connection after saying why."""
+
+    phase = Phase.IDLE
+
+    _timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+    _unwritten = 0
+    _head_bytes = 0
+    _body_bytes = _body_pieces = 0
+    # Of the body with what frames its chunks.
+    _body_wire_bytes = 0
+    # Requests whose head is complete and whose answer is not.
+    _unanswered = 0
+    _refusal: RefusedError | None = None
+    _is_refused = False
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._limit_time("HANDSHAKE_SECONDS")
+        idle_connections.add(self, self.address)
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        if self.phase is Phase.IDLE:
+            if self._timer is None:
+                # The time of a request begins with its first byte, on a kept-alive connection too.
+                self._limit_time("HANDSHAKE_SECONDS")
+            self._head_bytes = 0
+            self.phase = Phase.HEAD
+        self._head_bytes += len(data)
+        self._body_wire_bytes += len(data)
+        super().data_received(data)
+        if self.phase is Phase.HEAD and self._head_bytes > HEAD_BYTES and not self._is_refused:
+            # Before the parser joins more pieces: joining them costs their square.
+            self._refuse(400, HEAD_SENTENCE)
+        elif self.phase is Phase.BODY and not self._is_refused:
+            self._check_wire()
+
+    # The parser's callbacks. An exception stops it, and ends in send_400_response.
+
+    def on_message_begin(self) -> None:
+        self.phase = Phase.HEAD
+        # What came in the same piece is not counted here but in on_headers_complete.
+        self._head_bytes = 0
+        if self._timer is None:
+            self._limit_time("HANDSHAKE_SECONDS")
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._check_head()
+        super().on_headers_complete()
+        self._limit_time("BODY_SECONDS")
+        idle_connections.discard(self)
+        self.phase = Phase.BODY
+        self._body_bytes = self._body_wire_bytes = self._body_pieces = 0
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self._unanswered += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= HEADERS:
+            # Here already: one piece from the socket may hold tens of thousands.
+            self._stop_parser(400, HEAD_SENTENCE)
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        self._body_pieces += 1
+        if self._body_pieces > BODY_PIECES:
+            self._stop_parser(413, "The body of a request comes in too many small chunks.\n")
+        self._check_body(self._body_bytes)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        self.phase = Phase.ANSWER
+        super().on_message_complete()
+        if self._unanswered == 0:
+            # The application had answered before the body was there.
+            self._become_idle()
+
+    def on_response_complete(self) -> None:
+        self._unanswered = max(0, self._unanswered - 1)
+        super().on_response_complete()
+        if self._is_refused and self._unanswered == 0:
+            self.transport.close()
+        if self.transport.is_closing():
+            # It closes once everything is written, which a client that does not read would never allow.
+            self._watch_writing()
+        elif self._unanswered == 0 and self.phase is Phase.ANSWER:
+            self._become_idle()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_timers()
+        self.scope["headers"] = joined(list(self.scope["headers"]))
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            self._refuse(refusal.status, refusal.sentence)
+        else:
+            self._refuse(400, "This is no HTTP request that this server understands.\n")
+
+    def _check_head(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > HEAD_BYTES:
+            self._stop_parser(400, HEAD_SENTENCE)
+        if not self.url.isascii():
+            self._stop_parser(400, "The address of a request has ASCII characters only.\n")
+        if len(self.pipeline) >= PIPELINED or (self._unanswered and self.parser.should_upgrade()):
+            self._stop_parser(400, "Too many requests at once on this connection.\n")
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        if lengths and lengths[0].isdigit():
+            self._check_body(int(lengths[0][:19]))
+
+    def _check_body(self, size: int) -> None:
+        most = limits.of("BODY_BYTES")
+        if most and size > most:
+            self._stop_parser(413, f"The body of a request has at most {most:.0f} bytes.\n")
+
+    def _check_wire(self) -> None:
+        # Chunks may have extensions without end.
+        most = limits.of("BODY_BYTES")
+        if most and self._body_wire_bytes > 2 * most + HEAD_BYTES:
+            self._refuse(413, "The body of a request takes too many bytes.\n")
+
+    def _stop_parser(self, status: int, sentence: str) -> None:
+        self._refusal = RefusedError(status, sentence)
+        raise self._refusal
+
+    # Time
+
+    def _limit_time(self, name: str) -> None:
+        self._stop_waiting()
+        if seconds := limits.of(name):
+            self._timer = self.loop.call_later(seconds, self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        self._timer = None
+        if not self._is_refused:
+            self._refuse(408, "The request took too long to arrive.\n")
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _stop_timers(self) -> None:
+        self._stop_waiting()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        idle_connections.discard(self)
+
+    def _become_idle(self) -> None:
+        self.phase = Phase.IDLE
+        idle_connections.add(self, self.address)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._watch_writing()
+
+    # A client that does not read its answer
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writing()
+
+    def _watch_writing(self) -> None:
+        if self._stall_timer is None:
+            self._unwritten = self.transport.get_write_buffer_size()
+            self._stall_timer = self.loop.call_later(conf.STUCK_SECONDS, self._check_writing)
+
+    def _check_writing(self) -> None:
+        self._stall_timer = None
+        unwritten = self.transport.get_write_buffer_size()
+        if unwritten and unwritten >= self._unwritten:
+            self.transport.abort()
+        elif unwritten:
+            self._watch_writing()
+
+    # Refusals
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        """Answer without the application, and close. What else arrives is dropped."""
+        self._stop_waiting()
+        idle_connections.discard(self)
+        self._is_refused = True
+        if self.phase is Phase.BODY and self.cycle is not None:
+            # The application waits for the rest of the body.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if sentence == HEAD_SENTENCE:
+            hints.once("headers", f"A request with headers above {HEAD_BYTES // 1024} KiB was refused.")
+        # Read and dropped for a moment. With unread bytes in the kernel, a close is a reset, which the client may see
+        # before the answer.
+        self.flow.resume_reading()
+        if self._may_write():
+            self.transport.write(_response(status, sentence))
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
+        elif self.phase is Phase.BODY:
+            self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
+        # Otherwise earlier requests are answered first, and on_response_complete closes.
+
+    def _may_write(self) -> bool:
+        """Tell whether no other answer is under way, into which this one would be written."""
+        if self.transport.is_closing():
+            return False
+        if self.phase is Phase.BODY and self.cycle is not None:
+            return self._unanswered <= 1 and not self.cycle.response_started
+        return self._unanswered == 0
+
+
+def _response(status: int, sentence: str) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{_FIXED}Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(sentence.encode())}\r\nConnection: close\r\n\r\n"
+    )
+    return (head + sentence).encode()

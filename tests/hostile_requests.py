@@ -1,0 +1,119 @@
+"""Hostile HTTP requests, each with its answer: run in this process by test_connection.py, and on a whole server."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+HOST = b"Host: localhost\r\n"
+GET = b"GET /accounts/login/ HTTP/1.1\r\n" + HOST
+POST = b"POST /accounts/login/ HTTP/1.1\r\n" + HOST
+END = b"\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+HUGE = b"Content-Length: 1000000000000\r\n\r\n"
+UPGRADE = b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+TWO = b"Content-Length: 2\r\n\r\n"
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """What is sent, and which status answers it. `piece` is sent `repeat` times after `head`, then `tail`."""
+
+    name: str
+    head: bytes
+    statuses: tuple[int, ...]
+    piece: bytes = b""
+    repeat: int = 0
+    tail: bytes = b""
+
+    def pieces(self):
+        yield self.head
+        for _ in range(self.repeat):
+            yield self.piece
+        if self.tail:
+            yield self.tail
+
+
+def form(body, *, length=None):
+    said = len(body) if length is None else length
+    return POST + FORM + b"Content-Length: %d\r\n\r\n" % said + body
+
+
+HOSTILE = [
+    Hostile("a header without end", GET + b"X: ", (400,), b"a" * 65536, 48 * 16),
+    Hostile("a header name without end", GET, (400,), b"a" * 65536, 48 * 16),
+    Hostile("an address without end", b"GET /", (400,), b"a" * 65536, 48 * 16),
+    Hostile("a method without end", b"", (400,), b"G" * 65536, 16),
+    Hostile("100,000 small headers", GET, (400,), b"a: b\r\n" * 1000, 100),
+    Hostile("300 headers", GET + b"a: b\r\n" * 300 + END, (400,)),
+    Hostile("cookies of 70,000 bytes", GET + b"Cookie: a=" + b"x" * 70_000 + END * 2, (400,)),
+    Hostile("nothing but line ends", b"\r\n" * 100_000 + GET + END, (200, 400)),
+    Hostile("a body said to be of 10**12 bytes", POST + HUGE, (413,), b"a" * 65536, 64),
+    Hostile("a length of a hundred digits", POST + b"Content-Length: " + b"9" * 100 + END * 2, (400, 413)),
+    Hostile("a negative length", POST + b"Content-Length: -1\r\n\r\n", (400,)),
+    Hostile("two lengths", POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", (400,)),
+    Hostile("a length and chunks", POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
+    Hostile("chunks without end", CHUNKED, (413,), b"10000\r\n" + b"a" * 65536 + END, 64),
+    Hostile("tiny chunks without end", CHUNKED, (413,), b"1\r\na\r\n" * 10_000, 200),
+    Hostile("a chunk that is none", CHUNKED + b"xyz\r\nabc\r\n", (400,)),
+    Hostile("a chunk of 2**64 bytes", CHUNKED + b"10000000000000000\r\n", (400, 413)),
+    Hostile("a chunk's extension without end", CHUNKED + b"1;", (400, 413), b"a" * 65536, 64),
+    Hostile("expecting to send 10**12 bytes", POST + b"Expect: 100-continue\r\n" + HUGE, (413,)),
+    Hostile("10,000 fields", form(b"&".join(b"a%d=1" % n for n in range(10_000))), (400, 403)),
+    Hostile("10,000 parameters", b"GET /accounts/login/?" + b"a&" * 10_000 + b" HTTP/1.1\r\n" + HOST + END, (200, 400)),
+    Hostile("a form that is cut", form(b"%", length=1), (403,)),
+    Hostile("JSON where a form belongs", POST + b"Content-Type: application/json\r\n" + TWO + b"{}", (403,)),
+    Hostile("parts without a boundary", POST + b"Content-Type: multipart/form-data\r\n" + TWO + b"ab", (400, 403)),
+    Hostile("HTTP/1.0", b"GET /accounts/login/ HTTP/1.0\r\n" + HOST + END, (200,)),
+    Hostile("no Host", b"GET /accounts/login/ HTTP/1.1\r\n\r\n", (200, 400)),
+    Hostile("two Hosts", GET + b"Host: evil.example\r\n\r\n", (400,)),
+    Hostile("the whole address", b"GET http://localhost/accounts/login/ HTTP/1.1\r\n" + HOST + END, (200,)),
+    Hostile("an address that is no ASCII", b"GET /caf\xc3\xa9?x=\xff HTTP/1.1\r\n" + HOST + END, (400,)),
+    Hostile("percent signs of nothing", b"GET /%zz%ff%00 HTTP/1.1\r\n" + HOST + END, (400, 404)),
+    Hostile("OPTIONS *", b"OPTIONS * HTTP/1.1\r\n" + HOST + END, (400, 404)),
+    Hostile("CONNECT", b"CONNECT evil.example:443 HTTP/1.1\r\n" + HOST + END, (400, 405)),
+    Hostile("a method that nobody knows", b"XYZZY / HTTP/1.1\r\n" + HOST + END, (400,)),
+    Hostile("a NUL in a header", GET + b"X: \x00\r\n\r\n", (400,)),
+    Hostile("a line end in a header", GET + b"X: a\rb\r\n\r\n", (400,)),
+    Hostile("the beginning of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
+    Hostile("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), (400,)),
+    Hostile("10,000 requests at once", b"", (200,), (GET + END) * 100, 100),
+    Hostile("an upgrade behind a request", GET + END + GET + UPGRADE, (200,)),
+    Hostile("an upgrade to nothing known", GET + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", (200,)),
+]  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    status: int
+    sent: int
+    is_closed: bool
+
+
+async def send(hostile, host, port, *, seconds=20):
+    """Send a hostile request, and return the status of the first answer and how much the server let us send."""
+    sent = 0
+    status = 0
+    reader, writer = await asyncio.open_connection(host, port)
+    answer = asyncio.ensure_future(reader.readuntil(b"\r\n"))
+    try:
+        async with asyncio.timeout(seconds):
+            with contextlib.suppress(ConnectionError):
+                for piece in hostile.pieces():
+                    if answer.done() and sent > MIB:
+                        break
+                    writer.write(piece)
+                    sent += len(piece)
+                    await writer.drain()
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                line = await answer
+                while line.split()[1] == b"100":
+                    await reader.readuntil(b"\r\n\r\n")
+                    line = await reader.readuntil(b"\r\n")
+                status = int(line.split()[1])
+            is_closed = reader.at_eof() or status in (400, 408, 413)
+    finally:
+        answer.cancel()
+        writer.transport.abort()
+    return Outcome(status, sent, is_closed)

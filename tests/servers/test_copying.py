@@ -1,0 +1,73 @@
+"""From SQLite to PostgreSQL and back: every row, new numbers after the old ones, and memory that does not grow."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers.figures import report
+from tests.servers.quantities import TIMEOUT
+from tests.test_copying import Installation
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+GROW = """
+from django.utils import timezone
+from chat.models import Event, Room
+room = Room.objects.get(title="Lobby")
+text, now = "x" * 500, timezone.now()
+head = room.head_seq
+# Past the log, because this is about size alone: {count} rows.
+Event.objects.bulk_create(
+    [Event(room=room, seq=head + n + 1, kind=0, username="bob", body=text, msg_type=0, at=now) for n in range({count})],
+    batch_size=1000,
+)
+Room.objects.filter(pk=room.pk).update(head_seq=head + {count})
+"""
+NEW = """
+from django.contrib.auth.models import User
+from chat.models import Room
+room = Room.objects.get(title="Lobby")
+user = User.objects.create_user("new", password="x")
+print(user.pk, room.send_message("after", user))
+"""
+
+
+def test_sqlite_to_postgresql_and_back(postgres, tmp_path):
+    old = Installation(tmp_path / "old").make()
+    head = int(old.manage("shell", "--no-imports", "-c", HEAD).stdout)
+    moved = Installation(tmp_path / "moved", postgres.create("moved"))
+    done = moved.manage("copy_from", str(old.file))
+    assert done.returncode == 0, done.stderr
+    back = Installation(tmp_path / "back")
+    done = back.manage("copy_from", moved._environment["DATABASE_URL"])
+    assert done.returncode == 0, done.stderr
+    assert back.rows() == old.rows()
+    # Numbers go on where they were: no id and no seq is given twice.
+    pk, seq = map(int, moved.manage("shell", "--no-imports", "-c", NEW).stdout.split())
+    assert pk > 2
+    assert seq == head + 1
+    again = moved.manage("copy_from", str(old.file))
+    assert "This database is not empty" in again.stderr
+
+
+HEAD = "from chat.models import Room; print(Room.objects.get(title='Lobby').head_seq)"
+MEASURE = "import resource, runpy, sys; sys.argv = ['manage.py', 'copy_from', sys.argv[1]]\ntry:\n    runpy.run_path('manage.py', run_name='__main__')\nfinally:\n    print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # noqa: E501
+
+
+def peak(installation, source):
+    """Return the most memory, in bytes, that the copy of a source took."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(source)],
+        env=installation._environment, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return int(done.stdout.split("peak ")[1]) * 1024
+
+
+def test_memory_stays_flat(postgres, tmp_path):
+    old = Installation(tmp_path / "old").make()
+    small = peak(Installation(tmp_path / "a", postgres.create("small")), old.file)
+    assert old.manage("shell", "--no-imports", "-c", GROW.format(count=30_000)).returncode == 0
+    large = peak(Installation(tmp_path / "b", postgres.create("large")), old.file)
+    report(f"copy_from to PostgreSQL: peak {small / 1e6:.0f} MB for 1,200 events, {large / 1e6:.0f} MB for 31,200")
+    assert large < small + 10_000_000

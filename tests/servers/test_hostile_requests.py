@@ -1,0 +1,243 @@
+"""Requests of strangers on a whole server: what they cost in memory, threads, connections and a neighbour's time."""
+
+import asyncio
+import json
+import os
+import re
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from chat.testing import sign_in
+from tests.hostile_requests import HOSTILE, send
+from tests.servers.figures import percentile, report
+from tests.servers.quantities import IS_FULL, TIMEOUT
+from tests.servers.raw import Peer
+from tests.servers.services import PASSWORD
+from tests.servers.test_abuse import echo, faults
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+# As an installation has them; tests/servers/settings.py has a hasher that costs nothing.
+HASHERS = ["multichat.passwords.Argon2"]
+ADDRESSES = 16
+
+
+@pytest.fixture
+async def server(start_server, database_url):
+    server = start_server(
+        database_url=database_url,
+        settings={"PASSWORD_HASHERS": HASHERS, "AXES_ENABLED": False},
+        # A proxy on loopback, so that each test request may come from an address of its own.
+        environment={"LIMITS": "on", "TRUSTED_PROXIES": "127.0.0.1"},
+    )
+    server.cookie = await sign_in(server.url, "bob", PASSWORD)
+    return server
+
+
+def threads(server):
+    return len(list(Path(f"/proc/{server.pid}/task").iterdir()))
+
+
+def peak(server):
+    """Return the most memory that the process had, in bytes."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
+
+
+def post_login(server, address, *, csrf, cookie):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    try:
+        form = f"username=nobody&password=x&csrfmiddlewaretoken={csrf}"
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie, "X-Forwarded-For": address,
+            "Origin": server.url,
+        }  # fmt: skip
+        connection.request("POST", "/accounts/login/", form, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def login_form(server):
+    """Return a token and the cookie that belongs to it."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/accounts/login/")
+    answer = connection.getresponse()
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    connection.close()
+    return cookie.partition("=")[2], cookie
+
+
+async def until_idle(server):
+    """Wait until the threads of requests are gone."""
+    async with asyncio.timeout(20):
+        while threads(server) > server.threads + 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_each_hostile_request_costs_its_sender_alone(server):
+    wrong = {}
+    async with Peer(server.url, server.cookie) as neighbour:
+        assert (await neighbour.open())[0] == 101
+        # What a page loads warms the server up.
+        await asyncio.to_thread(login_form, server)
+        control = await echo(neighbour, 60)
+        server.threads = threads(server)
+        memory = server.memory()
+        during = []
+        for hostile in HOSTILE:
+            asking = asyncio.ensure_future(send(hostile, "127.0.0.1", server.port))
+            while not asking.done():
+                during += await echo(neighbour, 1)
+            outcome = await asking
+            if outcome.status not in hostile.statuses:
+                wrong[hostile.name] = outcome
+        during += await echo(neighbour, 60)
+        await until_idle(server)
+        grown = server.memory() - memory
+        before, after = percentile(control, 0.99) * 1e3, percentile(during, 0.99) * 1e3
+        report(
+            f"{len(HOSTILE)} hostile requests: a neighbour's echo p99 {before:.1f} ms before, {after:.1f} beside them; "
+            f"server grew by {grown / 1e6:.1f} MB"
+        )
+        assert server.connection_count() == 1
+    assert wrong == {}
+    assert grown < max(20e6, 0.2 * memory)
+    if IS_FULL:
+        assert after < max(2 * before, 20)
+    assert faults(server) == []
+
+
+async def test_many_sign_ins_at_once_take_a_bounded_amount_of_memory(server):
+    csrf, cookie = await asyncio.to_thread(login_form, server)
+    server.threads = threads(server)
+    before = server.memory()
+    most = 0
+
+    async def count():
+        nonlocal most
+        while True:
+            most = max(most, threads(server))
+            await asyncio.sleep(0.02)
+
+    counting = asyncio.ensure_future(count())
+    posts = [
+        asyncio.to_thread(post_login, server, f"198.51.100.{n}", csrf=csrf, cookie=cookie) for n in range(ADDRESSES)
+    ]
+    statuses = await asyncio.gather(*posts)
+    counting.cancel()
+    grown = peak(server) - before
+    report(f"{ADDRESSES} sign-ins at once: the server grew by {grown / 1e6:.0f} MB and had {most} threads")
+    assert set(statuses) == {200}
+    # Two checks of 19 MiB at a time, and what Django itself takes. It was 1.4 GB.
+    assert grown < 120e6
+    assert most <= server.threads + 8 + 8
+
+
+async def test_a_flood_of_sign_ins_from_one_address_does_not_keep_another_out(server):
+    csrf, cookie = await asyncio.to_thread(login_form, server)
+    flood = [
+        asyncio.ensure_future(asyncio.to_thread(post_login, server, "198.51.100.7", csrf=csrf, cookie=cookie))
+        for _ in range(60)
+    ]
+    await asyncio.sleep(0.2)
+    start = time.monotonic()
+    status = await asyncio.to_thread(post_login, server, "203.0.113.1", csrf=csrf, cookie=cookie)
+    took = time.monotonic() - start
+    still_waiting = sum(not one.done() for one in flood)
+    statuses = await asyncio.gather(*flood)
+    report(f"a sign-in beside a flood of 60 from one address took {took * 1e3:.0f} ms, {still_waiting} still waited")
+    assert status == 200
+    assert set(statuses) <= {200, 429}
+    assert took < 5
+
+
+async def test_health_checks_open_no_connection_to_the_database(server, postgres, database_url):
+    name = database_url.split("/")[3].split("?")[0]
+    server.threads = threads(server)
+
+    def connections():
+        [[count]] = postgres.execute("postgres", f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")
+        return count
+
+    async def ask(path):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: whatever\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return int(answer.split()[1])
+
+    before = connections()
+    statuses = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(150)))
+    assert set(statuses) == {200}
+    assert connections() <= before + 1
+    assert threads(server) <= server.threads + 1
+    # Pages need a connection each, and no more of them than requests that are worked on.
+    most = 0
+    pages = [asyncio.ensure_future(page(server)) for _ in range(150)]
+    while not all(one.done() for one in pages):
+        most = max(most, connections())
+        await asyncio.sleep(0.01)
+    assert {one.result() for one in pages} == {200}
+    assert most <= before + 1 + 8
+
+
+async def page(server):
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    headers = f"Host: 127.0.0.1:{server.port}\r\nCookie: {server.cookie}\r\nConnection: close"
+    writer.write(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize("length", [8_000, 20_000, 60_000])
+async def test_a_socket_takes_the_cookies_that_a_page_takes(server, length):
+    filler = "x=" + "y" * length
+    async with Peer(server.url, f"{filler}; {server.cookie}") as peer:
+        assert (await peer.open())[0] == 101
+        await echo(peer)
+    async with Peer(server.url, filler) as peer:
+        # As an HTTP/2 proxy sends them.
+        assert (await peer.open(f"Cookie: {server.cookie}"))[0] == 101
+        await echo(peer)
+
+
+async def test_a_log_that_nobody_reads_stops_nobody(start_server, database_url, open_page):
+    read, write = os.pipe()
+    try:
+        server = start_server(database_url=database_url, log=_Descriptor(write))
+        bob = await open_page(server.url, "bob", rooms=[1], window=20)
+        # A line for each message: several times what a pipe holds.
+        waiting = [bob.send(1, f"text {number}") for number in range(3000)]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*waiting)
+        assert server.is_ready()
+        start = time.monotonic()
+        await asyncio.to_thread(server.terminate)
+        assert time.monotonic() - start < 12, "it ends although nobody reads its last lines"
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+class _Descriptor:
+    """A log file that is the end of a pipe."""
+
+    def __init__(self, descriptor):
+        self._descriptor = descriptor
+
+    def open(self, mode):
+        return os.fdopen(os.dup(self._descriptor), mode)
+
+
+def test_the_security_log_says_what_was_refused(start_server, database_url):
+    server = start_server(database_url=database_url, environment={"LIMITS": "on", "LIMIT_SIGN_INS_AT_ONCE": "2"})
+    csrf, cookie = login_form(server)
+    statuses = [post_login(server, "127.0.0.1", csrf=csrf, cookie=cookie) for _ in range(5)]
+    assert 429 in statuses
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    assert {"event": "request_refused", "reason": "sign_ins"}.items() <= lines[-1].items()

@@ -1,0 +1,50 @@
+"""Read positions are written behind messages: a process that is stopped writes them first, others find them."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.servers.quantities import TIMEOUT
+from tests.servers.services import wait_for
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+ROOM = 1
+
+
+def positions(server):
+    return set(json.loads(server.ask("positions", ROOM)))
+
+
+async def test_a_server_that_is_stopped_writes_what_was_read_and_a_killed_one_wrote_what_is_older(
+    start_server, database_url, open_page
+):
+    server = start_server(database_url=database_url, settings={"POSITIONS_SECONDS": 30.0})
+    page = await open_page(server.url, "bob", rooms=[ROOM])
+    await page.send(ROOM, "hi")
+    await page.until(lambda: page.heads.get(str(ROOM), {}).get("read") == 1, 20)
+    assert positions(server) <= {None}
+    await asyncio.to_thread(server.terminate)
+    assert positions(server) == {1}
+    server.settings = {}
+    await asyncio.to_thread(server.start)
+    await page.send(ROOM, "hi again")
+    # On a quiet server a position is written within a second.
+    await asyncio.to_thread(wait_for, lambda: positions(server) == {2}, 10, "the position is not stored")
+    server.kill()
+    assert positions(server) == {2}
+
+
+@pytest.mark.parametrize("is_bell_lost", [False, True], ids=["bells", "no bells"])
+async def test_a_position_reaches_the_users_page_in_another_process(is_bell_lost, two_servers, redis, open_page):
+    first, second = two_servers
+    desk = await open_page(first.url, "bob@desk", rooms=[ROOM])
+    phone = await open_page(second.url, "bob@phone", reads=False)
+    if is_bell_lost:
+        redis.kill()
+    await desk.send(ROOM, "mine")
+    alice = await open_page(first.url, "alice", rooms=[ROOM], reads=False)
+    await alice.send(ROOM, "hi")
+    await phone.until(lambda: phone.heads.get(str(ROOM), {}).get("read") == 2, 20)
+    assert phone.heads[str(ROOM)]["unread"] == 0

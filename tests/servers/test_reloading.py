@@ -1,0 +1,82 @@
+"""SIGHUP: a single process drains and is replaced, a closed terminal ends it, and what cannot start replaces nobody."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from tests.servers.quantities import TIMEOUT
+from tests.servers.services import BASE, WorkersServer, directory, wait_for
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+
+@pytest.fixture
+def single():
+    """One process as script/server starts it, on SQLite."""
+    with directory("state") as state:
+        server = WorkersServer(state, workers=1)
+        server.ask("make", 2)
+        yield server.start()
+        server.close()
+
+
+async def test_a_single_process_is_replaced_in_place_and_pages_come_back(single, open_page):
+    bob = await open_page(single.url, "bob", rooms=[1])
+    pid = single.pid
+    await bob.send(1, "before")
+    # Several at once are one.
+    for _ in range(3):
+        single.process.send_signal(signal.SIGHUP)
+    sent = [asyncio.ensure_future(bob.send(1, f"during {number}")) for number in range(20)]
+    await asyncio.to_thread(wait_for, lambda: single.log.read_text().count("serving on") == 2, 60)
+    await asyncio.gather(*sent)
+    assert await bob.send(1, "after") == 22
+    assert bob.closes == [1012]
+    assert (single.pid, single.is_running) == (pid, True)
+    single.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(wait_for, lambda: single.log.read_text().count("serving on") == 3, 60)
+    single.terminate()
+    assert single.process.returncode == -signal.SIGTERM
+
+
+def test_what_cannot_start_replaces_nobody(single):
+    (single.state / "secret_key").write_text("short")
+    single.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "serves on as it is" in single.log.read_text(), 60)
+    assert "does not hold a secret key" in single.log.read_text()
+    assert single.is_ready()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_terminal_that_is_closed_ends_the_server_well(workers, redis, database_url):
+    with directory("state") as state:
+        server = WorkersServer(state, workers=workers, database_url=database_url, redis_url=redis.url)
+        ours, theirs = pty.openpty()
+
+        def take_terminal():
+            os.setsid()
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+
+        process = subprocess.Popen(
+            [sys.executable, "-m", "multichat.workers"],
+            cwd=BASE, env=server.environment, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=take_terminal,
+        )  # fmt: skip
+        os.close(theirs)
+        try:
+            wait_for(lambda: server.__class__.__mro__[1].is_ready(server), 60)
+            # Read, so that nothing waits for the terminal.
+            os.read(ours, 65536)
+            os.close(ours)
+            # Not killed by the signal: -1 would be SIGHUP's default.
+            assert process.wait(20) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()

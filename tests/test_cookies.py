@@ -1,0 +1,42 @@
+"""Cookies in several headers are one."""
+
+import pytest
+
+from chat import database
+from multichat.cookies import JoinedCookies, joined
+from tests.sockets import cookie_of, handshake
+
+
+def test_several_cookie_headers_become_one_where_the_first_was():
+    headers = [(b"host", b"x"), (b"cookie", b"a=1"), (b"origin", b"o"), (b"cookie", b"b=2"), (b"cookie", b"c=3")]
+    assert joined(headers) == [(b"host", b"x"), (b"cookie", b"a=1; b=2; c=3"), (b"origin", b"o")]
+
+
+def test_one_or_none_is_left_as_it_is():
+    for headers in ([(b"host", b"x")], [(b"cookie", b"a=1, b"), (b"host", b"x")]):
+        assert joined(headers) is headers
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_pages_and_sockets_get_them_joined(kind):
+    got = {}
+
+    async def application(scope, receive, send):
+        got.update(scope)
+
+    await JoinedCookies(application)({"type": kind, "headers": [(b"cookie", b"a=1"), (b"cookie", b"b=2")]}, None, None)
+    assert got["headers"] == [(b"cookie", b"a=1; b=2")]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_socket_finds_its_session_in_the_second_header(bob, settings):
+    settings.GRACE_SECONDS = 0
+    cookie = await database.write(cookie_of, bob)
+    communicator = handshake(cookie="theme=dark")
+    communicator.scope["headers"].append((b"cookie", cookie.encode()))
+    assert (await communicator.connect(5))[0]
+    await communicator.send_input({"type": "websocket.receive", "text": '{"command":"ping"}'})
+    assert (await communicator.receive_output(5))["text"] == '{"pong":true}'
+    await communicator.disconnect(timeout=5)
+    await communicator.wait(5)
+    await database.close()

@@ -1,0 +1,307 @@
+"""Counts that are kept up to date: counted once, in bounded pieces, then moved by news and reads."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from chat import counting, database, reading
+from chat.counting import Counting
+from chat.memberships import Move
+from chat.models import Event
+from chat.policies import Login
+from chat.reading import Moved, News, Unread
+
+Kind = Event.Kind
+
+
+class FakeAudiences:
+    """Everybody watches all rooms."""
+
+    def __init__(self, users, rooms):
+        self._users, self._rooms = users, {room: str(room) for room in rooms}
+
+    def __contains__(self, user):
+        return user in self._users
+
+    def users(self):
+        return list(self._users)
+
+    def rooms(self, user):
+        return self._rooms
+
+    def has_readers(self, room):
+        return room in self._rooms
+
+    def readers(self, room):
+        return [list(self._users)]
+
+
+class FakeDatabase:
+    """Rooms in which one message after the other was said, by somebody else."""
+
+    def __init__(self, monkeypatch):
+        self.heads = {}
+        self.read = {}
+        self.counted = []
+        self.asked_news = []
+        self.moved = Moved("a", 0, {}, True)
+        self.broken = set()
+        self.on_count = lambda: None
+        monkeypatch.setattr(database, "read", self._run)
+        monkeypatch.setattr(reading, "count", self._count)
+        monkeypatch.setattr(reading, "news", self._news)
+        monkeypatch.setattr(reading, "moved_since", lambda change: self.moved)
+
+    async def _run(self, work, *arguments):
+        return work(*arguments)
+
+    def _count(self, asked):
+        self.counted.append(dict(asked))
+        if self.broken & asked.keys():
+            raise TimeoutError
+        found = {}
+        for (user, room), known in asked.items():
+            head = self.heads.get(room, 0)
+            read = self.read.get((user, room), 0) if known is None else known
+            found[user, room] = Unread(head, read, max(0, head - read), 0)
+        self.on_count()
+        return found
+
+    def _news(self, ranges):
+        self.asked_news.append(ranges)
+        return [
+            News(room, seq, Kind.POSTED, seq, None, frozenset())
+            for room, (after, up_to) in ranges.items()
+            for seq in range(after + 1, up_to + 1)
+        ]
+
+
+class World(SimpleNamespace):
+    async def settle(self, tries=300):
+        """Work until nothing is left; what fails is tried again, as the watch does."""
+        for _ in range(tries):
+            if not self.counting.has_work:
+                return
+            for part in (self.counting.look, self.counting.count, self.counting.add_news):
+                try:
+                    await part()
+                except TimeoutError:
+                    self.failures += 1
+        raise AssertionError("it does not end")
+
+    def get(self, user, room):
+        return self.counting.counts.get(user, room)
+
+
+@pytest.fixture
+def make(monkeypatch):
+    def make_world(users=(1,), rooms=(7,)):
+        world = World(database=FakeDatabase(monkeypatch), told=[], pending={}, failures=0)
+        world.positions = SimpleNamespace(pending=lambda pair: world.pending.get(pair))
+        world.counting = Counting(
+            FakeAudiences(users, rooms),
+            world.positions,
+            on_changed=lambda user, changed: world.told.append((user, set(changed))),
+        )
+        world.counting.look_soon()
+        for user in users:
+            world.counting.want(user, rooms)
+        return world
+
+    return make_world
+
+
+async def test_many_pairs_are_counted_in_pieces_and_nobody_waits_for_a_user_with_many_rooms(make):
+    world = make(users=[1, 2], rooms=range(1000))
+    world.counting.forget(2)
+    world.counting.want(2, [5])
+    await world.settle()
+    assert max(map(len, world.database.counted)) == counting.PAIRS
+    assert len(world.database.counted) == 6
+    assert (2, 5) in world.database.counted[1]
+    assert sum(map(len, world.database.counted)) == 1001
+
+
+async def test_a_piece_that_fails_is_made_smaller_and_holds_up_no_other(make):
+    world = make(users=[1], rooms=range(400))
+    world.database.broken = {(1, 13)}
+    with pytest.raises(AssertionError, match="does not end"):
+        await world.settle(60)
+    assert len(world.counting.counts.rooms(1)) == 399
+    assert len(world.database.counted[-1]) == 1
+    world.database.broken = set()
+    await world.settle()
+    assert world.get(1, 13) is not None
+
+
+async def test_news_are_added_once_for_all_and_nothing_is_counted(make):
+    world = make(users=range(50), rooms=[7, 8])
+    await world.settle()
+    counts, world.told[:] = len(world.database.counted), []
+    world.counting.saw({7: 3, 8: 0})
+    await world.settle()
+    assert world.database.asked_news == [{7: (0, 3)}]
+    assert len(world.database.counted) == counts
+    assert world.told == [(user, {7}) for user in range(50)]
+    assert world.get(49, 7) == Unread(3, 0, 3, 0)
+    world.counting.saw({7: 3})
+    await world.settle()
+    assert len(world.database.asked_news) == 1
+
+
+async def test_more_rooms_than_one_query_takes_are_added_in_pieces(make):
+    world = make(rooms=range(1, 1201))
+    await world.settle()
+    world.counting.saw(dict.fromkeys(range(1, 1201), 1))
+    await world.settle()
+    assert [len(ranges) for ranges in world.database.asked_news] == [counting.ROOMS] * 6
+    assert all(world.get(1, room).unread == 1 for room in range(1, 1201))
+
+
+async def test_one_answer_holds_no_more_news_than_it_may(make):
+    world = make(rooms=range(1, 11))
+    await world.settle()
+    world.counting.saw(dict.fromkeys(range(1, 11), 400))
+    await world.settle()
+    sizes = [sum(up_to - after for after, up_to in ranges.values()) for ranges in world.database.asked_news]
+    assert max(sizes) <= counting.NEWS_LIMIT and sum(sizes) == 4000
+
+
+async def test_a_room_with_too_many_news_is_counted_instead(make):
+    world = make(users=range(3))
+    await world.settle()
+    world.database.heads[7] = 5000
+    world.counting.saw({7: 5000})
+    await world.settle()
+    assert world.database.asked_news == []
+    assert [world.get(user, 7).head for user in range(3)] == [5000] * 3
+
+
+async def test_heads_of_some_rooms_alone_say_nothing_of_the_others(make):
+    world = make(rooms=[7, 8])
+    await world.settle()
+    for heads in ({7: 2}, {8: 1}, {}, {9: 4}):
+        world.counting.saw(heads)
+        await world.settle()
+    assert (world.get(1, 7).unread, world.get(1, 8).unread) == (2, 1)
+
+
+async def test_a_head_that_is_lower_twice_is_another_log(make):
+    world = make()
+    world.database.heads[7] = 9
+    await world.settle()
+    counted = len(world.database.counted)
+    # An answer from before the count.
+    for head in (8, 9, 8):
+        world.counting.saw({7: head})
+        await world.settle()
+    assert len(world.database.counted) == counted
+    world.database.heads[7] = 8
+    world.counting.saw({7: 8})
+    await world.settle()
+    assert world.get(1, 7).head == 8
+
+
+async def test_a_read_to_the_end_is_told_without_a_query_and_another_counts_its_pair_alone(make):
+    world = make(users=[1, 2], rooms=[7, 8])
+    world.database.heads = {7: 5, 8: 5}
+    await world.settle()
+    counted, world.told[:] = len(world.database.counted), []
+    world.counting.read(1, 7, 5)
+    assert (world.told, len(world.database.counted)) == ([(1, {7})], counted)
+    world.counting.read(1, 7, 2)
+    await world.settle()
+    assert world.database.counted[counted:] == [{(1, 7): 2}]
+    assert world.get(1, 7) == Unread(5, 2, 3, 0)
+    assert world.told == [(1, {7})] * 2
+
+
+async def test_a_read_that_comes_while_its_pair_is_counted_is_newer(make):
+    world = make()
+    world.database.heads[7] = 5
+    await world.settle()
+    world.counting.read(1, 7, 2)
+    world.database.on_count = lambda: world.counting.read(1, 7, 5)
+    await world.settle()
+    assert world.get(1, 7) == Unread(5, 5, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("move", "expected"),
+    [
+        (Move(Login("", 1, ""), 3), Unread(5, 3, 2, 0)),
+        (Move(Login("", 1, ""), 1), Unread(5, 2, 3, 0)),
+        (Move(Login("", 1, ""), 1, is_set=True), Unread(5, 1, 4, 0)),
+        (Move(Login("", 1, ""), 5), Unread(5, 5, 0, 0)),
+    ],
+)
+async def test_a_position_that_is_not_in_the_database_yet_counts(make, move, expected):
+    world = make()
+    world.database.heads[7], world.database.read[1, 7] = 5, 2
+    world.pending[1, 7] = move
+    await world.settle()
+    assert world.get(1, 7) == expected
+
+
+async def test_a_position_moved_by_another_process_is_found(make):
+    world = make(users=[1, 2])
+    world.database.heads[7] = 5
+    await world.settle()
+    for change, (seq, unread) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
+        world.database.moved = Moved("a", change, {(1, 7): seq, (3, 7): 1}, True)
+        world.counting.look_soon()
+        await world.settle()
+        assert world.get(1, 7) == Unread(5, seq, unread, 0)
+    assert world.get(2, 7).unread == 5
+    assert world.get(3, 7) is None
+
+
+async def test_an_answer_from_before_our_own_write_moves_nothing_back(make):
+    world = make()
+    world.database.heads[7] = 5
+    await world.settle()
+    world.counting.read(1, 7, 5)
+
+    def answer(change):
+        # Written and done while the answer, which is older, is on its way.
+        world.counting.wrote([(1, 7)])
+        return Moved("a", 1, {(1, 7): 2}, True)
+
+    reading.moved_since = answer
+    world.counting.look_soon()
+    await world.settle()
+    assert world.get(1, 7).read == 5
+
+
+async def test_a_position_that_waits_here_is_newer_than_what_another_process_wrote(make):
+    world = make()
+    world.database.heads[7] = 5
+    await world.settle()
+    world.counting.read(1, 7, 5)
+    world.pending[1, 7] = Move(Login("", 1, ""), 5)
+    world.database.moved = Moved("a", 1, {(1, 7): 3}, True)
+    world.counting.look_soon()
+    await world.settle()
+    assert world.get(1, 7).read == 5
+
+
+async def test_after_a_restored_backup_everything_is_counted_again(make):
+    world = make(rooms=[7, 8])
+    await world.settle()
+    world.database.heads[8] = 3
+    world.database.moved = Moved("b", 9, {}, True)
+    world.counting.look_soon()
+    await world.settle()
+    assert world.get(1, 8).unread == 3
+
+
+async def test_nothing_is_counted_before_it_is_known_which_changes_are_in_it(make, monkeypatch):
+    world = make()
+
+    def fail(change):
+        raise TimeoutError
+
+    monkeypatch.setattr(reading, "moved_since", fail)
+    with pytest.raises(AssertionError, match="does not end"):
+        await world.settle(5)
+    assert world.database.counted == []

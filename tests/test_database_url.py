@@ -1,0 +1,86 @@
+"""The address of a database: file names as they are written, and a sentence for a raw password."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multichat.database_url import parse
+
+BASE = Path(__file__).resolve().parent.parent
+ODD = ["c++", "a#b", "what?", "100%25", "100%", "a b", "ünï", "a&b=c", "a;b"]
+
+
+def name_of(url, base, default=Path("/nowhere/db.sqlite3")):
+    config = parse("DATABASE_URL", url, base, default)
+    assert config["ENGINE"] == "django.db.backends.sqlite3"
+    return config["NAME"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_without_an_address_the_file_lies_where_var_is(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert name_of("", BASE, tmp_path / name / "db.sqlite3") == str(tmp_path / name / "db.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("c++", "c++"),
+        ("a#b", "a#b"),
+        ("a%23b", "a#b"),
+        ("what%3F", "what?"),
+        ("100%2525", "100%25"),
+        ("100%25", "100%"),
+        ("a%20b", "a b"),
+    ],
+)
+def test_a_file_is_percent_decoded_and_nothing_else(tmp_path, written, meant):
+    (tmp_path / meant).mkdir()
+    assert name_of(f"sqlite:///{written}/x.db", tmp_path) == str(tmp_path / meant / "x.db")
+    assert name_of(f"sqlite:///{tmp_path}/{written}/x.db", BASE) == str(tmp_path / meant / "x.db")
+
+
+def test_options_follow_the_file(tmp_path):
+    config = parse("DATABASE_URL", "sqlite:///x.db?timeout=7", tmp_path, Path())
+    assert (config["NAME"], config["OPTIONS"]) == (str(tmp_path / "x.db"), {"timeout": 7})
+
+
+@pytest.mark.parametrize("password", ["a/b", "a?b", "a#b", "a[b", "a]b", "a@b", "12/b", "12#b", "12?b", "/", "a/b@c"])
+def test_a_password_that_is_not_encoded_gets_the_sentence_that_helps(password):
+    with pytest.raises(SystemExit) as refusal:
+        parse("DATABASE_URL", f"postgres://u:hunter2{password}@db.example:5432/chat", BASE, Path())
+    sentence = str(refusal.value)
+    assert "percent-encoded" in sentence
+    assert "%2F" in sentence
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("written", "password"), [("a%2Fb", "a/b"), ("a%3Fb%23%5B%5D", "a?b#[]"), ("a+b", "a+b"), ("a%40b", "a@b")]
+)
+def test_a_password_that_is_encoded_is_decoded(written, password):
+    assert parse("X", f"postgres://u:{written}@h/d?sslmode=require", BASE, Path())["PASSWORD"] == password
+
+
+@pytest.mark.parametrize("url", ["postgres://u@/d?host=/run/pg", "postgres://h/d?user=a@b", "postgres://u:p@[::1]:1/d"])
+def test_what_looks_odd_and_is_right_is_taken(url):
+    assert parse("X", url, BASE, Path())["NAME"] == "d"
+
+
+@pytest.mark.parametrize("name", ["c++", "a#b", "what?", "100%25"])
+def test_a_clone_in_an_odd_directory_keeps_its_database_in_var(tmp_path, name):
+    clone = tmp_path / name
+    clone.mkdir()
+    for part in ("manage.py", "CHANGELOG.md", "multichat", "chat", "templates", "static"):
+        source = BASE / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, clone / part)
+    environment = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (clone / "var/db.sqlite3").stat().st_size > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]

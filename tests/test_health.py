@@ -1,0 +1,162 @@
+"""/healthz and /readyz: what they answer, whoever asks, and what asking costs."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+from django.db import OperationalError, connection
+
+from chat import database, doorbell, writer
+from multichat import health
+from multichat.asgi import application
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def given_back():
+    yield
+    await database.close()
+
+
+async def ask(path, *, host="evil.example", method="GET", scheme="http"):
+    """Return status, body and headers."""
+    sent = []
+    scope = {
+        "type": "http", "method": method, "path": path, "client": ("192.0.2.1", 1), "scheme": scheme,
+        "headers": [(b"host", host.encode())],
+    }  # fmt: skip
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
+
+
+async def ready():
+    status, body, _ = await ask("/readyz")
+    return status, json.loads(body)
+
+
+ALL_WELL = {"ready": True, "database": "ok", "layer": "in_memory", "migrations": "ok", "degraded": []}
+
+
+@pytest.mark.parametrize("host", ["localhost", "evil.example", "", "a b", "\xff", "10.0.0.1:8000"])
+async def test_both_answer_whatever_the_host_says(settings, host):
+    settings.ALLOWED_HOSTS = ["chat.example"]
+    settings.HTTPS = settings.SECURE_SSL_REDIRECT = True
+    status, body, headers = await ask("/healthz", host=host)
+    assert (status, body) == (200, b"ok\n")
+    assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    status, body, headers = await ask("/readyz", host=host)
+    assert (status, json.loads(body)) == (200, ALL_WELL)
+    assert headers[b"content-type"] == b"application/json"
+
+
+async def test_only_safe_methods():
+    assert (await ask("/healthz", method="POST"))[0] == 405
+    assert (await ask("/healthz", method="HEAD"))[0] == 200
+
+
+async def test_a_thousand_questions_cost_one_look_and_no_thread(monkeypatch):
+    looks = []
+    look = health._missing_migrations
+    monkeypatch.setattr(health, "_missing_migrations", lambda: looks.append(1) or look())
+    assert 0 < health.CACHE_SECONDS <= 1
+    # This machine may need longer than a second for all of them.
+    monkeypatch.setattr(health, "CACHE_SECONDS", 60)
+    await ask("/healthz")
+    threads = threading.active_count()
+    answers = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(1000)))
+    assert {status for status, _, _ in answers} == {200}
+    assert len(looks) == 1
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0)
+    await ask("/healthz")
+    assert len(looks) == 2
+    assert threading.active_count() == threads
+
+
+def gone():
+    raise OperationalError("connection to server at 10.1.2.3 failed: password hunter2")
+
+
+async def test_a_database_that_is_away_is_503_without_its_address(monkeypatch, caplog):
+    monkeypatch.setattr(health, "_missing_migrations", gone)
+    assert (await ask("/healthz"))[:2] == (503, b"The database does not answer.\n")
+    status, body, _ = await ask("/readyz")
+    assert status == 503
+    assert b"10.1.2.3" not in body
+    shown = json.loads(body)
+    assert (shown["ready"], shown["database"], shown["migrations"]) == (False, "away", "unknown")
+    assert shown["degraded"] == ["database", "migrations"]
+    assert caplog.text.count("does not answer") == 1
+
+
+async def test_a_database_that_hangs_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(health, "WAIT_SECONDS", 0.05)
+    go_on = threading.Event()
+    monkeypatch.setattr(health, "_missing_migrations", lambda: go_on.wait(10) and False)
+    try:
+        assert (await ask("/healthz"))[0] == 503
+    finally:
+        go_on.set()
+
+
+async def test_a_migration_that_is_missing_is_503(monkeypatch):
+    monkeypatch.setattr(health, "_known", {("chat", "9999_later")})
+    status, shown = await ready()
+    assert (status, shown["migrations"], shown["degraded"]) == (503, "missing", ["migrations"])
+    # Pages are still served.
+    assert (await ask("/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("read_only", 503),
+        ("full", 503),
+        ("damaged", 503),
+        ("locked", 200),
+        ("slow", 200),
+        ("overloaded", 200),
+    ],
+)
+async def test_what_keeps_messages_from_being_saved_is_named(monkeypatch, state, status):
+    monkeypatch.setattr(writer, "state", lambda: state)
+    got, shown = await ready()
+    assert (got, shown["database"], shown["degraded"]) == (status, state, ["database"])
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such mode")
+async def test_a_server_that_became_read_only_is_named_without_a_message():
+    def set_mode(mode):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET default_transaction_read_only = {mode}")
+
+    await database.look(set_mode, "on")
+    status, shown = await ready()
+    await database.look(set_mode, "off")
+    assert (status, shown["database"]) == (503, "read_only")
+    assert (await ask("/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("heard", "answers", "layer"),
+    [(False, None, "ok"), (True, None, "degraded"), (None, True, "ok"), (None, False, "degraded")],
+)
+async def test_a_layer_that_fails_is_degraded_and_ready(monkeypatch, heard, answers, layer):
+    async def answer():
+        return answers
+
+    monkeypatch.setattr(doorbell, "is_in_memory", lambda: False)
+    monkeypatch.setattr(doorbell, "is_degraded", lambda: heard)
+    monkeypatch.setattr(doorbell, "answers", answer)
+    status, shown = await ready()
+    assert (status, shown["layer"]) == (200, layer)
+    assert shown["degraded"] == (["layer"] if layer == "degraded" else [])

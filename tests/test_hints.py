@@ -1,0 +1,123 @@
+"""What an installation behind a proxy lacks is said once, with the setting and its value."""
+
+import logging
+
+import pytest
+from django.test import Client
+
+from multichat import hints
+from multichat.proxies import TrustedProxies
+from tests.sockets import handshake
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.WARNING)
+    return lambda name="multichat.hints": [line.getMessage() for line in caplog.records if line.name == name]
+
+
+async def visit(headers=(), *, client=("10.0.0.7", 5), trusted=(), path="/", kind="http", **scope):
+    async def application(scope, receive, send):
+        pass
+
+    whole = {"type": kind, "client": client, "scheme": "http", "path": path, "headers": list(headers), **scope}
+    await TrustedProxies(application, list(trusted))(whole, None, None)
+
+
+@pytest.mark.parametrize("name", [b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"forwarded"])
+async def test_a_forwarded_header_that_is_ignored_names_the_proxy_to_trust(said, name):
+    for _ in range(3):
+        await visit([(name, b"203.0.113.9")])
+    [line] = said()
+    assert "TRUSTED_PROXIES=10.0.0.7" in line
+    assert "203.0.113.9" not in line
+    await visit([(name, b"1")], client=("10.0.0.8", 5))
+    await visit([(name, b"1")], client=None)
+    assert ["10.0.0.8" in said()[1], "TRUSTED_PROXIES=unix" in said()[2]] == [True, True]
+
+
+async def test_a_trusted_proxy_and_a_header_with_an_underscore_are_not_worth_a_line(said):
+    await visit([(b"x-forwarded-for", b"203.0.113.9")], trusted=["10.0.0.0/8"])
+    await visit([(b"x_forwarded_for", b"203.0.113.9")])
+    await visit([(b"accept", b"*")])
+    assert said() == []
+
+
+async def test_a_redirect_loop_names_the_header_that_the_proxy_should_set(said, settings):
+    settings.HTTPS = True
+    trusted = ["10.0.0.7"]
+    await visit([(b"x-forwarded-proto", b"https")], trusted=trusted)
+    await visit([(b"x-forwarded-proto", b"http")], trusted=trusted)
+    await visit(path="/healthz")
+    await visit(kind="websocket")
+    assert said() == []
+    for headers in ([], [(b"x-forwarded-for", b"203.0.113.9")], []):
+        await visit(headers, trusted=trusted)
+    [line] = said()
+    assert "X-Forwarded-Proto" in line
+    assert "HTTPS=off" in line
+
+
+async def test_without_https_nothing_is_redirected(said):
+    await visit()
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "scope"), [([(b"x-forwarded-prefix", b"/chat-app")], {}), ([], {"root_path": "/chat-app"})]
+)
+async def test_a_path_in_front_of_the_site_is_told_not_to_work(said, headers, scope):
+    for _ in range(2):
+        await visit(headers, trusted=["10.0.0.7"], **scope)
+    [line] = said()
+    assert "/chat-app" in line
+    assert "not below a path" in line
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "advice"),
+    [
+        ("https://chat.example.com", "chat.example.com", "set HTTPS=on"),
+        ("http://other.example", "other.example", "set ALLOWED_HOSTS=other.example"),
+        ("http://other.example:81", "other.example:81", "set ALLOWED_HOSTS=other.example"),
+        ("https://desk.example", "chat.example.com", "CSRF_TRUSTED_ORIGINS=https://desk.example"),
+        ("https://chat.example.com", "127.0.0.1:8000", "proxy_set_header Host $http_host"),
+    ],
+)
+async def test_a_refused_socket_names_the_setting_that_allows_it(said, settings, origin, host, advice):
+    settings.ALLOWED_HOSTS = ["chat.example.com", "127.0.0.1"]
+    for _ in range(2):
+        assert not (await handshake(origin=origin, host=host).connect(5))[0]
+    [line] = said()
+    assert advice in line
+
+
+@pytest.mark.parametrize("origin", ["null", "", "http://evil.example\r\nx", "x" * 500, "http://[::1"])
+async def test_what_is_no_origin_is_not_repeated(said, origin):
+    await handshake(origin=origin).connect(5)
+    assert said() == []
+
+
+def test_a_refused_form_names_the_setting_that_allows_it(said, db):
+    client = Client(enforce_csrf_checks=True)
+    for _ in range(3):
+        answer = client.post("/accounts/login/", {}, headers={"Origin": "https://desk.example"})
+        assert answer.status_code == 403
+    [line] = said("django.security.csrf")
+    assert "CSRF_TRUSTED_ORIGINS=https://desk.example" in line
+
+
+def test_a_refused_host_is_one_line_for_each_name(said, db, settings):
+    settings.ALLOWED_HOSTS = ["chat.example"]
+    for host in ("a.example", "a.example", "b.example", "a.example"):
+        assert Client().get("/accounts/login/", headers={"Host": host}).status_code == 400
+    lines = said("django.security.DisallowedHost")
+    assert len(lines) == 2
+    assert "You may need to add 'a.example' to ALLOWED_HOSTS." in lines[0]
+
+
+def test_the_causes_are_bounded(said):
+    for number in range(200):
+        hints.once("x", "a line", key=str(number))
+    hints.once("y", "another")
+    assert len(said()) == hints.MOST + 1

@@ -1,0 +1,219 @@
+"""Read positions, layouts and first visits in the database."""
+
+from datetime import timedelta
+from importlib import import_module
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from chat import actions, memberships, policies, reading
+from chat.actions import Draft
+from chat.exceptions import ErrorCode
+from chat.memberships import Layout, Move
+from chat.models import Event, Membership, PositionCounter, Room, Visit
+
+pytestmark = pytest.mark.django_db
+
+
+def login_of(user):
+    client = Client()
+    client.force_login(user)
+    [standing] = policies.sign_in([client.session.session_key]).values()
+    return standing.login
+
+
+def post(room, count=1):
+    actions.commit([Draft(room=room.pk, author=None, body="hi", trusted=True) for _ in range(count)])
+
+
+def move(moves):
+    checked = memberships.check_moves(moves)
+    memberships.store_moves(checked)
+    return {pair: refusal.code for pair, refusal in checked.refused.items()}
+
+
+def lay_out(login, rooms, wide=None):
+    memberships.lay_out([Layout(login, tuple(rooms), wide)])
+
+
+def stored():
+    return set(Membership.objects.values_list("user_id", "room_id", "read_seq"))
+
+
+def test_a_position_moves_forward_alone_unless_it_is_set_and_never_beyond_the_head(bob, rooms):
+    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    post(rooms.lobby, 5)
+    places = [(3, False, 3), (2, False, 3), (1, True, 1), (99, False, 5), (0, False, 5), (99, True, 5), (0, True, 0)]
+    for seq, is_set, place in places:
+        assert move({pair: Move(login, seq, is_set)}) == {}
+        assert stored() == {(*pair, place)}
+
+
+def test_a_refused_position_changes_nothing_and_its_neighbours_are_written(bob, charlie, rooms):
+    post(rooms.lobby, 2)
+    post(rooms.staff, 2)
+    bobs, charlies = login_of(bob), login_of(charlie)
+    charlie.is_active = False
+    charlie.save()
+    refused = move(
+        {
+            (bob.pk, rooms.lobby.pk): Move(bobs, 1),
+            (bob.pk, rooms.staff.pk): Move(bobs, 1),
+            (bob.pk, 10**6): Move(bobs, 1, is_set=True),
+            (charlie.pk, rooms.lobby.pk): Move(charlies, 1),
+        }
+    )
+    assert refused == {
+        (bob.pk, rooms.staff.pk): ErrorCode.ROOM_ACCESS_DENIED,
+        (bob.pk, 10**6): ErrorCode.ROOM_INVALID,
+        (charlie.pk, rooms.lobby.pk): ErrorCode.USER_HAS_TO_LOGIN,
+    }
+    assert stored() == {(bob.pk, rooms.lobby.pk, 1)}
+
+
+def test_what_was_said_before_the_first_visit_is_not_read_again(bob, rooms):
+    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    post(rooms.lobby, 4)
+    memberships.visit([bob.pk])
+    move({pair: Move(login, 2)})
+    assert stored() == set()
+    move({pair: Move(login, 2, is_set=True)})
+    assert stored() == {(*pair, 2)}
+
+
+def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
+    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    post(rooms.lobby, 4)
+    memberships.visit([bob.pk])
+    post(rooms.lobby, 1)
+    before = reading.count({pair: None})
+    Membership.objects.create(user=bob, room=rooms.lobby, is_here=True)
+    lay_out(login, [rooms.lobby.pk])
+    assert reading.count({pair: None}) == before
+    assert before[pair].read == 4
+    move({pair: Move(login, 5)})
+    assert Membership.objects.values_list("read_seq", "is_here", "position").get() == (5, True, 0)
+
+
+def test_a_position_that_another_process_moved_further_stays(bob, rooms):
+    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    post(rooms.lobby, 5)
+    behind = memberships.check_moves({pair: Move(login, 2)})
+    move({pair: Move(login, 4)})
+    memberships.store_moves(behind)
+    assert stored() == {(*pair, 4)}
+
+
+def test_any_number_of_positions_takes_the_same_few_queries(alice, bob, charlie, rooms):
+    users = {user: login_of(user) for user in (alice, bob, charlie)}
+    PositionCounter.objects.create(pk=1)
+    for room in rooms[:2]:
+        post(room, 9)
+    counts = []
+    for moved in (list(users)[:1], users):
+        with CaptureQueriesContext(connection) as asked:
+            move({(user.pk, room.pk): Move(users[user], len(counts) + 3) for user in moved for room in rooms[:2]})
+        counts.append(len(asked))
+    assert max(counts) <= 10, counts
+    assert len(stored()) == 6
+
+
+def test_each_write_has_a_change_of_its_own_by_which_others_find_it(bob, charlie, rooms):
+    post(rooms.lobby, 5)
+    for seq, user in enumerate((bob, charlie, bob), 1):
+        move({(user.pk, rooms.lobby.pk): Move(login_of(user), seq)})
+    assert PositionCounter.objects.get().changes == 3
+    first = reading.moved_since(1)
+    assert (first.changes, first.positions) == (3, {(bob.pk, rooms.lobby.pk): 3, (charlie.pk, rooms.lobby.pk): 2})
+    assert reading.moved_since(2).positions == {(bob.pk, rooms.lobby.pk): 3}
+    assert reading.moved_since(3).positions == {}
+    assert reading.moved_since(None)[1:] == (3, {}, True)
+    # What changes nothing is no change.
+    move({(bob.pk, rooms.lobby.pk): Move(login_of(bob), 1)})
+    assert PositionCounter.objects.get().changes == 3
+
+
+def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
+    monkeypatch.setattr(reading, "MOVED_LIMIT", 2)
+    post(rooms.lobby, 5)
+    post(rooms.random, 5)
+    for room in rooms[:2]:
+        for user in (bob, charlie):
+            move({(user.pk, room.pk): Move(login_of(user), 1)})
+    found, last, is_all = {}, 0, False
+    while not is_all:
+        _, last, positions, is_all = reading.moved_since(last)
+        found |= positions
+    assert len(found) == 4
+
+
+def test_a_layout_holds_what_may_be_entered_in_its_order(bob, rooms):
+    login = login_of(bob)
+    lay_out(login, [rooms.random.pk, rooms.staff.pk, 10**6, rooms.lobby.pk], rooms.lobby.pk)
+    assert memberships.layout(bob.pk) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
+    lay_out(login, [rooms.lobby.pk])
+    assert memberships.layout(bob.pk) == ([rooms.lobby.pk], None)
+    lay_out(login, [])
+    assert memberships.layout(bob.pk) == ([], None)
+
+
+def test_layouts_of_many_users_are_written_by_the_same_few_queries(alice, bob, charlie, rooms):
+    logins = [login_of(user) for user in (alice, bob, charlie)]
+    counts = []
+    for some in (logins[:1], logins):
+        with CaptureQueriesContext(connection) as asked:
+            memberships.lay_out([Layout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
+        counts.append(len(asked))
+    assert counts[1] <= counts[0] <= 9
+    assert memberships.layout(charlie.pk) == ([rooms.lobby.pk, rooms.random.pk], None)
+
+
+def test_a_layout_of_a_login_that_ended_changes_nothing(bob, rooms):
+    login = login_of(bob)
+    lay_out(login, [rooms.lobby.pk])
+    bob.set_password("another one")
+    bob.save()
+    lay_out(login, [])
+    assert memberships.layout(bob.pk) == ([rooms.lobby.pk], None)
+
+
+def test_the_first_visit_stays_the_first(bob):
+    memberships.visit([bob.pk, 10**6])
+    first = Visit.objects.get().at
+    memberships.visit([bob.pk])
+    assert [(visit.user_id, visit.at) for visit in Visit.objects.all()] == [(bob.pk, first)]
+    assert reading.visitors([bob.pk, 10**6]) == {bob.pk}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_site_that_is_upgraded_keeps_its_counts(alice, bob, charlie, rooms):
+    executor = MigrationExecutor(connection)
+    newest = executor.loader.graph.leaf_nodes()
+    executor.migrate([("chat", "0004_reading")])
+    try:
+        old = executor.loader.project_state([("chat", "0004_reading")]).apps
+        before = timezone.now() - timedelta(days=1)
+        for room in rooms[:2]:
+            for seq in (1, 2, 3):
+                message = old.get_model("chat", "Event").objects.create(
+                    room_id=room.pk, seq=seq, at=before, author_id=alice.pk, username="alice", body="@bob"
+                )
+                old.get_model("chat", "Mention").objects.create(event=message, user_id=bob.pk)
+            old.get_model("chat", "Room").objects.filter(pk=room.pk).update(head_seq=3)
+        # bob has read, but a room came after he was here; charlie has been here without watching; alice never.
+        old.get_model("chat", "Membership").objects.create(user_id=bob.pk, room_id=rooms.lobby.pk, read_seq=1)
+        old.get_model("chat", "Membership").objects.create(user_id=charlie.pk, room_id=rooms.lobby.pk)
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(newest)
+    pairs = {(user.pk, room.pk): None for user in (bob, charlie) for room in rooms[:2]}
+    counts = reading.count(pairs)
+    assert [counts[bob.pk, room.pk][1:] for room in rooms[:2]] == [(1, 2, 2), (0, 3, 3)]
+    assert [counts[charlie.pk, room.pk].unread for room in rooms[:2]] == [0, 0]
+    assert reading.visitors([alice.pk, bob.pk, charlie.pk]) == {bob.pk, charlie.pk}
+    assert Event.objects.count() == 6 and Room.objects.count() == 3
+    assert before > import_module("chat.migrations.0005_unread").LONG_AGO
