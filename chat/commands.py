@@ -235,6 +235,9 @@ def read(session: Session, command: Read) -> None:
 async def layout(session: Session, command: Layout) -> None:
     """Keep which panes are open, and in which order. The whole is written soon, behind messages; a change at once."""
     if command.rooms is None:
+        if session.hub.positions.layout(session.user_id):
+            # A whole that is not written yet came first, and would overwrite the change.
+            await session.hub.positions.flush()
         await database.write_behind(layouts.change, session.login, command)
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
