@@ -84,13 +84,18 @@ def check_text(text: str) -> str:
     # PostgreSQL refuses NUL, and would refuse the neighbours in the batch with it.
     if "\x00" in text:
         raise ClientError(ErrorCode.MESSAGE_INVALID, detail="A message holds no NUL characters.")
-    if _BLANK.fullmatch(text):
+    if is_blank(text):
         raise ClientError(ErrorCode.MESSAGE_EMPTY, detail="There is nothing in this message.")
     limit = conf.MESSAGE_MAX_GRAPHEMES
     is_long = len(text) > CODE_POINTS_PER_GRAPHEME * limit
     if is_long or (len(text) > limit and graphemes.count(text, most=limit) > limit):
         raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=f"A message has at most {limit} characters.")
     return text
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text has nothing to show: white space, control and invisible characters alone."""
+    return _BLANK.fullmatch(text) is not None
 
 
 def check_type(msg_type: int) -> int:

@@ -1,6 +1,12 @@
 """Wires the app into Django."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
+
+
+class AdminConfig(admin.AdminConfig):
+    default = False  # of this module
+    default_site = "chat.accounts.AdminSite"
 
 
 class ChatConfig(AppConfig):

@@ -44,6 +44,8 @@ RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, Error
 
 async def run(session: Session, command: AnyCommand) -> None:
     """Do what a command asks. Raises ClientError when it is refused."""
+    if getattr(command, "client_id", None) is not None:
+        session.is_original, session.gives_client_ids = False, True
     match command:
         case Join():
             await join(session, command)
@@ -60,6 +62,7 @@ async def run(session: Session, command: AnyCommand) -> None:
         case History():
             await history(session, command)
         case Watch():
+            session.is_original = False
             session.hub.watch.begin(session)
         case Read():
             read(session, command)
@@ -71,12 +74,17 @@ async def run(session: Session, command: AnyCommand) -> None:
 
 async def join(session: Session, command: Join) -> None:
     """Listen to a room, from its head or from a cursor on. Joining again answers, and moves nothing without one."""
+    if command.since is not None or command.epoch is not None:
+        session.is_original = False
+    elif session.is_original is None:
+        session.is_original = True
     cursor = Cursor(command.since, command.epoch) if command.since is not None else None
     await _enter(session, command.room, cursor)
 
 
 async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
+    session.is_original = False
     # Checked as a whole before anything is done.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
@@ -154,6 +162,9 @@ def send(session: Session, command: Send) -> None:
     _check_joined(session, command.room)
     # Before anything is done with the text: a refused one counts, too.
     limits.check_message(session.user_id)
+    if not session.gives_client_ids and actions.is_blank(command.message):
+        # The original server ignored an empty message, and the original client shows each error in a modal dialog.
+        return
     draft = Draft(
         room=command.room,
         author=session.user_id,
@@ -198,6 +209,7 @@ def delete(session: Session, command: Delete) -> None:
 
 async def history(session: Session, command: History) -> None:
     """Send a page of older messages, or the newest."""
+    session.is_original = False
     _check_joined(session, command.room)
     limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
     if limit < 1:
@@ -227,7 +239,10 @@ def read(session: Session, command: Read) -> None:
 
 
 def layout(session: Session, command: Layout) -> None:
-    """Keep which panes are open, and in which order. Written soon, behind messages."""
+    """Keep which panes are open, and in which order: as a whole, or what changed. Written soon, behind messages."""
+    if command.rooms is None:
+        session.hub.positions.change_layout(session, command)
+        return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     session.hub.positions.lay_out(session, rooms, command.wide)
 

@@ -34,6 +34,8 @@ LAYOUT_PANES: int
 KEEP_EDITED_TEXT: bool
 # Which edition of the page's files is served; empty when they are not collected.
 PAGE_VERSION: str
+# How long a socket without a session may stay when it sends no command.
+UNAUTHENTICATED_SECONDS: float
 
 # Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
 # Held for longer, uvicorn stops reading the socket, misses the pong and closes it.
@@ -111,6 +113,7 @@ _DEFAULTS: dict[str, Any] = {
     "LAYOUT_PANES": 64,
     "KEEP_EDITED_TEXT": False,
     "PAGE_VERSION": "",
+    "UNAUTHENTICATED_SECONDS": 5.0,
     "BATCH_DRAFTS": 128,
     "BATCH_BYTES": 256 * 1024,
     "DRAFT_QUEUE": 2000,

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from chat import audit, commands, conf, database, hub, limits, protocol
 from chat.exceptions import ClientError, ErrorCode
+from chat.policies import Standing
 from chat.session import CLOSE_SIGN_IN, Run, Session, Socket
 
 logger = logging.getLogger(__name__)
@@ -81,11 +82,15 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         self._patience = limits.Patience()
         # The ceilings under which this socket counts, and as what: given back when it goes.
         self._counted: dict[limits.Ceiling, Any] = {}
+        # Closes a socket without a session that sends nothing.
+        self._expecting: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
+            if self._expecting is not None:
+                self._expecting.cancel()
             for ceiling, key in self._counted.items():
                 ceiling.exit(key)
             # Here and not in disconnect(), which a crash or a cut line skips.
@@ -115,11 +120,14 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
             return
         try:
-            await self._sign_in(session)
+            has_ended = await self._sign_in(session)
         except Exception as error:
             # Anybody can begin a handshake, and while the database is away all pages come back again and again.
             database.warn_sparingly(logger, "a login could not be checked", error)
             await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
+            return
+        if session.standing is None and not has_ended:
+            await self._expect_command(session)
             return
         if session.standing is None or not self._is_for(session.user_id):
             await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
@@ -131,21 +139,36 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             # From here on it counts for its user. Otherwise a whole office behind one address would share a ceiling.
             place.give_back()
 
+    async def _expect_command(self, session: Session) -> None:
+        """Let a socket without a session wait: its first command is answered, and without one it is closed.
+
+        Nothing is said on connecting. The original client shows each error in a modal dialog, and it reconnects
+        for ever, but it sends no command before its user clicks.
+        """
+        address = limits.address_of(self.scope)
+        if address is not None and not self._count(limits.unauthenticated_of_address, address):
+            await session.close(CLOSE_SIGN_IN)
+            return
+        self._expecting = asyncio.get_running_loop().create_task(_close_later(session))
+
     def _is_for(self, user_id: int) -> bool:
         """Tell whether the socket is who its page takes itself for: another may have signed in in the next tab."""
         asked = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get("user", [])
         return all(name == str(user_id) for name in asked)
 
-    async def _sign_in(self, session: Session) -> None:
+    async def _sign_in(self, session: Session) -> bool:
+        """Find out who the socket is. Return whether its login was valid and ended meanwhile."""
+        standings: list[Standing | None] = []
         cookies: Any = self.scope.get("cookies") or {}
         if key := cookies.get(settings.SESSION_COOKIE_NAME):
             while True:
                 with session.hub.rights.question() as question:
-                    standing = await session.hub.logins.get(key)
+                    standings.append(standing := await session.hub.logins.get(key))
                     # As for a room: a check that began meanwhile did not know whose socket this is.
                     if standing is None or not question.is_outdated(user=standing.login.user_id):
                         session.standing = standing
-                        return
+                        break
+        return any(standings) and session.standing is None
 
     def _count(self, ceiling: limits.Ceiling, key: Any) -> bool:
         if not ceiling.enter(key):
@@ -164,6 +187,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         # What comes after the `bye` is not answered: its sender keeps it, and tries again elsewhere.
         if self.session is None or self.session.is_gone or self.session.hub.is_draining:
+            return
+        if self.session.standing is None:
+            await self.session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
             return
         context: dict[str, Any] = {}
         try:
@@ -185,6 +211,11 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             failed = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=f"Something failed here (frame {frame}).")
             self.session.reply(protocol.refusal(failed, **context))
         await self.session.until_room()
+
+
+async def _close_later(session: Session) -> None:
+    await asyncio.sleep(conf.UNAUTHENTICATED_SECONDS)
+    await session.close(CLOSE_SIGN_IN)
 
 
 def _decode(text: str | None) -> protocol.AnyCommand:

@@ -84,6 +84,7 @@ def _wire(event: Event) -> AnyEvent:
             client_id=client_id,
             edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
             deleted=deleted,
+            user=event.author_id,
         )
     target = event.target_seq
     assert target is not None, f"an edit or a delete points at a message: {event}"

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chat import audit, conf, database, log, protocol
+from chat.alerts import Alerts
 from chat.events import LoggedEvent, after_all
 from chat.exceptions import ClientError, ErrorCode
-from chat.protocol import AnyEvent, Deleted, Edited, Frame, Joined, Left, Overtaken
+from chat.protocol import AnyEvent, Deleted, Edited, Frame, Joined, Left, Overtaken, Posted
 from chat.session import WRITE_BYTES, Place, Run, Session, chunk
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Feed:
         self.sessions: dict[Session, Place] = {}
         self.claims = 0
         self.opened: asyncio.Task[None] | None = None
+        self._alerts = Alerts()
         # The last events, without holes up to the head. Empty at first: it fills as events come, and further back
         # when a session needs what came before (reach_back).
         self._ring: deque[LoggedEvent] = deque()
@@ -60,17 +62,22 @@ class Feed:
         place = await self.hub.heads.get(self.room)
         if place is None:
             raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
-        self._start_at(*place)
+        self._start_at(*place, await self._alerts_now())
         # What was rung while the log was read; once this task is done.
         asyncio.get_running_loop().call_soon(self.rung, 0)
 
-    def _start_at(self, head: int, floor: int, epoch: str) -> None:
+    def _start_at(self, head: int, floor: int, epoch: str, alerts: Iterable[Posted]) -> None:
         self.epoch, self.floor, self.head = epoch, floor, head
+        self._alerts = Alerts(event for event in alerts if event.seq >= floor)
         self._offered = head
         self._early.clear()
         self._ring.clear()
         self._edits.clear()
         self._ring_bytes = 0
+
+    async def _alerts_now(self) -> list[Posted]:
+        # Asked after the head was read, so that none is missing: taking an event again changes nothing.
+        return await self.hub.alerts.get(self.room) or []
 
     def rung(self, head: int) -> None:
         """Hear that the room's head is at least `head`: read on if that is news."""
@@ -199,6 +206,7 @@ class Feed:
                 staff_only=self.staff_only,
                 reset=reset,
                 read=read,
+                alerts=self._alerts.recent(),
             )
         )
 
@@ -208,6 +216,9 @@ class Feed:
         for session in list(sessions):
             place = session.places[self.room]
             place.is_behind = False
+            if session.is_original:
+                # The original client knows no `reset`. It would add a second pane beside the first, dead one.
+                session.reply(protocol.encode(Left(leave=str(self.room))))
             self.attach(session, cursor=self.head, reply=reply)
 
     def dismiss(self, session: Session, reason: ErrorCode) -> None:
@@ -240,8 +251,10 @@ class Feed:
             return
         head, _, epoch = place
         if epoch != self.epoch or head < before:
+            alerts = await self._alerts_now()
+            # No wait from here to the end: no session is offered events of the new log before it has started over.
             logger.warning("room=%s has another log now: all start over", self.room)
-            self._start_at(*place)
+            self._start_at(*place, alerts)
             self._target = head
             self.start_over(self.sessions)
 
@@ -266,6 +279,7 @@ class Feed:
             self._reading = None
 
     def _keep(self, event: LoggedEvent) -> None:
+        self._alerts.take(event.event)
         change = event.event
         # Whoever catches up from the ring must not get a text that was deleted or edited away.
         match change:

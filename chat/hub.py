@@ -37,6 +37,7 @@ class Hub:
         self.logins = database.Gathering(policies.sign_in)
         self.rooms = database.Gathering(policies.enter_rooms)
         self.heads = database.Gathering(log.heads)
+        self.alerts = database.Gathering(log.alerts)
         self.positions = Positions(on_written=self._on_positions, on_refused=self._on_refused)
         self.watch = Watch(self.positions)
         self.rights = Rights(self.sessions, self.feeds, on_checked=self.watch.rooms_changed)

@@ -125,11 +125,13 @@ sign_ins = Pace("SIGN_INS")
 sockets_of_user = Ceiling("SOCKETS_PER_USER")
 sockets_of_address = Ceiling("SOCKETS_PER_ADDRESS")
 unauthenticated = Ceiling("UNAUTHENTICATED_SOCKETS")
+unauthenticated_of_address = Ceiling("UNAUTHENTICATED_PER_ADDRESS")
 
 
 def clear() -> None:
     """Forget all that was counted: for tests."""
-    for limit in (messages, handshakes, sign_ins, sockets_of_user, sockets_of_address, unauthenticated):
+    ceilings = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
+    for limit in (messages, handshakes, sign_ins, *ceilings):
         limit.clear()
 
 

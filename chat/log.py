@@ -30,6 +30,26 @@ FIND_AUTHORS = 200
 ROWS_PER_QUERY = 64
 # Rooms that one statement asks for. SQLite takes a limited number of parameters.
 ROOMS_PER_QUERY = 500
+# Of a room's alerts, the newest are told to those who join.
+ALERTS_AT_MOST = 20
+
+# Each room's alerts are found through their partial index, however many rooms are asked for and however many alerts
+# they have. SQLite knows no LATERAL, and PostgreSQL would run the other form for every event.
+_NEWEST_ALERTS = f"""
+    SELECT newest.id FROM chat_event newest
+    WHERE newest.room_id = asked.room_id AND newest.kind = 0 AND newest.msg_type = {conf.MSG_TYPE_ALERT}
+      AND newest.deleted_at IS NULL ORDER BY newest.seq DESC LIMIT {ALERTS_AT_MOST}
+"""
+_ALERTS = {
+    "sqlite": f"""
+WITH asked(room_id) AS (VALUES {{rooms}})
+SELECT event.* FROM asked CROSS JOIN chat_event event WHERE event.id IN ({_NEWEST_ALERTS})
+""",
+    "postgresql": f"""
+WITH asked(room_id) AS (VALUES {{rooms}})
+SELECT event.* FROM asked CROSS JOIN LATERAL ({_NEWEST_ALERTS}) newest JOIN chat_event event ON event.id = newest.id
+""",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +247,18 @@ def heads(room_ids: Collection[int] | None = None) -> dict[int, tuple[int, int, 
     found: dict[int, tuple[int, int, str]] = {}
     for start in range(0, len(ids), ROOMS_PER_QUERY):
         found |= _heads(Room.objects.order_by().filter(pk__in=ids[start : start + ROOMS_PER_QUERY]))
+    return found
+
+
+def alerts(room_ids: Collection[int]) -> dict[int, list[Posted]]:
+    """Return the newest alerts of rooms as they stand now, deleted ones left out, by room."""
+    found: dict[int, list[Posted]] = {room: [] for room in room_ids}
+    ids = list(found)
+    for start in range(0, len(ids), ROOMS_PER_QUERY):
+        asked = ids[start : start + ROOMS_PER_QUERY]
+        values = ", ".join(["(CAST(%s AS bigint))"] * len(asked))
+        for row in Event.objects.raw(_ALERTS[connection.vendor].format(rooms=values), asked):
+            found[row.room_id].append(posted(row))
     return found
 
 

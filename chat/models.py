@@ -214,6 +214,12 @@ class Event(models.Model):
                 name="event_room_target",
                 condition=models.Q(target_seq__isnull=False),
             ),
+            # Alerts are few: who joins a room is told of the last ones, however many messages came since.
+            models.Index(
+                fields=["room", "seq"],
+                name="event_alerts",
+                condition=models.Q(kind=0, msg_type=conf.MSG_TYPE_ALERT),
+            ),
             # Finds what had been said before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
         ]

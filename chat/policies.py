@@ -19,6 +19,10 @@ User = get_user_model()
 PIECE = 900
 
 
+# In a web session whose key has changed: the new key (chat/accounts.py).
+SUCCESSOR = "successor"
+
+
 class Login(NamedTuple):
     """By what a socket acts for a user: their web session, and the password it was opened with (hashed)."""
 
@@ -58,7 +62,25 @@ def sign_in(session_keys: Collection[str]) -> dict[str, Standing]:
 def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
     """Return which logins still hold: signed out, expired, deactivated, deleted, or with a new password they do not."""
     expiry = {row.session_key: row.expire_date for row in _alive((login.session_key for login in logins), data=False)}
-    return _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
+    standings = _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
+    # Most logins hold: only of those that do not is it asked whether their session has another key now.
+    moved = {login for login in logins if login not in standings and login.session_key in expiry}
+    return standings | _succeed(moved) if moved else standings
+
+
+def _succeed(logins: Collection[Login]) -> dict[Login, Standing]:
+    """Return what became of logins whose session changed the password itself: it goes on under another key."""
+    keys = {}
+    for row in _alive(login.session_key for login in logins):
+        if key := row.get_decoded().get(SUCCESSOR):
+            keys[row.session_key] = key
+    known = sign_in(keys.values()) if keys else {}
+    found = {login: known.get(keys.get(login.session_key, "")) for login in logins}
+    return {
+        login: standing
+        for login, standing in found.items()
+        if standing is not None and standing.login.user_id == login.user_id
+    }
 
 
 def _alive(session_keys: Iterable[str], *, data: bool = True) -> Iterator[WebSession]:

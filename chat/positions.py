@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from chat import conf, database, memberships
+from chat import conf, database, layouts, memberships, protocol
 from chat.exceptions import ClientError
 from chat.memberships import Layout, Move
+from chat.policies import Login
 from chat.reading import Pair
 from chat.session import Session
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 ROWS = 200
 # Layouts of up to LAYOUT_PANES rows each.
 LAYOUTS = 4
+# Changes of one user's layout that wait at most.
+CHANGES = 100
 RETRY_SECONDS = 1.0
 POLL_SECONDS = 0.05
 
@@ -79,8 +82,19 @@ def newest_move(older: Move, newer: Move) -> Move:
     return Move(newer.login, max(older.seq, newer.seq), is_set=older.is_set)
 
 
-def newest_layout(older: Layout, newer: Layout) -> Layout:
-    return newer
+class Layouts(NamedTuple):
+    """What became of a user's panes since the last write: the newest whole, if any, and the changes after it."""
+
+    whole: Layout | None
+    changes: tuple[tuple[Login, protocol.Layout], ...] = ()
+
+
+def newest_layout(older: Layouts, newer: Layouts) -> Layouts:
+    """Return one value that does what two do, one after the other."""
+    if newer.whole is not None:
+        return newer
+    # Bounded while the database is away. Each change is small, and the newest ones count.
+    return Layouts(older.whole, (*older.changes, *newer.changes)[-CHANGES:])
 
 
 class Positions:
@@ -97,7 +111,7 @@ class Positions:
         self._moves: Pending[Pair, Move] = Pending(newest_move)
         # Who is told of a refusal.
         self._askers: dict[Pair, Session] = {}
-        self._layouts: Pending[int, Layout] = Pending(newest_layout)
+        self._layouts: Pending[int, Layouts] = Pending(newest_layout)
         self._rows = ROWS
         self._is_failing = False
         self._is_hurried = False
@@ -113,15 +127,20 @@ class Positions:
 
     def lay_out(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
         """Take which panes a user has open, in order, and which one is wide."""
-        self._layouts.put(session.user_id, Layout(session.login, tuple(rooms), wide))
+        self._layouts.put(session.user_id, Layouts(Layout(session.login, tuple(rooms), wide)))
+        self._work()
+
+    def change_layout(self, session: Session, change: protocol.Layout) -> None:
+        """Take what a page changed in its user's panes."""
+        self._layouts.put(session.user_id, Layouts(None, ((session.login, change),)))
         self._work()
 
     def pending(self, pair: Pair) -> Move | None:
         """Return the move that a user's position in a room still has to make in the database."""
         return self._moves.get(pair)
 
-    def layout(self, user: int) -> Layout | None:
-        """Return a user's layout that is not in the database yet. From any thread."""
+    def layout(self, user: int) -> Layouts | None:
+        """Return what the database does not have yet of a user's layout. From any thread."""
         return self._layouts.get(user)
 
     async def flush(self) -> None:
@@ -221,9 +240,18 @@ class Positions:
             if asker and pair in checked.refused:
                 self._on_refused(asker, pair, checked.refused[pair])
 
-    async def _write_layouts(self, layouts: dict[int, Layout]) -> None:
-        await database.write_behind(memberships.lay_out, list(layouts.values()))
-        self._layouts.done(layouts)
+    async def _write_layouts(self, waiting: dict[int, Layouts]) -> None:
+        await database.write_behind(_store_layouts, list(waiting.values()))
+        self._layouts.done(waiting)
+
+
+def _store_layouts(waiting: list[Layouts]) -> None:
+    if wholes := [one.whole for one in waiting if one.whole is not None]:
+        memberships.lay_out(wholes)
+    for one in waiting:
+        for login, change in one.changes:
+            # Applying a change again, after a lost answer, changes nothing.
+            layouts.change(login, change)
 
 
 def _pieces(keys: list[K], size: int) -> list[list[K]]:
@@ -235,9 +263,16 @@ def _set_running(*all_positions: Positions) -> None:
     _running = all_positions
 
 
-def layout_of(user: int) -> tuple[list[int], int | None] | None:
-    """Return a user's layout that this process has not written yet: rooms and the wide one. From any thread."""
+def layout_of(user: int) -> tuple[Sequence[int], int | None]:
+    """Return the rooms of a user's panes in order, and the wide one: with what this process has not written yet.
+
+    From any thread. Rooms that the user may not enter any more can be among them.
+    """
     for positions in _running:
-        if layout := positions.layout(user):
-            return list(layout.rooms), layout.wide
-    return None
+        if waiting := positions.layout(user):
+            whole = waiting.whole
+            order, wide = (whole.rooms, whole.wide) if whole is not None else memberships.layout(user)
+            for _, change in waiting.changes:
+                order, wide = layouts.applied(order, wide, change)
+            return order, wide
+    return memberships.layout(user)

@@ -1,6 +1,7 @@
 """Every command and frame as a typed struct; decode, encode."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any
@@ -96,9 +97,23 @@ class Read(Command, frozen=True, kw_only=True):
     back: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A pane is opened, or moved: behind one, before one, or to the end."""
+
+    room: RoomId
+    after: RoomId | None = None
+    before: RoomId | None = None
+
+
 class Layout(Command, frozen=True, kw_only=True):
-    rooms: RoomIds
+    """The panes as a whole (`rooms`); or what changed, so that pages do not overwrite each other's panes."""
+
+    rooms: RoomIds | None = None
+    put: Annotated[list[Put], msgspec.Meta(max_length=MAX_ROOMS)] = []
+    close: RoomIds = RoomIds()
     wide: RoomId | None = None
+    narrow: RoomId | None = None
 
 
 AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Watch | Read | Layout | Ping
@@ -207,7 +222,10 @@ class Frame:
 
 
 class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Opens a pane, or tells where a joined room stands. With `reset` the pane starts over."""
+    """Opens a pane, or tells where a joined room stands. With `reset` the pane starts over.
+
+    `alerts` are the room's alerts of the last days, as they stand at `head` or later, oldest first.
+    """
 
     join: str
     title: str
@@ -217,6 +235,7 @@ class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     staff_only: bool = False
     reset: bool = False
     read: int = 0
+    alerts: "list[Posted]" = []
 
 
 class Left(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -268,7 +287,7 @@ class Heads(msgspec.Struct, kw_only=True):
 
 
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A message as it stands now; its text is null when it was deleted."""
+    """A message as it stands now; its text is null when it was deleted. `user` is its author's id, if it has one."""
 
     room: str
     username: str
@@ -279,6 +298,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
     edited_at: str | None = None
     deleted: bool = False
+    user: int | None = None
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):

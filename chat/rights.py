@@ -175,10 +175,12 @@ class Rights:
 
     async def _check(self, concern: Concern, places: dict[Session, dict[int, Place]]) -> None:
         rooms = {room for joined in places.values() for room in joined}
+        # Another check may give a session its new login meanwhile.
+        logins = {session: session.login for session in places}
         standings: dict[Login, Standing] = {}
         known: dict[int, Room] = {}
         if places:
-            standings, known = await database.look(_load_rights, {session.login for session in places}, rooms)
+            standings, known = await database.look(_load_rights, set(logins.values()), rooms)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only
@@ -186,17 +188,18 @@ class Rights:
             self._on_checked()
         ended = []
         for session, joined in places.items():
-            session.standing = standings.get(session.login, session.standing)
-            if session.login not in standings:
+            standing = standings.get(logins[session])
+            if standing is None:
                 # Two checks at once, of a bell and the sweep, find the same.
                 if session not in self._ended:
                     ended.append(session)
                 continue
+            session.standing = standing
             for room_id, place in joined.items():
                 if session.places.get(room_id) is not place:
                     continue  # Left, or joined anew, meanwhile.
                 try:
-                    policies.check_enterable(standings[session.login].user, known.get(room_id))
+                    policies.check_enterable(standing.user, known.get(room_id))
                 except ClientError as refusal:
                     place.feed.dismiss(session, refusal.code)
         if ended:

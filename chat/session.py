@@ -83,6 +83,10 @@ class Session:
         self.hub = hub
         self.is_gone = False
         self.unacknowledged = 0
+        # What its commands tell of the client. The original one joins (None: has not joined yet), and never sends
+        # a cursor, `watch`, `history` or a client_id.
+        self.is_original: bool | None = None
+        self.gives_client_ids = False
         self._socket = socket
         # Replies that found the socket full. Bounded: no command is read while they are many or large.
         self._replies: deque[Frame] = deque()

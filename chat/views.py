@@ -8,10 +8,11 @@ from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import conf, memberships, positions
+from chat import conf, positions, protocol
 from chat.models import Room, title_key
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def index(request: HttpRequest) -> HttpResponse:
     else:
         # As the user left it, here or in another browser.
         user_id = request.user.pk or 0
-        layout, widened = positions.layout_of(user_id) or memberships.layout(user_id)
+        layout, widened = positions.layout_of(user_id)
         opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
     at = _place(request.GET.get("at", ""), known)
@@ -113,9 +114,13 @@ def _page(
 ) -> HttpResponse:
     user = request.user
     by_id = {str(room.pk): room for room in rooms}
+    reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
+    # A user model of a site's own may not know.
+    if joined := getattr(user, "date_joined", None):
+        reader["since"] = protocol.timestamp(joined)
     opened_ids = set(opened)
     config = {
-        "user": {"id": user.pk, "username": user.get_username(), "staff": user.is_staff},
+        "user": reader,
         "rooms": [_as_json(room) for room in rooms],
         "open": opened,
         "wide": wide if wide in opened else None,
@@ -123,7 +128,12 @@ def _page(
         "notice": notice,
         "stream": STREAM_PATH,
         "version": conf.PAGE_VERSION,
-        "limits": {"graphemes": conf.MESSAGE_MAX_GRAPHEMES, "bytes": conf.MESSAGE_MAX_BYTES},
+        "session": reverse("session"),
+        "limits": {
+            "graphemes": conf.MESSAGE_MAX_GRAPHEMES,
+            "bytes": conf.MESSAGE_MAX_BYTES,
+            "rooms": int(conf.LIMITS.get("ROOMS_PER_SOCKET", 0)),
+        },
     }
     context = {
         "config": config,

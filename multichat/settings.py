@@ -131,6 +131,8 @@ LIMIT_DEFAULTS = {
     "HANDSHAKES_PER_SECOND": 100,
     # Of a process: sockets that are not signed in, or not yet.
     "UNAUTHENTICATED_SOCKETS": 1000,
+    # Of an address: sockets without a session, which may wait some seconds before their first command.
+    "UNAUTHENTICATED_PER_ADDRESS": 50,
     # Of a frame: bytes, and depth of its JSON. Of a page of history: messages.
     "FRAME_BYTES": 64 * 1024,
     "JSON_DEPTH": 8,
@@ -173,7 +175,7 @@ LIMIT_LOGIN_MINUTES = environment.number("LIMIT_LOGIN_MINUTES", 5)
 INSTALLED_APPS = [
     # Only for the development server: elsewhere it would cost 28 MB in each process.
     *(["daphne"] if COMMAND == "runserver" else []),
-    "django.contrib.admin",
+    "chat.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -199,6 +201,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "multichat.passwords.Middleware",
 ]
+CSRF_FAILURE_VIEW = "chat.accounts.csrf_failure"
 ROOT_URLCONF = "multichat.urls"
 ASGI_APPLICATION = "multichat.asgi.application"
 TEMPLATES = [

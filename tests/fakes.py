@@ -105,6 +105,7 @@ class FakeLog:
         monkeypatch.setitem(vars(conf), "GRACE_SECONDS", 0)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
+        monkeypatch.setattr(log, "alerts", lambda rooms: {})
         monkeypatch.setattr(log, "heads_after", lambda room, *, limit: self._heads())
         # Nobody's rights change.
         monkeypatch.setattr(access, "recent", list)

@@ -43,6 +43,11 @@ class Socket:
     async def send_bytes(self, data):
         await self._communicator.send_input({"type": "websocket.receive", "bytes": data})
 
+    async def end(self):
+        """Go away."""
+        await self._communicator.disconnect(timeout=5)
+        await self._communicator.wait(5)
+
     async def next(self):
         """Return the next frame; None when the server has closed."""
         while True:
@@ -81,9 +86,9 @@ async def connected(user=None):
     cookie = await database.write(cookie_of, user) if user else ""
     communicator = handshake(cookie=cookie)
     assert (await communicator.connect(5))[0]
+    socket = Socket(communicator)
     try:
-        yield Socket(communicator)
+        yield socket
     finally:
-        await communicator.disconnect(timeout=5)
-        await communicator.wait(5)
+        await socket.end()
         await database.close()

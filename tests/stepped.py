@@ -412,6 +412,7 @@ class World:
         return {
             log.read: self._page,
             log.heads: self._heads,
+            log.alerts: lambda rooms: {},
             hubs._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),

@@ -55,6 +55,7 @@ async def test_a_message_reaches_everybody_in_the_room_and_is_acknowledged_to_it
             "msg_type": 0,
             "seq": 1,
             "client_id": UUID,
+            "user": bob.pk,
         }
         assert await alices.rest() == []
 

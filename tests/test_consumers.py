@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from chat import commands, database, hub
+from chat import commands, database, hub, limits
 from tests.fakes import turns
-from tests.sockets import connected, cookie_of, handshake
+from tests.sockets import Socket, connected, cookie_of, handshake
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PING = '{"command":"ping"}'
@@ -17,11 +17,41 @@ def quick(settings):
     settings.GRACE_SECONDS = 0
 
 
-async def test_nobody_is_told_to_log_in_and_closed_with_4401():
+@pytest.mark.parametrize("text", [PING, '{"command":"join","room":"1"}', "hello", "x" * (64 * 1024 + 1)])
+async def test_a_socket_without_a_session_is_told_at_its_first_command_and_closed(text):
     async with connected() as socket:
+        await socket.send_text(text)
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
         assert socket.closed == 4401
+
+
+async def test_a_socket_without_a_session_that_says_nothing_is_closed_without_a_word(settings):
+    settings.UNAUTHENTICATED_SECONDS = 0
+    async with connected() as socket:
+        assert await socket.next() is None
+        assert socket.closed == 4401
+
+
+async def test_an_address_has_few_sockets_without_a_session_and_users_come_in(bob, settings):
+    settings.LIMITS = {"UNAUTHENTICATED_PER_ADDRESS": 1}
+    sockets = []
+    for host in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        cookie = await database.write(cookie_of, bob) if len(sockets) == 3 else ""
+        communicator = handshake(cookie=cookie)
+        communicator.scope["client"] = (host, 5)
+        assert (await communicator.connect(5))[0]
+        sockets.append(Socket(communicator))
+    first, second, elsewhere, user = sockets
+    # Without a word: the original client would show it to somebody who has done nothing.
+    assert (await second.next(), second.closed) == (None, 4401)
+    assert await user.ask(command="ping") == {"pong": True}
+    for waiting in (first, elsewhere):
+        assert await waiting.ask(command="ping") == {"error": "USER_HAS_TO_LOGIN"}
+    for socket in sockets:
+        await socket.end()
+    assert limits.unauthenticated_of_address.enter("192.0.2.1")
+    await database.close()
 
 
 async def test_a_page_of_another_user_is_told_to_log_in(bob, alice):

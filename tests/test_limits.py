@@ -356,7 +356,7 @@ async def test_a_socket_holds_so_many_rooms(bob, rooms, limit):
 async def test_too_many_that_are_not_signed_in_are_turned_away_and_users_come_in(bob, limit):
     limit(UNAUTHENTICATED_SOCKETS=1)
     async with connected() as nobody:
-        assert (await nobody.next())["error"] == "USER_HAS_TO_LOGIN"
+        assert (await nobody.ask(command="ping"))["error"] == "USER_HAS_TO_LOGIN"
         # It does not answer the close, and stays.
         async with connected() as second:
             assert (await second.next())["error"] == "SERVER_UNAVAILABLE"

@@ -203,6 +203,20 @@ def test_history_holds_messages_as_they_stand_at_as_of(bob, rooms):
     assert page.events[2].edited_at is None
 
 
+def test_a_message_tells_its_authors_id_which_a_rename_does_not_change(bob, rooms):
+    with log.append([rooms.lobby.pk]) as batch:
+        fresh = batch.post(batch.rooms[rooms.lobby.pk], author=bob, username="bob", body="as bob")
+        batch.post(batch.rooms[rooms.lobby.pk], author=None, username="", body="by the system")
+    bob.username = "robert"
+    bob.save()
+    actions.post_message(rooms.lobby, bob, "as robert")
+    told = [(one.event.user, one.event.username) for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    assert told == [(bob.pk, "bob"), (None, ""), (bob.pk, "robert")]
+    assert [(event.user, event.username) for event in history(rooms.lobby, 10).events] == told
+    # The first frame, which the feed's ring keeps, is the same bytes as the one that is read from the log later.
+    assert log.logged(fresh).frame.payload == log.read(rooms.lobby.pk, after=0, limit=1)[0].frame.payload
+
+
 def test_history_stops_at_the_floor(bob, rooms):
     say(rooms.lobby, bob, *"abcde")
     Room.objects.update(floor_seq=3)

@@ -1,5 +1,7 @@
 """A client that knows only the shapes of the original multichat still works: what it reads of each frame is exact."""
 
+import uuid
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -95,7 +97,64 @@ async def test_each_of_its_errors(bob, rooms):
         await client.send("send", str(rooms.lobby.pk), message="not joined")
         assert await client.reads() == {"error": "ROOM_ACCESS_DENIED"}
     async with connected() as socket:
-        assert await Original(socket).reads() == {"error": "USER_HAS_TO_LOGIN"}
+        client = Original(socket)
+        await client.send("join", str(rooms.lobby.pk))
+        assert await client.reads() == {"error": "USER_HAS_TO_LOGIN"}
+
+
+async def test_without_a_session_it_is_told_nothing_until_its_user_clicks(settings):
+    # It shows each error in a modal dialog, and comes back for ever.
+    settings.UNAUTHENTICATED_SECONDS = 0
+    for _ in range(3):
+        async with connected() as socket:
+            assert await socket.next() is None
+            assert socket.closed == 4401
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+async def test_an_empty_message_is_ignored(bob, rooms, text):
+    lobby = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        client = Original(socket)
+        await client.send("join", lobby)
+        await client.reads()
+        await client.send("send", lobby, message=text)
+        await client.send("send", lobby, message="hi")
+        assert await client.reads() == said(lobby, "bob", "hi")
+
+
+async def test_an_empty_message_is_refused_once_a_client_has_given_a_client_id(bob, rooms):
+    lobby = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=lobby)
+        await socket.send(command="send", room=lobby, message="hi", client_id=str(uuid.uuid4()))
+        await socket.until(lambda frame: "ack" in frame)
+        await socket.rest()
+        assert (await socket.ask(command="send", room=lobby, message=" "))["error"] == "MESSAGE_EMPTY"
+
+
+def new_log(room):
+    Room.objects.filter(pk=room.pk).update(epoch="another")
+
+
+@pytest.mark.parametrize("is_original", [True, False])
+async def test_a_room_with_a_new_log_is_shown_once(bob, rooms, is_original):
+    lobby = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        client = Original(socket)
+        await client.send("join", lobby)
+        assert await client.reads() == {"join": lobby, "title": "Lobby"}
+        if not is_original:
+            await socket.send(command="resume", rooms={lobby: {"since": 0}})
+            assert await client.reads() == {"join": lobby, "title": "Lobby"}
+        await database.write(new_log, rooms.lobby)
+        if is_original:
+            # Its pane for the old log is dead: it goes first.
+            assert await socket.next() == {"leave": lobby}
+        joined = await socket.next()
+        assert (joined["join"], joined["epoch"], joined["reset"]) == (lobby, "another", True)
+        await client.send("send", lobby, message="hi")
+        assert await client.reads() == said(lobby, "bob", "hi")
 
 
 async def test_it_leaves_a_room_whose_right_is_gone(alice, rooms, settings):

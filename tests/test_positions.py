@@ -8,7 +8,7 @@ from django.db import IntegrityError, OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import conf, database, memberships, positions
+from chat import conf, database, layouts, memberships, positions, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.memberships import Checked, Layout, Move
 from chat.policies import Login
@@ -28,6 +28,8 @@ class FakeDatabase:
     def __init__(self, monkeypatch):
         self.transactions = []
         self.layouts = []
+        self.changes = []
+        self.stored = ([4], None)
         self.refused = {}
         self.failure = lambda moves: None
         self.is_writing = False
@@ -39,6 +41,8 @@ class FakeDatabase:
         monkeypatch.setattr(memberships, "check_moves", self._check)
         monkeypatch.setattr(memberships, "store_moves", self._store)
         monkeypatch.setattr(memberships, "lay_out", self._lay_out)
+        monkeypatch.setattr(memberships, "layout", lambda user: self.stored)
+        monkeypatch.setattr(layouts, "change", lambda login, change: self.changes.append((login, change)))
 
     async def _run(self, work, *arguments):
         await self.gate.wait()
@@ -167,11 +171,31 @@ async def test_a_refusal_is_told_to_who_asked_and_changes_nothing_else(fake, tol
 async def test_of_layouts_the_newest_is_written_and_is_shown_before_it_is(fake, told):
     for rooms in ([1, 2], [2], [2, 3]):
         told.positions.lay_out(session_of(1), rooms, 3)
-    assert positions.layout_of(1) == ([2, 3], 3)
-    assert positions.layout_of(2) is None
+    assert positions.layout_of(1) == ((2, 3), 3)
+    assert positions.layout_of(2) == fake.stored
     await told.positions.flush()
     assert fake.layouts == [[Layout(session_of(1).login, (2, 3), 3)]]
-    assert positions.layout_of(1) is None
+    assert positions.layout_of(1) == fake.stored
+
+
+async def test_changes_of_a_layout_are_written_in_their_order_and_are_shown_before_they_are(fake, told):
+    session = session_of(1)
+    opened = protocol.Layout(put=[protocol.Put(room=5)], wide=5)
+    closed = protocol.Layout(close=protocol.RoomIds([4]))
+    told.positions.change_layout(session, opened)
+    told.positions.change_layout(session, closed)
+    assert positions.layout_of(1) == ([5], 5)
+    await told.positions.flush()
+    assert (fake.layouts, fake.changes) == ([], [(session.login, opened), (session.login, closed)])
+    # A whole layout makes what came before it void, and is written before what came after it.
+    fake.changes.clear()
+    told.positions.change_layout(session, opened)
+    told.positions.lay_out(session, [7, 8], None)
+    told.positions.change_layout(session, closed)
+    assert positions.layout_of(1) == ([7, 8], None)
+    await told.positions.flush()
+    assert fake.layouts == [[Layout(session.login, (7, 8), None)]]
+    assert fake.changes == [(session.login, closed)]
 
 
 async def test_what_waits_is_written_when_it_stops(fake, told):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.db import OperationalError
 
-from chat import views
+from chat import protocol, views
 from chat.models import Room
 
 
@@ -54,6 +54,17 @@ def test_rooms_are_listed_by_title_and_only_those_one_may_enter(client, rooms, a
     assert "Staff" not in without_secrets(response).split("<template")[0]
     client.force_login(alice)
     assert buttons_of(client.get("/")) == ["annex", "Lobby", "Random", "Staff"]
+
+
+def test_the_page_knows_its_user_and_how_many_rooms_it_may_hold(client, rooms, bob, settings):
+    settings.LIMITS = {"ROOMS_PER_SOCKET": 3}
+    client.force_login(bob)
+    config = config_of(client.get("/"))
+    since = config["user"].pop("since")
+    assert config["user"] == {"id": bob.pk, "username": "bob", "staff": False}
+    assert since == protocol.timestamp(bob.date_joined)
+    assert config["limits"]["rooms"] == 3
+    assert config["session"] == "/accounts/session/"
 
 
 def test_the_page_is_made_with_few_queries(client, rooms, bob, django_assert_max_num_queries):

@@ -3,20 +3,20 @@
 import { ALERT } from "./protocol.js";
 
 /** @import {Store} from "./outbox_store.js" */
+/** @import {Posted} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
-/** @typedef {{at: string, username: string, text: string}} Pinned */
-/** By the time they were posted: numbers may come again in a restored log. @typedef {{pinned: Record<string, Pinned>, got: string[]}} Kept */
+/** @typedef {{id: string, at: string, username: string, text: string}} Pinned */
+/** By number and time: numbers come again in a restored log, and alerts that are posted together have one time. @typedef {{pinned: Record<string, Pinned>, got: string[]}} Kept */
 
-/** Older ones that scrolling back brings are history, not news. */
-const FRESH_MS = 7 * 86_400_000;
+/** More than the server tells of in one room, so that none of those comes back. */
 const GOT_AT_MOST = 100;
 
 export class Alerts {
   #prefix;
   #store;
-  /** @type {Map<string, Kept>} */
-  #rooms = new Map();
+  /** What the store did not take: known as long as the page lives. @type {Map<string, Kept>} */
+  #unstored = new Map();
   /** @type {(room: string) => void} */
   onchange = () => {};
 
@@ -31,39 +31,57 @@ export class Alerts {
 
   /** @param {string} room */
   of(room) {
-    return Object.values(this.#read(room).pinned).sort((a, b) => a.at.localeCompare(b.at));
+    return Object.values(this.#read(room).pinned).sort(byTime);
   }
 
   /**
-   * See messages as they are now: alerts among them are pinned, changed or let go.
+   * The room was joined: its alerts as the server has them, which knows what is recent.
+   * @param {string} room
+   * @param {Posted[]} alerts oldest first
+   */
+  joined(room, alerts) {
+    const [first] = alerts;
+    if (first === undefined) return;
+    const kept = this.#read(room);
+    const there = new Set(alerts.map(({ seq, at }) => idOf(seq, at)));
+    // What is not among them, though newer than the oldest of them, was deleted while nobody looked.
+    for (const { id, at } of Object.values(kept.pinned))
+      if (at > first.at && !there.has(id)) delete kept.pinned[id];
+    for (const { seq, at, username, message } of alerts) pin(kept, seq, at, username, message);
+    this.#keep(room, kept);
+  }
+
+  /**
+   * See messages as they are now. A new alert is pinned, whatever the browser's clock says; pages of
+   * history only change or remove what is pinned.
    * @param {string} room
    * @param {Message[]} messages
+   * @param {boolean} areNew
    */
-  take(room, messages) {
+  take(room, messages, areNew) {
     const alerts = messages.filter(({ type }) => type === ALERT);
     if (!alerts.length) return;
-    const { pinned, got } = this.#read(room);
-    for (const { at, username, text } of alerts) {
-      const isFresh = Date.now() - Date.parse(at) < FRESH_MS || Object.hasOwn(pinned, at);
-      if (text === null) delete pinned[at];
-      else if (isFresh && !got.includes(at)) pinned[at] = { at, username, text };
-    }
-    this.#keep(room, { pinned, got });
+    const kept = this.#read(room);
+    for (const { seq, at, username, text } of alerts)
+      if (areNew || Object.hasOwn(kept.pinned, idOf(seq, at))) pin(kept, seq, at, username, text);
+    this.#keep(room, kept);
   }
 
   /**
    * @param {string} room
-   * @param {string} at
+   * @param {string} id
    */
-  gotIt(room, at) {
+  gotIt(room, id) {
     const { pinned, got } = this.#read(room);
-    delete pinned[at];
-    this.#keep(room, { pinned, got: [...got, at].slice(-GOT_AT_MOST) });
+    delete pinned[id];
+    // The newest alerts stay known, in whichever order they were answered.
+    const known = [...new Set([...got, id])].sort((a, b) => timeOf(a).localeCompare(timeOf(b)));
+    this.#keep(room, { pinned, got: known.slice(-GOT_AT_MOST) });
   }
 
   /** Nothing of a room that is closed to its reader stays. @param {string} room */
   forget(room) {
-    this.#rooms.delete(room);
+    this.#unstored.delete(room);
     this.#store.removeItem(this.#prefix + room);
   }
 
@@ -71,7 +89,7 @@ export class Alerts {
   heard(key) {
     if (!key?.startsWith(this.#prefix)) return;
     const room = key.slice(this.#prefix.length);
-    this.#rooms.delete(room);
+    this.#unstored.delete(room);
     this.onchange(room);
   }
 
@@ -81,28 +99,60 @@ export class Alerts {
     for (const key of keys) if (key.startsWith(this.#prefix)) this.#store.removeItem(key);
   }
 
-  /** @param {string} room @returns {Kept} */
+  /** Read each time: what another tab has written since must not be overwritten. @param {string} room @returns {Kept} */
   #read(room) {
-    return this.#rooms.get(room) ?? parse(this.#store.getItem(this.#prefix + room));
+    return this.#unstored.get(room) ?? parse(this.#store.getItem(this.#prefix + room));
   }
 
   /** @param {string} room @param {Kept} kept */
   #keep(room, kept) {
-    this.#rooms.set(room, kept);
+    this.#unstored.delete(room);
     try {
       this.#store.setItem(this.#prefix + room, JSON.stringify(kept));
     } catch {
-      // Full, or closed to us: known as long as the page lives.
+      this.#unstored.set(room, kept); // full, or closed to us
     }
     this.onchange(room);
   }
 }
 
+/** @param {number} seq @param {string} at */
+function idOf(seq, at) {
+  return `${seq}@${at}`;
+}
+
+/** @param {string} id as above, or a time alone, as earlier pages kept it */
+function timeOf(id) {
+  return id.slice(id.indexOf("@") + 1);
+}
+
+/** @param {Pinned} one @param {Pinned} other */
+function byTime(one, other) {
+  return (
+    one.at.localeCompare(other.at) || Number.parseInt(one.id, 10) - Number.parseInt(other.id, 10)
+  );
+}
+
+/**
+ * @param {Kept} kept
+ * @param {number} seq
+ * @param {string} at
+ * @param {string} username
+ * @param {string | null} text null: it was deleted
+ */
+function pin({ pinned, got }, seq, at, username, text) {
+  const id = idOf(seq, at);
+  if (text === null) delete pinned[id];
+  else if (!got.includes(id) && !got.includes(at)) pinned[id] = { id, at, username, text };
+}
+
 /** @param {string | null} text @returns {Kept} */
 function parse(text) {
   try {
-    const { pinned = {}, got = [] } = JSON.parse(text ?? "{}");
-    return { pinned, got };
+    const kept = JSON.parse(text ?? "null");
+    const pinned = Object.values(kept?.pinned ?? {}).filter((one) => typeof one?.id === "string");
+    const got = Array.isArray(kept?.got) ? kept.got : [];
+    return { pinned: Object.fromEntries(pinned.map((one) => [one.id, one])), got };
   } catch {
     return { pinned: {}, got: [] };
   }

@@ -53,6 +53,8 @@ export class Connection {
   #slowUntil = 0;
   /** Ends the wait that is on. */
   #go = () => {};
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #clock;
 
   /**
@@ -70,6 +72,21 @@ export class Connection {
   start(listener) {
     this.#listener = listener;
     this.#tickedAt = Date.now();
+    this.#connect();
+  }
+
+  /** The user of this page has signed in again. */
+  again() {
+    if (this.state !== "signed out") return;
+    this.#nextDelay = 0;
+    this.#tries = 0;
+    this.state = "connecting";
+    this.#listener?.changed(this.state, 0);
+    // Another socket: one that was closed for good while it chose its next URL never connects again.
+    this.#connect();
+  }
+
+  #connect() {
     // No queue: it would be flushed before the rooms are joined again. No delay of
     // its own: it is drawn once per page and has no jitter; ours is in #turn.
     this.#socket = this.#openSocket(() => this.#turn(), {
@@ -114,13 +131,16 @@ export class Connection {
 
   /** Every URL asked for is a try: wait here, where waiting can be ended early. */
   #turn() {
+    // A socket that was closed for good may still ask.
+    if (this.state === "signed out")
+      return new Promise((/** @type {(url: string) => void} */ _) => {});
     const delay = this.#nextDelay ?? backoff(this.#tries, Math.random());
     this.#nextDelay = null;
     this.#tries += 1;
     return new Promise((/** @type {(url: string) => void} */ resolve) => {
-      const timer = setTimeout(() => this.#go(), delay);
+      this.#timer = setTimeout(() => this.#go(), delay);
       this.#go = () => {
-        clearTimeout(timer);
+        clearTimeout(this.#timer);
         this.#become("connecting");
         resolve(this.#url);
       };
@@ -143,6 +163,7 @@ export class Connection {
     if (this.state === "open" && this.#clock() - this.#openedAt >= STABLE_MS) this.#tries = 0;
     if (code !== CLOSE_SIGN_IN) return this.#become("connecting");
     this.#become("signed out");
+    clearTimeout(this.#timer);
     this.#socket?.close();
   }
 
@@ -185,7 +206,7 @@ export class Connection {
 
   /** @param {State} state @param {number} retryAt */
   #become(state, retryAt = 0) {
-    // Signed out is final. (The socket asks for the next URL before it tells of the close.)
+    // Signed out is final until the user is back. (The socket asks for the next URL before it tells of the close.)
     if (this.state === "signed out" || (state === this.state && retryAt === this.retryAt)) return;
     this.state = state;
     this.retryAt = retryAt;

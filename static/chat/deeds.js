@@ -35,7 +35,7 @@ export class Deeds {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, reading: Reading, user: {username: string, staff: boolean}, kept: Kept}} page
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, reading: Reading, user: {id: number, staff: boolean}, kept: Kept}} page
    */
   constructor(workspace, { panes, list, notices, reading, user, kept }) {
     this.#workspace = workspace;
@@ -71,8 +71,18 @@ export class Deeds {
     this.#places.toMessage(room, seq);
   }
 
-  keepAddress() {
-    this.#doors.keepAddress();
+  /** The panes of the address are open. */
+  begin() {
+    this.#doors.begin();
+  }
+
+  connected() {
+    this.#doors.connected();
+  }
+
+  /** The server closed a room. @param {string} room */
+  closed(room) {
+    this.#doors.closed(room);
   }
 
   /** What a pane can ask for. @param {string} id @returns {Wishes} */
@@ -88,7 +98,8 @@ export class Deeds {
       toNew: () => this.#places.toNew(id),
       toNewest: () => this.#places.toNewest(id),
       look: () => this.#reading.lookSoon(),
-      gotIt: (at) => alerts.gotIt(id, at),
+      scrolled: () => this.#places.scrolled(id),
+      gotIt: (alert) => alerts.gotIt(id, alert),
       menu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
       act: (button, message) => this.#menu.open(button, "Message", this.#acts.items(id, message)),
       edit: (message) => this.#acts.edit(id, message),

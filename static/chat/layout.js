@@ -1,5 +1,9 @@
 /** Which panes stand in which order, and which one is widened. */
 
+/** @import {LayoutChange} from "./protocol.js" */
+
+/** @typedef {{order: string[], wide: string | null}} Panes */
+
 export class Layout {
   /** @type {string[]} */
   order = [];
@@ -45,10 +49,43 @@ export class Layout {
     this.wide = this.wide === room ? null : room;
   }
 
+  /** As it is now. @returns {Panes} */
+  get panes() {
+    return { order: [...this.order], wide: this.wide };
+  }
+
   /** What the address of the page is, to be shared. */
   get address() {
     if (!this.order.length) return "/";
     const wide = this.wide === null ? "" : `&wide=${this.wide}`;
     return `/?rooms=${this.order.join(",")}${wide}`;
   }
+}
+
+/**
+ * What turns one layout into another. It is applied to whatever other pages have saved meanwhile.
+ * @param {Panes} before
+ * @param {Panes} after
+ * @returns {LayoutChange | null} null: they are the same
+ */
+export function changeOf(before, after) {
+  const close = before.order.filter((room) => !after.order.includes(room));
+  const order = before.order.filter((room) => after.order.includes(room));
+  /** @type {LayoutChange["put"]} */
+  const put = [];
+  after.order.forEach((room, at) => {
+    if (order[at] === room) return;
+    const isNew = !before.order.includes(room);
+    if (!isNew) order.splice(order.indexOf(room), 1);
+    const [previous, next] = [order[at - 1], order[at]];
+    order.splice(at, 0, room);
+    // What is opened last goes to the end, wherever that is.
+    if (next === undefined && isNew) put.push({ room });
+    else put.push(previous === undefined ? { room, before: next } : { room, after: previous });
+  });
+  /** @type {LayoutChange} */
+  const change = { put, close };
+  if (after.wide !== null && after.wide !== before.wide) change.wide = after.wide;
+  if (after.wide === null && before.wide !== null) change.narrow = before.wide;
+  return put.length || close.length || change.wide || change.narrow ? change : null;
 }

@@ -1,7 +1,7 @@
 /** Says how the line to the server is, and the way back when the session is over. */
 
 import { part } from "./templates.js";
-import { sentenceFor, stateWords } from "./words.js";
+import { REPLACED, sentenceFor, stateWords } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Notices} from "./notices.js" */
@@ -31,11 +31,17 @@ export class LineState {
     link.hidden = state !== "signed out";
     link.textContent = link.hidden ? "" : "sign in again";
     link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
+    const sentence = sentenceFor("USER_HAS_TO_LOGIN");
     if (state === "signed out")
-      this.#notices.say(sentenceFor("USER_HAS_TO_LOGIN"), {
-        link: { label: "Sign in again", href: link.href },
-      });
+      this.#notices.say(sentence, { link: { label: "Sign in again", href: link.href } });
+    if (state === "open") for (const over of [sentence, REPLACED]) this.#notices.drop(over);
     this.tick();
+  }
+
+  /** Another user has signed in, so this page cannot go on. */
+  replaced() {
+    this.#notices.drop(sentenceFor("USER_HAS_TO_LOGIN"));
+    this.#notices.say(REPLACED, { link: { label: "Reload", href: location.href } });
   }
 
   /** Once a second: the countdown. */

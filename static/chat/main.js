@@ -13,6 +13,7 @@ import { People } from "./people.js";
 import { PinnedAlerts } from "./pinned_alerts.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
+import { SignedOut } from "./signed_out.js";
 import { part } from "./templates.js";
 import { Unread } from "./unread.js";
 import { Workspace } from "./workspace.js";
@@ -50,7 +51,14 @@ const page = new Page(config, outbox, {
   alerts,
   unread: new Unread(send),
 });
-const workspace = new Workspace(config.rooms, { send, outbox, view: page });
+const { rooms: most } = config.limits;
+const workspace = new Workspace(config.rooms, { send, outbox, view: page, most });
+const signedOut = new SignedOut(config.user.id, {
+  store,
+  ask: async () => (await (await fetch(config.session, { cache: "no-store" })).json()).user,
+  returned: () => connection.again(),
+  replaced: () => page.replaced(),
+});
 
 page.begin(workspace);
 // Rooms with unsent texts are opened too, so that the texts go.
@@ -60,8 +68,16 @@ for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) 
   if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);
 }
 if (at) page.goTo(at.room, at.seq);
+page.opens();
 page.showOrphans();
-connection.start(workspace);
+signedOut.announce();
+connection.start({
+  changed: (state, retryAt) => {
+    signedOut.set(state === "signed out");
+    workspace.changed(state, retryAt);
+  },
+  received: (received) => workspace.received(received),
+});
 hasStarted();
 
 /** Take back what templates/chat/start.html may have said after a long wait; an old browser stays old. */
@@ -74,11 +90,18 @@ function hasStarted() {
 window.addEventListener("storage", ({ key }) => {
   outbox.heard(key);
   alerts.heard(key);
+  signedOut.heard(key);
 });
+window.addEventListener("focus", () => signedOut.look());
 window.addEventListener("beforeunload", (event) => outbox.isAtRisk && event.preventDefault());
 window.addEventListener("online", () => connection.wake());
-document.addEventListener("visibilitychange", () => document.hidden || connection.wake());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  connection.wake();
+  signedOut.look();
+});
 setInterval(() => {
   connection.tick();
   page.tick();
+  signedOut.tick(!document.hidden);
 }, 1000);

@@ -2,12 +2,13 @@
 
 import { dates } from "./days.js";
 import { fold } from "./fold.js";
-import { isNamed } from "./mentions.js";
+import { isForMe } from "./own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
 import { authorWords, sentenceFor } from "./words.js";
 
 /** @import {Entry} from "./outbox_store.js" */
+/** @import {Me} from "./own.js" */
 /** @import {Message} from "./room_log.js" */
 
 /** Lines of one author within this time stand in one group. */
@@ -35,7 +36,9 @@ export function create({ type }) {
  * @param {Message} message
  */
 export function isSameGroup(previous, message) {
-  if (previous.username !== message.username || previous.type !== message.type) return false;
+  // Two users may have had one name, one after the other; and one user two names.
+  if (previous.user !== message.user || previous.username !== message.username) return false;
+  if (previous.type !== message.type) return false;
   return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
 }
 
@@ -47,13 +50,14 @@ export function signature({ username, at }) {
 /**
  * @param {HTMLElement} element
  * @param {Message} message
- * @param {string} me
+ * @param {Me} me
  */
-export function fill(element, { username, text, type, at, edited, deleted }, me) {
-  const isForMe = username !== me && isNamed(text, me);
-  element.classList.toggle("for-me", isForMe);
+export function fill(element, message, me) {
+  const { username, text, type, at, edited, deleted } = message;
+  const isForReader = isForMe(message, me);
+  element.classList.toggle("for-me", isForReader);
   part(element, "quiet").textContent =
-    (type === MUTED ? "Muted: " : "") + (isForMe ? "Mentions you: " : "");
+    (type === MUTED ? "Muted: " : "") + (isForReader ? "Mentions you: " : "");
   part(element, "author").textContent = authorWords(username);
   showTime(element, at);
   const body = part(element, "text");

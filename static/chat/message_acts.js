@@ -16,7 +16,7 @@ export class MessageActs {
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, reading: Reading, user: {username: string, staff: boolean}}} page
+   * @param {{workspace: Workspace, reading: Reading, user: {id: number, staff: boolean}}} page
    */
   constructor(panes, { workspace, reading, user }) {
     this.#panes = panes;

@@ -3,6 +3,7 @@
 import { coveredPx } from "./days.js";
 import { fill, stateId, unsent } from "./message.js";
 import { NewLine } from "./new_line.js";
+import { isOwn } from "./own.js";
 import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
 import { Scroll } from "./scroll.js";
@@ -10,6 +11,7 @@ import { part } from "./templates.js";
 import { walk } from "./walk.js";
 
 /** @import {Entry} from "./outbox_store.js" */
+/** @import {Me} from "./own.js" */
 /** @import {Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Edges} from "./workspace.js" */
@@ -21,7 +23,7 @@ const KEPT = 300;
 const NEW_AT_PX = 48;
 
 export class MessageList extends HTMLElement {
-  #me = "";
+  #me = /** @type {Me} */ ({ id: 0, username: "" });
   // Made when their place is there.
   #rows = /** @type {Rows} */ (/** @type {unknown} */ (null));
   #presence = /** @type {PresenceLine} */ (/** @type {unknown} */ (null));
@@ -35,16 +37,16 @@ export class MessageList extends HTMLElement {
   #found;
 
   /**
-   * @param {string} me the reader's username
-   * @param {() => void} onscroll
+   * @param {Me} me
+   * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: by the reader
    */
-  begin(me, onscroll) {
+  begin(me, { onscroll, onmoved }) {
     this.#me = me;
     const messages = part(this, "messages");
     this.#rows = new Rows(messages);
     this.#presence = new PresenceLine(messages);
     this.newLine = new NewLine(this, this.#rows, { me, hasOlder: () => this.#edges.more });
-    this.addEventListener("keydown", (event) => walk(event, this, this.#rows));
+    this.addEventListener("keydown", (event) => walk(event, this, this.#rows, () => this.#start));
     const scrolled = () => {
       if (this.isAtBottom) this.below = 0;
       onscroll();
@@ -52,6 +54,7 @@ export class MessageList extends HTMLElement {
     this.#scroll = new Scroll(this, part(this, "content"), scrolled, {
       firstInView: () => this.#firstInView(),
       isAtHead: () => this.isAtHead,
+      onmoved,
     });
   }
 
@@ -179,7 +182,9 @@ export class MessageList extends HTMLElement {
     const shown = new Map(
       [...box.children].map((child) => [child.getAttribute("data-state-id"), child]),
     );
-    const wanted = entries.map((entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me));
+    const wanted = entries.map(
+      (entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me.username),
+    );
     this.#keepFocus(() => {
       for (const [id, child] of shown)
         if (!entries.some((entry) => stateId(entry) === id)) child.remove();
@@ -202,7 +207,7 @@ export class MessageList extends HTMLElement {
     if (!this.isAtHead) return undefined;
     const seq = this.#rows.seqs.findLast((one) => {
       const message = this.#rows.messageOf(one);
-      return message?.username === this.#me && !message.deleted;
+      return message !== undefined && isOwn(message, this.#me) && !message.deleted;
     });
     return this.#rows.messageOf(seq);
   }
@@ -272,8 +277,14 @@ export class MessageList extends HTMLElement {
   #add(message) {
     if (message.seq > this.#rows.last) this.#presence.end();
     const element = this.#rows.add(message);
-    element.classList.toggle("own", message.username === this.#me);
+    element.classList.toggle("own", isOwn(message, this.#me));
     return element;
+  }
+
+  /** Where arrows begin: who has scrolled up reads there. */
+  get #start() {
+    const { last } = this.#rows;
+    return this.isAtBottom ? last : (this.inView?.first ?? last);
   }
 
   #firstInView() {

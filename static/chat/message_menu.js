@@ -1,5 +1,6 @@
 /** What can be done with a message. */
 
+import { isOwn } from "./own.js";
 import { MESSAGE } from "./protocol.js";
 
 /** @import {Item} from "./menu.js" */
@@ -10,23 +11,19 @@ import { MESSAGE } from "./protocol.js";
 /**
  * Nothing is offered that would do nothing, or that the server would refuse.
  * @param {Message} message
- * @param {{username: string, staff: boolean}} user
+ * @param {{id: number, staff: boolean}} reader
  * @param {Acts} acts
  * @returns {Item[]}
  */
-export function messageItems(
-  { username, deleted, type },
-  user,
-  { edit, markUnread, remove, copyText, copyLink },
-) {
-  if (deleted) return [];
-  const isOwn = username === user.username;
+export function messageItems(message, reader, { edit, markUnread, remove, copyText, copyLink }) {
+  if (message.deleted) return [];
+  const isTheirs = isOwn(message, reader);
   /** @type {Item[]} */
   const items = [];
-  if (isOwn && type === MESSAGE) items.push({ label: "Edit", act: edit });
+  if (isTheirs && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
   if (copyText) items.push({ label: "Copy text", act: copyText });
   if (copyLink) items.push({ label: "Copy link", act: copyLink });
-  if (!isOwn) items.push({ label: "Mark as unread", act: markUnread });
-  if (isOwn || user.staff) items.push({ label: "Delete", act: remove });
+  if (!isTheirs) items.push({ label: "Mark as unread", act: markUnread });
+  if (isTheirs || reader.staff) items.push({ label: "Delete", act: remove });
   return items;
 }

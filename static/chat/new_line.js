@@ -1,8 +1,10 @@
 /** The "New" line in a log: where it stands, and what comes first after what was read. */
 
 import { coveredPx } from "./days.js";
+import { isOwn } from "./own.js";
 import { copyElement } from "./templates.js";
 
+/** @import {Me} from "./own.js" */
 /** @import {Rows} from "./rows.js" */
 
 export class NewLine {
@@ -17,7 +19,7 @@ export class NewLine {
   /**
    * @param {HTMLElement} log the element that scrolls
    * @param {Rows} rows what stands in it
-   * @param {{me: string, hasOlder: () => boolean}} reader's username, and whether the rows begin in the middle of the log
+   * @param {{me: Me, hasOlder: () => boolean}} reader who reads, and whether the rows begin in the middle of the log
    */
   constructor(log, rows, { me, hasOlder }) {
     this.#log = log;
@@ -83,6 +85,6 @@ export class NewLine {
   /** @param {number} seq */
   #isOthers(seq) {
     const message = this.#rows.messageOf(seq);
-    return message !== undefined && message.username !== this.#me && !message.deleted;
+    return message !== undefined && !isOwn(message, this.#me) && !message.deleted;
   }
 }

@@ -6,27 +6,27 @@ import { followZone, today } from "./days.js";
 import { Deeds } from "./deeds.js";
 import { Leftovers } from "./leftovers.js";
 import { LineState } from "./line_state.js";
-import { isNamed } from "./mentions.js";
 import { Notices } from "./notices.js";
+import { isForMe, isOwn } from "./own.js";
 import { PaneRow } from "./pane_row.js";
-import { ALERT, isTransient } from "./protocol.js";
+import { ALERT, isSoon } from "./protocol.js";
 import { Reading } from "./reading.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { AT_RISK, NEW_VERSION, senderWords, sentenceFor } from "./words.js";
+import { AT_RISK, NEW_VERSION, senderWords, sentenceFor, soonSentence } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
 /** @import {Drafts} from "./drafts.js" */
 /** @import {Outbox} from "./outbox.js" */
-/** @import {ErrorFrame, HeadsFrame, Limits, PresentFrame, Room, Signal} from "./protocol.js" */
+/** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "./room_pane.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Unread} from "./unread.js" */
 /** @import {Edges, Workspace} from "./workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, version: string, limits: Limits}} Config */
+/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
 
 /** How long a text can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -148,8 +148,42 @@ export class Page {
    * @param {number} retryAt
    */
   connection(state, retryAt) {
-    if (state === "open") this.#reading.connected();
+    if (state === "signed out") this.#cover();
+    if (state === "open") {
+      this.#uncover();
+      this.#reading.connected();
+      this.#deeds.connected();
+    }
     this.#line.show(state, retryAt);
+  }
+
+  /** Another user has signed in in this browser. */
+  replaced() {
+    this.#line.replaced();
+  }
+
+  /** Signed out, and perhaps somebody else looks: nothing of the rooms is shown. Texts that are not sent stay. */
+  #cover() {
+    this.#showRooms(false);
+    this.#reading.keep([]);
+    for (const pane of this.#panes.all) {
+      pane.showAlerts([]);
+      pane.showPresent([]);
+    }
+  }
+
+  #uncover() {
+    if (!part(document, "panes").hidden) return;
+    this.#showRooms(true);
+    for (const pane of this.#panes.all) pane.showAlerts(this.#alerts.of(pane.room));
+  }
+
+  /** @param {boolean} areShown */
+  #showRooms(areShown) {
+    for (const name of ["panes", "nav", "find", "sign-out", "all"])
+      part(document, name).hidden = !areShown;
+    this.#list.collapse();
+    this.#mark();
   }
 
   /**
@@ -159,7 +193,7 @@ export class Page {
   opened(room, isByUser) {
     const pane = /** @type {RoomPane} */ (document.createElement("room-pane"));
     pane.begin(room, {
-      me: this.#config.user.username,
+      me: this.#config.user,
       limits: this.#config.limits,
       draft: this.#drafts.of(room.id),
       wishes: this.#deeds.wishesOf(room.id),
@@ -192,8 +226,19 @@ export class Page {
     this.#list.drop(room.id);
     this.#leftovers.closed(room, reason, draft);
     this.showOrphans();
-    this.#deeds.keepAddress();
+    this.#reading.keep(this.#list.order);
+    this.#deeds.closed(room.id);
     if (hadFocus) this.#list.focusFirst();
+  }
+
+  /** The panes of the address are open. */
+  opens() {
+    this.#deeds.begin();
+  }
+
+  /** @param {string} room @param {Posted[]} alerts as the server has them */
+  alerted(room, alerts) {
+    this.#alerts.joined(room, alerts);
   }
 
   /** @param {string} room */
@@ -210,7 +255,7 @@ export class Page {
     const pane = this.#panes.get(room);
     if (!pane) return;
     pane.showHistory(messages, edges);
-    this.#alerts.take(room, messages);
+    this.#alerts.take(room, messages, false);
     this.#reading.paged(pane);
   }
 
@@ -221,21 +266,21 @@ export class Page {
    * @param {boolean} isFromHere written on this page
    */
   changed(room, message, isNew, isFromHere) {
-    const isOwn = message.username === this.#config.user.username;
+    const isMine = isOwn(message, this.#config.user);
     const pane = this.#panes.get(room);
-    pane?.show(message, isNew && !isOwn);
-    if (pane && isNew && !isOwn) this.#reading.arrived(pane);
-    this.#alerts.take(room, [message]);
+    pane?.show(message, isNew && !isMine);
+    if (pane && isNew && !isMine) this.#reading.arrived(pane);
+    this.#alerts.take(room, [message], isNew);
     if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
-    if (isNew && !isOwn) this.#announce(room, message);
+    if (isNew && !isMine) this.#announce(room, message);
   }
 
   /** Other open panes stay silent: their messages would drown those of the pane that is being read. @param {string} room @param {Message} message */
   #announce(room, message) {
     const { text, type } = message;
     if (text === null) return;
-    const isForMe = isNamed(text, this.#config.user.username);
-    if (room !== this.#panes.seen && !isForMe && type !== ALERT) return;
+    const isForReader = isForMe(message, this.#config.user);
+    if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
     this.#announcer.say(senderWords(message), this.#titleOf(room), text);
   }
 
@@ -245,6 +290,7 @@ export class Page {
     this.#list.take(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.rename(room);
     this.#mark();
+    this.#reading.keep(this.#list.order);
   }
 
   /** @param {HeadsFrame["heads"]} heads */
@@ -273,13 +319,12 @@ export class Page {
    * @param {ErrorFrame} frame
    */
   refused(room, frame) {
-    const { error, detail, retry_after, command } = frame;
+    const { error, detail, retry_after } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // said when the line closes, with the way back
-    // The server's sentence tells a client what to do; the page does it by itself.
-    const isByItself = command !== undefined && isTransient(frame);
-    const sentence = sentenceFor(error, isByItself ? undefined : detail);
+    // The server's sentence tells a client what to do; some of it the page does by itself.
+    const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
-    if (pane) pane.showTrouble(sentence, retry_after);
+    if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
     else this.#notices.say(sentence);
   }
 
@@ -306,7 +351,7 @@ export class Page {
   #mark() {
     const { layout, seen } = this.#panes;
     this.#list.mark(layout.order, seen);
-    part(document, "none-open").hidden = layout.order.length > 0;
+    part(document, "none-open").hidden = layout.order.length > 0 || part(document, "panes").hidden;
   }
 
   /** @param {string} id */

@@ -1,10 +1,11 @@
 /** Goes to a place in a room's log: its newest, what is new, a message, a day. */
 
-import { gonePlaceWords, noDayWords } from "./words.js";
+import { gonePlaceWords, JUMP_WAITS, noDayWords } from "./words.js";
 
 /** @import {DayDialog} from "./day_dialog.js" */
 /** @import {Notices} from "./notices.js" */
 /** @import {PaneRow} from "./pane_row.js" */
+/** @import {Message, Place} from "./room_log.js" */
 /** @import {Workspace} from "./workspace.js" */
 
 export class Places {
@@ -30,7 +31,7 @@ export class Places {
   toNewest(room) {
     const pane = this.#panes.get(room);
     if (pane?.list.isAtHead) pane.toBottom();
-    else this.#workspace.jump(room, {}, () => pane?.toBottom());
+    else this.#jump(room, {}, () => pane?.toBottom());
   }
 
   /** To the first unread message, wherever it is. @param {string} room */
@@ -38,27 +39,48 @@ export class Places {
     const list = this.#panes.get(room)?.list;
     const around = this.#readOf(room);
     if (list?.newLine.isThere || around === undefined) list?.toNew();
-    else this.#workspace.jump(room, { around }, () => list?.toNew());
+    else this.#jump(room, { around }, () => list?.toNew());
   }
 
   /** To the message that a link leads to. @param {string} room @param {number} seq */
   toMessage(room, seq) {
-    this.#workspace.jump(room, { around: seq }, (messages) => {
+    this.#jump(room, { around: seq }, (messages) => {
       const message = messages.find((one) => one.seq === seq);
       this.#panes.get(room)?.list.find(seq);
       if (!message || message.deleted) this.#notices.say(gonePlaceWords(message !== undefined));
     });
   }
 
+  /** The reader scrolls, and goes nowhere else after all. @param {string} room */
+  scrolled(room) {
+    if (this.#workspace.scrolled(room)) this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
+  }
+
+  /**
+   * @param {string} room
+   * @param {Place} place
+   * @param {(messages: Message[]) => void} arrived
+   */
+  #jump(room, place, arrived) {
+    const pane = this.#panes.get(room);
+    const isWaiting = this.#workspace.jump(room, place, (messages) => {
+      pane?.dropTrouble(JUMP_WAITS);
+      arrived(messages);
+    });
+    if (isWaiting) pane?.showTrouble(JUMP_WAITS);
+  }
+
   /** Ask for a day, and go to the first message on it or after it. @param {string} room @param {string} title */
   toDay(room, title) {
     this.#dialog.ask(title, {
-      chosen: (start) =>
-        this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
+      chosen: (start) => {
+        const isWaiting = this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
           if (first === undefined) return this.#dialog.say(noDayWords(start));
           this.#dialog.close();
           this.#panes.get(room)?.list.find(first.seq);
-        }),
+        });
+        if (isWaiting) this.#dialog.say(JUMP_WAITS);
+      },
       cancelled: () => this.#workspace.stay(room),
     });
   }

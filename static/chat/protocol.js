@@ -1,10 +1,10 @@
 /** Frame shapes, both ways, and the limits of a message: docs/protocol.md in types. */
 
 /** @typedef {{id: string, title: string, staff_only: boolean}} Room */
-/** @typedef {{graphemes: number, bytes: number}} Limits */
-/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number}} JoinFrame */
+/** `rooms`: panes of a page, 0 for any number. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
+/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
-/** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean}} Posted */
+/** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit whose text is gone, because a later one has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
@@ -40,6 +40,8 @@
 
 /** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number}} Change */
 
+/** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
+
 /**
  * What the page asks.
  * @typedef {{command: "join", room: string}
@@ -49,7 +51,7 @@
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "watch"}
  *   | {command: "read", room: string, seq: number, back?: true}
- *   | {command: "layout", rooms: string[], wide: string | null}
+ *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
  *   | {command: "ping"}} Command
  */
@@ -134,6 +136,18 @@ export function isUnreadable({ error, command, room, client_id }) {
 /** @param {ErrorFrame} frame */
 export function isTransient(frame) {
   return frame.retry_after !== undefined || TRANSIENT.has(frame.error);
+}
+
+/** A longer wait is no matter of pace: it ends when the user closes something. */
+const SOON_S = 30;
+
+/** What the page sends again by itself when it was refused for now. */
+const RETRIED = new Set(["join", "resume", "history", "send"]);
+
+/** Whether it goes on by itself in a moment. @param {ErrorFrame} frame */
+export function isSoon(frame) {
+  const isRetried = RETRIED.has(frame.command ?? "") && isTransient(frame);
+  return isRetried && (frame.retry_after ?? 0) < SOON_S;
 }
 
 /** Halves of surrogate pairs: they have no UTF-8, so the server could not even read the frame. */

@@ -29,6 +29,8 @@ export class Reading {
   #wanted = new Set();
   /** Panes that were opened before it was told what is unread in them. @type {Set<string>} */
   #untold = new Set();
+  /** The pane that the reader turned to last. @type {string | null} */
+  #turnedTo = null;
 
   /**
    * @param {Unread} unread
@@ -66,6 +68,8 @@ export class Reading {
   opened(pane) {
     const read = this.#unread.readOf(pane.room);
     this.#unread.release(pane.room);
+    for (const kind of ["pointerdown", "keydown", "wheel"])
+      pane.addEventListener(kind, () => this.#touch(pane.room), { passive: true });
     if (read !== undefined) pane.list.showNew(read);
     if (read === undefined) this.#untold.add(pane.room);
     else if (!this.#begin(pane.room) && this.hasUnread(pane.room)) this.#wanted.add(pane.room);
@@ -103,6 +107,8 @@ export class Reading {
 
   /** Who writes has read, unless something stands elsewhere: the way there stays. @param {RoomPane} pane */
   wrote(pane) {
+    this.#unread.release(pane.room);
+    this.lookSoon();
     if (!this.hasUnread(pane.room)) pane.list.showNew(null);
   }
 
@@ -130,10 +136,21 @@ export class Reading {
     return this.#unread.counts(room).unread > 0;
   }
 
-  /** The reader turns to this pane. @param {string} room */
+  /** The reader turns to this pane. A window that gets the focus back gives it to the pane that had it. @param {string} room */
   turnTo(room) {
-    this.#unread.release(room);
+    if (this.#turnedTo !== room) this.#unread.release(room);
+    this.#turnedTo = room;
     this.lookSoon();
+  }
+
+  /** Only these rooms are there. @param {string[]} rooms */
+  keep(rooms) {
+    this.#unread.keep(rooms);
+  }
+
+  /** @param {string} room */
+  #touch(room) {
+    if (this.#unread.touch(room)) this.lookSoon();
   }
 
   /** Go to what is new: in this pane if it is out of view, else in the next room. @param {number} by */

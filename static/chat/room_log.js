@@ -6,7 +6,7 @@ import { isEdited, isOvertaken, isPosted } from "./protocol.js";
 
 /**
  * A message as it stands; `asOf` is the last event that this state includes.
- * @typedef {{seq: number, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, asOf: number}} Message
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Taken */
@@ -201,8 +201,8 @@ export class RoomLog {
  * @param {Posted} posted
  * @returns {Message}
  */
-function blank({ seq, username, msg_type, at }) {
-  return { seq, username, type: msg_type, at, text: null, edited: false, deleted: false, asOf: 0 };
+function blank({ seq, user, username, msg_type: type, at }) {
+  return { seq, user, username, type, at, text: null, edited: false, deleted: false, asOf: 0 };
 }
 
 /**

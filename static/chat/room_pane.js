@@ -8,12 +8,13 @@ import { aboveWords, againWords, belowWords } from "./words.js";
 /** @import {MessageList} from "./message_list.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
+/** @import {Me} from "./own.js" */
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Limits, PresentFrame, Room, Signal} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 /** @import {Edges} from "./workspace.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, ask: (way: "older" | "newer") => void, toNew: () => void, toNewest: () => void, look: () => void, keepOnly: (first: number, last: number) => void, gotIt: (at: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, ask: (way: "older" | "newer") => void, toNew: () => void, toNewest: () => void, look: () => void, scrolled: () => void, keepOnly: (first: number, last: number) => void, gotIt: (id: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -34,7 +35,7 @@ export class RoomPane extends HTMLElement {
 
   /**
    * @param {Room} room
-   * @param {{me: string, limits: Limits, draft: string, wishes: Wishes}} page
+   * @param {{me: Me, limits: Limits, draft: string, wishes: Wishes}} page
    */
   begin(room, { me, limits, draft, wishes }) {
     this.room = room.id;
@@ -50,10 +51,11 @@ export class RoomPane extends HTMLElement {
     this.pinned.begin(wishes.gotIt, () => this.#list.focus());
     this.#above.addEventListener("click", wishes.toNew);
     this.#below.addEventListener("click", wishes.toNewest);
-    this.#list.begin(me, () => {
+    const onscroll = () => {
       this.#scrolled();
       wishes.look();
-    });
+    };
+    this.#list.begin(me, { onscroll, onmoved: wishes.scrolled });
     this.#list.addEventListener("click", (event) => this.#clicked(event, wishes));
     const editLast = () => {
       const last = this.#list.lastOwn;
@@ -94,7 +96,10 @@ export class RoomPane extends HTMLElement {
   /** Whether most of it is in view: panes scroll sideways, and a phone shows one. */
   get isVisible() {
     const { left, right, width } = this.#list.getBoundingClientRect();
-    const seen = Math.min(right, innerWidth) - Math.max(left, this.parentElement?.offsetLeft ?? 0);
+    // What is beyond the row's edges is hidden, also behind the room list.
+    const row = this.parentElement?.getBoundingClientRect();
+    const seen =
+      Math.min(right, row?.right ?? right, innerWidth) - Math.max(left, row?.left ?? left, 0);
     return width > 0 && seen > width / 2 && this.checkVisibility({ visibilityProperty: true });
   }
 
@@ -228,6 +233,11 @@ export class RoomPane extends HTMLElement {
     };
     this.#countdown = setInterval(count, 500);
     count();
+  }
+
+  /** This is over, unless something else is wrong by now. @param {string} sentence */
+  dropTrouble(sentence) {
+    if (part(this, "trouble").textContent === sentence) this.showTrouble("");
   }
 
   /**

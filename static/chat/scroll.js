@@ -10,6 +10,7 @@ export class Scroll {
   #onscroll;
   #firstInView;
   #isAtHead;
+  #onmoved;
   #isDue = false;
   /** As it was at the last look. */
   #top = 0;
@@ -26,9 +27,10 @@ export class Scroll {
    * @param {HTMLElement} box the element that scrolls
    * @param {HTMLElement} content what grows in it
    * @param {() => void} onscroll
-   * @param {{firstInView: () => Element | undefined, isAtHead: () => boolean}} log only where nothing newer is to be loaded there is something to follow
+   * @param {{firstInView: () => Element | undefined, isAtHead: () => boolean, onmoved: () => void}} log told when the reader moves; only where nothing newer is to be loaded there is something to follow
    */
-  constructor(box, content, onscroll, { firstInView, isAtHead }) {
+  constructor(box, content, onscroll, { firstInView, isAtHead, onmoved }) {
+    this.#onmoved = onmoved;
     this.#box = box;
     this.#onscroll = onscroll;
     this.#firstInView = firstInView;
@@ -106,6 +108,7 @@ export class Scroll {
     const before = anchor.getBoundingClientRect().top;
     change();
     if (anchor.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
+    this.#top = this.#box.scrollTop; // not the reader's own move
   }
 
   /**
@@ -117,6 +120,7 @@ export class Scroll {
     if (clientWidth !== this.#width) return; // about to be told: #resized() puts it right
     const isPushed = clientHeight > this.#height || scrollHeight < this.#scrollHeight;
     if (scrollTop < this.#top && !isPushed) this.isAtBottom = false;
+    if (scrollTop !== this.#top && !isPushed) this.#onmoved();
     this.settle();
     this.#look();
   }

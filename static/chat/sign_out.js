@@ -38,7 +38,11 @@ export function guardSignOut(form, { unsent, forget, uncover, notices }) {
  */
 async function post(form) {
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    const body = new FormData(form);
+    // The form's own token is too old when the user has signed in again since, in another tab.
+    const token = /(?:^|; )(?:__Host-)?csrftoken=(\w+)/.exec(document.cookie)?.[1];
+    if (token) body.set("csrfmiddlewaretoken", token);
+    const answer = await fetch(form.action, { method: "POST", body });
     // It answers with the way to the next page; anything else is a refusal.
     if (answer.ok && answer.redirected) return answer;
     return "You are still logged in: the server refused. Reload the page, then try again.";

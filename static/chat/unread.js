@@ -3,7 +3,8 @@
 /** @import {Send} from "./outbox.js" */
 /** @import {Head} from "./protocol.js" */
 
-/** `wish` was seen here and is not confirmed yet; `isHeld`: marked as unread, so seeing does not read. @typedef {Head & {wish: number | null, isHeld: boolean}} State */
+/** Marked as unread, here or on another device: seeing does not read. `isSure`: the server has said so. @typedef {{isHere: boolean, isSure: boolean}} Hold */
+/** `wish` was seen here and is not confirmed yet. @typedef {Head & {wish: number | null, hold: Hold | null}} State */
 
 const SEND_AFTER_MS = 400;
 const NOTHING = { unread: 0, mentions: 0 };
@@ -45,16 +46,18 @@ export class Unread {
     const wish = before?.wish ?? null;
     // Counted before what was seen here arrived.
     const isLate = before !== undefined && wish !== null && head.read < wish;
-    const wentBack = !isLate && before !== undefined && head.read < before.read;
-    const isHeld = wentBack || (before?.isHeld ?? false);
     const read = isLate ? before.read : head.read;
-    this.#rooms.set(room, { ...head, read, wish: isLate ? wish : null, isHeld });
+    const hold = isLate ? before.hold : holdAfter(before, head.read);
+    this.#rooms.set(room, { ...head, read, wish: isLate ? wish : null, hold });
     if (before?.read !== read) this.onmoved(room, read);
   }
 
   /** Only these rooms are there. @param {string[]} rooms */
   keep(rooms) {
-    for (const room of this.#rooms.keys()) if (!rooms.includes(room)) this.#rooms.delete(room);
+    const there = new Set(rooms);
+    const gone = [...this.#rooms.keys()].filter((room) => !there.has(room));
+    for (const room of gone) this.#rooms.delete(room);
+    this.onchange(gone);
   }
 
   /** Undefined until the server told. @param {string} room */
@@ -91,7 +94,7 @@ export class Unread {
    */
   see(room, seq) {
     const state = this.#rooms.get(room);
-    if (state === undefined || state.isHeld || seq <= state.read) return;
+    if (state === undefined || state.hold || seq <= state.read) return;
     state.read = state.wish = seq;
     this.#unsent.add(room);
     this.#timer ??= setTimeout(() => this.#flush(), SEND_AFTER_MS);
@@ -115,7 +118,7 @@ export class Unread {
     if (!state || !this.#send({ command: "read", room, seq: seq - 1, back: true })) return;
     this.#unsent.delete(room);
     state.wish = null;
-    state.isHeld = true;
+    state.hold = { isHere: true, isSure: false };
     state.read = seq - 1;
     this.onmoved(room, state.read);
   }
@@ -123,7 +126,15 @@ export class Unread {
   /** The reader turns to this room anew: what is seen is read again. @param {string} room */
   release(room) {
     const state = this.#rooms.get(room);
-    if (state) state.isHeld = false;
+    if (state) state.hold = null;
+  }
+
+  /** The reader does something in this room: what only another device has left for later is read again. @param {string} room */
+  touch(room) {
+    const state = this.#rooms.get(room);
+    if (!state?.hold || state.hold.isHere) return false;
+    state.hold = null;
+    return true;
   }
 
   /**
@@ -146,4 +157,19 @@ export class Unread {
       if (!seq || this.#send({ command: "read", room, seq })) this.#unsent.delete(room);
     }
   }
+}
+
+/**
+ * What remains marked as unread when the server tells the read position.
+ * @param {State | undefined} before
+ * @param {number} read
+ * @returns {Hold | null}
+ */
+function holdAfter(before, read) {
+  if (before === undefined) return null;
+  const { hold } = before;
+  if (read < before.read) return { isHere: hold?.isHere ?? false, isSure: true };
+  if (hold === null || read === before.read) return hold && { ...hold, isSure: true };
+  // Read on another device. Before the server has confirmed the mark, it may be what was read here before.
+  return hold.isSure ? null : hold;
 }

@@ -2,22 +2,24 @@
 
 import { part } from "./templates.js";
 
-/** @import {Message} from "./room_log.js" */
 /** @import {Rows} from "./rows.js" */
 
 /**
  * @param {KeyboardEvent} event
  * @param {HTMLElement} log
  * @param {Rows} rows what stands in it
+ * @param {() => number | undefined} start the message that arrows begin at
  */
-export function walk(event, log, rows) {
+export function walk(event, log, rows, start) {
   const { key, target, altKey } = event;
   const element = target instanceof HTMLElement && target.matches(".message") ? target : null;
   const now = rows.messageAt(element);
   if (altKey || (target !== log && element === null)) return;
   if (key === "Enter" && element && now) openMenu(element);
-  else if (key === "ArrowUp" || key === "ArrowDown") step(rows, now, key === "ArrowUp" ? -1 : 1);
-  else if (key === "Escape" && now) log.focus();
+  else if (key === "ArrowUp" || key === "ArrowDown") {
+    const by = key === "ArrowUp" ? -1 : 1;
+    focusOn(rows, now ? rows.seqs[rows.seqs.indexOf(now.seq) + by] : start());
+  } else if (key === "Escape" && now) log.focus();
   else return;
   event.preventDefault();
 }
@@ -28,11 +30,9 @@ function openMenu(element) {
   if (!button.hidden) button.click();
 }
 
-/** @param {Rows} rows @param {Message | undefined} from @param {number} by */
-function step(rows, from, by) {
-  const { seqs } = rows;
-  const at = from ? seqs.indexOf(from.seq) + by : seqs.length - 1;
-  const element = rows.elementOf(seqs[at]);
+/** @param {Rows} rows @param {number | undefined} seq */
+function focusOn(rows, seq) {
+  const element = rows.elementOf(seq);
   element?.focus({ preventScroll: true });
   element?.scrollIntoView({ block: "nearest" });
 }

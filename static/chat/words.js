@@ -18,10 +18,10 @@ const SENTENCES = {
   MESSAGE_INVALID: "This text has characters that cannot be sent.",
   MESSAGE_TYPE_DENIED: "You may not send messages of this type.",
   NOT_AUTHOR: "Only its author may change a message.",
-  RATE_LIMITED: "That was too fast. It goes on by itself in a moment.",
+  RATE_LIMITED: "You're sending too fast.",
   USER_MUTED: "You are muted in this room for now.",
   ROOM_READ_ONLY: "Nobody can write in this room at the moment.",
-  SERVER_UNAVAILABLE: "The server cannot save anything right now. It goes on by itself.",
+  SERVER_UNAVAILABLE: "The server can't save anything right now.",
 };
 
 /**
@@ -32,6 +32,21 @@ const SENTENCES = {
 export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
 }
+
+/** Say what was refused for now, and is tried again. @param {string} code */
+export function soonSentence(code) {
+  return `${SENTENCES[code] ?? "Something went wrong."} It goes on by itself. (${code})`;
+}
+
+/** @param {number} most */
+export function fullPageWords(most) {
+  return `This page can hold ${most} rooms at most. Close one to open another.`;
+}
+
+export const JUMP_WAITS = "You're offline. We'll go there when you're connected again.";
+
+export const REPLACED =
+  "Another user is logged in now. Reload this page to see their rooms; your unsent messages are kept for you.";
 
 /** What the system says has no author. @param {string} username */
 export function authorWords(username) {

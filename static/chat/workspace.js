@@ -1,13 +1,14 @@
 /** Which panes are open, in which order; joins, resumes and heals their rooms. */
 
 import { Changes } from "./changes.js";
-import { isPosted, isTransient, isUnreadable } from "./protocol.js";
+import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
+import { fullPageWords } from "./words.js";
 
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LeaveFrame, HeadsFrame, PresentFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, Received, Room, Signal} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older, or newer, messages than those shown: the room's log itself. @typedef {{readonly more: boolean, readonly newer: boolean}} Edges */
@@ -18,6 +19,7 @@ import { RoomLog } from "./room_log.js";
  *   opened: (room: Room, isByUser: boolean) => void,
  *   closed: (room: Room, reason?: string) => void,
  *   cleared: (room: string) => void,
+ *   alerted: (room: string, alerts: Posted[]) => void,
  *   paged: (room: string, messages: Message[], edges: Edges) => void,
  *   changed: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   present: (room: string, present: PresentFrame["present"]) => void,
@@ -32,7 +34,7 @@ import { RoomLog } from "./room_log.js";
 
 const RETRY_AFTER_S = 2;
 /** Nobody asked for these: they are told again after the next change or reconnect. */
-const QUIET = new Set(["watch", "read", "layout"]);
+const QUIET = new Set(["watch", "read", "layout", "leave"]);
 
 export class Workspace {
   /** @type {Map<string, Room>} */
@@ -47,17 +49,21 @@ export class Workspace {
   #outbox;
   #view;
   #changes;
+  #most;
   #isOnline = false;
+  /** What was changed last. @type {LayoutChange | null} */
+  #layoutChange = null;
 
   /**
    * @param {Room[]} rooms
-   * @param {{send: Send, outbox: Outbox, view: View}} around
+   * @param {{send: Send, outbox: Outbox, view: View, most?: number | undefined}} around `most` panes, 0 for any number
    */
-  constructor(rooms, { send, outbox, view }) {
+  constructor(rooms, { send, outbox, view, most = 0 }) {
     this.rooms = new Map(rooms.map((room) => [room.id, room]));
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
+    this.#most = most;
     this.#changes = new Changes(send);
   }
 
@@ -73,6 +79,10 @@ export class Workspace {
    */
   openPane(room, isByUser) {
     if (this.#panes.has(room.id)) return;
+    if (this.#most && this.#panes.size >= this.#most) {
+      const detail = fullPageWords(this.#most);
+      return this.#view.refused(null, { error: "RATE_LIMITED", detail });
+    }
     this.rooms.set(room.id, room);
     this.#panes.set(room.id, new RoomLog());
     this.#view.opened(room, isByUser);
@@ -85,9 +95,14 @@ export class Workspace {
    */
   closePane(id) {
     if (!this.#panes.has(id)) return;
+    this.#leave(id);
+    this.#drop(id);
+  }
+
+  /** @param {string} id */
+  #leave(id) {
     if (this.#send({ command: "leave", room: id }))
       this.#leaving.set(id, (this.#leaving.get(id) ?? 0) + 1);
-    this.#drop(id);
   }
 
   /**
@@ -106,12 +121,26 @@ export class Workspace {
    * @param {string} id
    * @param {Place} place
    * @param {NonNullable<Page["arrived"]>} arrived told what is there, after it is shown
+   * @returns {boolean} whether it has to wait for the connection
    */
   jump(id, place, arrived) {
     const log = this.#panes.get(id);
-    if (log === undefined) return;
+    if (log === undefined) return false;
     log.jump = { place, arrived };
     this.ask(id);
+    return !this.#isOnline;
+  }
+
+  /**
+   * The reader scrolls: what waits for the connection would take them away from what they read by then.
+   * @param {string} id
+   * @returns {boolean} whether anything waited
+   */
+  scrolled(id) {
+    const log = this.#panes.get(id);
+    if (!log?.jump || this.#isOnline) return false;
+    log.jump = null;
+    return true;
   }
 
   /** Go nowhere after all. @param {string} id */
@@ -120,13 +149,10 @@ export class Workspace {
     if (log) log.jump = null;
   }
 
-  /**
-   * Keep the layout for this user's other browsers.
-   * @param {string[]} rooms
-   * @param {string | null} wide
-   */
-  keepLayout(rooms, wide) {
-    this.#send({ command: "layout", rooms, wide });
+  /** Keep what the user changed for their other pages; false: not sent. @param {LayoutChange} change */
+  changeLayout(change) {
+    this.#layoutChange = change;
+    return this.#send({ command: "layout", ...change });
   }
 
   /**
@@ -157,6 +183,7 @@ export class Workspace {
     this.#isOnline = state === "open";
     this.#view.connection(state, retryAt);
     if (wasOnline && !this.#isOnline) this.#lost();
+    if (state === "signed out") this.#forget();
     if (this.#isOnline) this.#rejoin(this.open);
   }
 
@@ -183,6 +210,14 @@ export class Workspace {
     for (const log of this.#panes.values()) log.asked = null;
   }
 
+  /** Whoever looks at the page now may be somebody else: nothing that was said stays. */
+  #forget() {
+    for (const id of this.#panes.keys()) {
+      this.#panes.set(id, new RoomLog());
+      this.#view.cleared(id);
+    }
+  }
+
   /**
    * Everything that has a cursor goes on from it, all in one frame; the rest is joined anew.
    * @param {string[]} ids
@@ -190,12 +225,15 @@ export class Workspace {
   #rejoin(ids) {
     /** @type {Record<string, Cursor>} */
     const rooms = {};
+    const others = [];
     for (const id of ids) {
       const cursor = this.#panes.get(id)?.cursor;
       if (cursor) rooms[id] = cursor;
-      else if (this.#panes.has(id)) this.#send({ command: "join", room: id });
+      else if (this.#panes.has(id)) others.push(id);
     }
+    // First: what was open stays open, whatever else this page may hold.
     if (Object.keys(rooms).length) this.#send({ command: "resume", rooms });
+    for (const room of others) this.#send({ command: "join", room });
   }
 
   /** @param {string} id @returns {RoomLog | undefined} undefined: not open, or still frames of a closed pane */
@@ -217,6 +255,7 @@ export class Workspace {
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
     if (log.joined(frame)) this.#view.cleared(id);
+    this.#view.alerted(id, frame.alerts ?? []);
     if (log.jump || (!log.isPaged && log.more)) this.ask(id);
     // Whoever stands at an edge asks again: what was asked for before the line was cut is lost.
     else this.#view.paged(id, [], log);
@@ -312,6 +351,8 @@ export class Workspace {
       log.asked = null;
       if (!isTransient(frame)) log.jump = null;
     }
+    if (command === "leave" && room !== undefined) this.#notLeft(room, frame);
+    if (command === "layout" && isTransient(frame)) this.#later(frame, () => this.#layAgain());
     if (QUIET.has(command ?? "")) return;
     if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
       this.#outbox.refuse(frame);
@@ -325,19 +366,35 @@ export class Workspace {
   }
 
   /** @param {ErrorFrame} frame */
-  #askAgain({ command, room, retry_after }) {
+  #askAgain(frame) {
+    const { command, room } = frame;
+    if (!isSoon(frame)) return;
     const ids = room === undefined ? this.open : [room];
     const log = this.#panes.get(room ?? "");
-    setTimeout(
-      () => {
-        if (!this.#isOnline) return;
-        if (command === "join" || command === "resume")
-          this.#rejoin(ids.filter((id) => this.#panes.has(id)));
-        if (command !== "history" || room === undefined || this.#panes.get(room) !== log) return;
-        if (log) this.#view.paged(room, [], log); // who looks at its edge asks again
-        this.ask(room);
-      },
-      (retry_after ?? RETRY_AFTER_S) * 1000,
-    );
+    this.#later(frame, () => {
+      if (command === "join" || command === "resume")
+        this.#rejoin(ids.filter((id) => this.#panes.has(id)));
+      if (command !== "history" || room === undefined || this.#panes.get(room) !== log) return;
+      if (log) this.#view.paged(room, [], log); // who looks at its edge asks again
+      this.ask(room);
+    });
+  }
+
+  /** @param {ErrorFrame} frame @param {() => void} act */
+  #later({ retry_after }, act) {
+    const wait = (retry_after ?? RETRY_AFTER_S) * 1000;
+    setTimeout(() => this.#isOnline && act(), wait);
+  }
+
+  /** The server still takes the room for open, and no answer comes that frames have to wait for. @param {string} id @param {ErrorFrame} frame */
+  #notLeft(id, frame) {
+    const leaving = this.#leaving.get(id) ?? 0;
+    if (leaving > 1) this.#leaving.set(id, leaving - 1);
+    else this.#leaving.delete(id);
+    this.#later(frame, () => this.#panes.has(id) || this.#leave(id));
+  }
+
+  #layAgain() {
+    if (this.#layoutChange) this.changeLayout(this.#layoutChange);
   }
 }

@@ -173,14 +173,24 @@ def test_another_browser_opens_what_was_left_here(visit):
     bob.open("Here", "There", "Lobby")
     bob.page.keyboard.press("Alt+Shift+ArrowLeft")
     choose(bob, "Here", "Widen")
-    ids = bob.page.url.split("rooms=")[1].split("&")[0].split(",")
-    told = {"command": "layout", "rooms": ids, "wide": ids[0]}
+    wide = bob.page.url.split("rooms=")[1].split(",")[0]
     for _ in range(100):
         bob.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
-        if told in bob.sent:
+        if any(command.get("wide") == wide for command in bob.commands("layout")):
             break
-    assert told in bob.sent
+    # What was changed, and not the whole.
+    assert any(command.get("wide") == wide for command in bob.commands("layout"))
+    assert not any("rooms" in command for command in bob.commands("layout"))
     elsewhere = visit("bob", "/")
     expect(elsewhere.page.get_by_role("region")).to_have_count(3)
     assert titles(elsewhere) == ["Here", "Lobby", "There"]
+    # A tab that a link opened adds what its user opens, and closes nothing that others have saved.
+    link = visit("bob", "/chat/Third/")
+    link.open("Random")
+    for _ in range(100):
+        link.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
+        if link.commands("layout"):
+            break
+    expect(link.pane("Random")).to_be_visible()
+    assert titles(visit("bob", "/")) == ["Here", "Lobby", "There", "Random"]
     assert elsewhere.pane("Here").bounding_box()["width"] > elsewhere.pane("There").bounding_box()["width"] + 60

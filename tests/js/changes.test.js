@@ -46,24 +46,30 @@ test("without a line, or when it goes, the asker is told", () => {
   assert.deepEqual(told, ["line", "line"]);
 });
 
-test("a menu offers what the server allows", () => {
+test("a menu offers what the server allows: by the user's id, whoever has the name now", () => {
   const acts = { edit() {}, markUnread() {}, remove() {}, copyText() {} };
   const labels = (message, user, more = {}) =>
-    messageItems({ username: "bob", type: 0, deleted: false, ...message }, user, {
+    messageItems({ user: 7, username: "bob", type: 0, deleted: false, ...message }, user, {
       ...acts,
       ...more,
     }).map(({ label }) => label);
-  assert.deepEqual(labels({}, { username: "bob", staff: false }), ["Edit", "Copy text", "Delete"]);
-  assert.deepEqual(labels({}, { username: "alice", staff: true }), [
+  assert.deepEqual(labels({}, { id: 7, username: "robert", staff: false }), [
+    "Edit",
+    "Copy text",
+    "Delete",
+  ]);
+  assert.deepEqual(labels({}, { id: 3, username: "alice", staff: true }), [
     "Copy text",
     "Mark as unread",
     "Delete",
   ]);
-  assert.deepEqual(labels({}, { username: "charlie", staff: false }), [
+  assert.deepEqual(labels({}, { id: 8, username: "bob", staff: false }), [
     "Copy text",
     "Mark as unread",
   ]);
-  assert.deepEqual(labels({ deleted: true }, { username: "bob", staff: true }), []);
+  assert.deepEqual(labels({ deleted: true }, { id: 7, username: "robert", staff: true }), []);
   const nothing = { copyText: undefined };
-  assert.deepEqual(labels({}, { username: "charlie", staff: false }, nothing), ["Mark as unread"]);
+  assert.deepEqual(labels({}, { id: 8, username: "bob", staff: false }, nothing), [
+    "Mark as unread",
+  ]);
 });

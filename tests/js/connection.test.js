@@ -243,3 +243,19 @@ test("a clock that is set back hides no dead line", async () => {
   pass(29);
   assert.equal(socket.reconnects, 1);
 });
+
+test("when its user has signed in again, a page that was signed out goes on", async () => {
+  await open();
+  const old = socket;
+  socket.onclose({ code: 4401 });
+  socket.url(); // the socket asks for its next URL before it is closed for good
+  states.length = 0;
+  connection.again();
+  assert.notEqual(socket, old);
+  await open();
+  assert.deepEqual(states, ["connecting", "open"]);
+  mock.timers.tick(60_000);
+  assert.equal(connection.state, "open");
+  connection.again(); // nothing to go on from
+  assert.deepEqual(states, ["connecting", "open"]);
+});

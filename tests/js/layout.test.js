@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Drafts } from "../../static/chat/drafts.js";
 import { chord } from "../../static/chat/keys.js";
-import { Layout } from "../../static/chat/layout.js";
+import { changeOf, Layout } from "../../static/chat/layout.js";
 import { Store } from "./store.js";
 
 let layout;
@@ -66,4 +66,43 @@ test("a full store does not keep anybody from writing", () => {
     throw new Error("QuotaExceededError");
   };
   new Drafts(7, store).keep("1", "x");
+});
+
+/** What the server makes of a change: chat/layouts.py. */
+function apply({ put, close }, saved) {
+  const order = saved.filter((room) => !close.includes(room));
+  for (const { room, after, before } of put) {
+    if (order.includes(room)) order.splice(order.indexOf(room), 1);
+    let at = order.length;
+    if (order.includes(before)) at = order.indexOf(before);
+    else if (order.includes(after)) at = order.indexOf(after) + 1;
+    order.splice(at, 0, room);
+  }
+  return order;
+}
+
+const panes = (order, wide = null) => ({ order: [...order], wide });
+
+test("a change makes one layout of the other", () => {
+  const all = ["", "a", "ab", "ba", "abc", "cab", "bca", "abcd", "dcba", "xab", "axb", "bxya"];
+  for (const before of all)
+    for (const after of all) {
+      const change = changeOf(panes(before), panes(after));
+      assert.equal(change === null, before === after);
+      if (change) assert.equal(apply(change, [...before]).join(""), after, `${before} → ${after}`);
+    }
+});
+
+test("a change leaves what other pages have saved", () => {
+  const opened = changeOf(panes("d"), panes("de"));
+  assert.equal(apply(opened, [..."abc"]).join(""), "abce");
+  const closed = changeOf(panes("ab"), panes("a"));
+  assert.equal(apply(closed, [..."abxy"]).join(""), "axy");
+});
+
+test("which pane is wide is told when it changes", () => {
+  assert.deepEqual(changeOf(panes("ab"), panes("ab", "a")), { put: [], close: [], wide: "a" });
+  assert.deepEqual(changeOf(panes("ab", "a"), panes("ab", "b")), { put: [], close: [], wide: "b" });
+  assert.deepEqual(changeOf(panes("ab", "a"), panes("ab")), { put: [], close: [], narrow: "a" });
+  assert.equal(changeOf(panes("ab", "a"), panes("ab", "a")), null);
 });

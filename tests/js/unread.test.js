@@ -72,6 +72,41 @@ test("a message is left for later until the reader comes back to it", () => {
   assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 20 }]);
 });
 
+test("a mark of another device goes when the reader does something in the room", () => {
+  unread.take({ 1: head(20, 18) });
+  unread.take({ 1: head(20, 5) });
+  unread.see("1", 20);
+  assert.equal(unread.readOf("1"), 5);
+  assert.equal(unread.touch("1"), true);
+  unread.see("1", 20);
+  assert.equal(unread.readOf("1"), 20);
+  assert.equal(unread.touch("1"), false);
+});
+
+test("a mark of this device stays whatever the reader does there, until it is read elsewhere", () => {
+  unread.see("1", 20);
+  unread.markUnread("1", 15);
+  // Counted before the mark arrived.
+  unread.take({ 1: head(20, 20) });
+  unread.take({ 1: head(20, 14) });
+  assert.equal(unread.touch("1"), false);
+  unread.see("1", 20);
+  assert.equal(unread.readOf("1"), 14);
+  unread.take({ 1: head(20, 20) });
+  unread.take({ 1: head(21, 20) });
+  unread.see("1", 21);
+  assert.equal(unread.readOf("1"), 21);
+});
+
+test("rooms that are gone are not counted any more, and that is shown", () => {
+  let shown = 0;
+  unread.onchange = () => {
+    shown += 1;
+  };
+  unread.keep(["1", "2"]);
+  assert.deepEqual([unread.total, shown], [{ unread: 10, mentions: 0 }, 1]);
+});
+
 test("what was read while the line was down is told when it is back", () => {
   line.isOpen = false;
   unread.see("1", 20);

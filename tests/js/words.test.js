@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isSoon } from "../../static/chat/protocol.js";
 import {
   aboveWords,
   belowWords,
@@ -10,6 +11,7 @@ import {
   refusalSentence,
   senderWords,
   sentenceFor,
+  soonSentence,
   stateWords,
   unreadWords,
 } from "../../static/chat/words.js";
@@ -63,6 +65,20 @@ test("who says it comes after what it is, and the system has a name", () => {
   assert.equal(senderWords({ username: "bob", type: 0 }), "bob");
   assert.equal(senderWords({ username: "bob", type: 1 }), "Warning. bob");
   assert.equal(senderWords({ username: "", type: 2 }), "Alert. System");
+});
+
+test("only what is tried again says that it goes on by itself", () => {
+  const refused = (command, retry_after, error = "RATE_LIMITED") =>
+    isSoon({ error, command, ...(retry_after === undefined ? {} : { retry_after }) });
+  for (const command of ["join", "resume", "history", "send"]) assert.ok(refused(command, 1.5));
+  assert.ok(refused("join", undefined, "SERVER_UNAVAILABLE"));
+  for (const command of ["leave", "edit", "delete", "read", undefined])
+    assert.ok(!refused(command, 1.5), command);
+  assert.ok(!refused("join", 60)); // too many rooms on a page
+  assert.ok(!refused("join", undefined, "ROOM_INVALID"));
+  assert.match(soonSentence("SERVER_UNAVAILABLE"), /by itself/);
+  for (const code of ["SERVER_UNAVAILABLE", "RATE_LIMITED"])
+    assert.doesNotMatch(sentenceFor(code), /by itself|moment/);
 });
 
 test("more than 999 are not counted out", () => {

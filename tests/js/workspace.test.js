@@ -8,6 +8,7 @@ const NAMES = [
   "opened",
   "closed",
   "cleared",
+  "alerted",
   "paged",
   "changed",
   "present",
@@ -332,4 +333,126 @@ test("the version of the server's files is told when the server has one", () => 
   assert.deepEqual(seen, []);
   receive("pong", { pong: true, version: "c26f9c6a7f1e" });
   assert.deepEqual(seen, [["serverVersion", "c26f9c6a7f1e"]]);
+});
+
+test("a leave that is refused leaves no room deaf, and is sent again", () => {
+  open("1");
+  workspace.closePane("1");
+  assert.deepEqual(commands(), [{ command: "leave", room: "1" }]);
+  const refused = { error: "RATE_LIMITED", command: "leave", room: "1", retry_after: 3 };
+  receive("error", refused);
+  assert.deepEqual(happened("refused"), []);
+  mock.timers.tick(2999);
+  assert.deepEqual(commands(), []);
+  mock.timers.tick(1);
+  assert.deepEqual(commands(), [{ command: "leave", room: "1" }]);
+  // Opened again before the refusal came: what follows is for the new pane.
+  workspace.openPane(ROOMS[0], true);
+  receive("error", refused);
+  join("1", 4);
+  post("1", 5);
+  assert.deepEqual(
+    happened("changed").map(([, room, message]) => [room, message.seq]),
+    [["1", 5]],
+  );
+  commands();
+  mock.timers.tick(3000);
+  assert.deepEqual(commands(), []);
+});
+
+test("a page that is full opens no more rooms, and asks for none", () => {
+  workspace = new Workspace(ROOMS, {
+    send: (command) => sent.push(command) > 0,
+    outbox,
+    view: Object.fromEntries(NAMES.map((name) => [name, (...args) => seen.push([name, ...args])])),
+    most: 2,
+  });
+  for (const room of ROOMS) workspace.openPane(room, true);
+  assert.deepEqual(workspace.open, ["1", "2"]);
+  assert.equal(commands().filter(({ command }) => command === "join").length, 2);
+  const [[, room, { error, detail, command }]] = happened("refused");
+  assert.deepEqual([room, error, command], [null, "RATE_LIMITED", undefined]);
+  assert.match(detail, /2 rooms at most/);
+  workspace.closePane("1");
+  workspace.openPane(ROOMS[2], true);
+  assert.deepEqual(workspace.open, ["2", "3"]);
+});
+
+test("after a cut, what was open is asked for first, and a full server is not asked again", () => {
+  open("1");
+  workspace.openPane(ROOMS[1], true);
+  commands();
+  const full = { error: "RATE_LIMITED", command: "join", room: "2", retry_after: 60 };
+  receive("error", { ...full, detail: "A page holds at most 1 rooms." });
+  assert.equal(happened("refused").length, 1);
+  mock.timers.tick(600_000);
+  assert.deepEqual(commands(), []);
+  workspace.changed("waiting", 0);
+  workspace.changed("open", 0);
+  assert.deepEqual(
+    commands().map(({ command }) => command),
+    ["resume", "join"],
+  );
+});
+
+test("a jump that waits for the connection is dropped when the reader scrolls", () => {
+  open("1", 0);
+  assert.equal(
+    workspace.jump("1", {}, () => {}),
+    false,
+  );
+  assert.equal(workspace.scrolled("1"), false); // on its way: what rolls on by itself does not stop it
+  page("1", [], 0);
+  line.isOpen = false;
+  workspace.changed("waiting", 0);
+  assert.equal(
+    workspace.jump("1", { around: 3 }, () => seen.push(["arrived"])),
+    true,
+  );
+  assert.equal(workspace.scrolled("1"), true);
+  assert.equal(workspace.scrolled("1"), false);
+  line.isOpen = true;
+  commands();
+  workspace.changed("open", 0);
+  join("1", 0);
+  assert.deepEqual(
+    commands().map(({ command }) => command),
+    ["resume"],
+  );
+});
+
+test("a page that is signed out forgets what was said, and begins anew when its user is back", () => {
+  open("1", 3);
+  seen.length = 0;
+  workspace.changed("signed out", 0);
+  assert.deepEqual(happened("cleared"), [["cleared", "1"]]);
+  workspace.changed("open", 0);
+  assert.deepEqual(commands(), [{ command: "join", room: "1" }]);
+  join("1", 3);
+  assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
+});
+
+test("the alerts of a room are told when it is joined", () => {
+  const alerts = [{ room: "1", username: "", message: "disk full", msg_type: 2, seq: 1, at: "x" }];
+  workspace.openPane(ROOMS[0], true);
+  join("1", 80, { alerts });
+  join("1", 80);
+  assert.deepEqual(
+    happened("alerted").map(([, room, told]) => [room, told]),
+    [
+      ["1", alerts],
+      ["1", []],
+    ],
+  );
+});
+
+test("a change of the layout that is refused for now is sent again", () => {
+  const change = { put: [{ room: "3" }], close: [] };
+  assert.equal(workspace.changeLayout(change), true);
+  receive("error", { error: "SERVER_UNAVAILABLE", command: "layout", retry_after: 1 });
+  commands();
+  mock.timers.tick(1000);
+  assert.deepEqual(commands(), [{ command: "layout", ...change }]);
+  line.isOpen = false;
+  assert.equal(workspace.changeLayout(change), false);
 });

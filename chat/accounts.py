@@ -1,0 +1,137 @@
+"""Signing in and out: login forms that are too old, who is signed in, and a session that outlives its password."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.contrib.sessions.models import Session as WebSession
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import Resolver404, resolve, reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.csrf import csrf_failure as default_csrf_failure
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from chat.policies import SUCCESSOR
+from multichat.login import NEXT_LENGTH, LoginView
+
+# Sockets find out within a second that their session has another key now; a server that hangs, later.
+SUCCESSOR_LIFETIME = timedelta(hours=1)
+LOGIN_FORMS = ("login", "admin:login")
+PASSWORD_VIEWS = ("password_change", "user_change_password")
+
+View = Callable[..., HttpResponseBase]
+
+
+class SignIn(LoginView):
+    """The login form. A user who was sent here and has logged in meanwhile, in another tab, is sent back."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # Without a page to go to, it was asked for: perhaps to log in as somebody else.
+        if request.user.is_authenticated and self.get_redirect_url():
+            return redirect(self.get_success_url())
+        return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(is_again="again" in self.request.GET, **kwargs)
+
+
+class SignOut(LogoutView):
+    """Signing out by POST. A link (GET) shows a page with one button."""
+
+    http_method_names = ("get", "head", "post", "options")
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect(self.get_success_url())
+        return render(request, "registration/logout.html")
+
+
+@require_safe
+@never_cache
+def session(request: HttpRequest) -> HttpResponse:
+    """Tell the page who is signed in now: `{"user":7}`, or null."""
+    return JsonResponse({"user": request.user.pk})
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose token is wrong; nothing that it asked for is done.
+
+    Signing in gives the browser a new token, so a form that another tab has shown before is too old.
+    """
+    try:
+        view_name = resolve(request.path_info).view_name
+    except Resolver404:
+        view_name = ""
+    if view_name in LOGIN_FORMS:
+        return _login_again(request)
+    if view_name == "logout" and request.user.is_authenticated:
+        return render(request, "registration/logout.html", {"is_again": True}, status=403)
+    if view_name == "logout":
+        return redirect("index")
+    return default_csrf_failure(request, reason)
+
+
+def _login_again(request: HttpRequest) -> HttpResponse:
+    target = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    if not is_ours or len(target) > NEXT_LENGTH:
+        target = reverse("index")
+    if not request.user.is_authenticated:
+        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'again': 1, 'next': target})}")
+    asked = request.POST.get("username", "")
+    if asked and asked != request.user.get_username():
+        # Otherwise somebody would go on under a name that is not the one they typed.
+        return render(request, "registration/logout.html", {"asked": asked[:150]}, status=403)
+    return HttpResponseRedirect(target)
+
+
+class AdminSite(admin.AdminSite):
+    """Django's admin, in which changing a password keeps the session that does it."""
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        # Each view of the admin passes here, also those of a site's own user model.
+        if getattr(view, "__name__", "") in PASSWORD_VIEWS:
+            view = keep_session(view)
+        return super().admin_view(view, cacheable)
+
+
+def keep_session(view: View) -> View:
+    """Let the session in which a password is changed go on under its new key, its open sockets too.
+
+    Django gives it another key, so that whoever has stolen the old cookie is out. The password, the session
+    and the way from the old key to the new one are committed together: a server never sees one without the others.
+    """
+
+    @wraps(view)
+    def keeping(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return view(request, *args, **kwargs)
+        before = request.session.session_key
+        with transaction.atomic():
+            response = view(request, *args, **kwargs)
+            if before and request.session.session_key != before:
+                request.session.save()
+                _hand_over(request.session, before)
+        return response
+
+    return keeping
+
+
+def _hand_over(session: Any, before: str) -> None:
+    """Leave under the old key where the session went. Nobody is signed in by it."""
+    WebSession.objects.update_or_create(
+        session_key=before,
+        defaults={
+            "session_data": session.encode({SUCCESSOR: session.session_key}),
+            "expire_date": timezone.now() + SUCCESSOR_LIFETIME,
+        },
+    )

@@ -1,0 +1,103 @@
+"""Many tabs and many logins: signing out covers the others, and signing in again brings them back."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PASSWORD, Visitor, sign_in
+
+
+@pytest.fixture
+def two_tabs(browser, site):
+    """Two tabs of bob in a browser of their own, signed in for this test alone."""
+    site.clean()
+    context = browser.new_context()
+    first, second = Visitor(context.new_page(), site), Visitor(context.new_page(), site)
+    sign_in(first.page, site, "bob")
+    yield first, second
+    context.close()
+    assert first.problems + second.problems == []
+
+
+def log_in_again(visitor, name):
+    """At the login form that signing out has led to."""
+    visitor.page.get_by_label("Username").fill(name)
+    visitor.page.get_by_label("Password").fill(PASSWORD)
+    visitor.page.get_by_role("button", name="Log in").click()
+    visitor.expect_state("Connected")
+
+
+def log_out(visitor):
+    visitor.page.get_by_role("button", name="Log out", exact=True).click()
+    expect(visitor.page.get_by_label("Username")).to_be_visible()
+
+
+def test_signing_out_covers_the_other_tabs_and_signing_in_again_brings_them_back(two_tabs, site):
+    first, second = two_tabs
+    site.shell(
+        "from chat.models import Room\n"
+        "Room.objects.get(title='Lobby').send_message('the secret', None, 2)\n"
+        "Room.objects.get(title='Random').send_message('unread', None)"
+    )
+    second.goto("/chat/Lobby/")
+    expect(second.texts("Lobby")).to_have_text(["the secret"])
+    expect(second.page.locator(".pinned")).to_have_count(1)
+    second.box("Lobby").fill("half written")
+    log_out(first)
+    second.expect_state("Signed out")
+    expect(second.page.get_by_text("the secret")).to_have_count(0)
+    expect(second.pane("Lobby")).to_be_hidden()
+    expect(second.button("Lobby")).to_be_hidden()
+    expect(second.page).to_have_title("Multichat")
+    log_in_again(first, "bob")
+    second.expect_state("Connected")
+    expect(second.texts("Lobby")).to_have_text(["the secret"])
+    expect(second.page.locator(".pinned")).to_have_count(1)
+    expect(second.box("Lobby")).to_have_value("half written")
+    expect(second.page.locator(".notice")).to_have_count(0)
+    second.say("Lobby", "on it goes")
+    expect(second.texts("Lobby").last).to_have_text("on it goes")
+
+
+def test_another_user_does_not_go_on_in_a_tab_that_was_signed_out(two_tabs):
+    first, second = two_tabs
+    second.goto("/chat/Lobby/")
+    second.expect_state("Connected")
+    log_out(first)
+    second.expect_state("Signed out")
+    log_in_again(first, "alice")
+    notice = second.page.locator(".notice")
+    expect(notice).to_contain_text("Another user is logged in now.")
+    expect(second.pane("Lobby")).to_be_hidden()
+    notice.get_by_role("link", name="Reload").click()
+    second.expect_state("Connected")
+    expect(second.page.locator(".me")).to_have_text("alice")
+    expect(second.pane("Lobby")).to_be_visible()
+
+
+def test_logging_out_works_with_an_old_token(two_tabs, site):
+    first, _ = two_tabs
+    first.expect_state("Connected")
+    # Another tab has signed in since, which gave the browser a new one.
+    first.page.context.add_cookies([{"name": "csrftoken", "value": "x" * 32, "url": site.url}])
+    log_out(first)
+    first.goto("/")
+    expect(first.page.get_by_label("Username")).to_be_visible()
+
+
+def test_two_login_forms_in_two_tabs_end_signed_in(browser, site):
+    context = browser.new_context()
+    first, second = Visitor(context.new_page(), site), Visitor(context.new_page(), site)
+    for tab in (first, second):
+        tab.goto("/chat/Lobby/")
+    for tab in (first, second):
+        log_in_again(tab, "charlie")
+        expect(tab.pane("Lobby")).to_be_visible()
+    context.close()
+
+
+def test_a_link_to_log_out_has_one_button(two_tabs):
+    first, _ = two_tabs
+    first.goto("/accounts/logout/")
+    expect(first.page.get_by_role("heading", name="Log out?")).to_be_visible()
+    expect(first.page.get_by_role("button")).to_have_count(1)
+    log_out(first)

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isForMe, isOwn } from "../../static/chat/own.js";
+import { RoomLog } from "../../static/chat/room_log.js";
+
+const posted = (seq, more) => ({
+  room: "1",
+  username: "bob",
+  message: "hi",
+  msg_type: 0,
+  seq,
+  at: "2026-11-21T10:00:00Z",
+  ...more,
+});
+
+test("a message is its author's after a rename, and not of the next user with the name", () => {
+  assert.equal(isOwn({ user: 7, username: "bob" }, { id: 7, username: "robert" }), true);
+  assert.equal(isOwn({ user: 7, username: "bob" }, { id: 8, username: "bob" }), false);
+});
+
+test("what the system posted is nobody's", () => {
+  assert.equal(isOwn({ username: "" }, { id: 7, username: "" }), false);
+});
+
+test("a log keeps who wrote a message, from events and from history", () => {
+  const log = new RoomLog();
+  log.joined({ join: "1", title: "Lobby", head: 1, floor: 1, epoch: "k3" });
+  assert.equal(log.take(posted(2, { user: 7 })).message.user, 7);
+  assert.equal(log.take(posted(3)).message.user, undefined);
+  log.ask({ place: { before: 2 } });
+  const page = { history: "1", events: [posted(1, { user: 8 })], as_of: 3, more: false };
+  assert.equal(log.fold(page).messages[0].user, 8);
+});
+
+test("a mention is not for a new user who has an old name", () => {
+  const message = { user: 3, text: "@bob look", at: "2026-11-21T10:00:00.000Z" };
+  assert.equal(
+    isForMe(message, { id: 7, username: "bob", since: "2026-11-20T10:00:00.000Z" }),
+    true,
+  );
+  assert.equal(
+    isForMe(message, { id: 8, username: "bob", since: "2026-11-21T10:00:00.001Z" }),
+    false,
+  );
+  assert.equal(isForMe(message, { id: 7, username: "bob" }), true);
+  assert.equal(isForMe(message, { id: 3, username: "bob" }), false);
+});

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { SignedOut } from "../../static/chat/signed_out.js";
+import { Store } from "./store.js";
+
+let store;
+let user;
+let asked;
+let told;
+let page;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  store = new Store();
+  asked = 0;
+  told = [];
+  user = null;
+  page = new SignedOut(7, {
+    store,
+    ask: async () => {
+      asked += 1;
+      if (user instanceof Error) throw user;
+      return user;
+    },
+    returned: () => told.push("returned"),
+    replaced: () => told.push("replaced"),
+  });
+});
+
+test("a page that is signed in asks nothing", async () => {
+  await page.look();
+  mock.timers.tick(60_000);
+  page.tick(true);
+  assert.equal(asked, 0);
+});
+
+test("when its user is back it goes on, and when another one is it says so", async () => {
+  page.set(true);
+  await page.look();
+  assert.deepEqual(told, []);
+  user = 7;
+  await page.look();
+  user = 8;
+  await page.look();
+  assert.deepEqual(told, ["returned", "replaced"]);
+});
+
+test("it asks when another page says that it is signed in", async () => {
+  page.set(true);
+  const other = new SignedOut(7, { store });
+  other.announce();
+  assert.equal(store.length, 1);
+  const before = store.getItem(store.key(0));
+  page.heard("something.else");
+  assert.equal(asked, 0);
+  page.heard(store.key(0));
+  assert.equal(asked, 1);
+  // The same user again, later: a storage event comes only with another text.
+  mock.timers.tick(1);
+  other.announce();
+  assert.notEqual(store.getItem(store.key(0)), before);
+});
+
+test("it asks now and then while it is looked at", () => {
+  page.set(true);
+  page.tick(true);
+  mock.timers.tick(30_000);
+  page.tick(false);
+  assert.equal(asked, 0);
+  page.tick(true);
+  page.tick(true);
+  assert.equal(asked, 1);
+});
+
+test("without an answer it asks again later, and one question at a time", async () => {
+  page.set(true);
+  user = new Error("no answer");
+  await Promise.all([page.look(), page.look()]);
+  assert.equal(asked, 1);
+  user = 7;
+  await page.look();
+  assert.deepEqual(told, ["returned"]);
+});
+
+test("an answer that comes when the page goes on already is not told", async () => {
+  page.set(true);
+  user = 7;
+  const looking = page.look();
+  page.set(false);
+  await looking;
+  assert.deepEqual(told, []);
+});
+
+test("without a store nothing fails", () => {
+  store.setItem = () => {
+    throw new Error("full");
+  };
+  page.announce();
+});

@@ -1,0 +1,101 @@
+"""The alerts that a page is told of when it joins a room."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from chat import actions, database, log, protocol
+from chat.actions import Draft
+from chat.alerts import MOST_BYTES, Alerts
+from chat.log import Kind
+from chat.protocol import Deleted, Edited, Posted
+from tests.sockets import connected
+
+
+def ago(**time):
+    return protocol.timestamp(timezone.now() - timedelta(**time))
+
+
+def alert(seq, text="Disk full", at=None, **more):
+    return Posted(
+        room="1", username="", message=text, msg_type=more.pop("msg_type", 2), seq=seq, at=at or ago(hours=1), **more
+    )
+
+
+def told(alerts):
+    return [(event.seq, event.message) for event in alerts.recent()]
+
+
+def test_alerts_are_told_as_they_stand_now_oldest_first():
+    alerts = Alerts([alert(5, "b"), alert(2, "a")])
+    alerts.take(alert(6, "no alert", msg_type=1))
+    alerts.take(Edited(room="1", edited=2, message="A", seq=7, at=ago(minutes=5)))
+    alerts.take(Edited(room="1", edited=6, message="still none", seq=8, at=ago(minutes=5)))
+    assert told(alerts) == [(2, "A"), (5, "b")]
+    assert alerts.recent()[0].edited_at
+    alerts.take(Deleted(room="1", deleted=5, seq=9, at=ago(minutes=4)))
+    assert told(alerts) == [(2, "A")]
+    # An edit of what was deleted later, as it stands in the log.
+    alerts.take(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
+    alerts.take(alert(10, None, deleted=True))
+    assert told(alerts) == []
+
+
+def test_alerts_are_of_the_last_days_few_and_not_too_large():
+    assert told(Alerts([alert(1, at=ago(days=8)), alert(2, at=ago(days=6))])) == [(2, "Disk full")]
+    assert [seq for seq, _ in told(Alerts(alert(seq) for seq in range(1, 100)))] == list(range(80, 100))
+    large = "é" * (MOST_BYTES // 4 + 1)
+    assert [seq for seq, _ in told(Alerts(alert(seq, large) for seq in range(1, 4)))] == [3]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_alerts_of_a_log_are_found_however_many_messages_came_since(bob, rooms):
+    actions.post_message(rooms.lobby, bob, "deleted", msg_type=2)
+    actions.post_message(rooms.lobby, bob, "a warning", msg_type=1)
+    actions.post_message(rooms.lobby, bob, "Disk full", msg_type=2)
+    actions.post_message(rooms.random, bob, "elsewhere", msg_type=2)
+    change = {"room": rooms.lobby.pk, "author": bob.pk}
+    drafts = [
+        Draft(**change, kind=Kind.DELETED, target_seq=1),
+        Draft(**change, kind=Kind.EDITED, target_seq=3, body="Full"),
+    ]
+    actions.commit([*drafts, *(Draft(**change, body=f"text {n}") for n in range(100))])
+    with CaptureQueriesContext(connection) as asked:
+        alerts = log.alerts([rooms.lobby.pk, rooms.random.pk, rooms.staff.pk])
+    assert {room: [(event.seq, event.message) for event in found] for room, found in alerts.items()} == {
+        rooms.lobby.pk: [(3, "Full")],
+        rooms.random.pk: [(1, "elsewhere")],
+        rooms.staff.pk: [],
+    }
+    assert len(asked) == 1
+    # By the index of alerts, and not through all messages.
+    assert "event_alerts" in explain(asked[0]["sql"])
+
+
+def explain(sql):
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {sql}")
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        return str(cursor.fetchall())
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_join_tells_the_alerts_also_those_that_came_while_the_room_was_open(bob, rooms, settings):
+    settings.GRACE_SECONDS = 0
+    lobby = str(rooms.lobby.pk)
+    await database.write(rooms.lobby.send_message, "before", bob, 2)
+    async with connected(bob) as socket:
+        joined = await socket.ask(command="join", room=lobby)
+        assert [one["message"] for one in joined["alerts"]] == ["before"]
+        assert "alerts" not in await socket.ask(command="join", room=rooms.random.pk)
+        await database.write(rooms.lobby.send_message, "while it is open", None, 2)
+        await socket.until(lambda frame: frame.get("message") == "while it is open")
+        again = await socket.ask(command="join", room=lobby)
+        assert [one["message"] for one in again["alerts"]] == ["before", "while it is open"]
+        assert [one.get("user") for one in again["alerts"]] == [bob.pk, None]
