@@ -13,6 +13,7 @@ import { People } from "./people.js";
 import { PinnedAlerts } from "./pinned_alerts.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
+import { Tabs } from "./tabs.js";
 import { part } from "./templates.js";
 import { Unread } from "./unread.js";
 import { Workspace } from "./workspace.js";
@@ -43,14 +44,22 @@ const connection = new Connection(
 /** @type {Send} */
 const send = (command) => connection.send(command);
 const store = openStore();
-const outbox = new Outbox(config.user.id, { store, send, locks: navigator.locks });
+// Which log each room has: a restored database, or another one, may give its number to another room.
+const epochs = new Map(Object.entries(config.epochs));
+const { locks } = navigator;
+const outbox = new Outbox(config.user.id, { store, send, locks, epochs });
+const tabs = new Tabs(locks);
 const alerts = new Alerts(config.user.id, store);
+const drafts = new Drafts(config.user.id, {
+  ...{ store, tabs, epochs },
+  isSent: (id) => outbox.has(id),
+});
 const page = new Page(config, outbox, {
-  drafts: new Drafts(config.user.id, store),
+  drafts,
   alerts,
   unread: new Unread(send),
 });
-const workspace = new Workspace(config.rooms, { send, outbox, view: page });
+const workspace = new Workspace(config.rooms, { send, outbox, view: page, epochs });
 
 page.begin(workspace);
 // Rooms with unsent texts are opened too, so that the texts go.
@@ -60,7 +69,7 @@ for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) 
   if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);
 }
 if (at) page.goTo(at.room, at.seq);
-page.showOrphans();
+page.unsent.showLeftovers();
 connection.start(workspace);
 hasStarted();
 
@@ -71,11 +80,17 @@ function hasStarted() {
   part(document, "state").hidden = false;
 }
 
-window.addEventListener("storage", ({ key }) => {
-  outbox.heard(key);
+window.addEventListener("storage", ({ key, oldValue, newValue }) => {
+  outbox.heard(key, { oldValue, newValue });
+  drafts.heard(key, { oldValue, newValue });
   alerts.heard(key);
 });
-window.addEventListener("beforeunload", (event) => outbox.isAtRisk && event.preventDefault());
+window.addEventListener("beforeunload", (event) => {
+  page.unsent.mend(true);
+  if (page.unsent.isAtRisk) event.preventDefault();
+});
+// Safari on a phone asks nothing before it closes a page.
+window.addEventListener("pagehide", () => page.unsent.mend(true));
 window.addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => document.hidden || connection.wake());
 setInterval(() => {

@@ -47,17 +47,19 @@ export class Workspace {
   #outbox;
   #view;
   #changes;
+  #epochs;
   #isOnline = false;
 
   /**
    * @param {Room[]} rooms
-   * @param {{send: Send, outbox: Outbox, view: View}} around
+   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>}} around `epochs`: of each room that is known
    */
-  constructor(rooms, { send, outbox, view }) {
+  constructor(rooms, { send, outbox, view, epochs = new Map() }) {
     this.rooms = new Map(rooms.map((room) => [room.id, room]));
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
+    this.#epochs = epochs;
     this.#changes = new Changes(send);
   }
 
@@ -216,6 +218,7 @@ export class Workspace {
       this.#view.opened(known, false);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
+    this.#epochs.set(id, frame.epoch); // before anything that was written for another log can be sent or shown
     if (log.joined(frame)) this.#view.cleared(id);
     if (log.jump || (!log.isPaged && log.more)) this.ask(id);
     // Whoever stands at an edge asks again: what was asked for before the line was cut is lost.
