@@ -122,6 +122,8 @@ def _page(
     config = {
         "user": reader,
         "rooms": [_as_json(room) for room in rooms],
+        # What waits in the browser for a room of this number may have been written for another one.
+        "epochs": {str(room.pk): room.epoch for room in rooms},
         "open": opened,
         "wide": wide if wide in opened else None,
         "at": at,

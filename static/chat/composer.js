@@ -1,46 +1,85 @@
 /** <room-composer>: where a text is written. Enter sends, Shift+Enter breaks the line. */
 
+import { guardLength } from "./length_guard.js";
 import { refusalOf } from "./protocol.js";
 import { part } from "./templates.js";
-import { refusalSentence } from "./words.js";
+import { EDIT_DELETED, editedWords, refusalSentence } from "./words.js";
 
+/** @import {Draft} from "./drafts.js" */
 /** @import {Limits, Room} from "./protocol.js" */
+/** @import {Message} from "./room_log.js" */
 
 /** What old browsers give as keyCode while an input method composes. */
 const KEY_CODE_COMPOSING = 229;
 
+/** `original`: what the message was when the edit began; `saving`: what the server is asked to make of it. @typedef {{seq: number, original: string, saving: string | null, isDeleted: boolean}} Edit */
+/**
+ * What a composer asks for. `draft` and `keepEdit` are told at every change, so that nothing typed is only in the box.
+ * @typedef {{
+ *   send: (text: string) => void,
+ *   draft: (text: string, id?: string) => void,
+ *   edits: () => Draft[],
+ *   keepEdit: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
+ *   dropEdit: (seq: number) => void,
+ *   saveEdit: (seq: number, text: string) => void,
+ *   editLast: () => void,
+ *   messageOf: (seq: number) => Message | undefined,
+ * }} Wishes
+ */
+
 export class Composer extends HTMLElement {
-  /** @type {(text: string) => void} */
-  #draft = () => {};
-  /** The message that is edited, and the draft that waits for its end. @type {{draft: string, save: (text: string) => void} | null} */
+  // Given by `begin`, before anything can happen here.
+  #wishes = /** @type {Wishes} */ (/** @type {unknown} */ (null));
+  #limits = /** @type {Limits} */ (/** @type {unknown} */ (null));
+  /** @type {Edit | null} */
   #edit = null;
+  /** The draft that waits for the end of the edit. */
+  #waiting = "";
+  #width = 0;
+  #resizes = new ResizeObserver(() => {
+    // Its height is ours to set; only another width breaks the lines anew.
+    if (this.#box.clientWidth !== this.#width) this.#fit();
+  });
 
   /**
    * @param {Limits} limits
-   * @param {{send: (text: string) => void, draft: (text: string) => void, editLast: () => void}} wishes `draft` is told what is written and not sent
+   * @param {Wishes} wishes
    */
-  begin(limits, { send, draft, editLast }) {
+  begin(limits, wishes) {
     const box = this.#box;
-    this.#draft = draft;
+    this.#wishes = wishes;
+    this.#limits = limits;
+    guardLength(box, {
+      most: limits.bytes, // a character takes a byte at least
+      refused: (text) => this.#say(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
+    });
     box.addEventListener("input", () => this.#changed());
     box.addEventListener("keydown", (event) => {
-      const isEmpty = box.value === "" && this.#edit === null;
-      if (isSend(event)) this.#submit(limits, send);
-      else if (event.key === "Escape" && this.#edit !== null) this.endEdit();
-      else if (event.key === "ArrowUp" && isEmpty && !event.altKey) editLast();
-      else return;
-      event.preventDefault();
+      if (this.#pressed(event)) event.preventDefault();
     });
-    // Also when it is shown for the first time with a draft in it, and in a pane of another width.
-    new ResizeObserver(() => this.#fit()).observe(box);
-    part(this, "cancel").addEventListener("click", () => {
-      this.endEdit();
-      box.focus();
+    this.#on("cancel", () => this.#leaveEdit());
+    this.#on("send", () => this.#submit());
+    this.#on("resume", () => {
+      const draft = this.#unfinished;
+      if (draft?.edit) this.beginEdit({ ...draft.edit, text: draft.edit.original }, draft.text);
     });
-    part(this, "send").addEventListener("click", () => {
-      this.#submit(limits, send);
-      box.focus();
+    this.#on("drop", () => {
+      const draft = this.#unfinished;
+      if (draft?.edit) wishes.dropEdit(draft.edit.seq);
+      this.showEdits();
     });
+    const open = wishes.edits().find(({ edit }) => edit?.isOpen);
+    if (open?.edit) this.#begin({ ...open.edit, text: open.edit.original }, open.text);
+    this.showEdits();
+  }
+
+  connectedCallback() {
+    this.#resizes.observe(this.#box);
+    this.#fit();
+  }
+
+  disconnectedCallback() {
+    this.#resizes.disconnect();
   }
 
   /** Name the room that the text goes to. @param {Room} room */
@@ -63,50 +102,94 @@ export class Composer extends HTMLElement {
   }
 
   set text(text) {
-    if (this.#edit) this.#edit.draft = text;
-    else this.#box.value = text;
-    this.#draft(text);
-    this.#fit();
+    this.show(text);
+    this.#wishes.draft(text);
   }
 
   /** The draft, also while a message is edited. */
   get draft() {
-    return this.#edit?.draft ?? this.#box.value;
+    return this.#edit ? this.#waiting : this.#box.value;
+  }
+
+  /** Show the draft as it is kept. @param {string} text */
+  show(text) {
+    if (this.draft === text) return;
+    if (this.#edit) this.#waiting = text;
+    else this.#box.value = text;
+    this.#fit();
+  }
+
+  /** The room has another log now: what stood here was written for the one before. @param {string} text */
+  startOver(text) {
+    this.#edit = null;
+    this.#box.value = text;
+    this.#say("");
+    this.showEdits();
+  }
+
+  /**
+   * Put a text that was not sent back into the box, before what is there.
+   * @param {string} text
+   * @param {string} [id] it may have been sent under this id already
+   */
+  putBack(text, id) {
+    const { draft } = this;
+    const whole = [text, draft].filter(Boolean).join("\n");
+    this.show(whole);
+    this.#wishes.draft(whole, draft === "" ? id : undefined);
+    this.focus();
   }
 
   /**
    * Edit a message here; the draft comes back when that is done.
-   * @param {string} text
-   * @param {(text: string) => void} save answered by `endEdit`, or by `keepEdit` when it failed
-   * @returns {object} this edit, as those two ask for it: another may have begun since
+   * @param {{seq: number, text: string}} message
+   * @param {string} text what it was made into so far
    */
-  beginEdit(text, save) {
-    this.#edit = { draft: this.draft, save };
-    this.#box.value = text;
-    this.#showEdit();
+  beginEdit(message, text) {
+    if (this.#edit?.seq !== message.seq) {
+      this.#leaveEdit();
+      this.#begin(message, text);
+      if (text !== message.text) this.#keepEdit(true);
+      const now = this.#wishes.messageOf(message.seq);
+      if (now) this.noticed(now);
+    }
     this.focus();
-    return this.#edit;
   }
 
-  /** It failed: the text stays, to be saved again. @param {object} edit */
-  keepEdit(edit) {
-    if (edit === this.#edit) this.#box.readOnly = false;
+  /** The server saved an edit. @param {number} seq @param {string} text */
+  saved(seq, text) {
+    if (this.#edit?.seq === seq && this.#box.value === text) this.#endEdit();
+    else this.showEdits();
   }
 
-  /** @param {object | null} edit */
-  endEdit(edit = this.#edit) {
-    if (this.#edit === null || edit !== this.#edit) return;
-    this.#box.value = this.#edit.draft;
-    this.#edit = null;
-    this.#say("");
-    this.#showEdit();
+  /** An edit could not be saved: the text stays, to be saved again. @param {number} seq */
+  failed(seq) {
+    if (this.#edit?.seq !== seq) return;
+    this.#edit.saving = null;
+    this.#box.readOnly = false;
   }
 
-  #showEdit() {
+  /** A message as it is now: it may be the one that is edited here. @param {Message} message */
+  noticed({ seq, text, deleted }) {
+    const edit = this.#edit;
+    if (edit?.seq !== seq) return;
+    edit.isDeleted = deleted;
+    if (deleted) return this.#say(EDIT_DELETED);
+    if (text === null || text === edit.original || text === edit.saving) return;
+    edit.original = text;
+    // It was saved, and the page did not live to hear of it.
+    if (text !== this.#box.value) return this.#say(editedWords(text));
+    this.#wishes.dropEdit(seq);
+    this.#endEdit();
+  }
+
+  /** Show what is edited, and whether there is another edit that was not finished. */
+  showEdits() {
     part(this, "editing").hidden = this.#edit === null;
     const button = part(this, "send");
     button.ariaLabel = button.title = this.#edit === null ? "Send" : "Save";
-    this.#box.readOnly = false;
+    part(this, "unfinished").hidden = this.#unfinished === undefined;
+    this.#box.readOnly = this.#edit !== null && this.#edit.saving !== null;
     this.#fit();
   }
 
@@ -114,27 +197,95 @@ export class Composer extends HTMLElement {
     this.#box.focus({ preventScroll: true });
   }
 
+  /** @param {string} name of a button @param {() => void} act */
+  #on(name, act) {
+    part(this, name).addEventListener("click", () => {
+      act();
+      this.focus();
+    });
+  }
+
+  /** The last edit that was left without being saved. */
+  get #unfinished() {
+    return this.#wishes.edits().find(({ edit }) => edit?.seq !== this.#edit?.seq);
+  }
+
   /**
-   * A text that would be refused stays, with the reason.
-   * @param {Limits} limits
-   * @param {(text: string) => void} send
+   * @param {KeyboardEvent} event
+   * @returns {boolean} whether the key has done its work
    */
-  #submit(limits, send) {
-    const text = this.#box.value;
-    const code = refusalOf(text, limits);
-    if (code === "MESSAGE_EMPTY" && this.#edit === null) return; // a slip of the hand
-    this.#say(code === null ? "" : refusalSentence(code, limits, text));
-    if (code !== null) return;
-    if (this.#edit !== null) {
-      this.#box.readOnly = true; // until it is answered
-      return this.#edit.save(text);
+  #pressed(event) {
+    // What an input method composes belongs to it, and so does every key.
+    if (event.isComposing || event.keyCode === KEY_CODE_COMPOSING) return false;
+    if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false;
+    if (event.key === "Enter") {
+      // A key that is held down opened this pane, or has sent already.
+      if (!event.repeat) this.#submit();
+      return true;
     }
-    send(text); // stored in the outbox before it leaves the box
-    this.text = "";
+    if (event.key === "Escape" && this.#edit !== null) {
+      this.#leaveEdit();
+      return true;
+    }
+    const isEmpty = this.#box.value === "" && this.#edit === null;
+    if (event.key === "ArrowUp" && isEmpty) this.#wishes.editLast();
+    return event.key === "ArrowUp" && isEmpty;
+  }
+
+  /** @param {{seq: number, text: string}} message @param {string} text */
+  #begin({ seq, text: original }, text) {
+    this.#waiting = this.draft;
+    this.#edit = { seq, original, saving: null, isDeleted: false };
+    this.#box.value = text;
+    this.showEdits();
+  }
+
+  /** Its text stays, to be taken up again. */
+  #leaveEdit() {
+    const edit = this.#edit;
+    if (edit === null) return;
+    if (this.#box.value === edit.original) this.#wishes.dropEdit(edit.seq);
+    else this.#keepEdit(false);
+    this.#endEdit();
+  }
+
+  #endEdit() {
+    this.#edit = null;
+    this.#box.value = this.#waiting;
+    this.#say("");
+    this.showEdits();
+  }
+
+  /** @param {boolean} isOpen */
+  #keepEdit(isOpen) {
+    const { seq, original } = /** @type {Edit} */ (this.#edit);
+    this.#wishes.keepEdit(this.#box.value, { seq, original, isOpen });
+  }
+
+  /** A text that would be refused stays, with the reason. */
+  #submit() {
+    const text = this.#box.value;
+    const edit = this.#edit;
+    if (edit !== null && edit.saving !== null) return; // until it is answered
+    if (edit?.isDeleted) return this.#say(EDIT_DELETED);
+    const code = refusalOf(text, this.#limits);
+    if (code === "MESSAGE_EMPTY" && edit === null) return; // a slip of the hand
+    this.#say(code === null ? "" : refusalSentence(code, this.#limits, text));
+    if (code !== null) return;
+    if (edit === null) {
+      this.#wishes.send(text); // stored in the outbox before it leaves the box
+      this.text = "";
+      return;
+    }
+    edit.saving = text;
+    this.#keepEdit(true);
+    this.showEdits();
+    this.#wishes.saveEdit(edit.seq, text);
   }
 
   #changed() {
-    if (this.#edit === null) this.#draft(this.#box.value);
+    if (this.#edit === null) this.#wishes.draft(this.#box.value);
+    else this.#keepEdit(true);
     this.#say("");
     this.#fit();
   }
@@ -146,18 +297,13 @@ export class Composer extends HTMLElement {
     reason.textContent = sentence;
   }
 
-  /** As high as its text, where CSS alone cannot do it; CSS has the limit. */
+  /** As high as its text, where CSS alone cannot do it; CSS has the limit. A box that is not shown has no height to take. */
   #fit() {
-    // A box that is not shown has no height to go by.
-    if (CSS.supports("field-sizing", "content") || this.#box.offsetParent === null) return;
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#width = this.#box.clientWidth;
+    if (this.#box.offsetParent === null) return;
     const { style } = this.#box;
     style.height = "auto";
     style.height = `${this.#box.scrollHeight}px`;
   }
-}
-
-/** @param {KeyboardEvent} event */
-function isSend(event) {
-  const isComposing = event.isComposing || event.keyCode === KEY_CODE_COMPOSING;
-  return event.key === "Enter" && !event.shiftKey && !isComposing;
 }

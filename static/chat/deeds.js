@@ -44,7 +44,7 @@ export class Deeds {
     this.#reading = reading;
     this.#kept = kept;
     this.#doors = new Doors(panes, { workspace, list });
-    this.#acts = new MessageActs(panes, { workspace, reading, user });
+    this.#acts = new MessageActs(panes, { workspace, reading, user, drafts: kept.drafts });
     this.#places = new Places(panes, {
       workspace,
       dialog: new DayDialog(part(document, "day-dialog")),
@@ -104,9 +104,14 @@ export class Deeds {
       act: (button, message) => this.#menu.open(button, "Message", this.#acts.items(id, message)),
       edit: (message) => this.#acts.edit(id, message),
       undo: (message) => this.#acts.undo(id, message),
-      draft: (text) => drafts.keep(id, text),
+      draft: (text, draftId) => drafts.keep(id, text, { title: this.#titleOf(id), id: draftId }),
+      edits: () => drafts.edits(id),
+      keepEdit: (text, edit) => drafts.keep(id, text, { title: this.#titleOf(id), edit }),
+      dropEdit: (seq) => drafts.dropEdit(id, seq),
+      saveEdit: (seq, text) => this.#acts.saveEdit(id, seq, text),
       send: (text) => this.#send(id, text),
       retry: (clientId) => outbox.retry(clientId),
+      restore: (clientId) => this.#restore(id, clientId),
       discard: (clientId) => outbox.discard(clientId),
     };
   }
@@ -119,7 +124,18 @@ export class Deeds {
     pane.showTrouble("");
     // Asked for before the text goes, so that the text is posted into what is shown then.
     this.#places.toNewest(id);
-    this.#kept.outbox.add(id, text);
+    const { outbox, drafts } = this.#kept;
+    outbox.add(id, text, { client_id: drafts.idOf(id, text), title: this.#titleOf(id) });
+    drafts.sent(id);
+  }
+
+  /** Put a text that was not sent back into the box: it is there before it leaves the outbox. @param {string} id @param {string} clientId */
+  #restore(id, clientId) {
+    const { outbox } = this.#kept;
+    const entry = outbox.of(id).find(({ client_id }) => client_id === clientId);
+    if (entry === undefined) return;
+    this.#panes.get(id)?.composer.putBack(entry.text, clientId);
+    outbox.discard(clientId);
   }
 
   /** @param {string} id */

@@ -1,41 +1,339 @@
-/** What is written and not sent: one entry of localStorage for each room, until it is sent or its writer signs out. */
+/** What is written and not sent, messages and edits: kept in the browser's storage, a record for each tab that writes. */
+
+/*
+ * Only the tab that wrote a record changes it, so no tab overwrites what another one has. A room that is
+ * opened in a second tab shows the draft of the first, and follows it, until something is typed there: then
+ * the second tab has a draft of its own. A draft keeps its id until its text changes, and is sent under it:
+ * if it stands in two tabs and is sent in both, it is posted once.
+ */
+
+import { uuid } from "./outbox_store.js";
+import { Records } from "./records.js";
 
 /** @import {Store} from "./outbox_store.js" */
+/** @import {Change} from "./records.js" */
+/** @import {Tabs} from "./tabs.js" */
+
+/** An edit has the number of its message, and what the message was. `isOpen`: it stands in the box now. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
+/** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined}} Draft */
 
 export class Drafts {
-  #prefix;
+  /** @type {Records<Draft>} */
+  #records;
+  #tabs;
+  #epochs;
+  #isSent;
+  /** Drafts of other tabs that a room shows here, by room. @type {Map<string, Draft>} */
+  #shown = new Map();
+  /** Rooms that are open here. @type {Set<string>} */
+  #rooms = new Set();
+  /** Tabs that were closed. @type {Set<string>} */
+  #gone = new Set([""]);
+  #signal;
   #store;
+  /** Told when another tab changed what a room shows here, or what is left over. @type {(room: string) => void} */
+  onchange = () => {};
+  /** Told when the user signed out in another tab. */
+  onsignout = () => {};
 
   /**
    * @param {number | string} user
-   * @param {Store} store
+   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isGone">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} outside `isSent`: it is in the outbox
    */
-  constructor(user, store) {
-    this.#prefix = `multichat.draft.${user}.`;
+  constructor(user, { store, tabs, epochs = new Map(), isSent = () => false }) {
+    this.#records = new Records(`multichat.draft.${user}.`, store, { parse, isShared: false });
+    this.#signal = `multichat.signed-out.${user}`;
     this.#store = store;
+    this.#tabs = tabs;
+    this.#epochs = epochs;
+    this.#isSent = isSent;
+    // Stored in the outbox, and the page was gone before it left the box.
+    for (const [key, { id }] of this.#records.all) if (isSent(id)) this.#records.forget(key);
+    this.#lookForGone();
   }
 
-  /** @param {string} room */
-  of(room) {
-    return this.#store.getItem(this.#prefix + room) ?? "";
+  /** Whether closing the page would lose something. Signing out has given up what is half written. */
+  get isAtRisk() {
+    return this.#records.hasUnstored && !this.#records.isClosed;
   }
 
   /**
+   * A room is opened: its draft is the one that was here before, or the newest of another tab.
+   * @param {string} room
+   */
+  open(room) {
+    this.#rooms.add(room);
+    this.#records.load(); // what other tabs wrote a moment ago
+    if (!this.#mine(room)) {
+      const others = this.#others(room).filter(({ edit }) => edit === undefined);
+      const draft =
+        others.find(({ tab }) => tab === this.#tabs.previous) ??
+        others.sort((a, b) => b.at - a.at)[0];
+      if (draft) this.#shown.set(room, draft);
+    }
+    this.#lookForGone();
+  }
+
+  /** @param {string} room */
+  close(room) {
+    this.#rooms.delete(room);
+    this.#shown.delete(room);
+  }
+
+  /** What a room's box shows: the draft of this tab, or of another. @param {string} room */
+  of(room) {
+    return this.#mine(room) ?? this.#shown.get(room);
+  }
+
+  /**
+   * The id under which a text is sent, if it is a draft.
    * @param {string} room
    * @param {string} text
    */
-  keep(room, text) {
-    if (text === "") return this.#store.removeItem(this.#prefix + room);
+  idOf(room, text) {
+    const draft = this.of(room);
+    return draft?.text === text ? draft.id : undefined;
+  }
+
+  /** Edits of this room that are not saved, the last one first. @param {string} room */
+  edits(room) {
+    return this.#records.all
+      .map(([, draft]) => draft)
+      .filter(({ edit }) => edit !== undefined)
+      .filter((draft) => draft.room === room && this.#isOfNow(draft))
+      .filter(({ tab }) => tab === this.#tabs.id || tab === this.#tabs.previous)
+      .sort((a, b) => b.at - a.at);
+  }
+
+  /**
+   * Keep what is in the box. What is cleared here stays in the other tab that has it, too.
+   * @param {string} room
+   * @param {string} text
+   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} more `id`: of a text that may have been sent under it already
+   */
+  keep(room, text, { title, edit, id = uuid() } = {}) {
+    const key = this.#keyOf(room, edit?.seq);
+    const now = edit === undefined ? this.of(room) : this.#records.get(key);
+    if (now?.text === text && now.edit?.isOpen === edit?.isOpen) return;
+    const [at, epoch] = [Date.now(), this.#epochs.get(room)];
+    if (text === "" && edit === undefined) this.#records.forget(key);
+    else this.#records.keep(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
+    this.#leave(room, edit?.seq);
+  }
+
+  /** What the box shows is in the outbox: it stands nowhere any more, in no tab. @param {string} room */
+  sent(room) {
+    const draft = this.of(room);
+    this.#shown.delete(room);
+    if (draft) this.forget(draft);
+  }
+
+  /** An edit was saved, or discarded. @param {string} room @param {number} seq */
+  dropEdit(room, seq) {
+    this.#records.forget(this.#keyOf(room, seq));
+    this.#leave(room, seq);
+  }
+
+  /**
+   * What stands in no box: of rooms that are gone or were replaced, and what closed tabs had besides.
+   * @param {{has: (room: string) => boolean}} rooms those that are there
+   * @returns {{draft: Draft, isLost: boolean}[]} `isLost`: it has no room to be put back into
+   */
+  leftovers(rooms) {
+    return this.#records.all
+      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || !this.#isOfNow(draft) }))
+      .filter(({ draft }) => draft.text.trim() !== "" && !this.#isSent(draft.id))
+      .filter(({ draft, isLost }) => (isLost ? this.#isOurs(draft) : this.#isSpare(draft)))
+      .sort((a, b) => a.draft.at - b.draft.at);
+  }
+
+  /** A leftover was put back, or discarded. @param {Draft} draft */
+  forget(draft) {
+    this.#records.load(); // another tab may have gone on with it
+    for (const [key, { id }] of this.#records.all) if (id === draft.id) this.#records.forget(key);
+  }
+
+  /**
+   * A room may have another log now: what was written for the one before stays, but not in its box.
+   * @param {string} room
+   * @returns {boolean} whether something was there
+   */
+  replaced(room) {
+    let isFound = false;
+    const now = this.#epochs.get(room);
+    for (const [key, draft] of this.#records.all) {
+      if (draft.room !== room || draft.tab !== this.#tabs.id || draft.epoch === now) continue;
+      const isUnknown = draft.epoch === undefined;
+      // Written before it was known which log the room has: it belongs to this one.
+      if (isUnknown) this.#records.keep(key, { ...draft, epoch: now });
+      else {
+        this.#records.keep(`${room}..${draft.id}`, { ...draft, tab: "" });
+        this.#records.forget(key);
+      }
+      isFound ||= !isUnknown;
+    }
+    const shown = this.#shown.get(room);
+    if (shown === undefined || this.#isOfNow(shown)) return isFound;
+    this.#shown.delete(room);
+    this.#lookForGone(); // then it is offered here
+    return true;
+  }
+
+  /**
+   * Another tab changed the storage.
+   * @param {string | null} key
+   * @param {Change} [change]
+   */
+  heard(key, change) {
+    if (key === this.#signal) return this.#signedOut();
+    if (!this.#records.heard(key, change)) return;
+    for (const [room, shown] of this.#shown) {
+      const now = this.#others(room).filter(({ edit }) => edit === undefined);
+      const next =
+        now.find(({ id }) => id === shown.id) ?? now.find(({ tab }) => tab === shown.tab);
+      if (next) this.#shown.set(room, next);
+      else this.#shown.delete(room);
+    }
+    for (const room of this.#rooms) this.onchange(room);
+  }
+
+  /** Store again what the storage lost. @param {boolean} [isLast] */
+  mend(isLast) {
+    this.#records.mend(isLast);
+  }
+
+  /** Forget everything, at sign-out, in all tabs. */
+  clear() {
+    this.#records.load();
+    for (const [key] of this.#records.all) this.#records.forget(key);
+    this.#shown.clear();
     try {
-      this.#store.setItem(this.#prefix + room, text);
+      this.#store.setItem(this.#signal, "now");
     } catch {
-      // Full, or closed to us: it lives in its box as long as the pane is open.
+      // Full: other tabs hear of each draft that went.
+    }
+    this.#store.removeItem(this.#signal);
+  }
+
+  /** The user is signed in again. */
+  reopen() {
+    this.#records.open();
+  }
+
+  #signedOut() {
+    for (const [key, { tab }] of this.#records.all)
+      if (tab === this.#tabs.id) this.#records.forget(key);
+    this.#records.close();
+    this.#shown.clear();
+    this.onsignout();
+  }
+
+  /** @param {string} room @param {number} [seq] */
+  #keyOf(room, seq) {
+    return slot(room, this.#tabs.id, seq);
+  }
+
+  /** @param {string} room */
+  #mine(room) {
+    const draft = this.#records.get(this.#keyOf(room));
+    return draft && this.#isOfNow(draft) ? draft : undefined;
+  }
+
+  /** @param {string} room */
+  #others(room) {
+    return this.#records.all
+      .map(([, draft]) => draft)
+      .filter((draft) => draft.room === room && draft.tab !== this.#tabs.id && draft.tab !== "")
+      .filter((draft) => this.#isOfNow(draft) && !this.#isSent(draft.id));
+  }
+
+  /** Whether it was written for the log that has the room's number now. @param {Draft} draft */
+  #isOfNow({ room, epoch, tab }) {
+    const now = this.#epochs.get(room);
+    if (now === undefined) return true;
+    return epoch === now || (epoch === undefined && tab === this.#tabs.id);
+  }
+
+  /** Whether no other tab has it. @param {Draft} draft */
+  #isOurs({ tab }) {
+    return tab === this.#tabs.id || this.#gone.has(tab);
+  }
+
+  /** Whether a closed tab left it, and it is not what its room shows. @param {Draft} draft */
+  #isSpare({ tab, room, text, edit }) {
+    if (!this.#gone.has(tab) || !this.#rooms.has(room)) return false;
+    const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.of(room);
+    return shown?.text !== text;
+  }
+
+  /**
+   * Something was done with the text of another tab: if that tab is closed, what it left is the version before.
+   * @param {string} room
+   * @param {number} [seq] of an edit: those of the page before the reload are shown here
+   */
+  async #leave(room, seq) {
+    const { previous } = this.#tabs;
+    const key = seq === undefined ? this.#shown.get(room)?.tab : previous;
+    const shown = key ? this.#records.get(slot(room, key, seq)) : undefined;
+    if (seq === undefined) this.#shown.delete(room);
+    if (!shown || !this.#isOfNow(shown)) return;
+    if (!this.#gone.has(shown.tab) && !(await this.#tabs.isGone(shown.tab))) return;
+    // Unless it has changed since, or is about to be heard of.
+    this.#records.load();
+    const name = slot(room, shown.tab, seq);
+    if (this.#records.get(name)?.id === shown.id) this.#records.forget(name);
+    this.onchange(room);
+  }
+
+  /** Find out which tabs were closed, and take over what they left. */
+  #lookForGone() {
+    const tabs = new Set(this.#records.all.map(([, { tab }]) => tab));
+    for (const tab of tabs) {
+      if (tab === this.#tabs.id) continue;
+      if (this.#gone.has(tab)) this.#inherit(tab);
+      else this.#tabs.isGone(tab).then((isGone) => isGone && this.#inherit(tab));
     }
   }
 
-  /** Forget everything, at sign-out. */
-  clear() {
-    const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
-    for (const key of keys) if (key.startsWith(this.#prefix)) this.#store.removeItem(key);
+  /** @param {string} tab that was closed */
+  #inherit(tab) {
+    this.#gone.add(tab);
+    this.#records.load(); // its last words may not have been heard yet
+    const left = this.#records.all.filter(([, draft]) => draft.tab === tab);
+    for (const [key, draft] of left) {
+      const { room, edit } = draft;
+      this.#records.adopt(key);
+      if (!this.#rooms.has(room) || tab === "") continue;
+      const own = this.#keyOf(room, edit?.seq);
+      if (this.#records.get(own)?.id === draft.id) this.#records.forget(key);
+      const isShown = edit !== undefined || this.#shown.get(room)?.tab === tab;
+      if (!isShown || this.#records.get(own) !== undefined || !this.#isOfNow(draft)) continue;
+      // The new one first: between the two, it is rather there twice than not at all.
+      this.#records.keep(own, { ...draft, tab: this.#tabs.id });
+      this.#records.forget(key);
+      if (edit === undefined) this.#shown.delete(room);
+    }
+    if (left.length) for (const room of this.#rooms) this.onchange(room);
   }
+}
+
+/** Where a tab keeps its draft, or its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */
+function slot(room, tab, seq) {
+  return [room, tab, ...(seq === undefined ? [] : [seq])].join(".");
+}
+
+/**
+ * @param {string} text
+ * @param {string} [key]
+ * @returns {Draft | null}
+ */
+function parse(text, key = "") {
+  try {
+    const draft = JSON.parse(text);
+    if (typeof draft?.id === "string" && typeof draft.room === "string") return draft;
+  } catch {
+    // Perhaps of an older version, which kept the text alone.
+  }
+  const isOld = text !== "" && /^\d+$/.test(key);
+  return isOld ? { id: key, room: key, tab: "", text, at: 0, epoch: "" } : null;
 }

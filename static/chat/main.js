@@ -14,6 +14,7 @@ import { PinnedAlerts } from "./pinned_alerts.js";
 import { RoomList } from "./room_list.js";
 import { RoomPane } from "./room_pane.js";
 import { SignedOut } from "./signed_out.js";
+import { Tabs } from "./tabs.js";
 import { part } from "./templates.js";
 import { Unread } from "./unread.js";
 import { Workspace } from "./workspace.js";
@@ -44,15 +45,23 @@ const connection = new Connection(
 /** @type {Send} */
 const send = (command) => connection.send(command);
 const store = openStore();
-const outbox = new Outbox(config.user.id, { store, send, locks: navigator.locks });
+// Which log each room has: a restored database, or another one, may give its number to another room.
+const epochs = new Map(Object.entries(config.epochs));
+const { locks } = navigator;
+const outbox = new Outbox(config.user.id, { store, send, locks, epochs });
+const tabs = new Tabs(locks);
 const alerts = new Alerts(config.user.id, store);
+const drafts = new Drafts(config.user.id, {
+  ...{ store, tabs, epochs },
+  isSent: (id) => outbox.has(id),
+});
 const page = new Page(config, outbox, {
-  drafts: new Drafts(config.user.id, store),
+  drafts,
   alerts,
   unread: new Unread(send),
 });
 const { rooms: most } = config.limits;
-const workspace = new Workspace(config.rooms, { send, outbox, view: page, most });
+const workspace = new Workspace(config.rooms, { send, outbox, view: page, epochs, most });
 const signedOut = new SignedOut(config.user.id, {
   store,
   ask: async () => (await (await fetch(config.session, { cache: "no-store" })).json()).user,
@@ -69,7 +78,7 @@ for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) 
 }
 if (at) page.goTo(at.room, at.seq);
 page.opens();
-page.showOrphans();
+page.unsent.showLeftovers();
 signedOut.announce();
 connection.start({
   changed: (state, retryAt) => {
@@ -87,13 +96,19 @@ function hasStarted() {
   part(document, "state").hidden = false;
 }
 
-window.addEventListener("storage", ({ key }) => {
-  outbox.heard(key);
+window.addEventListener("storage", ({ key, oldValue, newValue }) => {
+  outbox.heard(key, { oldValue, newValue });
+  drafts.heard(key, { oldValue, newValue });
   alerts.heard(key);
   signedOut.heard(key);
 });
 window.addEventListener("focus", () => signedOut.look());
-window.addEventListener("beforeunload", (event) => outbox.isAtRisk && event.preventDefault());
+window.addEventListener("beforeunload", (event) => {
+  page.unsent.mend(true);
+  if (page.unsent.isAtRisk) event.preventDefault();
+});
+// Safari on a phone asks nothing before it closes a page.
+window.addEventListener("pagehide", () => page.unsent.mend(true));
 window.addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

@@ -5,7 +5,7 @@ import { fold } from "./fold.js";
 import { isForMe } from "./own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "./protocol.js";
 import { copyElement, part, setAvatar } from "./templates.js";
-import { authorWords, sentenceFor } from "./words.js";
+import { authorWords, HELD, sentenceFor } from "./words.js";
 
 /** @import {Entry} from "./outbox_store.js" */
 /** @import {Me} from "./own.js" */
@@ -82,7 +82,7 @@ export function showTime(element, at) {
 
 /** @param {Entry} entry */
 export function stateId({ client_id, state, code }) {
-  return `${client_id} ${state === "failed" ? code : "on its way"}`;
+  return `${client_id} ${state === "held" ? state : state === "failed" ? code : "on its way"}`;
 }
 
 /**
@@ -90,7 +90,8 @@ export function stateId({ client_id, state, code }) {
  * @param {string} me
  */
 export function unsent(entry, me) {
-  const hasFailed = entry.state === "failed";
+  const isHeld = entry.state === "held";
+  const hasFailed = isHeld || entry.state === "failed";
   const element = copyElement(hasFailed ? "failed-template" : "pending-template");
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
@@ -98,8 +99,10 @@ export function unsent(entry, me) {
   part(element, "text").textContent = entry.text;
   fold(element, entry.text);
   setAvatar(part(element, "avatar"), me);
+  if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)
-    part(element, "reason").textContent =
-      `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;
+    part(element, "reason").textContent = isHeld
+      ? HELD
+      : `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;
   return element;
 }

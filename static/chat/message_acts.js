@@ -3,6 +3,7 @@
 import { messageItems } from "./message_menu.js";
 import { unchangedSentence } from "./words.js";
 
+/** @import {Drafts} from "./drafts.js" */
 /** @import {PaneRow} from "./pane_row.js" */
 /** @import {Reading} from "./reading.js" */
 /** @import {Message} from "./room_log.js" */
@@ -13,16 +14,18 @@ export class MessageActs {
   #workspace;
   #reading;
   #user;
+  #drafts;
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, reading: Reading, user: {id: number, staff: boolean}}} page
+   * @param {{workspace: Workspace, reading: Reading, user: {id: number, staff: boolean}, drafts: Drafts}} page
    */
-  constructor(panes, { workspace, reading, user }) {
+  constructor(panes, { workspace, reading, user, drafts }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#reading = reading;
     this.#user = user;
+    this.#drafts = drafts;
   }
 
   /** @param {string} room @param {Message} message */
@@ -37,22 +40,32 @@ export class MessageActs {
     });
   }
 
-  /** @param {string} room @param {Message} message */
+  /** Edit a message where its author left off. @param {string} room @param {Message} message */
   edit(room, { seq, text }) {
-    const pane = this.#panes.get(room);
-    const edit = pane?.composer.beginEdit(text ?? "", (message) => {
-      pane.showTrouble("");
-      this.#workspace.change(
-        { command: "edit", room, seq, message },
-        {
-          done: () => edit && pane.composer.endEdit(edit),
-          failed: (frame) => {
-            if (edit) pane.composer.keepEdit(edit);
-            pane.showTrouble(unchangedSentence(frame));
-          },
+    const kept = this.#drafts.edits(room).find(({ edit }) => edit?.seq === seq);
+    const original = text ?? "";
+    this.#panes.get(room)?.composer.beginEdit({ seq, text: original }, kept?.text ?? original);
+  }
+
+  /** @param {string} room @param {number} seq @param {string} message */
+  saveEdit(room, seq, message) {
+    this.#panes.get(room)?.showTrouble("");
+    this.#workspace.change(
+      { command: "edit", room, seq, message },
+      {
+        done: () => {
+          // Its author may be at the next version already.
+          const kept = this.#drafts.edits(room).find(({ edit }) => edit?.seq === seq);
+          if (kept?.text === message) this.#drafts.dropEdit(room, seq);
+          this.#panes.get(room)?.composer.saved(seq, message);
         },
-      );
-    });
+        failed: (frame) => {
+          const pane = this.#panes.get(room);
+          pane?.composer.failed(seq);
+          pane?.showTrouble(unchangedSentence(frame));
+        },
+      },
+    );
   }
 
   /** @param {string} room @param {Message} message */

@@ -5,6 +5,9 @@ import { copyElement, part } from "./templates.js";
 /** What can be done about it: it closes the notice, unless it `stays`. @typedef {{label: string, act: (notice: HTMLElement) => void, stays?: boolean}} Choice */
 /** `key`: what is said once; `text`: somebody's own words, to be copied. @typedef {{key?: string, text?: string, choices?: Choice[], dismiss?: string | null, link?: {label: string, href: string}}} More */
 
+/** So much of a text is shown; all of it is copied. */
+const SHOWN = 5_000;
+
 export class Notices {
   #box;
 
@@ -26,7 +29,8 @@ export class Notices {
     part(notice, "sentence").textContent = sentence;
     const words = part(notice, "words");
     words.hidden = text === undefined;
-    words.textContent = text ?? "";
+    // A box of millions of characters would block the page each time it is shown.
+    words.textContent = text && text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : (text ?? "");
     const last = part(notice, "dismiss");
     last.textContent = dismiss;
     last.hidden = dismiss === null;
@@ -38,11 +42,16 @@ export class Notices {
   /**
    * Offer a text back that can stay nowhere else.
    * @param {string} sentence
-   * @param {{key: string, text: string, discard: () => void}} kept
+   * @param {{key: string, text: string, discard: () => void, putBack?: () => void}} kept `putBack`: into its room
    */
-  offer(sentence, { key, text, discard }) {
+  offer(sentence, { key, text, discard, putBack }) {
     const choices = [
-      { label: "Copy", act: copyWords, stays: true },
+      ...(putBack ? [{ label: "Put back", act: putBack }] : []),
+      {
+        label: "Copy",
+        act: (/** @type {HTMLElement} */ notice) => copyWords(notice, text),
+        stays: true,
+      },
       { label: "Discard", act: discard },
     ];
     this.say(sentence, { key, text, choices, dismiss: null });
@@ -92,11 +101,11 @@ function button({ label, act, stays }, notice) {
   return element;
 }
 
-/** Over plain http there is no clipboard to write to: the old command copies what is selected. @param {HTMLElement} notice */
-function copyWords(notice) {
+/** Over plain http there is no clipboard to write to: the old command copies what is selected. @param {HTMLElement} notice @param {string} text */
+function copyWords(notice, text) {
   const words = part(notice, "words");
   getSelection()?.selectAllChildren(words);
-  if (navigator.clipboard) navigator.clipboard.writeText(words.textContent ?? "").catch(() => {});
+  if (navigator.clipboard) navigator.clipboard.writeText(text).catch(() => {});
   else document.execCommand("copy");
 }
 

@@ -1,31 +1,33 @@
 /** Texts not yet acknowledged: stored before they are sent, sent by one tab, one at a time in each room. */
 
-import { OutboxStore, uuid } from "./outbox_store.js";
+import { Entries } from "./entries.js";
+import { uuid } from "./outbox_store.js";
 import { isTransient, isUnreadable } from "./protocol.js";
+import { RoomLock } from "./room_lock.js";
 
 /** @import {Entry, Store} from "./outbox_store.js" */
 /** @import {Command, ErrorFrame} from "./protocol.js" */
+/** @import {Change} from "./records.js" */
 
 /** @typedef {(command: Command) => boolean} Send */
 /** @typedef {ReturnType<typeof setTimeout>} Timer */
-/** `flying` is the one unacknowledged send; `release` withdraws from the lock. @typedef {{isHolder: boolean, flying: string | null, timer?: Timer, patience?: Timer, release: () => void}} Lane */
+/** `flying` is the one unacknowledged send. @typedef {{lock: RoomLock, flying: string | null, timer?: Timer, patience?: Timer}} Lane */
 
 /** The server answers within 10 s, or says later: ask again after that. */
 const ANSWER_WITHIN_MS = 15_000;
 const RETRY_AFTER_S = 2;
-/** Between two requests for a lock that was refused. */
-const ASK_AGAIN_MS = 1_000;
 /** The tab that sends may have a dead line and not know it yet: its user looks at this one. */
 const STEAL_AFTER_MS = 3_000;
+/** What waited longer is news no more: its author is asked. */
+const FRESH_MS = 86_400_000;
 
 export class Outbox {
-  #store;
+  #entries;
   #send;
   #locks;
-  /** @type {Map<string, Entry>} */
-  #entries = new Map();
-  /** What was written, or tried again, in this tab. @type {Set<string>} */
-  #own = new Set();
+  #epochs;
+  /** Discarded while the server had it already: it may be posted all the same. @type {Set<string>} */
+  #discarded = new Set();
   /** Rooms joined in this session. @type {Map<string, Lane>} */
   #lanes = new Map();
   /** @type {(room: string) => void} told of every change of a room's texts */
@@ -33,57 +35,63 @@ export class Outbox {
 
   /**
    * @param {number | string} user
-   * @param {{store: Store, send: Send, locks?: LockManager | undefined}} outside
+   * @param {{store: Store, send: Send, locks?: LockManager | undefined, epochs?: Map<string, string>}} outside `epochs`: of each room that is known
    */
-  constructor(user, { store, send, locks }) {
-    this.#store = new OutboxStore(user, store);
+  constructor(user, { store, send, locks, epochs = new Map() }) {
+    this.#entries = new Entries(user, store, epochs);
     this.#send = send;
     this.#locks = locks;
-    this.#load();
+    this.#epochs = epochs;
   }
 
   /** Whether closing the page would lose a text. */
   get isAtRisk() {
-    return this.#store.hasUnstored;
+    return this.#entries.records.hasUnstored;
   }
 
   /** How many texts the server is not known to have. */
   get unsent() {
-    return [...this.#entries.values()].filter(({ state }) => state !== "sent").length;
+    return this.#entries.records.all.length;
   }
 
-  /** Rooms that have texts. */
+  /** Rooms that have texts for them. */
   get rooms() {
-    return [...new Set([...this.#entries.values()].map((entry) => entry.room))];
+    return this.#entries.rooms;
   }
 
   /** @param {string | undefined} clientId */
   has(clientId) {
-    return clientId !== undefined && this.#entries.has(clientId);
+    if (clientId === undefined) return false;
+    return this.#entries.get(clientId) !== undefined || this.#discarded.has(clientId);
   }
 
-  /**
-   * A room's texts in the order in which they were written.
-   * @param {string} room
-   */
+  /** A room's texts in the order in which they were written. @param {string} room */
   of(room) {
-    return [...this.#entries.values()]
-      .filter((entry) => entry.room === room)
-      .sort((a, b) => a.at - b.at);
+    return this.#entries.of(room);
+  }
+
+  /** Texts that can never be sent. @param {{has: (room: string) => boolean}} rooms those that are there */
+  leftovers(rooms) {
+    return this.#entries.leftovers(rooms);
   }
 
   /**
    * Store a text, then send it as soon as its turn comes.
    * @param {string} room
    * @param {string} text
+   * @param {{client_id?: string | undefined, title?: string}} more `client_id`: the draft's; it is sent once, even if another tab sends the same draft
    */
-  add(room, text) {
+  add(room, text, { client_id = uuid(), title } = {}) {
     const last = this.of(room).at(-1)?.at ?? 0;
     // Never before the one written before it, even when the clock was set back.
     const at = Math.max(Date.now(), last + 1);
-    const client_id = uuid();
-    this.#own.add(client_id);
-    this.#keep({ client_id, room, text, at, state: "pending" });
+    const epoch = this.#epochs.get(room);
+    this.#entries.own.add(client_id);
+    this.#keep({
+      ...{ client_id, room, text, at, state: "pending" },
+      ...(epoch === undefined ? {} : { epoch }),
+      ...(title === undefined ? {} : { title }),
+    });
     this.#pump(room);
     this.#watch(room);
   }
@@ -94,11 +102,25 @@ export class Outbox {
    */
   joined(room) {
     this.parted(room);
+    this.#entries.adopt(room);
+    const lock = new RoomLock(this.#locks, this.#entries.records.nameOf(room), {
+      gained: () => {
+        this.#entries.records.load(); // what another tab wrote while it held the lock
+        this.#pump(room);
+      },
+      lost: () => {
+        // Another tab sends now: it sends what flies here, too.
+        clearTimeout(lane.timer);
+        lane.flying = null;
+      },
+    });
     /** @type {Lane} */
-    const lane = { isHolder: false, flying: null, release: () => {} };
+    const lane = { lock, flying: null };
     this.#lanes.set(room, lane);
-    this.#hold(room, lane);
+    lock.take();
     this.#watch(room);
+    // Another log may have the room's number now.
+    this.onchange(room);
   }
 
   /**
@@ -111,8 +133,7 @@ export class Outbox {
     this.#lanes.delete(room);
     clearTimeout(lane.timer);
     clearTimeout(lane.patience);
-    lane.isHolder = false;
-    lane.release();
+    lane.lock.release();
     for (const entry of this.of(room)) if (entry.state === "sent") this.settle(entry.client_id);
   }
 
@@ -127,11 +148,10 @@ export class Outbox {
    * @param {boolean} isEventDue
    */
   settle(clientId, isEventDue = false) {
+    if (!isEventDue) this.#discarded.delete(clientId);
     const entry = this.#entries.get(clientId);
     if (entry === undefined) return;
-    this.#store.forget(clientId);
-    if (isEventDue) entry.state = "sent";
-    else this.#entries.delete(clientId);
+    this.#entries.settle(entry, isEventDue);
     this.#land(entry);
     this.onchange(entry.room);
   }
@@ -142,7 +162,8 @@ export class Outbox {
    */
   refuse(frame) {
     const clientId = frame.client_id ?? this.#flyingOf(frame);
-    const entry = this.#entries.get(clientId ?? "");
+    this.#discarded.delete(clientId ?? "");
+    const entry = this.#entries.records.get(clientId ?? "");
     if (entry === undefined) return;
     if (isTransient(frame)) return this.#wait(entry, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
     const { error: code, detail } = frame;
@@ -162,125 +183,92 @@ export class Outbox {
   }
 
   /**
-   * Try a refused text again, under the same client_id: it can never be posted twice.
+   * Send a text that was refused, or that is old, under the same client_id: it can never be posted twice.
    * @param {string} clientId
    */
   retry(clientId) {
-    const entry = this.#entries.get(clientId);
+    const entry = this.#entries.records.get(clientId);
     if (entry === undefined) return;
     const { code: _code, detail: _detail, ...rest } = entry;
-    this.#own.add(clientId);
-    this.#keep({ ...rest, state: "pending" });
+    this.#entries.own.add(clientId);
+    this.#keep({ ...rest, state: "pending", since: Date.now() });
     this.#pump(entry.room);
     this.#watch(entry.room);
   }
 
   /** @param {string} clientId */
   discard(clientId) {
+    const isFlying = [...this.#lanes.values()].some(({ flying }) => flying === clientId);
     this.settle(clientId);
+    if (isFlying) this.#discarded.add(clientId);
   }
 
   /** Forget everything, at sign-out. */
   clear() {
-    for (const clientId of [...this.#entries.keys()]) this.settle(clientId);
+    this.#entries.records.load();
+    for (const { client_id } of this.#entries.all) this.settle(client_id);
+  }
+
+  /** Signed out in another tab: store nothing any more. */
+  close() {
+    this.#entries.records.close();
+  }
+
+  /** Signed in again. */
+  open() {
+    this.#entries.records.open();
+  }
+
+  /** Store again what the storage lost. @param {boolean} [isLast] */
+  mend(isLast) {
+    this.#entries.records.mend(isLast);
   }
 
   /**
    * Another tab changed the store.
    * @param {string | null} key
+   * @param {Change} [change]
    */
-  heard(key) {
-    if (!this.#store.owns(key)) return;
+  heard(key, change) {
     const before = this.rooms;
-    this.#load();
+    if (!this.#entries.records.heard(key, change)) return;
     for (const room of new Set([...before, ...this.rooms])) {
       const lane = this.#lanes.get(room);
-      if (lane?.flying && !this.#entries.has(lane.flying)) lane.flying = null;
+      if (lane?.flying && !this.#entries.get(lane.flying)) lane.flying = null;
       this.onchange(room);
       this.#pump(room);
     }
   }
 
-  #load() {
-    const sent = [...this.#entries.values()].filter(({ state }) => state === "sent");
-    const entries = [...sent, ...this.#store.read()];
-    this.#entries = new Map(entries.map((entry) => [entry.client_id, entry]));
-  }
-
   /** @param {Entry} entry */
   #keep(entry) {
-    this.#entries.set(entry.client_id, entry);
-    this.#store.keep(entry);
+    this.#entries.keep(entry);
     this.onchange(entry.room);
-  }
-
-  /**
-   * Hold the room's lock as long as it is joined: of several tabs one sends, so that the
-   * order is kept. Without Web Locks (plain http) every tab sends; client_id keeps it once.
-   * @param {string} room
-   * @param {Lane} lane
-   * @param {boolean} isStealing
-   */
-  #hold(room, lane, isStealing = false) {
-    lane.release();
-    const waiting = new AbortController();
-    const held = new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
-      lane.release = () => {
-        waiting.abort();
-        resolve();
-      };
-    });
-    const { release } = lane;
-    const isCurrent = () => this.#lanes.get(room) === lane && lane.release === release;
-    const begin = () => {
-      if (!isCurrent()) return;
-      lane.isHolder = true;
-      this.#load(); // what another tab wrote or settled while it held the lock
-      this.#pump(room);
-    };
-    if (this.#locks === undefined) return begin();
-    const options = isStealing ? { steal: true } : { signal: waiting.signal };
-    this.#locks
-      .request(this.#store.nameOf(room), options, () => {
-        begin();
-        return held;
-      })
-      // Aborted before its turn came, or stolen by another tab: ask again. Any other refusal may come at once, as
-      // from WebKit while the document goes, and asking again in a microtask would never end.
-      .catch((error) => {
-        const again = () => isCurrent() && this.#robbed(room, lane);
-        if (error?.name === "AbortError") again();
-        else setTimeout(again, ASK_AGAIN_MS);
-      });
-  }
-
-  /** Another tab sends now: it sends what flies here, too. @param {string} room @param {Lane} lane */
-  #robbed(room, lane) {
-    clearTimeout(lane.timer);
-    lane.isHolder = false;
-    lane.flying = null;
-    this.#hold(room, lane);
   }
 
   /** Take the lock from a tab that lets a text of this one wait. @param {string} room */
   #watch(room) {
     const lane = this.#lanes.get(room);
-    if (lane === undefined || lane.isHolder) return;
+    if (lane === undefined || lane.lock.isHeld) return;
     clearTimeout(lane.patience);
     lane.patience = setTimeout(() => {
       const isWaiting = this.of(room).some(
-        ({ client_id, state }) => state === "pending" && this.#own.has(client_id),
+        ({ client_id, state }) => state === "pending" && this.#entries.own.has(client_id),
       );
-      if (isWaiting && !lane.isHolder) this.#hold(room, lane, true);
+      if (isWaiting && !lane.lock.isHeld) lane.lock.take(true);
     }, STEAL_AFTER_MS);
   }
 
-  /** @param {string} room */
+  /** @param {string} room @returns {void} */
   #pump(room) {
     const lane = this.#lanes.get(room);
-    if (!lane?.isHolder || lane.flying !== null) return;
+    if (!lane?.lock.isHeld || lane.flying !== null) return;
     const entry = this.of(room).find(({ state }) => state === "pending");
     if (entry === undefined) return;
+    if (Date.now() - (entry.since ?? entry.at) > FRESH_MS) {
+      this.#keep({ ...entry, state: "held" });
+      return this.#pump(room);
+    }
     const { client_id, text: message } = entry;
     lane.flying = client_id; // before sending: nothing may overtake it
     if (this.#send({ command: "send", room, message, client_id }))

@@ -1,96 +1,44 @@
-/** Where the outbox keeps its texts: one entry of localStorage for each, so that tabs do not overwrite each other. */
+/** The browser's storage, which may be missing, closed to us or full; and random ids. */
 
 /**
- * `sent`: saved by the server, its event not yet shown. `failed`: refused for good.
- * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed", code?: string, detail?: string}} Entry
+ * `sent`: saved by the server, its event not yet shown. `failed`: refused for good. `held`: too old to be sent without a question.
+ * `since`: when its author last said that it is to be sent, if that was not when it was written.
+ * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed" | "held", epoch?: string, title?: string, since?: number, code?: string, detail?: string}} Entry
  */
 /** What is used of localStorage. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
 
-export class OutboxStore {
-  #prefix;
-  #store;
-  /** What the store did not take, being full or closed to us: it lives as long as the page. @type {Map<string, Entry>} */
-  #unstored = new Map();
-
-  /**
-   * @param {number | string} user
-   * @param {Store} store
-   */
-  constructor(user, store) {
-    this.#prefix = `multichat.outbox.${user}.`;
-    this.#store = store;
-  }
-
-  /**
-   * A name for something of this user's outbox, in all tabs: its key, or a room's lock.
-   * @param {string} id
-   */
-  nameOf(id) {
-    return this.#prefix + id;
-  }
-
-  /** @param {string | null} key null: everything was cleared */
-  owns(key) {
-    return key === null || key.startsWith(this.#prefix);
-  }
-
-  get hasUnstored() {
-    return this.#unstored.size > 0;
-  }
-
-  /** @returns {Entry[]} */
-  read() {
-    const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
-    const stored = keys
-      .filter((key) => key.startsWith(this.#prefix))
-      .map((key) => parse(this.#store.getItem(key)));
-    // Last, because the last one counts: the store may still have what a text was before.
-    return [...stored.filter((entry) => entry !== null), ...this.#unstored.values()];
-  }
-
-  /** @param {Entry} entry */
-  keep(entry) {
-    this.#unstored.delete(entry.client_id);
-    try {
-      this.#store.setItem(this.nameOf(entry.client_id), JSON.stringify(entry));
-    } catch {
-      this.#unstored.set(entry.client_id, entry);
-    }
-  }
-
-  /** @param {string} clientId */
-  forget(clientId) {
-    this.#unstored.delete(clientId);
-    this.#store.removeItem(this.nameOf(clientId));
-  }
-}
-
 /**
- * Open the browser's store; it may refuse storage altogether.
+ * Open the browser's storage. Reading never throws; writing throws when nothing can be kept.
+ * @param {() => Storage | null | undefined} open null or undefined: switched off, as Firefox and web views can do
  * @returns {Store}
  */
-export function openStore() {
-  const setItem = () => {
-    throw new Error("no storage");
+export function openStore(open = () => localStorage) {
+  /**
+   * @template T
+   * @param {(storage: Storage) => T} use
+   * @param {T} otherwise
+   */
+  const attempt = (use, otherwise) => {
+    try {
+      const storage = open();
+      return storage ? use(storage) : otherwise;
+    } catch {
+      return otherwise;
+    }
   };
-  try {
-    return localStorage;
-  } catch {
-    return { length: 0, key: () => null, getItem: () => null, setItem, removeItem: () => {} };
-  }
-}
-
-/**
- * @param {string | null} text
- * @returns {Entry | null}
- */
-function parse(text) {
-  try {
-    const entry = JSON.parse(text ?? "null");
-    return typeof entry?.client_id === "string" && typeof entry.room === "string" ? entry : null;
-  } catch {
-    return null;
-  }
+  return {
+    get length() {
+      return attempt((storage) => storage.length, 0);
+    },
+    key: (i) => attempt((storage) => storage.key(i), null),
+    getItem: (key) => attempt((storage) => storage.getItem(key), null),
+    removeItem: (key) => attempt((storage) => storage.removeItem(key), undefined),
+    setItem: (key, value) => {
+      const storage = open();
+      if (!storage) throw new Error("no storage");
+      storage.setItem(key, value);
+    },
+  };
 }
 
 /** A random UUID, also where `crypto.randomUUID` is missing (plain http). */

@@ -4,7 +4,6 @@ import { Announcer } from "./announcer.js";
 import { watchEdges } from "./beyond.js";
 import { followZone, today } from "./days.js";
 import { Deeds } from "./deeds.js";
-import { Leftovers } from "./leftovers.js";
 import { LineState } from "./line_state.js";
 import { Notices } from "./notices.js";
 import { isForMe, isOwn } from "./own.js";
@@ -13,7 +12,8 @@ import { ALERT, isSoon } from "./protocol.js";
 import { Reading } from "./reading.js";
 import { guardSignOut } from "./sign_out.js";
 import { part, setHue } from "./templates.js";
-import { AT_RISK, NEW_VERSION, senderWords, sentenceFor, soonSentence } from "./words.js";
+import { Unsent } from "./unsent.js";
+import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "./words.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Alerts} from "./alerts.js" */
@@ -26,15 +26,13 @@ import { AT_RISK, NEW_VERSION, senderWords, sentenceFor, soonSentence } from "./
 /** @import {Unread} from "./unread.js" */
 /** @import {Edges, Workspace} from "./workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
+/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
 
 /** How long a text can be taken back by one click. */
 const UNDO_MS = 10_000;
 
 export class Page {
   #config;
-  #outbox;
-  #drafts;
   #alerts;
   #kept;
   #day = today();
@@ -43,12 +41,11 @@ export class Page {
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
   #notices = new Notices(part(document, "notices"));
-  #leftovers;
   #announcer = new Announcer(part(document, "announcer"));
   #line = new LineState(this.#notices);
-  #wasAtRisk = false;
   #isMarkDue = false;
   #serverVersion = "";
+  unsent;
   #reading;
   // Made when there is a workspace to ask.
   #deeds = /** @type {Deeds} */ (/** @type {unknown} */ (null));
@@ -60,11 +57,13 @@ export class Page {
    */
   constructor(config, outbox, { drafts, alerts, unread }) {
     this.#config = config;
-    this.#outbox = outbox;
-    this.#drafts = drafts;
     this.#alerts = alerts;
     this.#kept = { outbox, drafts, alerts, unread };
-    this.#leftovers = new Leftovers(this.#notices, { outbox, drafts });
+    this.unsent = new Unsent(this.#kept, {
+      panes: this.#panes,
+      list: this.#list,
+      notices: this.#notices,
+    });
     this.#panes.layout.wide = config.wide;
     this.#reading = new Reading(unread, {
       panes: this.#panes,
@@ -85,9 +84,9 @@ export class Page {
       user: this.#config.user,
       kept: this.#kept,
     });
-    this.#outbox.onchange = (room) => this.#showUnsent(room);
+    this.unsent.begin(() => workspace.rooms);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
-      unsent: () => this.#outbox.unsent,
+      unsent: () => this.unsent.count,
       forget: () => this.#forget(),
       uncover: () => this.#list.collapse(),
       notices: this.#notices,
@@ -100,14 +99,13 @@ export class Page {
 
   /** At sign-out nothing that was written stays in the browser. */
   #forget() {
-    this.#outbox.clear();
-    this.#drafts.clear();
+    this.unsent.forget();
     this.#alerts.clear();
   }
 
-  /** Say what the outbox holds for rooms that are gone. */
-  showOrphans() {
-    this.#leftovers.showUnsent(this.#workspace?.rooms ?? new Map());
+  /** Where keys do nothing: what is being typed must not go on in another room. */
+  #focusNothing() {
+    part(document, "panes-and-notices").focus({ preventScroll: true });
   }
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
@@ -120,27 +118,8 @@ export class Page {
     if (followZone()) for (const pane of this.#panes.all) pane.redate();
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
     this.#day = today();
-    this.#warn();
+    this.unsent.tick();
     this.#line.tick();
-  }
-
-  /** @param {string} room */
-  #showUnsent(room) {
-    const texts = this.#outbox.of(room);
-    const pane = this.#panes.get(room);
-    pane?.showUnsent(texts);
-    const waiting = pane ? 0 : texts.filter(({ state }) => state !== "sent").length;
-    this.#list.markUnsent(room, waiting);
-    // What kept them from being sent is over.
-    if (texts.every(({ state }) => state !== "pending")) pane?.showTrouble("");
-  }
-
-  /** Most texts are sent before this is worth saying. */
-  #warn() {
-    const { isAtRisk } = this.#outbox;
-    if (isAtRisk && this.#wasAtRisk) this.#notices.say(AT_RISK, { dismiss: null });
-    if (!isAtRisk) this.#notices.drop(AT_RISK);
-    this.#wasAtRisk = isAtRisk;
   }
 
   /**
@@ -151,6 +130,7 @@ export class Page {
     if (state === "signed out") this.#cover();
     if (state === "open") {
       this.#uncover();
+      this.unsent.connected();
       this.#reading.connected();
       this.#deeds.connected();
     }
@@ -195,12 +175,12 @@ export class Page {
     pane.begin(room, {
       me: this.#config.user,
       limits: this.#config.limits,
-      draft: this.#drafts.of(room.id),
+      draft: this.unsent.open(room.id),
       wishes: this.#deeds.wishesOf(room.id),
     });
     if (!this.#list.has(room.id)) this.#list.add(room);
     this.#panes.add(pane);
-    this.#showUnsent(room.id);
+    this.unsent.show(room.id);
     pane.showAlerts(this.#alerts.of(room.id));
     pane.addEventListener("focusin", (event) => {
       const from = /** @type {Node | null} */ (event.relatedTarget);
@@ -218,17 +198,16 @@ export class Page {
    */
   closed(room, reason) {
     const pane = this.#panes.get(room.id);
-    const draft = pane?.draft ?? "";
     const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.remove(room.id);
-    if (reason === undefined) return this.#showUnsent(room.id);
+    this.unsent.close(room.id);
+    if (reason === undefined) return this.unsent.show(room.id);
     this.#alerts.forget(room.id);
     this.#list.drop(room.id);
-    this.#leftovers.closed(room, reason, draft);
-    this.showOrphans();
+    this.unsent.closed(room, reason);
     this.#reading.keep(this.#list.order);
     this.#deeds.closed(room.id);
-    if (hadFocus) this.#list.focusFirst();
+    if (hadFocus) this.#focusNothing();
   }
 
   /** The panes of the address are open. */
@@ -244,6 +223,7 @@ export class Page {
   /** @param {string} room */
   cleared(room) {
     this.#panes.get(room)?.clear();
+    if (this.unsent.startedOver(room)) this.#focusNothing();
   }
 
   /**
@@ -291,6 +271,7 @@ export class Page {
     for (const room of rooms) this.#panes.get(room.id)?.rename(room);
     this.#mark();
     this.#reading.keep(this.#list.order);
+    this.unsent.showLeftovers();
   }
 
   /** @param {HeadsFrame["heads"]} heads */

@@ -163,6 +163,7 @@ const BLANK = /^[\s\p{Cc}\p{Cf}\p{Z}]*$/u;
  * @param {Limits} limits
  */
 export function refusalOf(text, limits) {
+  if (text.length > limits.bytes) return "MESSAGE_TOO_LONG"; // a character takes a byte at least
   if (text.includes("\0") || LONE_SURROGATE.test(text)) return "MESSAGE_INVALID";
   if (BLANK.test(text)) return "MESSAGE_EMPTY";
   if (new TextEncoder().encode(text).length > limits.bytes) return "MESSAGE_TOO_LONG";

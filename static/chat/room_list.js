@@ -212,10 +212,6 @@ export class RoomList extends HTMLElement {
     button.append(" ", mark);
   }
 
-  focusFirst() {
-    this.#buttonOf(this.#order[0] ?? null)?.focus();
-  }
-
   /** Rooms as they stand in the list. */
   get order() {
     return this.#order;

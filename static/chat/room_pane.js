@@ -4,7 +4,7 @@ import { copy, copyElement, part, setHue } from "./templates.js";
 import { aboveWords, againWords, belowWords } from "./words.js";
 
 /** @import {Pinned} from "./alerts.js" */
-/** @import {Composer} from "./composer.js" */
+/** @import {Composer, Wishes as ComposerWishes} from "./composer.js" */
 /** @import {MessageList} from "./message_list.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
@@ -14,7 +14,7 @@ import { aboveWords, againWords, belowWords } from "./words.js";
 /** @import {Message} from "./room_log.js" */
 /** @import {Edges} from "./workspace.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, ask: (way: "older" | "newer") => void, toNew: () => void, toNewest: () => void, look: () => void, scrolled: () => void, keepOnly: (first: number, last: number) => void, gotIt: (id: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, send: (text: string) => void, draft: (text: string) => void, retry: (clientId: string) => void, discard: (clientId: string) => void}} Wishes */
+/** What a pane asks for. @typedef {{close: () => void, ask: (way: "older" | "newer") => void, toNew: () => void, toNewest: () => void, look: () => void, scrolled: () => void, keepOnly: (first: number, last: number) => void, gotIt: (id: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, retry: (clientId: string) => void, restore: (clientId: string) => void, discard: (clientId: string) => void} & Omit<ComposerWishes, "editLast" | "messageOf">} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -62,8 +62,10 @@ export class RoomPane extends HTMLElement {
       if (last) wishes.edit(last);
     };
     this.rename(room);
-    this.#composer.begin(limits, { ...wishes, editLast });
-    if (draft) this.#composer.text = draft;
+    const messageOf = (/** @type {number} */ seq) =>
+      this.#list.messageAt(this.#list.elementOf(seq) ?? null);
+    this.#composer.begin(limits, { ...wishes, editLast, messageOf });
+    this.#composer.show(draft);
     part(this, "title").id = `title-${room.id}`;
     // There is one of each in every pane.
     for (const name of ["close", "more-button", "send"])
@@ -157,6 +159,7 @@ export class RoomPane extends HTMLElement {
    */
   showHistory(messages, edges) {
     this.#list.showPage(messages, edges);
+    for (const message of messages) this.#composer.noticed(message);
     this.#showUndo();
     this.#showBelow();
     // A page of short lines may not fill a tall pane.
@@ -170,6 +173,7 @@ export class RoomPane extends HTMLElement {
    */
   show(message, isNew) {
     this.#list.showLive(message);
+    this.#composer.noticed(message);
     if (isNew && !this.#list.isAtBottom) this.#list.below += 1;
     this.#showBelow();
     this.#trim();
@@ -280,7 +284,7 @@ export class RoomPane extends HTMLElement {
 }
 
 /**
- * Retry or Discard was pressed at a text that was refused.
+ * A button was pressed at a text that was not sent.
  * @param {Event} event
  * @param {Wishes} wishes
  */
@@ -289,5 +293,6 @@ function answer(event, wishes) {
   const clientId = button?.closest("[data-client-id]")?.getAttribute("data-client-id");
   if (!button || !clientId) return;
   if (button.dataset.part === "retry") wishes.retry(clientId);
+  else if (button.dataset.part === "restore") wishes.restore(clientId);
   else wishes.discard(clientId);
 }

@@ -5,6 +5,9 @@ import { ALERT, countGraphemes, WARNING } from "./protocol.js";
 /** @import {State} from "./connection.js" */
 /** @import {ErrorFrame, Limits} from "./protocol.js" */
 
+/** So much of a message is quoted in a sentence. */
+const QUOTED = 200;
+
 /** @type {Record<string, string>} */
 const SENTENCES = {
   USER_HAS_TO_LOGIN:
@@ -65,7 +68,42 @@ export function senderWords({ username, type }) {
 export const NEW_VERSION = "A new version of this page is available.";
 
 export const AT_RISK =
-  "This browser has no room to keep what is not sent yet: it is lost if you close the page.";
+  "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.";
+
+/** Of a text that waited too long to be sent without a question. */
+export const HELD =
+  "Not sent, because you wrote this more than a day ago. Send it now, or put it back to change it.";
+
+export const EDIT_DELETED =
+  "This message was deleted while you were editing it. Your text is kept here; copy it if you need it.";
+
+/** The message that is edited here was edited elsewhere, too. @param {string} text what it is now */
+export function editedWords(text) {
+  const now = text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text;
+  return `This message was changed elsewhere while you were editing it. It now says: “${now}” Saving replaces that.`;
+}
+
+/** @param {string | undefined} title @param {boolean} isReplaced another room has its number @param {boolean} isDraft */
+export function lostWords(title, isReplaced, isDraft = false) {
+  const room = title ? `“${title}”` : "a room";
+  const what = isDraft
+    ? `You were writing this in ${room}.`
+    : `This message to ${room} wasn't sent.`;
+  const why = isReplaced
+    ? "The room was restored or replaced since you wrote it."
+    : "The room is no longer available to you.";
+  return `${what} ${why}`;
+}
+
+/** @param {string | undefined} title */
+export function lostEditWords(title) {
+  return `You were editing a message in ${title ? `“${title}”` : "a room"}. The change wasn't saved.`;
+}
+
+/** @param {string} title */
+export function spareWords(title) {
+  return `Another tab left this unsent draft for “${title}”.`;
+}
 
 /** @param {number} count */
 export function unsentWords(count) {
@@ -86,7 +124,17 @@ export function keptWords(count) {
 export function refusalSentence(code, limits, text) {
   if (code !== "MESSAGE_TOO_LONG") return sentenceFor(code);
   const number = new Intl.NumberFormat();
-  const characters = countGraphemes(text, Number.POSITIVE_INFINITY);
+  // Of millions of characters the browser would count for minutes.
+  const isHuge = text.length > limits.bytes;
+  const counted = isHuge ? text.slice(0, limits.bytes) : text;
+  const characters = countGraphemes(counted, Number.POSITIVE_INFINITY);
+  if (isHuge) {
+    const atLeast = number.format(Math.max(characters, limits.graphemes));
+    return sentenceFor(
+      code,
+      `This text is too long. It has more than ${atLeast} characters of ${number.format(limits.graphemes)}. Shorten it, or send it in parts.`,
+    );
+  }
   const length =
     characters > limits.graphemes
       ? `It has ${number.format(characters)} characters of ${number.format(limits.graphemes)}.`

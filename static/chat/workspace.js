@@ -50,20 +50,22 @@ export class Workspace {
   #view;
   #changes;
   #most;
+  #epochs;
   #isOnline = false;
   /** What was changed last. @type {LayoutChange | null} */
   #layoutChange = null;
 
   /**
    * @param {Room[]} rooms
-   * @param {{send: Send, outbox: Outbox, view: View, most?: number | undefined}} around `most` panes, 0 for any number
+   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, most?: number | undefined}} around `epochs`: of each room that is known; `most` panes, 0 for any number
    */
-  constructor(rooms, { send, outbox, view, most = 0 }) {
+  constructor(rooms, { send, outbox, view, epochs = new Map(), most = 0 }) {
     this.rooms = new Map(rooms.map((room) => [room.id, room]));
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
     this.#most = most;
+    this.#epochs = epochs;
     this.#changes = new Changes(send);
   }
 
@@ -254,6 +256,7 @@ export class Workspace {
       this.#view.opened(known, false);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
+    this.#epochs.set(id, frame.epoch); // before anything that was written for another log can be sent or shown
     if (log.joined(frame)) this.#view.cleared(id);
     this.#view.alerted(id, frame.alerts ?? []);
     if (log.jump || (!log.isPaged && log.more)) this.ask(id);

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Drafts } from "../../static/chat/drafts.js";
 import { chord } from "../../static/chat/keys.js";
 import { changeOf, Layout } from "../../static/chat/layout.js";
-import { Store } from "./store.js";
 
 let layout;
 
@@ -43,29 +41,6 @@ test("keys are those with Alt and Shift alone, and not while words are selected"
   assert.equal(chord({ ...keys, ctrlKey: true }, false), "");
   assert.equal(chord({ ...keys, altKey: false }, false), "");
   assert.equal(chord(keys, true), "");
-});
-
-test("a draft is of one room and one user, and leaves no trace when it is sent", () => {
-  const store = new Store();
-  const drafts = new Drafts(7, store);
-  drafts.keep("1", "half a sen");
-  new Drafts(8, store).keep("1", "of another");
-  assert.equal(new Drafts(7, store).of("1"), "half a sen");
-  assert.equal(drafts.of("2"), "");
-  drafts.keep("1", "");
-  assert.equal(store.length, 1);
-  drafts.keep("2", "x");
-  drafts.clear();
-  assert.equal(new Drafts(8, store).of("1"), "of another");
-  assert.equal(store.length, 1);
-});
-
-test("a full store does not keep anybody from writing", () => {
-  const store = new Store();
-  store.setItem = () => {
-    throw new Error("QuotaExceededError");
-  };
-  new Drafts(7, store).keep("1", "x");
 });
 
 /** What the server makes of a change: chat/layouts.py. */

@@ -1,38 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { Outbox } from "../../static/chat/outbox.js";
+import { Locks } from "./locks.js";
 import { Store } from "./store.js";
-
-/** Web Locks, shared by the tabs of a test; granted at once, not a microtask later. */
-class Locks {
-  #queues = new Map();
-  request(name, { signal, steal }, callback) {
-    const queue = this.#queues.get(name) ?? [];
-    this.#queues.set(name, queue);
-    return new Promise((resolve, reject) => {
-      const turn = {
-        reject,
-        run: () =>
-          callback()
-            .then(() => this.#end(queue, turn))
-            .then(resolve),
-      };
-      if (steal) queue.shift()?.reject(new DOMException("stolen", "AbortError"));
-      if (steal) queue.unshift(turn);
-      else queue.push(turn);
-      signal?.addEventListener("abort", () => {
-        if (queue.indexOf(turn) > 0) queue.splice(queue.indexOf(turn), 1);
-        reject(signal.reason);
-      });
-      if (queue[0] === turn) turn.run();
-    });
-  }
-  #end(queue, turn) {
-    if (!queue.includes(turn)) return;
-    queue.splice(queue.indexOf(turn), 1);
-    queue[0]?.run();
-  }
-}
 
 let store;
 let locks;
@@ -44,11 +14,11 @@ beforeEach(() => {
   locks = new Locks();
 });
 
-function tab({ user = 7, isOnline = true } = {}) {
+function tab({ user = 7, isOnline = true, epochs } = {}) {
   const sent = [];
   const line = { isOnline };
   const send = (command) => line.isOnline && sent.push(command) > 0;
-  const outbox = new Outbox(user, { store, send, locks });
+  const outbox = new Outbox(user, { store, send, locks, epochs });
   return { outbox, sent, line, texts: () => sent.map(({ message }) => message) };
 }
 
@@ -281,7 +251,7 @@ test("a tab whose text waits takes over from one whose line is dead, and its ord
   two.outbox.settle(two.sent[0].client_id);
   assert.deepEqual(two.texts(), ["of the first", "of the second"]);
   two.outbox.settle(two.sent[1].client_id);
-  one.outbox.heard(null);
+  for (const { client_id } of two.sent) one.outbox.heard(`multichat.outbox.7.${client_id}`);
   one.outbox.add("1", "later");
   mock.timers.tick(2000);
   assert.deepEqual(one.texts(), ["of the first"]);
@@ -316,5 +286,126 @@ test("what the store did not take counts more than what it still has", () => {
   assert.deepEqual(states(outbox), [["a", "failed"]]);
   store.setItem = setItem;
   outbox.discard(sent[0].client_id);
+  assert.equal(outbox.isAtRisk, false);
+});
+
+const logs = (epoch) => new Map([["1", epoch]]);
+
+test("a text for another log of the room is offered back and not sent", () => {
+  tab({ isOnline: false, epochs: logs("old") }).outbox.add("1", "secret", { title: "Secret" });
+  const { outbox, sent } = tab({ epochs: logs("new") });
+  assert.deepEqual(outbox.rooms, []);
+  outbox.joined("1");
+  assert.deepEqual(sent, []);
+  assert.deepEqual(states(outbox), []);
+  const [left] = outbox.leftovers(new Map([["1", {}]]));
+  assert.deepEqual([left.text, left.title], ["secret", "Secret"]);
+});
+
+test("a room that is restored while its text waits keeps the text from going", () => {
+  const epochs = logs("old");
+  const { outbox, sent, line } = tab({ epochs });
+  line.isOnline = false;
+  outbox.add("1", "secret");
+  line.isOnline = true;
+  epochs.set("1", "new");
+  outbox.joined("1");
+  assert.deepEqual(sent, []);
+  assert.equal(outbox.leftovers(new Map()).length, 1);
+});
+
+test("a text that was written before the room's log was known goes into it", () => {
+  const epochs = new Map();
+  const { outbox, texts } = tab({ epochs });
+  outbox.add("1", "first");
+  epochs.set("1", "a");
+  outbox.joined("1");
+  assert.deepEqual(texts(), ["first"]);
+  epochs.set("1", "b");
+  assert.equal(outbox.leftovers(new Map([["1", {}]])).length, 1);
+});
+
+test("a text that waited longer than a day is asked about, and the next one goes", () => {
+  tab({ isOnline: false }).outbox.add("1", "restart the primary now");
+  mock.timers.setTime(1_000_000 + 86_400_001);
+  const { outbox, texts, sent } = tab();
+  outbox.add("1", "fresh");
+  outbox.joined("1");
+  assert.deepEqual(texts(), ["fresh"]);
+  assert.deepEqual(states(outbox)[0], ["restart the primary now", "held"]);
+  outbox.settle(sent[0].client_id);
+  outbox.retry(outbox.of("1")[0].client_id);
+  assert.deepEqual(texts(), ["fresh", "restart the primary now"]);
+});
+
+test("a draft that stands in two tabs is one text in the outbox", () => {
+  const one = tab({ isOnline: false });
+  const two = tab({ isOnline: false });
+  one.outbox.add("1", "a", { client_id: "d1" });
+  two.outbox.add("1", "a", { client_id: "d1" });
+  assert.equal(store.length, 1);
+});
+
+test("a text that is discarded while it flies is still known as one's own when it comes", () => {
+  const { outbox, sent } = tab();
+  outbox.joined("1");
+  outbox.add("1", "a");
+  const { client_id } = sent[0];
+  outbox.discard(client_id);
+  assert.deepEqual(states(outbox), []);
+  outbox.settle(client_id, true); // the ack
+  assert.equal(outbox.has(client_id), true);
+  outbox.settle(client_id); // the event
+  assert.equal(outbox.has(client_id), false);
+});
+
+test("locks that are always refused are asked for a bounded number of times", async () => {
+  for (const failure of ["rejects", "throws"]) {
+    let asked = 0;
+    store = new Store();
+    locks = {
+      request: () => {
+        asked += 1;
+        if (asked > 50) return new Promise(() => {}); // enough is known: let the test end
+        if (failure === "throws") throw new Error("SecurityError");
+        return Promise.reject(new DOMException("going away", "AbortError"));
+      },
+    };
+    const { outbox, sent } = tab();
+    outbox.joined("1");
+    outbox.add("1", failure);
+    for (let i = 0; i < 20; i += 1) await settled();
+    mock.timers.tick(10_000);
+    assert.ok(asked < 4, `asked ${asked} times`);
+    assert.equal(sent[0].message, failure); // as without locks
+    outbox.partedAll();
+  }
+});
+
+test("a lock that is lost while the document goes is asked for once more and no oftener", async () => {
+  let asked = 0;
+  locks = {
+    request: (_name, _options, callback) => {
+      asked += 1;
+      if (asked > 50) return new Promise(() => {});
+      if (asked > 1) return Promise.reject(new DOMException("", "InvalidStateError"));
+      callback();
+      return Promise.reject(new DOMException("", "AbortError"));
+    },
+  };
+  const { outbox } = tab();
+  outbox.joined("1");
+  for (let i = 0; i < 20; i += 1) await settled();
+  assert.equal(asked, 2);
+});
+
+test("after signing out in another tab a text is not stored, and that is said", () => {
+  const { outbox } = tab({ isOnline: false });
+  outbox.close();
+  outbox.add("1", "a");
+  assert.equal(store.length, 0);
+  assert.equal(outbox.isAtRisk, true);
+  outbox.open();
+  assert.equal(store.length, 1);
   assert.equal(outbox.isAtRisk, false);
 });

@@ -53,6 +53,8 @@ class Quantities:
     hostile_frames: int = 10_000
     # How long each of the dearest frames is sent, at the rate that the limits allow.
     hostile_seconds: float = 0.5
+    # Keys on a page whose panes come and go.
+    keys: int = 500
 
 
 FULL = Quantities(
@@ -85,6 +87,7 @@ FULL = Quantities(
     deleted_messages=1_000_000,
     hostile_frames=100_000,
     hostile_seconds=10.0,
+    keys=10_000,
 )
 
 IS_FULL = bool(os.environ.get("FULL_SIZE"))

@@ -1,0 +1,381 @@
+"""What is typed: it stays with its room and its tab, whatever happens to either, and it never vanishes."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_delivery import change, swallow_sends
+from tests.browser.test_log import measure
+
+NEW_LOG = """
+from chat.models import Room
+Room.objects.filter(title={title!r}).update(title={new!r}, title_key={key!r}, epoch="other")
+"""
+IS_GUARDED = "() => !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+
+
+def make(site, *titles, **fields):
+    site.shell(f"from chat.models import Room\nfor title in {titles!r}: Room.objects.create(title=title, **{fields!r})")
+
+
+def quotes(visitor):
+    return visitor.page.locator(".notice blockquote:visible")
+
+
+def drafts(visitor):
+    return visitor.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('.draft.')).length")
+
+
+@pytest.mark.parametrize("others", [[], ["Lobby"]])
+def test_the_rest_of_a_sentence_goes_nowhere_when_its_room_is_closed(visit, site, others):
+    make(site, "Secret")
+    bob = visit("bob")
+    bob.open(*others, "Secret")
+    bob.page.keyboard.type("the root ")
+    site.shell("from chat.models import Room; Room.objects.get(title='Secret').delete()")
+    expect(bob.pane("Secret")).to_have_count(0)
+    bob.page.keyboard.type("password of the database\nis hunter2\n")
+    for key in ("Space", "ArrowDown", "ArrowUp", "Enter", "Escape", "x", "Space"):
+        bob.page.keyboard.press(key)
+    assert bob.commands("send") == []
+    expect(bob.page.get_by_role("region")).to_have_count(len(others))
+    for title in others:
+        expect(bob.box(title)).to_have_value("")
+    expect(quotes(bob)).to_have_text(["the root "])
+    bob.page.keyboard.press("Tab")
+    assert bob.page.evaluate("document.activeElement !== document.querySelector('main')")
+
+
+def test_texts_and_drafts_of_a_replaced_room_are_offered_back(visit, site):
+    make(site, "Secret")
+    bob = visit("bob")
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.goto("/chat/Secret/")
+    bob.say("Secret", "never in public")
+    bob.box("Secret").fill("half a secret")
+    expect(bob.unsent("Secret")).to_have_count(1)
+    site.shell(NEW_LOG.format(title="Secret", new="Public", key="public"))
+    context = bob.page.context
+    bob.page.close()
+    bob = visit("bob", "/chat/Public/", context=context)
+    expect(quotes(bob)).to_have_text(["never in public", "half a secret"])
+    for at in range(2):
+        expect(bob.page.locator(".notice").nth(at)).to_contain_text("“Secret”")
+    expect(bob.box("Public")).to_have_value("")
+    expect(bob.unsent("Public")).to_have_count(0)
+    bob.say("Public", "hello")
+    expect(bob.texts("Public")).to_have_text(["hello"])
+    for _ in range(2):
+        bob.page.get_by_role("button", name="Discard").first.click()
+    expect(bob.page.locator(".notice")).to_have_count(0)
+    bob.page.reload()
+    expect(bob.texts("Public")).to_have_text(["hello"])
+    expect(bob.page.locator(".notice")).to_have_count(0)
+
+
+def test_a_log_that_is_replaced_under_an_open_pane_takes_the_text_out_of_its_box(visit, site):
+    make(site, "Restored")
+    bob = visit("bob", "/chat/Restored/")
+    bob.expect_state("Connected")
+    bob.box("Restored").press_sequentially("the root ")
+    site.manage("new_epoch")
+    expect(bob.box("Restored")).to_have_value("")
+    bob.page.keyboard.type("password\n")
+    expect(quotes(bob)).to_have_text(["the root "])
+    assert bob.commands("send") == []
+
+
+def test_two_tabs_keep_a_draft_each(visit, site):
+    make(site, "Twice")
+    one = visit("bob", "/chat/Twice/")
+    two = visit("bob", "/chat/Twice/", context=one.page.context)
+    one.box("Twice").fill("a long report that took ten minutes")
+    two.box("Twice").fill("ok")
+    one.page.reload()
+    expect(one.box("Twice")).to_have_value("a long report that took ten minutes")
+    two.box("Twice").press("Enter")
+    expect(one.texts("Twice")).to_have_text(["ok"])
+    one.page.reload()
+    expect(one.box("Twice")).to_have_value("a long report that took ten minutes")
+    one.page.close()
+    # A new tab has what a closed one left, once.
+    three = visit("bob", "/chat/Twice/", context=two.page.context)
+    expect(three.box("Twice")).to_have_value("a long report that took ten minutes")
+    three.box("Twice").press_sequentially(" more")
+    three.page.reload()
+    expect(three.box("Twice")).to_have_value("a long report that took ten minutes more")
+    expect(three.page.locator(".notice")).to_have_count(0)
+    assert drafts(three) == 1
+
+
+def test_a_draft_that_stands_in_two_tabs_is_sent_once(visit, site):
+    make(site, "Both")
+    one = visit("bob", "/chat/Both/")
+    one.box("Both").fill("only once")
+    two = visit("bob", "/chat/Both/", context=one.page.context)
+    expect(two.box("Both")).to_have_value("only once")
+    one.box("Both").press_sequentially(", please")
+    expect(two.box("Both")).to_have_value("only once, please")
+    two.box("Both").press("Enter")
+    expect(one.box("Both")).to_have_value("")
+    one.box("Both").press("Enter")
+    expect(one.texts("Both")).to_have_text(["only once, please"])
+    assert drafts(one) == 0
+
+
+def test_an_edit_is_kept_like_a_draft(visit, site):
+    make(site, "Edit")
+    bob = visit("bob", "/chat/Edit/")
+    for text in ("first", "second"):
+        bob.say("Edit", text)
+    expect(bob.texts("Edit")).to_have_text(["first", "second"])
+    box = bob.box("Edit")
+    editing = bob.pane("Edit").locator("[data-part=editing]")
+    unfinished = bob.pane("Edit").locator("[data-part=unfinished]")
+    box.press("ArrowUp")
+    box.fill("second, better")
+    bob.page.reload()
+    expect(box).to_have_value("second, better")
+    expect(editing).to_be_visible()
+    # An input method's Escape is its own; a plain one can be taken back.
+    for kind in ("isComposing: true", "keyCode: 229"):
+        box.evaluate(f"(e) => e.dispatchEvent(new KeyboardEvent('keydown', {{key: 'Escape', bubbles: true, {kind}}}))")
+    expect(box).to_have_value("second, better")
+    box.press("Escape")
+    expect(box).to_have_value("")
+    expect(editing).to_be_hidden()
+    unfinished.get_by_role("button", name="Continue").click()
+    expect(box).to_have_value("second, better")
+    # "Edit" on another message leaves this one as it is.
+    bob.log("Edit").locator(".message").first.hover()
+    bob.log("Edit").locator(".message").first.get_by_role("button", name="More about this message").click()
+    bob.page.get_by_role("menuitem", name="Edit").click()
+    expect(box).to_have_value("first")
+    expect(unfinished).to_be_visible()
+    bob.pane("Edit").get_by_role("button", name="Close").click()
+    bob.open("Edit")
+    expect(box).to_have_value("")
+    unfinished.get_by_role("button", name="Continue").click()
+    box.press("Enter")
+    expect(bob.texts("Edit")).to_have_text(["first", "second, better"])
+    expect(unfinished).to_be_hidden()
+    expect(box).to_have_value("")
+    assert drafts(bob) == 0
+    # In a room that is closed to its author it is offered, also after a reload.
+    box.press("ArrowUp")
+    box.fill("second, best")
+    site.shell(
+        "from chat.models import Room; Room.objects.filter(title='Edit').update(staff_only=True)\n"
+        "Room.objects.get(title='Edit').save()"
+    )
+    expect(quotes(bob)).to_have_text(["second, best"])
+    bob.page.reload()
+    expect(quotes(bob)).to_have_text(["second, best"])
+
+
+def test_a_message_that_changes_while_it_is_edited_says_so_and_keeps_the_text(visit, site):
+    make(site, "Changing")
+    bob = visit("bob", "/chat/Changing/")
+    bob.say("Changing", "as it was")
+    expect(bob.texts("Changing")).to_have_text(["as it was"])
+    elsewhere = visit("bob", "/chat/Changing/")
+    expect(elsewhere.texts("Changing")).to_have_text(["as it was"])
+    box, reason = bob.box("Changing"), bob.pane("Changing").locator("[data-part=reason]")
+    box.press("ArrowUp")
+    box.fill("mine")
+    elsewhere.box("Changing").press("ArrowUp")
+    elsewhere.say("Changing", "from my phone")
+    expect(reason).to_contain_text("from my phone")
+    expect(box).to_have_value("mine")
+    change(site, ("Changing", [(1, None)]))
+    expect(reason).to_contain_text("was deleted")
+    box.press("Enter")
+    expect(reason).to_contain_text("was deleted")
+    expect(box).to_have_value("mine")
+    assert bob.commands("edit") == []
+
+
+def test_enter_that_is_held_or_has_other_keys_with_it_sends_nothing_twice(visit, site):
+    make(site, "Held")
+    bob = visit("bob", "/chat/Held/")
+    bob.say("Held", "one")
+    expect(bob.texts("Held")).to_have_text(["one"])
+    box = bob.box("Held")
+    for keys in ("Shift+ArrowUp", "Control+ArrowUp"):
+        box.press(keys)
+        expect(box).to_have_value("")
+    box.press("ArrowUp")
+    box.fill("two")
+    box.evaluate(
+        """(box) => {
+          for (const repeat of [false, false, true])
+            box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, cancelable: true, repeat}));
+        }"""
+    )
+    expect(bob.texts("Held")).to_have_text(["two"])
+    assert len(bob.commands("edit")) == 1
+    box.fill("three")
+    for keys in ("Control+Enter", "Alt+Enter"):
+        box.press(keys)
+    box.evaluate("(e) => e.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, repeat: true}))")
+    expect(box).to_have_value("three")
+    assert len(bob.commands("send")) == 1
+
+
+def test_a_text_that_waited_for_days_is_offered_and_not_sent(visit, site):
+    make(site, "Late")
+    bob = visit("bob")
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.goto("/chat/Late/")
+    for text in ("restart the primary now", "lunch?", "never mind"):
+        bob.say("Late", text)
+    expect(bob.unsent("Late")).to_have_count(3)
+    bob.page.evaluate(
+        """() => {
+          for (const [key, text] of Object.entries(localStorage)) {
+            const entry = JSON.parse(text);
+            localStorage.setItem(key, JSON.stringify({...entry, at: entry.at - 2 * 86_400_000}));
+          }
+        }"""
+    )
+    context = bob.page.context
+    bob.page.close()
+    bob = visit("bob", "/chat/Lobby/", context=context)  # the room is opened, too
+    expect(bob.unsent("Late").get_by_role("alert").first).to_contain_text("more than a day ago")
+    first, second, third = (bob.unsent("Late").nth(at) for at in range(3))
+    third.get_by_role("button", name="Discard").click()
+    second.get_by_role("button", name="Put back").click()
+    expect(bob.box("Late")).to_have_value("lunch?")
+    expect(bob.box("Late")).to_be_focused()
+    expect(bob.texts("Late")).to_have_count(0)
+    first.get_by_role("button", name="Send").click()
+    expect(bob.texts("Late")).to_have_text(["restart the primary now"])
+    bob.box("Late").press("Enter")
+    expect(bob.texts("Late")).to_have_text(["restart the primary now", "lunch?"])
+    expect(bob.unsent("Late")).to_have_count(0)
+
+
+def test_what_waits_in_a_closed_pane_is_offered_at_once_when_its_room_is_deleted(visit, site):
+    make(site, "Gone")
+    bob = visit("bob")
+    bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
+    bob.goto("/chat/Gone/")
+    bob.say("Gone", "not sent")
+    bob.box("Gone").fill("half")
+    bob.pane("Gone").get_by_role("button", name="Close").click()
+    expect(bob.button("Gone 1 not sent")).to_be_visible()
+    site.shell("from chat.models import Room; Room.objects.get(title='Gone').delete()")
+    expect(quotes(bob)).to_have_text(["half", "not sent"])
+
+
+def test_after_signing_out_no_other_tab_stores_a_draft(visit, site):
+    charlie = visit("charlie", "/chat/Lobby/")
+    site.states.pop("charlie")  # this session ends here
+    other = visit("charlie", "/chat/Lobby/", context=charlie.page.context)
+    other.expect_state("Connected")
+    other.box("Lobby").fill("a secret")
+    charlie.page.get_by_role("button", name="Log out").click()
+    expect(charlie.page.get_by_role("button", name="Log in")).to_be_visible()
+    other.page.evaluate(
+        "(text) => { const box = document.querySelector('room-composer textarea');"
+        " if (box) { box.value = text; box.dispatchEvent(new Event('input')); } }",
+        "typed on",
+    )
+    other.page.evaluate("dispatchEvent(new Event('beforeunload', {cancelable: true}))")
+    assert other.page.evaluate("localStorage.length") == 0
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "Object.defineProperty(window, 'localStorage', {get: () => null})",
+        "Object.defineProperty(window, 'localStorage', {get: () => undefined})",
+        "for (const name of ['localStorage', 'sessionStorage'])"
+        " Object.defineProperty(window, name, {get: () => { throw new DOMException('', 'SecurityError'); }})",
+        "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }",
+        "Storage.prototype.setItem = () => {}",
+    ],
+)
+def test_without_storage_the_page_works_and_says_what_is_at_risk(visit, site, storage):
+    make(site, "Bare")
+    bob = visit("bob")
+    bob.page.add_init_script(storage)
+    bob.goto("/chat/Bare/")
+    bob.expect_state("Connected")
+    bob.say("Bare", "it works")
+    expect(bob.texts("Bare")).to_have_text(["it works"])
+    assert not bob.page.evaluate(IS_GUARDED)
+    bob.box("Bare").fill("half a text")
+    expect(bob.page.locator(".notice")).to_contain_text("lost if you close the page")
+    assert bob.page.evaluate(IS_GUARDED)
+    bob.box("Bare").fill("")
+    expect(bob.page.locator(".notice")).to_have_count(0)
+    assert not bob.page.evaluate(IS_GUARDED)
+
+
+def test_a_storage_that_is_emptied_has_the_draft_again(visit):
+    bob = visit("bob", "/chat/Here/")
+    bob.expect_state("Connected")
+    bob.box("Here").fill("half a text")
+    bob.page.evaluate("localStorage.clear()")
+    bob.page.reload()
+    expect(bob.box("Here")).to_have_value("half a text")
+
+
+@pytest.mark.parametrize("text", ["'lorem ipsum '", "'x'", "'👩‍👩‍👧‍👦'"])
+def test_millions_of_characters_block_nothing(visit, text):
+    bob = visit("bob")
+    bob.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    bob.goto("/chat/There/")
+    bob.expect_state("Connected")
+    box, reason = bob.box("There"), bob.pane("There").locator("[data-part=reason]")
+    box.fill("what stood there")
+    bob.page.evaluate(f"navigator.clipboard.writeText({text}.repeat(2_000_000 / {text}.length))")
+    cdp = bob.page.context.new_cdp_session(bob.page)
+    # The thread's own time, because others use this machine: of all tasks together, so no task takes longer.
+    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before = measure(cdp, "TaskDuration")
+    box.press("Control+v")
+    expect(reason).to_contain_text("MESSAGE_TOO_LONG")
+    expect(box).to_have_value("what stood there")
+    took = measure(cdp, "TaskDuration") - before
+    assert took < 0.2, took
+    # Not every way in asks first.
+    box.evaluate(f"(e) => {{ e.value += {text}.repeat(100_000); e.dispatchEvent(new Event('input')); }}")
+    expect(box).to_have_value("what stood there")
+    bob.page.reload()
+    expect(box).to_have_value("what stood there")
+    # The longest text that is taken.
+    bob.page.evaluate(f"navigator.clipboard.writeText({text}.repeat(32_000 / {text}.length))")
+    box.press("Control+v")
+    expect(box).to_have_value(re.compile(".{20000}"))
+    box.press("Enter")
+    expect(reason).to_contain_text("MESSAGE_TOO_LONG")
+    bob.page.reload()
+    expect(box).to_have_value(re.compile(".{20000}"))
+
+
+def test_a_restored_draft_has_the_height_of_its_text_where_css_cannot_give_it(visit):
+    bob = visit("bob")
+    bob.page.add_init_script(
+        """CSS.supports = () => false;
+        addEventListener('DOMContentLoaded', () => {
+          const sheet = new CSSStyleSheet();
+          sheet.replaceSync('.box textarea { field-sizing: fixed !important; }');
+          document.adoptedStyleSheets = [sheet];
+        });"""
+    )
+    bob.goto("/chat/Here/")
+    bob.box("Here").fill("one\ntwo\nthree")
+    height = bob.box("Here").bounding_box()["height"]
+    assert height > 50
+    bob.page.reload()
+    expect(bob.box("Here")).to_have_value("one\ntwo\nthree")
+    assert abs(bob.box("Here").bounding_box()["height"] - height) < 2
+    # On a phone a pane that is not shown is fitted when it is.
+    bob.page.set_viewport_size({"width": 360, "height": 740})
+    bob.open("There")
+    bob.page.evaluate("document.querySelector('room-pane:not(.seen)').composer.text = 'one\\ntwo\\nthree\\nfour'")
+    bob.button("Here").click()
+    assert bob.box("Here").bounding_box()["height"] > height + 10

@@ -1,0 +1,511 @@
+/**
+ * Nothing typed is lost, posted twice, or posted elsewhere: random steps of several tabs of two users, with
+ * crashes, reloads, restores, sign-outs, storage that fails, and acks that are lost or come twice.
+ * A seed is a run: TYPED_SEED names one, TYPED_SEEDS says how many.
+ */
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { Drafts } from "../../static/chat/drafts.js";
+import { Outbox } from "../../static/chat/outbox.js";
+import { Locks } from "./locks.js";
+
+const ROOMS = ["1", "2"];
+const STEPS = 120;
+const SEEDS = process.env.TYPED_SEED
+  ? [Number(process.env.TYPED_SEED)]
+  : [...Array(Number(process.env.TYPED_SEEDS ?? 120)).keys()];
+const DAY_MS = 86_400_000;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+});
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Mulberry32. */
+function random(seed) {
+  let state = seed + 1;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** localStorage: what a tab writes is seen by all at once, and its events come later. */
+class Storage {
+  items = new Map();
+  fault = "none";
+  tabs = new Set();
+  ticks = 0;
+
+  for(tab) {
+    const world = this;
+    return {
+      get length() {
+        return world.fault === "missing" ? 0 : world.items.size;
+      },
+      key: (i) => [...world.items.keys()][i] ?? null,
+      getItem: (key) => (world.fault === "missing" ? null : (world.items.get(key) ?? null)),
+      setItem: (key, value) => {
+        if (world.fault === "full" || world.fault === "missing") throw new Error(world.fault);
+        if (world.fault === "keeps nothing") return;
+        const before = world.items.get(key) ?? null;
+        world.items.set(key, value);
+        if (before !== value) world.tell(tab, key, before, value);
+      },
+      removeItem: (key) => {
+        if (world.fault === "missing" || !world.items.has(key)) return;
+        const before = world.items.get(key);
+        world.items.delete(key);
+        world.tell(tab, key, before, null);
+      },
+    };
+  }
+
+  empty(silentFor) {
+    this.items.clear();
+    this.tell(silentFor, null, null, null);
+  }
+
+  tell(from, key, oldValue, newValue) {
+    for (const tab of this.tabs)
+      if (tab !== from) tab.events.push({ key, oldValue, newValue, tick: this.ticks });
+  }
+}
+
+/** The server: what it posted, and which log each room has. */
+class Server {
+  epochs = new Map(ROOMS.map((room) => [room, `${room}a`]));
+  posted = [];
+  #known = new Set();
+  #made = 0;
+
+  post(user, { room, message, client_id }) {
+    if (this.#known.has(`${user} ${client_id}`)) return;
+    this.#known.add(`${user} ${client_id}`);
+    this.posted.push({ user, room, epoch: this.epochs.get(room), text: message, client_id });
+  }
+
+  edit(user, room, text) {
+    this.posted.push({ user, room, epoch: this.epochs.get(room), text });
+  }
+
+  /** Another log has the room's number. */
+  replace(room) {
+    this.#made += 1;
+    this.epochs.set(room, `${room}-${this.#made}`);
+  }
+
+  /** An older database has not seen the last texts. */
+  restore() {
+    for (const room of ROOMS) this.replace(room);
+    this.#known.clear();
+  }
+}
+
+/** What page.js does, without elements. */
+class Tab {
+  static made = 0;
+  events = [];
+  boxes = new Map();
+  edits = new Map();
+  joined = new Set();
+  flying = [];
+  isOnline = false;
+  isSignedOut = false;
+
+  constructor(world, user, previous = null) {
+    Tab.made += 1;
+    Object.assign(this, { world, user, id: `tab${Tab.made}` });
+    world.alive.add(this.id);
+    world.storage.tabs.add(this);
+    const store = world.storage.for(this);
+    this.epochs = new Map(world.server.epochs);
+    const { epochs } = this;
+    const send = (command) => this.isOnline && this.flying.push(command) > 0;
+    const locks = { request: (name, ...rest) => world.locks.request(name, ...rest) };
+    this.outbox = new Outbox(user, { store, send, locks, epochs });
+    const tabs = { id: this.id, previous, isGone: async (tab) => !world.alive.has(tab) };
+    this.drafts = new Drafts(user, { store, tabs, epochs, isSent: (id) => this.outbox.has(id) });
+    this.drafts.onchange = (room) => this.show(room);
+    this.drafts.onsignout = () => {
+      this.outbox.close();
+      this.isSignedOut = true;
+    };
+  }
+
+  show(room) {
+    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.of(room)?.text ?? "");
+  }
+
+  open(room) {
+    // The list has the rooms that were there when the page was loaded.
+    if (this.boxes.has(room) || !this.epochs.has(room)) return;
+    this.drafts.open(room);
+    this.boxes.set(room, "");
+    this.show(room);
+    if (this.isOnline) this.join(room);
+  }
+
+  close(room) {
+    this.boxes.delete(room);
+    this.joined.delete(room);
+    this.outbox.parted(room);
+    this.drafts.close(room);
+  }
+
+  join(room) {
+    if (!this.world.server.epochs.has(room)) return this.close(room);
+    this.epochs.set(room, this.world.server.epochs.get(room));
+    if (this.drafts.replaced(room)) this.show(room);
+    this.joined.add(room);
+    this.outbox.joined(room);
+  }
+
+  connect() {
+    if (this.isOnline || this.isSignedOut) return;
+    this.isOnline = true;
+    for (const room of [...this.boxes.keys()]) this.join(room);
+  }
+
+  cut() {
+    this.isOnline = false;
+    this.joined.clear();
+    this.outbox.partedAll();
+  }
+
+  type(room, token) {
+    const now = this.boxes.get(room);
+    const text = now === "" ? token : `${now} ${token}`;
+    this.boxes.set(room, text);
+    this.drafts.keep(room, text, { title: `Room ${room}` });
+  }
+
+  edit(room, seq, token) {
+    const kept = this.drafts.edits(room).find(({ edit }) => edit.seq === seq);
+    const text = kept ? `${kept.text} ${token}` : token;
+    this.drafts.keep(room, text, { edit: { seq, original: "as it was", isOpen: true } });
+  }
+
+  saveEdit(room) {
+    const [kept] = this.drafts.edits(room);
+    if (!kept || !this.joined.has(room)) return;
+    this.world.server.edit(this.user, room, kept.text);
+    this.drafts.dropEdit(room, kept.edit.seq);
+  }
+
+  send(room, diesBetween) {
+    const text = this.boxes.get(room);
+    if (text === "") return;
+    this.outbox.add(room, text, { client_id: this.drafts.idOf(room, text) });
+    if (diesBetween) return this.world.crash(this);
+    this.drafts.sent(room);
+    this.boxes.set(room, "");
+    this.drafts.keep(room, "");
+  }
+
+  putBack(text, room, id) {
+    const now = this.boxes.get(room);
+    const whole = [text, now].filter(Boolean).join(" ");
+    this.boxes.set(room, whole);
+    this.drafts.keep(room, whole, { id: now === "" ? id : undefined });
+  }
+
+  /** Everything that this tab's memory has of what was typed. */
+  get memory() {
+    return [this.kept, ...this.boxes.values()].join("\n");
+  }
+
+  /** What it stores again when the storage was emptied: its own, and not what another tab wrote and it only shows. */
+  get kept() {
+    const { outbox, drafts } = this;
+    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(new Map())];
+    const kept = drafts.leftovers(new Map()).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    return [...entries.map(({ text }) => text), ...kept, ...edits].join("\n");
+  }
+
+  /** What its user can see, or is offered. */
+  get seen() {
+    const rooms = this.world.server.epochs;
+    const { outbox, drafts, boxes } = this;
+    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(rooms)];
+    const offered = drafts.leftovers(rooms).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    return [...entries.map(({ text }) => text), ...offered, ...edits, ...boxes.values()].join("\n");
+  }
+}
+
+class World {
+  storage = new Storage();
+  locks = new Locks();
+  server = new Server();
+  alive = new Set();
+  tabs = [];
+  /** What was typed: where, for which log, by whom; and whether its loss was announced or asked for. */
+  tokens = new Map();
+  /** Ticks since the storage was emptied. */
+  sinceEmptied = Number.POSITIVE_INFINITY;
+
+  constructor(seed) {
+    this.chance = random(seed);
+  }
+
+  draw(below) {
+    return Math.floor(this.chance() * below);
+  }
+
+  pick(list) {
+    return list[this.draw(list.length)];
+  }
+
+  tab(user, previous) {
+    const tab = new Tab(this, user, previous);
+    this.tabs.push(tab);
+    return tab;
+  }
+
+  token(tab, room) {
+    const name = `<${this.tokens.size}>`;
+    this.tokens.set(name, { user: tab.user, room, epoch: tab.epochs.get(room), isGivenUp: false });
+    return name;
+  }
+
+  /** It is gone without a word, and so are its locks. */
+  crash(tab, hasLastWord = false) {
+    const isAnnounced = tab.outbox.isAtRisk || tab.drafts.isAtRisk || tab.isSignedOut;
+    const isStoredAgain = this.sinceEmptied > 2 || hasLastWord;
+    const memory = tab.memory;
+    tab.cut();
+    this.alive.delete(tab.id);
+    this.storage.tabs.delete(tab);
+    this.tabs.splice(this.tabs.indexOf(tab), 1);
+    if (isAnnounced || !isStoredAgain) this.giveUp(memory);
+  }
+
+  /** It is closed or reloaded: the page has a last word. */
+  leave(tab) {
+    tab.outbox.mend(true);
+    tab.drafts.mend(true);
+    this.crash(tab, true);
+  }
+
+  giveUp(text) {
+    for (const [name, token] of this.tokens) if (text.includes(name)) token.isGivenUp = true;
+  }
+
+  signOut(tab) {
+    for (const [, token] of this.tokens) if (token.user === tab.user) token.isGivenUp = true;
+    tab.outbox.clear();
+    tab.drafts.clear();
+    this.crash(tab);
+  }
+
+  deliver(tab, count = tab.events.length) {
+    for (const { key, tick: _tick, ...change } of tab.events.splice(0, count)) {
+      const { memory } = tab;
+      tab.outbox.heard(key, change);
+      tab.drafts.heard(key, change);
+      // Typed in the moment before it was known here.
+      if (key?.startsWith("multichat.signed-out")) this.giveUp(memory);
+    }
+  }
+
+  answer(tab) {
+    const command = tab.flying.shift();
+    if (command === undefined) return;
+    const fate = this.chance();
+    const { room, client_id } = command;
+    if (fate < 0.1 || !this.server.epochs.has(room)) return; // lost on its way
+    if (fate < 0.2) return tab.outbox.refuse({ error: "RATE_LIMITED", client_id, retry_after: 1 });
+    if (fate < 0.25) return tab.outbox.refuse({ error: "USER_MUTED", client_id });
+    this.server.post(tab.user, command);
+    if (fate < 0.4) return; // its ack is lost
+    if (!tab.isOnline) return;
+    const isEventDue = fate < 0.6;
+    tab.outbox.settle(client_id, isEventDue);
+    if (isEventDue || fate < 0.7) tab.outbox.settle(client_id);
+  }
+
+  /** What the user does with a text that was not sent. */
+  choose(tab, room) {
+    const entry = this.pick(tab.outbox.of(room));
+    if (!entry || entry.state === "sent") return;
+    const { client_id, text, state } = entry;
+    const choice = this.draw(3);
+    if (choice === 0 && state !== "pending") tab.outbox.retry(client_id);
+    else if (choice === 1 && state !== "pending") {
+      tab.putBack(text, room, client_id);
+      tab.outbox.discard(client_id);
+    } else if (choice === 2 && this.chance() < 0.3) {
+      this.giveUp(text);
+      tab.outbox.discard(client_id);
+    }
+  }
+
+  takeSpare(tab) {
+    const spare = tab.drafts.leftovers(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
+    if (!spare || spare.edit) return;
+    tab.putBack(spare.text, spare.room);
+    tab.drafts.forget(spare);
+  }
+
+  step() {
+    const draw = this.chance();
+    if (this.tabs.length === 0 || (draw < 0.04 && this.tabs.length < 4)) return this.begin();
+    const tab = this.pick(this.tabs);
+    const room = this.pick(ROOMS);
+    const isOpen = tab.boxes.has(room);
+    if (draw < 0.3 && isOpen) tab.type(room, this.token(tab, room));
+    else if (draw < 0.35 && isOpen) tab.edit(room, 1 + this.draw(2), this.token(tab, room));
+    else if (draw < 0.37) tab.saveEdit(room);
+    else if (draw < 0.48 && isOpen) tab.send(room, this.chance() < 0.1);
+    else if (draw < 0.5 && isOpen) {
+      this.giveUp(tab.boxes.get(room));
+      tab.boxes.set(room, "");
+      tab.drafts.keep(room, "");
+    } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room);
+    else if (draw < 0.64) this.deliver(tab, 1 + this.draw(5));
+    else if (draw < 0.76) for (const one of [...this.tabs, ...this.tabs]) this.answer(one);
+    else if (draw < 0.8) tab.isOnline && this.chance() < 0.2 ? tab.cut() : tab.connect();
+    else if (draw < 0.82) this.crash(tab);
+    else if (draw < 0.84) this.reload(tab);
+    else if (draw < 0.85) this.leave(tab);
+    else if (draw < 0.87) this.choose(tab, room);
+    else if (draw < 0.88) this.takeSpare(tab);
+    else if (draw < 0.9) this.restore(room);
+    else if (draw < 0.91) this.signOut(tab);
+    else if (draw < 0.94) this.fail();
+    else if (draw < 0.95) this.empty(tab);
+    else if (draw < 0.98) mock.timers.tick(this.pick([500, 3_500, 16_000]));
+    else mock.timers.setTime(Date.now() + 2 * DAY_MS);
+  }
+
+  begin() {
+    // Two users of one browser are there one after the other.
+    const user = this.tabs[0]?.user ?? 7 + this.draw(2);
+    const tab = this.tab(user);
+    for (const room of ROOMS) tab.open(room);
+    tab.connect();
+  }
+
+  reload(tab) {
+    const open = [...tab.boxes.keys()];
+    this.leave(tab);
+    const next = this.tab(tab.user, tab.id);
+    for (const room of open) next.open(room);
+    if (this.chance() < 0.8) next.connect();
+  }
+
+  restore(room) {
+    const draw = this.chance();
+    if (draw < 0.3) this.server.epochs.delete(room);
+    else if (draw < 0.6) this.server.replace(room);
+    else this.server.restore();
+    for (const tab of this.tabs) {
+      tab.flying = [];
+      tab.cut();
+      if (this.chance() < 0.7) tab.connect();
+    }
+  }
+
+  /** The user empties the storage, with what closed tabs had in it. What is on a page is stored again soon. */
+  empty(tab) {
+    this.storage.empty(this.chance() < 0.5 ? tab : null);
+    this.sinceEmptied = 0;
+    const memory = this.tabs.map((one) => one.kept).join("\n");
+    for (const [name, token] of this.tokens) token.isGivenUp ||= !memory.includes(name);
+  }
+
+  fail() {
+    this.storage.fault = this.pick(["none", "none", "full", "missing", "keeps nothing"]);
+  }
+
+  /** Once a second, in every tab. */
+  tick() {
+    this.sinceEmptied += 1;
+    this.storage.ticks += 1;
+    for (const tab of this.tabs) {
+      // Events come late, but not a second late.
+      this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
+      tab.outbox.mend();
+      tab.drafts.mend();
+    }
+  }
+
+  check(where) {
+    const haystack = [
+      ...this.server.posted.map(({ text }) => text),
+      ...this.storage.items.values(),
+      ...this.tabs.map((tab) => tab.memory),
+    ].join("\n");
+    for (const [name, { isGivenUp }] of this.tokens)
+      assert.ok(isGivenUp || haystack.includes(name), `${name} was lost ${where}`);
+  }
+
+  checkPosted() {
+    const texts = this.server.posted.map(({ text }) => text);
+    assert.equal(
+      new Set(texts).size,
+      texts.length,
+      `posted twice: ${texts.filter((text, at) => texts.indexOf(text) !== at)}`,
+    );
+    for (const { user, room, epoch, text } of this.server.posted)
+      for (const [name] of text.matchAll(/<\d+>/g)) {
+        const { isGivenUp, ...origin } = this.tokens.get(name);
+        assert.deepEqual(origin, { user, room, epoch }, `${name} was posted elsewhere`);
+      }
+  }
+
+  /** All tabs are closed; whoever comes back finds everything. */
+  async end() {
+    this.storage.fault = "none";
+    for (const tab of this.tabs) this.deliver(tab);
+    for (const tab of [...this.tabs]) this.leave(tab);
+    for (const user of [7, 8]) {
+      const tab = this.tab(user);
+      for (const room of this.server.epochs.keys()) tab.open(room);
+      tab.connect();
+      await settled();
+      this.deliver(tab);
+      const posted = this.server.posted.map(({ text }) => text).join("\n");
+      for (const [name, token] of this.tokens)
+        if (token.user === user && !token.isGivenUp)
+          assert.ok(
+            posted.includes(name) || tab.seen.includes(name),
+            `${name} is shown nowhere: ${[...this.storage.items].filter(([, text]) => text.includes(name))}`,
+          );
+      this.leave(tab);
+    }
+    this.checkPosted();
+  }
+}
+
+test(`nothing typed is lost, posted twice or elsewhere, in ${SEEDS.length} runs of ${STEPS} steps`, async () => {
+  let posted = 0;
+  let typed = 0;
+  for (const seed of SEEDS) {
+    mock.timers.setTime(1_000_000 + seed * 100 * DAY_MS);
+    const world = new World(seed);
+    try {
+      for (let at = 0; at < STEPS; at += 1) {
+        world.step();
+        await settled();
+        if (at % 3 === 0) world.tick();
+        world.check(`in step ${at}`);
+      }
+      await world.end();
+    } catch (error) {
+      error.message = `seed ${seed}: ${error.message}`;
+      throw error;
+    }
+    posted += world.server.posted.length;
+    typed += world.tokens.size;
+  }
+  // The runs do something: texts are typed, and some of them posted.
+  assert.ok(SEEDS.length === 1 || (posted > SEEDS.length && typed > 20 * SEEDS.length));
+});
