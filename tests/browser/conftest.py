@@ -77,7 +77,7 @@ class Site:
                 " VALUES (?, ?, ?, ?, 0, 1, lower(hex(randomblob(4))))",
                 self.rooms,
             )
-            sql.execute("UPDATE chat_accesscounter SET changes = changes + 1")
+            sql.execute("INSERT INTO chat_accesschange (id) VALUES (lower(hex(randomblob(16))))")
 
     def manage(self, *arguments):
         command = [sys.executable, "manage.py", *arguments]
