@@ -35,6 +35,8 @@ export class SignedOut {
     } catch {
       // Full, or closed to us: the other pages ask now and then.
     }
+    // The event is enough; after signing out nothing of ours stays in the storage.
+    this.#store.removeItem(KEY);
   }
 
   /** @param {boolean} isSignedOut */

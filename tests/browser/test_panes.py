@@ -235,7 +235,7 @@ def test_no_key_ever_goes_to_another_room(visit, site):
     assert len(typed) > 2 and sum(map(len, typed.values())) > Q.keys / 4
     posted = site.shell(
         "import json\nfrom chat.models import Event\n"
-        "rows = Event.objects.filter(room__title__startswith='Fuzz', kind=0).order_by('room', 'seq')\n"
+        "rows = Event.objects.filter(kind=0).order_by('room', 'seq')\n"
         "print(json.dumps([[str(row.room_id), row.body] for row in rows]))"
     )
     found: dict[str, Counter[str]] = defaultdict(Counter)
