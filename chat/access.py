@@ -62,11 +62,14 @@ def changed(*, users: Collection[int] = (), rooms: Collection[int] = ()) -> None
     else:
         rows = [AccessChange(user_id=user) for user in concern.users]
         AccessChange.objects.bulk_create(rows + [AccessChange(room_id=room) for room in concern.rooms])
-    # A transaction that changes many users rings once. What was rolled back may ring with a later commit: a bell too
-    # many harms nobody.
-    before = _untold_concern() if transaction.get_connection().in_atomic_block else NOBODY
-    _untold.concern = before | concern
+    # A transaction that changes many users rings once, for all of them.
+    _untold.concern = concern | (_untold_concern() if _will_tell() else NOBODY)
     transaction.on_commit(_tell)
+
+
+def _will_tell() -> bool:
+    """Tell whether the commit of this transaction rings already. A rollback takes that away, but not what is untold."""
+    return any(hook is _tell for _, hook, _ in reversed(transaction.get_connection().run_on_commit))
 
 
 def _untold_concern() -> Concern:

@@ -5,7 +5,6 @@ import unicodedata
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -275,8 +274,11 @@ class Membership(models.Model):
 class Visit(models.Model):
     """When a user first watched: to them, all that was said before is read."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    user = FormerUserField(db_index=False, related_name="+")
     at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="visit_user")]
 
     def __str__(self) -> str:
         return f"user={self.user_id}"

@@ -90,7 +90,7 @@ class Moved(NamedTuple):
 
 def visitors(users: Collection[int]) -> set[int]:
     """Return which of these users have watched before."""
-    return set(Visit.objects.filter(pk__in=users).values_list("pk", flat=True))
+    return set(Visit.objects.filter(user__in=users).values_list("user_id", flat=True))
 
 
 def positions(pairs: Iterable[Pair]) -> dict[Pair, Position]:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_save_that_nobody_can_compare_safely_counts(bob, rung):
     assert rung == [of(users=[bob.pk])]
 
 
-def test_a_change_that_is_rolled_back_rings_nothing(bob, rung):
+def test_a_change_that_is_rolled_back_rings_nothing(bob, charlie, rung):
     def change():
         with transaction.atomic():
             bob.is_staff = True
@@ -141,6 +142,23 @@ def test_a_change_that_is_rolled_back_rings_nothing(bob, rung):
         change()
     assert rung == []
     assert not counted()
+    # Nor does it ring with the next commit of this thread, which is another's.
+    with transaction.atomic():
+        charlie.is_staff = True
+        charlie.save()
+    assert rung == [of(users=[charlie.pk])]
+
+
+def test_a_change_that_a_savepoint_takes_back_rings_nothing_with_the_rest(bob, charlie, rung):
+    with transaction.atomic():
+        with suppress(ZeroDivisionError), transaction.atomic():
+            bob.is_staff = True
+            bob.save()
+            raise ZeroDivisionError
+        charlie.is_staff = True
+        charlie.save()
+    assert rung == [of(users=[charlie.pk])]
+    assert counted() == of(users=[charlie.pk])
 
 
 def test_many_changes_in_one_transaction_ring_once(rung):

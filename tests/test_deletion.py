@@ -4,14 +4,18 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
+from django.db.models.deletion import Collector
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from chat import actions, deletion, leases, log, policies
+from chat import actions, deletion, leases, log, memberships, policies
 from chat.actions import Draft
 from chat.exceptions import ClientError, ErrorCode
-from chat.models import DeletedUser, Event, Membership, Mention, Presence, Room
+from chat.fields import FormerUserField
+from chat.models import DeletedUser, Event, Membership, Mention, Presence, Room, Visit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,7 +116,7 @@ def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monke
     assert not Room.objects.titled("Lobby").exists()
     assert room not in log.heads()
     assert log.heads([room]) == {}
-    assert log.tail(room, limit=10) is None
+    assert room not in log.heads_after(0, limit=10)
     client.force_login(alice)
     assert client.get("/chat/Lobby/").status_code == 404
     assert "Lobby" not in client.get("/").content.decode()
@@ -247,12 +251,13 @@ def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
     assert event.author_id is not None
 
 
-def test_a_user_goes_with_memberships_mentions_and_presences(alice, bob, rooms):
+def test_a_user_goes_with_memberships_mentions_presences_and_visit(alice, bob, rooms):
     leases.begin("one")
     leases.settle("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
     fill(rooms.lobby, alice, 5, "@bob @alice")
+    memberships.visit([alice.pk, bob.pk])
     bob.delete()
-    for model in (Membership, Mention, Presence):
+    for model in (Membership, Mention, Presence, Visit):
         assert set(model.objects.values_list("user_id", flat=True)) == {alice.pk}
     assert not DeletedUser.objects.exists()
 
@@ -298,10 +303,31 @@ def test_a_user_with_the_number_of_a_deleted_one_owns_none_of_their_messages(roo
     number = gone.pk
     gone.delete()
     Membership.objects.create(room=rooms.lobby, user_id=number, read_seq=2)
+    Visit.objects.create(user_id=number, at=timezone.now())
     new = User.objects.create(pk=number, username="new")
     assert [event.author for event in Event.objects.all()] == [None, None]
     assert not policies.can_edit(new, author_id=Event.objects.first().author_id)
     assert not Membership.objects.exists()
+    assert not Visit.objects.exists()
+
+
+def test_whatever_refers_to_a_user_may_be_written_while_they_are_deleted():
+    models = apps.get_app_config("chat").get_models()
+    fields = [field for model in models for field in model._meta.get_fields() if field.related_model is User]
+    assert {field.model for field in fields} == {Event, Membership, Mention, Presence, Visit}
+    assert {type(field) for field in fields} == {FormerUserField}
+
+
+def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
+    number = bob.pk
+    collector = Collector(using="default")
+    collector.collect([bob])
+    memberships.visit([number])
+    with transaction.atomic():
+        collector.delete()
+    finish_users()
+    assert not User.objects.exists()
+    assert not Visit.objects.exists()
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")

@@ -6,12 +6,14 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 
-from chat import actions, faults, leases, lock_waits
+from chat import actions, deletion, faults, leases, lock_waits
 from chat.actions import Draft
 from chat.exceptions import ErrorCode
 from chat.log import Committed
@@ -80,10 +82,12 @@ def test_r10_batches_that_lock_rooms_crosswise_do_not_wait_for_each_other(bob, r
 
 
 def test_r9_one_poisonous_draft_fails_alone(bob, rooms):
-    gone = 10**6
+    # The database itself refuses it.
+    poison = replace(draft(rooms.lobby.pk, bob.pk), msg_type=-1)
     drafts = [draft(rooms.lobby.pk, bob.pk) for _ in range(9)]
-    drafts.insert(4, draft(rooms.lobby.pk, gone))
+    drafts.insert(4, poison)
     outcomes = actions.commit(drafts)
+    assert outcomes[4].code == ErrorCode.MESSAGE_INVALID
     assert [isinstance(one, Committed) for one in outcomes] == [True] * 4 + [False] + [True] * 5
     assert [one.seq for one in outcomes if isinstance(one, Committed)] == list(range(1, 10))
     assert is_without_holes(rooms.lobby.pk)
@@ -189,12 +193,22 @@ def until_somebody_waits():
             time.sleep(0.01)
 
 
+def remove_the_rest():
+    """Do what a server does with deletions that are unfinished."""
+    while any(unfinished := deletion.unfinished()):
+        for room in unfinished.rooms:
+            deletion.remove_piece_of_room(room)
+        for user in unfinished.users:
+            deletion.remove_piece_of_user(user)
+
+
 @postgresql
 @pytest.mark.parametrize("gone", ["user", "room"])
-def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkeypatch, gone):
+def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(bob, rooms, monkeypatch, gone):
     Membership.objects.create(user=bob, room=rooms.lobby)
     leases.begin("one")
     has_lock, create = threading.Event(), Presence.objects.bulk_create
+    there = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
 
     def come():
         leases.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
@@ -205,11 +219,16 @@ def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkey
 
     def create_late(*arguments, **named):
         has_lock.set()
-        until_somebody_waits()
+        # In the middle of its transaction, with the membership's lock.
+        until = time.monotonic() + 10
+        while there.exists():
+            assert time.monotonic() < until, "the deletion waits for this transaction"
+            time.sleep(0.01)
         return create(*arguments, **named)
 
     monkeypatch.setattr(Presence.objects, "bulk_create", create_late)
     in_threads(come, delete)
+    remove_the_rest()
     assert not Presence.objects.exists()
     assert not Membership.objects.exists()
 
@@ -218,7 +237,7 @@ def test_a_deletion_waits_for_one_who_comes_and_neither_fails(bob, rooms, monkey
 @pytest.mark.parametrize("gone", ["user", "room"])
 def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_other(bob, rooms, gone):
     leases.begin("one")
-    has_locked, is_here = threading.Event(), threading.Event()
+    has_locked, is_here, goes_on = threading.Event(), threading.Event(), threading.Event()
 
     def come():
         assert has_locked.wait(10)
@@ -226,11 +245,13 @@ def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_ot
         with transaction.atomic():
             leases.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
             is_here.set()
-            until_somebody_waits()
+            assert goes_on.wait(10), "the deletion waits for this transaction"
 
     def let_come(execute, sql, params, many, context):
         result = execute(sql, params, many, context)
-        # Between the deletion's two locks.
+        if is_here.is_set():
+            goes_on.set()
+        # Between the deletion's look for memberships and what it does next.
         if "chat_membership" in sql and "FOR UPDATE" in sql and not has_locked.is_set():
             has_locked.set()
             assert is_here.wait(10)
@@ -241,5 +262,6 @@ def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_ot
             (bob if gone == "user" else rooms.lobby).delete()
 
     in_threads(come, delete)
+    remove_the_rest()
     assert not Presence.objects.exists()
     assert not Membership.objects.exists()

@@ -1,10 +1,10 @@
 from datetime import UTC, datetime
 
-import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 from django.utils import timezone
 
+import chat.fields
 import chat.models
 
 # Before anything was said.
@@ -45,18 +45,14 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Visit",
             fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "user",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="+",
-                        serialize=False,
-                        to=settings.AUTH_USER_MODEL,
-                    ),
+                    chat.fields.FormerUserField(db_index=False, related_name="+", to=settings.AUTH_USER_MODEL),
                 ),
                 ("at", models.DateTimeField()),
             ],
+            options={"constraints": [models.UniqueConstraint(fields=("user",), name="visit_user")]},
         ),
         migrations.RunPython(store_visits, migrations.RunPython.noop, elidable=True),
         migrations.AddField(
