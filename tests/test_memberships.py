@@ -1,20 +1,15 @@
 """Read positions, layouts and first visits in the database."""
 
-from datetime import timedelta
-from importlib import import_module
-
 import pytest
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from chat import actions, memberships, policies, reading
 from chat.actions import Draft
 from chat.exceptions import ErrorCode
 from chat.memberships import Layout, Move
-from chat.models import Event, Membership, PositionCounter, Room, Visit
+from chat.models import Membership, PositionCounter, Visit
 
 pytestmark = pytest.mark.django_db
 
@@ -187,33 +182,3 @@ def test_the_first_visit_stays_the_first(bob):
     memberships.visit([bob.pk])
     assert [(visit.user_id, visit.at) for visit in Visit.objects.all()] == [(bob.pk, first)]
     assert reading.visitors([bob.pk, 10**6]) == {bob.pk}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_site_that_is_upgraded_keeps_its_counts(alice, bob, charlie, rooms):
-    executor = MigrationExecutor(connection)
-    newest = executor.loader.graph.leaf_nodes()
-    executor.migrate([("chat", "0004_reading")])
-    try:
-        old = executor.loader.project_state([("chat", "0004_reading")]).apps
-        before = timezone.now() - timedelta(days=1)
-        for room in rooms[:2]:
-            for seq in (1, 2, 3):
-                message = old.get_model("chat", "Event").objects.create(
-                    room_id=room.pk, seq=seq, at=before, author_id=alice.pk, username="alice", body="@bob"
-                )
-                old.get_model("chat", "Mention").objects.create(event=message, user_id=bob.pk)
-            old.get_model("chat", "Room").objects.filter(pk=room.pk).update(head_seq=3)
-        # bob has read, but a room came after he was here; charlie has been here without watching; alice never.
-        old.get_model("chat", "Membership").objects.create(user_id=bob.pk, room_id=rooms.lobby.pk, read_seq=1)
-        old.get_model("chat", "Membership").objects.create(user_id=charlie.pk, room_id=rooms.lobby.pk)
-    finally:
-        executor = MigrationExecutor(connection)
-        executor.migrate(newest)
-    pairs = {(user.pk, room.pk): None for user in (bob, charlie) for room in rooms[:2]}
-    counts = reading.count(pairs)
-    assert [counts[bob.pk, room.pk][1:] for room in rooms[:2]] == [(1, 2, 2), (0, 3, 3)]
-    assert [counts[charlie.pk, room.pk].unread for room in rooms[:2]] == [0, 0]
-    assert reading.visitors([alice.pk, bob.pk, charlie.pk]) == {bob.pk, charlie.pk}
-    assert Event.objects.count() == 6 and Room.objects.count() == 3
-    assert before > import_module("chat.migrations.0005_unread").LONG_AGO

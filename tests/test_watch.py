@@ -366,13 +366,13 @@ async def test_a_read_asks_the_database_nothing_and_no_message_waits_for_it(bob,
         await post(rooms.lobby)
         await socket.until(lambda frame: "seq" in frame)
         asked = []
-        for lane in ("read", "write", "write_behind"):
+        for lane in (database.read, database.write, database.write_behind):
 
-            async def note(work, *arguments, run=getattr(database, lane), **named):
+            async def note(work, *arguments, lane=lane, **named):
                 asked.append(work)
-                return await run(work, *arguments, **named)
+                return await lane(work, *arguments, **named)
 
-            monkeypatch.setattr(database, lane, note)
+            monkeypatch.setattr(database, lane.__name__, note)
         for _ in range(20):
             await socket.send(command="read", room=rooms.lobby.pk, seq=1)
             await socket.send(command="layout", rooms=[rooms.lobby.pk])

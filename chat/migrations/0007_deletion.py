@@ -1,9 +1,31 @@
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+from django.db.models import Exists, OuterRef
 
 import chat.fields
 import chat.models
+
+
+def finish_deletions(apps, schema_editor):
+    """Remove what earlier versions do not know: rooms whose deletion is unfinished, and users who are gone."""
+    using = schema_editor.connection.alias
+
+    def rows(name):
+        return apps.get_model(name)._base_manager.using(using)
+
+    closed = rows("chat.Room").filter(deleted_at__isnull=False)
+    rows("chat.Mention").filter(event__room__in=closed).delete()
+    for name in ("chat.Event", "chat.Membership", "chat.Presence", "chat.Room"):
+        # In the database, because there may be millions of them.
+        rows(name).filter(**{"pk__in" if name == "chat.Room" else "room__in": closed})._raw_delete(using)
+    users = rows(settings.AUTH_USER_MODEL)
+    rows("chat.Event").filter(~Exists(users.filter(pk=OuterRef("author")))).update(author=None)
+    for name in ("chat.Mention", "chat.Membership", "chat.Presence", "chat.Visit"):
+        rows(name).filter(~Exists(users.filter(pk=OuterRef("user")))).delete()
+    if schema_editor.connection.vendor == "postgresql":
+        # It alters no table whose rows have still to be checked.
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 class Migration(migrations.Migration):
@@ -80,4 +102,6 @@ class Migration(migrations.Migration):
             name="user",
             field=chat.fields.FormerUserField(related_name="+", to=settings.AUTH_USER_MODEL),
         ),
+        # Going back, this comes first: earlier versions have constraints that these rows would break.
+        migrations.RunPython(migrations.RunPython.noop, finish_deletions, elidable=True),
     ]

@@ -7,7 +7,8 @@ import sys
 from tests.servers.services import Postgres, directory
 
 with directory("pg") as path:
-    postgres = Postgres(path).start()
+    # Nothing is killed here, and each test empties all tables.
+    postgres = Postgres(path).start(quick=True)
     try:
         environment = os.environ | {"TEST_DATABASE_URL": postgres.create("multichat")}
         status = subprocess.run(sys.argv[1:], env=environment).returncode

@@ -1,0 +1,241 @@
+"""From a database of the last published version (chat.0004) to this one with all its data, and back."""
+
+import uuid
+from datetime import timedelta
+from importlib import import_module
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
+from django.utils import timezone
+
+from chat import access, actions, deletion, leases, log, memberships, policies, reading
+from chat.actions import Draft
+from chat.concerns import of
+from chat.models import Event, Membership, Mention, Presence, Process, Room, Visit
+from chat.reading import Unread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Kind = Event.Kind
+LAST = "0004_reading"
+
+
+def migrate(*targets):
+    """Migrate the database, and return the models that it has then."""
+    executor = MigrationExecutor(connection)
+    return executor.migrate(list(targets) or executor.loader.graph.leaf_nodes()).apps
+
+
+@pytest.fixture
+def upgraded():
+    """Whatever happens to a test's database, the next test finds this version's."""
+    yield
+    migrate()
+
+
+@pytest.fixture
+def old(upgraded, alice, bob, charlie):
+    """A database without rooms as the last version made it; its models, by name."""
+    migrate(("chat", None))
+    models = migrate(("chat", LAST))
+    return lambda name: models.get_model("chat", name).objects
+
+
+BEFORE = timezone.now() - timedelta(days=1)
+
+
+class OldRoom:
+    """A room as the last version wrote it."""
+
+    def __init__(self, old, title, **fields):
+        self._old = old
+        self._room = old("Room").create(title=title, **fields)
+        self.pk = self._room.pk
+
+    def write(self, *events):
+        """Write events: (kind, author, body, target) each. An edited message has the text of its last edit."""
+        edited = {target for kind, _, _, target in events if kind == Kind.EDITED}
+        deleted = {target for kind, _, _, target in events if kind == Kind.DELETED}
+        for seq, (kind, author, body, target) in enumerate(events, start=1):
+            is_gone = kind != Kind.DELETED and (target or seq) in deleted
+            event = self._old("Event").create(
+                room_id=self.pk,
+                seq=seq,
+                kind=kind,
+                author_id=author and author.pk,
+                username=author.username if author else "dora",
+                body="" if is_gone else body,
+                target_seq=target,
+                client_id=author and uuid.uuid4(),
+                client_id_given=author is not None,
+                at=BEFORE,
+                edited_at=BEFORE if seq in edited else None,
+                deleted_at=BEFORE if is_gone else None,
+            )
+            for user in User.objects.all() if kind == Kind.POSTED and not is_gone else ():
+                if f"@{user.username}" in body:
+                    self._old("Mention").create(event=event, user_id=user.pk)
+        self._old("Room").filter(pk=self.pk).update(head_seq=len(events))
+
+
+def counts(user, *rooms):
+    """Return what the user has unread in each room: after which number, how many, and how many that name them."""
+    counted = reading.count({(user.pk, room.pk): None for room in rooms})
+    return [counted[user.pk, room.pk][1:] for room in rooms]
+
+
+def login_of(user):
+    client = Client()
+    client.force_login(user)
+    [standing] = policies.sign_in([client.session.session_key]).values()
+    return standing.login
+
+
+@pytest.fixture
+def site(old, alice, bob, charlie):
+    """The rooms of a site that has been used for a while."""
+    lobby, random, staff = OldRoom(old, "Lobby"), OldRoom(old, "Räume"), OldRoom(old, "Staff", staff_only=True)
+    lobby.write(
+        (Kind.POSTED, alice, "hello @bob", None),
+        (Kind.POSTED, alice, "last", None),
+        (Kind.EDITED, alice, "secret", 2),
+        (Kind.EDITED, alice, "last", 2),
+        (Kind.POSTED, alice, "gone", None),
+        (Kind.EDITED, alice, "gone too", 5),
+        (Kind.DELETED, alice, "", 5),
+        # By a user who was deleted.
+        (Kind.POSTED, None, "I was dora", None),
+        (Kind.POSTED, bob, "mine @charlie", None),
+    )
+    random.write(*[(Kind.POSTED, alice, text, None) for text in ("@bob", "hi", "hi")])
+    staff.write((Kind.POSTED, alice, "among us", None))
+    # Bob has read a room, and another one came later; charlie was here and never watched; alice was never here.
+    old("Membership").create(user_id=bob.pk, room_id=lobby.pk, read_seq=1, position=0, is_wide=True, is_here=True)
+    old("Membership").create(user_id=charlie.pk, room_id=lobby.pk)
+    # Of a server that was killed.
+    dead = old("Process").create(id="dead", expires_at=BEFORE)
+    old("Presence").create(room_id=lobby.pk, user_id=bob.pk, process_id=dead.pk)
+    old("AccessCounter").create(changes=7)
+    migrate()
+    return Room.objects.get(title="Lobby"), Room.objects.get(title="Räume"), Room.objects.get(title="Staff")
+
+
+def test_an_upgrade_keeps_rooms_messages_and_counts(site, alice, bob, charlie):
+    lobby, random, staff = site
+    assert list(Room.objects.enterable_by(alice)) == [lobby, random, staff]
+    assert list(Room.objects.enterable_by(bob)) == [lobby, random]
+    assert Room.objects.titled("RÄUME").get() == random
+    assert [room.head_seq for room in site] == [9, 3, 1]
+    assert counts(bob, lobby, random) == [(1, 2, 0), (0, 3, 1)]
+    assert counts(charlie, lobby, random) == [(9, 0, 0), (3, 0, 0)]
+    assert memberships.layout(bob.pk) == ([lobby.pk], lobby.pk)
+    assert set(Mention.objects.values_list("user_id", "room_id", "seq")) == {
+        (bob.pk, lobby.pk, 1),
+        (charlie.pk, lobby.pk, 9),
+        (bob.pk, random.pk, 1),
+    }
+    visits = dict(Visit.objects.values_list("user_id", "at"))
+    assert visits.keys() == {bob.pk, charlie.pk}
+    assert visits[bob.pk] == import_module("chat.migrations.0005_unread").LONG_AGO < BEFORE < visits[charlie.pk]
+
+
+def test_an_upgrade_takes_texts_out_that_were_edited_away(site):
+    events = [one.event for one in log.read(site[0].pk, after=0, limit=20)]
+    assert [(type(event).__name__, getattr(event, "message", "")) for event in events] == [
+        ("Posted", "hello @bob"),
+        ("Posted", "last"),
+        ("Overtaken", ""),
+        ("Edited", "last"),
+        ("Posted", None),
+        ("Edited", None),
+        ("Deleted", ""),
+        ("Posted", "I was dora"),
+        ("Posted", "mine @charlie"),
+    ]
+    assert not Event.objects.filter(body__contains="secret").exists()
+
+
+def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
+    lobby = site[0]
+    # Who was here is told gone, and comes again.
+    assert leases.bury() == [(lobby.pk, "bob", False)]
+    leases.begin("alive")
+    assert leases.settle("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
+    # A message that is sent again is still known.
+    login = login_of(alice)
+    known = Event.objects.get(room=lobby, seq=1).client_id
+    again = Draft(room=lobby.pk, author=alice.pk, login=login, body="hello", client_id=known)
+    new = Draft(room=lobby.pk, author=alice.pk, login=login, body="new @bob")
+    edit = Draft(room=lobby.pk, author=alice.pk, login=login, kind=Kind.EDITED, target_seq=2, body="newer")
+    delete = Draft(room=lobby.pk, author=alice.pk, login=login, kind=Kind.DELETED, target_seq=1)
+    assert [outcome.seq for outcome in actions.commit([again, new, edit, delete])] == [1, 10, 11, 12]
+    assert Event.objects.get(room=lobby, seq=4).body == ""
+    assert counts(bob, lobby) == [(1, 3, 1)]
+    move = memberships.Move(login_of(bob), 10)
+    memberships.store_moves(memberships.check_moves({(bob.pk, lobby.pk): move}))
+    assert reading.count({(bob.pk, lobby.pk): None}) == {(bob.pk, lobby.pk): Unread(12, 10, 0, 0)}
+    # Rights, and deletions.
+    alice.is_staff = False
+    alice.save()
+    assert access.concern_of(access.recent()) == of(users=[alice.pk])
+    charlie.delete()
+    bob.delete()
+    lobby.delete()
+    assert Event.objects.count() == 4
+    assert not (Membership.objects.exists() or Mention.objects.exists() or Visit.objects.exists())
+    assert not Presence.objects.exists()
+    assert Room.objects.create(title="lobby").send_message("hi", alice) == 1
+
+
+def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded, alice, bob, rooms, monkeypatch):
+    gone = User.objects.create_user("gone")
+    for room in rooms:
+        for author in (alice, gone):
+            room.send_message("hi @bob @gone", author)
+    memberships.visit([alice.pk, bob.pk, gone.pk])
+    login = login_of(alice)
+    for body in ("secret", "last"):
+        edit = Draft(room=rooms.lobby.pk, author=alice.pk, login=login, kind=Kind.EDITED, target_seq=1, body=body)
+        actions.commit([edit])
+    leases.begin("one")
+    number = gone.pk
+    gone.delete()
+    # What was written at the last moment.
+    Visit.objects.create(user_id=number, at=timezone.now())
+    Membership.objects.create(room=rooms.lobby, user_id=number)
+    Presence.objects.create(room=rooms.lobby, user_id=number, process_id="one")
+    Presence.objects.create(room=rooms.random, user=bob, process_id="one")
+    Membership.objects.create(room=rooms.random, user=bob, read_seq=1)
+    # A room of which nothing is removed yet, whose title has been taken again.
+    deletion.close_rooms([rooms.random.pk])
+    Room.objects.create(title="Random")
+
+    models = migrate(("chat", LAST))
+    old = {name: models.get_model("chat", name).objects for name in ("Room", "Event", "Membership", "Mention")}
+    assert sorted(old["Room"].values_list("title", "head_seq")) == [("Lobby", 4), ("Random", 0), ("Staff", 2)]
+    messages = old["Event"].filter(room_id=rooms.staff.pk).order_by("seq")
+    assert list(messages.values_list("author_id", "username")) == [(alice.pk, "alice"), (None, "gone")]
+    assert set(old["Mention"].values_list("user_id", flat=True)) == {bob.pk}
+    assert not old["Membership"].exists()
+    # The constraints are there again.
+    connection.check_constraints()
+    models.get_model("chat", "AccessCounter").objects.create(changes=1)
+
+    migrate()
+    assert Room.objects.count() == 3
+    assert Process.objects.count() == 1
+    assert counts(bob, rooms.lobby, rooms.staff) == [(0, 2, 1), (0, 2, 2)]
+
+
+def test_an_interrupted_upgrade_goes_on_where_it_stopped(old, alice):
+    lobby = OldRoom(old, "Lobby")
+    lobby.write((Kind.POSTED, alice, "last", None), (Kind.EDITED, alice, "secret", 1), (Kind.EDITED, alice, "last", 1))
+    executor = MigrationExecutor(connection)
+    names = sorted(name for app, name in executor.loader.graph.nodes if app == "chat" and name > LAST)
+    assert len(names) >= 5
+    for name in names:
+        migrate(("chat", name))
+    assert not Event.objects.filter(body="secret").exists()
+    assert Room.objects.get().send_message("on", alice) == 4
