@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.servers import beside
+
 # Written by tests.servers.probe.
 LOOP_STEP = "loop-step"
 BASE = Path(__file__).resolve().parents[2]
@@ -312,16 +314,7 @@ class Server(Program):
 
     def ask(self, work, *arguments):
         """Run `work` of tests.servers.database beside the server, on its database, and return what it answers."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.servers.database", work, *map(str, arguments)],
-            cwd=BASE,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=120,
-        )
-        return done.stdout
+        return beside.ask(self.environment, work, *arguments)
 
     def cpu_seconds(self):
         """Return the processor time that the process has used, its threads included."""
