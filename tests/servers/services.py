@@ -23,6 +23,13 @@ LOOP_STEP = "loop-step"
 BASE = Path(__file__).resolve().parents[2]
 PASSWORD = "four words nobody guesses"
 CAST = ("alice", "bob", "charlie")
+# Prints the most memory that a Python process had, in bytes. Not getrusage's ru_maxrss: that is never below what the
+# process had that started this one, so it hides whatever takes less than pytest.
+PRINT_PEAK = """
+import re
+from pathlib import Path
+print("peak", 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+"""
 
 
 def wait_for(is_so, seconds=20.0, what=""):

@@ -65,7 +65,7 @@ async def test_tabs_and_reconnects_tell_one_enter_and_one_leave(two_servers, ope
         for number in range(3)
     ]
     await here.until(["alice", "bob"], 5)
-    for number in range(50):
+    for number in range(Q.reconnects):
         tab = tabs[number % 3]
         if number % 10 == 9:
             # Closed by its user, while the others are open.
