@@ -1,6 +1,7 @@
 """Own instances of everything: nothing here touches a default port or what else runs on this machine."""
 
 import asyncio
+import shutil
 from itertools import count
 
 import msgspec
@@ -17,6 +18,16 @@ numbers = count(1)
 async def quick_loop():
     # asyncio's debugging costs the clients more than the servers take.
     asyncio.get_running_loop().set_debug(False)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """A state directory with a SQLite file that has the tables, the cast and the rooms: to be copied."""
+    with directory("made") as state:
+        maker = Server(state)
+        maker.ask("make", ROOMS)
+        maker.listening.close()
+        yield state
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +59,17 @@ def redis():
 
 
 @pytest.fixture
-def start_server():
-    """Start server processes with one state directory."""
+def start_server(request):
+    """Start server processes with one state directory; without `database_url` with SQLite, which has tables, too."""
     with directory("state") as state:
         servers = []
 
-        def start(*, is_probed=False, **options):
+        def start(*, is_probed=False, wait=True, **options):
+            if not options.get("database_url") and not servers:
+                shutil.copytree(request.getfixturevalue("made"), state, dirs_exist_ok=True)
             server = (ProbedServer if is_probed else Server)(state, **options)
             servers.append(server)
-            return server.start()
+            return server.start(wait=wait)
 
         yield start
         for server in servers:
@@ -66,19 +79,28 @@ def start_server():
 
 
 @pytest.fixture
-def two_servers(start_server, database_url, redis):
-    """Two server processes on one PostgreSQL and one Redis."""
-    return [start_server(database_url=database_url, redis_url=redis.url) for _ in range(2)]
+def start_servers(start_server):
+    """Start server processes with one state directory at the same moment: one for each set of settings."""
+
+    def start(*settings, **options):
+        servers = [start_server(wait=False, settings=each, **options) for each in settings]
+        for server in servers:
+            server.wait_until_ready()
+        return servers
+
+    return start
 
 
 @pytest.fixture
-def sqlite_server():
+def two_servers(start_servers, database_url, redis):
+    """Two server processes on one PostgreSQL and one Redis."""
+    return start_servers({}, {}, database_url=database_url, redis_url=redis.url)
+
+
+@pytest.fixture
+def sqlite_server(start_server):
     """One server as it starts without any service: SQLite and the in-memory layer."""
-    with directory("state") as state:
-        server = Server(state)
-        server.ask("make", ROOMS)
-        yield server.start()
-        server.close()
+    return start_server()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
-"""What a test asks of a server's database, in a process of its own: python -m tests.servers.database make 6."""
+"""What a test asks of a server's database, in a process of its own (tests.servers.beside)."""
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import django
@@ -16,7 +14,7 @@ from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.db import connection, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from chat import actions, testing  # noqa: E402
@@ -121,9 +119,14 @@ WORKS: dict[str, Callable[..., Any]] = {
     work.__name__: work for work in (make, fill, pour, promote, delete_room, make_room, titles)
 }
 
-if __name__ == "__main__":
-    name, *arguments = sys.argv[1:]
-    if name in ANSWERS:
-        Path("/dev/stdout").write_bytes(msgspec.json.encode(ANSWERS[name](*arguments)))
-    else:
+
+def answer(name: str, *arguments: Any) -> bytes:
+    """Do a work, and return its answer as JSON; nothing if it has none."""
+    try:
+        if name in ANSWERS:
+            return msgspec.json.encode(ANSWERS[name](*arguments))
         WORKS[name](*arguments)
+        return b""
+    finally:
+        # SQLite's file is whole when the work is done.
+        connections.close_all()

@@ -7,23 +7,27 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Quantities:
     # Faulty layer: each of three clients sends this often into each of six rooms.
-    faulty_sends: int = 40
-    deaf_sends: int = 15
+    faulty_sends: int = 20
+    deaf_sends: int = 10
     # Cut between commit and ack.
-    cuts: int = 20
-    unknown_commits: int = 10
+    cuts: int = 10
+    unknown_commits: int = 5
     # SIGTERM under load, and rolling restarts.
     drains: int = 1
     rolls: int = 1
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same moment.
-    herd: int = 200
-    last_sockets: int = 8
+    herd: int = 100
+    last_sockets: int = 4
+    # How often tabs of one user are cut or closed.
+    reconnects: int = 20
+    # For how long messages are sent beside a locked room.
+    locked_seconds: float = 3.0
     # Pages that read one room; how long each turn with and without reads takes, and how many turns.
     readers: int = 30
     reading_seconds: float = 2.0
     reading_rounds: int = 1
     # Pages with twelve rooms each that are cut at once.
-    pages: int = 40
+    pages: int = 25
     # Pages that watch a room in which they have this many messages to read.
     watchers: int = 10
     backlog: int = 3000
@@ -46,13 +50,13 @@ class Quantities:
     # Each cause of losing access, in two processes; the same with Redis stopped.
     revocation_rounds: int = 1
     # Connections that say nothing, or half of something.
-    idle_sockets: int = 1000
+    idle_sockets: int = 700
     # Messages of a room that is deleted while others send.
     deleted_messages: int = 20_000
     # Frames of the fuzzer.
-    hostile_frames: int = 10_000
+    hostile_frames: int = 5_000
     # How long each of the dearest frames is sent, at the rate that the limits allow.
-    hostile_seconds: float = 0.5
+    hostile_seconds: float = 0.4
     # Keys on a page whose panes come and go.
     keys: int = 500
 
@@ -66,6 +70,8 @@ FULL = Quantities(
     rolls=5,
     herd=2000,
     last_sockets=200,
+    reconnects=50,
+    locked_seconds=6.0,
     readers=150,
     reading_seconds=15.0,
     reading_rounds=3,

@@ -16,11 +16,20 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.servers import beside
+
 # Written by tests.servers.probe.
 LOOP_STEP = "loop-step"
 BASE = Path(__file__).resolve().parents[2]
 PASSWORD = "four words nobody guesses"
 CAST = ("alice", "bob", "charlie")
+# Prints the most memory that a Python process had, in bytes. Not getrusage's ru_maxrss: that is never below what the
+# process had that started this one, so it hides whatever takes less than pytest.
+PRINT_PEAK = """
+import re
+from pathlib import Path
+print("peak", 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+"""
 
 
 def wait_for(is_so, seconds=20.0, what=""):
@@ -312,16 +321,7 @@ class Server(Program):
 
     def ask(self, work, *arguments):
         """Run `work` of tests.servers.database beside the server, on its database, and return what it answers."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.servers.database", work, *map(str, arguments)],
-            cwd=BASE,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=120,
-        )
-        return done.stdout
+        return beside.ask(self.environment, work, *arguments)
 
     def cpu_seconds(self):
         """Return the processor time that the process has used, its threads included."""

@@ -25,11 +25,9 @@ FULL = {"full": 0.5, "drop": 0.3}
     ],
     ids=["bad", "deaf", "full"],
 )
-async def test_logs_are_the_same_and_complete(name, faults, sends, start_server, database_url, redis, open_page):
-    servers = [
-        start_server(database_url=database_url, redis_url=redis.url, settings={"FAULTS": {**faults, "seed": number}})
-        for number in range(2)
-    ]
+async def test_logs_are_the_same_and_complete(name, faults, sends, start_servers, database_url, redis, open_page):
+    settings = [{"FAULTS": {**faults, "seed": number}} for number in range(2)]
+    servers = start_servers(*settings, database_url=database_url, redis_url=redis.url)
     rooms = range(1, ROOMS + 1)
     pages = [
         await open_page(servers[number % 2].url, who, rooms=rooms)

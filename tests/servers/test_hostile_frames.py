@@ -66,7 +66,6 @@ async def attack(server, cookie, hostile, seconds):
 
 async def test_the_dearest_frames_hurt_no_neighbour(start_server):
     server = start_server(is_probed=True)
-    server.ask("make", 6)
     server.ask("fill", 1, 500)
     cookies = [await sign_in(server.url, name, PASSWORD) for name in ("bob", "alice")]
     slow = {}

@@ -7,6 +7,7 @@ import psycopg
 
 from chat.testing import SocketClient, check
 from tests.servers.conftest import recorded
+from tests.servers.quantities import Q
 from tests.servers.raw import Peer
 
 
@@ -29,11 +30,11 @@ async def acks(page, room, seconds):
 async def test_a_locked_room_stops_only_itself(start_server, database_url, postgres, open_page):
     server = start_server(database_url=database_url)
     bob, alice = [await open_page(server.url, name, rooms=[1, 2]) for name in ("bob", "alice")]
-    control = await acks(alice, 2, 4)
+    control = await acks(alice, 2, Q.locked_seconds / 2)
     with psycopg.connect(dbname=name_of(database_url), user=postgres.USER, host=str(postgres.directory)) as holder:
         holder.execute("SELECT 1 FROM chat_room WHERE id = 1 FOR UPDATE")
         held = [bob.send(1, f"held {number}") for number in range(5)]
-        times = await acks(alice, 2, 6)
+        times = await acks(alice, 2, Q.locked_seconds)
         assert not any(one.done() for one in held)
     # A neighbour waits for the lock once, for a tenth of a second.
     p99 = times[int(len(times) * 0.98)]

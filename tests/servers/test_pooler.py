@@ -53,9 +53,9 @@ async def catch_up(pages, server):
     return await asyncio.to_thread(recorded, server, pages)
 
 
-async def test_delivery_and_rights_behind_a_pooler(start_server, database_url, redis, pooler, open_page, tmp_path):
+async def test_delivery_and_rights_behind_a_pooler(start_servers, database_url, redis, pooler, open_page, tmp_path):
     name = name_of(database_url)
-    servers = [start_server(database_url=pooler.url(name), redis_url=redis.url) for _ in range(2)]
+    servers = start_servers({}, {}, database_url=pooler.url(name), redis_url=redis.url)
     first, second = (server.url for server in servers)
     alice = await open_page(first, "alice", rooms=[*ROOMS, TAKEN_AWAY])
     bob = await open_page(second, "bob", rooms=[*ROOMS, TAKEN_AWAY])

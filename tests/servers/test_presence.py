@@ -53,9 +53,8 @@ class Here:
 
 
 @pytest.fixture
-def two_servers(start_server, database_url, redis):
-    options = {"database_url": database_url, "redis_url": redis.url, "settings": CLOCKS}
-    return [start_server(**options) for _ in range(2)]
+def two_servers(start_servers, database_url, redis):
+    return start_servers(CLOCKS, CLOCKS, database_url=database_url, redis_url=redis.url)
 
 
 async def test_tabs_and_reconnects_tell_one_enter_and_one_leave(two_servers, open_page):
@@ -66,7 +65,7 @@ async def test_tabs_and_reconnects_tell_one_enter_and_one_leave(two_servers, ope
         for number in range(3)
     ]
     await here.until(["alice", "bob"], 5)
-    for number in range(50):
+    for number in range(Q.reconnects):
         tab = tabs[number % 3]
         if number % 10 == 9:
             # Closed by its user, while the others are open.
@@ -129,7 +128,7 @@ async def test_users_of_a_killed_process_are_gone_in_time_and_nobody_else_flicke
     took = time.monotonic() - start
     report(f"kill -9: gone after {took:.1f} s (lease {Q.lease_seconds:g} s)")
     # There once more, and its pages come back.
-    two_servers[1].start()
+    await asyncio.to_thread(two_servers[1].start)
     await here.until(["alice", "bob", "charlie"], 10)
     await asyncio.sleep(Q.lease_renew_seconds + 0.5)
     assert here.news() == {("bob", ENTER): 2, ("bob", LEAVE): 1, ("charlie", ENTER): 1}

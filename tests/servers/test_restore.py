@@ -8,7 +8,7 @@ import pytest
 
 from chat.testing import check
 from tests.servers.conftest import recorded
-from tests.servers.services import BASE
+from tests.servers.services import BASE, PRINT_PEAK
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -122,11 +122,11 @@ async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way
     )
 
 
-PEAK = """
-import resource, sys
+RESTORE = """
+import django, sys
+django.setup()
 from django.core.management import call_command
 call_command("restore", sys.argv[1], yes=True, verbosity=0)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
@@ -137,12 +137,11 @@ async def test_a_restore_takes_no_more_memory_than_an_empty_one(start_server, da
     server.terminate()
 
     def peak(file):
-        code = "import django; django.setup()\n" + PEAK
+        command = [sys.executable, "-c", RESTORE + PRINT_PEAK, str(file)]
         done = subprocess.run(
-            [sys.executable, "-c", code, str(file)], cwd=BASE, env=server.environment, capture_output=True, text=True,
-            check=True, timeout=120,
-        )  # fmt: skip
-        return int(done.stdout.splitlines()[-1])
+            command, cwd=BASE, env=server.environment, capture_output=True, text=True, check=True, timeout=120
+        )
+        return int(done.stdout.split("peak ")[1])
 
     files = [tmp_path / "empty", tmp_path / "large"]
     manage(server, "backup", files[0])

@@ -252,9 +252,9 @@ async def test_a_shell_that_fails_or_ends_says_why(sqlite_server):
             await shell.ask(make="nobody")
 
 
-async def test_what_plain_sql_changes_is_found(start_server, database_url, redis, postgres):
+async def test_what_plain_sql_changes_is_found(start_servers, database_url, redis, postgres):
     settings = {"ACCESS_CHECK_SECONDS": 1.0}
-    servers = [start_server(database_url=database_url, redis_url=redis.url, settings=settings) for _ in range(2)]
+    servers = start_servers(settings, settings, database_url=database_url, redis_url=redis.url)
     database = database_url.split("@/")[1].split("?")[0]
 
     async def one_trial(shell, cause):
