@@ -179,8 +179,8 @@ def test_a_page_of_another_origin_opens_no_socket_and_posts_no_form(visit, site,
     page.wait_for_function("done.socket && done.posts && done.read")
     done = page.evaluate("done")
     assert (done["socket"], done["posts"], done["read"]) == ("refused", "sent", "blocked")
-    # The page is not even told what became of its posts: it is seen below. The log says once which page it was.
-    assert site.log.read_text().count(f"set CSRF_TRUSTED_ORIGINS={evil.rstrip('/')}") == 1
+    # The page is not even told what became of its posts: it is seen below. The log says which page it was.
+    assert f"CSRF_TRUSTED_ORIGINS={evil.rstrip('/')}." in site.log.read_text()
     assert page.frames[1].url.startswith("chrome-error:"), "no page of ours is shown in a frame"
     with page.expect_navigation():
         page.evaluate("document.getElementById('form').submit()")
