@@ -72,6 +72,7 @@ def peak(installation, source):
     return int(done.stdout.split("peak ")[1])
 
 
+@pytest.mark.timeout(200)
 def test_memory_stays_flat(postgres, tmp_path):
     old = Installation(tmp_path / "old").make()
     small = peak(Installation(tmp_path / "a", postgres.create("small")), old.file)
