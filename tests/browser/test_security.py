@@ -184,7 +184,7 @@ def test_a_page_of_another_origin_opens_no_socket_and_posts_no_form(visit, site,
     assert page.frames[1].url.startswith("chrome-error:"), "no page of ours is shown in a frame"
     with page.expect_navigation():
         page.evaluate("document.getElementById('form').submit()")
-    expect(page.get_by_role("heading")).to_have_text("Please try again")
+    expect(page.get_by_role("heading")).to_have_text("Log out?")  # asked, and not done
     page.close()
     alice.goto("/")
     expect(alice.button("Lobby")).to_be_visible()
