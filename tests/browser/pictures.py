@@ -90,6 +90,7 @@ def main():
         phone.page.get_by_role("button", name="All rooms and account").click()
         keep(phone, "phone-list")
         offline = visit("alice", ["Incidents", "Lobby"], NARROW)
+        expect(offline.texts("Lobby").last).to_be_visible()
         site.stop(signal.SIGKILL)
         offline.expect_state("Offline")
         offline.say("Lobby", "This one is kept until the server is back.")
