@@ -176,7 +176,8 @@ def test_the_count_is_the_databases_after_a_random_walk_of_two_devices(visit, si
             device.log(title).evaluate("(log, y) => { log.scrollTop = y; }", chance.randrange(400))
     for device in devices:
         look_away(device)
-    alice.page.evaluate("new Promise((done) => { setTimeout(done, 2500); })")  # reads on their way arrive, and are written
+    # Reads on their way arrive, and are written.
+    alice.page.evaluate("new Promise((done) => { setTimeout(done, 2500); })")
     truth = {title: count for title, count in by_database(site, "charlie").items() if title in names}
     for device in devices:
         for title in names:
