@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -60,6 +60,7 @@ class Threads:
         self.readers = ThreadPoolExecutor(READERS, "database-read")
         self.looker = ThreadPoolExecutor(1, "database-look")
         self.turn = WriteTurn()
+        self.is_closed = False
         # Message writes that run or wait.
         self.writes = 0
         # What was wrong at the last write, and when that was.
@@ -125,6 +126,11 @@ class Threads:
 
     def close(self) -> asyncio.Future[list[None]]:
         """Begin to close, at once: the loop may end before anybody waits for it."""
+        return asyncio.gather(*map(asyncio.wrap_future, self.begin_to_close()))
+
+    def begin_to_close(self) -> list[Future[None]]:
+        """Close as `close`, and return what can be waited for without a loop."""
+        self.is_closed = True
         # Each thread closes its own connections. The readers wait for each other, so that no thread closes twice
         # while another never does.
         all_here = threading.Barrier(READERS)
@@ -132,7 +138,7 @@ class Threads:
         closing += [one.submit(connections.close_all) for one in (self.writer, self.behind, self.looker)]
         for executor in (self.writer, self.behind, self.readers, self.looker):
             executor.shutdown(wait=False)
-        return asyncio.gather(*map(asyncio.wrap_future, closing))
+        return closing
 
 
 def _close_connections(all_here: threading.Barrier) -> None:

@@ -50,6 +50,28 @@ def nothing_counted():
     hints.clear()
 
 
+@pytest.fixture(autouse=True)
+def closed_threads(monkeypatch):
+    """Close the connections of the database threads that a test has left open, as a server does when it ends.
+
+    Otherwise they are collected as garbage in the middle of another test, which fails with a warning.
+    """
+    from chat import database
+
+    made = []
+
+    class Recorded(database.Threads):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(database, "Threads", Recorded)
+    yield
+    for closing in [threads.begin_to_close() for threads in made if not threads.is_closed]:
+        for future in closing:
+            future.result(10)
+
+
 class Rooms(NamedTuple):
     lobby: "Room"
     random: "Room"
