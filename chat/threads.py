@@ -101,7 +101,11 @@ class Threads:
                 self.fault = None
             return result
         finally:
-            _check_connections()
+            if self.is_closed:
+                # This thread was still busy when the threads were closed, so it may have missed its turn to close.
+                connections.close_all()
+            else:
+                _check_connections()
 
     def _note(self, error: BaseException, is_write: bool) -> None:
         if faults.blame(error) is not Blame.DATABASE:

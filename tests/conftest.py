@@ -71,8 +71,13 @@ def closed_threads(monkeypatch):
     for closing in [threads.begin_to_close() for threads in made if not threads.is_closed]:
         for future in closing:
             future.result(10)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collected():
+    """Collect what a module has left open, so that its last test fails, and not one of a later module."""
+    yield
     if "TEST_DATABASE_URL" in os.environ:
-        # What is left open after all fails the test that left it, and no later one.
         gc.collect()
 
 

@@ -274,8 +274,8 @@ async def test_pages_of_one_user_are_read_one_at_a_time_and_keep_no_thread_from_
             await socket.ask(command="join", room=lobby)
             await socket.send(command="history", room=lobby)
         await until(lambda: most)
-        async with connected(alice) as socket:
-            assert (await socket.ask(command="join", room=lobby))["join"] == lobby
+        socket = await stack.enter_async_context(connected(alice))
+        assert (await socket.ask(command="join", room=lobby))["join"] == lobby
         assert len(most) == 1
         gate.set()
         for socket in bobs:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection
+from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection, connections
 
 from chat import database, writer
 from tests.fakes import until
@@ -159,3 +159,22 @@ async def test_a_server_that_became_read_only_is_left_by_every_thread():
     assert [lane for lane in after if after[lane] == before[lane]] == []
     # The new connections are not read-only.
     await database.write(lambda: connection.cursor().execute("DELETE FROM chat_event"))
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_thread_that_is_busy_while_the_threads_close_closes_its_connection_afterwards(monkeypatch):
+    monkeypatch.setattr("chat.threads.CLOSE_SECONDS", 0.05)
+    gate, used = threading.Event(), []
+
+    def read_slowly():
+        connection.ensure_connection()
+        used.append(connections["default"])
+        assert gate.wait(20)
+
+    reading = asyncio.ensure_future(database.read(read_slowly))
+    await until(lambda: used)
+    closing = asyncio.ensure_future(database.close())
+    await asyncio.sleep(0.2)  # the other reader has waited for this one, and has closed in its place as well
+    gate.set()
+    await asyncio.gather(reading, closing)
+    assert used[0].connection is None
