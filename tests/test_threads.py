@@ -4,7 +4,15 @@ import asyncio
 import threading
 
 import pytest
-from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection, connections
+from django.db import (
+    DatabaseError,
+    DataError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+)
 
 from chat import database, writer
 from tests.fakes import until
