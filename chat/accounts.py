@@ -20,7 +20,7 @@ from django.views.csrf import csrf_failure as default_csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat.policies import SUCCESSOR
+from chat.store.policies import SUCCESSOR
 from multichat.login import NEXT_LENGTH, LoginView
 
 # Sockets find out within a second that their session has another key now; a server that hangs, later.

@@ -10,8 +10,8 @@ from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from chat import deletion
 from chat.models import Room
+from chat.store import deletion
 
 # So many are named on the confirmation page; the others are counted.
 NAMED = 20

@@ -15,7 +15,8 @@ class ChatConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from chat import access, audit, checks, deletion  # noqa: F401
+        from chat import audit
+        from chat.store import access, deletion
 
         access.connect()
         audit.connect()

@@ -10,10 +10,11 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
-from chat import audit, commands, conf, database, hub, limits, protocol
+from chat import audit, conf, limits, protocol
 from chat.exceptions import ClientError, ErrorCode
-from chat.policies import Standing
-from chat.session import CLOSE_SIGN_IN, Run, Session, Socket
+from chat.live import commands, database, hub
+from chat.live.session import CLOSE_SIGN_IN, Run, Session, Socket
+from chat.store.policies import Standing
 
 logger = logging.getLogger(__name__)
 

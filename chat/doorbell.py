@@ -16,8 +16,9 @@ from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from cryptography.fernet import InvalidToken
 
-from chat import concerns, conf
-from chat.concerns import NOBODY, Concern
+from chat import conf
+from chat.store import concerns
+from chat.store.concerns import NOBODY, Concern
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ class FormerUserField(models.ForeignKey):  # type: ignore[type-arg]
     """Refers to a user who may have been deleted.
 
     The database does not check it, so deleting a user touches no row that refers to them, however many
-    there are. Numbers of users are never given out again (see `chat.deletion.disown`).
+    there are. Numbers of users are never given out again (see `chat.store.deletion.disown`).
     """
 
     forward_related_accessor_class = _GoneIsNone

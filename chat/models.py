@@ -29,7 +29,7 @@ def title_key(title: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", title.strip()).casefold())
 
 
-# The columns of a room that chat.log alone writes.
+# The columns of a room that chat.store.log alone writes.
 LOG_FIELDS = {"head_seq", "floor_seq", "epoch"}
 
 
@@ -47,7 +47,7 @@ class RoomQuerySet(models.QuerySet["Room"]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete these rooms as `Room.delete` does."""
-        from chat import deletion
+        from chat.store import deletion
 
         return deletion.delete_rooms(list(self.order_by("pk").values_list("pk", flat=True)))
 
@@ -86,7 +86,7 @@ class Room(models.Model):
     # Folding and composing lengthen a text at most three-fold each.
     title_key = TitleKeyField(max_length=255 * 9, editable=False)
     staff_only = models.BooleanField("staff only", default=False)
-    # Written by chat.log alone, under the row's lock. No index on it: each message updates it in place.
+    # Written by chat.store.log alone, under the row's lock. No index on it: each message updates it in place.
     head_seq = models.PositiveBigIntegerField(default=0, editable=False)
     floor_seq = models.PositiveBigIntegerField(default=1, editable=False)
     epoch = models.CharField(max_length=16, default=new_epoch, editable=False)
@@ -128,7 +128,7 @@ class Room(models.Model):
 
         Inside a transaction, the room is only closed, and a server removes the rows after the commit.
         """
-        from chat import deletion
+        from chat.store import deletion
 
         assert self.pk is not None, "a room that was not saved cannot be deleted"
         removed = deletion.delete_rooms([self.pk])
@@ -157,7 +157,7 @@ class Room(models.Model):
         Raises ClientError: MESSAGE_EMPTY, MESSAGE_TOO_LONG, MESSAGE_INVALID, ROOM_INVALID (deleted meanwhile).
         """
         # The one arrow out of models: the shorthand of the original tutorial.
-        from chat import actions
+        from chat.store import actions
 
         return actions.post_message(self, user, message, msg_type=msg_type)
 

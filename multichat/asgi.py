@@ -18,9 +18,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
 # Before anything imports a model.
 django_application = get_asgi_application()
 
-from chat import audit, claim, limits  # noqa: E402
+from chat import audit, limits  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
-from multichat import hints  # noqa: E402
+from multichat import claim, hints  # noqa: E402
 from multichat.bounded import BoundedRequests  # noqa: E402
 from multichat.cookies import JoinedCookies  # noqa: E402
 from multichat.health import Health  # noqa: E402

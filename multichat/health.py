@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from chat import database, doorbell, writer
+from chat import doorbell
+from chat.live import database, writer
 from multichat.answers import answer
 
 logger = logging.getLogger("multichat.health")
@@ -23,7 +24,7 @@ CACHE_SECONDS = 1.0
 WAIT_SECONDS = 3.0
 
 # States of the database in which messages are saved, if late. In every other one (away, read_only, full, damaged, …:
-# chat.writer.state) none is.
+# chat.live.writer.state) none is.
 ABLE = ("ok", "locked", "slow", "overloaded")
 
 
@@ -31,7 +32,7 @@ ABLE = ("ok", "locked", "slow", "overloaded")
 class State:
     """What one look has found. Names and states only: no addresses, no error texts."""
 
-    database: str = "away"  # ok, away, read_only, or what chat.writer.state says
+    database: str = "away"  # ok, away, read_only, or what chat.live.writer.state says
     layer: str = "ok"  # ok, in_memory, degraded
     migrations: str = "unknown"  # ok, missing, unknown
     found_at: float = field(default_factory=time.monotonic)

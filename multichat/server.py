@@ -26,9 +26,10 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from multichat.asgi import application  # isort: skip  sets Django up
-from chat import conf, database, doorbell, hub, janitor, limits, writer
+from chat import conf, doorbell, limits
 from chat.consumers import SOCKET_EXTENSION
-from chat.session import Run
+from chat.live import database, hub, janitor, writer
+from chat.live.session import Run
 from multichat import cleaning, logs, reloading
 from multichat.connection import HEAD_BYTES, HEADERS, HttpProtocol
 from multichat.idle import raise_descriptor_limit
@@ -73,7 +74,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             self.transport.write(BAD_REQUEST)
             self.transport.close()
 
-    # What a session writes to (chat.hub.Socket).
+    # What a session writes to (chat.live.hub.Socket).
 
     def write(self, run: Run) -> int:
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():

@@ -78,7 +78,7 @@ TRUSTED_PROXIES = environment.names(
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the server
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_ENGINE = "chat.web_sessions"
+SESSION_ENGINE = "chat.store.web_sessions"
 # The prefix makes browsers refuse such a cookie from a subdomain or over plain HTTP. Browsers ignore the port of a
 # cookie, so two sites on one host need different names.
 _prefix, _suffix = "__Host-" if HTTPS else "", environment.cookie_suffix("COOKIE_SUFFIX")

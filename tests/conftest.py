@@ -57,7 +57,7 @@ def closed_threads(monkeypatch):
 
     Otherwise they are collected as garbage in the middle of another test, which fails with a warning.
     """
-    from chat import database
+    from chat.live import database
 
     made = []
 

@@ -5,11 +5,13 @@ import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from chat import access, conf, database, deletion, leases, log
-from chat.events import LoggedEvent
-from chat.policies import Login, Standing
+from chat import conf
+from chat.live import database
+from chat.live.revocation import Rights
 from chat.protocol import Deleted, Edited, Overtaken, Posted
-from chat.rights import Rights
+from chat.store import access, deletion, log, presence
+from chat.store.events import LoggedEvent
+from chat.store.policies import Login, Standing
 
 AT = "2026-11-21T04:43:17.123Z"
 
@@ -95,11 +97,11 @@ class FakeLog:
         # Who is here is not asked: it has tests of its own.
         monkeypatch.setattr(database, "write", self._write)
         monkeypatch.setattr(database, "write_behind", self._write)
-        monkeypatch.setattr(leases, "begin", lambda process: None)
-        monkeypatch.setattr(leases, "renew", lambda process: True)
-        monkeypatch.setattr(leases, "expired", list)
-        monkeypatch.setattr(leases, "settle", lambda process, *, came, went: [])
-        monkeypatch.setattr(leases, "present", lambda rooms: {room: set() for room in rooms})
+        monkeypatch.setattr(presence, "begin", lambda process: None)
+        monkeypatch.setattr(presence, "renew", lambda process: True)
+        monkeypatch.setattr(presence, "expired", list)
+        monkeypatch.setattr(presence, "settle", lambda process, *, came, went: [])
+        monkeypatch.setattr(presence, "present", lambda rooms: {room: set() for room in rooms})
         # As what it is, a name that is made when it is asked for: it is gone with the test, whatever `settings` says.
         monkeypatch.setitem(vars(conf), "TELL_WHO_IS_PRESENT", False)
         monkeypatch.setitem(vars(conf), "GRACE_SECONDS", 0)

@@ -8,7 +8,7 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import Client
 
-from chat import database
+from chat.live import database
 from multichat.asgi import application
 
 ORIGIN = "http://localhost:8000"

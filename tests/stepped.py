@@ -16,16 +16,17 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from websockets.exceptions import ConnectionClosedError
 
-from chat import access, actions, commands, concerns, database, deletion, leases, log, policies, rights
-from chat import hub as hubs
 from chat.consumers import ChatConsumer
-from chat.events import LoggedEvent
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Committed, Kind
+from chat.live import commands, database, revocation
+from chat.live import hub as hubs
+from chat.live.session import Session
 from chat.models import Room
-from chat.policies import Login, Standing
 from chat.protocol import Deleted, Edited, HistoryPage, Overtaken, Pong, Posted, encode
-from chat.session import Session
+from chat.store import access, actions, concerns, deletion, log, policies, presence
+from chat.store.events import LoggedEvent
+from chat.store.log import Committed, Kind
+from chat.store.policies import Login, Standing
 from chat.testing import Refusal, Row, SocketClient, record
 
 AT = "2026-11-21T04:43:17.123Z"
@@ -103,7 +104,7 @@ class SilentDoorbell:
 
 
 class Line:
-    """A connection: the page's end (as of websockets) and the server's (chat.session.Socket), with latency."""
+    """A connection: the page's end (as of websockets) and the server's (chat.live.session.Socket), with latency."""
 
     def __init__(self, world, user_id, username):
         self.world = world
@@ -416,13 +417,15 @@ class World:
             hubs._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),
-            leases.expired: list,
-            leases.present: lambda rooms: {room: set() for room in rooms},
-            rights._load_rights: lambda logins, rooms: (
+            presence.expired: list,
+            presence.present: lambda rooms: {room: set() for room in rooms},
+            revocation._load_rights: lambda logins, rooms: (
                 {login: self._standing(login) for login in logins},
                 {room: self._room(room) for room in rooms},
             ),
-            policies.enter_rooms: lambda asked: {(login, room): self._enter(login, room) for login, room in asked},
+            policies.load_enterable_rooms: lambda asked: {
+                (login, room): self._enter(login, room) for login, room in asked
+            },
             commands._read_history: self._history,
         }[work]
 
@@ -432,7 +435,7 @@ class World:
             if work is access.prune:
                 self.changes = [change for change in self.changes if change[0] not in arguments[0]]
             # Who is here is not what this model is about.
-            return [] if work is leases.settle else True
+            return [] if work is presence.settle else True
         async with self._writing:
             await self.takes_time(0.02)
             self._may_fail()
@@ -485,7 +488,7 @@ class World:
         return encode(page)
 
     def commit(self, drafts):
-        """Append drafts as chat.actions does; each outcome is its own."""
+        """Append drafts as chat.store.actions does; each outcome is its own."""
         outcomes = []
         for draft in drafts:
             if self.is_known(draft):

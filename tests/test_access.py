@@ -16,12 +16,14 @@ from django.db.models.deletion import Collector
 from django.test import Client
 from django.utils import timezone
 
-from chat import access, actions, database, doorbell, hub, policies, writer
-from chat.concerns import of
+from chat import doorbell
 from chat.exceptions import ErrorCode
-from chat.hub import Hub
+from chat.live import database, hub, writer
+from chat.live.hub import Hub
+from chat.live.session import Session
 from chat.models import AccessChange, Room
-from chat.session import Session
+from chat.store import access, actions, policies
+from chat.store.concerns import of
 from tests.fakes import FakeLog, FakeSocket, standing, turns, until
 from tests.sockets import connected
 
@@ -307,7 +309,7 @@ async def test_revocation_during_a_join(bob, rooms, monkeypatch):
         rooms.lobby.staff_only = True
         rooms.lobby.save()
 
-    late(monkeypatch, "enter_rooms", close_it)
+    late(monkeypatch, "load_enterable_rooms", close_it)
     async with connected(bob) as socket:
         answer = await socket.ask(command="join", room=rooms.lobby.pk)
         assert answer["error"] == "ROOM_ACCESS_DENIED"

@@ -8,8 +8,9 @@ from django.conf import settings as site
 from django.contrib.sessions.models import Session as WebSession
 from django.test import Client
 
-from chat import database, hub, policies
-from chat.policies import Login
+from chat.live import database, hub
+from chat.store import policies
+from chat.store.policies import Login
 from tests.sockets import Socket, handshake
 
 NEW = "five other words nobody guesses"
@@ -221,7 +222,7 @@ def test_a_password_that_is_refused_changes_nothing(superuser, password):
 
 def test_nobody_goes_on_under_the_session_of_another_user(superuser, bob, password):
     client = browser(superuser)
-    [standing] = policies.sign_in([client.session.session_key]).values()
+    [standing] = policies.load_logins([client.session.session_key]).values()
     own_password_page(client, superuser, password)
     assert policies.load_standings([standing.login])[standing.login].user == superuser
     forged = Login(standing.login.session_key, bob.pk, standing.login.auth_hash)
@@ -230,9 +231,9 @@ def test_nobody_goes_on_under_the_session_of_another_user(superuser, bob, passwo
 
 def test_a_password_changed_by_an_admin_ends_all_sessions_of_its_user(superuser, bob, password):
     theirs = browser(bob)
-    [standing] = policies.sign_in([theirs.session.session_key]).values()
+    [standing] = policies.load_logins([theirs.session.session_key]).values()
     admin = browser(superuser)
-    [admins] = policies.sign_in([admin.session.session_key]).values()
+    [admins] = policies.load_logins([admin.session.session_key]).values()
     assert users_page(admin, bob, password).status_code == 302
     assert policies.load_standings([standing.login]) == {}
     # Django gives the admin's own session another key, too.

@@ -9,12 +9,12 @@ from django.db import DatabaseError, DataError, InternalError, OperationalError,
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
-from chat import actions, log
-from chat.actions import Draft, NotSaved
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Committed, Kind
 from chat.models import Event, Room
 from chat.protocol import Deleted, Edited, Overtaken, Posted
+from chat.store import actions, log
+from chat.store.actions import Draft, NotSaved
+from chat.store.log import Committed, Kind
 
 # Transactions are real, because a batch that fails must roll back.
 pytestmark = pytest.mark.django_db(transaction=True)

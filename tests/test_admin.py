@@ -5,9 +5,9 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chat import actions, deletion
-from chat.actions import Draft
 from chat.models import Event, Room
+from chat.store import actions, deletion
+from chat.store.actions import Draft
 
 pytestmark = pytest.mark.django_db
 ROOMS = "/admin/chat/room/"

@@ -7,11 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chat import actions, database, log, protocol
-from chat.actions import Draft
-from chat.alerts import MOST_BYTES, Alerts
-from chat.log import Kind
+from chat import protocol
+from chat.live import database
+from chat.live.alerts import MOST_BYTES, Alerts
 from chat.protocol import Deleted, Edited, Posted
+from chat.store import actions, log
+from chat.store.actions import Draft
+from chat.store.log import Kind
 from tests.sockets import connected
 
 

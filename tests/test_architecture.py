@@ -7,105 +7,109 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = {path.stem: path for path in (ROOT / "chat").glob("*.py") if path.stem != "__init__"}
-TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
-
-# What each module may import of the house: the table of docs/architecture.md. Imports for types alone are free.
-MAY_IMPORT = {
-    "access": "concerns doorbell models",
-    "accounts": "policies",
-    "actions": "conf exceptions faults graphemes lock_waits log models policies",
-    "admin": "deletion models",
-    "alerts": "conf log protocol",
-    "apps": "access audit checks deletion",
-    "audiences": "models policies protocol session",
-    "audit": "limits",
-    "checks": "",
-    "claim": "doorbell",
-    "commands": (
-        "actions concerns conf database events exceptions hub limits"
-        " log models policies presence protocol rights session writer"
-    ),
-    "concerns": "",
-    "conf": "",
-    "consumers": "audit commands conf database exceptions hub limits policies protocol session",
-    "counting": "audiences database positions reading unread",
-    "database": "conf faults lock_waits threads",
-    "deletion": "access fields models",
-    "doorbell": "concerns conf",
-    "events": "models protocol",
-    "exceptions": "",
-    "faults": "",
-    "feed": "alerts audit conf database events exceptions log protocol session",
-    "fields": "",
-    "graphemes": "",
-    "held": "actions",
-    "hub": (
-        "access concerns conf database doorbell events exceptions feed janitor leases"
-        " log policies positions presence protocol reading rights session sweep watch"
-    ),
-    "janitor": "conf database deletion",
-    "jobs": "",
-    "layouts": "conf models policies protocol",
-    "lease_keeper": "database leases",
-    "leases": "conf models",
-    "limits": "conf exceptions",
-    "lock_waits": "",
-    "log": "conf doorbell events faults lock_waits mentions models protocol",
-    "memberships": "exceptions models policies protocol reading",
-    "mentions": "models",
-    "models": "actions conf deletion fields",
-    "policies": "exceptions models web_sessions",
-    "positions": "conf database exceptions layouts memberships policies protocol reading session",
-    "presence": "conf database lease_keeper leases protocol",
-    "protocol": "exceptions",
-    "reading": "models",
-    "rights": "access audit concerns conf database exceptions models policies session",
-    "session": "conf database events exceptions log policies protocol",
-    "sweep": "log",
-    "threads": "conf faults jobs",
-    "unread": "models reading",
-    "views": "conf memberships models positions protocol",
-    "watch": "audiences conf counting database memberships positions protocol reading session",
-    "web_sessions": "",
-    "writer": "actions conf database exceptions held log",
+# What a reader of Django and Channels looks for, and what both sides share. Everything else is in live/ or store/.
+TOP = {
+    "accounts",
+    "admin",
+    "apps",
+    "audit",
+    "checks",
+    "conf",
+    "consumers",
+    "doorbell",
+    "exceptions",
+    "fields",
+    "limits",
+    "models",
+    "protocol",
+    "views",
 }
 
 
-def imports(tree):
-    """Return the modules of the house that a module imports when it runs."""
-    for_types = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
+def modules(folder):
+    """Return the modules of a folder of chat/, by name."""
+    return {path.stem: path for path in (ROOT / "chat" / folder).glob("*.py") if path.stem != "__init__"}
+
+
+def imports(text):
+    """Return the full names of what a module imports, type-only imports included."""
     found = set()
-    for node in ast.walk(tree):
-        if node in for_types or not isinstance(node, ast.ImportFrom) or not node.module:
-            continue
-        if node.module == "chat":
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif node.module.startswith("chat."):
-            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-@pytest.mark.parametrize("name", TREES)
-def test_a_module_imports_only_what_it_may(name):
-    assert name in MAY_IMPORT, f"{name} is new: say here and in docs/architecture.md what it may import"
-    assert imports(TREES[name]) <= set(MAY_IMPORT[name].split())
+def is_within(name, *packages):
+    """Tell whether a full name is one of the packages, or in one of them."""
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def store_faults(text):
+    """Return what keeps a module out of store/: it runs in a database thread and knows no event loop."""
+    return {name for name in imports(text) if is_within(name, "asyncio", "chat.live")}
+
+
+def live_faults(text):
+    """Return what keeps a module out of live/: it runs on the event loop and never touches the ORM."""
+    managers = set(re.findall(r"\.(?:objects|all_objects|_default_manager)\b", text))
+    return {name for name in imports(text) if is_within(name, "chat.models", "django.db.models")} | managers
+
+
+def shared_faults(text):
+    """Return what keeps a module from being shared by both sides."""
+    return {name for name in imports(text) if is_within(name, "chat.live", "chat.store")}
+
+
+@pytest.mark.parametrize("path", modules("store").values(), ids=lambda path: path.stem)
+def test_store_knows_no_event_loop(path):
+    assert not store_faults(path.read_text())
+
+
+@pytest.mark.parametrize("path", modules("live").values(), ids=lambda path: path.stem)
+def test_live_never_touches_the_orm(path):
+    assert not live_faults(path.read_text())
+
+
+@pytest.mark.parametrize("name", ["protocol", "conf", "exceptions"])
+def test_what_both_sides_share_imports_neither(name):
+    assert not shared_faults((ROOT / "chat" / f"{name}.py").read_text())
+
+
+@pytest.mark.parametrize(
+    ("faults", "text"),
+    [
+        (store_faults, "import asyncio"),
+        (store_faults, "from asyncio import sleep"),
+        (store_faults, "from chat.live import hub"),
+        (store_faults, "from chat.live.hub import Hub"),
+        (store_faults, "from chat import live"),
+        (live_faults, "from chat.models import Room"),
+        (live_faults, "from chat import models"),
+        (live_faults, "def f(room): return type(room).objects.count()"),
+        (shared_faults, "def f():\n    from chat.store import log"),
+    ],
+)
+def test_a_breach_of_the_rules_is_found(faults, text):
+    assert faults(text)
+
+
+def test_a_new_module_goes_to_the_folder_where_it_runs():
+    assert set(modules("")) == TOP
 
 
 def test_the_hub_does_no_action_and_the_log_knows_no_hub():
+    banned = {f"chat.live.{name}" for name in ("commands", "writer")} | {"chat.store.actions", "chat.consumers"}
     for name in ("hub", "feed", "session"):
-        assert not imports(TREES[name]) & {"actions", "commands", "writer", "consumers"}
-    assert not imports(TREES["log"]) & {"hub", "feed", "session"}
+        assert not imports(modules("live")[name].read_text()) & banned
 
 
 def test_models_import_actions_inside_one_method_alone():
-    top = ast.Module([node for node in TREES["models"].body if isinstance(node, ast.ImportFrom)], [])
-    assert "actions" not in imports(top)
+    tree = ast.parse(modules("")["models"].read_text())
+    top = ast.Module([node for node in tree.body if isinstance(node, ast.ImportFrom)], [])
+    assert "chat.store.actions" not in imports(ast.unparse(top))
 
 
 def sources():
@@ -129,7 +133,7 @@ def test_only_the_log_writes_events_and_heads():
 def test_there_is_no_drawer_for_odds_and_ends():
     banned = {"utils", "helpers", "services", "managers", "signals", "common", "misc"}
     assert not {path.stem for path in sources()} & banned
-    assert not {path.name for path in (ROOT / "chat").iterdir()} & banned
+    assert not {path.name for path in (ROOT / "chat").rglob("*") if path.is_dir()} & banned
 
 
 def test_every_module_says_what_it_is_for():

@@ -159,7 +159,7 @@ def test_the_answer_does_not_tell_whether_a_name_exists(client, bob):
 async def test_no_log_holds_a_message_a_cookie_or_a_password(bob, rooms, password, settings, monkeypatch, everything):
     settings.GRACE_SECONDS = 0
     # Each log has something to say.
-    monkeypatch.setattr("chat.commands.leave", lambda session, command: {}[SECRET])
+    monkeypatch.setattr("chat.live.commands.leave", lambda session, command: {}[SECRET])
     room = str(rooms.lobby.pk)
     async with connected(bob) as socket:
         await socket.ask(command="join", room=room)
@@ -182,7 +182,7 @@ async def test_a_fault_is_logged_without_what_was_in_the_frame(bob, settings, mo
     def fail(*unused):
         raise RuntimeError
 
-    monkeypatch.setattr("chat.commands.leave", fail)
+    monkeypatch.setattr("chat.live.commands.leave", fail)
     async with connected(bob) as socket:
         await socket.send_text(json.dumps({"command": "leave", "room": "1", "message": SECRET}))
         await socket.next()

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from chat import access, backups
+from chat import backups
 from chat.backups import BackupError
-from chat.concerns import EVERYBODY
 from chat.models import Membership, Process, Room
+from chat.store import access
+from chat.store.concerns import EVERYBODY
 
 BASE = Path(__file__).resolve().parents[1]
 MAKE = """

@@ -8,7 +8,8 @@ from django.contrib.sessions.models import Session
 from django.db import OperationalError
 from django.utils import timezone
 
-from chat import access, database
+from chat.live import database
+from chat.store import access
 from multichat import cleaning
 
 pytestmark = pytest.mark.django_db(transaction=True)

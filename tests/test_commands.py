@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from chat import commands, database
+from chat.live import commands, database
 from chat.models import Event, Room
 from tests.fakes import until
 from tests.sockets import connected

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chat.concerns import EVERYBODY, MAX_IN_BELL, MAX_NAMED, NOBODY, from_message, of
+from chat.store.concerns import EVERYBODY, MAX_IN_BELL, MAX_NAMED, NOBODY, from_message, of
 
 
 def test_a_concern_touches_those_it_names():

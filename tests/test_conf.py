@@ -2,8 +2,9 @@
 
 import pytest
 
-from chat import actions, conf
+from chat import conf
 from chat.exceptions import ClientError, ErrorCode
+from chat.store import actions
 
 
 def test_the_defaults_are_those_of_the_original():

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from chat import commands, database, hub, limits
+from chat import limits
+from chat.live import commands, database, hub
 from tests.fakes import turns
 from tests.sockets import Socket, connected, cookie_of, handshake
 

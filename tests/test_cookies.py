@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat import database
+from chat.live import database
 from multichat.cookies import JoinedCookies, joined
 from tests.sockets import cookie_of, handshake
 

@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from chat import counting, database, reading
-from chat.counting import Counting
-from chat.memberships import Move
+from chat.live import counting, database
+from chat.live.counting import Counting
 from chat.models import Event
-from chat.policies import Login
-from chat.reading import Moved, News, Unread
+from chat.store import unread
+from chat.store.memberships import Move
+from chat.store.policies import Login
+from chat.store.unread import Moved, News, Unread
 
 Kind = Event.Kind
 
@@ -48,9 +49,9 @@ class FakeDatabase:
         self.broken = set()
         self.on_count = lambda: None
         monkeypatch.setattr(database, "read", self._run)
-        monkeypatch.setattr(reading, "count", self._count)
-        monkeypatch.setattr(reading, "news", self._news)
-        monkeypatch.setattr(reading, "moved_since", lambda change: self.moved)
+        monkeypatch.setattr(unread, "count", self._count)
+        monkeypatch.setattr(unread, "news", self._news)
+        monkeypatch.setattr(unread, "moved_since", lambda change: self.moved)
 
     async def _run(self, work, *arguments):
         return work(*arguments)
@@ -247,11 +248,11 @@ async def test_a_position_moved_by_another_process_is_found(make):
     world = make(users=[1, 2])
     world.database.heads[7] = 5
     await world.settle()
-    for change, (seq, unread) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
+    for change, (seq, expected) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
         world.database.moved = Moved("a", change, {(1, 7): seq, (3, 7): 1}, True)
         world.counting.look_soon()
         await world.settle()
-        assert world.get(1, 7) == Unread(5, seq, unread, 0)
+        assert world.get(1, 7) == Unread(5, seq, expected, 0)
     assert world.get(2, 7).unread == 5
     assert world.get(3, 7) is None
 
@@ -267,7 +268,7 @@ async def test_an_answer_from_before_our_own_write_moves_nothing_back(make):
         world.counting.wrote([(1, 7)])
         return Moved("a", 1, {(1, 7): 2}, True)
 
-    reading.moved_since = answer
+    unread.moved_since = answer
     world.counting.look_soon()
     await world.settle()
     assert world.get(1, 7).read == 5
@@ -301,7 +302,7 @@ async def test_nothing_is_counted_before_it_is_known_which_changes_are_in_it(mak
     def fail(change):
         raise TimeoutError
 
-    monkeypatch.setattr(reading, "moved_since", fail)
+    monkeypatch.setattr(unread, "moved_since", fail)
     with pytest.raises(AssertionError, match="does not end"):
         await world.settle(5)
     assert world.database.counted == []

@@ -7,7 +7,7 @@ import threading
 import pytest
 from django.db import DataError, InterfaceError, OperationalError, connection
 
-from chat import database
+from chat.live import database
 from tests.fakes import turns
 
 

@@ -11,11 +11,11 @@ from django.db.models.deletion import Collector
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chat import actions, deletion, leases, log, memberships, policies
-from chat.actions import Draft
 from chat.exceptions import ClientError, ErrorCode
 from chat.fields import FormerUserField
 from chat.models import DeletedUser, Event, Membership, Mention, Presence, Room, Visit
+from chat.store import actions, deletion, log, memberships, policies, presence
+from chat.store.actions import Draft
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,9 +120,9 @@ def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monke
     client.force_login(alice)
     assert client.get("/chat/Lobby/").status_code == 404
     assert "Lobby" not in client.get("/").content.decode()
-    [standing] = policies.sign_in([client.session.session_key]).values()
+    [standing] = policies.load_logins([client.session.session_key]).values()
     with pytest.raises(ClientError) as refused:
-        policies.enter_room(standing.login, room)
+        policies.load_enterable_room(standing.login, room)
     assert refused.value.code == ErrorCode.ROOM_INVALID
     for draft in (
         Draft(room=room, author=alice.pk, login=standing.login, body="hi"),
@@ -130,8 +130,8 @@ def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monke
     ):
         [outcome] = actions.commit([draft])
         assert outcome.code == ErrorCode.ROOM_INVALID
-    leases.begin("one")
-    assert leases.settle("one", came={(room, alice.pk)}, went=()) == []
+    presence.begin("one")
+    assert presence.settle("one", came={(room, alice.pk)}, went=()) == []
 
 
 def test_the_title_of_a_half_deleted_room_is_free_at_once(bob, rooms, monkeypatch):
@@ -252,8 +252,8 @@ def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
 
 
 def test_a_user_goes_with_memberships_mentions_presences_and_visit(alice, bob, rooms):
-    leases.begin("one")
-    leases.settle("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
+    presence.begin("one")
+    presence.settle("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
     fill(rooms.lobby, alice, 5, "@bob @alice")
     memberships.visit([alice.pk, bob.pk])
     bob.delete()
@@ -271,7 +271,7 @@ def test_what_many_users_leave_behind_is_removed_in_pieces(alice, rooms, monkeyp
     User.objects.filter(username__startswith="user").delete()
     # The transaction of the deletion itself removes none of it.
     assert (Membership.objects.count(), Mention.objects.count(), DeletedUser.objects.count()) == (91, 25, 30)
-    assert leases.present([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
+    assert presence.present([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
     assert deletion.remove_piece_of_user(users[1].pk).total() == 10
     finish_users()
     assert Membership.objects.get().user == alice
@@ -334,9 +334,9 @@ def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
 @pytest.mark.parametrize("turn", range(3))
 def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     users = User.objects.bulk_create(User(username=f"user{n}") for n in range(60))
-    leases.begin("one")
+    presence.begin("one")
     pairs = [(room.pk, user.pk) for room in rooms for user in users]
-    leases.settle("one", came=pairs, went=())
+    presence.settle("one", came=pairs, went=())
     begun = threading.Event()
 
     def delete(some):
@@ -346,8 +346,8 @@ def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     def come_and_go():
         begun.set()
         for _ in range(10):
-            leases.settle("one", came=(), went=pairs)
-            leases.settle("one", came=pairs, went=())
+            presence.settle("one", came=(), went=pairs)
+            presence.settle("one", came=pairs, went=())
 
     def tidy():
         begun.wait(10)
@@ -359,6 +359,6 @@ def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     assert not User.objects.exists()
     finish_users()
     # A user who came at the last moment, and goes with the process.
-    leases.settle("one", came=(), went=pairs)
+    presence.settle("one", came=(), went=pairs)
     assert not Presence.objects.exists()
     assert not Membership.objects.filter(is_here=True).exists()

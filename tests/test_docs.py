@@ -12,11 +12,11 @@ import pytest
 from django.conf import settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from chat import conf, database, protocol
+from chat import conf, protocol
 from chat.exceptions import ErrorCode
+from chat.live import database
 from tests import schema
 from tests.sockets import cookie_of, handshake
-from tests.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -217,34 +217,11 @@ def test_a_script_has_its_place_in_the_documents(path):
 # docs/architecture.md
 
 
-def first_line(path):
-    return (ast.get_docstring(ast.parse(SOURCES[path])) or "").split("\n")[0]
-
-
-MODULES = [path for path in SOURCES if path.parent in (ROOT / "chat", ROOT / "multichat") and first_line(path)]
-
-
-@named(MODULES)
-def test_a_modules_docstring_is_its_line_in_the_table(path):
-    rows = {row[0]: row[1:] for row in table(ARCHITECTURE)}
-    name = str(path.relative_to(ROOT))
-    assert name in rows, f"{name} is new: give it a line in docs/architecture.md"
-    assert rows[name][0].replace("`", "") == first_line(path).replace("`", "").removesuffix(".")
-    if path.parent.name == "chat":
-        assert rows[name][1].replace("–", "") == MAY_IMPORT[path.stem]
-
-
-@named(sorted((ROOT / "static/chat").glob("*.js")))
-def test_a_scripts_first_comment_is_its_line_in_the_table(path):
-    rows = {row[0]: row[1:] for row in table(ARCHITECTURE)}
-    comment = re.match(r"/\*\* (.*?) \*/", path.read_text())[1]
-    assert path.name in rows, f"{path.name} is new: give it a line in docs/architecture.md"
-    assert rows[path.name][0].replace("`", "") == comment.replace("`", "").removesuffix(".")
-
-
-def test_the_table_has_no_script_that_is_gone():
-    names = {row[0] for row in table(ARCHITECTURE) if row[0].endswith(".js")}
-    assert names <= {path.name for path in (ROOT / "static/chat").glob("*.js")}
+def test_the_architecture_names_every_folder_and_none_that_is_gone():
+    folders = {path.parent.relative_to(ROOT) for path in SOURCES if "management" not in path.parts}
+    folders |= {path.parent.relative_to(ROOT) for path in (ROOT / "static/chat").rglob("*.*s")}
+    folders -= {Path("chat/migrations"), Path("static/chat")}
+    assert {row[0] for row in table(ARCHITECTURE) if row[0].endswith("/")} == {f"{folder}/" for folder in folders}
 
 
 # All of them

@@ -16,8 +16,8 @@ from django.db import (
     ProgrammingError,
 )
 
-from chat import faults
-from chat.faults import Blame
+from chat.store import faults
+from chat.store.faults import Blame
 
 
 def raised(django_class, sqlstate):

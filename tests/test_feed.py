@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from chat import hub as hubs
 from chat.exceptions import ClientError, ErrorCode
+from chat.live import hub as hubs
+from chat.live.session import WRITE_BYTES, Session
 from chat.protocol import Edited
-from chat.session import WRITE_BYTES, Session
 from tests.fakes import AT, FakeLog, FakeSocket, deleted, edited, overtaken, posted, standing, turns, until
 
 

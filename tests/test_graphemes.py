@@ -7,7 +7,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chat import graphemes
+from chat.store import graphemes
 
 FLAG = "\U0001f1e9"
 # What joins others or is joined: flags, marks, joiners, emoji with modifiers, syllables, prefixes, line ends.

@@ -7,7 +7,8 @@ import threading
 import pytest
 from django.db import OperationalError, connection
 
-from chat import database, doorbell, writer
+from chat import doorbell
+from chat.live import database, writer
 from multichat import health
 from multichat.asgi import application
 

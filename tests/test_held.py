@@ -3,9 +3,9 @@
 import pytest
 from django.db import OperationalError
 
-from chat import held
-from chat.actions import Draft, NotSaved
-from chat.held import Held, Waiting
+from chat.live import held
+from chat.live.held import Held, Waiting
+from chat.store.actions import Draft, NotSaved
 
 LOCKED = NotSaved(is_locked=True)
 FAILED = NotSaved(error=OperationalError("too many SQL variables"))

@@ -9,10 +9,12 @@ import pytest
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
-from chat import actions, database, protocol, writer
-from chat.actions import Draft
-from chat.log import Kind
+from chat import protocol
+from chat.live import database, writer
 from chat.models import Event, Room
+from chat.store import actions
+from chat.store.actions import Draft
+from chat.store.log import Kind
 from tests.hostile_frames import EDITS, MESSAGES, TABLE, Place
 from tests.sockets import connected
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from chat import hub as hubs
 from chat.exceptions import ClientError, ErrorCode
-from chat.session import Session
+from chat.live import hub as hubs
+from chat.live.session import Session
 from tests.fakes import FakeLog, FakeSocket, standing, turns, until
 
 

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, transaction
 
-from chat import database, deletion, hub, janitor
+from chat.live import database, hub, janitor
 from chat.models import DeletedUser, Event, Membership, Room
+from chat.store import deletion
 from tests.sockets import connected
 from tests.test_deletion import fill
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from django.db import OperationalError, connection, connections
 
-from chat.jobs import GivenUpError, Job
+from chat.live.jobs import GivenUpError, Job
 from tests.test_threads import SLOW
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,8 +5,10 @@ import random
 import pytest
 from django.test import Client
 
-from chat import database, hub, layouts, policies, protocol
+from chat import protocol
+from chat.live import database, hub
 from chat.models import Membership, Room
+from chat.store import layouts, policies
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +22,7 @@ def room_ids(db):
 def login_of(user):
     client = Client()
     client.force_login(user)
-    [standing] = policies.sign_in([client.session.session_key]).values()
+    [standing] = policies.load_logins([client.session.session_key]).values()
     return standing.login
 
 

@@ -5,8 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from chat import database, hub, limits
+from chat import limits
 from chat.exceptions import ClientError
+from chat.live import database, hub
 from chat.models import Room
 from tests.sockets import connected, cookie_of, handshake
 

@@ -5,7 +5,8 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from chat import database, lock_waits
+from chat.live import database
+from chat.store import lock_waits
 
 
 def test_a_thread_waits_briefly_only_inside_of_the_block():

@@ -9,10 +9,11 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from chat import actions, doorbell, log, protocol
-from chat.actions import Draft
-from chat.log import HistoryPlace, Kind
+from chat import doorbell, protocol
 from chat.models import Event, Room
+from chat.store import actions, log
+from chat.store.actions import Draft
+from chat.store.log import HistoryPlace, Kind
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chat import commands, protocol
-from chat import hub as hubs
+from chat import protocol
 from chat.exceptions import ClientError
-from chat.policies import Login
+from chat.live import commands
+from chat.live import hub as hubs
+from chat.live.session import Session
 from chat.protocol import Cursor, Delete, Edit, Join, Leave, Resume, Send
-from chat.session import Session
+from chat.store.policies import Login
 from chat.testing import RoomLog
 from tests.fakes import FakeSocket
 from tests.stepped import SteppedLoop, World

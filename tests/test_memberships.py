@@ -5,11 +5,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chat import actions, memberships, policies, reading
-from chat.actions import Draft
 from chat.exceptions import ErrorCode
-from chat.memberships import Layout, Move
 from chat.models import Membership, PositionCounter, Visit
+from chat.store import actions, memberships, policies, unread
+from chat.store.actions import Draft
+from chat.store.memberships import Layout, Move
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def login_of(user):
     client = Client()
     client.force_login(user)
-    [standing] = policies.sign_in([client.session.session_key]).values()
+    [standing] = policies.load_logins([client.session.session_key]).values()
     return standing.login
 
 
@@ -85,10 +85,10 @@ def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
     post(rooms.lobby, 4)
     memberships.visit([bob.pk])
     post(rooms.lobby, 1)
-    before = reading.count({pair: None})
+    before = unread.count({pair: None})
     Membership.objects.create(user=bob, room=rooms.lobby, is_here=True)
     lay_out(login, [rooms.lobby.pk])
-    assert reading.count({pair: None}) == before
+    assert unread.count({pair: None}) == before
     assert before[pair].read == 4
     move({pair: Move(login, 5)})
     assert Membership.objects.values_list("read_seq", "is_here", "position").get() == (5, True, 0)
@@ -122,18 +122,18 @@ def test_each_write_has_a_change_of_its_own_by_which_others_find_it(bob, charlie
     for seq, user in enumerate((bob, charlie, bob), 1):
         move({(user.pk, rooms.lobby.pk): Move(login_of(user), seq)})
     assert PositionCounter.objects.get().changes == 3
-    first = reading.moved_since(1)
+    first = unread.moved_since(1)
     assert (first.changes, first.positions) == (3, {(bob.pk, rooms.lobby.pk): 3, (charlie.pk, rooms.lobby.pk): 2})
-    assert reading.moved_since(2).positions == {(bob.pk, rooms.lobby.pk): 3}
-    assert reading.moved_since(3).positions == {}
-    assert reading.moved_since(None)[1:] == (3, {}, True)
+    assert unread.moved_since(2).positions == {(bob.pk, rooms.lobby.pk): 3}
+    assert unread.moved_since(3).positions == {}
+    assert unread.moved_since(None)[1:] == (3, {}, True)
     # What changes nothing is no change.
     move({(bob.pk, rooms.lobby.pk): Move(login_of(bob), 1)})
     assert PositionCounter.objects.get().changes == 3
 
 
 def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
-    monkeypatch.setattr(reading, "MOVED_LIMIT", 2)
+    monkeypatch.setattr(unread, "MOVED_LIMIT", 2)
     post(rooms.lobby, 5)
     post(rooms.random, 5)
     for room in rooms[:2]:
@@ -141,7 +141,7 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
             move({(user.pk, room.pk): Move(login_of(user), 1)})
     found, last, is_all = {}, 0, False
     while not is_all:
-        _, last, positions, is_all = reading.moved_since(last)
+        _, last, positions, is_all = unread.moved_since(last)
         found |= positions
     assert len(found) == 4
 
@@ -181,4 +181,4 @@ def test_the_first_visit_stays_the_first(bob):
     first = Visit.objects.get().at
     memberships.visit([bob.pk])
     assert [(visit.user_id, visit.at) for visit in Visit.objects.all()] == [(bob.pk, first)]
-    assert reading.visitors([bob.pk, 10**6]) == {bob.pk}
+    assert unread.visitors([bob.pk, 10**6]) == {bob.pk}

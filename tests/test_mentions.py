@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chat import actions, mentions
-from chat.actions import Draft
 from chat.models import Event, Mention
-from chat.policies import User
+from chat.store import actions, mentions
+from chat.store.actions import Draft
+from chat.store.policies import User
 
 
 @pytest.mark.parametrize(

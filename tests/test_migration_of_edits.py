@@ -8,9 +8,9 @@ from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
-from chat import actions, log
-from chat.actions import Draft
 from chat.models import Event, Room
+from chat.store import actions, log
+from chat.store.actions import Draft
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Kind = Event.Kind

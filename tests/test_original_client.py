@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.contrib.auth.models import User
 
-from chat import database
+from chat.live import database
 from chat.models import Room
 from tests.sockets import connected
 

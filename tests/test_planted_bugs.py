@@ -7,12 +7,12 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from chat import session as sessions
-from chat import writer
-from chat.feed import Feed
-from chat.hub import Hub
-from chat.log import Committed
-from chat.rights import Rights
+from chat.live import session as sessions
+from chat.live import writer
+from chat.live.feed import Feed
+from chat.live.hub import Hub
+from chat.live.revocation import Rights
+from chat.store.log import Committed
 from tests import stepped, test_machine, test_races
 
 SEEDS = range(30)

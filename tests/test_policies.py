@@ -3,9 +3,9 @@
 import pytest
 from django.contrib.auth.models import User
 
-from chat import policies
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room
+from chat.store import policies
 
 ALICE = User(pk=1, username="alice", is_staff=True)
 BOB = User(pk=2, username="bob")

@@ -8,11 +8,13 @@ from django.db import IntegrityError, OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import conf, database, layouts, memberships, positions, protocol
+from chat import conf, protocol
 from chat.exceptions import ClientError, ErrorCode
-from chat.memberships import Checked, Layout, Move
-from chat.policies import Login
-from chat.positions import Pending, Positions, newest_move
+from chat.live import database, positions
+from chat.live.positions import Pending, Positions, newest_move
+from chat.store import layouts, memberships
+from chat.store.memberships import Checked, Layout, Move
+from chat.store.policies import Login
 from tests.fakes import turns, until
 
 LOGIN = Login("a", 1, "")

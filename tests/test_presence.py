@@ -1,143 +1,151 @@
-"""Who is here, in one process: what is told to whom, and when."""
+"""Presence in the database: news is decided once, and lives as long as the lease of its process."""
 
-import asyncio
-import json
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.db.models.functions import Now
 
-from chat import database, hub, leases
-from chat.leases import Change
-from chat.models import Membership, Process
-from chat.presence import CROWD
-from tests.sockets import connected
+from chat.models import Membership, Presence, Process, Room
+from chat.store import presence
+from chat.store.presence import Change
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-ENTER, LEAVE = 4, 5
+pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def clocks(settings):
-    settings.LEASE_SECONDS, settings.LEASE_RENEW_SECONDS, settings.GRACE_SECONDS = 5.0, 30.0, 0.0
+@pytest.fixture
+def processes(settings):
+    settings.LEASE_SECONDS = 15.0
+    for name in ("one", "two"):
+        presence.begin(name)
+    return "one", "two"
 
 
-async def signals(socket, *, until):
-    """Return ENTER, LEAVE and `present` frames up to and with the first that is as wanted."""
-    heard = []
-    async with asyncio.timeout(5):
-        while not heard or not until(heard[-1]):
-            message = await socket._communicator.receive_output(5)
-            frame = json.loads(message["text"])
-            if "present" in frame or frame.get("msg_type") in (ENTER, LEAVE):
-                heard.append(frame)
-    return heard
+def expire(process):
+    Process.objects.filter(pk=process).update(expires_at=Now() - timedelta(seconds=1))
 
 
-async def join(socket, room):
-    await socket.send(command="join", room=str(room.pk))
-    return await signals(socket, until=lambda frame: isinstance(frame.get("present"), list))
+def test_only_the_first_to_come_and_the_last_to_go_are_news(processes, rooms, bob):
+    pair, room = (rooms.lobby.pk, bob.pk), rooms.lobby.pk
+    assert presence.settle("one", came={pair}, went=()) == [Change(room, "bob", True)]
+    assert presence.settle("two", came={pair}, went=()) == []
+    assert presence.present([room, rooms.random.pk]) == {room: {"bob"}, rooms.random.pk: set()}
+    assert presence.settle("one", came=(), went={pair}) == []
+    assert presence.settle("two", came=(), went={pair}) == [Change(room, "bob", False)]
+    assert presence.present([room]) == {room: set()}
 
 
-async def test_the_list_comes_with_the_join_and_changes_after_it(rooms, alice, bob):
-    room = str(rooms.lobby.pk)
-    async with connected(alice) as first:
-        assert (await join(first, rooms.lobby))[-1] == {"room": room, "present": ["alice"]}
-        async with connected(bob) as second:
-            await second.send(command="join", room=room)
-            heard = await signals(first, until=lambda frame: "present" in frame)
-            assert heard == [
-                {"room": room, "username": "bob", "message": None, "msg_type": ENTER},
-                {"room": room, "present": {"bob": True}},
-            ]
-            mine = await signals(second, until=lambda frame: "present" in frame and "bob" in frame["present"])
-            assert not any(frame.get("msg_type") == ENTER for frame in mine), "nobody gets their own ENTER"
-        heard = await signals(first, until=lambda frame: "present" in frame)
-        assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
-        assert heard[-1]["present"] == {"bob": False}
+def test_said_twice_it_is_no_news(processes, rooms, bob):
+    pair = (rooms.lobby.pk, bob.pk)
+    assert len(presence.settle("one", came={pair}, went=())) == 1
+    assert presence.settle("one", came={pair}, went=()) == []
+    assert len(presence.settle("one", came=(), went={pair})) == 1
+    assert presence.settle("one", came=(), went={pair}) == []
 
 
-async def test_who_is_back_within_the_grace_time_was_never_gone(settings, rooms, alice, bob):
-    settings.GRACE_SECONDS = 0.3
-    async with connected(alice) as first:
-        await join(first, rooms.lobby)
-        async with connected(bob) as second:
-            await join(second, rooms.lobby)
-        await signals(first, until=lambda frame: frame.get("present") == {"bob": True})
-        async with connected(bob) as again:
-            await join(again, rooms.lobby)
-            await again.send(command="leave", room=str(rooms.lobby.pk))
-            heard = await signals(first, until=lambda frame: "present" in frame)
-    # The one LEAVE is that of the command, told at once.
-    assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
-
-
-async def test_two_tabs_are_one_user(rooms, alice, bob):
-    async with connected(alice) as first, connected(bob) as one, connected(bob) as other:
-        await join(first, rooms.lobby)
-        for tab in (one, other):
-            await join(tab, rooms.lobby)
-        await signals(first, until=lambda frame: frame.get("present") == {"bob": True})
-        for tab in (one, other):
-            await tab.send(command="leave", room=str(rooms.lobby.pk))
-            # Whoever sends `leave` gets their own LEAVE, as in the original.
-            assert any(frame.get("msg_type") == LEAVE for frame in await tab.until(lambda frame: "leave" in frame))
-        heard = await signals(first, until=lambda frame: "present" in frame)
-    assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
-
-
-@pytest.mark.parametrize(
-    ("off", "heard"), [("TELL_WHO_IS_PRESENT", "msg_type"), ("NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS", "present")]
-)
-async def test_each_half_can_be_turned_off(settings, rooms, alice, bob, off, heard):
-    setattr(settings, off, False)
-    async with connected(alice) as first, connected(bob) as second:
-        for socket in (first, second):
-            await socket.ask(command="join", room=str(rooms.lobby.pk))
-        news = await signals(first, until=lambda one: "bob" in (one.get("username"), *one.get("present", ())))
-        assert heard in news[-1]
-        await second.send(command="leave", room=str(rooms.lobby.pk))
-        frames = await signals(first, until=lambda frame: heard in frame)
-        assert all(heard in frame for frame in frames)
-
-
-async def test_a_server_that_ends_tells_of_nobodys_going_and_leaves_its_lease(rooms, alice, bob):
-    async with connected(alice) as first, connected(bob) as second:
-        for socket in (first, second):
-            await join(socket, rooms.lobby)
-        running = hub.running()
-        running.drain()
-    memberships = await database.read(
-        lambda: set(Membership.objects.filter(is_here=True).values_list("user__username"))
+def test_many_at_once_are_not_mixed_up(processes, rooms, bob, charlie):
+    lobby, random = rooms.lobby.pk, rooms.random.pk
+    came = {(lobby, bob.pk), (random, charlie.pk)}
+    assert sorted(presence.settle("one", came=came, went=())) == sorted(
+        [Change(lobby, "bob", True), Change(random, "charlie", True)]
     )
-    assert memberships == {("alice",), ("bob",)}
-    assert await database.read(Process.objects.count) == 1
-    # The next process finds its own users under itself; of the old ones it tells when their lease is over.
-    async with connected(bob) as again:
-        assert (await join(again, rooms.lobby))[-1]["present"] == ["alice", "bob"]
-        assert await database.write(leases.bury) == []
-    await database.close()
+    # Both rooms and both users are in the query; neither bob in Random nor charlie in Lobby ever came.
+    assert presence.present([lobby, random]) == {lobby: {"bob"}, random: {"charlie"}}
+    changes = presence.settle("one", came={(lobby, charlie.pk)}, went={(lobby, bob.pk)})
+    assert sorted(changes) == sorted([Change(lobby, "charlie", True), Change(lobby, "bob", False)])
 
 
-async def test_after_a_night_without_a_server_the_dead_are_gone_before_anybody_comes(settings, rooms, alice, bob):
-    settings.LEASE_SECONDS = -1.0
-    await database.write(leases.begin, "dead")
-    await database.write(leases.settle, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
-    settings.LEASE_SECONDS = 5.0
-    async with connected(alice) as first:
-        assert (await join(first, rooms.lobby))[-1]["present"] == ["alice"]
-
-
-@pytest.mark.parametrize("count, lines", [(3, 3), (CROWD - 1, CROWD - 1), (CROWD + 1, 0)])
-async def test_who_comes_with_many_is_told_of_in_one_list_and_a_crowd_has_no_lines(rooms, alice, count, lines):
+def test_a_dead_process_is_buried_once_with_those_who_are_nowhere_else(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
-    async with connected(alice) as first:
-        await join(first, rooms.lobby)
-        names = [f"guest{number}" for number in range(count)]
-        # Alice's own coming may be told of in the same turn.
-        hub.running().attendance.hear_all(Change(room, name, True) for name in names)
-        heard = await signals(first, until=lambda frame: "present" in frame)
-        assert [frame["username"] for frame in heard[:-1]] == names[:lines]
-        assert heard[-1] == {"room": str(room), "present": dict.fromkeys(names, True)}
-        # The list that is kept as a frame is made anew.
-        async with connected(alice) as second:
-            assert sorted((await join(second, rooms.lobby))[-1]["present"]) == sorted([*names, "alice"])
+    presence.settle("one", came={(room, bob.pk), (room, charlie.pk)}, went=())
+    presence.settle("two", came={(room, charlie.pk)}, went=())
+    assert presence.bury() == []
+    expire("one")
+    assert presence.bury() == [Change(room, "bob", False)]
+    assert presence.bury() == []
+    assert presence.present([room]) == {room: {"charlie"}}
+    assert list(Process.objects.values_list("pk", flat=True)) == ["two"]
+    assert presence.renew("one") is False
+    assert presence.renew("two") is True
+
+
+def test_who_renews_in_time_is_not_buried(processes, rooms, bob):
+    presence.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+    expire("one")
+    assert presence.renew("one") is True
+    assert presence.bury() == []
+
+
+def test_who_was_given_up_for_dead_begins_anew(processes, rooms, bob):
+    pair = (rooms.lobby.pk, bob.pk)
+    presence.settle("one", came={pair}, went=())
+    expire("one")
+    presence.bury()
+    presence.begin("one")
+    assert presence.settle("one", came={pair}, went=()) == [Change(pair[0], "bob", True)]
+
+
+def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms, bob, charlie):
+    room = rooms.lobby.pk
+    gone = (rooms.random.pk, bob.pk)
+    presence.settle("one", came={gone}, went=())
+    rooms.random.delete()
+    assert presence.settle("one", came={gone, (room, charlie.pk)}, went=()) == [Change(room, "charlie", True)]
+    left = (room, charlie.pk)
+    charlie.delete()
+    presence.settle("one", came=(), went={gone, left})
+    assert presence.present([room]) == {room: set()}
+    assert not Presence.objects.exists()
+    assert not Membership.objects.filter(is_here=True).exists()
+
+
+def test_a_renewal_is_one_query_whatever_it_carries(processes, rooms, bob, charlie, django_assert_num_queries):
+    pairs = {(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
+    presence.settle("one", came=pairs, went=())
+    with django_assert_num_queries(1):
+        assert presence.renew("one") is True
+    with django_assert_num_queries(1):
+        assert presence.bury() == []
+
+
+@pytest.fixture
+def cross(django_user_model):
+    """40 users with memberships in 40 rooms each: the pairs of one piece are few of them."""
+    users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(40))
+    made = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(40))
+    Membership.objects.bulk_create(Membership(room=room, user=user) for room in made for user in users)
+    return [(room.pk, user.pk) for room, user in zip(made, users, strict=True)]
+
+
+def test_work_reads_and_locks_its_own_pairs_and_no_others(processes, cross, monkeypatch):
+    made = []
+    from_db = Membership.from_db.__func__
+    monkeypatch.setattr(Membership, "from_db", classmethod(lambda cls, *row: made.append(row) or from_db(cls, *row)))
+    assert len(presence.settle("one", came=cross, went=())) == 40
+    assert len(made) == 40
+    assert len(presence.settle("one", came=(), went=cross)) == 40
+    assert len(made) == 80
+
+
+def test_a_piece_is_a_bounded_number_of_statements(processes, cross, django_assert_max_num_queries):
+    with django_assert_max_num_queries(13):
+        presence.settle("one", came=cross, went=())
+
+
+def test_pairs_are_found_by_an_index(processes, cross):
+    rows = presence._of(Membership.objects.order_by(), cross)
+    plan = rows.explain()
+    if connection.vendor == "sqlite":
+        assert "(room_id=? AND user_id=?)" in plan, plan
+    else:
+        with connection.cursor() as cursor:
+            # As with many rows: of few, PostgreSQL reads them all.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = rows.explain()
+        assert "Nested Loop" in plan and "Index Cond: " in plan, plan
+
+
+def test_more_than_a_piece_is_refused(processes):
+    too_many = [(1, user) for user in range(presence.PIECE_PAIRS + 1)]
+    with pytest.raises(AssertionError, match="divided"):
+        presence.settle("one", came=too_many, went=())

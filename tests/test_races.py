@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from chat import hub as hubs
-from chat.feed import Feed
-from chat.session import Session
+from chat.live import hub as hubs
+from chat.live.feed import Feed
+from chat.live.session import Session
 from tests import stepped
 from tests.fakes import FakeSocket, posted
 

@@ -8,10 +8,10 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from chat import conf
-from chat import hub as hubs
 from chat.exceptions import ErrorCode
+from chat.live import hub as hubs
+from chat.live.session import WRITE_BYTES, Run, Session
 from chat.protocol import Pong, encode
-from chat.session import WRITE_BYTES, Run, Session
 from tests.fakes import FakeLog, FakeSocket, deleted, edited, standing, turns, until
 
 PONG = {"pong": True}

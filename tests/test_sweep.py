@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chat import hub as hubs
-from chat import sweep
+from chat.live import hub as hubs
+from chat.live import sweep
+from chat.live.sweep import Sweep
 from chat.models import Room
-from chat.sweep import Sweep
 from tests.fakes import FakeLog, FakeSocket, standing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,7 +104,7 @@ def test_a_look_at_10000_rooms_costs_as_much_as_one_at_1000(many_rooms):
 async def test_a_bell_tells_those_who_watch_a_room_that_nobody_here_listens_to(monkeypatch, settings):
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
     log = FakeLog(monkeypatch)
-    monkeypatch.setattr("chat.log.heads_after", lambda room, *, limit: {})
+    monkeypatch.setattr("chat.store.log.heads_after", lambda room, *, limit: {})
     session = hubs.enter(lambda hub: hubs.Session(FakeSocket(), hub=hub))
     session.standing = standing(1, "bob")
     hub, seen = session.hub, []

@@ -14,7 +14,7 @@ from django.db import (
     connections,
 )
 
-from chat import database, writer
+from chat.live import database, writer
 from tests.fakes import until
 
 SLOW = {
@@ -171,7 +171,7 @@ async def test_a_server_that_became_read_only_is_left_by_every_thread():
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_thread_that_is_busy_while_the_threads_close_closes_its_connection_afterwards(monkeypatch):
-    monkeypatch.setattr("chat.threads.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("chat.live.threads.CLOSE_SECONDS", 0.05)
     gate, used = threading.Event(), []
 
     def read_slowly():

@@ -1,160 +1,219 @@
-"""What is unread, in memory: news and reads move a count as the database would count it."""
+"""What is unread, as the database counts it."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+import random
+import re
+from datetime import timedelta
 
-from chat.models import Event
-from chat.reading import MOST, News, Unread
-from chat.unread import Counts, RoomNews
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from chat.models import Event, Membership, Room, Visit
+from chat.store import actions, memberships, unread
+from chat.store.actions import Draft
+from chat.store.unread import MOST, Unread
 
 Kind = Event.Kind
-ME, OTHER = 1, 2
+pytestmark = pytest.mark.django_db
 
 
-def news(seq, author=OTHER, *named, kind=Kind.POSTED, message=None):
-    return News(7, seq, kind, message or seq, author, frozenset(named))
+def count(user, room, read=None):
+    return unread.count({(user.pk, room.pk): read})[user.pk, room.pk]
 
 
-def added(known, *events):
-    return RoomNews(events, events[-1].seq).added_to(ME, known)
+def post(room, author, body="hi"):
+    [outcome] = actions.commit([Draft(room=room.pk, author=author and author.pk, body=body, trusted=True)])
+    return outcome.seq
 
 
-def test_messages_of_others_are_added_and_what_names_the_user_apart():
-    known = Unread(head=4, read=2, unread=1, mentions=0)
-    events = [news(5), news(6, OTHER, ME), news(7, ME, ME), news(8, None, ME, 3)]
-    assert added(known, *events) == Unread(head=8, read=2, unread=4, mentions=2)
+def post_many(room, author, count, body="hi"):
+    drafts = [Draft(room=room.pk, author=author and author.pk, body=body, trusted=True) for _ in range(count)]
+    actions.commit(drafts)
 
 
-def test_what_the_count_has_already_is_not_added_again():
-    assert added(Unread(6, 2, 3, 0), news(5), news(6)) == Unread(6, 2, 3, 0)
-    assert added(Unread(5, 2, 3, 0), news(5), news(6)) == Unread(6, 2, 4, 0)
+def change(room, author, kind, seq, body=""):
+    actions.commit([Draft(room=room.pk, author=author.pk, kind=kind, target_seq=seq, body=body)])
 
 
-def test_what_is_read_already_is_not_added():
-    assert added(Unread(4, 6, 0, 0), news(5), news(6), news(7)) == Unread(7, 6, 1, 0)
+def plain_count(user, room, read):
+    """Count by looking at each event, as a person would."""
+    later = [one for one in Event.objects.filter(room=room, kind=Kind.POSTED) if one.seq > read]
+    others = [one for one in later if one.deleted_at is None and one.author_id != user.pk]
+    return min(len(others), MOST), min(sum(f"@{user.username}" in one.body for one in others), MOST)
 
 
-def test_a_delete_takes_one_unread_message_of_another_away():
-    def deleted(message, author=OTHER):
-        return added(Unread(9, 4, 3, 0), news(10, author, kind=Kind.DELETED, message=message))
-
-    assert deleted(7) == Unread(10, 4, 2, 0)
-    assert deleted(4) == Unread(10, 4, 3, 0)
-    assert deleted(7, ME) == Unread(10, 4, 3, 0)
-
-
-def test_a_change_is_counted_by_the_database_only_where_it_may_have_named_the_user():
-    edit = news(10, OTHER, kind=Kind.EDITED, message=7)
-    assert added(Unread(9, 4, 3, 0), edit) == Unread(10, 4, 3, 0)
-    assert added(Unread(9, 4, 3, 1), edit) is None
-    assert added(Unread(9, 4, 3, 0), news(10, OTHER, ME, kind=Kind.EDITED, message=7)) is None
-    assert added(Unread(9, 7, 2, 1), edit) == Unread(10, 7, 2, 1)
-    assert added(Unread(9, 4, 3, 1), news(10, OTHER, kind=Kind.DELETED, message=7)) is None
+def test_to_somebody_new_all_is_read_and_what_is_said_since_is_not(alice, bob, rooms):
+    post(rooms.lobby, alice)
+    memberships.visit([bob.pk])
+    assert count(bob, rooms.lobby) == Unread(head=1, read=1, unread=0, mentions=0)
+    post(rooms.lobby, alice, "@bob")
+    assert count(bob, rooms.lobby) == Unread(head=2, read=1, unread=1, mentions=1)
 
 
-def test_a_count_stops_at_the_most_and_stays_there():
-    many = added(Unread(0, 0, 0, 0), *(news(seq, OTHER, ME) for seq in range(1, MOST + 5)))
-    assert many == Unread(MOST + 4, 0, MOST, MOST)
-    full = Unread(2000, 0, MOST, 0)
-    assert added(full, news(2001, kind=Kind.DELETED, message=9)) == Unread(2001, 0, MOST, 0)
+def test_a_room_that_came_since_is_unread_from_its_beginning(alice, bob, rooms):
+    memberships.visit([bob.pk])
+    room = Room.objects.create(title="New")
+    post(room, alice)
+    assert count(bob, room) == Unread(head=1, read=0, unread=1, mentions=0)
 
 
-def test_reading_to_the_end_needs_no_count():
-    counts = Counts()
-    assert counts.read(ME, 7, 5) is False
-    counts.put(ME, 7, Unread(9, 2, 4, 1))
-    assert counts.read(ME, 7, 2) is False
-    assert counts.read(ME, 7, 5) is None
-    assert counts.read(ME, 7, 9) is True
-    assert counts.get(ME, 7) == Unread(9, 9, 0, 0)
+def test_a_room_opened_later_is_read_up_to_the_first_visit(alice, bob, rooms):
+    post_many(rooms.staff, alice, 5)
+    Event.objects.update(at=timezone.now() - timedelta(days=2))
+    Visit.objects.create(user=bob, at=timezone.now() - timedelta(days=1))
+    post_many(rooms.staff, alice, 3)
+    assert count(bob, rooms.staff) == Unread(head=8, read=5, unread=3, mentions=0)
 
 
-def test_reading_what_the_count_has_not_heard_of_yet_leaves_nothing_to_add():
-    counts = Counts()
-    counts.put(ME, 7, Unread(9, 2, 4, 1))
-    assert counts.read(ME, 7, 11) is True
-    assert added(counts.get(ME, 7), news(10), news(11, OTHER, ME), news(12)) == Unread(12, 11, 1, 0)
+def test_what_is_read_by_the_first_visit_takes_no_row(alice, bob, rooms):
+    post(rooms.lobby, alice)
+    memberships.visit([bob.pk])
+    unread.count({(bob.pk, room.pk): None for room in rooms})
+    assert not Membership.objects.exists()
 
 
-def test_a_user_who_is_gone_is_forgotten_and_no_other():
-    counts = Counts()
-    for user in (ME, OTHER):
-        counts.put(user, 7, Unread(1, 1, 0, 0))
-        counts.put(user, 8, Unread(1, 1, 0, 0))
-    counts.forget(ME, [7, 99])
-    assert counts.rooms(ME) == [8]
-    counts.forget(ME)
-    assert (counts.rooms(ME), counts.rooms(OTHER)) == ([], [7, 8])
+def test_what_is_unread_is_posted_undeleted_by_others_and_after_the_position(alice, bob, rooms):
+    for body in ("one", "two @bob", "three @bob"):
+        post(rooms.lobby, alice, body)
+    post(rooms.lobby, bob, "mine @bob")
+    post(rooms.lobby, None, "the system's")
+    assert count(bob, rooms.lobby) == Unread(head=5, read=0, unread=4, mentions=2)
+    change(rooms.lobby, alice, Kind.EDITED, 1, "one @bob")
+    assert count(bob, rooms.lobby) == Unread(head=6, read=0, unread=4, mentions=3)
+    change(rooms.lobby, alice, Kind.DELETED, 3)
+    assert count(bob, rooms.lobby) == Unread(head=7, read=0, unread=3, mentions=2)
+    assert count(bob, rooms.lobby, 1) == Unread(head=7, read=1, unread=2, mentions=1)
 
 
-# A log as a person would read it: (kind, author, names the user, message it is about).
-steps = st.lists(
-    st.tuples(
-        st.sampled_from([Kind.POSTED, Kind.POSTED, Kind.EDITED, Kind.DELETED]),
-        st.sampled_from([ME, OTHER, None]),
-        st.booleans(),
-        st.integers(0, 30),
-    ),
-    max_size=30,
-)
+def test_what_a_deleted_user_wrote_is_of_another(alice, bob, rooms):
+    post(rooms.lobby, alice)
+    alice.delete()
+    assert count(bob, rooms.lobby).unread == 1
 
 
-class PlainLog:
-    """Messages by seq, and what happened, without anything clever."""
-
-    def __init__(self):
-        self.messages = {}
-        self.events = []
-
-    def add(self, kind, author, is_named, place):
-        seq = len(self.events) + 1
-        there = [one for one, message in self.messages.items() if not message["deleted"]]
-        if kind == Kind.POSTED or not there:
-            self.messages[seq] = {"author": author, "named": is_named, "deleted": False}
-            self.events.append((Kind.POSTED, seq))
-            return
-        target = there[place % len(there)]
-        message = self.messages[target]
-        message["named"] = is_named and kind == Kind.EDITED
-        message["deleted"] = kind == Kind.DELETED
-        self.events.append((kind, target))
-
-    def count(self, read):
-        later = [
-            message
-            for seq, message in self.messages.items()
-            if seq > read and not message["deleted"] and message["author"] != ME
-        ]
-        return Unread(len(self.events), read, len(later), sum(message["named"] for message in later))
-
-    def news(self, after):
-        """Return the events after a seq as the database tells of them now."""
-        found = []
-        for seq, (kind, target) in list(enumerate(self.events, 1))[after:]:
-            message = self.messages[target]
-            named = frozenset({ME} if message["named"] else ())
-            found.append(News(7, seq, kind, target, message["author"], named))
-        return found
+def test_a_count_stops_at_the_most(alice, bob, rooms):
+    post_many(rooms.lobby, alice, MOST + 20, "@bob")
+    assert count(bob, rooms.lobby) == Unread(MOST + 20, 0, MOST, MOST)
+    assert count(bob, rooms.lobby, 21) == Unread(MOST + 20, 21, MOST - 1, MOST - 1)
 
 
-@given(steps, steps, steps, st.integers(0, 30))
-def test_a_count_and_the_news_since_are_a_fresh_count(before, then, later, read):
-    log = PlainLog()
-    for step in before:
-        log.add(*step)
-    snapshot = log.count(min(read, len(log.events)))
-    for step in then:
-        log.add(*step)
-    # The news may be read after more has happened: what they say of a message is of then.
-    up_to = len(log.events)
-    expected = log.count(snapshot.read)
-    for step in later:
-        log.add(*step)
-    news = [event for event in log.news(snapshot.head) if event.seq <= up_to]
-    known = RoomNews(news, up_to).added_to(ME, snapshot) if news else snapshot
-    if later:
-        # Nothing is wrong for good: the next news bring it to what is so now.
-        rest = log.news(up_to)
-        known = known and RoomNews(rest, len(log.events)).added_to(ME, known)
-        expected = log.count(snapshot.read)
-    assert known is None or known == expected
+def test_pairs_are_counted_by_two_queries_whatever_their_number(alice, bob, charlie, rooms):
+    post(rooms.lobby, alice, "@bob")
+    pairs = {(user.pk, room.pk): None for user in (alice, bob, charlie) for room in rooms}
+    with CaptureQueriesContext(connection) as asked:
+        counts = unread.count(pairs)
+    assert len(asked) == 2
+    assert {user: (one.unread, one.mentions) for (user, room), one in counts.items() if room == rooms.lobby.pk} == {
+        alice.pk: (0, 0),
+        bob.pk: (1, 1),
+        charlie.pk: (1, 0),
+    }
+    assert counts.keys() == pairs.keys()
+
+
+def test_what_is_read_to_its_end_is_not_counted(alice, bob, rooms):
+    post(rooms.lobby, alice)
+    memberships.visit([bob.pk])
+    with CaptureQueriesContext(connection) as asked:
+        assert count(bob, rooms.lobby).unread == 0
+    assert len(asked) == 1
+
+
+def test_a_room_that_is_gone_has_no_count(bob, rooms):
+    assert unread.count({(bob.pk, 10**6): None, (bob.pk, 10**6 + 1): 3}) == {}
+
+
+@pytest.fixture
+def reads_indexes():
+    """Let PostgreSQL plan for these few rows as it does for many."""
+    if connection.vendor == "sqlite":
+        yield lambda: None
+        return
+
+    def reads_indexes():
+        with connection.cursor() as cursor:
+            # As autovacuum does it: an index alone answers only for pages that are known to be visible to all.
+            for table in ("event", "mention", "membership"):
+                cursor.execute(f"VACUUM ANALYZE chat_{table}")
+            cursor.execute("SET enable_seqscan = off")
+
+    yield reads_indexes
+    with connection.cursor() as cursor:
+        cursor.execute("RESET enable_seqscan")
+
+
+@pytest.mark.django_db(transaction=True)  # VACUUM runs outside of transactions
+def test_counting_reads_indexes_and_no_table(alice, bob, rooms, reads_indexes):
+    post_many(rooms.lobby, alice, 600, "hi @bob")
+    memberships.visit([bob.pk])
+    post_many(rooms.lobby, alice, 600, "hi @bob")
+    # Among many edits, which are no messages.
+    at = timezone.now()
+    Event.objects.bulk_create(
+        Event(room=rooms.lobby, seq=seq, kind=Kind.EDITED, target_seq=1, username="alice", at=at)
+        for seq in range(1201, 5201)
+    )
+    Room.objects.filter(pk=rooms.lobby.pk).update(head_seq=5200)
+    reads_indexes()
+    with CaptureQueriesContext(connection) as asked:
+        assert count(bob, rooms.lobby).unread == 600
+    plans = []
+    for query in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
+            plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+    assert "event_room_at" in plans[0]
+    assert "event_posted" in plans[1], plans[1]
+    # SQLite names the index of a unique constraint itself.
+    assert "mention_user_room_seq" in plans[1] or "(user_id=? AND room_id=? AND seq>?)" in plans[1]
+    assert not re.search(r"(SCAN|Seq Scan on) (chat_)?(event|mention|membership|room)\b", "\n".join(plans)), plans
+
+
+def test_news_are_events_in_their_ranges_and_the_messages_that_they_are_about(alice, bob, rooms):
+    post(rooms.lobby, alice, "one @bob")
+    post(rooms.lobby, bob, "two @alice")
+    post(rooms.random, None)
+    change(rooms.lobby, bob, Kind.EDITED, 2, "two @bob @alice")
+    change(rooms.lobby, alice, Kind.DELETED, 1)
+    post(rooms.lobby, alice, "not asked for")
+    news = unread.news({rooms.lobby.pk: (1, 4), rooms.random.pk: (0, 1)})
+    assert [tuple(one) for one in news] == [
+        (rooms.lobby.pk, 2, Kind.POSTED, 2, bob.pk, {alice.pk, bob.pk}),
+        (rooms.lobby.pk, 3, Kind.EDITED, 2, bob.pk, {alice.pk, bob.pk}),
+        (rooms.lobby.pk, 4, Kind.DELETED, 1, alice.pk, set()),
+        (rooms.random.pk, 1, Kind.POSTED, 1, None, set()),
+    ]
+
+
+def test_an_edit_costs_the_same_whatever_number_of_edits_came_before(alice, bob, rooms):
+    post(rooms.lobby, alice, "one")
+    costs = []
+    for count in (1, 50):
+        for _ in range(count):
+            change(rooms.lobby, alice, Kind.EDITED, 1, "@bob")
+        head = Room.objects.get(pk=rooms.lobby.pk).head_seq
+        with CaptureQueriesContext(connection) as asked:
+            [one] = unread.news({rooms.lobby.pk: (head - 1, head)})
+        assert one.named == {bob.pk}
+        costs.append(len(asked))
+    assert costs == [2, 2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_unread_is_what_a_plain_count_says(alice, bob, rooms, seed):
+    chance = random.Random(seed)
+    users, both = (alice, bob), rooms[:2]
+    for _ in range(60):
+        room, user = chance.choice(both), chance.choice(users)
+        head = Room.objects.get(pk=room.pk).head_seq
+        seq = chance.randrange(1, head + 2)
+        match chance.choice(["post", "post", "edit", "delete"]):
+            case "post":
+                post(room, chance.choice([*users, None]), chance.choice(["hi", "@bob", "@alice, @bob", "@nobody"]))
+            case "edit":
+                change(room, user, Kind.EDITED, seq, chance.choice(["hi", "@bob", "@alice"]))
+            case "delete":
+                change(room, user, Kind.DELETED, seq)
+        read = chance.randrange(0, head + 1)
+        assert count(user, room, read)[2:] == plain_count(user, room, read)

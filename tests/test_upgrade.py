@@ -11,11 +11,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.utils import timezone
 
-from chat import access, actions, deletion, leases, log, memberships, policies, reading
-from chat.actions import Draft
-from chat.concerns import of
 from chat.models import Event, Membership, Mention, Presence, Process, Room, Visit
-from chat.reading import Unread
+from chat.store import access, actions, deletion, log, memberships, policies, presence, unread
+from chat.store.actions import Draft
+from chat.store.concerns import of
+from chat.store.unread import Unread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Kind = Event.Kind
@@ -82,14 +82,14 @@ class OldRoom:
 
 def counts(user, *rooms):
     """Return what the user has unread in each room: after which number, how many, and how many that name them."""
-    counted = reading.count({(user.pk, room.pk): None for room in rooms})
+    counted = unread.count({(user.pk, room.pk): None for room in rooms})
     return [counted[user.pk, room.pk][1:] for room in rooms]
 
 
 def login_of(user):
     client = Client()
     client.force_login(user)
-    [standing] = policies.sign_in([client.session.session_key]).values()
+    [standing] = policies.load_logins([client.session.session_key]).values()
     return standing.login
 
 
@@ -160,9 +160,9 @@ def test_an_upgrade_takes_texts_out_that_were_edited_away(site):
 def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
     lobby = site[0]
     # Who was here is told gone, and comes again.
-    assert leases.bury() == [(lobby.pk, "bob", False)]
-    leases.begin("alive")
-    assert leases.settle("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
+    assert presence.bury() == [(lobby.pk, "bob", False)]
+    presence.begin("alive")
+    assert presence.settle("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
     # A message that is sent again is still known.
     login = login_of(alice)
     known = Event.objects.get(room=lobby, seq=1).client_id
@@ -175,7 +175,7 @@ def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
     assert counts(bob, lobby) == [(1, 3, 1)]
     move = memberships.Move(login_of(bob), 10)
     memberships.store_moves(memberships.check_moves({(bob.pk, lobby.pk): move}))
-    assert reading.count({(bob.pk, lobby.pk): None}) == {(bob.pk, lobby.pk): Unread(12, 10, 0, 0)}
+    assert unread.count({(bob.pk, lobby.pk): None}) == {(bob.pk, lobby.pk): Unread(12, 10, 0, 0)}
     # Rights, and deletions.
     alice.is_staff = False
     alice.save()
@@ -199,7 +199,7 @@ def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded,
     for body in ("secret", "last"):
         edit = Draft(room=rooms.lobby.pk, author=alice.pk, login=login, kind=Kind.EDITED, target_seq=1, body=body)
         actions.commit([edit])
-    leases.begin("one")
+    presence.begin("one")
     number = gone.pk
     gone.delete()
     # What was written at the last moment.

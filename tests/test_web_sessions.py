@@ -6,7 +6,7 @@ from django.contrib.sessions.models import Session as WebSession
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chat import policies, web_sessions
+from chat.store import policies, web_sessions
 
 POISON = ["\x00aaaaaaaaaaaa", "a" * 31 + "\x00", "a", "a" * 41, "\ud800" * 32, "é" * 32, "a' OR '1'='1", "", " " * 32]
 
@@ -33,9 +33,9 @@ def test_the_keys_that_django_makes_are_keys(db):
 @pytest.mark.parametrize("poison", POISON, ids=ascii)
 def test_a_poisoned_login_asks_nothing_and_its_neighbours_sign_in(key, bob, poison):
     with CaptureQueriesContext(connection) as captured:
-        assert policies.sign_in([poison]) == {}
+        assert policies.load_logins([poison]) == {}
     assert len(captured) == 0
-    standings = policies.sign_in([poison, key])
+    standings = policies.load_logins([poison, key])
     assert [standing.user.pk for standing in standings.values()] == [bob.pk]
 
 
@@ -58,7 +58,7 @@ def test_signing_in_works_with_a_poisoned_cookie(client, bob, password):
 def test_many_logins_are_asked_about_in_pieces_that_every_database_takes(key, bob):
     keys = [f"key{number:029}" for number in range(2500)]
     with CaptureQueriesContext(connection) as captured:
-        assert len(policies.sign_in([*keys, key])) == 1
+        assert len(policies.load_logins([*keys, key])) == 1
     assert max(query["sql"].count("key0") for query in captured) <= policies.PIECE
     logins = {policies.Login(one, number, "") for number, one in enumerate(keys)}
     assert policies.load_standings(logins) == {}

@@ -8,11 +8,12 @@ import uuid
 import pytest
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
-from chat import actions, database, writer
-from chat.actions import Draft, NotSaved
 from chat.exceptions import ClientError, ErrorCode
-from chat.log import Committed
-from chat.writer import Writer
+from chat.live import database, writer
+from chat.live.writer import Writer
+from chat.store import actions
+from chat.store.actions import Draft, NotSaved
+from chat.store.log import Committed
 from tests.fakes import until
 
 
@@ -133,21 +134,21 @@ async def test_drafts_held_for_too_long_are_answered_unavailable(one, log, setti
 
 
 async def test_a_database_that_goes_and_comes_back_is_logged_once_each(one, log, caplog):
-    caplog.set_level("INFO", "chat.writer")
+    caplog.set_level("INFO", "chat.live.writer")
     for tries in (20, 0, 3):
         log.errors = [OperationalError("away") for _ in range(tries)]
         one.submit(draft(), lambda outcome: None)
         await one.flush()
     away = "the database takes no messages (OperationalError: away): they are held"
     back = "the database takes messages again after "
-    lines = [record.getMessage() for record in caplog.records if record.name == "chat.writer"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "chat.live.writer"]
     assert lines[::2] == [away, away]
     assert [line.startswith(back) for line in lines[1::2]] == [True, True]
 
 
 async def test_a_database_that_hangs_is_logged_once(one, log, caplog, settings):
     settings.DRAFT_HOLD_SECONDS = 0.02
-    caplog.set_level("INFO", "chat.writer")
+    caplog.set_level("INFO", "chat.live.writer")
     log.gate.clear()
     answers = []
     for _ in range(2):
@@ -155,7 +156,7 @@ async def test_a_database_that_hangs_is_logged_once(one, log, caplog, settings):
         await until(lambda: len(answers) == len(one._queue))
     log.gate.set()
     await one.flush()
-    lines = [record.getMessage() for record in caplog.records if record.name == "chat.writer"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "chat.live.writer"]
     assert len(lines) == 2
     assert lines[0].startswith("the database takes no messages (no answer)")
     assert lines[1].startswith("the database takes messages again after ")
@@ -333,7 +334,7 @@ async def test_a_draft_that_fails_alone_holds_up_only_its_sender_in_its_room(two
 
 
 async def test_a_locked_room_is_logged_once_and_named_for_the_health_check(two_lanes, locks, caplog, monkeypatch):
-    caplog.set_level("INFO", "chat.writer")
+    caplog.set_level("INFO", "chat.live.writer")
     monkeypatch.setattr(writer, "REPORT_SECONDS", 0.01)
     monkeypatch.setitem(writer._writers, asyncio.get_running_loop(), two_lanes)
     locks.locked = {1}
@@ -344,7 +345,7 @@ async def test_a_locked_room_is_logged_once_and_named_for_the_health_check(two_l
     locks.locked.clear()
     await two_lanes.flush()
     assert writer.state() is None
-    assert [record.getMessage() for record in caplog.records if record.name == "chat.writer"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "chat.live.writer"] == [
         "room=1 is locked by another transaction: its messages are held",
         "room=1 takes messages again",
     ]
@@ -401,7 +402,9 @@ async def test_whatever_class_the_driver_chose_a_database_that_is_away_holds_dra
     await one.flush()
     assert [answer.seq for answer in answers] == [1, 2]
     assert [
-        record.exc_info for record in caplog.records if record.levelname == "WARNING" and record.name == "chat.writer"
+        record.exc_info
+        for record in caplog.records
+        if record.levelname == "WARNING" and record.name == "chat.live.writer"
     ] == [None]
 
 

@@ -10,8 +10,9 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from chat import backups, claim
+from chat import backups
 from chat.backups import BackupError
+from multichat import claim
 
 SOURCE = "source"
 # So many rows are in memory at a time, and in one statement: fewer parameters than SQLite allows.

@@ -16,8 +16,8 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from chat import access
 from chat.backups import Applied, BackupError
+from chat.store import access
 
 TRIES = 5
 PIECE_BYTES = 256 * 1024

@@ -1,4 +1,4 @@
-/** Who is named in a text: the same rule as the server's, in chat/mentions.py. */
+/** Who is named in a text: the same rule as the server's, in chat/store/mentions.py. */
 
 const NAME = /(?<![\p{L}\p{N}_.@+-])@([\p{L}\p{N}_.@+-]+)/gu;
 /** What ends a sentence is at most so long, a name has at most so many characters, and a message names at most so many. */

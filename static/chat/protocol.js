@@ -153,7 +153,7 @@ export function isSoon(frame) {
 /** Halves of surrogate pairs: they have no UTF-8, so the server could not even read the frame. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** White space, controls and invisible format characters alone say nothing: as in chat.actions. */
+/** White space, controls and invisible format characters alone say nothing: as in chat.store.actions. */
 const BLANK = /^[\s\p{Cc}\p{Cf}\p{Z}]*$/u;
 
 /**

@@ -26,8 +26,8 @@ def post(site, *rooms):
 
 CHANGE = """
 from django.contrib.auth.models import User
-from chat.actions import Draft, commit
-from chat.log import Kind
+from chat.store.actions import Draft, commit
+from chat.store.log import Kind
 from chat.models import Room
 bob = User.objects.get(username="bob")
 for title, changes in {rooms!r}:

@@ -13,8 +13,8 @@ FILL = """
 from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
-from chat.actions import Draft, commit
-from chat.log import Kind
+from chat.store.actions import Draft, commit
+from chat.store.log import Kind
 from chat.models import Event, Room
 author = User.objects.get_or_create(username={author!r})[0].pk
 room, _ = Room.objects.get_or_create(title={title!r})

@@ -43,7 +43,7 @@ test("keys are those with Alt and Shift alone, and not while words are selected"
   assert.equal(chord(keys, true), "");
 });
 
-/** What the server makes of a change: chat/layouts.py. */
+/** What the server makes of a change: chat/store/layouts.py. */
 function apply({ put, close }, saved) {
   const order = saved.filter((room) => !close.includes(room));
   for (const { room, after, before } of put) {

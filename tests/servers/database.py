@@ -17,8 +17,9 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from chat import actions, testing  # noqa: E402
+from chat import testing  # noqa: E402
 from chat.models import Event, Membership, Room  # noqa: E402
+from chat.store import actions  # noqa: E402
 from tests.servers.services import CAST, PASSWORD  # noqa: E402
 
 

@@ -21,9 +21,9 @@ from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from chat import access, actions, leases, log, memberships, policies, reading  # noqa: E402
-from chat.log import HistoryPlace  # noqa: E402
 from chat.models import Process, Room  # noqa: E402
+from chat.store import access, actions, log, memberships, policies, presence, unread  # noqa: E402
+from chat.store.log import HistoryPlace  # noqa: E402
 
 PROCESS = "plans"
 
@@ -40,7 +40,7 @@ def works() -> dict[str, Callable[[], Any]]:
     user = User.objects.order_by("pk").last()
     assert user is not None, "the database has users"
     keys = [_sign_in(user) for _ in range(50)]
-    logins = [standing.login for standing in policies.sign_in(keys).values()]
+    logins = [standing.login for standing in policies.load_logins(keys).values()]
     large, edited = Room.objects.get(pk=1), Room.objects.get(pk=2)
     middle, last = large.head_seq // 2, large.head_seq
     at = log.read(1, after=middle, limit=1)[0].event.at
@@ -60,21 +60,21 @@ def works() -> dict[str, Callable[[], Any]]:
     return {
         "sweep: heads of 100 rooms": lambda: log.heads(list(range(1, 101))),
         "sweep: access": access.recent,
-        "sign in 50 sockets": lambda: policies.sign_in(keys),
+        "sign in 50 sockets": lambda: policies.load_logins(keys),
         "check 50 logins": lambda: policies.load_standings(logins),
-        "enter 12 rooms": lambda: policies.enter_rooms([(logins[0], room) for room in range(1, 13)]),
+        "enter 12 rooms": lambda: policies.load_enterable_rooms([(logins[0], room) for room in range(1, 13)]),
         "catch up: 500 events": lambda: log.read(1, after=last - 500, limit=500),
         **{
             f"history, {name}": partial(log.history, room, place, limit=50, max_bytes=256 * 1024)
             for name, (room, place) in pages.items()
         },
-        "unread: 200 rooms of a user": lambda: reading.count({(user.pk, room): None for room in range(1, 201)}),
-        "unread: 200 users far behind": lambda: reading.count({(user_id, 1): 0 for user_id in range(1, 201)}),
-        "unread: by the first visit": lambda: reading.positions([(logins[0].user_id, room) for room in range(1, 101)]),
-        "unread: news of 100 rooms": lambda: reading.news(
+        "unread: 200 rooms of a user": lambda: unread.count({(user.pk, room): None for room in range(1, 201)}),
+        "unread: 200 users far behind": lambda: unread.count({(user_id, 1): 0 for user_id in range(1, 201)}),
+        "unread: by the first visit": lambda: unread.positions([(logins[0].user_id, room) for room in range(1, 101)]),
+        "unread: news of 100 rooms": lambda: unread.news(
             {room: (room_heads[room] - 5, room_heads[room]) for room in range(1, 101)}
         ),
-        "unread: positions moved since": lambda: reading.moved_since(0),
+        "unread: positions moved since": lambda: unread.moved_since(0),
         "read: 50 positions": lambda: memberships.store_moves(
             memberships.check_moves(
                 {(user.pk, room): memberships.Move(logins[0], 5, is_set=True) for room in range(1, 51)}
@@ -83,9 +83,9 @@ def works() -> dict[str, Callable[[], Any]]:
         "post 64 messages": lambda: _post(user.pk, [1] * 64),
         "post into 64 rooms": lambda: _post(user.pk, range(1, 65)),
         "edit and delete": lambda: _edit_and_delete(user.pk),
-        "presence: 200 users come": lambda: leases.settle(PROCESS, came=pairs, went=()),
-        "presence: who is here": lambda: leases.present(list(range(1, 65))),
-        "presence: 200 users go": lambda: leases.settle(PROCESS, came=(), went=pairs),
+        "presence: 200 users come": lambda: presence.settle(PROCESS, came=pairs, went=()),
+        "presence: who is here": lambda: presence.present(list(range(1, 65))),
+        "presence: 200 users go": lambda: presence.settle(PROCESS, came=(), went=pairs),
     }
 
 
@@ -141,7 +141,7 @@ def _post(author: int, rooms: Any) -> None:
 
 
 def _edit_and_delete(author: int) -> None:
-    login = next(iter(policies.sign_in([_sign_in(User.objects.get(pk=author))]).values())).login
+    login = next(iter(policies.load_logins([_sign_in(User.objects.get(pk=author))]).values())).login
     [posted] = actions.commit([actions.Draft(room=2, author=author, login=login, body="hi")])
     assert isinstance(posted, log.Committed), posted
     for kind in (log.Kind.EDITED, log.Kind.EDITED, log.Kind.DELETED):
@@ -159,7 +159,7 @@ def _edit_and_delete(author: int) -> None:
 
 
 if __name__ == "__main__":
-    leases.begin(PROCESS)
+    presence.begin(PROCESS)
     try:
         answer = run(is_small="small" in sys.argv)
     finally:

@@ -1,0 +1,82 @@
+"""Keeps this process's lease and what is written under it, in pieces that others go between (LeaseKeeper)."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+
+from django.db import DataError, IntegrityError
+
+from chat.live import database
+from chat.store import presence
+from chat.store.presence import Change, Pair
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Brings the database to what is true of this process's users, and ends the leases of dead processes."""
+
+    def __init__(
+        self, process: str, *, is_here: Callable[[Pair], bool], tell: Callable[[Iterable[Change]], None]
+    ) -> None:
+        self._process = process
+        self._is_here = is_here
+        self._tell = tell
+        self._has_lease = False
+        # The pairs that the database has under this lease.
+        self.written: set[Pair] = set()
+
+    async def settle(self, pairs: Iterable[Pair]) -> bool:
+        """Write how these pairs are; False when some could not be written. Raises when there is no lease to be had."""
+        if not self._has_lease:
+            # Expire dead processes first. Otherwise users who join now would count as already present, as after a
+            # night without a server.
+            await self.bury_dead()
+            await database.write_behind(presence.begin, self._process)
+            self._has_lease = True
+        failures = 0
+        for piece in presence.pieces(pairs):
+            failures += not await self._settle_piece(piece)
+        return not failures
+
+    async def _settle_piece(self, piece: Sequence[Pair]) -> bool:
+        # A snapshot, taken here: the database's thread must not read what the loop changes. It is as new as can be,
+        # so a user who came and went while other pieces were written never came.
+        came = [pair for pair in piece if self._is_here(pair) and pair not in self.written]
+        went = [pair for pair in piece if not self._is_here(pair) and pair in self.written]
+        if not came and not went:
+            return True
+        process = self._process
+        try:
+            changes = await database.write_behind(presence.settle, process, came=came, went=went)
+        except (IntegrityError, DataError) as error:
+            if len(piece) == 1:
+                database.warn(logger, f"room={piece[0][0]} user={piece[0][1]}: presence cannot be written", error)
+                return False
+            # Something in it cannot be written. The others are not held back by it.
+            return all([await self._settle_piece([pair]) for pair in piece])
+        except Exception as error:
+            database.warn(logger, "who is here could not be written, held", error)
+            return False
+        if process == self._process:
+            self.written = (self.written | set(came)) - set(went)
+        self._tell(changes)
+        return True
+
+    async def renew(self) -> bool:
+        """Prolong the lease; False when this process had been given up for dead, and its users with it."""
+        if not self._has_lease or await database.write_behind(presence.renew, self._process):
+            return True
+        # Another process may still be telling that our users went. A lease of another name is not disturbed by that.
+        self._process = secrets.token_hex(6)
+        self._has_lease = False
+        self.written = set()
+        return False
+
+    async def bury_dead(self) -> None:
+        """End the leases of processes that died, and tell who went with them."""
+        for process in await database.read(presence.expired):
+            is_more = True
+            while is_more:
+                changes, is_more = await database.write_behind(presence.bury_piece, process)
+                self._tell(changes)

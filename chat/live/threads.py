@@ -1,0 +1,162 @@
+"""The threads of one event loop in which its database work runs, each with connections of its own (Threads)."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection, connections
+
+from chat import conf
+from chat.live.jobs import Job
+from chat.store import faults
+from chat.store.faults import AWAY, Blame
+
+READERS = 2
+# For a query that still runs when the threads are given back.
+CLOSE_SECONDS = 5
+# A server that became read-only is left at most this often: a database may stay read-only.
+LEAVE_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class WriteTurn:
+    """Lets one thread of this process write at a time, messages before everything else.
+
+    SQLite has one write lock. A thread that finds it taken sleeps up to 100 ms before it tries again,
+    so without this a message could lose to a read position again and again.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._is_taken = False
+        self._messages_waiting = 0
+
+    @contextmanager
+    def take(self, *, is_message: bool) -> Iterator[None]:
+        """Hold the turn. Work that is no message keeps it short: at most some hundred rows."""
+        with self._condition:
+            self._messages_waiting += is_message
+            self._condition.wait_for(lambda: not self._is_taken and (is_message or not self._messages_waiting))
+            self._messages_waiting -= is_message
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._is_taken = False
+                self._condition.notify_all()
+
+
+class Threads:
+    """The threads of one event loop, made when first used."""
+
+    def __init__(self) -> None:
+        self.writer = ThreadPoolExecutor(1, "database-write")
+        self.behind = ThreadPoolExecutor(1, "database-behind")
+        self.readers = ThreadPoolExecutor(READERS, "database-read")
+        self.looker = ThreadPoolExecutor(1, "database-look")
+        self.turn = WriteTurn()
+        self.is_closed = False
+        # Message writes that run or wait.
+        self.writes = 0
+        # What was wrong at the last write, and when that was.
+        self.fault: tuple[str, float] | None = None
+        # Raised when all threads have to connect anew, because the server they are connected to takes no writes.
+        self._generation = 0
+        self._left_at = float("-inf")
+        self._thread = threading.local()
+
+    async def run(self, executor: ThreadPoolExecutor, work: Callable[[], T], *, is_write: bool = False) -> T:
+        job = Job(work)
+        running = executor.submit(self._run, job, is_write)
+        try:
+            async with asyncio.timeout(conf.DATABASE_SECONDS):
+                return await asyncio.wrap_future(running)
+        except TimeoutError:
+            if is_write:
+                self.fault = ("away", time.monotonic())
+            job.give_up_soon()
+            raise
+        except asyncio.CancelledError:
+            # A write is finished: its caller may have ended, and what it wrote is still true.
+            if not is_write:
+                job.give_up_soon()
+            raise
+
+    def _run(self, job: Job[T], is_write: bool) -> T:
+        try:
+            self._leave_old_server()
+            result = job.run()
+        except (DatabaseError, InterfaceError) as error:
+            self._note(error, is_write)
+            if isinstance(error, DatabaseError) and faults.is_passing(error) and not isinstance(error, AWAY):
+                raise faults.as_operational(error) from error
+            raise
+        else:
+            if is_write:
+                self.fault = None
+            return result
+        finally:
+            if self.is_closed:
+                # This thread was still busy when the threads were closed, so it may have missed its turn to close.
+                connections.close_all()
+            else:
+                _check_connections()
+
+    def _note(self, error: BaseException, is_write: bool) -> None:
+        if faults.blame(error) is not Blame.DATABASE:
+            return
+        now = time.monotonic()
+        if is_write:
+            self.fault = (faults.state(error), now)
+        if connection.vendor == "postgresql" and faults.state(error) == "read_only":
+            if now - self._left_at > LEAVE_SECONDS:
+                self._left_at = now
+                self._generation += 1
+                # The pool's idle connections lead there as well.
+                wrapper: Any = connection
+                wrapper.close_pool()
+            self._leave_old_server()
+
+    def _leave_old_server(self) -> None:
+        """Close this thread's connections if they lead to a server that takes no writes; the next use connects anew."""
+        if getattr(self._thread, "generation", self._generation) != self._generation:
+            connections.close_all()
+        self._thread.generation = self._generation
+
+    def close(self) -> asyncio.Future[list[None]]:
+        """Begin to close, at once: the loop may end before anybody waits for it."""
+        return asyncio.gather(*map(asyncio.wrap_future, self.begin_to_close()))
+
+    def begin_to_close(self) -> list[Future[None]]:
+        """Close as `close`, and return what can be waited for without a loop."""
+        self.is_closed = True
+        # Each thread closes its own connections. The readers wait for each other, so that no thread closes twice
+        # while another never does.
+        all_here = threading.Barrier(READERS)
+        closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
+        closing += [one.submit(connections.close_all) for one in (self.writer, self.behind, self.looker)]
+        for executor in (self.writer, self.behind, self.readers, self.looker):
+            executor.shutdown(wait=False)
+        return closing
+
+
+def _close_connections(all_here: threading.Barrier) -> None:
+    with suppress(threading.BrokenBarrierError):
+        all_here.wait(CLOSE_SECONDS)
+    connections.close_all()
+
+
+def _check_connections() -> None:
+    # Kept from call to call whatever CONN_MAX_AGE says; one that broke is dropped, and the next use connects anew.
+    for one in connections.all(initialized_only=True):
+        if one.errors_occurred:
+            if one.is_usable():
+                one.errors_occurred = False
+            else:
+                one.close()

@@ -1,0 +1,90 @@
+"""What is unread, in memory: for each user who watches, by room; and how news change it (Counts)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from chat.store.unread import MOST, Kind, News, Unread
+
+
+class RoomNews:
+    """The new events of one room, added up once for all users."""
+
+    def __init__(self, events: Sequence[News], up_to: int) -> None:
+        self.up_to = up_to
+        self._events = events
+        self._first = events[0].seq if events else up_to
+        self._is_plain = all(event.kind == Kind.POSTED for event in events)
+        self._by_author = Counter(event.author for event in events)
+        self._naming = Counter(user for event in events for user in event.named if user != event.author)
+
+    def added_to(self, user: int, known: Unread) -> Unread | None:
+        """Return a user's counts with the news; None when they have to be counted.
+
+        The same as a count at `up_to` would say, whatever part of the news `known` has already.
+        """
+        if known.head >= self.up_to:
+            return known
+        if not self._is_plain or known.head >= self._first or known.read >= self._first:
+            return self._added_one_by_one(user, known)
+        others = len(self._events) - self._by_author[user]
+        return self._capped(known, known.unread + others, known.mentions + self._naming[user])
+
+    def _added_one_by_one(self, user: int, known: Unread) -> Unread | None:
+        unread, mentions = known.unread, known.mentions
+        for event in self._events:
+            if event.seq <= known.head or event.message <= known.read or event.author == user:
+                continue
+            if event.kind == Kind.POSTED:
+                unread += 1
+                mentions += user in event.named
+            elif mentions or user in event.named:
+                # Whom the message named before is not known any more.
+                return None
+            elif event.kind == Kind.DELETED and unread < MOST:
+                unread -= 1
+        return self._capped(known, unread, mentions)
+
+    def _capped(self, known: Unread, unread: int, mentions: int) -> Unread:
+        return Unread(self.up_to, known.read, min(unread, MOST), min(mentions, MOST))
+
+
+class Counts:
+    """Counts by user and room. A count stops at MOST, and stays there until its user reads."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, dict[int, Unread]] = {}
+
+    def get(self, user: int, room: int) -> Unread | None:
+        """Return what is known of a user's room."""
+        rooms = self._of.get(user)
+        return rooms.get(room) if rooms is not None else None
+
+    def rooms(self, user: int) -> list[int]:
+        """Return the rooms that are counted for a user."""
+        return list(self._of.get(user, ()))
+
+    def put(self, user: int, room: int, counts: Unread) -> bool:
+        """Take counts; tell whether they are other ones than before."""
+        rooms = self._of.setdefault(user, {})
+        if rooms.get(room) == counts:
+            return False
+        rooms[room] = counts
+        return True
+
+    def forget(self, user: int, rooms: Iterable[int] | None = None) -> None:
+        """Forget a user's counts, or those of some rooms."""
+        if rooms is None:
+            self._of.pop(user, None)
+        elif user in self._of:
+            for room in rooms:
+                self._of[user].pop(room, None)
+
+    def read(self, user: int, room: int, seq: int) -> bool | None:
+        """Move a read position; tell whether anything changed, None when it has to be counted."""
+        known = self.get(user, room)
+        if known is None or seq == known.read:
+            return False
+        if seq < known.head:
+            return None
+        # All that is known is read, and what comes up to `seq` too: nothing has to be counted.
+        return self.put(user, room, Unread(seq, seq, 0, 0))

@@ -1,0 +1,1 @@
+"""What runs in a database thread: it knows neither asyncio nor the event loop's objects."""

@@ -1,0 +1,291 @@
+"""When rights are checked, whose, and what a join does meanwhile."""
+
+import asyncio
+import itertools
+
+import pytest
+from django.db import OperationalError
+
+from chat.live import database, hub, revocation
+from chat.live.revocation import Rights
+from chat.models import AccessChange, Room
+from chat.store import access, concerns, policies
+from chat.store.concerns import EVERYBODY, NOBODY, of
+from tests.sockets import connected
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(settings):
+    settings.GRACE_SECONDS = 0
+    settings.TELL_WHO_IS_PRESENT = False
+    # No check comes by itself.
+    settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = settings.FROZEN_SECONDS = 60
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Whose rights were asked for: user ids and rooms."""
+    load, asked = policies.load_rights, []
+
+    def record(logins, rooms):
+        asked.append(({login.user_id for login in logins}, rooms))
+        return load(logins, rooms)
+
+    monkeypatch.setattr(policies, "load_rights", record)
+    return asked
+
+
+async def test_only_those_concerned_are_asked_for(alice, bob, rooms, loads):
+    async with connected(alice) as first, connected(bob) as second:
+        for socket in (first, second):
+            await socket.ask(command="join", room=rooms.lobby.pk)
+            await socket.rest()
+        await first.send(command="join", room=rooms.random.pk)
+        await first.until(lambda frame: frame.get("join") == str(rooms.random.pk))
+        running = hub.running().rights
+        await running.check(of(users=[bob.pk]))
+        await running.check(of(rooms=[rooms.random.pk]))
+        await running.check(of(rooms=[rooms.lobby.pk]))
+        await running.check(of(users=[999], rooms=[999]))
+        assert loads == [
+            ({bob.pk}, {rooms.lobby.pk}),
+            ({alice.pk}, {rooms.random.pk}),
+            ({alice.pk, bob.pk}, {rooms.lobby.pk}),
+        ]
+
+
+async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, rooms, monkeypatch):
+    """As while a script saves all users: each check begins while a question of bob's is out."""
+    load_rooms, asked = policies.load_enterable_rooms, []
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running().rights
+        loop = asyncio.get_running_loop()
+
+        def change_meanwhile(keys):
+            asked.append(keys)
+            answer = load_rooms(keys)
+            asyncio.run_coroutine_threadsafe(running.check(of(users=[alice.pk, charlie.pk])), loop).result(5)
+            return answer
+
+        monkeypatch.setattr(hub.running().rooms, "_load", change_meanwhile)
+        answer = await socket.ask(command="join", room=rooms.lobby.pk)
+        assert answer["join"] == str(rooms.lobby.pk)
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize("concern", ["user", "room", "everybody"])
+async def test_a_join_asks_again_when_a_check_about_it_began_meanwhile(bob, rooms, monkeypatch, concern):
+    about = {"user": of(users=[bob.pk]), "room": of(rooms=[rooms.lobby.pk]), "everybody": EVERYBODY}[concern]
+    load_rooms, asked = policies.load_enterable_rooms, []
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running().rights
+        loop = asyncio.get_running_loop()
+
+        def be_late(keys):
+            asked.append(keys)
+            answer = load_rooms(keys)
+            if len(asked) == 1:
+                # As plain SQL does it, so that nothing else is heard of it.
+                Room.objects.filter(pk=rooms.lobby.pk).update(staff_only=True)
+                asyncio.run_coroutine_threadsafe(running.check(about), loop).result(5)
+            return answer
+
+        monkeypatch.setattr(hub.running().rooms, "_load", be_late)
+        answer = await socket.ask(command="join", room=rooms.lobby.pk)
+        assert answer["error"] == "ROOM_ACCESS_DENIED"
+        assert len(asked) == 2
+
+
+async def test_a_check_that_begins_between_the_answer_and_the_attaching_is_not_missed(bob, rooms, monkeypatch):
+    feed = hub.Hub.feed
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running()
+        opened = []
+
+        def open_late(self, *arguments, **named):
+            entering = feed(self, *arguments, **named)
+            enter = entering.__class__.__aenter__
+
+            class Late:
+                async def __aenter__(inner):
+                    opened.append(await enter(entering))
+                    if len(opened) == 1:
+                        await database.write_behind(Room.objects.filter(pk=rooms.lobby.pk).update, staff_only=True)
+                        await running.rights.check(of(rooms=[rooms.lobby.pk]))
+                    return opened[-1]
+
+                async def __aexit__(inner, *error):
+                    return await entering.__aexit__(*error)
+
+            return Late()
+
+        monkeypatch.setattr(hub.Hub, "feed", open_late)
+        answer = await socket.ask(command="join", room=rooms.lobby.pk)
+        assert answer["error"] == "ROOM_ACCESS_DENIED"
+        assert running.sessions and not any(session.places for session in running.sessions)
+
+
+async def test_a_stream_of_changes_is_checked_at_a_pace_and_the_first_at_once(bob, settings, monkeypatch):
+    settings.ACCESS_PACE_SECONDS = 0.1
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running().rights
+        began, loop, load = [], asyncio.get_running_loop(), Rights._check
+        await asyncio.sleep(settings.ACCESS_PACE_SECONDS)
+
+        async def note(self, *arguments):
+            began.append(loop.time())
+            await load(self, *arguments)
+
+        monkeypatch.setattr(Rights, "_check", note)
+        start = loop.time()
+        while loop.time() < start + 0.5:
+            running.check_soon(of(users=[bob.pk]))
+            await asyncio.sleep(0.002)
+        assert began[0] - start < 0.05
+        assert 2 <= len(began) <= 6
+        assert all(later - earlier >= 0.099 for earlier, later in itertools.pairwise(began))
+
+
+async def test_everybody_is_checked_now_and_then_also_while_changes_stream_in(bob, charlie, settings, loads):
+    settings.ACCESS_PACE_SECONDS, settings.ACCESS_CHECK_SECONDS = 0.01, 0.1
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running().rights
+        async with asyncio.timeout(5):
+            while not any(bob.pk in users for users, _ in loads):
+                running.check_soon(of(users=[charlie.pk]))
+                await asyncio.sleep(0.002)
+
+
+async def test_a_check_that_failed_is_made_up_for(bob, settings, monkeypatch):
+    settings.SWEEP_SECONDS = settings.ACCESS_PACE_SECONDS = 0.01
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        load, failures = policies.load_rights, [OperationalError("the database went away")] * 3
+
+        def fail(*arguments):
+            if failures:
+                raise failures.pop()
+            return load(*arguments)
+
+        monkeypatch.setattr(policies, "load_rights", fail)
+        bob.is_active = False
+        await database.write_behind(bob.save)
+        assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
+        assert await socket.next() is None
+
+
+# What the sweep finds
+
+
+@pytest.fixture
+async def checked(monkeypatch):
+    checked = []
+
+    async def check(self, concern=EVERYBODY):
+        checked.append(concern)
+
+    monkeypatch.setattr(Rights, "check", check)
+    yield checked
+    await database.close()
+
+
+async def swept(running):
+    began = asyncio.get_running_loop().time()
+    await running.sweep(await database.look(access.recent), began=began)
+
+
+async def test_the_sweep_finds_each_change_once_in_whatever_order_they_are_committed(checked):
+    running = Rights(set(), {}, on_checked=lambda: None)
+    await swept(running)
+    assert checked == [EVERYBODY]
+    checked.clear()
+    await database.write_behind(access.changed, users=[1])
+    await swept(running)
+    await swept(running)
+    await database.write_behind(access.changed, rooms=[7])
+    await database.write_behind(access.changed)
+    await swept(running)
+    await swept(running)
+    assert checked == [of(users=[1]), EVERYBODY]
+    # A sweep reads and does nothing while nothing changes.
+    assert not NOBODY
+
+
+async def test_a_sweep_that_comes_late_checks_everybody(checked, settings):
+    settings.ACCESS_KEEP_SECONDS = 0.05
+    running = Rights(set(), {}, on_checked=lambda: None)
+    await swept(running)
+    checked.clear()
+    await asyncio.sleep(settings.ACCESS_KEEP_SECONDS)
+    await swept(running)
+    assert checked == [EVERYBODY]
+
+
+async def test_a_sweep_that_finds_too_many_changes_checks_everybody_each_time(checked, monkeypatch):
+    monkeypatch.setattr(access, "MAX_ROWS", 3)
+    running = Rights(set(), {}, on_checked=lambda: None)
+    await swept(running)
+    for user in range(5):
+        await database.write_behind(access.changed, users=[user])
+    await swept(running)
+    await swept(running)
+    assert checked == [EVERYBODY] * 3
+
+
+async def test_a_check_that_fails_in_the_sweep_is_asked_for_by_the_next_one(monkeypatch):
+    running = Rights(set(), {}, on_checked=lambda: None)
+    await swept(running)
+    failures, checked = [OperationalError("away")], []
+
+    async def check(concern=EVERYBODY):
+        if failures:
+            raise failures.pop()
+        checked.append(concern)
+
+    monkeypatch.setattr(running, "check", check)
+    await database.write_behind(access.changed, users=[1])
+    with pytest.raises(OperationalError):
+        await swept(running)
+    await swept(running)
+    assert checked == [of(users=[1])]
+    await database.close()
+
+
+async def test_changes_are_removed_when_every_process_had_the_time_to_see_them(settings, checked):
+    settings.ACCESS_KEEP_SECONDS = 0.05
+    running = Rights(set(), {}, on_checked=lambda: None)
+    for user in range(3):
+        await database.write_behind(access.changed, users=[user])
+    await swept(running)
+    pruning = asyncio.ensure_future(running.prune())
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0.07)
+        assert await database.look(AccessChange.objects.count) == 3, "seen, and kept for the others"
+        while await database.look(AccessChange.objects.exists):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    pruning.cancel()
+    await asyncio.gather(pruning, return_exceptions=True)
+
+
+async def test_the_rooms_of_a_page_are_told_anew_only_when_they_may_be_others(bob, charlie, rooms):
+    told = []
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running().rights
+        running._on_checked = lambda: told.append(True)
+        await running.check(of(users=[bob.pk]))
+        await running.check(of(users=[charlie.pk]))
+        assert told == []
+        await running.check(of(rooms=[rooms.lobby.pk]))
+        assert len(told) == 1
+        bob.is_staff = True
+        await database.write_behind(bob.save)
+        await running.check(concerns.of(users=[bob.pk]))
+        assert len(told) >= 2

@@ -1,0 +1,160 @@
+"""What is unread, in memory: news and reads move a count as the database would count it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.live.unread_counts import Counts, RoomNews
+from chat.models import Event
+from chat.store.unread import MOST, News, Unread
+
+Kind = Event.Kind
+ME, OTHER = 1, 2
+
+
+def news(seq, author=OTHER, *named, kind=Kind.POSTED, message=None):
+    return News(7, seq, kind, message or seq, author, frozenset(named))
+
+
+def added(known, *events):
+    return RoomNews(events, events[-1].seq).added_to(ME, known)
+
+
+def test_messages_of_others_are_added_and_what_names_the_user_apart():
+    known = Unread(head=4, read=2, unread=1, mentions=0)
+    events = [news(5), news(6, OTHER, ME), news(7, ME, ME), news(8, None, ME, 3)]
+    assert added(known, *events) == Unread(head=8, read=2, unread=4, mentions=2)
+
+
+def test_what_the_count_has_already_is_not_added_again():
+    assert added(Unread(6, 2, 3, 0), news(5), news(6)) == Unread(6, 2, 3, 0)
+    assert added(Unread(5, 2, 3, 0), news(5), news(6)) == Unread(6, 2, 4, 0)
+
+
+def test_what_is_read_already_is_not_added():
+    assert added(Unread(4, 6, 0, 0), news(5), news(6), news(7)) == Unread(7, 6, 1, 0)
+
+
+def test_a_delete_takes_one_unread_message_of_another_away():
+    def deleted(message, author=OTHER):
+        return added(Unread(9, 4, 3, 0), news(10, author, kind=Kind.DELETED, message=message))
+
+    assert deleted(7) == Unread(10, 4, 2, 0)
+    assert deleted(4) == Unread(10, 4, 3, 0)
+    assert deleted(7, ME) == Unread(10, 4, 3, 0)
+
+
+def test_a_change_is_counted_by_the_database_only_where_it_may_have_named_the_user():
+    edit = news(10, OTHER, kind=Kind.EDITED, message=7)
+    assert added(Unread(9, 4, 3, 0), edit) == Unread(10, 4, 3, 0)
+    assert added(Unread(9, 4, 3, 1), edit) is None
+    assert added(Unread(9, 4, 3, 0), news(10, OTHER, ME, kind=Kind.EDITED, message=7)) is None
+    assert added(Unread(9, 7, 2, 1), edit) == Unread(10, 7, 2, 1)
+    assert added(Unread(9, 4, 3, 1), news(10, OTHER, kind=Kind.DELETED, message=7)) is None
+
+
+def test_a_count_stops_at_the_most_and_stays_there():
+    many = added(Unread(0, 0, 0, 0), *(news(seq, OTHER, ME) for seq in range(1, MOST + 5)))
+    assert many == Unread(MOST + 4, 0, MOST, MOST)
+    full = Unread(2000, 0, MOST, 0)
+    assert added(full, news(2001, kind=Kind.DELETED, message=9)) == Unread(2001, 0, MOST, 0)
+
+
+def test_reading_to_the_end_needs_no_count():
+    counts = Counts()
+    assert counts.read(ME, 7, 5) is False
+    counts.put(ME, 7, Unread(9, 2, 4, 1))
+    assert counts.read(ME, 7, 2) is False
+    assert counts.read(ME, 7, 5) is None
+    assert counts.read(ME, 7, 9) is True
+    assert counts.get(ME, 7) == Unread(9, 9, 0, 0)
+
+
+def test_reading_what_the_count_has_not_heard_of_yet_leaves_nothing_to_add():
+    counts = Counts()
+    counts.put(ME, 7, Unread(9, 2, 4, 1))
+    assert counts.read(ME, 7, 11) is True
+    assert added(counts.get(ME, 7), news(10), news(11, OTHER, ME), news(12)) == Unread(12, 11, 1, 0)
+
+
+def test_a_user_who_is_gone_is_forgotten_and_no_other():
+    counts = Counts()
+    for user in (ME, OTHER):
+        counts.put(user, 7, Unread(1, 1, 0, 0))
+        counts.put(user, 8, Unread(1, 1, 0, 0))
+    counts.forget(ME, [7, 99])
+    assert counts.rooms(ME) == [8]
+    counts.forget(ME)
+    assert (counts.rooms(ME), counts.rooms(OTHER)) == ([], [7, 8])
+
+
+# A log as a person would read it: (kind, author, names the user, message it is about).
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([Kind.POSTED, Kind.POSTED, Kind.EDITED, Kind.DELETED]),
+        st.sampled_from([ME, OTHER, None]),
+        st.booleans(),
+        st.integers(0, 30),
+    ),
+    max_size=30,
+)
+
+
+class PlainLog:
+    """Messages by seq, and what happened, without anything clever."""
+
+    def __init__(self):
+        self.messages = {}
+        self.events = []
+
+    def add(self, kind, author, is_named, place):
+        seq = len(self.events) + 1
+        there = [one for one, message in self.messages.items() if not message["deleted"]]
+        if kind == Kind.POSTED or not there:
+            self.messages[seq] = {"author": author, "named": is_named, "deleted": False}
+            self.events.append((Kind.POSTED, seq))
+            return
+        target = there[place % len(there)]
+        message = self.messages[target]
+        message["named"] = is_named and kind == Kind.EDITED
+        message["deleted"] = kind == Kind.DELETED
+        self.events.append((kind, target))
+
+    def count(self, read):
+        later = [
+            message
+            for seq, message in self.messages.items()
+            if seq > read and not message["deleted"] and message["author"] != ME
+        ]
+        return Unread(len(self.events), read, len(later), sum(message["named"] for message in later))
+
+    def news(self, after):
+        """Return the events after a seq as the database tells of them now."""
+        found = []
+        for seq, (kind, target) in list(enumerate(self.events, 1))[after:]:
+            message = self.messages[target]
+            named = frozenset({ME} if message["named"] else ())
+            found.append(News(7, seq, kind, target, message["author"], named))
+        return found
+
+
+@given(steps, steps, steps, st.integers(0, 30))
+def test_a_count_and_the_news_since_are_a_fresh_count(before, then, later, read):
+    log = PlainLog()
+    for step in before:
+        log.add(*step)
+    snapshot = log.count(min(read, len(log.events)))
+    for step in then:
+        log.add(*step)
+    # The news may be read after more has happened: what they say of a message is of then.
+    up_to = len(log.events)
+    expected = log.count(snapshot.read)
+    for step in later:
+        log.add(*step)
+    news = [event for event in log.news(snapshot.head) if event.seq <= up_to]
+    known = RoomNews(news, up_to).added_to(ME, snapshot) if news else snapshot
+    if later:
+        # Nothing is wrong for good: the next news bring it to what is so now.
+        rest = log.news(up_to)
+        known = known and RoomNews(rest, len(log.events)).added_to(ME, known)
+        expected = log.count(snapshot.read)
+    assert known is None or known == expected

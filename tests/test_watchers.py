@@ -1,0 +1,575 @@
+"""What the sockets that watch are told: rooms, and what is unread in them."""
+
+import asyncio
+import random
+import time
+import uuid
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from chat import protocol
+from chat.live import audiences, database, hub
+from chat.live.positions import Positions
+from chat.live.watchers import Watch
+from chat.models import Event, Membership, Room
+from chat.store import actions, memberships, policies, presence, unread
+from chat.store.actions import Draft
+from chat.store.memberships import Move
+from chat.store.unread import MOST, Moved, News, Unread
+from tests.sockets import connected
+
+Kind = Event.Kind
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(settings):
+    settings.GRACE_SECONDS = 0
+    settings.SWEEP_SECONDS = 0.05
+    settings.POSITIONS_SECONDS = 0.02
+    settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
+
+
+@pytest.fixture(params=["bell", "sweep"])
+def told_by(request, monkeypatch):
+    """What a promise holds by: with the bell, and with every bell lost."""
+    if request.param == "sweep":
+        monkeypatch.setattr("chat.doorbell.ring", lambda heads: None)
+        monkeypatch.setattr("chat.doorbell.ring_access", lambda concern: None)
+
+
+class Watcher:
+    """A socket that watches, and what it was told last."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.rooms = {}
+        self.heads = {}
+        self.frames = []
+
+    def hear(self, frame):
+        self.frames.append(frame)
+        if "rooms" in frame:
+            self.rooms = {int(room["id"]): room["title"] for room in frame["rooms"]}
+        for room, head in frame.get("heads", {}).items():
+            self.heads[int(room)] = head
+
+    async def until(self, condition):
+        """Hear until a condition holds, which it does soon."""
+        async with asyncio.timeout(20):
+            while not condition():
+                self.hear(await self.socket.next())
+
+    async def until_unread(self, room, unread, mentions=0):
+        await self.until(lambda: self.counts(room) == (unread, mentions))
+
+    async def rest(self):
+        for frame in await self.socket.rest():
+            self.hear(frame)
+
+    def counts(self, room):
+        head = self.heads.get(room.pk)
+        return head and (head["unread"], head["mentions"])
+
+
+@asynccontextmanager
+async def watching(user):
+    async with connected(user) as socket:
+        watcher = Watcher(socket)
+        await socket.send(command="watch")
+        await watcher.until(lambda: watcher.rooms and watcher.heads.keys() == watcher.rooms.keys())
+        yield watcher
+
+
+async def post(room, author=None, body="hi"):
+    return await database.write(room.send_message, body, author)
+
+
+async def change(room, author, kind, seq, body=""):
+    draft = Draft(room=room.pk, author=author.pk, kind=kind, target_seq=seq, body=body)
+    await database.write(actions.commit, [draft])
+
+
+async def counted(user):
+    """Return what the database says is unread, by room."""
+
+    def count():
+        return unread.count({(user.pk, room.pk): None for room in Room.objects.enterable_by(user)})
+
+    return {room: one._asdict() for (_, room), one in (await database.read(count)).items()}
+
+
+async def test_one_who_watches_is_told_of_the_rooms_that_they_may_enter_and_of_no_other(alice, bob, rooms):
+    async with watching(bob) as bobs, watching(alice) as alices:
+        assert bobs.rooms == {rooms.lobby.pk: "Lobby", rooms.random.pk: "Random"}
+        assert alices.rooms == bobs.rooms | {rooms.staff.pk: "Staff"}
+        assert set(bobs.heads[rooms.lobby.pk].values()) == {0}
+        await post(rooms.staff)
+        await post(rooms.lobby)
+        await alices.until_unread(rooms.staff, 1)
+        await bobs.until_unread(rooms.lobby, 1)
+        await bobs.rest()
+        assert rooms.staff.pk not in bobs.heads
+
+
+async def test_one_who_does_not_watch_is_told_nothing(bob, rooms):
+    async with connected(bob) as quiet, watching(bob) as watcher:
+        await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 1)
+        assert await quiet.rest() == []
+
+
+async def test_what_is_said_is_counted_and_what_names_apart(told_by, alice, bob, rooms):
+    async with watching(bob) as watcher:
+        await post(rooms.lobby, alice)
+        await post(rooms.lobby, alice, "@bob")
+        await post(rooms.lobby, bob, "my own @bob")
+        await watcher.until(lambda: watcher.heads[rooms.lobby.pk]["head"] == 3)
+        assert watcher.heads[rooms.lobby.pk] == {"head": 3, "read": 0, "unread": 2, "mentions": 1}
+        assert watcher.counts(rooms.random) == (0, 0)
+
+
+async def test_a_delete_and_an_edit_are_counted_anew(told_by, alice, bob, rooms):
+    async with watching(bob) as watcher:
+        for body in ("one @bob", "two"):
+            await post(rooms.lobby, alice, body)
+        await watcher.until_unread(rooms.lobby, 2, 1)
+        await change(rooms.lobby, alice, Kind.DELETED, 1)
+        await watcher.until_unread(rooms.lobby, 1)
+        await change(rooms.lobby, alice, Kind.EDITED, 2, "two @bob")
+        await watcher.until_unread(rooms.lobby, 1, 1)
+
+
+async def test_more_news_than_are_added_up_are_counted(alice, bob, rooms, monkeypatch):
+    monkeypatch.setattr("chat.live.counting.NEWS_LIMIT", 3)
+    async with watching(bob) as watcher:
+        drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(10)]
+        await database.write(actions.commit, drafts)
+        await watcher.until_unread(rooms.lobby, 10, 10)
+
+
+async def test_a_room_made_renamed_and_deleted_is_told(told_by, bob, rooms):
+    async with watching(bob) as watcher:
+        made = await database.write(Room.objects.create, title="New")
+        await watcher.until(lambda: made.pk in watcher.rooms and made.pk in watcher.heads)
+        made.title = "Newer"
+        await database.write(made.save)
+        await watcher.until(lambda: watcher.rooms[made.pk] == "Newer")
+        await post(made)
+        await watcher.until_unread(made, 1)
+        pk = made.pk
+        await database.write(made.delete)
+        await watcher.until(lambda: pk not in watcher.rooms)
+        assert list(watcher.rooms.values()) == ["Lobby", "Random"]
+
+
+async def test_a_room_that_came_is_unread_from_its_beginning(told_by, bob, rooms):
+    def make():
+        room = Room.objects.create(title="New")
+        room.send_message("welcome", None)
+        return room
+
+    async with watching(bob) as watcher:
+        await watcher.until_unread(await database.write(make), 1)
+
+
+async def test_a_room_closed_to_the_user_is_told_no_more_and_again_once_it_is_open(told_by, bob, rooms):
+    async with watching(bob) as watcher:
+        lobby = rooms.lobby
+        lobby.staff_only = True
+        await database.write(lobby.save)
+        await watcher.until(lambda: lobby.pk not in watcher.rooms)
+        del watcher.heads[lobby.pk]
+        await post(lobby)
+        await post(rooms.random)
+        await watcher.until_unread(rooms.random, 1)
+        await watcher.rest()
+        assert lobby.pk not in watcher.heads
+        lobby.staff_only = False
+        await database.write(lobby.save)
+        await watcher.until(lambda: lobby.pk in watcher.rooms)
+        await watcher.until_unread(lobby, 1)
+
+
+async def test_one_who_joins_the_staff_and_leaves_it_sees_its_rooms_come_and_go(told_by, bob, rooms):
+    async with watching(bob) as watcher:
+        bob.is_staff = True
+        await database.write(bob.save)
+        await watcher.until(lambda: rooms.staff.pk in watcher.rooms and rooms.staff.pk in watcher.heads)
+        bob.is_staff = False
+        await database.write(bob.save)
+        await watcher.until(lambda: rooms.staff.pk not in watcher.rooms)
+
+
+async def test_all_sockets_of_a_user_and_nobody_elses_are_told_what_was_read(alice, bob, rooms):
+    async with watching(bob) as first, watching(bob) as second, watching(alice) as alices:
+        for _ in range(3):
+            await post(rooms.lobby)
+        for watcher in (first, second, alices):
+            await watcher.until_unread(rooms.lobby, 3)
+        await first.socket.send(command="read", room=rooms.lobby.pk, seq=2)
+        for watcher in (first, second):
+            await watcher.until_unread(rooms.lobby, 1)
+        await second.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await second.socket.send(command="read", room=rooms.lobby.pk, seq=99)
+        for watcher in (first, second):
+            await watcher.until_unread(rooms.lobby, 0)
+            assert 1 not in [
+                frame["heads"][str(rooms.lobby.pk)]["read"] for frame in watcher.frames if "heads" in frame
+            ]
+            assert watcher.heads[rooms.lobby.pk]["read"] == 3
+        await first.socket.send(command="read", room=rooms.lobby.pk, seq=1, back=True)
+        for watcher in (first, second):
+            await watcher.until_unread(rooms.lobby, 2)
+        await alices.rest()
+        assert alices.counts(rooms.lobby) == (3, 0)
+
+
+async def test_two_sockets_of_a_user_are_told_of_what_another_process_wrote(told_by, alice, bob, rooms):
+    async with watching(bob) as first, watching(bob) as second:
+        await post(rooms.lobby, alice, "@bob")
+        for watcher in (first, second):
+            await watcher.until_unread(rooms.lobby, 1, 1)
+
+
+async def test_a_socket_that_goes_takes_nothing_from_another_of_its_user(bob, rooms):
+    async with watching(bob) as stays:
+        async with connected(bob) as goes:
+            await goes.ask(command="watch")
+        await post(rooms.lobby)
+        await stays.until_unread(rooms.lobby, 1)
+
+
+async def test_a_count_that_failed_is_made_again(bob, rooms, monkeypatch, caplog):
+    count, failures = unread.count, [TimeoutError(), TimeoutError()]
+
+    def fail(*arguments):
+        if failures:
+            raise failures.pop()
+        return count(*arguments)
+
+    async with watching(bob) as watcher:
+        monkeypatch.setattr(unread, "count", fail)
+        for _ in range(3):
+            await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 3)
+        await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await watcher.until_unread(rooms.lobby, 2)
+    assert caplog.text.count("could not be counted") == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_what_is_told_is_what_the_database_says(alice, bob, rooms, seed):
+    chance = random.Random(seed)
+    users, both = (alice, bob), rooms[:2]
+    async with watching(alice) as alices, watching(bob) as bobs:
+        for _ in range(40):
+            room, user = chance.choice(both), chance.choice(users)
+            watcher = alices if user is alice else bobs
+            seq = chance.randrange(1, 15)
+            match chance.choice(["post", "post", "edit", "delete", "read", "back"]):
+                case "post":
+                    draft = Draft(
+                        room=room.pk,
+                        author=user.pk,
+                        body=chance.choice(["hi", "@bob", "@alice @bob"]),
+                        client_id=uuid.UUID(int=chance.getrandbits(128), version=4),
+                    )
+                    await database.write(actions.commit, [draft])
+                case "edit":
+                    await change(room, user, Kind.EDITED, seq, chance.choice(["hi", "@bob", "@alice"]))
+                case "delete":
+                    await change(room, user, Kind.DELETED, seq)
+                case way:
+                    await watcher.socket.send(command="read", room=room.pk, seq=seq, back=way == "back")
+                    # A read has no answer; this is one after it.
+                    await watcher.rest()
+        await hub.flush()
+        for user, watcher in zip(users, (alices, bobs), strict=True):
+            said = await counted(user)
+            await watcher.until(lambda said=said, watcher=watcher: watcher.heads == said)
+
+
+def login_of(user):
+    client = Client()
+    client.force_login(user)
+    [standing] = policies.load_logins([client.session.session_key]).values()
+    return standing.login
+
+
+def move_elsewhere(user, room, seq, *, back=False):
+    """Move a read position as another process does, whose bell is lost."""
+    checked = memberships.check_moves({(user.pk, room.pk): Move(login_of(user), seq, is_set=back)})
+    memberships.store_moves(checked)
+
+
+def stored(user, room):
+    return Membership.objects.filter(user=user, room=room).values_list("read_seq", flat=True).first()
+
+
+async def afterwards(work, *arguments):
+    """Ask the database when the last socket is gone, and close its threads again."""
+    try:
+        return await database.read(work, *arguments)
+    finally:
+        await database.close()
+
+
+async def test_a_read_position_whose_bell_was_lost_is_found_by_the_sweep(bob, rooms):
+    async with watching(bob) as watcher:
+        for _ in range(5):
+            await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 5)
+        for seq, unread in [(3, 2), (5, 0), (1, 4)]:
+            await database.write(move_elsewhere, bob, rooms.lobby, seq, back=True)
+            await watcher.until_unread(rooms.lobby, unread)
+            assert watcher.heads[rooms.lobby.pk]["read"] == seq
+
+
+async def test_a_read_is_told_before_it_is_written_and_is_written_soon(bob, rooms, monkeypatch, settings):
+    settings.POSITIONS_SECONDS = 30
+    async with watching(bob) as first, watching(bob) as second:
+        await post(rooms.lobby)
+        for watcher in (first, second):
+            await watcher.until_unread(rooms.lobby, 1)
+        await first.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await second.until_unread(rooms.lobby, 0)
+        assert await database.read(stored, bob, rooms.lobby) is None
+        # Whoever joins meanwhile is told of it too.
+        joined = await second.socket.ask(command="join", room=rooms.lobby.pk, since=0)
+        while "join" not in joined:
+            joined = await second.socket.next()
+        assert joined["read"] == 1
+    # The last socket is gone: nothing is left behind.
+    assert await afterwards(stored, bob, rooms.lobby) == 1
+
+
+async def test_a_server_that_is_drained_writes_what_was_read(bob, rooms, settings):
+    settings.POSITIONS_SECONDS = 30
+    async with watching(bob) as watcher:
+        await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 1)
+        await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1)
+        await watcher.socket.send(command="layout", rooms=[rooms.lobby.pk])
+        await watcher.rest()
+        await hub.flush()
+        assert await database.read(stored, bob, rooms.lobby) == 1
+        assert await database.read(memberships.layout, bob.pk) == ([rooms.lobby.pk], None)
+
+
+async def test_a_read_asks_the_database_nothing_and_no_message_waits_for_it(bob, rooms, monkeypatch, settings):
+    settings.POSITIONS_SECONDS = 30
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        await post(rooms.lobby)
+        await socket.until(lambda frame: "seq" in frame)
+        asked = []
+        for lane in (database.read, database.write, database.write_behind):
+
+            async def note(work, *arguments, lane=lane, **named):
+                asked.append(work)
+                return await lane(work, *arguments, **named)
+
+            monkeypatch.setattr(database, lane.__name__, note)
+        for _ in range(20):
+            await socket.send(command="read", room=rooms.lobby.pk, seq=1)
+            await socket.send(command="layout", rooms=[rooms.lobby.pk])
+        await socket.rest()
+        # The join is still being written down, as a presence.
+        assert [work for work in asked if work.__module__ != presence.__name__] == []
+
+
+async def test_a_read_of_a_room_that_may_not_be_entered_is_refused_and_changes_nothing(bob, rooms):
+    await post(rooms.staff)
+    async with connected(bob) as socket:
+        for room, code in [(rooms.staff.pk, "ROOM_ACCESS_DENIED"), (10**6, "ROOM_INVALID")]:
+            refusal = await socket.ask(command="read", room=room, seq=1)
+            assert (refusal["error"], refusal["command"], refusal["room"]) == (code, "read", str(room))
+        assert await socket.ask(command="read", room=rooms.lobby.pk, seq=-1) | {"detail": ""} == {
+            "error": "COMMAND_INVALID",
+            "command": "read",
+            "room": str(rooms.lobby.pk),
+            "detail": "",
+        }
+    assert await afterwards(stored, bob, rooms.staff) is None
+
+
+async def test_what_was_told_of_a_position_that_is_refused_is_taken_back(alice, rooms):
+    async with watching(alice) as watcher:
+        await post(rooms.lobby)
+        await watcher.until_unread(rooms.lobby, 1)
+        running = hub.running()
+        [session] = running.sessions
+        running.read(session, rooms.lobby.pk, 1, back=False)
+        await watcher.until_unread(rooms.lobby, 0)
+        # As if the right had gone in the moment before it was written.
+        pair = (alice.pk, rooms.lobby.pk)
+        running.positions._moves.done(running.positions._moves.begin())
+        running._on_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED))
+        await watcher.until_unread(rooms.lobby, 1)
+
+
+async def test_more_than_the_most_is_told_as_the_most(alice, bob, rooms):
+    async with watching(bob) as watcher:
+        for _ in range(2):
+            drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(600)]
+            await database.write(actions.commit, drafts)
+        await watcher.until(lambda: watcher.heads[rooms.lobby.pk]["head"] == 1200)
+        assert watcher.counts(rooms.lobby) == (MOST, MOST)
+        # Reading counts again, this pair alone.
+        await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1199)
+        await watcher.until_unread(rooms.lobby, 1, 1)
+
+
+async def test_a_staff_room_that_is_opened_is_counted_for_all_who_are_there(bob, charlie, rooms):
+    async with watching(bob) as bobs, watching(charlie) as charlies:
+        drafts = [Draft(room=rooms.staff.pk, author=None, body="old", trusted=True) for _ in range(1100)]
+        await database.write(actions.commit, drafts)
+        rooms.staff.staff_only = False
+        await database.write(rooms.staff.save)
+        for watcher in (bobs, charlies):
+            await watcher.until_unread(rooms.staff, MOST)
+    assert await afterwards(Membership.objects.filter(read_seq__isnull=False).exists) is False
+
+
+async def test_watch_answers_the_socket_that_asks_and_no_other(bob, rooms):
+    async with watching(bob) as first, watching(bob) as second:
+        for watcher in (first, second):
+            await watcher.rest()
+            watcher.frames.clear()
+        await first.socket.send(command="watch")
+        await first.until(lambda: any("heads" in frame for frame in first.frames))
+        assert [sorted(frame) for frame in first.frames] == [["rooms"], ["heads"]]
+        assert set(first.frames[1]["heads"]) == {str(rooms.lobby.pk), str(rooms.random.pk)}
+        await second.rest()
+        assert second.frames == []
+
+
+class FakeSession:
+    """Has a user, and keeps the frames that it is told."""
+
+    def __init__(self, user_id, *, is_staff=False):
+        self.user_id = user_id
+        self.standing = SimpleNamespace(user=SimpleNamespace(is_active=True, is_staff=is_staff))
+        self.frames = []
+        self.signal = self.frames.append
+
+
+class Crowd:
+    """Many sockets that watch, without sockets and without a database: what a message costs the event loop."""
+
+    def __init__(self, monkeypatch, sessions, rooms):
+        self.sessions, self.rooms = sessions, rooms
+        self.encoded, self.queries = [], []
+        encode = protocol.encode
+        monkeypatch.setattr(protocol, "encode", lambda struct: self.encoded.append(type(struct)) or encode(struct))
+        monkeypatch.setattr(database, "read", self._run)
+        monkeypatch.setattr(audiences, "load", lambda kinds: {kind: self._list() for kind in kinds})
+        monkeypatch.setattr(unread, "visitors", set)
+        monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True))
+        monkeypatch.setattr(unread, "count", lambda asked: {pair: Unread(0, 0, 0, 0) for pair in asked})
+        monkeypatch.setattr(unread, "news", self._news)
+        self.watch = Watch(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))
+        for session in sessions:
+            self.watch.begin(session)
+
+    def _list(self):
+        titles = [protocol.RoomTitle(id=str(room), title="room", staff_only=False) for room in range(self.rooms)]
+        return audiences.RoomList(
+            {room: str(room) for room in range(self.rooms)}, protocol.encode(protocol.Rooms(rooms=titles))
+        )
+
+    async def _run(self, work, *arguments):
+        self.queries.append(work)
+        await asyncio.sleep(0)
+        return work(*arguments)
+
+    def _news(self, ranges):
+        return [News(room, up_to, Kind.POSTED, up_to, None, frozenset()) for room, (_, up_to) in ranges.items()]
+
+    async def settle(self):
+        """Let it work; return the CPU seconds of it, and how often the loop had its turn meanwhile."""
+        turns, start = 0, time.thread_time()
+        while self.watch._task is not None:
+            await asyncio.sleep(0)
+            turns += 1
+        return time.thread_time() - start, turns
+
+    def clear(self):
+        self.encoded.clear()
+        self.queries.clear()
+        for session in self.sessions:
+            session.frames.clear()
+
+
+async def test_a_thousand_pages_cost_what_changes_for_them(monkeypatch):
+    crowd = Crowd(monkeypatch, [FakeSession(number, is_staff=number % 10 == 0) for number in range(1000)], rooms=12)
+    took, turns = await crowd.settle()
+    assert crowd.encoded.count(protocol.Rooms) == 2, "one list for each kind of reader"
+    assert len(crowd.queries) <= 12_000 / 200 + 10
+    assert all(len(session.frames) >= 2 for session in crowd.sessions)
+    assert took < 5 and turns > took / 0.05
+
+    crowd.clear()
+    crowd.watch.saw({room: int(room < 10) for room in range(12)})
+    took, turns = await crowd.settle()
+    # One message in each of 10 rooms: one query, and one frame for each user.
+    assert crowd.queries.count(unread.news) == 1
+    assert crowd.encoded == [protocol.Heads] * 1000
+    assert all(len(session.frames) == 1 for session in crowd.sessions)
+    # 2.3 s before; about 0.05 now.
+    assert took < 1 and turns > took / 0.05
+
+    crowd.clear()
+    for session in crowd.sessions:
+        crowd.watch.recap(session)
+    await crowd.settle()
+    # After a standstill all are told from memory.
+    assert crowd.queries == [] and crowd.encoded == [protocol.Heads] * 1000
+
+    crowd.clear()
+    crowd.watch.begin(crowd.sessions[5])
+    await crowd.settle()
+    assert crowd.encoded == [protocol.Heads] and crowd.queries == []
+
+    crowd.clear()
+    crowd.watch.rooms_changed()
+    await crowd.settle()
+    assert not any(session.frames for session in crowd.sessions) and len(crowd.queries) == 1
+
+    took = time.thread_time()
+    for session in crowd.sessions:
+        crowd.watch.end(session)
+    assert time.thread_time() - took < 0.2
+    assert crowd.watch.is_idle
+
+
+async def test_all_sockets_of_a_user_share_one_frame(monkeypatch):
+    crowd = Crowd(monkeypatch, [FakeSession(number // 10) for number in range(30)], rooms=3)
+    await crowd.settle()
+    crowd.clear()
+    crowd.watch.saw({1: 4, 2: 1})
+    await crowd.settle()
+    assert crowd.encoded == [protocol.Heads] * 3
+    assert len({id(frame) for session in crowd.sessions for frame in session.frames}) == 3
+
+
+async def test_more_rooms_than_a_query_takes_move_between_two_sweeps(bob, rooms):
+    def make():
+        return [room.pk for room in Room.objects.bulk_create([Room(title=f"room {number}") for number in range(1000)])]
+
+    def say(made):
+        drafts = [Draft(room=room, author=None, body="hi", trusted=True) for room in made]
+        # By one transaction, so that one sweep finds them all.
+        with transaction.atomic():
+            for start in range(0, len(drafts), 100):
+                actions.commit(drafts[start : start + 100])
+
+    made = await database.write(make)
+    async with watching(bob) as watcher:
+        await database.write(say, made)
+        await watcher.until(lambda: all(watcher.heads[room]["unread"] == 1 for room in made))
