@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
-from chat.live import commands, database, revocation
+from chat.live import commands, database
 from chat.live import hub as hubs
 from chat.live.session import Session
 from chat.models import Room
@@ -419,7 +419,7 @@ class World:
             deletion.unfinished: lambda: deletion.Unfinished([], []),
             presence.expired: list,
             presence.present: lambda rooms: {room: set() for room in rooms},
-            revocation._load_rights: lambda logins, rooms: (
+            policies.load_rights: lambda logins, rooms: (
                 {login: self._standing(login) for login in logins},
                 {room: self._room(room) for room in rooms},
             ),

@@ -6,7 +6,7 @@ import itertools
 import pytest
 from django.db import OperationalError
 
-from chat.live import database, hub, revocation
+from chat.live import database, hub
 from chat.live.revocation import Rights
 from chat.models import AccessChange, Room
 from chat.store import access, concerns, policies

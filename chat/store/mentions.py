@@ -12,7 +12,7 @@ User = get_user_model()
 # What Django allows in a username. A name may be followed by what ends a sentence, and may end in it too.
 _NAME = re.compile(r"(?<![\w.@+-])@([\w.@+-]+)")
 _TAIL = ".@+-"
-# The page counts the same way (static/chat/mentions.js): what ends a sentence is at most so long, and a message
+# The page counts the same way (static/chat/model/mentions.js): what ends a sentence is at most so long, and a message
 # names at most so many. Otherwise one text could ask the database for thousands of names.
 MOST_TAIL = 3
 MOST_NAMES = 50

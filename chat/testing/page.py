@@ -5,9 +5,9 @@ from typing import Any
 
 from chat.testing.client import Frame, RoomLog, SocketClient
 
-# From static/chat/unread.js: what was seen is read after this time, all rooms together.
+# From static/chat/model/unread.js: what was seen is read after this time, all rooms together.
 READ_AFTER_SECONDS = 0.4
-# From static/chat/connection.js.
+# From static/chat/model/connection.js.
 PING_EVERY_SECONDS = 20.0
 
 

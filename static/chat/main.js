@@ -1,27 +1,27 @@
 /** Boot: puts the parts together and starts them. */
 
 import ReconnectingWebSocket from "reconnecting-websocket";
-import { Alerts } from "./alerts.js";
-import { Composer } from "./composer.js";
-import { Connection } from "./connection.js";
-import { Drafts } from "./drafts.js";
-import { MessageList } from "./message_list.js";
-import { Outbox } from "./outbox.js";
-import { openStore } from "./outbox_store.js";
-import { Page } from "./page.js";
-import { People } from "./people.js";
-import { PinnedAlerts } from "./pinned_alerts.js";
-import { RoomList } from "./room_list.js";
-import { RoomPane } from "./room_pane.js";
-import { SignedOut } from "./signed_out.js";
-import { Tabs } from "./tabs.js";
-import { part } from "./templates.js";
-import { Unread } from "./unread.js";
-import { Workspace } from "./workspace.js";
+import { part } from "./dom/templates.js";
+import { MessageList } from "./log/message_list.js";
+import { Alerts } from "./model/alerts.js";
+import { Connection } from "./model/connection.js";
+import { Drafts } from "./model/drafts.js";
+import { Outbox } from "./model/outbox.js";
+import { openStore } from "./model/outbox_store.js";
+import { SignedOut } from "./model/signed_out.js";
+import { Tabs } from "./model/tabs.js";
+import { Unread } from "./model/unread.js";
+import { Workspace } from "./model/workspace.js";
+import { Page } from "./page/page.js";
+import { RoomList } from "./page/room_list.js";
+import { Composer } from "./pane/composer.js";
+import { People } from "./pane/people.js";
+import { PinnedAlerts } from "./pane/pinned_alerts.js";
+import { RoomPane } from "./pane/room_pane.js";
 
-/** @import {Socket} from "./connection.js" */
-/** @import {Send} from "./outbox.js" */
-/** @import {Config} from "./page.js" */
+/** @import {Socket} from "./model/connection.js" */
+/** @import {Send} from "./model/outbox.js" */
+/** @import {Config} from "./page/page.js" */
 
 customElements.define("message-list", MessageList);
 customElements.define("room-composer", Composer);

@@ -271,7 +271,7 @@ def test_the_page_works_from_collected_files(browser, tmp_path):
         assert bob.problems == []
         ours = [
             (name, path.stat().st_size)
-            for path in (tmp_path / "static/chat").glob("*.gz")
+            for path in (tmp_path / "static/chat").rglob("*.gz")
             if (name := path.name.removesuffix(".gz")).endswith(("js", "css")) and re.search(r"\.[0-9a-f]{12}\.", name)
         ]
         assert 10_000 < sum(size for _, size in ours) < 60_000, "what we wrote ourselves, as it goes over the line"

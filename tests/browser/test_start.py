@@ -10,7 +10,7 @@ INCOMPLETE = "Part of this page could not be loaded. Check your connection, then
 
 def test_a_script_that_fails_to_load_is_told_with_a_reload_button(visit):
     bob = visit("bob", "/?rooms=")
-    for name in ("main.js", "dates.js"):  # the first one, and one that others import
+    for name in ("main.js", "model/dates.js"):  # the first one, and one that others import
         bob.page.route(f"**/chat/{name}", lambda route: route.abort())
         bob.page.reload()
         expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
@@ -25,7 +25,7 @@ def test_a_script_that_fails_to_load_is_told_with_a_reload_button(visit):
 def test_a_script_that_never_arrives_is_told_after_a_while_and_taken_back_when_it_comes(visit):
     bob = visit("bob", "/?rooms=")
     held = []
-    bob.page.route("**/chat/dates.js", lambda route: held.append(route))
+    bob.page.route("**/chat/model/dates.js", lambda route: held.append(route))
     bob.page.clock.install()
     bob.page.reload(wait_until="commit")
     expect(bob.page.get_by_text("Connecting…")).to_be_visible()

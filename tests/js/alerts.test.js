@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Alerts } from "../../static/chat/alerts.js";
+import { Alerts } from "../../static/chat/model/alerts.js";
 import { Store } from "./store.js";
 
 const AT = "2026-11-21T09:18:00.000Z";

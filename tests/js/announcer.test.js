@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { Announcer } from "../../static/chat/announcer.js";
+import { Announcer } from "../../static/chat/page/announcer.js";
 
 let said;
 let announcer;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { backoff, Connection } from "../../static/chat/connection.js";
+import { backoff, Connection } from "../../static/chat/model/connection.js";
 
 class FakeSocket {
   sent = [];

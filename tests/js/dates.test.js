@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentZone, Dates } from "../../static/chat/dates.js";
+import { currentZone, Dates } from "../../static/chat/model/dates.js";
 
 const dates = (timeZone, locale = "en-GB") => new Dates({ locale, timeZone });
 const NOON = Date.parse("2026-11-21T12:00:00Z");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Drafts } from "../../static/chat/drafts.js";
+import { Drafts } from "../../static/chat/model/drafts.js";
 import { Store } from "./store.js";
 
 let store;

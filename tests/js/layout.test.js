@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { chord } from "../../static/chat/keys.js";
-import { changeOf, Layout } from "../../static/chat/layout.js";
+import { changeOf, Layout } from "../../static/chat/model/layout.js";
+import { chord } from "../../static/chat/page/shortcuts.js";
 
 let layout;
 

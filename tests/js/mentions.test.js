@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { isNamed } from "../../static/chat/mentions.js";
+import { isNamed } from "../../static/chat/model/mentions.js";
 
 const CASES = JSON.parse(readFileSync(new URL("../mentions.json", import.meta.url), "utf8"));
 

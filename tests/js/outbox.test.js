@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { Outbox } from "../../static/chat/outbox.js";
+import { Outbox } from "../../static/chat/model/outbox.js";
 import { Locks } from "./locks.js";
 import { Store } from "./store.js";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Drafts } from "../../static/chat/drafts.js";
-import { Outbox } from "../../static/chat/outbox.js";
-import { openStore } from "../../static/chat/outbox_store.js";
-import { Tabs } from "../../static/chat/tabs.js";
+import { Drafts } from "../../static/chat/model/drafts.js";
+import { Outbox } from "../../static/chat/model/outbox.js";
+import { openStore } from "../../static/chat/model/outbox_store.js";
+import { Tabs } from "../../static/chat/model/tabs.js";
 
 const refuse = () => {
   throw new DOMException("", "SecurityError");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isForMe, isOwn } from "../../static/chat/own.js";
-import { RoomLog } from "../../static/chat/room_log.js";
+import { isForMe, isOwn } from "../../static/chat/model/own.js";
+import { RoomLog } from "../../static/chat/model/room_log.js";
 
 const posted = (seq, more) => ({
   room: "1",

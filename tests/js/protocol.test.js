@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { decode, isPosted, isTransient, refusalOf } from "../../static/chat/protocol.js";
+import { decode, isPosted, isTransient, refusalOf } from "../../static/chat/model/protocol.js";
 
 const LIMITS = { graphemes: 4000, bytes: 32 * 1024 };
 /** The server's structs that the page knows what to do with. */

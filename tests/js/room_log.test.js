@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RoomLog } from "../../static/chat/room_log.js";
+import { RoomLog } from "../../static/chat/model/room_log.js";
 
 const AT = "2026-11-21T10:00:00.000Z";
 const join = (head, more = {}) => ({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { SignedOut } from "../../static/chat/signed_out.js";
+import { SignedOut } from "../../static/chat/model/signed_out.js";
 import { Store } from "./store.js";
 
 let store;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Tabs } from "../../static/chat/tabs.js";
+import { Tabs } from "../../static/chat/model/tabs.js";
 
 let held;
 let session;

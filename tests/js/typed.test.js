@@ -6,8 +6,8 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { Drafts } from "../../static/chat/drafts.js";
-import { Outbox } from "../../static/chat/outbox.js";
+import { Drafts } from "../../static/chat/model/drafts.js";
+import { Outbox } from "../../static/chat/model/outbox.js";
 import { Locks } from "./locks.js";
 
 const ROOMS = ["1", "2"];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { Unread } from "../../static/chat/unread.js";
-import { countsWords, unreadWords } from "../../static/chat/words.js";
+import { countsWords, unreadWords } from "../../static/chat/model/strings.js";
+import { Unread } from "../../static/chat/model/unread.js";
 
 const head = (head, read, unread = head - read, mentions = 0) => ({ head, read, unread, mentions });
 

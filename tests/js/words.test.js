@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isSoon } from "../../static/chat/protocol.js";
+import { isSoon } from "../../static/chat/model/protocol.js";
 import {
   aboveWords,
   belowWords,
@@ -14,7 +14,7 @@ import {
   soonSentence,
   stateWords,
   unreadWords,
-} from "../../static/chat/words.js";
+} from "../../static/chat/model/strings.js";
 
 const people = (...pairs) => presenceWords(new Map(pairs));
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { Outbox } from "../../static/chat/outbox.js";
-import { Workspace } from "../../static/chat/workspace.js";
+import { Outbox } from "../../static/chat/model/outbox.js";
+import { Workspace } from "../../static/chat/model/workspace.js";
 
 const ROOMS = ["1", "2", "3"].map((id) => ({ id, title: `Room ${id}`, staff_only: false }));
 const NAMES = [

@@ -1,0 +1,44 @@
+/** A message of many lines is shown folded, until its reader asks for all of it. */
+
+import { copyElement } from "../dom/templates.js";
+
+/** The list that the message is in. @typedef {HTMLElement & {keepTop: (element: HTMLElement, change: () => void) => void}} List */
+
+/** The same number of lines as in chat.css is shown; a few more are not worth a button. */
+const LINES_AT_MOST = 30;
+
+/**
+ * Fold a message if its text is long, unless the reader has unfolded it.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function fold(element, text) {
+  const isLong = hasMoreLines(text, LINES_AT_MOST) && !element.classList.contains("unfolded");
+  const button = element.querySelector(".unfold");
+  element.classList.toggle("folded", isLong);
+  if (!isLong) button?.remove();
+  else if (!button) addButton(element);
+}
+
+/** @param {HTMLElement} element */
+function addButton(element) {
+  const button = copyElement("unfold-template");
+  button.addEventListener("click", () => {
+    const log = /** @type {List | null} */ (element.closest("message-list"));
+    log?.keepTop(element, () => {
+      element.classList.replace("folded", "unfolded");
+      button.remove();
+    });
+  });
+  element.querySelector("p.text")?.after(button);
+}
+
+/** @param {string} text @param {number} count */
+function hasMoreLines(text, count) {
+  let at = -1;
+  for (let line = 0; line < count; line += 1) {
+    at = text.indexOf("\n", at + 1);
+    if (at === -1) return false;
+  }
+  return true;
+}

@@ -1,0 +1,38 @@
+/** The keys in a log, which is one stop of Tab: arrows go from message to message, Enter opens a message's menu. */
+
+import { part } from "../dom/templates.js";
+
+/** @import {Rows} from "./rows.js" */
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {HTMLElement} log
+ * @param {Rows} rows what stands in it
+ * @param {() => number | undefined} start the message that arrows begin at
+ */
+export function walk(event, log, rows, start) {
+  const { key, target, altKey } = event;
+  const element = target instanceof HTMLElement && target.matches(".message") ? target : null;
+  const now = rows.messageAt(element);
+  if (altKey || (target !== log && element === null)) return;
+  if (key === "Enter" && element && now) openMenu(element);
+  else if (key === "ArrowUp" || key === "ArrowDown") {
+    const by = key === "ArrowUp" ? -1 : 1;
+    focusOn(rows, now ? rows.seqs[rows.seqs.indexOf(now.seq) + by] : start());
+  } else if (key === "Escape" && now) log.focus();
+  else return;
+  event.preventDefault();
+}
+
+/** A deleted message has none. @param {HTMLElement} element */
+function openMenu(element) {
+  const button = part(element, "act");
+  if (!button.hidden) button.click();
+}
+
+/** @param {Rows} rows @param {number | undefined} seq */
+function focusOn(rows, seq) {
+  const element = rows.elementOf(seq);
+  element?.focus({ preventScroll: true });
+  element?.scrollIntoView({ block: "nearest" });
+}

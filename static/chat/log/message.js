@@ -1,0 +1,108 @@
+/** One message's element: what it shows, and what it has in common with the one above. */
+
+import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { isForMe } from "../model/own.js";
+import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
+import { authorWords, HELD, sentenceFor } from "../model/strings.js";
+import { dates } from "./days.js";
+import { fold } from "./fold.js";
+
+/** @import {Entry} from "../model/outbox_store.js" */
+/** @import {Me} from "../model/own.js" */
+/** @import {Message} from "../model/room_log.js" */
+
+/** Lines of one author within this time stand in one group. */
+const GROUP_MS = 5 * 60_000;
+
+/**
+ * Warnings and alerts say what they are in a word and a sign, not by colour alone.
+ * @param {Message} message
+ */
+export function create({ type }) {
+  if (type !== WARNING && type !== ALERT) {
+    const element = copyElement("message-template");
+    element.classList.toggle("muted", type !== MESSAGE);
+    return element;
+  }
+  const element = copyElement("note-template");
+  element.classList.add(type === ALERT ? "alert" : "warning");
+  part(element, "kind").textContent = type === ALERT ? "Alert" : "Warning";
+  part(element, "sign").textContent = type === ALERT ? "●" : "▲";
+  return element;
+}
+
+/**
+ * @param {Message} previous
+ * @param {Message} message
+ */
+export function isSameGroup(previous, message) {
+  // Two users may have had one name, one after the other; and one user two names.
+  if (previous.user !== message.user || previous.username !== message.username) return false;
+  if (previous.type !== message.type) return false;
+  return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
+}
+
+/** "monitor, 9:18". @param {Pick<Message, "username" | "at">} message */
+export function signature({ username, at }) {
+  return `${authorWords(username)}, ${dates.time(at)}`;
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {Message} message
+ * @param {Me} me
+ */
+export function fill(element, message, me) {
+  const { username, text, type, at, edited, deleted } = message;
+  const isForReader = isForMe(message, me);
+  element.classList.toggle("for-me", isForReader);
+  part(element, "quiet").textContent =
+    (type === MUTED ? "Muted: " : "") + (isForReader ? "Mentions you: " : "");
+  part(element, "author").textContent = authorWords(username);
+  showTime(element, at);
+  const body = part(element, "text");
+  body.textContent = deleted ? "Message deleted" : text;
+  fold(element, deleted ? "" : (text ?? ""));
+  element.classList.toggle("deleted", deleted);
+  part(element, "act").hidden = deleted;
+  if (deleted) element.querySelector(".undo")?.remove();
+  part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
+  const avatar = element.querySelector(".avatar");
+  if (avatar instanceof HTMLElement) setAvatar(avatar, username);
+}
+
+/** In the reader's zone. @param {HTMLElement} element @param {string} at */
+export function showTime(element, at) {
+  const time = part(element, "time");
+  time.textContent = dates.time(at);
+  time.setAttribute("datetime", at);
+  time.dataset.clock = dates.clock(at);
+  time.title = dates.full(at);
+}
+
+/** @param {Entry} entry */
+export function stateId({ client_id, state, code }) {
+  return `${client_id} ${state === "held" ? state : state === "failed" ? code : "on its way"}`;
+}
+
+/**
+ * @param {Entry} entry
+ * @param {string} me
+ */
+export function unsent(entry, me) {
+  const isHeld = entry.state === "held";
+  const hasFailed = isHeld || entry.state === "failed";
+  const element = copyElement(hasFailed ? "failed-template" : "pending-template");
+  element.dataset.stateId = stateId(entry);
+  element.dataset.clientId = entry.client_id;
+  part(element, "author").textContent = me;
+  part(element, "text").textContent = entry.text;
+  fold(element, entry.text);
+  setAvatar(part(element, "avatar"), me);
+  if (isHeld) part(element, "retry").textContent = "Send";
+  if (hasFailed)
+    part(element, "reason").textContent = isHeld
+      ? HELD
+      : `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;
+  return element;
+}

@@ -1,0 +1,29 @@
+/** What can be done with a message. */
+
+import { isOwn } from "../model/own.js";
+import { MESSAGE } from "../model/protocol.js";
+
+/** @import {Item} from "../dom/menu.js" */
+/** @import {Message} from "../model/room_log.js" */
+
+/** Without a clipboard (plain http) nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined, copyLink: (() => void) | undefined}} Acts */
+
+/**
+ * Nothing is offered that would do nothing, or that the server would refuse.
+ * @param {Message} message
+ * @param {{id: number, staff: boolean}} reader
+ * @param {Acts} acts
+ * @returns {Item[]}
+ */
+export function messageItems(message, reader, { edit, markUnread, remove, copyText, copyLink }) {
+  if (message.deleted) return [];
+  const isTheirs = isOwn(message, reader);
+  /** @type {Item[]} */
+  const items = [];
+  if (isTheirs && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
+  if (copyText) items.push({ label: "Copy text", act: copyText });
+  if (copyLink) items.push({ label: "Copy link", act: copyLink });
+  if (!isTheirs) items.push({ label: "Mark as unread", act: markUnread });
+  if (isTheirs || reader.staff) items.push({ label: "Delete", act: remove });
+  return items;
+}

@@ -1,0 +1,138 @@
+/** The messages of a log on the page, in the order of their numbers, each with its day and its group. */
+
+import { isSameDay, relabel, separator } from "./days.js";
+import { create, isSameGroup, showTime } from "./message.js";
+
+/** @import {Message} from "../model/room_log.js" */
+
+export class Rows {
+  /** Numbers of the messages, ascending. @type {number[]} */
+  seqs = [];
+  #box;
+  /** @type {Map<number, HTMLElement>} */
+  #elements = new Map();
+  /** @type {Map<HTMLElement, Message>} */
+  #messages = new Map();
+
+  /** @param {HTMLElement} box */
+  constructor(box) {
+    this.#box = box;
+  }
+
+  get first() {
+    return this.seqs[0] ?? 0;
+  }
+
+  get last() {
+    return this.seqs.at(-1) ?? 0;
+  }
+
+  /** @param {number | undefined} seq */
+  elementOf(seq) {
+    return this.#elements.get(seq ?? -1);
+  }
+
+  /** @param {Element | null | undefined} element */
+  messageAt(element) {
+    return this.#messages.get(/** @type {HTMLElement} */ (element));
+  }
+
+  /** @param {number | undefined} seq */
+  messageOf(seq) {
+    return this.messageAt(this.elementOf(seq));
+  }
+
+  clear() {
+    this.#elements.clear();
+    this.#messages.clear();
+    this.seqs = [];
+    this.#box.replaceChildren();
+  }
+
+  /** @param {Message} message */
+  add(message) {
+    const element = create(message);
+    this.#elements.set(message.seq, element);
+    this.#messages.set(element, message);
+    const at = this.seqs.findLastIndex((seq) => seq < message.seq) + 1;
+    const next = this.elementOf(this.seqs[at]);
+    this.seqs.splice(at, 0, message.seq);
+    this.#box.insertBefore(element, next ? leadOf(next) : null);
+    this.dress(element, at);
+    if (next) this.dress(next, at + 1, false);
+    return element;
+  }
+
+  /** Let go of some at one end, and of what stands beyond. @param {number} count @param {boolean} isFromTop */
+  drop(count, isFromTop) {
+    const gone = isFromTop ? this.seqs.splice(0, count) : this.seqs.splice(-count);
+    const end = /** @type {HTMLElement} */ (this.elementOf(isFromTop ? this.first : this.last));
+    const range = document.createRange();
+    range.selectNodeContents(this.#box);
+    if (isFromTop) range.setEndBefore(leadOf(end));
+    else range.setStartAfter(end);
+    range.deleteContents();
+    for (const seq of gone) {
+      this.#messages.delete(/** @type {HTMLElement} */ (this.elementOf(seq)));
+      this.#elements.delete(seq);
+    }
+    if (isFromTop) this.dress(end, 0);
+  }
+
+  /**
+   * Give a message its day, or join it to the group above.
+   * @param {HTMLElement} element
+   * @param {number} [at]
+   * @param {boolean} [mayJoin] not what may be read just now: without its author it would be less high
+   */
+  dress(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
+    const message = /** @type {Message} */ (this.messageAt(element));
+    const above = this.elementOf(this.seqs[at - 1]);
+    const previous = this.messageAt(above);
+    const isNewDay = previous === undefined || !isSameDay(previous, message);
+    const lead = leadOf(element);
+    const hasDay = lead.classList.contains("day");
+    if (!isNewDay && hasDay) lead.remove();
+    if (isNewDay && !hasDay) lead.before(separator(message.at));
+    const isNeighbour = !isNewDay && element.previousElementSibling === above;
+    const isMore = isNeighbour && isSameGroup(previous, message);
+    if (mayJoin || !isMore) element.classList.toggle("more", isMore);
+  }
+
+  /** Say the days anew. */
+  relabel() {
+    for (const day of this.#box.querySelectorAll(".day")) relabel(/** @type {HTMLElement} */ (day));
+  }
+
+  /** The reader is in another zone: each time is another one, and days begin elsewhere. */
+  redate() {
+    for (const [element, { at }] of this.#messages) {
+      showTime(element, at);
+      this.dress(element);
+    }
+    this.relabel();
+  }
+
+  /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */
+  indexAt(y) {
+    let low = 0;
+    let high = this.seqs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const box = this.elementOf(this.seqs[middle])?.getBoundingClientRect();
+      if (box && box.bottom > y) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
+/** The element that a message begins with: its day, the "New" line, or itself. @param {HTMLElement} element */
+function leadOf(element) {
+  let lead = element;
+  for (const kind of ["new", "day"]) {
+    const before = lead.previousElementSibling;
+    if (before instanceof HTMLElement && before.classList.contains(kind)) lead = before;
+  }
+  return lead;
+}

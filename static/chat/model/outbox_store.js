@@ -1,0 +1,51 @@
+/** The browser's storage, which may be missing, closed to us or full; and random ids. */
+
+/**
+ * `sent`: saved by the server, its event not yet shown. `failed`: refused for good. `held`: too old to be sent without a question.
+ * `since`: when its author last said that it is to be sent, if that was not when it was written.
+ * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed" | "held", epoch?: string, title?: string, since?: number, code?: string, detail?: string}} Entry
+ */
+/** What is used of localStorage. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
+
+/**
+ * Open the browser's storage. ReadTracker never throws; writing throws when nothing can be kept.
+ * @param {() => Storage | null | undefined} open null or undefined: switched off, as Firefox and web views can do
+ * @returns {Store}
+ */
+export function openStore(open = () => localStorage) {
+  /**
+   * @template T
+   * @param {(storage: Storage) => T} use
+   * @param {T} otherwise
+   */
+  const attempt = (use, otherwise) => {
+    try {
+      const storage = open();
+      return storage ? use(storage) : otherwise;
+    } catch {
+      return otherwise;
+    }
+  };
+  return {
+    get length() {
+      return attempt((storage) => storage.length, 0);
+    },
+    key: (i) => attempt((storage) => storage.key(i), null),
+    getItem: (key) => attempt((storage) => storage.getItem(key), null),
+    removeItem: (key) => attempt((storage) => storage.removeItem(key), undefined),
+    setItem: (key, value) => {
+      const storage = open();
+      if (!storage) throw new Error("no storage");
+      storage.setItem(key, value);
+    },
+  };
+}
+
+/** A random UUID, also where `crypto.randomUUID` is missing (plain http). */
+export function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) % 4];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,403 @@
+/** Which panes are open, in which order; joins, resumes and heals their rooms. */
+
+import { Changes } from "./changes.js";
+import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
+import { RoomLog } from "./room_log.js";
+import { fullPageWords } from "./strings.js";
+
+/** @import {Outcome} from "./changes.js" */
+/** @import {State} from "./connection.js" */
+/** @import {Outbox, Send} from "./outbox.js" */
+/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {Message, Page, Place} from "./room_log.js" */
+
+/** Whether the server has older, or newer, messages than those shown: the room's log itself. @typedef {{readonly more: boolean, readonly newer: boolean}} Edges */
+
+/**
+ * What shows the workspace: the page, or a test's.
+ * @typedef {{
+ *   opened: (room: Room, isByUser: boolean) => void,
+ *   closed: (room: Room, reason?: string) => void,
+ *   cleared: (room: string) => void,
+ *   alerted: (room: string, alerts: Posted[]) => void,
+ *   paged: (room: string, messages: Message[], edges: Edges) => void,
+ *   changed: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
+ *   present: (room: string, present: PresentFrame["present"]) => void,
+ *   signalled: (room: string, signal: Signal) => void,
+ *   listed: (rooms: Room[], gone: Room[]) => void,
+ *   counted: (heads: HeadsFrame["heads"]) => void,
+ *   refused: (room: string | null, frame: ErrorFrame) => void,
+ *   serverVersion: (version: string) => void,
+ *   connection: (state: State, retryAt: number) => void,
+ * }} View
+ */
+
+const RETRY_AFTER_S = 2;
+/** Nobody asked for these: they are told again after the next change or reconnect. */
+const QUIET = new Set(["watch", "read", "layout", "leave"]);
+
+export class Workspace {
+  /** @type {Map<string, Room>} */
+  rooms;
+  /** Open panes, in their order. @type {Map<string, RoomLog>} */
+  #panes = new Map();
+  /** Leaves on their way: frames of the room before the answer are of the pane that was closed. @type {Map<string, number>} */
+  #leaving = new Map();
+  /** Rooms whose gap is being healed. @type {Set<string>} */
+  #healing = new Set();
+  #send;
+  #outbox;
+  #view;
+  #changes;
+  #most;
+  #epochs;
+  #isOnline = false;
+  /** What was changed last. @type {LayoutChange | null} */
+  #layoutChange = null;
+
+  /**
+   * @param {Room[]} rooms
+   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, most?: number | undefined}} around `epochs`: of each room that is known; `most` panes, 0 for any number
+   */
+  constructor(rooms, { send, outbox, view, epochs = new Map(), most = 0 }) {
+    this.rooms = new Map(rooms.map((room) => [room.id, room]));
+    this.#send = send;
+    this.#outbox = outbox;
+    this.#view = view;
+    this.#most = most;
+    this.#epochs = epochs;
+    this.#changes = new Changes(send);
+  }
+
+  /** Ids of the open panes, in their order. */
+  get open() {
+    return [...this.#panes.keys()];
+  }
+
+  /**
+   * Open a pane. Those already open stay as they are.
+   * @param {Room} room
+   * @param {boolean} isByUser
+   */
+  openPane(room, isByUser) {
+    if (this.#panes.has(room.id)) return;
+    if (this.#most && this.#panes.size >= this.#most) {
+      const detail = fullPageWords(this.#most);
+      return this.#view.refused(null, { error: "RATE_LIMITED", detail });
+    }
+    this.rooms.set(room.id, room);
+    this.#panes.set(room.id, new RoomLog());
+    this.#view.opened(room, isByUser);
+    this.#send({ command: "join", room: room.id });
+  }
+
+  /**
+   * Close a pane; its unsent texts wait in the outbox.
+   * @param {string} id
+   */
+  closePane(id) {
+    if (!this.#panes.has(id)) return;
+    this.#leave(id);
+    this.#drop(id);
+  }
+
+  /** @param {string} id */
+  #leave(id) {
+    if (this.#send({ command: "leave", room: id }))
+      this.#leaving.set(id, (this.#leaving.get(id) ?? 0) + 1);
+  }
+
+  /**
+   * Ask for the page before the oldest message held, or after the newest, unless one is on its way or there is none.
+   * @param {string} id
+   * @param {"older" | "newer"} [way]
+   */
+  ask(id, way) {
+    const log = this.#panes.get(id);
+    const page = log?.next(way);
+    if (log && page && this.#send({ command: "history", room: id, ...page.place })) log.ask(page);
+  }
+
+  /**
+   * Show another part of a room's log, as soon as it can be had.
+   * @param {string} id
+   * @param {Place} place
+   * @param {NonNullable<Page["arrived"]>} arrived told what is there, after it is shown
+   * @returns {boolean} whether it has to wait for the connection
+   */
+  jump(id, place, arrived) {
+    const log = this.#panes.get(id);
+    if (log === undefined) return false;
+    log.jump = { place, arrived };
+    this.ask(id);
+    return !this.#isOnline;
+  }
+
+  /**
+   * The reader scrolls: what waits for the connection would take them away from what they read by then.
+   * @param {string} id
+   * @returns {boolean} whether anything waited
+   */
+  scrolled(id) {
+    const log = this.#panes.get(id);
+    if (!log?.jump || this.#isOnline) return false;
+    log.jump = null;
+    return true;
+  }
+
+  /** Go nowhere after all. @param {string} id */
+  stay(id) {
+    const log = this.#panes.get(id);
+    if (log) log.jump = null;
+  }
+
+  /** Keep what the user changed for their other pages; false: not sent. @param {LayoutChange} change */
+  changeLayout(change) {
+    this.#layoutChange = change;
+    return this.#send({ command: "layout", ...change });
+  }
+
+  /**
+   * Edit or delete a message.
+   * @param {Change} change
+   * @param {Outcome} outcome
+   */
+  change(change, outcome) {
+    this.#changes.ask(change, outcome);
+  }
+
+  /**
+   * The pane shows nothing before the first and after the last of these messages any more.
+   * @param {string} id
+   * @param {number} first
+   * @param {number} last
+   */
+  keepOnly(id, first, last) {
+    this.#panes.get(id)?.keepOnly(first, last);
+  }
+
+  /**
+   * @param {State} state
+   * @param {number} retryAt
+   */
+  changed(state, retryAt) {
+    const wasOnline = this.#isOnline;
+    this.#isOnline = state === "open";
+    this.#view.connection(state, retryAt);
+    if (wasOnline && !this.#isOnline) this.#lost();
+    if (state === "signed out") this.#forget();
+    if (this.#isOnline) this.#rejoin(this.open);
+  }
+
+  /** @param {Received} received */
+  received({ kind, frame }) {
+    if (kind === "join") this.#joined(frame);
+    else if (kind === "leave") this.#left(frame);
+    else if (kind === "event") this.#event(frame);
+    else if (kind === "signal") this.#signal(frame);
+    else if (kind === "present") this.#present(frame);
+    else if (kind === "history") this.#history(frame);
+    else if (kind === "rooms") this.#listed(frame.rooms);
+    else if (kind === "heads") this.#view.counted(frame.heads);
+    else if (kind === "ack") this.#acked(frame);
+    else if (kind === "error") this.#error(frame);
+    else if (kind === "pong" && frame.version) this.#view.serverVersion(frame.version);
+  }
+
+  #lost() {
+    this.#leaving.clear();
+    this.#healing.clear();
+    this.#outbox.partedAll();
+    this.#changes.lost();
+    for (const log of this.#panes.values()) log.asked = null;
+  }
+
+  /** Whoever looks at the page now may be somebody else: nothing that was said stays. */
+  #forget() {
+    for (const id of this.#panes.keys()) {
+      this.#panes.set(id, new RoomLog());
+      this.#view.cleared(id);
+    }
+  }
+
+  /**
+   * Everything that has a cursor goes on from it, all in one frame; the rest is joined anew.
+   * @param {string[]} ids
+   */
+  #rejoin(ids) {
+    /** @type {Record<string, Cursor>} */
+    const rooms = {};
+    const others = [];
+    for (const id of ids) {
+      const cursor = this.#panes.get(id)?.cursor;
+      if (cursor) rooms[id] = cursor;
+      else if (this.#panes.has(id)) others.push(id);
+    }
+    // First: what was open stays open, whatever else this page may hold.
+    if (Object.keys(rooms).length) this.#send({ command: "resume", rooms });
+    for (const room of others) this.#send({ command: "join", room });
+  }
+
+  /** @param {string} id @returns {RoomLog | undefined} undefined: not open, or still frames of a closed pane */
+  #logOf(id) {
+    return this.#leaving.has(id) ? undefined : this.#panes.get(id);
+  }
+
+  /** @param {JoinFrame} frame */
+  #joined(frame) {
+    const id = frame.join;
+    if (this.#leaving.has(id)) return;
+    this.#healing.delete(id);
+    const known = { id, title: frame.title, staff_only: frame.staff_only === true };
+    // The server may open a pane unasked.
+    if (!this.#panes.has(id)) {
+      this.rooms.set(id, known);
+      this.#panes.set(id, new RoomLog());
+      this.#view.opened(known, false);
+    }
+    const log = /** @type {RoomLog} */ (this.#panes.get(id));
+    this.#epochs.set(id, frame.epoch); // before anything that was written for another log can be sent or shown
+    if (log.joined(frame)) this.#view.cleared(id);
+    this.#view.alerted(id, frame.alerts ?? []);
+    if (log.jump || (!log.isPaged && log.more)) this.ask(id);
+    // Whoever stands at an edge asks again: what was asked for before the line was cut is lost.
+    else this.#view.paged(id, [], log);
+    this.#outbox.joined(id);
+  }
+
+  /** @param {LeaveFrame} frame */
+  #left({ leave: id, reason }) {
+    const leaving = this.#leaving.get(id);
+    if (leaving !== undefined && reason === undefined) {
+      if (leaving === 1) this.#leaving.delete(id);
+      else this.#leaving.set(id, leaving - 1);
+    } else if (this.#panes.has(id)) this.#drop(id, reason ?? "ROOM_ACCESS_DENIED");
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} [reason]
+   */
+  #drop(id, reason) {
+    this.#outbox.parted(id);
+    this.#healing.delete(id);
+    const room = /** @type {Room} */ (this.rooms.get(id));
+    if (reason !== undefined) this.rooms.delete(id);
+    this.#panes.delete(id);
+    this.#view.closed(room, reason);
+  }
+
+  /** @param {Event} event */
+  #event(event) {
+    const id = event.room;
+    const log = this.#logOf(id);
+    if (log === undefined) return;
+    const { verdict, message } = log.take(event);
+    if (verdict === "gap") this.#heal(id);
+    const isFromHere = this.#outbox.has(event.client_id);
+    if (message !== null) this.#view.changed(id, message, isPosted(event), isFromHere);
+    // Shown first, settled then: the pending copy never leaves a hole.
+    if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
+  }
+
+  /** Something is missing: go on from the last event held. @param {string} id */
+  #heal(id) {
+    if (this.#healing.has(id)) return;
+    this.#healing.add(id);
+    this.#rejoin([id]);
+  }
+
+  /** Made, renamed, deleted, closed to the user. An open pane is closed by a `leave` of its own. @param {Room[]} rooms */
+  #listed(rooms) {
+    const now = new Map(rooms.map((room) => [room.id, room]));
+    const gone = [...this.rooms.values()].filter(({ id }) => !now.has(id) && !this.#panes.has(id));
+    for (const { id } of gone) this.rooms.delete(id);
+    for (const room of rooms) this.rooms.set(room.id, room);
+    this.#view.listed(rooms, gone);
+  }
+
+  /** @param {Signal} signal */
+  #signal(signal) {
+    if (this.#logOf(signal.room)) this.#view.signalled(signal.room, signal);
+  }
+
+  /** @param {PresentFrame} frame */
+  #present({ room, present }) {
+    if (this.#logOf(room)) this.#view.present(room, present);
+  }
+
+  /** @param {HistoryFrame} page */
+  #history(page) {
+    const id = page.history;
+    const log = this.#logOf(id);
+    if (!log?.asked) return;
+    const { messages, isElsewhere, arrived } = log.fold(page);
+    if (isElsewhere) this.#view.cleared(id);
+    this.#view.paged(id, messages, log);
+    arrived?.(messages);
+    if (log.jump) this.ask(id);
+  }
+
+  /** @param {AckFrame} frame */
+  #acked({ ack, room, seq }) {
+    this.#changes.settle(ack);
+    const cursor = this.#logOf(room)?.cursor;
+    this.#outbox.settle(ack, cursor !== null && cursor !== undefined && seq > cursor.since);
+  }
+
+  /** @param {ErrorFrame} frame */
+  #error(frame) {
+    if (this.#changes.refuse(frame)) return;
+    const { command, room } = frame;
+    const log = this.#panes.get(room ?? "");
+    if (command === "history" && log) {
+      log.asked = null;
+      if (!isTransient(frame)) log.jump = null;
+    }
+    if (command === "leave" && room !== undefined) this.#notLeft(room, frame);
+    if (command === "layout" && isTransient(frame)) this.#later(frame, () => this.#layAgain());
+    if (QUIET.has(command ?? "")) return;
+    if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
+      this.#outbox.refuse(frame);
+    if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text
+    if (command === "join" && room !== undefined && this.#panes.has(room) && !isTransient(frame)) {
+      if (!this.#leaving.has(room)) this.#drop(room, frame.error);
+      return;
+    }
+    if (isTransient(frame)) this.#askAgain(frame);
+    this.#view.refused(room !== undefined && this.#panes.has(room) ? room : null, frame);
+  }
+
+  /** @param {ErrorFrame} frame */
+  #askAgain(frame) {
+    const { command, room } = frame;
+    if (!isSoon(frame)) return;
+    const ids = room === undefined ? this.open : [room];
+    const log = this.#panes.get(room ?? "");
+    this.#later(frame, () => {
+      if (command === "join" || command === "resume")
+        this.#rejoin(ids.filter((id) => this.#panes.has(id)));
+      if (command !== "history" || room === undefined || this.#panes.get(room) !== log) return;
+      if (log) this.#view.paged(room, [], log); // who looks at its edge asks again
+      this.ask(room);
+    });
+  }
+
+  /** @param {ErrorFrame} frame @param {() => void} act */
+  #later({ retry_after }, act) {
+    const wait = (retry_after ?? RETRY_AFTER_S) * 1000;
+    setTimeout(() => this.#isOnline && act(), wait);
+  }
+
+  /** The server still takes the room for open, and no answer comes that frames have to wait for. @param {string} id @param {ErrorFrame} frame */
+  #notLeft(id, frame) {
+    const leaving = this.#leaving.get(id) ?? 0;
+    if (leaving > 1) this.#leaving.set(id, leaving - 1);
+    else this.#leaving.delete(id);
+    this.#later(frame, () => this.#panes.has(id) || this.#leave(id));
+  }
+
+  #layAgain() {
+    if (this.#layoutChange) this.changeLayout(this.#layoutChange);
+  }
+}

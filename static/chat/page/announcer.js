@@ -1,0 +1,61 @@
+/** Announces messages to screen readers: author first, each once, and no more than they can say. */
+
+import { newMessagesWords } from "../model/strings.js";
+
+const EVERY_MS = 1_500;
+const AT_MOST = 3;
+/** A screen reader says about 15 characters a second; the whole message is in the log. */
+const TEXT_AT_MOST = 300;
+
+export class Announcer {
+  #region;
+  /** @type {{room: string, text: string}[]} */
+  #waiting = [];
+  /** @type {ReturnType<typeof setTimeout> | null} */
+  #timer = null;
+
+  /** @param {HTMLElement} region a polite live region, where the browser has no ariaNotify */
+  constructor(region) {
+    this.#region = region;
+  }
+
+  /**
+   * @param {string} author
+   * @param {string} room
+   * @param {string} text
+   */
+  say(author, room, text) {
+    const start = text.length > TEXT_AT_MOST ? `${text.slice(0, TEXT_AT_MOST)}…` : text;
+    this.#waiting.push({ room, text: `${author} in ${room}: ${start}` });
+    this.#timer ??= setTimeout(() => this.#speak(), 100);
+  }
+
+  #speak() {
+    const waiting = this.#waiting.splice(0);
+    this.#timer = waiting.length ? setTimeout(() => this.#speak(), EVERY_MS) : null;
+    if (waiting.length)
+      this.#notify(waiting.length <= AT_MOST ? waiting.map(({ text }) => text) : summary(waiting));
+  }
+
+  /** @param {string[]} lines */
+  #notify(lines) {
+    const target = /** @type {Document & {ariaNotify?: (text: string) => void}} */ (document);
+    if (target.ariaNotify) return target.ariaNotify(lines.join("\n"));
+    this.#region.replaceChildren(...lines.map(paragraph));
+  }
+}
+
+/** @param {{room: string}[]} waiting */
+function summary(waiting) {
+  const rooms = [...new Set(waiting.map(({ room }) => room))];
+  return rooms.map((room) =>
+    newMessagesWords(waiting.filter((message) => message.room === room).length, room),
+  );
+}
+
+/** @param {string} text */
+function paragraph(text) {
+  const element = document.createElement("p");
+  element.textContent = text;
+  return element;
+}

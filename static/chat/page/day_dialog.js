@@ -1,0 +1,54 @@
+/** The dialog that asks for a day; Escape closes it. */
+
+import { part } from "../dom/templates.js";
+
+export class DayDialog {
+  #dialog;
+  /** @type {(start: Date) => void} */
+  #chosen = () => {};
+  #cancelled = () => {};
+
+  /** @param {HTMLDialogElement} dialog */
+  constructor(dialog) {
+    this.#dialog = dialog;
+    part(dialog, "cancel").addEventListener("click", () => {
+      this.#cancelled();
+      this.close();
+    });
+    dialog.addEventListener("cancel", () => this.#cancelled()); // Escape
+    part(dialog, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.say("");
+      // Without a zone it is read as the reader's: that is where the day begins.
+      this.#chosen(new Date(`${this.#day.value}T00:00`));
+    });
+  }
+
+  get #day() {
+    return /** @type {HTMLInputElement} */ (part(this.#dialog, "day"));
+  }
+
+  /**
+   * @param {string} title
+   * @param {{chosen: (start: Date) => void, cancelled: () => void}} answers `chosen` is told the day's first moment in the reader's zone
+   */
+  ask(title, { chosen, cancelled }) {
+    this.#chosen = chosen;
+    this.#cancelled = cancelled;
+    part(this.#dialog, "room").textContent = title;
+    this.say("");
+    this.#dialog.showModal();
+    this.#day.focus();
+  }
+
+  /** Why nothing is shown. @param {string} sentence */
+  say(sentence) {
+    const trouble = part(this.#dialog, "trouble");
+    trouble.hidden = sentence === "";
+    trouble.textContent = sentence;
+  }
+
+  close() {
+    this.#dialog.close();
+  }
+}

@@ -1,0 +1,87 @@
+/** Goes to a place in a room's log: its newest, what is new, a message, a day. */
+
+import { gonePlaceWords, JUMP_WAITS, noDayWords } from "../model/strings.js";
+
+/** @import {DayDialog} from "./day_dialog.js" */
+/** @import {Notices} from "../dom/notices.js" */
+/** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {Message, Place} from "../model/room_log.js" */
+/** @import {Workspace} from "../model/workspace.js" */
+
+export class Jumps {
+  #panes;
+  #workspace;
+  #dialog;
+  #notices;
+  #readOf;
+
+  /**
+   * @param {PaneRow} panes
+   * @param {{workspace: Workspace, dialog: DayDialog, notices: Notices, readOf: (room: string) => number | undefined}} page
+   */
+  constructor(panes, { workspace, dialog, notices, readOf }) {
+    this.#panes = panes;
+    this.#workspace = workspace;
+    this.#dialog = dialog;
+    this.#notices = notices;
+    this.#readOf = readOf;
+  }
+
+  /** @param {string} room */
+  toNewest(room) {
+    const pane = this.#panes.get(room);
+    if (pane?.list.isAtHead) pane.toBottom();
+    else this.#jump(room, {}, () => pane?.toBottom());
+  }
+
+  /** To the first unread message, wherever it is. @param {string} room */
+  toNew(room) {
+    const list = this.#panes.get(room)?.list;
+    const around = this.#readOf(room);
+    if (list?.newLine.isThere || around === undefined) list?.toNew();
+    else this.#jump(room, { around }, () => list?.toNew());
+  }
+
+  /** To the message that a link leads to. @param {string} room @param {number} seq */
+  toMessage(room, seq) {
+    this.#jump(room, { around: seq }, (messages) => {
+      const message = messages.find((one) => one.seq === seq);
+      this.#panes.get(room)?.list.find(seq);
+      if (!message || message.deleted) this.#notices.say(gonePlaceWords(message !== undefined));
+    });
+  }
+
+  /** The reader scrolls, and goes nowhere else after all. @param {string} room */
+  scrolled(room) {
+    if (this.#workspace.scrolled(room)) this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
+  }
+
+  /**
+   * @param {string} room
+   * @param {Place} place
+   * @param {(messages: Message[]) => void} arrived
+   */
+  #jump(room, place, arrived) {
+    const pane = this.#panes.get(room);
+    const isWaiting = this.#workspace.jump(room, place, (messages) => {
+      pane?.dropTrouble(JUMP_WAITS);
+      arrived(messages);
+    });
+    if (isWaiting) pane?.showTrouble(JUMP_WAITS);
+  }
+
+  /** Ask for a day, and go to the first message on it or after it. @param {string} room @param {string} title */
+  toDay(room, title) {
+    this.#dialog.ask(title, {
+      chosen: (start) => {
+        const isWaiting = this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
+          if (first === undefined) return this.#dialog.say(noDayWords(start));
+          this.#dialog.close();
+          this.#panes.get(room)?.list.find(first.seq);
+        });
+        if (isWaiting) this.#dialog.say(JUMP_WAITS);
+      },
+      cancelled: () => this.#workspace.stay(room),
+    });
+  }
+}

@@ -1,0 +1,94 @@
+/** Does what can be done with a message: edit, delete, take back, copy. */
+
+import { messageItems } from "../log/message_menu.js";
+import { unchangedSentence } from "../model/strings.js";
+
+/** @import {Drafts} from "../model/drafts.js" */
+/** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {ReadTracker} from "./read_tracker.js" */
+/** @import {Message} from "../model/room_log.js" */
+/** @import {Workspace} from "../model/workspace.js" */
+
+export class MessageActs {
+  #panes;
+  #workspace;
+  #reading;
+  #user;
+  #drafts;
+
+  /**
+   * @param {PaneRow} panes
+   * @param {{workspace: Workspace, reading: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts}} page
+   */
+  constructor(panes, { workspace, reading, user, drafts }) {
+    this.#panes = panes;
+    this.#workspace = workspace;
+    this.#reading = reading;
+    this.#user = user;
+    this.#drafts = drafts;
+  }
+
+  /** @param {string} room @param {Message} message */
+  items(room, message) {
+    const { clipboard } = navigator;
+    return messageItems(message, this.#user, {
+      edit: () => this.edit(room, message),
+      markUnread: () => this.#reading.markUnread(room, message.seq),
+      remove: () => this.remove(room, message),
+      copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
+      copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
+    });
+  }
+
+  /** Edit a message where its author left off. @param {string} room @param {Message} message */
+  edit(room, { seq, text }) {
+    const kept = this.#drafts.edits(room).find(({ edit }) => edit?.seq === seq);
+    const original = text ?? "";
+    this.#panes.get(room)?.composer.beginEdit({ seq, text: original }, kept?.text ?? original);
+  }
+
+  /** @param {string} room @param {number} seq @param {string} message */
+  saveEdit(room, seq, message) {
+    this.#panes.get(room)?.showTrouble("");
+    this.#workspace.change(
+      { command: "edit", room, seq, message },
+      {
+        done: () => {
+          // Its author may be at the next version already.
+          const kept = this.#drafts.edits(room).find(({ edit }) => edit?.seq === seq);
+          if (kept?.text === message) this.#drafts.dropEdit(room, seq);
+          this.#panes.get(room)?.composer.saved(seq, message);
+        },
+        failed: (frame) => {
+          const pane = this.#panes.get(room);
+          pane?.composer.failed(seq);
+          pane?.showTrouble(unchangedSentence(frame));
+        },
+      },
+    );
+  }
+
+  /** @param {string} room @param {Message} message */
+  remove(room, { seq }) {
+    const pane = this.#panes.get(room);
+    pane?.showTrouble("");
+    this.#workspace.change(
+      { command: "delete", room, seq },
+      { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
+    );
+  }
+
+  /** The text is back before it is gone: whatever happens to the line, it is not lost. @param {string} room @param {Message} message */
+  undo(room, message) {
+    const composer = this.#panes.get(room)?.composer;
+    if (!composer) return;
+    composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
+    composer.focus();
+    this.remove(room, message);
+  }
+}
+
+/** @param {string} room @param {Message} message */
+function linkTo(room, { seq }) {
+  return new URL(`/?rooms=${room}&at=${room}.${seq}`, location.href).href;
+}

@@ -1,0 +1,80 @@
+/** Offers back what was written and stands in no pane: its room is gone or was replaced, or a closed tab had it. */
+
+import { lostEditWords, lostWords, sentenceFor, spareWords } from "../model/strings.js";
+
+/** @import {Draft, Drafts} from "../model/drafts.js" */
+/** @import {Notices} from "../dom/notices.js" */
+/** @import {Outbox} from "../model/outbox.js" */
+/** @import {Room} from "../model/protocol.js" */
+
+export class OrphanedMessages {
+  #notices;
+  #outbox;
+  #drafts;
+  /** @type {(draft: Draft) => void} */
+  #putBack;
+  /** Keys of what is offered now. @type {Set<string>} */
+  #offered = new Set();
+
+  /**
+   * @param {Notices} notices
+   * @param {{outbox: Outbox, drafts: Drafts, putBack: (draft: Draft) => void}} kept
+   */
+  constructor(notices, { outbox, drafts, putBack }) {
+    this.#notices = notices;
+    this.#outbox = outbox;
+    this.#drafts = drafts;
+    this.#putBack = putBack;
+  }
+
+  /**
+   * @param {Room} room
+   * @param {string} reason a code
+   */
+  closed({ title }, reason) {
+    this.#notices.say(`“${title}” was closed. ${sentenceFor(reason)}`);
+  }
+
+  /** Each stays until it is discarded, or its room is back. @param {Map<string, Room>} rooms those that are there */
+  show(rooms) {
+    /** @type {Set<string>} */
+    const keys = new Set();
+    for (const { draft, isLost } of this.#drafts.leftovers(rooms)) {
+      const key = `draft ${draft.id}`;
+      keys.add(key);
+      const room = rooms.get(draft.room);
+      if (room && !isLost) this.#offerSpare(key, draft, room);
+      else this.#offerLost(key, draft, room !== undefined);
+    }
+    for (const { client_id, room, text, title } of this.#outbox.leftovers(rooms)) {
+      keys.add(client_id);
+      this.#notices.offer(lostWords(title, rooms.has(room)), {
+        key: client_id,
+        text,
+        discard: () => this.#outbox.discard(client_id),
+      });
+    }
+    for (const key of this.#offered) if (!keys.has(key)) this.#notices.drop(key);
+    this.#offered = keys;
+  }
+
+  /** @param {string} key @param {Draft} draft @param {Room} room that it can be put back into */
+  #offerSpare(key, draft, { title }) {
+    this.#notices.offer(spareWords(title), {
+      key,
+      text: draft.text,
+      discard: () => this.#drafts.forget(draft),
+      putBack: () => this.#putBack(draft),
+    });
+  }
+
+  /** @param {string} key @param {Draft} draft @param {boolean} isReplaced */
+  #offerLost(key, draft, isReplaced) {
+    const { title, text, edit } = draft;
+    this.#notices.offer(edit ? lostEditWords(title) : lostWords(title, isReplaced, true), {
+      key,
+      text,
+      discard: () => this.#drafts.forget(draft),
+    });
+  }
+}

@@ -1,0 +1,30 @@
+/** What can be done with a pane, by menu or by key. */
+
+import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
+
+/** @import {Item} from "../dom/menu.js" */
+/** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {ReadTracker} from "./read_tracker.js" */
+
+/**
+ * Nothing is offered that would do nothing.
+ * @param {PaneRow} row
+ * @param {string} room
+ * @param {{reading: ReadTracker, toDay: () => void}} ways
+ * @returns {Item[]}
+ */
+export function paneItems(row, room, { reading, toDay }) {
+  const { order, wide } = row.layout;
+  const at = order.indexOf(room);
+  /** @type {Item[]} */
+  const items = [];
+  if (at > 0) items.push({ label: "Move left", keys: MOVE_LEFT, act: () => row.move(room, -1) });
+  if (at < order.length - 1)
+    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.move(room, 1) });
+  if (order.length > 1 && !row.isPhone)
+    items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.widen(room) });
+  items.push({ label: "Jump to date…", act: toDay });
+  if (reading.hasUnread(room))
+    items.push({ label: "Mark as read", act: () => reading.markRead(room) });
+  return items;
+}

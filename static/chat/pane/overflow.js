@@ -1,0 +1,42 @@
+/** Says how many panes stand beyond the edges of the row, and brings the next of them into view. */
+
+import { part } from "../dom/templates.js";
+import { beyondWords } from "../model/strings.js";
+
+/** @import {PaneRow} from "./pane_row.js" */
+
+/**
+ * @param {HTMLElement} row
+ * @param {PaneRow} panes
+ * @returns {() => void} to look again
+ */
+export function watchEdges(row, panes) {
+  const buttons = /** @type {const} */ (["left", "right"]).map((side) => {
+    const button = part(document, `beyond-${side}`);
+    button.addEventListener("click", () =>
+      beyond(side).at(0)?.scrollIntoView({ block: "nearest" }),
+    );
+    return { side, button };
+  });
+  /** Those of which less than half is in view, the nearest first. @param {"left" | "right"} side */
+  const beyond = (side) => {
+    const edge = row.getBoundingClientRect();
+    const all = panes.layout.order.flatMap((room) => panes.get(room) ?? []);
+    const hidden = all.filter((pane) => {
+      const { left, right } = pane.getBoundingClientRect();
+      const middle = (left + right) / 2;
+      return side === "left" ? middle < edge.left : middle > edge.right;
+    });
+    return side === "left" ? hidden.reverse() : hidden;
+  };
+  const look = () => {
+    for (const { side, button } of buttons) {
+      const count = panes.isPhone ? 0 : beyond(side).length;
+      button.hidden = count === 0;
+      button.textContent = count ? beyondWords(count) : "";
+    }
+  };
+  row.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(row);
+  return look;
+}

@@ -1,0 +1,165 @@
+/** The panes side by side: in their order, one of them widened; on a phone one is seen at a time. */
+
+import { dragged } from "../dom/drag.js";
+import { Layout } from "../model/layout.js";
+import { RoomPane } from "./room_pane.js";
+
+/** Below this width one pane is seen at a time: the same number as in chat.css. */
+const PHONE = "(max-width: 43.75em)";
+
+export class PaneRow {
+  layout = new Layout();
+  /** The pane that has or had the focus; on a phone the one that is seen. @type {string | null} */
+  seen = null;
+  /** @type {() => void} */
+  onchange = () => {};
+  /** Told when the user gave the panes another order or width. @type {() => void} */
+  onarranged = () => {};
+  /** @type {Map<string, RoomPane>} */
+  #panes = new Map();
+  #row;
+  #phone = matchMedia(PHONE);
+
+  /** @param {HTMLElement} row */
+  constructor(row) {
+    this.#row = row;
+    row.addEventListener("focusin", ({ target }) => this.see(paneOf(target)?.room ?? this.seen));
+    row.addEventListener("pointerdown", (event) => this.#grab(event));
+    this.#phone.addEventListener("change", () => this.see(this.seen));
+  }
+
+  get isPhone() {
+    return this.#phone.matches;
+  }
+
+  get all() {
+    return [...this.#panes.values()];
+  }
+
+  /** @param {string | null} room */
+  get(room) {
+    return this.#panes.get(room ?? "");
+  }
+
+  /** The pane that keys go to. */
+  get focused() {
+    return paneOf(document.activeElement);
+  }
+
+  /** @param {RoomPane} pane */
+  add(pane) {
+    this.#panes.set(pane.room, pane);
+    this.layout.add(pane.room);
+    this.#row.append(pane);
+    this.see(this.seen ?? pane.room);
+  }
+
+  /** @param {string} room */
+  remove(room) {
+    const at = this.layout.order.indexOf(room);
+    this.#panes.get(room)?.remove();
+    this.#panes.delete(room);
+    this.layout.remove(room);
+    const { order } = this.layout;
+    this.see(this.seen === room ? (order[at] ?? order.at(-1) ?? null) : this.seen);
+  }
+
+  /**
+   * @param {string} room
+   * @param {number} by
+   */
+  move(room, by) {
+    if (!this.layout.move(room, by)) return;
+    this.#arrange();
+    this.show(room);
+  }
+
+  /** @param {string} room */
+  widen(room) {
+    this.layout.toggleWide(room);
+    this.onarranged();
+    this.show(room);
+  }
+
+  /** Bring a pane into view. @param {string} room */
+  show(room) {
+    this.see(room);
+    this.get(room)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** @param {string | null} room */
+  see(room) {
+    this.seen = room;
+    this.#changed();
+  }
+
+  /** Stand as the layout says. The pane with the focus stays where it is: what is taken out loses it. */
+  #arrange() {
+    const panes = this.layout.order.map((room) => /** @type {RoomPane} */ (this.#panes.get(room)));
+    const still = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
+    for (let i = still - 1; i >= 0; i -= 1) this.#place(panes[i], panes[i + 1] ?? null);
+    for (let i = still + 1; i < panes.length; i += 1)
+      this.#place(panes[i], panes[i - 1]?.nextElementSibling ?? null);
+    this.#changed();
+    this.onarranged();
+  }
+
+  /**
+   * @param {RoomPane | undefined} pane
+   * @param {Element | null} before
+   */
+  #place(pane, before) {
+    if (pane === undefined || pane === before || pane.nextElementSibling === before) return;
+    const row =
+      /** @type {HTMLElement & {moveBefore?: (node: Node, before: Node | null) => void}} */ (
+        this.#row
+      );
+    if (row.moveBefore) row.moveBefore(pane, before);
+    else pane.keepPlace(() => row.insertBefore(pane, before));
+  }
+
+  #changed() {
+    for (const [room, pane] of this.#panes) {
+      pane.classList.toggle("seen", room === this.seen);
+      pane.classList.toggle("wide", room === this.layout.wide);
+    }
+    this.onchange();
+  }
+
+  /** @param {PointerEvent} event */
+  #grab(event) {
+    const pane = paneOf(event.target);
+    const isHead = event.target instanceof Element && event.target.closest(".pane-head");
+    if (!pane || !isHead || this.isPhone || this.layout.order.length < 2) return;
+    const { order } = this.layout;
+    dragged(event, pane, this.#row, {
+      over: (x) => this.#moveTo(pane, x),
+      cancel: () => {
+        this.layout.order = order;
+        this.#arrange();
+      },
+    });
+  }
+
+  /** Give a pane the place that is under the pointer. @param {RoomPane} pane @param {number} x */
+  #moveTo(pane, x) {
+    const at = this.layout.order.findIndex((room) => {
+      const { left, right } = /** @type {RoomPane} */ (this.get(room)).getBoundingClientRect();
+      return room !== pane.room && x >= left && x <= right;
+    });
+    const over = this.get(this.layout.order[at] ?? null);
+    if (over === undefined) return;
+    const { left, width } = over.getBoundingClientRect();
+    const isAfter = at > this.layout.order.indexOf(pane.room);
+    // Past its middle, else two panes of different widths would change places for ever.
+    if (isAfter !== x > left + width / 2) return;
+    this.layout.order = [...this.layout.order];
+    if (this.layout.put(pane.room, at)) this.#arrange();
+  }
+}
+
+/** @param {EventTarget | null} target */
+function paneOf(target) {
+  const pane = target instanceof Element ? target.closest("room-pane") : null;
+  return pane instanceof RoomPane ? pane : null;
+}

@@ -1,0 +1,74 @@
+/** <room-people>: who is here, as two avatars and a count; their names in a list that opens. */
+
+import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { hereWords } from "../model/strings.js";
+
+/** @import {PresentFrame} from "../model/protocol.js" */
+
+/** As many as stand in a pane's head, beside its title. */
+const AVATARS = 2;
+
+export class People extends HTMLElement {
+  /** @type {Set<string>} */
+  #names = new Set();
+  #wanted = false;
+
+  /** Once: a pane that moves connects again. */
+  begin() {
+    const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
+    const close = () => {
+      details.open = false;
+    };
+    this.addEventListener("keydown", ({ key }) => {
+      if (key !== "Escape" || !details.open) return;
+      close();
+      part(this, "summary").focus();
+    });
+    this.addEventListener("focusout", ({ relatedTarget }) => {
+      if (!(relatedTarget instanceof Node && this.contains(relatedTarget))) close();
+    });
+  }
+
+  /**
+   * Take the list of who is here, or who came (true) and went (false) since.
+   * @param {PresentFrame["present"]} present
+   */
+  take(present) {
+    if (Array.isArray(present)) this.#names = new Set(present);
+    else
+      for (const [name, isHere] of Object.entries(present)) {
+        if (isHere) this.#names.add(name);
+        else this.#names.delete(name);
+      }
+    // Many come and go at once after a restart: shown once a frame.
+    if (!this.#wanted) requestAnimationFrame(() => this.#show());
+    this.#wanted = true;
+  }
+
+  #show() {
+    this.#wanted = false;
+    const names = [...this.#names].sort((one, other) => one.localeCompare(other));
+    this.hidden = names.length === 0;
+    part(this, "count").textContent = hereWords(names.length);
+    const more = names.length - AVATARS;
+    part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
+    part(this, "more").textContent = more > 0 ? `+${more}` : "";
+    part(this, "names").replaceChildren(...names.map(person));
+  }
+}
+
+/** @param {string} name */
+function avatar(name) {
+  const element = document.createElement("span");
+  element.className = "avatar";
+  setAvatar(element, name);
+  return element;
+}
+
+/** @param {string} name */
+function person(name) {
+  const item = copyElement("person-template");
+  setAvatar(part(item, "avatar"), name);
+  part(item, "name").textContent = name;
+  return item;
+}
