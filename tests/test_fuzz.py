@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from chat import conf, protocol
 from chat.consumers import _decode
 from chat.exceptions import ClientError
+from tests.servers.quantities import Q
 
-QUICK = profile(max_examples=300, deadline=None)
+QUICK = profile(max_examples=Q.examples, deadline=None)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 NAMES = st.sampled_from(
@@ -63,7 +64,9 @@ def test_any_fields_make_a_command_or_are_refused(command, fields):
     decode(json.dumps(fields | {"command": command}))
 
 
-pages = profile(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+pages = profile(
+    max_examples=Q.page_examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture

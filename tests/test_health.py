@@ -80,7 +80,7 @@ async def test_a_thousand_questions_cost_one_look_and_no_thread(monkeypatch):
     monkeypatch.setattr(health, "CACHE_SECONDS", 0)
     await ask("/healthz")
     assert len(looks) == 2
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads, "threads of earlier tests may have ended meanwhile"
 
 
 def gone():

@@ -13,6 +13,7 @@ from chat.live import hub as hubs
 from chat.live.session import WRITE_BYTES, Run, Session
 from chat.protocol import Pong, encode
 from tests.fakes import FakeLog, FakeSocket, deleted, edited, standing, turns, until
+from tests.servers.quantities import Q
 
 PONG = {"pong": True}
 
@@ -447,7 +448,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@profile(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@profile(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=Q.page_examples)
 async def test_whatever_happens_a_session_has_every_event_once_and_in_order(steps, monkeypatch):
     with monkeypatch.context() as patch:
         log = FakeLog(patch)

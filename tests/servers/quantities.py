@@ -55,6 +55,9 @@ class Quantities:
     deleted_messages: int = 20_000
     # Frames of the fuzzer.
     hostile_frames: int = 5_000
+    # Inputs that Hypothesis makes up for each function, and for each page.
+    examples: int = 80
+    page_examples: int = 15
     # How long each of the dearest frames is sent, at the rate that the limits allow.
     hostile_seconds: float = 0.4
     # Keys on a page whose panes come and go.
@@ -92,6 +95,8 @@ FULL = Quantities(
     idle_sockets=2000,
     deleted_messages=1_000_000,
     hostile_frames=100_000,
+    examples=2_000,
+    page_examples=300,
     hostile_seconds=10.0,
     keys=10_000,
 )
