@@ -89,9 +89,13 @@ def make_room(title):
 
 
 def titles(count):
-    """Make more rooms, up to this number."""
+    """Make more rooms, up to this number, and return the ids of all rooms.
+
+    The ids may have gaps: a PostgreSQL that was killed leaves out some numbers of a sequence.
+    """
     there = Room.objects.count()
     Room.objects.bulk_create([Room(title=f"Room {number}") for number in range(there + 1, int(count) + 1)])
+    return list(Room.objects.order_by("pk").values_list("pk", flat=True))
 
 
 def positions(room):

@@ -52,14 +52,14 @@ class Quantities:
     # Connections that say nothing, or half of something.
     idle_sockets: int = 700
     # Messages of a room that is deleted while others send.
-    deleted_messages: int = 20_000
+    deleted_messages: int = 8_000
     # Frames of the fuzzer.
-    hostile_frames: int = 5_000
+    hostile_frames: int = 2_500
     # Inputs that Hypothesis makes up for each function, and for each page.
     examples: int = 80
     page_examples: int = 15
     # How long each of the dearest frames is sent, at the rate that the limits allow.
-    hostile_seconds: float = 0.4
+    hostile_seconds: float = 0.2
     # Keys on a page whose panes come and go.
     keys: int = 500
 

@@ -75,8 +75,8 @@ def peak(installation, source):
 @pytest.mark.timeout(200)
 def test_memory_stays_flat(postgres, tmp_path):
     old = Installation(tmp_path / "old").make()
-    small = peak(Installation(tmp_path / "a", postgres.create("small")), old.file)
+    small = peak(Installation(tmp_path / "a", postgres.create("copy_of_few")), old.file)
     assert old.manage("shell", "--no-imports", "-c", GROW.format(count=30_000)).returncode == 0
-    large = peak(Installation(tmp_path / "b", postgres.create("large")), old.file)
+    large = peak(Installation(tmp_path / "b", postgres.create("copy_of_many")), old.file)
     report(f"copy_from to PostgreSQL: peak {small / 1e6:.0f} MB for 1,200 events, {large / 1e6:.0f} MB for 31,200")
     assert large < small + 10_000_000

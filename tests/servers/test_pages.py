@@ -116,15 +116,14 @@ async def test_positions_are_written_together(start_server, database_url, postgr
 
 async def test_pages_that_are_cut_at_once_are_current_soon(start_server, database_url, open_page):
     server = start_server(database_url=database_url, is_probed=True)
-    server.ask("titles", PANES)
-    rooms = range(1, PANES + 1)
+    rooms = json.loads(server.ask("titles", PANES))[:PANES]
     cookies = json.loads(server.ask("crowd", Q.pages))
     pages = await open_many(open_page, server, cookies, rooms, backoff_seconds=(1.0 * Q.pages / 1000, 4.0))
     server.largest_step()
     start = time.monotonic()
     for page in pages:
         page.cut()
-    await asyncio.gather(*(asyncio.to_thread(server.ask, "fill", room, 20) for room in (1, 2, 3)))
+    await asyncio.gather(*(asyncio.to_thread(server.ask, "fill", room, 20) for room in rooms[:3]))
     await asyncio.gather(
         *(page.until(lambda page=page: page.resumes == 1 and page.is_current, TIMEOUT) for page in pages)
     )
