@@ -354,6 +354,6 @@ def test_files_are_hashed_once_they_are_collected(read, tmp_path):
     assert read("runserver")["STORAGES"]["staticfiles"]["BACKEND"].endswith(".StaticFilesStorage")
 
 
-def test_the_readme_lists_every_setting():
-    readme = (BASE / "README.md").read_text("utf-8")
-    assert [name for name in SETTINGS.split() if f"| `{name}` |" not in readme] == []
+def test_the_configuration_lists_every_setting():
+    configuration = (BASE / "docs/configuration.md").read_text("utf-8")
+    assert [name for name in SETTINGS.split() if f"| `{name}` |" not in configuration] == []
