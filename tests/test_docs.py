@@ -217,6 +217,16 @@ def test_the_readme_is_read_in_three_minutes():
     assert len(README.split()) <= 900
 
 
+@pytest.mark.parametrize("heading", ["Behind a proxy", "What to monitor"])
+def test_a_log_line_that_operators_should_know_is_in_the_code(heading):
+    rows = re.findall(r"^\| (`.*?) \|", section((ROOT / "docs/operating.md").read_text(), heading), re.MULTILINE)
+    lines = {line for row in rows for line in re.findall(r"`([^`]* [^`]*)`", row)}
+    assert lines
+    for line in lines - {"Invalid HTTP_HOST header"}:  # Django's
+        parts = [part.strip(" :()") for part in re.split(r"…|\d+|\bwhy\b", line)]
+        assert any(all(part in text for part in parts) for text in SOURCES.values()), line
+
+
 @named(path for path in SOURCES if path.parent.name == "commands" and path.stem != "__init__")
 def test_a_management_command_has_its_place_in_the_documents(path):
     assert any(f"manage.py {path.stem}" in document.read_text() for document in DOCUMENTS)
