@@ -105,7 +105,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self.phase is Phase.BODY and not self._is_refused:
             self._check_wire()
 
-    # The parser's callbacks. An exception stops the parser, which then calls send_400_response.
+    # The parser's callbacks. An exception stops the parser, and uvicorn calls send_400_response.
 
     def on_message_begin(self) -> None:
         self.phase = Phase.HEAD
