@@ -1,4 +1,4 @@
-# Multichat with WORKERS processes on port 8000; DATABASE_URL and REDIS_URL say where its data are. See docs/operating.md.
+# Runs Multichat with WORKERS processes on port 8000. Set DATABASE_URL and REDIS_URL; see docs/operating.md.
 
 FROM node:22-slim AS browser
 WORKDIR /app
@@ -16,11 +16,11 @@ COPY chat chat
 COPY templates templates
 COPY static static
 COPY --from=browser /app/node_modules/reconnecting-websocket node_modules/reconnecting-websocket
-# State of the build alone goes to /tmp: no secret key stays in the image.
+# The state of the build goes to /tmp, so that no secret key stays in the image.
 RUN VAR=/tmp/var STATIC_ROOT=/app/collected /opt/venv/bin/python manage.py collectstatic --no-input --verbosity 0
 
 FROM python:3.11-slim-trixie
-# For manage.py backup and restore; whatever version Debian has is right for its release.
+# For manage.py backup and restore. The version of the Debian release is the right one.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends postgresql-client \

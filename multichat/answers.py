@@ -1,4 +1,4 @@
-"""Answers that are given before Django is asked: a status, a sentence, and the headers of every other answer."""
+"""Sends short responses without Django: a status, a sentence, and the same security headers as every response."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ async def answer(
     retry_after: float | None = None,
     is_last: bool = False,
 ) -> None:
-    """Send a whole answer. `is_last` closes the connection after it."""
+    """Send a complete response. `is_last` closes the connection after it."""
     body = text.encode()
     headers = [*_FIXED, (b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
     if retry_after is not None:

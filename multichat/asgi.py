@@ -1,4 +1,4 @@
-"""http + websocket: origin check, session auth, /chat/stream/."""
+"""The ASGI application: HTTP through Django, and the WebSocket /chat/stream/ behind limits and an origin check."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from django.urls import path
 from django.utils.http import is_same_domain
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multichat.settings")
-# Before anything imports a model.
+# This call sets Django up, so it must precede every import of a model.
 django_application = get_asgi_application()
 
 from chat import audit, limits  # noqa: E402
@@ -32,8 +32,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class WholeOriginValidator:
     """Refuses a WebSocket with 403 unless its Origin is ours: scheme, host and port.
 
-    Ours is the scheme that HTTPS says, with host and port of the Host header, which must be allowed;
-    and each of CSRF_TRUSTED_ORIGINS. No Origin is a foreign one.
+    The site's own origin has the scheme that the setting HTTPS implies, and the host and port of the Host header,
+    which must be allowed. Each of CSRF_TRUSTED_ORIGINS is accepted too. A missing Origin counts as foreign.
     """
 
     def __init__(self, application: Any) -> None:
@@ -43,14 +43,14 @@ class WholeOriginValidator:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"origin", b"host")}
         if is_own_origin(headers.get(b"origin", ""), headers.get(b"host", "")):
             return await self.application(scope, receive, send)
-        refused = {"origin": headers.get(b"origin"), "host": headers.get(b"host")}
-        audit.write_noise("handshake_refused", reason="origin", address=limits.address_of(scope), **refused)
+        details = {"origin": headers.get(b"origin"), "host": headers.get(b"host")}
+        audit.write_noise("handshake_refused", reason="origin", address=limits.address_of(scope), **details)
         hints.origin_refused(headers.get(b"origin", ""), headers.get(b"host", ""))
         return await WebsocketDenier()(scope, receive, send)
 
 
 class AddressLimits:
-    """Refuses a WebSocket with 429 while too many come from its address, or too many there are not signed in."""
+    """Refuses a WebSocket with 429 when its address opens too many, or has too many that are not signed in."""
 
     def __init__(self, application: Any) -> None:
         self.application = application
@@ -79,15 +79,15 @@ class AddressLimits:
 
 
 def is_own_origin(origin: str, host: str) -> bool:
-    """Tell whether a page of `origin` may open a socket to a server called `host`."""
-    if (named := _parts(origin)) is None:
+    """Return whether a page of `origin` may open a socket to a server whose name is `host`."""
+    if (page := _parts(origin)) is None:
         return False
     hosts = settings.ALLOWED_HOSTS or [".localhost", "127.0.0.1", "[::1]"]
     domain, _ = split_domain_port(host)
     own = _parts(f"{'https' if settings.HTTPS else 'http'}://{host}")
-    if domain and validate_host(domain, hosts) and named == own:
+    if domain and validate_host(domain, hosts) and page == own:
         return True
-    return any(_is_trusted(named, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+    return any(_is_trusted(page, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
 
 
 def _parts(origin: str) -> tuple[str, str, int] | None:
@@ -98,36 +98,36 @@ def _parts(origin: str) -> tuple[str, str, int] | None:
         return None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         return None
-    # An origin is these three and nothing else: no path, no user, no query.
+    # An origin consists of scheme, host and port. It has no path, user or query.
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         return None
     return parts.scheme, parts.hostname, DEFAULT_PORTS[parts.scheme] if port is None else port
 
 
-def _is_trusted(named: tuple[str, str, int], trusted: str) -> bool:
-    scheme, host, port = named
+def _is_trusted(page: tuple[str, str, int], trusted: str) -> bool:
+    scheme, host, port = page
     wanted = _parts(trusted.replace("://*.", "://"))
     if wanted is None or (scheme, port) != (wanted[0], wanted[2]):
         return False
-    # As Django's CSRF check has it: *.example.com is example.com too.
+    # As in Django's CSRF check, *.example.com also matches example.com.
     return bool(is_same_domain(host, f".{wanted[1]}" if "://*." in trusted else wanted[1]))
 
 
 class NoSuchSocket:
-    """Answers a WebSocket to any other address with 403, as a server without one would."""
+    """Answers a WebSocket to any other path with 403, as a server without WebSockets would."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         return await WebsocketDenier()(scope, receive, send)
 
 
-# Importing this module is what servers do, and management commands do not.
+# Servers import this module, and management commands do not. So only servers claim the process lock.
 try:
     claim.claim_process()
 except claim.SecondServerError as error:
     print(f"multichat: {error}", file=sys.stderr)
     raise SystemExit(1) from None
 
-# Django's path() knows views only, by its types.
+# By its types, Django's path() accepts only views.
 routes: list[Any] = [
     path("chat/stream/", CookieMiddleware(ChatConsumer.as_asgi())),
     path("<path:anything>", NoSuchSocket()),

@@ -1,4 +1,4 @@
-"""Bounds what HTTP requests take from others: requests at once, sign-ins, and the memory of bodies."""
+"""Bounds what HTTP requests may use: requests at the same time, sign-ins, and the memory of bodies."""
 
 import asyncio
 import re
@@ -10,15 +10,15 @@ from chat import audit, limits
 from multichat.answers import answer
 from multichat.fair_slots import FairSlots, NoSlotError
 
-# Where a password is checked or hashed, so that a POST waits here for its turn and keeps no thread waiting.
+# Paths where a password is checked or hashed. Their POST waits here for a slot, so that it does not block a thread.
 SIGN_IN = re.compile(r"/(accounts|admin)/login/")
 PASSWORDS = re.compile(r"/(accounts|admin)/login/|/admin/password_change/|/admin/auth/user/(add|[^/]+/password)/")
-# Of each body so much belongs to its connection; what comes after is taken from a share for all of them.
+# Each body may use this much memory of its own. Beyond it, all bodies share the second amount.
 OWN_BODY_BYTES = 64 * 1024
 SHARED_BODY_BYTES = 16 * 1024 * 1024
-# An answer up to this size is kept until its slot is free again, so that a slow reader holds no thread, no slot
+# A response up to this size is buffered until its slot is free again, so that a slow reader holds no thread, no slot
 # and no database connection.
-KEPT_ANSWER_BYTES = 8 * 1024 * 1024
+BUFFERED_RESPONSE_BYTES = 8 * 1024 * 1024
 BUSY = "This server is busy. Wait a few seconds, then try again.\n"
 TOO_MANY_SIGN_INS = "Too many sign-ins from your network at once. Wait a few seconds, then try again.\n"
 
@@ -32,7 +32,7 @@ class TooLargeError(Exception):
 
 
 class BoundedRequests:
-    """Lets Django work on a few requests at once. The rest waits in a bounded line that is fair per address.
+    """Lets Django handle a few requests at the same time. The others wait in a bounded queue that is fair per address.
 
     Django's ASGI handler gives each request a thread, and each thread opens a database connection.
     """
@@ -51,24 +51,27 @@ class BoundedRequests:
             await answer(send, 429, TOO_MANY_SIGN_INS, retry_after=wait, is_last=True)
             return
         needs_password = is_post and PASSWORDS.fullmatch(scope["path"])
-        kept = Kept(send)
+        response = BufferedResponse(send)
         try:
             async with self._body(receive) as body:
                 async with self._slots(address, receive, bool(needs_password)):
-                    await self.application(scope, replay(body), kept.send)
-                # The slot is free again. From here on the client's own speed counts.
-                await kept.flush()
+                    await self.application(scope, replay(body), response.send)
+                # The slot is free again, so the client may read at its own speed.
+                await response.flush()
         except GoneError:
             pass
         except TooLargeError:
-            await answer(send, 413, f"A request takes at most {limits.of('BODY_BYTES'):.0f} bytes.\n", is_last=True)
+            await answer(send, 413, f"The body may have at most {limits.of('BODY_BYTES'):.0f} bytes.\n", is_last=True)
         except NoSlotError:
             audit.write_noise("request_refused", reason="busy", address=address)
             await answer(send, 503, BUSY, retry_after=limits.of("HTTP_REQUESTS_WAIT_SECONDS") / 4, is_last=True)
 
     @asynccontextmanager
     async def _body(self, receive: Any) -> AsyncIterator[bytes]:
-        """Hold a request's body, read before anything else is taken. Raises GoneError, TooLargeError, NoSlotError."""
+        """Read a request's body before the request takes a slot, and hold it.
+
+        Raises GoneError, TooLargeError, NoSlotError.
+        """
         parts: list[bytes] = []
         size = shared = 0
         most = limits.of("BODY_BYTES")
@@ -94,13 +97,13 @@ class BoundedRequests:
 
     @asynccontextmanager
     async def _slots(self, address: str, receive: Any, needs_password: bool) -> AsyncIterator[None]:
-        """Hold a slot, and one for a password first where one is needed. Raises GoneError, NoSlotError."""
+        """Hold a slot, after a password slot if the request needs one. Raises GoneError, NoSlotError."""
         wanted = [self._passwords, self._requests] if needs_password else [self._requests]
         held: list[FairSlots] = []
         try:
             for slots in wanted:
                 if not slots.try_enter():
-                    await _enter(slots, address, receive)
+                    await _wait_for_slot(slots, address, receive)
                 held.append(slots)
             yield
         finally:
@@ -108,12 +111,12 @@ class BoundedRequests:
                 slots.exit()
 
 
-async def _enter(slots: FairSlots, address: str, receive: Any) -> None:
-    """Wait for a slot as long as the client waits. Raises GoneError, NoSlotError."""
+async def _wait_for_slot(slots: FairSlots, address: str, receive: Any) -> None:
+    """Wait for a slot until the client disconnects. Raises GoneError, NoSlotError."""
     turn = asyncio.ensure_future(slots.enter(address))
-    gone = asyncio.ensure_future(receive())
+    disconnect = asyncio.ensure_future(receive())
     try:
-        await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((turn, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not turn.done():
             raise GoneError
         turn.result()
@@ -123,13 +126,13 @@ async def _enter(slots: FairSlots, address: str, receive: Any) -> None:
         raise
     finally:
         turn.cancel()
-        gone.cancel()
+        disconnect.cancel()
 
 
 def replay(body: bytes) -> Any:
-    """Return a `receive` that gives this body, and then waits: a view is never stopped half-way.
+    """Return a `receive` that gives this body and then waits forever, so that Django never cancels a view.
 
-    Its thread would go on anyway, and nobody would count it.
+    The thread of a cancelled view would continue, and its slot would no longer count it.
     """
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -141,8 +144,8 @@ def replay(body: bytes) -> Any:
     return receive
 
 
-class Kept:
-    """Keeps an answer until it may be written; a larger one is written through."""
+class BufferedResponse:
+    """Buffers a response until it may be written. A larger one is written through."""
 
     def __init__(self, send: Any) -> None:
         self._send = send
@@ -152,7 +155,7 @@ class Kept:
     async def send(self, message: Any) -> None:
         self._messages.append(message)
         self._size += len(message.get("body", b""))
-        if self._size > KEPT_ANSWER_BYTES:
+        if self._size > BUFFERED_RESPONSE_BYTES:
             await self.flush()
 
     async def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""The lock by which one server alone serves through the in-memory layer, which reaches no other."""
+"""The lock that allows only one server on the in-memory layer, because that layer connects no other process."""
 
 import fcntl
 from pathlib import Path
@@ -16,9 +16,9 @@ class SecondServerError(Exception):
 
 
 def claim_process() -> None:
-    """Make this process the one server of its database, when the layer reaches only one.
+    """Make this process the only server of its database, if the channel layer cannot connect several.
 
-    The lock goes with the process, whatever ends it. Raises SecondServerError.
+    The system releases the lock when the process ends, however it ends. Raises SecondServerError.
     """
     global _claim
     if _claim is not None or not doorbell.is_in_memory():
@@ -27,7 +27,7 @@ def claim_process() -> None:
 
 
 def path_of(database: dict[str, Any]) -> Path:
-    """Return the lock file of a database: beside SQLite's file, so that every way to it finds the same lock."""
+    """Return the lock file of a database: beside SQLite's file, so that every path to the file finds the same lock."""
     is_sqlite = "sqlite" in database["ENGINE"]
     return Path(f"{database['NAME']}.lock") if is_sqlite else Path(settings.VAR) / "server.lock"
 
@@ -41,6 +41,6 @@ def lock(path: Path) -> IO[str]:
         file.close()
         raise SecondServerError(
             f"Another server is already running on this database (it holds {path.name}). "
-            "Stop it first, or set REDIS_URL so that several can work together."
+            "Stop it first, or set REDIS_URL so that several servers can work together."
         ) from None
     return file

@@ -1,4 +1,4 @@
-"""One HTTP connection: uvicorn's, with bounds on the bytes and the seconds that a request may take."""
+"""uvicorn's HTTP connection, with limits on the bytes and the seconds that a request may take."""
 
 import asyncio
 import logging
@@ -17,15 +17,15 @@ from multichat.idle import idle_connections
 
 logger = logging.getLogger("multichat.connection")
 
-# Of the request line with all headers. Browsers send up to 4 KiB for each cookie of a site.
+# The request line with all headers. Browsers send up to 4 KiB for each cookie of a site.
 HEAD_BYTES = 64 * 1024
 # An HTTP/2 proxy may send each cookie in a header of its own.
 HEADERS = 256
-# Of a body: so often the parser may call us. Tiny chunks cost a call each.
+# How often the parser may call us for one body: each tiny chunk costs a call.
 BODY_PIECES = 4096
-# Requests that wait behind another one on the same connection.
+# Requests that may wait behind another one on the same connection.
 PIPELINED = 16
-# How long a refused client may take to read why; what it sends meanwhile is dropped.
+# How long a refused client may take to read the reason. Bytes that it sends meanwhile are dropped.
 REFUSED_SECONDS = 1.0
 HEAD_SENTENCE = (
     "The headers of this request are larger than 64 KiB. If this is a browser, delete the cookies of this site.\n"
@@ -39,11 +39,11 @@ class Phase(Enum):
     IDLE = "between two requests"
     HEAD = "receiving the request line and headers"
     BODY = "receiving the body"
-    ANSWER = "the application works on it, or the answer is being written"
+    ANSWER = "the application handles the request, or the response is being written"
 
 
 class RefusedError(Exception):
-    """Raised inside the parser's callbacks, so that it stops."""
+    """Raised inside the parser's callbacks to stop the parser."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -51,7 +51,7 @@ class RefusedError(Exception):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Refuses what is too large or too slow, and closes the connection after saying why."""
+    """Refuses requests that are too large or too slow, and closes the connection after sending the reason."""
 
     phase = Phase.IDLE
 
@@ -60,14 +60,14 @@ class HttpProtocol(HttpToolsProtocol):
     _unwritten = 0
     _head_bytes = 0
     _body_bytes = _body_pieces = 0
-    # Of the body with what frames its chunks.
+    # The body together with the bytes that frame its chunks.
     _body_wire_bytes = 0
     _refusal: RefusedError | None = None
     _is_refused = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Requests whose head is complete and whose answer is not, in their order.
+        # Requests with a complete head and an incomplete response, in the order of their arrival.
         self._unanswered: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: Any) -> None:
@@ -82,7 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
         for cycle in self._unanswered:
-            # uvicorn does so for the newest alone, and an older one would write to a closed connection.
+            # uvicorn does so only for the newest request, and an older one would write to a closed connection.
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
@@ -92,7 +92,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self.phase is Phase.IDLE:
             if self._timer is None:
-                # The time of a request begins with its first byte, on a kept-alive connection too.
+                # The time limit of a request starts with its first byte, on a kept-alive connection too.
                 self._limit_time("HANDSHAKE_SECONDS")
             self._head_bytes = 0
             self.phase = Phase.HEAD
@@ -100,16 +100,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_wire_bytes += len(data)
         super().data_received(data)
         if self.phase is Phase.HEAD and self._head_bytes > HEAD_BYTES and not self._is_refused:
-            # Before the parser joins more pieces: joining them costs their square.
+            # Refuse before the parser joins more pieces, because the cost of joining them is quadratic.
             self._refuse(400, HEAD_SENTENCE)
         elif self.phase is Phase.BODY and not self._is_refused:
             self._check_wire()
 
-    # The parser's callbacks. An exception stops it, and ends in send_400_response.
+    # The parser's callbacks. An exception stops the parser, and uvicorn calls send_400_response.
 
     def on_message_begin(self) -> None:
         self.phase = Phase.HEAD
-        # What came in the same piece is not counted here but in on_headers_complete.
+        # Bytes that came in the same piece are counted in on_headers_complete instead.
         self._head_bytes = 0
         if self._timer is None:
             self._limit_time("HANDSHAKE_SECONDS")
@@ -127,7 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= HEADERS:
-            # Here already: one piece from the socket may hold tens of thousands.
+            # Stop at once: one piece from the socket may hold tens of thousands of headers.
             self._stop_parser(400, HEAD_SENTENCE)
         super().on_header(name, value)
 
@@ -135,16 +135,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         self._body_pieces += 1
         if self._body_pieces > BODY_PIECES:
-            self._stop_parser(413, "The body of a request comes in too many small chunks.\n")
+            self._stop_parser(413, "The body of the request consists of too many small chunks.\n")
         self._check_body(self._body_bytes)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._stop_waiting()
+        self._stop_time_limit()
         self.phase = Phase.ANSWER
         super().on_message_complete()
         if not self._unanswered:
-            # The application had answered before the body was there.
+            # The application had responded before the body was complete.
             self._become_idle()
 
     def on_response_complete(self) -> None:
@@ -154,7 +154,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_refused and not self._unanswered:
             self.transport.close()
         if self.transport.is_closing():
-            # It closes once everything is written, which a client that does not read would never allow.
+            # The transport closes once everything is written. A client that does not read would keep it open forever.
             self._watch_writing()
         elif not self._unanswered and self.phase is Phase.ANSWER:
             self._become_idle()
@@ -169,14 +169,14 @@ class HttpProtocol(HttpToolsProtocol):
         if refusal is not None:
             self._refuse(refusal.status, refusal.sentence)
         else:
-            self._refuse(400, "This is no HTTP request that this server understands.\n")
+            self._refuse(400, "The server does not understand this HTTP request.\n")
 
     def _check_head(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEAD_BYTES:
             self._stop_parser(400, HEAD_SENTENCE)
         if not self.url.isascii():
-            self._stop_parser(400, "The address of a request has ASCII characters only.\n")
+            self._stop_parser(400, "The address of a request may contain only ASCII characters.\n")
         if len(self.pipeline) >= PIPELINED or (self._unanswered and self.parser.should_upgrade()):
             self._stop_parser(400, "Too many requests at once on this connection.\n")
         lengths = [value for name, value in self.headers if name == b"content-length"]
@@ -186,37 +186,37 @@ class HttpProtocol(HttpToolsProtocol):
     def _check_body(self, size: int) -> None:
         most = limits.of("BODY_BYTES")
         if most and size > most:
-            self._stop_parser(413, f"The body of a request has at most {most:.0f} bytes.\n")
+            self._stop_parser(413, f"The body of a request may have at most {most:.0f} bytes.\n")
 
     def _check_wire(self) -> None:
-        # Chunks may have extensions without end.
+        # The framing of chunks may have extensions of any length.
         most = limits.of("BODY_BYTES")
         if most and self._body_wire_bytes > 2 * most + HEAD_BYTES:
-            self._refuse(413, "The body of a request takes too many bytes.\n")
+            self._refuse(413, "The body of the request has too many bytes.\n")
 
     def _stop_parser(self, status: int, sentence: str) -> None:
         self._refusal = RefusedError(status, sentence)
         raise self._refusal
 
-    # Time
+    # Time limits
 
     def _limit_time(self, name: str) -> None:
-        self._stop_waiting()
+        self._stop_time_limit()
         if seconds := limits.of(name):
-            self._timer = self.loop.call_later(seconds, self._time_is_over)
+            self._timer = self.loop.call_later(seconds, self._refuse_slow_request)
 
-    def _time_is_over(self) -> None:
+    def _refuse_slow_request(self) -> None:
         self._timer = None
         if not self._is_refused:
             self._refuse(408, "The request took too long to arrive.\n")
 
-    def _stop_waiting(self) -> None:
+    def _stop_time_limit(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _stop_timers(self) -> None:
-        self._stop_waiting()
+        self._stop_time_limit()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
@@ -230,7 +230,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self._watch_writing()
 
-    # A client that does not read its answer
+    # Clients that do not read their response
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -252,18 +252,18 @@ class HttpProtocol(HttpToolsProtocol):
     # Refusals
 
     def _refuse(self, status: int, sentence: str) -> None:
-        """Answer without the application, and close. What else arrives is dropped."""
-        self._stop_waiting()
+        """Respond without the application, and close. Further bytes of the client are dropped."""
+        self._stop_time_limit()
         idle_connections.discard(self)
         self._is_refused = True
         if self.phase is Phase.BODY and self.cycle is not None:
-            # The application waits for the rest of the body.
+            # Wake the application, which waits for the rest of the body.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if sentence == HEAD_SENTENCE:
             hints.once("headers", f"A request with headers above {HEAD_BYTES // 1024} KiB was refused.")
-        # Read and dropped for a moment. With unread bytes in the kernel, a close is a reset, which the client may see
-        # before the answer.
+        # Read and drop bytes for a moment. With unread bytes in the kernel, closing would send a reset, which the
+        # client may see before the response.
         self.flow.resume_reading()
         if self._may_write():
             self.transport.write(_response(status, sentence))
@@ -272,10 +272,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
         elif self.phase is Phase.BODY:
             self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
-        # Otherwise earlier requests are answered first, and on_response_complete closes.
+        # Otherwise earlier requests are answered first, and on_response_complete closes the connection.
 
     def _may_write(self) -> bool:
-        """Tell whether no other answer is under way, into which this one would be written."""
+        """Return whether no other response is being written, so that this one would not end up inside it."""
         if self.transport.is_closing():
             return False
         if self.phase is Phase.BODY and self.cycle is not None:

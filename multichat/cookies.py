@@ -1,4 +1,4 @@
-"""Joins cookies that came in several headers, as HTTP/2 proxies send them: Channels reads the first header only."""
+"""Joins cookies that arrive in several headers, as HTTP/2 proxies send them, because Channels reads only the first."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def joined(headers: Headers) -> Headers:
-    """Return the headers with one Cookie header, where the first one was (RFC 9113, 8.2.3)."""
+    """Return the headers with one Cookie header, at the position of the first (RFC 9113, 8.2.3)."""
     cookies = [value for name, value in headers if name == b"cookie"]
     if len(cookies) < 2:
         return headers
-    first = next(place for place, (name, _) in enumerate(headers) if name == b"cookie")
+    first = next(index for index, (name, _) in enumerate(headers) if name == b"cookie")
     rest = [(name, value) for name, value in headers if name != b"cookie"]
     return [*rest[:first], (b"cookie", b"; ".join(cookies)), *rest[first:]]
 
 
 class JoinedCookies:
-    """Gives the application one Cookie header."""
+    """Passes requests to the application with one Cookie header."""
 
     def __init__(self, application: Any) -> None:
         self.application = application

@@ -1,10 +1,10 @@
-"""The Content-Security-Policy header, with what Django's admin needs for itself."""
+"""Sets the Content-Security-Policy header, with an exception for Django's admin."""
 
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-# The admin's jQuery sets innerHTML when it starts: with Trusted Types required, no widget works. All else holds.
+# The admin's jQuery sets innerHTML when it starts, so no widget works with Trusted Types. All other rules apply.
 ADMIN = {"require-trusted-types-for": None}
 
 

@@ -1,4 +1,4 @@
-"""Reads the environment for the settings: an empty variable counts as unset, a wrong one ends with a sentence."""
+"""Reads settings from the environment. Empty variables count as unset; an invalid value stops the program."""
 
 import errno
 import os
@@ -16,8 +16,8 @@ from . import proxies
 
 YES: tuple[str, ...] = ("1", "on", "true", "yes")
 NO: tuple[str, ...] = ("0", "off", "false", "no")
-# PostgreSQL's host may be gone without a word: a new connection is given up after seconds, an old one within half a
-# minute, where TCP alone would wait for a quarter of an hour.
+# PostgreSQL's host may disappear without closing its connections. Give up a new connection after seconds and an old
+# one within half a minute; TCP alone would wait for a quarter of an hour.
 POSTGRES_OPTIONS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -25,23 +25,23 @@ POSTGRES_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-# For a server only: migrations and backups may take their time. A process that was frozen in a transaction loses it,
-# and what it had locked is free.
+# Only for servers, because migrations and backups may take longer. PostgreSQL ends the transaction of a process that
+# is frozen, which releases its locks.
 POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
-# What a file system without hard links says: CIFS, exFAT, some network mounts.
+# Errors of file systems without hard links: CIFS, exFAT, some network mounts.
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-# For a process that has created a file to write it.
+# How long a process that has created a file may take to write it.
 CLAIM_SECONDS = 2.0
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_CHARACTERS = 5
-# How programs are told that a proxy serves them below a path.
+# Variables by which programs learn that a proxy serves them below a path.
 PATH_PREFIXES = ("SCRIPT_NAME", "FORCE_SCRIPT_NAME", "ROOT_PATH", "UVICORN_ROOT_PATH")
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
 
 def refuse(sentence: str) -> NoReturn:
-    """End the program: one sentence on stderr, exit status 1, no traceback."""
-    # SystemExit, not ImproperlyConfigured: Django, uvicorn and pytest all let it through, whoever imports the settings.
+    """End the program with exit status 1 and a message on stderr, without a traceback."""
+    # SystemExit and not ImproperlyConfigured, because Django, uvicorn and pytest all let it pass.
     raise SystemExit(f"Multichat: {sentence}")
 
 
@@ -51,10 +51,10 @@ def text(name: str, default: str = "") -> str:
 
 
 def flag(name: str, *, default: bool) -> bool:
-    """Return a yes or no."""
+    """Return a switch as a bool."""
     value = text(name, "on" if default else "off").lower()
     if value not in YES + NO:
-        refuse(f"{name} is {value!r}; it takes on or off (also true/false, yes/no, 1/0).")
+        refuse(f"{name} is {value!r}, but must be on or off (or true/false, yes/no, 1/0).")
     return value in YES
 
 
@@ -64,10 +64,10 @@ def port(name: str, default: int) -> int:
 
 
 def count(name: str, default: int, most: int) -> int:
-    """Return how many of something, at least one."""
+    """Return a positive whole number."""
     value = text(name, str(default))
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= most):
-        refuse(f"{name} is {value!r}; it takes a number from 1 to {most}.")
+        refuse(f"{name} is {value!r}, but must be a number from 1 to {most}.")
     return int(value)
 
 
@@ -75,7 +75,7 @@ def number(name: str, default: float) -> float:
     """Return a limit: 0 or more."""
     value = text(name, str(default))
     if not (value.isascii() and re.fullmatch(r"\d{1,9}(\.\d{1,3})?", value)):
-        refuse(f"{name} is {value!r}; it takes a number, and 0 for no limit.")
+        refuse(f"{name} is {value!r}, but must be a number; 0 means unlimited.")
     return float(value)
 
 
@@ -83,28 +83,28 @@ def host(name: str, default: str) -> str:
     """Return an address or host name to listen on, without brackets."""
     value = text(name, default).removeprefix("[").removesuffix("]")
     if not is_address(value) and not HOST_NAME.fullmatch(value):
-        refuse(f"{name} is {value!r}; it takes an address like 127.0.0.1 or a host name, without scheme or port.")
+        refuse(f"{name} is {value!r}, but must be an address like 127.0.0.1 or a host name, without scheme or port.")
     return value
 
 
-def names(name: str, default: list[str], is_right: Callable[[str], bool], example: str) -> list[str]:
-    """Return a list that is separated by commas."""
+def names(name: str, default: list[str], is_valid: Callable[[str], bool], example: str) -> list[str]:
+    """Return the values of a comma-separated list."""
     values = [value.strip() for value in text(name).split(",") if value.strip()]
     for value in values:
-        if not is_right(value):
-            refuse(f"{name} contains {value!r}; it takes {example}, separated by commas.")
+        if not is_valid(value):
+            refuse(f"{name} contains {value!r}. Use {example}, separated by commas.")
     return values or default
 
 
 def is_pooled(name: str, options: dict[str, Any]) -> bool:
-    """Take `pooler` out of the OPTIONS: whether PostgreSQL is reached through a pooler in transaction mode."""
+    """Remove `pooler` from the OPTIONS, and return whether PostgreSQL is behind a pooler in transaction mode."""
     if (pooler := options.pop("pooler", None)) not in (None, "transaction"):
-        refuse(f"{name} says pooler={pooler}; it takes pooler=transaction, which fits session mode too.")
+        refuse(f"{name} says pooler={pooler}. Use pooler=transaction, which also works in session mode.")
     return pooler is not None
 
 
 def postgres_options(given: dict[str, Any], *, is_server: bool) -> dict[str, Any]:
-    """Return OPTIONS with how long PostgreSQL is waited for; what the address says itself goes before."""
+    """Return OPTIONS with timeouts for PostgreSQL. Options in the address take precedence."""
     options = POSTGRES_OPTIONS | given
     if is_server:
         options["options"] = f"{POSTGRES_SERVER_LIMITS} {given.get('options', '')}".rstrip()
@@ -112,29 +112,27 @@ def postgres_options(given: dict[str, Any], *, is_server: bool) -> dict[str, Any
 
 
 def redis_url(name: str, fallback: str) -> str:
-    """Return the address of Redis, or "" for none; `fallback` is the tutorials' variable with host[:port]."""
+    """Return the address of Redis, or "" if there is none. `fallback` names a variable with host[:port]."""
     if url := text(name):
         parts = urlsplit_or_none(url)
         if not parts or not (
             parts.path if parts.scheme == "unix" else parts.scheme in ("redis", "rediss") and parts.hostname
         ):
-            refuse(
-                f"{name} is not an address of Redis; it takes redis://host:port/0, rediss://… or unix:///path/to/socket."
-            )
+            refuse(f"{name} is not an address of Redis. Use redis://host:port/0, rediss://… or unix:///path/to/socket.")
         return url
-    if not (place := text(fallback)):
+    if not (address := text(fallback)):
         return ""
-    parts = urlsplit_or_none(f"redis://{place}")
-    if not parts or not parts.hostname or place != parts.netloc or "@" in place:
-        refuse(f"{fallback} is {place!r}; it takes host or host:port.")
-    return f"redis://{place if parts.port else place + ':6379'}/0"
+    parts = urlsplit_or_none(f"redis://{address}")
+    if not parts or not parts.hostname or address != parts.netloc or "@" in address:
+        refuse(f"{fallback} is {address!r}, but must be host or host:port.")
+    return f"redis://{address if parts.port else address + ':6379'}/0"
 
 
 def urlsplit_or_none(url: str) -> Any:
-    """Return the parts of an address, or None if it has none (a wrong port, brackets that do not match)."""
+    """Return the parts of a URL, or None if it is invalid (a wrong port, unbalanced brackets)."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises ValueError when it is no number
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
         return None
     return parts
@@ -157,27 +155,27 @@ def is_wildcard(value: str) -> bool:
 
 
 def in_url(value: str) -> str:
-    """Return a host as it is written in an address: IPv6 in brackets."""
+    """Return a host as it is written in a URL, with IPv6 in brackets."""
     return f"[{value}]" if ":" in value else value
 
 
 def is_host_pattern(value: str) -> bool:
-    """Tell whether Django's ALLOWED_HOSTS can match it: chat.example.com, .example.com, [::1], *."""
+    """Return whether Django's ALLOWED_HOSTS accepts the pattern: chat.example.com, .example.com, [::1], *."""
     bare = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value.removeprefix(".")
     return value == "*" or bool(HOST_NAME.fullmatch(bare)) or (value.startswith("[") and is_address(bare))
 
 
 def is_network(value: str) -> bool:
-    """Tell whether it names who may forward: an address, a network, or `unix` for a Unix socket."""
+    """Return whether the value names a proxy: an address, a network, or `unix` for a Unix socket."""
     try:
-        proxies.network(value)
+        proxies.parse_network(value)
     except ValueError:
         return False
     return True
 
 
 def is_origin(value: str) -> bool:
-    """Tell whether it is scheme, host and perhaps a port, as in https://chat.example.com:8443."""
+    """Return whether the value is a scheme, host and optional port, as in https://chat.example.com:8443."""
     parts = urlsplit_or_none(value)
     return bool(
         parts and parts.scheme in ("http", "https") and parts.hostname and value == f"{parts.scheme}://{parts.netloc}"
@@ -185,11 +183,11 @@ def is_origin(value: str) -> bool:
 
 
 def secret_key(name: str, directory: Path) -> str:
-    """Return the secret key: the variable, else the one in `directory`, made there at first start."""
+    """Return the secret key from the variable, or from `directory`, where the first start creates it."""
     if value := text(name):
         if not is_secret(value):
             refuse(
-                f"{name} is too easy to guess: it takes at least {SECRET_KEY_LENGTH} random characters, such as the "
+                f"{name} is too easy to guess. Use at least {SECRET_KEY_LENGTH} random characters, such as the "
                 "output of: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
             )
         return value
@@ -201,64 +199,64 @@ def secret_key(name: str, directory: Path) -> str:
     except (OSError, ValueError) as error:
         refuse(f"{name} is not set, and {path} cannot be used: {error}.")
     if not is_secret(key):
-        refuse(f"{path} does not hold a secret key; remove it and a new one is made (everybody signs in again).")
+        refuse(f"{path} does not hold a secret key. Remove it to get a new one; all users then log in again.")
     return key
 
 
 def is_secret(key: str) -> bool:
-    """Tell whether a key is long enough, and not one character over and over (as Django's check W009 has it)."""
+    """Return whether a key is long enough and not repetitive, by the rule of Django's check W009."""
     return len(key) >= SECRET_KEY_LENGTH and len(set(key)) >= SECRET_KEY_CHARACTERS
 
 
 def cookie_suffix(name: str) -> str:
-    """Return what is added to the names of cookies: "" or an underscore with the variable."""
+    """Return the suffix for the names of cookies: an underscore and the variable, or ""."""
     value = text(name)
     if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", value):
-        refuse(f"{name} is {value!r}; it takes up to 32 letters, digits, - and _.")
+        refuse(f"{name} is {value!r}, but must have at most 32 letters, digits, - and _.")
     return f"_{value}" if value else ""
 
 
 def refuse_path_prefix() -> None:
-    """End the program when it is asked to serve below a path."""
+    """End the program if it is configured to serve below a path."""
     for name in PATH_PREFIXES:
         if (value := text(name)).strip("/"):
             refuse(
-                f"{name} is {value!r}, and Multichat works at the root of a host name only, not below a path: give it "
-                "a name of its own, such as chat.example.com."
+                f"{name} is {value!r}, and Multichat works at the root of a host name only, not below a path. Give it "
+                "a host name of its own, such as chat.example.com."
             )
 
 
 def create_once(path: Path, content: str) -> None:
-    """Write a file that only its owner can read; of several processes at once, the first one's content stays."""
+    """Create a file that only its owner can read. If several processes do so at once, the first one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp: 0600 from the beginning
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mkstemp: 0600 from the beginning
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(content + "\n")
-        # A link appears with its whole content or not at all, and fails if the name is taken.
-        os.link(draft, path)
+        # A hard link appears with its whole content or not at all, and fails if the name exists.
+        os.link(temporary, path)
     except FileExistsError:
         pass
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        _claim_and_replace(Path(draft), path)
+        _claim_and_replace(Path(temporary), path)
     finally:
-        Path(draft).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
 
 
-def _claim_and_replace(draft: Path, path: Path) -> None:
-    """Give a draft its name where there are no links: whoever creates the empty file first may replace it."""
+def _claim_and_replace(temporary: Path, path: Path) -> None:
+    """Move the file to its name without hard links: the process that creates the empty file first may replace it."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return
-    draft.replace(path)
+    temporary.replace(path)
 
 
 def _read_when_written(path: Path) -> str:
-    """Return a file's content; another process may have created it, and not written it yet."""
-    until = time.monotonic() + CLAIM_SECONDS
-    while not (content := path.read_text("ascii").strip()) and time.monotonic() < until:
+    """Return a file's content, after waiting for another process that has created the file but not written it."""
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while not (content := path.read_text("ascii").strip()) and time.monotonic() < deadline:
         time.sleep(0.01)
     return content

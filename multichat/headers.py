@@ -1,4 +1,4 @@
-"""The security headers that Django and django-csp do not set: on every answer, errors and static files too."""
+"""Adds the security headers that Django and django-csp do not set, also to errors and static files."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-NOTHING = (
+DISABLED_FEATURES = (
     "accelerometer camera display-capture fullscreen geolocation gyroscope hid magnetometer microphone midi payment "
     "picture-in-picture publickey-credentials-get screen-wake-lock serial usb web-share xr-spatial-tracking"
 )
 HEADERS = {
-    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in NOTHING.split()),
-    # No other site can load what a signed-in browser gets here.
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in DISABLED_FEATURES.split()),
+    # No other site can embed what a signed-in browser may load here.
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Permitted-Cross-Domain-Policies": "none",
 }
 
 
 class Middleware:
-    """Stands outside of all others, so that no answer passes it by."""
+    """The outermost middleware, so that every response passes through it."""
 
-    # Both: a hop between threads for each request would be the price of one.
+    # Supports both: otherwise each request would need an extra hop between threads.
     sync_capable = async_capable = True
 
     def __init__(self, get_response: Any) -> None:
@@ -31,16 +31,16 @@ class Middleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
-            return self._later(request)
+            return self._call_async(request)
         return _with_headers(self.get_response(request))
 
-    async def _later(self, request: HttpRequest) -> HttpResponseBase:
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
         return _with_headers(await self.get_response(request))
 
 
 def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    # Static files say how long they are kept; all else may hold messages, or names of rooms.
+    # Static files set their own lifetime. All other responses may contain messages or names of rooms.
     response.headers.setdefault("Cache-Control", "no-store")
     return response

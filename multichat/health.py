@@ -1,4 +1,4 @@
-"""/healthz and /readyz: whether this process works, and what of it is degraded; whatever the Host header says."""
+"""Answers /healthz and /readyz: whether this process works, and what is degraded. The Host header does not matter."""
 
 import asyncio
 import json
@@ -19,18 +19,18 @@ from multichat.answers import answer
 logger = logging.getLogger("multichat.health")
 
 PATHS = ("/healthz", "/readyz")
-# However often it is asked: one look at the database in so much time, and so long a wait for it.
+# Query the database at most once per period, however many requests arrive, and wait for it this long.
 CACHE_SECONDS = 1.0
 WAIT_SECONDS = 3.0
 
-# States of the database in which messages are saved, if late. In every other one (away, read_only, full, damaged, …:
-# chat.live.writer.state) none is.
-ABLE = ("ok", "locked", "slow", "overloaded")
+# States of the database in which messages are saved, though perhaps late. In all others (away, read_only, full,
+# damaged, …: see chat.live.writer.state) no message can be saved.
+WRITABLE_STATES = ("ok", "locked", "slow", "overloaded")
 
 
 @dataclass
 class State:
-    """What one look has found. Names and states only: no addresses, no error texts."""
+    """The result of one check. It contains only names and states: no addresses, no error messages."""
 
     database: str = "away"  # ok, away, read_only, or what chat.live.writer.state says
     layer: str = "ok"  # ok, in_memory, degraded
@@ -39,50 +39,50 @@ class State:
 
     @property
     def degraded(self) -> list[str]:
-        """Return the names of what is not as it should be."""
+        """Return the names of the parts that do not work normally."""
         states = {"database": self.database, "layer": self.layer, "migrations": self.migrations}
         return [name for name, state in states.items() if state not in ("ok", "in_memory")]
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether messages can be saved here. Without the channel layer they can, only later seen."""
-        return self.database in ABLE and self.migrations == "ok"
+        """Return whether messages can be saved. Without the channel layer they are, but arrive later."""
+        return self.database in WRITABLE_STATES and self.migrations == "ok"
 
     def as_json(self) -> str:
-        shown = {
+        report = {
             "ready": self.is_ready,
             "database": self.database,
             "layer": self.layer,
             "migrations": self.migrations,
             "degraded": self.degraded,
         }
-        return json.dumps(shown) + "\n"
+        return json.dumps(report) + "\n"
 
 
 class Probe:
-    """Looks at the database and the channel layer of one event loop, once for all who ask within a second."""
+    """Checks the database and the channel layer for one event loop, at most once a second."""
 
     def __init__(self) -> None:
         self._state: State | None = None
         self._task: asyncio.Task[State] | None = None
 
     async def state(self) -> State:
-        """Return what the last look has found, from at most a second ago."""
+        """Return the result of the last check, which is at most a second old."""
         if self._state is not None and time.monotonic() - self._state.found_at < CACHE_SECONDS:
             return self._state
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._look())
+            self._task = asyncio.get_running_loop().create_task(self._check())
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                # A client that goes away ends nobody else's look.
+                # Shielded, because other clients wait for the same check when this one disconnects.
                 return await asyncio.shield(self._task)
         except TimeoutError:
             return State()
 
-    async def _look(self) -> State:
+    async def _check(self) -> State:
         state = State(layer=await _layer_state())
         try:
-            is_missing, is_read_only = await database.look(_ask)
+            is_missing, is_read_only = await database.look(_check_database)
         except database.AWAY as error:
             if self._state is None or self._state.database != "away":
                 logger.warning("health: the database does not answer: %s", database.reason(error))
@@ -94,13 +94,13 @@ class Probe:
         return state
 
 
-def _ask() -> tuple[bool, bool]:
+def _check_database() -> tuple[bool, bool]:
     """Return whether migrations are missing, and whether the database refuses to write."""
     return _missing_migrations(), connection.vendor == "postgresql" and _is_read_only()
 
 
 def _is_read_only() -> bool:
-    # Asked as well, because the writer knows only while messages are sent.
+    # Queried here too, because the writer notices only when messages are sent.
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('transaction_read_only')")
         return bool(cursor.fetchone() == ("on",))
@@ -109,7 +109,7 @@ def _is_read_only() -> bool:
 def _missing_migrations() -> bool:
     global _known
     if _known is None:
-        # Read from disk once: afterwards a look is one query.
+        # Read the files only once, so that later checks are a single query.
         _known = set(MigrationLoader(None).disk_migrations or ())
     return not _known <= set(MigrationRecorder(connection).applied_migrations())
 
@@ -122,7 +122,7 @@ async def _layer_state() -> str:
         return "in_memory"
     is_degraded = doorbell.is_degraded()
     if is_degraded is None:
-        # Nobody has opened a page here yet, so no doorbell has noticed.
+        # No page is open in this process yet, so its doorbell has not probed the layer.
         is_degraded = not await doorbell.answers()
     return "degraded" if is_degraded else "ok"
 
@@ -131,7 +131,7 @@ _probes: WeakKeyDictionary[asyncio.AbstractEventLoop, Probe] = WeakKeyDictionary
 
 
 class Health:
-    """Answers both addresses before anything else is asked: no thread, no session, no Host, no redirect."""
+    """Answers both paths before everything else: without a thread, a session, a check of Host, or a redirect."""
 
     def __init__(self, application: Any) -> None:
         self.application = application
@@ -140,7 +140,7 @@ class Health:
         if scope["type"] != "http" or scope["path"] not in PATHS:
             await self.application(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
-            await answer(send, 405, "GET or HEAD only.\n", is_last=True)
+            await answer(send, 405, "Use GET or HEAD.\n", is_last=True)
         else:
             state = await _probes.setdefault(asyncio.get_running_loop(), Probe()).state()
             if scope["path"] == "/readyz":

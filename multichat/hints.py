@@ -1,4 +1,4 @@
-"""Says once what an installation behind a proxy lacks: the cause, the setting that allows it, and its value."""
+"""Logs once what an installation behind a proxy lacks: the cause, the setting that solves it, and its value."""
 
 import logging
 import re
@@ -14,12 +14,12 @@ from chat import limits
 
 logger = logging.getLogger("multichat.hints")
 
-# Anybody can cause some of these with as many names as they like.
-MOST = 50
+# The most lines for one cause, because clients can cause some of them with any number of names.
+MAX_PER_CAUSE = 50
 WORD = re.compile(r"[\x21-\x7e]{1,200}")
 CSRF_ORIGIN = re.compile(r"(?:Origin|Referer) checking failed - (\S+) does not match any trusted origins")
 
-_said: set[tuple[str, str]] = set()
+_logged: set[tuple[str, str]] = set()
 
 
 def once(cause: str, sentence: str, *, key: str = "") -> None:
@@ -30,61 +30,61 @@ def once(cause: str, sentence: str, *, key: str = "") -> None:
 
 @receiver(setting_changed)
 def clear(**kwargs: Any) -> None:
-    """Forget what was said: for tests, and when one has changed a setting."""
-    _said.clear()
+    """Forget which causes were logged, because a test has changed a setting."""
+    _logged.clear()
 
 
 def forwarded_header_ignored(peer: str) -> None:
-    """A forwarded header came from an address that is no trusted proxy."""
+    """Log that a forwarded header came from an address that is not a trusted proxy."""
     once(
         "proxy",
-        f"Forwarded headers from {_printable(peer)} were ignored, so every visitor behind it counts as one address. "
+        f"Forwarded headers from {_printable(peer)} were ignored, so all visitors behind it count as one address. "
         f"If it is your proxy, set TRUSTED_PROXIES={_printable(peer)}.",
         key=peer,
     )
 
 
 def not_https() -> None:
-    """A request is about to be redirected to https, and nothing said how the browser had made it."""
+    """Log that a request without X-Forwarded-Proto is redirected to https, which may be a loop."""
     once(
         "https",
         "HTTPS is on, and a request came without X-Forwarded-Proto, so it was redirected to https. If a proxy with TLS "
-        "sent it, browsers are redirected for ever: let the proxy set X-Forwarded-Proto (nginx: proxy_set_header "
+        "sent it, browsers are redirected forever: make the proxy set X-Forwarded-Proto (nginx: proxy_set_header "
         "X-Forwarded-Proto $scheme;). If there is no TLS, set HTTPS=off.",
     )
 
 
 def path_prefix(prefix: str) -> None:
-    """A proxy says that it serves the site below a path."""
+    """Log that a proxy serves the site below a path."""
     once(
         "prefix",
         f"A proxy forwards {_printable(prefix)} to this server. Multichat works at the root of a host name only, "
-        "not below a path: give it a name of its own, such as chat.example.com.",
+        "not below a path. Give it a host name of its own, such as chat.example.com.",
     )
 
 
 def origin_refused(origin: str, host: str) -> None:
-    """A page was not allowed to open a socket."""
+    """Log that a page was not allowed to open a socket."""
     if not WORD.fullmatch(origin) or not _hostname(origin):
         return
     once("origin", f"A page of {origin} may not open a socket here. {_advice(origin, host)}", key=origin)
 
 
 def _advice(origin: str, host: str) -> str:
-    scheme, _, place = origin.partition("://")
-    if place.lower() != host.lower():
+    scheme, _, origin_host = origin.partition("://")
+    if origin_host.lower() != host.lower():
         if not WORD.fullmatch(host):
-            host = "no name"
+            host = "invalid"
         return (
-            f"The request's Host is {host}. If the page is this site's own, let the proxy pass the browser's Host "
+            f"The request's Host is {host}. If the page belongs to this site, make the proxy pass the browser's Host "
             f"(nginx: proxy_set_header Host $http_host;); otherwise set CSRF_TRUSTED_ORIGINS={origin}."
         )
     domain, _ = split_domain_port(host)
     if not validate_host(domain, settings.ALLOWED_HOSTS):
-        return f"If it is a name of this site, set ALLOWED_HOSTS={domain}."
+        return f"If this is a name of this site, set ALLOWED_HOSTS={domain}."
     if scheme == "https" and not settings.HTTPS:
         return "If a proxy with TLS is in front, set HTTPS=on."
-    return f"If it may, set CSRF_TRUSTED_ORIGINS={origin}."
+    return f"To allow it, set CSRF_TRUSTED_ORIGINS={origin}."
 
 
 def _hostname(origin: str) -> str:
@@ -99,9 +99,9 @@ def _printable(text: str) -> str:
 
 
 class Noise(logging.Filter):
-    """Bounds the lines that anybody can cause by a wrong request: without traceback, as warnings, at a pace.
+    """Limits the log lines that invalid requests cause: they become warnings without traceback, at a limited rate.
 
-    On the handler, because Django names a logger after each kind of wrong request.
+    The filter is on the handler, because Django uses a logger for each kind of invalid request.
     """
 
     def __init__(self) -> None:
@@ -119,19 +119,19 @@ class Noise(logging.Filter):
 
 
 class Once(logging.Filter):
-    """Lets a line through once. A logger may hold it twice, because its configuration may be read twice."""
+    """Decides once for each record, because a logger whose configuration was read twice has this filter twice."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if "is_said_first" not in record.__dict__:
-            record.__dict__["is_said_first"] = self.is_first(record)
-        return bool(record.__dict__["is_said_first"])
+        if "is_first_of_kind" not in record.__dict__:
+            record.__dict__["is_first_of_kind"] = self.is_first(record)
+        return bool(record.__dict__["is_first_of_kind"])
 
     def is_first(self, record: logging.LogRecord) -> bool:
         raise NotImplementedError
 
 
 class OncePerHost(Once):
-    """Lets through one line for each refused Host header, as Django words it: it names ALLOWED_HOSTS."""
+    """Passes one line for each refused Host header. Django's message names ALLOWED_HOSTS."""
 
     def is_first(self, record: logging.LogRecord) -> bool:
         record.exc_info = None
@@ -139,13 +139,13 @@ class OncePerHost(Once):
 
 
 class OncePerOrigin(Once):
-    """Turns Django's line about a form of a foreign origin into one that names the setting, once per origin."""
+    """Replaces Django's line about a form from a foreign origin with one that names the setting, once per origin."""
 
     def is_first(self, record: logging.LogRecord) -> bool:
-        found = CSRF_ORIGIN.search(record.getMessage())
-        if not found:
+        match = CSRF_ORIGIN.search(record.getMessage())
+        if not match:
             return True
-        origin = found[1]
+        origin = match[1]
         request: Any = getattr(record, "request", None)
         host = request.META.get("HTTP_HOST", "") if request is not None else ""
         if not _is_new("form", origin) or not WORD.fullmatch(origin):
@@ -155,7 +155,7 @@ class OncePerOrigin(Once):
 
 
 def _is_new(cause: str, key: str) -> bool:
-    if (cause, key) in _said or sum(said == cause for said, _ in _said) >= MOST:
+    if (cause, key) in _logged or sum(logged == cause for logged, _ in _logged) >= MAX_PER_CAUSE:
         return False
-    _said.add((cause, key))
+    _logged.add((cause, key))
     return True

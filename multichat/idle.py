@@ -1,4 +1,4 @@
-"""Connections that have sent no request, or no further one: so many are kept, and the oldest is closed first."""
+"""Limits the number of connections that wait without a request. The oldest is closed first."""
 
 import resource
 from collections.abc import Hashable
@@ -9,18 +9,18 @@ from chat import limits
 
 
 class IdleConnections:
-    """Bounds idle connections. One is closed of the address that has most of them, so a flood closes its own."""
+    """Above the limit, closes a connection of the address that has most, so a flood closes its own connections."""
 
     def __init__(self) -> None:
         self._addresses: dict[Any, Hashable] = {}
-        # Of each address the connections in the order in which they became idle.
+        # For each address, its connections in the order in which they became idle.
         self._connections: dict[Hashable, dict[Any, None]] = {}
 
     def __len__(self) -> int:
         return len(self._addresses)
 
     def add(self, connection: Any, address: Hashable) -> None:
-        """Count a connection as idle; if there are too many now, close one."""
+        """Count a connection as idle. If there are too many now, close the oldest of the largest address."""
         self.discard(connection)
         self._addresses[connection] = address
         self._connections.setdefault(address, {})[connection] = None
@@ -32,7 +32,7 @@ class IdleConnections:
             oldest.transport.abort()
 
     def discard(self, connection: Any) -> None:
-        """Count a connection as idle no longer."""
+        """Stop counting a connection as idle."""
         if connection not in self._addresses:
             return
         address = self._addresses.pop(connection)
@@ -45,9 +45,9 @@ idle_connections = IdleConnections()
 
 
 def raise_descriptor_limit() -> None:
-    """Allow this process as many open files as the system lets it have: each socket is one."""
+    """Raise the limit of open files as far as the system permits, because each socket needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # On macOS the hard limit may be said to be infinite, and is not.
+        # macOS may report an infinite hard limit, and refuse it.
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

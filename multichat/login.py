@@ -1,10 +1,10 @@
-"""The login page; it leads back to addresses of a sane length only."""
+"""The login page. It redirects only to addresses of a sane length."""
 
 from typing import Any
 
 from django.contrib.auth import views
 
-# Of `?next=`, which comes back in the form: the page itself names 64 rooms at most.
+# The length of `?next=`, which the form repeats. The page itself names at most 64 rooms.
 NEXT_LENGTH = 2000
 
 

@@ -1,4 +1,4 @@
-"""Writes log lines to stderr in a thread of its own: a pipe that nobody reads stops no server."""
+"""Writes log lines to stderr in a thread of its own, so that an unread pipe does not stop the server."""
 
 import atexit
 import logging
@@ -10,14 +10,14 @@ import threading
 import time
 from contextlib import suppress
 
-# Lines that wait for a reader; then lines are left out, and counted.
+# Lines that may wait for a reader. Further lines are left out and counted.
 QUEUE_LINES = 10_000
-# How long a process that ends waits for its last lines to be read.
+# How long an ending process waits for its last lines to be read.
 FLUSH_SECONDS = 2.0
 
 
 class Writer:
-    """Takes lines from any thread without waiting, and writes them in their order."""
+    """Accepts lines from any thread without blocking, and writes them in order."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -28,7 +28,7 @@ class Writer:
         self._is_ending = False
 
     def put(self, line: bytes) -> None:
-        """Write a line soon, or count it as left out when too many wait."""
+        """Queue a line, or count it as left out if too many wait."""
         if self._thread is None:
             self._start()
         try:
@@ -38,16 +38,16 @@ class Writer:
                 self._left_out += 1
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Wait until what was put is written, for so long at most."""
-        until = time.monotonic() + seconds
-        # Polled, because Queue.join() knows no time limit.
-        while self._lines.unfinished_tasks and time.monotonic() < until:
+        """Wait until all queued lines are written, but not longer than `seconds`."""
+        deadline = time.monotonic() + seconds
+        # Polled, because Queue.join() has no timeout.
+        while self._lines.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.005)
 
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                # A daemon, because it may hang in a write for ever.
+                # A daemon, because it may block in a write forever.
                 self._thread = threading.Thread(target=self._write_always, name="log", daemon=True)
                 self._thread.start()
                 atexit.register(self.flush)
@@ -59,11 +59,13 @@ class Writer:
             with self._lock:
                 left_out, self._left_out = self._left_out, 0
             if left_out:
-                self._write(b"multichat: %d lines were left out here, because nobody read this log\n" % left_out)
+                self._write(
+                    b"multichat: %d lines were left out here, because this log was not read in time\n" % left_out
+                )
             self._lines.task_done()
 
     def _write(self, line: bytes) -> None:
-        # Not by sys.stderr: its lock would be held while this thread hangs, and the process could not end.
+        # Not through sys.stderr: this thread would hold its lock while it blocks, and the process could not end.
         while line:
             try:
                 line = line[os.write(self._descriptor, line) :]
@@ -71,19 +73,19 @@ class Writer:
                 with suppress(OSError):
                     select.select([], [self._descriptor], [], 1.0)
             except OSError:
-                return  # the reader is gone
+                return  # the reader has closed the pipe
 
 
 _writer = Writer(2)
 
 
 def flush() -> None:
-    """Write what waits: for a process that is about to replace itself."""
+    """Write all queued lines, before the process replaces itself."""
     _writer.flush()
 
 
 class Handler(logging.Handler):
-    """Formats in the thread that logs, and writes in another."""
+    """Formats in the thread that logs, and writes in the writer's thread."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -94,5 +96,5 @@ class Handler(logging.Handler):
 
 
 def handler_class(*, is_command: bool) -> str:
-    """Return which handler a process gets: a command waits for its terminal, as its other output does."""
+    """Return the handler for this process. A command writes directly, in order with its other output."""
     return "logging.StreamHandler" if is_command or "pytest" in sys.modules else "multichat.logs.Handler"

@@ -1,4 +1,4 @@
-"""Password hashes, and a bound on how many are computed at the same time: each takes memory and a processor."""
+"""Hashes passwords, and limits how many hashes are computed at the same time, because each takes memory and CPU."""
 
 import threading
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from chat import limits
 
 
 class PasswordsBusyError(Exception):
-    """Too many passwords are being checked, and none of the checks ended in time."""
+    """Too many passwords are being checked, and no check finished in time."""
 
 
 class Turns:
-    """Lets a few threads of this process compute at the same time; the others wait, but not for ever."""
+    """Lets a few threads of this process compute at the same time. Others wait for a limited time."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -44,7 +44,7 @@ turns = Turns()
 
 
 class Bounded:
-    """Mixed into a hasher, so that no way to a password goes past the bound: pages, admin, shell, commands."""
+    """A mixin for hashers, so that the limit applies everywhere: pages, admin, shell, commands."""
 
     def encode(self, password: str, salt: str, *args: Any, **kwargs: Any) -> str:
         with turns.take():
@@ -52,9 +52,9 @@ class Bounded:
 
 
 class Argon2(Bounded, Argon2PasswordHasher):
-    """Argon2id with OWASP's parameters (19 MiB, 2 iterations, 1 lane): Django's own take 100 MiB for each check.
+    """Argon2id with OWASP's parameters (19 MiB, 2 iterations, 1 lane). Django's defaults use 100 MiB for each check.
 
-    A password that is hashed otherwise is accepted, and hashed anew when its user signs in.
+    A password with another hash is accepted, and hashed again when its user signs in.
     """
 
     time_cost = 2
@@ -66,7 +66,7 @@ class Argon2(Bounded, Argon2PasswordHasher):
             return super().verify(password, encoded)
 
 
-# For hashes of earlier installations, or imported ones. Their verify() calls encode().
+# For hashes from earlier installations, and imported ones. Their verify() calls encode().
 
 
 class PBKDF2(Bounded, PBKDF2PasswordHasher):
@@ -78,7 +78,7 @@ class Scrypt(Bounded, ScryptPasswordHasher):
 
 
 class Middleware:
-    """Answers 503 when a password could not be checked in time."""
+    """Answers 503 if a password could not be checked in time."""
 
     sync_capable = async_capable = True
 

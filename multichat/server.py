@@ -1,6 +1,6 @@
-"""uvicorn as we run it: a server that drains the hub before uvicorn closes every socket, and a socket that can be full.
+"""Runs uvicorn with two changes: the hub drains before sockets are closed, and a stuck WebSocket is closed.
 
-Started as `python -m multichat.server` by multichat.workers and the tests; settings come from the environment.
+multichat.workers and the tests start it as `python -m multichat.server`. Settings come from the environment.
 """
 
 import argparse
@@ -40,22 +40,22 @@ logger = logging.getLogger("multichat.server")
 CLOSE_TOO_SLOW = 4408
 CLOSE_FLOOD = 4429
 CLOSE_NOT_TEXT = 1007
-# How long a flood is waited for once it was told: it is not read any more.
+# How long a flooding peer may take to read the close. Its own bytes are not read any more.
 FLOOD_ABORT_SECONDS = 1.0
-# A message comes in one frame, or in a few; each empty one would cost memory for ever.
+# A message comes in one frame or a few. Each empty fragment would keep memory until the message ends.
 MAX_FRAGMENTS = 1000
 KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 64 * 1024
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-# HttpProtocol has bounded the whole head. Within it a cookie header may be longer than websockets' own 8 KiB.
+# HttpProtocol limits the whole head. Within it, a cookie header may be longer than the 8 KiB of websockets.
 http11.MAX_LINE_LENGTH = HEAD_BYTES + 1024
 http11.MAX_NUM_HEADERS = HEADERS
 
 
 class ChatProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which also takes ready-made frames, and lets a stuck peer go."""
+    """uvicorn's WebSocket, which also writes already encoded frames and closes stuck peers."""
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -70,11 +70,11 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None and not self.transport.is_closing():
-            # A request that websockets does not understand: uvicorn would leave the connection open for ever.
+            # websockets does not understand this request. uvicorn would leave the connection open forever.
             self.transport.write(BAD_REQUEST)
             self.transport.close()
 
-    # What a session writes to (chat.live.hub.Socket).
+    # The interface for sessions (chat.live.hub.Socket).
 
     def write(self, run: Run) -> int:
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
@@ -90,7 +90,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         if not self.disconnected and not self.close_sent:
             self._close_past_buffer(code, FLOOD_ABORT_SECONDS if code == CLOSE_FLOOD else self.close_timeout)
 
-    # What a hostile peer may send below the level of frames with text.
+    # Protection against hostile peers below the level of text messages.
 
     def handle_text(self, event: Any) -> None:
         self._fragments = 0
@@ -109,7 +109,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         if self.close_sent or not self.writable.is_set():
-            # Who does not read gets no pong: they would pile up.
+            # A peer that does not read gets no pongs, because they would pile up in the buffer.
             self.conn.data_to_send()
         elif self._pings.take() > 0:
             self.conn.data_to_send()
@@ -124,70 +124,70 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         else:
             super().send_receive_event_to_app()
 
-    # A peer that takes no byte. ASGI's own close would wait on the same full buffer for ever.
+    # Peers that accept no bytes. ASGI's own close would wait on the same full buffer forever.
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stuck_at = self.transport.get_write_buffer_size()
         self._stuck_since = self.loop.time()
-        self._watch()
+        self._start_stuck_timer()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._unwatch()
+        self._stop_stuck_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._unwatch()
+        self._stop_stuck_timer()
         super().connection_lost(exc)
 
     def keepalive_timeout(self) -> None:
-        """Hear no pong: uvicorn closes behind a buffer that a dead peer never empties, and tells nobody."""
+        """Abort without a pong, because uvicorn closes behind a full buffer, and does not notify the application."""
         super().keepalive_timeout()
         if self.transport.is_closing():
             self.queue.put_nowait({"type": "websocket.disconnect", "code": 1011, "reason": ""})
             self.writable.set()
             self.loop.call_later(conf.STUCK_ABORT_SECONDS, self.transport.abort)
 
-    def _watch(self) -> None:
-        self._unwatch()
-        self._stuck_timer = self.loop.call_later(conf.STUCK_SECONDS / 10, self._look)
+    def _start_stuck_timer(self) -> None:
+        self._stop_stuck_timer()
+        self._stuck_timer = self.loop.call_later(conf.STUCK_SECONDS / 10, self._check_stuck)
 
-    def _unwatch(self) -> None:
+    def _stop_stuck_timer(self) -> None:
         if getattr(self, "_stuck_timer", None) is not None:
             self._stuck_timer.cancel()  # type: ignore[union-attr]
             self._stuck_timer = None
 
-    def _look(self) -> None:
+    def _check_stuck(self) -> None:
         waiting = self.transport.get_write_buffer_size()
         if waiting < self._stuck_at:
-            # It takes bytes, however slowly: an honest catch-up is never cut. Our own pings make it grow.
+            # The peer accepts bytes, however slowly: a slow catch-up is never cut. Our own pings make the buffer grow.
             self._stuck_at, self._stuck_since = waiting, self.loop.time()
         if self.loop.time() - self._stuck_since < conf.STUCK_SECONDS:
-            self._watch()
+            self._start_stuck_timer()
         elif not self.close_sent:
-            self._let_go()
+            self._close_stuck()
 
-    def _let_go(self) -> None:
-        logger.info("socket=%s took no byte for %.0f s: let go", self.client, conf.STUCK_SECONDS)
+    def _close_stuck(self) -> None:
+        logger.info("socket=%s took no byte for %.0f s: closing it", self.client, conf.STUCK_SECONDS)
         self._close_past_buffer(CLOSE_TOO_SLOW, conf.STUCK_ABORT_SECONDS)
 
     def _close_past_buffer(self, code: int, abort_seconds: float) -> None:
-        """Close without waiting for a full buffer: should the peer read after all, it learns why."""
+        """Close without waiting for a full buffer. If the peer reads after all, it learns the reason."""
         if self.conn.state is State.OPEN:
-            # Else the peer's own close came first, and waits behind the same buffer.
+            # In other states, the peer's own close came first, and its answer waits in the same buffer.
             self.conn.send_close(code)
             self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
         if code == CLOSE_FLOOD:
-            # Nothing of it is read any more, not even its own close.
+            # Nothing from this peer is read any more, not even its own close.
             self.transport.pause_reading()
         elif self.read_paused:
-            # The peer's own close is waited for.
+            # Read on, to receive the peer's own close.
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(abort_seconds, self.transport.abort)
-        # Who waits for the buffer waits in vain.
+        # Wake the tasks that wait for the buffer, because it will not drain.
         self.writable.set()
 
 
@@ -200,7 +200,7 @@ def _is_utf8(fragments: list[bytes]) -> bool:
 
 
 class Server(uvicorn.Server):
-    """Ends as promised: drafts saved and acknowledged, a `bye` to each client, every close is 1012."""
+    """Shuts down gracefully: drafts are saved and acknowledged, each client gets a `bye`, every close is 1012."""
 
     def __init__(self, config: uvicorn.Config, *, ready: int | None = None) -> None:
         super().__init__(config)
@@ -211,27 +211,27 @@ class Server(uvicorn.Server):
         self.is_replaced = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # What is loaded now stays: looking through it for garbage would hold up all sockets, again and again.
+        # Objects that exist now stay. Without freeze(), each collection would scan them and delay all sockets.
         gc.collect()
         gc.freeze()
         await super().startup(sockets)
         if self.started:
-            await _tell_of_redis()
+            await _log_redis_state()
             self._cleaning = asyncio.create_task(cleaning.run_always())
-            # What was deleted before this start, or is deleted while no socket is open.
+            # Continue deletions from before this start, and run those that begin while no socket is open.
             janitor.enter()
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
                 os.write(self._ready, b"1")
                 os.close(self._ready)
 
-    def _hang_up(self) -> None:
-        if self._terminal.is_gone():
-            logger.info("the terminal was closed: ending")
+    def _on_hangup(self) -> None:
+        if self._terminal.is_closed():
+            logger.info("the terminal was closed: shutting down")
             self.should_exit = True
         elif self._ready is None and (self._reloading is None or self._reloading.done()):
-            # Under multichat.workers the supervisor hears the signal, and starts successors itself.
+            # Under multichat.workers, the supervisor receives the signal and starts successors itself.
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
@@ -242,7 +242,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._cleaning is not None:
             self._cleaning.cancel()
-        # No new connections; uvicorn's own shutdown, which closes every socket first, comes after ours.
+        # Accept no new connections. uvicorn's own shutdown starts by closing every socket, so it comes last.
         for server in self.servers:
             server.close()
         hub.drain()
@@ -250,55 +250,55 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(conf.DRAIN_SECONDS):
                 await writer.flush()
         except TimeoutError:
-            logger.warning("some messages could not be saved in time; their senders keep them and try again")
+            logger.warning("some messages could not be saved in time; their senders keep them and send them again")
         if self.started:
             await janitor.exit()
         with suppress(TimeoutError):
-            # Read positions and layouts: no page sends these again.
+            # Save read positions and layouts, because no page sends them again.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
                 await hub.flush()
         with suppress(TimeoutError):
-            # Acks of slow readers; a stuck one learns by its resume.
+            # Write the acks of slow readers. A stuck one learns the result when it resumes.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
                 await hub.until_told()
         await super().shutdown(sockets)
-        # The health checks and the cleaning use it without any session.
+        # Health checks and cleaning use the database even without sessions.
         await database.close()
 
 
-async def _tell_of_redis() -> None:
+async def _log_redis_state() -> None:
     if doorbell.is_in_memory():
         return
     if await doorbell.answers():
         logger.info("Redis answers")
     else:
-        logger.warning("Redis does not answer at %s: serving without it, messages arrive by the sweep", "REDIS_URL")
+        logger.warning("Redis does not answer at %s: serving without it, so messages arrive by the sweep", "REDIS_URL")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m multichat.server", description=__doc__)
     parser.add_argument("--fd", type=int, help="serve on this listening socket instead of HOST and PORT")
-    parser.add_argument("--ready-fd", type=int, help="write a byte here when it serves")
+    parser.add_argument("--ready-fd", type=int, help="write a byte to this descriptor once the server serves")
     arguments = parser.parse_args()
     try:
         call_command("check", fail_level="ERROR", verbosity=0)
     except SystemCheckError as error:
         sys.exit(f"Multichat: {error}")
     listening = socket.socket(fileno=arguments.fd) if arguments.fd is not None else bind(settings.HOST, settings.PORT)
-    # Inherited by each connection. Left to the kernel it grows to megabytes, and for minutes nothing would tell
-    # a slow reader from a stuck one.
+    # Each connection inherits the size. The kernel's own choice grows to megabytes, and for minutes a stuck reader
+    # could not be distinguished from a slow one.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     config = uvicorn.Config(
         application,
         http=HttpProtocol,
         loop="uvloop",
         ws=ChatProtocol,
-        # No compression: it costs 64 KiB a socket, and lets a small frame explode.
+        # No compression, because it costs 64 KiB per socket and lets a small frame expand to a huge one.
         ws_per_message_deflate=False,
         ws_max_size=conf.FRAME_CLOSE_BYTES,
         ws_ping_interval=20,
         ws_ping_timeout=20,
-        # Longer than load balancers keep theirs (60 s): otherwise they send a request into a closing connection.
+        # Longer than load balancers keep theirs (60 s). Otherwise they would send requests into closing connections.
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         lifespan="off",
         log_config=None,
@@ -308,13 +308,13 @@ def main() -> None:
         timeout_graceful_shutdown=2,
     )
     raise_descriptor_limit()
-    # A server that gives up its place keeps the socket open for its successor.
-    kept = os.dup(listening.fileno())
+    # A server that is replaced keeps the socket open for its successor.
+    inherited = os.dup(listening.fileno())
     server = Server(config, ready=arguments.ready_fd)
     server.run(sockets=[listening])
     if server.is_replaced:
         logs.flush()
-        reloading.replace_process(kept)
+        reloading.replace_process(inherited)
 
 
 if __name__ == "__main__":

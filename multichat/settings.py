@@ -1,4 +1,4 @@
-"""Every setting, read from the environment once. The README has them in a table."""
+"""Django's settings, read from environment variables. docs/configuration.md lists the variables."""
 
 import json
 import mimetypes
@@ -16,33 +16,33 @@ from . import database_url, environment, logs
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.refuse_path_prefix()
 COMMAND = "".join(sys.argv[1:2])  # of manage.py
-# Something that ends by itself, and no server.
+# A management command, which ends by itself, and not a server.
 IS_COMMAND = sys.argv[0].endswith(("manage.py", "django-admin", "django/__main__.py")) and COMMAND != "runserver"
 
-# State: the database, the secret key, collected static files. Back up this directory and you have everything.
+# The directory for state: the database, the secret key, collected static files.
 VAR = BASE_DIR / environment.text("VAR", "var")
 try:
     VAR.mkdir(mode=0o700, parents=True, exist_ok=True)
 except OSError as error:
-    environment.refuse(f"VAR is {str(VAR)!r}, where no directory can be made: {error.strerror}.")
+    environment.refuse(f"VAR is {str(VAR)!r}, but this directory cannot be created: {error.strerror}.")
 
-# Where it listens, and what follows from that
+# The address to listen on, and what follows from it
 
 HOST = environment.host("HOST", "127.0.0.1")
 PORT = environment.port("PORT", 8000)
-# Server processes on this one address; more than one need Redis between them.
+# The number of server processes on this address. More than one need Redis to work together.
 WORKERS = environment.count("WORKERS", 1, 64)
 ON_LOOPBACK = environment.is_loopback(HOST)
 
 DEBUG = environment.flag("DEBUG", default=False)
 if DEBUG and not ON_LOOPBACK:
     environment.refuse(
-        f"DEBUG is on and HOST is {HOST}: error pages would show secrets to the network. Turn one of them back."
+        f"DEBUG is on and HOST is {HOST}: error pages would show secrets to the network. Change one of them."
     )
 
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 LISTEN_NAME = socket.gethostname().lower() if environment.is_wildcard(HOST) else environment.in_url(HOST)
-# Loopback names are always in, so that a health check beside the server needs no setting.
+# Loopback names are always allowed, so that a health check on the same machine needs no setting.
 ALLOWED_HOSTS = LOOPBACK_NAMES + environment.names(
     "ALLOWED_HOSTS",
     [LISTEN_NAME],
@@ -58,43 +58,43 @@ CSRF_TRUSTED_ORIGINS = environment.names(
 
 SECRET_KEY = environment.secret_key("SECRET_KEY", VAR)
 
-# Whether manage.py first_run makes an admin: beyond loopback, one whose password stands in some log is a risk.
+# Whether manage.py first_run creates an admin. Beyond loopback, its printed password could end up in a log.
 FIRST_RUN = environment.flag("FIRST_RUN", default=ON_LOOPBACK)
 
 HTTPS = environment.flag("HTTPS", default=not ON_LOOPBACK)
-# Where a person on this machine opens it.
+# The address for users on this machine.
 URL_HOST = "localhost" if environment.is_wildcard(HOST) else environment.in_url(HOST)
 URL = f"{'https' if HTTPS else 'http'}://{URL_HOST}:{PORT}/"
 SECURE_SSL_REDIRECT = HTTPS
-# The server itself speaks plain HTTP: with HTTPS there is a proxy in front, which says so in this header.
+# The server itself speaks plain HTTP. With HTTPS, a proxy in front sets this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
-# Only these may say where a visitor comes from, and whether by TLS; everybody else's word is taken away.
+# Forwarded headers (the visitor's address and scheme) are accepted only from these addresses.
 TRUSTED_PROXIES = environment.names(
     "TRUSTED_PROXIES",
     ["127.0.0.0/8", "::1"] if HTTPS else [],
     environment.is_network,
     "addresses or networks like 10.0.0.7 or 10.0.0.0/24, or unix",
 )
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from beside the server
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested over plain HTTP from the same machine
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_ENGINE = "chat.store.web_sessions"
-# The prefix makes browsers refuse such a cookie from a subdomain or over plain HTTP. Browsers ignore the port of a
-# cookie, so two sites on one host need different names.
+# With the prefix, browsers refuse the cookie from a subdomain or over plain HTTP. Browsers ignore ports in cookies, so
+# two sites on one host need different names.
 _prefix, _suffix = "__Host-" if HTTPS else "", environment.cookie_suffix("COOKIE_SUFFIX")
 SESSION_COOKIE_NAME = f"{_prefix}sessionid{_suffix}"
 CSRF_COOKIE_NAME = f"{_prefix}csrftoken{_suffix}"
-# Subdomains and the browsers' preload list are for the owner of the whole domain to decide.
+# HSTS for subdomains, and the browsers' preload list, are decisions for the owner of the whole domain.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
-# Trusted Types and nonces: a message can never become markup or code, even if our own script has a bug.
+# Trusted Types and nonces ensure that a message never becomes markup or code, even if our script has a bug.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
-        "connect-src": [SELF],  # in today's browsers this includes ws: and wss: of the same host and port
+        "connect-src": [SELF],  # current browsers include ws: and wss: of the same host and port
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
@@ -105,15 +105,15 @@ CONTENT_SECURITY_POLICY = {
 
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
 
-# Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 is no limit, and LIMITS=0 lifts all but that of signing in.
+# Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 means unlimited. LIMITS=0 lifts all limits except those of failed
+# logins and BOUND_DEFAULTS.
 
 LIMIT_DEFAULTS = {
-    # Of a user, in each process: messages, edits and deletes.
+    # Per user and process: messages, edits and deletes.
     "MESSAGES_AT_ONCE": 60,
     "MESSAGES_PER_SECOND": 10,
     "SOCKETS_PER_USER": 30,
-    # Of a socket: commands of all kinds; rooms joined or resumed, pages of history, watch; frames that are refused;
-    # rooms.
+    # Per socket: commands of all kinds; rooms joined or resumed, pages of history, watch; refused frames; rooms.
     "COMMANDS_AT_ONCE": 300,
     "COMMANDS_PER_SECOND": 50,
     "JOINS_AT_ONCE": 200,
@@ -125,40 +125,40 @@ LIMIT_DEFAULTS = {
     "BAD_FRAMES_AT_ONCE": 40,
     "BAD_FRAMES_PER_SECOND": 1,
     "ROOMS_PER_SOCKET": 64,
-    # Of an address (of IPv6: a /64).
+    # Per address (for IPv6, per /64).
     "SOCKETS_PER_ADDRESS": 1000,
     "HANDSHAKES_AT_ONCE": 300,
     "HANDSHAKES_PER_SECOND": 100,
-    # Of a process: sockets that are not signed in, or not yet.
+    # Per process: sockets that are not, or not yet, signed in.
     "UNAUTHENTICATED_SOCKETS": 1000,
-    # Of an address: sockets without a session, which may wait some seconds before their first command.
+    # Per address: sockets without a session, which may wait a few seconds before their first command.
     "UNAUTHENTICATED_PER_ADDRESS": 50,
-    # Of a frame: bytes, and depth of its JSON. Of a page of history: messages.
+    # Per frame: bytes, and the depth of its JSON. Per page of history: messages.
     "FRAME_BYTES": 64 * 1024,
     "JSON_DEPTH": 8,
     "HISTORY_PAGE": 100,
-    # Of a connection: until a request with its headers is there, and then its body.
+    # Per connection: the time for a request with its headers to arrive, and then for its body.
     "HANDSHAKE_SECONDS": 10,
     "BODY_SECONDS": 30,
     "BODY_BYTES": 1024 * 1024,
-    # Of an address: sign-ins.
+    # Per address: sign-ins.
     "SIGN_INS_AT_ONCE": 60,
     "SIGN_INS_PER_SECOND": 2,
-    # Of the security log: lines about what anybody can cause.
+    # Per process: lines in the security log that any client can cause.
     "LOG_LINES_AT_ONCE": 100,
     "LOG_LINES_PER_SECOND": 10,
 }
-# What one process works on and keeps at the same time. LIMITS=0 does not lift these.
+# Limits of what one process does and keeps at the same time. LIMITS=0 does not lift these.
 BOUND_DEFAULTS = {
-    # HTTP requests: each has a thread, and with PostgreSQL a connection. The rest waits, for so many seconds at most.
+    # HTTP requests: each uses a thread, and with PostgreSQL a connection. Others wait, for a limited time.
     "HTTP_REQUESTS": 8,
     "HTTP_REQUESTS_WAITING": 1000,
     "HTTP_REQUESTS_WAIT_SECONDS": 20,
-    # Passwords that are checked or hashed: 19 MiB each.
+    # Passwords that are being checked or hashed. Each uses 19 MiB.
     "PASSWORD_CHECKS": 2,
     "PASSWORD_CHECKS_WAITING": 200,
     "PASSWORD_CHECKS_WAIT_SECONDS": 20,
-    # Connections without a request, or between two.
+    # Connections without a request, or between two requests.
     "IDLE_CONNECTIONS": 2500,
 }
 LIMITED = environment.flag("LIMITS", default=True)
@@ -173,7 +173,7 @@ LIMIT_LOGIN_MINUTES = environment.number("LIMIT_LOGIN_MINUTES", 5)
 # Applications
 
 INSTALLED_APPS = [
-    # Only for the development server: elsewhere it would cost 28 MB in each process.
+    # Only for the development server, because it costs 28 MB in each process.
     *(["daphne"] if COMMAND == "runserver" else []),
     "chat.apps.AdminConfig",
     "django.contrib.auth",
@@ -227,22 +227,22 @@ DATABASES = {
 }
 _options: dict[str, Any] = DATABASES["default"].setdefault("OPTIONS", {})
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # IMMEDIATE: a transaction takes the write lock at its beginning, so that it waits instead of failing half-way.
-    # FULL: what was acknowledged survives a power cut.
+    # IMMEDIATE: a transaction takes the write lock when it begins, so that it waits instead of failing half-way.
+    # FULL: acknowledged messages survive a power cut.
     _options |= {
         "transaction_mode": "IMMEDIATE",
-        # Shorter than a message is held for: who waits for the lock is answered, and a server that ends can.
+        # Shorter than DRAFT_HOLD_SECONDS, so that a sender who waits for the lock gets an answer and a server can exit.
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-    # A file also in tests: threads and server processes have to see it.
+    # Tests use a file too, because threads and server processes share the database.
     DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"] + ".test"}
 else:
     if "pool" in _options:
         _options["pool"] = str(_options["pool"]).lower() in environment.YES
     _is_pooled = environment.is_pooled("DATABASE_URL", _options)
-    # A pooler gives each transaction another connection, and refuses what a session asks for when it begins: limits
-    # are its own matter then (docs/operating.md). Statements are prepared by nobody: Django's default with psycopg.
+    # A pooler may give each transaction another connection, and refuses options at the start of a session. So the
+    # pooler sets the limits (docs/operating.md). Django does not prepare statements with psycopg by default.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = _is_pooled
     DATABASES["default"]["OPTIONS"] = environment.postgres_options(
         _options, is_server=not IS_COMMAND and not _is_pooled
@@ -252,11 +252,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = environment.redis_url("REDIS_URL", "REDIS_HOST")
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 if REDIS_URL:
-    # A dict per host, with socket_timeout: redis-py's own default of 5 s ends the layer's blocking read.
+    # A dict per host, to set socket_timeout: redis-py's default of 5 s would end the layer's blocking read.
     _redis = {"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 5}
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # Encrypted and signed: who merely reaches Redis can neither read nor forge who is where.
+        # Encrypted and signed, so that access to Redis alone permits neither reading nor forging presence.
         "CONFIG": {"hosts": [_redis], "prefix": "multichat", "symmetric_encryption_keys": [SECRET_KEY]},
     }
 
@@ -273,8 +273,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Signing in: so many wrong passwords for one name from one address, then none is looked at for some minutes. Not for
-# the name alone: anybody could lock anybody out. Trying on does not make it longer.
+# After this many wrong passwords for one name from one address, further ones are refused unchecked for some minutes.
+# The name alone does not count, because any client could then lock out any user. Further tries do not extend the time.
 AXES_ENABLED = LIMIT_LOGIN_FAILURES > 0
 AXES_FAILURE_LIMIT = LIMIT_LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LIMIT_LOGIN_MINUTES)
@@ -291,25 +291,25 @@ LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 # Static files
 
-mimetypes.add_type("text/javascript", ".mjs")  # slim images have no /etc/mime.types, and browsers refuse other types
+mimetypes.add_type("text/javascript", ".mjs")  # slim images lack /etc/mime.types, and browsers refuse other types
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / environment.text("STATIC_ROOT", str(VAR / "static"))
 STATICFILES_DIRS = [
     BASE_DIR / "static",
-    # The package's dist only: the whole of node_modules would be published.
+    # Only the package's dist, so that the rest of node_modules is not published.
     ("vendor/reconnecting-websocket", BASE_DIR / "node_modules/reconnecting-websocket/dist"),
 ]
-# script/server collects: hashed names, compressed, cached for ever. Without a collection (tests, runserver) files are
-# served from where they lie.
+# script/server collects static files with hashed names, compressed, to be cached forever. Without a collection (tests,
+# runserver), they are served from their source directories.
 COLLECTED = COMMAND == "collectstatic" or (
     not DEBUG and COMMAND != "runserver" and (STATIC_ROOT / "staticfiles.json").is_file()
 )
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_AUTOREFRESH = not COLLECTED
-SERVESTATIC_MAX_AGE = 60 if COLLECTED else 0  # of unhashed names; hashed ones are kept for ever
+SERVESTATIC_MAX_AGE = 60 if COLLECTED else 0  # for unhashed names; hashed ones are cached forever
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
-# Changes with each file that is served. Open pages are told, so that one that was loaded before an upgrade can say so.
+# Changes whenever a served file changes. A page that was loaded before an upgrade learns it and says so.
 PAGE_VERSION = (
     json.loads((STATIC_ROOT / "staticfiles.json").read_text())["hash"]
     if COLLECTED and COMMAND != "collectstatic"
@@ -322,7 +322,7 @@ STORAGES = {
     },
 }
 
-# Words and time
+# Language and time
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -349,18 +349,18 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "chat": {"level": "INFO"},
-        # Who was served by which process: a line for each join and each message, never its text.
+        # One line for each join and each message, with process and user, but never the message itself.
         "chat.served": {"level": "INFO" if environment.flag("LOG_SERVED", default=True) else "WARNING"},
         "multichat": {"level": "INFO"},
-        # A line of JSON each (chat/audit.py).
+        # One JSON object per line (chat/audit.py).
         "multichat.security": {"handlers": ["security"], "level": "INFO", "propagate": False},
-        # It names whoever fails to sign in, and people type passwords where the name belongs. Ours does not.
+        # It logs the names of failed sign-ins, and users sometimes type a password as the name. Our log does not.
         "axes": {"level": "CRITICAL"},
-        # A line for every request that is none would let anybody fill the disk.
+        # It logs every invalid request, so that any client could fill the disk.
         "uvicorn.error": {"level": "ERROR"},
-        # Django's own handlers print only with DEBUG; here as everywhere, to stderr.
+        # Django's own handlers print only with DEBUG.
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        # Anybody can send a wrong Host: one line says which setting would allow it.
+        # Any client can send a wrong Host. One line per Host names the setting that would allow it.
         "django.security.DisallowedHost": {"filters": ["once_per_host"]},
         "django.security.csrf": {"filters": ["once_per_origin"]},
     },

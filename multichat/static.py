@@ -1,4 +1,4 @@
-"""How static files are collected: our JavaScript without its comments, hashed names also inside it, and compressed."""
+"""Collects static files: JavaScript without comments, hashed names (in imports too), and compressed copies."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,9 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it ships no types
-    # Rewrites `import … from "./x.js";` to the hashed name; without it a browser would mix versions after an upgrade.
-    # It is a regular expression: every import ends with a semicolon, none stands in a comment, no cycles.
+    # Rewrites `import … from "./x.js";` to the hashed name; otherwise a browser would mix versions after an upgrade.
+    # It uses a regular expression, so every import must end with a semicolon and none may be in a comment. There must
+    # be no cycles.
     support_js_module_import_aggregation = True
 
     def post_process(self, paths: dict[str, tuple[Source, str]], *args: Any, **options: Any) -> Iterator[Any]:
@@ -20,7 +21,7 @@ class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it
 
 
 class Minified:
-    """A source of JavaScript files whose comments and needless spaces are gone: half of what goes over the line."""
+    """A source of JavaScript files without comments and needless spaces, which halves the bytes to transfer."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""Addresses."""
+"""The site's HTTP addresses."""
 
 from django.contrib import admin
 from django.urls import path
@@ -10,7 +10,7 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("healthz", views.healthz, name="healthz"),
     path("chat/", RedirectView.as_view(pattern_name="index")),
-    # Titles have any characters, slashes too. The socket at /chat/stream/ is not HTTP and is routed before.
+    # A title may have any characters, including slashes. The WebSocket /chat/stream/ is routed in multichat/asgi.py.
     path("chat/<path:title>/", views.room, name="room"),
     path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/logout/", accounts.SignOut.as_view(), name="logout"),

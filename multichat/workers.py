@@ -1,7 +1,7 @@
-"""WORKERS server processes on one listening socket: started, watched, and on SIGHUP replaced one after the other.
+"""Starts and supervises WORKERS server processes on one listening socket, and on SIGHUP replaces them one by one.
 
-Started as `python -m multichat.workers` by script/server and the image; settings come from the environment.
-It imports nothing of the chat, and its workers are started afresh: a rolling restart runs the code that is there then.
+script/server and the image start it as `python -m multichat.workers`. Settings come from the environment.
+It imports no code of the chat and starts each worker as a new program, so a rolling restart loads the current code.
 """
 
 import asyncio
@@ -31,27 +31,27 @@ RETRY_SECONDS = 1.0
 
 
 class StartError(Exception):
-    """A worker ended, or said nothing, before it served; its own words are in the log."""
+    """A worker ended or did not report ready in time. Its own messages are in the log."""
 
 
 class Workers:
-    """Keeps as many workers as wanted serving on one socket."""
+    """Keeps `count` workers serving on one socket."""
 
     def __init__(self, listening: socket.socket, count: int) -> None:
         self._listening = listening
         self._count = count
-        # Each with the task that waits for its end; those that drain are in neither.
+        # Each serving worker with the task that waits for its end. Draining workers are only in `_all`.
         self._serving: dict[Process, asyncio.Task[int]] = {}
         self._all: set[Process] = set()
         self._is_roll_wanted = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until cancelled; then end them all. Raises StartError when the first ones do not start."""
+        """Serve until cancelled, then end all workers. Raises StartError if the first workers do not start."""
         try:
             await asyncio.gather(*(self._start() for _ in range(self._count)))
-            logger.info("%d processes serve on %s", self._count, settings.URL)
+            logger.info("%d processes are serving on %s", self._count, settings.URL)
             while True:
-                await self._until_something_happens()
+                await self._wait_for_event()
                 await self._replace_dead()
                 if self._is_roll_wanted.is_set():
                     self._is_roll_wanted.clear()
@@ -60,10 +60,10 @@ class Workers:
             await asyncio.gather(*(self._end(process) for process in list(self._all)))
 
     def roll_soon(self) -> None:
-        """Replace every worker: the new one serves before the old one is sent away."""
+        """Request that every worker is replaced. Each new one serves before an old one is stopped."""
         self._is_roll_wanted.set()
 
-    async def _until_something_happens(self) -> None:
+    async def _wait_for_event(self) -> None:
         wanted = asyncio.ensure_future(self._is_roll_wanted.wait())
         try:
             await asyncio.wait([wanted, *self._serving.values()], return_when=asyncio.FIRST_COMPLETED)
@@ -73,13 +73,13 @@ class Workers:
     async def _replace_dead(self) -> None:
         for process, end in list(self._serving.items()):
             if end.done():
-                logger.warning("process %d ended by itself (%s): another takes its place", process.pid, end.result())
+                logger.warning("process %d ended by itself (%s): starting another", process.pid, end.result())
                 del self._serving[process]
         while len(self._serving) < self._count:
             try:
                 await self._start()
             except StartError as error:
-                logger.error("%s; tried again", error)
+                logger.error("%s; trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _roll(self) -> None:
@@ -87,11 +87,11 @@ class Workers:
             try:
                 await self._start()
             except StartError as error:
-                logger.error("%s; those that serve go on as they are", error)
+                logger.error("%s; the running processes continue", error)
                 return
             del self._serving[old]
             await self._end(old)
-        logger.info("all %d processes are new", self._count)
+        logger.info("all %d processes were replaced", self._count)
 
     async def _start(self) -> None:
         """Start a worker and wait until it serves."""
@@ -112,7 +112,7 @@ class Workers:
         try:
             process = await asyncio.create_subprocess_exec(*command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL)
         finally:
-            # The worker's end alone is left: it closes with the worker.
+            # Only the worker keeps the write end open, so it closes when the worker ends.
             os.close(ready)
         self._all.add(process)
         return process
@@ -128,20 +128,20 @@ class Workers:
             async with asyncio.timeout(END_SECONDS):
                 await process.wait()
         except TimeoutError:
-            logger.error("process %d did not end in time: killed", process.pid)
+            logger.error("process %d did not end in time: killing it", process.pid)
             _send(process, signal.SIGKILL)
             await process.wait()
 
 
 def _send(process: Process, number: signal.Signals) -> None:
-    # Not by Popen, which would look for its end itself, and take it from asyncio's watcher.
+    # Not through Popen, which would poll for the exit status and take it from asyncio's watcher.
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
 
 
 async def _says_ready(pipe: int) -> bool:
-    """Wait for a worker's byte; the end of the pipe without one is the worker's."""
+    """Wait for a worker's byte. If the pipe closes without one, the worker has ended."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     loop.add_reader(pipe, readable.set)
@@ -164,13 +164,13 @@ async def serve(listening: socket.socket, count: int) -> None:
         loop.add_signal_handler(number, running.cancel)
     terminal = Terminal()
 
-    def hang_up() -> None:
-        if terminal.is_gone():
+    def on_hangup() -> None:
+        if terminal.is_closed():
             running.cancel()
         else:
             workers.roll_soon()
 
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     with suppress(asyncio.CancelledError):
         await running
 
@@ -179,13 +179,13 @@ def main() -> None:
     if settings.WORKERS == 1:
         os.execv(SERVER[0], [*SERVER, *sys.argv[1:]])
     if not settings.REDIS_URL:
-        sys.exit(f"Multichat: WORKERS is {settings.WORKERS}, and several processes need REDIS_URL to work together.")
+        sys.exit(f"Multichat: WORKERS is {settings.WORKERS}, but several processes need REDIS_URL to work together.")
     logging.config.dictConfig(settings.LOGGING)
     listening = bind(settings.HOST, settings.PORT)
     try:
         asyncio.run(serve(listening, settings.WORKERS))
     except StartError as error:
-        sys.exit(f"Multichat: {error}; the reason is above.")
+        sys.exit(f"Multichat: {error}. The reason is above.")
 
 
 if __name__ == "__main__":

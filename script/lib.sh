@@ -1,5 +1,5 @@
-# Sourced by the other scripts, from the top of the repository. Each step leaves a stamp (versions + checksum of its
-# inputs) and does nothing, also no network, while the stamp is right.
+# The other scripts source this file from the top of the repository. Each step leaves a stamp (versions and a checksum
+# of its inputs). While the stamp is current, the step does nothing and does not use the network.
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "==> $*"; }
@@ -8,7 +8,7 @@ fail() { say "$(basename "$0"): $*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 stamp() { cat "$1" 2>/dev/null || true; }
 
-# The newest Python that fits, unless PYTHON names one.
+# Finds a suitable Python, or checks the one that PYTHON names.
 find_python() {
   for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
     if have "$python" && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -16,13 +16,13 @@ find_python() {
     fi
   done
   found=$(python3 -V 2>/dev/null || echo "none")
-  fail "Multichat needs Python 3.11 or newer (found: $found). Install one, or name it: PYTHON=/path/to/python3.12 $0"
+  fail "Multichat needs Python 3.11 or newer (found: $found). Install a newer one, or set its path: PYTHON=/path/to/python3.12 $0"
 }
 
-# Installs Debian packages. Says what to install where it may not.
+# Installs Debian packages. Without permission, it says what to install.
 apt_install() {
   if ! have apt-get; then
-    fail "please install what Debian calls: $*"
+    fail "please install these packages (Debian's names): $*"
   elif [ "$(id -u)" = 0 ]; then
     sudo=
   elif have sudo && sudo -n true 2>/dev/null; then
@@ -37,7 +37,7 @@ apt_install() {
     fail "apt-get could not install: $*"
 }
 
-# ensure_python runtime|dev: the virtual environment. A dev environment satisfies runtime too.
+# ensure_python runtime|dev: creates the virtual environment. A dev environment is sufficient for runtime too.
 ensure_python() {
   want="$(cksum < requirements.lock) $(cksum < requirements-dev.lock)"
   case "$(stamp .venv/.stamp)" in
@@ -47,21 +47,21 @@ ensure_python() {
   find_python
   if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-    step "Making a virtual environment in .venv ($("$python" -V))"
-    "$python" -m venv --clear .venv || fail "$python could not make .venv (on Debian: apt-get install python3-venv)"
+    step "Creating a virtual environment in .venv ($("$python" -V))"
+    "$python" -m venv --clear .venv || fail "$python could not create .venv (on Debian: apt-get install python3-venv)"
   fi
-  # Whoever develops here keeps the tools when the locks change under script/server.
+  # A dev environment keeps its tools when the lock files change and script/server runs.
   lock=requirements.lock kind=runtime
   case "$1 $(stamp .venv/.stamp)" in dev* | *dev) lock=requirements-dev.lock kind=dev ;; esac
   step "Installing Python packages from $lock"
   rm -f .venv/.stamp
-  # --no-compile: Python compiles what is used when it is used, which spares a newcomer some seconds.
+  # --no-compile: Python compiles modules at their first import, which makes the first start some seconds faster.
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$lock" ||
-    fail "Python packages could not be installed; the reason is above. Is the network there?"
+    fail "Python packages could not be installed; the reason is above. Check the network connection."
   printf '%s' "$want $kind" > .venv/.stamp
 }
 
-# ensure_npm runtime|dev: node_modules. Node is needed to install and to check, not to serve.
+# ensure_npm runtime|dev: installs node_modules. Node is needed to install and to check, but not to serve.
 ensure_npm() {
   want="$(cksum < package-lock.json)"
   case "$(stamp node_modules/.stamp)" in
@@ -77,11 +77,11 @@ ensure_npm() {
   rm -f node_modules/.stamp
   # shellcheck disable=SC2086
   npm ci --silent --ignore-scripts --no-audit --no-fund $omit ||
-    fail "npm could not install the packages; run 'npm ci' to see why. Is the network there?"
+    fail "npm could not install the packages; run 'npm ci' to see why. Check the network connection."
   printf '%s' "$want $kind" > node_modules/.stamp
 }
 
-# ensure_services: what the tests start for themselves, on sockets of their own.
+# ensure_services: installs the programs that the tests start on sockets of their own.
 ensure_services() {
   missing=
   have redis-server || missing="$missing redis-server"
@@ -95,13 +95,13 @@ ensure_services() {
   [ -z "$missing" ] || apt_install $missing
 }
 
-# ensure_static: hashed and compressed copies of static files, in STATIC_ROOT or under var/.
+# ensure_static: collects hashed and compressed copies of static files in STATIC_ROOT or under var/.
 ensure_static() {
   want=$({ cat requirements.lock package-lock.json multichat/static.py && find static -type f -exec cksum {} + | sort; } | cksum)
   collected=${STATIC_ROOT:-${VAR:-var}/static}
   [ "$(stamp "$collected/.stamp")" = "$want" ] && return
   step "Collecting static files"
-  mkdir -p "$collected" || fail "STATIC_ROOT is $collected, which cannot be made. Set it to a directory that can be written."
+  mkdir -p "$collected" || fail "STATIC_ROOT is $collected, but this directory cannot be created. Set it to a writable directory."
   .venv/bin/python manage.py collectstatic --no-input --verbosity 0
   printf '%s' "$want" > "$collected/.stamp"
 }

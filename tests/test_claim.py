@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-SERVE = "from chat import claim; claim.claim_process(); print('serving', flush=True); input()"
+SERVE = "from multichat import claim; claim.claim_process(); print('serving', flush=True); input()"
 
 
 def test_a_second_server_on_the_in_memory_layer_is_refused_and_kill_frees_it(tmp_path):

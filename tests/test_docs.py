@@ -23,6 +23,7 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 SOURCES = {path: path.read_text() for folder in ("chat", "multichat") for path in (ROOT / folder).rglob("*.py")}
 
 
@@ -185,10 +186,10 @@ async def test_the_client_in_30_lines_shows_everything_once_and_sends_everything
     await database.close()
 
 
-# README.md
+# README.md and docs/configuration.md
 
 
-def test_every_variable_that_the_settings_read_is_in_the_readme_and_no_other():
+def test_the_configuration_lists_every_variable_that_the_settings_read_and_no_other():
     tree = ast.parse(SOURCES[ROOT / "multichat/settings.py"])
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     texts = [
@@ -200,7 +201,30 @@ def test_every_variable_that_the_settings_read_is_in_the_readme_and_no_other():
     ]
     read = {text for text in texts if re.fullmatch(r"[A-Z][A-Z_]+", text)}
     read |= {f"LIMIT_{name}" for name in settings.LIMITS}
-    assert read == {row[0] for row in table(section(README, "Configure"))[1:]}
+    listed = [row[0] for row in table(section(CONFIGURATION, "Environment variables")) if row[0] != "variable"]
+    assert len(listed) == len(set(listed))
+    assert read == set(listed)
+
+
+def test_the_readme_shows_eight_settings_of_the_configuration():
+    listed = {row[0] for row in table(section(CONFIGURATION, "Environment variables"))}
+    shown = [row[0] for row in table(section(README, "Settings"))[1:]]
+    assert len(shown) == 8
+    assert set(shown) <= listed
+
+
+def test_the_readme_is_read_in_three_minutes():
+    assert len(README.split()) <= 900
+
+
+@pytest.mark.parametrize("heading", ["Behind a proxy", "What to monitor"])
+def test_a_log_line_that_operators_should_know_is_in_the_code(heading):
+    rows = re.findall(r"^\| (`.*?) \|", section((ROOT / "docs/operating.md").read_text(), heading), re.MULTILINE)
+    lines = {line for row in rows for line in re.findall(r"`([^`]* [^`]*)`", row)}
+    assert lines
+    for line in lines - {"Invalid HTTP_HOST header"}:  # Django's
+        parts = [part.strip(" :()") for part in re.split(r"…|\d+|\bwhy\b", line)]
+        assert any(all(part in text for part in parts) for text in SOURCES.values()), line
 
 
 @named(path for path in SOURCES if path.parent.name == "commands" and path.stem != "__init__")

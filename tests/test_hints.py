@@ -121,7 +121,7 @@ def test_the_causes_are_bounded(said):
     for number in range(200):
         hints.once("x", "a line", key=str(number))
     hints.once("y", "another")
-    assert len(said()) == hints.MOST + 1
+    assert len(said()) == hints.MAX_PER_CAUSE + 1
 
 
 @pytest.mark.parametrize("name", ["django.security.TooManyFieldsSent", "django.security.csrf", "django.request"])

@@ -158,7 +158,7 @@ def test_an_old_node_is_named(bare):
     [
         (
             [],
-            "please install what Debian calls:"
+            "please install these packages (Debian's names):"
             " redis-server postgresql pgbouncer chromium firefox-esr webkit2gtk-driver xvfb",
         ),
         (
@@ -236,4 +236,4 @@ def test_static_files_are_collected_once_and_where_static_root_says(bare, variab
     (bare / "a file").touch()
     refused = collect(STATIC_ROOT="a file/static")
     assert refused.returncode == 1
-    assert "STATIC_ROOT is a file/static, which cannot be made." in refused.stderr
+    assert "STATIC_ROOT is a file/static, but this directory cannot be created." in refused.stderr

@@ -194,7 +194,7 @@ async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces
             # From now on nothing can start.
             (state / "secret_key").write_text("short")
             server.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: "those that serve go on as they are" in server.log.read_text(), what="no word of it")
+            wait_for(lambda: "the running processes continue" in server.log.read_text(), what="no word of it")
             assert server.workers() == serving
             assert server.is_ready()
         finally:

@@ -49,7 +49,7 @@ async def test_a_single_process_is_replaced_in_place_and_pages_come_back(single,
 def test_what_cannot_start_replaces_nobody(single):
     (single.state / "secret_key").write_text("short")
     single.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "serves on as it is" in single.log.read_text(), 60)
+    wait_for(lambda: "continues to serve" in single.log.read_text(), 60)
     assert "does not hold a secret key" in single.log.read_text()
     assert single.is_ready()
 
