@@ -60,7 +60,7 @@ async def test_a_message_reaches_all_sessions_in_the_room_and_is_acknowledged_to
         assert await alices.rest() == []
 
 
-async def test_a_message_reaches_nobody_in_another_room(alice, bob, rooms):
+async def test_a_message_does_not_reach_sessions_in_another_room(alice, bob, rooms):
     async with connected(bob) as bobs, connected(alice) as alices:
         await bobs.ask(command="join", room=rooms.lobby.pk)
         await alices.ask(command="join", room=rooms.random.pk)
@@ -69,14 +69,14 @@ async def test_a_message_reaches_nobody_in_another_room(alice, bob, rooms):
         assert await alices.rest() == []
 
 
-async def test_a_pong_tells_which_edition_of_the_page_the_server_has(bob, settings):
+async def test_a_pong_carries_the_version_of_the_servers_page(bob, settings):
     async with connected(bob) as socket:
         assert await socket.ask(command="ping") == {"pong": True}
         settings.PAGE_VERSION = "c26f9c6a7f1e"
         assert await socket.ask(command="ping") == {"pong": True, "version": "c26f9c6a7f1e"}
 
 
-async def test_without_a_client_id_there_is_no_ack(bob, rooms):
+async def test_a_send_without_a_client_id_gets_no_ack(bob, rooms):
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
         await socket.send(command="send", room=rooms.lobby.pk, message="hi")
