@@ -69,7 +69,7 @@ def test_each_key_has_a_bucket_of_its_own(clock, limit):
     assert [taken(pace, key) for key in "abc"] == [2, 2, 2]
 
 
-def test_nought_is_no_limit(clock, limit):
+def test_zero_means_unlimited(clock, limit):
     limit(MESSAGES_AT_ONCE=0, SOCKETS_PER_USER=0, ROOMS_PER_SOCKET=0, JSON_DEPTH=0)
     assert taken(limits.Pace("MESSAGES")) == 1000
     ceiling = limits.Ceiling("SOCKETS_PER_USER")
