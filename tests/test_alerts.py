@@ -1,4 +1,4 @@
-"""The alerts that a page is told of when it joins a room."""
+"""The recent alerts that a join reply carries."""
 
 from datetime import timedelta
 
@@ -27,34 +27,34 @@ def alert(seq, text="Disk full", at=None, **more):
     )
 
 
-def told(alerts):
+def seqs_and_messages(alerts):
     return [(event.seq, event.message) for event in alerts.recent()]
 
 
-def test_alerts_are_told_as_they_stand_now_oldest_first():
+def test_alerts_are_listed_oldest_first_with_edits_and_deletions_applied():
     alerts = Alerts([alert(5, "b"), alert(2, "a")])
     alerts.take(alert(6, "no alert", msg_type=1))
     alerts.take(Edited(room="1", edited=2, message="A", seq=7, at=ago(minutes=5)))
     alerts.take(Edited(room="1", edited=6, message="still none", seq=8, at=ago(minutes=5)))
-    assert told(alerts) == [(2, "A"), (5, "b")]
+    assert seqs_and_messages(alerts) == [(2, "A"), (5, "b")]
     assert alerts.recent()[0].edited_at
     alerts.take(Deleted(room="1", deleted=5, seq=9, at=ago(minutes=4)))
-    assert told(alerts) == [(2, "A")]
-    # An edit of what was deleted later, as it stands in the log.
+    assert seqs_and_messages(alerts) == [(2, "A")]
+    # The log's form of an edit whose message was deleted later.
     alerts.take(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
     alerts.take(alert(10, None, deleted=True))
-    assert told(alerts) == []
+    assert seqs_and_messages(alerts) == []
 
 
-def test_alerts_are_of_the_last_days_few_and_not_too_large():
-    assert told(Alerts([alert(1, at=ago(days=8)), alert(2, at=ago(days=6))])) == [(2, "Disk full")]
-    assert [seq for seq, _ in told(Alerts(alert(seq) for seq in range(1, 100)))] == list(range(80, 100))
+def test_alerts_are_limited_in_age_number_and_size():
+    assert seqs_and_messages(Alerts([alert(1, at=ago(days=8)), alert(2, at=ago(days=6))])) == [(2, "Disk full")]
+    assert [seq for seq, _ in seqs_and_messages(Alerts(alert(seq) for seq in range(1, 100)))] == list(range(80, 100))
     large = "é" * (MOST_BYTES // 4 + 1)
-    assert [seq for seq, _ in told(Alerts(alert(seq, large) for seq in range(1, 4)))] == [3]
+    assert [seq for seq, _ in seqs_and_messages(Alerts(alert(seq, large) for seq in range(1, 4)))] == [3]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_alerts_of_a_log_are_found_however_many_messages_came_since(bob, rooms):
+def test_the_log_finds_alerts_by_their_index_after_many_later_messages(bob, rooms):
     actions.post_message(rooms.lobby, bob, "deleted", msg_type=2)
     actions.post_message(rooms.lobby, bob, "a warning", msg_type=1)
     actions.post_message(rooms.lobby, bob, "Disk full", msg_type=2)
@@ -65,16 +65,16 @@ def test_the_alerts_of_a_log_are_found_however_many_messages_came_since(bob, roo
         Draft(**change, kind=Kind.EDITED, target_seq=3, body="Full"),
     ]
     actions.commit([*drafts, *(Draft(**change, body=f"text {n}") for n in range(100))])
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         alerts = log.alerts([rooms.lobby.pk, rooms.random.pk, rooms.staff.pk])
     assert {room: [(event.seq, event.message) for event in found] for room, found in alerts.items()} == {
         rooms.lobby.pk: [(3, "Full")],
         rooms.random.pk: [(1, "elsewhere")],
         rooms.staff.pk: [],
     }
-    assert len(asked) == 1
-    # By the index of alerts, and not through all messages.
-    assert "event_alerts" in explain(asked[0]["sql"])
+    assert len(queries) == 1
+    # The query uses the index of alerts and does not scan all messages.
+    assert "event_alerts" in explain(queries[0]["sql"])
 
 
 def explain(sql):
@@ -88,16 +88,16 @@ def explain(sql):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_join_tells_the_alerts_also_those_that_came_while_the_room_was_open(bob, rooms, settings):
+async def test_a_join_reply_carries_earlier_alerts_and_those_posted_while_the_room_was_open(bob, rooms, settings):
     settings.GRACE_SECONDS = 0
     lobby = str(rooms.lobby.pk)
     await database.write(rooms.lobby.send_message, "before", bob, 2)
     async with connected(bob) as socket:
         joined = await socket.ask(command="join", room=lobby)
-        assert [one["message"] for one in joined["alerts"]] == ["before"]
+        assert [alert["message"] for alert in joined["alerts"]] == ["before"]
         assert "alerts" not in await socket.ask(command="join", room=rooms.random.pk)
         await database.write(rooms.lobby.send_message, "while it is open", None, 2)
         await socket.until(lambda frame: frame.get("message") == "while it is open")
         again = await socket.ask(command="join", room=lobby)
-        assert [one["message"] for one in again["alerts"]] == ["before", "while it is open"]
-        assert [one.get("user") for one in again["alerts"]] == [bob.pk, None]
+        assert [alert["message"] for alert in again["alerts"]] == ["before", "while it is open"]
+        assert [alert.get("user") for alert in again["alerts"]] == [bob.pk, None]

@@ -1,4 +1,4 @@
-"""Which pages may open a socket, and where."""
+"""Which origins may open a socket, and at which path."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def site(settings):
         ("http://[2001:db8::1]:8080", "localhost:8000"),
     ],
 )
-def test_our_own_pages_and_trusted_ones_may(origin, host):
+def test_our_own_origin_and_trusted_origins_may_open_a_socket(origin, host):
     assert is_own_origin(origin, host)
 
 
@@ -78,11 +78,11 @@ def test_our_own_pages_and_trusted_ones_may(origin, host):
         ("http://[2001:db8::1]", "localhost:8000"),
     ],
 )
-def test_no_other_page_may(origin, host):
+def test_no_other_origin_may_open_a_socket(origin, host):
     assert not is_own_origin(origin, host)
 
 
-def test_with_https_only_secure_pages_are_our_own(settings):
+def test_with_https_only_secure_origins_are_our_own(settings):
     settings.HTTPS = True
     assert is_own_origin("https://chat.example.com", "chat.example.com")
     assert is_own_origin("https://chat.example.com:443", "chat.example.com")
@@ -90,10 +90,10 @@ def test_with_https_only_secure_pages_are_our_own(settings):
 
 
 @pytest.mark.parametrize("origin", [None, "", "null", "http://evil.example", "https://localhost:8000"])
-async def test_a_foreign_page_is_refused_before_anything_is_accepted(origin):
+async def test_a_handshake_from_a_foreign_origin_is_refused(origin):
     assert not (await handshake(origin=origin).connect(5))[0]
 
 
 @pytest.mark.parametrize("path", ["/", "/chat/", "/chat/stream", "/chat/stream/x", "/x/chat/stream/", "/ws"])
-async def test_there_is_no_socket_at_any_other_address(path):
+async def test_a_handshake_at_another_path_is_refused(path):
     assert not (await handshake(path).connect(5))[0]

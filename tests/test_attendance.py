@@ -1,4 +1,4 @@
-"""Who is here, in one process: what is told to whom, and when."""
+"""The presence that one process sends to its sessions: which frames, to which sockets, and when."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ def clocks(settings):
 
 
 async def signals(socket, *, until):
-    """Return ENTER, LEAVE and `present` frames up to and with the first that is as wanted."""
+    """Return ENTER, LEAVE and `present` frames up to and including the first for which `until` is true."""
     heard = []
     async with asyncio.timeout(5):
         while not heard or not until(heard[-1]):
@@ -39,7 +39,7 @@ async def join(socket, room):
     return await signals(socket, until=lambda frame: isinstance(frame.get("present"), list))
 
 
-async def test_the_list_comes_with_the_join_and_changes_after_it(rooms, alice, bob):
+async def test_a_join_brings_the_list_of_present_users_and_later_its_changes(rooms, alice, bob):
     room = str(rooms.lobby.pk)
     async with connected(alice) as first:
         assert (await join(first, rooms.lobby))[-1] == {"room": room, "present": ["alice"]}
@@ -51,13 +51,13 @@ async def test_the_list_comes_with_the_join_and_changes_after_it(rooms, alice, b
                 {"room": room, "present": {"bob": True}},
             ]
             mine = await signals(second, until=lambda frame: "present" in frame and "bob" in frame["present"])
-            assert not any(frame.get("msg_type") == ENTER for frame in mine), "nobody gets their own ENTER"
+            assert not any(frame.get("msg_type") == ENTER for frame in mine), "a user must not get their own ENTER"
         heard = await signals(first, until=lambda frame: "present" in frame)
         assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
         assert heard[-1]["present"] == {"bob": False}
 
 
-async def test_who_is_back_within_the_grace_time_was_never_gone(settings, rooms, alice, bob):
+async def test_a_user_who_is_back_within_the_grace_time_causes_no_frame(settings, rooms, alice, bob):
     settings.GRACE_SECONDS = 0.3
     async with connected(alice) as first:
         await join(first, rooms.lobby)
@@ -68,19 +68,19 @@ async def test_who_is_back_within_the_grace_time_was_never_gone(settings, rooms,
             await join(again, rooms.lobby)
             await again.send(command="leave", room=str(rooms.lobby.pk))
             heard = await signals(first, until=lambda frame: "present" in frame)
-    # The one LEAVE is that of the command, told at once.
+    # The only LEAVE is the one that the command caused at once.
     assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
 
 
-async def test_two_tabs_are_one_user(rooms, alice, bob):
-    async with connected(alice) as first, connected(bob) as one, connected(bob) as other:
+async def test_two_tabs_of_a_user_count_as_one_presence(rooms, alice, bob):
+    async with connected(alice) as first, connected(bob) as second, connected(bob) as third:
         await join(first, rooms.lobby)
-        for tab in (one, other):
+        for tab in (second, third):
             await join(tab, rooms.lobby)
         await signals(first, until=lambda frame: frame.get("present") == {"bob": True})
-        for tab in (one, other):
+        for tab in (second, third):
             await tab.send(command="leave", room=str(rooms.lobby.pk))
-            # Whoever sends `leave` gets their own LEAVE, as in the original.
+            # A user who sends `leave` gets their own LEAVE, as in the original.
             assert any(frame.get("msg_type") == LEAVE for frame in await tab.until(lambda frame: "leave" in frame))
         heard = await signals(first, until=lambda frame: "present" in frame)
     assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
@@ -89,19 +89,19 @@ async def test_two_tabs_are_one_user(rooms, alice, bob):
 @pytest.mark.parametrize(
     ("off", "heard"), [("TELL_WHO_IS_PRESENT", "msg_type"), ("NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS", "present")]
 )
-async def test_each_half_can_be_turned_off(settings, rooms, alice, bob, off, heard):
+async def test_enter_and_leave_and_the_list_can_be_turned_off_separately(settings, rooms, alice, bob, off, heard):
     setattr(settings, off, False)
     async with connected(alice) as first, connected(bob) as second:
         for socket in (first, second):
             await socket.ask(command="join", room=str(rooms.lobby.pk))
-        news = await signals(first, until=lambda one: "bob" in (one.get("username"), *one.get("present", ())))
+        news = await signals(first, until=lambda frame: "bob" in (frame.get("username"), *frame.get("present", ())))
         assert heard in news[-1]
         await second.send(command="leave", room=str(rooms.lobby.pk))
         frames = await signals(first, until=lambda frame: heard in frame)
         assert all(heard in frame for frame in frames)
 
 
-async def test_a_server_that_ends_tells_of_nobodys_going_and_leaves_its_lease(rooms, alice, bob):
+async def test_a_server_that_stops_announces_no_leave_and_keeps_its_lease(rooms, alice, bob):
     async with connected(alice) as first, connected(bob) as second:
         for socket in (first, second):
             await join(socket, rooms.lobby)
@@ -112,14 +112,17 @@ async def test_a_server_that_ends_tells_of_nobodys_going_and_leaves_its_lease(ro
     )
     assert memberships == {("alice",), ("bob",)}
     assert await database.read(Process.objects.count) == 1
-    # The next process finds its own users under itself; of the old ones it tells when their lease is over.
+    # The next process records its own users under its own lease, and announces that the old process's users left only
+    # when that process's lease has expired.
     async with connected(bob) as again:
         assert (await join(again, rooms.lobby))[-1]["present"] == ["alice", "bob"]
         assert await database.write(presence.bury) == []
     await database.close()
 
 
-async def test_after_a_night_without_a_server_the_dead_are_gone_before_anybody_comes(settings, rooms, alice, bob):
+async def test_the_first_process_after_an_outage_expires_dead_processes_before_a_user_joins(
+    settings, rooms, alice, bob
+):
     settings.LEASE_SECONDS = -1.0
     await database.write(presence.begin, "dead")
     await database.write(presence.settle, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
@@ -129,16 +132,16 @@ async def test_after_a_night_without_a_server_the_dead_are_gone_before_anybody_c
 
 
 @pytest.mark.parametrize("count, lines", [(3, 3), (CROWD - 1, CROWD - 1), (CROWD + 1, 0)])
-async def test_who_comes_with_many_is_told_of_in_one_list_and_a_crowd_has_no_lines(rooms, alice, count, lines):
+async def test_many_arrivals_share_one_list_and_a_crowd_gets_no_enter_frames(rooms, alice, count, lines):
     room = rooms.lobby.pk
     async with connected(alice) as first:
         await join(first, rooms.lobby)
         names = [f"guest{number}" for number in range(count)]
-        # Alice's own coming may be told of in the same turn.
+        # Alice's own ENTER may be sent in the same turn of the loop.
         hub.running().attendance.hear_all(Change(room, name, True) for name in names)
         heard = await signals(first, until=lambda frame: "present" in frame)
         assert [frame["username"] for frame in heard[:-1]] == names[:lines]
         assert heard[-1] == {"room": str(room), "present": dict.fromkeys(names, True)}
-        # The list that is kept as a frame is made anew.
+        # The cached frame with the whole list is encoded again.
         async with connected(alice) as second:
             assert sorted((await join(second, rooms.lobby))[-1]["present"]) == sorted([*names, "alice"])

@@ -1,4 +1,4 @@
-"""How much HTTP requests take from others: threads, password checks, memory."""
+"""The limits of what HTTP requests use: threads, password checks and memory."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ def limited(settings):
 
 
 class Site:
-    """An application that works until it is let go, and counts how many requests it works on."""
+    """An application that works until `done` is set, and counts the requests that it works on."""
 
     def __init__(self):
         self.bodies = []
@@ -49,7 +49,7 @@ class Site:
 
 
 class Request:
-    """One request from one address, and what was answered."""
+    """A request from an address, with its response."""
 
     def __init__(self, application, path="/", *, address="192.0.2.1", method="GET", body=(b"",)):
         self.sent = []
@@ -113,7 +113,7 @@ async def test_a_flood_from_one_address_does_not_delay_another(site, application
     await asyncio.gather(*(request.task for request in [*flood, bob]))
     addresses = [address for _, address, _ in site.bodies]
     assert addresses.index("192.0.2.2") <= 3
-    # The line was full when bob came: the flood's newest was refused, and told when to come back.
+    # The queue was full when bob's request came, so the flood's newest request was refused with a time to retry.
     assert [request.status for request in flood].count(503) == 1
     refused = next(request for request in flood if request.status == 503)
     assert int(refused.headers[b"retry-after"]) > 0
@@ -131,7 +131,7 @@ async def test_a_flood_from_one_address_does_not_delay_another(site, application
         "/admin/auth/user/7/password/",
     ],
 )
-async def test_passwords_wait_for_each_other_and_pages_do_not_wait_for_them(site, application, path):
+async def test_password_checks_run_one_at_a_time_and_do_not_delay_pages(site, application, path):
     signing_in = [Request(application, path, method="POST", address=f"192.0.2.{n}") for n in range(5)]
     await settle()
     assert site.now == 1
@@ -142,7 +142,7 @@ async def test_passwords_wait_for_each_other_and_pages_do_not_wait_for_them(site
     await asyncio.gather(*(request.task for request in [*signing_in, page]))
 
 
-def test_every_address_that_takes_a_password_is_known(settings):
+def test_every_url_that_checks_or_hashes_a_password_is_known(settings):
     from django.urls import reverse
 
     names = ["login", "admin:login", "admin:password_change", "admin:auth_user_add"]
@@ -151,7 +151,7 @@ def test_every_address_that_takes_a_password_is_known(settings):
     assert all(bounded.SIGN_IN.fullmatch(reverse(name)) for name in names[:2])
 
 
-async def test_an_address_may_sign_in_so_often(site, application):
+async def test_sign_ins_from_one_address_are_limited(site, application):
     site.done.set()
     requests = [Request(application, LOGIN, method="POST") for _ in range(7)]
     other = Request(application, LOGIN, method="POST", address="192.0.2.2")
@@ -164,7 +164,7 @@ async def test_an_address_may_sign_in_so_often(site, application):
     assert page.status == 200
 
 
-async def test_a_body_is_read_before_a_slot_is_taken_and_bounded(site, application):
+async def test_a_body_is_limited_in_size_and_read_before_a_slot_is_taken(site, application):
     site.done.set()
     right = Request(application, "/x", method="POST", body=[b"a" * 1000] * 3)
     large = Request(application, "/x", method="POST", body=[b"a" * 65536] * 100)
@@ -174,12 +174,12 @@ async def test_a_body_is_read_before_a_slot_is_taken_and_bounded(site, applicati
     assert large.read <= 2**20 + 65536
 
 
-async def test_bodies_together_take_a_bounded_amount_of_memory(site, application, monkeypatch):
+async def test_all_bodies_together_use_a_bounded_amount_of_memory(site, application, monkeypatch):
     monkeypatch.setattr(bounded, "SHARED_BODY_BYTES", 2**20)
     held = [Request(application, "/x", method="POST", body=[b"a" * 2**19]) for _ in range(4)]
     await settle()
     assert [request.status for request in held].count(503) == 2
-    # A sign-in is small, and has a share of its own.
+    # A sign-in is small, and sign-ins have a share of memory of their own.
     small = Request(application, LOGIN, method="POST", body=[b"a" * 1000], address="192.0.2.2")
     site.done.set()
     await asyncio.gather(*(request.task for request in [*held, small]))
@@ -187,7 +187,7 @@ async def test_bodies_together_take_a_bounded_amount_of_memory(site, application
     assert application._shared_bytes == 0
 
 
-async def test_a_client_that_goes_while_it_waits_is_forgotten(site, application):
+async def test_a_request_whose_client_disconnects_while_it_waits_is_dropped(site, application):
     working = [Request(application) for _ in range(2)]
     await settle()
     gone = Request(application, "/gone")
@@ -201,24 +201,24 @@ async def test_a_client_that_goes_while_it_waits_is_forgotten(site, application)
     assert (application._requests._taken, application._requests._waiting) == (0, 0)
 
 
-async def test_a_view_is_not_stopped_when_its_client_goes(site, application):
+async def test_a_view_is_not_cancelled_when_its_client_disconnects(site, application):
     request = Request(application)
     await settle()
     request.gone.set()
     await settle()
-    assert site.now == 1, "its thread would go on uncounted"
+    assert site.now == 1, "its thread would go on without being counted"
     site.done.set()
     await request.task
 
 
 class StuckRequest(Request):
-    """A client that takes no byte of its answer."""
+    """A client that reads no byte of its response."""
 
     async def send(self, message):
         await self.gone.wait()
 
 
-async def test_a_slow_reader_of_an_answer_holds_no_slot(site, application):
+async def test_a_slow_reader_of_a_response_holds_no_slot(site, application):
     site.done.set()
     stuck = [StuckRequest(application) for _ in range(3)]
     await settle()

@@ -1,4 +1,4 @@
-"""Every command and every refusal, over a socket in this process."""
+"""Every command and every refusal, over a socket within this process."""
 
 import contextlib
 import threading
@@ -22,12 +22,12 @@ def quick(settings):
 
 
 def code(frame):
-    """Return an error's code and what it is about."""
+    """Return an error's code, its command and its room."""
     assert frame["detail"][0].isupper()
     return frame["error"], frame.get("command"), frame.get("room")
 
 
-async def test_join_answers_where_the_room_stands(bob, rooms):
+async def test_a_join_reply_carries_title_head_floor_and_epoch(bob, rooms):
     async with connected(bob) as socket:
         joined = await socket.ask(command="join", room=rooms.lobby.pk)
         epoch = rooms.lobby.epoch
@@ -36,7 +36,7 @@ async def test_join_answers_where_the_room_stands(bob, rooms):
         assert again == joined
 
 
-async def test_a_message_reaches_everybody_in_the_room_and_is_acknowledged_to_its_author(alice, bob, rooms):
+async def test_a_message_reaches_all_sessions_in_the_room_and_is_acknowledged_to_its_author(alice, bob, rooms):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as bobs, connected(alice) as alices:
         await bobs.ask(command="join", room=lobby)
@@ -60,7 +60,7 @@ async def test_a_message_reaches_everybody_in_the_room_and_is_acknowledged_to_it
         assert await alices.rest() == []
 
 
-async def test_a_message_reaches_nobody_in_another_room(alice, bob, rooms):
+async def test_a_message_does_not_reach_sessions_in_another_room(alice, bob, rooms):
     async with connected(bob) as bobs, connected(alice) as alices:
         await bobs.ask(command="join", room=rooms.lobby.pk)
         await alices.ask(command="join", room=rooms.random.pk)
@@ -69,14 +69,14 @@ async def test_a_message_reaches_nobody_in_another_room(alice, bob, rooms):
         assert await alices.rest() == []
 
 
-async def test_a_pong_tells_which_edition_of_the_page_the_server_has(bob, settings):
+async def test_a_pong_carries_the_version_of_the_servers_page(bob, settings):
     async with connected(bob) as socket:
         assert await socket.ask(command="ping") == {"pong": True}
         settings.PAGE_VERSION = "c26f9c6a7f1e"
         assert await socket.ask(command="ping") == {"pong": True, "version": "c26f9c6a7f1e"}
 
 
-async def test_without_a_client_id_there_is_no_ack(bob, rooms):
+async def test_a_send_without_a_client_id_gets_no_ack(bob, rooms):
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
         await socket.send(command="send", room=rooms.lobby.pk, message="hi")
@@ -114,7 +114,7 @@ async def test_a_repeated_client_id_is_acknowledged_with_the_first_room_and_numb
         ({}, "MESSAGE_INVALID"),
     ],
 )
-async def test_a_send_that_is_refused_says_which_and_the_socket_lives(bob, rooms, fields, error):
+async def test_a_refused_send_is_answered_with_its_client_id_and_the_socket_stays_open(bob, rooms, fields, error):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
         await socket.ask(command="join", room=lobby)
@@ -132,7 +132,7 @@ async def test_staff_post_warnings(alice, rooms):
         assert (await socket.next())["msg_type"] == 1
 
 
-async def test_nothing_is_done_in_a_room_not_joined(bob, rooms):
+async def test_commands_in_a_room_that_is_not_joined_are_denied(bob, rooms):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
         for command in (
@@ -153,7 +153,7 @@ async def test_a_room_that_does_not_exist_is_invalid(bob, rooms, room):
         assert await socket.rest() == []
 
 
-async def test_a_staff_room_is_denied_and_its_title_told_to_nobody_else(bob, rooms):
+async def test_a_staff_room_is_denied_to_other_users_without_its_title(bob, rooms):
     staff = str(rooms.staff.pk)
     async with connected(bob) as socket:
         answer = await socket.ask(command="join", room=staff)
@@ -175,7 +175,7 @@ async def test_leaving_always_works_and_announces_nothing_when_not_joined(bob, r
         assert await socket.ask(command="leave", room=frames[-1]["leave"]) == {"leave": frames[-1]["leave"]}
 
 
-async def test_after_leaving_no_frame_of_the_room_comes_and_sending_is_denied(alice, bob, rooms):
+async def test_a_session_that_left_a_room_gets_no_frame_of_it_and_may_not_send(alice, bob, rooms):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as bobs, connected(alice) as alices:
         await bobs.ask(command="join", room=lobby)
@@ -192,7 +192,7 @@ def say(room, user, count):
         room.send_message(f"m{number}", user)
 
 
-async def test_since_brings_exactly_what_was_missed_and_moves_the_cursor_back(bob, rooms):
+async def test_a_join_with_since_replays_exactly_the_later_events_and_moves_the_cursor_back(bob, rooms):
     await database.write(say, rooms.lobby, bob, 5)
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
@@ -206,7 +206,7 @@ async def test_since_brings_exactly_what_was_missed_and_moves_the_cursor_back(bo
 
 
 @pytest.mark.parametrize("cursor", [{"since": 99}, {"since": -1}, {"since": 2, "epoch": "other"}, {"since": 10**30}])
-async def test_a_cursor_that_cannot_be_served_starts_over(bob, rooms, cursor):
+async def test_a_join_with_a_cursor_that_cannot_be_served_starts_over(bob, rooms, cursor):
     await database.write(say, rooms.lobby, bob, 5)
     async with connected(bob) as socket:
         joined = await socket.ask(command="join", room=rooms.lobby.pk, **cursor)
@@ -214,7 +214,7 @@ async def test_a_cursor_that_cannot_be_served_starts_over(bob, rooms, cursor):
         assert await socket.rest() == []
 
 
-async def test_resume_answers_for_each_room(bob, rooms):
+async def test_resume_is_answered_for_each_room(bob, rooms):
     await database.write(say, rooms.lobby, bob, 3)
     lobby, random, staff = (str(room.pk) for room in rooms)
     cursors = {lobby: {"since": 1, "epoch": rooms.lobby.epoch}, random: {"since": 7}, staff: {"since": 0}}
@@ -228,7 +228,7 @@ async def test_resume_answers_for_each_room(bob, rooms):
     assert leaves == {staff: "ROOM_ACCESS_DENIED", "999": "ROOM_INVALID"}
 
 
-async def test_edit_and_delete_are_events_and_acknowledged(alice, bob, rooms):
+async def test_edits_and_deletes_are_acknowledged_and_sent_as_events(alice, bob, rooms):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket, connected(alice) as alices:
         await socket.ask(command="join", room=lobby)
@@ -255,8 +255,8 @@ async def test_edit_and_delete_are_events_and_acknowledged(alice, bob, rooms):
             assert code(answer) == ("NOT_AUTHOR", command["command"], lobby)
 
 
-async def test_pages_of_one_user_are_read_one_at_a_time_and_keep_no_thread_from_others(alice, bob, rooms, monkeypatch):
-    """Of all threads that joins need, one user's sockets take one."""
+async def test_one_user_holds_at_most_one_reader_thread_for_history(alice, bob, rooms, monkeypatch):
+    """Joins need the reader threads, so all sockets of one user together may hold only one of them."""
     running, most, gate, read = set(), [], threading.Event(), commands._read_history
 
     def read_slowly(login, *arguments):
@@ -309,9 +309,7 @@ async def test_history_is_served_in_pages(bob, rooms, settings):
         assert code(answer) == ("COMMAND_INVALID", "history", lobby)
 
 
-async def test_a_message_posted_from_python_arrives_by_the_bell_and_without_it_by_the_sweep(
-    bob, rooms, monkeypatch, settings
-):
+async def test_a_message_posted_from_python_arrives_by_the_bell_or_else_by_the_sweep(bob, rooms, monkeypatch, settings):
     settings.SWEEP_SECONDS = 0.05
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)

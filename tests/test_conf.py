@@ -1,4 +1,4 @@
-"""What a site may override, and what follows from it."""
+"""The settings that a site may override, and their effects."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_the_defaults_are_those_of_the_original():
     assert conf.MESSAGE_TYPES_LIST == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_setting_of_the_site_wins(settings):
+def test_a_setting_of_the_site_overrides_the_default(settings):
     settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
     settings.MESSAGE_MAX_GRAPHEMES = 3
     assert conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS is False
@@ -22,7 +22,7 @@ def test_a_setting_of_the_site_wins(settings):
         actions.check_text("abcd")
 
 
-def test_the_list_of_types_follows_the_choices_unless_it_is_set(settings):
+def test_the_list_of_message_types_follows_the_choices_unless_it_is_set(settings):
     settings.MESSAGE_TYPES_CHOICES = ((0, "MESSAGE"), (7, "PRAISE"))
     assert conf.MESSAGE_TYPES_LIST == [0, 7]
     assert actions.check_type(7) == 7
@@ -32,7 +32,7 @@ def test_the_list_of_types_follows_the_choices_unless_it_is_set(settings):
     assert caught.value.code == ErrorCode.MESSAGE_INVALID
 
 
-def test_a_name_that_is_no_setting_is_an_error():
+def test_an_unknown_setting_raises_attribute_error():
     with pytest.raises(AttributeError, match="NO_SUCH_SETTING"):
         _ = conf.NO_SUCH_SETTING
 

@@ -1,4 +1,4 @@
-"""One HTTP connection: what is too large or too slow is refused, and costs little."""
+"""One HTTP connection: requests that are too large or too slow are refused at little cost."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ def bounded(settings, monkeypatch):
 
 @asynccontextmanager
 async def serving(app=application, **options):
-    """Serve in this process, without a thread of its own, and give the port."""
+    """Serve on the running loop; yield the port and the protocols made."""
     asyncio.get_running_loop().set_debug(False)
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none", **options)
     config.load()
@@ -70,7 +70,7 @@ async def ok(scope, receive, send_):
 
 
 async def ask(port, *pieces):
-    """Send pieces, and return everything that is answered until the connection is closed."""
+    """Send the pieces, and return all bytes received until the connection is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -86,30 +86,30 @@ async def ask(port, *pieces):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
-async def test_a_hostile_request_is_answered_and_costs_little(hostile):
+async def test_a_hostile_request_is_answered_at_little_cost(hostile):
     async with serving() as (port, made):
         threads = threading.active_count()
         before = time.thread_time()
         outcome = await send(hostile, "127.0.0.1", port)
         spent = time.thread_time() - before
         assert outcome.status in hostile.statuses
-        # Including this client's own work, on the same thread. An endless header took 3.7 s.
+        # This includes the client's own work on the same thread. An endless header once took 3.7 s.
         assert spent < 3
         assert threading.active_count() <= threads + 1 + LIMITS["HTTP_REQUESTS"]
         assert len(made) == 1
     assert len(idle_connections) == 0
-    # All that the server read before it refused: what fits its buffers and ours.
+    # Before it refuses, the server reads only as much as fits into its buffers and the client's.
     assert outcome.sent < 24 * 2**20
 
 
 @pytest.mark.parametrize("length", [8_000, 8_200, 30_000, 60_000])
-async def test_a_large_cookie_is_let_through(length):
+async def test_a_large_cookie_is_accepted(length):
     async with serving(ok) as (port, _):
         answer = await ask(port, GET + b"Connection: close\r\nCookie: a=" + b"x" * length + END * 2)
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_refusal_says_what_is_wrong_and_has_the_headers_of_every_answer(caplog):
+async def test_a_refusal_explains_the_problem_and_has_the_usual_headers(caplog):
     async with serving(ok) as (port, _):
         answer = await ask(port, GET + b"Cookie: a=" + b"x" * 70_000 + END * 2)
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -143,7 +143,7 @@ async def test_each_request_of_a_connection_has_its_time_limit(settings, name, p
     assert statuses == [b"200"] * answered + [b"408"]
 
 
-async def test_a_byte_now_and_then_prolongs_nothing(settings):
+async def test_a_slow_trickle_of_bytes_does_not_extend_the_time_limit(settings):
     settings.LIMITS = LIMITS | {"HANDSHAKE_SECONDS": 0.2}
     async with serving(ok) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -158,7 +158,7 @@ async def test_a_byte_now_and_then_prolongs_nothing(settings):
         writer.transport.abort()
 
 
-async def test_a_kept_connection_outlasts_a_load_balancers():
+async def test_a_connection_is_kept_alive_longer_than_load_balancers_keep_theirs():
     from multichat.server import KEEP_ALIVE_SECONDS
 
     assert KEEP_ALIVE_SECONDS > 60
@@ -168,30 +168,30 @@ async def test_a_kept_connection_outlasts_a_load_balancers():
             writer.write(GET + END)
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         assert made[0].timeout_keep_alive_task.when() - asyncio.get_running_loop().time() > 60
-        assert made[0]._timer is None, "the time of the next request begins with its first byte"
+        assert made[0]._timer is None, "the next request's time limit starts with its first byte"
         writer.transport.abort()
 
 
-async def test_of_too_many_idle_connections_the_oldest_is_closed(settings):
+async def test_the_oldest_of_too_many_idle_connections_is_closed(settings):
     settings.LIMITS = LIMITS | {"IDLE_CONNECTIONS": 3}
     async with serving(ok) as (port, made):
-        lines = []
+        connections = []
         for _ in range(4):
-            lines.append(await asyncio.open_connection("127.0.0.1", port))
+            connections.append(await asyncio.open_connection("127.0.0.1", port))
             async with asyncio.timeout(5):
-                while len(made) < len(lines):  # noqa: ASYNC110
+                while len(made) < len(connections):  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
         async with asyncio.timeout(5):
             with suppress(ConnectionError):
-                assert await lines[0][0].read() == b""
+                assert await connections[0][0].read() == b""
         assert len(idle_connections) == 3
-        lines[1][1].write(GET + END)
-        assert await lines[1][0].readuntil(b"ok")
-        for _, writer in lines:
+        connections[1][1].write(GET + END)
+        assert await connections[1][0].readuntil(b"ok")
+        for _, writer in connections:
             writer.transport.abort()
 
 
-async def test_a_client_that_reads_no_answer_is_cut(settings):
+async def test_the_connection_of_a_client_that_reads_no_response_is_aborted(settings):
     settings.STUCK_SECONDS = 0.1
 
     async def large(scope, receive, send_):
@@ -210,21 +210,21 @@ async def test_a_client_that_reads_no_answer_is_cut(settings):
         writer.transport.abort()
 
 
-async def test_chunks_above_the_limit_are_refused_before_the_application_has_them_all():
-    got = 0
+async def test_chunks_above_the_limit_are_refused_before_the_application_gets_them_all():
+    received_bytes = 0
 
     async def counting(scope, receive, send_):
-        nonlocal got
+        nonlocal received_bytes
         while (message := await receive())["type"] == "http.request":
-            got += len(message["body"])
+            received_bytes += len(message["body"])
 
     async with serving(counting) as (port, _):
         chunks = Hostile("", CHUNKED, (413,), b"10000\r\n" + b"a" * 65536 + END, 24)  # 1.5 MiB
         assert (await send(chunks, "127.0.0.1", port)).status == 413
-    assert got <= LIMITS["BODY_BYTES"]
+    assert received_bytes <= LIMITS["BODY_BYTES"]
 
 
-async def test_what_follows_a_refusal_is_dropped(settings):
+async def test_a_request_after_a_refused_one_is_dropped(settings):
     calls = []
 
     async def counting(scope, receive, send_):
@@ -237,14 +237,14 @@ async def test_what_follows_a_refusal_is_dropped(settings):
     assert calls == []
 
 
-def test_limits_of_a_request_are_on_by_default():
+def test_limits_for_requests_are_on_by_default():
     from multichat import settings as ours
 
     assert ours.LIMIT_DEFAULTS["BODY_BYTES"] == 2**20
     assert limits.of("BODY_BYTES") > 0
 
 
-async def test_every_request_of_a_lost_connection_hears_of_it():
+async def test_a_pending_request_is_notified_when_its_connection_is_lost():
     begun = asyncio.Event()
     heard = []
 

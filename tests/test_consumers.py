@@ -1,4 +1,4 @@
-"""One socket's life: its login, frames that are no commands, and what remains when it goes."""
+"""The life of one socket: its login, invalid frames, and the clean-up when it closes."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def quick(settings):
 
 
 @pytest.mark.parametrize("text", [PING, '{"command":"join","room":"1"}', "hello", "x" * (64 * 1024 + 1)])
-async def test_a_socket_without_a_session_is_told_at_its_first_command_and_closed(text):
+async def test_a_socket_without_a_session_gets_an_error_for_its_first_command_and_is_closed(text):
     async with connected() as socket:
         await socket.send_text(text)
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
@@ -27,14 +27,14 @@ async def test_a_socket_without_a_session_is_told_at_its_first_command_and_close
         assert socket.closed == 4401
 
 
-async def test_a_socket_without_a_session_that_says_nothing_is_closed_without_a_word(settings):
+async def test_a_silent_socket_without_a_session_is_closed_without_a_frame(settings):
     settings.UNAUTHENTICATED_SECONDS = 0
     async with connected() as socket:
         assert await socket.next() is None
         assert socket.closed == 4401
 
 
-async def test_an_address_has_few_sockets_without_a_session_and_users_come_in(bob, settings):
+async def test_sockets_without_a_session_are_limited_per_address_and_users_still_connect(bob, settings):
     settings.LIMITS = {"UNAUTHENTICATED_PER_ADDRESS": 1}
     sockets = []
     for host in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"):
@@ -44,7 +44,7 @@ async def test_an_address_has_few_sockets_without_a_session_and_users_come_in(bo
         assert (await communicator.connect(5))[0]
         sockets.append(Socket(communicator))
     first, second, elsewhere, user = sockets
-    # Without a word: the original client would show it to somebody who has done nothing.
+    # The second socket gets no error frame, because the original client would show it to a user who did nothing.
     assert (await second.next(), second.closed) == (None, 4401)
     assert await user.ask(command="ping") == {"pong": True}
     for waiting in (first, elsewhere):
@@ -55,7 +55,7 @@ async def test_an_address_has_few_sockets_without_a_session_and_users_come_in(bo
     await database.close()
 
 
-async def test_a_page_of_another_user_is_told_to_log_in(bob, alice):
+async def test_a_socket_for_another_user_than_the_sessions_must_log_in(bob, alice):
     for query, is_let_in in [(f"?user={bob.pk}", True), (f"?user={alice.pk}", False), ("?user=x", False)]:
         cookie = await database.write(cookie_of, bob)
         communicator = handshake(f"/chat/stream/{query}", cookie=cookie)
@@ -85,7 +85,7 @@ async def test_a_page_of_another_user_is_told_to_log_in(bob, alice):
     ],
     ids=lambda value: ascii(value[:30]),
 )
-async def test_a_bad_frame_is_answered_and_the_socket_lives(bob, text, error):
+async def test_a_bad_frame_is_answered_and_the_socket_stays_open(bob, text, error):
     async with connected(bob) as socket:
         await socket.send_text(text)
         answer = await socket.next()
@@ -95,14 +95,14 @@ async def test_a_bad_frame_is_answered_and_the_socket_lives(bob, text, error):
 
 
 @pytest.mark.parametrize("data", [b"\x00\xff", PING.encode(), b""])
-async def test_a_binary_frame_is_answered_and_the_socket_lives(bob, data):
+async def test_a_binary_frame_is_answered_and_the_socket_stays_open(bob, data):
     async with connected(bob) as socket:
         await socket.send_bytes(data)
         assert (await socket.next())["error"] == "JSON_INVALID"
         assert await socket.ask(command="ping") == {"pong": True}
 
 
-async def test_a_fault_of_our_own_is_logged_answered_and_the_socket_lives(bob, rooms, monkeypatch, caplog):
+async def test_an_internal_error_is_logged_and_answered_and_the_socket_stays_open(bob, rooms, monkeypatch, caplog):
     def fail(session, command):
         raise ZeroDivisionError
 
@@ -122,10 +122,10 @@ async def test_many_commands_at_once_are_answered_in_their_order(bob, rooms):
         frames = await socket.rest()
     answers = [frame.get("join") or frame["leave"] for frame in frames if "msg_type" not in frame]
     first, second = rooms.lobby.pk, rooms.random.pk
-    assert answers == [str(one) for one in (first, first + 100, second, second + 100)]
+    assert answers == [str(room) for room in (first, first + 100, second, second + 100)]
 
 
-async def test_a_socket_that_goes_leaves_nothing_behind(bob, rooms):
+async def test_a_closed_socket_leaves_no_session_and_no_task_behind(bob, rooms):
     before = asyncio.all_tasks()
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
@@ -134,7 +134,7 @@ async def test_a_socket_that_goes_leaves_nothing_behind(bob, rooms):
     assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
 
 
-async def test_what_comes_after_the_bye_is_not_answered(bob):
+async def test_commands_after_the_bye_are_not_answered(bob):
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         hub.running().drain()

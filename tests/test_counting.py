@@ -1,4 +1,4 @@
-"""Counts that are kept up to date: counted once, in bounded pieces, then moved by news and reads."""
+"""Unread counts: counted once, in bounded pieces, then updated by news and reads."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ Kind = Event.Kind
 
 
 class FakeAudiences:
-    """Everybody watches all rooms."""
+    """Audiences in which every user watches all rooms."""
 
     def __init__(self, users, rooms):
         self._users, self._rooms = users, {room: str(room) for room in rooms}
@@ -38,13 +38,13 @@ class FakeAudiences:
 
 
 class FakeDatabase:
-    """Rooms in which one message after the other was said, by somebody else."""
+    """Rooms whose log holds only posted messages, all by another user."""
 
     def __init__(self, monkeypatch):
         self.heads = {}
         self.read = {}
         self.counted = []
-        self.asked_news = []
+        self.news_queries = []
         self.moved = Moved("a", 0, {}, True)
         self.broken = set()
         self.on_count = lambda: None
@@ -56,12 +56,12 @@ class FakeDatabase:
     async def _run(self, work, *arguments):
         return work(*arguments)
 
-    def _count(self, asked):
-        self.counted.append(dict(asked))
-        if self.broken & asked.keys():
+    def _count(self, pairs):
+        self.counted.append(dict(pairs))
+        if self.broken & pairs.keys():
             raise TimeoutError
         found = {}
-        for (user, room), known in asked.items():
+        for (user, room), known in pairs.items():
             head = self.heads.get(room, 0)
             read = self.read.get((user, room), 0) if known is None else known
             found[user, room] = Unread(head, read, max(0, head - read), 0)
@@ -69,7 +69,7 @@ class FakeDatabase:
         return found
 
     def _news(self, ranges):
-        self.asked_news.append(ranges)
+        self.news_queries.append(ranges)
         return [
             News(room, seq, Kind.POSTED, seq, None, frozenset())
             for room, (after, up_to) in ranges.items()
@@ -79,7 +79,7 @@ class FakeDatabase:
 
 class World(SimpleNamespace):
     async def settle(self, tries=300):
-        """Work until nothing is left; what fails is tried again, as the watch does."""
+        """Work until nothing is left, and retry failed parts as chat/live/watchers.py does."""
         for _ in range(tries):
             if not self.counting.has_work:
                 return
@@ -88,7 +88,7 @@ class World(SimpleNamespace):
                     await part()
                 except TimeoutError:
                     self.failures += 1
-        raise AssertionError("it does not end")
+        raise AssertionError("the counting does not end")
 
     def get(self, user, room):
         return self.counting.counts.get(user, room)
@@ -97,12 +97,12 @@ class World(SimpleNamespace):
 @pytest.fixture
 def make(monkeypatch):
     def make_world(users=(1,), rooms=(7,)):
-        world = World(database=FakeDatabase(monkeypatch), told=[], pending={}, failures=0)
+        world = World(database=FakeDatabase(monkeypatch), notified=[], pending={}, failures=0)
         world.positions = SimpleNamespace(pending=lambda pair: world.pending.get(pair))
         world.counting = Counting(
             FakeAudiences(users, rooms),
             world.positions,
-            on_changed=lambda user, changed: world.told.append((user, set(changed))),
+            on_changed=lambda user, changed: world.notified.append((user, set(changed))),
         )
         world.counting.look_soon()
         for user in users:
@@ -112,7 +112,7 @@ def make(monkeypatch):
     return make_world
 
 
-async def test_many_pairs_are_counted_in_pieces_and_nobody_waits_for_a_user_with_many_rooms(make):
+async def test_many_pairs_are_counted_in_pieces_and_a_user_with_many_rooms_delays_no_other(make):
     world = make(users=[1, 2], rooms=range(1000))
     world.counting.forget(2)
     world.counting.want(2, [5])
@@ -123,7 +123,7 @@ async def test_many_pairs_are_counted_in_pieces_and_nobody_waits_for_a_user_with
     assert sum(map(len, world.database.counted)) == 1001
 
 
-async def test_a_piece_that_fails_is_made_smaller_and_holds_up_no_other(make):
+async def test_a_piece_that_fails_is_split_and_does_not_delay_the_others(make):
     world = make(users=[1], rooms=range(400))
     world.database.broken = {(1, 13)}
     with pytest.raises(AssertionError, match="does not end"):
@@ -135,36 +135,36 @@ async def test_a_piece_that_fails_is_made_smaller_and_holds_up_no_other(make):
     assert world.get(1, 13) is not None
 
 
-async def test_news_are_added_once_for_all_and_nothing_is_counted(make):
+async def test_news_are_read_once_for_all_users_and_added_without_counting(make):
     world = make(users=range(50), rooms=[7, 8])
     await world.settle()
-    counts, world.told[:] = len(world.database.counted), []
+    counts, world.notified[:] = len(world.database.counted), []
     world.counting.saw({7: 3, 8: 0})
     await world.settle()
-    assert world.database.asked_news == [{7: (0, 3)}]
+    assert world.database.news_queries == [{7: (0, 3)}]
     assert len(world.database.counted) == counts
-    assert world.told == [(user, {7}) for user in range(50)]
+    assert world.notified == [(user, {7}) for user in range(50)]
     assert world.get(49, 7) == Unread(3, 0, 3, 0)
     world.counting.saw({7: 3})
     await world.settle()
-    assert len(world.database.asked_news) == 1
+    assert len(world.database.news_queries) == 1
 
 
-async def test_more_rooms_than_one_query_takes_are_added_in_pieces(make):
+async def test_news_of_more_rooms_than_one_query_takes_are_read_in_pieces(make):
     world = make(rooms=range(1, 1201))
     await world.settle()
     world.counting.saw(dict.fromkeys(range(1, 1201), 1))
     await world.settle()
-    assert [len(ranges) for ranges in world.database.asked_news] == [counting.ROOMS] * 6
+    assert [len(ranges) for ranges in world.database.news_queries] == [counting.ROOMS] * 6
     assert all(world.get(1, room).unread == 1 for room in range(1, 1201))
 
 
-async def test_one_answer_holds_no_more_news_than_it_may(make):
+async def test_one_query_for_news_returns_a_bounded_number(make):
     world = make(rooms=range(1, 11))
     await world.settle()
     world.counting.saw(dict.fromkeys(range(1, 11), 400))
     await world.settle()
-    sizes = [sum(up_to - after for after, up_to in ranges.values()) for ranges in world.database.asked_news]
+    sizes = [sum(up_to - after for after, up_to in ranges.values()) for ranges in world.database.news_queries]
     assert max(sizes) <= counting.NEWS_LIMIT and sum(sizes) == 4000
 
 
@@ -174,11 +174,11 @@ async def test_a_room_with_too_many_news_is_counted_instead(make):
     world.database.heads[7] = 5000
     world.counting.saw({7: 5000})
     await world.settle()
-    assert world.database.asked_news == []
+    assert world.database.news_queries == []
     assert [world.get(user, 7).head for user in range(3)] == [5000] * 3
 
 
-async def test_heads_of_some_rooms_alone_say_nothing_of_the_others(make):
+async def test_heads_of_some_rooms_leave_the_counts_of_the_others_unchanged(make):
     world = make(rooms=[7, 8])
     await world.settle()
     for heads in ({7: 2}, {8: 1}, {}, {9: 4}):
@@ -187,12 +187,12 @@ async def test_heads_of_some_rooms_alone_say_nothing_of_the_others(make):
     assert (world.get(1, 7).unread, world.get(1, 8).unread) == (2, 1)
 
 
-async def test_a_head_that_is_lower_twice_is_another_log(make):
+async def test_a_head_that_is_lower_twice_means_a_replaced_log(make):
     world = make()
     world.database.heads[7] = 9
     await world.settle()
     counted = len(world.database.counted)
-    # An answer from before the count.
+    # A lower head may come from a query that ran before the count.
     for head in (8, 9, 8):
         world.counting.saw({7: head})
         await world.settle()
@@ -203,21 +203,21 @@ async def test_a_head_that_is_lower_twice_is_another_log(make):
     assert world.get(1, 7).head == 8
 
 
-async def test_a_read_to_the_end_is_told_without_a_query_and_another_counts_its_pair_alone(make):
+async def test_a_read_to_the_head_needs_no_query_and_an_earlier_one_counts_only_its_pair(make):
     world = make(users=[1, 2], rooms=[7, 8])
     world.database.heads = {7: 5, 8: 5}
     await world.settle()
-    counted, world.told[:] = len(world.database.counted), []
+    counted, world.notified[:] = len(world.database.counted), []
     world.counting.read(1, 7, 5)
-    assert (world.told, len(world.database.counted)) == ([(1, {7})], counted)
+    assert (world.notified, len(world.database.counted)) == ([(1, {7})], counted)
     world.counting.read(1, 7, 2)
     await world.settle()
     assert world.database.counted[counted:] == [{(1, 7): 2}]
     assert world.get(1, 7) == Unread(5, 2, 3, 0)
-    assert world.told == [(1, {7})] * 2
+    assert world.notified == [(1, {7})] * 2
 
 
-async def test_a_read_that_comes_while_its_pair_is_counted_is_newer(make):
+async def test_a_read_during_the_count_of_its_pair_wins(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
@@ -236,7 +236,7 @@ async def test_a_read_that_comes_while_its_pair_is_counted_is_newer(make):
         (Move(Login("", 1, ""), 5), Unread(5, 5, 0, 0)),
     ],
 )
-async def test_a_position_that_is_not_in_the_database_yet_counts(make, move, expected):
+async def test_a_pending_position_is_included_in_the_count(make, move, expected):
     world = make()
     world.database.heads[7], world.database.read[1, 7] = 5, 2
     world.pending[1, 7] = move
@@ -244,7 +244,7 @@ async def test_a_position_that_is_not_in_the_database_yet_counts(make, move, exp
     assert world.get(1, 7) == expected
 
 
-async def test_a_position_moved_by_another_process_is_found(make):
+async def test_a_position_moved_by_another_process_updates_the_count(make):
     world = make(users=[1, 2])
     world.database.heads[7] = 5
     await world.settle()
@@ -257,14 +257,14 @@ async def test_a_position_moved_by_another_process_is_found(make):
     assert world.get(3, 7) is None
 
 
-async def test_an_answer_from_before_our_own_write_moves_nothing_back(make):
+async def test_a_result_older_than_our_own_write_moves_no_position_back(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
     world.counting.read(1, 7, 5)
 
     def answer(change):
-        # Written and done while the answer, which is older, is on its way.
+        # Our own write finishes while this older result is on its way.
         world.counting.wrote([(1, 7)])
         return Moved("a", 1, {(1, 7): 2}, True)
 
@@ -274,7 +274,7 @@ async def test_an_answer_from_before_our_own_write_moves_nothing_back(make):
     assert world.get(1, 7).read == 5
 
 
-async def test_a_position_that_waits_here_is_newer_than_what_another_process_wrote(make):
+async def test_a_pending_position_wins_over_a_position_that_another_process_wrote(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
@@ -296,7 +296,7 @@ async def test_after_a_restored_backup_everything_is_counted_again(make):
     assert world.get(1, 8).unread == 3
 
 
-async def test_nothing_is_counted_before_it_is_known_which_changes_are_in_it(make, monkeypatch):
+async def test_nothing_is_counted_before_the_number_of_the_last_change_is_known(make, monkeypatch):
     world = make()
 
     def fail(change):

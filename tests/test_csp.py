@@ -1,4 +1,4 @@
-"""The policy that browsers get with each page."""
+"""The Content-Security-Policy that browsers get with each page."""
 
 import re
 
@@ -25,7 +25,7 @@ def test_pages_get_the_strict_policy(client, db):
     assert policy(client.get("/accounts/login/")) == STRICT
 
 
-def test_the_admin_goes_without_trusted_types_and_nothing_else(client, db):
+def test_the_admin_gets_the_strict_policy_without_trusted_types(client, db):
     assert policy(client.get("/admin/login/")) == STRICT - {"require-trusted-types-for 'script'"}
 
 

@@ -1,4 +1,4 @@
-"""Database work off the event loop."""
+"""Database work in threads beside the event loop."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ async def closed():
     await database.close()
 
 
-async def test_one_thread_writes_and_others_read_and_none_is_the_loops():
+async def test_one_thread_writes_and_others_read_beside_the_loops_thread():
     writers = {await database.write(threading.get_ident) for _ in range(4)}
     together = threading.Barrier(database.READERS)
 
@@ -30,7 +30,7 @@ async def test_one_thread_writes_and_others_read_and_none_is_the_loops():
     assert len({threading.get_ident()} | writers | readers) == 2 + database.READERS
 
 
-async def test_a_slow_write_does_not_keep_readers_waiting():
+async def test_a_slow_write_does_not_delay_readers():
     gate = threading.Event()
     writing = asyncio.ensure_future(database.write(gate.wait, 10))
     assert await database.read(lambda: "read") == "read"
@@ -39,7 +39,7 @@ async def test_a_slow_write_does_not_keep_readers_waiting():
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL lets several threads write at a time")
-async def test_messages_are_written_before_all_else_that_waits():
+async def test_messages_are_written_before_other_waiting_writes():
     order = []
     gate = threading.Event()
     busy = asyncio.ensure_future(database.write_behind(gate.wait, 10))
@@ -53,7 +53,7 @@ async def test_messages_are_written_before_all_else_that_waits():
     assert order == ["message", "position"]
 
 
-async def test_the_sweep_waits_for_no_reader():
+async def test_the_sweep_does_not_wait_for_readers():
     gate = threading.Event()
     reading = [asyncio.ensure_future(database.read(gate.wait, 10)) for _ in range(2 * database.READERS)]
     assert await database.look(lambda: "looked") == "looked"
@@ -61,7 +61,7 @@ async def test_the_sweep_waits_for_no_reader():
     await asyncio.gather(*reading)
 
 
-async def test_whoever_closes_second_waits_for_the_first():
+async def test_later_calls_of_close_wait_for_the_first():
     gate = threading.Event()
     reading = asyncio.ensure_future(database.read(gate.wait, 10))
     await turns()
@@ -69,19 +69,19 @@ async def test_whoever_closes_second_waits_for_the_first():
     await turns()
     closing[0].cancel()
     await turns()
-    assert [one.done() for one in closing] == [True, False, False]
+    assert [task.done() for task in closing] == [True, False, False]
     gate.set()
     assert await reading
     await asyncio.gather(*closing[1:])
 
 
-async def test_what_work_raises_reaches_who_asked():
+async def test_an_exception_in_the_work_reaches_the_caller():
     with pytest.raises(ZeroDivisionError):
         await database.read(lambda: 1 / 0)
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_connection_is_kept_and_one_that_broke_is_made_anew():
+async def test_a_connection_is_kept_and_a_broken_one_is_replaced():
     used = []
 
     def use():
@@ -89,7 +89,7 @@ async def test_a_connection_is_kept_and_one_that_broke_is_made_anew():
         used.append(connection.connection)
 
     def lose():
-        # As psycopg does it when the server went away.
+        # psycopg does the same when the server went away.
         connection.is_usable = lambda: False
         connection.errors_occurred = True
 
@@ -100,9 +100,9 @@ async def test_a_connection_is_kept_and_one_that_broke_is_made_anew():
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_server_gives_up_a_statement_and_a_lock_that_take_too_long():
+async def test_connections_have_time_limits_for_statements_and_locks():
     if connection.vendor != "postgresql":
-        pytest.skip("about PostgreSQL")
+        pytest.skip("only PostgreSQL has these time limits")
 
     def limits():
         with connection.cursor() as cursor:
@@ -114,7 +114,7 @@ async def test_a_server_gives_up_a_statement_and_a_lock_that_take_too_long():
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "logged"),
     [
         (OperationalError("database or disk is full"), "OperationalError: database or disk is full"),
         (
@@ -127,19 +127,19 @@ async def test_a_server_gives_up_a_statement_and_a_lock_that_take_too_long():
         (ValueError("a secret"), "ValueError"),
     ],
 )
-def test_the_log_says_what_the_database_says_and_nothing_that_somebody_wrote(caplog, error, said):
+def test_the_log_has_the_databases_message_without_any_users_text(caplog, error, logged):
     database.warn(logging.getLogger("chat"), "it was not saved", error)
     [line] = caplog.messages
-    assert line.startswith(f"it was not saved: {said}")
+    assert line.startswith(f"it was not saved: {logged}")
     assert "secret" not in line
     assert (caplog.records[0].exc_info is not None) == isinstance(error, ValueError)
 
 
-def refusing(poison, error, asked):
-    """Return a query that fails with `error` when one of the keys is poisoned."""
+def refusing(poison, error, queries):
+    """Return a query that fails with `error` if it contains a poisoned key."""
 
     def load(keys):
-        asked.append(set(keys))
+        queries.append(set(keys))
         if keys & poison:
             raise error
         return {key: key * 10 for key in keys}
@@ -147,26 +147,26 @@ def refusing(poison, error, asked):
     return load
 
 
-async def test_a_poisoned_question_fails_alone_and_costs_few_queries():
-    asked = []
-    gathering = database.Gathering(refusing({7, 50}, DataError("no"), asked))
+async def test_a_poisoned_key_fails_alone_and_costs_few_queries():
+    queries = []
+    gathering = database.Gathering(refusing({7, 50}, DataError("no"), queries))
     answers = await asyncio.gather(*(gathering.get(key) for key in range(100)), return_exceptions=True)
     assert [type(answers[key]) for key in (7, 50)] == [DataError] * 2
     assert [answer for key, answer in enumerate(answers) if key not in (7, 50)] == [
         key * 10 for key in range(100) if key not in (7, 50)
     ]
-    assert len(asked) < 35
+    assert len(queries) < 35
 
 
-async def test_questions_to_a_database_that_is_away_are_not_asked_one_by_one():
-    asked = []
-    gathering = database.Gathering(refusing({7}, OperationalError("server closed the connection"), asked))
+async def test_keys_are_not_retried_one_by_one_while_the_database_is_away():
+    queries = []
+    gathering = database.Gathering(refusing({7}, OperationalError("server closed the connection"), queries))
     answers = await asyncio.gather(*(gathering.get(key) for key in range(100)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {OperationalError}
-    assert len(asked) == 1
+    assert len(queries) == 1
 
 
-async def test_one_thing_of_each_kind_at_a_time(settings):
+async def test_only_one_runs_one_task_per_key_at_a_time(settings):
     order, gate = [], asyncio.Event()
 
     async def work(key, name):
@@ -185,7 +185,7 @@ async def test_one_thing_of_each_kind_at_a_time(settings):
     assert order == [1, 3, 2]
 
 
-async def test_a_line_that_anybody_can_cause_is_logged_now_and_then(caplog, monkeypatch):
+async def test_a_log_line_that_clients_can_cause_is_rate_limited(caplog, monkeypatch):
     logger = logging.getLogger("chat")
     for _ in range(50):
         database.warn_sparingly(logger, "a login could not be checked", DataError("no"))

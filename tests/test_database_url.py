@@ -1,4 +1,4 @@
-"""The address of a database: file names as they are written, and a sentence for a raw password."""
+"""Parsing DATABASE_URL: unusual file names work, and a password that is not encoded gets a helpful error."""
 
 import os
 import shutil
@@ -21,13 +21,13 @@ def name_of(url, base, default=Path("/nowhere/db.sqlite3")):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_without_an_address_the_file_lies_where_var_is(tmp_path, name):
+def test_without_a_url_the_database_file_is_in_var(tmp_path, name):
     (tmp_path / name).mkdir()
     assert name_of("", BASE, tmp_path / name / "db.sqlite3") == str(tmp_path / name / "db.sqlite3")
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "decoded"),
     [
         ("c++", "c++"),
         ("a#b", "a#b"),
@@ -38,41 +38,41 @@ def test_without_an_address_the_file_lies_where_var_is(tmp_path, name):
         ("a%20b", "a b"),
     ],
 )
-def test_a_file_is_percent_decoded_and_nothing_else(tmp_path, written, meant):
-    (tmp_path / meant).mkdir()
-    assert name_of(f"sqlite:///{written}/x.db", tmp_path) == str(tmp_path / meant / "x.db")
-    assert name_of(f"sqlite:///{tmp_path}/{written}/x.db", BASE) == str(tmp_path / meant / "x.db")
+def test_a_file_name_is_percent_decoded_only(tmp_path, written, decoded):
+    (tmp_path / decoded).mkdir()
+    assert name_of(f"sqlite:///{written}/x.db", tmp_path) == str(tmp_path / decoded / "x.db")
+    assert name_of(f"sqlite:///{tmp_path}/{written}/x.db", BASE) == str(tmp_path / decoded / "x.db")
 
 
-def test_options_follow_the_file(tmp_path):
+def test_options_follow_the_file_name(tmp_path):
     config = parse("DATABASE_URL", "sqlite:///x.db?timeout=7", tmp_path, Path())
     assert (config["NAME"], config["OPTIONS"]) == (str(tmp_path / "x.db"), {"timeout": 7})
 
 
 @pytest.mark.parametrize("password", ["a/b", "a?b", "a#b", "a[b", "a]b", "a@b", "12/b", "12#b", "12?b", "/", "a/b@c"])
-def test_a_password_that_is_not_encoded_gets_the_sentence_that_helps(password):
+def test_a_password_that_is_not_encoded_gets_a_helpful_error(password):
     with pytest.raises(SystemExit) as refusal:
         parse("DATABASE_URL", f"postgres://u:hunter2{password}@db.example:5432/chat", BASE, Path())
-    sentence = str(refusal.value)
-    assert "percent-encoded" in sentence
-    assert "%2F" in sentence
-    assert "hunter2" not in sentence
+    explanation = str(refusal.value)
+    assert "percent-encoded" in explanation
+    assert "%2F" in explanation
+    assert "hunter2" not in explanation
 
 
 @pytest.mark.parametrize(
     ("written", "password"), [("a%2Fb", "a/b"), ("a%3Fb%23%5B%5D", "a?b#[]"), ("a+b", "a+b"), ("a%40b", "a@b")]
 )
-def test_a_password_that_is_encoded_is_decoded(written, password):
+def test_an_encoded_password_is_decoded(written, password):
     assert parse("X", f"postgres://u:{written}@h/d?sslmode=require", BASE, Path())["PASSWORD"] == password
 
 
 @pytest.mark.parametrize("url", ["postgres://u@/d?host=/run/pg", "postgres://h/d?user=a@b", "postgres://u:p@[::1]:1/d"])
-def test_what_looks_odd_and_is_right_is_taken(url):
+def test_an_unusual_valid_url_is_accepted(url):
     assert parse("X", url, BASE, Path())["NAME"] == "d"
 
 
 @pytest.mark.parametrize("name", ["c++", "a#b", "what?", "100%25"])
-def test_a_clone_in_an_odd_directory_keeps_its_database_in_var(tmp_path, name):
+def test_a_clone_in_a_directory_with_an_odd_name_keeps_its_database_in_var(tmp_path, name):
     clone = tmp_path / name
     clone.mkdir()
     for part in ("manage.py", "CHANGELOG.md", "multichat", "chat", "templates", "static"):

@@ -1,4 +1,4 @@
-"""Ring and hear: over the in-memory layer, without it, and from any thread."""
+"""Ringing and hearing bells: over the in-memory layer, without it, and from any thread."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.fakes import turns, until
 
 
 class Layer(InMemoryChannelLayer):
-    """A layer that can lose, refuse or freeze, and remembers what passed."""
+    """A layer that can lose, refuse or freeze, and records the messages sent."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class Layer(InMemoryChannelLayer):
                 await super().group_send(group, message)
 
     def forget(self):
-        """Lose every subscription, as a layer does that was flushed."""
+        """Lose every subscription, as a flushed Redis does."""
         self.groups.clear()
 
 
@@ -46,7 +46,7 @@ async def layer(monkeypatch, settings):
 
 @pytest.fixture
 async def bells(layer):
-    """Two processes' doorbells, and what each has heard."""
+    """The doorbells of two processes, each with the bells that it heard."""
     made = []
     for _ in range(2):
         heard = []
@@ -65,7 +65,7 @@ async def bells(layer):
         await bell.stop()
 
 
-async def test_a_bell_rung_here_is_heard_here_and_elsewhere(bells):
+async def test_a_bell_is_heard_in_its_own_and_in_other_processes(bells):
     bells[0].ring_threadsafe({7: 3})
     await until(lambda: all((7, 3) in bell.heard for bell in bells))
 
@@ -77,7 +77,7 @@ async def test_a_bell_may_be_rung_from_any_thread(bells):
     thread.join()
 
 
-async def test_bells_that_gather_are_rung_in_one_message_with_the_highest_heads(bells, layer):
+async def test_waiting_bells_are_rung_in_one_message_with_the_highest_heads(bells, layer):
     layer.sent.clear()
     for head in (1, 3, 2):
         bells[0].ring_threadsafe({7: head, 8: 1})
@@ -86,13 +86,13 @@ async def test_bells_that_gather_are_rung_in_one_message_with_the_highest_heads(
     assert message["heads"] == {"7": 3, "8": 1}
 
 
-async def test_a_signal_is_heard_elsewhere_and_not_here(bells):
+async def test_a_signal_is_heard_only_in_other_processes(bells):
     bells[0].signal(7, "bob", True)
     await until(lambda: bells[1].heard == [(7, "bob", True)])
     assert bells[0].heard == []
 
 
-async def test_no_text_of_a_message_passes_the_layer(bells, layer):
+async def test_no_message_text_passes_through_the_layer(bells, layer):
     bells[0].ring_threadsafe({7: 3})
     bells[0].signal(7, "bob", True)
     await until(lambda: (7, "bob", True) in bells[1].heard)
@@ -101,7 +101,7 @@ async def test_no_text_of_a_message_passes_the_layer(bells, layer):
     assert "message" not in json.dumps(layer.sent)
 
 
-async def test_what_is_no_bell_is_passed_over(bells, layer):
+async def test_an_invalid_bell_is_ignored(bells, layer):
     for wrong in ({"type": "bell"}, {"type": "bell", "heads": {"x": 1}}, {"type": "bell", "heads": None}):
         await layer.group_send(doorbell.GROUP, wrong)
     bells[0].ring_threadsafe({7: 3})
@@ -109,7 +109,7 @@ async def test_what_is_no_bell_is_passed_over(bells, layer):
 
 
 @pytest.mark.parametrize("mode", ["refuses", "freezes", "loses"])
-async def test_without_the_layer_bells_are_heard_here_and_the_doorbell_is_degraded_until_it_is_back(bells, layer, mode):
+async def test_without_the_layer_the_doorbell_is_degraded_and_its_own_bells_are_still_heard(bells, layer, mode):
     layer.mode = mode
     bells[0].ring_threadsafe({7: 3})
     await until(lambda: (7, 3) in bells[0].heard)
@@ -120,7 +120,7 @@ async def test_without_the_layer_bells_are_heard_here_and_the_doorbell_is_degrad
     await until(lambda: bells[0].ring_threadsafe({7: 9}) or (7, 9) in bells[1].heard)
 
 
-async def test_a_frozen_layer_is_tried_once_and_then_not_for_a_while(bells, layer, settings):
+async def test_the_breaker_stops_bells_after_one_attempt_at_a_frozen_layer(bells, layer, settings):
     settings.BELL_BREAKER_SECONDS = settings.PROBE_SECONDS = 60
     layer.mode = "freezes"
     layer.sent.clear()
@@ -133,7 +133,7 @@ async def test_a_frozen_layer_is_tried_once_and_then_not_for_a_while(bells, laye
     assert len([message for message in layer.sent if message.get("heads")]) == tried
 
 
-async def test_a_lost_subscription_is_noticed_and_made_anew(bells, layer):
+async def test_a_lost_subscription_is_noticed_and_renewed(bells, layer):
     layer.forget()
     await until(lambda: all(bell.is_degraded for bell in bells))
     await until(lambda: not any(bell.is_degraded for bell in bells))
@@ -141,5 +141,5 @@ async def test_a_lost_subscription_is_noticed_and_made_anew(bells, layer):
     await until(lambda: (7, 3) in bells[1].heard)
 
 
-def test_ringing_where_nobody_listens_harms_nobody():
+def test_ringing_without_a_listener_is_harmless():
     doorbell.ring({1: 1})

@@ -1,13 +1,13 @@
-"""A refusal as people read it in a shell."""
+"""How a refusal is printed."""
 
 from chat.exceptions import ClientError, ErrorCode
 
 
-def test_a_refusal_says_its_code_and_its_sentence():
+def test_a_refusal_prints_its_code_and_its_detail():
     error = ClientError(ErrorCode.MESSAGE_EMPTY, detail="There is nothing in this message.")
     assert str(error) == "MESSAGE_EMPTY: There is nothing in this message."
     assert str(ClientError(ErrorCode.ROOM_INVALID, room=3)) == "ROOM_INVALID"
 
 
-def test_codes_are_called_on_the_wire_as_in_python():
+def test_error_codes_have_the_same_names_on_the_wire_and_in_python():
     assert all(code.name == code.value for code in ErrorCode)

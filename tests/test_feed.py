@@ -14,7 +14,7 @@ from tests.fakes import AT, FakeLog, FakeSocket, deleted, edited, overtaken, pos
 
 @pytest.fixture
 async def log(monkeypatch, settings):
-    # No sweep and no probe comes between.
+    # No sweep and no probe runs during a test.
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
     log = FakeLog(monkeypatch)
     yield log
@@ -39,7 +39,7 @@ async def join(session, room=1, since=None):
     return feed
 
 
-async def test_a_bell_makes_the_feed_read_the_log_and_fan_it_out(log):
+async def test_a_bell_makes_the_feed_read_the_log_and_fan_out_new_events(log):
     session = enter()
     feed = await join(session)
     log.post(3)
@@ -47,7 +47,7 @@ async def test_a_bell_makes_the_feed_read_the_log_and_fan_it_out(log):
     await until(lambda: session.socket.seqs() == [1, 2, 3])
 
 
-async def test_bells_that_are_doubled_late_or_wrong_change_nothing(log):
+async def test_repeated_late_and_wrong_bells_are_harmless(log):
     session = enter()
     feed = await join(session)
     log.post(2)
@@ -62,7 +62,7 @@ async def test_bells_that_are_doubled_late_or_wrong_change_nothing(log):
     await until(lambda: session.socket.seqs() == [1, 2, 3, 4])
 
 
-async def test_events_that_come_too_early_wait_for_those_before_them(log):
+async def test_early_events_wait_for_the_events_before_them(log):
     session = enter()
     feed = await join(session)
     first, second, third, fourth = log.post(4)
@@ -75,7 +75,7 @@ async def test_events_that_come_too_early_wait_for_those_before_them(log):
     assert session.socket.seqs() == [1, 2, 3, 4]
 
 
-async def test_an_event_whose_predecessor_never_comes_makes_the_log_be_read(log, settings):
+async def test_the_feed_reads_the_log_when_the_event_before_an_early_one_never_arrives(log, settings):
     settings.GAP_SECONDS = 0
     session = enter()
     feed = await join(session)
@@ -84,7 +84,7 @@ async def test_an_event_whose_predecessor_never_comes_makes_the_log_be_read(log,
     await until(lambda: session.socket.seqs() == [1, 2])
 
 
-async def test_too_many_early_events_are_forgotten_and_read_from_the_log(log, settings):
+async def test_too_many_early_events_are_dropped_and_read_from_the_log(log, settings):
     settings.RING_EVENTS = 4
     settings.GAP_SECONDS = 0
     session = enter()
@@ -94,7 +94,7 @@ async def test_too_many_early_events_are_forgotten_and_read_from_the_log(log, se
     await until(lambda: session.socket.seqs() == list(range(1, 51)))
 
 
-async def test_a_delete_takes_the_text_out_of_the_ring(log):
+async def test_a_delete_removes_the_text_from_the_ring(log):
     live, late = enter(), enter()
     feed = await join(live)
     feed.advance(log.post(text="secret"))
@@ -110,7 +110,7 @@ async def test_a_delete_takes_the_text_out_of_the_ring(log):
     assert [frame.get("deleted") for frame in late.socket.frames[1:]] == [True, True, None, 1]
 
 
-async def test_an_edit_takes_the_text_it_replaces_out_of_the_ring(log):
+async def test_an_edit_removes_the_replaced_text_from_the_ring(log):
     live, late = enter(), enter()
     feed = await join(live)
     for event in (posted(1, "first"), posted(2), edited(3, 1, "second"), edited(4, 1, "third"), edited(5, 2, "other")):
@@ -120,15 +120,15 @@ async def test_an_edit_takes_the_text_it_replaces_out_of_the_ring(log):
     await until(lambda: late.socket.seqs() == [1, 2, 3, 4, 5])
     assert log.reads == []
     assert [frame["message"] for frame in live.socket.frames[1:]] == ["first", "hi", "second", "third", "other"]
-    one, two, overtaken, *latest = late.socket.frames[1:]
-    assert (one["message"], one["edited_at"]) == ("third", AT)
-    assert (two["message"], two["edited_at"]) == ("other", AT)
+    first, second, overtaken, *latest = late.socket.frames[1:]
+    assert (first["message"], first["edited_at"]) == ("third", AT)
+    assert (second["message"], second["edited_at"]) == ("other", AT)
     assert overtaken == {"room": "1", "edited": 1, "overtaken": True, "seq": 3, "at": AT}
     assert [frame["message"] for frame in latest] == ["third", "other"]
     assert late.socket.frames[1:] == [json.loads(event.frame.text) for event in log.events[1]]
 
 
-async def test_an_edit_that_comes_overtaken_takes_the_text_out_of_the_edit_before_it(log):
+async def test_an_edit_that_arrives_overtaken_removes_the_text_from_the_edit_before_it(log):
     session, late = enter(), enter()
     feed = await join(session)
     feed.advance([posted(1), edited(2, 1, "gone"), overtaken(3, 1)])
@@ -141,7 +141,7 @@ async def test_an_edit_that_comes_overtaken_takes_the_text_out_of_the_edit_befor
     assert kept[3].deleted
 
 
-async def test_the_rings_edits_are_forgotten_with_them(log, settings):
+async def test_a_feed_forgets_edits_with_the_events_that_leave_the_ring(log, settings):
     settings.RING_EVENTS = 3
     session = enter()
     feed = await join(session)
@@ -153,7 +153,7 @@ async def test_the_rings_edits_are_forgotten_with_them(log, settings):
 
 
 @pytest.mark.parametrize("change", [deleted(2, 1), edited(2, 1, "corrected")])
-async def test_a_text_that_goes_while_it_is_fanned_out_reaches_nobody_else(log, settings, change):
+async def test_a_text_removed_during_its_fan_out_reaches_no_further_session(log, settings, change):
     settings.FAN_OUT_SLICE = 2
     sessions = [enter() for _ in range(6)]
     for session in sessions:
@@ -167,7 +167,7 @@ async def test_a_text_that_goes_while_it_is_fanned_out_reaches_nobody_else(log, 
     assert shown == ["secret"] * 2 + [change.event.message if isinstance(change.event, Edited) else None] * 4
 
 
-async def test_what_the_ring_loses_while_it_is_fanned_out_is_caught_up_from_the_log(log, settings):
+async def test_events_that_leave_the_ring_during_a_fan_out_are_read_from_the_log(log, settings):
     settings.FAN_OUT_SLICE, settings.RING_EVENTS = 2, 3
     sessions = [enter() for _ in range(6)]
     for session in sessions:
@@ -186,7 +186,7 @@ async def test_opening_a_room_reads_no_events(log):
     assert (feed.head, len(feed._ring)) == (1000, 0)
 
 
-async def test_rooms_that_are_opened_together_are_asked_for_in_one_query(log):
+async def test_feeds_that_open_together_read_their_heads_in_one_query(log):
     log.events |= {room: [] for room in range(1, 65)}
     log.floor |= dict.fromkeys(log.events, 1)
     log.epoch |= dict.fromkeys(log.events, "a")
@@ -195,7 +195,7 @@ async def test_rooms_that_are_opened_together_are_asked_for_in_one_query(log):
     assert log.reads == ["heads"]
 
 
-async def test_those_who_come_back_a_little_later_share_one_page_of_the_log(log):
+async def test_sessions_that_reconnect_after_a_short_gap_share_one_page_of_the_log(log):
     log.post(1000)
     sessions = [enter() for _ in range(50)]
     log.gate.clear()
@@ -203,16 +203,16 @@ async def test_those_who_come_back_a_little_later_share_one_page_of_the_log(log)
     await turns()
     log.gate.set()
     await asyncio.gather(*joining)
-    await until(lambda: all(one.socket.seqs() == list(range(991, 1001)) for one in sessions))
+    await until(lambda: all(session.socket.seqs() == list(range(991, 1001)) for session in sessions))
     assert log.reads == ["heads", ("read", 990)]
-    # One who missed more brings only what is missing before that.
+    # A session that missed more makes the feed read only the events before those.
     earlier = enter()
     await join(earlier, since=980)
     await until(lambda: earlier.socket.seqs() == list(range(981, 1001)))
     assert log.reads[2:] == [("read", 980)]
 
 
-async def test_one_who_missed_much_reads_the_log_and_leaves_the_ring_alone(log):
+async def test_a_session_that_missed_many_events_reads_the_log_without_filling_the_ring(log):
     log.post(1000)
     session = enter()
     feed = await join(session, since=500)
@@ -220,7 +220,7 @@ async def test_one_who_missed_much_reads_the_log_and_leaves_the_ring_alone(log):
     assert len(feed._ring) < 500
 
 
-async def test_a_ring_reaches_back_no_further_than_it_may_hold(log, settings):
+async def test_a_ring_that_is_extended_backwards_stays_within_its_bytes(log, settings):
     settings.RING_BYTES = 20_000
     log.post(100, text="x" * 1000)
     session = enter()
@@ -231,7 +231,7 @@ async def test_a_ring_reaches_back_no_further_than_it_may_hold(log, settings):
     assert feed._ring_bytes == sum(event.size for event in feed._ring)
 
 
-async def test_what_is_deleted_while_the_ring_reaches_back_is_not_brought_into_it(log):
+async def test_a_text_deleted_while_the_ring_is_extended_backwards_does_not_enter_it(log):
     log.post(3, text="secret")
     session, late = enter(), enter()
     feed = await join(session)
@@ -245,7 +245,7 @@ async def test_what_is_deleted_while_the_ring_reaches_back_is_not_brought_into_i
     assert [event.event.message for event in list(feed._ring)[:3]] == ["secret", None, "secret"]
 
 
-async def test_a_delete_reaches_what_one_who_is_behind_has_still_to_get(log):
+async def test_a_session_that_is_behind_does_not_get_a_text_deleted_meanwhile(log):
     session = enter(room=1)
     feed = await join(session)
     feed.advance(log.post(text="secret"))
@@ -267,7 +267,7 @@ async def test_the_ring_is_bounded_in_events_and_in_bytes(log, settings):
     assert [event.seq for event in feed._ring] == [12]
 
 
-async def test_deleted_texts_give_their_bytes_back_to_the_ring(log, settings):
+async def test_a_deleted_text_no_longer_counts_in_the_rings_bytes(log, settings):
     settings.RING_EVENTS = 6
     settings.RING_BYTES = 10_000
     session = enter()
@@ -300,13 +300,13 @@ async def test_a_cursor_is_served_from_the_floor_to_the_head_of_this_epoch(log, 
     assert feed.serves(since, epoch) == bool(is_served)
 
 
-async def test_while_nothing_was_pruned_the_beginning_is_served(log):
+async def test_cursor_zero_is_served_while_nothing_was_pruned(log):
     feed = await join(enter())
     assert feed.serves(0, None)
     assert not feed.serves(-1, None)
 
 
-async def test_with_more_listeners_than_a_slice_the_loop_turns_between_and_the_order_holds(log, settings):
+async def test_a_fan_out_in_several_slices_yields_to_the_loop_and_keeps_the_order(log, settings):
     settings.FAN_OUT_SLICE = 2
     sessions = [enter() for _ in range(7)]
     for session in sessions:
@@ -315,16 +315,16 @@ async def test_with_more_listeners_than_a_slice_the_loop_turns_between_and_the_o
     assert [session.socket.seqs() for session in sessions] == [[]] * 7
     await asyncio.sleep(0)
     assert [len(session.socket.seqs()) for session in sessions] == [2, 2, 0, 0, 0, 0, 0]
-    # What comes meanwhile does not overtake.
+    # Events that arrive meanwhile do not overtake these.
     feed.advance(log.post(2))
     gone, late = sessions[5], enter()
     feed.detach(gone)
     await join(late)
     feed.advance(log.post())
-    # Who came in the middle of a run reads the rest of it by itself.
+    # A session that joined in the middle of a run catches up with the rest of it.
     await until(lambda: late.places[1].cursor == 5 and not late.places[1].is_behind and feed._offering is None)
     assert gone.socket.seqs() == []
-    assert [one.socket.seqs() for one in sessions if one is not gone] == [[1, 2, 3, 4, 5]] * 6
+    assert [session.socket.seqs() for session in sessions if session is not gone] == [[1, 2, 3, 4, 5]] * 6
     assert late.socket.seqs() == [5]
     assert not any(session.places[1].is_behind for session in sessions[:5])
 
@@ -334,11 +334,11 @@ async def test_a_burst_larger_than_one_write_is_fanned_out_run_by_run(log):
     for session in sessions:
         feed = await join(session)
     feed.advance(log.post(10, text="x" * 30_000))
-    await until(lambda: all(one.socket.seqs() == list(range(1, 11)) for one in sessions))
-    assert {max(one.socket.runs) for one in sessions} == {WRITE_BYTES // 30_000}
+    await until(lambda: all(session.socket.seqs() == list(range(1, 11)) for session in sessions))
+    assert {max(session.socket.runs) for session in sessions} == {WRITE_BYTES // 30_000}
 
 
-async def test_frames_are_encoded_once_for_all(log, monkeypatch):
+async def test_a_frame_is_encoded_once_for_all_sessions(log, monkeypatch):
     sessions = [enter() for _ in range(5)]
     for session in sessions:
         feed = await join(session)
@@ -350,7 +350,7 @@ async def test_frames_are_encoded_once_for_all(log, monkeypatch):
     assert len(set(map(id, written))) == 1
 
 
-async def test_a_slow_listener_delays_no_other(log):
+async def test_a_slow_session_delays_no_other(log):
     slow, quick = enter(room=1), enter()
     await join(slow)
     feed = await join(quick)
@@ -361,7 +361,7 @@ async def test_a_slow_listener_delays_no_other(log):
     await until(lambda: slow.socket.seqs() == list(range(1, 101)))
 
 
-async def test_another_epoch_makes_everybody_start_over(log):
+async def test_another_epoch_makes_all_sessions_start_over(log):
     live, behind = enter(), enter(room=1)
     await join(live)
     feed = await join(behind)
@@ -379,7 +379,7 @@ async def test_another_epoch_makes_everybody_start_over(log):
     assert behind.socket.seqs() == [8]
 
 
-async def test_a_head_that_went_back_makes_everybody_start_over(log):
+async def test_a_lower_head_makes_all_sessions_start_over(log):
     session = enter()
     feed = await join(session)
     feed.advance(log.post(5))
@@ -390,7 +390,7 @@ async def test_a_head_that_went_back_makes_everybody_start_over(log):
     assert session.socket.seqs() == [1, 2, 3, 4, 5, 4]
 
 
-async def test_looking_again_at_an_unchanged_log_tells_nobody(log):
+async def test_reopening_an_unchanged_log_sends_no_frame(log):
     session = enter()
     feed = await join(session)
     feed.advance(log.post(2))
@@ -398,7 +398,7 @@ async def test_looking_again_at_an_unchanged_log_tells_nobody(log):
     assert len(session.socket.frames) == 3
 
 
-async def test_a_room_that_is_gone_is_closed_with_a_reason(log):
+async def test_the_panes_of_a_removed_room_are_closed_with_a_reason(log):
     sessions = [enter(), enter()]
     for session in sessions:
         feed = await join(session)
@@ -410,7 +410,7 @@ async def test_a_room_that_is_gone_is_closed_with_a_reason(log):
     assert feed.hub.feeds == {}
 
 
-async def test_closing_a_pane_says_why_even_to_a_full_socket(log):
+async def test_a_full_socket_still_gets_the_reason_why_its_pane_is_closed(log):
     session = enter(room=1)
     feed = await join(session)
     feed.advance(log.post())
@@ -421,7 +421,7 @@ async def test_closing_a_pane_says_why_even_to_a_full_socket(log):
     assert session.socket.frames[1] == {"leave": "1", "reason": "ROOM_ACCESS_DENIED"}
 
 
-async def test_a_feed_is_brought_to_the_head_that_the_caller_has_read(log):
+async def test_a_feed_advances_to_the_head_that_its_caller_has_read(log):
     session = enter()
     feed = await join(session)
     log.post(3)
@@ -430,7 +430,7 @@ async def test_a_feed_is_brought_to_the_head_that_the_caller_has_read(log):
     assert session.socket.seqs() == [1, 2, 3]
 
 
-async def test_a_log_that_cannot_be_read_is_unavailable_to_who_joins_and_read_at_the_next_bell(log, caplog):
+async def test_a_join_is_refused_while_the_log_cannot_be_read_and_the_next_bell_reads_it(log, caplog):
     session = enter()
     feed = await join(session)
     log.post(3)
@@ -445,7 +445,7 @@ async def test_a_log_that_cannot_be_read_is_unavailable_to_who_joins_and_read_at
     await until(lambda: session.socket.seqs() == [1, 2, 3])
 
 
-async def test_what_is_committed_while_a_feed_is_opened_is_not_missed(log):
+async def test_events_committed_while_a_feed_opens_are_not_missed(log):
     session = enter()
     log.gate.clear()
     joining = asyncio.ensure_future(join(session))
@@ -457,7 +457,7 @@ async def test_what_is_committed_while_a_feed_is_opened_is_not_missed(log):
     assert session.socket.frames[0]["head"] + len(session.socket.seqs()) == 2
 
 
-async def test_a_signal_reaches_all_but_the_user_it_is_about(log):
+async def test_a_signal_reaches_all_sessions_but_those_of_its_user(log):
     bob, charlie = enter(), enter(username="charlie")
     await join(bob)
     feed = await join(charlie)

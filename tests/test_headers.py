@@ -1,4 +1,4 @@
-"""What every answer carries: pages, redirects, errors, static files, the admin."""
+"""The headers of every response: pages, redirects, errors, static files, the admin."""
 
 import pytest
 from django.core.management import call_command
@@ -21,7 +21,7 @@ def fail(*unused, **named):
 
 @pytest.fixture
 def ask(db, alice, rooms, monkeypatch):
-    """Ask for the answer that a name stands for."""
+    """Make the request that a name stands for."""
 
     def ask(name):
         client = Client(raise_request_exception=False, enforce_csrf_checks=name == "403")
@@ -59,7 +59,7 @@ def ask(db, alice, rooms, monkeypatch):
     return ask
 
 
-ANSWERS = {
+STATUSES = {
     "page": 200,
     "room": 200,
     "JSON": 200,
@@ -76,10 +76,10 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_has_its_headers(ask, name):
+@pytest.mark.parametrize("name", STATUSES)
+def test_every_response_has_the_security_headers(ask, name):
     response = ask(name)
-    assert response.status_code == ANSWERS[name]
+    assert response.status_code == STATUSES[name]
     assert {header: response[header] for header in EVERYWHERE} == EVERYWHERE
     for feature in FEATURES:
         assert f"{feature}=()" in response["Permissions-Policy"]
@@ -94,15 +94,15 @@ def test_every_answer_has_its_headers(ask, name):
     assert "X-Powered-By" not in response
 
 
-def test_signing_out_is_no_link(client, alice):
+def test_a_get_request_does_not_sign_out(client, alice):
     client.force_login(alice)
     assert client.get("/accounts/logout/").status_code == 200
     assert "_auth_user_id" in client.session
 
 
-def test_a_new_session_begins_with_signing_in(client, alice, password):
+def test_signing_in_starts_a_new_session(client, alice, password):
     client.get("/accounts/login/")
-    client.cookies["sessionid"] = "0" * 32  # fixed by somebody else
+    client.cookies["sessionid"] = "0" * 32  # fixed by an attacker
     client.post("/accounts/login/", {"username": "alice", "password": password})
     assert client.cookies["sessionid"].value != "0" * 32
     assert client.cookies["sessionid"]["httponly"]
@@ -121,7 +121,7 @@ def test_a_new_session_begins_with_signing_in(client, alice, password):
         (checks.check_one_process, {"DATABASES": {"default": {"ENGINE": "x.sqlite3"}}}, []),
     ],
 )
-def test_a_check_finds(monkeypatch, check, settings, found):
+def test_a_system_check_reports_the_expected_messages(monkeypatch, check, settings, found):
     for name, value in settings.items():
         monkeypatch.setattr(f"django.conf.settings.{name}", value)
     assert [message.id for message in check()] == found

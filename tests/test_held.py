@@ -1,4 +1,4 @@
-"""Drafts that wait by themselves; what the writer does with them: tests/test_writer.py."""
+"""Drafts that are held back by room or author. tests/test_writer.py tests what the writer does with them."""
 
 import pytest
 from django.db import OperationalError
@@ -21,25 +21,25 @@ def waiting(room=1, author=2):
 
 @pytest.fixture
 def now(monkeypatch):
-    """A clock that is stepped."""
+    """A stepped clock."""
     time = [100.0]
     monkeypatch.setattr(held, "_now", lambda: time[0])
     return time
 
 
-def test_a_locked_room_holds_all_of_its_drafts_and_a_failed_draft_those_of_its_sender(now):
+def test_a_locked_room_holds_all_its_drafts_and_a_failed_draft_only_its_authors(now):
     drafts = Held()
     drafts.begin(draft(1), LOCKED)
     drafts.begin(draft(2, author=3), FAILED)
     assert [drafts.find(draft(*key)) for key in ((1, 9), (2, 3), (2, 9), (3, 3))] == [(1, None), (2, 3), None, None]
 
 
-def test_tries_grow_rarer_up_to_a_limit_and_one_draft_stands_for_its_room(now):
+def test_retries_back_off_up_to_a_limit_with_one_draft_for_each_room(now):
     drafts = Held()
     drafts.begin(draft(), LOCKED)
     first = waiting()
-    for one in (first, waiting()):
-        drafts.add((1, None), one)
+    for draft_waiting in (first, waiting()):
+        drafts.add((1, None), draft_waiting)
     gaps = []
     for _ in range(6):
         assert drafts.due(10) == []
@@ -50,7 +50,7 @@ def test_tries_grow_rarer_up_to_a_limit_and_one_draft_stands_for_its_room(now):
     assert gaps == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5])
 
 
-def test_a_draft_that_takes_long_to_fail_is_tried_rarely_and_alone(now):
+def test_a_draft_that_fails_slowly_is_retried_rarely_and_alone(now):
     drafts = Held()
     drafts.begin(draft(1), LOCKED)
     drafts.add((1, None), waiting(1))
@@ -67,12 +67,12 @@ def test_a_draft_that_takes_long_to_fail_is_tried_rarely_and_alone(now):
     assert (2, 2) not in [key for key, _ in drafts.due(10)]
 
 
-def test_a_room_stays_suspect_for_a_while_after_its_drafts_were_given_back(now):
+def test_a_room_stays_suspect_for_a_while_after_its_drafts_were_answered(now):
     drafts = Held()
     drafts.begin(draft(), LOCKED)
-    one = waiting()
-    drafts.add((1, None), one)
-    one.is_answered = True
+    answered = waiting()
+    drafts.add((1, None), answered)
+    answered.is_answered = True
     drafts.drop_answered()
     assert (len(drafts), drafts.find(draft())) == (0, (1, None))
     now[0] += held.SUSPECT_SECONDS + 1

@@ -1,4 +1,4 @@
-"""What HTTPS changes for a browser: redirect, cookies, and the health check that stays reachable."""
+"""The effects of HTTPS for a browser: redirects, cookies, and a health check that stays reachable over HTTP."""
 
 import pytest
 
@@ -19,18 +19,18 @@ def test_the_health_check_answers_over_plain_http(https, client, db):
     assert client.get("/healthz").status_code == 200
 
 
-def test_behind_a_proxy_with_tls_the_page_is_served(https, client, db):
+def test_a_page_behind_a_tls_proxy_is_served_with_hsts_and_secure_cookies(https, client, db):
     response = client.get("/accounts/login/", headers={"X-Forwarded-Proto": "https"})
     assert response.status_code == 200
     assert response["Strict-Transport-Security"] == "max-age=60"
     assert response.cookies["csrftoken"]["secure"]
 
 
-def test_on_loopback_that_header_changes_nothing(client, db):
+def test_on_loopback_a_forwarded_proto_header_has_no_effect(client, db):
     assert not client.get("/accounts/login/", headers={"X-Forwarded-Proto": "https"}).wsgi_request.is_secure()
 
 
-def test_a_wrong_host_is_one_line_in_the_log(client, db, settings, caplog):
+def test_a_request_for_a_wrong_host_logs_one_line(client, db, settings, caplog):
     settings.ALLOWED_HOSTS = ["chat.example"]
     assert client.get("/accounts/login/").status_code == 400
     (record,) = caplog.records

@@ -1,4 +1,4 @@
-"""All rooms of a process: it starts with the first session, sweeps, and looks before it writes after a freeze."""
+"""The hub: it starts with the first session, sweeps, and after a freeze reads the heads before it writes."""
 
 import asyncio
 
@@ -53,7 +53,7 @@ async def test_the_hub_starts_with_the_first_session_and_stops_with_the_last(log
     assert asyncio.all_tasks() == before
 
 
-async def test_a_session_that_comes_while_the_hub_stops_gets_one_that_works(log):
+async def test_a_session_that_connects_while_the_hub_stops_gets_a_new_hub(log):
     first = enter()
     leaving = asyncio.ensure_future(hubs.exit(first))
     await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_a_session_that_comes_while_the_hub_stops_gets_one_that_works(log)
     assert second.socket.seqs() == [1]
 
 
-async def test_a_session_that_ends_is_forgotten_by_all_its_rooms(log):
+async def test_a_session_that_ends_is_removed_from_all_its_rooms(log):
     stays, goes = enter(), enter()
     lobby = await join(stays)
     await join(goes)
@@ -75,7 +75,7 @@ async def test_a_session_that_ends_is_forgotten_by_all_its_rooms(log):
     assert list(lobby.sessions) == [stays]
 
 
-async def test_a_feed_lives_as_long_as_somebody_listens_or_joins(log):
+async def test_a_feed_exists_while_a_session_listens_or_joins(log):
     session = enter()
     hub = session.hub
     feed = await join(session)
@@ -95,26 +95,26 @@ async def test_a_room_that_does_not_exist_leaves_no_feed(log):
     assert session.hub.feeds == {}
 
 
-async def test_two_who_join_at_once_share_one_feed_and_one_look_at_the_log(log):
-    one, two = enter(), enter()
-    feeds = await asyncio.gather(join(one), join(two))
+async def test_two_simultaneous_joins_share_one_feed_and_one_query(log):
+    first, second = enter(), enter()
+    feeds = await asyncio.gather(join(first), join(second))
     assert feeds[0] is feeds[1]
     assert log.reads.count("heads") == 1
 
 
-async def test_one_who_gives_up_joining_takes_nothing_from_another(log):
-    one, two = enter(), enter()
+async def test_a_cancelled_join_does_not_affect_another(log):
+    first, second = enter(), enter()
     log.gate.clear()
-    joining = [asyncio.ensure_future(join(session)) for session in (one, two)]
+    joining = [asyncio.ensure_future(join(session)) for session in (first, second)]
     await turns()
     joining[0].cancel()
     await turns()
     log.gate.set()
     feed = await joining[1]
-    assert list(feed.sessions) == [two]
+    assert list(feed.sessions) == [second]
 
 
-async def test_the_sweep_finds_what_no_bell_told_in_every_room(log, settings):
+async def test_the_sweep_finds_events_without_a_bell_in_every_room(log, settings):
     settings.SWEEP_SECONDS = 0.01
     session = enter()
     await join(session)
@@ -124,7 +124,7 @@ async def test_the_sweep_finds_what_no_bell_told_in_every_room(log, settings):
     await until(lambda: (session.socket.seqs(1), session.socket.seqs(2)) == ([1, 2, 3], [1, 2]))
 
 
-async def test_the_sweep_asks_once_for_all_rooms(log):
+async def test_the_sweep_needs_one_query_for_all_rooms(log):
     session = enter()
     await join(session)
     await join(session, room=2)
@@ -149,7 +149,7 @@ async def test_the_sweep_finds_another_epoch_a_deleted_room_and_a_raised_floor(l
     assert session.socket.frames[-1] == {"leave": "2", "reason": "ROOM_INVALID"}
 
 
-async def test_a_commit_from_before_a_restore_is_handed_to_nobody(log):
+async def test_events_committed_before_a_restore_are_not_sent_after_it(log):
     session = enter()
     feed = await join(session)
     old = log.post(2)
@@ -163,7 +163,7 @@ async def test_a_commit_from_before_a_restore_is_handed_to_nobody(log):
     assert session.socket.seqs() == [1]
 
 
-async def test_a_commit_to_a_log_that_the_feed_has_not_seen_is_looked_for_at_once(log):
+async def test_a_commit_of_an_unknown_epoch_makes_the_feed_reopen_at_once(log):
     session = enter()
     feed = await join(session)
     session.hub.advance(1, "a", log.post(2))
@@ -174,7 +174,7 @@ async def test_a_commit_to_a_log_that_the_feed_has_not_seen_is_looked_for_at_onc
     assert (feed.head, session.socket.frames[-1]["head"], session.socket.frames[-1]["reset"]) == (3, 3, True)
 
 
-async def test_an_answer_to_the_sweep_that_is_older_than_the_tail_starts_nothing_over(log):
+async def test_a_sweep_result_older_than_the_tail_does_not_reset_the_room(log):
     session = enter()
     feed = await join(session)
     log.gate.clear()
@@ -188,7 +188,7 @@ async def test_an_answer_to_the_sweep_that_is_older_than_the_tail_starts_nothing
     assert len(session.socket.replies()) == 1
 
 
-async def test_the_sweep_outlives_a_database_that_is_away(log, settings, caplog):
+async def test_the_sweep_survives_a_database_outage(log, settings, caplog):
     settings.SWEEP_SECONDS = 0.005
     session = enter()
     await join(session)
@@ -199,7 +199,7 @@ async def test_the_sweep_outlives_a_database_that_is_away(log, settings, caplog)
     await until(lambda: session.socket.seqs() == [1])
 
 
-async def test_a_crash_in_one_feed_hurts_no_other(log, monkeypatch, caplog):
+async def test_a_crash_in_one_feed_does_not_affect_another(log, monkeypatch, caplog):
     session = enter()
     lobby = await join(session)
     await join(session, room=2)
@@ -220,11 +220,11 @@ def freeze(hub, seconds=100):
     hub._pulse -= seconds
 
 
-async def test_a_frozen_process_looks_before_it_writes(log):
+async def test_a_frozen_process_reads_the_heads_before_it_writes(log):
     session = enter()
     await join(session)
     hub = session.hub
-    # While it stood still the log began anew, and what it holds is of another life.
+    # While the process stood still, the log was reset, so the events in memory are of an older epoch.
     old = log.post(2)
     log.events[1], log.epoch[1] = [], "b"
     log.post(7)
@@ -243,7 +243,7 @@ async def test_a_frozen_process_looks_before_it_writes(log):
     assert session.socket.seqs() == [8]
 
 
-async def test_a_frozen_process_goes_on_where_nothing_changed(log):
+async def test_a_frozen_process_continues_if_nothing_changed(log):
     session = enter()
     await join(session)
     freeze(session.hub)
@@ -267,7 +267,7 @@ async def test_a_frozen_process_stays_silent_until_the_database_answers(log, set
     await until(lambda: session.socket.seqs() == [1])
 
 
-async def test_the_beat_keeps_a_process_that_runs_from_looking_frozen(log, settings):
+async def test_the_beat_keeps_a_running_process_from_counting_as_frozen(log, settings):
     settings.FROZEN_SECONDS = 0.8  # beats every 0.1 s
     session = enter()
     pulse = session.hub._pulse
@@ -275,7 +275,7 @@ async def test_the_beat_keeps_a_process_that_runs_from_looking_frozen(log, setti
     assert not session.hub.is_stale()
 
 
-async def test_a_signal_from_the_layer_can_tell_of_comings_and_of_nothing_else(log):
+async def test_a_signal_from_the_layer_can_only_announce_enter_and_leave(log):
     session = enter()
     await join(session)
     session.hub._on_signal(99, "mallory", True)
@@ -285,7 +285,7 @@ async def test_a_signal_from_the_layer_can_tell_of_comings_and_of_nothing_else(l
     assert session.socket.frames[-1] == {"room": "1", "username": "charlie", "message": None, "msg_type": 5}
 
 
-async def test_a_hub_that_drains_tells_everybody_when_to_come_back(log, settings):
+async def test_a_draining_hub_sends_every_session_a_time_to_come_back(log, settings):
     settings.BYE_SPREAD_MS = 1000
     sessions = [enter() for _ in range(5)]
     sessions[0].hub.drain()
@@ -294,7 +294,7 @@ async def test_a_hub_that_drains_tells_everybody_when_to_come_back(log, settings
     assert sessions[0].hub.is_draining
 
 
-async def test_what_is_committed_for_a_room_without_listeners_is_nobodys(log):
+async def test_a_commit_in_a_room_without_listeners_opens_no_feed(log):
     session = enter()
     session.hub.advance(1, "a", log.post())
     session.hub.rung(1, 5)

@@ -1,4 +1,4 @@
-"""Idle connections are bounded, and a flood closes its own."""
+"""Idle connections are bounded, and a flood makes only its own connections close."""
 
 import resource
 
@@ -14,7 +14,7 @@ class Connection:
         self.is_closed = True
 
 
-def test_the_oldest_of_the_address_that_has_most_is_closed(settings):
+def test_the_oldest_connection_of_the_address_with_the_most_is_closed(settings):
     settings.LIMITS = {"IDLE_CONNECTIONS": 4}
     idle = IdleConnections()
     bob, *flood = [Connection() for _ in range(8)]
@@ -26,7 +26,7 @@ def test_the_oldest_of_the_address_that_has_most_is_closed(settings):
     assert len(idle) == 4
 
 
-def test_one_that_is_idle_again_is_the_newest(settings):
+def test_a_connection_that_is_idle_again_counts_as_the_newest(settings):
     settings.LIMITS = {"IDLE_CONNECTIONS": 2}
     idle = IdleConnections()
     first, second, third = [Connection() for _ in range(3)]
@@ -37,7 +37,7 @@ def test_one_that_is_idle_again_is_the_newest(settings):
     assert [first.is_closed, second.is_closed, third.is_closed] == [False, True, False]
 
 
-def test_nothing_is_kept_of_what_is_gone(settings):
+def test_no_record_of_a_discarded_connection_is_kept(settings):
     settings.LIMITS = {}
     idle = IdleConnections()
     connection = Connection()

@@ -1,4 +1,4 @@
-"""Work in a database thread that is given up."""
+"""Giving up work in a database thread."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def test_work_runs_and_its_result_is_returned():
     assert Job(lambda: 7).run() == 7
 
 
-def test_work_that_was_given_up_before_it_began_does_nothing():
+def test_work_given_up_before_its_start_does_not_run():
     done = []
     job = Job(lambda: done.append(1))
     job.give_up()
@@ -45,7 +45,7 @@ def test_work_that_was_given_up_before_it_began_does_nothing():
     assert done == []
 
 
-def test_a_query_that_runs_is_ended():
+def test_giving_up_ends_the_running_query():
     results = []
     is_running = threading.Event()
 
@@ -57,7 +57,7 @@ def test_a_query_that_runs_is_ended():
     thread = in_thread(job, results)
     assert is_running.wait(10)
     began = time.monotonic()
-    # The query may begin a moment after the work: whenever it comes, it ends.
+    # The query may start a moment after the work. Giving up ends it even then.
     while thread.is_alive() and time.monotonic() - began < 30:
         job.give_up()
         thread.join(0.05)
@@ -65,7 +65,7 @@ def test_a_query_that_runs_is_ended():
     assert isinstance(results[0], OperationalError)
 
 
-def test_no_query_begins_after_work_was_given_up():
+def test_work_that_was_given_up_starts_no_further_query():
     queries = []
     has_begun, is_given_up = threading.Event(), threading.Event()
 
@@ -87,7 +87,7 @@ def test_no_query_begins_after_work_was_given_up():
     assert queries == []
 
 
-def test_giving_up_does_not_end_the_work_that_comes_after_it():
+def test_giving_up_does_not_end_later_work():
     job = Job(lambda: 1)
     assert job.run() == 1
     job.give_up()
@@ -100,7 +100,7 @@ def test_giving_up_does_not_end_the_work_that_comes_after_it():
 def test_on_postgresql_a_connection_whose_query_was_cancelled_is_not_used_again():
     # The request to cancel may arrive late, and would end the next query.
     if connection.vendor != "postgresql":
-        pytest.skip("about PostgreSQL")
+        pytest.skip("only PostgreSQL cancels queries by a request")
     connection.ensure_connection()
     job = Job(lambda: job.give_up())
     job.run()

@@ -1,4 +1,4 @@
-"""What a process writes of its users: in pieces, from snapshots, and a piece that fails alone."""
+"""The presence that a process writes: in pieces, from snapshots, and each piece may fail alone."""
 
 import threading
 
@@ -22,23 +22,23 @@ async def threads():
 
 @pytest.fixture
 def here():
-    """The pairs that are here in truth."""
+    """The pairs that are present in this process."""
     return set()
 
 
 @pytest.fixture
-def told():
+def announced():
     return []
 
 
 @pytest.fixture
-async def keeper(here, told):
-    return LeaseKeeper("one", is_here=here.__contains__, tell=told.extend)
+async def keeper(here, announced):
+    return LeaseKeeper("one", is_here=here.__contains__, tell=announced.extend)
 
 
 @pytest.fixture
 def pairs(django_user_model):
-    """More pairs than go into two pieces."""
+    """More pairs than fit into two pieces."""
     users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(50))
     rooms = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(10))
     return [(room.pk, user.pk) for room in rooms for user in users]
@@ -46,7 +46,7 @@ def pairs(django_user_model):
 
 @pytest.fixture
 def pieces(monkeypatch):
-    """What `settle` was given."""
+    """The sizes of the pieces that `settle` was given."""
     settle, given = presence.settle, []
 
     def record(process, *, came, went):
@@ -57,11 +57,11 @@ def pieces(monkeypatch):
     return given
 
 
-async def test_many_pairs_are_written_in_pieces(keeper, here, told, pairs, pieces):
+async def test_many_pairs_are_written_in_pieces(keeper, here, announced, pairs, pieces):
     here.update(pairs)
     assert await keeper.settle(pairs)
     assert pieces == [(PIECE_PAIRS, 0), (PIECE_PAIRS, 0), (100, 0)]
-    assert len(told) == len(pairs)
+    assert len(announced) == len(pairs)
     assert keeper.written == here
     assert await database.read(Presence.objects.count) == len(pairs)
     here.clear()
@@ -70,7 +70,7 @@ async def test_many_pairs_are_written_in_pieces(keeper, here, told, pairs, piece
     assert not await database.read(Membership.objects.filter(is_here=True).exists)
 
 
-async def test_a_user_who_came_and_went_while_others_were_written_never_came(keeper, here, told, pairs, pieces):
+async def test_a_user_who_came_and_left_during_the_writing_is_not_written(keeper, here, announced, pairs, pieces):
     here.update(pairs)
     late = sorted(pairs)[-1]
     tell = keeper._tell
@@ -81,22 +81,22 @@ async def test_a_user_who_came_and_went_while_others_were_written_never_came(kee
 
     keeper._tell = tell_and_leave
     assert await keeper.settle(pairs)
-    assert len(told) == len(pairs) - 1
+    assert len(announced) == len(pairs) - 1
     assert late not in keeper.written
 
 
-async def test_the_truth_is_read_on_the_loop_alone(here, told, pairs):
-    asked_by = set()
+async def test_only_the_loops_thread_reads_presence_in_memory(here, announced, pairs):
+    calling_threads = set()
 
     def is_here(pair):
-        asked_by.add(threading.current_thread())
+        calling_threads.add(threading.current_thread())
         return True
 
-    assert await LeaseKeeper("one", is_here=is_here, tell=told.extend).settle(pairs)
-    assert asked_by == {threading.current_thread()}
+    assert await LeaseKeeper("one", is_here=is_here, tell=announced.extend).settle(pairs)
+    assert calling_threads == {threading.current_thread()}
 
 
-async def test_a_piece_that_fails_stops_no_other_and_is_tried_again(keeper, here, told, pairs, monkeypatch):
+async def test_a_failed_piece_does_not_stop_the_others_and_is_retried(keeper, here, announced, pairs, monkeypatch):
     here.update(pairs)
     settle, failures = presence.settle, [OperationalError("deadlock detected")]
 
@@ -110,7 +110,7 @@ async def test_a_piece_that_fails_stops_no_other_and_is_tried_again(keeper, here
     assert len(keeper.written) == len(pairs) - PIECE_PAIRS
     assert await keeper.settle(here - keeper.written)
     assert keeper.written == here
-    assert len(told) == len(pairs)
+    assert len(announced) == len(pairs)
 
 
 async def test_a_pair_that_cannot_be_written_fails_alone(keeper, here, pairs, monkeypatch):
@@ -127,32 +127,32 @@ async def test_a_pair_that_cannot_be_written_fails_alone(keeper, here, pairs, mo
     assert here - keeper.written == {poisoned}
 
 
-async def test_a_process_that_was_given_up_for_dead_takes_a_lease_of_another_name(keeper, here, told, pairs):
+async def test_a_process_whose_lease_was_ended_starts_one_under_a_new_name(keeper, here, announced, pairs):
     here.update(pairs)
     await keeper.settle(pairs)
-    # Another process has begun to tell that its users went, and is not done.
+    # Another process has announced a part of its users as gone.
     await database.write_behind(Process.objects.update, expires_at=presence._ENDED)
     changes, is_more = await database.write_behind(presence.bury_piece, "one")
     assert (len(changes), is_more) == (PIECE_PAIRS, True)
     assert not await keeper.renew()
-    told.clear()
+    announced.clear()
     assert await keeper.settle(pairs)
-    # The rest of the old lease is ended first, so every user is told gone and back.
-    assert sum(not change.is_here for change in told) == len(pairs) - PIECE_PAIRS
-    assert sum(change.is_here for change in told) == len(pairs)
+    # The rest of the old lease is ended first, so every user is announced as gone and then as back.
+    assert sum(not change.is_here for change in announced) == len(pairs) - PIECE_PAIRS
+    assert sum(change.is_here for change in announced) == len(pairs)
     [process] = await database.read(list, Process.objects.values_list("pk", flat=True))
     assert process != "one"
     assert await keeper.renew()
     assert await database.read(Membership.objects.filter(is_here=True).count) == len(pairs)
 
 
-async def test_a_dead_process_is_buried_in_pieces_however_many_users_it_had(keeper, told, pairs, settings):
+async def test_a_dead_process_with_many_users_is_removed_in_pieces(keeper, announced, pairs, settings):
     settings.LEASE_SECONDS = -1.0
     await database.write_behind(presence.begin, "dead")
     for piece in presence.pieces(pairs):
         await database.write_behind(presence.settle, "dead", came=piece, went=())
     await keeper.bury_dead()
-    assert len(told) == len(pairs)
-    assert not any(change.is_here for change in told)
-    assert isinstance(told[0], Change)
+    assert len(announced) == len(pairs)
+    assert not any(change.is_here for change in announced)
+    assert isinstance(announced[0], Change)
     assert not await database.read(Process.objects.exists)

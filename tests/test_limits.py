@@ -1,4 +1,4 @@
-"""Buckets and ceilings on a stepped clock, and what a socket hears of them."""
+"""Limits on a stepped clock, and the errors that a socket gets for exceeding them."""
 
 import time
 from contextlib import suppress
@@ -28,7 +28,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def limit(settings):
-    """Set limits; all others stay as they are."""
+    """Set the given limits and keep all others."""
 
     def limit(**changed):
         settings.LIMITS = {**settings.LIMITS, **changed}
@@ -37,14 +37,14 @@ def limit(settings):
 
 
 def taken(pace, key=None, most=1000):
-    """Return how many are let through at once."""
+    """Return how many calls are allowed at once."""
     for count in range(most):
         if pace.take(key) > 0:
             return count
     return most
 
 
-def test_so_many_at_once_and_then_so_many_a_second(clock, limit):
+def test_a_bucket_allows_a_burst_and_then_a_rate(clock, limit):
     limit(MESSAGES_AT_ONCE=60, MESSAGES_PER_SECOND=10)
     pace = limits.Pace("MESSAGES")
     assert taken(pace) == 60
@@ -54,7 +54,7 @@ def test_so_many_at_once_and_then_so_many_a_second(clock, limit):
     assert taken(pace) == 60
 
 
-def test_who_comes_back_when_told_is_let_through(clock, limit):
+def test_a_retry_after_the_given_time_is_allowed(clock, limit):
     limit(MESSAGES_AT_ONCE=3, MESSAGES_PER_SECOND=0.7)
     pace = limits.Pace("MESSAGES")
     for _ in range(50):
@@ -69,7 +69,7 @@ def test_each_key_has_a_bucket_of_its_own(clock, limit):
     assert [taken(pace, key) for key in "abc"] == [2, 2, 2]
 
 
-def test_nought_is_no_limit(clock, limit):
+def test_zero_means_unlimited(clock, limit):
     limit(MESSAGES_AT_ONCE=0, SOCKETS_PER_USER=0, ROOMS_PER_SOCKET=0, JSON_DEPTH=0)
     assert taken(limits.Pace("MESSAGES")) == 1000
     ceiling = limits.Ceiling("SOCKETS_PER_USER")
@@ -78,7 +78,7 @@ def test_nought_is_no_limit(clock, limit):
     limits.check_depth("[" * 1000)
 
 
-def test_full_buckets_are_forgotten(clock, limit):
+def test_full_buckets_are_pruned(clock, limit):
     limit(HANDSHAKES_AT_ONCE=2, HANDSHAKES_PER_SECOND=1)
     pace = limits.Pace("HANDSHAKES")
     for number in range(20 * limits.PRUNE_AT):
@@ -87,7 +87,7 @@ def test_full_buckets_are_forgotten(clock, limit):
     assert len(pace._full_at) <= 2 * limits.PRUNE_AT
 
 
-def test_a_ceiling_counts_who_is_there(limit):
+def test_a_concurrency_limit_counts_the_current_holders(limit):
     limit(SOCKETS_PER_USER=2)
     ceiling = limits.Ceiling("SOCKETS_PER_USER")
     assert [ceiling.enter(1), ceiling.enter(1), ceiling.enter(1), ceiling.enter(2)] == [True, True, False, True]
@@ -109,7 +109,7 @@ def test_a_ceiling_counts_who_is_there(limit):
         ('{"message":"' + "[{" * 1000 + '"}', True),
         ('{"message":"\\"' + "[" * 1000 + '\\\\"}', True),
         ('{"message":"' + "[" * 1000 + '","x":' + "[" * 9, False),
-        ('"' + "[" * 30_000, True),  # never closed: for the parser to refuse
+        ('"' + "[" * 30_000, True),  # the string never ends, so the parser refuses it
         ('{"":' * 9, False),
         ("[" * 8 + "]" * 8, True),
         ("[" * 9 + "]" * 9, False),
@@ -121,7 +121,7 @@ def test_a_ceiling_counts_who_is_there(limit):
     ],
     ids=lambda value: ascii(value)[:30],
 )
-def test_depth_is_seen_before_parsing(text, is_right):
+def test_the_depth_of_json_is_checked_before_parsing(text, is_right):
     try:
         limits.check_depth(text)
     except ClientError as error:
@@ -132,7 +132,7 @@ def test_depth_is_seen_before_parsing(text, is_right):
 
 
 @pytest.mark.parametrize("text", ['"' + "\\" * 65_000, '"' * 65_000, "[" * 65_000, '"\\' * 32_000 + "[" * 20])
-def test_looking_for_depth_takes_no_time(text):
+def test_the_depth_check_is_fast_for_hostile_strings(text):
     start = time.perf_counter()
     with suppress(ClientError):
         limits.check_depth(text + "[" * 20)
@@ -142,7 +142,7 @@ def test_looking_for_depth_takes_no_time(text):
 @pytest.mark.parametrize(
     "text", ["[]" * 32_000, '[["",""]]' * 6000, '["",' * 8 + '"[",' * 12_000, "[[[[[[[[]]]]]]]]" * 4000]
 )
-def test_a_frame_full_of_brackets_is_seen_through_quickly(text):
+def test_the_depth_check_is_fast_for_many_brackets(text):
     start = time.thread_time()
     for _ in range(5):
         with suppress(ClientError):
@@ -161,11 +161,11 @@ def test_a_frame_full_of_brackets_is_seen_through_quickly(text):
         (("", 0), None),
     ],
 )
-def test_an_address_is_counted_as(client, counted_as):
+def test_an_address_is_normalised_for_counting(client, counted_as):
     assert limits.address_of({"client": client}) == counted_as
 
 
-def test_a_bucket_costs_next_to_nothing(limit):
+def test_a_bucket_is_cheap(limit):
     pace = limits.Pace("COMMANDS")
     start = time.perf_counter()
     for _ in range(10_000):
@@ -185,17 +185,17 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 CLIENT_ID = "0f8e9f6e-3c1f-4d31-9d2e-{:012d}"
 
 
-async def test_a_user_who_writes_too_fast_is_told_when_to_go_on(bob, rooms, clock, limit):
+async def test_a_user_who_sends_too_fast_is_refused_with_a_time_to_retry(bob, rooms, clock, limit):
     limit(MESSAGES_AT_ONCE=3, MESSAGES_PER_SECOND=2)
     room = str(rooms.lobby.pk)
     async with connected(bob) as socket, connected(bob) as other:
-        for one in (socket, other):
-            await one.ask(command="join", room=room)
-            await one.rest()
+        for page in (socket, other):
+            await page.ask(command="join", room=room)
+            await page.rest()
         for number in range(4):
-            one = other if number == 1 else socket  # one bucket for all pages of a user
-            await one.send(command="send", room=room, message="hi", client_id=CLIENT_ID.format(number))
-            [*_, answer] = await one.until(lambda frame: "ack" in frame or "error" in frame)
+            page = other if number == 1 else socket  # all pages of a user share a bucket
+            await page.send(command="send", room=room, message="hi", client_id=CLIENT_ID.format(number))
+            [*_, answer] = await page.until(lambda frame: "ack" in frame or "error" in frame)
         assert answer == {
             "error": "RATE_LIMITED",
             "command": "send",
@@ -209,7 +209,7 @@ async def test_a_user_who_writes_too_fast_is_told_when_to_go_on(bob, rooms, cloc
         await socket.until(lambda frame: frame.get("ack") == CLIENT_ID.format(3))
 
 
-async def test_others_write_on(alice, bob, rooms, clock, limit):
+async def test_a_limited_user_does_not_limit_others(alice, bob, rooms, clock, limit):
     limit(MESSAGES_AT_ONCE=1, MESSAGES_PER_SECOND=1)
     room = str(rooms.lobby.pk)
     async with connected(bob) as fast, connected(alice) as other:
@@ -222,7 +222,7 @@ async def test_others_write_on(alice, bob, rooms, clock, limit):
         await other.until(lambda frame: "ack" in frame)
 
 
-async def test_a_flood_of_bad_frames_is_answered_then_closed(bob, clock, limit):
+async def test_a_flood_of_bad_frames_closes_the_socket(bob, clock, limit):
     limit(BAD_FRAMES_AT_ONCE=40, BAD_FRAMES_PER_SECOND=1)
     async with connected(bob) as socket:
         for _ in range(60):
@@ -234,7 +234,7 @@ async def test_a_flood_of_bad_frames_is_answered_then_closed(bob, clock, limit):
     assert socket.closed == 4429
 
 
-async def test_bad_frames_now_and_then_close_nothing(bob, clock, limit):
+async def test_occasional_bad_frames_do_not_close_the_socket(bob, clock, limit):
     limit(BAD_FRAMES_AT_ONCE=2, BAD_FRAMES_PER_SECOND=1)
     async with connected(bob) as socket:
         for _ in range(20):
@@ -243,7 +243,7 @@ async def test_bad_frames_now_and_then_close_nothing(bob, clock, limit):
             clock.now += 1
 
 
-async def test_a_flood_of_commands_is_answered_then_closed(bob, clock, limit):
+async def test_a_flood_of_commands_closes_the_socket(bob, clock, limit):
     limit(COMMANDS_AT_ONCE=5, COMMANDS_PER_SECOND=1, BAD_FRAMES_AT_ONCE=2, BAD_FRAMES_PER_SECOND=1)
     async with connected(bob) as socket:
         for _ in range(20):
@@ -255,7 +255,7 @@ async def test_a_flood_of_commands_is_answered_then_closed(bob, clock, limit):
     assert socket.closed == 4429
 
 
-async def test_an_honest_page_opens_all_its_rooms_with_their_history_again_and_again(bob, clock):
+async def test_an_honest_page_may_reopen_all_its_rooms_with_history_repeatedly(bob, clock):
     rooms = await database.write(lambda: [Room.objects.create(title=f"Room {n}").pk for n in range(64)])
     async with connected(bob) as socket:
         for _ in range(3):
@@ -281,25 +281,25 @@ async def test_an_honest_page_opens_all_its_rooms_with_their_history_again_and_a
     ],
     ids=str,
 )
-async def test_dear_commands_have_a_limit_of_their_own(bob, rooms, clock, limit, name, command):
+async def test_expensive_commands_have_their_own_limits(bob, rooms, clock, limit, name, command):
     room = str(rooms.lobby.pk)
     async with connected(bob) as socket:
         await socket.ask(command="join", room=room)
         limit(**{f"{name}_AT_ONCE": 3, f"{name}_PER_SECOND": 2})
-        asked = command | ({"rooms": {room: {"since": 0}}} if command["command"] == "resume" else {"room": room})
+        frame_fields = command | ({"rooms": {room: {"since": 0}}} if command["command"] == "resume" else {"room": room})
         for _ in range(6):
-            await socket.send(**asked)
+            await socket.send(**frame_fields)
         refused = [frame for frame in await socket.rest() if "error" in frame]
         assert {frame["error"] for frame in refused} == {"RATE_LIMITED"}
         assert {frame["command"] for frame in refused} == {command["command"]}
         # The join that opened the room was counted before the limit was lowered.
         assert len(refused) in (3, 4)
         clock.now += refused[-1]["retry_after"]
-        await socket.send(**asked)
+        await socket.send(**frame_fields)
         assert not [frame for frame in await socket.rest() if "error" in frame]
 
 
-async def test_a_resume_counts_each_of_its_rooms(bob, rooms, clock, limit):
+async def test_a_resume_counts_as_a_join_for_each_room(bob, rooms, clock, limit):
     limit(JOINS_AT_ONCE=4, JOINS_PER_SECOND=1)
     cursors = {str(room.pk): {"since": 0} for room in rooms[:2]}
     async with connected(bob) as socket:
@@ -309,7 +309,7 @@ async def test_a_resume_counts_each_of_its_rooms(bob, rooms, clock, limit):
         assert (refused["command"], refused["retry_after"]) == ("resume", 2.0)
 
 
-async def test_a_refused_text_counts_as_a_message(bob, rooms, clock, limit):
+async def test_a_refused_message_counts_towards_the_limit(bob, rooms, clock, limit):
     limit(MESSAGES_AT_ONCE=2, MESSAGES_PER_SECOND=1)
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
@@ -319,14 +319,14 @@ async def test_a_refused_text_counts_as_a_message(bob, rooms, clock, limit):
     assert errors == ["MESSAGE_TOO_LONG", "MESSAGE_TOO_LONG", "RATE_LIMITED"]
 
 
-def test_more_than_all_at_once_waits_for_a_full_bucket(clock, limit):
+def test_a_request_above_the_burst_needs_a_full_bucket_and_overdraws_it(clock, limit):
     limit(JOINS_AT_ONCE=10, JOINS_PER_SECOND=1)
     pace = limits.Pace("JOINS")
     assert pace.take(count=25) == 0
     assert pace.take() > 15
 
 
-async def test_one_page_too_many_is_refused_and_another_let_in_when_one_goes(bob, limit):
+async def test_a_socket_above_the_users_limit_is_closed_until_another_closes(bob, limit):
     limit(SOCKETS_PER_USER=2)
     async with connected(bob) as first:
         async with connected(bob):
@@ -340,7 +340,7 @@ async def test_one_page_too_many_is_refused_and_another_let_in_when_one_goes(bob
             assert await again.ask(command="ping") == {"pong": True}
 
 
-async def test_a_socket_holds_so_many_rooms(bob, rooms, limit):
+async def test_the_rooms_of_a_socket_are_limited(bob, rooms, limit):
     limit(ROOMS_PER_SOCKET=1)
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
@@ -354,11 +354,11 @@ async def test_a_socket_holds_so_many_rooms(bob, rooms, limit):
         assert "join" in await socket.ask(command="join", room=rooms.random.pk)
 
 
-async def test_too_many_that_are_not_signed_in_are_turned_away_and_users_come_in(bob, limit):
+async def test_too_many_anonymous_sockets_are_closed_and_users_still_connect(bob, limit):
     limit(UNAUTHENTICATED_SOCKETS=1)
-    async with connected() as nobody:
-        assert (await nobody.ask(command="ping"))["error"] == "USER_HAS_TO_LOGIN"
-        # It does not answer the close, and stays.
+    async with connected() as anonymous:
+        assert (await anonymous.ask(command="ping"))["error"] == "USER_HAS_TO_LOGIN"
+        # The first socket does not answer the close and stays open.
         async with connected() as second:
             assert (await second.next())["error"] == "SERVER_UNAVAILABLE"
             assert await second.next() is None
@@ -382,7 +382,7 @@ async def refused(client):
     return answer["status"], dict(answer["headers"])[b"retry-after"]
 
 
-async def test_an_address_may_shake_hands_so_often(clock, limit):
+async def test_handshakes_from_an_address_are_rate_limited(clock, limit):
     limit(HANDSHAKES_AT_ONCE=3, HANDSHAKES_PER_SECOND=1)
     here, there = ("192.0.2.1", 5), ("192.0.2.2", 5)
     assert [await refused(here) for _ in range(4)] == [None, None, None, (429, b"2")]
@@ -391,7 +391,7 @@ async def test_an_address_may_shake_hands_so_often(clock, limit):
     assert await refused(here) is None
 
 
-async def test_an_address_may_hold_so_many_sockets(bob, limit):
+async def test_the_anonymous_sockets_of_an_address_are_limited(bob, limit):
     limit(SOCKETS_PER_ADDRESS=1)
     assert limits.sockets_of_address.enter("192.0.2.1")
     assert await refused(("192.0.2.1", 5)) == (429, b"11")
@@ -400,7 +400,7 @@ async def test_an_address_may_hold_so_many_sockets(bob, limit):
     assert await refused(("192.0.2.1", 5)) is None
 
 
-async def test_a_signed_in_socket_leaves_its_address_to_others(bob, limit):
+async def test_a_signed_in_socket_does_not_count_for_its_address(bob, limit):
     limit(SOCKETS_PER_ADDRESS=1)
     address = ("192.0.2.1", 5)
     cookie = await database.write(cookie_of, bob)
@@ -409,7 +409,7 @@ async def test_a_signed_in_socket_leaves_its_address_to_others(bob, limit):
     assert (await communicator.connect(5))[0]
     await communicator.send_input({"type": "websocket.receive", "text": '{"command":"ping"}'})
     await communicator.receive_output(5)
-    # Somebody else behind the same address is let in; who is not signed in counts.
+    # Another client behind the same address may connect. Only sockets that are not signed in count.
     assert await refused(address) is None
     assert limits.sockets_of_address.enter("192.0.2.1")
     assert await refused(address) == (429, b"11")
@@ -420,7 +420,7 @@ async def test_a_signed_in_socket_leaves_its_address_to_others(bob, limit):
     await database.close()
 
 
-async def test_what_was_counted_is_given_back(bob):
+async def test_closed_sockets_are_no_longer_counted(bob):
     async with connected(bob), connected():
         pass
     for ceiling in (limits.sockets_of_user, limits.sockets_of_address, limits.unauthenticated):

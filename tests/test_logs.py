@@ -1,4 +1,4 @@
-"""Log lines are written by a thread of their own, and lost before anything waits for them."""
+"""Log lines are written by a separate thread, and are dropped rather than waited for."""
 
 import fcntl
 import logging
@@ -22,7 +22,7 @@ def pipe():
             os.close(descriptor)
 
 
-def test_lines_arrive_in_their_order(pipe):
+def test_log_lines_arrive_in_order(pipe):
     read, write = pipe
     writer = logs.Writer(write)
     for number in range(100):
@@ -31,7 +31,7 @@ def test_lines_arrive_in_their_order(pipe):
     assert os.read(read, 65536) == b"".join(b"line %d\n" % number for number in range(100))
 
 
-def test_a_pipe_that_nobody_reads_stops_nobody_and_the_rest_is_counted(pipe, monkeypatch):
+def test_a_full_pipe_delays_no_caller_and_dropped_lines_are_counted(pipe, monkeypatch):
     read, write = pipe
     monkeypatch.setattr(logs, "QUEUE_LINES", 50)
     writer = logs.Writer(write)
@@ -41,16 +41,16 @@ def test_a_pipe_that_nobody_reads_stops_nobody_and_the_rest_is_counted(pipe, mon
     putting = threading.Thread(target=lambda: [writer.put(line) for _ in range(count)])
     putting.start()
     putting.join(10)
-    assert not putting.is_alive(), "it waited for the pipe"
+    assert not putting.is_alive(), "the caller waited for the pipe"
     writer.flush(0.01)
-    got = b""
-    while b"left out" not in got:
-        got += os.read(read, 65536)
-    assert int(got.split(b"multichat: ")[1].split()[0]) > 300
+    output = b""
+    while b"left out" not in output:
+        output += os.read(read, 65536)
+    assert int(output.split(b"multichat: ")[1].split()[0]) > 300
     writer.flush()
 
 
-def test_a_pipe_whose_reader_is_gone_is_no_error(pipe):
+def test_a_closed_pipe_is_no_error(pipe):
     read, write = pipe
     os.close(read)
     writer = logs.Writer(write)
@@ -59,16 +59,16 @@ def test_a_pipe_whose_reader_is_gone_is_no_error(pipe):
     assert not writer._lines.unfinished_tasks
 
 
-def test_a_pipe_that_does_not_block_loses_nothing_either(pipe):
+def test_a_non_blocking_pipe_loses_no_line(pipe):
     read, write = pipe
     os.set_blocking(write, False)
     writer = logs.Writer(write)
     text = b"x" * (fcntl.fcntl(write, fcntl.F_GETPIPE_SZ) * 2) + b"\n"
     writer.put(text)
-    got = b""
-    while len(got) < len(text):
-        got += os.read(read, 65536)
-    assert got == text
+    output = b""
+    while len(output) < len(text):
+        output += os.read(read, 65536)
+    assert output == text
 
 
 def test_a_handler_formats_at_once_and_writes_the_traceback(pipe, monkeypatch):
@@ -91,7 +91,7 @@ logging.getLogger("multichat.security").info("{}")
 """
 
 
-def test_a_process_that_ends_writes_its_last_lines(tmp_path):
+def test_a_process_writes_its_last_lines_before_it_exits(tmp_path):
     environment = {"PATH": os.environ["PATH"], "VAR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, timeout=30)
     lines = done.stderr.splitlines()
@@ -100,11 +100,11 @@ def test_a_process_that_ends_writes_its_last_lines(tmp_path):
     assert lines[-1] == "{}"
 
 
-def test_a_process_ends_although_nobody_reads_its_log(tmp_path):
+def test_a_process_exits_although_its_log_is_not_read(tmp_path):
     environment = {"PATH": os.environ["PATH"], "VAR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", CODE], env=environment, stderr=subprocess.PIPE) as process:
         assert process.wait(30) == 0
 
 
-def test_a_command_writes_by_itself():
+def test_a_management_command_logs_without_the_thread():
     assert logs.handler_class(is_command=True) == "logging.StreamHandler"
