@@ -18,7 +18,7 @@ from cryptography.fernet import InvalidToken
 
 from chat import conf
 from chat.store import concerns
-from chat.store.concerns import NOBODY, Concern
+from chat.store.concerns import NO_USERS, Concern
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def ring(heads: dict[int, int]) -> None:
 
     Called after the commit. Where a server runs in this process, its doorbell rings off this thread.
     """
-    _ring(heads, NOBODY)
+    _ring(heads, NO_USERS)
 
 
 def ring_access(concern: Concern) -> None:
@@ -114,7 +114,7 @@ class Doorbell:
         self._on_bell = on_bell
         self._on_signal = on_signal
         self._on_access = on_access
-        self._concern = NOBODY
+        self._concern = NO_USERS
         self._on_read = on_read
         self._reads: set[int] = set()
         self._loop = asyncio.get_running_loop()
@@ -140,7 +140,7 @@ class Doorbell:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    def ring_threadsafe(self, heads: dict[int, int], concern: Concern = NOBODY) -> None:
+    def ring_threadsafe(self, heads: dict[int, int], concern: Concern = NO_USERS) -> None:
         """Ring for these heads, and for changed rights, here and everywhere. From any thread."""
         try:
             self._loop.call_soon_threadsafe(self._take, heads, concern)
@@ -148,7 +148,7 @@ class Doorbell:
             # The loop is closed: this process serves nobody any more.
             _listening.discard(self)
 
-    def tell_read(self, user: int) -> None:
+    def signal_read(self, user: int) -> None:
         """Tell the other processes that a user moved a read position; may be lost."""
         self._reads.add(user)
         self._wanted.set()
@@ -178,7 +178,7 @@ class Doorbell:
             heads, self._heads = self._heads, {}
             signals, self._signals = self._signals, []
             message: dict[str, Any] = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
-            message["access"], self._concern = self._concern.as_message(), NOBODY
+            message["access"], self._concern = self._concern.as_message(), NO_USERS
             message["reads"], self._reads = sorted(self._reads), set()
             if self._loop.time() >= self._closed_until:
                 await self._try_layer(_send(message))

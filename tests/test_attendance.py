@@ -115,14 +115,14 @@ async def test_a_server_that_ends_tells_of_nobodys_going_and_leaves_its_lease(ro
     # The next process finds its own users under itself; of the old ones it tells when their lease is over.
     async with connected(bob) as again:
         assert (await join(again, rooms.lobby))[-1]["present"] == ["alice", "bob"]
-        assert await database.write(presence.bury) == []
+        assert await database.write(presence.expire) == []
     await database.close()
 
 
 async def test_after_a_night_without_a_server_the_dead_are_gone_before_anybody_comes(settings, rooms, alice, bob):
     settings.LEASE_SECONDS = -1.0
-    await database.write(presence.begin, "dead")
-    await database.write(presence.settle, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
+    await database.write(presence.begin_lease, "dead")
+    await database.write(presence.update_presence, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
     settings.LEASE_SECONDS = 5.0
     async with connected(alice) as first:
         assert (await join(first, rooms.lobby))[-1]["present"] == ["alice"]

@@ -16,7 +16,7 @@ from chat import backups
 from chat.backups import BackupError
 from chat.models import Membership, Process, Room
 from chat.store import access
-from chat.store.concerns import EVERYBODY
+from chat.store.concerns import ALL_USERS
 
 BASE = Path(__file__).resolve().parents[1]
 MAKE = """
@@ -183,7 +183,7 @@ def test_after_another_way_of_restoring_every_room_gets_a_new_epoch(rooms, alice
     assert all(after[room] != before[room] for room in before)
     assert not Membership.objects.filter(is_here=True).exists()
     assert not Process.objects.exists()
-    assert access.concern_of(access.recent()) == EVERYBODY
+    assert access.concern_of(access.recent_changes()) == ALL_USERS
     assert "3 rooms" in output.getvalue()
 
 

@@ -47,13 +47,13 @@ def pairs(django_user_model):
 @pytest.fixture
 def pieces(monkeypatch):
     """What `settle` was given."""
-    settle, given = presence.settle, []
+    settle, given = presence.update_presence, []
 
     def record(process, *, came, went):
         given.append((len(came), len(went)))
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", record)
+    monkeypatch.setattr(presence, "update_presence", record)
     return given
 
 
@@ -98,14 +98,14 @@ async def test_the_truth_is_read_on_the_loop_alone(here, told, pairs):
 
 async def test_a_piece_that_fails_stops_no_other_and_is_tried_again(keeper, here, told, pairs, monkeypatch):
     here.update(pairs)
-    settle, failures = presence.settle, [OperationalError("deadlock detected")]
+    settle, failures = presence.update_presence, [OperationalError("deadlock detected")]
 
     def fail_once(process, *, came, went):
         if failures and sorted(pairs)[0] in came:
             raise failures.pop()
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", fail_once)
+    monkeypatch.setattr(presence, "update_presence", fail_once)
     assert not await keeper.settle(pairs)
     assert len(keeper.written) == len(pairs) - PIECE_PAIRS
     assert await keeper.settle(here - keeper.written)
@@ -115,14 +115,14 @@ async def test_a_piece_that_fails_stops_no_other_and_is_tried_again(keeper, here
 
 async def test_a_pair_that_cannot_be_written_fails_alone(keeper, here, pairs, monkeypatch):
     here.update(pairs)
-    settle, poisoned = presence.settle, pairs[7]
+    settle, poisoned = presence.update_presence, pairs[7]
 
     def refuse(process, *, came, went):
         if poisoned in came:
             raise IntegrityError("refused")
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", refuse)
+    monkeypatch.setattr(presence, "update_presence", refuse)
     assert not await keeper.settle(pairs)
     assert here - keeper.written == {poisoned}
 
@@ -132,7 +132,7 @@ async def test_a_process_that_was_given_up_for_dead_takes_a_lease_of_another_nam
     await keeper.settle(pairs)
     # Another process has begun to tell that its users went, and is not done.
     await database.write_behind(Process.objects.update, expires_at=presence._ENDED)
-    changes, is_more = await database.write_behind(presence.bury_piece, "one")
+    changes, is_more = await database.write_behind(presence.expire_piece, "one")
     assert (len(changes), is_more) == (PIECE_PAIRS, True)
     assert not await keeper.renew()
     told.clear()
@@ -148,9 +148,9 @@ async def test_a_process_that_was_given_up_for_dead_takes_a_lease_of_another_nam
 
 async def test_a_dead_process_is_buried_in_pieces_however_many_users_it_had(keeper, told, pairs, settings):
     settings.LEASE_SECONDS = -1.0
-    await database.write_behind(presence.begin, "dead")
+    await database.write_behind(presence.begin_lease, "dead")
     for piece in presence.pieces(pairs):
-        await database.write_behind(presence.settle, "dead", came=piece, went=())
+        await database.write_behind(presence.update_presence, "dead", came=piece, went=())
     await keeper.bury_dead()
     assert len(told) == len(pairs)
     assert not any(change.is_here for change in told)

@@ -10,7 +10,7 @@ from chat.live import database, hub
 from chat.live.revocation import Rights
 from chat.models import AccessChange, Room
 from chat.store import access, concerns, policies
-from chat.store.concerns import EVERYBODY, NOBODY, of
+from chat.store.concerns import ALL_USERS, NO_USERS, about
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,10 +45,10 @@ async def test_only_those_concerned_are_asked_for(alice, bob, rooms, loads):
         await first.send(command="join", room=rooms.random.pk)
         await first.until(lambda frame: frame.get("join") == str(rooms.random.pk))
         running = hub.running().rights
-        await running.check(of(users=[bob.pk]))
-        await running.check(of(rooms=[rooms.random.pk]))
-        await running.check(of(rooms=[rooms.lobby.pk]))
-        await running.check(of(users=[999], rooms=[999]))
+        await running.check(about(users=[bob.pk]))
+        await running.check(about(rooms=[rooms.random.pk]))
+        await running.check(about(rooms=[rooms.lobby.pk]))
+        await running.check(about(users=[999], rooms=[999]))
         assert loads == [
             ({bob.pk}, {rooms.lobby.pk}),
             ({alice.pk}, {rooms.random.pk}),
@@ -67,7 +67,7 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
         def change_meanwhile(keys):
             asked.append(keys)
             answer = load_rooms(keys)
-            asyncio.run_coroutine_threadsafe(running.check(of(users=[alice.pk, charlie.pk])), loop).result(5)
+            asyncio.run_coroutine_threadsafe(running.check(about(users=[alice.pk, charlie.pk])), loop).result(5)
             return answer
 
         monkeypatch.setattr(hub.running().rooms, "_load", change_meanwhile)
@@ -78,7 +78,7 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
 
 @pytest.mark.parametrize("concern", ["user", "room", "everybody"])
 async def test_a_join_asks_again_when_a_check_about_it_began_meanwhile(bob, rooms, monkeypatch, concern):
-    about = {"user": of(users=[bob.pk]), "room": of(rooms=[rooms.lobby.pk]), "everybody": EVERYBODY}[concern]
+    concerned = {"user": about(users=[bob.pk]), "room": about(rooms=[rooms.lobby.pk]), "everybody": ALL_USERS}[concern]
     load_rooms, asked = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
@@ -91,7 +91,7 @@ async def test_a_join_asks_again_when_a_check_about_it_began_meanwhile(bob, room
             if len(asked) == 1:
                 # As plain SQL does it, so that nothing else is heard of it.
                 Room.objects.filter(pk=rooms.lobby.pk).update(staff_only=True)
-                asyncio.run_coroutine_threadsafe(running.check(about), loop).result(5)
+                asyncio.run_coroutine_threadsafe(running.check(concerned), loop).result(5)
             return answer
 
         monkeypatch.setattr(hub.running().rooms, "_load", be_late)
@@ -116,7 +116,7 @@ async def test_a_check_that_begins_between_the_answer_and_the_attaching_is_not_m
                     opened.append(await enter(entering))
                     if len(opened) == 1:
                         await database.write_behind(Room.objects.filter(pk=rooms.lobby.pk).update, staff_only=True)
-                        await running.rights.check(of(rooms=[rooms.lobby.pk]))
+                        await running.rights.check(about(rooms=[rooms.lobby.pk]))
                     return opened[-1]
 
                 async def __aexit__(inner, *error):
@@ -145,7 +145,7 @@ async def test_a_stream_of_changes_is_checked_at_a_pace_and_the_first_at_once(bo
         monkeypatch.setattr(Rights, "_check", note)
         start = loop.time()
         while loop.time() < start + 0.5:
-            running.check_soon(of(users=[bob.pk]))
+            running.check_soon(about(users=[bob.pk]))
             await asyncio.sleep(0.002)
         assert began[0] - start < 0.05
         assert 2 <= len(began) <= 6
@@ -159,7 +159,7 @@ async def test_everybody_is_checked_now_and_then_also_while_changes_stream_in(bo
         running = hub.running().rights
         async with asyncio.timeout(5):
             while not any(bob.pk in users for users, _ in loads):
-                running.check_soon(of(users=[charlie.pk]))
+                running.check_soon(about(users=[charlie.pk]))
                 await asyncio.sleep(0.002)
 
 
@@ -188,7 +188,7 @@ async def test_a_check_that_failed_is_made_up_for(bob, settings, monkeypatch):
 async def checked(monkeypatch):
     checked = []
 
-    async def check(self, concern=EVERYBODY):
+    async def check(self, concern=ALL_USERS):
         checked.append(concern)
 
     monkeypatch.setattr(Rights, "check", check)
@@ -198,24 +198,24 @@ async def checked(monkeypatch):
 
 async def swept(running):
     began = asyncio.get_running_loop().time()
-    await running.sweep(await database.look(access.recent), began=began)
+    await running.sweep(await database.look(access.recent_changes), began=began)
 
 
 async def test_the_sweep_finds_each_change_once_in_whatever_order_they_are_committed(checked):
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
-    assert checked == [EVERYBODY]
+    assert checked == [ALL_USERS]
     checked.clear()
-    await database.write_behind(access.changed, users=[1])
+    await database.write_behind(access.record_change, users=[1])
     await swept(running)
     await swept(running)
-    await database.write_behind(access.changed, rooms=[7])
-    await database.write_behind(access.changed)
+    await database.write_behind(access.record_change, rooms=[7])
+    await database.write_behind(access.record_change)
     await swept(running)
     await swept(running)
-    assert checked == [of(users=[1]), EVERYBODY]
+    assert checked == [about(users=[1]), ALL_USERS]
     # A sweep reads and does nothing while nothing changes.
-    assert not NOBODY
+    assert not NO_USERS
 
 
 async def test_a_sweep_that_comes_late_checks_everybody(checked, settings):
@@ -225,7 +225,7 @@ async def test_a_sweep_that_comes_late_checks_everybody(checked, settings):
     checked.clear()
     await asyncio.sleep(settings.ACCESS_KEEP_SECONDS)
     await swept(running)
-    assert checked == [EVERYBODY]
+    assert checked == [ALL_USERS]
 
 
 async def test_a_sweep_that_finds_too_many_changes_checks_everybody_each_time(checked, monkeypatch):
@@ -233,10 +233,10 @@ async def test_a_sweep_that_finds_too_many_changes_checks_everybody_each_time(ch
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
     for user in range(5):
-        await database.write_behind(access.changed, users=[user])
+        await database.write_behind(access.record_change, users=[user])
     await swept(running)
     await swept(running)
-    assert checked == [EVERYBODY] * 3
+    assert checked == [ALL_USERS] * 3
 
 
 async def test_a_check_that_fails_in_the_sweep_is_asked_for_by_the_next_one(monkeypatch):
@@ -244,17 +244,17 @@ async def test_a_check_that_fails_in_the_sweep_is_asked_for_by_the_next_one(monk
     await swept(running)
     failures, checked = [OperationalError("away")], []
 
-    async def check(concern=EVERYBODY):
+    async def check(concern=ALL_USERS):
         if failures:
             raise failures.pop()
         checked.append(concern)
 
     monkeypatch.setattr(running, "check", check)
-    await database.write_behind(access.changed, users=[1])
+    await database.write_behind(access.record_change, users=[1])
     with pytest.raises(OperationalError):
         await swept(running)
     await swept(running)
-    assert checked == [of(users=[1])]
+    assert checked == [about(users=[1])]
     await database.close()
 
 
@@ -262,7 +262,7 @@ async def test_changes_are_removed_when_every_process_had_the_time_to_see_them(s
     settings.ACCESS_KEEP_SECONDS = 0.05
     running = Rights(set(), {}, on_checked=lambda: None)
     for user in range(3):
-        await database.write_behind(access.changed, users=[user])
+        await database.write_behind(access.record_change, users=[user])
     await swept(running)
     pruning = asyncio.ensure_future(running.prune())
     async with asyncio.timeout(5):
@@ -280,12 +280,12 @@ async def test_the_rooms_of_a_page_are_told_anew_only_when_they_may_be_others(bo
         await socket.ask(command="ping")
         running = hub.running().rights
         running._on_checked = lambda: told.append(True)
-        await running.check(of(users=[bob.pk]))
-        await running.check(of(users=[charlie.pk]))
+        await running.check(about(users=[bob.pk]))
+        await running.check(about(users=[charlie.pk]))
         assert told == []
-        await running.check(of(rooms=[rooms.lobby.pk]))
+        await running.check(about(rooms=[rooms.lobby.pk]))
         assert len(told) == 1
         bob.is_staff = True
         await database.write_behind(bob.save)
-        await running.check(concerns.of(users=[bob.pk]))
+        await running.check(concerns.about(users=[bob.pk]))
         assert len(told) >= 2

@@ -358,7 +358,7 @@ async def test_a_server_that_is_drained_writes_what_was_read(bob, rooms, setting
         await watcher.rest()
         await hub.flush()
         assert await database.read(stored, bob, rooms.lobby) == 1
-        assert await database.read(memberships.layout, bob.pk) == ([rooms.lobby.pk], None)
+        assert await database.read(memberships.load_layout, bob.pk) == ([rooms.lobby.pk], None)
 
 
 async def test_a_read_asks_the_database_nothing_and_no_message_waits_for_it(bob, rooms, monkeypatch, settings):

@@ -23,7 +23,7 @@ TRIES = 5
 PIECE_BYTES = 256 * 1024
 COMPLAINT_BYTES = 64 * 1024
 
-# As chat.backups.start_over does it. Dumps leave the search path empty, so names are whole.
+# As chat.backups.start_new_epochs does it. Dumps leave the search path empty, so names are whole.
 START_OVER = """
 UPDATE {schema}.chat_room SET epoch = left(md5('{salt}' || id), 8);
 DELETE FROM {schema}.chat_presence;
@@ -70,7 +70,7 @@ class PostgreSQL:
             break
         # Of an older version: what came since, and what it had no table for.
         call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
-        access.changed()
+        access.record_change()
 
 
 def _replay(file: Path, *, before: str, after: str) -> None:

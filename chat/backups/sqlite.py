@@ -45,12 +45,12 @@ class SQLite:
             return set(backup.execute("SELECT app, name FROM django_migrations"))
 
     def load(self, file: Path) -> None:
-        with _errors(), backups.beside(Path(self._path)) as draft:
+        with _errors(), backups.draft_beside(Path(self._path)) as draft:
             with closing(_open(file, "ro")) as backup, closing(_open(draft)) as copy:
                 backup.backup(copy)
             with _as_database(draft):
                 call_command("migrate", database=COPY, interactive=False, verbosity=0, skip_checks=True)
-                backups.start_over(using=COPY)
+                backups.start_new_epochs(using=COPY)
             with closing(_open(draft)) as copy, closing(_open(self._path)) as live:
                 copy.execute("PRAGMA journal_mode=DELETE")
                 _check(copy)

@@ -249,11 +249,11 @@ class Positions:
 
 def _store_layouts(waiting: list[Layouts]) -> None:
     if wholes := [one.whole for one in waiting if one.whole is not None]:
-        memberships.lay_out(wholes)
+        memberships.store_layouts(wholes)
     for one in waiting:
         for login, change in one.changes:
             # Applying a change again, after a lost answer, changes nothing.
-            layouts.change(login, change)
+            layouts.change_layout(login, change)
 
 
 def _pieces(keys: list[K], size: int) -> list[list[K]]:
@@ -273,8 +273,8 @@ def layout_of(user: int) -> tuple[Sequence[int], int | None]:
     for positions in _running:
         if waiting := positions.layout(user):
             whole = waiting.whole
-            order, wide = (whole.rooms, whole.wide) if whole is not None else memberships.layout(user)
+            order, wide = (whole.rooms, whole.wide) if whole is not None else memberships.load_layout(user)
             for _, change in waiting.changes:
-                order, wide = layouts.applied(order, wide, change)
+                order, wide = layouts.apply_change(order, wide, change)
             return order, wide
-    return memberships.layout(user)
+    return memberships.load_layout(user)

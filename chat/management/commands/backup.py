@@ -21,4 +21,4 @@ class Command(BaseCommand):
             backups.save(options["file"], overwrite=options["overwrite"])
         except (backups.BackupError, OSError) as error:
             raise CommandError(f"Nothing was saved. {error}") from None
-        self.stdout.write(f"Saved in {options['file']}: {backups.content() or 'an empty database'}.")
+        self.stdout.write(f"Saved in {options['file']}: {backups.describe_content() or 'an empty database'}.")

@@ -23,7 +23,9 @@ class Command(BaseCommand):
             rows = copying.copy(_source(options["source"]), tell=self._tell)
         except (backups.BackupError, OSError) as error:
             raise CommandError(f"Nothing was copied. {error}") from None
-        self.stdout.write(f"Copied {backups.counted(rows, 'row')}: {backups.content() or 'an empty database'}.")
+        self.stdout.write(
+            f"Copied {backups.counted(rows, 'row')}: {backups.describe_content() or 'an empty database'}."
+        )
 
     def _tell(self, table: str, rows: int) -> None:
         if rows:

@@ -21,4 +21,4 @@ class Command(BaseCommand):
             backups.load(options["file"], replace=options["yes"])
         except (backups.BackupError, OSError) as error:
             raise CommandError(f"Nothing was restored. {error}") from None
-        self.stdout.write(f"Restored {options['file']}: {backups.content()}. Every room has a new epoch.")
+        self.stdout.write(f"Restored {options['file']}: {backups.describe_content()}. Every room has a new epoch.")
