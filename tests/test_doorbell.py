@@ -87,14 +87,14 @@ async def test_bells_that_gather_are_rung_in_one_message_with_the_highest_heads(
 
 
 async def test_a_signal_is_heard_elsewhere_and_not_here(bells):
-    bells[0].signal(7, "bob", True)
+    bells[0].signal_presence(7, "bob", True)
     await until(lambda: bells[1].heard == [(7, "bob", True)])
     assert bells[0].heard == []
 
 
 async def test_no_text_of_a_message_passes_the_layer(bells, layer):
     bells[0].ring_threadsafe({7: 3})
-    bells[0].signal(7, "bob", True)
+    bells[0].signal_presence(7, "bob", True)
     await until(lambda: (7, "bob", True) in bells[1].heard)
     keys = {"type", "from", "heads", "signals", "number", "access", "reads"}
     assert all(set(message) <= keys for message in layer.sent)

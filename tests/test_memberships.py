@@ -9,7 +9,7 @@ from chat.exceptions import ErrorCode
 from chat.models import Membership, PositionCounter, Visit
 from chat.store import actions, memberships, policies, unread
 from chat.store.actions import Draft
-from chat.store.memberships import Layout, Move
+from chat.store.memberships import Move, UserLayout
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def move(moves):
 
 
 def lay_out(login, rooms, wide=None):
-    memberships.store_layouts([Layout(login, tuple(rooms), wide)])
+    memberships.store_layouts([UserLayout(login, tuple(rooms), wide)])
 
 
 def stored():
@@ -161,7 +161,7 @@ def test_layouts_of_many_users_are_written_by_the_same_few_queries(alice, bob, c
     counts = []
     for some in (logins[:1], logins):
         with CaptureQueriesContext(connection) as asked:
-            memberships.store_layouts([Layout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
+            memberships.store_layouts([UserLayout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
         counts.append(len(asked))
     assert counts[1] <= counts[0] <= 9
     assert memberships.load_layout(charlie.pk) == ([rooms.lobby.pk, rooms.random.pk], None)

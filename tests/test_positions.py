@@ -13,7 +13,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, positions
 from chat.live.positions import Pending, Positions, newest_move
 from chat.store import layouts, memberships
-from chat.store.memberships import Checked, Layout, Move
+from chat.store.memberships import CheckedMoves, Move, UserLayout
 from chat.store.policies import Login
 from tests.fakes import turns, until
 
@@ -53,7 +53,7 @@ class FakeDatabase:
     def _check(self, moves):
         refused = {pair: self.refused[pair] for pair in moves if pair in self.refused}
         # What is written is not looked at here.
-        return Checked({pair: move for pair, move in moves.items() if pair not in refused}, [], refused)
+        return CheckedMoves({pair: move for pair, move in moves.items() if pair not in refused}, [], refused)
 
     def _store(self, checked):
         if error := self.failure(checked.forward):
@@ -176,7 +176,7 @@ async def test_of_layouts_the_newest_is_written_and_is_shown_before_it_is(fake, 
     assert positions.layout_of(1) == ((2, 3), 3)
     assert positions.layout_of(2) == fake.stored
     await told.positions.flush()
-    assert fake.layouts == [[Layout(session_of(1).login, (2, 3), 3)]]
+    assert fake.layouts == [[UserLayout(session_of(1).login, (2, 3), 3)]]
     assert positions.layout_of(1) == fake.stored
 
 
@@ -196,7 +196,7 @@ async def test_changes_of_a_layout_are_written_in_their_order_and_are_shown_befo
     told.positions.change_layout(session, closed)
     assert positions.layout_of(1) == ([7, 8], None)
     await told.positions.flush()
-    assert fake.layouts == [[Layout(session.login, (7, 8), None)]]
+    assert fake.layouts == [[UserLayout(session.login, (7, 8), None)]]
     assert fake.changes == [(session.login, closed)]
 
 

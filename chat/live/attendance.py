@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chat import conf, protocol
 from chat.live import database
 from chat.live.lease_keeper import LeaseKeeper
-from chat.protocol import Came, Frame, Present
+from chat.protocol import EnteredOrLeft, Frame, Present
 from chat.store import presence
 from chat.store.presence import Change, Pair
 
@@ -258,4 +258,4 @@ class Attendance:
 
 def came(room: int, username: str, msg_type: int) -> Frame:
     """Return the frame that tells of an ENTER or a LEAVE."""
-    return protocol.encode(Came(room=str(room), username=username, msg_type=msg_type))
+    return protocol.encode(EnteredOrLeft(room=str(room), username=username, msg_type=msg_type))

@@ -51,7 +51,7 @@ class Hub:
             on_read=self.watch.heard_read,
         )
         self.attendance = Attendance(
-            process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
+            process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal_presence(*change)
         )
         self._loop = asyncio.get_running_loop()
         self._janitor: Janitor | None = None

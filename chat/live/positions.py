@@ -11,7 +11,7 @@ from chat.exceptions import ClientError
 from chat.live import database
 from chat.live.session import Session
 from chat.store import layouts, memberships
-from chat.store.memberships import Layout, Move
+from chat.store.memberships import Move, UserLayout
 from chat.store.policies import Login
 from chat.store.unread import Pair
 
@@ -87,7 +87,7 @@ def newest_move(older: Move, newer: Move) -> Move:
 class Layouts(NamedTuple):
     """What became of a user's panes since the last write: the newest whole, if any, and the changes after it."""
 
-    whole: Layout | None
+    whole: UserLayout | None
     changes: tuple[tuple[Login, protocol.Layout], ...] = ()
 
 
@@ -129,7 +129,7 @@ class Positions:
 
     def lay_out(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
         """Take which panes a user has open, in order, and which one is wide."""
-        self._layouts.put(session.user_id, Layouts(Layout(session.login, tuple(rooms), wide)))
+        self._layouts.put(session.user_id, Layouts(UserLayout(session.login, tuple(rooms), wide)))
         self._work()
 
     def change_layout(self, session: Session, change: protocol.Layout) -> None:

@@ -96,7 +96,7 @@ def blame(error: BaseException) -> Blame:
             return Blame.DATA
         if state(error) in WHOLE:
             return Blame.DATABASE
-        # Class 42 is syntax, and names that do not exist. Unknown errors may concern only this statement: a trigger, say.
+        # Class 42 is syntax, and missing names. Other errors may concern this statement alone, such as a trigger's.
         return Blame.PROGRAM if code[:2] == "42" else Blame.STATEMENT
     match error:
         # Drivers raise these for values that no column can hold.
