@@ -102,7 +102,7 @@ async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way
     postgres.execute(name, "INSERT INTO others VALUES (7)")
     file = tmp_path / "backup"
     manage(server, "backup", file)
-    assert "is there already" in manage(server, "backup", file, fails=True)
+    assert "already exists" in manage(server, "backup", file, fails=True)
     assert "6 rooms and 3 users" in manage(server, "restore", file, fails=True)
     postgres.execute(name, "DELETE FROM chat_room WHERE id > 2")
     epochs = postgres.execute(name, "SELECT epoch FROM chat_room")
