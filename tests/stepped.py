@@ -589,7 +589,7 @@ class ModelPage(SocketClient):
         self._user_id = {"alice": 1, "bob": 2, "charlie": 3}[self.username]
 
     @contextlib.asynccontextmanager
-    async def _connected(self):
+    async def _connect(self):
         await self._world.takes_time(0.05)
         line = Line(self._world, self._user_id, self.username)
         self._world._lines.add(line)
@@ -633,7 +633,7 @@ async def busy(world, *, sends=12, cuts=3, elsewhere=6):
             page = chance.choice(pages)
             page.stop_reading()
             await asyncio.sleep(chance.uniform(0, 0.3))
-            page.read_on()
+            page.resume_reading()
 
     async def visit():
         for _ in range(3):
@@ -643,7 +643,7 @@ async def busy(world, *, sends=12, cuts=3, elsewhere=6):
             if chance.random() < 0.5:
                 await asyncio.sleep(chance.uniform(0, 0.1))
                 with contextlib.suppress(TimeoutError):
-                    visitor._put({"command": "leave", "room": str(room)})
+                    visitor._send_command({"command": "leave", "room": str(room)})
                     await visitor.until(lambda room=room: str(room) not in visitor.logs, 2)
 
     async def others():

@@ -42,7 +42,7 @@ async def restore_under(pages, server, tmp_path):
     # More than will be written after the restore at first: cursors beyond the restored head.
     await asyncio.gather(*(pages[0].send(room, f"lost {number}") for number in range(20) for room in ROOMS))
     # One that is away meanwhile, and was ahead of the backup.
-    away = pages[0].logs[str(ROOMS[0])].place
+    away = pages[0].logs[str(ROOMS[0])].cursor_fields
     writing = [asyncio.ensure_future(write_on(page, room)) for page in pages for room in ROOMS]
     await asyncio.sleep(0.3)
     await asyncio.to_thread(manage, server, "restore", file, "--yes")
