@@ -37,21 +37,21 @@ def index(request: HttpRequest) -> HttpResponse:
     is_cut = False
     if "rooms" in request.GET:
         named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
-        asked = list(named)[: conf.LAYOUT_PANES]
-        is_cut = len(named) > len(asked)
-        opened = [room_id for room_id in asked if room_id in known]
+        requested = list(named)[: conf.LAYOUT_PANES]
+        is_cut = len(named) > len(requested)
+        opened = [room_id for room_id in requested if room_id in known]
     else:
         # As the user left the page, in this browser or another one.
         user_id = request.user.pk or 0
         layout, widened = positions.layout_of(user_id)
-        opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
+        opened = requested = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
     at = _place(request.GET.get("at", ""), known)
     # The sentences are the same for a missing room and for a room that the user may not enter.
     notice = ""
     if is_cut:
         notice = f"You can open at most {conf.LAYOUT_PANES} rooms at once. The others stay closed."
-    elif len(opened) < len(asked):
+    elif len(opened) < len(requested):
         notice = "Some of these rooms don't exist, or you don't have access to them."
     elif request.GET.get("at") and at is None:
         notice = "We can't find the message that this link leads to."

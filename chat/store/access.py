@@ -96,8 +96,8 @@ def prune(old: Collection[UUID]) -> None:
     with transaction.atomic():
         rows = AccessChange.objects.filter(pk__in=old)
         # Other processes remove them too, so rows that they have locked are left to them.
-        mine = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        AccessChange.objects.filter(pk__in=mine).delete()
+        unlocked = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        AccessChange.objects.filter(pk__in=unlocked).delete()
 
 
 def connect() -> None:

@@ -17,9 +17,9 @@ def change_layout(login: Login, change: Layout) -> None:
     answers = policies.load_enterable_rooms([(login, put.room) for put in change.put])
     allowed = {room for (_, room), answer in answers.items() if isinstance(answer, Room)}
     with transaction.atomic():
-        mine = Membership.objects.filter(user=login.user_id)
+        memberships = Membership.objects.filter(user=login.user_id)
         # Locked in the order in which presence locks them. The second of two simultaneous changes sees the first one.
-        open_or_put = mine.filter(Q(position__isnull=False) | Q(room__in=allowed))
+        open_or_put = memberships.filter(Q(position__isnull=False) | Q(room__in=allowed))
         rows = {row.room_id: row for row in open_or_put.select_for_update(no_key=True).order_by("pk")}
         panes = sorted((row.position, room) for room, row in rows.items() if row.position is not None)
         wide = next((room for room, row in rows.items() if row.is_wide), None)

@@ -116,21 +116,21 @@ def store_layouts(layouts: Collection[UserLayout]) -> None:
     """Store one layout for each user, in one transaction; rooms that the user may not enter are left out."""
     standings = policies.load_standings({layout.login for layout in layouts})
     rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.rooms})
-    wanted: dict[Pair, tuple[int, bool]] = {}
+    panes: dict[Pair, tuple[int, bool]] = {}
     for layout in layouts:
         if standing := standings.get(layout.login):
             allowed = [room for room in layout.rooms if _may_enter(standing.user, rooms.get(room))]
-            wanted |= {(layout.login.user_id, room): (place, room == layout.wide) for place, room in enumerate(allowed)}
+            panes |= {(layout.login.user_id, room): (place, room == layout.wide) for place, room in enumerate(allowed)}
     users = {layout.login.user_id for layout in layouts if layout.login in standings}
     with transaction.atomic():
         # Locked in the order in which presence locks them.
         placed = Membership.objects.select_for_update(no_key=True).filter(user_id__in=users, position__isnull=False)
         known = {(row.user_id, row.room_id): row for row in placed.order_by("pk")}
-        closed = [membership.pk for pair, membership in known.items() if pair not in wanted]
+        closed = [membership.pk for pair, membership in known.items() if pair not in panes]
         Membership.objects.filter(pk__in=closed).update(position=None, is_wide=False)
         changed = [
             Membership(room_id=room, user_id=user, position=place, is_wide=is_wide)
-            for (user, room), (place, is_wide) in sorted(wanted.items())
+            for (user, room), (place, is_wide) in sorted(panes.items())
             if (row := known.get((user, room))) is None or (row.position, row.is_wide) != (place, is_wide)
         ]
         Membership.objects.bulk_create(

@@ -45,10 +45,10 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     if changed:
         Mention.objects.filter(event__in=changed).delete()
     named = {event: names_in(event.body) for event in (*new, *changed) if "@" in event.body}
-    wanted = {name for names in named.values() for name in names}
-    if not wanted:
+    names_to_find = {name for names in named.values() for name in names}
+    if not names_to_find:
         return
-    ids = _ids(sorted(wanted))
+    ids = _ids(sorted(names_to_find))
     Mention.objects.bulk_create(
         [
             Mention(event=event, user_id=ids[name], room_id=event.room_id, seq=event.seq)

@@ -157,10 +157,10 @@ class _Event(NamedTuple):
     named: set[int]
 
 
-def _events(wanted: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
+def _events(conditions: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
     # One OR for each room. SQLite takes some hundred of them, and callers ask for no more.
     found = Q(pk__in=[])
-    for room, condition in wanted.items():
+    for room, condition in conditions.items():
         found |= Q(room=room) & condition
     rows = Event.objects.filter(found).order_by("room", "seq")
     events: dict[tuple[int, int], _Event] = {}

@@ -168,12 +168,12 @@ def order_is_kept(run: Recording) -> Iterator[str]:
             if seq < highest:
                 yield f"I5 seq {seq} of room {room} was sent after {highest} was acknowledged"
         for client in {sent.client for sent in all_sent}:
-            mine = [sent for sent in all_sent if sent.client == client and sent.refused is None]
-            places = [saved[sent.client_id][0].seq if sent.client_id in saved else None for sent in mine]
-            there = [place for place in places if place is not None]
-            if any(later < earlier for earlier, later in pairwise(there)):
+            own = [sent for sent in all_sent if sent.client == client and sent.refused is None]
+            places = [saved[sent.client_id][0].seq if sent.client_id in saved else None for sent in own]
+            saved_places = [place for place in places if place is not None]
+            if any(later < earlier for earlier, later in pairwise(saved_places)):
                 yield f"I7 {client}'s messages in room {room} are not in the order of sending"
-            if None in places[: len(there)]:
+            if None in places[: len(saved_places)]:
                 yield f"I7 {client}'s messages in room {room} skip one that was not refused"
 
 
