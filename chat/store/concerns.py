@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# A change that names more users and rooms than this counts as one of all users: one check of all is cheaper then.
+# A change that names more users and rooms than this is treated as one of all users, which is cheaper to check then.
 MAX_NAMED = 1000
 # The same limit for the names that one bell carries.
 MAX_IN_BELL = 200

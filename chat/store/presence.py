@@ -80,9 +80,9 @@ def expire_piece(process: str) -> tuple[list[Change], bool]:
     From the first piece on the lease cannot be renewed: a process that resumes work finds that, and begins another.
     """
     with transaction.atomic():
-        # Another process may have locked the row, or the process may have renewed its lease after all. no_key, because
-        # presences refer to the row: a process that resumes work and writes one holds locks on memberships, for
-        # which this transaction waits.
+        # Another process may have locked the row, or the process may have renewed its lease after all. no_key avoids a
+        # deadlock: a process that resumes work locks memberships, for which this transaction waits, and then writes
+        # presences, which refer to this row.
         dead = Process.objects.filter(pk=process, expires_at__lt=Now())
         if not dead.select_for_update(skip_locked=True, no_key=True).exists():
             return [], False
