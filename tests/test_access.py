@@ -296,7 +296,7 @@ async def test_revocation_while_a_socket_is_signed_in(bob, monkeypatch):
         bob.is_active = False
         bob.save()
 
-    asked = late(monkeypatch, "sign_in", deactivate)
+    asked = late(monkeypatch, "load_logins", deactivate)
     async with connected(bob) as socket:
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None

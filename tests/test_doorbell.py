@@ -59,7 +59,7 @@ async def bells(layer):
         bell.heard = heard
         bell.start()
         made.append(bell)
-    await until(lambda: all(bell._echo for bell in made))
+    await until(lambda: all(bell._last_echo for bell in made))
     yield made
     for bell in made:
         await bell.stop()

@@ -133,7 +133,7 @@ def test_a_piece_is_a_bounded_number_of_statements(processes, cross, django_asse
 
 
 def test_pairs_are_found_by_an_index(processes, cross):
-    rows = presence._of(Membership.objects.order_by(), cross)
+    rows = presence._filter_pairs(Membership.objects.order_by(), cross)
     plan = rows.explain()
     if connection.vendor == "sqlite":
         assert "(room_id=? AND user_id=?)" in plan, plan
@@ -147,5 +147,5 @@ def test_pairs_are_found_by_an_index(processes, cross):
 
 def test_more_than_a_piece_is_refused(processes):
     too_many = [(1, user) for user in range(presence.PIECE_PAIRS + 1)]
-    with pytest.raises(AssertionError, match="divided"):
+    with pytest.raises(AssertionError, match="divides"):
         presence.update_presence("one", came=too_many, went=())
