@@ -1,4 +1,4 @@
-"""Signing in and out: login forms that are too old, who is signed in, and a session that outlives its password."""
+"""Signing in and out: outdated login forms, the signed-in user, and sessions that survive a change of password."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,7 +23,7 @@ from django.views.decorators.http import require_safe
 from chat.store.policies import SUCCESSOR
 from multichat.login import NEXT_LENGTH, LoginView
 
-# Sockets find out within a second that their session has another key now; a server that hangs, later.
+# Sockets learn within a second that their session has a new key. A server that hangs takes longer.
 SUCCESSOR_LIFETIME = timedelta(hours=1)
 LOGIN_FORMS = ("login", "admin:login")
 PASSWORD_VIEWS = ("password_change", "user_change_password")
@@ -32,10 +32,10 @@ View = Callable[..., HttpResponseBase]
 
 
 class SignIn(LoginView):
-    """The login form. A user who was sent here and has logged in meanwhile, in another tab, is sent back."""
+    """The login form. It redirects users who were sent here and have signed in meanwhile, in another tab."""
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        # Without a page to go to, it was asked for: perhaps to log in as somebody else.
+        # Without `next`, the user opened the form themselves, perhaps to sign in as another user.
         if request.user.is_authenticated and self.get_redirect_url():
             return HttpResponseRedirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
@@ -45,7 +45,7 @@ class SignIn(LoginView):
 
 
 class SignOut(LogoutView):
-    """Signing out by POST. A link (GET) shows a page with one button."""
+    """Signs out by POST. A GET shows a page with one button."""
 
     http_method_names = ("get", "head", "post", "options")
 
@@ -58,14 +58,14 @@ class SignOut(LogoutView):
 @require_safe
 @never_cache
 def session(request: HttpRequest) -> HttpResponse:
-    """Tell the page who is signed in now: `{"user":7}`, or null."""
+    """Return the id of the signed-in user to the page: `{"user":7}`, or null."""
     return JsonResponse({"user": request.user.pk})
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form whose token is wrong; nothing that it asked for is done.
+    """Answer a form whose CSRF token is wrong, without doing what the form asked for.
 
-    Signing in gives the browser a new token, so a form that another tab has shown before is too old.
+    Signing in gives the browser a new token, so forms that other tabs showed before are outdated.
     """
     try:
         view_name = resolve(request.path_info).view_name
@@ -89,26 +89,26 @@ def _login_again(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'again': 1, 'next': target})}")
     asked = request.POST.get("username", "")
     if asked and asked != request.user.get_username():
-        # Otherwise somebody would go on under a name that is not the one they typed.
+        # Otherwise the user would continue under a name that is not the one they typed.
         return render(request, "registration/logout.html", {"asked": asked[:150]}, status=403)
     return HttpResponseRedirect(target)
 
 
 class AdminSite(admin.AdminSite):
-    """Django's admin, in which changing a password keeps the session that does it."""
+    """Django's admin, in which changing a password keeps the session that changed it."""
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        # Each view of the admin passes here, also those of a site's own user model.
+        # All views of the admin pass here, also those of a site's own user model.
         if getattr(view, "__name__", "") in PASSWORD_VIEWS:
             view = keep_session(view)
         return super().admin_view(view, cacheable)
 
 
 def keep_session(view: View) -> View:
-    """Let the session in which a password is changed go on under its new key, its open sockets too.
+    """Let the session in which a password is changed continue under its new key, with its open sockets.
 
-    Django gives it another key, so that whoever has stolen the old cookie is out. The password, the session
-    and the way from the old key to the new one are committed together: a server never sees one without the others.
+    Django gives the session a new key, so that a stolen old cookie becomes useless. The password, the session and
+    the reference from the old key to the new one are committed together, so no server sees one without the others.
     """
 
     @wraps(view)
@@ -127,7 +127,7 @@ def keep_session(view: View) -> View:
 
 
 def _hand_over(session: Any, before: str) -> None:
-    """Leave under the old key where the session went. Nobody is signed in by it."""
+    """Store the new key under the old one. The old key signs in no user."""
     WebSession.objects.update_or_create(
         session_key=before,
         defaults={

@@ -1,4 +1,4 @@
-"""Rooms and users in Django's admin; deleting them is confirmed with numbers, not with a line for each row."""
+"""Rooms and users in Django's admin. The page that confirms a deletion counts rows instead of listing them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,14 +13,14 @@ from django.http import HttpRequest
 from chat.models import Room
 from chat.store import deletion
 
-# So many are named on the confirmation page; the others are counted.
+# The most objects that the confirmation page names; the others are counted.
 NAMED = 20
-# No count looks at more rows than this.
+# The most rows that a count reads.
 MAX_COUNT = 10_000
-# Of one transaction.
+# The most users that one transaction deletes.
 USERS_AT_ONCE = 100
 
-# What Django's page shows: lines, how many of what, permissions that are missing, what prevents the deletion.
+# For Django's page: the lines to show, counts by name, missing permissions, objects that prevent the deletion.
 Deleted = tuple[list[str], dict[str, Any], set[str], list[str]]
 
 User = get_user_model()
@@ -34,25 +34,25 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["title"]
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
-        # The page does not wait until all messages are removed: a server does that.
+        # In a transaction, so that a server removes the messages and the page need not wait for it.
         with transaction.atomic():
             queryset.delete()
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
         rooms = list(objs)
-        # Without a look at the log: its numbers tell. Edits and deletes are among them.
+        # Computed from the log's numbers, without reading it. The numbers include edits and deletes.
         sizes = [max(room.head_seq - room.floor_seq + 1, 0) for room in rooms]
         counts: dict[str, Any] = {
             _name(Room, len(rooms)): _grouped(len(rooms)),
             "messages": _grouped(sum(sizes)),
         }
-        lines = [f"{room} ({_messages(size)})" for room, size in zip(rooms[:NAMED], sizes[:NAMED], strict=True)]
-        return _listed(lines, len(rooms)), counts, _missing(self, request), []
+        lines = [f"{room} ({_count_messages(size)})" for room, size in zip(rooms[:NAMED], sizes[:NAMED], strict=True)]
+        return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), []
 
 
 class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        # Not all in one transaction: on SQLite, messages wait for it.
+        # In several transactions, because on SQLite messages wait for each.
         ids = list(queryset.values_list("pk", flat=True))
         for start in range(0, len(ids), USERS_AT_ONCE):
             User._default_manager.filter(pk__in=ids[start : start + USERS_AT_ONCE]).delete()
@@ -68,24 +68,29 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
             rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": users})
             if not (count := rows.order_by()[: MAX_COUNT + 1].count()):
                 continue
-            told = _grouped(count) if count <= MAX_COUNT else f"more than {_grouped(MAX_COUNT)}"
+            shown = _grouped(count) if count <= MAX_COUNT else f"more than {_grouped(MAX_COUNT)}"
             if on_delete is models.CASCADE:
-                counts[_name(relation.related_model, count)] = told
+                counts[_name(relation.related_model, count)] = shown
             else:
-                protected.append(f"{told} {_name(relation.related_model, count)}")
-        return _listed([str(user) for user in users[:NAMED]], len(users)), counts, _missing(self, request), protected
+                protected.append(f"{shown} {_name(relation.related_model, count)}")
+        return (
+            _with_rest([str(user) for user in users[:NAMED]], len(users)),
+            counts,
+            _missing_permissions(self, request),
+            protected,
+        )
 
 
-# Imported with its admin above, which registers it.
+# Importing Django's UserAdmin above has registered the user model.
 admin.site.unregister(User)
 admin.site.register(User, ChatUserAdmin)
 
 
-def _listed(lines: list[str], count: int) -> list[str]:
+def _with_rest(lines: list[str], count: int) -> list[str]:
     return lines + [f"… and {_grouped(count - NAMED)} more"] * (count > NAMED)
 
 
-def _messages(count: int) -> str:
+def _count_messages(count: int) -> str:
     return f"{_grouped(count)} message{'' if count == 1 else 's'}"
 
 
@@ -98,6 +103,6 @@ def _grouped(count: int) -> str:
     return f"{count:,}"
 
 
-def _missing(model_admin: Any, request: HttpRequest) -> set[str]:
+def _missing_permissions(model_admin: Any, request: HttpRequest) -> set[str]:
     allowed = model_admin.has_delete_permission(request)
     return set() if allowed else {str(model_admin.opts.verbose_name)}

@@ -1,7 +1,7 @@
-"""The security log: who signed in, what was refused, whose rights ended, what admins changed. One JSON line each.
+"""The security log: sign-ins, refusals, ended rights and changes by admins, as one JSON line each.
 
-It holds no message, no cookie, no password, and no name that somebody typed and nobody has: people type
-passwords where the name belongs.
+It contains no messages, cookies or passwords. A name that was typed is logged only if a user has it, because
+people sometimes type their password into the field for the name.
 """
 
 import json
@@ -20,21 +20,21 @@ from chat import limits
 logger = logging.getLogger("multichat.security")
 
 ACTIONS = {1: "added", 2: "changed", 3: "deleted"}
-# What anybody out there can cause is written down at a bounded pace; the rest is counted.
+# Events that any visitor can cause are logged at a bounded rate; the rest are counted.
 _noise = limits.Pace("LOG_LINES")
 _left_out = 0
 
 
 def write(event: str, **fields: Any) -> None:
     """Write one line; fields that are None are left out."""
-    told = {"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
-    told |= {name: value for name, value in fields.items() if value is not None}
-    # ASCII with escapes: no field can begin a line of its own or move a cursor.
-    logger.info("%s", json.dumps(told, default=str))
+    record = {"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    record |= {name: value for name, value in fields.items() if value is not None}
+    # ASCII with escapes, so that no field can begin a new line or move a terminal's cursor.
+    logger.info("%s", json.dumps(record, default=str))
 
 
 def write_noise(event: str, **fields: Any) -> None:
-    """Write one line of what anybody can cause as often as they like."""
+    """Write one line about an event that any visitor can cause, at a bounded rate."""
     global _left_out
     if _noise.take() > 0:
         _left_out += 1
@@ -44,7 +44,7 @@ def write_noise(event: str, **fields: Any) -> None:
 
 
 def connect() -> None:
-    """Begin to hear: called once, when the app is ready."""
+    """Connect the signal handlers. Called once, when the app is ready."""
     user_logged_in.connect(_on_login, dispatch_uid="audit-login")
     user_logged_out.connect(_on_logout, dispatch_uid="audit-logout")
     user_login_failed.connect(_on_failure, dispatch_uid="audit-failure")

@@ -1,11 +1,11 @@
-"""ErrorCode and ClientError(code, **context): the only way to refuse."""
+"""ErrorCode and ClientError(code, **context): every refusal is one of these."""
 
 from enum import StrEnum
 from typing import Any
 
 
 class ErrorCode(StrEnum):
-    """What a refusal is called on the wire; docs/protocol.md says what a client should do about each."""
+    """The name of a refusal on the wire; docs/protocol.md says what a client should do about each."""
 
     USER_HAS_TO_LOGIN = "USER_HAS_TO_LOGIN"
     ROOM_INVALID = "ROOM_INVALID"
@@ -24,10 +24,9 @@ class ErrorCode(StrEnum):
 
 
 class ClientError(Exception):
-    """A refusal for its sender alone; the socket lives.
+    """A refusal that is sent to the sender alone; the socket stays open.
 
-    `context` holds what applies of: command, room (int), client_id (UUID), detail (a sentence),
-    retry_after (seconds).
+    `context` may hold: command, room (int), client_id (UUID), detail (a sentence), retry_after (seconds).
     """
 
     def __init__(self, code: ErrorCode, **context: Any) -> None:

@@ -1,4 +1,4 @@
-"""Model fields of our own (FormerUserField)."""
+"""Our own model fields (FormerUserField)."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 
 
-class _GoneIsNone(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
-    """Answers None for a user who was deleted; their number stays."""
+class _NoneIfDeleted(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
+    """Returns None for a deleted user, whose id stays in the row."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         try:
@@ -21,11 +21,11 @@ class _GoneIsNone(ForwardManyToOneDescriptor):  # type: ignore[type-arg]
 class FormerUserField(models.ForeignKey):  # type: ignore[type-arg]
     """Refers to a user who may have been deleted.
 
-    The database does not check it, so deleting a user touches no row that refers to them, however many
-    there are. Numbers of users are never given out again (see `chat.store.deletion.disown`).
+    The database has no constraint for it, so deleting a user writes to none of the rows that refer to them, however
+    many there are. Users' ids are never used again (see `chat.store.deletion.disown`).
     """
 
-    forward_related_accessor_class = _GoneIsNone
+    forward_related_accessor_class = _NoneIfDeleted
 
     def __init__(self, to: Any = settings.AUTH_USER_MODEL, **kwargs: Any) -> None:
         kwargs |= {"on_delete": models.DO_NOTHING, "db_constraint": False}

@@ -1,4 +1,4 @@
-"""Fields, constraints, querysets; no side effects."""
+"""The models: fields, constraints and querysets, without side effects."""
 
 import secrets
 import unicodedata
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def new_epoch() -> str:
-    """Return a name for a room's log that no earlier log of the room had."""
+    """Return a new name for a room's log, different from those of its earlier logs."""
     return secrets.token_hex(4)
 
 
 def title_key(title: str) -> str:
-    """Return what two titles have in common when they differ only in case.
+    """Return a key that is the same for titles that differ only in case.
 
-    Unicode's caseless match, kept in a column: LOWER() of SQLite knows only ASCII.
+    Follows Unicode's caseless match. It has a column of its own, because LOWER() of SQLite knows only ASCII.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", title.strip()).casefold())
 
 
-# The columns of a room that chat.store.log alone writes.
+# The columns of a room that only chat.store.log writes.
 LOG_FIELDS = {"head_seq", "floor_seq", "epoch"}
 
 
@@ -53,7 +53,7 @@ class RoomQuerySet(models.QuerySet["Room"]):
 
 
 class RoomManager(models.Manager["Room"]):
-    """Finds the rooms that exist: one whose rows are still being removed is not among them."""
+    """Finds the existing rooms. Rooms whose rows are still being removed are excluded."""
 
     def get_queryset(self) -> RoomQuerySet:
         return RoomQuerySet(self.model, using=self._db).filter(deleted_at=None)
@@ -68,7 +68,7 @@ class RoomManager(models.Manager["Room"]):
 
 
 class TitleKeyField(models.CharField):  # type: ignore[type-arg]
-    """Follows `title`, through save() and bulk_create() alike."""
+    """Follows `title`, in save() and in bulk_create()."""
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
         key = title_key(str(getattr(model_instance, "title", "")))
@@ -83,18 +83,18 @@ class Room(models.Model):
         max_length=255,
         validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A title is one line.", inverse_match=True)],
     )
-    # Folding and composing lengthen a text at most three-fold each.
+    # Case folding and composing each make a text at most three times as long.
     title_key = TitleKeyField(max_length=255 * 9, editable=False)
     staff_only = models.BooleanField("staff only", default=False)
-    # Written by chat.store.log alone, under the row's lock. No index on it: each message updates it in place.
+    # Written only by chat.store.log, under the row's lock. Not indexed, so that PostgreSQL can update it in place.
     head_seq = models.PositiveBigIntegerField(default=0, editable=False)
     floor_seq = models.PositiveBigIntegerField(default=1, editable=False)
     epoch = models.CharField(max_length=16, default=new_epoch, editable=False)
-    # Set when the room is deleted: it is closed to everybody at once, and its rows are removed in pieces.
+    # Set when the room is deleted. It is closed to all users at once, and its rows are then removed in pieces.
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = RoomManager()
-    # With the rooms that are being deleted. Django's own base manager sees them, too.
+    # Includes the rooms that are being deleted, as Django's base manager does.
     all_objects: ClassVar[models.Manager["Room"]] = models.Manager()
 
     class Meta:
@@ -117,16 +117,16 @@ class Room(models.Model):
     def save(self, **kwargs: Any) -> None:
         fields = kwargs.get("update_fields")
         if fields is None and not self._state.adding and not kwargs.get("force_insert"):
-            # The log moves on while somebody edits a room: what was read of it then is never written back.
+            # The log grows while an admin edits the room, so its columns are never written back from this object.
             fields = {field.attname for field in self._meta.concrete_fields if not field.primary_key} - LOG_FIELDS
         if fields is not None:
             kwargs["update_fields"] = {*fields, "title_key"} if "title" in fields else fields
         super().save(**kwargs)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Close the room to everybody, then remove its rows in pieces; return what was removed, as Django does.
+        """Close the room to all users, then remove its rows in pieces; return counts of the rows, as Django does.
 
-        Inside a transaction, the room is only closed, and a server removes the rows after the commit.
+        Inside a transaction, at most one piece is removed, and a server removes the other rows after the commit.
         """
         from chat.store import deletion
 
@@ -140,9 +140,9 @@ class Room(models.Model):
         if not self.title:
             raise ValidationError({"title": "A room needs a title."})
         if self.title in (".", ".."):
-            # Browsers take these out of an address: /chat/../ is another page.
-            raise ValidationError({"title": "A title of dots alone has no address."})
-        # full_clean() comes here with a title that its validators refused, too: PostgreSQL cannot look for a NUL.
+            # Browsers remove these from an address: /chat/../ is another page.
+            raise ValidationError({"title": "A title can't be only dots, because it would have no address."})
+        # full_clean() also gets here with a title that its validators refused, and PostgreSQL cannot search for a NUL.
         if "\x00" not in self.title and Room.objects.titled(self.title).exclude(pk=self.pk).exists():
             raise ValidationError({"title": "There is a room with this title already."})
 
@@ -152,11 +152,11 @@ class Room(models.Model):
         user: "AbstractBaseUser | None",
         msg_type: int = conf.MSG_TYPE_MESSAGE,
     ) -> int:
-        """Post `message` in this room and return its seq: shorthand for actions.post_message.
+        """Post `message` in this room and return its seq. Shorthand for actions.post_message.
 
         Raises ClientError: MESSAGE_EMPTY, MESSAGE_TOO_LONG, MESSAGE_INVALID, ROOM_INVALID (deleted meanwhile).
         """
-        # The one arrow out of models: the shorthand of the original tutorial.
+        # Imported here, because store imports the models. The method is the shorthand of the original tutorial.
         from chat.store import actions
 
         return actions.post_message(self, user, message, msg_type=msg_type)
@@ -165,9 +165,9 @@ class Room(models.Model):
 class Event(models.Model):
     """A numbered fact in a room's log.
 
-    A posted event holds its text as it stands now; an edit or a delete is an event of its own that
-    points at it by `target_seq`. An edit takes the text out of the edit before it, and a delete out
-    of the message and its latest edit, so no text that was replaced stays in the log.
+    A posted event holds its current text. Edits and deletes are events of their own that point at it by
+    `target_seq`. An edit takes the text out of the edit before it, and a delete out of the message and its
+    latest edit, so no replaced text stays in the log.
     """
 
     class Kind(models.IntegerChoices):
@@ -178,20 +178,20 @@ class Event(models.Model):
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
     kind = models.PositiveSmallIntegerField(choices=Kind, default=Kind.POSTED)
-    # Null: the system's. The number stays when the user is deleted. Its index is that of the client_ids.
+    # Null for the system. The id stays when the user is deleted. The unique constraint below serves as its index.
     author = FormerUserField(null=True, db_index=False, related_name="+")
-    # Copied, so that history survives a deleted user.
+    # Copied, so that history keeps the name when the user is deleted.
     username = models.CharField(max_length=150)
     body = models.TextField(blank=True)
     msg_type = models.PositiveSmallIntegerField(default=conf.MSG_TYPE_MESSAGE)
     target_seq = models.PositiveBigIntegerField(null=True)
-    # Of a message: its latest edit. Of an edit: a later edit of the same message, which has overtaken it.
+    # In a message: the seq of its latest edit. In an edit: that of a later edit of the same message.
     edit_seq = models.PositiveBigIntegerField(null=True)
-    # The text of a message before its first edit. Only a site with KEEP_EDITED_TEXT keeps it.
+    # The text of a message before its first edit. Kept only on a site with KEEP_EDITED_TEXT.
     first_body = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows of other sites
-    # The sender's idempotency key, unique per author for ever: a retry at any later time posts nothing.
+    # The sender's idempotency key, unique per author for ever, so that a retry at any later time posts nothing.
     client_id = models.UUIDField(null=True)
-    # Whether the sender gave it; else the server made it, and frames do not show it.
+    # Whether the sender gave it. If not, the server made it, and frames do not show it.
     client_id_given = models.BooleanField(default=False)
     at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True)
@@ -203,8 +203,8 @@ class Event(models.Model):
             models.UniqueConstraint(fields=["author", "client_id"], name="event_author_client_id"),
         ]
         indexes: ClassVar = [
-            # Opening, history and counting look at messages alone, however many edits lie between them. With the
-            # author and the time of the deletion, so that counting reads the index alone.
+            # Opening a room, history and counting read only messages, however many edits lie between them. Includes
+            # the author and the time of deletion, so that counting reads only the index.
             models.Index(
                 fields=["room", "seq", "author", "deleted_at"], name="event_posted", condition=models.Q(kind=0)
             ),
@@ -213,13 +213,13 @@ class Event(models.Model):
                 name="event_room_target",
                 condition=models.Q(target_seq__isnull=False),
             ),
-            # Alerts are few: who joins a room is told of the last ones, however many messages came since.
+            # Alerts are few. A join frame carries the last ones, however many messages came after them.
             models.Index(
                 fields=["room", "seq"],
                 name="event_alerts",
                 condition=models.Q(kind=0, msg_type=conf.MSG_TYPE_ALERT),
             ),
-            # Finds what had been said before a user's first visit.
+            # Finds the messages from before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
         ]
 
@@ -228,11 +228,11 @@ class Event(models.Model):
 
 
 class Mention(models.Model):
-    """A message names a user: @username."""
+    """A user whom a message names by @username."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="mentions")
     user = FormerUserField(db_index=False, related_name="+")
-    # The event's place, copied: counting a user's mentions in a room reads one range of one index.
+    # Copied from the event, so that counting a user's mentions in a room reads one range of one index.
     room_id = models.PositiveBigIntegerField()
     seq = models.PositiveBigIntegerField()
 
@@ -250,13 +250,13 @@ class Membership(models.Model):
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="memberships")
     user = FormerUserField(related_name="memberships")
-    # Whether the user's coming was told and their going not yet: changed under this row's lock alone.
+    # Whether it was announced that the user entered, and not yet that they left. Changed only under this row's lock.
     is_here = models.BooleanField(default=False)
-    # All up to here is read; null until the user has read here: what was said before their first visit is read.
+    # Everything up to this seq is read. Null until the user has read here; until then `Visit` decides what is read.
     read_seq = models.PositiveBigIntegerField(null=True)
-    # The number of the change that wrote read_seq (PositionCounter); 0 when it was never changed.
+    # The number of the change that wrote read_seq (PositionCounter), or 0 if it was never changed.
     read_change = models.PositiveBigIntegerField(default=0, db_default=0)
-    # The place of the room's pane on the user's page; null while it is closed.
+    # The position of the room's pane on the user's page; null while the pane is closed.
     position = models.PositiveSmallIntegerField(null=True)
     is_wide = models.BooleanField(default=False, db_default=False)
 
@@ -272,7 +272,7 @@ class Membership(models.Model):
 
 
 class Visit(models.Model):
-    """When a user first watched: to them, all that was said before is read."""
+    """When a user first watched. Messages from before that time count as read for them."""
 
     user = FormerUserField(db_index=False, related_name="+")
     at = models.DateTimeField()
@@ -285,12 +285,12 @@ class Visit(models.Model):
 
 
 class PositionCounter(models.Model):
-    """How often read positions have changed: one row, raised first in each transaction that moves some.
+    """Counts the changes of read positions: one row, which each transaction that moves positions raises first.
 
-    Its lock is held to the commit, so the order of the numbers is the order of the commits.
+    Its lock is held until the commit, so the order of the numbers is the order of the commits.
     """
 
-    # Another one after a restored backup, whose numbers may come a second time.
+    # Changed when a backup is restored, because its numbers are then used a second time.
     epoch = models.CharField(max_length=16, default=new_epoch)
     changes = models.PositiveBigIntegerField(default=0)
 
@@ -299,7 +299,7 @@ class PositionCounter(models.Model):
 
 
 class Process(models.Model):
-    """A server process that lives until `expires_at` (the database's clock) unless it renews its lease."""
+    """A server process. Its lease ends at `expires_at` (by the database's clock) unless it renews it."""
 
     id = models.CharField(max_length=32, primary_key=True)
     expires_at = models.DateTimeField()
@@ -309,7 +309,7 @@ class Process(models.Model):
 
 
 class Presence(models.Model):
-    """A user has a session in a room, in this process: here as long as the process is."""
+    """A user has a session in a room in this process: valid as long as the process's lease."""
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="+")
     user = FormerUserField(related_name="+")
@@ -325,14 +325,14 @@ class Presence(models.Model):
 
 
 class AccessChange(models.Model):
-    """Rights have changed: written in the transaction of the change, read by every process, removed soon after.
+    """A change of rights: written in its transaction, read by every process, removed soon after.
 
-    A row of its own for each change, so no change waits for another's commit. The key is random, because
-    numbers commit out of order, and a restored backup would give them out again.
+    Each change has a row of its own, so no change waits for another's commit. The key is random, because numbers
+    would be committed out of order, and would be used again after a backup is restored.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    # Whom or what the change concerns. Neither: everybody.
+    # The user or the room that the change concerns. If both are null, it concerns all users.
     user_id = models.BigIntegerField(null=True)
     room_id = models.BigIntegerField(null=True)
 
@@ -341,7 +341,7 @@ class AccessChange(models.Model):
 
 
 class DeletedUser(models.Model):
-    """A user was deleted, and rows that refer to them are still there. The key is the user's number."""
+    """A deleted user of whom some rows are still stored. The key is the user's id."""
 
     id = models.BigIntegerField(primary_key=True)
 

@@ -1,4 +1,4 @@
-"""Every command and frame as a typed struct; decode, encode."""
+"""Every command and frame as a typed struct, and the functions that decode and encode them."""
 
 import uuid
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 from chat.exceptions import ClientError, ErrorCode
 
 MAX_ID = 2**63 - 1
-# The most rooms that one frame may name, whatever a site allows on one page.
+# The most rooms that a frame may name, whatever number a site allows on a page.
 MAX_ROOMS = 1000
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
@@ -25,16 +25,16 @@ class RoomId(int):
 
 
 class RoomIds(list[RoomId]):
-    """A bounded list of rooms. One type, so that its length is checked before any of them is looked at."""
+    """A bounded list of rooms. A type of its own, so that its length is checked before its items are decoded."""
 
 
 class Command(msgspec.Struct, tag_field="command", tag=str.lower, frozen=True, kw_only=True):
-    """Something a browser asks for."""
+    """A request from a client."""
 
 
 class Join(Command, frozen=True, kw_only=True):
     room: RoomId
-    # Not bounded: a cursor that cannot be served is no error.
+    # Not bounded, because a cursor that cannot be served is not an error.
     since: int | None = None
     epoch: Epoch | None = None
 
@@ -64,7 +64,7 @@ class Delete(Command, frozen=True, kw_only=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """What a client has of a room: all up to `since`, of the log named `epoch` (none: the current one)."""
+    """What a client has of a room: all events up to `since`, of the log `epoch` (None: the current log)."""
 
     since: int
     epoch: Epoch | None = None
@@ -99,7 +99,7 @@ class Read(Command, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A pane is opened, or moved: behind one, before one, or to the end."""
+    """Opens or moves a pane: after another pane, before another pane, or to the end."""
 
     room: RoomId
     after: RoomId | None = None
@@ -107,7 +107,7 @@ class Put:
 
 
 class Layout(Command, frozen=True, kw_only=True):
-    """The panes as a whole (`rooms`); or what changed, so that pages do not overwrite each other's panes."""
+    """All panes (`rooms`), or only the changes, so that pages do not overwrite each other's panes."""
 
     rooms: RoomIds | None = None
     put: Annotated[list[Put], msgspec.Meta(max_length=MAX_ROOMS)] = []
@@ -116,16 +116,18 @@ class Layout(Command, frozen=True, kw_only=True):
     narrow: RoomId | None = None
 
 
+_ROOM_DETAIL = "The room is not valid. Give its number."
+
 AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Watch | Read | Layout | Ping
 
 
 def room_id(value: Any) -> RoomId:
-    """Return a room's id from its spelling on the wire. Raises ClientError: ROOM_INVALID when it is no number."""
+    """Return a room's id from its spelling on the wire. Raises ClientError: ROOM_INVALID when it is not a number."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return RoomId(value)
     if type(value) is int and 0 <= value <= MAX_ID:
         return RoomId(value)
-    raise ClientError(ErrorCode.ROOM_INVALID, detail="A room is named by its number.")
+    raise ClientError(ErrorCode.ROOM_INVALID, detail=_ROOM_DETAIL)
 
 
 def _decode_hook(kind: type, value: Any) -> Any:
@@ -148,45 +150,49 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand, de
 
 
 def decode(text: str) -> AnyCommand:
-    """Return the command that a text frame holds.
+    """Return the command in a text frame.
 
-    Raises ClientError: JSON_INVALID, COMMAND_INVALID, ROOM_INVALID, MESSAGE_INVALID; with what of its
-    command, room and client_id could be read, so that the sender knows which frame is meant.
+    Raises ClientError: JSON_INVALID, COMMAND_INVALID, ROOM_INVALID, MESSAGE_INVALID. Its context has the command,
+    room and client_id as far as they could be read, so that the sender knows which frame was refused.
     """
     try:
         return _decoder.decode(text)
     except ClientError as error:
-        raise ClientError(error.code, **error.context | _spoken_of(text)) from None
+        raise ClientError(error.code, **error.context | _read_context(text)) from None
     except msgspec.ValidationError as error:
         raise _refusal(text, str(error)) from None
-    # A lone surrogate, a 5,000-digit number, 100,000 brackets: each has its own exception.
+    # A lone surrogate, a number of 5,000 digits and 100,000 brackets each raise another exception.
     except (msgspec.DecodeError, RecursionError, ValueError):
-        raise ClientError(ErrorCode.JSON_INVALID, detail="The frame is not valid JSON.") from None
+        raise ClientError(
+            ErrorCode.JSON_INVALID, detail="This frame is not valid JSON. Send one JSON object."
+        ) from None
 
 
 def _refusal(text: str, reason: str) -> ClientError:
-    """Name the field that is wrong: `reason` is msgspec's, and ends in its path."""
-    context = _spoken_of(text)
+    """Return the refusal for an invalid field; `reason` is msgspec's message, which ends in the field's path."""
+    context = _read_context(text)
     if "$.room`" in reason or "field `room`" in reason:
-        return ClientError(ErrorCode.ROOM_INVALID, detail="A room is named by its number.", **context)
+        return ClientError(ErrorCode.ROOM_INVALID, detail=_ROOM_DETAIL, **context)
     if "$.message`" in reason or "field `message`" in reason:
-        return ClientError(ErrorCode.MESSAGE_INVALID, detail="A message is a text.", **context)
-    is_no_object = reason.startswith("Expected `object`, got") and " - at " not in reason
-    if is_no_object or "`$.command`" in reason or "field `command`" in reason:
+        return ClientError(ErrorCode.MESSAGE_INVALID, detail="This message is not a string. Send text.", **context)
+    is_not_object = reason.startswith("Expected `object`, got") and " - at " not in reason
+    if is_not_object or "`$.command`" in reason or "field `command`" in reason:
         commands = ", ".join(kind.__struct_config__.tag for kind in AnyCommand.__args__)
-        return ClientError(ErrorCode.COMMAND_INVALID, detail=f"A command is one of: {commands}.", **context)
+        return ClientError(
+            ErrorCode.COMMAND_INVALID, detail=f"This command does not exist. Use one of: {commands}.", **context
+        )
     return ClientError(ErrorCode.COMMAND_INVALID, detail=reason, **context)
 
 
-# What an error frame says of the command it refuses. All other fields are skipped, however large they are.
-_spoken = msgspec.json.Decoder(
-    msgspec.defstruct("Spoken", [("command", Any, None), ("room", Any, None), ("client_id", Any, None)])
+# The fields of a refused command that an error frame repeats. All other fields are skipped, however large they are.
+_context_decoder = msgspec.json.Decoder(
+    msgspec.defstruct("Context", [("command", Any, None), ("room", Any, None), ("client_id", Any, None)])
 )
 
 
-def _spoken_of(text: str) -> dict[str, Any]:
+def _read_context(text: str) -> dict[str, Any]:
     try:
-        fields: Any = _spoken.decode(text)
+        fields: Any = _context_decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, ValueError):
         return {}
     context: dict[str, Any] = {}
@@ -205,24 +211,24 @@ def _spoken_of(text: str) -> dict[str, Any]:
 
 
 class Frame:
-    """One JSON text on its way to any number of sockets, encoded once."""
+    """A JSON text that is encoded once for any number of sockets."""
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
 
     @cached_property
     def text(self) -> str:
-        """The frame as ASGI takes it."""
+        """The frame as text, for ASGI."""
         return self.payload.decode()
 
     @cached_property
     def wire(self) -> bytes:
-        """The frame as it stands on the wire (RFC 6455, unmasked), ready to be written."""
+        """The frame as bytes for the wire (RFC 6455, unmasked)."""
         return WebSocketFrame(Opcode.TEXT, self.payload).serialize(mask=False)
 
 
 class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Opens a pane, or tells where a joined room stands. With `reset` the pane starts over.
+    """Opens a pane, or gives the state of a joined room. With `reset` the pane starts over.
 
     `alerts` are the room's alerts of the last days, as they stand at `head` or later, oldest first.
     """
@@ -239,14 +245,14 @@ class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Left(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Closes a pane; with a reason when the server decided it."""
+    """Closes a pane, with a reason if the server decided to close it."""
 
     leave: str
     reason: str | None = None
 
 
-class Came(msgspec.Struct, kw_only=True):
-    """A signal: somebody entered (4) or left (5) the room."""
+class EnteredOrLeft(msgspec.Struct, kw_only=True):
+    """A signal: a user entered (`msg_type` 4) or left (5) the room."""
 
     room: str
     username: str
@@ -255,7 +261,7 @@ class Came(msgspec.Struct, kw_only=True):
 
 
 class Present(msgspec.Struct, kw_only=True):
-    """A signal: who is in the room, as a list of all usernames; or what changed, by username."""
+    """A signal: the usernames of all users in the room, or only the changes by username."""
 
     room: str
     present: list[str] | dict[str, bool]
@@ -268,7 +274,7 @@ class RoomTitle(msgspec.Struct, kw_only=True):
 
 
 class Rooms(msgspec.Struct, kw_only=True):
-    """A signal to those who watch: all rooms that the user may enter, by title."""
+    """A signal to sockets that watch: all rooms that the user may enter, by title."""
 
     rooms: list[RoomTitle]
 
@@ -281,13 +287,13 @@ class Head(msgspec.Struct):
 
 
 class Heads(msgspec.Struct, kw_only=True):
-    """A signal to those who watch: what is unread, by room; of the rooms that changed."""
+    """A signal to sockets that watch: unread counts by room, for the rooms that changed."""
 
     heads: dict[str, Head]
 
 
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A message as it stands now; its text is null when it was deleted. `user` is its author's id, if it has one."""
+    """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any."""
 
     room: str
     username: str
@@ -302,7 +308,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The message numbered `edited` has a new text: null when it was deleted since."""
+    """Message `edited` has a new text, or null if it was deleted later."""
 
     room: str
     edited: int
@@ -314,7 +320,7 @@ class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The message numbered `deleted` is gone."""
+    """Message `deleted` was deleted."""
 
     room: str
     deleted: int
@@ -324,11 +330,11 @@ class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """An edit of the message numbered `edited` that a later one has replaced: its text is gone."""
+    """An edit of message `edited` that a later edit has replaced, so its text is removed."""
 
     room: str
     edited: int
-    # Always true. Required, because a default would be left out of the frame.
+    # Always true. Has no default, because defaults are left out of frames.
     overtaken: bool
     seq: int
     at: str
@@ -338,8 +344,8 @@ class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
 AnyEvent = Posted | Edited | Overtaken | Deleted
 
 
-def after(event: AnyEvent, change: AnyEvent) -> AnyEvent:
-    """Return an event as the log gives it once a later one, `change`, was appended: its text may be gone."""
+def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
+    """Return an event as the log has it after a later event, `change`, was appended: its text may be removed."""
     match change, event:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
             return msgspec.structs.replace(event, message=None, deleted=True)
@@ -359,7 +365,7 @@ def after(event: AnyEvent, change: AnyEvent) -> AnyEvent:
 
 
 class Acknowledged(msgspec.Struct, kw_only=True):
-    """Saved as event `seq`, to the author alone."""
+    """A command was saved as event `seq`. Sent to the author alone."""
 
     ack: uuid.UUID
     room: str
@@ -367,7 +373,7 @@ class Acknowledged(msgspec.Struct, kw_only=True):
 
 
 class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Posted events as they stood at `as_of`, oldest first; `more` and `newer` when there are such."""
+    """Messages as they stood at `as_of`, oldest first; `more` and `newer` say whether there are others."""
 
     history: str
     events: list[Posted]
@@ -377,7 +383,7 @@ class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A refusal, to its sender alone."""
+    """A refusal. Sent to the sender of the command alone."""
 
     error: str
     command: str | None = None
@@ -389,7 +395,7 @@ class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class Pong(msgspec.Struct):
     pong: bool = True
-    # Of the page's files, so that an open page knows when it is older than its server.
+    # The version of the page's files, by which an open page notices that the server is newer.
     version: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -398,7 +404,7 @@ class ByeTime(msgspec.Struct):
 
 
 class Bye(msgspec.Struct):
-    """The server is about to close every socket: come back after `retry_ms`."""
+    """The server is about to close every socket. Clients should reconnect after `retry_ms`."""
 
     bye: ByeTime
 
@@ -414,12 +420,12 @@ _encoder = msgspec.json.Encoder(enc_hook=_encode_hook)
 
 
 def encode(struct: msgspec.Struct) -> Frame:
-    """Return the frame that `struct` is on the wire."""
+    """Encode a struct as a frame."""
     return Frame(_encoder.encode(struct))
 
 
 def refusal(error: ClientError, **context: Any) -> Frame:
-    """Return the error frame for a refusal; its own context wins over `context`."""
+    """Return the error frame for a refusal. The refusal's own context takes precedence over `context`."""
     fields = {key: value for key, value in {**context, **error.context}.items() if value is not None}
     for key in ("room", "client_id"):
         if key in fields:
@@ -428,5 +434,5 @@ def refusal(error: ClientError, **context: Any) -> Frame:
 
 
 def timestamp(at: datetime) -> str:
-    """Return server time as it stands in frames: ISO 8601, UTC, milliseconds."""
+    """Return a time as it stands in frames: ISO 8601, UTC, milliseconds."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Pages: the one page, a room by its address, and the health check."""
+"""Views: the chat page, a room by its address, and the health check."""
 
 import logging
 from itertools import islice
@@ -19,10 +19,10 @@ from chat.models import Room, title_key
 logger = logging.getLogger(__name__)
 
 STREAM_PATH = "/chat/stream/"
-# So many closed rooms have their button in the HTML. The page makes the others when the socket names them: with
-# thousands of rooms most of an answer's time and bytes were buttons that nobody scrolls to.
+# The most closed rooms with a button in the HTML. The page adds the others when the socket lists them. With thousands
+# of rooms, most of the time and bytes of a response went into buttons that users never scroll to.
 LISTED_ROOMS = 200
-# So many ids of `?rooms=` are looked at, however many there are.
+# The most ids in `?rooms=` that are read.
 MAX_NAMED = 1000
 
 
@@ -30,32 +30,31 @@ MAX_NAMED = 1000
 @login_required
 @never_cache
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms of `?rooms=1,3&wide=3` side by side, in that order, one of them widened."""
+    """Show the rooms of `?rooms=1,3&wide=3` side by side, in this order, with room 3 widened."""
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
     wide = request.GET.get("wide", "")
     is_cut = False
     if "rooms" in request.GET:
-        # One more than a page holds, so that it can be told from exactly as many.
         named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
-        asked = list(named)[: conf.LAYOUT_PANES]
-        is_cut = len(named) > len(asked)
-        opened = [room_id for room_id in asked if room_id in known]
+        requested = list(named)[: conf.LAYOUT_PANES]
+        is_cut = len(named) > len(requested)
+        opened = [room_id for room_id in requested if room_id in known]
     else:
-        # As the user left it, here or in another browser.
+        # As the user left the page, in this browser or another one.
         user_id = request.user.pk or 0
         layout, widened = positions.layout_of(user_id)
-        opened = asked = [str(room_id) for room_id in layout if str(room_id) in known]
+        opened = requested = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
     at = _place(request.GET.get("at", ""), known)
-    # The same sentences for a room that is not there and for one that may not be entered.
+    # The sentences are the same for a missing room and for a room that the user may not enter.
     notice = ""
     if is_cut:
-        notice = f"A page holds at most {conf.LAYOUT_PANES} rooms. The others are closed."
-    elif len(opened) < len(asked):
-        notice = "Some of these rooms do not exist."
+        notice = f"You can open at most {conf.LAYOUT_PANES} rooms at once. The others stay closed."
+    elif len(opened) < len(requested):
+        notice = "Some of these rooms don't exist, or you don't have access to them."
     elif request.GET.get("at") and at is None:
-        notice = "There is no such message as this link leads to."
+        notice = "We can't find the message that this link leads to."
     return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
 
 
@@ -63,13 +62,13 @@ def index(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 def room(request: HttpRequest, title: str) -> HttpResponse:
-    """Open the room of this title; tell the page's own script which it is.
+    """Open the room with this title; answer the page's own script with the room as JSON.
 
-    A room that may not be entered is answered exactly like one that does not exist.
+    A room that the user may not enter is answered exactly like a room that does not exist.
     """
     rooms = _enterable(request)
     key = title_key(title)
-    # Looked for among the enterable ones only: not even the time tells whether another room exists.
+    # Only the user's own rooms are searched, so that not even the time reveals whether another room exists.
     found = next((room for room in rooms if room.title_key == key), None)
     notice = "" if found else f"There is no room called “{title}”."
     status = 200 if found else 404
@@ -81,7 +80,7 @@ def room(request: HttpRequest, title: str) -> HttpResponse:
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 while the database answers, else 503."""
+    """Return 200 if the database answers, otherwise 503."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -96,7 +95,7 @@ def _enterable(request: HttpRequest) -> list[Room]:
 
 
 def _place(at: str, known: set[str]) -> dict[str, Any] | None:
-    """Read a message's address, ROOM.SEQ; None when it is none, or of a room that is not the reader's."""
+    """Parse a message's address, ROOM.SEQ. None if it is invalid, or in a room that the user may not enter."""
     room_id, _, seq = at.partition(".")
     if room_id not in known or not (seq.isascii() and seq.isdigit() and len(seq) < 19):
         return None
@@ -116,14 +115,14 @@ def _page(
     user = request.user
     by_id = {str(room.pk): room for room in rooms}
     reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
-    # A user model of a site's own may not know.
+    # A site's own user model may not have this field.
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
     opened_ids = set(opened)
     config = {
         "user": reader,
         "rooms": [_as_json(room) for room in rooms],
-        # What waits in the browser for a room of this number may have been written for another one.
+        # The browser may hold unsent messages that were written for an earlier room with the same id.
         "epochs": {str(room.pk): room.epoch for room in rooms},
         "open": opened,
         "wide": wide if wide in opened else None,

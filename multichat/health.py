@@ -123,7 +123,7 @@ async def _layer_state() -> str:
     is_degraded = doorbell.is_degraded()
     if is_degraded is None:
         # No page is open in this process yet, so its doorbell has not probed the layer.
-        is_degraded = not await doorbell.answers()
+        is_degraded = not await doorbell.is_answering()
     return "degraded" if is_degraded else "ok"
 
 

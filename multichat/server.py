@@ -269,7 +269,7 @@ class Server(uvicorn.Server):
 async def _log_redis_state() -> None:
     if doorbell.is_in_memory():
         return
-    if await doorbell.answers():
+    if await doorbell.is_answering():
         logger.info("Redis answers")
     else:
         logger.warning("Redis does not answer at %s: serving without it, so messages arrive by the sweep", "REDIS_URL")

@@ -97,11 +97,11 @@ class FakeLog:
         # Who is here is not asked: it has tests of its own.
         monkeypatch.setattr(database, "write", self._write)
         monkeypatch.setattr(database, "write_behind", self._write)
-        monkeypatch.setattr(presence, "begin", lambda process: None)
-        monkeypatch.setattr(presence, "renew", lambda process: True)
-        monkeypatch.setattr(presence, "expired", list)
-        monkeypatch.setattr(presence, "settle", lambda process, *, came, went: [])
-        monkeypatch.setattr(presence, "present", lambda rooms: {room: set() for room in rooms})
+        monkeypatch.setattr(presence, "begin_lease", lambda process: None)
+        monkeypatch.setattr(presence, "renew_lease", lambda process: True)
+        monkeypatch.setattr(presence, "expired_processes", list)
+        monkeypatch.setattr(presence, "update_presence", lambda process, *, came, went: [])
+        monkeypatch.setattr(presence, "present_usernames", lambda rooms: {room: set() for room in rooms})
         # As what it is, a name that is made when it is asked for: it is gone with the test, whatever `settings` says.
         monkeypatch.setitem(vars(conf), "TELL_WHO_IS_PRESENT", False)
         monkeypatch.setitem(vars(conf), "GRACE_SECONDS", 0)
@@ -110,7 +110,7 @@ class FakeLog:
         monkeypatch.setattr(log, "alerts", lambda rooms: {})
         monkeypatch.setattr(log, "heads_after", lambda room, *, limit: self._heads())
         # Nobody's rights change.
-        monkeypatch.setattr(access, "recent", list)
+        monkeypatch.setattr(access, "recent_changes", list)
         monkeypatch.setattr(deletion, "unfinished", lambda: deletion.Unfinished([], []))
         monkeypatch.setattr(Rights, "check_soon", lambda self, *concern: None)
         monkeypatch.setattr(Rights, "check", self._nothing)
@@ -123,7 +123,7 @@ class FakeLog:
         return new
 
     def append(self, event, room=1):
-        self.events[room] = [one.after(event.event) for one in self.events[room]] + [event]
+        self.events[room] = [one.changed_by(event.event) for one in self.events[room]] + [event]
         return [event]
 
     async def _run(self, work, *arguments, **named):

@@ -415,10 +415,10 @@ class World:
             log.heads: self._heads,
             log.alerts: lambda rooms: {},
             hubs._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
-            access.keys: lambda: [key for key, *_ in self.changes],
+            access.stored_keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),
-            presence.expired: list,
-            presence.present: lambda rooms: {room: set() for room in rooms},
+            presence.expired_processes: list,
+            presence.present_usernames: lambda rooms: {room: set() for room in rooms},
             policies.load_rights: lambda logins, rooms: (
                 {login: self._standing(login) for login in logins},
                 {room: self._room(room) for room in rooms},
@@ -435,7 +435,7 @@ class World:
             if work is access.prune:
                 self.changes = [change for change in self.changes if change[0] not in arguments[0]]
             # Who is here is not what this model is about.
-            return [] if work is presence.settle else True
+            return [] if work is presence.update_presence else True
         async with self._writing:
             await self.takes_time(0.02)
             self._may_fail()
@@ -468,7 +468,7 @@ class World:
         self.changes.append((uuid.uuid4(), None, room))
         for hub in self.hubs:
             if self.chance.random() >= self.lost_bells:
-                delay, concern = self.chance.uniform(0, 0.1), concerns.of(rooms=[room])
+                delay, concern = self.chance.uniform(0, 0.1), concerns.about(rooms=[room])
                 asyncio.get_running_loop().call_later(delay, hub.rights.check_soon, concern)
 
     def _page(self, room, *, after, limit):
@@ -589,7 +589,7 @@ class ModelPage(SocketClient):
         self._user_id = {"alice": 1, "bob": 2, "charlie": 3}[self.username]
 
     @contextlib.asynccontextmanager
-    async def _connected(self):
+    async def _connect(self):
         await self._world.takes_time(0.05)
         line = Line(self._world, self._user_id, self.username)
         self._world._lines.add(line)
@@ -633,7 +633,7 @@ async def busy(world, *, sends=12, cuts=3, elsewhere=6):
             page = chance.choice(pages)
             page.stop_reading()
             await asyncio.sleep(chance.uniform(0, 0.3))
-            page.read_on()
+            page.resume_reading()
 
     async def visit():
         for _ in range(3):
@@ -643,7 +643,7 @@ async def busy(world, *, sends=12, cuts=3, elsewhere=6):
             if chance.random() < 0.5:
                 await asyncio.sleep(chance.uniform(0, 0.1))
                 with contextlib.suppress(TimeoutError):
-                    visitor._put({"command": "leave", "room": str(room)})
+                    visitor._send_command({"command": "leave", "room": str(room)})
                     await visitor.until(lambda room=room: str(room) not in visitor.logs, 2)
 
     async def others():

@@ -23,7 +23,7 @@ from chat.live.hub import Hub
 from chat.live.session import Session
 from chat.models import AccessChange, Room
 from chat.store import access, actions, policies
-from chat.store.concerns import of
+from chat.store.concerns import about
 from tests.fakes import FakeLog, FakeSocket, standing, turns, until
 from tests.sockets import connected
 
@@ -46,7 +46,7 @@ def rung(monkeypatch):
 
 def counted():
     """Return whom the changes concern that are in the database."""
-    return access.concern_of(access.recent())
+    return access.concern_of(access.recent_changes())
 
 
 # What is heard
@@ -80,7 +80,7 @@ CHANGES = {
 @pytest.mark.parametrize("cause", CHANGES)
 def test_a_change_of_rights_is_counted_and_rings_after_its_commit_for_those_concerned(bob, rooms, rung, cause):
     key = new_session(bob)
-    concerned = of(rooms=[rooms.lobby.pk]) if cause.startswith("room") else of(users=[bob.pk])
+    concerned = about(rooms=[rooms.lobby.pk]) if cause.startswith("room") else about(users=[bob.pk])
     AccessChange.objects.all().delete()
     with transaction.atomic():
         CHANGES[cause](bob, rooms.lobby, key)
@@ -116,7 +116,7 @@ def test_a_save_in_a_transaction_counts_when_it_changes_a_right(bob, rung, name)
     with transaction.atomic():
         setattr(bob, name, RIGHTS[name])
         bob.save()
-    assert rung == [of(users=[bob.pk])]
+    assert rung == [about(users=[bob.pk])]
 
 
 def test_a_save_of_old_values_counts_when_the_database_has_others(bob, rung):
@@ -124,13 +124,13 @@ def test_a_save_of_old_values_counts_when_the_database_has_others(bob, rung):
     User.objects.filter(pk=bob.pk).update(is_staff=True)
     with transaction.atomic():
         stale.save()
-    assert rung == [of(users=[bob.pk])]
+    assert rung == [about(users=[bob.pk])]
 
 
 def test_a_save_that_nobody_can_compare_safely_counts(bob, rung):
     # Without a transaction another one may change the row between a comparison and the save.
     bob.save()
-    assert rung == [of(users=[bob.pk])]
+    assert rung == [about(users=[bob.pk])]
 
 
 def test_a_change_that_is_rolled_back_rings_nothing(bob, charlie, rung):
@@ -148,7 +148,7 @@ def test_a_change_that_is_rolled_back_rings_nothing(bob, charlie, rung):
     with transaction.atomic():
         charlie.is_staff = True
         charlie.save()
-    assert rung == [of(users=[charlie.pk])]
+    assert rung == [about(users=[charlie.pk])]
 
 
 def test_a_change_that_a_savepoint_takes_back_rings_nothing_with_the_rest(bob, charlie, rung):
@@ -159,8 +159,8 @@ def test_a_change_that_a_savepoint_takes_back_rings_nothing_with_the_rest(bob, c
             raise ZeroDivisionError
         charlie.is_staff = True
         charlie.save()
-    assert rung == [of(users=[charlie.pk])]
-    assert counted() == of(users=[charlie.pk])
+    assert rung == [about(users=[charlie.pk])]
+    assert counted() == about(users=[charlie.pk])
 
 
 def test_many_changes_in_one_transaction_ring_once(rung):
@@ -169,17 +169,17 @@ def test_many_changes_in_one_transaction_ring_once(rung):
         for user in users:
             user.is_staff = True
             user.save()
-    assert rung == [of(users=[user.pk for user in users])]
+    assert rung == [about(users=[user.pk for user in users])]
 
 
 def test_more_changes_than_a_sweep_reads_are_all_found(bob, monkeypatch):
     monkeypatch.setattr(access, "MAX_ROWS", 3)
     for _ in range(5):
         bob.save()
-    assert len(access.recent()) == 4
-    assert len(access.keys()) == 5
-    access.prune(access.keys()[:2])
-    assert len(access.keys()) == 3
+    assert len(access.recent_changes()) == 4
+    assert len(access.stored_keys()) == 5
+    access.prune(access.stored_keys()[:2])
+    assert len(access.stored_keys()) == 3
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
@@ -208,13 +208,13 @@ def test_a_long_transaction_that_changed_a_user_stops_no_other_change(bob, charl
             rooms.lobby.save()
             with connection.cursor() as cursor:
                 cursor.execute("RESET lock_timeout")
-            early = set(access.keys())
+            early = set(access.stored_keys())
         finally:
             may_end.set()
         running.result(10)
     # It is found although it was written before the others and committed after them.
-    late = [row for row in access.recent() if row[0] not in early]
-    assert access.concern_of(late) == of(users=[bob.pk])
+    late = [row for row in access.recent_changes() if row[0] not in early]
+    assert access.concern_of(late) == about(users=[bob.pk])
 
 
 # A session's time
@@ -296,7 +296,7 @@ async def test_revocation_while_a_socket_is_signed_in(bob, monkeypatch):
         bob.is_active = False
         bob.save()
 
-    asked = late(monkeypatch, "sign_in", deactivate)
+    asked = late(monkeypatch, "load_logins", deactivate)
     async with connected(bob) as socket:
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None

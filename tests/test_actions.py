@@ -429,7 +429,7 @@ def test_the_ring_and_the_log_give_the_same_of_everything_that_was_changed(bob, 
         delete(rooms.lobby, bob, 2),
     ]:
         [outcome] = actions.commit([draft])
-        live = [event.after(outcome.logged.event) for event in live] + [outcome.logged]
+        live = [event.changed_by(outcome.logged.event) for event in live] + [outcome.logged]
         seqs.append(outcome.seq)
         read = log.read(rooms.lobby.pk, after=0, limit=10)
         assert [one.frame.text for one in live] == [one.frame.text for one in read]

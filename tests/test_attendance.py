@@ -116,7 +116,7 @@ async def test_a_server_that_stops_announces_no_leave_and_keeps_its_lease(rooms,
     # when that process's lease has expired.
     async with connected(bob) as again:
         assert (await join(again, rooms.lobby))[-1]["present"] == ["alice", "bob"]
-        assert await database.write(presence.bury) == []
+        assert await database.write(presence.expire) == []
     await database.close()
 
 
@@ -124,8 +124,8 @@ async def test_the_first_process_after_an_outage_expires_dead_processes_before_a
     settings, rooms, alice, bob
 ):
     settings.LEASE_SECONDS = -1.0
-    await database.write(presence.begin, "dead")
-    await database.write(presence.settle, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
+    await database.write(presence.begin_lease, "dead")
+    await database.write(presence.update_presence, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
     settings.LEASE_SECONDS = 5.0
     async with connected(alice) as first:
         assert (await join(first, rooms.lobby))[-1]["present"] == ["alice"]

@@ -16,7 +16,7 @@ from chat import backups
 from chat.backups import BackupError
 from chat.models import Membership, Process, Room
 from chat.store import access
-from chat.store.concerns import EVERYBODY
+from chat.store.concerns import ALL_USERS
 
 BASE = Path(__file__).resolve().parents[1]
 MAKE = """
@@ -113,7 +113,7 @@ def test_a_backup_is_one_file_for_its_owner_alone(first_backup, made):
     assert sql(first_backup, "SELECT count(*) FROM chat_event") == [(3,)]
     assert first_backup.stat().st_mode & 0o777 == 0o600
     before = first_backup.read_bytes()
-    assert "is there already" in made.manage("backup", first_backup, fails=True)
+    assert "already exists" in made.manage("backup", first_backup, fails=True)
     assert first_backup.read_bytes() == before
 
 
@@ -183,7 +183,7 @@ def test_after_another_way_of_restoring_every_room_gets_a_new_epoch(rooms, alice
     assert all(after[room] != before[room] for room in before)
     assert not Membership.objects.filter(is_here=True).exists()
     assert not Process.objects.exists()
-    assert access.concern_of(access.recent()) == EVERYBODY
+    assert access.concern_of(access.recent_changes()) == ALL_USERS
     assert "3 rooms" in output.getvalue()
 
 
@@ -204,7 +204,7 @@ def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path, monkeypatch, ha
     if not has_links:
         monkeypatch.setattr(os, "link", refusing(errno.EPERM))
     monkeypatch.setattr(backups, "engine", lambda: Writes(b"mine", meanwhile=lambda: file.write_bytes(b"another's")))
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="already exists"):
         backups.save(file)
     assert file.read_bytes() == b"another's"
 

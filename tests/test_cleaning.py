@@ -36,11 +36,11 @@ async def test_sessions_that_ended_go_and_others_stay(monkeypatch):
     pieces = []
     delete = cleaning._delete
     monkeypatch.setattr(cleaning, "_delete", lambda rows: pieces.append(delete(rows)) or pieces[-1])
-    changes = await database.read(access.recent)
+    changes = await database.read(access.recent_changes)
     assert await cleaning.clean() == 25
     assert max(pieces) == 10, "in pieces, so that messages do not wait"
     assert await database.read(Session.objects.count) == 3
-    assert await database.read(access.recent) == changes, "nobody's rights have changed"
+    assert await database.read(access.recent_changes) == changes, "nobody's rights have changed"
 
 
 async def test_old_failures_go_and_those_that_still_count_stay():

@@ -130,8 +130,8 @@ def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monke
     ):
         [outcome] = actions.commit([draft])
         assert outcome.code == ErrorCode.ROOM_INVALID
-    presence.begin("one")
-    assert presence.settle("one", came={(room, alice.pk)}, went=()) == []
+    presence.begin_lease("one")
+    assert presence.update_presence("one", came={(room, alice.pk)}, went=()) == []
 
 
 def test_the_title_of_a_half_deleted_room_is_free_at_once(bob, rooms, monkeypatch):
@@ -252,10 +252,10 @@ def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
 
 
 def test_a_user_goes_with_memberships_mentions_presences_and_visit(alice, bob, rooms):
-    presence.begin("one")
-    presence.settle("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
+    presence.begin_lease("one")
+    presence.update_presence("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
     fill(rooms.lobby, alice, 5, "@bob @alice")
-    memberships.visit([alice.pk, bob.pk])
+    memberships.store_first_visits([alice.pk, bob.pk])
     bob.delete()
     for model in (Membership, Mention, Presence, Visit):
         assert set(model.objects.values_list("user_id", flat=True)) == {alice.pk}
@@ -271,7 +271,7 @@ def test_what_many_users_leave_behind_is_removed_in_pieces(alice, rooms, monkeyp
     User.objects.filter(username__startswith="user").delete()
     # The transaction of the deletion itself removes none of it.
     assert (Membership.objects.count(), Mention.objects.count(), DeletedUser.objects.count()) == (91, 25, 30)
-    assert presence.present([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
+    assert presence.present_usernames([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
     assert deletion.remove_piece_of_user(users[1].pk).total() == 10
     finish_users()
     assert Membership.objects.get().user == alice
@@ -322,7 +322,7 @@ def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
     number = bob.pk
     collector = Collector(using="default")
     collector.collect([bob])
-    memberships.visit([number])
+    memberships.store_first_visits([number])
     with transaction.atomic():
         collector.delete()
     finish_users()
@@ -334,9 +334,9 @@ def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
 @pytest.mark.parametrize("turn", range(3))
 def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     users = User.objects.bulk_create(User(username=f"user{n}") for n in range(60))
-    presence.begin("one")
+    presence.begin_lease("one")
     pairs = [(room.pk, user.pk) for room in rooms for user in users]
-    presence.settle("one", came=pairs, went=())
+    presence.update_presence("one", came=pairs, went=())
     begun = threading.Event()
 
     def delete(some):
@@ -346,8 +346,8 @@ def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     def come_and_go():
         begun.set()
         for _ in range(10):
-            presence.settle("one", came=(), went=pairs)
-            presence.settle("one", came=pairs, went=())
+            presence.update_presence("one", came=(), went=pairs)
+            presence.update_presence("one", came=pairs, went=())
 
     def tidy():
         begun.wait(10)
@@ -359,6 +359,6 @@ def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     assert not User.objects.exists()
     finish_users()
     # A user who came at the last moment, and goes with the process.
-    presence.settle("one", came=(), went=pairs)
+    presence.update_presence("one", came=(), went=pairs)
     assert not Presence.objects.exists()
     assert not Membership.objects.filter(is_here=True).exists()

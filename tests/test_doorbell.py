@@ -59,7 +59,7 @@ async def bells(layer):
         bell.heard = heard
         bell.start()
         made.append(bell)
-    await until(lambda: all(bell._echo for bell in made))
+    await until(lambda: all(bell._last_echo for bell in made))
     yield made
     for bell in made:
         await bell.stop()
@@ -87,14 +87,14 @@ async def test_waiting_bells_are_rung_in_one_message_with_the_highest_heads(bell
 
 
 async def test_a_signal_is_heard_only_in_other_processes(bells):
-    bells[0].signal(7, "bob", True)
+    bells[0].signal_presence(7, "bob", True)
     await until(lambda: bells[1].heard == [(7, "bob", True)])
     assert bells[0].heard == []
 
 
 async def test_no_message_text_passes_through_the_layer(bells, layer):
     bells[0].ring_threadsafe({7: 3})
-    bells[0].signal(7, "bob", True)
+    bells[0].signal_presence(7, "bob", True)
     await until(lambda: (7, "bob", True) in bells[1].heard)
     keys = {"type", "from", "heads", "signals", "number", "access", "reads"}
     assert all(set(message) <= keys for message in layer.sent)

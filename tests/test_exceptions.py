@@ -3,9 +3,9 @@
 from chat.exceptions import ClientError, ErrorCode
 
 
-def test_a_refusal_prints_its_code_and_its_detail():
-    error = ClientError(ErrorCode.MESSAGE_EMPTY, detail="There is nothing in this message.")
-    assert str(error) == "MESSAGE_EMPTY: There is nothing in this message."
+def test_a_refusal_says_its_code_and_its_sentence():
+    error = ClientError(ErrorCode.MESSAGE_EMPTY, detail="This message is empty. Add some text.")
+    assert str(error) == "MESSAGE_EMPTY: This message is empty. Add some text."
     assert str(ClientError(ErrorCode.ROOM_INVALID, room=3)) == "ROOM_INVALID"
 
 

@@ -159,7 +159,7 @@ async def test_a_layer_that_fails_is_degraded_and_ready(monkeypatch, heard, answ
 
     monkeypatch.setattr(doorbell, "is_in_memory", lambda: False)
     monkeypatch.setattr(doorbell, "is_degraded", lambda: heard)
-    monkeypatch.setattr(doorbell, "answers", answer)
+    monkeypatch.setattr(doorbell, "is_answering", answer)
     status, shown = await ready()
     assert (status, shown["layer"]) == (200, layer)
     assert shown["degraded"] == (["layer"] if layer == "degraded" else [])

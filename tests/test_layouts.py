@@ -39,40 +39,42 @@ def saved(user):
 
 def test_what_a_page_changed_is_applied_to_what_others_have_saved(bob, room_ids):
     a, b, c, d, e, f = room_ids
-    layouts.change(login_of(bob), change(put=[{"room": room} for room in (a, b, c)], wide=b))
+    layouts.change_layout(login_of(bob), change(put=[{"room": room} for room in (a, b, c)], wide=b))
     # A page that came by a link to d alone opens e there.
-    layouts.change(login_of(bob), change(put=[{"room": e, "after": d}]))
+    layouts.change_layout(login_of(bob), change(put=[{"room": e, "after": d}]))
     assert saved(bob) == ([a, b, c, e], b)
-    layouts.change(login_of(bob), change(put=[{"room": d, "after": a}, {"room": f, "before": a}], close=[c]))
+    layouts.change_layout(login_of(bob), change(put=[{"room": d, "after": a}, {"room": f, "before": a}], close=[c]))
     assert saved(bob) == ([f, a, d, b, e], b)
-    layouts.change(login_of(bob), change(put=[{"room": e, "before": f}, {"room": a}]))
+    layouts.change_layout(login_of(bob), change(put=[{"room": e, "before": f}, {"room": a}]))
     assert saved(bob) == ([e, f, d, b, a], b)
-    layouts.change(login_of(bob), change(close=[c, e]))
+    layouts.change_layout(login_of(bob), change(close=[c, e]))
     assert saved(bob) == ([f, d, b, a], b)
 
 
 def test_one_pane_is_wide_and_only_it_is_made_narrow(bob, room_ids):
     a, b, *_ = room_ids
-    layouts.change(login_of(bob), change(put=[{"room": a}, {"room": b}]))
-    layouts.change(login_of(bob), change(wide=a))
+    layouts.change_layout(login_of(bob), change(put=[{"room": a}, {"room": b}]))
+    layouts.change_layout(login_of(bob), change(wide=a))
     assert saved(bob) == ([a, b], a)
-    layouts.change(login_of(bob), change(narrow=b))
+    layouts.change_layout(login_of(bob), change(narrow=b))
     assert saved(bob) == ([a, b], a)
-    layouts.change(login_of(bob), change(wide=b))
+    layouts.change_layout(login_of(bob), change(wide=b))
     assert saved(bob) == ([a, b], b)
-    layouts.change(login_of(bob), change(narrow=b))
+    layouts.change_layout(login_of(bob), change(narrow=b))
     assert saved(bob) == ([a, b], None)
-    layouts.change(login_of(bob), change(wide=a))
-    layouts.change(login_of(bob), change(close=[a]))
+    layouts.change_layout(login_of(bob), change(wide=a))
+    layouts.change_layout(login_of(bob), change(close=[a]))
     assert saved(bob) == ([b], None)
 
 
 def test_rooms_that_may_not_be_entered_are_left_out_and_panes_are_few(bob, rooms, settings):
     settings.LAYOUT_PANES = 2
-    layouts.change(login_of(bob), change(put=[{"room": rooms.staff.pk}, {"room": 999}, {"room": rooms.lobby.pk}]))
+    layouts.change_layout(
+        login_of(bob), change(put=[{"room": rooms.staff.pk}, {"room": 999}, {"room": rooms.lobby.pk}])
+    )
     assert saved(bob) == ([rooms.lobby.pk], None)
     third = Room.objects.create(title="Third")
-    layouts.change(login_of(bob), change(put=[{"room": rooms.random.pk}, {"room": third.pk}]))
+    layouts.change_layout(login_of(bob), change(put=[{"room": rooms.random.pk}, {"room": third.pk}]))
     assert saved(bob) == ([rooms.lobby.pk, rooms.random.pk], None)
 
 
@@ -86,10 +88,10 @@ def test_changes_of_two_pages_are_all_kept(bob, room_ids, seed):
         room = chance.choice(chance.choice(halves))
         if room in opened:
             opened.discard(room)
-            layouts.change(login_of(bob), change(close=[room]))
+            layouts.change_layout(login_of(bob), change(close=[room]))
         else:
             opened.add(room)
-            layouts.change(login_of(bob), change(put=[{"room": room, "after": chance.choice(room_ids)}]))
+            layouts.change_layout(login_of(bob), change(put=[{"room": room, "after": chance.choice(room_ids)}]))
         assert set(saved(bob)[0]) == opened
 
 

@@ -47,13 +47,13 @@ def pairs(django_user_model):
 @pytest.fixture
 def pieces(monkeypatch):
     """The sizes of the pieces that `settle` was given."""
-    settle, given = presence.settle, []
+    settle, given = presence.update_presence, []
 
     def record(process, *, came, went):
         given.append((len(came), len(went)))
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", record)
+    monkeypatch.setattr(presence, "update_presence", record)
     return given
 
 
@@ -98,14 +98,14 @@ async def test_only_the_loops_thread_reads_presence_in_memory(here, announced, p
 
 async def test_a_failed_piece_does_not_stop_the_others_and_is_retried(keeper, here, announced, pairs, monkeypatch):
     here.update(pairs)
-    settle, failures = presence.settle, [OperationalError("deadlock detected")]
+    settle, failures = presence.update_presence, [OperationalError("deadlock detected")]
 
     def fail_once(process, *, came, went):
         if failures and sorted(pairs)[0] in came:
             raise failures.pop()
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", fail_once)
+    monkeypatch.setattr(presence, "update_presence", fail_once)
     assert not await keeper.settle(pairs)
     assert len(keeper.written) == len(pairs) - PIECE_PAIRS
     assert await keeper.settle(here - keeper.written)
@@ -115,14 +115,14 @@ async def test_a_failed_piece_does_not_stop_the_others_and_is_retried(keeper, he
 
 async def test_a_pair_that_cannot_be_written_fails_alone(keeper, here, pairs, monkeypatch):
     here.update(pairs)
-    settle, poisoned = presence.settle, pairs[7]
+    settle, poisoned = presence.update_presence, pairs[7]
 
     def refuse(process, *, came, went):
         if poisoned in came:
             raise IntegrityError("refused")
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", refuse)
+    monkeypatch.setattr(presence, "update_presence", refuse)
     assert not await keeper.settle(pairs)
     assert here - keeper.written == {poisoned}
 
@@ -132,7 +132,7 @@ async def test_a_process_whose_lease_was_ended_starts_one_under_a_new_name(keepe
     await keeper.settle(pairs)
     # Another process has announced a part of its users as gone.
     await database.write_behind(Process.objects.update, expires_at=presence._ENDED)
-    changes, is_more = await database.write_behind(presence.bury_piece, "one")
+    changes, is_more = await database.write_behind(presence.expire_piece, "one")
     assert (len(changes), is_more) == (PIECE_PAIRS, True)
     assert not await keeper.renew()
     announced.clear()
@@ -148,9 +148,9 @@ async def test_a_process_whose_lease_was_ended_starts_one_under_a_new_name(keepe
 
 async def test_a_dead_process_with_many_users_is_removed_in_pieces(keeper, announced, pairs, settings):
     settings.LEASE_SECONDS = -1.0
-    await database.write_behind(presence.begin, "dead")
+    await database.write_behind(presence.begin_lease, "dead")
     for piece in presence.pieces(pairs):
-        await database.write_behind(presence.settle, "dead", came=piece, went=())
+        await database.write_behind(presence.update_presence, "dead", came=piece, went=())
     await keeper.bury_dead()
     assert len(announced) == len(pairs)
     assert not any(change.is_here for change in announced)

@@ -402,9 +402,9 @@ def test_times_are_utc_in_milliseconds_here_and_in_the_database(bob, rooms):
 def test_what_is_found_is_the_authors_own(alice, bob, rooms):
     client_id = uuid.uuid4()
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=client_id)])
-    assert log.find([]) == {}
-    assert log.find([(alice.pk, client_id)]) == {}
-    assert list(log.find([(bob.pk, client_id), (alice.pk, uuid.uuid4())])) == [(bob.pk, client_id)]
+    assert log.find_committed([]) == {}
+    assert log.find_committed([(alice.pk, client_id)]) == {}
+    assert list(log.find_committed([(bob.pk, client_id), (alice.pk, uuid.uuid4())])) == [(bob.pk, client_id)]
 
 
 @pytest.mark.skipif("sqlite" not in connections.settings["default"]["ENGINE"], reason="about SQLite's own lock")
@@ -423,7 +423,7 @@ def test_many_keys_of_many_authors_are_found_in_pieces_and_by_author(rooms, djan
     actions.commit(drafts)
     strangers = [(draft.author, uuid.uuid4()) for draft in drafts]
     with CaptureQueriesContext(connection) as captured:
-        found = log.find([*(draft.key for draft in drafts), *strangers])
+        found = log.find_committed([*(draft.key for draft in drafts), *strangers])
     assert {key: place.seq for key, place in found.items()} == {
         draft.key: number for number, draft in enumerate(drafts, 1)
     }

@@ -204,12 +204,12 @@ def remove_the_rest():
 @pytest.mark.parametrize("gone", ["user", "room"])
 def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(bob, rooms, monkeypatch, gone):
     Membership.objects.create(user=bob, room=rooms.lobby)
-    presence.begin("one")
+    presence.begin_lease("one")
     has_lock, create = threading.Event(), Presence.objects.bulk_create
     there = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
 
     def come():
-        presence.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+        presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
 
     def delete():
         assert has_lock.wait(10)
@@ -234,14 +234,14 @@ def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(
 @postgresql
 @pytest.mark.parametrize("gone", ["user", "room"])
 def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_other(bob, rooms, gone):
-    presence.begin("one")
+    presence.begin_lease("one")
     has_locked, is_here, goes_on = threading.Event(), threading.Event(), threading.Event()
 
     def come():
         assert has_locked.wait(10)
         Membership.objects.create(user=bob, room=rooms.lobby)
         with transaction.atomic():
-            presence.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+            presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
             is_here.set()
             assert goes_on.wait(10), "the deletion waits for this transaction"
 

@@ -196,12 +196,12 @@ class Delivery(RuleBasedStateMachine):
             if session.log is None:
                 session.log = RoomLog("1", getattr(session, "expects", None), frame["epoch"])
                 session.expects = None
-            session.log.joined(frame)
+            session.log.apply_join(frame)
         elif "leave" in frame:
             session.log = session.expects = None
         elif "seq" in frame and "ack" not in frame:
             assert session.log is not None, "an event outside of join and leave"
-            assert session.log.take(frame) != "gap", "a hole on the wire"
+            assert session.log.apply_event(frame) != "gap", "a hole on the wire"
 
 
 TestDelivery = Delivery.TestCase

@@ -9,7 +9,7 @@ from chat.exceptions import ErrorCode
 from chat.models import Membership, PositionCounter, Visit
 from chat.store import actions, memberships, policies, unread
 from chat.store.actions import Draft
-from chat.store.memberships import Layout, Move
+from chat.store.memberships import Move, UserLayout
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def move(moves):
 
 
 def lay_out(login, rooms, wide=None):
-    memberships.lay_out([Layout(login, tuple(rooms), wide)])
+    memberships.store_layouts([UserLayout(login, tuple(rooms), wide)])
 
 
 def stored():
@@ -73,7 +73,7 @@ def test_a_refused_position_changes_nothing_and_its_neighbours_are_written(bob, 
 def test_what_was_said_before_the_first_visit_is_not_read_again(bob, rooms):
     login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
     post(rooms.lobby, 4)
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     move({pair: Move(login, 2)})
     assert stored() == set()
     move({pair: Move(login, 2, is_set=True)})
@@ -83,7 +83,7 @@ def test_what_was_said_before_the_first_visit_is_not_read_again(bob, rooms):
 def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
     login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
     post(rooms.lobby, 4)
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     post(rooms.lobby, 1)
     before = unread.count({pair: None})
     Membership.objects.create(user=bob, room=rooms.lobby, is_here=True)
@@ -149,11 +149,11 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
 def test_a_layout_holds_what_may_be_entered_in_its_order(bob, rooms):
     login = login_of(bob)
     lay_out(login, [rooms.random.pk, rooms.staff.pk, 10**6, rooms.lobby.pk], rooms.lobby.pk)
-    assert memberships.layout(bob.pk) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
+    assert memberships.load_layout(bob.pk) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
     lay_out(login, [rooms.lobby.pk])
-    assert memberships.layout(bob.pk) == ([rooms.lobby.pk], None)
+    assert memberships.load_layout(bob.pk) == ([rooms.lobby.pk], None)
     lay_out(login, [])
-    assert memberships.layout(bob.pk) == ([], None)
+    assert memberships.load_layout(bob.pk) == ([], None)
 
 
 def test_layouts_of_many_users_are_written_by_the_same_few_queries(alice, bob, charlie, rooms):
@@ -161,10 +161,10 @@ def test_layouts_of_many_users_are_written_by_the_same_few_queries(alice, bob, c
     counts = []
     for some in (logins[:1], logins):
         with CaptureQueriesContext(connection) as asked:
-            memberships.lay_out([Layout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
+            memberships.store_layouts([UserLayout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
         counts.append(len(asked))
     assert counts[1] <= counts[0] <= 9
-    assert memberships.layout(charlie.pk) == ([rooms.lobby.pk, rooms.random.pk], None)
+    assert memberships.load_layout(charlie.pk) == ([rooms.lobby.pk, rooms.random.pk], None)
 
 
 def test_a_layout_of_a_login_that_ended_changes_nothing(bob, rooms):
@@ -173,12 +173,12 @@ def test_a_layout_of_a_login_that_ended_changes_nothing(bob, rooms):
     bob.set_password("another one")
     bob.save()
     lay_out(login, [])
-    assert memberships.layout(bob.pk) == ([rooms.lobby.pk], None)
+    assert memberships.load_layout(bob.pk) == ([rooms.lobby.pk], None)
 
 
 def test_the_first_visit_stays_the_first(bob):
-    memberships.visit([bob.pk, 10**6])
+    memberships.store_first_visits([bob.pk, 10**6])
     first = Visit.objects.get().at
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     assert [(visit.user_id, visit.at) for visit in Visit.objects.all()] == [(bob.pk, first)]
     assert unread.visitors([bob.pk, 10**6]) == {bob.pk}

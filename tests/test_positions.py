@@ -13,7 +13,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, positions
 from chat.live.positions import Pending, Positions, newest_move
 from chat.store import layouts, memberships
-from chat.store.memberships import Checked, Layout, Move
+from chat.store.memberships import CheckedMoves, Move, UserLayout
 from chat.store.policies import Login
 from tests.fakes import turns, until
 
@@ -42,9 +42,9 @@ class FakeDatabase:
         monkeypatch.setattr(database, "is_writing", lambda: self.is_writing)
         monkeypatch.setattr(memberships, "check_moves", self._check)
         monkeypatch.setattr(memberships, "store_moves", self._store)
-        monkeypatch.setattr(memberships, "lay_out", self._lay_out)
-        monkeypatch.setattr(memberships, "layout", lambda user: self.stored)
-        monkeypatch.setattr(layouts, "change", lambda login, change: self.changes.append((login, change)))
+        monkeypatch.setattr(memberships, "store_layouts", self._lay_out)
+        monkeypatch.setattr(memberships, "load_layout", lambda user: self.stored)
+        monkeypatch.setattr(layouts, "change_layout", lambda login, change: self.changes.append((login, change)))
 
     async def _run(self, work, *arguments):
         await self.gate.wait()
@@ -53,7 +53,7 @@ class FakeDatabase:
     def _check(self, moves):
         refused = {pair: self.refused[pair] for pair in moves if pair in self.refused}
         # The tests compare moves, so moves stand in for the rows to write.
-        return Checked({pair: move for pair, move in moves.items() if pair not in refused}, [], refused)
+        return CheckedMoves({pair: move for pair, move in moves.items() if pair not in refused}, [], refused)
 
     def _store(self, checked):
         if error := self.failure(checked.forward):
@@ -177,7 +177,7 @@ async def test_the_newest_layout_is_written_and_visible_before_that(fake, world)
     assert positions.layout_of(1) == ((2, 3), 3)
     assert positions.layout_of(2) == fake.stored
     await world.positions.flush()
-    assert fake.layouts == [[Layout(session_of(1).login, (2, 3), 3)]]
+    assert fake.layouts == [[UserLayout(session_of(1).login, (2, 3), 3)]]
     assert positions.layout_of(1) == fake.stored
 
 
@@ -197,7 +197,7 @@ async def test_layout_changes_are_written_in_order_and_visible_before_that(fake,
     world.positions.change_layout(session, closed)
     assert positions.layout_of(1) == ([7, 8], None)
     await world.positions.flush()
-    assert fake.layouts == [[Layout(session.login, (7, 8), None)]]
+    assert fake.layouts == [[UserLayout(session.login, (7, 8), None)]]
     assert fake.changes == [(session.login, closed)]
 
 

@@ -106,7 +106,7 @@ def test_a_list_of_rooms_that_is_too_long_is_refused_before_its_rooms_are_looked
     assert refusal_of('{"command":"layout","rooms":[' + ",".join(["1"] * 32_000) + "]}")["error"] == "COMMAND_INVALID"
 
 
-AFTER = protocol.after
+AFTER = protocol.apply_change
 POSTED = protocol.Posted(room="1", username="bob", message="hi", msg_type=0, seq=1, at="T1")
 EDITED = protocol.Edited(room="1", edited=1, message="new", seq=2, at="T2", client_id=uuid.UUID(UUID))
 LATER = protocol.Edited(room="1", edited=1, message="newer", seq=3, at="T3")

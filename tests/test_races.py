@@ -232,13 +232,13 @@ async def test_r22_ack_and_event_may_come_in_either_order(first):
     from chat.testing import SocketClient
 
     page = SocketClient("http://nowhere", "", name="bob")
-    page._take({"join": "1", "title": "Lobby", "head": 0, "floor": 1, "epoch": "a"})
+    page._handle_frame({"join": "1", "title": "Lobby", "head": 0, "floor": 1, "epoch": "a"})
     sent = page.send(1, "hello")
     client_id = page.sent[0].client_id
     ack = {"ack": client_id, "room": "1", "seq": 1}
     event = {"room": "1", "username": "bob", "message": "hello", "msg_type": 0, "seq": 1, "client_id": client_id}
     for frame in [ack, event] if first == "ack" else [event, ack]:
-        page._take(json.loads(json.dumps(frame)))
+        page._handle_frame(json.loads(json.dumps(frame)))
     assert (await sent, page.sent[0].seqs, page.logs["1"].cursor) == (1, [1, 1], 1)
 
 

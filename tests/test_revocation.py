@@ -10,7 +10,7 @@ from chat.live import database, hub
 from chat.live.revocation import Rights
 from chat.models import AccessChange, Room
 from chat.store import access, concerns, policies
-from chat.store.concerns import EVERYBODY, NOBODY, of
+from chat.store.concerns import ALL_USERS, NO_USERS, about
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,10 +45,10 @@ async def test_a_check_reads_only_the_rights_of_the_users_and_rooms_concerned(al
         await first.send(command="join", room=rooms.random.pk)
         await first.until(lambda frame: frame.get("join") == str(rooms.random.pk))
         running = hub.running().rights
-        await running.check(of(users=[bob.pk]))
-        await running.check(of(rooms=[rooms.random.pk]))
-        await running.check(of(rooms=[rooms.lobby.pk]))
-        await running.check(of(users=[999], rooms=[999]))
+        await running.check(about(users=[bob.pk]))
+        await running.check(about(rooms=[rooms.random.pk]))
+        await running.check(about(rooms=[rooms.lobby.pk]))
+        await running.check(about(users=[999], rooms=[999]))
         assert loads == [
             ({bob.pk}, {rooms.lobby.pk}),
             ({alice.pk}, {rooms.random.pk}),
@@ -67,7 +67,7 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
         def change_meanwhile(keys):
             queries.append(keys)
             answer = load_rooms(keys)
-            asyncio.run_coroutine_threadsafe(running.check(of(users=[alice.pk, charlie.pk])), loop).result(5)
+            asyncio.run_coroutine_threadsafe(running.check(about(users=[alice.pk, charlie.pk])), loop).result(5)
             return answer
 
         monkeypatch.setattr(hub.running().rooms, "_load", change_meanwhile)
@@ -78,7 +78,7 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
 
 @pytest.mark.parametrize("concern", ["user", "room", "all users"])
 async def test_a_join_repeats_its_question_when_a_check_about_it_began_meanwhile(bob, rooms, monkeypatch, concern):
-    about = {"user": of(users=[bob.pk]), "room": of(rooms=[rooms.lobby.pk]), "all users": EVERYBODY}[concern]
+    concerned = {"user": about(users=[bob.pk]), "room": about(rooms=[rooms.lobby.pk]), "all users": ALL_USERS}[concern]
     load_rooms, queries = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
@@ -91,7 +91,7 @@ async def test_a_join_repeats_its_question_when_a_check_about_it_began_meanwhile
             if len(queries) == 1:
                 # The update goes past Django's signals, so only the check below can notice it.
                 Room.objects.filter(pk=rooms.lobby.pk).update(staff_only=True)
-                asyncio.run_coroutine_threadsafe(running.check(about), loop).result(5)
+                asyncio.run_coroutine_threadsafe(running.check(concerned), loop).result(5)
             return answer
 
         monkeypatch.setattr(hub.running().rooms, "_load", be_late)
@@ -116,7 +116,7 @@ async def test_a_join_notices_a_check_that_begins_between_its_answer_and_its_att
                     opened.append(await enter(entering))
                     if len(opened) == 1:
                         await database.write_behind(Room.objects.filter(pk=rooms.lobby.pk).update, staff_only=True)
-                        await running.rights.check(of(rooms=[rooms.lobby.pk]))
+                        await running.rights.check(about(rooms=[rooms.lobby.pk]))
                     return opened[-1]
 
                 async def __aexit__(inner, *error):
@@ -145,7 +145,7 @@ async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited
         monkeypatch.setattr(Rights, "_check", note)
         start = loop.time()
         while loop.time() < start + 0.5:
-            running.check_soon(of(users=[bob.pk]))
+            running.check_soon(about(users=[bob.pk]))
             await asyncio.sleep(0.002)
         assert began[0] - start < 0.05
         assert 2 <= len(began) <= 6
@@ -159,7 +159,7 @@ async def test_all_users_are_checked_periodically_also_while_changes_stream_in(b
         running = hub.running().rights
         async with asyncio.timeout(5):
             while not any(bob.pk in users for users, _ in loads):
-                running.check_soon(of(users=[charlie.pk]))
+                running.check_soon(about(users=[charlie.pk]))
                 await asyncio.sleep(0.002)
 
 
@@ -188,7 +188,7 @@ async def test_a_failed_check_is_retried(bob, settings, monkeypatch):
 async def checked(monkeypatch):
     checked = []
 
-    async def check(self, concern=EVERYBODY):
+    async def check(self, concern=ALL_USERS):
         checked.append(concern)
 
     monkeypatch.setattr(Rights, "check", check)
@@ -198,24 +198,24 @@ async def checked(monkeypatch):
 
 async def swept(running):
     began = asyncio.get_running_loop().time()
-    await running.sweep(await database.look(access.recent), began=began)
+    await running.sweep(await database.look(access.recent_changes), began=began)
 
 
 async def test_the_sweep_finds_each_change_once_in_any_order_of_commits(checked):
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
-    assert checked == [EVERYBODY]
+    assert checked == [ALL_USERS]
     checked.clear()
-    await database.write_behind(access.changed, users=[1])
+    await database.write_behind(access.record_change, users=[1])
     await swept(running)
     await swept(running)
-    await database.write_behind(access.changed, rooms=[7])
-    await database.write_behind(access.changed)
+    await database.write_behind(access.record_change, rooms=[7])
+    await database.write_behind(access.record_change)
     await swept(running)
     await swept(running)
-    assert checked == [of(users=[1]), EVERYBODY]
+    assert checked == [about(users=[1]), ALL_USERS]
     # A sweep without changes has an empty concern, and checks nothing.
-    assert not NOBODY
+    assert not NO_USERS
 
 
 async def test_a_late_sweep_checks_all_users(checked, settings):
@@ -225,7 +225,7 @@ async def test_a_late_sweep_checks_all_users(checked, settings):
     checked.clear()
     await asyncio.sleep(settings.ACCESS_KEEP_SECONDS)
     await swept(running)
-    assert checked == [EVERYBODY]
+    assert checked == [ALL_USERS]
 
 
 async def test_a_sweep_that_finds_too_many_changes_checks_all_users_each_time(checked, monkeypatch):
@@ -233,10 +233,10 @@ async def test_a_sweep_that_finds_too_many_changes_checks_all_users_each_time(ch
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
     for user in range(5):
-        await database.write_behind(access.changed, users=[user])
+        await database.write_behind(access.record_change, users=[user])
     await swept(running)
     await swept(running)
-    assert checked == [EVERYBODY] * 3
+    assert checked == [ALL_USERS] * 3
 
 
 async def test_a_check_that_fails_in_a_sweep_is_repeated_by_the_next_sweep(monkeypatch):
@@ -244,17 +244,17 @@ async def test_a_check_that_fails_in_a_sweep_is_repeated_by_the_next_sweep(monke
     await swept(running)
     failures, checked = [OperationalError("away")], []
 
-    async def check(concern=EVERYBODY):
+    async def check(concern=ALL_USERS):
         if failures:
             raise failures.pop()
         checked.append(concern)
 
     monkeypatch.setattr(running, "check", check)
-    await database.write_behind(access.changed, users=[1])
+    await database.write_behind(access.record_change, users=[1])
     with pytest.raises(OperationalError):
         await swept(running)
     await swept(running)
-    assert checked == [of(users=[1])]
+    assert checked == [about(users=[1])]
     await database.close()
 
 
@@ -262,7 +262,7 @@ async def test_changes_are_removed_after_every_process_had_time_to_see_them(sett
     settings.ACCESS_KEEP_SECONDS = 0.05
     running = Rights(set(), {}, on_checked=lambda: None)
     for user in range(3):
-        await database.write_behind(access.changed, users=[user])
+        await database.write_behind(access.record_change, users=[user])
     await swept(running)
     pruning = asyncio.ensure_future(running.prune())
     async with asyncio.timeout(5):
@@ -280,10 +280,10 @@ async def test_the_list_of_rooms_is_sent_again_only_when_it_may_have_changed(bob
         await socket.ask(command="ping")
         running = hub.running().rights
         running._on_checked = lambda: notifications.append(True)
-        await running.check(of(users=[bob.pk]))
-        await running.check(of(users=[charlie.pk]))
+        await running.check(about(users=[bob.pk]))
+        await running.check(about(users=[charlie.pk]))
         assert notifications == []
-        await running.check(of(rooms=[rooms.lobby.pk]))
+        await running.check(about(rooms=[rooms.lobby.pk]))
         assert len(notifications) == 1
         bob.is_staff = True
         await database.write_behind(bob.save)

@@ -45,14 +45,14 @@ def plain_count(user, room, read):
 
 def test_to_somebody_new_all_is_read_and_what_is_said_since_is_not(alice, bob, rooms):
     post(rooms.lobby, alice)
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     assert count(bob, rooms.lobby) == Unread(head=1, read=1, unread=0, mentions=0)
     post(rooms.lobby, alice, "@bob")
     assert count(bob, rooms.lobby) == Unread(head=2, read=1, unread=1, mentions=1)
 
 
 def test_a_room_that_came_since_is_unread_from_its_beginning(alice, bob, rooms):
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     room = Room.objects.create(title="New")
     post(room, alice)
     assert count(bob, room) == Unread(head=1, read=0, unread=1, mentions=0)
@@ -68,7 +68,7 @@ def test_a_room_opened_later_is_read_up_to_the_first_visit(alice, bob, rooms):
 
 def test_what_is_read_by_the_first_visit_takes_no_row(alice, bob, rooms):
     post(rooms.lobby, alice)
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     unread.count({(bob.pk, room.pk): None for room in rooms})
     assert not Membership.objects.exists()
 
@@ -114,7 +114,7 @@ def test_pairs_are_counted_by_two_queries_whatever_their_number(alice, bob, char
 
 def test_what_is_read_to_its_end_is_not_counted(alice, bob, rooms):
     post(rooms.lobby, alice)
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     with CaptureQueriesContext(connection) as asked:
         assert count(bob, rooms.lobby).unread == 0
     assert len(asked) == 1
@@ -146,7 +146,7 @@ def reads_indexes():
 @pytest.mark.django_db(transaction=True)  # VACUUM runs outside of transactions
 def test_counting_reads_indexes_and_no_table(alice, bob, rooms, reads_indexes):
     post_many(rooms.lobby, alice, 600, "hi @bob")
-    memberships.visit([bob.pk])
+    memberships.store_first_visits([bob.pk])
     post_many(rooms.lobby, alice, 600, "hi @bob")
     # Among many edits, which are no messages.
     at = timezone.now()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from chat.models import Event, Membership, Mention, Presence, Process, Room, Visit
 from chat.store import access, actions, deletion, log, memberships, policies, presence, unread
 from chat.store.actions import Draft
-from chat.store.concerns import of
+from chat.store.concerns import about
 from chat.store.unread import Unread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,7 +130,7 @@ def test_an_upgrade_keeps_rooms_messages_and_counts(site, alice, bob, charlie):
     assert [room.head_seq for room in site] == [9, 3, 1]
     assert counts(bob, lobby, random) == [(1, 2, 0), (0, 3, 1)]
     assert counts(charlie, lobby, random) == [(9, 0, 0), (3, 0, 0)]
-    assert memberships.layout(bob.pk) == ([lobby.pk], lobby.pk)
+    assert memberships.load_layout(bob.pk) == ([lobby.pk], lobby.pk)
     assert set(Mention.objects.values_list("user_id", "room_id", "seq")) == {
         (bob.pk, lobby.pk, 1),
         (charlie.pk, lobby.pk, 9),
@@ -160,9 +160,9 @@ def test_an_upgrade_takes_texts_out_that_were_edited_away(site):
 def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
     lobby = site[0]
     # Who was here is told gone, and comes again.
-    assert presence.bury() == [(lobby.pk, "bob", False)]
-    presence.begin("alive")
-    assert presence.settle("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
+    assert presence.expire() == [(lobby.pk, "bob", False)]
+    presence.begin_lease("alive")
+    assert presence.update_presence("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
     # A message that is sent again is still known.
     login = login_of(alice)
     known = Event.objects.get(room=lobby, seq=1).client_id
@@ -179,7 +179,7 @@ def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
     # Rights, and deletions.
     alice.is_staff = False
     alice.save()
-    assert access.concern_of(access.recent()) == of(users=[alice.pk])
+    assert access.concern_of(access.recent_changes()) == about(users=[alice.pk])
     charlie.delete()
     bob.delete()
     lobby.delete()
@@ -194,12 +194,12 @@ def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded,
     for room in rooms:
         for author in (alice, gone):
             room.send_message("hi @bob @gone", author)
-    memberships.visit([alice.pk, bob.pk, gone.pk])
+    memberships.store_first_visits([alice.pk, bob.pk, gone.pk])
     login = login_of(alice)
     for body in ("secret", "last"):
         edit = Draft(room=rooms.lobby.pk, author=alice.pk, login=login, kind=Kind.EDITED, target_seq=1, body=body)
         actions.commit([edit])
-    presence.begin("one")
+    presence.begin_lease("one")
     number = gone.pk
     gone.delete()
     # What was written at the last moment.

@@ -100,7 +100,7 @@ def test_an_address_with_thousands_of_rooms_opens_as_many_as_a_page_holds(client
     many = ",".join(map(str, [rooms.lobby.pk, rooms.random.pk, *range(1000, 11_000)]))
     response = client.get("/", {"rooms": many})
     assert config_of(response)["open"] == [str(rooms.lobby.pk), str(rooms.random.pk)]
-    assert config_of(response)["notice"] == "A page holds at most 2 rooms. The others are closed."
+    assert config_of(response)["notice"] == "You can open at most 2 rooms at once. The others stay closed."
 
 
 def test_of_many_rooms_the_page_has_few_buttons_and_all_names(client, bob):
@@ -119,14 +119,14 @@ def test_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
     for unknown in (rooms.staff.pk, 999, "x", "0" * 5000, "１"):
         response = client.get("/", {"rooms": f"{unknown},{rooms.lobby.pk}"})
         assert config_of(response)["open"] == [str(rooms.lobby.pk)]
-        assert config_of(response)["notice"] == "Some of these rooms do not exist."
+        assert config_of(response)["notice"] == "Some of these rooms don't exist, or you don't have access to them."
 
 
 def test_links_into_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
     client.force_login(bob)
     for unknown in (f"{rooms.staff.pk}.1", "999.1", f"{rooms.lobby.pk}", f"{rooms.lobby.pk}.x", "x", "１.1"):
         config = config_of(client.get("/", {"at": unknown}))
-        assert (config["at"], config["notice"]) == (None, "There is no such message as this link leads to.")
+        assert (config["at"], config["notice"]) == (None, "We can't find the message that this link leads to.")
     config = config_of(client.get("/", {"at": f"{rooms.lobby.pk}.7"}))
     assert (config["at"], config["notice"]) == ({"room": str(rooms.lobby.pk), "seq": 7}, "")
 

@@ -358,7 +358,7 @@ async def test_a_draining_server_writes_pending_positions_and_layouts(bob, rooms
         await watcher.rest()
         await hub.flush()
         assert await database.read(stored, bob, rooms.lobby) == 1
-        assert await database.read(memberships.layout, bob.pk) == ([rooms.lobby.pk], None)
+        assert await database.read(memberships.load_layout, bob.pk) == ([rooms.lobby.pk], None)
 
 
 async def test_a_read_and_a_layout_need_no_query(bob, rooms, monkeypatch, settings):

@@ -1,4 +1,4 @@
-"""Copies the database away and brings it back, with new epochs: clients start the rooms of a restored log over."""
+"""Backs up the database, and restores it with new epochs, so that clients start the restored rooms over."""
 
 import os
 import tempfile
@@ -17,24 +17,24 @@ Applied = set[tuple[str, str]]  # app, name
 
 
 class BackupError(Exception):
-    """A backup or a restore that was not done; nothing was changed. Its text is a sentence."""
+    """A backup or a restore failed, and nothing was changed. Its text is a sentence for the user."""
 
 
 class Engine(Protocol):
-    """How one kind of database is copied."""
+    """Backs up and restores one kind of database."""
 
     def save(self, file: Path) -> None:
-        """Write the database into a new file, as it is at one moment, while others use it."""
+        """Write a consistent snapshot of the database into a new file, while servers use it."""
 
     def applied(self, file: Path) -> Applied:
-        """Return the migrations that a backup has. Raises BackupError when it is none of ours."""
+        """Return the migrations that a backup has. Raises BackupError when the file is not a backup of Multichat."""
 
     def load(self, file: Path) -> None:
-        """Replace the database by a backup with new epochs, in one go, while others use it."""
+        """Replace the database by a backup with new epochs, at once, while servers use it."""
 
 
 def engine() -> Engine:
-    """Return the one for the database that DATABASE_URL names."""
+    """Return the engine for the database that DATABASE_URL names."""
     from chat.backups.postgresql import PostgreSQL
     from chat.backups.sqlite import SQLite
 
@@ -42,12 +42,12 @@ def engine() -> Engine:
 
 
 def save(file: Path, *, overwrite: bool = False) -> None:
-    """Write a backup. Raises BackupError."""
+    """Write a backup into a file. Raises BackupError."""
     if file.exists() and not overwrite:
-        raise BackupError(f"{file} is there already. Choose another name, or add --overwrite.")
+        raise BackupError(f"{file} already exists. Choose another name, or add --overwrite.")
     if not file.parent.is_dir():
-        raise BackupError(f"There is no directory {file.parent}.")
-    with beside(file) as draft:
+        raise BackupError(f"The directory {file.parent} does not exist. Create it first.")
+    with draft_beside(file) as draft:
         engine().save(draft)
         with draft.open("rb") as written:
             os.fsync(written.fileno())
@@ -58,19 +58,19 @@ def save(file: Path, *, overwrite: bool = False) -> None:
 
 
 def _place(draft: Path, file: Path) -> None:
-    """Give a draft its name, unless the name was taken meanwhile. Raises BackupError."""
+    """Give a draft its final name, unless the name was taken meanwhile. Raises BackupError."""
     try:
         try:
-            # Appears with its whole content or not at all.
+            # The file appears with its whole content or not at all.
             file.hardlink_to(draft)
         except FileExistsError:
             raise
         except OSError:
-            # A file system without hard links (CIFS, exFAT): the name is taken by an empty file, which is replaced.
+            # The file system has no hard links (CIFS, exFAT): an empty file reserves the name, and is then replaced.
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             draft.replace(file)
     except FileExistsError:
-        raise BackupError(f"{file} is there already. Choose another name, or add --overwrite.") from None
+        raise BackupError(f"{file} already exists. Choose another name, or add --overwrite.") from None
     except OSError as error:
         raise BackupError(f"{file} cannot be written: {error.strerror}.") from None
 
@@ -78,24 +78,24 @@ def _place(draft: Path, file: Path) -> None:
 def load(file: Path, *, replace: bool = False) -> None:
     """Replace the database by a backup. Raises BackupError."""
     if not file.is_file():
-        raise BackupError(f"There is no file {file}.")
-    ours = engine()
-    check_migrations(ours.applied(file))
-    if not replace and (there := content()):
-        raise BackupError(f"This database has {there}. Restoring replaces all of it; add --yes if that is meant.")
-    ours.load(file)
+        raise BackupError(f"There is no file {file}. Check its name.")
+    database = engine()
+    check_migrations(database.applied(file))
+    if not replace and (content := describe_content()):
+        raise BackupError(f"This database has {content}. Restoring replaces all of it. Add --yes to go on.")
+    database.load(file)
 
 
 def check_migrations(applied: Applied) -> None:
-    """Refuse what this version of the code does not know. Raises BackupError."""
+    """Refuse migrations that this version of the code does not have. Raises BackupError."""
     known = set(MigrationLoader(None).disk_migrations or ())
     apps = {app for app, _ in known}
     if newer := sorted(f"{app}.{name}" for app, name in applied - known if app in apps):
         raise BackupError(f"The backup is of a newer version of Multichat (it has {newer[0]}). Upgrade first.")
 
 
-def content() -> str:
-    """Say what the database holds, or nothing when it is empty."""
+def describe_content() -> str:
+    """Return how many rooms and users the database has, as words; empty if it has none."""
     try:
         rooms, users = Room.objects.count(), get_user_model()._default_manager.count()
     except DatabaseError:
@@ -104,34 +104,34 @@ def content() -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """Say how many things: 1 room, 2 rooms."""
+    """Return a number of things as words: 1 room, 2 rooms."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def start_over(*, using: str = DEFAULT_DB_ALIAS) -> int:
-    """Give each room's log a new epoch and forget who was here; return how many rooms there are."""
+def start_new_epochs(*, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Give each room's log a new epoch, and remove all presences; return the number of rooms."""
     with transaction.atomic(using=using):
         rooms = Room.objects.using(using)
         ids = list(rooms.select_for_update().order_by("pk").values_list("pk", flat=True))
         for pk in ids:
-            # Not save(): what hears of changed rooms would count them in the database that serves.
+            # Not save(), because its signals would record changes of rights in the default database.
             rooms.filter(pk=pk).update(epoch=new_epoch())
-        # Its numbers come a second time from here on.
+        # The counter's numbers will be used a second time.
         PositionCounter.objects.using(using).update(epoch=new_epoch())
         Process.objects.using(using).all().delete()
         Membership.objects.using(using).filter(is_here=True).update(is_here=False)
-        # Everybody's rights are other ones now. Its key is random, so no process has seen it.
+        # The rights of all users may have changed. The key is random, so no process has seen this row.
         AccessChange.objects.using(using).create()
     return len(ids)
 
 
 @contextmanager
-def beside(file: Path) -> Iterator[Path]:
-    """Hold a draft in a directory of its own beside a file: on the same disk, and for its owner only."""
+def draft_beside(file: Path) -> Iterator[Path]:
+    """Yield a draft in a private directory beside a file, so that it is on the same disk."""
     try:
         holder = tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent)
     except OSError as error:
-        raise BackupError(f"Nothing can be written in {file.parent}: {error.strerror}.") from None
+        raise BackupError(f"The directory {file.parent} is not writable: {error.strerror}.") from None
     with holder as directory:
         draft = Path(directory) / "draft"
         draft.touch(mode=0o600)

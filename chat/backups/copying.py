@@ -1,4 +1,4 @@
-"""Copies every row of another database into this one, whatever the two engines are: from SQLite to PostgreSQL."""
+"""Copies all rows of another database into this one. The engines may differ, as in a move from SQLite to PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,47 +15,47 @@ from chat.backups import BackupError
 from multichat import claim
 
 SOURCE = "source"
-# So many rows are in memory at a time, and in one statement: fewer parameters than SQLite allows.
+# The most rows in memory, and in one statement, so that it has fewer parameters than SQLite allows.
 PIECE_ROWS = 500
-# What `migrate` fills by itself. Its rows are replaced: others refer to them by their ids.
+# The tables that `migrate` fills. Their rows are replaced, because other rows refer to them by id.
 MADE_BY_MIGRATE = {"contenttypes.ContentType", "auth.Permission"}
 
 Model = type[models.Model]
 
 
-def copy(source: dict[str, Any], *, tell: Callable[[str, int], None] = lambda table, rows: None) -> int:
-    """Copy the database of this configuration into the default one, and return how many rows that were.
+def copy(source: dict[str, Any], *, report: Callable[[str, int], None] = lambda table, rows: None) -> int:
+    """Copy the database of this configuration into the default one, and return the number of rows.
 
-    The target must be empty. All of it is one transaction there, so an interrupted copy leaves nothing; the source
-    is read as it is at one moment. Raises BackupError.
+    The target must be empty. The copy is one transaction there, so an interrupted copy leaves no rows. The source is
+    read as one consistent snapshot. Raises BackupError.
     """
     with _connected(source):
-        _check_place()
+        _check_source_is_another()
         with _no_server(source):
             _check_migrations()
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
             with _errors(), _at_one_moment(), transaction.atomic():
                 _check_empty()
-                return _copy_all(tell)
+                return _copy_all(report)
 
 
 def tables() -> list[Model]:
-    """Return the model of each table, those between many and many too."""
+    """Return the model of each table, including those of many-to-many relations."""
     found = apps.get_models(include_auto_created=True)
     return [model for model in found if model._meta.managed and not model._meta.proxy]
 
 
-def _copy_all(tell: Callable[[str, int], None]) -> int:
+def _copy_all(report: Callable[[str, int], None]) -> int:
     total = 0
     target = connections[DEFAULT_DB_ALIAS]
-    # In any order: both databases check what refers to what when the transaction ends.
+    # In any order, because both engines check foreign keys at the end of the transaction.
     for model in tables():
         if model._meta.label in MADE_BY_MIGRATE:
             model._base_manager.all()._raw_delete(DEFAULT_DB_ALIAS)
     for model in tables():
         rows = sum(_insert(model, piece) for piece in _pieces(model))
         total += rows
-        tell(model._meta.db_table, rows)
+        report(model._meta.db_table, rows)
     with target.cursor() as cursor:
         for statement in target.ops.sequence_reset_sql(no_style(), tables()):
             cursor.execute(statement)
@@ -64,7 +64,7 @@ def _copy_all(tell: Callable[[str, int], None]) -> int:
 
 
 def _pieces(model: Model) -> Iterator[list[models.Model]]:
-    """Read a table in the order of its keys: each piece begins where the last one ended."""
+    """Yield the rows of a table in pieces, in the order of their keys."""
     rows = model._base_manager.using(SOURCE).order_by("pk")
     after: dict[str, Any] = {}
     while piece := list(rows.filter(**after)[:PIECE_ROWS]):
@@ -73,7 +73,7 @@ def _pieces(model: Model) -> Iterator[list[models.Model]]:
 
 
 def _insert(model: Model, piece: list[models.Model]) -> int:
-    # Raw: the values as they are, also of fields that save() would fill with the time of now.
+    # Raw, so that values are copied unchanged, also those of fields that save() sets to the current time.
     manager: Any = model._base_manager
     manager._insert(piece, fields=model._meta.local_concrete_fields, raw=True, using=DEFAULT_DB_ALIAS)
     return len(piece)
@@ -91,14 +91,16 @@ def _connected(source: dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_server(source: dict[str, Any]) -> Iterator[None]:
-    """Hold the lock that a server on this SQLite file would hold. Raises BackupError."""
+    """Hold the lock that a server on this SQLite file would hold, so that none can start. Raises BackupError."""
     if connections[SOURCE].vendor != "sqlite":
         yield
         return
     try:
         held = claim.lock(claim.path_of(source))
     except claim.SecondServerError:
-        raise BackupError("A server is running on the source. Stop it first: what it saves would be missing.") from None
+        raise BackupError(
+            "A server is running on the source. Stop it first, or its new messages will be missing."
+        ) from None
     with held:
         yield
 
@@ -112,9 +114,9 @@ def _at_one_moment() -> Iterator[None]:
         yield
 
 
-def _check_place() -> None:
+def _check_source_is_another() -> None:
     source, target = (connections[alias].settings_dict for alias in (SOURCE, DEFAULT_DB_ALIAS))
-    places = [(one["ENGINE"], one["HOST"], one["PORT"], str(one["NAME"])) for one in (source, target)]
+    places = [(place["ENGINE"], place["HOST"], place["PORT"], str(place["NAME"])) for place in (source, target)]
     if places[0] == places[1]:
         raise BackupError("The source is the database that DATABASE_URL names. Set DATABASE_URL to the new one.")
 
@@ -127,13 +129,13 @@ def _check_migrations() -> None:
             raise BackupError("The source is not a database of Multichat.")
         backups.check_migrations(applied)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            raise BackupError("The source is of an older version. Run manage.py migrate on it first.")
+            raise BackupError("The source is of an older version of Multichat. Run manage.py migrate on it first.")
 
 
 def _check_empty() -> None:
     for model in tables():
         if model._meta.label not in MADE_BY_MIGRATE and model._base_manager.exists():
-            raise BackupError(f"This database is not empty: {model._meta.db_table} has rows. Use a new one.")
+            raise BackupError(f"This database is not empty: {model._meta.db_table} has rows. Use a new database.")
 
 
 @contextmanager

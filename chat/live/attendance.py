@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chat import conf, protocol
 from chat.live import database
 from chat.live.lease_keeper import LeaseKeeper
-from chat.protocol import Came, Frame, Present
+from chat.protocol import EnteredOrLeft, Frame, Present
 from chat.store import presence
 from chat.store.presence import Change, Pair
 
@@ -200,7 +200,7 @@ class Attendance:
                     return
                 try:
                     is_written = await self._lease.settle(different)
-                    self._learn(await database.read(presence.present, unknown))
+                    self._learn(await database.read(presence.present_usernames, unknown))
                 except Exception as error:
                     database.warn(logger, "who is here could not be written, held", error)
                     is_written = False
@@ -221,7 +221,7 @@ class Attendance:
                     logger.warning("this process's lease had run out: its users are written anew")
                     self._settle_soon()
                 await self._lease.bury_dead()
-                self._learn(await database.read(presence.present, list(self._here)))
+                self._learn(await database.read(presence.present_usernames, list(self._here)))
             except Exception as error:
                 database.warn(logger, "the lease could not be renewed", error)
 
@@ -258,4 +258,4 @@ class Attendance:
 
 def came(room: int, username: str, msg_type: int) -> Frame:
     """Return the frame that tells of an ENTER or a LEAVE."""
-    return protocol.encode(Came(room=str(room), username=username, msg_type=msg_type))
+    return protocol.encode(EnteredOrLeft(room=str(room), username=username, msg_type=msg_type))

@@ -265,7 +265,7 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
     if isinstance(outcome, ClientError):
         if outcome.code in RIGHTS_ENDED:
             # The write heard of it before any bell: what else this user hears ends now.
-            session.hub.rights.check_soon(concerns.of(users=[session.user_id], rooms=[draft.room]))
+            session.hub.rights.check_soon(concerns.about(users=[session.user_id], rooms=[draft.room]))
         session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
         return
     if draft.client_id is None:

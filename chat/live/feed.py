@@ -14,7 +14,7 @@ from chat.live.alerts import Alerts
 from chat.live.session import WRITE_BYTES, Place, Run, Session, chunk
 from chat.protocol import AnyEvent, Deleted, Edited, Frame, Joined, Left, Overtaken, Posted
 from chat.store import log
-from chat.store.events import LoggedEvent, after_all
+from chat.store.events import LoggedEvent, apply_changes
 
 if TYPE_CHECKING:
     from chat.live.hub import Hub
@@ -136,7 +136,7 @@ class Feed:
         None when the ring does not tell what has happened since.
         """
         since = self.ring_after(head)
-        return None if since is None else after_all(events, since)
+        return None if since is None else apply_changes(events, since)
 
     async def reach_back(self, cursor: int) -> None:
         """Bring what came after `cursor` into the ring, if that is little: read once for all who need it."""
@@ -302,7 +302,7 @@ class Feed:
         index = seq - self._ring[0].seq if self._ring else -1
         if 0 <= index < len(self._ring):
             kept = self._ring[index]
-            self._ring[index] = changed = kept.after(change)
+            self._ring[index] = changed = kept.changed_by(change)
             self._ring_bytes += changed.size - kept.size
             self._changes += changed is not kept
 

@@ -51,7 +51,7 @@ class Hub:
             on_read=self.watch.heard_read,
         )
         self.attendance = Attendance(
-            process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal(*change)
+            process=self._doorbell.id, feeds=self.feeds, tell=lambda change: self._doorbell.signal_presence(*change)
         )
         self._loop = asyncio.get_running_loop()
         self._janitor: Janitor | None = None
@@ -183,7 +183,7 @@ class Hub:
     def _on_positions(self, pairs: Collection[Pair]) -> None:
         self.watch.wrote(pairs)
         for user, _ in pairs:
-            self._doorbell.tell_read(user)
+            self._doorbell.signal_read(user)
 
     def _on_refused(self, session: Session, pair: Pair, refusal: ClientError) -> None:
         session.reply(protocol.refusal(refusal, command="read", room=pair[1]))
@@ -194,7 +194,7 @@ class Hub:
         self._look_for_deletions(concern)
 
     def _look_for_deletions(self, concern: Concern) -> None:
-        if self._janitor is not None and (concern.is_everybody or concern.rooms):
+        if self._janitor is not None and (concern.is_all_users or concern.rooms):
             # One may have been deleted.
             self._janitor.wake()
 
@@ -270,7 +270,7 @@ class Hub:
 
 
 def _look(rooms: list[int], after: int | None) -> tuple[Heads, int, list[access.Row]]:
-    return *look(rooms, after), access.recent()
+    return *look(rooms, after), access.recent_changes()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

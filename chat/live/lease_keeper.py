@@ -32,7 +32,7 @@ class LeaseKeeper:
             # Expire dead processes first. Otherwise users who join now would count as already present, as after a
             # night without a server.
             await self.bury_dead()
-            await database.write_behind(presence.begin, self._process)
+            await database.write_behind(presence.begin_lease, self._process)
             self._has_lease = True
         failures = 0
         for piece in presence.pieces(pairs):
@@ -48,7 +48,7 @@ class LeaseKeeper:
             return True
         process = self._process
         try:
-            changes = await database.write_behind(presence.settle, process, came=came, went=went)
+            changes = await database.write_behind(presence.update_presence, process, came=came, went=went)
         except (IntegrityError, DataError) as error:
             if len(piece) == 1:
                 database.warn(logger, f"room={piece[0][0]} user={piece[0][1]}: presence cannot be written", error)
@@ -65,7 +65,7 @@ class LeaseKeeper:
 
     async def renew(self) -> bool:
         """Prolong the lease; False when this process had been given up for dead, and its users with it."""
-        if not self._has_lease or await database.write_behind(presence.renew, self._process):
+        if not self._has_lease or await database.write_behind(presence.renew_lease, self._process):
             return True
         # Another process may still be telling that our users went. A lease of another name is not disturbed by that.
         self._process = secrets.token_hex(6)
@@ -75,8 +75,8 @@ class LeaseKeeper:
 
     async def bury_dead(self) -> None:
         """End the leases of processes that died, and tell who went with them."""
-        for process in await database.read(presence.expired):
+        for process in await database.read(presence.expired_processes):
             is_more = True
             while is_more:
-                changes, is_more = await database.write_behind(presence.bury_piece, process)
+                changes, is_more = await database.write_behind(presence.expire_piece, process)
                 self._tell(changes)

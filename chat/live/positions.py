@@ -11,7 +11,7 @@ from chat.exceptions import ClientError
 from chat.live import database
 from chat.live.session import Session
 from chat.store import layouts, memberships
-from chat.store.memberships import Layout, Move
+from chat.store.memberships import Move, UserLayout
 from chat.store.policies import Login
 from chat.store.unread import Pair
 
@@ -87,7 +87,7 @@ def newest_move(older: Move, newer: Move) -> Move:
 class Layouts(NamedTuple):
     """What became of a user's panes since the last write: the newest whole, if any, and the changes after it."""
 
-    whole: Layout | None
+    whole: UserLayout | None
     changes: tuple[tuple[Login, protocol.Layout], ...] = ()
 
 
@@ -129,7 +129,7 @@ class Positions:
 
     def lay_out(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
         """Take which panes a user has open, in order, and which one is wide."""
-        self._layouts.put(session.user_id, Layouts(Layout(session.login, tuple(rooms), wide)))
+        self._layouts.put(session.user_id, Layouts(UserLayout(session.login, tuple(rooms), wide)))
         self._work()
 
     def change_layout(self, session: Session, change: protocol.Layout) -> None:
@@ -249,11 +249,11 @@ class Positions:
 
 def _store_layouts(waiting: list[Layouts]) -> None:
     if wholes := [one.whole for one in waiting if one.whole is not None]:
-        memberships.lay_out(wholes)
+        memberships.store_layouts(wholes)
     for one in waiting:
         for login, change in one.changes:
             # Applying a change again, after a lost answer, changes nothing.
-            layouts.change(login, change)
+            layouts.change_layout(login, change)
 
 
 def _pieces(keys: list[K], size: int) -> list[list[K]]:
@@ -273,8 +273,8 @@ def layout_of(user: int) -> tuple[Sequence[int], int | None]:
     for positions in _running:
         if waiting := positions.layout(user):
             whole = waiting.whole
-            order, wide = (whole.rooms, whole.wide) if whole is not None else memberships.layout(user)
+            order, wide = (whole.rooms, whole.wide) if whole is not None else memberships.load_layout(user)
             for _, change in waiting.changes:
-                order, wide = layouts.applied(order, wide, change)
+                order, wide = layouts.apply_change(order, wide, change)
             return order, wide
-    return memberships.layout(user)
+    return memberships.load_layout(user)

@@ -15,7 +15,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.live import database
 from chat.live.session import CLOSE_SIGN_IN, Place, Session
 from chat.store import access, concerns, policies
-from chat.store.concerns import EVERYBODY, NOBODY, Concern
+from chat.store.concerns import ALL_USERS, NO_USERS, Concern
 from chat.store.policies import EnterableRoom, Login, Standing
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Question:
     __slots__ = ("_checked",)
 
     def __init__(self) -> None:
-        self._checked = NOBODY
+        self._checked = NO_USERS
 
     def outdate(self, concern: Concern) -> None:
         """Hear that a check of these users and rooms begins."""
@@ -54,7 +54,7 @@ class Rights:
         self._on_checked = on_checked
         self._questions: set[Question] = set()
         # Whom changes concern that were heard of and not checked yet.
-        self._pending = NOBODY
+        self._pending = NO_USERS
         self._wanted = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._began_at = float("-inf")
@@ -65,7 +65,7 @@ class Rights:
         # Sessions that are being closed because their login ended.
         self._ended: WeakSet[Session] = WeakSet()
 
-    def check_soon(self, concern: Concern = EVERYBODY) -> None:
+    def check_soon(self, concern: Concern = ALL_USERS) -> None:
         """Hear that rights have changed."""
         self._pending |= concern
         self._wanted.set()
@@ -75,7 +75,7 @@ class Rights:
         now = timezone.now()
         users = {one.user_id for one in self._sessions if one.standing and one.standing.expires_at <= now}
         if users:
-            self.check_soon(concerns.of(users=users))
+            self.check_soon(concerns.about(users=users))
 
     @contextmanager
     def question(self) -> Iterator[Question]:
@@ -104,7 +104,7 @@ class Rights:
             if is_due := self._loop.time() >= self._all_began_at + conf.ACCESS_CHECK_SECONDS:
                 self._all_began_at = self._loop.time()
             try:
-                await self.check(EVERYBODY if is_due else NOBODY)
+                await self.check(ALL_USERS if is_due else NO_USERS)
             except Exception as error:
                 database.warn(logger, "rights could not be checked, tried again", error)
                 await asyncio.sleep(conf.SWEEP_SECONDS)
@@ -118,7 +118,7 @@ class Rights:
         # and gone unseen.
         is_late = self._swept_at is None or self._loop.time() - self._swept_at > conf.ACCESS_KEEP_SECONDS * 0.8
         if is_late or len(rows) > access.MAX_ROWS:
-            concern = EVERYBODY
+            concern = ALL_USERS
         else:
             # Not by the highest number: rows are committed in any order, however late.
             concern = access.concern_of(row for row in rows if row[0] not in self._seen)
@@ -136,20 +136,20 @@ class Rights:
             try:
                 for start in range(0, len(old), access.PRUNED_ROWS):
                     await database.write_behind(access.prune, old[start : start + access.PRUNED_ROWS])
-                old = await database.look(access.keys) if self._seen else []
+                old = await database.look(access.stored_keys) if self._seen else []
             except Exception as error:
                 old = []
                 database.warn(logger, "changes of rights could not be removed, tried again", error)
 
-    async def check(self, concern: Concern = EVERYBODY) -> None:
+    async def check(self, concern: Concern = ALL_USERS) -> None:
         """Ask for the rights of those concerned, close sockets whose login ended and panes that are not theirs now."""
         concern |= self._pending
-        self._pending = NOBODY
+        self._pending = NO_USERS
         if not concern:
             return
         self.checks += 1
         self._began_at = self._loop.time()
-        if concern.is_everybody:
+        if concern.is_all_users:
             self._all_began_at = self._began_at
         # In one step with the list of places: whoever is attached later has asked later, or asks again.
         for question in self._questions:
@@ -185,7 +185,7 @@ class Rights:
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only
-        if concern.is_everybody or concern.rooms or _is_other_staff(places, standings):
+        if concern.is_all_users or concern.rooms or _is_other_staff(places, standings):
             self._on_checked()
         ended = []
         for session, joined in places.items():

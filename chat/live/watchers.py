@@ -213,7 +213,7 @@ class Watch:
         if not users:
             return
         if new := set(users) - await database.read(unread.visitors, users):
-            await database.write_behind(memberships.visit, new)
+            await database.write_behind(memberships.store_first_visits, new)
         share = Slice()
         for user in users:
             # Gone, or in line again, meanwhile.

@@ -7,19 +7,19 @@ from django.utils import timezone
 import chat.fields
 import chat.models
 
-# Before anything was said.
+# Before any message was posted.
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def store_visits(apps, schema_editor):
-    """Give a first visit to the users who have been here, so that no count of theirs changes.
+    """Store a first visit for the users who have memberships, so that their unread counts stay the same.
 
-    Watching used to write a position in every room of the user, so a room without one was made or opened
+    Watching used to write a position in every room of the user. So a room without a position was created or opened
     to them later, and is unread from its beginning. A user without any position has never watched.
     """
     membership = apps.get_model("chat", "Membership")
     visit = apps.get_model("chat", "Visit")
-    # A backup is migrated beside the database that serves.
+    # When a backup is restored, its copy is migrated, not the default database.
     using = schema_editor.connection.alias
     users = membership.objects.using(using).order_by().values_list("user_id").annotate(read=models.Max("read_seq"))
     now = timezone.now()

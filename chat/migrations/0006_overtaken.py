@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name="first_body",
             field=models.TextField(null=True),
         ),
-        # One index for history and counts: each message pays for every index.
+        # One index for both history and counts, because each message has to update every index.
         migrations.RemoveIndex(model_name="event", name="event_unread"),
         migrations.AddIndex(
             model_name="event",

@@ -8,7 +8,7 @@ import chat.models
 
 
 def finish_deletions(apps, schema_editor):
-    """Remove what earlier versions do not know: rooms whose deletion is unfinished, and users who are gone."""
+    """Remove what earlier versions cannot handle: rooms whose deletion is unfinished, and rows of deleted users."""
     using = schema_editor.connection.alias
 
     def rows(name):
@@ -17,14 +17,14 @@ def finish_deletions(apps, schema_editor):
     closed = rows("chat.Room").filter(deleted_at__isnull=False)
     rows("chat.Mention").filter(event__room__in=closed).delete()
     for name in ("chat.Event", "chat.Membership", "chat.Presence", "chat.Room"):
-        # In the database, because there may be millions of them.
+        # Deleted by the database itself, because there may be millions of rows.
         rows(name).filter(**{"pk__in" if name == "chat.Room" else "room__in": closed})._raw_delete(using)
     users = rows(settings.AUTH_USER_MODEL)
     rows("chat.Event").filter(~Exists(users.filter(pk=OuterRef("author")))).update(author=None)
     for name in ("chat.Mention", "chat.Membership", "chat.Presence", "chat.Visit"):
         rows(name).filter(~Exists(users.filter(pk=OuterRef("user")))).delete()
     if schema_editor.connection.vendor == "postgresql":
-        # It alters no table whose rows have still to be checked.
+        # PostgreSQL refuses to alter a table while constraint checks of its rows are pending.
         schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
             name="user",
             field=chat.fields.FormerUserField(db_index=False, related_name="+", to=settings.AUTH_USER_MODEL),
         ),
-        # Their unique indexes begin with the room.
+        # No index of their own, because their unique indexes begin with the room.
         migrations.AlterField(
             model_name="membership",
             name="room",
@@ -102,6 +102,6 @@ class Migration(migrations.Migration):
             name="user",
             field=chat.fields.FormerUserField(related_name="+", to=settings.AUTH_USER_MODEL),
         ),
-        # Going back, this comes first: earlier versions have constraints that these rows would break.
+        # Comes first when the migration is reversed, because these rows would break constraints of earlier versions.
         migrations.RunPython(migrations.RunPython.noop, finish_deletions, elidable=True),
     ]

@@ -1,4 +1,4 @@
-"""Takes the texts out of edits that a later edit has overtaken, in databases from before `edit_seq`."""
+"""Removes the texts of edits that a later edit has replaced, in databases from before `edit_seq`."""
 
 from django.db import migrations
 from django.db.models import Max, Min, OuterRef, Subquery
@@ -6,14 +6,14 @@ from django.db.models import Max, Min, OuterRef, Subquery
 from chat import conf
 
 POSTED, EDITED = 0, 1
-# Rows that one statement looks at, so that none holds locks for long or runs into a time limit.
+# The most rows for one statement, so that it neither holds locks for long nor exceeds a time limit.
 PIECE = 10_000
 
 
 def mark_overtaken_edits(apps, schema_editor):
-    """Set `edit_seq` in every message that was edited, then in every edit but the latest; blank the latter.
+    """Set `edit_seq` in every edited message, and in every edit except the latest, and blank those edits.
 
-    Each statement commits by itself, and running all of it again changes nothing.
+    Each statement commits by itself, and a second run changes nothing.
     """
     events = apps.get_model("chat", "Event").objects.using(schema_editor.connection.alias)
     pks = events.aggregate(first=Min("pk"), last=Max("pk"))
@@ -24,7 +24,7 @@ def mark_overtaken_edits(apps, schema_editor):
     latest = edits.order_by().values("target_seq").annotate(latest=Max("seq")).values("latest")
     for start in pieces:
         messages = events.filter(pk__gte=start, pk__lt=start + PIECE, kind=POSTED, edited_at__isnull=False)
-        # An empty first text says that a delete has to look for kept ones.
+        # An empty first text tells a later delete to look for texts that were kept.
         messages.update(edit_seq=Subquery(latest), **({"first_body": ""} if conf.KEEP_EDITED_TEXT else {}))
     message = events.filter(room=OuterRef("room"), seq=OuterRef("target_seq"))
     for start in pieces:
@@ -36,7 +36,7 @@ def mark_overtaken_edits(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    # Piece by piece: no lock is held for the whole of it.
+    # Each piece commits, so that no lock is held for the whole migration.
     atomic = False
 
     dependencies = [

@@ -1,1 +1,1 @@
-"""What runs in a database thread: it knows neither asyncio nor the event loop's objects."""
+"""Code that runs in a database thread. It uses neither asyncio nor objects of the event loop."""

@@ -1,4 +1,4 @@
-"""What people do, as plain functions: policy, validation, log."""
+"""Everything that users do to a room, as plain functions: checks the policy, validates, appends to the log."""
 
 import logging
 import time
@@ -21,31 +21,32 @@ from chat.store.policies import Login, Standing
 
 logger = logging.getLogger(__name__)
 
-TRY_AGAIN = "The message could not be saved. Nothing is lost: try again."
-# One draft may fail slowly. After this time its neighbours have their turn in the next transaction.
+TRY_AGAIN = "The message could not be saved. Try again in a moment."
+# A failing draft may take long. After this time the drafts behind it wait for the next transaction.
 ALONE_SECONDS = 1.0
-# More than any emoji has: a bound for sites that allow more bytes.
+# More than any emoji has. Bounds the length for sites that allow more bytes.
 CODE_POINTS_PER_GRAPHEME = 16
-# White space, controls and invisible format characters alone say nothing.
+# A message of white space, control and invisible format characters alone is empty.
 _BLANK = regex.compile(r"[\s\p{Cc}\p{Cf}\p{Z}]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Something to append to a room's log, not yet in it.
+    """A command that is to be appended to a room's log.
 
-    Without an author it is the system's; `trusted` drafts come from Python, and no policy is asked.
+    The author of a draft without `author` is the system. No policy is checked for `trusted` drafts, which come
+    from Python.
     """
 
     room: int
     author: int | None
-    # By what its author acts: has to hold when it is written.
+    # The login by which the author acts. It has to be valid when the draft is written.
     login: Login | None = None
     kind: Kind = Kind.POSTED
     body: str = ""
     msg_type: int = conf.MSG_TYPE_MESSAGE
     target_seq: int | None = None
-    # None: the server makes one, so that the draft is appended once even when it is tried twice.
+    # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
     client_id: uuid.UUID | None = None
     own_id: uuid.UUID = field(default_factory=uuid.uuid4)
     username: str = ""
@@ -53,21 +54,21 @@ class Draft:
 
     @property
     def key(self) -> tuple[int, uuid.UUID] | None:
-        """What makes it appended once; the system's drafts have none."""
+        """The unique key that keeps the draft from being appended twice; None for drafts of the system."""
         return (self.author, self.client_id or self.own_id) if self.author is not None else None
 
 
 class NotSaved(ClientError):
-    """A draft that could not be saved now although others could: its room is locked, or it failed alone.
+    """A draft that could not be saved although the database works: its room is locked, or it failed alone.
 
-    Neither is about the draft's content, so the same draft may be saved later.
+    The cause is not the draft's content, so the same draft may be saved later.
     """
 
     def __init__(self, *, is_locked: bool = False, error: Exception | None = None) -> None:
-        detail = "The room is busy. Nothing is lost: try again." if is_locked else TRY_AGAIN
+        detail = "This room is busy, so the message was not saved. Try again in a moment." if is_locked else TRY_AGAIN
         super().__init__(ErrorCode.SERVER_UNAVAILABLE, detail=detail, retry_after=1)
         self.is_locked = is_locked
-        # None as well when it was not tried.
+        # Also None when the draft was not tried.
         self.error = error
 
 
@@ -80,34 +81,36 @@ def check_text(text: str) -> str:
     Raises ClientError: MESSAGE_EMPTY, MESSAGE_INVALID, MESSAGE_TOO_LONG.
     """
     if len(text) > conf.MESSAGE_MAX_BYTES or len(text.encode()) > conf.MESSAGE_MAX_BYTES:
-        detail = f"A message takes at most {conf.MESSAGE_MAX_BYTES} bytes."
+        detail = f"This message is too long. Shorten it to at most {conf.MESSAGE_MAX_BYTES} bytes."
         raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
-    # PostgreSQL refuses NUL, and would refuse the neighbours in the batch with it.
+    # PostgreSQL refuses NUL, and with it the whole batch.
     if "\x00" in text:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="A message holds no NUL characters.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message contains a NUL character. Remove it.")
     if is_blank(text):
-        raise ClientError(ErrorCode.MESSAGE_EMPTY, detail="There is nothing in this message.")
+        raise ClientError(ErrorCode.MESSAGE_EMPTY, detail="This message is empty. Add some text.")
     limit = conf.MESSAGE_MAX_GRAPHEMES
     is_long = len(text) > CODE_POINTS_PER_GRAPHEME * limit
     if is_long or (len(text) > limit and graphemes.count(text, most=limit) > limit):
-        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=f"A message has at most {limit} characters.")
+        detail = f"This message is too long. Shorten it to at most {limit} characters."
+        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
     return text
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether a text has nothing to show: white space, control and invisible characters alone."""
+    """Return whether a text shows nothing: it has only white space, control and invisible characters."""
     return _BLANK.fullmatch(text) is not None
 
 
 def check_type(msg_type: int) -> int:
     """Return a message's type if a message may have it. Raises ClientError: MESSAGE_INVALID."""
     if msg_type not in conf.MESSAGE_TYPES_LIST or msg_type in (conf.MSG_TYPE_ENTER, conf.MSG_TYPE_LEAVE):
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="There is no such message type.")
+        detail = "This message type does not exist, or a message cannot have it. Use another one."
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
     return msg_type
 
 
 def post_message(room: Room, author: Any, text: str, *, msg_type: int = conf.MSG_TYPE_MESSAGE) -> int:
-    """Post a message from Python and return its seq; no policy is asked. `author` may be None: the system.
+    """Post a message from Python and return its seq. No policy is checked; the author None is the system.
 
     Raises ClientError: MESSAGE_EMPTY, MESSAGE_TOO_LONG, MESSAGE_INVALID, ROOM_INVALID when the room was deleted,
     SERVER_UNAVAILABLE when the room stays locked.
@@ -129,16 +132,16 @@ def post_message(room: Room, author: Any, text: str, *, msg_type: int = conf.MSG
 def commit(drafts: Sequence[Draft]) -> list[Outcome]:
     """Append all drafts in one transaction and return an outcome for each, in order.
 
-    A draft that the database cannot take fails alone, because the batch is then tried again one by one. In the
-    writer's thread, a room that another transaction has locked is waited for only briefly: its drafts are NotSaved.
-    Raises what the database raised if it is away. Safe to run again after a lost connection: the client_ids keep it
-    from appending twice.
+    A draft that the database refuses fails alone, because its batch is then tried again one by one. The writer's
+    thread waits only briefly for a room that another transaction has locked; the room's drafts are then NotSaved.
+    Raises the database's error if the database is away. Safe to run again after a lost connection, because the
+    client_ids prevent duplicates.
     """
     return _save(drafts, skip_locked=False)
 
 
 def commit_unlocked(drafts: Sequence[Draft]) -> list[Outcome]:
-    """Do as `commit`, but wait for no locked room at all."""
+    """Append drafts as `commit` does, but without waiting for locked rooms."""
     return _save(drafts, skip_locked=True)
 
 
@@ -148,7 +151,7 @@ def _save(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
     except Exception as error:
         failure = error
     if faults.blame(failure) is Blame.DATABASE:
-        # It is away, or was when it should have said that it has committed.
+        # The database is away, or was away when it should have confirmed the commit.
         raise failure
     if not skip_locked and lock_waits.is_brief() and faults.is_lock_timeout(failure):
         return _save(drafts, skip_locked=True)
@@ -164,7 +167,7 @@ def _save_one_by_one(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outc
     for draft in drafts:
         sender = (draft.room, draft.author)
         if sender in failed or time.monotonic() > until:
-            # Not tried: what one sends in a room keeps its order.
+            # Not tried, because an author's messages in a room keep their order.
             outcomes.append(NotSaved())
             continue
         [outcome] = _save([draft], skip_locked=skip_locked)
@@ -176,17 +179,18 @@ def _save_one_by_one(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outc
 
 
 def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
-    """Return the outcome of a draft that was tried alone."""
+    """Return the outcome of a draft that failed when it was tried alone."""
     match faults.blame(error):
         case Blame.DATA:
             if isinstance(error, IntegrityError):
                 with suppress(IntegrityError):
-                    # Another process was faster with the same client_id, in another room: now it is there to be found.
+                    # Another process has just saved the same client_id in another room, so now it can be found.
                     return _commit([draft], skip_locked=skip_locked)[0]
             logger.warning(
-                "room=%s author=%s: the database refuses a draft: %s", draft.room, draft.author, faults.reason(error)
+                "room=%s author=%s: the database refused a draft: %s", draft.room, draft.author, faults.reason(error)
             )
-            return ClientError(ErrorCode.MESSAGE_INVALID, detail="The database cannot take this message.")
+            detail = "The database refused this message. Change its text and try again."
+            return ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         case Blame.STATEMENT:
             return NotSaved(error=error)
     faults.log_once(logger, f"room={draft.room} author={draft.author}: a draft could not be saved", error)
@@ -195,45 +199,47 @@ def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
 
 def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
     with log.append((draft.room for draft in drafts), skip_locked=skip_locked) as batch:
-        # Each a statement of its own, after the locks: it sees what their last holder committed.
-        known = log.find([draft.key for draft in drafts if draft.key])
+        # Statements of their own, after the locks, so that they see what the last holder of the locks committed.
+        known = log.find_committed([draft.key for draft in drafts if draft.key])
         standings = policies.load_standings({draft.login for draft in drafts if draft.login is not None})
         users = policies.load_users(draft.author for draft in drafts if draft.author and draft.login is None)
-        decided: list[Event | Outcome] = []
+        results: list[Event | Outcome] = []
         for draft in drafts:
             if draft.key in known:
-                decided.append(known[draft.key])
+                results.append(known[draft.key])
                 continue
             try:
-                event = _decide(batch, draft, _author(draft, standings, users))
+                event = _add_event(batch, draft, _author(draft, standings, users))
             except ClientError as refusal:
-                decided.append(refusal)
+                results.append(refusal)
             else:
-                decided.append(event)
+                results.append(event)
                 if draft.key:
                     known[draft.key] = Committed(event.room_id, event.seq)
-    return [
-        Committed(one.room_id, one.seq, one.room.epoch, log.logged(one)) if isinstance(one, Event) else one
-        for one in decided
-    ]
+    return [_outcome(result) if isinstance(result, Event) else result for result in results]
+
+
+def _outcome(event: Event) -> Committed:
+    return Committed(event.room_id, event.seq, event.room.epoch, log.logged(event))
 
 
 def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any]) -> Any:
-    """Return who writes, as the database knows them in this transaction; None when they may not any more."""
+    """Return the author as this transaction reads them; None when their login is not valid any more."""
     if draft.login is None:
         return users.get(draft.author or 0)
     return standings[draft.login].user if draft.login in standings else None
 
 
-def _decide(batch: Batch, draft: Draft, user: Any) -> Event:
+def _add_event(batch: Batch, draft: Draft, user: Any) -> Event:
     if draft.room in batch.busy:
         raise NotSaved(is_locked=True)
     room = batch.rooms.get(draft.room)
     if draft.trusted:
         if room is None:
-            raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
+            raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
         if draft.author is not None and user is None:
-            raise ClientError(ErrorCode.MESSAGE_INVALID, detail="The author of this message was deleted.")
+            detail = "The author of this message was deleted. Post it as another user."
+            raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
     room = policies.check_writable(user, room, msg_type=draft.msg_type)
     signature = _signature(draft, user.get_username())
@@ -242,13 +248,13 @@ def _decide(batch: Batch, draft: Draft, user: Any) -> Event:
     assert draft.target_seq is not None, "an edit or delete points at a message"
     target = batch.target(room.pk, draft.target_seq)
     if target is None or target.deleted_at is not None or target.seq < room.floor_seq:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="There is no such message any more.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message does not exist. It may have been deleted.")
     if draft.kind == Kind.EDITED:
         if not policies.can_edit(user, author_id=target.author_id):
-            raise ClientError(ErrorCode.NOT_AUTHOR, detail="Only its author may edit a message.")
+            raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can edit only your own messages.")
         return batch.edit(room, target, draft.body, **signature)
     if not policies.can_delete(user, author_id=target.author_id):
-        raise ClientError(ErrorCode.NOT_AUTHOR, detail="Only its author or staff may delete a message.")
+        raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can delete only your own messages.")
     return batch.delete(room, target, **signature)
 
 

@@ -1,8 +1,8 @@
-"""Deletes rooms and what users leave behind, in pieces that others can go between.
+"""Deletes rooms, and the rows that refer to deleted users, in pieces, so that other transactions can run in between.
 
-A room is closed to everybody in the first, short transaction. Its rows follow in pieces, its own row
-last, so an interrupted deletion goes on wherever it stopped. A user's row goes at once, as Django does
-it; what refers to it (their memberships, who mentioned them) follows in pieces. Their messages stay.
+A first, short transaction closes a room to all users. Its rows are then removed in pieces, its own row last,
+so an interrupted deletion continues where it stopped. Django deletes a user's own row at once. The rows that
+refer to the user (memberships, mentions) are then removed in pieces. The user's messages stay.
 """
 
 import time
@@ -20,11 +20,11 @@ from chat.fields import FormerUserField
 from chat.models import DeletedUser, Event, Room
 from chat.store import access
 
-# Of one transaction: on SQLite, and where a disk is slow, messages wait for it.
+# The most rows of one transaction, because on SQLite, and on slow disks, messages wait for it.
 PIECE_ROWS = 1000
-# Between two pieces a caller sleeps for at least so long, and for as long as the last piece took.
+# After each piece a caller sleeps for as long as the piece took, but at least this long.
 PAUSE_SECONDS = 0.02
-# How many deletions are worked on at once, a piece of each in turn.
+# How many deletions take turns, a piece of each at a time.
 MAX_UNFINISHED = 100
 RETRIES = 5
 
@@ -32,16 +32,16 @@ Removed = Counter[str]  # how many rows, by model
 
 
 class Unfinished(NamedTuple):
-    """Rooms and users that are deleted, and have rows yet."""
+    """Deleted rooms and users of which some rows are still stored."""
 
     rooms: list[int]
     users: list[int]
 
 
 def delete_rooms(room_ids: Collection[int]) -> tuple[int, dict[str, int]]:
-    """Close rooms to everybody, then remove all their rows; return how many, in all and by model.
+    """Close rooms to all users, then remove their rows; return how many rows were removed, in total and by model.
 
-    Inside a transaction, no more than a piece is removed: the rest, maybe millions of rows, is left to a server.
+    Inside a transaction, at most one piece is removed. A server removes the rest, which may be millions of rows.
     """
     is_inside = transaction.get_connection().in_atomic_block
     removed: Removed = Counter()
@@ -54,21 +54,21 @@ def delete_rooms(room_ids: Collection[int]) -> tuple[int, dict[str, int]]:
 
 
 def close_rooms(room_ids: Collection[int]) -> list[int]:
-    """Close rooms to everybody, and return which were open."""
+    """Close rooms to all users, and return those that were open."""
     with transaction.atomic():
         # In id order, as the log locks them.
         rooms = Room.objects.select_for_update(no_key=True).filter(pk__in=room_ids).order_by("pk")
         closed = list(rooms.values_list("pk", flat=True))
         if closed:
             Room.objects.filter(pk__in=closed).update(deleted_at=Now())
-            access.changed(rooms=closed)
+            access.record_change(rooms=closed)
     return closed
 
 
 def _finish_room(room_id: int) -> Removed:
     removed: Removed = Counter()
     failures = 0
-    # A server may be at it, too: then it is waited for.
+    # If a server is removing pieces of this room too, wait until it has finished.
     while Room.all_objects.filter(pk=room_id).exists():
         began = time.monotonic()
         try:
@@ -83,14 +83,14 @@ def _finish_room(room_id: int) -> Removed:
 
 
 def unfinished() -> Unfinished:
-    """Return which deletions are unfinished, the first ones."""
+    """Return the first unfinished deletions."""
     rooms = Room.all_objects.filter(deleted_at__isnull=False).order_by("deleted_at", "pk").values_list("pk", flat=True)
     users = DeletedUser.objects.order_by("pk").values_list("pk", flat=True)
     return Unfinished(list(rooms[:MAX_UNFINISHED]), list(users[:MAX_UNFINISHED]))
 
 
 def remove_piece_of_room(room_id: int) -> Removed:
-    """Remove some rows of a closed room; nothing when it is gone, or when another process is at it."""
+    """Remove some rows of a closed room; none when it has no rows left, or when another process has locked it."""
     with transaction.atomic():
         closed = Room.all_objects.filter(pk=room_id, deleted_at__isnull=False)
         room = closed.select_for_update(skip_locked=True, no_key=True).first()
@@ -104,18 +104,18 @@ def remove_piece_of_room(room_id: int) -> Removed:
                 rows = relation.related_model._base_manager.filter(**{relation.field.name: room})
                 removed += _remove(rows, PIECE_ROWS - removed.total())
                 if rows.exists():
-                    return removed  # More of them than go into a piece, or others hold them now.
-        # From here on nobody can add a row. Whoever is just doing that is not waited for: they may wait for what this
-        # transaction has removed.
+                    return removed  # There are more rows than one piece takes, or other transactions have locked them.
+        # This lock keeps others from adding rows. A transaction that is just adding one is not waited for, because it
+        # may itself wait for rows that this transaction has removed.
         if closed.select_for_update(skip_locked=True).first() is not None:
             removed += Counter(models.Model.delete(room)[1])
     return removed
 
 
 def _remove_events(room: Room) -> Removed:
-    """Remove the oldest events. By their numbers, because a search for the first ones would pass all removed ones."""
+    """Remove the oldest events, selected by seq: a search for the first rows would pass over all the removed ones."""
     removed: Removed = Counter()
-    # A piece without a row would look as if nothing was left to do.
+    # Go on until rows are found, because a piece without rows would look like a finished deletion.
     while not removed and room.floor_seq <= room.head_seq:
         last = room.floor_seq + PIECE_ROWS - 1
         events = Event._base_manager.filter(room=room, seq__gte=room.floor_seq, seq__lte=last)
@@ -126,24 +126,26 @@ def _remove_events(room: Room) -> Removed:
 
 
 def remove_piece_of_user(user_id: int) -> Removed:
-    """Remove some rows that refer to a deleted user; nothing when there are none, or others hold them."""
+    """Remove some rows that refer to a deleted user; none when there are none, or when others have locked them."""
     removed: Removed = Counter()
     with transaction.atomic():
         if DeletedUser.objects.select_for_update(skip_locked=True).filter(pk=user_id).first() is None:
             return removed
-        for model, field in _referring():
+        for model, field in _fields_of_former_users():
             rows = model._base_manager.filter(**{field: user_id})
             removed += _remove(rows, PIECE_ROWS - removed.total())
             if rows.exists():
-                return removed  # More of them than go into a piece, or others hold them now.
+                return removed  # There are more rows than one piece takes, or other transactions have locked them.
         DeletedUser.objects.filter(pk=user_id).delete()
     return removed
 
 
-def _referring() -> list[tuple[type[models.Model], str]]:
-    """Return what refers to users whose rows may be gone, but for the log, which keeps its authors."""
-    found = [one for one in relations_to(get_user_model()) if isinstance(one.field, FormerUserField)]
-    return [(one.related_model, one.field.name) for one in found if one.related_model is not Event]
+def _fields_of_former_users() -> list[tuple[type[models.Model], str]]:
+    """Return the fields that refer to users who may be deleted, except that of the log, which keeps its authors."""
+    relations = [relation for relation in relations_to(get_user_model()) if isinstance(relation.field, FormerUserField)]
+    return [
+        (relation.related_model, relation.field.name) for relation in relations if relation.related_model is not Event
+    ]
 
 
 def relations_to(model: Any) -> list[Any]:
@@ -152,24 +154,24 @@ def relations_to(model: Any) -> list[Any]:
 
 
 def _remove(rows: "models.QuerySet[Any]", limit: int) -> Removed:
-    # In the order in which others lock them; what they hold is left for a later piece.
-    some = rows.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[: max(limit, 0)]
-    ids: Sequence[Any] = list(some)
+    # In the order in which other code locks them. Locked rows are left for a later piece.
+    first = rows.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[: max(limit, 0)]
+    ids: Sequence[Any] = list(first)
     return Counter(rows.model._base_manager.filter(pk__in=ids).delete()[1]) if ids else Counter()
 
 
 def connect() -> None:
-    """Begin to hear of users: called once, when the app is ready."""
+    """Connect the signal handlers for users. Called once, when the app is ready."""
     user = get_user_model()
     post_delete.connect(_on_user_delete, sender=user, dispatch_uid="deletion-user-delete")
     post_save.connect(_on_user_save, sender=user, dispatch_uid="deletion-user-save")
 
 
 def _on_user_delete(instance: Any, origin: Any = None, **kwargs: Any) -> None:
-    # In the transaction of the deletion, so that no crash leaves the rows behind.
+    # In the transaction of the deletion, so that a crash cannot leave rows behind without a record.
     DeletedUser.objects.bulk_create([DeletedUser(pk=instance.pk)], ignore_conflicts=True)
     if origin is instance:
-        # One user, and not many at once: a piece goes along.
+        # One user is deleted, not many at once, so the first piece is removed with it.
         remove_piece_of_user(instance.pk)
 
 
@@ -179,13 +181,13 @@ def _on_user_save(instance: Any, created: bool, raw: bool, **kwargs: Any) -> Non
 
 
 def disown(user_id: int) -> None:
-    """Make sure that a new user owns nothing of a deleted user who had the same number.
+    """Make sure that a new user owns no rows of a deleted user who had the same id.
 
-    Databases give no number out twice. But a copy of the data (`loaddata`) makes the next number follow the
-    highest user, and higher ones may have been deleted.
+    Databases use each id only once. But after copying the data (`loaddata`) the next id follows the highest
+    existing one, and users with higher ids may have been deleted.
     """
     if Event.objects.filter(author=user_id).exists():
         Event._base_manager.filter(author=user_id).update(author=None)
-    for model, field in _referring():
+    for model, field in _fields_of_former_users():
         model._base_manager.filter(**{field: user_id}).delete()
     DeletedUser.objects.filter(pk=user_id).delete()

@@ -1,4 +1,4 @@
-"""An event of a room's log as frames tell it, encoded once for all who get it."""
+"""An event of a room's log as it stands in frames, encoded once for all sessions."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,12 +6,12 @@ from chat import protocol
 from chat.models import Event
 from chat.protocol import AnyEvent, Deleted, Edited, Frame, Overtaken, Posted
 
-# What the objects of one event take in memory, beside its text and frames. Measured with tracemalloc.
+# Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
 EVENT_BYTES = 500
 
 
 class LoggedEvent:
-    """An event with its frame, encoded once for all who get it."""
+    """An event with its frame, encoded once for all sessions."""
 
     __slots__ = ("event", "frame")
 
@@ -25,30 +25,30 @@ class LoggedEvent:
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory this takes: the text, its JSON, the same as a WebSocket frame, objects."""
+        """The approximate memory in bytes: the text, its JSON, the JSON as a WebSocket frame, and the objects."""
         return 3 * len(self.frame.payload) + EVENT_BYTES
 
-    def after(self, *changes: AnyEvent) -> "LoggedEvent":
-        """Return this event as the log gives it once `changes`, later events, were appended."""
+    def changed_by(self, *changes: AnyEvent) -> "LoggedEvent":
+        """Return this event as the log has it after the later events `changes` were appended."""
         event = self.event
         for change in changes:
-            event = protocol.after(event, change)
+            event = protocol.apply_change(event, change)
         return self if event is self.event else LoggedEvent(event)
 
 
-def after_all(events: Sequence[LoggedEvent], later: Iterable[LoggedEvent]) -> Sequence[LoggedEvent]:
-    """Return events as the log gives them once the later ones were appended."""
+def apply_changes(events: Sequence[LoggedEvent], later: Iterable[LoggedEvent]) -> Sequence[LoggedEvent]:
+    """Return events as the log has them after the later ones were appended."""
     changes: dict[int, list[AnyEvent]] = {}
-    for one in later:
-        if not isinstance(one.event, Posted):
-            changes.setdefault(_message_of(one.event), []).append(one.event)
+    for change in later:
+        if not isinstance(change.event, Posted):
+            changes.setdefault(_message_of(change.event), []).append(change.event)
     if not changes:
         return events
-    return [event.after(*changes.get(_message_of(event.event), ())) for event in events]
+    return [event.changed_by(*changes.get(_message_of(event.event), ())) for event in events]
 
 
 def _message_of(event: AnyEvent) -> int:
-    """Return the seq of the message that an event is about."""
+    """Return the seq of the message that an event posts, edits or deletes."""
     match event:
         case Posted(seq=seq):
             return seq
@@ -57,18 +57,18 @@ def _message_of(event: AnyEvent) -> int:
 
 
 def logged(event: Event) -> LoggedEvent:
-    """Return a row as the event that frames tell of: the one encoder of events."""
-    return LoggedEvent(_wire(event))
+    """Return a row as an event with its frame. All events are encoded here."""
+    return LoggedEvent(_as_event(event))
 
 
 def posted(event: Event) -> Posted:
-    """Return the row of a message as it is on the wire."""
-    wire = _wire(event)
-    assert isinstance(wire, Posted), f"a message: {event}"
-    return wire
+    """Return the row of a message as the event on the message."""
+    message = _as_event(event)
+    assert isinstance(message, Posted), f"not a message: {event}"
+    return message
 
 
-def _wire(event: Event) -> AnyEvent:
+def _as_event(event: Event) -> AnyEvent:
     room, at = str(event.room_id), protocol.timestamp(event.at)
     client_id = event.client_id if event.client_id_given else None
     deleted = event.deleted_at is not None
@@ -87,10 +87,10 @@ def _wire(event: Event) -> AnyEvent:
             user=event.author_id,
         )
     target = event.target_seq
-    assert target is not None, f"an edit or a delete points at a message: {event}"
+    assert target is not None, f"an edit or a delete without its message: {event}"
     if event.kind == Event.Kind.DELETED:
         return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id)
     if event.edit_seq is not None:
-        # Without its text, also where a site keeps it: nobody is given what was edited away.
+        # The replaced text is never sent, not even on a site that keeps it in the database.
         return Overtaken(room=room, edited=target, overtaken=True, seq=event.seq, at=at, client_id=client_id)
     return Edited(room=room, edited=target, message=body, seq=event.seq, at=at, client_id=client_id, deleted=deleted)

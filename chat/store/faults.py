@@ -1,4 +1,4 @@
-"""What an error of the database means: who is to blame, whether to try again, and what to call it."""
+"""Interprets errors of the database: what is to blame, whether to try again, and how to name them in the log."""
 
 import logging
 import re
@@ -7,29 +7,29 @@ from enum import Enum
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-# What chat.live.database raises when the database is away, overloaded, full or read-only.
+# The errors that chat.live.database raises when the database is away, overloaded, full or read-only.
 # The same work may succeed later.
 AWAY = (OperationalError, InterfaceError, TimeoutError)
 
 
 class TableLockedError(OperationalError):
-    """A whole table is locked, so that no message can be saved: a backup is being restored, say."""
+    """A whole table is locked, for example while a backup is restored, so no message can be saved."""
 
 
 class Blame(Enum):
     """What is at fault when work on the database fails."""
 
-    # A value that the database refuses: the same work fails for ever.
+    # A value that the database refuses. The same work will always fail.
     DATA = "data"
-    # This statement: too large, too slow, or waiting for a lock. Other work may succeed.
+    # This statement, because it is too large, too slow, or waits for a lock. Other work may succeed.
     STATEMENT = "statement"
-    # The database as a whole, or the connection to it. No work succeeds until it is repaired.
+    # The database as a whole, or the connection to it. All work fails until it is repaired.
     DATABASE = "database"
     # Our code.
     PROGRAM = "program"
 
 
-# SQLSTATEs, or the beginnings of some: https://www.postgresql.org/docs/current/errcodes-appendix.html
+# SQLSTATEs, or their first characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
 STATES = {
     "25006": "read_only",
     "53100": "full",
@@ -49,7 +49,7 @@ STATES = {
     "25P03": "away",
     "57P": "away",
 }
-# Without a SQLSTATE: SQLite, and psycopg when it has no answer of the server.
+# For errors without a SQLSTATE: those of SQLite, and of psycopg when the server gave no answer.
 WORDS = {
     r"read-?only (database|transaction)": "read_only",
     r"disk is full": "full",
@@ -64,13 +64,13 @@ TOO_MUCH = re.compile(
     r"|statement timeout|lock timeout|deadlock",
     re.IGNORECASE,
 )
-# Not about one statement, although a single statement met it.
+# States that affect all work, although one statement reported them.
 WHOLE = {"read_only", "full", "overloaded", "denied", "schema", "damaged", "away"}
 
 
 def sqlstate(error: BaseException) -> str:
     """Return PostgreSQL's code for an error, or "" if it has none."""
-    # Django's errors have psycopg's as their cause.
+    # The cause of a Django error is the psycopg error.
     cause: BaseException | None = error
     while cause is not None:
         if code := getattr(cause, "sqlstate", None):
@@ -80,7 +80,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def state(error: BaseException) -> str:
-    """Name what is wrong with the database, without its addresses and words: read_only, full, locked, away …"""
+    """Return a name for what is wrong with the database, without addresses or data: read_only, full, locked, away …"""
     if code := sqlstate(error):
         return next((STATES[code[:length]] for length in (5, 3, 2) if code[:length] in STATES), "failing")
     words = str(error)
@@ -88,7 +88,7 @@ def state(error: BaseException) -> str:
 
 
 def blame(error: BaseException) -> Blame:
-    """Return what is at fault."""
+    """Return what is to blame for an error."""
     if isinstance(error, TableLockedError):
         return Blame.DATABASE
     if code := sqlstate(error):
@@ -96,10 +96,10 @@ def blame(error: BaseException) -> Blame:
             return Blame.DATA
         if state(error) in WHOLE:
             return Blame.DATABASE
-        # Syntax, and names that do not exist. Everything unknown may be about this one statement: a trigger, say.
+        # Class 42 is syntax, and missing names. Other errors may concern this statement alone, such as a trigger's.
         return Blame.PROGRAM if code[:2] == "42" else Blame.STATEMENT
     match error:
-        # What drivers raise for values that no column can hold.
+        # Drivers raise these for values that no column can hold.
         case DataError() | IntegrityError() | OverflowError() | UnicodeError():
             return Blame.DATA
         case TimeoutError() | InterfaceError():
@@ -112,27 +112,27 @@ def blame(error: BaseException) -> Blame:
 
 
 def is_lock_timeout(error: BaseException) -> bool:
-    """Tell whether PostgreSQL gave up waiting for a lock."""
+    """Return whether PostgreSQL gave up waiting for a lock."""
     return sqlstate(error) == "55P03"
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell whether the same work may succeed later."""
+    """Return whether the same work may succeed later."""
     return blame(error) in (Blame.STATEMENT, Blame.DATABASE)
 
 
 def as_operational(error: DatabaseError) -> OperationalError:
-    """Return an error of the database's own as the class that stands for "try again later".
+    """Return an error that may pass as an OperationalError, which callers treat as "try again later".
 
-    Drivers spread these over their classes: read-only is an InternalError on PostgreSQL, a missing permission a
-    ProgrammingError, and a damaged file a bare DatabaseError on SQLite.
+    Drivers use several classes for such errors: read-only is an InternalError on PostgreSQL, a missing permission
+    a ProgrammingError, and a damaged file a bare DatabaseError on SQLite.
     """
     return OperationalError(*error.args)
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line, for the log, why something was not done: "OperationalError: database or disk is full"."""
-    # The text of other errors may quote what was to be saved, and of these the lines after the first.
+    """Return one line for the log that says why work failed: "OperationalError: database or disk is full"."""
+    # Other errors, and further lines of these, may quote the data that was to be saved.
     is_quotable = isinstance(error, OperationalError | InterfaceError) or (
         isinstance(error, DatabaseError) and is_passing(error)
     )
@@ -140,13 +140,13 @@ def reason(error: BaseException) -> str:
     return ": ".join([type(error).__name__, *lines[:1]])
 
 
-# Where faults of ours were, so that each is logged with its traceback once.
+# Where faults of our own code happened, so that the traceback of each is logged only once.
 _logged: set[tuple[str, str, int]] = set()
 LOGGED_AT_MOST = 1000
 
 
 def log_once(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log a fault of our own: the first time with where it happened, then in one line."""
+    """Log a fault of our own code: with its traceback the first time, then in one line."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -158,5 +158,5 @@ def log_once(logger: logging.Logger, sentence: str, error: BaseException) -> Non
 
 
 def trace(error: BaseException) -> str:
-    """Return where an error was raised, without its text: a database's may quote the statement, and so a message."""
+    """Return where an error was raised, without its text: a database error may quote the statement and so a message."""
     return "\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip()

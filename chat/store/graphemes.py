@@ -1,15 +1,15 @@
-"""Counts what people call characters (graphemes), in time that grows with the text and not with its square."""
+"""Counts graphemes (what users see as characters) in linear time."""
 
 import regex
 
 _GRAPHEME = regex.compile(r"\X")
-# Flags are pairs of these. For each of them `regex` counts all that stand before it: 8,000 took 200 ms.
+# A flag is a pair of these. For each of them `regex` counts all those before it: 8,000 took 200 ms.
 _FLAGS = regex.compile(r"[\U0001F1E6-\U0001F1FF]{4,}")
 
 
 def count(text: str, *, most: int) -> int:
-    """Return how many graphemes a text has; `most` + 1 stands for anything above `most`."""
-    # Pairs from the middle of a run are graphemes of their own: what stands around the run joins its ends alone.
+    """Return how many graphemes a text has, or `most` + 1 if it has more than `most`."""
+    # Each pair inside a run is a grapheme of its own, because neighbouring text can join only the ends of the run.
     short = _FLAGS.sub(lambda run: run[0][: 2 + len(run[0]) % 2], text)
     total = (len(text) - len(short)) // 2
     for _ in _GRAPHEME.finditer(short):

@@ -1,4 +1,4 @@
-"""Applies what a page changed to the layout of its user's panes, so that pages do not overwrite each other's."""
+"""Applies a page's changes to the stored layout of the user's panes, so that pages do not overwrite each other."""
 
 from collections.abc import Container, Sequence
 
@@ -12,35 +12,35 @@ from chat.store import policies
 from chat.store.policies import Login
 
 
-def change(login: Login, asked: Layout) -> None:
-    """Open, move, close and widen panes in the layout as it is now; rooms that may not be entered are left out."""
-    answers = policies.load_enterable_rooms([(login, put.room) for put in asked.put])
+def change_layout(login: Login, change: Layout) -> None:
+    """Open, move, close and widen panes in the stored layout; rooms that the user may not enter are left out."""
+    answers = policies.load_enterable_rooms([(login, put.room) for put in change.put])
     allowed = {room for (_, room), answer in answers.items() if isinstance(answer, Room)}
     with transaction.atomic():
-        mine = Membership.objects.filter(user=login.user_id)
-        # In the order in which presence locks them. Of two changes at once the second sees what the first has written.
-        open_or_put = mine.filter(Q(position__isnull=False) | Q(room__in=allowed))
+        memberships = Membership.objects.filter(user=login.user_id)
+        # Locked in the order in which presence locks them. The second of two simultaneous changes sees the first one.
+        open_or_put = memberships.filter(Q(position__isnull=False) | Q(room__in=allowed))
         rows = {row.room_id: row for row in open_or_put.select_for_update(no_key=True).order_by("pk")}
         panes = sorted((row.position, room) for room, row in rows.items() if row.position is not None)
         wide = next((room for room, row in rows.items() if row.is_wide), None)
-        order, wide = applied([room for _, room in panes], wide, asked, allowed=allowed)
+        order, wide = apply_change([room for _, room in panes], wide, change, allowed=allowed)
         _store(login, rows, order, wide)
 
 
-def applied(
-    order: Sequence[int], wide: int | None, asked: Layout, *, allowed: Container[int] | None = None
+def apply_change(
+    order: Sequence[int], wide: int | None, change: Layout, *, allowed: Container[int] | None = None
 ) -> tuple[list[int], int | None]:
-    """Return the order of the panes, and the wide one, after a change; of new panes only those that are allowed."""
-    panes = [room for room in order if room not in asked.close]
-    for put in asked.put:
+    """Return the order of the panes and the wide pane after a change; new panes are limited to `allowed` rooms."""
+    panes = [room for room in order if room not in change.close]
+    for put in change.put:
         if allowed is None or put.room in allowed:
             _put(panes, put)
-    kept = None if wide == asked.narrow else wide
-    return panes[: conf.LAYOUT_PANES], kept if asked.wide is None else asked.wide
+    kept = None if wide == change.narrow else wide
+    return panes[: conf.LAYOUT_PANES], kept if change.wide is None else change.wide
 
 
 def _put(order: list[int], put: Put) -> None:
-    """Give a pane its place; where the pane beside it is not open, the end."""
+    """Insert a pane beside the pane that `put` names, or at the end if that one is not open."""
     if put.room in order:
         order.remove(put.room)
     at = len(order)

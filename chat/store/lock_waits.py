@@ -1,7 +1,7 @@
 """How long a thread waits for rows that other transactions have locked.
 
-The writer's thread saves the messages of all rooms, so it waits only briefly: a room that somebody holds in psql
-must not delay the others. Bots and commands wait as long as the database allows.
+The writer's thread saves the messages of all rooms, so it waits only briefly: a room that is locked in psql must
+not delay the other rooms. Bots and management commands wait as long as the database allows.
 """
 
 import threading
@@ -10,24 +10,24 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-# Longer than processes that post in the same room hold its row, and short enough not to be noticed elsewhere.
+# Longer than other processes hold the row of a room to post in it, and too short to be noticed in other rooms.
 LOCK_SECONDS = 0.1
-# Less than a draft is held for, so that its neighbours can still be saved.
+# Shorter than the time for which drafts are held, so that the other drafts can still be saved.
 STATEMENT_SECONDS = 5
-# A process that was frozen in a transaction loses it, and the rooms that it had locked are free.
+# Ends the transaction of a frozen process, which unlocks its rooms.
 IDLE_SECONDS = 10
 
 _thread = threading.local()
 
 
 def is_brief() -> bool:
-    """Tell whether this thread waits only briefly."""
+    """Return whether this thread waits only briefly."""
     return getattr(_thread, "is_brief", False)
 
 
 @contextmanager
 def brief() -> Iterator[None]:
-    """Wait only briefly in this thread, until the end of the block."""
+    """Let this thread wait only briefly until the end of the block."""
     before = is_brief()
     _thread.is_brief = True
     try:
@@ -45,7 +45,7 @@ def limit_transaction() -> None:
         "statement_timeout": STATEMENT_SECONDS,
         "idle_in_transaction_session_timeout": IDLE_SECONDS,
     }
-    # For this transaction only: behind a pooler, the connection serves others afterwards.
+    # For this transaction only, because behind a pooler the connection serves other clients afterwards.
     calls = ", ".join(f"set_config('{name}', '{int(seconds * 1000)}', true)" for name, seconds in limits.items())
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {calls}")

@@ -1,7 +1,7 @@
 """Append to and read from a room's numbered log: the only writer of events and head_seq.
 
-The rule that everything rests on: a room's row is locked first and held to the commit, so number
-order equals commit order, and whoever reads after seq n can never see n+2 without n+1.
+The basic rule: a transaction locks the room's row first and holds it until the commit. So the order of the
+numbers is the order of the commits, and a reader after seq n never sees n+2 without n+1.
 """
 
 import uuid
@@ -24,18 +24,18 @@ from chat.store.events import logged as logged
 from chat.store.events import posted
 
 Kind = Event.Kind
-# SQLite refuses an expression that is deeper than 1,000.
+# Authors in one query, because SQLite refuses an expression that is deeper than 1,000.
 FIND_AUTHORS = 200
 
-# Events that one statement reads, because texts may be large: what was read is looked at before more is read.
+# Events that one statement reads. Few, because texts may be large and the caller may have enough.
 ROWS_PER_QUERY = 64
-# Rooms that one statement asks for. SQLite takes a limited number of parameters.
+# Rooms in one query, because SQLite limits the number of parameters.
 ROOMS_PER_QUERY = 500
-# Of a room's alerts, the newest are told to those who join.
+# The most alerts that a join frame carries: the newest of the room.
 ALERTS_AT_MOST = 20
 
-# Each room's alerts are found through their partial index, however many rooms are asked for and however many alerts
-# they have. SQLite knows no LATERAL, and PostgreSQL would run the other form for every event.
+# Both forms find each room's alerts through the partial index, for any number of rooms and alerts. SQLite has no
+# LATERAL, and PostgreSQL would evaluate the form for SQLite for every event.
 _NEWEST_ALERTS = f"""
     SELECT newest.id FROM chat_event newest
     WHERE newest.room_id = asked.room_id AND newest.kind = 0 AND newest.msg_type = {conf.MSG_TYPE_ALERT}
@@ -55,7 +55,7 @@ SELECT event.* FROM asked CROSS JOIN LATERAL ({_NEWEST_ALERTS}) newest JOIN chat
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What became of a draft: the event's place, and the event itself unless it was there before."""
+    """The outcome of a saved draft: room and seq, and the event itself unless it was saved before."""
 
     room: int
     seq: int
@@ -65,7 +65,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPlace:
-    """Where a page of history is: at most one of these; none of them is the newest page."""
+    """Where a page of history begins: at most one of these fields; without any it is the newest page."""
 
     before: int | None = None
     after: int | None = None
@@ -75,25 +75,25 @@ class HistoryPlace:
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction's view of the rooms it has locked, and what it will add to them."""
+    """The rooms that a transaction has locked, and the events that it is going to append to them."""
 
     rooms: dict[int, Room]
     at: datetime
-    # Rooms that exist and that another transaction has locked: nothing can be added to them now.
+    # Rooms that another transaction has locked, so that no events can be appended to them now.
     busy: frozenset[int] = frozenset()
     added: list[Event] = field(default_factory=list)
     _targets: dict[tuple[int, int], Event] = field(default_factory=dict)
     _changed: set[tuple[int, int]] = field(default_factory=set)
-    # The edits of this batch, by room and seq; and what becomes of earlier ones, by room: overtaken (by which seq),
-    # or blanked because their message was deleted.
+    # The edits of this batch by (room, seq). Then the earlier edits that change, by room: overtaken ones with the seq
+    # of the later edit, and those that are blanked because their message was deleted.
     _edits: dict[tuple[int, int], Event] = field(default_factory=dict)
     _overtaken: dict[int, dict[int, int]] = field(default_factory=dict)
     _blanked: dict[int, list[int]] = field(default_factory=dict)
-    # Deleted messages of which a site kept texts that were edited away.
+    # Deleted messages of which the site has kept replaced texts.
     _kept: set[tuple[int, int]] = field(default_factory=set)
 
     def target(self, room: int, seq: int) -> Event | None:
-        """Return the message numbered `seq` as it stands now, this batch included; None when there is none."""
+        """Return message `seq` as it stands now, with the changes of this batch; None when it does not exist."""
         if (room, seq) not in self._targets:
             event = Event.objects.filter(room_id=room, seq=seq, kind=Kind.POSTED).first()
             if event is None:
@@ -102,13 +102,13 @@ class Batch:
         return self._targets[room, seq]
 
     def post(self, room: Room, **fields: object) -> Event:
-        """Add a message at the end of the room's log."""
+        """Append a message to the room's log."""
         event = self._append(room, Kind.POSTED, **fields)
         self._targets[room.pk, event.seq] = event
         return event
 
     def edit(self, room: Room, target: Event, body: str, **fields: object) -> Event:
-        """Add an edit, let the message it points at stand as edited, and take the text out of its last edit."""
+        """Append an edit, change its message, and take the text out of the message's previous edit."""
         event = self._append(room, Kind.EDITED, target_seq=target.seq, body=body, **fields)
         self._edits[room.pk, event.seq] = event
         if target.edit_seq is not None:
@@ -122,7 +122,7 @@ class Batch:
         return event
 
     def delete(self, room: Room, target: Event, **fields: object) -> Event:
-        """Add a delete, and blank the message and its latest edit: the others have no text any more."""
+        """Append a delete, and blank the message and its latest edit. Earlier edits have no text any more."""
         target.body = ""
         target.deleted_at = self.at
         if target.first_body is not None:
@@ -150,7 +150,7 @@ class Batch:
             self._overtaken.setdefault(room.pk, {})[seq] = by
 
     def store(self) -> None:
-        """Write all of it: few statements, whatever the number of events."""
+        """Write the whole batch, in few statements whatever the number of events."""
         if not self.added:
             return
         Event.objects.bulk_create(self.added)
@@ -177,16 +177,16 @@ class Batch:
 
 @contextmanager
 def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Batch]:
-    """Open a transaction that holds the rooms' locks, and store what was added to it at its end.
+    """Open a transaction that locks the rooms, and store the batch at its end.
 
-    With `skip_locked`, rooms that another transaction holds are left out and named in the batch's `busy`.
+    With `skip_locked`, rooms that another transaction has locked are left out and listed in the batch's `busy`.
     """
     wanted = set(room_ids)
     with transaction.atomic():
         lock_waits.limit_transaction()
-        # SQLite has one lock for all, taken at the beginning of the transaction.
+        # SQLite locks the whole database, at the beginning of the transaction.
         skip_locked = skip_locked and connection.features.has_select_for_update_skip_locked
-        # In id order, so that two processes never wait for each other. no_key: events refer to the row.
+        # In id order, so that two processes cannot deadlock. no_key, because new events refer to the row.
         locked = Room.objects.select_for_update(no_key=True, skip_locked=skip_locked).filter(pk__in=wanted)
         try:
             rooms = {room.pk: room for room in locked.order_by("pk")}
@@ -195,40 +195,40 @@ def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Ba
                 raise faults.TableLockedError(*error.args) from error
             raise
         missing = wanted - rooms.keys() if skip_locked else set()
-        # Those that do not exist are missing as well; a second statement tells which.
+        # Rooms that do not exist are missing too. A second query finds those that exist, so are locked.
         busy = Room.objects.filter(pk__in=missing).values_list("pk", flat=True) if missing else ()
         now = timezone.now()
-        # Milliseconds, as in frames: a frame made from the row is the same bytes as the first one.
+        # In milliseconds, as in frames, so that a frame made from the row later has the same bytes as the first one.
         at = now.replace(microsecond=now.microsecond // 1000 * 1000)
         batch = Batch(rooms, at=at, busy=frozenset(busy))
         yield batch
         batch.store()
 
 
-def find(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], Committed]:
-    """Return what is in the log already, by (author, client_id).
+def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], Committed]:
+    """Return the drafts that are in the log already, by (author, client_id).
 
-    Call it after the rooms are locked, as a statement of its own: a statement keeps the snapshot it
-    had before it waited for the lock, and would not see what the holder of the lock committed.
+    This has to be a statement of its own, after the rooms were locked. A statement that waits for a lock keeps its
+    earlier snapshot, so it would not see what the holder of the lock committed.
     """
     by_author: dict[int, set[uuid.UUID]] = {}
     for author, client_id in keys:
         by_author.setdefault(author, set()).add(client_id)
-    # By author, because the unique index begins with it: all authors with all client_ids would be searched for
-    # every pair of them.
+    # One condition for each author, because the unique index begins with the author. Lists of all authors and all
+    # client_ids would search for every combination of the two.
     conditions = [Q(author_id=author, client_id__in=client_ids) for author, client_ids in by_author.items()]
     found: dict[tuple[int, uuid.UUID], Committed] = {}
     for start in range(0, len(conditions), FIND_AUTHORS):
-        some = conditions[start : start + FIND_AUTHORS]
-        rows = Event.objects.filter(Q(*some, _connector=Q.OR))
+        group = conditions[start : start + FIND_AUTHORS]
+        rows = Event.objects.filter(Q(*group, _connector=Q.OR))
         for row_author, row_client_id, room, seq in rows.values_list("author_id", "client_id", "room_id", "seq"):
-            assert row_author is not None and row_client_id is not None, "both were asked for"
+            assert row_author is not None and row_client_id is not None, "the query selects by both"
             found[row_author, row_client_id] = Committed(room, seq)
     return found
 
 
 def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
-    """Return up to `limit` events after cursor `after`, in order: fewer where their frames are large."""
+    """Return up to `limit` events after cursor `after`, in order; fewer when their frames are large."""
     events: list[LoggedEvent] = []
     size = 0
     for row in _upwards(Event.objects.filter(room_id=room_id), after + 1, limit):
@@ -252,7 +252,7 @@ def heads(room_ids: Collection[int] | None = None) -> dict[int, tuple[int, int, 
 
 
 def alerts(room_ids: Collection[int]) -> dict[int, list[Posted]]:
-    """Return the newest alerts of rooms as they stand now, deleted ones left out, by room."""
+    """Return the newest alerts by room, as they stand now, without deleted ones."""
     found: dict[int, list[Posted]] = {room: [] for room in room_ids}
     ids = list(found)
     for start in range(0, len(ids), ROOMS_PER_QUERY):
@@ -269,7 +269,7 @@ def heads_after(room_id: int, *, limit: int) -> dict[int, tuple[int, int, str]]:
 
 
 def _heads(rooms: QuerySet[Room]) -> dict[int, tuple[int, int, str]]:
-    # The rows are wanted in no order: the model's own would sort all titles.
+    # The model's default order would sort all titles, so callers set an order or clear it.
     rows = rooms.values_list("pk", "head_seq", "floor_seq", "epoch")
     return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
 
@@ -277,27 +277,27 @@ def _heads(rooms: QuerySet[Room]) -> dict[int, tuple[int, int, str]]:
 def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int) -> HistoryPage:
     """Return a page of up to `limit` messages as they stand now, fewer when their frames exceed `max_bytes`.
 
-    `room` was read before the messages, so all up to its head is in them: that is `as_of`.
+    `room` was read before the messages, so they include every change up to its head, which becomes `as_of`.
     """
     kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
     floor = room.floor_seq
-    # One more than is shown, each way, tells whether there are more.
+    # Both sides read one message more than they show, to know whether there are more.
     if (first := _first_of_newer(kept, room, place)) is None:
         before = protocol.MAX_ID if place.before is None else place.before
-        there = _Part([])
+        newer_part = _Part([])
         earlier = _part(_downwards(kept, before - 1, floor, limit + 1), limit, max_bytes)
         has_newer = place.before is not None and kept.filter(seq__gte=max(before, floor)).exists()
     else:
         back = limit // 2 if place.around is not None else 0
         newer = _upwards(kept, max(first, floor), limit - back + 1)
-        # Both ways share the bytes.
-        there = _part(newer, limit - back, max_bytes // 2 if back else max_bytes)
+        # The two sides share the bytes.
+        newer_part = _part(newer, limit - back, max_bytes // 2 if back else max_bytes)
         older = _downwards(kept, first - 1, floor, back + 1)
-        earlier = _part(older, back, max_bytes - there.size, least=0 if there.events else 1)
-        has_newer = there.has_more
+        earlier = _part(older, back, max_bytes - newer_part.size, least=0 if newer_part.events else 1)
+        has_newer = newer_part.has_more
     return HistoryPage(
         history=str(room.pk),
-        events=[*reversed(earlier.events), *there.events],
+        events=[*reversed(earlier.events), *newer_part.events],
         as_of=room.head_seq,
         more=earlier.has_more,
         newer=has_newer,
@@ -305,7 +305,7 @@ def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int) -> H
 
 
 class _Part(NamedTuple):
-    """One side of a page: its messages, from the middle outwards, their bytes, and whether there are more."""
+    """One side of a page: its messages, nearest to the middle first, their bytes, and whether there are more."""
 
     events: list[Posted]
     size: int = 0
@@ -313,18 +313,18 @@ class _Part(NamedTuple):
 
 
 def _part(rows: Iterator[Event], count: int, max_bytes: int, *, least: int = 1) -> _Part:
-    """Return the first `count` messages, or those that together take no more than `max_bytes`; `least` at least."""
+    """Return the first messages: at most `count` and `max_bytes`, but at least `least` of them."""
     events: list[Posted] = []
     size = 0
     for row in rows:
         if len(events) >= count:
             return _Part(events, size, has_more=True)
         event = posted(row)
-        weight = len(protocol.encode(event).payload)
-        if len(events) >= least and size + weight > max_bytes:
+        event_size = len(protocol.encode(event).payload)
+        if len(events) >= least and size + event_size > max_bytes:
             return _Part(events, size, has_more=True)
         events.append(event)
-        size += weight
+        size += event_size
     return _Part(events, size)
 
 
@@ -342,9 +342,9 @@ def _first_of_newer(kept: QuerySet[Event], room: Room, place: HistoryPlace) -> i
 def _first_since(kept: QuerySet[Event], room: Room, time: datetime) -> int:
     """Return the seq from which messages are at or after a time.
 
-    By bisection: `at` grows with seq but for the differences between servers' clocks, so some twenty
-    messages of any room are looked at. Compared here, because a time at the edge of the calendar has
-    no counterpart in the database's zone.
+    Searches by bisection, because `at` grows with seq except for differences between the servers' clocks. So it reads
+    about twenty messages of any room. Python compares the times, because a time at the edge of the calendar cannot
+    be converted to the database's time zone.
     """
     low, high = room.floor_seq, room.head_seq + 1
     while low < high:
@@ -358,9 +358,9 @@ def _first_since(kept: QuerySet[Event], room: Room, time: datetime) -> int:
 
 
 def _upwards(events: QuerySet[Event], first: int, limit: int) -> Iterator[Event]:
-    """Read up to `limit` events from seq `first` on, a few at a time: what follows large ones may not be wanted."""
+    """Yield up to `limit` events from seq `first` upwards. Reads few at a time, because the caller may stop early."""
     while limit > 0:
-        # One lower bound: of two, SQLite may take the wrong one and walk the room.
+        # Only one lower bound. Given two, SQLite may use the wrong one and scan the whole room.
         page = list(events.filter(seq__gte=first).order_by("seq")[: min(ROWS_PER_QUERY, limit)])
         yield from page
         if len(page) < ROWS_PER_QUERY:
@@ -369,7 +369,7 @@ def _upwards(events: QuerySet[Event], first: int, limit: int) -> Iterator[Event]
 
 
 def _downwards(events: QuerySet[Event], last: int, floor: int, limit: int) -> Iterator[Event]:
-    """Read up to `limit` events from seq `last` down to `floor`, a few at a time."""
+    """Yield up to `limit` events from seq `last` down to `floor`, reading few at a time."""
     while limit > 0:
         page = list(events.filter(seq__lte=last, seq__gte=floor).order_by("-seq")[: min(ROWS_PER_QUERY, limit)])
         yield from page

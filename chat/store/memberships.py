@@ -1,4 +1,4 @@
-"""What is stored of a user in a room: read positions, the layout of the panes, the first visit."""
+"""Stores a user's read positions, the layout of their panes, and their first visit."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -18,35 +18,35 @@ _UPSERT = """
 INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change) VALUES {values}
 ON CONFLICT (room_id, user_id) DO UPDATE SET read_seq = excluded.read_seq, read_change = excluded.read_change
 """
-# Another process may have moved it further meanwhile.
+# Another process may have moved the position further meanwhile.
 _FORWARD = " WHERE chat_membership.read_seq IS NULL OR chat_membership.read_seq < excluded.read_seq"
 
 
 class Move(NamedTuple):
-    """A read position on its way to the database: forward, or with `is_set` to wherever."""
+    """A read position to be stored: only forward, or exactly as given if `is_set`."""
 
     login: Login
     seq: int
     is_set: bool = False
 
 
-class Layout(NamedTuple):
-    """Which panes a user has open, in order, and which one is wide."""
+class UserLayout(NamedTuple):
+    """The rooms of a user's open panes, in order, and the room of the wide pane."""
 
     login: Login
     rooms: tuple[int, ...]
     wide: int | None
 
 
-def visit(users: Iterable[int]) -> None:
+def store_first_visits(users: Iterable[int]) -> None:
     """Store the first visit of users who have none."""
     now = timezone.now()
     users = policies.load_users(users)
     Visit.objects.bulk_create([Visit(user_id=user, at=now) for user in sorted(users)], ignore_conflicts=True)
 
 
-class Row(NamedTuple):
-    """A position to write. In the order of these numbers, which is the one in which presence locks the rows."""
+class PositionRow(NamedTuple):
+    """A position to write. Sorting these gives the order in which presence locks the rows."""
 
     membership: int
     room: int
@@ -54,44 +54,44 @@ class Row(NamedTuple):
     seq: int
 
 
-class Checked(NamedTuple):
-    """What becomes of moves: the positions to write, and the moves that are refused."""
+class CheckedMoves(NamedTuple):
+    """The result of checking moves: the positions to write, and the refused moves."""
 
-    forward: list[Row]
-    wherever: list[Row]
+    forward: list[PositionRow]
+    exact: list[PositionRow]
     refused: dict[Pair, ClientError]
 
 
-def check_moves(moves: Mapping[Pair, Move]) -> Checked:
-    """Say what moves come to: never beyond the head, forward only if they are further; a few queries for all.
+def check_moves(moves: Mapping[Pair, Move]) -> CheckedMoves:
+    """Return the positions to write: never beyond the head, and forward only. Takes a few queries for all moves.
 
-    A refused one changes nothing: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED.
+    Moves are refused with USER_HAS_TO_LOGIN, ROOM_INVALID or ROOM_ACCESS_DENIED, and then change nothing.
     """
     answers = policies.load_enterable_rooms({(move.login, room) for (_, room), move in moves.items()})
-    checked = Checked([], [], {})
+    checked = CheckedMoves([], [], {})
     for pair, move in moves.items():
         answer = answers[move.login, pair[1]]
         if isinstance(answer, ClientError):
             checked.refused[pair] = answer
     for pair, now in unread.positions(moves.keys() - checked.refused.keys()).items():
         user, room = pair
-        # Rows that are made come last.
-        row = Row(now.membership or MAX_ID, room, user, min(moves[pair].seq, now.head))
+        # New rows come last.
+        row = PositionRow(now.membership or MAX_ID, room, user, min(moves[pair].seq, now.head))
         if moves[pair].is_set:
-            checked.wherever.append(row)
+            checked.exact.append(row)
         elif row.seq > now.read:
             checked.forward.append(row)
     return checked
 
 
-def store_moves(checked: Checked) -> None:
+def store_moves(checked: CheckedMoves) -> None:
     """Write read positions, in one transaction."""
-    if not (checked.forward or checked.wherever):
+    if not (checked.forward or checked.exact):
         return
     with transaction.atomic():
         change = _next_change()
         _write(_UPSERT + _FORWARD, checked.forward, change)
-        _write(_UPSERT, checked.wherever, change)
+        _write(_UPSERT, checked.exact, change)
 
 
 def _next_change() -> int:
@@ -101,7 +101,7 @@ def _next_change() -> int:
     return PositionCounter.objects.values_list("changes", flat=True)[0]
 
 
-def _write(sql: str, rows: Sequence[Row], change: int) -> None:
+def _write(sql: str, rows: Sequence[PositionRow], change: int) -> None:
     if not rows:
         return
     values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
@@ -112,26 +112,26 @@ def _write(sql: str, rows: Sequence[Row], change: int) -> None:
         )
 
 
-def lay_out(layouts: Collection[Layout]) -> None:
-    """Store layouts, of each user one, in one transaction; rooms that may not be entered are left out."""
+def store_layouts(layouts: Collection[UserLayout]) -> None:
+    """Store one layout for each user, in one transaction; rooms that the user may not enter are left out."""
     standings = policies.load_standings({layout.login for layout in layouts})
     rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.rooms})
-    wanted: dict[Pair, tuple[int, bool]] = {}
+    panes: dict[Pair, tuple[int, bool]] = {}
     for layout in layouts:
         if standing := standings.get(layout.login):
             allowed = [room for room in layout.rooms if _may_enter(standing.user, rooms.get(room))]
-            wanted |= {(layout.login.user_id, room): (place, room == layout.wide) for place, room in enumerate(allowed)}
+            panes |= {(layout.login.user_id, room): (place, room == layout.wide) for place, room in enumerate(allowed)}
     users = {layout.login.user_id for layout in layouts if layout.login in standings}
     with transaction.atomic():
-        # In the order in which presence locks them.
+        # Locked in the order in which presence locks them.
         placed = Membership.objects.select_for_update(no_key=True).filter(user_id__in=users, position__isnull=False)
-        known = {(one.user_id, one.room_id): one for one in placed.order_by("pk")}
-        closed = [membership.pk for pair, membership in known.items() if pair not in wanted]
+        known = {(row.user_id, row.room_id): row for row in placed.order_by("pk")}
+        closed = [membership.pk for pair, membership in known.items() if pair not in panes]
         Membership.objects.filter(pk__in=closed).update(position=None, is_wide=False)
         changed = [
             Membership(room_id=room, user_id=user, position=place, is_wide=is_wide)
-            for (user, room), (place, is_wide) in sorted(wanted.items())
-            if (one := known.get((user, room))) is None or (one.position, one.is_wide) != (place, is_wide)
+            for (user, room), (place, is_wide) in sorted(panes.items())
+            if (row := known.get((user, room))) is None or (row.position, row.is_wide) != (place, is_wide)
         ]
         Membership.objects.bulk_create(
             changed,
@@ -150,8 +150,8 @@ def _may_enter(user: object, room: Room | None) -> bool:
     return True
 
 
-def layout(user_id: int) -> tuple[Sequence[int], int | None]:
-    """Return the rooms of the user's open panes in order, and the wide one."""
+def load_layout(user_id: int) -> tuple[Sequence[int], int | None]:
+    """Return the rooms of the user's open panes in order, and the room of the wide pane."""
     panes = Membership.objects.filter(user=user_id, position__isnull=False).order_by("position")
     rows = list(panes.values_list("room_id", "is_wide"))
     return [room for room, _ in rows], next((room for room, is_wide in rows if is_wide), None)

@@ -1,4 +1,4 @@
-"""Who is named in a message: @username, kept beside the log so that the database can count it."""
+"""Finds @username in messages, and stores it beside the log so that the database can count mentions."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -9,11 +9,11 @@ from chat.models import Event, Mention
 
 User = get_user_model()
 
-# What Django allows in a username. A name may be followed by what ends a sentence, and may end in it too.
+# The characters that Django allows in a username. Some of them may also be punctuation after a name.
 _NAME = re.compile(r"(?<![\w.@+-])@([\w.@+-]+)")
 _TAIL = ".@+-"
-# The page counts the same way (static/chat/model/mentions.js): what ends a sentence is at most so long, and a message
-# names at most so many. Otherwise one text could ask the database for thousands of names.
+# The most characters of punctuation after a name, and the most names in a message. Without these bounds one text could
+# ask the database for thousands of names. The page counts the same way (static/chat/model/mentions.js).
 MOST_TAIL = 3
 MOST_NAMES = 50
 NAMES_PER_QUERY = 500
@@ -21,7 +21,7 @@ _MAX_LENGTH: int = getattr(User._meta.get_field(User.USERNAME_FIELD), "max_lengt
 
 
 def names_in(text: str) -> set[str]:
-    """Return what may be usernames in a text: each name as it stands, and without what may end a sentence."""
+    """Return the possible usernames in a text: each name with and without the punctuation at its end."""
     names: set[str] = set()
     for run in _NAME.finditer(text):
         for name in _spellings(run[1]):
@@ -41,14 +41,14 @@ def _spellings(run: str) -> Iterator[str]:
 
 
 def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
-    """Write who is named in new messages, and anew in changed ones. In the transaction that writes the messages."""
+    """Store the mentions of new messages, and replace those of changed ones, in the messages' own transaction."""
     if changed:
         Mention.objects.filter(event__in=changed).delete()
     named = {event: names_in(event.body) for event in (*new, *changed) if "@" in event.body}
-    wanted = {name for names in named.values() for name in names}
-    if not wanted:
+    names_to_find = {name for names in named.values() for name in names}
+    if not names_to_find:
         return
-    ids = _ids(sorted(wanted))
+    ids = _ids(sorted(names_to_find))
     Mention.objects.bulk_create(
         [
             Mention(event=event, user_id=ids[name], room_id=event.room_id, seq=event.seq)
@@ -60,7 +60,7 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
 
 
 def _ids(names: Sequence[str]) -> dict[str, int]:
-    """Return the ids of the users who have these names, by name."""
+    """Return the ids of the users with these names, by name."""
     ids: dict[str, int] = {}
     for start in range(0, len(names), NAMES_PER_QUERY):
         users = User.objects.filter(**{f"{User.USERNAME_FIELD}__in": names[start : start + NAMES_PER_QUERY]})

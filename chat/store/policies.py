@@ -1,4 +1,4 @@
-"""Who may see, join, write, edit, moderate; a reason for each no."""
+"""Decides which users may see, join, write, edit and moderate, with a reason for each refusal."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from datetime import datetime
@@ -17,16 +17,15 @@ from chat.store import web_sessions
 User = get_user_model()
 # For modules that handle rooms without knowing the models.
 EnterableRoom: TypeAlias = Room
-# Fewer than the 999 parameters that the smallest builds of SQLite take.
+# Values in one query: fewer than the 999 parameters that some builds of SQLite take.
 PIECE = 900
 
-
-# In a web session whose key has changed: the new key (chat/accounts.py).
+# The field of a web session that holds its new key, after the key was changed (chat/accounts.py).
 SUCCESSOR = "successor"
 
 
 class Login(NamedTuple):
-    """By what a socket acts for a user: their web session, and the password it was opened with (hashed)."""
+    """The identity of a socket: the user, their web session, and the password hash with which they signed in."""
 
     session_key: str
     user_id: int
@@ -34,7 +33,7 @@ class Login(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A login that holds, with the user as the database knows them now."""
+    """A valid login, with the user as the database has them now."""
 
     login: Login
     user: Any
@@ -42,16 +41,16 @@ class Standing(NamedTuple):
 
 
 def load_users(user_ids: Iterable[int]) -> dict[int, Any]:
-    """Return the users as the database knows them now, by id: their rights, not their session's."""
+    """Return the users by id, with their rights as the database has them now."""
     users: dict[int, Any] = {}
-    for some in _pieces(user_ids):
-        found = User.objects.filter(pk__in=some)
-        users |= {one.pk: one for one in found.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")}
+    for piece in _pieces(user_ids):
+        found = User.objects.filter(pk__in=piece)
+        users |= {user.pk: user for user in found.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")}
     return users
 
 
 def load_logins(session_keys: Collection[str]) -> dict[str, Standing]:
-    """Return by key what the web sessions stand for, those that hold: few queries for any number of them."""
+    """Return the valid logins of web sessions, by session key, in a few queries for any number of sessions."""
     logins = {}
     for row in _alive(key for key in session_keys if web_sessions.is_key(key)):
         data = row.get_decoded()
@@ -62,16 +61,19 @@ def load_logins(session_keys: Collection[str]) -> dict[str, Standing]:
 
 
 def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
-    """Return which logins still hold: signed out, expired, deactivated, deleted, or with a new password they do not."""
+    """Return the logins that are still valid.
+
+    A login ends when the user signs out, is deactivated or deleted, changes the password, or the session expires.
+    """
     expiry = {row.session_key: row.expire_date for row in _alive((login.session_key for login in logins), data=False)}
     standings = _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
-    # Most logins hold: only of those that do not is it asked whether their session has another key now.
+    # Most logins are valid. Only for the others, look up whether their session has another key now.
     moved = {login for login in logins if login not in standings and login.session_key in expiry}
     return standings | _succeed(moved) if moved else standings
 
 
 def _succeed(logins: Collection[Login]) -> dict[Login, Standing]:
-    """Return what became of logins whose session changed the password itself: it goes on under another key."""
+    """Return the standings of logins whose session changed the password itself, and so continues under another key."""
     keys = {}
     for row in _alive(login.session_key for login in logins):
         if key := row.get_decoded().get(SUCCESSOR):
@@ -86,14 +88,14 @@ def _succeed(logins: Collection[Login]) -> dict[Login, Standing]:
 
 
 def _alive(session_keys: Iterable[str], *, data: bool = True) -> Iterator[WebSession]:
-    """Return the web sessions that have not ended, with what they hold if it is wanted."""
-    for some in _pieces(session_keys):
-        rows = WebSession.objects.filter(session_key__in=some, expire_date__gt=timezone.now())
+    """Return the web sessions that have not expired, with their data unless `data` is False."""
+    for piece in _pieces(session_keys):
+        rows = WebSession.objects.filter(session_key__in=piece, expire_date__gt=timezone.now())
         yield from rows if data else rows.defer("session_data")
 
 
 def _pieces(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """Split distinct values into lists that every database takes as the parameters of one query."""
+    """Split distinct values into lists that are short enough for the parameters of one query."""
     distinct = list(dict.fromkeys(values))
     for start in range(0, len(distinct), PIECE):
         yield distinct[start : start + PIECE]
@@ -109,7 +111,7 @@ def _standings(logins: dict[Login, datetime]) -> dict[Login, Standing]:
 
 
 def _is_valid(login: Login, user: Any) -> bool:
-    # The same test as django.contrib.auth.get_user, which wants a request.
+    # The same test as in django.contrib.auth.get_user, which needs a request.
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return user.is_active and any(constant_time_compare(login.auth_hash, known) for known in hashes)
 
@@ -117,19 +119,20 @@ def _is_valid(login: Login, user: Any) -> bool:
 def check_enterable(user: Any, room: Room | None) -> Room:
     """Return the room if `user` may see, join and read it now.
 
-    Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID when there is none, ROOM_ACCESS_DENIED when it is for staff.
+    Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID when there is no room, ROOM_ACCESS_DENIED when it is for staff.
     """
     if user is None or not user.is_active:
-        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="Sign in again.")
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
     if room is None:
-        raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
+        raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
     if room.staff_only and not user.is_staff:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="You may not enter this room.")
+        detail = "This room is for staff only. Ask an administrator for access."
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
     return room
 
 
 def kind_of(user: Any) -> Hashable:
-    """Return what decides which rooms a user may enter: it is the same ones for all users of one kind."""
+    """Return the attributes that decide which rooms a user may enter: the same rooms for all users of a kind."""
     return user.is_active, user.is_staff
 
 
@@ -140,21 +143,22 @@ def check_writable(user: Any, room: Room | None, *, msg_type: int) -> Room:
     """
     room = check_enterable(user, room)
     if msg_type and not user.is_staff:
-        raise ClientError(ErrorCode.MESSAGE_TYPE_DENIED, detail="Only staff may post warnings, alerts and muted lines.")
+        detail = "Only staff can use this message type. Send it as an ordinary message."
+        raise ClientError(ErrorCode.MESSAGE_TYPE_DENIED, detail=detail)
     return room
 
 
 def load_enterable_rooms(asked: Collection[tuple[Login, int]]) -> dict[tuple[Login, int], Room | ClientError]:
-    """Return each room as it is now if the login may enter it, else why not: three queries for any number."""
+    """Return for each pair the room, or the refusal if the login may not enter it; three queries for any number."""
     standings = load_standings({login for login, _ in asked})
     rooms = Room.objects.in_bulk({room_id for _, room_id in asked})
-    return {(login, room_id): _enter(standings.get(login), rooms.get(room_id)) for login, room_id in asked}
+    return {(login, room_id): _check_enterable(standings.get(login), rooms.get(room_id)) for login, room_id in asked}
 
 
 def load_rights(
     logins: Collection[Login], room_ids: Collection[int]
 ) -> tuple[dict[Login, Standing], dict[int, EnterableRoom]]:
-    """Return the logins that still hold and the rooms that still exist, each as it is now."""
+    """Return the logins that are still valid and the rooms that still exist, as they are now."""
     return load_standings(logins), Room.objects.in_bulk(room_ids)
 
 
@@ -163,7 +167,7 @@ def list_rooms(user: Any) -> list[tuple[int, str, bool]]:
     return list(Room.objects.enterable_by(user).values_list("pk", "title", "staff_only"))
 
 
-def _enter(standing: Standing | None, room: Room | None) -> Room | ClientError:
+def _check_enterable(standing: Standing | None, room: Room | None) -> Room | ClientError:
     try:
         return check_enterable(standing and standing.user, room)
     except ClientError as refusal:
@@ -179,10 +183,10 @@ def load_enterable_room(login: Login, room_id: int) -> Room:
 
 
 def can_edit(user: Any, *, author_id: int | None) -> bool:
-    """Tell whether `user` may change the text of a message: its author may."""
+    """Return whether `user` may edit a message: only its author may."""
     return author_id is not None and bool(user.pk == author_id)
 
 
 def can_delete(user: Any, *, author_id: int | None) -> bool:
-    """Tell whether `user` may delete a message: its author may, and staff."""
+    """Return whether `user` may delete a message: its author and staff may."""
     return can_edit(user, author_id=author_id) or bool(user.is_staff)

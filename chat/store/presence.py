@@ -1,8 +1,8 @@
-"""Who is here, in the database: presence rows that live as long as their process's lease.
+"""Stores which users are in which rooms: presence rows that are valid as long as their process's lease.
 
-Whether a user's coming or going is news is decided under the lock of their membership, so of any
-number of processes exactly one tells it. Work is done by pairs of room and user, and in pieces: what
-many users bring along after a restart never holds one long transaction.
+A transaction decides under the lock of the user's membership whether they have entered or left the room, so
+exactly one of any number of processes announces it. Work is done by pairs of room and user, in pieces, so that
+even many users after a restart never need a long transaction.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -18,11 +18,11 @@ from django.db.models.functions import Now
 from chat import conf
 from chat.models import Membership, Presence, Process, Room
 
-# Of one transaction. Two parameters each, and SQLite may take no more than 999.
+# The most pairs in one transaction. Each takes two parameters, and SQLite may allow no more than 999.
 PIECE_PAIRS = 200
-# Rooms whose lists are read in one query.
+# The most rooms whose users are read in one query.
 LIST_ROOMS = 500
-# The lease of a process whose users are being told gone: it cannot be renewed.
+# Marks the lease of a process whose users are being removed: it cannot be renewed.
 _ENDED = datetime(1970, 1, 1, tzinfo=UTC)
 
 Pair = tuple[int, int]  # room, user
@@ -31,7 +31,7 @@ User = get_user_model()
 
 
 class Change(NamedTuple):
-    """A user came to a room, or went."""
+    """A user entered a room, or left it."""
 
     room: int
     username: str
@@ -39,85 +39,85 @@ class Change(NamedTuple):
 
 
 def pieces(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    """Divide pairs into pieces for one transaction each, in one order everywhere: that of their keys."""
+    """Divide pairs into pieces for one transaction each, sorted, so that all processes use the same order."""
     ordered = sorted(pairs)
     for start in range(0, len(ordered), PIECE_PAIRS):
         yield ordered[start : start + PIECE_PAIRS]
 
 
-def renew(process: str) -> bool:
-    """Prolong a process's lease; False when it was given up for dead, and its users with it."""
+def renew_lease(process: str) -> bool:
+    """Renew a process's lease; return False if another process has expired it, and removed its users."""
     until = Now() + timedelta(seconds=conf.LEASE_SECONDS)
     return bool(Process.objects.filter(pk=process, expires_at__gt=_ENDED).update(expires_at=until))
 
 
-def begin(process: str) -> None:
-    """Take a lease for a new process."""
+def begin_lease(process: str) -> None:
+    """Begin the lease of a new process."""
     until = Now() + timedelta(seconds=conf.LEASE_SECONDS)
-    # It may be there: a try before this one was committed, and its answer lost.
+    # The row may exist, because an earlier try was committed and its answer was lost.
     Process.objects.update_or_create(pk=process, defaults={"expires_at": until})
 
 
-def expired() -> list[str]:
-    """Return the processes that died, and those whose burial is not over."""
+def expired_processes() -> list[str]:
+    """Return the processes whose lease has ended and whose rows are still stored."""
     return list(Process.objects.filter(expires_at__lt=Now()).order_by("pk").values_list("pk", flat=True))
 
 
-def bury() -> list[Change]:
-    """End the leases of all processes that died, a piece at a time, and return who went with them."""
+def expire() -> list[Change]:
+    """End the leases of all dead processes, a piece at a time, and return the users who left by it."""
     changes: list[Change] = []
-    for process in expired():
+    for process in expired_processes():
         is_more = True
         while is_more:
-            gone, is_more = bury_piece(process)
-            changes += gone
+            changed, is_more = expire_piece(process)
+            changes += changed
     return changes
 
 
-def bury_piece(process: str) -> tuple[list[Change], bool]:
-    """End a piece of a dead process's lease; return who went, and whether there is more.
+def expire_piece(process: str) -> tuple[list[Change], bool]:
+    """Remove a piece of a dead process's presences; return the users who left by it, and whether there are more.
 
-    From the first piece on the lease is over: a process that comes back to life finds that, and takes a new one.
+    From the first piece on the lease cannot be renewed: a process that resumes work finds that, and begins another.
     """
     with transaction.atomic():
-        # Another process may be at it; and the dead one may have renewed after all. Not the key, which a presence
-        # of this process refers to: whoever comes back to life and writes one holds memberships that are waited
-        # for here.
+        # Another process may have locked the row, or the process may have renewed its lease after all. no_key avoids a
+        # deadlock: a process that resumes work locks memberships, for which this transaction waits, and then writes
+        # presences, which refer to this row.
         dead = Process.objects.filter(pk=process, expires_at__lt=Now())
         if not dead.select_for_update(skip_locked=True, no_key=True).exists():
             return [], False
         Process.objects.filter(pk=process).update(expires_at=_ENDED)
         left = Presence.objects.filter(process=process).order_by("room_id", "user_id")
         pairs = list(left.values_list("room_id", "user_id")[: PIECE_PAIRS + 1])
-        changes = settle(process, came=(), went=pairs[:PIECE_PAIRS])
+        changes = update_presence(process, came=(), went=pairs[:PIECE_PAIRS])
         if is_more := len(pairs) > PIECE_PAIRS:
             return changes, is_more
         Process.objects.filter(pk=process).delete()
     return changes, False
 
 
-def settle(process: str, *, came: Collection[Pair], went: Collection[Pair]) -> list[Change]:
-    """Write that users have sessions in rooms by this process, or none any more; return what is news.
+def update_presence(process: str, *, came: Collection[Pair], went: Collection[Pair]) -> list[Change]:
+    """Store which users now have sessions in rooms in this process (`came`), and which no longer have one (`went`).
 
-    Both together are one piece: at most PIECE_PAIRS.
+    Returns the users who have entered or left a room by it. At most PIECE_PAIRS pairs in total.
     """
-    assert len(came) + len(went) <= PIECE_PAIRS, "a piece of work is divided by its caller"
+    assert len(came) + len(went) <= PIECE_PAIRS, "the caller divides the work into pieces"
     with transaction.atomic():
         came = _existing(came)
-        # Sorted: two processes that make the same rows wait for each other in one order.
+        # Sorted, so that two processes that create the same rows cannot deadlock.
         Membership.objects.bulk_create(
             [Membership(room_id=room, user_id=user) for room, user in came], ignore_conflicts=True
         )
         pairs = sorted({*came, *went})
-        # The lock first, and all of the rest after it, each as a statement of its own: it sees what the
-        # lock's last holder committed.
-        locking = _of(Membership.objects.select_for_update(no_key=True), pairs).order_by("pk")
+        # The lock comes first. Everything after it is a statement of its own, so that it sees what the last
+        # holder of the lock committed.
+        locking = _filter_pairs(Membership.objects.select_for_update(no_key=True), pairs).order_by("pk")
         memberships = list(locking.only("pk", "room_id", "user_id", "is_here"))
         Presence.objects.bulk_create(
             [Presence(room_id=room, user_id=user, process_id=process) for room, user in came], ignore_conflicts=True
         )
-        _of(Presence.objects.filter(process=process), sorted(went)).delete()
-        here = set(_of(Presence.objects.all(), pairs).values_list("room_id", "user_id"))
+        _filter_pairs(Presence.objects.filter(process=process), sorted(went)).delete()
+        here = set(_filter_pairs(Presence.objects.all(), pairs).values_list("room_id", "user_id"))
         changed = [m for m in memberships if m.is_here != ((m.room_id, m.user_id) in here)]
         for is_here in (True, False):
             rows = [m.pk for m in changed if m.is_here is not is_here]
@@ -133,8 +133,8 @@ def _changes(changed: Sequence[Membership]) -> list[Change]:
     return [Change(m.room_id, names[m.user_id], not m.is_here) for m in changed if m.user_id in names]
 
 
-def present(rooms: Sequence[int]) -> dict[int, set[str]]:
-    """Return the usernames of who is here, by room."""
+def present_usernames(rooms: Sequence[int]) -> dict[int, set[str]]:
+    """Return the usernames of the users who are present, by room."""
     names: dict[int, set[str]] = {room: set() for room in rooms}
     for start in range(0, len(rooms), LIST_ROOMS):
         here = Membership.objects.filter(room__in=rooms[start : start + LIST_ROOMS], is_here=True)
@@ -144,7 +144,7 @@ def present(rooms: Sequence[int]) -> dict[int, set[str]]:
 
 
 def _existing(pairs: Collection[Pair]) -> list[Pair]:
-    """Leave out who or what was deleted meanwhile."""
+    """Leave out the pairs whose room or user was deleted meanwhile."""
     if not pairs:
         return []
     rooms = set(Room.objects.filter(pk__in={room for room, _ in pairs}).values_list("pk", flat=True))
@@ -152,16 +152,16 @@ def _existing(pairs: Collection[Pair]) -> list[Pair]:
     return sorted((room, user) for room, user in pairs if room in rooms and user in users)
 
 
-def _of(rows: QuerySet[Any], pairs: Collection[Pair]) -> QuerySet[Any]:
-    """Narrow to the pairs, each looked up by the index; never to all users in all rooms."""
+def _filter_pairs(rows: QuerySet[Any], pairs: Collection[Pair]) -> QuerySet[Any]:
+    """Narrow rows to these pairs. Each is looked up by the index; all users in all rooms are never compared."""
     if not pairs:
         return rows.none()
     table = connection.ops.quote_name(rows.model._meta.db_table)
     values = ", ".join(["(%s, %s)"] * len(pairs))
-    is_one = RawSQL(
-        # A bare VALUES would make SQLite read the whole table.
+    is_in_pairs = RawSQL(
+        # With a bare VALUES, SQLite would read the whole table.
         f"({table}.room_id, {table}.user_id) IN (SELECT column1, column2 FROM (VALUES {values}) AS pairs)",
         [number for pair in pairs for number in pair],
         output_field=BooleanField(),
     )
-    return rows.filter(is_one)
+    return rows.filter(is_in_pairs)

@@ -1,4 +1,4 @@
-"""What is unread: counted in the database, by pairs of user and room, and never beyond MOST."""
+"""Counts unread messages and mentions in the database, by pairs of user and room, up to MOST."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -11,13 +11,13 @@ from chat.models import Event, Membership, PositionCounter, Visit
 Kind = Event.Kind
 Pair = tuple[int, int]  # user, room
 
-# Counts stop here: on the wire it means "more than 999".
+# Counts stop at this number, which means "more than 999" on the wire.
 MOST = 1000
-# Positions that moved, in one answer. More than one transaction may write under one number (chat.store.memberships).
+# The most moved positions in one answer. Must exceed the positions of one transaction (chat.store.memberships).
 MOVED_LIMIT = 1000
 
-# The rows of VALUES come first in each join, so that each is one look-up by index: CROSS JOIN keeps this order on
-# SQLite.
+# The rows of VALUES come first in each join, so that each is one look-up by index. On SQLite, CROSS JOIN keeps this
+# order.
 _POSITIONS = """
 WITH asked(user_id, room_id) AS (VALUES {values})
 SELECT asked.user_id, asked.room_id, room.head_seq, membership.id, COALESCE(
@@ -31,7 +31,7 @@ LEFT JOIN chat_membership membership ON membership.room_id = asked.room_id AND m
 LEFT JOIN chat_visit visit ON visit.user_id = asked.user_id
 WHERE room.id = asked.room_id
 """
-# ORDER BY, so that PostgreSQL reads the index and not the table when it expects many rows.
+# The ORDER BY makes PostgreSQL read the index instead of the table when it expects many rows.
 _COUNTS = f"""
 WITH asked(user_id, room_id, seq) AS (VALUES {{values}})
 SELECT asked.user_id, asked.room_id, room.head_seq, asked.seq,
@@ -52,7 +52,7 @@ WHERE room.id = asked.room_id
 
 
 class Unread(NamedTuple):
-    """What a user has not read of a room: posted, undeleted messages of others after `read`; MOST at most."""
+    """How much a user has not read in a room: undeleted messages of other users after `read`, at most MOST."""
 
     head: int
     read: int
@@ -61,7 +61,7 @@ class Unread(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Up to where a user has read a room, as stored or by their first visit; and the row that holds it."""
+    """The seq up to which a user has read a room, as stored or by their first visit, and the row that stores it."""
 
     head: int
     membership: int | None
@@ -69,7 +69,7 @@ class Position(NamedTuple):
 
 
 class News(NamedTuple):
-    """An event that moved a room's head: which message it is about, whose that is, and whom it names now."""
+    """An event that moved a room's head: its message, the message's author, and the users whom it names now."""
 
     room: int
     seq: int
@@ -80,7 +80,7 @@ class News(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Read positions that changed after a change that was seen before."""
+    """Read positions that were changed after a given change."""
 
     epoch: str
     changes: int
@@ -89,22 +89,22 @@ class Moved(NamedTuple):
 
 
 def visitors(users: Collection[int]) -> set[int]:
-    """Return which of these users have watched before."""
+    """Return the users among these who have watched before."""
     return set(Visit.objects.filter(user__in=users).values_list("user_id", flat=True))
 
 
 def positions(pairs: Iterable[Pair]) -> dict[Pair, Position]:
-    """Return up to where users have read rooms; rooms that are gone are left out.
+    """Return the read positions of users in rooms; deleted rooms are left out.
 
-    Where a user has no position, what was said before their first visit is read. By the event's `at`: good
-    enough to count by, and never used to deliver.
+    If a user has no position in a room, messages from before their first visit count as read. The comparison uses
+    the event's `at`, which is exact enough for counting, and is never used for delivery.
     """
     rows = _rows(_POSITIONS, pairs)
     return {(user, room): Position(head, membership, read) for user, room, head, membership, read in rows}
 
 
 def count(asked: Mapping[Pair, int | None]) -> dict[Pair, Unread]:
-    """Count what is unread after these positions; None is the one that the database has."""
+    """Count unread messages and mentions after these positions; None stands for the stored position."""
     unknown = [pair for pair, read in asked.items() if read is None]
     known = {(user, room, read) for (user, room), read in asked.items() if read is not None}
     counts: dict[Pair, Unread] = {}
@@ -113,14 +113,14 @@ def count(asked: Mapping[Pair, int | None]) -> dict[Pair, Unread]:
             counts[pair] = Unread(head, read, 0, 0)
         else:
             known.add((*pair, read))
-    # Head and counts are of one statement, so of one moment: later events are news to them.
+    # One statement reads head and counts, so they belong to the same moment, and all later events are news.
     for user, room, head, read, unread, mentions in _rows(_COUNTS, known):
         counts[user, room] = Unread(head, read, unread, mentions)
     return counts
 
 
 def news(ranges: Mapping[int, tuple[int, int]]) -> list[News]:
-    """Return the events of rooms after one seq up to another, in order. The caller bounds their number."""
+    """Return the events of rooms between two seqs (after, up to), in order. The caller bounds their number."""
     events = _events({room: Q(seq__gt=after, seq__lte=up_to) for room, (after, up_to) in ranges.items()})
     changed: dict[int, set[int]] = {}
     for event in events.values():
@@ -130,18 +130,18 @@ def news(ranges: Mapping[int, tuple[int, int]]) -> list[News]:
     found = []
     for (room, seq), event in events.items():
         message = seq if event.target is None else event.target
-        about = targets.get((room, message)) or events.get((room, message)) or event
-        found.append(News(room, seq, event.kind, message, about.author, frozenset(about.named)))
+        message_event = targets.get((room, message)) or events.get((room, message)) or event
+        found.append(News(room, seq, event.kind, message, message_event.author, frozenset(message_event.named)))
     return found
 
 
 def moved_since(changes: int | None) -> Moved:
-    """Return the read positions that were moved after a change, by any process; None is the newest change."""
+    """Return the read positions that any process moved after a change; None stands for the newest change."""
     row = PositionCounter.objects.values_list("epoch", "changes").first()
     epoch, counted = row or ("", 0)
     if changes is None or changes == counted:
         return Moved(epoch, counted, {}, is_all=True)
-    # After the counter: all changes up to it are committed, because its lock is held to the commit.
+    # Read after the counter. All changes up to its number are committed, because its lock is held until the commit.
     moved = Membership.objects.filter(read_change__gt=changes).order_by("read_change")
     rows = list(moved.values_list("user_id", "room_id", "read_seq", "read_change")[:MOVED_LIMIT])
     is_all = len(rows) < MOVED_LIMIT
@@ -157,14 +157,14 @@ class _Event(NamedTuple):
     named: set[int]
 
 
-def _events(wanted: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
-    # One OR for each room: SQLite takes some hundred of them, and the caller brings no more.
+def _events(conditions: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
+    # One OR for each room. SQLite takes some hundred of them, and callers ask for no more.
     found = Q(pk__in=[])
-    for room, condition in wanted.items():
+    for room, condition in conditions.items():
         found |= Q(room=room) & condition
     rows = Event.objects.filter(found).order_by("room", "seq")
     events: dict[tuple[int, int], _Event] = {}
-    # With a row for each user that a message names.
+    # There is a row for each user whom a message names.
     for room, seq, kind, author, target, user in rows.values_list(
         "room_id", "seq", "kind", "author_id", "target_seq", "mentions__user_id"
     ):
@@ -175,12 +175,12 @@ def _events(wanted: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
 
 
 def _rows(sql: str, asked: Iterable[tuple[int, ...]]) -> list[Any]:
-    """Run a query over rows of numbers that stand in its WITH."""
+    """Run a query with these rows of numbers as the VALUES in its WITH."""
     asked = sorted(asked)
     if not asked:
         return []
     width = len(asked[0])
-    # Typed by the first row: PostgreSQL does not guess what a parameter is.
+    # The casts in the first row set the types, because PostgreSQL does not infer those of parameters.
     first = f"({', '.join(['CAST(%s AS bigint)'] * width)})"
     rest = f"({', '.join(['%s'] * width)})"
     rows: list[Any]

@@ -1,4 +1,4 @@
-"""Layers that lose bells, a socket client, a page client, a checker of recorded histories: shipped for users too."""
+"""Faulty channel layers, a socket client, a page client, and a checker of recorded runs, for users' tests too."""
 
 from chat.testing.checker import check
 from chat.testing.client import Refusal, RoomLog, SocketClient, sign_in

@@ -1,4 +1,4 @@
-"""Judges a recorded run by what Multichat promises: acknowledged is saved, shown once, in one order."""
+"""Checks a recorded run against Multichat's promises: acknowledged messages are saved, shown once, and in order."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from chat.testing.recording import Recording, Row, Seen, Sent
 
 
 def check(run: Recording) -> list[str]:
-    """Return a sentence for each thing that is wrong with the run; none: every promise was kept."""
+    """Return a sentence for each violation in the run; an empty list means that every promise was kept."""
     return [wrong for judge in _JUDGES for wrong in judge(run)]
 
 
 def kind_of(event: dict[str, Any]) -> str:
-    """Return which command makes such an event."""
+    """Return the command that makes such an event."""
     return "edit" if "edited" in event else "delete" if "deleted" in event and "message" not in event else "send"
 
 
@@ -31,7 +31,7 @@ def _committed(run: Recording) -> dict[str, list[Row]]:
 
 
 def acknowledged_is_saved_and_seen(run: Recording) -> Iterator[str]:
-    """I1: what was acknowledged is in the database, at that seq, and in every log that covers it."""
+    """I1: every acknowledged command is in the database, at its seq, and in every log that covers this seq."""
     saved = _committed(run)
     shown: dict[str, dict[str, int]] = {
         f"{seen.client}/{seen.room}": {event.get("client_id", ""): event["seq"] for event in seen.events}
@@ -45,16 +45,16 @@ def acknowledged_is_saved_and_seen(run: Recording) -> Iterator[str]:
             continue
         seq = sent.seqs[0]
         if [(row.room, row.seq) for row in saved.get(sent.client_id, [])] != [(sent.room, seq)]:
-            yield f"I1 {sent.client_id} was acknowledged as {seq} in room {sent.room} and is not there in the database"
+            yield f"I1 {sent.client_id} was acknowledged as {seq} in room {sent.room} but is not there in the database"
         for seen in run.seen:
             if seen.room == sent.room and seen.to_the_end and seen.base < seq:
-                there = shown[f"{seen.client}/{seen.room}"].get(sent.client_id)
-                if there != seq:
-                    yield f"I1 {sent.client_id}, acknowledged as {seq}, is {there} at {seen.client}"
+                shown_seq = shown[f"{seen.client}/{seen.room}"].get(sent.client_id)
+                if shown_seq != seq:
+                    yield f"I1 {sent.client_id}, acknowledged as {seq}, is {shown_seq} at {seen.client}"
 
 
 def nothing_is_doubled(run: Recording) -> Iterator[str]:
-    """I2, I6: no seq and no client_id twice, neither in a log nor in the database; unacknowledged ones neither."""
+    """I2, I6: no seq or client_id is in a log or in the database twice, even if it was not acknowledged."""
     for seen in run.seen:
         for name in ("seq", "client_id"):
             counts = Counter(event[name] for event in seen.events if name in event)
@@ -67,7 +67,7 @@ def nothing_is_doubled(run: Recording) -> Iterator[str]:
 
 
 def logs_agree(run: Recording) -> Iterator[str]:
-    """I3: each log is without holes, and the same as the database's, event by event."""
+    """I3: each log is without gaps, and equals the database's log, event by event."""
     by_room: dict[str, dict[int, Row]] = defaultdict(dict)
     for row in run.rows:
         if row.seq in by_room[row.room]:
@@ -75,7 +75,7 @@ def logs_agree(run: Recording) -> Iterator[str]:
         by_room[row.room][row.seq] = row
     for room, kept in by_room.items():
         if sorted(kept) != list(range(min(kept), max(kept) + 1)):
-            yield f"I3 the database has holes in room {room}"
+            yield f"I3 the database has gaps in room {room}"
     times: dict[tuple[str, int], str] = {}
     for seen in run.seen:
         kept = by_room[seen.room]
@@ -98,12 +98,12 @@ def _identity(event: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def texts_are_as_sent(run: Recording) -> Iterator[str]:
-    """I4: nothing nobody sent, in nobody else's name; and what is shown at the end is what the database has."""
-    sent = {one.client_id: one for one in run.sent}
+    """I4: every text was sent by the author it names. I10: at the end each client shows what the database has."""
+    sent_by_id = {sent.client_id: sent for sent in run.sent}
     changes: dict[tuple[str, int | None], set[str | None]] = defaultdict(set)
-    for one in run.sent:
-        if one.kind != "send":
-            changes[one.room, one.target].add(one.text if one.kind == "edit" else None)
+    for sent in run.sent:
+        if sent.kind != "send":
+            changes[sent.room, sent.target].add(sent.text if sent.kind == "edit" else None)
     shown: list[tuple[Any, ...]] = [
         (
             seen.room,
@@ -122,15 +122,15 @@ def texts_are_as_sent(run: Recording) -> Iterator[str]:
         for row in run.rows
     ]
     for room, client_id, username, text, seq, kind, overtaken in dict.fromkeys(shown + kept):
-        origin = sent.get(client_id or "")
+        origin = sent_by_id.get(client_id or "")
         if origin is None or (origin.room, origin.kind) != (room, kind):
-            yield f"I4 nobody sent {client_id} ({kind}) into room {room}"
+            yield f"I4 {client_id} ({kind}) in room {room} was never sent"
         elif username is not None and username != origin.username:
-            yield f"I4 {client_id} is shown as {username}'s and was sent by {origin.username}"
+            yield f"I4 {client_id} is shown as {username}'s but was sent by {origin.username}"
         elif overtaken and text is not None:
             yield f"I4 {client_id} in room {room} still has a text that was edited away"
         elif kind != "delete" and not overtaken and text != origin.text and text not in changes[room, seq]:
-            yield f"I4 {client_id} in room {room} has a text that nobody sent"
+            yield f"I4 {client_id} in room {room} has a text that was never sent"
     final = {(row.room, row.seq): row.text for row in run.rows if row.kind == "send"}
     for seen in run.seen:
         if seen.to_the_end:
@@ -152,14 +152,14 @@ def messages(seen: Seen) -> dict[int, str | None]:
 
 
 def order_is_kept(run: Recording) -> Iterator[str]:
-    """I5, I7: who was acknowledged before another began is before it; a client's own keep their order, none skipped."""
+    """I5: a command acknowledged before another began is before it. I7: a client's commands keep their order."""
     by_room: dict[str, list[Sent]] = defaultdict(list)
     for sent in run.sent:
         by_room[sent.room].append(sent)
     saved = _committed(run)
     for room, all_sent in by_room.items():
-        ends = sorted((one.acked, one.seqs[0]) for one in all_sent if one.acked is not None and one.seqs)
-        begins = sorted((one.began, one.seqs[0]) for one in all_sent if one.began is not None and one.seqs)
+        ends = sorted((sent.acked, sent.seqs[0]) for sent in all_sent if sent.acked is not None and sent.seqs)
+        begins = sorted((sent.began, sent.seqs[0]) for sent in all_sent if sent.began is not None and sent.seqs)
         highest = done = 0
         for began, seq in begins:
             while done < len(ends) and ends[done][0] < began:
@@ -167,13 +167,13 @@ def order_is_kept(run: Recording) -> Iterator[str]:
                 done += 1
             if seq < highest:
                 yield f"I5 seq {seq} of room {room} was sent after {highest} was acknowledged"
-        for client in {one.client for one in all_sent}:
-            mine = [one for one in all_sent if one.client == client and one.refused is None]
-            places = [saved[one.client_id][0].seq if one.client_id in saved else None for one in mine]
-            there = [place for place in places if place is not None]
-            if any(later < earlier for earlier, later in pairwise(there)):
+        for client in {sent.client for sent in all_sent}:
+            own = [sent for sent in all_sent if sent.client == client and sent.refused is None]
+            places = [saved[sent.client_id][0].seq if sent.client_id in saved else None for sent in own]
+            saved_places = [place for place in places if place is not None]
+            if any(later < earlier for earlier, later in pairwise(saved_places)):
                 yield f"I7 {client}'s messages in room {room} are not in the order of sending"
-            if None in places[: len(there)]:
+            if None in places[: len(saved_places)]:
                 yield f"I7 {client}'s messages in room {room} skip one that was not refused"
 
 

@@ -1,4 +1,4 @@
-"""A socket client that behaves like the page: an outbox, one rule for events, and it always comes back."""
+"""A socket client that behaves like the page: it has an outbox, applies events by the same rule, and reconnects."""
 
 import asyncio
 import http.client
@@ -21,14 +21,14 @@ from chat.testing.recording import Seen, Sent
 
 STREAM_PATH = "/chat/stream/"
 CLOSE_SIGN_IN = 4401
-# Refusals after which the same command is sent again; every other one is final.
-PASSING = ("SERVER_UNAVAILABLE", "RATE_LIMITED")
+# Refusals after which the same command is sent again. All others are final.
+RETRYABLE = ("SERVER_UNAVAILABLE", "RATE_LIMITED")
 
 Frame = dict[str, Any]
 
 
 class Refusal(Exception):
-    """The server said no: `code` is the frame's error (or a leave's reason)."""
+    """The server refused: `code` is the error of its frame, or the reason of a leave frame."""
 
     def __init__(self, frame: Frame) -> None:
         super().__init__(frame)
@@ -37,7 +37,7 @@ class Refusal(Exception):
 
 
 async def sign_in(url: str, username: str, password: str) -> str:
-    """Sign in by the login page and return the Cookie header of the session."""
+    """Sign in on the login page and return the session's Cookie header."""
     return await asyncio.to_thread(_sign_in, url, username, password)
 
 
@@ -70,7 +70,7 @@ def _cookies(response: http.client.HTTPResponse) -> dict[str, str]:
 
 
 class RoomLog:
-    """One room's ordered events, by the one rule: an event is applied only if it is the next one."""
+    """A room's events in order. The rule: an event is applied only if it is the next one."""
 
     def __init__(self, room: str, since: int | None = None, epoch: str | None = None) -> None:
         self.room = room
@@ -80,32 +80,32 @@ class RoomLog:
         self.events: list[Frame] = []
         self.times: list[float] = []
         self.resets = 0
-        # Where the room stood at the last join reply.
+        # The room's head in the last join reply.
         self.head = 0
         self.is_joined = False
-        self.asks = False
+        self.is_joining = False
 
     @property
-    def place(self) -> Frame | None:
-        """What a resume says of this room; None before its first join."""
+    def cursor_fields(self) -> Frame | None:
+        """The fields of this room in a resume; None before its first join."""
         return None if self.cursor is None else {"since": self.cursor, "epoch": self.epoch}
 
     @property
     def is_behind(self) -> bool:
-        """Whether events are still to come that the last join reply told of."""
+        """Whether events up to the head of the last join reply are still missing."""
         return self.cursor is None or self.cursor < self.head
 
-    def joined(self, frame: Frame) -> None:
-        """Take a join reply: where the log begins, or begins anew."""
-        self.is_joined, self.asks = True, False
+    def apply_join(self, frame: Frame) -> None:
+        """Apply a join reply, which says where the log begins, or that it starts over."""
+        self.is_joined, self.is_joining = True, False
         self.epoch, self.head = frame["epoch"], frame["head"]
         if self.cursor is None or frame.get("reset"):
             self.resets += self.cursor is not None
             self.cursor = self.base = frame["head"]
             self.events, self.times = [], []
 
-    def take(self, event: Frame, *, at: float = 0.0) -> Literal["applied", "old", "gap"]:
-        """Apply an event if it is the next one; `at` is when it came."""
+    def apply_event(self, event: Frame, *, at: float = 0.0) -> Literal["applied", "old", "gap"]:
+        """Apply an event if it is the next one; `at` is the time when it came."""
         if self.cursor is None or event["seq"] <= self.cursor:
             return "old"
         if event["seq"] > self.cursor + 1:
@@ -116,27 +116,27 @@ class RoomLog:
         return "applied"
 
     def seen(self, client: str) -> Seen:
-        """Return what is shown, for a recording."""
+        """Return what this log shows, for a recording."""
         return Seen(client=client, room=self.room, base=self.base, events=list(self.events), times=list(self.times))
 
 
 class _Waiting:
-    """A command in the outbox, until it is acknowledged or refused for good."""
+    """A command in the outbox, until it is acknowledged or finally refused."""
 
     def __init__(self, sent: Sent, command: Frame) -> None:
         self.sent = sent
         self.command = command
         self.is_in_flight = False
         self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        # Nobody may wait for it.
+        # Retrieve the exception, because callers need not await the future.
         self.done.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 class SocketClient:
     """One open page: `async with SocketClient(url, cookie, name="bob") as bob: await bob.join(1)`.
 
-    It sends a text again until it is acknowledged or refused for good, at most `window` unacknowledged
-    per room; after every cut it comes back with one resume frame. What it sent and saw is kept for `check`.
+    It sends a command again until it is acknowledged or finally refused, with at most `window` unacknowledged
+    commands per room. After every cut it reconnects with one resume frame. It keeps what it sent and saw for `check`.
     """
 
     def __init__(
@@ -156,15 +156,15 @@ class SocketClient:
         self.logs: dict[str, RoomLog] = {}
         self.sent: list[Sent] = []
         self.closes: list[int] = []
-        # When each handshake that succeeded began and ended.
+        # The times at which each successful handshake began and ended.
         self.handshakes: list[tuple[float, float]] = []
         self.signals: list[Frame] = []
         self.errors: list[Frame] = []
-        # Each frame in, before anything is made of it: for tests that look at the wire.
+        # Called with each received frame before it is handled, for tests that inspect the wire.
         self.on_frame: Callable[[Frame], None] = lambda frame: None
-        # How often it came back.
+        # How often it has reconnected.
         self.resumes = -1
-        # How often an event came that was not the next one: the server's sessions never write one.
+        # How often an event was not the next one. The server's sessions never write such events.
         self.gaps = 0
         self._url = urllib.parse.urlsplit(url)
         self._cookie = cookie
@@ -173,16 +173,16 @@ class SocketClient:
         self._receive_buffer = receive_buffer
         self._outboxes: dict[str, deque[_Waiting]] = defaultdict(deque)
         self._waiting: dict[str, _Waiting] = {}
-        self._settled: dict[str, Sent] = {}
+        self._confirmed: dict[str, Sent] = {}
         self._histories: dict[str, deque[asyncio.Future[Frame]]] = defaultdict(deque)
-        self._gone: dict[str, Refusal] = {}
+        self._left: dict[str, Refusal] = {}
         self._socket: ClientConnection | None = None
-        self._out: asyncio.Queue[str] = asyncio.Queue()
+        self._commands: asyncio.Queue[str] = asyncio.Queue()
         self._changed = asyncio.Event()
-        self._reads = asyncio.Event()
-        self._reads.set()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
         self._heard_at = 0.0
-        self._come_back_after = 0.0
+        self._reconnect_after = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -193,7 +193,7 @@ class SocketClient:
         await self.stop()
 
     async def stop(self) -> None:
-        """Go away for good."""
+        """Disconnect, and do not reconnect."""
         if self._task is not None:
             self._task.cancel()
             [outcome] = await asyncio.gather(self._task, return_exceptions=True)
@@ -201,63 +201,63 @@ class SocketClient:
                 raise outcome
 
     async def join(self, room: int | str, *, since: int | None = None, epoch: str | None = None) -> RoomLog:
-        """Open a room and return its log; with `since`, what came after it follows. Raises Refusal."""
+        """Open a room and return its log. With `since`, the events after it follow. Raises Refusal."""
         key = str(room)
-        self._gone.pop(key, None)
+        self._left.pop(key, None)
         log = self.logs.setdefault(key, RoomLog(key, since, epoch))
-        self._ask(log)
-        await self.until(lambda: log.is_joined or key in self._gone)
-        if key in self._gone:
-            raise self._gone[key]
+        self._request_join(log)
+        await self.until(lambda: log.is_joined or key in self._left)
+        if key in self._left:
+            raise self._left[key]
         return log
 
     async def leave(self, room: int | str) -> None:
-        """Close a room; its log is kept by whoever holds it."""
-        self._put({"command": "leave", "room": str(room)})
+        """Close a room. A log that `join` returned stays usable."""
+        self._send_command({"command": "leave", "room": str(room)})
         await self.until(lambda: str(room) not in self.logs)
 
     def send(self, room: int | str, message: str, **fields: Any) -> asyncio.Future[int]:
-        """Post a text; the future is its seq once it is acknowledged, or raises Refusal."""
-        return self._queue("send", str(room), message, None, fields | {"message": message})
+        """Post a message. The future resolves to its seq when it is acknowledged, or raises Refusal."""
+        return self._enqueue("send", str(room), message, None, fields | {"message": message})
 
     def edit(self, room: int | str, seq: int, message: str) -> asyncio.Future[int]:
-        """Give message `seq` another text; as send."""
-        return self._queue("edit", str(room), message, seq, {"seq": seq, "message": message})
+        """Edit message `seq`. Returns a future as `send` does."""
+        return self._enqueue("edit", str(room), message, seq, {"seq": seq, "message": message})
 
     def delete(self, room: int | str, seq: int) -> asyncio.Future[int]:
-        """Delete message `seq`; as send."""
-        return self._queue("delete", str(room), None, seq, {"seq": seq})
+        """Delete message `seq`. Returns a future as `send` does."""
+        return self._enqueue("delete", str(room), None, seq, {"seq": seq})
 
     async def history(self, room: int | str, **fields: int) -> Frame:
         """Return a page of history."""
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._histories[str(room)].append(answer)
         if self._socket is None:
-            self._answer_history(str(room), ConnectionError("there is no line"))
-        self._put({"command": "history", "room": str(room), **fields})
+            self._answer_history(str(room), ConnectionError("there is no connection"))
+        self._send_command({"command": "history", "room": str(room), **fields})
         return await answer
 
-    async def until(self, is_so: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Wait until something is so; asked after each frame. Raises TimeoutError."""
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait until a condition holds, which is checked after each frame. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
-            while not is_so():
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
     async def until_sent(self, seconds: float = 30.0) -> None:
-        """Wait until nothing waits to be sent into an open room. Raises TimeoutError."""
+        """Wait until the outboxes of all open rooms are empty. Raises TimeoutError."""
         await self.until(lambda: not any(self._outboxes[room] for room in self.logs), seconds)
 
     def stop_reading(self) -> None:
-        """Take nothing more from the socket, as a page that hangs."""
-        self._reads.clear()
+        """Stop reading from the socket, like a page that hangs."""
+        self._may_read.clear()
 
-    def read_on(self) -> None:
-        """Read again."""
-        self._reads.set()
+    def resume_reading(self) -> None:
+        """Read from the socket again."""
+        self._may_read.set()
 
     def cut(self) -> None:
-        """Cut the line; the client comes back by itself."""
+        """Cut the connection. The client reconnects by itself."""
         if self._socket is not None:
             self._socket.transport.abort()
 
@@ -265,28 +265,26 @@ class SocketClient:
     def is_connected(self) -> bool:
         return self._socket is not None
 
-    # The line
-
     async def _run(self) -> None:
         tries = 0
         while CLOSE_SIGN_IN not in self.closes:
             with suppress(OSError, WebSocketException, TimeoutError):
                 began = asyncio.get_running_loop().time()
-                async with self._connected() as self._socket:
+                async with self._connect() as self._socket:
                     self.handshakes.append((began, asyncio.get_running_loop().time()))
                     tries = 0
-                    await self._use(self._socket)
-            self._lost()
+                    await self._serve(self._socket)
+            self._forget_connection()
             first, most = self._backoff_seconds
-            await asyncio.sleep(max(self._come_back_after, random.uniform(0, min(most, first * 2**tries))))
-            self._come_back_after = 0.0
+            await asyncio.sleep(max(self._reconnect_after, random.uniform(0, min(most, first * 2**tries))))
+            self._reconnect_after = 0.0
             tries += 1
 
-    def _connected(self) -> connect:
+    def _connect(self) -> connect:
         host, port = self._url.hostname, self._url.port
         raw = socket.socket()
         if self._receive_buffer is not None:
-            # Before the connection is made: the window is agreed on in its handshake.
+            # Set before connecting, because the handshake fixes the size of the window.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         raw.settimeout(2)
         try:
@@ -307,39 +305,39 @@ class SocketClient:
             proxy=None,
         )
 
-    async def _use(self, line: ClientConnection) -> None:
+    async def _serve(self, connection: ClientConnection) -> None:
         self._heard_at = asyncio.get_running_loop().time()
-        self._out = asyncio.Queue()
+        self._commands = asyncio.Queue()
         self.resumes += 1
-        self._greet()
-        cursors = {room: log.place for room, log in self.logs.items() if log.place is not None}
+        self._send_greeting()
+        cursors = {room: log.cursor_fields for room, log in self.logs.items() if log.cursor_fields is not None}
         if cursors:
-            self._put({"command": "resume", "rooms": cursors})
+            self._send_command({"command": "resume", "rooms": cursors})
         for log in self.logs.values():
-            if log.place is None:
-                self._ask(log)
+            if log.cursor_fields is None:
+                self._request_join(log)
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(work) for work in (self._write(line), self._watch(line))]
+        tasks = [loop.create_task(work) for work in (self._write(connection), self._beat(connection))]
         try:
-            async for text in line:
-                await self._reads.wait()
+            async for text in connection:
+                await self._may_read.wait()
                 self._heard_at = asyncio.get_running_loop().time()
-                self._take(json.loads(text))
+                self._handle_frame(json.loads(text))
                 self._changed.set()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if line.close_code is not None:
-                self.closes.append(line.close_code)
+            if connection.close_code is not None:
+                self.closes.append(connection.close_code)
 
-    def _greet(self) -> None:
-        """Send what comes before the rooms on a new connection: nothing, for a client that is no page."""
+    def _send_greeting(self) -> None:
+        """Send the first commands on a new connection. This client has none; PageClient overrides it."""
 
-    def _lost(self) -> None:
+    def _forget_connection(self) -> None:
         self._socket = None
         for log in self.logs.values():
-            log.is_joined = log.asks = False
+            log.is_joined = log.is_joining = False
         for outbox in self._outboxes.values():
             for waiting in outbox:
                 waiting.is_in_flight = False
@@ -348,45 +346,43 @@ class SocketClient:
                 self._answer_history(room, ConnectionError("cut while waiting for history"))
         self._changed.set()
 
-    async def _write(self, line: ClientConnection) -> None:
+    async def _write(self, connection: ClientConnection) -> None:
         while True:
-            await line.send(await self._out.get())
+            await connection.send(await self._commands.get())
 
-    async def _watch(self, line: ClientConnection) -> None:
-        """The heartbeat: a line that says nothing for two beats is dead."""
+    async def _beat(self, connection: ClientConnection) -> None:
+        """Send heartbeats, and abort the connection if it was silent for two of them."""
         while True:
-            self._put({"command": "ping"})
+            self._send_command({"command": "ping"})
             await asyncio.sleep(self._heartbeat_seconds)
             if (
-                self._reads.is_set()
+                self._may_read.is_set()
                 and asyncio.get_running_loop().time() - self._heard_at > 2 * self._heartbeat_seconds
             ):
-                line.transport.abort()
+                connection.transport.abort()
 
-    def _put(self, command: Frame) -> None:
-        self._out.put_nowait(json.dumps(command))
+    def _send_command(self, command: Frame) -> None:
+        self._commands.put_nowait(json.dumps(command))
 
-    # What comes in
-
-    def _take(self, frame: Frame) -> None:
+    def _handle_frame(self, frame: Frame) -> None:
         self.on_frame(frame)
         if "error" in frame:
-            self._refused(frame)
+            self._handle_refusal(frame)
         elif "ack" in frame:
-            self._settle(frame["ack"], frame["seq"])
+            self._confirm(frame["ack"], frame["seq"])
         elif "join" in frame:
             log = self.logs.setdefault(frame["join"], RoomLog(frame["join"]))
-            log.joined(frame)
+            log.apply_join(frame)
             self._flush(log.room)
         elif "leave" in frame:
             self.logs.pop(frame["leave"], None)
-            self._gone[frame["leave"]] = Refusal(frame)
+            self._left[frame["leave"]] = Refusal(frame)
         elif "history" in frame:
             self._answer_history(frame["history"], frame)
         elif "bye" in frame:
-            self._come_back_after = frame["bye"]["retry_ms"] / 1000
+            self._reconnect_after = frame["bye"]["retry_ms"] / 1000
         elif "seq" in frame:
-            self._event(frame)
+            self._handle_event(frame)
         elif "room" in frame:
             self.signals.append(frame)
 
@@ -396,65 +392,65 @@ class SocketClient:
             return
         if isinstance(outcome, Exception):
             answer.set_exception(outcome)
-            # A page asks without waiting for the answer.
+            # Retrieve the exception, because PageClient does not await the answer.
             answer.exception()
         else:
             answer.set_result(outcome)
 
-    def _event(self, event: Frame) -> None:
+    def _handle_event(self, event: Frame) -> None:
         log = self.logs.get(event["room"])
         if log is None:
             return
-        if log.take(event, at=asyncio.get_running_loop().time()) == "gap":
+        if log.apply_event(event, at=asyncio.get_running_loop().time()) == "gap":
             self.gaps += 1
-            self._ask(log)
+            self._request_join(log)
         if "client_id" in event:
-            self._settle(event["client_id"], event["seq"])
+            self._confirm(event["client_id"], event["seq"])
 
-    def _ask(self, log: RoomLog) -> None:
-        """Join, from the cursor on if there is one; once until the answer is here."""
-        if not log.asks:
-            log.asks = self._socket is not None
-            self._put({"command": "join", "room": log.room, **(log.place or {})})
+    def _request_join(self, log: RoomLog) -> None:
+        """Send a join, with the cursor if there is one, unless one is unanswered already."""
+        if not log.is_joining:
+            log.is_joining = self._socket is not None
+            self._send_command({"command": "join", "room": log.room, **(log.cursor_fields or {})})
 
-    def _refused(self, frame: Frame) -> None:
+    def _handle_refusal(self, frame: Frame) -> None:
         self.errors.append(frame)
         room = frame.get("room", "")
         if frame.get("command") in ("join", "resume") and room in self.logs:
             log = self.logs[room]
-            log.asks = False
-            if frame["error"] in PASSING:
-                self._later(frame, lambda: self._ask(log))
+            log.is_joining = False
+            if frame["error"] in RETRYABLE:
+                self._call_later(frame, lambda: self._request_join(log))
             else:
                 self.logs.pop(room)
-                self._gone[room] = Refusal(frame)
-        elif frame.get("command") == "resume" and frame["error"] in PASSING:
-            # The whole of it failed; the cursors are asked again one by one.
+                self._left[room] = Refusal(frame)
+        elif frame.get("command") == "resume" and frame["error"] in RETRYABLE:
+            # The whole resume failed, so join the rooms one by one.
             for log in self.logs.values():
-                self._later(frame, partial(self._ask, log))
+                self._call_later(frame, partial(self._request_join, log))
         elif frame.get("command") == "history":
             self._answer_history(room, Refusal(frame))
         elif waiting := self._waiting.get(frame.get("client_id", "")):
-            if frame["error"] in PASSING:
-                self._later(frame, lambda: self._again(waiting))
+            if frame["error"] in RETRYABLE:
+                self._call_later(frame, lambda: self._retry(waiting))
             else:
                 waiting.sent.refused = frame["error"]
-                self._forget(waiting)
+                self._remove(waiting)
                 if not waiting.done.done():
                     waiting.done.set_exception(Refusal(frame))
 
-    def _later(self, frame: Frame, work: Callable[[], object]) -> None:
-        line = self._socket
+    def _call_later(self, frame: Frame, work: Callable[[], object]) -> None:
+        connection = self._socket
 
-        def if_same_line() -> None:
-            if self._socket is line:
+        def if_still_connected() -> None:
+            if self._socket is connection:
                 work()
 
-        asyncio.get_running_loop().call_later(frame.get("retry_after", 1), if_same_line)
+        asyncio.get_running_loop().call_later(frame.get("retry_after", 1), if_still_connected)
 
-    # The outbox
-
-    def _queue(self, kind: str, room: str, text: str | None, target: int | None, fields: Frame) -> asyncio.Future[int]:
+    def _enqueue(
+        self, kind: str, room: str, text: str | None, target: int | None, fields: Frame
+    ) -> asyncio.Future[int]:
         client_id = str(uuid.uuid4())
         sent = Sent(
             client=self.name,
@@ -484,25 +480,25 @@ class SocketClient:
                 waiting.is_in_flight = True
                 waiting.sent.began = waiting.sent.began or asyncio.get_running_loop().time()
                 waiting.sent.tries += 1
-                self._put(waiting.command)
+                self._send_command(waiting.command)
 
-    def _again(self, waiting: _Waiting) -> None:
+    def _retry(self, waiting: _Waiting) -> None:
         waiting.is_in_flight = False
         self._flush(waiting.sent.room)
 
-    def _forget(self, waiting: _Waiting) -> None:
+    def _remove(self, waiting: _Waiting) -> None:
         del self._waiting[waiting.sent.client_id]
         self._outboxes[waiting.sent.room].remove(waiting)
         self._flush(waiting.sent.room)
 
-    def _settle(self, client_id: str, seq: int) -> None:
-        """Confirm by ack or by event, whichever comes first; the other must name the same place."""
+    def _confirm(self, client_id: str, seq: int) -> None:
+        """Confirm a command by its ack or its event, whichever comes first. The checker compares the seqs of both."""
         if waiting := self._waiting.get(client_id):
             waiting.sent.acked = asyncio.get_running_loop().time()
             waiting.sent.seqs.append(seq)
-            self._settled[client_id] = waiting.sent
-            self._forget(waiting)
+            self._confirmed[client_id] = waiting.sent
+            self._remove(waiting)
             if not waiting.done.done():
                 waiting.done.set_result(seq)
-        elif sent := self._settled.get(client_id):
+        elif sent := self._confirmed.get(client_id):
             sent.seqs.append(seq)

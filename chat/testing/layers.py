@@ -1,4 +1,4 @@
-"""Channel layers that drop, double, reorder and delay what is received, and fill up: seeded."""
+"""Channel layers that drop, double, reorder and delay received messages, or are full, by a seeded chance."""
 
 import asyncio
 import heapq
@@ -11,14 +11,14 @@ from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
-# How long a reordered message is held, so that those behind it overtake.
+# How long a reordered message is held, so that later messages overtake it.
 HOLD_SECONDS = 0.05
 
 Message = dict[str, Any]
 
 
 class Fault(NamedTuple):
-    """How often what goes wrong (0 to 1), and how late a message may be (seconds)."""
+    """The probability of each fault (0 to 1), and the largest delay in seconds."""
 
     drop: float = 0.0
     double: float = 0.0
@@ -28,9 +28,9 @@ class Fault(NamedTuple):
 
 
 class _Faults:
-    """Does to each received message what `fault` says; each receiver has a fate of its own.
+    """Applies `fault` to each received message, for each receiver separately.
 
-    With the same seed and the same messages the same things go wrong.
+    With the same seed and the same messages the same faults happen.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class _Faults:
             while True:
                 if held and held[0][0] <= loop.time():
                     return heapq.heappop(held)[2]
-                # One receive at a time, kept while we wait for what is due earlier: cut short, it may lose a message.
+                # One receive at a time. Held messages do not end it, because a cancelled receive may lose a message.
                 receiving = receiving or asyncio.ensure_future(receive(channel))
                 await asyncio.wait([receiving], timeout=held[0][0] - loop.time() if held else None)
                 if receiving.done():
                     message, receiving = receiving.result(), None
-                    self._suffer(held, message, loop.time())
+                    self._apply_faults(held, message, loop.time())
         finally:
             if receiving is not None:
                 receiving.cancel()
 
-    def _suffer(self, held: list[tuple[float, int, Message]], message: Message, now: float) -> None:
+    def _apply_faults(self, held: list[tuple[float, int, Message]], message: Message, now: float) -> None:
         self.counts["received"] += 1
         if self._happens("drop"):
             return
@@ -102,7 +102,7 @@ class FaultyChannelLayer(_Faults, InMemoryChannelLayer):
 class FaultyRedisChannelLayer(_Faults, RedisPubSubChannelLayer):  # type: ignore[misc]
     """The Redis pub/sub layer with faults, for many processes: takes that layer's CONFIG too."""
 
-    # The layer behind answers for its own loop; the class itself only forwards names it does not have.
+    # The class forwards only names that it does not have. The layer of the running loop does the work.
 
     async def receive(self, channel: str) -> Message:
         return await self._receive_with_faults(channel, self._get_layer().receive)

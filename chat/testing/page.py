@@ -1,23 +1,22 @@
-"""A socket client that costs the server what an open page costs: it watches, reads and keeps its layout."""
+"""A socket client that loads the server like an open page: it watches, reads and stores its layout."""
 
 import asyncio
 from typing import Any
 
 from chat.testing.client import Frame, RoomLog, SocketClient
 
-# From static/chat/model/unread.js: what was seen is read after this time, all rooms together.
+# From static/chat/model/unread.js: read positions are sent this long after messages were seen, for all rooms together.
 READ_AFTER_SECONDS = 0.4
 # From static/chat/model/connection.js.
 PING_EVERY_SECONDS = 20.0
 
 
 class PageClient(SocketClient):
-    """An open page in a window that is looked at: `async with PageClient(url, cookie, name="bob") as bob: …`.
+    """An open page that a user watches: `async with PageClient(url, cookie, name="bob") as bob: …`.
 
-    Beyond a SocketClient it sends `watch` on every connection; asks for the newest page of history of each
-    room that it joins for the first time; sends `read` for every open room in which it saw something new,
-    400 ms after it saw it; and sends its layout when a room is opened or closed. A load test whose clients
-    do none of this says nothing about pages.
+    In addition to a SocketClient it sends `watch` on every connection, asks for the newest page of history of each
+    room that it joins for the first time, sends `read` for every open room 400 ms after it saw new messages there,
+    and sends its layout when a room is opened or closed. A load test needs these, because pages do them too.
     """
 
     def __init__(
@@ -32,24 +31,24 @@ class PageClient(SocketClient):
         **options: Any,
     ) -> None:
         super().__init__(url, cookie, name=name, heartbeat_seconds=heartbeat_seconds, **options)
-        # Every room that the user may enter, by id, as last told; and what is unread in them.
+        # From the last frames: every room that the user may enter, by id, and the unread counts.
         self.rooms: dict[str, Frame] = {}
         self.heads: dict[str, Frame] = {}
-        # The newest page of history of each room, as it was when the room was first joined.
+        # The newest page of history of each room, from when the room was first joined.
         self.pages: dict[str, Frame] = {}
-        # Whether somebody looks at it: may be changed while it is open.
+        # Whether a user watches the page. May be changed while it is open.
         self.reads_what_it_sees = reads
         self._read_after_seconds = read_after_seconds
         self._seen: dict[str, int] = {}
         self._unsent: set[str] = set()
-        self._reading: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._layout: list[str] = []
         self._is_layout_unsent = False
         self._asked_history: set[str] = set()
 
     @property
     def is_current(self) -> bool:
-        """Whether it is connected, knows its rooms and counts, and has every open room up to its head."""
+        """Whether the page is connected, has its rooms and counts, and has all events of every open room."""
         return (
             self.is_connected
             and self._is_watching
@@ -57,32 +56,32 @@ class PageClient(SocketClient):
         )
 
     async def stop(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         await super().stop()
 
     def see(self, room: str, seq: int) -> None:
-        """Count everything up to `seq` as seen; the server is told in a moment."""
+        """Count everything up to `seq` as seen. The read position is sent a moment later."""
         if seq <= self._seen.get(room, 0):
             return
         self._seen[room] = seq
         self._unsent.add(room)
         self._send_reads_soon()
 
-    def _greet(self) -> None:
+    def _send_greeting(self) -> None:
         self._is_watching = False
-        self._put({"command": "watch"})
-        # What was read or laid out while there was no connection, or may have been lost with the last one.
+        self._send_command({"command": "watch"})
+        # Send again what changed while disconnected, or may have been lost with the last connection.
         self._unsent |= self._seen.keys()
         self._is_layout_unsent = bool(self._layout)
         self._send_reads_soon()
 
     _is_watching = False
 
-    def _take(self, frame: Frame) -> None:
-        super()._take(frame)
+    def _handle_frame(self, frame: Frame) -> None:
+        super()._handle_frame(frame)
         if "join" in frame:
-            self._opened(frame)
+            self._on_join(frame)
         elif "rooms" in frame:
             self.rooms = {room["id"]: room for room in frame["rooms"]}
         elif "heads" in frame:
@@ -90,21 +89,21 @@ class PageClient(SocketClient):
             self.heads |= frame["heads"]
         elif "history" in frame:
             self.pages[frame["history"]] = frame
-            self._look_at(frame["history"], frame["as_of"])
+            self._see_if_watched(frame["history"], frame["as_of"])
         elif "seq" in frame and "ack" not in frame:
-            self._look_at(frame["room"], frame["seq"])
+            self._see_if_watched(frame["room"], frame["seq"])
         elif "leave" in frame:
             self._send_layout()
 
-    def _opened(self, frame: Frame) -> None:
+    def _on_join(self, frame: Frame) -> None:
         room = frame["join"]
         if room not in self._asked_history or frame.get("reset"):
             self._asked_history.add(room)
-            self._put({"command": "history", "room": room})
+            self._send_command({"command": "history", "room": room})
             self._histories[room].append(asyncio.get_running_loop().create_future())
         self._send_layout()
 
-    def _look_at(self, room: str, seq: int) -> None:
+    def _see_if_watched(self, room: str, seq: int) -> None:
         log: RoomLog | None = self.logs.get(room)
         if self.reads_what_it_sees and log is not None and log.cursor is not None:
             self.see(room, min(seq, log.cursor))
@@ -116,16 +115,16 @@ class PageClient(SocketClient):
             self._send_reads_soon()
 
     def _send_reads_soon(self) -> None:
-        if self._reading is None and (self._unsent or self._is_layout_unsent):
-            self._reading = asyncio.get_running_loop().call_later(self._read_after_seconds, self._send_reads)
+        if self._timer is None and (self._unsent or self._is_layout_unsent):
+            self._timer = asyncio.get_running_loop().call_later(self._read_after_seconds, self._send_reads)
 
     def _send_reads(self) -> None:
-        self._reading = None
+        self._timer = None
         if not self.is_connected:
             return  # Sent after the next connection is made.
         for room in sorted(self._unsent):
-            self._put({"command": "read", "room": room, "seq": self._seen[room]})
+            self._send_command({"command": "read", "room": room, "seq": self._seen[room]})
         self._unsent.clear()
         if self._is_layout_unsent:
-            self._put({"command": "layout", "rooms": self._layout, "wide": None})
+            self._send_command({"command": "layout", "rooms": self._layout, "wide": None})
             self._is_layout_unsent = False

@@ -1,4 +1,4 @@
-"""What was sent, what was seen and what the database has, in a form that can be judged later."""
+"""Records what was sent, what clients saw and what the database has, so that a run can be checked later."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sent(msgspec.Struct, kw_only=True):
-    """One text (or edit, or delete) that a client wanted in a room; times are of the monotonic clock."""
+    """A message, edit or delete that a client sent. Times are from the monotonic clock."""
 
     client: str
     username: str
@@ -23,9 +23,9 @@ class Sent(msgspec.Struct, kw_only=True):
     kind: str = "send"
     text: str | None = None
     target: int | None = None
-    # When it was first put on the wire; none: never.
+    # When it was first written to the socket; None if never.
     began: float | None = None
-    # When its ack or its own event came, and each seq that either named.
+    # When its ack or its event came, and the seqs that both named.
     acked: float | None = None
     seqs: list[int] = []
     refused: str | None = None
@@ -33,15 +33,15 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 class Seen(msgspec.Struct, kw_only=True):
-    """What one client shows of one room: the events after `base`, in the order it applied them."""
+    """What a client shows of a room: the events after `base`, in the order in which it applied them."""
 
     client: str
     room: str
     base: int
     events: list[dict[str, Any]]
-    # When each was applied.
+    # When each event was applied.
     times: list[float] = []
-    # Whether the client was there to the end, and so must have all of it.
+    # Whether the client was connected at the end, so it must have all events.
     to_the_end: bool = True
 
 
@@ -55,7 +55,7 @@ class Row(msgspec.Struct, kw_only=True):
     text: str | None
     client_id: str | None
     target: int | None = None
-    # An edit that a later one has replaced: its text is gone.
+    # Whether it is an edit that a later edit has replaced, so that its text is removed.
     overtaken: bool = False
 
 
@@ -67,12 +67,12 @@ class Recording(msgspec.Struct, kw_only=True):
     rows: list[Row]
 
     def write(self, path: Path) -> None:
-        """Keep the run in a file."""
+        """Write the run to a file."""
         path.write_bytes(msgspec.json.encode(self))
 
     @staticmethod
     def read(path: Path) -> "Recording":
-        """Return a run that was kept."""
+        """Read a run from a file."""
         return msgspec.json.decode(path.read_bytes(), type=Recording)
 
 
@@ -98,7 +98,7 @@ def rows(room_ids: Iterable[int] | None = None) -> list[Row]:
 
 
 def _text(event: "Event") -> str | None:
-    """Return a row's text; None when it is gone, or kept by a site that gives it to nobody."""
+    """Return a row's text; None if it was removed, or is kept but never sent."""
     if event.deleted_at or event.kind == event.Kind.DELETED:
         return None
     return None if _is_overtaken(event) and (not event.body or conf.KEEP_EDITED_TEXT) else event.body
@@ -109,7 +109,7 @@ def _is_overtaken(event: "Event") -> bool:
 
 
 def record(clients: "Sequence[SocketClient]", kept: list[Row]) -> Recording:
-    """Return the run that these clients made, with the rows that the database has after it."""
+    """Return the run of these clients, with the rows that the database has after it."""
     return Recording(
         sent=[sent for client in clients for sent in client.sent],
         seen=[log.seen(client.name) for client in clients for log in client.logs.values()],

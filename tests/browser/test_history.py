@@ -179,7 +179,9 @@ def test_a_link_to_nothing_says_so(visit, site):
     staff = next(key for key, title, *_ in site.rooms if title == "Staff")
     for unknown in (staff, 999_999):
         bob.goto(f"/?rooms={unknown}&at={unknown}.1")
-        expect(bob.main.get_by_role("alert")).to_have_text("Some of these rooms do not exist.")
+        expect(bob.main.get_by_role("alert")).to_have_text(
+            "Some of these rooms don't exist, or you don't have access to them."
+        )
         expect(bob.page.get_by_role("region")).to_have_count(0)
     assert [command["room"] for command in bob.commands("join")] == [room, room]
 

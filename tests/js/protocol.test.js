@@ -8,7 +8,7 @@ const LIMITS = { graphemes: 4000, bytes: 32 * 1024 };
 const KINDS = {
   Joined: "join",
   Left: "leave",
-  Came: "signal",
+  EnteredOrLeft: "signal",
   Posted: "event",
   Edited: "event",
   Overtaken: "event",

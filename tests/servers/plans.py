@@ -54,12 +54,12 @@ def works() -> dict[str, Callable[[], Any]]:
         "from the future": (large, HistoryPlace(since_time=_parse("2999-01-01T00:00:00Z"))),
         "newest, behind edits": (edited, HistoryPlace()),
     }
-    memberships.visit([user.pk])
+    memberships.store_first_visits([user.pk])
     room_heads = {room: head for room, (head, _, _) in log.heads(list(range(1, 101))).items()}
     pairs = {(room, user_id) for room in range(1, 11) for user_id in range(1, 21)}
     return {
         "sweep: heads of 100 rooms": lambda: log.heads(list(range(1, 101))),
-        "sweep: access": access.recent,
+        "sweep: access": access.recent_changes,
         "sign in 50 sockets": lambda: policies.load_logins(keys),
         "check 50 logins": lambda: policies.load_standings(logins),
         "enter 12 rooms": lambda: policies.load_enterable_rooms([(logins[0], room) for room in range(1, 13)]),
@@ -83,9 +83,9 @@ def works() -> dict[str, Callable[[], Any]]:
         "post 64 messages": lambda: _post(user.pk, [1] * 64),
         "post into 64 rooms": lambda: _post(user.pk, range(1, 65)),
         "edit and delete": lambda: _edit_and_delete(user.pk),
-        "presence: 200 users come": lambda: presence.settle(PROCESS, came=pairs, went=()),
-        "presence: who is here": lambda: presence.present(list(range(1, 65))),
-        "presence: 200 users go": lambda: presence.settle(PROCESS, came=(), went=pairs),
+        "presence: 200 users come": lambda: presence.update_presence(PROCESS, came=pairs, went=()),
+        "presence: who is here": lambda: presence.present_usernames(list(range(1, 65))),
+        "presence: 200 users go": lambda: presence.update_presence(PROCESS, came=(), went=pairs),
     }
 
 
@@ -159,7 +159,7 @@ def _edit_and_delete(author: int) -> None:
 
 
 if __name__ == "__main__":
-    presence.begin(PROCESS)
+    presence.begin_lease(PROCESS)
     try:
         answer = run(is_small="small" in sys.argv)
     finally:

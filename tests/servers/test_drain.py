@@ -119,7 +119,7 @@ async def test_on_sigterm_drafts_are_acknowledged_and_each_client_is_told_when_t
     assert [page.closes for page in pages] == [[RESTARTING] * Q.drains] * len(pages)
     assert len(load.byes) == Q.drains * len(pages)
     assert len({retry_ms for _, retry_ms in load.byes}) > len(pages) / 2, "all come back at the same moment"
-    stuck.read_on()
+    stuck.resume_reading()
 
 
 async def test_what_was_taken_before_sigterm_is_saved_and_acknowledged(start_server, database_url, postgres, open_page):

@@ -45,7 +45,7 @@ async def test_what_passes_redis_can_neither_be_read_nor_forged(two_servers, red
     assert not any("mallory" in str(signal) for page in (bob, charlie) for signal in page.signals)
     for server in two_servers:
         lines = server.log.read_text()
-        assert lines.count("not ours") == 1
+        assert lines.count("foreign messages") == 1
         assert "does not answer" not in lines
         assert "Traceback" not in lines
     client.close()

@@ -42,7 +42,7 @@ async def restore_under(pages, server, tmp_path):
     # More than will be written after the restore at first: cursors beyond the restored head.
     await asyncio.gather(*(pages[0].send(room, f"lost {number}") for number in range(20) for room in ROOMS))
     # One that is away meanwhile, and was ahead of the backup.
-    away = pages[0].logs[str(ROOMS[0])].place
+    away = pages[0].logs[str(ROOMS[0])].cursor_fields
     writing = [asyncio.ensure_future(write_on(page, room)) for page in pages for room in ROOMS]
     await asyncio.sleep(0.3)
     await asyncio.to_thread(manage, server, "restore", file, "--yes")
@@ -102,7 +102,7 @@ async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way
     postgres.execute(name, "INSERT INTO others VALUES (7)")
     file = tmp_path / "backup"
     manage(server, "backup", file)
-    assert "is there already" in manage(server, "backup", file, fails=True)
+    assert "already exists" in manage(server, "backup", file, fails=True)
     assert "6 rooms and 3 users" in manage(server, "restore", file, fails=True)
     postgres.execute(name, "DELETE FROM chat_room WHERE id > 2")
     epochs = postgres.execute(name, "SELECT epoch FROM chat_room")

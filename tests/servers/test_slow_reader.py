@@ -76,7 +76,7 @@ async def test_a_client_that_never_reads(start_server, database_url, open_page):
     grown = server.memory() - before
 
     await bob.until(lambda: seen_gone, 20)
-    slow.read_on()
+    slow.resume_reading()
     await slow.until(lambda: slow.closes != [], 10)
     # At full size the flood outlasts the time in which it may still read why it was closed.
     assert slow.closes == [4408] or (IS_FULL and slow.closes == [1006])

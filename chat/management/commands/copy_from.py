@@ -1,4 +1,4 @@
-"""Move to another database: copy all rows of the old one into the one of DATABASE_URL: manage.py copy_from SOURCE."""
+"""Moves to another database: copies all rows of the old one into that of DATABASE_URL: manage.py copy_from SOURCE."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,19 +13,21 @@ from multichat import database_url
 
 
 class Command(BaseCommand):
-    help = "Copies everything from another database (SQLite or PostgreSQL) into the empty one that DATABASE_URL names."
+    help = "Copies another database (SQLite or PostgreSQL) into the empty database that DATABASE_URL names."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source", help="a file of SQLite, or an address like those of DATABASE_URL")
+        parser.add_argument("source", help="an SQLite file, or an address in the form of DATABASE_URL")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            rows = copying.copy(_source(options["source"]), tell=self._tell)
+            rows = copying.copy(_source(options["source"]), report=self._report)
         except (backups.BackupError, OSError) as error:
             raise CommandError(f"Nothing was copied. {error}") from None
-        self.stdout.write(f"Copied {backups.counted(rows, 'row')}: {backups.content() or 'an empty database'}.")
+        self.stdout.write(
+            f"Copied {backups.counted(rows, 'row')}: {backups.describe_content() or 'an empty database'}."
+        )
 
-    def _tell(self, table: str, rows: int) -> None:
+    def _report(self, table: str, rows: int) -> None:
         if rows:
             self.stdout.write(f"  {table}: {rows}")
 

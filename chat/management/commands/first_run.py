@@ -1,4 +1,4 @@
-"""Gives an empty installation its first rooms and an admin, so that a newcomer can sign in at once."""
+"""Creates the first rooms and an admin in an empty installation, so that you can sign in at once."""
 
 import secrets
 from argparse import ArgumentParser
@@ -15,39 +15,41 @@ ROOMS = {"Lobby": False, "Random": False, "Staff": True}  # title: staff only
 
 
 class Command(BaseCommand):
-    help = "On an empty database: make the rooms Lobby, Random and Staff and an admin, and print its password once."
+    help = "Creates the rooms Lobby, Random and Staff and an admin in an empty database, and prints the password once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--beyond-loopback",
             action="store_true",
-            help="also when the server listens beyond loopback; the password is printed to whoever reads the output",
+            help="run even if the server listens beyond loopback; all readers of the output see the password",
         )
 
     def handle(self, **options: Any) -> None:
         if not (settings.FIRST_RUN or options["beyond_loopback"]):
             return
         try:
-            password = furnish()
+            password = create_rooms_and_admin()
         except IntegrityError:
-            return  # another first run was faster, and printed its password
+            return  # another first run was faster, and has printed its password
         except DatabaseError:
-            raise CommandError("The database is away, or has no tables yet: run manage.py migrate.") from None
+            raise CommandError(
+                "The database is not reachable, or has no tables yet. Run manage.py migrate first."
+            ) from None
         if password:
             self.stdout.write(frame(welcome(password)))
 
 
 @transaction.atomic
-def furnish() -> str | None:
-    """Make the first rooms and the admin and return its password, or None if there is any user or room.
+def create_rooms_and_admin() -> str | None:
+    """Create the first rooms and the admin, and return the password, or None if there are users or rooms already.
 
-    Raises IntegrityError when another process does the same at the same moment; nothing of ours remains then.
+    Raises IntegrityError when another process does the same at the same time. Nothing is created here then.
     """
     users = get_user_model()._default_manager
     if users.exists() or Room.objects.exists():
         return None
     password = secrets.token_urlsafe(12)
-    # The unique name makes the second of two first runs wait for the first and fail.
+    # Because the name is unique, the second of two simultaneous first runs waits for the first one, and fails.
     users.create_superuser("admin", password=password)
     for title, staff_only in ROOMS.items():
         Room.objects.create(title=title, staff_only=staff_only)
@@ -68,7 +70,7 @@ def welcome(password: str) -> list[str]:
 
 
 def frame(lines: list[str]) -> str:
-    """Draw a box around lines, in characters that every terminal has."""
+    """Draw a box around lines, with characters that every terminal shows."""
     width = max(map(len, lines))
     rule = f"+{'-' * (width + 4)}+"
     return "\n".join(["", rule, *(f"|  {line:<{width}}  |" for line in ["", *lines, ""]), rule, ""])

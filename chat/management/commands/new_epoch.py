@@ -1,4 +1,4 @@
-"""After any other way of restoring: tell clients that every room's log is another one now."""
+"""Gives every room a new epoch, for use after the database was restored in another way than by `restore`."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from chat import backups
 
 
 class Command(BaseCommand):
-    help = "Gives every room a new epoch, so that no client takes new messages for old ones with the same numbers."
+    help = "Gives every room a new epoch, so that clients do not mistake new messages for old ones of the same number."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rooms = backups.start_over()
-        self.stdout.write(f"New epochs: {backups.counted(rooms, 'room')}. Open pages start them over.")
+        rooms = backups.start_new_epochs()
+        self.stdout.write(f"Gave {backups.counted(rooms, 'room')} a new epoch. Open pages will reload their messages.")

@@ -1,4 +1,4 @@
-"""Post a message from the command line: manage.py say ROOM TEXT [--type warning] [--user NAME]."""
+"""Posts a message from the command line: manage.py say ROOM TEXT [--type warning] [--user NAME]."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,20 +12,20 @@ from chat.models import Room
 
 
 class Command(BaseCommand):
-    help = "Posts a message in a room; open pages show it within a second and a half."
+    help = "Posts a message in a room. Open pages show it within a second and a half."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("room", help="the room's title (in any case) or its id")
         parser.add_argument("text")
         parser.add_argument("--type", default="message", help=f"one of: {', '.join(_types())} (default: message)")
-        parser.add_argument("--user", help="who says it (default: the system)")
+        parser.add_argument("--user", help="the author's username (default: the system)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for name in ("room", "text", "type", "user"):
             _check_text(name, options[name])
         types = _types()
         if options["type"].lower() not in types:
-            raise CommandError(f"There is no type {options['type']!r}. One of: {', '.join(types)}.")
+            raise CommandError(f"There is no type {options['type']!r}. Use one of: {', '.join(types)}.")
         room = _find_room(options["room"])
         user = None
         if options["user"]:
@@ -41,11 +41,11 @@ class Command(BaseCommand):
 
 
 def _check_text(name: str, value: str | None) -> None:
-    """Refuse bytes that are no UTF-8: Python gives them as lone surrogates, which no database takes."""
+    """Refuse bytes that are not UTF-8. Python passes them as lone surrogates, which databases refuse."""
     try:
         (value or "").encode()
     except UnicodeEncodeError:
-        raise CommandError(f"The {name} is not valid UTF-8 text. Is the terminal's character set UTF-8?") from None
+        raise CommandError(f"The {name} is not valid UTF-8 text. Set the terminal's character set to UTF-8.") from None
 
 
 def _types() -> dict[str, int]:
@@ -59,11 +59,11 @@ def _types() -> dict[str, int]:
 
 
 def _find_room(name: str) -> Room:
-    # A room that is called "7" wins over the room with that id.
+    # A room with the title "7" takes precedence over the room with this id.
     room = Room.objects.titled(name).first()
     if room is None and name.isdecimal():
         room = Room.objects.filter(pk=int(name)).first()
     if room is None:
         titles = ", ".join(Room.objects.order_by("title_key").values_list("title", flat=True)[:20])
-        raise CommandError(f"There is no room {name!r}. Rooms: {titles or 'none yet, make one in the admin'}.")
+        raise CommandError(f"There is no room {name!r}. Rooms: {titles or 'none yet; create one in the admin'}.")
     return room
