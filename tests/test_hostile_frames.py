@@ -15,7 +15,7 @@ from chat.models import Event, Room
 from chat.store import actions
 from chat.store.actions import Draft
 from chat.store.log import Kind
-from tests.hostile_frames import EDITS, MESSAGES, TABLE, Place
+from tests.hostile_frames import EDITS, MESSAGES, TABLE, FrameContext
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,7 +42,7 @@ def place(rooms, bob, settings):
     for _ in range(EDITS // 20):
         change = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}
         actions.commit([Draft(**change, body=str(number)) for number in range(20)])
-    return Place(str(rooms.lobby.pk), [str(room.pk) for room in others], edited=1)
+    return FrameContext(str(rooms.lobby.pk), [str(room.pk) for room in others], edited=1)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def test_every_command_has_an_entry():
 
 @pytest.mark.parametrize("hostile", TABLE, ids=lambda one: one.name)
 def test_an_entry_is_of_its_command(hostile):
-    text = next(hostile.frames(Place("1", ["2"], 1)))
+    text = next(hostile.frames(FrameContext("1", ["2"], 1)))
     assert (
         hostile.command is None or f'"command": "{hostile.command}"' in text or f'"command":"{hostile.command}"' in text
     )

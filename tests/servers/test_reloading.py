@@ -1,4 +1,4 @@
-"""SIGHUP: a single process drains and is replaced, a closed terminal ends it, and what cannot start replaces nobody."""
+"""SIGHUP replaces a single process once it has drained, unless the new one cannot start; a closed terminal ends it."""
 
 import asyncio
 import fcntl
@@ -27,11 +27,11 @@ def single():
         server.close()
 
 
-async def test_a_single_process_is_replaced_in_place_and_pages_come_back(single, open_page):
+async def test_a_single_process_is_replaced_in_place_and_pages_reconnect(single, open_page):
     bob = await open_page(single.url, "bob", rooms=[1])
     pid = single.pid
     await bob.send(1, "before")
-    # Several at once are one.
+    # Several signals at once have the effect of one.
     for _ in range(3):
         single.process.send_signal(signal.SIGHUP)
     sent = [asyncio.ensure_future(bob.send(1, f"during {number}")) for number in range(20)]
@@ -46,7 +46,7 @@ async def test_a_single_process_is_replaced_in_place_and_pages_come_back(single,
     assert single.process.returncode == -signal.SIGTERM
 
 
-def test_what_cannot_start_replaces_nobody(single):
+def test_a_process_goes_on_when_its_successor_cannot_start(single):
     (single.state / "secret_key").write_text("short")
     single.process.send_signal(signal.SIGHUP)
     wait_for(lambda: "serves on as it is" in single.log.read_text(), 60)
@@ -55,7 +55,7 @@ def test_what_cannot_start_replaces_nobody(single):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_terminal_that_is_closed_ends_the_server_well(workers, redis, database_url):
+def test_closing_the_terminal_ends_the_server_cleanly(workers, redis, database_url):
     with directory("state") as state:
         server = WorkersServer(state, workers=workers, database_url=database_url, redis_url=redis.url)
         ours, theirs = pty.openpty()
@@ -71,10 +71,10 @@ def test_a_terminal_that_is_closed_ends_the_server_well(workers, redis, database
         os.close(theirs)
         try:
             wait_for(lambda: server.__class__.__mro__[1].is_ready(server), 60)
-            # Read, so that nothing waits for the terminal.
+            # Read, so that the server does not wait for the terminal.
             os.read(ours, 65536)
             os.close(ours)
-            # Not killed by the signal: -1 would be SIGHUP's default.
+            # The signal did not kill it; with SIGHUP's default action the status would be -1.
             assert process.wait(20) == 0
         finally:
             if process.poll() is None:
