@@ -172,17 +172,17 @@ async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_all_oth
     settings.GRACE_SECONDS = 0
     lobby = str(rooms.lobby.pk)
     here, elsewhere = await database.write(browser, superuser), await database.write(browser, superuser)
-    mine, other = await socket_of(here), await socket_of(elsewhere)
-    await mine.ask(command="join", room=lobby)
-    await mine.rest()
+    kept_socket, ended_socket = await socket_of(here), await socket_of(elsewhere)
+    await kept_socket.ask(command="join", room=lobby)
+    await kept_socket.rest()
     stolen = here.cookies[site.SESSION_COOKIE_NAME].value
     assert (await database.write(change, here, superuser, password)).status_code == 302
-    assert await other.next() == {"error": "USER_HAS_TO_LOGIN"}
-    assert (await other.next(), other.closed) == (None, 4401)
+    assert await ended_socket.next() == {"error": "USER_HAS_TO_LOGIN"}
+    assert (await ended_socket.next(), ended_socket.closed) == (None, 4401)
     # The socket stays open and joined, and may write, also after later checks of rights.
     for text in ("one", "two"):
-        await mine.send(command="send", room=lobby, message=text)
-        assert (await mine.next())["message"] == text
+        await kept_socket.send(command="send", room=lobby, message=text)
+        assert (await kept_socket.next())["message"] == text
         await database.write(superuser.refresh_from_db)
         await database.write(superuser.save)
     assert await database.write(user_id_of, here) == superuser.pk
@@ -190,26 +190,26 @@ async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_all_oth
     # Checks at the same time, as by the bell and the sweep, find the same.
     if running := hub.running():
         await asyncio.gather(*(running.rights.check() for _ in range(3)))
-    assert await mine.ask(command="ping") == {"pong": True}
+    assert await kept_socket.ask(command="ping") == {"pong": True}
     # The session has a new key, and the old key belongs to no user.
     assert here.cookies[site.SESSION_COOKIE_NAME].value != stolen
     thief = Client()
     thief.cookies[site.SESSION_COOKIE_NAME] = stolen
     assert await database.write(user_id_of, thief) is None
-    await mine.end()
-    await other.end()
+    await kept_socket.end()
+    await ended_socket.end()
     await database.close()
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_signing_out_after_a_new_password_closes_the_sockets_of_the_session(superuser, rooms, password):
     here = await database.write(browser, superuser)
-    mine = await socket_of(here)
+    kept_socket = await socket_of(here)
     await database.write(own_password_page, here, superuser, password)
-    assert await mine.ask(command="ping") == {"pong": True}
+    assert await kept_socket.ask(command="ping") == {"pong": True}
     await database.write(here.post, "/accounts/logout/")
-    assert await mine.next() == {"error": "USER_HAS_TO_LOGIN"}
-    await mine.end()
+    assert await kept_socket.next() == {"error": "USER_HAS_TO_LOGIN"}
+    await kept_socket.end()
     await database.close()
 
 
@@ -230,8 +230,8 @@ def test_a_login_with_the_session_of_another_user_is_invalid(superuser, bob, pas
 
 
 def test_a_password_changed_by_an_admin_ends_all_sessions_of_its_user(superuser, bob, password):
-    theirs = browser(bob)
-    [standing] = policies.load_logins([theirs.session.session_key]).values()
+    bobs_browser = browser(bob)
+    [standing] = policies.load_logins([bobs_browser.session.session_key]).values()
     admin = browser(superuser)
     [admins] = policies.load_logins([admin.session.session_key]).values()
     assert users_page(admin, bob, password).status_code == 302
@@ -245,12 +245,12 @@ def test_a_password_changed_by_an_admin_ends_all_sessions_of_its_user(superuser,
 async def test_checks_at_the_same_time_after_a_new_password_end_no_session(superuser, password, settings):
     settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
     here = await database.write(browser, superuser)
-    mine = await socket_of(here)
+    kept_socket = await socket_of(here)
     running = hub.running()
     check = running.rights.check
     running.rights.check = asyncio.Event().wait  # no other check runs, because the bell's would wait for ever
     await database.write(own_password_page, here, superuser, password)
     await asyncio.gather(*(check() for _ in range(3)))
-    assert await mine.ask(command="ping") == {"pong": True}
-    await mine.end()
+    assert await kept_socket.ask(command="ping") == {"pong": True}
+    await kept_socket.end()
     await database.close()

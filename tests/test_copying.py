@@ -65,8 +65,8 @@ class Installation:
         """Return all rows of all tables except the migrations, whose times differ."""
         with closing(sqlite3.connect(self.file)) as database:
             names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            ours = [name for name in names if not name.startswith("sqlite_") and name != "django_migrations"]
-            return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in ours}
+            tables = [name for name in names if not name.startswith("sqlite_") and name != "django_migrations"]
+            return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
 
 
 @pytest.fixture(scope="module")

@@ -99,8 +99,8 @@ def test_every_example_of_a_frame_is_exact_to_the_byte(text):
 def test_every_kind_of_frame_and_command_has_an_example():
     shown = {kind for text in examples("←") for kind in kinds_of(text)}
     assert shown == {kind.__name__ for kind in schema.frames()}
-    asked = {type(protocol.decode(text)) for text in examples("→")}
-    assert asked == set(schema.COMMANDS) - {protocol.Ping}  # it has no keys
+    commands = {type(protocol.decode(text)) for text in examples("→")}
+    assert commands == set(schema.COMMANDS) - {protocol.Ping}  # it has no keys
 
 
 def test_the_limits_match_the_code():

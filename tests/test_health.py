@@ -150,15 +150,15 @@ async def test_readyz_finds_a_read_only_database_before_any_message_is_sent():
 
 
 @pytest.mark.parametrize(
-    ("heard", "answers", "layer"),
+    ("is_degraded", "answers", "layer"),
     [(False, None, "ok"), (True, None, "degraded"), (None, True, "ok"), (None, False, "degraded")],
 )
-async def test_with_a_failing_channel_layer_the_server_is_degraded_but_ready(monkeypatch, heard, answers, layer):
+async def test_with_a_failing_channel_layer_the_server_is_degraded_but_ready(monkeypatch, is_degraded, answers, layer):
     async def answer():
         return answers
 
     monkeypatch.setattr(doorbell, "is_in_memory", lambda: False)
-    monkeypatch.setattr(doorbell, "is_degraded", lambda: heard)
+    monkeypatch.setattr(doorbell, "is_degraded", lambda: is_degraded)
     monkeypatch.setattr(doorbell, "answers", answer)
     status, shown = await ready()
     assert (status, shown["layer"]) == (200, layer)

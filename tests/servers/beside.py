@@ -38,18 +38,18 @@ _processes.set_forkserver_preload(LIBRARIES)
 
 def ask(environment, task, *arguments):
     """Run a task and return its answer as JSON. Raises RuntimeError with its traceback when it fails."""
-    ours, theirs = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_answer, args=(theirs, environment, task, arguments))
+    receiver, sender = _processes.Pipe(duplex=False)
+    process = _processes.Process(target=_answer, args=(sender, environment, task, arguments))
     process.start()
-    theirs.close()
+    sender.close()
     try:
-        if not ours.poll(SECONDS):
+        if not receiver.poll(SECONDS):
             raise TimeoutError(f"{task} takes longer than {SECONDS} s")
-        answer, failure = ours.recv()
+        answer, failure = receiver.recv()
     except EOFError:
         raise RuntimeError(f"{task} ended without an answer") from None
     finally:
-        ours.close()
+        receiver.close()
         # It has answered, failed, or run out of time.
         process.kill()
         process.join()

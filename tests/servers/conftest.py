@@ -111,7 +111,7 @@ async def open_page():
 
     async def open_(url, name, rooms=(), *, at="", cookie="", **options):
         username = name.partition("@")[0]
-        # One session per user and server, because signing in is not what is tested.
+        # One session per user and server, because these tests are not about signing in.
         if not cookie and (at or url, username) not in cookies:
             cookies[at or url, username] = await sign_in(at or url, username, PASSWORD)
         # Shorter than the 20 s of the real page, so that a dead connection is noticed soon.

@@ -56,7 +56,7 @@ class Quantities:
     # Frames that the fuzzer sends.
     hostile_frames: int = 5_000
     # How long each of the most expensive frames is sent, at the rate that the limits allow.
-    hostile_seconds: float = 0.4
+    hostile_seconds: float = 0.25
     # Keys pressed on a page whose panes come and go.
     keys: int = 500
 

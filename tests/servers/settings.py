@@ -7,7 +7,7 @@ from multichat.settings import *  # noqa: F403
 from multichat.settings import CHANNEL_LAYERS
 
 _overrides = json.loads(os.environ.get("TEST_SETTINGS", "{}"))
-# FAULTS, such as {"drop": 0.3}, replaces the layer that the environment names by one with these faults.
+# FAULTS, such as {"drop": 0.3}, adds these faults to the channel layer that the environment names.
 if _faults := _overrides.pop("FAULTS", None):
     _layer = CHANNEL_LAYERS["default"]
     _layer["BACKEND"] = (

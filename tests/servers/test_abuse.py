@@ -11,7 +11,7 @@ from chat.testing import sign_in
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.raw import BINARY, CLOSE, PING, PONG, TEXT, Peer, frame
-from tests.servers.services import PASSWORD
+from tests.servers.services import PASSWORD, Server, directory
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -79,10 +79,32 @@ REFUSED = {
 }
 
 
+@pytest.fixture(scope="module")
+def shared_server(postgres):
+    """One server with its default limits, for tests that use up none of them."""
+    with directory("state") as state:
+        url = postgres.create("abuse", template="template")
+        server = Server(state, database_url=url, environment={"LIMITS": "on"})
+        try:
+            yield server.start()
+        finally:
+            server.close()
+
+
+@pytest.fixture
+async def shared(shared_server):
+    """The shared server, and the cookies of two users who are signed in."""
+    return await sign_users_in(shared_server)
+
+
 @pytest.fixture
 async def limited(start_server, database_url):
-    """One server with its default limits, and the cookies of two users who are signed in."""
+    """A new server with its default limits, and the cookies of two users who are signed in."""
     server = start_server(database_url=database_url, environment={"LIMITS": "on"})
+    return await sign_users_in(server)
+
+
+async def sign_users_in(server):
     server.cookie = await sign_in(server.url, "bob", PASSWORD)
     server.other = await sign_in(server.url, "alice", PASSWORD)
     return server
@@ -110,12 +132,12 @@ def faults(server):
     return [line for line in lines if "Traceback" in line or "Error" in line or " ERROR " in line]
 
 
-async def test_each_broken_rule_ends_its_own_socket_and_no_other(limited):
+async def test_each_broken_rule_ends_its_own_socket_and_no_other(shared):
     wrong = {}
-    async with Peer(limited.url, limited.other) as neighbour:
+    async with Peer(shared.url, shared.other) as neighbour:
         assert (await neighbour.open())[0] == 101
         for name, (data, code) in BROKEN.items():
-            async with Peer(limited.url, limited.cookie) as peer:
+            async with Peer(shared.url, shared.cookie) as peer:
                 assert (await peer.open())[0] == 101
                 await peer.send(data)
                 try:
@@ -126,7 +148,7 @@ async def test_each_broken_rule_ends_its_own_socket_and_no_other(limited):
                     wrong[name] = got
             await echo(neighbour)
         for name, data in TOLERATED.items():
-            async with Peer(limited.url, limited.cookie) as peer:
+            async with Peer(shared.url, shared.cookie) as peer:
                 assert (await peer.open())[0] == 101
                 await peer.send(data)
                 try:
@@ -135,20 +157,20 @@ async def test_each_broken_rule_ends_its_own_socket_and_no_other(limited):
                     wrong[name] = error
             await echo(neighbour)
         for name, (changed, status) in REFUSED.items():
-            async with Peer(limited.url, limited.cookie) as peer:
+            async with Peer(shared.url, shared.cookie) as peer:
                 got, _ = await peer.open(**changed)
                 if got != status:
                     wrong[name] = got
             await echo(neighbour)
     assert wrong == {}
-    assert faults(limited) == []
-    assert "evil.example" in limited.log.read_text(), "a refused handshake is in the security log"
+    assert faults(shared) == []
+    assert "evil.example" in shared.log.read_text(), "a refused handshake is in the security log"
     report(f"WebSocket abuse: {len(BROKEN) + len(TOLERATED) + len(REFUSED)} cases, no neighbour hurt, no traceback")
 
 
-async def test_no_compression_is_agreed_on(limited):
+async def test_no_compression_is_agreed_on(shared):
     for offer in ("permessage-deflate", "permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"):
-        async with Peer(limited.url, limited.cookie) as peer:
+        async with Peer(shared.url, shared.cookie) as peer:
             status, head = await peer.open(Sec_WebSocket_Extensions=offer)
             assert status == 101
             assert b"extensions" not in head.lower()
@@ -183,12 +205,12 @@ async def test_a_connection_that_never_ends_its_handshake_or_request_is_cut(star
     assert dripped < 3
 
 
-async def test_smuggled_headers_change_nothing(limited):
+async def test_smuggled_headers_change_nothing(shared):
     """Forwarded headers of a peer that is not a trusted proxy, and header names with underscores."""
     for more in (["X-Forwarded-For: 203.0.113.9"], ["X_Forwarded_For: 203.0.113.9"], ["Forwarded: for=203.0.113.9"]):
-        async with Peer(limited.url, limited.cookie) as peer:
+        async with Peer(shared.url, shared.cookie) as peer:
             assert (await peer.open(*more, Origin="https://evil.example"))[0] == 403
-    assert "203.0.113.9" not in limited.log.read_text()
+    assert "203.0.113.9" not in shared.log.read_text()
 
 
 async def test_half_frames_idle_and_unauthenticated_sockets_cost_little_and_slow_no_neighbour(limited):

@@ -17,13 +17,8 @@ def limit_files(server, at_most):
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (at_most, resource.RLIM_INFINITY))
 
 
-async def test_on_a_full_disk_no_message_is_lost_and_waiting_ones_are_sent_once_there_is_space(
-    sqlite_server, open_page
-):
-    server = sqlite_server
-    server.terminate()
-    server.settings = {"DRAFT_HOLD_SECONDS": 1.0}
-    server.start()
+async def test_on_a_full_disk_no_message_is_lost_and_waiting_ones_are_sent_once_there_is_space(start_server, open_page):
+    server = start_server(settings={"DRAFT_HOLD_SECONDS": 1.0})
     bob, alice = [await open_page(server.url, name, rooms=[1, 2]) for name in ("bob", "alice")]
     assert await bob.send(1, "there is room") == 1
     limit_files(server, FULL_BYTES)

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,11 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 
 
 @pytest.fixture
-def single():
+def single(template_state):
     """One process as script/server starts it, on SQLite."""
     with directory("state") as state:
+        shutil.copytree(template_state, state, dirs_exist_ok=True)
         server = WorkersServer(state, workers=1)
-        server.ask("make", 2)
         yield server.start()
         server.close()
 
@@ -58,7 +59,7 @@ def test_a_process_goes_on_when_its_successor_cannot_start(single):
 def test_closing_the_terminal_ends_the_server_cleanly(workers, redis, database_url):
     with directory("state") as state:
         server = WorkersServer(state, workers=workers, database_url=database_url, redis_url=redis.url)
-        ours, theirs = pty.openpty()
+        terminal, server_end = pty.openpty()
 
         def take_terminal():
             os.setsid()
@@ -66,14 +67,15 @@ def test_closing_the_terminal_ends_the_server_cleanly(workers, redis, database_u
 
         process = subprocess.Popen(
             [sys.executable, "-m", "multichat.workers"],
-            cwd=BASE, env=server.environment, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=take_terminal,
+            cwd=BASE, env=server.environment, preexec_fn=take_terminal,
+            stdin=server_end, stdout=server_end, stderr=server_end,
         )  # fmt: skip
-        os.close(theirs)
+        os.close(server_end)
         try:
             wait_for(lambda: server.__class__.__mro__[1].is_ready(server), 60)
             # Read, so that the server does not wait for the terminal.
-            os.read(ours, 65536)
-            os.close(ours)
+            os.read(terminal, 65536)
+            os.close(terminal)
             # The signal did not kill it; with SIGHUP's default action the status would be -1.
             assert process.wait(20) == 0
         finally:

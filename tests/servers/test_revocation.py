@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from chat.testing.page import READ_AFTER_SECONDS
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
-from tests.servers.services import BASE
+from tests.servers.services import BASE, Server
 from tests.servers.shell import CAUSES, MARK
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
@@ -241,8 +242,13 @@ SQL = {
 }
 
 
-async def test_an_error_of_the_shell_is_raised_in_the_test(sqlite_server):
-    async with shell_of(sqlite_server) as shell:
+async def test_an_error_of_the_shell_is_raised_in_the_test(template_state, tmp_path):
+    state = tmp_path / "state"
+    shutil.copytree(template_state, state)
+    # The server is not started, because the shell needs only its environment.
+    server = Server(state)
+    server.close()
+    async with shell_of(server) as shell:
         with pytest.raises(RuntimeError, match="KeyError"):
             await shell.ask(cause="staff_flag_taken", to={})
         assert "room" in await shell.ask(make="dora")
@@ -281,11 +287,12 @@ async def test_rights_revoked_by_plain_sql_end_access_at_the_next_check(start_se
     report(f"revocation by plain SQL, checked every 1 s: notified after {slowest * 1000:.0f} ms at most")
 
 
-async def test_a_busy_socket_does_not_prolong_its_session(two_servers):
-    async with shell_of(two_servers[0]) as shell:
+async def test_a_busy_socket_does_not_prolong_its_session(start_server, database_url):
+    server = start_server(database_url=database_url)
+    async with shell_of(server) as shell:
         target = await shell.ask(make="expiring", expires_in=2)
         created_at = time.monotonic()
-        async with Page(two_servers[0], target) as busy:
+        async with Page(server, target) as busy:
             await busy.until_revoked(8)
             assert busy.closed is None or busy.closed == CLOSE_SIGN_IN
             async with asyncio.timeout(5):
@@ -296,11 +303,12 @@ async def test_a_busy_socket_does_not_prolong_its_session(two_servers):
         report(f"session expiry: closed {busy.closed_at - created_at - 2:.1f} s after it expired")
 
 
-async def test_a_user_who_regains_access_joins_again_on_the_same_socket(two_servers, postgres, database_url):
+async def test_a_user_who_regains_access_joins_again_on_the_same_socket(start_server, database_url, redis, postgres):
+    server = start_server(database_url=database_url, redis_url=redis.url)
     database = database_url.split("@/")[1].split("?")[0]
-    async with shell_of(two_servers[0]) as shell:
+    async with shell_of(server) as shell:
         target = await shell.ask(make="regaining")
-        async with Page(two_servers[0], target) as page:
+        async with Page(server, target) as page:
             await shell.revoke("made_staff_only", target)
             await page.until_revoked()
             await asyncio.to_thread(
