@@ -1,4 +1,4 @@
-"""What all tests share: an environment of their own, the cast and its rooms."""
+"""What all tests share: an isolated environment, the cast and its rooms."""
 
 import gc
 import os
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-if TYPE_CHECKING:  # importing models has to wait for Django
+if TYPE_CHECKING:  # models can only be imported once Django is set up
     from chat.models import Room
 
-# Before Django reads its settings: nothing of the developer's environment or of var/ reaches a test.
+# This runs before Django reads its settings, so that the developer's environment and var/ do not affect the tests.
 if "multichat.settings" in sys.modules:
     raise pytest.UsageError("The settings were read too early: unset DJANGO_SETTINGS_MODULE.")
 STATE = tempfile.mkdtemp(prefix="multichat-test-")
@@ -30,11 +30,11 @@ if url := os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = url
 
 # asyncio's debug mode records where each future and each handle was made, which took a quarter of the tests' time.
-# Everything else that it checks stays on. With STACKS=1 a failure says where its futures were made.
+# Everything else that it checks stays on. With STACKS=1 a failure shows where its futures were made.
 if "STACKS" not in os.environ:
     traceback.walk_stack = lambda frame: iter(())
 
-PASSWORD = "four words nobody guesses"
+PASSWORD = "four words, hard to guess"
 
 
 def pytest_configure(config):
@@ -72,8 +72,8 @@ def pytest_unconfigure(config):
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted():
-    """Each test has its limits to itself."""
+def fresh_limits():
+    """Reset what the limits have counted, so that tests do not share it."""
     from chat import limits
     from multichat import hints
 
@@ -83,29 +83,29 @@ def nothing_counted():
 
 @pytest.fixture(autouse=True)
 def closed_threads(monkeypatch):
-    """Close the connections of the database threads that a test has left open, as a server does when it ends.
+    """Close the connections of the database threads that a test left open, as a server does when it ends.
 
-    Otherwise they are collected as garbage in the middle of another test, which fails with a warning.
+    Otherwise they are garbage-collected during another test, which then fails with a warning.
     """
     from chat.live import database
 
-    made = []
+    created = []
 
     class Recorded(database.Threads):
         def __init__(self):
             super().__init__()
-            made.append(self)
+            created.append(self)
 
     monkeypatch.setattr(database, "Threads", Recorded)
     yield
-    for closing in [threads.begin_to_close() for threads in made if not threads.is_closed]:
+    for closing in [threads.begin_to_close() for threads in created if not threads.is_closed]:
         for future in closing:
             future.result(10)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def collected():
-    """Collect what a module has left open, so that its last test fails, and not one of a later module."""
+def collected_garbage():
+    """Collect the garbage of each module, so that its own last test fails for an open resource, not a later module."""
     yield
     if "TEST_DATABASE_URL" in os.environ:
         gc.collect()
@@ -119,31 +119,31 @@ class Rooms(NamedTuple):
 
 @pytest.fixture
 def password():
-    """The password of the whole cast."""
+    """The password of every user in the cast."""
     return PASSWORD
 
 
 @pytest.fixture
 def alice(db, django_user_model):
-    """On the staff."""
+    """A staff user."""
     return django_user_model.objects.create_user("alice", password=PASSWORD, is_staff=True)
 
 
 @pytest.fixture
 def bob(db, django_user_model):
-    """Not on the staff."""
+    """A user who is not staff."""
     return django_user_model.objects.create_user("bob", password=PASSWORD)
 
 
 @pytest.fixture
 def charlie(db, django_user_model):
-    """Not on the staff."""
+    """A user who is not staff."""
     return django_user_model.objects.create_user("charlie", password=PASSWORD)
 
 
 @pytest.fixture
 def rooms(db):
-    """Lobby and Random for everybody, Staff for the staff."""
+    """Lobby and Random are for all users, Staff is for staff only."""
     from chat.models import Room
 
     create = Room.objects.create

@@ -1,4 +1,4 @@
-"""Argon2 that costs nothing: tests hash fast, and a server in another process accepts what they hashed."""
+"""Argon2 with the lowest cost: tests hash fast, and a server in another process accepts their hashes."""
 
 from multichat.passwords import Argon2
 

@@ -1,4 +1,4 @@
-"""Hostile HTTP requests, each with its answer: run in this process by test_connection.py, and on a whole server."""
+"""Hostile HTTP requests and their answers, for test_connection.py (in process) and tests/servers (a whole server)."""
 
 import asyncio
 import contextlib
@@ -17,8 +17,8 @@ FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 
 @dataclass(frozen=True)
-class Hostile:
-    """What is sent, and which status answers it. `piece` is sent `repeat` times after `head`, then `tail`."""
+class Request:
+    """A request, and the statuses that may answer it. `piece` is sent `repeat` times after `head`, then `tail`."""
 
     name: str
     head: bytes
@@ -36,52 +36,52 @@ class Hostile:
 
 
 def form(body, *, length=None):
-    said = len(body) if length is None else length
-    return POST + FORM + b"Content-Length: %d\r\n\r\n" % said + body
+    claimed = len(body) if length is None else length
+    return POST + FORM + b"Content-Length: %d\r\n\r\n" % claimed + body
 
 
 HOSTILE = [
-    Hostile("a header without end", GET + b"X: ", (400,), b"a" * 65536, 48 * 16),
-    Hostile("a header name without end", GET, (400,), b"a" * 65536, 48 * 16),
-    Hostile("an address without end", b"GET /", (400,), b"a" * 65536, 48 * 16),
-    Hostile("a method without end", b"", (400,), b"G" * 65536, 16),
-    Hostile("100,000 small headers", GET, (400,), b"a: b\r\n" * 1000, 100),
-    Hostile("300 headers", GET + b"a: b\r\n" * 300 + END, (400,)),
-    Hostile("cookies of 70,000 bytes", GET + b"Cookie: a=" + b"x" * 70_000 + END * 2, (400,)),
-    Hostile("nothing but line ends", b"\r\n" * 100_000 + GET + END, (200, 400)),
-    Hostile("a body said to be of 10**12 bytes", POST + HUGE, (413,), b"a" * 65536, 64),
-    Hostile("a length of a hundred digits", POST + b"Content-Length: " + b"9" * 100 + END * 2, (400, 413)),
-    Hostile("a negative length", POST + b"Content-Length: -1\r\n\r\n", (400,)),
-    Hostile("two lengths", POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", (400,)),
-    Hostile("a length and chunks", POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
-    Hostile("chunks without end", CHUNKED, (413,), b"10000\r\n" + b"a" * 65536 + END, 64),
-    Hostile("tiny chunks without end", CHUNKED, (413,), b"1\r\na\r\n" * 10_000, 200),
-    Hostile("a chunk that is none", CHUNKED + b"xyz\r\nabc\r\n", (400,)),
-    Hostile("a chunk of 2**64 bytes", CHUNKED + b"10000000000000000\r\n", (400, 413)),
-    Hostile("a chunk's extension without end", CHUNKED + b"1;", (400, 413), b"a" * 65536, 64),
-    Hostile("expecting to send 10**12 bytes", POST + b"Expect: 100-continue\r\n" + HUGE, (413,)),
-    Hostile("10,000 fields", form(b"&".join(b"a%d=1" % n for n in range(10_000))), (400, 403)),
-    Hostile("10,000 parameters", b"GET /accounts/login/?" + b"a&" * 10_000 + b" HTTP/1.1\r\n" + HOST + END, (200, 400)),
-    # Without a token, a form leads back to the page that gives one.
-    Hostile("a form that is cut", form(b"%", length=1), (302,)),
-    Hostile("JSON where a form belongs", POST + b"Content-Type: application/json\r\n" + TWO + b"{}", (302,)),
-    Hostile("parts without a boundary", POST + b"Content-Type: multipart/form-data\r\n" + TWO + b"ab", (400, 403)),
-    Hostile("HTTP/1.0", b"GET /accounts/login/ HTTP/1.0\r\n" + HOST + END, (200,)),
-    Hostile("no Host", b"GET /accounts/login/ HTTP/1.1\r\n\r\n", (200, 400)),
-    Hostile("two Hosts", GET + b"Host: evil.example\r\n\r\n", (400,)),
-    Hostile("the whole address", b"GET http://localhost/accounts/login/ HTTP/1.1\r\n" + HOST + END, (200,)),
-    Hostile("an address that is no ASCII", b"GET /caf\xc3\xa9?x=\xff HTTP/1.1\r\n" + HOST + END, (400,)),
-    Hostile("percent signs of nothing", b"GET /%zz%ff%00 HTTP/1.1\r\n" + HOST + END, (400, 404)),
-    Hostile("OPTIONS *", b"OPTIONS * HTTP/1.1\r\n" + HOST + END, (400, 404)),
-    Hostile("CONNECT", b"CONNECT evil.example:443 HTTP/1.1\r\n" + HOST + END, (400, 405)),
-    Hostile("a method that nobody knows", b"XYZZY / HTTP/1.1\r\n" + HOST + END, (400,)),
-    Hostile("a NUL in a header", GET + b"X: \x00\r\n\r\n", (400,)),
-    Hostile("a line end in a header", GET + b"X: a\rb\r\n\r\n", (400,)),
-    Hostile("the beginning of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
-    Hostile("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), (400,)),
-    Hostile("10,000 requests at once", b"", (200,), (GET + END) * 100, 100),
-    Hostile("an upgrade behind a request", GET + END + GET + UPGRADE, (200,)),
-    Hostile("an upgrade to nothing known", GET + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", (200,)),
+    Request("an endless header", GET + b"X: ", (400,), b"a" * 65536, 48 * 16),
+    Request("an endless header name", GET, (400,), b"a" * 65536, 48 * 16),
+    Request("an endless path", b"GET /", (400,), b"a" * 65536, 48 * 16),
+    Request("an endless method", b"", (400,), b"G" * 65536, 16),
+    Request("100,000 small headers", GET, (400,), b"a: b\r\n" * 1000, 100),
+    Request("300 headers", GET + b"a: b\r\n" * 300 + END, (400,)),
+    Request("cookies of 70,000 bytes", GET + b"Cookie: a=" + b"x" * 70_000 + END * 2, (400,)),
+    Request("nothing but line ends", b"\r\n" * 100_000 + GET + END, (200, 400)),
+    Request("a body that claims 10**12 bytes", POST + HUGE, (413,), b"a" * 65536, 64),
+    Request("a length of a hundred digits", POST + b"Content-Length: " + b"9" * 100 + END * 2, (400, 413)),
+    Request("a negative length", POST + b"Content-Length: -1\r\n\r\n", (400,)),
+    Request("two lengths", POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", (400,)),
+    Request("a length and chunks", POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
+    Request("endless chunks", CHUNKED, (413,), b"10000\r\n" + b"a" * 65536 + END, 64),
+    Request("endless tiny chunks", CHUNKED, (413,), b"1\r\na\r\n" * 10_000, 200),
+    Request("an invalid chunk", CHUNKED + b"xyz\r\nabc\r\n", (400,)),
+    Request("a chunk of 2**64 bytes", CHUNKED + b"10000000000000000\r\n", (400, 413)),
+    Request("an endless chunk extension", CHUNKED + b"1;", (400, 413), b"a" * 65536, 64),
+    Request("expecting to send 10**12 bytes", POST + b"Expect: 100-continue\r\n" + HUGE, (413,)),
+    Request("10,000 fields", form(b"&".join(b"a%d=1" % n for n in range(10_000))), (400, 403)),
+    Request("10,000 parameters", b"GET /accounts/login/?" + b"a&" * 10_000 + b" HTTP/1.1\r\n" + HOST + END, (200, 400)),
+    # A form without a CSRF token is redirected to the page that gives one.
+    Request("a truncated form", form(b"%", length=1), (302,)),
+    Request("JSON where a form belongs", POST + b"Content-Type: application/json\r\n" + TWO + b"{}", (302,)),
+    Request("parts without a boundary", POST + b"Content-Type: multipart/form-data\r\n" + TWO + b"ab", (400, 403)),
+    Request("HTTP/1.0", b"GET /accounts/login/ HTTP/1.0\r\n" + HOST + END, (200,)),
+    Request("no Host", b"GET /accounts/login/ HTTP/1.1\r\n\r\n", (200, 400)),
+    Request("two Hosts", GET + b"Host: evil.example\r\n\r\n", (400,)),
+    Request("the whole address", b"GET http://localhost/accounts/login/ HTTP/1.1\r\n" + HOST + END, (200,)),
+    Request("a path that is not ASCII", b"GET /caf\xc3\xa9?x=\xff HTTP/1.1\r\n" + HOST + END, (400,)),
+    Request("invalid percent encoding", b"GET /%zz%ff%00 HTTP/1.1\r\n" + HOST + END, (400, 404)),
+    Request("OPTIONS *", b"OPTIONS * HTTP/1.1\r\n" + HOST + END, (400, 404)),
+    Request("CONNECT", b"CONNECT evil.example:443 HTTP/1.1\r\n" + HOST + END, (400, 405)),
+    Request("an unknown method", b"XYZZY / HTTP/1.1\r\n" + HOST + END, (400,)),
+    Request("a NUL in a header", GET + b"X: \x00\r\n\r\n", (400,)),
+    Request("a line end in a header", GET + b"X: a\rb\r\n\r\n", (400,)),
+    Request("the beginning of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
+    Request("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), (400,)),
+    Request("10,000 requests at once", b"", (200,), (GET + END) * 100, 100),
+    Request("an upgrade behind a request", GET + END + GET + UPGRADE, (200,)),
+    Request("an upgrade to an unknown protocol", GET + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", (200,)),
 ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ class Outcome:
 
 
 async def send(hostile, host, port, *, seconds=20):
-    """Send a hostile request, and return the status of the first answer and how much the server let us send."""
+    """Send a hostile request. Return the first answer's status, how much the server accepted, whether it closed."""
     sent = 0
     status = 0
     reader, writer = await asyncio.open_connection(host, port)

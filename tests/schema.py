@@ -22,7 +22,7 @@ def frames() -> list[type]:
 
 
 def schema() -> str:
-    """Return the JSON Schema of all commands and frames, as it stands in the file."""
+    """Return the JSON Schema of all commands and frames, as written to the file."""
     kinds = [*COMMANDS, *frames()]
     _, definitions = msgspec.json.schema_components(kinds, schema_hook=_of_own_type, ref_template="#/$defs/{name}")
     definitions["Refused"]["properties"]["error"]["examples"] = [code.value for code in ErrorCode]

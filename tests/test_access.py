@@ -1,4 +1,4 @@
-"""Who hears of changed rights, when, and the races: a right that ends during a sign-in, a join, a catch-up, a batch."""
+"""Which changes of rights ring, with which concern; and rights that end during a sign-in, join, catch-up or batch."""
 
 import asyncio
 import threading
@@ -38,18 +38,18 @@ def quick(settings):
 
 @pytest.fixture
 def rung(monkeypatch):
-    """The concerns that were rung."""
+    """The concerns of the access bells that were rung."""
     rung = []
     monkeypatch.setattr(doorbell, "ring_access", rung.append)
     return rung
 
 
-def counted():
-    """Return whom the changes concern that are in the database."""
+def recorded_concern():
+    """Return the concern of the changes that are in the database."""
     return access.concern_of(access.recent_changes())
 
 
-# What is heard
+# Which changes ring
 
 
 def new_session(user):
@@ -58,16 +58,17 @@ def new_session(user):
     return client.session.session_key
 
 
-def give(user, **values):
-    found = User.objects.get(pk=user.pk)
+def changed(user, **values):
+    """Return a fresh instance of the user with these values, not saved."""
+    fresh = User.objects.get(pk=user.pk)
     for name, value in values.items():
-        setattr(found, name, value)
-    return found
+        setattr(fresh, name, value)
+    return fresh
 
 
 CHANGES = {
-    "staff flag": lambda user, room, key: give(user, is_staff=True).save(),
-    "one field": lambda user, room, key: give(user, is_active=False).save(update_fields=["is_active"]),
+    "staff flag": lambda user, room, key: changed(user, is_staff=True).save(),
+    "one field": lambda user, room, key: changed(user, is_active=False).save(update_fields=["is_active"]),
     "user deleted": lambda user, room, key: user.delete(),
     "users deleted at once": lambda user, room, key: User.objects.filter(pk=user.pk).delete(),
     "room changed": lambda user, room, key: room.save(),
@@ -78,7 +79,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("cause", CHANGES)
-def test_a_change_of_rights_is_counted_and_rings_after_its_commit_for_those_concerned(bob, rooms, rung, cause):
+def test_a_change_of_rights_is_recorded_and_rings_after_its_commit_with_its_concern(bob, rooms, rung, cause):
     key = new_session(bob)
     concerned = about(rooms=[rooms.lobby.pk]) if cause.startswith("room") else about(users=[bob.pk])
     AccessChange.objects.all().delete()
@@ -86,20 +87,20 @@ def test_a_change_of_rights_is_counted_and_rings_after_its_commit_for_those_conc
         CHANGES[cause](bob, rooms.lobby, key)
         assert rung == []
     assert rung == [concerned]
-    assert counted() == concerned
+    assert recorded_concern() == concerned
 
 
-def test_what_is_nobodys_right_rings_nothing(bob, rung):
+def test_a_change_that_is_no_change_of_rights_does_not_ring(bob, rung):
     User.objects.create_user("dora")
     new_session(bob)  # writes last_login
     WebSession.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
-    WebSession.objects.all().delete()  # what clearsessions does
+    WebSession.objects.all().delete()  # as clearsessions does
     bob.save(update_fields=["email", "first_name"])
     with transaction.atomic():
         bob.email = "bob@example.com"
         bob.save()  # as a form does
     assert rung == []
-    assert not counted()
+    assert not recorded_concern()
 
 
 RIGHTS = {
@@ -112,14 +113,14 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize("name", RIGHTS)
-def test_a_save_in_a_transaction_counts_when_it_changes_a_right(bob, rung, name):
+def test_a_save_in_a_transaction_rings_when_it_changes_a_right(bob, rung, name):
     with transaction.atomic():
         setattr(bob, name, RIGHTS[name])
         bob.save()
     assert rung == [about(users=[bob.pk])]
 
 
-def test_a_save_of_old_values_counts_when_the_database_has_others(bob, rung):
+def test_a_save_of_stale_values_rings_when_the_database_has_other_rights(bob, rung):
     stale = User.objects.get(pk=bob.pk)
     User.objects.filter(pk=bob.pk).update(is_staff=True)
     with transaction.atomic():
@@ -127,13 +128,13 @@ def test_a_save_of_old_values_counts_when_the_database_has_others(bob, rung):
     assert rung == [about(users=[bob.pk])]
 
 
-def test_a_save_that_nobody_can_compare_safely_counts(bob, rung):
-    # Without a transaction another one may change the row between a comparison and the save.
+def test_a_save_outside_a_transaction_rings(bob, rung):
+    # It cannot be compared safely, because the row may change between the comparison and the save.
     bob.save()
     assert rung == [about(users=[bob.pk])]
 
 
-def test_a_change_that_is_rolled_back_rings_nothing(bob, charlie, rung):
+def test_a_change_that_is_rolled_back_does_not_ring(bob, charlie, rung):
     def change():
         with transaction.atomic():
             bob.is_staff = True
@@ -143,15 +144,15 @@ def test_a_change_that_is_rolled_back_rings_nothing(bob, charlie, rung):
     with pytest.raises(ZeroDivisionError):
         change()
     assert rung == []
-    assert not counted()
-    # Nor does it ring with the next commit of this thread, which is another's.
+    assert not recorded_concern()
+    # It does not ring with the next commit of this thread either.
     with transaction.atomic():
         charlie.is_staff = True
         charlie.save()
     assert rung == [about(users=[charlie.pk])]
 
 
-def test_a_change_that_a_savepoint_takes_back_rings_nothing_with_the_rest(bob, charlie, rung):
+def test_a_change_that_a_savepoint_rolls_back_does_not_ring_with_the_rest(bob, charlie, rung):
     with transaction.atomic():
         with suppress(ZeroDivisionError), transaction.atomic():
             bob.is_staff = True
@@ -160,7 +161,7 @@ def test_a_change_that_a_savepoint_takes_back_rings_nothing_with_the_rest(bob, c
         charlie.is_staff = True
         charlie.save()
     assert rung == [about(users=[charlie.pk])]
-    assert counted() == about(users=[charlie.pk])
+    assert recorded_concern() == about(users=[charlie.pk])
 
 
 def test_many_changes_in_one_transaction_ring_once(rung):
@@ -172,7 +173,7 @@ def test_many_changes_in_one_transaction_ring_once(rung):
     assert rung == [about(users=[user.pk for user in users])]
 
 
-def test_more_changes_than_a_sweep_reads_are_all_found(bob, monkeypatch):
+def test_more_changes_than_a_sweep_reads_are_all_kept_and_pruned(bob, monkeypatch):
     monkeypatch.setattr(access, "MAX_ROWS", 3)
     for _ in range(5):
         bob.save()
@@ -182,8 +183,8 @@ def test_more_changes_than_a_sweep_reads_are_all_found(bob, monkeypatch):
     assert len(access.stored_keys()) == 3
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
-def test_a_long_transaction_that_changed_a_user_stops_no_other_change(bob, charlie, rooms):
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite allows one writer at a time")
+def test_a_long_transaction_that_changed_a_user_blocks_no_other_change(bob, charlie, rooms):
     key = new_session(charlie)
     has_saved, may_end = threading.Event(), threading.Event()
 
@@ -212,17 +213,17 @@ def test_a_long_transaction_that_changed_a_user_stops_no_other_change(bob, charl
         finally:
             may_end.set()
         running.result(10)
-    # It is found although it was written before the others and committed after them.
+    # Its change is found although it was written before the others and committed after them.
     late = [row for row in access.recent_changes() if row[0] not in early]
     assert access.concern_of(late) == about(users=[bob.pk])
 
 
-# A session's time
-
-
-def test_a_new_room_rings_for_those_who_may_enter_it(db, rung):
+def test_a_new_room_rings(db, rung):
     Room.objects.create(title="New")
     assert rung
+
+
+# The end of a session
 
 
 async def test_frames_do_not_prolong_a_session(bob):
@@ -247,12 +248,12 @@ async def test_a_session_that_expires_is_closed_by_the_sweep(bob, settings):
         assert timezone.now() >= soon
 
 
-async def test_a_login_that_two_checks_at_once_find_ended_is_logged_once(bob, settings, caplog):
+async def test_a_login_whose_end_several_checks_find_at_once_is_logged_once(bob, settings, caplog):
     settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         running = hub.running()
-        # As plain SQL does it: nobody is told.
+        # As by plain SQL: no bell is rung.
         await database.write(WebSession.objects.update, expire_date=timezone.now())
         await asyncio.gather(*(running.rights.check() for _ in range(3)))
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
@@ -263,65 +264,65 @@ async def test_a_login_that_two_checks_at_once_find_ended_is_logged_once(bob, se
 # Races
 
 
-def revoke_and_be_heard(change):
-    """In a database thread: end a right, and wait until the hub has looked."""
-    # Those of earlier tests belong to loops that have ended.
+def revoke_and_wait_for_check(change):
+    """End a right from a database thread, and wait until the hub has begun a check."""
+    # Hubs of earlier tests belong to loops that have ended.
     [running] = [running for loop, running in hub._hubs.items() if loop.is_running()]
-    looked = running.rights.checks
+    before = running.rights.checks
     change()
-    until_heard = time.monotonic() + 5
-    while running.rights.checks == looked and time.monotonic() < until_heard:
+    deadline = time.monotonic() + 5
+    while running.rights.checks == before and time.monotonic() < deadline:
         time.sleep(0.001)
-    assert running.rights.checks > looked
+    assert running.rights.checks > before
 
 
-def late(monkeypatch, name, change):
-    """Let the first answer to a question of rights be old news when it arrives."""
-    ask = getattr(policies, name)
-    asked = []
+def outdate_first_answer(monkeypatch, name, change):
+    """Make a change of rights between the first answer of a policy and its arrival. Returns the list of its calls."""
+    policy = getattr(policies, name)
+    calls = []
 
-    def ask_and_be_late(keys):
-        answer = ask(keys)
-        asked.append(keys)
-        if len(asked) == 1:
-            revoke_and_be_heard(change)
+    def answer_and_change(keys):
+        answer = policy(keys)
+        calls.append(keys)
+        if len(calls) == 1:
+            revoke_and_wait_for_check(change)
         return answer
 
-    monkeypatch.setattr(policies, name, ask_and_be_late)
-    return asked
+    monkeypatch.setattr(policies, name, answer_and_change)
+    return calls
 
 
-async def test_revocation_while_a_socket_is_signed_in(bob, monkeypatch):
+async def test_a_right_that_ends_while_a_socket_signs_in_closes_the_socket(bob, monkeypatch):
     def deactivate():
         bob.is_active = False
         bob.save()
 
-    asked = late(monkeypatch, "load_logins", deactivate)
+    calls = outdate_first_answer(monkeypatch, "load_logins", deactivate)
     async with connected(bob) as socket:
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
         assert socket.closed == 4401
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
-async def test_revocation_during_a_join(bob, rooms, monkeypatch):
-    def close_it():
+async def test_a_right_that_ends_during_a_join_refuses_the_join(bob, rooms, monkeypatch):
+    def make_staff_only():
         rooms.lobby.staff_only = True
         rooms.lobby.save()
 
-    late(monkeypatch, "load_enterable_rooms", close_it)
+    outdate_first_answer(monkeypatch, "load_enterable_rooms", make_staff_only)
     async with connected(bob) as socket:
         answer = await socket.ask(command="join", room=rooms.lobby.pk)
         assert answer["error"] == "ROOM_ACCESS_DENIED"
         assert [frame for frame in await socket.rest() if "join" in frame] == []
 
 
-async def test_revocation_during_a_batch_refuses_one_draft_and_no_other(alice, bob, rooms, monkeypatch):
+async def test_a_right_that_ends_during_a_batch_refuses_one_draft_and_no_other(alice, bob, rooms, monkeypatch):
     room = rooms.lobby
     commit = actions.commit
 
     def revoke_first(drafts):
-        Room.objects.filter(pk=room.pk).update(staff_only=True)  # not even told
+        Room.objects.filter(pk=room.pk).update(staff_only=True)  # without a bell
         return commit(drafts)
 
     async with connected(bob) as loser, connected(alice) as other:
@@ -335,15 +336,15 @@ async def test_revocation_during_a_batch_refuses_one_draft_and_no_other(alice, b
         await other.until(lambda frame: frame.get("ack") == ids[1])
         frames = await loser.until(lambda frame: "error" in frame)
         assert (frames[-1]["error"], frames[-1]["client_id"]) == ("ROOM_ACCESS_DENIED", ids[0])
-        # The refusal told this process: the pane is closed without a bell, a sweep or the periodic look.
+        # Because of the refusal this process checks rights, so the pane closes without a bell or a sweep.
         frames += await loser.until(lambda frame: "leave" in frame)
         assert frames[-1] == {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"}
         await writer.flush()
-    assert await database.read(lambda: [one.body for one in room.events.all()]) == ["on time"]
+    assert await database.read(lambda: [event.body for event in room.events.all()]) == ["on time"]
     await database.close()
 
 
-async def test_revocation_during_a_catch_up(monkeypatch):
+async def test_a_right_that_ends_during_a_catch_up_ends_the_catch_up(monkeypatch):
     log = FakeLog(monkeypatch)
     log.post(600)  # more than a ring holds
     running = Hub()
@@ -354,7 +355,7 @@ async def test_revocation_during_a_catch_up(monkeypatch):
     try:
         async with running.feed(1, title="Lobby", staff_only=False, head=0) as feed:
             feed.attach(session, cursor=0, reply=feed.joined())
-        await until(lambda: len(socket.frames) == 3)  # behind, and its socket is full
+        await until(lambda: len(socket.frames) == 3)  # the session is behind, because its socket is full
         log.gate.clear()
         socket.drain(room=None)
         await turns()  # a page of the log is being read
@@ -362,9 +363,9 @@ async def test_revocation_during_a_catch_up(monkeypatch):
         log.gate.set()
         await until(lambda: any("leave" in frame for frame in socket.frames))
         await turns(200)
-        place = next(index for index, frame in enumerate(socket.frames) if "leave" in frame)
-        assert socket.frames[place] == {"leave": "1", "reason": "ROOM_ACCESS_DENIED"}
-        assert len(socket.frames) == place + 1
+        end = next(index for index, frame in enumerate(socket.frames) if "leave" in frame)
+        assert socket.frames[end] == {"leave": "1", "reason": "ROOM_ACCESS_DENIED"}
+        assert len(socket.frames) == end + 1
         assert len(socket.seqs()) < 600
     finally:
         session.end()
@@ -372,7 +373,7 @@ async def test_revocation_during_a_catch_up(monkeypatch):
         await database.close()
 
 
-def test_what_a_user_writes_while_they_are_deleted_keeps_them_not_from_going(bob, rooms):
+def test_a_message_written_during_its_authors_deletion_does_not_stop_the_deletion(bob, rooms):
     key = bob.pk
     deletion = Collector(using="default")
     deletion.collect([bob])

@@ -1,4 +1,4 @@
-"""Signing in and out with forms that are too old, and a session that outlives its password."""
+"""Signing in and out with stale forms, and which sessions a new password ends."""
 
 import asyncio
 import re
@@ -13,14 +13,14 @@ from chat.store import policies
 from chat.store.policies import Login
 from tests.sockets import Socket, handshake
 
-NEW = "five other words nobody guesses"
+NEW = "five other words, hard to guess"
 
 
 def token_of(response):
     return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', response.content.decode())[1]
 
 
-def signed_in(client):
+def user_id_of(client):
     return client.get("/accounts/session/").json()["user"]
 
 
@@ -30,12 +30,12 @@ def form(client, path="/accounts/login/"):
 
 @pytest.fixture
 def strict(db):
-    """A browser: its forms need their tokens."""
+    """A client that checks CSRF tokens, as for a browser."""
     return Client(enforce_csrf_checks=True)
 
 
-def test_who_is_signed_in_is_told(client, bob):
-    assert signed_in(client) is None
+def test_the_session_page_says_which_user_is_signed_in(client, bob):
+    assert user_id_of(client) is None
     client.force_login(bob)
     response = client.get("/accounts/session/")
     assert response.json() == {"user": bob.pk}
@@ -46,7 +46,7 @@ def test_who_is_signed_in_is_told(client, bob):
 # Signing in
 
 
-def test_a_user_who_has_logged_in_meanwhile_is_sent_back_from_the_login_form(client, bob):
+def test_the_login_form_redirects_a_user_who_is_already_logged_in(client, bob):
     client.force_login(bob)
     assert client.get("/accounts/login/?next=/chat/Lobby/")["Location"] == "/chat/Lobby/"
     for path in ("/accounts/login/", "/accounts/login/?next=https://elsewhere.example/"):
@@ -54,35 +54,35 @@ def test_a_user_who_has_logged_in_meanwhile_is_sent_back_from_the_login_form(cli
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/"])
-def test_two_login_forms_in_two_tabs_end_logged_in(strict, alice, password, path):
+def test_login_forms_in_two_tabs_both_end_logged_in(strict, alice, password, path):
     login = {"username": "alice", "password": password}
     first, second = form(strict, path) | login, form(strict, path) | login
     assert strict.post(path, first).status_code == 302
-    # Signing in gave the browser another token.
+    # The first sign-in gave the browser a new token.
     response = strict.post(path, second)
     assert (response.status_code, response["Location"]) == (302, "/chat/Lobby/")
-    assert signed_in(strict) == alice.pk
+    assert user_id_of(strict) == alice.pk
 
 
-def test_a_login_form_that_is_too_old_for_anybody_else_is_shown_anew(strict, bob, password):
-    old = form(strict) | {"username": "bob", "password": password}
+def test_a_stale_login_form_of_a_signed_out_browser_is_shown_again(strict, bob, password):
+    stale = form(strict) | {"username": "bob", "password": password}
     strict.cookies["csrftoken"] = "x" * 32
-    response = strict.post("/accounts/login/", old, follow=True)
+    response = strict.post("/accounts/login/", stale, follow=True)
     assert response.status_code == 200
     assert "too old" in response.content.decode()
-    assert signed_in(strict) is None
+    assert user_id_of(strict) is None
     fresh = {"csrfmiddlewaretoken": token_of(response), "username": "bob", "password": password}
     assert strict.post("/accounts/login/", fresh | {"next": "/chat/Lobby/"})["Location"] == "/chat/Lobby/"
-    assert signed_in(strict) == bob.pk
+    assert user_id_of(strict) == bob.pk
 
 
-def test_no_other_site_can_log_its_visitor_in(strict, bob, password):
+def test_another_site_cannot_log_a_visitor_in(strict, bob, password):
     response = strict.post("/accounts/login/", {"username": "bob", "password": password, "next": "/"})
     assert response["Location"] == "/accounts/login/?again=1&next=%2F"
-    assert signed_in(strict) is None
+    assert user_id_of(strict) is None
 
 
-def test_an_old_form_leads_to_no_other_site(strict, bob):
+def test_a_stale_form_does_not_redirect_to_another_site(strict, bob):
     for next_page in ("https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)"):
         strict.logout()
         assert strict.post("/accounts/login/", {"next": next_page})["Location"] == "/accounts/login/?again=1&next=%2F"
@@ -90,41 +90,41 @@ def test_an_old_form_leads_to_no_other_site(strict, bob):
         assert strict.post("/accounts/login/", {"next": next_page})["Location"] == "/"
 
 
-def test_an_old_form_of_another_user_says_who_is_logged_in(strict, alice, bob, password):
-    old = form(strict) | {"username": "bob", "password": password}
+def test_a_stale_form_of_another_user_asks_to_log_out_first(strict, alice, bob, password):
+    stale = form(strict) | {"username": "bob", "password": password}
     strict.force_login(alice)
     strict.cookies["csrftoken"] = "x" * 32
-    response = strict.post("/accounts/login/", old)
+    response = strict.post("/accounts/login/", stale)
     assert "To log in as bob, log out first." in response.content.decode()
-    assert signed_in(strict) == alice.pk
+    assert user_id_of(strict) == alice.pk
 
 
 # Signing out
 
 
-def test_a_link_to_log_out_shows_one_button(strict, bob):
+def test_a_link_to_the_logout_page_shows_one_button(strict, bob):
     assert strict.get("/accounts/logout/")["Location"] == "/"
     strict.force_login(bob)
     response = strict.get("/accounts/logout/")
     assert response.status_code == 200
     assert response.content.decode().count("<button") == 1
-    assert signed_in(strict) == bob.pk
+    assert user_id_of(strict) == bob.pk
     assert strict.post("/accounts/logout/", {"csrfmiddlewaretoken": token_of(response)})["Location"] == "/"
-    assert signed_in(strict) is None
+    assert user_id_of(strict) is None
 
 
-def test_an_old_form_to_log_out_asks_with_a_fresh_button(strict, bob):
+def test_a_stale_logout_form_is_shown_again_with_a_fresh_button(strict, bob):
     strict.force_login(bob)
     response = strict.post("/accounts/logout/", {"csrfmiddlewaretoken": "x" * 32})
-    assert (response.status_code, signed_in(strict)) == (403, bob.pk)
+    assert (response.status_code, user_id_of(strict)) == (403, bob.pk)
     assert response.content.decode().count("<button") == 1
     assert strict.post("/accounts/logout/", {"csrfmiddlewaretoken": token_of(response)}).status_code == 302
-    assert signed_in(strict) is None
-    # It was signed out elsewhere meanwhile.
+    assert user_id_of(strict) is None
+    # The user was signed out in another tab meanwhile.
     assert strict.post("/accounts/logout/", {"csrfmiddlewaretoken": "x" * 32})["Location"] == "/"
 
 
-def test_other_old_forms_say_so(strict, alice):
+def test_another_stale_form_asks_to_try_again(strict, alice):
     strict.force_login(alice)
     response = strict.post("/admin/chat/room/add/", {"title": "Fresh"})
     assert response.status_code == 403
@@ -166,61 +166,61 @@ async def socket_of(client):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [own_password_page, users_page])
-async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_the_others(
+async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_all_others(
     superuser, rooms, password, change, settings
 ):
     settings.GRACE_SECONDS = 0
     lobby = str(rooms.lobby.pk)
     here, elsewhere = await database.write(browser, superuser), await database.write(browser, superuser)
-    mine, other = await socket_of(here), await socket_of(elsewhere)
-    await mine.ask(command="join", room=lobby)
-    await mine.rest()
+    kept_socket, ended_socket = await socket_of(here), await socket_of(elsewhere)
+    await kept_socket.ask(command="join", room=lobby)
+    await kept_socket.rest()
     stolen = here.cookies[site.SESSION_COOKIE_NAME].value
     assert (await database.write(change, here, superuser, password)).status_code == 302
-    assert await other.next() == {"error": "USER_HAS_TO_LOGIN"}
-    assert (await other.next(), other.closed) == (None, 4401)
-    # The same socket: joined as before, and it may write, also after the next checks of rights.
+    assert await ended_socket.next() == {"error": "USER_HAS_TO_LOGIN"}
+    assert (await ended_socket.next(), ended_socket.closed) == (None, 4401)
+    # The socket stays open and joined, and may write, also after later checks of rights.
     for text in ("one", "two"):
-        await mine.send(command="send", room=lobby, message=text)
-        assert (await mine.next())["message"] == text
+        await kept_socket.send(command="send", room=lobby, message=text)
+        assert (await kept_socket.next())["message"] == text
         await database.write(superuser.refresh_from_db)
         await database.write(superuser.save)
-    assert await database.write(signed_in, here) == superuser.pk
-    assert await database.write(signed_in, elsewhere) is None
-    # Two checks at once, of the bell and the sweep, find the same.
+    assert await database.write(user_id_of, here) == superuser.pk
+    assert await database.write(user_id_of, elsewhere) is None
+    # Checks at the same time, as by the bell and the sweep, find the same.
     if running := hub.running():
         await asyncio.gather(*(running.rights.check() for _ in range(3)))
-    assert await mine.ask(command="ping") == {"pong": True}
-    # The key is another one, and the old one is nobody's.
+    assert await kept_socket.ask(command="ping") == {"pong": True}
+    # The session has a new key, and the old key belongs to no user.
     assert here.cookies[site.SESSION_COOKIE_NAME].value != stolen
     thief = Client()
     thief.cookies[site.SESSION_COOKIE_NAME] = stolen
-    assert await database.write(signed_in, thief) is None
-    await mine.end()
-    await other.end()
+    assert await database.write(user_id_of, thief) is None
+    await kept_socket.end()
+    await ended_socket.end()
     await database.close()
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_signing_out_after_a_new_password_ends_the_sockets_that_it_kept(superuser, rooms, password):
+async def test_signing_out_after_a_new_password_closes_the_sockets_of_the_session(superuser, rooms, password):
     here = await database.write(browser, superuser)
-    mine = await socket_of(here)
+    kept_socket = await socket_of(here)
     await database.write(own_password_page, here, superuser, password)
-    assert await mine.ask(command="ping") == {"pong": True}
+    assert await kept_socket.ask(command="ping") == {"pong": True}
     await database.write(here.post, "/accounts/logout/")
-    assert await mine.next() == {"error": "USER_HAS_TO_LOGIN"}
-    await mine.end()
+    assert await kept_socket.next() == {"error": "USER_HAS_TO_LOGIN"}
+    await kept_socket.end()
     await database.close()
 
 
-def test_a_password_that_is_refused_changes_nothing(superuser, password):
+def test_a_refused_password_change_keeps_the_session(superuser, password):
     client = browser(superuser)
     key = client.session.session_key
     assert own_password_page(client, superuser, "wrong").status_code == 200
-    assert (client.session.session_key, signed_in(client)) == (key, superuser.pk)
+    assert (client.session.session_key, user_id_of(client)) == (key, superuser.pk)
 
 
-def test_nobody_goes_on_under_the_session_of_another_user(superuser, bob, password):
+def test_a_login_with_the_session_of_another_user_is_invalid(superuser, bob, password):
     client = browser(superuser)
     [standing] = policies.load_logins([client.session.session_key]).values()
     own_password_page(client, superuser, password)
@@ -230,27 +230,27 @@ def test_nobody_goes_on_under_the_session_of_another_user(superuser, bob, passwo
 
 
 def test_a_password_changed_by_an_admin_ends_all_sessions_of_its_user(superuser, bob, password):
-    theirs = browser(bob)
-    [standing] = policies.load_logins([theirs.session.session_key]).values()
+    bobs_browser = browser(bob)
+    [standing] = policies.load_logins([bobs_browser.session.session_key]).values()
     admin = browser(superuser)
     [admins] = policies.load_logins([admin.session.session_key]).values()
     assert users_page(admin, bob, password).status_code == 302
     assert policies.load_standings([standing.login]) == {}
-    # Django gives the admin's own session another key, too.
+    # The admin's own session gets a new key, too.
     assert not WebSession.objects.get(pk=admins.login.session_key).get_decoded().get("_auth_user_id")
     assert policies.load_standings([admins.login])[admins.login].user == superuser
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_two_checks_at_once_after_a_new_password_end_nothing(superuser, password, settings):
+async def test_checks_at_the_same_time_after_a_new_password_end_no_session(superuser, password, settings):
     settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
     here = await database.write(browser, superuser)
-    mine = await socket_of(here)
+    kept_socket = await socket_of(here)
     running = hub.running()
-    asked = running.rights.check
-    running.rights.check = asyncio.Event().wait  # nobody else checks: the bell is not heard
+    check = running.rights.check
+    running.rights.check = asyncio.Event().wait  # no other check runs, because the bell's would wait for ever
     await database.write(own_password_page, here, superuser, password)
-    await asyncio.gather(*(asked() for _ in range(3)))
-    assert await mine.ask(command="ping") == {"pong": True}
-    await mine.end()
+    await asyncio.gather(*(check() for _ in range(3)))
+    assert await kept_socket.ask(command="ping") == {"pong": True}
+    await kept_socket.end()
     await database.close()

@@ -1,4 +1,4 @@
-"""What people do: what a message may be, and what becomes of drafts."""
+"""Actions: which messages are valid, and the outcomes of drafts."""
 
 import json
 import uuid
@@ -20,7 +20,7 @@ from chat.store.log import Committed, Kind
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FAMILY = "👨‍👩‍👧‍👦"
-# A name per key, so that tests read: key("a") is always the same client_id.
+# Keys have names, so that tests are readable: key("a") is always the same client_id.
 NAMESPACE = uuid.UUID("6fa459ea-ee8a-3ca4-894e-db77e160355e")
 
 
@@ -53,7 +53,7 @@ def refusal(call, *arguments, **named):
     ],
     ids=ascii,
 )
-def test_a_text_within_the_limits_is_taken_as_it_is(text):
+def test_a_text_within_the_limits_is_accepted_unchanged(text):
     assert actions.check_text(text) == text
 
 
@@ -64,7 +64,7 @@ def test_a_text_within_the_limits_is_taken_as_it_is(text):
         "e\u0301" * 4001,
         "🇩🇪" * 4001,
         FAMILY * 1311,  # bytes
-        "a" + "\u0301" * 16384,  # one character for people, 32,769 bytes
+        "a" + "\u0301" * 16384,  # one visible character, 32,769 bytes
         "𝕏" * 8193,
         "x" * 1_000_000,
         " " * 32769,
@@ -75,7 +75,7 @@ def test_a_text_beyond_the_limits_is_too_long(text):
     assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_TOO_LONG
 
 
-def test_a_text_of_exactly_the_limit_in_bytes_is_taken():
+def test_a_text_of_exactly_the_limit_in_bytes_is_accepted():
     text = "a" + "\u0301" * 16383 + "b"
     assert len(text.encode()) == 32768
     assert actions.check_text(text) == text
@@ -85,7 +85,7 @@ BLANK = ["", " ", "\n\t\r\n", "\u3000", "\xa0", "\u200b", "\u200b\u200d\ufeff", 
 
 
 @pytest.mark.parametrize("text", BLANK, ids=ascii)
-def test_a_text_that_shows_nothing_is_empty(text):
+def test_a_text_without_visible_characters_is_empty(text):
     assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_EMPTY
 
 
@@ -95,16 +95,16 @@ def test_nul_is_refused(text):
 
 
 @pytest.mark.parametrize("msg_type", [0, 1, 2, 3])
-def test_messages_have_these_types(msg_type):
+def test_these_message_types_are_valid(msg_type):
     assert actions.check_type(msg_type) == msg_type
 
 
 @pytest.mark.parametrize("msg_type", [4, 5, 6, -1, 10**30])
-def test_signals_and_unknown_types_are_no_messages(msg_type):
+def test_types_of_signals_and_unknown_types_are_refused(msg_type):
     assert refusal(actions.check_type, msg_type) == ErrorCode.MESSAGE_INVALID
 
 
-def test_enter_and_leave_stay_signals_whatever_a_site_lists(settings):
+def test_enter_and_leave_stay_signals_although_a_site_lists_them(settings):
     settings.MESSAGE_TYPES_LIST = [0, 4, 5]
     assert refusal(actions.check_type, 4) == ErrorCode.MESSAGE_INVALID
 
@@ -123,14 +123,14 @@ def delete(room, author, seq, **fields):
 
 def results(drafts):
     """Return seqs and refusal codes of one batch, in order."""
-    return [one.seq if isinstance(one, Committed) else one.code for one in actions.commit(drafts)]
+    return [outcome.seq if isinstance(outcome, Committed) else outcome.code for outcome in actions.commit(drafts)]
 
 
 def bodies(room):
     return list(Event.objects.filter(room=room).order_by("seq").values_list("seq", "kind", "body"))
 
 
-def test_a_batch_is_numbered_in_its_order_in_each_room(alice, bob, rooms):
+def test_a_batch_is_numbered_in_order_in_each_room(alice, bob, rooms):
     drafts = [
         post(rooms.lobby, alice, "1"),
         post(rooms.random, bob, "2"),
@@ -143,7 +143,7 @@ def test_a_batch_is_numbered_in_its_order_in_each_room(alice, bob, rooms):
     assert list(Room.objects.order_by("pk").values_list("head_seq", flat=True)) == [3, 1, 0]
 
 
-def test_a_batch_takes_the_same_few_statements_whatever_its_size(bob, rooms):
+def test_a_batch_takes_the_same_number_of_statements_at_any_size(bob, rooms):
     def statements(count):
         with CaptureQueriesContext(connection) as captured:
             actions.commit([post(rooms.lobby, bob, client_id=uuid.uuid4()) for _ in range(count)])
@@ -152,15 +152,15 @@ def test_a_batch_takes_the_same_few_statements_whatever_its_size(bob, rooms):
     assert statements(40) == statements(1)
 
 
-def test_the_frame_of_a_commit_is_the_frame_that_is_read_from_the_log(bob, rooms):
+def test_a_commit_returns_the_frame_that_is_later_read_from_the_log(bob, rooms):
     drafts = [
         post(rooms.lobby, bob, "a", client_id=key("a")),
         post(rooms.lobby, bob, "b"),
         edit(rooms.lobby, bob, 1, client_id=key("e")),
         delete(rooms.lobby, bob, 2),
     ]
-    committed = [one.logged.frame.text for one in actions.commit(drafts)]
-    assert committed == [one.frame.text for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    committed = [outcome.logged.frame.text for outcome in actions.commit(drafts)]
+    assert committed == [logged.frame.text for logged in log.read(rooms.lobby.pk, after=0, limit=10)]
 
 
 def test_a_repeated_client_id_posts_once_within_a_batch(bob, rooms):
@@ -168,8 +168,8 @@ def test_a_repeated_client_id_posts_once_within_a_batch(bob, rooms):
     again = post(rooms.lobby, bob, "another text", client_id=key("a"))
     other = post(rooms.random, bob, client_id=key("a"))
     outcomes = actions.commit([draft, again, other])
-    assert [(one.room, one.seq) for one in outcomes] == [(rooms.lobby.pk, 1)] * 3
-    assert [one.logged is not None for one in outcomes] == [True, False, False]
+    assert [(outcome.room, outcome.seq) for outcome in outcomes] == [(rooms.lobby.pk, 1)] * 3
+    assert [outcome.logged is not None for outcome in outcomes] == [True, False, False]
     assert bodies(rooms.lobby) == [(1, 0, "hi")]
     assert bodies(rooms.random) == []
 
@@ -187,26 +187,26 @@ def test_a_repeated_client_id_posts_once_across_batches_rooms_and_texts(bob, roo
     assert results([post(rooms.random, bob, "next")]) == [1]
 
 
-def test_a_client_id_is_its_authors_own(alice, bob, rooms):
+def test_two_authors_may_use_the_same_client_id(alice, bob, rooms):
     drafts = [post(rooms.lobby, author, client_id=key("a")) for author in (alice, bob)]
     assert results(drafts) == [1, 2]
 
 
-def test_a_repeated_send_is_answered_though_the_right_to_write_is_gone(alice, rooms):
+def test_a_repeated_send_is_acknowledged_after_the_author_lost_the_right_to_write(alice, rooms):
     draft = post(rooms.staff, alice, client_id=key("a"))
     assert results([draft]) == [1]
     User.objects.update(is_staff=False)
     assert results([draft, post(rooms.staff, alice)]) == [1, ErrorCode.ROOM_ACCESS_DENIED]
 
 
-def test_a_draft_without_a_client_id_is_posted_once_when_it_is_tried_twice(bob, rooms):
+def test_a_draft_without_a_client_id_is_posted_once_when_tried_twice(bob, rooms):
     draft = post(rooms.lobby, bob)
     assert results([draft]) == results([draft]) == [1]
     assert actions.commit([post(rooms.lobby, bob)])[0].logged.event.client_id is None
 
 
-def test_one_poisonous_draft_fails_alone(bob, rooms, monkeypatch):
-    # What only the database can find out: here a text that it refuses.
+def test_a_draft_that_the_database_refuses_fails_alone(bob, rooms, monkeypatch):
+    # Only the database finds out that this draft is invalid.
     bulk_create = type(Event.objects).bulk_create
 
     def refuse_poison(manager, events, *arguments, **named):
@@ -222,7 +222,7 @@ def test_one_poisonous_draft_fails_alone(bob, rooms, monkeypatch):
 
 
 def failing(monkeypatch, fails):
-    """Let saving fail by `fails(bodies)`, which returns an error or None."""
+    """Make saving raise the error that `fails(bodies)` returns, if any."""
     bulk_create = type(Event.objects).bulk_create
 
     def create(manager, events, *arguments, **named):
@@ -244,20 +244,20 @@ def failing(monkeypatch, fails):
     ],
     ids=str,
 )
-def test_a_draft_that_no_statement_can_take_fails_alone_and_may_be_sent_again(bob, charlie, rooms, monkeypatch, error):
+def test_a_draft_whose_statement_fails_fails_alone_and_may_be_sent_again(bob, charlie, rooms, monkeypatch, error):
     failing(monkeypatch, lambda bodies: error if "poison" in bodies else None)
     drafts = [post(rooms.lobby, bob, "a"), post(rooms.lobby, charlie, "poison"), post(rooms.lobby, bob, "b")]
     assert results(drafts) == [1, ErrorCode.SERVER_UNAVAILABLE, 2]
 
 
-def test_a_fault_of_ours_is_answered_and_not_held(bob, rooms, monkeypatch, caplog):
+def test_a_draft_that_fails_by_a_bug_is_answered_and_not_held(bob, rooms, monkeypatch, caplog):
     failing(monkeypatch, lambda bodies: TypeError("a fault of ours"))
     [outcome] = actions.commit([post(rooms.lobby, bob)])
     assert (outcome.code, outcome.context["retry_after"]) == (ErrorCode.SERVER_UNAVAILABLE, 1)
     assert not isinstance(outcome, NotSaved)
 
 
-def test_a_refused_text_is_logged_without_traceback_and_without_the_text(bob, rooms, monkeypatch, caplog):
+def test_a_refused_message_is_logged_without_its_text_and_without_a_traceback(bob, rooms, monkeypatch, caplog):
     failing(monkeypatch, lambda bodies: DataError("a secret"))
     assert results([post(rooms.lobby, bob)]) == [ErrorCode.MESSAGE_INVALID]
     [record] = caplog.records
@@ -275,24 +275,24 @@ def test_a_refused_text_is_logged_without_traceback_and_without_the_text(bob, ro
     ],
     ids=str,
 )
-def test_what_is_wrong_with_the_database_is_no_drafts_fault(bob, rooms, monkeypatch, error):
+def test_an_error_of_the_whole_database_refuses_no_draft(bob, rooms, monkeypatch, error):
     failing(monkeypatch, lambda bodies: error)
     with pytest.raises(type(error)):
         actions.commit([post(rooms.lobby, bob), post(rooms.lobby, bob)])
 
 
-def test_what_one_sends_in_a_room_is_not_saved_before_what_failed(bob, charlie, rooms, monkeypatch):
+def test_drafts_after_a_failed_one_of_the_same_author_and_room_are_not_saved(bob, charlie, rooms, monkeypatch):
     failing(monkeypatch, lambda bodies: OperationalError("too many SQL variables") if "poison" in bodies else None)
     drafts = [post(rooms.lobby, bob, "poison"), post(rooms.lobby, bob, "next"), post(rooms.lobby, charlie, "other")]
     assert results(drafts) == [ErrorCode.SERVER_UNAVAILABLE] * 2 + [1]
     assert bodies(rooms.lobby) == [(1, 0, "other")]
 
 
-def test_slow_failures_leave_the_rest_for_the_next_transaction(bob, charlie, rooms, monkeypatch):
+def test_after_slow_failures_the_remaining_drafts_are_left_for_the_next_transaction(bob, charlie, rooms, monkeypatch):
     monkeypatch.setattr(actions, "ALONE_SECONDS", -1)
     failing(monkeypatch, lambda bodies: OperationalError("too many SQL variables") if "poison" in bodies else None)
     outcomes = actions.commit([post(rooms.lobby, bob, "poison"), post(rooms.lobby, charlie, "next")])
-    assert [(type(one), bool(one.error)) for one in outcomes] == [(NotSaved, True), (NotSaved, False)]
+    assert [(type(outcome), bool(outcome.error)) for outcome in outcomes] == [(NotSaved, True), (NotSaved, False)]
 
 
 def test_a_refused_draft_leaves_no_hole(alice, bob, rooms):
@@ -300,7 +300,7 @@ def test_a_refused_draft_leaves_no_hole(alice, bob, rooms):
     assert results(drafts) == [1, ErrorCode.ROOM_ACCESS_DENIED, 2]
 
 
-def test_a_deleted_room_is_invalid_and_its_neighbours_are_posted(bob, rooms):
+def test_a_draft_for_a_deleted_room_is_refused_and_the_others_are_posted(bob, rooms):
     gone = rooms.random.pk
     rooms.random.delete()
     drafts = [post(rooms.lobby, bob), Draft(room=gone, author=bob.pk, body="hi"), post(rooms.lobby, bob)]
@@ -323,9 +323,9 @@ def test_only_staff_post_warnings_through_a_socket(alice, bob, rooms):
     assert results(drafts) == [1, ErrorCode.MESSAGE_TYPE_DENIED]
 
 
-def test_an_edit_is_an_event_and_the_message_stands_as_edited(bob, rooms):
+def test_an_edit_is_an_event_and_changes_the_message(bob, rooms):
     outcomes = actions.commit([post(rooms.lobby, bob)]) + actions.commit([edit(rooms.lobby, bob, 1)])
-    posted, edited = (one.logged.event for one in outcomes)
+    posted, edited = (outcome.logged.event for outcome in outcomes)
     assert isinstance(posted, Posted)
     assert isinstance(edited, Edited)
     assert (edited.edited, edited.message, edited.seq) == (1, "new", 2)
@@ -333,7 +333,7 @@ def test_an_edit_is_an_event_and_the_message_stands_as_edited(bob, rooms):
     assert Event.objects.get(seq=1).edited_at is not None
 
 
-def test_only_the_author_edits_and_the_author_and_staff_delete(alice, bob, charlie, rooms):
+def test_only_the_author_may_edit_and_only_the_author_and_staff_may_delete(alice, bob, charlie, rooms):
     actions.commit([post(rooms.lobby, bob), post(rooms.lobby, alice)])
     drafts = [
         edit(rooms.lobby, charlie, 1),
@@ -342,36 +342,36 @@ def test_only_the_author_edits_and_the_author_and_staff_delete(alice, bob, charl
         edit(rooms.lobby, bob, 1),
         delete(rooms.lobby, alice, 1),
     ]
-    no = ErrorCode.NOT_AUTHOR
-    assert results(drafts) == [no, no, no, 3, 4]
+    denied = ErrorCode.NOT_AUTHOR
+    assert results(drafts) == [denied, denied, denied, 3, 4]
 
 
 @pytest.mark.parametrize("seq", [0, 2, 3, 99, 2**63 - 1])
-def test_what_is_no_message_can_be_neither_edited_nor_deleted(bob, rooms, seq):
+def test_only_messages_can_be_edited_or_deleted(bob, rooms, seq):
     actions.commit([post(rooms.lobby, bob), edit(rooms.lobby, bob, 1), delete(rooms.lobby, bob, 1)])
     drafts = [edit(rooms.lobby, bob, seq), delete(rooms.lobby, bob, seq)]
     assert results(drafts) == [ErrorCode.MESSAGE_INVALID] * 2
     assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 3
 
 
-def test_a_deleted_message_can_be_neither_edited_nor_deleted_again(bob, rooms):
+def test_a_deleted_message_cannot_be_edited_or_deleted_again(bob, rooms):
     actions.commit([post(rooms.lobby, bob), delete(rooms.lobby, bob, 1)])
     assert results([edit(rooms.lobby, bob, 1), delete(rooms.lobby, bob, 1)]) == [ErrorCode.MESSAGE_INVALID] * 2
 
 
-def test_a_message_of_another_room_is_not_found_by_its_number(bob, rooms):
+def test_a_message_cannot_be_deleted_by_its_number_in_another_room(bob, rooms):
     actions.commit([post(rooms.lobby, bob)])
     assert results([delete(rooms.random, bob, 1)]) == [ErrorCode.MESSAGE_INVALID]
 
 
-def test_a_message_below_the_floor_can_be_neither_edited_nor_deleted(bob, rooms):
+def test_a_message_below_the_floor_cannot_be_deleted(bob, rooms):
     actions.commit([post(rooms.lobby, bob), post(rooms.lobby, bob)])
     Room.objects.update(floor_seq=2)
     assert results([delete(rooms.lobby, bob, 1), delete(rooms.lobby, bob, 2)]) == [ErrorCode.MESSAGE_INVALID, 3]
 
 
 @pytest.mark.parametrize("batches", ["one", "each"])
-def test_deleted_text_leaves_the_database_with_every_edit_of_it(bob, rooms, batches):
+def test_deleting_a_message_removes_its_text_and_its_edits_from_the_database(bob, rooms, batches):
     drafts = [
         post(rooms.lobby, bob, "secret 1"),
         post(rooms.lobby, bob, "kept"),
@@ -384,17 +384,17 @@ def test_deleted_text_leaves_the_database_with_every_edit_of_it(bob, rooms, batc
         outcomes = actions.commit(batch)
     assert not Event.objects.filter(body__contains="secret").exists()
     assert [body for _, _, body in bodies(rooms.lobby)] == ["", "kept still", "", "kept still", "", ""]
-    read = [one.event for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    read = [logged.event for logged in log.read(rooms.lobby.pk, after=0, limit=10)]
     assert [getattr(event, "message", None) for event in read] == [None, "kept still", None, "kept still", None, None]
     assert [getattr(event, "deleted", None) for event in read] == [True, False, None, False, True, 1]
     assert isinstance(read[2], Overtaken)
     assert isinstance(outcomes[-1].logged.event, Deleted)
     if batches == "one":
-        assert not any("secret" in one.logged.frame.text for one in outcomes)
+        assert not any("secret" in outcome.logged.frame.text for outcome in outcomes)
 
 
 @pytest.mark.parametrize("batches", ["one", "each"])
-def test_a_text_that_was_edited_away_leaves_the_database(bob, rooms, batches):
+def test_editing_a_message_removes_its_earlier_texts_from_the_database(bob, rooms, batches):
     drafts = [
         post(rooms.lobby, bob, "secret 1"),
         edit(rooms.lobby, bob, 1, "secret 2", client_id=key("e")),
@@ -406,7 +406,7 @@ def test_a_text_that_was_edited_away_leaves_the_database(bob, rooms, batches):
     for batch in [drafts] if batches == "one" else [[draft] for draft in drafts]:
         actions.commit(batch)
     assert not Event.objects.filter(Q(body__contains="secret") | Q(first_body__isnull=False)).exists()
-    read = [json.loads(one.frame.text) for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    read = [json.loads(logged.frame.text) for logged in log.read(rooms.lobby.pk, after=0, limit=10)]
     assert [frame.get("message") for frame in read] == ["last", None, "other edited", None, "other edited", "last"]
     at = read[1].pop("at")
     assert at.endswith("Z")
@@ -416,7 +416,7 @@ def test_a_text_that_was_edited_away_leaves_the_database(bob, rooms, batches):
     assert "secret" not in str(read)
 
 
-def test_the_ring_and_the_log_give_the_same_of_everything_that_was_changed(bob, rooms):
+def test_the_ring_and_the_log_have_the_same_frames_after_every_change(bob, rooms):
     seqs, live = [], []
     for draft in [
         post(rooms.lobby, bob, "one"),
@@ -432,45 +432,45 @@ def test_the_ring_and_the_log_give_the_same_of_everything_that_was_changed(bob, 
         live = [event.changed_by(outcome.logged.event) for event in live] + [outcome.logged]
         seqs.append(outcome.seq)
         read = log.read(rooms.lobby.pk, after=0, limit=10)
-        assert [one.frame.text for one in live] == [one.frame.text for one in read]
+        assert [logged.frame.text for logged in live] == [logged.frame.text for logged in read]
     assert seqs == list(range(1, 9))
 
 
-def test_an_edit_or_a_delete_looks_at_that_message_and_its_latest_edit_alone(bob, rooms):
+def test_an_edit_or_delete_costs_the_same_after_any_number_of_edits(bob, rooms):
     actions.commit([post(rooms.lobby, bob), edit(rooms.lobby, bob, 1)])
     costs = []
     for _ in range(2):
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as captured:
             actions.commit([edit(rooms.lobby, bob, 1)])
-        costs.append(len(asked))
+        costs.append(len(captured))
         for _ in range(5):
             actions.commit([edit(rooms.lobby, bob, 1, str(number)) for number in range(30)])
     assert costs[0] == costs[1]
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         actions.commit([delete(rooms.lobby, bob, 1)])
-    written = [one["sql"] for one in asked if one["sql"].startswith("UPDATE")]
-    # The message, its latest edit, the room's head.
-    assert len(written) == 3
-    assert not any("target_seq" in sql.partition("WHERE")[2] for sql in written)
+    updates = [query["sql"] for query in captured if query["sql"].startswith("UPDATE")]
+    # One each for the message, its latest edit, and the room's head.
+    assert len(updates) == 3
+    assert not any("target_seq" in sql.partition("WHERE")[2] for sql in updates)
     assert costs[1] <= costs[0] + 2
 
 
-def test_a_site_may_keep_texts_that_were_edited_away_and_gives_them_to_nobody(bob, rooms, settings):
+def test_a_site_may_keep_earlier_texts_but_does_not_send_them_to_any_client(bob, rooms, settings):
     settings.KEEP_EDITED_TEXT = True
     actions.commit([post(rooms.lobby, bob, "text 1"), edit(rooms.lobby, bob, 1, "text 2")])
     actions.commit([edit(rooms.lobby, bob, 1, "text 3")])
     actions.commit([edit(rooms.lobby, bob, 1, "text 4")])
     assert [body for _, _, body in bodies(rooms.lobby)] == ["text 4", "text 2", "text 3", "text 4"]
     assert Event.objects.get(seq=1).first_body == "text 1"
-    frames = [json.loads(one.frame.text) for one in log.read(rooms.lobby.pk, after=0, limit=10)]
+    frames = [json.loads(logged.frame.text) for logged in log.read(rooms.lobby.pk, after=0, limit=10)]
     assert [frame.get("message") for frame in frames] == ["text 4", None, None, "text 4"]
-    # Deleted is deleted, also when the site has changed its mind since.
+    # A delete removes all texts, even if the setting was changed since.
     settings.KEEP_EDITED_TEXT = False
     actions.commit([delete(rooms.lobby, bob, 1)])
     assert not Event.objects.filter(Q(body__contains="text") | Q(first_body__contains="text")).exists()
 
 
-def test_edits_and_deletes_are_done_once_too(bob, rooms):
+def test_a_repeated_edit_or_delete_is_done_once(bob, rooms):
     actions.commit([post(rooms.lobby, bob)])
     change = edit(rooms.lobby, bob, 1, client_id=key("e"))
     assert results([change, change]) == [2, 2]
@@ -487,19 +487,19 @@ def test_the_system_posts_without_an_author(rooms):
 
 
 @pytest.mark.parametrize("author", ["alice", None])
-def test_posting_into_a_deleted_room_says_that_there_is_none(alice, rooms, author):
+def test_posting_into_a_deleted_room_is_refused(alice, rooms, author):
     room = Room.objects.get(pk=rooms.lobby.pk)
     rooms.lobby.delete()
     assert refusal(actions.post_message, room, alice if author else None, "hi") == ErrorCode.ROOM_INVALID
 
 
-def test_posting_from_python_takes_a_deactivated_author(bob, rooms):
+def test_posting_from_python_accepts_a_deactivated_author(bob, rooms):
     User.objects.update(is_active=False)
     assert actions.post_message(rooms.lobby, bob, "hi") == 1
 
 
-def test_posting_as_a_user_deleted_meanwhile_is_refused_and_leaves_nothing(bob, rooms):
-    ghost = User.objects.get(pk=bob.pk)
+def test_posting_as_a_user_who_was_deleted_meanwhile_is_refused(bob, rooms):
+    stale = User.objects.get(pk=bob.pk)
     bob.delete()
-    assert refusal(actions.post_message, rooms.lobby, ghost, "hi") == ErrorCode.MESSAGE_INVALID
+    assert refusal(actions.post_message, rooms.lobby, stale, "hi") == ErrorCode.MESSAGE_INVALID
     assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 0

@@ -42,7 +42,7 @@ def test_rooms_are_made_changed_and_deleted(admin):
     assert not Room.objects.exists()
 
 
-def test_a_title_that_is_taken_is_refused_in_words(admin, rooms):
+def test_a_title_that_exists_is_refused_with_a_message(admin, rooms):
     answer = admin.post(f"{ROOMS}add/", {"title": "LOBBY"})
     assert "There is a room with this title already." in answer.content.decode()
     assert Room.objects.count() == 3
@@ -54,7 +54,7 @@ def test_a_room_with_messages_is_deleted_with_them(admin, bob, rooms):
     assert Room.objects.count() == 2
 
 
-def test_people_without_the_right_have_no_admin(client, bob, rooms):
+def test_users_without_the_right_cannot_open_the_admin(client, bob, rooms):
     client.force_login(bob)
     assert client.get(ROOMS).status_code == 302
 
@@ -117,7 +117,7 @@ def test_many_users_are_deleted_a_hundred_at_a_time(admin, monkeypatch):
     assert len(deletes) == 3
 
 
-def test_who_may_not_delete_is_told_so(client, alice, rooms):
+def test_a_user_without_the_right_to_delete_gets_403(client, alice, rooms):
     alice.user_permissions.set(Permission.objects.filter(codename__in=["view_room", "change_room"]))
     client.force_login(alice)
     assert client.get(f"{ROOMS}{rooms.lobby.pk}/delete/").status_code == 403

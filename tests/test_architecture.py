@@ -1,4 +1,4 @@
-"""The house's rules: who imports whom, and what is written where."""
+"""The rules of the architecture: which modules may import which, and what may be written where."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# What a reader of Django and Channels looks for, and what both sides share. Everything else is in live/ or store/.
+# The modules that a reader of Django and Channels looks for, and those that live/ and store/ share.
 TOP = {
     "accounts",
     "admin",
@@ -32,7 +32,7 @@ def modules(folder):
 
 
 def imports(text):
-    """Return the full names of what a module imports, type-only imports included."""
+    """Return the full names of a module's imports, type-only imports included."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -48,33 +48,33 @@ def is_within(name, *packages):
 
 
 def store_faults(text):
-    """Return what keeps a module out of store/: it runs in a database thread and knows no event loop."""
+    """Return what a module in store/ must not have, because it runs in a database thread without an event loop."""
     return {name for name in imports(text) if is_within(name, "asyncio", "chat.live")}
 
 
 def live_faults(text):
-    """Return what keeps a module out of live/: it runs on the event loop and never touches the ORM."""
+    """Return what a module in live/ must not have, because it runs on the event loop and must not use the ORM."""
     managers = set(re.findall(r"\.(?:objects|all_objects|_default_manager)\b", text))
     return {name for name in imports(text) if is_within(name, "chat.models", "django.db.models")} | managers
 
 
 def shared_faults(text):
-    """Return what keeps a module from being shared by both sides."""
+    """Return what a module that live/ and store/ share must not import."""
     return {name for name in imports(text) if is_within(name, "chat.live", "chat.store")}
 
 
 @pytest.mark.parametrize("path", modules("store").values(), ids=lambda path: path.stem)
-def test_store_knows_no_event_loop(path):
+def test_store_imports_neither_asyncio_nor_live(path):
     assert not store_faults(path.read_text())
 
 
 @pytest.mark.parametrize("path", modules("live").values(), ids=lambda path: path.stem)
-def test_live_never_touches_the_orm(path):
+def test_live_does_not_use_the_orm(path):
     assert not live_faults(path.read_text())
 
 
 @pytest.mark.parametrize("name", ["protocol", "conf", "exceptions"])
-def test_what_both_sides_share_imports_neither(name):
+def test_modules_that_live_and_store_share_import_neither(name):
     assert not shared_faults((ROOT / "chat" / f"{name}.py").read_text())
 
 
@@ -92,21 +92,21 @@ def test_what_both_sides_share_imports_neither(name):
         (shared_faults, "def f():\n    from chat.store import log"),
     ],
 )
-def test_a_breach_of_the_rules_is_found(faults, text):
+def test_a_violation_of_these_rules_is_found(faults, text):
     assert faults(text)
 
 
-def test_a_new_module_goes_to_the_folder_where_it_runs():
+def test_only_the_listed_modules_are_at_the_top_level():
     assert set(modules("")) == TOP
 
 
-def test_the_hub_does_no_action_and_the_log_knows_no_hub():
+def test_hub_feed_and_session_import_no_actions_commands_or_writer():
     banned = {f"chat.live.{name}" for name in ("commands", "writer")} | {"chat.store.actions", "chat.consumers"}
     for name in ("hub", "feed", "session"):
         assert not imports(modules("live")[name].read_text()) & banned
 
 
-def test_models_import_actions_inside_one_method_alone():
+def test_models_import_actions_only_inside_a_method():
     tree = ast.parse(modules("")["models"].read_text())
     top = ast.Module([node for node in tree.body if isinstance(node, ast.ImportFrom)], [])
     assert "chat.store.actions" not in imports(ast.unparse(top))
@@ -130,20 +130,20 @@ def test_only_the_log_writes_events_and_heads():
         assert not re.search(r"\.head_seq\s*[+-]?=[^=]|update\([^)]*head_seq", text), path
 
 
-def test_there_is_no_drawer_for_odds_and_ends():
+def test_no_module_or_folder_has_a_catch_all_name():
     banned = {"utils", "helpers", "services", "managers", "signals", "common", "misc"}
     assert not {path.stem for path in sources()} & banned
     assert not {path.name for path in (ROOT / "chat").rglob("*") if path.is_dir()} & banned
 
 
-def test_every_module_says_what_it_is_for():
+def test_every_module_has_a_docstring():
     for path in sources():
         if "migrations" in path.parts or (path.name == "__init__.py" and not path.read_text().strip()):
             continue
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
-def test_the_page_makes_nothing_from_strings():
+def test_the_page_makes_no_markup_or_code_from_strings():
     banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setHTMLUnsafe")
     for path in (ROOT / "static" / "chat").rglob("*.js"):
         assert not banned.search(path.read_text()), path

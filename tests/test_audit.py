@@ -1,4 +1,4 @@
-"""The security log, the throttle of signing in, and what no log ever holds."""
+"""The security log, the throttling of sign-ins, and what no log may contain."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ LOGINS = ["/accounts/login/", "/admin/login/"]
 
 @pytest.fixture
 def lines():
-    """What is written to the security log."""
+    """The lines that are written to the security log."""
     lines = []
 
     class Keeper(logging.Handler):
@@ -31,8 +31,8 @@ def lines():
 
 
 @pytest.fixture
-def everything():
-    """All that any logger writes, as it would be printed."""
+def log_texts():
+    """The formatted lines of all loggers."""
     texts = []
 
     class Keeper(logging.Handler):
@@ -41,18 +41,18 @@ def everything():
 
     keeper = Keeper()
     loggers = [logging.getLogger(), logging.getLogger("django"), logging.getLogger("multichat.security")]
-    for one in loggers:
-        one.addHandler(keeper)
+    for logger in loggers:
+        logger.addHandler(keeper)
     yield texts
-    for one in loggers:
-        one.removeHandler(keeper)
+    for logger in loggers:
+        logger.removeHandler(keeper)
 
 
 def events(lines):
     return [line["event"] for line in lines]
 
 
-def test_who_signs_in_and_out_is_written_down(client, bob, password, lines):
+def test_signing_in_and_out_is_logged(client, bob, password, lines):
     client.post(LOGINS[0], {"username": "bob", "password": password})
     client.post("/accounts/logout/")
     assert events(lines) == ["sign_in", "sign_out"]
@@ -60,7 +60,7 @@ def test_who_signs_in_and_out_is_written_down(client, bob, password, lines):
 
 
 @pytest.mark.parametrize("path", LOGINS)
-def test_a_failure_names_who_exists_and_no_word_that_nobody_is_called(client, bob, lines, path):
+def test_a_failed_sign_in_is_logged_with_its_username_only_if_the_user_exists(client, bob, lines, path):
     client.post(path, {"username": "bob", "password": SECRET})
     client.post(path, {"username": SECRET, "password": "bob"})
     assert events(lines) == ["sign_in_failed"] * 2
@@ -69,7 +69,7 @@ def test_a_failure_names_who_exists_and_no_word_that_nobody_is_called(client, bo
     assert SECRET not in json.dumps(lines)
 
 
-def test_what_admins_change_is_written_down(client, alice, lines):
+def test_changes_in_the_admin_are_logged(client, alice, lines):
     alice.is_superuser = True
     alice.save()
     client.force_login(alice)
@@ -83,14 +83,14 @@ def test_what_admins_change_is_written_down(client, alice, lines):
     ]
 
 
-async def test_a_refused_handshake_is_written_down_with_its_reason(lines):
+async def test_a_refused_handshake_is_logged_with_its_reason(lines):
     communicator = handshake(origin="https://evil.example")
     assert not (await communicator.connect())[0]
     [line] = lines
     assert (line["event"], line["reason"], line["origin"]) == ("handshake_refused", "origin", "https://evil.example")
 
 
-async def test_a_flood_and_an_ended_right_are_written_down(bob, settings, lines):
+async def test_a_flood_is_logged(bob, settings, lines):
     settings.GRACE_SECONDS = 0
     settings.LIMITS = {**settings.LIMITS, "BAD_FRAMES_AT_ONCE": 1}
     async with connected(bob) as socket:
@@ -102,7 +102,7 @@ async def test_a_flood_and_an_ended_right_are_written_down(bob, settings, lines)
     assert (lines[-1]["user"], lines[-1]["close"]) == (bob.pk, 4429)
 
 
-def test_no_field_begins_a_line_of_its_own(lines, caplog):
+def test_a_field_cannot_begin_a_new_line(lines, caplog):
     audit.write("sign_in", username='x"}\n{"event":"forged"}\u2028\x1b[2J\x00')
     [text] = [record.getMessage() for record in caplog.records] or [json.dumps(lines[0])]
     assert text.isascii()
@@ -110,7 +110,7 @@ def test_no_field_begins_a_line_of_its_own(lines, caplog):
     assert lines[0]["username"].startswith('x"}\n')
 
 
-def test_what_anybody_can_cause_is_written_at_a_pace_and_counted(settings, monkeypatch, lines):
+def test_lines_that_strangers_can_cause_are_rate_limited_and_the_rest_is_counted(settings, monkeypatch, lines):
     now = [1000.0]
     monkeypatch.setattr(limits, "clock", lambda: now[0])
     monkeypatch.setattr(audit, "_noise", limits.Pace("LOG_LINES"))
@@ -127,25 +127,27 @@ def test_what_anybody_can_cause_is_written_at_a_pace_and_counted(settings, monke
 
 
 @pytest.mark.parametrize("path", LOGINS)
-def test_signing_in_is_throttled_and_goes_on_by_itself(alice, bob, password, settings, time_machine, path):
+def test_signing_in_is_throttled_after_failures_and_works_again_later(
+    alice, bob, password, settings, time_machine, path
+):
     def post(name, secret, address="192.0.2.1"):
         return Client(REMOTE_ADDR=address).post(path, {"username": name, "password": secret}).status_code
 
     time_machine.move_to("2026-11-21 12:00Z", tick=False)
-    right = 302
+    success = 302
     failures = [post("alice", "wrong") for _ in range(settings.LIMIT_LOGIN_FAILURES)]
     assert failures[:-1] == [200] * (settings.LIMIT_LOGIN_FAILURES - 1)
-    assert post("alice", password) == 429, "not even the right one is looked at"
-    assert post("alice", password, "192.0.2.2") == right, "nobody is locked out from elsewhere"
+    assert post("alice", password) == 429, "the right password is not checked either"
+    assert post("alice", password, "192.0.2.2") == success, "other addresses are not locked out"
     assert post("ALICE", "wrong") in (200, 429)
-    # Trying on does not make it longer.
+    # Further attempts do not prolong the lock.
     time_machine.move_to("2026-11-21 12:04Z", tick=False)
     assert post("alice", password) == 429
     time_machine.move_to("2026-11-21 12:06Z", tick=False)
-    assert post("alice", password) == right
+    assert post("alice", password) == success
 
 
-def test_the_answer_does_not_tell_whether_a_name_exists(client, bob):
+def test_the_answer_does_not_reveal_whether_a_username_exists(client, bob):
     def page(name):
         text = client.post(LOGINS[0], {"username": name, "password": "wrong"}).content.decode()
         return [line for line in text.split("\n") if "csrf" not in line and name not in line]
@@ -156,9 +158,9 @@ def test_the_answer_does_not_tell_whether_a_name_exists(client, bob):
 # Logs
 
 
-async def test_no_log_holds_a_message_a_cookie_or_a_password(bob, rooms, password, settings, monkeypatch, everything):
+async def test_no_log_holds_a_message_a_cookie_or_a_password(bob, rooms, password, settings, monkeypatch, log_texts):
     settings.GRACE_SECONDS = 0
-    # Each log has something to say.
+    # Cause an error, so that every logger writes something.
     monkeypatch.setattr("chat.live.commands.leave", lambda session, command: {}[SECRET])
     room = str(rooms.lobby.pk)
     async with connected(bob) as socket:
@@ -170,13 +172,13 @@ async def test_no_log_holds_a_message_a_cookie_or_a_password(bob, rooms, passwor
         await socket.send(command=SECRET, room=SECRET)
         await socket.send_text(SECRET)
         await socket.rest()
-    assert everything
-    texts = "\n".join(everything)
+    assert log_texts
+    texts = "\n".join(log_texts)
     assert SECRET not in texts
     assert password not in texts
 
 
-async def test_a_fault_is_logged_without_what_was_in_the_frame(bob, settings, monkeypatch, everything):
+async def test_an_error_in_a_command_is_logged_without_the_contents_of_its_frame(bob, settings, monkeypatch, log_texts):
     settings.GRACE_SECONDS = 0
 
     def fail(*unused):
@@ -186,11 +188,11 @@ async def test_a_fault_is_logged_without_what_was_in_the_frame(bob, settings, mo
     async with connected(bob) as socket:
         await socket.send_text(json.dumps({"command": "leave", "room": "1", "message": SECRET}))
         await socket.next()
-    assert any("Traceback" in text for text in everything)
-    assert SECRET not in "\n".join(everything)
+    assert any("Traceback" in text for text in log_texts)
+    assert SECRET not in "\n".join(log_texts)
 
 
-def test_a_failed_page_is_logged_without_its_form_or_cookies(bob, password, monkeypatch, everything):
+def test_an_error_in_a_view_is_logged_without_its_form_or_cookies(bob, password, monkeypatch, log_texts):
     def fail(*unused, **named):
         raise RuntimeError
 
@@ -201,7 +203,7 @@ def test_a_failed_page_is_logged_without_its_form_or_cookies(bob, password, monk
     assert client.get("/", {"x": "y"}).status_code == 500
     monkeypatch.setattr("django.contrib.auth.forms.AuthenticationForm.clean", fail)
     assert client.post(LOGINS[0], {"username": "bob", "password": password}).status_code == 500
-    texts = "\n".join(everything)
+    texts = "\n".join(log_texts)
     assert "Traceback" in texts
     assert password not in texts
     assert cookie not in texts

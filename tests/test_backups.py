@@ -1,4 +1,4 @@
-"""`manage.py backup`, `restore` and `new_epoch` on SQLite; PostgreSQL and clients: tests/servers/test_restore.py."""
+"""`manage.py backup`, `restore` and `new_epoch` on SQLite. tests/servers/test_restore.py has PostgreSQL and clients."""
 
 import errno
 import io
@@ -40,7 +40,7 @@ SELECT head_seq, epoch, (SELECT count(*) FROM chat_event), (SELECT count(*) FROM
        (SELECT count(*) FROM chat_membership WHERE is_here)
 FROM chat_room
 """
-# Each file's fate, in one process.
+# Tries to restore each file, in one process.
 TRY_ALL = """
 from django.core.management import CommandError, call_command
 for file in %r:
@@ -52,7 +52,7 @@ for file in %r:
 
 
 class Installation:
-    """A database in a directory of its own, and manage.py on it."""
+    """A database in its own directory, and manage.py on it."""
 
     def __init__(self, state):
         self.state = state
@@ -88,16 +88,16 @@ def migrations(database):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    installation = Installation(tmp_path_factory.mktemp("made") / "var")
+def site(tmp_path_factory):
+    installation = Installation(tmp_path_factory.mktemp("site") / "var")
     installation.shell(MAKE)
     return installation
 
 
 @pytest.fixture(scope="module")
-def first_backup(made):
-    file = made.state.parent / "backup.sqlite3"
-    assert made.manage("backup", file) == f"Saved in {file}: 1 room and 1 user.\n"
+def first_backup(site):
+    file = site.state.parent / "backup.sqlite3"
+    assert site.manage("backup", file) == f"Saved in {file}: 1 room and 1 user.\n"
     return file
 
 
@@ -108,40 +108,40 @@ def backup(first_backup, tmp_path):
     return file
 
 
-def test_a_backup_is_one_file_for_its_owner_alone(first_backup, made):
+def test_a_backup_is_one_file_that_only_its_owner_can_read(first_backup, site):
     assert sorted(path.name for path in first_backup.parent.iterdir()) == ["backup.sqlite3", "var"]
     assert sql(first_backup, "SELECT count(*) FROM chat_event") == [(3,)]
     assert first_backup.stat().st_mode & 0o777 == 0o600
     before = first_backup.read_bytes()
-    assert "already exists" in made.manage("backup", first_backup, fails=True)
+    assert "is there already" in site.manage("backup", first_backup, fails=True)
     assert first_backup.read_bytes() == before
 
 
-def test_a_restored_log_has_a_new_epoch_and_nobody_in_it(backup, made):
-    made.manage("restore", backup, "--yes")
-    head, epoch, events, *_ = made.show()
+def test_a_restored_log_has_a_new_epoch_and_no_presence(backup, site):
+    site.manage("restore", backup, "--yes")
+    head, epoch, events, *_ = site.show()
     assert (head, events) == (3, 3)
-    sql(made.database, LATER)
-    error = made.manage("restore", backup, fails=True)
+    sql(site.database, LATER)
+    error = site.manage("restore", backup, fails=True)
     assert "1 room and 1 user" in error
     assert "--yes" in error
-    assert made.show() == (4, epoch, 4, 1, 1)
-    made.manage("backup", backup, "--overwrite")
-    made.manage("restore", backup, "--yes")
-    after = made.show()
+    assert site.show() == (4, epoch, 4, 1, 1)
+    site.manage("backup", backup, "--overwrite")
+    site.manage("restore", backup, "--yes")
+    after = site.show()
     assert (after[0], *after[2:]) == (4, 4, 0, 0)
     assert after[1] != epoch
 
 
-def test_an_empty_database_is_restored_into_without_a_question(backup, made, tmp_path):
+def test_a_restore_into_an_empty_database_needs_no_confirmation(backup, site, tmp_path):
     fresh = Installation(tmp_path / "var")
     assert "Restored" in fresh.manage("restore", backup)
     assert fresh.show()[0] == 3
-    assert migrations(fresh.database) == migrations(made.database)
+    assert migrations(fresh.database) == migrations(site.database)
 
 
-def test_what_is_no_backup_is_refused_in_words(made, backup, tmp_path):
-    before = made.show()
+def test_a_file_that_is_not_a_backup_is_refused_with_a_reason(site, backup, tmp_path):
+    before = site.show()
     text = tmp_path / "text"
     text.write_text("hello" * 1000)
     other = tmp_path / "other.sqlite3"
@@ -149,9 +149,9 @@ def test_what_is_no_backup_is_refused_in_words(made, backup, tmp_path):
     dump = tmp_path / "dump"
     dump.write_bytes(b"PGDMP....")
     sql(backup, "INSERT INTO django_migrations (app, name, applied) VALUES ('chat', '9999_later', '2030-01-01')")
-    files = [text, other, dump, tmp_path / "none", made.database, backup]
-    answers = made.shell(TRY_ALL % [str(file) for file in files]).splitlines()
-    words = [
+    files = [text, other, dump, tmp_path / "none", site.database, backup]
+    answers = site.shell(TRY_ALL % [str(file) for file in files]).splitlines()
+    reasons = [
         "is not a backup of Multichat",
         "is not a backup of Multichat",
         "is a backup of PostgreSQL",
@@ -159,22 +159,22 @@ def test_what_is_no_backup_is_refused_in_words(made, backup, tmp_path):
         "is the database itself",
         "is of a newer version of Multichat (it has chat.9999_later)",
     ]
-    assert len(answers) == len(words)
-    assert [answer for answer, expected in zip(answers, words, strict=True) if expected not in answer] == []
-    assert made.show() == before
+    assert len(answers) == len(reasons)
+    assert [answer for answer, expected in zip(answers, reasons, strict=True) if expected not in answer] == []
+    assert site.show() == before
 
 
-def test_a_backup_of_an_older_version_is_migrated(backup, made):
-    before, applied = made.show(), migrations(made.database)
-    made.manage("migrate", "chat", "0004", "--verbosity", "0", database=backup)
+def test_a_backup_of_an_older_version_is_migrated(backup, site):
+    before, applied = site.show(), migrations(site.database)
+    site.manage("migrate", "chat", "0004", "--verbosity", "0", database=backup)
     assert migrations(backup) != applied
-    made.manage("restore", backup, "--yes")
-    assert migrations(made.database) == applied
-    assert made.show()[1] != before[1]
+    site.manage("restore", backup, "--yes")
+    assert migrations(site.database) == applied
+    assert site.show()[1] != before[1]
 
 
 @pytest.mark.django_db
-def test_after_another_way_of_restoring_every_room_gets_a_new_epoch(rooms, alice):
+def test_new_epoch_gives_every_room_a_new_epoch_and_clears_presence(rooms, alice):
     before = dict(Room.objects.values_list("pk", "epoch"))
     Membership.objects.create(room=rooms.lobby, user=alice, is_here=True)
     output = io.StringIO()
@@ -188,7 +188,7 @@ def test_after_another_way_of_restoring_every_room_gets_a_new_epoch(rooms, alice
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
-def test_a_file_system_without_hard_links_takes_a_backup(tmp_path, monkeypatch, error):
+def test_a_backup_works_on_a_file_system_without_hard_links(tmp_path, monkeypatch, error):
     file = tmp_path / "backup"
     monkeypatch.setattr(os, "link", refusing(error))
     monkeypatch.setattr(backups, "engine", lambda: Writes(b"the database"))
@@ -199,7 +199,7 @@ def test_a_file_system_without_hard_links_takes_a_backup(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path, monkeypatch, has_links):
+def test_a_file_that_was_created_meanwhile_is_not_overwritten(tmp_path, monkeypatch, has_links):
     file = tmp_path / "backup"
     if not has_links:
         monkeypatch.setattr(os, "link", refusing(errno.EPERM))
@@ -217,7 +217,7 @@ def refusing(number):
 
 
 class Writes:
-    """An engine whose database is a few bytes."""
+    """A backup engine whose database is a few bytes."""
 
     def __init__(self, content, meanwhile=lambda: None):
         self._content, self._meanwhile = content, meanwhile
@@ -227,13 +227,13 @@ class Writes:
         self._meanwhile()
 
 
-def test_looking_at_a_backup_reads_no_more_than_its_beginning(made, tmp_path):
-    # A sparse file of 8 GB: what read all of it would end with a MemoryError.
+def test_recognizing_a_backup_reads_only_its_beginning(site, tmp_path):
+    # A sparse file of 8 GB: reading all of it would raise a MemoryError.
     file = tmp_path / "huge"
     with file.open("wb") as opened:
         opened.write(b"PGDMP")
         opened.truncate(8 * 1024**3)
-    told = made.shell(
+    output = site.shell(
         f"import resource; resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30));{TRY_ALL % [str(file)]}"
     )
-    assert "is a backup of PostgreSQL" in told
+    assert "is a backup of PostgreSQL" in output

@@ -1,4 +1,4 @@
-"""One server alone serves through the in-memory layer."""
+"""With the in-memory layer, only one server can run."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 SERVE = "from multichat import claim; claim.claim_process(); print('serving', flush=True); input()"
 
 
-def test_a_second_server_on_the_in_memory_layer_is_refused_and_kill_frees_it(tmp_path):
+def test_a_second_server_on_the_in_memory_layer_is_refused_until_the_first_is_killed(tmp_path):
     environment = {**os.environ, "VAR": str(tmp_path)}
     environment.pop("DATABASE_URL", None)
     code = f"import django; django.setup(); {SERVE}"

@@ -1,4 +1,4 @@
-"""Sessions that ended and old failed sign-ins are deleted, in pieces."""
+"""Expired sessions and old failed sign-ins are deleted in pieces."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def make(count, age):
     )
 
 
-async def test_sessions_that_ended_go_and_others_stay(monkeypatch):
+async def test_expired_sessions_are_deleted_and_others_kept(monkeypatch):
     await database.write(make, 25, timedelta(days=1))
     await database.write(make, 3, timedelta(days=-1))
     pieces = []
@@ -38,12 +38,12 @@ async def test_sessions_that_ended_go_and_others_stay(monkeypatch):
     monkeypatch.setattr(cleaning, "_delete", lambda rows: pieces.append(delete(rows)) or pieces[-1])
     changes = await database.read(access.recent_changes)
     assert await cleaning.clean() == 25
-    assert max(pieces) == 10, "in pieces, so that messages do not wait"
+    assert max(pieces) == 10, "pieces are small, so that messages do not wait"
     assert await database.read(Session.objects.count) == 3
-    assert await database.read(access.recent_changes) == changes, "nobody's rights have changed"
+    assert await database.read(access.recent_changes) == changes, "no change of rights was recorded"
 
 
-async def test_old_failures_go_and_those_that_still_count_stay():
+async def test_old_failed_sign_ins_are_deleted_and_recent_ones_kept():
     def fail():
         AccessAttempt.objects.create(username="old", failures_since_start=1)
         AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(days=2))
@@ -54,7 +54,7 @@ async def test_old_failures_go_and_those_that_still_count_stay():
     assert await database.read(lambda: AccessAttempt.objects.get().username) == "new"
 
 
-async def test_a_database_that_is_away_ends_nothing(monkeypatch, settings):
+async def test_cleaning_continues_after_the_database_was_away(monkeypatch, settings):
     settings.CLEAN_SECONDS = 0
     tries = []
 

@@ -15,7 +15,7 @@ from multichat import connection
 from multichat.asgi import application
 from multichat.connection import HttpProtocol
 from multichat.idle import idle_connections
-from tests.hostile_requests import CHUNKED, END, GET, HOSTILE, POST, Hostile, send
+from tests.hostile_requests import CHUNKED, END, GET, HOSTILE, POST, Request, send
 
 LIMITS = {
     "HANDSHAKE_SECONDS": 5,
@@ -219,7 +219,7 @@ async def test_chunks_above_the_limit_are_refused_before_the_application_gets_th
             received_bytes += len(message["body"])
 
     async with serving(counting) as (port, _):
-        chunks = Hostile("", CHUNKED, (413,), b"10000\r\n" + b"a" * 65536 + END, 24)  # 1.5 MiB
+        chunks = Request("", CHUNKED, (413,), b"10000\r\n" + b"a" * 65536 + END, 24)  # 1.5 MiB
         assert (await send(chunks, "127.0.0.1", port)).status == 413
     assert received_bytes <= LIMITS["BODY_BYTES"]
 

@@ -1,4 +1,4 @@
-"""`manage.py copy_from`: another database's rows, all of them; SQLite to PostgreSQL: tests/servers/test_copying.py."""
+"""`manage.py copy_from` copies all rows of another database. tests/servers/test_copying.py has PostgreSQL."""
 
 import os
 import sqlite3
@@ -22,12 +22,12 @@ for name in ("alice", "böb"):
     user = User.objects.create_user(name, password="x")
     user.groups.add(staff)
     User.objects.filter(pk=user.pk).update(date_joined=timezone.now() - datetime.timedelta(days=400))
-# A hole in the ids, as after a deletion.
+# A gap in the ids, as after a deletion.
 User.objects.create_user("gone", password="x").delete()
 rooms = [Room.objects.create(title=title) for title in ("Lobby", "Ünïcode 😀", "Staff")]
 for number in range(12):
     rooms[number % 3].send_message(f"text {number} 😀", user)
-# More than one piece, and keys that are no numbers.
+# More rows than one piece has, and keys that are not numbers.
 now = timezone.now()
 Event.objects.bulk_create(
     [Event(room=rooms[0], seq=n + 5, kind=0, username="alice", body=f"{n} 😀", msg_type=0, at=now) for n in range(1188)]
@@ -42,7 +42,7 @@ AccessAttempt.objects.update(attempt_time=timezone.now() - datetime.timedelta(da
 
 
 class Installation:
-    """A clone's state in a directory of its own."""
+    """A clone's state in its own directory."""
 
     def __init__(self, state, database_url=""):
         state.mkdir(exist_ok=True)
@@ -62,11 +62,11 @@ class Installation:
         return self
 
     def rows(self):
-        """Return all rows of all tables but the list of migrations, whose times differ."""
+        """Return all rows of all tables except the migrations, whose times differ."""
         with closing(sqlite3.connect(self.file)) as database:
             names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            ours = [name for name in names if not name.startswith("sqlite_") and name != "django_migrations"]
-            return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in ours}
+            tables = [name for name in names if not name.startswith("sqlite_") and name != "django_migrations"]
+            return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def old(tmp_path_factory):
     return Installation(tmp_path_factory.mktemp("old")).make()
 
 
-def test_every_row_arrives_as_it_was(old, tmp_path):
+def test_every_row_is_copied_unchanged(old, tmp_path):
     new = Installation(tmp_path / "new")
     done = new.manage("copy_from", str(old.file))
     assert done.returncode == 0, done.stderr
@@ -84,7 +84,7 @@ def test_every_row_arrives_as_it_was(old, tmp_path):
     assert len(old.rows()["chat_event"]) == 1200
 
 
-def test_what_is_not_empty_is_left_alone(old, tmp_path):
+def test_a_database_that_is_not_empty_is_not_changed(old, tmp_path):
     new = Installation(tmp_path / "new")
     assert new.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0
     assert "Password" in new.manage("first_run", "--skip-checks").stdout
@@ -104,7 +104,7 @@ def test_what_is_not_empty_is_left_alone(old, tmp_path):
         ("manage.py", "The database says: file is not a database."),
     ],
 )
-def test_a_wrong_source_is_a_sentence(tmp_path, source, words):
+def test_an_invalid_source_is_refused_with_a_reason(tmp_path, source, words):
     done = Installation(tmp_path / "new").manage("copy_from", source)
     assert done.returncode == 1
     assert words in done.stderr
@@ -112,7 +112,7 @@ def test_a_wrong_source_is_a_sentence(tmp_path, source, words):
     assert "hunter2" not in done.stderr
 
 
-def test_the_database_itself_an_empty_file_and_an_older_one_are_refused(old, tmp_path):
+def test_the_database_itself_an_empty_file_and_an_older_database_are_refused(old, tmp_path):
     assert "The source is the database that DATABASE_URL names." in old.manage("copy_from", str(old.file)).stderr
     new = Installation(tmp_path / "new")
     empty = tmp_path / "empty"
@@ -124,8 +124,10 @@ def test_the_database_itself_an_empty_file_and_an_older_one_are_refused(old, tmp
     assert "of an older version" in new.manage("copy_from", str(older.file)).stderr
 
 
-def test_a_source_that_is_served_is_refused(old, tmp_path):
-    code = "import django; django.setup(); from chat import claim; claim.claim_process(); print('held', flush=True)"
+def test_a_source_with_a_running_server_is_refused(old, tmp_path):
+    code = (
+        "import django; django.setup(); from multichat import claim; claim.claim_process(); print('held', flush=True)"
+    )
     environment = {**old._environment, "DJANGO_SETTINGS_MODULE": "multichat.settings"}
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; input()"],

@@ -1,4 +1,4 @@
-"""Deleting rooms and users: closed at once, removed in pieces, and gone on with after any interruption."""
+"""Rooms and users are deleted: closed at once, then removed in pieces, even after an interruption."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -70,11 +70,9 @@ def test_a_room_is_removed_in_pieces_with_all_its_rows(bob, rooms, pieces, monke
     assert rooms.lobby.pk is None
 
 
-def test_no_piece_reads_the_texts(bob, rooms):
+def test_deleting_reads_no_message_bodies(bob, rooms):
     fill(rooms.lobby, bob, 300)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         rooms.lobby.delete()
     assert len(queries) < 30
     assert not [query for query in queries.captured_queries if '"body"' in query["sql"]]
@@ -90,7 +88,7 @@ def test_a_queryset_deletes_rooms_in_pieces(bob, rooms, pieces, monkeypatch):
 
 
 def half_delete(room, bob, monkeypatch, count=50):
-    """Delete a room, and be killed in the middle."""
+    """Delete a room, but end after two pieces, as if killed."""
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
     fill(room, bob, count)
     remove, calls = deletion.remove_piece_of_room, []
@@ -108,7 +106,7 @@ def half_delete(room, bob, monkeypatch, count=50):
     assert Event.objects.filter(room=room.pk).count() == count - 20
 
 
-def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monkeypatch, client):
+def test_a_half_deleted_room_does_not_exist_for_any_user(alice, bob, rooms, monkeypatch, client):
     half_delete(rooms.lobby, bob, monkeypatch)
     room = rooms.lobby.pk
     assert rooms.lobby not in Room.objects.all()
@@ -141,23 +139,23 @@ def test_the_title_of_a_half_deleted_room_is_free_at_once(bob, rooms, monkeypatc
     again.save()
     assert Room.objects.titled("lobby").get() == again
     assert again.head_seq == 0
-    # Twice the same title, both deleted.
+    # Now two deleted rooms have the same title.
     half_delete(again, bob, monkeypatch)
     Room.objects.create(title="Lobby")
 
 
-def test_an_interrupted_deletion_goes_on_where_it_stopped(bob, rooms, monkeypatch, pieces):
+def test_an_interrupted_deletion_continues_where_it_stopped(bob, rooms, monkeypatch, pieces):
     half_delete(rooms.lobby, bob, monkeypatch)
     assert deletion.unfinished() == ([rooms.lobby.pk], [])
     while deletion.unfinished().rooms:
         assert deletion.remove_piece_of_room(rooms.lobby.pk)
-    # 20 of them before.
+    # 20 rows were removed before the interruption.
     assert sum(pieces) == 51
     assert not Event.objects.exists()
     assert not Room.all_objects.filter(pk=rooms.lobby.pk).exists()
 
 
-def test_inside_a_transaction_a_large_room_is_closed_and_left_to_a_server(bob, rooms, monkeypatch):
+def test_inside_a_transaction_a_large_room_is_closed_and_one_piece_removed(bob, rooms, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
     fill(rooms.lobby, bob, 50)
     with transaction.atomic():
@@ -181,8 +179,8 @@ def test_a_deletion_that_is_rolled_back_leaves_the_room_as_it_was(bob, rooms):
     assert rooms.lobby.send_message("still here", bob) == 6
 
 
-def test_a_row_that_comes_late_keeps_no_room_from_going(bob, rooms, monkeypatch):
-    """As an event's, whose transaction had locked the room before it was closed."""
+def test_a_row_that_is_written_late_does_not_keep_the_room_from_being_removed(bob, rooms, monkeypatch):
+    """As by a transaction that had locked the room before it was closed."""
     half_delete(rooms.lobby, bob, monkeypatch)
     Membership.objects.create(room_id=rooms.lobby.pk, user=bob)
     while deletion.unfinished().rooms:
@@ -190,7 +188,7 @@ def test_a_row_that_comes_late_keeps_no_room_from_going(bob, rooms, monkeypatch)
     assert not Membership.objects.exists()
 
 
-def test_a_failure_in_between_is_tried_again(bob, rooms, monkeypatch):
+def test_a_piece_that_fails_is_tried_again(bob, rooms, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
     fill(rooms.lobby, bob, 50)
     remove, failures = deletion.remove_piece_of_room, [OperationalError("deadlock detected")]
@@ -215,7 +213,7 @@ def in_threads(*works):
         return [future.result(60) for future in [pool.submit(run, work) for work in works]]
 
 
-def test_two_who_delete_one_room_do_each_other_no_harm(bob, rooms, monkeypatch):
+def test_a_room_may_be_deleted_by_several_threads_at_once(bob, rooms, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 20)
     fill(rooms.lobby, bob, 400)
 
@@ -235,7 +233,7 @@ def test_two_who_delete_one_room_do_each_other_no_harm(bob, rooms, monkeypatch):
 # Users
 
 
-def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
+def test_deleting_a_user_touches_no_message_and_costs_the_same_for_any_number(bob, rooms):
     def statements(user):
         with CaptureQueriesContext(connection) as queries:
             user.delete()
@@ -251,7 +249,7 @@ def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
     assert event.author_id is not None
 
 
-def test_a_user_goes_with_memberships_mentions_presences_and_visit(alice, bob, rooms):
+def test_deleting_a_user_removes_memberships_mentions_presences_and_visit(alice, bob, rooms):
     presence.begin_lease("one")
     presence.update_presence("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
     fill(rooms.lobby, alice, 5, "@bob @alice")
@@ -262,14 +260,14 @@ def test_a_user_goes_with_memberships_mentions_presences_and_visit(alice, bob, r
     assert not DeletedUser.objects.exists()
 
 
-def test_what_many_users_leave_behind_is_removed_in_pieces(alice, rooms, monkeypatch):
+def test_rows_of_many_deleted_users_are_removed_in_pieces(alice, rooms, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
     users = User.objects.bulk_create(User(username=f"user{n}") for n in range(30))
     Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
     Membership.objects.create(room=rooms.lobby, user=alice)
     fill(rooms.lobby, alice, 25, "@user1")
     User.objects.filter(username__startswith="user").delete()
-    # The transaction of the deletion itself removes none of it.
+    # The transaction that deletes the users removes none of these rows.
     assert (Membership.objects.count(), Mention.objects.count(), DeletedUser.objects.count()) == (91, 25, 30)
     assert presence.present_usernames([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
     assert deletion.remove_piece_of_user(users[1].pk).total() == 10
@@ -278,17 +276,17 @@ def test_what_many_users_leave_behind_is_removed_in_pieces(alice, rooms, monkeyp
     assert not Mention.objects.exists()
 
 
-def test_a_deleted_user_writes_nothing_more(bob, rooms):
+def test_a_deleted_user_cannot_write(bob, rooms):
     stale = User.objects.get(pk=bob.pk)
     bob.delete()
     with pytest.raises(ClientError) as refused:
-        rooms.lobby.send_message("from beyond", stale)
+        rooms.lobby.send_message("too late", stale)
     assert refused.value.code == ErrorCode.MESSAGE_INVALID
-    [outcome] = actions.commit([Draft(room=rooms.lobby.pk, author=stale.pk, body="from beyond")])
+    [outcome] = actions.commit([Draft(room=rooms.lobby.pk, author=stale.pk, body="too late")])
     assert outcome.code == ErrorCode.USER_HAS_TO_LOGIN
 
 
-def test_a_new_user_never_gets_the_number_of_a_deleted_one(rooms):
+def test_a_new_user_never_gets_the_id_of_a_deleted_user(rooms):
     gone = User.objects.create_user("gone")
     fill(rooms.lobby, gone, 1)
     number = gone.pk
@@ -296,8 +294,8 @@ def test_a_new_user_never_gets_the_number_of_a_deleted_one(rooms):
     assert User.objects.create_user("new").pk > number
 
 
-def test_a_user_with_the_number_of_a_deleted_one_owns_none_of_their_messages(rooms):
-    """As after a copy of the data whose numbers go on from the highest user."""
+def test_a_user_with_the_id_of_a_deleted_user_owns_none_of_their_messages(rooms):
+    """As after copying the data, when ids continue after the highest existing user."""
     gone = User.objects.create_user("gone")
     fill(rooms.lobby, gone, 2)
     number = gone.pk
@@ -311,14 +309,14 @@ def test_a_user_with_the_number_of_a_deleted_one_owns_none_of_their_messages(roo
     assert not Visit.objects.exists()
 
 
-def test_whatever_refers_to_a_user_may_be_written_while_they_are_deleted():
+def test_references_to_users_have_no_constraint_in_the_database():
     models = apps.get_app_config("chat").get_models()
     fields = [field for model in models for field in model._meta.get_fields() if field.related_model is User]
     assert {field.model for field in fields} == {Event, Membership, Mention, Presence, Visit}
     assert {type(field) for field in fields} == {FormerUserField}
 
 
-def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
+def test_a_visit_may_be_written_while_its_user_is_being_deleted(bob):
     number = bob.pk
     collector = Collector(using="default")
     collector.collect([bob])
@@ -330,9 +328,9 @@ def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
     assert not Visit.objects.exists()
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite allows one writer at a time")
 @pytest.mark.parametrize("turn", range(3))
-def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
+def test_deleting_many_users_at_once_does_not_deadlock_with_presence(rooms, turn):
     users = User.objects.bulk_create(User(username=f"user{n}") for n in range(60))
     presence.begin_lease("one")
     pairs = [(room.pk, user.pk) for room in rooms for user in users]
@@ -343,7 +341,7 @@ def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
         begun.wait(10)
         User.objects.filter(pk__in=[user.pk for user in some]).delete()
 
-    def come_and_go():
+    def leave_and_enter():
         begun.set()
         for _ in range(10):
             presence.update_presence("one", came=(), went=pairs)
@@ -355,10 +353,10 @@ def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
             for user in deletion.unfinished().users:
                 deletion.remove_piece_of_user(user)
 
-    in_threads(lambda: delete(users[:40]), lambda: delete(users[20:]), come_and_go, tidy)
+    in_threads(lambda: delete(users[:40]), lambda: delete(users[20:]), leave_and_enter, tidy)
     assert not User.objects.exists()
     finish_users()
-    # A user who came at the last moment, and goes with the process.
+    # A user may have entered last; they leave with the process.
     presence.update_presence("one", came=(), went=pairs)
     assert not Presence.objects.exists()
     assert not Membership.objects.filter(is_here=True).exists()

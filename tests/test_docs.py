@@ -1,4 +1,4 @@
-"""The documents are true: every code, command, frame, setting and module has its place, and every example is exact."""
+"""The documents match the code: every code, command, frame, setting and folder is there, and every example is exact."""
 
 import ast
 import asyncio
@@ -28,12 +28,12 @@ SOURCES = {path: path.read_text() for folder in ("chat", "multichat") for path i
 
 
 def section(text, heading):
-    """Return what stands under a heading of the second level."""
+    """Return the text below a heading of the second level."""
     return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
 def table(text):
-    """Return the rows of all tables, cells stripped of blanks and of code marks."""
+    """Return the rows of all tables, their cells without blanks and backticks."""
     lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
     return [[cell.strip().strip("`") for cell in line] for line in lines]
 
@@ -69,7 +69,7 @@ def test_every_close_code_says_what_a_client_should_do():
     assert sent | {"1009", "1011", "1012"} <= written
 
 
-def test_every_command_has_its_row_and_every_key_its_name():
+def test_every_command_has_a_row_that_names_its_keys():
     rows = {row[0]: row[1] for row in table(section(PROTOCOL, "Commands"))[1:]}
     assert set(rows) == {kind.__struct_config__.tag for kind in schema.COMMANDS}
     for kind in schema.COMMANDS:
@@ -78,7 +78,7 @@ def test_every_command_has_its_row_and_every_key_its_name():
 
 
 @pytest.mark.parametrize("text", examples("→") + examples("→", README))
-def test_a_command_in_the_protocol_is_one(text):
+def test_every_example_of_a_command_can_be_decoded(text):
     protocol.decode(text)
 
 
@@ -93,41 +93,41 @@ def kinds_of(text):
 
 
 @pytest.mark.parametrize("text", examples("←") + examples("←", README))
-def test_a_frame_in_the_protocol_is_one_to_the_byte(text):
+def test_every_example_of_a_frame_is_exact_to_the_byte(text):
     assert len(kinds_of(text)) == 1
 
 
-def test_every_kind_of_frame_and_command_stands_in_the_protocol():
+def test_every_kind_of_frame_and_command_has_an_example():
     shown = {kind for text in examples("←") for kind in kinds_of(text)}
     assert shown == {kind.__name__ for kind in schema.frames()}
-    asked = {type(protocol.decode(text)) for text in examples("→")}
-    assert asked == set(schema.COMMANDS) - {protocol.Ping}  # it has no keys
+    commands = {type(protocol.decode(text)) for text in examples("→")}
+    assert commands == set(schema.COMMANDS) - {protocol.Ping}  # it has no keys
 
 
-def test_the_limits_are_those_of_the_code():
+def test_the_limits_match_the_code():
     for _, number, name in table(section(PROTOCOL, "Limits"))[1:]:
         assert float(number) == getattr(conf, name), name
 
 
-def test_the_message_types_are_those_of_the_code():
+def test_the_message_types_match_the_code():
     types = ", ".join(f"{number} {name}" for number, name in conf.MESSAGE_TYPES_CHOICES)
     assert types in section(PROTOCOL, "Message types")
 
 
-def test_the_schema_is_the_codes():
+def test_the_schema_matches_the_code():
     assert schema.PATH.read_text() == schema.schema(), "run: python -m tests.schema"
 
 
 @pytest.mark.parametrize("file", ["commands.json", "server.json"])
-def test_the_golden_frames_are_of_the_schema(file):
+def test_the_golden_frames_match_the_schema(file):
     whole = json.loads(schema.PATH.read_text())
     for frame in json.loads((ROOT / "tests/frames" / file).read_text())["frames"]:
         kind = Draft202012Validator({**whole, "anyOf": [{"$ref": f"#/$defs/{frame['kind']}"}]})
         assert list(kind.iter_errors(json.loads(frame["text"]))) == []
 
 
-class Line:
-    """What `websockets` gives for a connection, of a socket in this process."""
+class Connection:
+    """A socket in this process with the interface of a connection of `websockets`."""
 
     def __init__(self, communicator):
         self._communicator = communicator
@@ -141,7 +141,7 @@ class Line:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_client_in_30_lines_shows_everything_once_and_sends_everything_once(bob, rooms, settings):
+async def test_the_client_in_30_lines_shows_and_sends_every_message_once(bob, rooms, settings):
     settings.GRACE_SECONDS = 0
     [code] = re.findall(r"```python\n(.*?)```", PROTOCOL, re.DOTALL)
     body = code.split("async def follow")[1].strip().splitlines()[1:]
@@ -155,7 +155,7 @@ async def test_the_client_in_30_lines_shows_everything_once_and_sends_everything
         if len(shown) == 5:
             is_all.set()
         if len(shown) in (1, 4):
-            raise ConnectionCut  # as if the line were cut before the ack
+            raise ConnectionCut  # as if the connection were cut before the ack
 
     class ConnectionCut(Exception):
         code = 1006
@@ -165,7 +165,7 @@ async def test_the_client_in_30_lines_shows_everything_once_and_sends_everything
         while True:
             communicator = handshake(cookie=additional_headers["Cookie"], origin=origin)
             assert (await communicator.connect(5))[0]
-            yield Line(communicator)
+            yield Connection(communicator)
             # Written while the client is away.
             await database.write(rooms.lobby.send_message, "meanwhile", None)
             await communicator.disconnect(timeout=5)
@@ -228,12 +228,12 @@ def test_a_log_line_that_operators_should_know_is_in_the_code(heading):
 
 
 @named(path for path in SOURCES if path.parent.name == "commands" and path.stem != "__init__")
-def test_a_management_command_has_its_place_in_the_documents(path):
+def test_every_management_command_is_documented(path):
     assert any(f"manage.py {path.stem}" in document.read_text() for document in DOCUMENTS)
 
 
 @named((ROOT / "script").iterdir())
-def test_a_script_has_its_place_in_the_documents(path):
+def test_every_script_is_documented(path):
     if path.suffix != ".sh":
         assert any(f"script/{path.name}" in document.read_text() for document in DOCUMENTS)
 
@@ -241,18 +241,18 @@ def test_a_script_has_its_place_in_the_documents(path):
 # docs/architecture.md
 
 
-def test_the_architecture_names_every_folder_and_none_that_is_gone():
+def test_the_architecture_names_exactly_the_folders_that_exist():
     folders = {path.parent.relative_to(ROOT) for path in SOURCES if "management" not in path.parts}
     folders |= {path.parent.relative_to(ROOT) for path in (ROOT / "static/chat").rglob("*.*s")}
     folders -= {Path("chat/migrations"), Path("static/chat")}
     assert {row[0] for row in table(ARCHITECTURE) if row[0].endswith("/")} == {f"{folder}/" for folder in folders}
 
 
-# All of them
+# All documents
 
 
 @named(DOCUMENTS)
-def test_links_and_file_names_lead_somewhere(path):
+def test_links_and_file_names_exist(path):
     text = path.read_text()
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if not re.match(r"https?:|#|mailto:", target):
@@ -262,7 +262,7 @@ def test_links_and_file_names_lead_somewhere(path):
 
 
 @named(sorted((ROOT / "docs/adr").glob("*.md")))
-def test_a_decision_record_has_its_number_and_its_four_parts(path):
+def test_a_decision_record_has_its_number_and_four_sections(path):
     text = path.read_text()
     assert text.startswith(f"# {int(path.name[:4])}. ")
     assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Tried"]

@@ -1,4 +1,4 @@
-"""What an error of the database means."""
+"""Errors of the database: whether the data, a statement, the database or our code is to blame."""
 
 import logging
 import sqlite3
@@ -21,7 +21,7 @@ from chat.store.faults import Blame
 
 
 def raised(django_class, sqlstate):
-    """Return an error as Django wraps it: the driver's, which has the SQLSTATE, is its cause."""
+    """Return an error as Django wraps it: its cause is the driver's error, which has the SQLSTATE."""
     cause = psycopg.errors.lookup(sqlstate)("in the words of PostgreSQL")
     error = django_class(*cause.args)
     error.__cause__ = cause
@@ -31,7 +31,7 @@ def raised(django_class, sqlstate):
 @pytest.mark.parametrize(
     ("error", "blame", "state"),
     [
-        # What is wrong with a value is final.
+        # An invalid value: final.
         (raised(DataError, "22001"), Blame.DATA, None),
         (raised(DataError, "22021"), Blame.DATA, None),
         (raised(IntegrityError, "23505"), Blame.DATA, None),
@@ -66,7 +66,7 @@ def raised(django_class, sqlstate):
         (InterfaceError("connection already closed"), Blame.DATABASE, "away"),
         (TimeoutError(), Blame.DATABASE, "away"),
         (faults.TableLockedError("canceling statement due to lock timeout"), Blame.DATABASE, None),
-        # One statement, which may be one draft's fault.
+        # One statement, possibly because of one draft.
         (raised(OperationalError, "57014"), Blame.STATEMENT, "slow"),
         (raised(OperationalError, "55P03"), Blame.STATEMENT, "locked"),
         (raised(OperationalError, "40P01"), Blame.STATEMENT, "locked"),
@@ -76,7 +76,7 @@ def raised(django_class, sqlstate):
         (OperationalError("too many SQL variables"), Blame.STATEMENT, None),
         (OperationalError("Expression tree is too large (maximum depth 1000)"), Blame.STATEMENT, None),
         (OperationalError("interrupted"), Blame.STATEMENT, None),
-        # Our code.
+        # A bug in our code.
         (raised(ProgrammingError, "42601"), Blame.PROGRAM, None),
         (ProgrammingError("Incorrect number of bindings supplied"), Blame.PROGRAM, None),
         (TypeError("no"), Blame.PROGRAM, None),
@@ -84,13 +84,13 @@ def raised(django_class, sqlstate):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_blame_and_state(error, blame, state):
+def test_an_error_has_its_blame_and_state(error, blame, state):
     assert faults.blame(error) is blame
     assert state in (None, faults.state(error))
     assert faults.is_passing(error) is (blame in (Blame.DATABASE, Blame.STATEMENT))
 
 
-def test_what_sqlite_itself_says_of_a_file_that_is_no_database(tmp_path):
+def test_sqlites_own_error_for_a_file_that_is_no_database_means_damaged(tmp_path):
     file = tmp_path / "db"
     file.write_bytes(b"hello" * 1000)
     with pytest.raises(sqlite3.DatabaseError) as caught:
@@ -107,18 +107,18 @@ def test_what_sqlite_itself_says_of_a_file_that_is_no_database(tmp_path):
         ProgrammingError("secret"),
     ],
 )
-def test_the_reason_quotes_nothing_that_somebody_wrote(error):
+def test_the_reason_quotes_no_data(error):
     assert faults.reason(error) == type(error).__name__
 
 
-def test_the_reason_is_one_line_of_what_the_database_says():
+def test_the_reason_is_the_first_line_of_the_databases_message():
     error = raised(InternalError, "25006")
     error.args = ("cannot execute INSERT in a read-only transaction\nDETAIL: a secret",)
     assert faults.reason(error) == "InternalError: cannot execute INSERT in a read-only transaction"
 
 
 @pytest.mark.parametrize("error", [TypeError("a secret"), ProgrammingError("syntax error at 'a secret'")])
-def test_a_fault_of_ours_is_logged_with_its_place_once_and_without_what_it_quotes(caplog, error):
+def test_a_bug_is_logged_with_its_traceback_once_and_without_quoted_data(caplog, error):
     def fail():
         raise error
 

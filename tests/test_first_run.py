@@ -1,4 +1,4 @@
-"""`manage.py first_run`: rooms and an admin for an empty installation, once."""
+"""`manage.py first_run` makes rooms and an admin in an empty installation, once."""
 
 import io
 import re
@@ -36,7 +36,7 @@ def test_an_empty_installation_gets_rooms_and_an_admin():
     assert "http://127.0.0.1:8000/" in output
 
 
-def test_the_password_stands_in_a_box_and_is_never_the_same():
+def test_the_password_is_printed_in_a_box_and_is_new_each_time():
     output = first_run()
     assert len({len(line) for line in output.splitlines() if line}) == 1
     User.objects.all().delete()
@@ -50,12 +50,12 @@ def test_a_second_run_changes_and_prints_nothing():
     assert (User.objects.count(), Room.objects.count()) == (1, 3)
 
 
-def test_nothing_is_made_where_there_is_a_user(bob):
+def test_nothing_is_made_if_there_is_a_user(bob):
     assert first_run() == ""
     assert not Room.objects.exists()
 
 
-def test_nothing_is_made_where_there_is_a_room():
+def test_nothing_is_made_if_there_is_a_room():
     Room.objects.create(title="Ours")
     assert first_run() == ""
     assert not User.objects.exists()
@@ -68,9 +68,9 @@ def test_beyond_loopback_nothing_is_made_unless_asked(settings):
     assert "Password" in first_run("--beyond-loopback")
 
 
-def test_who_comes_second_at_the_same_moment_leaves_nothing(monkeypatch):
+def test_the_second_of_two_simultaneous_runs_makes_nothing(monkeypatch):
     first_run()
-    # The second one looked before the first one's rows were there.
+    # The second run checked before the rows of the first were committed.
     monkeypatch.setattr(QuerySet, "exists", lambda self: False)
     assert first_run() == ""
     assert (User.objects.count(), Room.objects.count()) == (1, 3)

@@ -1,4 +1,4 @@
-"""Anything at all, as a frame, a form or a query string: an answer, and never a fault of ours."""
+"""Random frames, forms, paths and query strings: each gets an answer, and none causes an error of the server."""
 
 import json
 import uuid
@@ -31,7 +31,7 @@ def decode(text):
     except ClientError as error:
         answer = json.loads(protocol.refusal(error).text)
         assert answer["detail"]
-        assert len(protocol.refusal(error).payload) < 2000, "an answer is no echo"
+        assert len(protocol.refusal(error).payload) < 2000, "the answer does not echo the frame"
         return answer
     assert isinstance(command, protocol.AnyCommand)
     return command
@@ -43,24 +43,24 @@ def decode(text):
 @example("\ud800")
 @example("\x00")
 @example('{"command":"send","room":"1","message":"' + "\\ud800" * 1000 + '"}')
-def test_any_text_is_a_command_or_is_refused(text):
+def test_any_text_is_decoded_or_refused(text):
     if len(text.encode("utf-8", "surrogatepass")) <= conf.FRAME_MAX_BYTES:
         try:
             text.encode()
         except UnicodeEncodeError:
-            return  # cannot come out of a WebSocket: its server checked the UTF-8
+            return  # impossible here, because the WebSocket server has checked the UTF-8
         decode(text)
 
 
 @QUICK
 @given(JSON)
-def test_any_json_is_a_command_or_is_refused(value):
+def test_any_json_is_decoded_or_refused(value):
     decode(json.dumps(value))
 
 
 @QUICK
 @given(COMMANDS, st.dictionaries(NAMES, FIELDS))
-def test_any_fields_make_a_command_or_are_refused(command, fields):
+def test_a_command_with_any_fields_is_decoded_or_refused(command, fields):
     decode(json.dumps(fields | {"command": command}))
 
 
@@ -96,7 +96,7 @@ def test_any_query_string_is_answered(signed_in, query):
 @example("\x00")
 @example("%00%ff")
 @example("a/b?c#d")
-def test_any_address_is_answered(signed_in, text):
+def test_any_room_title_in_the_path_is_answered(signed_in, text):
     quoted = "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "replace"))
     for accept in ("text/html", "application/json"):
         assert signed_in.get(f"/chat/{quoted}/", headers={"Accept": accept}).status_code in (200, 301, 302, 400, 404)

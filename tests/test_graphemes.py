@@ -1,4 +1,4 @@
-"""Counting characters as people do."""
+"""Counting characters as users see them (grapheme clusters)."""
 
 import time
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chat.store import graphemes
 
 FLAG = "\U0001f1e9"
-# What joins others or is joined: flags, marks, joiners, emoji with modifiers, syllables, prefixes, line ends.
+# Characters that join or are joined: flags, marks, joiners, emoji with modifiers, syllables, prefixes, line ends.
 PARTS = st.sampled_from(
     [
         *(FLAG, "\U0001f1ff", "a", "\u0301", "\u200d", "👩", "👍", "\U0001f3fd", "❤", "\ufe0f", "🏴", "\U000e0067"),
@@ -45,20 +45,20 @@ RUNS = {
 @given(st.lists(PARTS | st.text(max_size=2), max_size=30).map("".join), st.integers(0, 20))
 @example("\u0600" + FLAG * 4 + "\u0301", 20)
 @example(FLAG * 5 + "\u200d" + FLAG * 6 + "\u0301" + FLAG * 7, 20)
-def test_the_count_is_that_of_the_unicode_rules(text, most):
-    right = len(regex.findall(r"\X", text))
-    assert graphemes.count(text, most=100) == right
-    assert graphemes.count(text, most=most) == min(right, most + 1)
+def test_the_count_matches_the_unicode_rules(text, most):
+    expected = len(regex.findall(r"\X", text))
+    assert graphemes.count(text, most=100) == expected
+    assert graphemes.count(text, most=most) == min(expected, most + 1)
 
 
 @given(st.integers(0, 50), st.text(max_size=2), st.text(max_size=2))
-def test_flags_are_counted_in_pairs_whatever_stands_around_them(number, before, after):
+def test_flags_are_counted_in_pairs_between_any_other_characters(number, before, after):
     text = before + FLAG * number + after
     assert graphemes.count(text, most=100) == len(regex.findall(r"\X", text))
 
 
 def seconds(text):
-    """Return the least processor time of some counts."""
+    """Return the lowest CPU time of three counts."""
 
     def once():
         start = time.thread_time()
@@ -69,8 +69,8 @@ def seconds(text):
 
 
 @pytest.mark.parametrize("part", RUNS.values(), ids=RUNS)
-def test_a_long_run_of_anything_takes_time_in_proportion_to_its_length(part):
+def test_counting_takes_linear_time(part):
     short, long = (part * (length // len(part)) for length in (4_000, 32_000))
-    # Eight times the text. A count that is quadratic takes 64 times as long.
+    # For a text eight times as long, a quadratic count would take 64 times as long.
     assert seconds(long) < 24 * seconds(short) + 0.002
     assert seconds(long) < 0.06

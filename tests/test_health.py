@@ -1,4 +1,4 @@
-"""/healthz and /readyz: what they answer, whoever asks, and what asking costs."""
+"""/healthz and /readyz: what they answer, and what a request costs."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def given_back():
+async def closed_database():
     yield
     await database.close()
 
@@ -48,7 +48,7 @@ ALL_WELL = {"ready": True, "database": "ok", "layer": "in_memory", "migrations":
 
 
 @pytest.mark.parametrize("host", ["localhost", "evil.example", "", "a b", "\xff", "10.0.0.1:8000"])
-async def test_both_answer_whatever_the_host_says(settings, host):
+async def test_both_answer_for_any_host_header(settings, host):
     settings.ALLOWED_HOSTS = ["chat.example"]
     settings.HTTPS = settings.SECURE_SSL_REDIRECT = True
     status, body, headers = await ask("/healthz", host=host)
@@ -60,35 +60,35 @@ async def test_both_answer_whatever_the_host_says(settings, host):
     assert headers[b"content-type"] == b"application/json"
 
 
-async def test_only_safe_methods():
+async def test_only_safe_methods_are_allowed():
     assert (await ask("/healthz", method="POST"))[0] == 405
     assert (await ask("/healthz", method="HEAD"))[0] == 200
 
 
-async def test_a_thousand_questions_cost_one_look_and_no_thread(monkeypatch):
-    looks = []
-    look = health._missing_migrations
-    monkeypatch.setattr(health, "_missing_migrations", lambda: looks.append(1) or look())
+async def test_a_thousand_requests_cost_one_check_and_no_thread(monkeypatch):
+    checks = []
+    check = health._missing_migrations
+    monkeypatch.setattr(health, "_missing_migrations", lambda: checks.append(1) or check())
     assert 0 < health.CACHE_SECONDS <= 1
-    # This machine may need longer than a second for all of them.
+    # A slow machine may need longer than a second for all requests.
     monkeypatch.setattr(health, "CACHE_SECONDS", 60)
     await ask("/healthz")
     threads = threading.active_count()
     answers = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(1000)))
     assert {status for status, _, _ in answers} == {200}
-    assert len(looks) == 1
+    assert len(checks) == 1
     monkeypatch.setattr(health, "CACHE_SECONDS", 0)
     await ask("/healthz")
-    assert len(looks) == 2
-    assert threading.active_count() <= threads, "threads of earlier tests may have ended meanwhile"
+    assert len(checks) == 2
+    assert threading.active_count() == threads
 
 
-def gone():
+def fail_to_connect():
     raise OperationalError("connection to server at 10.1.2.3 failed: password hunter2")
 
 
-async def test_a_database_that_is_away_is_503_without_its_address(monkeypatch, caplog):
-    monkeypatch.setattr(health, "_missing_migrations", gone)
+async def test_without_the_database_the_answer_is_503_and_does_not_reveal_its_address(monkeypatch, caplog):
+    monkeypatch.setattr(health, "_missing_migrations", fail_to_connect)
     assert (await ask("/healthz"))[:2] == (503, b"The database does not answer.\n")
     status, body, _ = await ask("/readyz")
     assert status == 503
@@ -99,19 +99,19 @@ async def test_a_database_that_is_away_is_503_without_its_address(monkeypatch, c
     assert caplog.text.count("does not answer") == 1
 
 
-async def test_a_database_that_hangs_is_not_waited_for(monkeypatch):
+async def test_a_check_does_not_wait_for_a_database_that_hangs(monkeypatch):
     monkeypatch.setattr(health, "WAIT_SECONDS", 0.05)
-    go_on = threading.Event()
-    monkeypatch.setattr(health, "_missing_migrations", lambda: go_on.wait(10) and False)
+    may_end = threading.Event()
+    monkeypatch.setattr(health, "_missing_migrations", lambda: may_end.wait(10) and False)
     try:
-        # Before the look itself is given up, which takes DATABASE_SECONDS.
+        # The answer comes before the check of the database times out, which takes DATABASE_SECONDS.
         async with asyncio.timeout(5):
             assert (await ask("/healthz"))[0] == 503
     finally:
-        go_on.set()
+        may_end.set()
 
 
-async def test_a_migration_that_is_missing_is_503(monkeypatch):
+async def test_with_a_missing_migration_the_server_is_not_ready(monkeypatch):
     monkeypatch.setattr(health, "_known", {("chat", "9999_later")})
     status, shown = await ready()
     assert (status, shown["migrations"], shown["degraded"]) == (503, "missing", ["migrations"])
@@ -130,14 +130,14 @@ async def test_a_migration_that_is_missing_is_503(monkeypatch):
         ("overloaded", 200),
     ],
 )
-async def test_what_keeps_messages_from_being_saved_is_named(monkeypatch, state, status):
+async def test_readyz_names_the_state_of_the_database(monkeypatch, state, status):
     monkeypatch.setattr(writer, "state", lambda: state)
     got, shown = await ready()
     assert (got, shown["database"], shown["degraded"]) == (status, state, ["database"])
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such mode")
-async def test_a_server_that_became_read_only_is_named_without_a_message():
+async def test_readyz_finds_a_read_only_database_before_any_message_is_sent():
     def set_mode(mode):
         with connection.cursor() as cursor:
             cursor.execute(f"SET default_transaction_read_only = {mode}")
@@ -150,16 +150,16 @@ async def test_a_server_that_became_read_only_is_named_without_a_message():
 
 
 @pytest.mark.parametrize(
-    ("heard", "answers", "layer"),
+    ("is_degraded", "answers", "layer"),
     [(False, None, "ok"), (True, None, "degraded"), (None, True, "ok"), (None, False, "degraded")],
 )
-async def test_a_layer_that_fails_is_degraded_and_ready(monkeypatch, heard, answers, layer):
+async def test_with_a_failing_channel_layer_the_server_is_degraded_but_ready(monkeypatch, is_degraded, answers, layer):
     async def answer():
         return answers
 
     monkeypatch.setattr(doorbell, "is_in_memory", lambda: False)
-    monkeypatch.setattr(doorbell, "is_degraded", lambda: heard)
-    monkeypatch.setattr(doorbell, "is_answering", answer)
+    monkeypatch.setattr(doorbell, "is_degraded", lambda: is_degraded)
+    monkeypatch.setattr(doorbell, "answers", answer)
     status, shown = await ready()
     assert (status, shown["layer"]) == (200, layer)
     assert shown["degraded"] == (["layer"] if layer == "degraded" else [])

@@ -1,4 +1,4 @@
-"""The dearest frames of every command, each with what it costs: the loop's processor time, queries, parameters."""
+"""The most expensive frames of every command cost no more CPU time of the loop, queries and parameters than allowed."""
 
 import asyncio
 import time
@@ -15,16 +15,16 @@ from chat.models import Event, Room
 from chat.store import actions
 from chat.store.actions import Draft
 from chat.store.log import Kind
-from tests.hostile_frames import EDITS, MESSAGES, TABLE, Place
+from tests.hostile_frames import EDITS, MESSAGES, TABLE, FrameContext
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def place(rooms, bob, settings):
-    """A room with messages, one of them edited often, and some others."""
-    # Nothing else asks the database meanwhile, and every frame is done: limits have tests of their own.
+def frame_context(rooms, bob, settings):
+    """A room with many messages, one of which was edited often, and ten more rooms."""
+    # No periodic task queries the database meanwhile, and no rate limit refuses a frame.
     settings.SWEEP_SECONDS = settings.SWEEP_DEGRADED_SECONDS = settings.LEASE_RENEW_SECONDS = 60
     settings.ACCESS_CHECK_SECONDS = 60
     settings.GRACE_SECONDS = 0
@@ -42,12 +42,12 @@ def place(rooms, bob, settings):
     for _ in range(EDITS // 20):
         change = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}
         actions.commit([Draft(**change, body=str(number)) for number in range(20)])
-    return Place(str(rooms.lobby.pk), [str(room.pk) for room in others], edited=1)
+    return FrameContext(str(rooms.lobby.pk), [str(room.pk) for room in others], edited_seq=1)
 
 
 @contextmanager
 def counted():
-    """Count what is asked of the database by connections that are made meanwhile, in any thread."""
+    """Count the queries and parameters of connections that are made meanwhile, in any thread."""
     counts = Counter()
 
     def count(execute, sql, params, many, context):
@@ -57,61 +57,61 @@ def counted():
             counts["parameters"] += sum(map(len, rows))
         return execute(sql, params, many, context)
 
-    def watch(connection, **kwargs):
+    def wrap(connection, **kwargs):
         connection.execute_wrappers.append(count)
 
-    connection_created.connect(watch)
+    connection_created.connect(wrap)
     try:
         yield counts
     finally:
-        connection_created.disconnect(watch)
+        connection_created.disconnect(wrap)
 
 
-async def settled(socket):
-    """Wait until all that was asked is done and answered."""
+async def settle(socket):
+    """Wait until all commands are done and answered."""
     await socket.rest()
     await writer.flush()
     await socket.rest()
 
 
 async def cost_of(socket, frames):
-    """Send frames one after the other, so that none is paid for by its neighbour; return milliseconds for each."""
+    """Send frames one after another, so that each pays its own cost; return the CPU milliseconds per frame."""
     start = time.thread_time()
     for text in frames:
         await socket.send_text(text)
-        await settled(socket)
+        await settle(socket)
     return 1000 * (time.thread_time() - start) / len(frames)
 
 
-@pytest.mark.parametrize("hostile", TABLE, ids=lambda one: one.name)
-async def test_the_dearest_frames_cost_no_more_than_they_may(hostile, place, bob):
-    # It keeps a stack for every callback.
+@pytest.mark.parametrize("hostile", TABLE, ids=lambda hostile: hostile.name)
+async def test_the_most_expensive_frames_stay_within_their_limits(hostile, frame_context, bob):
+    # Debug mode is expensive, because it keeps a stack for every callback.
     asyncio.get_running_loop().set_debug(False)
     with counted() as counts:
         async with connected(bob) as socket:
-            await socket.ask(command="join", room=place.room)
-            await settled(socket)
+            await socket.ask(command="join", room=frame_context.room)
+            await settle(socket)
             control = await cost_of(socket, ['{"command":"ping"}'] * 20)
             counts.clear()
-            frames = list(hostile.frames(place))
+            frames = list(hostile.frames(frame_context))
             milliseconds = await cost_of(socket, frames) - control
     await database.close()
-    # Some queries are of the hub itself.
+    # The rest is for the hub's own queries.
     assert counts["queries"] <= hostile.queries * len(frames) + 25
     assert counts["parameters"] <= hostile.parameters * len(frames) + 100
-    # The processor is shared with whatever runs beside the tests: a cost that matters is many times as high.
+    # Allow for other programs on the machine; a cost that matters is many times as high.
     assert milliseconds < 3 * hostile.milliseconds
 
 
 def test_every_command_has_an_entry():
     tags = {kind.__struct_config__.tag for kind in protocol.AnyCommand.__args__}
-    assert {one.command for one in TABLE} == tags | {None}
+    assert {hostile.command for hostile in TABLE} == tags | {None}
 
 
-@pytest.mark.parametrize("hostile", TABLE, ids=lambda one: one.name)
-def test_an_entry_is_of_its_command(hostile):
-    text = next(hostile.frames(Place("1", ["2"], 1)))
+@pytest.mark.parametrize("hostile", TABLE, ids=lambda hostile: hostile.name)
+def test_an_entrys_frame_has_its_command_and_a_unique_name(hostile):
+    text = next(hostile.frames(FrameContext("1", ["2"], 1)))
     assert (
         hostile.command is None or f'"command": "{hostile.command}"' in text or f'"command":"{hostile.command}"' in text
     )
-    assert len({one.name for one in TABLE}) == len(TABLE)
+    assert len({hostile.name for hostile in TABLE}) == len(TABLE)

@@ -1,4 +1,4 @@
-"""A server goes on with deletions: those of its own, of others, and of before its start."""
+"""A server continues deletions: its own, those of other processes, and those from before its start."""
 
 import asyncio
 
@@ -29,22 +29,23 @@ def close(room, bob, count=35):
     deletion.close_rooms([room.pk])
 
 
-async def gone(model=Room, manager="all_objects", count=2):
+async def until_count(count=2, model=Room, manager="all_objects"):
+    """Wait until a table has this many rows; by default, until one of three rooms is gone."""
     async with asyncio.timeout(10):
         while await database.look(getattr(model, manager).count) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
-async def test_what_was_left_before_the_start_is_removed(bob, rooms):
+async def test_deletions_that_were_left_unfinished_are_continued_at_the_start(bob, rooms):
     await database.write(close, rooms.lobby, bob)
     janitor.enter()
-    await gone()
+    await until_count()
     assert not await database.look(Event.objects.exists)
     await janitor.exit()
     await database.close()
 
 
-async def test_a_room_that_is_deleted_in_a_transaction_is_removed_at_its_bell(bob, rooms, settings):
+async def test_a_room_deleted_in_a_transaction_is_removed_when_its_bell_rings(bob, rooms, settings):
     settings.JANITOR_SECONDS = settings.SWEEP_SECONDS = 60
 
     def delete():
@@ -59,21 +60,21 @@ async def test_a_room_that_is_deleted_in_a_transaction_is_removed_at_its_bell(bo
         await database.write(delete)
         frames = await socket.until(lambda frame: "leave" in frame)
         assert frames[-1] == {"leave": str(key), "reason": "ROOM_INVALID"}
-        await gone()
+        await until_count()
     await database.close()
 
 
-async def test_without_a_bell_it_is_found_by_looking(bob, rooms, settings):
+async def test_without_a_bell_a_deleted_room_is_found_by_polling(bob, rooms, settings):
     settings.JANITOR_SECONDS = 0.02
     janitor.enter()
     await asyncio.sleep(0.05)
     await database.write(close, rooms.lobby, bob)
-    await gone()
+    await until_count()
     await janitor.exit()
     await database.close()
 
 
-async def test_what_deleted_users_leave_behind_is_removed(bob, rooms):
+async def test_rows_of_deleted_users_are_removed(bob, rooms):
     def delete():
         users = User.objects.bulk_create(User(username=f"user{n}") for n in range(30))
         Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
@@ -81,13 +82,13 @@ async def test_what_deleted_users_leave_behind_is_removed(bob, rooms):
 
     await database.write(delete)
     janitor.enter()
-    await gone(DeletedUser, "objects", 0)
+    await until_count(0, DeletedUser, "objects")
     assert not await database.look(Membership.objects.exists)
     await janitor.exit()
     await database.close()
 
 
-async def test_one_deletion_that_fails_stops_no_other(bob, rooms, monkeypatch, caplog):
+async def test_a_deletion_that_fails_does_not_stop_the_others(bob, rooms, monkeypatch, caplog):
     for room in (rooms.lobby, rooms.random):
         await database.write(close, room, bob)
     remove = deletion.remove_piece_of_room
@@ -99,9 +100,9 @@ async def test_one_deletion_that_fails_stops_no_other(bob, rooms, monkeypatch, c
 
     monkeypatch.setattr(deletion, "remove_piece_of_room", fail)
     janitor.enter()
-    await gone()
+    await until_count()
     monkeypatch.setattr(deletion, "remove_piece_of_room", remove)
-    await gone(count=1)
+    await until_count(1)
     await janitor.exit()
     await database.close()
 
@@ -111,7 +112,7 @@ async def test_the_hub_and_the_server_share_one_janitor(bob):
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         assert hub.running()._janitor is first
-    assert not first._task.done(), "the hub has gone, the server has not"
+    assert not first._task.done(), "the hub has stopped, but the server has not"
     await janitor.exit()
     assert first._task.done()
     await database.close()

@@ -1,4 +1,4 @@
-"""The panes that a user has open: pages send what they have changed."""
+"""The panes that a user has open: pages send their changes."""
 
 import random
 
@@ -37,10 +37,10 @@ def saved(user):
     return [room for room, _ in rows], next((room for room, is_wide in rows if is_wide), None)
 
 
-def test_what_a_page_changed_is_applied_to_what_others_have_saved(bob, room_ids):
+def test_the_changes_of_a_page_are_applied_to_the_saved_layout(bob, room_ids):
     a, b, c, d, e, f = room_ids
     layouts.change_layout(login_of(bob), change(put=[{"room": room} for room in (a, b, c)], wide=b))
-    # A page that came by a link to d alone opens e there.
+    # A page that was opened by a link to d alone opens e there.
     layouts.change_layout(login_of(bob), change(put=[{"room": e, "after": d}]))
     assert saved(bob) == ([a, b, c, e], b)
     layouts.change_layout(login_of(bob), change(put=[{"room": d, "after": a}, {"room": f, "before": a}], close=[c]))
@@ -51,7 +51,7 @@ def test_what_a_page_changed_is_applied_to_what_others_have_saved(bob, room_ids)
     assert saved(bob) == ([f, d, b, a], b)
 
 
-def test_one_pane_is_wide_and_only_it_is_made_narrow(bob, room_ids):
+def test_at_most_one_pane_is_wide_and_only_the_wide_one_can_be_made_narrow(bob, room_ids):
     a, b, *_ = room_ids
     layouts.change_layout(login_of(bob), change(put=[{"room": a}, {"room": b}]))
     layouts.change_layout(login_of(bob), change(wide=a))
@@ -67,7 +67,7 @@ def test_one_pane_is_wide_and_only_it_is_made_narrow(bob, room_ids):
     assert saved(bob) == ([b], None)
 
 
-def test_rooms_that_may_not_be_entered_are_left_out_and_panes_are_few(bob, rooms, settings):
+def test_a_layout_leaves_out_forbidden_rooms_and_has_a_maximum_of_panes(bob, rooms, settings):
     settings.LAYOUT_PANES = 2
     layouts.change_layout(
         login_of(bob), change(put=[{"room": rooms.staff.pk}, {"room": 999}, {"room": rooms.lobby.pk}])
@@ -80,7 +80,7 @@ def test_rooms_that_may_not_be_entered_are_left_out_and_panes_are_few(bob, rooms
 
 @pytest.mark.parametrize("seed", range(5))
 def test_changes_of_two_pages_are_all_kept(bob, room_ids, seed):
-    """Each page opens and closes rooms of its own: whatever the order, none of it is lost."""
+    """Each page opens and closes its own rooms, in any order."""
     chance = random.Random(seed)
     halves = room_ids[:3], room_ids[3:]
     opened: set[int] = set()
@@ -95,7 +95,7 @@ def test_changes_of_two_pages_are_all_kept(bob, room_ids, seed):
         assert set(saved(bob)[0]) == opened
 
 
-async def test_a_page_sends_changes_and_the_whole_is_still_taken(bob, rooms):
+async def test_a_page_may_send_changes_or_a_whole_layout(bob, rooms):
     lobby, other = str(rooms.lobby.pk), str(rooms.random.pk)
     async with connected(bob) as socket:
         await socket.send(command="layout", rooms=[lobby], wide=lobby)

@@ -1,4 +1,4 @@
-"""How long a thread waits for locked rows; what it means for messages: tests/test_log_races.py."""
+"""How long a thread waits for locked rows. tests/test_log_races.py has the effect on messages."""
 
 import threading
 
@@ -9,28 +9,28 @@ from chat.live import database
 from chat.store import lock_waits
 
 
-def test_a_thread_waits_briefly_only_inside_of_the_block():
-    others = []
+def test_waits_are_brief_only_in_the_block_and_its_thread():
+    other_thread = []
     with lock_waits.brief():
         with lock_waits.brief():
             pass
         assert lock_waits.is_brief()
-        thread = threading.Thread(target=lambda: others.append(lock_waits.is_brief()))
+        thread = threading.Thread(target=lambda: other_thread.append(lock_waits.is_brief()))
         thread.start()
         thread.join()
     assert not lock_waits.is_brief()
-    assert others == [False]
+    assert other_thread == [False]
 
 
-async def test_the_writers_thread_waits_briefly_and_no_other():
+async def test_only_the_writers_thread_waits_briefly():
     lanes = (database.write, database.write_behind, database.read, database.look)
     assert [await lane(lock_waits.is_brief) for lane in lanes] == [True, False, False, False]
     await database.close()
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
-def test_the_limits_hold_for_one_transaction():
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such settings")
+def test_the_timeouts_hold_for_one_transaction():
     def limits():
         with connection.cursor() as cursor:
             names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")

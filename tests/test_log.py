@@ -1,4 +1,4 @@
-"""A room's numbered log: numbers without holes, pages, and the bell after the commit."""
+"""A room's log: numbers without holes, reading in pages, and the bell after the commit."""
 
 import random
 import threading
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def rung(monkeypatch):
-    """What was rung, in order."""
-    heard = []
-    monkeypatch.setattr(doorbell, "ring", heard.append)
-    return heard
+    """The bells that were rung, in order."""
+    rung = []
+    monkeypatch.setattr(doorbell, "ring", rung.append)
+    return rung
 
 
-def say(room, author, *bodies):
+def post(room, author, *bodies):
     return actions.commit([Draft(room=room.pk, author=author.pk, body=body) for body in bodies])
 
 
@@ -35,46 +35,46 @@ def seqs(room):
     return list(Event.objects.filter(room=room).order_by("seq").values_list("seq", flat=True))
 
 
-def texts(events):
-    return [(one.event.seq, one.event.message) for one in events]
+def messages(page):
+    return [(logged.event.seq, logged.event.message) for logged in page]
 
 
-def test_a_transaction_that_is_rolled_back_leaves_no_hole_and_rings_no_bell(bob, rooms, rung):
-    say(rooms.lobby, bob, "a")
+def test_a_rolled_back_transaction_leaves_no_hole_and_rings_no_bell(bob, rooms, rung):
+    post(rooms.lobby, bob, "a")
     with pytest.raises(ZeroDivisionError), log.append([rooms.lobby.pk]) as batch:
         batch.post(batch.rooms[rooms.lobby.pk], author=bob, username="bob", body="lost")
         raise ZeroDivisionError
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        say(rooms.lobby, bob, "lost too")
+        post(rooms.lobby, bob, "lost too")
         raise ZeroDivisionError
-    say(rooms.lobby, bob, "b")
-    assert texts(log.read(rooms.lobby.pk, after=0, limit=10)) == [(1, "a"), (2, "b")]
+    post(rooms.lobby, bob, "b")
+    assert messages(log.read(rooms.lobby.pk, after=0, limit=10)) == [(1, "a"), (2, "b")]
     assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 2
     assert rung == [{rooms.lobby.pk: 1}, {rooms.lobby.pk: 2}]
 
 
-def test_the_bell_rings_after_the_commit_and_never_before(bob, rooms, rung):
+def test_the_bell_rings_only_after_the_commit(bob, rooms, rung):
     with transaction.atomic():
-        say(rooms.lobby, bob, "a", "b")
-        say(rooms.random, bob, "c")
+        post(rooms.lobby, bob, "a", "b")
+        post(rooms.random, bob, "c")
         assert rung == []
     assert rung == [{rooms.lobby.pk: 2}, {rooms.random.pk: 1}]
 
 
-def test_one_batch_rings_once_with_the_last_head_of_each_room(bob, rooms, rung):
+def test_a_batch_rings_once_with_the_new_head_of_each_room(bob, rooms, rung):
     drafts = [Draft(room=room.pk, author=bob.pk, body="hi") for room in (rooms.lobby, rooms.random, rooms.lobby)]
     actions.commit(drafts)
     assert rung == [{rooms.lobby.pk: 2, rooms.random.pk: 1}]
 
 
-def test_a_batch_in_which_nothing_was_added_rings_nothing(bob, rooms, rung):
+def test_a_batch_that_adds_nothing_does_not_ring(bob, rooms, rung):
     draft = Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=uuid.uuid4())
     actions.commit([draft])
     actions.commit([draft])
     assert len(rung) == 1
 
 
-def test_many_writers_at_once_leave_no_holes_and_double_nothing(bob, rooms):
+def test_simultaneous_writers_leave_no_hole_and_double_nothing(bob, rooms):
     client_ids = [uuid.uuid4() for _ in range(40)]
     outcomes = [[] for _ in range(4)]
 
@@ -82,8 +82,8 @@ def test_many_writers_at_once_leave_no_holes_and_double_nothing(bob, rooms):
         try:
             for start in range(0, 40, 5):
                 drafts = [
-                    Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=one)
-                    for one in client_ids[start : start + 5]
+                    Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=client_id)
+                    for client_id in client_ids[start : start + 5]
                 ]
                 outcomes[number] += [outcome.seq for outcome in actions.commit(drafts)]
         finally:
@@ -99,13 +99,13 @@ def test_many_writers_at_once_leave_no_holes_and_double_nothing(bob, rooms):
     assert sorted(outcomes[0]) == list(range(1, 41))
 
 
-def test_whoever_reads_while_others_write_never_sees_a_jump(bob, rooms):
+def test_a_reader_never_sees_a_hole_while_others_write(bob, rooms):
     done = threading.Event()
 
     def write():
         try:
             for _ in range(30):
-                say(rooms.lobby, bob, "a", "b")
+                post(rooms.lobby, bob, "a", "b")
         finally:
             done.set()
             connection.close()
@@ -114,7 +114,7 @@ def test_whoever_reads_while_others_write_never_sees_a_jump(bob, rooms):
     writer.start()
     cursor = 0
     while not done.is_set() or cursor < 60:
-        page = [one.seq for one in log.read(rooms.lobby.pk, after=cursor, limit=7)]
+        page = [logged.seq for logged in log.read(rooms.lobby.pk, after=cursor, limit=7)]
         assert page == list(range(cursor + 1, cursor + 1 + len(page)))
         cursor += len(page)
     writer.join()
@@ -122,37 +122,37 @@ def test_whoever_reads_while_others_write_never_sees_a_jump(bob, rooms):
 
 
 def test_events_are_read_in_pages_from_a_cursor(bob, rooms):
-    say(rooms.lobby, bob, *"abcde")
-    say(rooms.random, bob, "elsewhere")
-    assert texts(log.read(rooms.lobby.pk, after=0, limit=2)) == [(1, "a"), (2, "b")]
-    assert texts(log.read(rooms.lobby.pk, after=3, limit=10)) == [(4, "d"), (5, "e")]
+    post(rooms.lobby, bob, *"abcde")
+    post(rooms.random, bob, "elsewhere")
+    assert messages(log.read(rooms.lobby.pk, after=0, limit=2)) == [(1, "a"), (2, "b")]
+    assert messages(log.read(rooms.lobby.pk, after=3, limit=10)) == [(4, "d"), (5, "e")]
     assert log.read(rooms.lobby.pk, after=5, limit=10) == []
 
 
 def test_a_page_of_events_is_bounded_by_the_bytes_of_its_frames(bob, rooms, settings):
     settings.CATCH_UP_BYTES = 5000
-    say(rooms.lobby, bob, *["x" * 1000] * 6, "y" * 9000, "z")
+    post(rooms.lobby, bob, *["x" * 1000] * 6, "y" * 9000, "z")
     pages, after = [], 0
     while page := log.read(rooms.lobby.pk, after=after, limit=100):
-        pages.append([one.seq for one in page])
+        pages.append([logged.seq for logged in page])
         after = page[-1].seq
     assert pages == [[1, 2, 3, 4], [5, 6], [7], [8]]
 
 
-def test_large_texts_are_not_read_to_be_thrown_away(bob, rooms, settings):
+def test_large_messages_are_read_in_small_queries(bob, rooms, settings):
     settings.CATCH_UP_BYTES = 1000
-    say(rooms.lobby, bob, *["x" * 2000] * 150)
-    with CaptureQueriesContext(connection) as asked:
+    post(rooms.lobby, bob, *["x" * 2000] * 150)
+    with CaptureQueriesContext(connection) as captured:
         log.read(rooms.lobby.pk, after=0, limit=150)
         history(rooms.lobby, 100, 1000)
         history(rooms.lobby, 100, 1000, after=0)
-    limits = [int(one["sql"].rpartition("LIMIT ")[2]) for one in asked if "LIMIT " in one["sql"]]
+    limits = [int(query["sql"].rpartition("LIMIT ")[2]) for query in captured if "LIMIT " in query["sql"]]
     assert limits.count(log.ROWS_PER_QUERY) == 3
     assert max(limits) == log.ROWS_PER_QUERY
 
 
-def test_heads_are_those_of_the_rooms_asked_for_in_one_query(bob, rooms, django_assert_num_queries):
-    say(rooms.lobby, bob, *"abc")
+def test_the_heads_of_the_given_rooms_are_read_in_one_query(bob, rooms, django_assert_num_queries):
+    post(rooms.lobby, bob, *"abc")
     with django_assert_num_queries(1):
         assert log.heads([rooms.lobby.pk, 999]) == {rooms.lobby.pk: (3, 1, rooms.lobby.epoch)}
     assert {pk: head for pk, (head, _, _) in log.heads().items()} == {
@@ -178,14 +178,14 @@ def pages_of(room, limit, max_bytes=10**6):
 
 
 def test_history_goes_back_page_by_page_to_the_beginning(bob, rooms):
-    say(rooms.lobby, bob, *"abcdefg")
+    post(rooms.lobby, bob, *"abcdefg")
     assert pages_of(rooms.lobby, 3) == [[5, 6, 7], [2, 3, 4], [1]]
     assert pages_of(rooms.lobby, 7) == [[1, 2, 3, 4, 5, 6, 7]]
     assert pages_of(rooms.random, 3) == [[]]
 
 
-def test_history_holds_messages_as_they_stand_at_as_of(bob, rooms):
-    say(rooms.lobby, bob, *"abc")
+def test_history_has_messages_as_they_are_at_as_of(bob, rooms):
+    post(rooms.lobby, bob, *"abc")
     change = {"room": rooms.lobby.pk, "author": bob.pk}
     actions.commit(
         [
@@ -204,27 +204,28 @@ def test_history_holds_messages_as_they_stand_at_as_of(bob, rooms):
     assert page.events[2].edited_at is None
 
 
-def test_a_message_tells_its_authors_id_which_a_rename_does_not_change(bob, rooms):
+def test_a_message_has_its_authors_id_and_the_username_of_that_time(bob, rooms):
     with log.append([rooms.lobby.pk]) as batch:
         fresh = batch.post(batch.rooms[rooms.lobby.pk], author=bob, username="bob", body="as bob")
         batch.post(batch.rooms[rooms.lobby.pk], author=None, username="", body="by the system")
     bob.username = "robert"
     bob.save()
     actions.post_message(rooms.lobby, bob, "as robert")
-    told = [(one.event.user, one.event.username) for one in log.read(rooms.lobby.pk, after=0, limit=10)]
-    assert told == [(bob.pk, "bob"), (None, ""), (bob.pk, "robert")]
-    assert [(event.user, event.username) for event in history(rooms.lobby, 10).events] == told
-    # The first frame, which the feed's ring keeps, is the same bytes as the one that is read from the log later.
+    page = log.read(rooms.lobby.pk, after=0, limit=10)
+    authors = [(logged.event.user, logged.event.username) for logged in page]
+    assert authors == [(bob.pk, "bob"), (None, ""), (bob.pk, "robert")]
+    assert [(event.user, event.username) for event in history(rooms.lobby, 10).events] == authors
+    # The frame that the feed's ring keeps has the same bytes as the frame that is read from the log later.
     assert log.logged(fresh).frame.payload == log.read(rooms.lobby.pk, after=0, limit=1)[0].frame.payload
 
 
 def test_history_stops_at_the_floor(bob, rooms):
-    say(rooms.lobby, bob, *"abcde")
+    post(rooms.lobby, bob, *"abcde")
     Room.objects.update(floor_seq=3)
     assert pages_of(rooms.lobby, 2) == [[4, 5], [3]]
 
 
-def weight(page):
+def size(page):
     return sum(len(protocol.encode(event).payload) for event in page.events)
 
 
@@ -232,24 +233,24 @@ def shown(page):
     return [event.seq for event in page.events], page.more, page.newer
 
 
-def test_a_page_of_history_is_bounded_by_what_it_weighs(bob, rooms):
-    # A control character is six bytes on the wire.
-    say(rooms.lobby, bob, *["x" * 1000] * 6, "\x01" * 900, "y" * 9000, "z")
+def test_a_page_of_history_is_bounded_by_its_bytes(bob, rooms):
+    # A control character takes six bytes on the wire.
+    post(rooms.lobby, bob, *["x" * 1000] * 6, "\x01" * 900, "y" * 9000, "z")
     assert pages_of(rooms.lobby, 10, 5000) == [[9], [8], [7], [3, 4, 5, 6], [1, 2]]
-    assert weight(history(rooms.lobby, 10, 5000, before=7)) <= 5000
+    assert size(history(rooms.lobby, 10, 5000, before=7)) <= 5000
     assert shown(history(rooms.lobby, 10, 5000, after=0)) == ([1, 2, 3, 4], False, True)
     assert shown(history(rooms.lobby, 10, 5000, after=7)) == ([8], True, True)
     assert shown(history(rooms.lobby, 10, 5000, after=8)) == ([9], True, False)
-    # Around a message both sides share the weight, and the message is there.
+    # Around a message, both sides share the bytes, and the message itself is always included.
     assert shown(history(rooms.lobby, 10, 5000, around=4)) == ([2, 3, 4, 5], True, True)
     assert shown(history(rooms.lobby, 10, 5000, around=8)) == ([8], True, True)
     assert shown(history(rooms.lobby, 10, 5000, around=99)) == ([9], True, False)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_pages_of_any_weight_miss_nothing_and_show_nothing_twice(bob, rooms, seed):
+def test_pages_of_any_size_have_every_message_once(bob, rooms, seed):
     chance = random.Random(seed)
-    say(rooms.lobby, bob, *("x" * chance.choice([1, 100, 1000, 3000]) for _ in range(40)))
+    post(rooms.lobby, bob, *("x" * chance.choice([1, 100, 1000, 3000]) for _ in range(40)))
     limit, max_bytes = chance.randrange(1, 12), chance.randrange(200, 5000)
     pages = pages_of(rooms.lobby, limit, max_bytes)
     assert [seq for page in reversed(pages) for seq in page] == list(range(1, 41))
@@ -257,7 +258,7 @@ def test_pages_of_any_weight_miss_nothing_and_show_nothing_twice(bob, rooms, see
     while True:
         page = history(rooms.lobby, limit, max_bytes, after=after)
         assert 1 <= len(page.events) <= limit
-        assert weight(page) <= max_bytes or len(page.events) == 1
+        assert size(page) <= max_bytes or len(page.events) == 1
         assert page.more is (after > 0)
         forward += [event.seq for event in page.events]
         if not page.newer:
@@ -267,14 +268,14 @@ def test_pages_of_any_weight_miss_nothing_and_show_nothing_twice(bob, rooms, see
 
 
 def at_times(room, *seconds):
-    """Give messages 1, 2 … of a room these times."""
+    """Set the times of messages 1, 2 … of a room, in seconds after noon."""
     for seq, second in enumerate(seconds, start=1):
         Event.objects.filter(room=room, seq=seq).update(at=NOON + timedelta(seconds=second))
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-11)), timezone(timedelta(hours=14))])
 def test_history_from_a_time_begins_at_the_first_message_at_or_after_it(bob, rooms, zone):
-    say(rooms.lobby, bob, *"abcdefgh")
+    post(rooms.lobby, bob, *"abcdefgh")
     at_times(rooms.lobby, 0, 0, 10, 20, 20, 20, 30, 40)
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.EDITED, target_seq=1, body="A")])
 
@@ -291,7 +292,7 @@ def test_history_from_a_time_begins_at_the_first_message_at_or_after_it(bob, roo
 
 
 def test_history_from_a_time_begins_at_the_floor(bob, rooms):
-    say(rooms.lobby, bob, *"abcde")
+    post(rooms.lobby, bob, *"abcde")
     Room.objects.update(floor_seq=3)
     page = history(rooms.lobby, 2, since_time=NOON - timedelta(days=10_000))
     assert ([event.seq for event in page.events], page.more) == ([3, 4], False)
@@ -307,21 +308,21 @@ def test_history_from_a_time_begins_at_the_floor(bob, rooms):
         ("9999-12-31T23:59:59Z", []),
     ],
 )
-def test_a_time_at_the_edge_of_the_calendar_is_a_time_like_any_other(bob, rooms, text, seqs):
-    say(rooms.lobby, bob, *"ab")
+def test_history_from_the_first_and_last_times_of_the_calendar_works(bob, rooms, text, seqs):
+    post(rooms.lobby, bob, *"ab")
     page = history(rooms.lobby, 5, since_time=datetime.fromisoformat(text))
     assert ([event.seq for event in page.events], page.more) == (seqs, not seqs)
 
 
-def test_a_clock_that_went_back_leads_to_a_message_at_that_time_or_after(bob, rooms):
-    say(rooms.lobby, bob, *"abcdefgh")
+def test_history_from_a_time_begins_at_or_after_it_although_the_clock_went_back(bob, rooms):
+    post(rooms.lobby, bob, *"abcdefgh")
     at_times(rooms.lobby, 0, 10, 20, 30, 25, 35, 40, 50)
     page = history(rooms.lobby, 3, since_time=NOON + timedelta(seconds=28))
     assert page.events[0].seq in (4, 6)
 
 
 def many_events(room, author, count, every=50):
-    """Fill a room: one message, then edits and deletes of it, as far as the queries can tell."""
+    """Fill a room with messages, each followed by edits of it."""
     Event.objects.bulk_create(
         Event(
             room=room,
@@ -340,10 +341,10 @@ def many_events(room, author, count, every=50):
         cursor.execute("ANALYZE")
 
 
-def plans_of(asked):
-    """Return how the database goes about the queries."""
+def plans_of(queries):
+    """Yield the database's plan of each query."""
     with connection.cursor() as cursor:
-        for sql in asked:
+        for sql in queries:
             cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
             yield "\n".join(str(row) for row in cursor.fetchall())
 
@@ -361,45 +362,45 @@ def plans_of(asked):
     ],
     ids=str,
 )
-def test_history_looks_at_few_rows_wherever_it_is_in_a_room(bob, rooms, place):
+def test_history_reads_few_rows_anywhere_in_a_room(bob, rooms, place):
     many_events(rooms.lobby, bob, 5000)
     with CaptureQueriesContext(connection) as captured:
         page = history(rooms.lobby, 10, **place)
     assert page.events or "since_time" in place
-    asked = [one["sql"] for one in captured if "chat_event" in one["sql"]]
-    assert len(asked) <= 16
-    for sql in asked:
-        # Of two lower bounds SQLite may take the wrong one.
+    queries = [query["sql"] for query in captured if "chat_event" in query["sql"]]
+    assert len(queries) <= 16
+    for sql in queries:
+        # With two lower bounds, SQLite may choose the wrong one.
         assert sql.count('"seq" >') <= 1
-    for plan in plans_of(asked):
+    for plan in plans_of(queries):
         assert "event_posted" in plan, plan
         assert "TEMP B-TREE" not in plan, plan
         assert "Sort" not in plan, plan
 
 
-def test_opening_history_reads_as_little_under_many_edits_as_under_none(bob, rooms, django_assert_num_queries):
+def test_opening_history_takes_two_queries_under_many_edits(bob, rooms, django_assert_num_queries):
     many_events(rooms.lobby, bob, 5000, every=1000)
     with django_assert_num_queries(2):  # the room, and its five messages
         page = history(rooms.lobby, 10)
     assert [event.seq for event in page.events] == [1, 1001, 2001, 3001, 4001]
 
 
-def test_an_edited_message_of_another_page_is_found_in_its_own(bob, rooms):
-    say(rooms.lobby, bob, *"abc")
+def test_a_page_of_history_has_edits_that_came_after_the_page(bob, rooms):
+    post(rooms.lobby, bob, *"abc")
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.EDITED, target_seq=1, body="A")])
     page = history(rooms.lobby, 10, before=2)
     assert [(event.seq, event.message) for event in page.events] == [(1, "A")]
     assert page.as_of == 4
 
 
-def test_times_are_utc_in_milliseconds_here_and_in_the_database(bob, rooms):
-    [outcome] = say(rooms.lobby, bob, "hi")
+def test_frames_and_database_have_the_same_utc_times_in_milliseconds(bob, rooms):
+    [outcome] = post(rooms.lobby, bob, "hi")
     event = Event.objects.get()
     assert event.at.microsecond % 1000 == 0
     assert outcome.logged.event.at == event.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{event.at.microsecond // 1000:03}Z"
 
 
-def test_what_is_found_is_the_authors_own(alice, bob, rooms):
+def test_a_client_id_is_found_only_for_its_author(alice, bob, rooms):
     client_id = uuid.uuid4()
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, body="hi", client_id=client_id)])
     assert log.find_committed([]) == {}
@@ -407,15 +408,15 @@ def test_what_is_found_is_the_authors_own(alice, bob, rooms):
     assert list(log.find_committed([(bob.pk, client_id), (alice.pk, uuid.uuid4())])) == [(bob.pk, client_id)]
 
 
-@pytest.mark.skipif("sqlite" not in connections.settings["default"]["ENGINE"], reason="about SQLite's own lock")
-def test_sqlite_writes_ahead_syncs_in_full_and_locks_at_the_beginning(bob, rooms):
+@pytest.mark.skipif("sqlite" not in connections.settings["default"]["ENGINE"], reason="about SQLite's settings")
+def test_sqlite_uses_wal_with_full_sync_and_immediate_transactions(bob, rooms):
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.transaction_mode == "IMMEDIATE"
 
 
-def test_many_keys_of_many_authors_are_found_in_pieces_and_by_author(rooms, django_user_model):
+def test_many_client_ids_of_many_authors_are_found_in_pieces_and_by_author(rooms, django_user_model):
     users = django_user_model.objects.bulk_create(
         [django_user_model(username=f"user{number}") for number in range(2 * log.FIND_AUTHORS + 1)]
     )
@@ -424,9 +425,9 @@ def test_many_keys_of_many_authors_are_found_in_pieces_and_by_author(rooms, djan
     strangers = [(draft.author, uuid.uuid4()) for draft in drafts]
     with CaptureQueriesContext(connection) as captured:
         found = log.find_committed([*(draft.key for draft in drafts), *strangers])
-    assert {key: place.seq for key, place in found.items()} == {
+    assert {key: event.seq for key, event in found.items()} == {
         draft.key: number for number, draft in enumerate(drafts, 1)
     }
     assert len(captured) == 3
-    # Each author with their own keys: all with all would be as many searches as pairs.
+    # The query pairs each author with their own client_ids; otherwise it would search for every combination.
     assert "OR" in captured[0]["sql"]

@@ -1,4 +1,4 @@
-"""Races that are the database's: several connections append to the same rooms."""
+"""Races in the database: several connections append to the same rooms."""
 
 import random
 import threading
@@ -19,24 +19,24 @@ from chat.store import actions, deletion, faults, lock_waits, presence
 from chat.store.actions import Draft
 from chat.store.log import Committed
 
-postgresql = pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
+postgresql = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite allows one writer at a time")
 WRITERS = 3
 BATCHES = 25
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def in_threads(*works):
-    """Run all at once, each with a connection of its own; return what they return."""
+def in_threads(*functions):
+    """Run all functions at once, each with its own connection; return their results."""
 
-    def run(work):
+    def run(function):
         try:
-            return work()
+            return function()
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [future.result(60) for future in [pool.submit(run, work) for work in works]]
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return [future.result(60) for future in [pool.submit(run, function) for function in functions]]
 
 
 def is_without_holes(room):
@@ -53,49 +53,49 @@ def test_r7_the_same_client_ids_from_several_connections_are_appended_once(bob, 
 
     def write(seed):
         chance = random.Random(seed)
-        places = {}
+        seqs = {}
         for _ in range(BATCHES):
             drafts = [draft(rooms.lobby.pk, bob.pk, chance.choice(client_ids)) for _ in range(6)]
-            for one, outcome in zip(drafts, actions.commit(drafts), strict=True):
-                assert places.setdefault(one.client_id, outcome.seq) == outcome.seq
-        return places
+            for posted, outcome in zip(drafts, actions.commit(drafts), strict=True):
+                assert seqs.setdefault(posted.client_id, outcome.seq) == outcome.seq
+        return seqs
 
     answers = in_threads(*(lambda seed=seed: write(seed) for seed in range(WRITERS)))
-    kept = dict(Event.objects.values_list("client_id", "seq"))
+    saved = dict(Event.objects.values_list("client_id", "seq"))
     assert is_without_holes(rooms.lobby.pk)
-    assert len(kept) == Event.objects.count() == len(set().union(*answers))
-    for places in answers:
-        assert places.items() <= kept.items()
+    assert len(saved) == Event.objects.count() == len(set().union(*answers))
+    for seqs in answers:
+        assert seqs.items() <= saved.items()
 
 
-def test_r10_batches_that_lock_rooms_crosswise_do_not_wait_for_each_other(bob, rooms):
+def test_r10_batches_with_rooms_in_opposite_order_do_not_deadlock(bob, rooms):
     def write(first, second):
         for _ in range(BATCHES):
             outcomes = actions.commit([draft(first, bob.pk), draft(second, bob.pk)])
-            assert all(isinstance(one, Committed) for one in outcomes)
+            assert all(isinstance(outcome, Committed) for outcome in outcomes)
 
-    one, other = rooms.lobby.pk, rooms.random.pk
-    in_threads(lambda: write(one, other), lambda: write(other, one))
+    lobby, random = rooms.lobby.pk, rooms.random.pk
+    in_threads(lambda: write(lobby, random), lambda: write(random, lobby))
     assert Event.objects.count() == 4 * BATCHES
-    assert is_without_holes(one)
-    assert is_without_holes(other)
+    assert is_without_holes(lobby)
+    assert is_without_holes(random)
 
 
-def test_r9_one_poisonous_draft_fails_alone(bob, rooms):
-    # The database itself refuses it.
+def test_r9_a_draft_that_the_database_refuses_fails_alone(bob, rooms):
+    # A constraint of the database refuses this type.
     poison = replace(draft(rooms.lobby.pk, bob.pk), msg_type=-1)
     drafts = [draft(rooms.lobby.pk, bob.pk) for _ in range(9)]
     drafts.insert(4, poison)
     outcomes = actions.commit(drafts)
     assert outcomes[4].code == ErrorCode.MESSAGE_INVALID
-    assert [isinstance(one, Committed) for one in outcomes] == [True] * 4 + [False] + [True] * 5
-    assert [one.seq for one in outcomes if isinstance(one, Committed)] == list(range(1, 10))
+    assert [isinstance(outcome, Committed) for outcome in outcomes] == [True] * 4 + [False] + [True] * 5
+    assert [outcome.seq for outcome in outcomes if isinstance(outcome, Committed)] == list(range(1, 10))
     assert is_without_holes(rooms.lobby.pk)
 
 
 @contextmanager
 def locked(sql):
-    """Hold what a statement locks, as somebody in psql does."""
+    """Hold the locks of a statement from another connection, as a session in psql would."""
     parameters = connection.get_connection_params()
     with psycopg.connect(**{name: parameters[name] for name in parameters if name != "cursor_factory"}) as holder:
         holder.execute(sql)
@@ -104,7 +104,9 @@ def locked(sql):
 
 
 def codes(outcomes):
-    return [one.seq if isinstance(one, Committed) else (one.code, one.is_locked) for one in outcomes]
+    return [
+        outcome.seq if isinstance(outcome, Committed) else (outcome.code, outcome.is_locked) for outcome in outcomes
+    ]
 
 
 LOCKED = (ErrorCode.SERVER_UNAVAILABLE, True)
@@ -113,15 +115,15 @@ LOCKED = (ErrorCode.SERVER_UNAVAILABLE, True)
 @postgresql
 @pytest.mark.parametrize("lock", ["FOR UPDATE", "FOR NO KEY UPDATE"])
 @pytest.mark.parametrize("commit", [actions.commit, actions.commit_unlocked])
-def test_in_the_writers_thread_a_locked_room_stops_only_its_own_drafts(bob, rooms, lock, commit):
+def test_in_the_writers_thread_a_locked_room_delays_only_its_own_drafts(bob, rooms, lock, commit):
     gone = 10**6
     drafts = [draft(room, bob.pk) for room in (rooms.lobby.pk, rooms.random.pk, gone, rooms.lobby.pk, rooms.random.pk)]
     with locked(f"SELECT 1 FROM chat_room WHERE id = {rooms.lobby.pk} {lock}"), lock_waits.brief():
         outcomes = commit(drafts)
     assert codes([outcomes[0], outcomes[1], outcomes[3], outcomes[4]]) == [LOCKED, 1, LOCKED, 2]
-    # A room that does not exist is not taken for one that is locked.
+    # A room that does not exist does not count as locked.
     assert outcomes[2].code == ErrorCode.ROOM_INVALID
-    # The same drafts again: those that were saved are not doubled.
+    # When the same drafts are committed again, those that were saved are not doubled.
     with lock_waits.brief():
         again = actions.commit([drafts[index] for index in (0, 1, 3, 4)])
     assert codes(again) == [1, 1, 2, 2]
@@ -129,25 +131,25 @@ def test_in_the_writers_thread_a_locked_room_stops_only_its_own_drafts(bob, room
 
 
 @postgresql
-def test_a_message_that_is_saved_already_is_acknowledged_although_its_room_is_locked(bob, rooms):
-    one = draft(rooms.lobby.pk, bob.pk)
-    actions.commit([one])
+def test_a_message_that_was_already_saved_is_acknowledged_although_its_room_is_locked(bob, rooms):
+    saved = draft(rooms.lobby.pk, bob.pk)
+    actions.commit([saved])
     with locked(f"SELECT 1 FROM chat_room WHERE id = {rooms.lobby.pk} FOR UPDATE"), lock_waits.brief():
-        assert codes(actions.commit([one])) == [1]
+        assert codes(actions.commit([saved])) == [1]
 
 
 @postgresql
-def test_a_locked_author_stops_no_draft(bob, charlie, rooms):
+def test_a_locked_author_delays_no_draft(bob, charlie, rooms):
     drafts = [draft(rooms.lobby.pk, author) for author in (bob.pk, charlie.pk, bob.pk)]
     with locked(f"SELECT 1 FROM auth_user WHERE id = {bob.pk} FOR UPDATE"), lock_waits.brief():
         outcomes = actions.commit(drafts)
-    # No constraint makes an event wait for its author's row.
+    # There is no foreign key constraint for which an event would wait for its author's row.
     assert codes(outcomes) == [1, 2, 3]
     assert is_without_holes(rooms.lobby.pk)
 
 
 @postgresql
-def test_a_locked_table_is_the_databases_and_no_drafts_matter(bob, rooms):
+def test_a_locked_table_is_an_error_of_the_database_and_refuses_no_draft(bob, rooms):
     drafts = [draft(rooms.lobby.pk, bob.pk), draft(rooms.random.pk, bob.pk)]
     lock = "LOCK TABLE chat_room IN ACCESS EXCLUSIVE MODE"
     with locked(lock), lock_waits.brief(), pytest.raises(faults.TableLockedError):
@@ -155,14 +157,14 @@ def test_a_locked_table_is_the_databases_and_no_drafts_matter(bob, rooms):
 
 
 @postgresql
-def test_elsewhere_a_locked_room_is_waited_for(bob, rooms):
+def test_outside_the_writers_thread_posting_waits_for_a_locked_room(bob, rooms):
     is_locked = threading.Event()
 
     def hold():
         with transaction.atomic():
             Room.objects.select_for_update().get(pk=rooms.lobby.pk)
             is_locked.set()
-            until_somebody_waits()
+            until_lock_is_waited_for()
             time.sleep(3 * lock_waits.LOCK_SECONDS)
 
     def post():
@@ -181,8 +183,8 @@ def test_the_writers_short_waits_end_with_its_transaction(bob, rooms):
         assert cursor.fetchone() == ("10s",)
 
 
-def until_somebody_waits():
-    """Wait until a connection waits for another's lock."""
+def until_lock_is_waited_for():
+    """Wait until a connection waits for a lock."""
     with connection.cursor() as cursor:
         for _ in range(500):
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -192,7 +194,7 @@ def until_somebody_waits():
 
 
 def remove_the_rest():
-    """Do what a server does with deletions that are unfinished."""
+    """Finish all deletions, as a server's janitor does."""
     while any(unfinished := deletion.unfinished()):
         for room in unfinished.rooms:
             deletion.remove_piece_of_room(room)
@@ -202,13 +204,15 @@ def remove_the_rest():
 
 @postgresql
 @pytest.mark.parametrize("gone", ["user", "room"])
-def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(bob, rooms, monkeypatch, gone):
+def test_a_deletion_does_not_wait_for_a_transaction_that_writes_presence_and_neither_fails(
+    bob, rooms, monkeypatch, gone
+):
     Membership.objects.create(user=bob, room=rooms.lobby)
     presence.begin_lease("one")
     has_lock, create = threading.Event(), Presence.objects.bulk_create
-    there = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
+    visible = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
 
-    def come():
+    def enter():
         presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
 
     def delete():
@@ -217,15 +221,15 @@ def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(
 
     def create_late(*arguments, **named):
         has_lock.set()
-        # In the middle of its transaction, with the membership's lock.
-        until = time.monotonic() + 10
-        while there.exists():
-            assert time.monotonic() < until, "the deletion waits for this transaction"
+        # The transaction is open and holds the lock of the membership.
+        deadline = time.monotonic() + 10
+        while visible.exists():
+            assert time.monotonic() < deadline, "the deletion waits for this transaction"
             time.sleep(0.01)
         return create(*arguments, **named)
 
     monkeypatch.setattr(Presence.objects, "bulk_create", create_late)
-    in_threads(come, delete)
+    in_threads(enter, delete)
     remove_the_rest()
     assert not Presence.objects.exists()
     assert not Membership.objects.exists()
@@ -233,33 +237,33 @@ def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(
 
 @postgresql
 @pytest.mark.parametrize("gone", ["user", "room"])
-def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_other(bob, rooms, gone):
+def test_a_deletion_and_a_users_first_join_do_not_deadlock(bob, rooms, gone):
     presence.begin_lease("one")
-    has_locked, is_here, goes_on = threading.Event(), threading.Event(), threading.Event()
+    has_locked, is_here, has_continued = threading.Event(), threading.Event(), threading.Event()
 
-    def come():
+    def enter():
         assert has_locked.wait(10)
         Membership.objects.create(user=bob, room=rooms.lobby)
         with transaction.atomic():
             presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
             is_here.set()
-            assert goes_on.wait(10), "the deletion waits for this transaction"
+            assert has_continued.wait(10), "the deletion waits for this transaction"
 
-    def let_come(execute, sql, params, many, context):
+    def pause_after_lock(execute, sql, params, many, context):
         result = execute(sql, params, many, context)
         if is_here.is_set():
-            goes_on.set()
-        # Between the deletion's look for memberships and what it does next.
+            has_continued.set()
+        # Let the user enter after the deletion has locked the memberships and before its next query.
         if "chat_membership" in sql and "FOR UPDATE" in sql and not has_locked.is_set():
             has_locked.set()
             assert is_here.wait(10)
         return result
 
     def delete():
-        with connection.execute_wrapper(let_come):
+        with connection.execute_wrapper(pause_after_lock):
             (bob if gone == "user" else rooms.lobby).delete()
 
-    in_threads(come, delete)
+    in_threads(enter, delete)
     remove_the_rest()
     assert not Presence.objects.exists()
     assert not Membership.objects.exists()

@@ -26,6 +26,7 @@ def post(room, count=1):
 
 
 def move(moves):
+    """Check and store moves; return the codes of those that were refused."""
     checked = memberships.check_moves(moves)
     memberships.store_moves(checked)
     return {pair: refusal.code for pair, refusal in checked.refused.items()}
@@ -35,20 +36,20 @@ def lay_out(login, rooms, wide=None):
     memberships.store_layouts([UserLayout(login, tuple(rooms), wide)])
 
 
-def stored():
+def stored_positions():
     return set(Membership.objects.values_list("user_id", "room_id", "read_seq"))
 
 
-def test_a_position_moves_forward_alone_unless_it_is_set_and_never_beyond_the_head(bob, rooms):
+def test_a_position_moves_only_forward_unless_it_is_set_and_never_beyond_the_head(bob, rooms):
     login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
     post(rooms.lobby, 5)
-    places = [(3, False, 3), (2, False, 3), (1, True, 1), (99, False, 5), (0, False, 5), (99, True, 5), (0, True, 0)]
-    for seq, is_set, place in places:
+    steps = [(3, False, 3), (2, False, 3), (1, True, 1), (99, False, 5), (0, False, 5), (99, True, 5), (0, True, 0)]
+    for seq, is_set, position in steps:
         assert move({pair: Move(login, seq, is_set)}) == {}
-        assert stored() == {(*pair, place)}
+        assert stored_positions() == {(*pair, position)}
 
 
-def test_a_refused_position_changes_nothing_and_its_neighbours_are_written(bob, charlie, rooms):
+def test_a_refused_position_changes_nothing_and_the_others_are_written(bob, charlie, rooms):
     post(rooms.lobby, 2)
     post(rooms.staff, 2)
     bobs, charlies = login_of(bob), login_of(charlie)
@@ -67,20 +68,20 @@ def test_a_refused_position_changes_nothing_and_its_neighbours_are_written(bob, 
         (bob.pk, 10**6): ErrorCode.ROOM_INVALID,
         (charlie.pk, rooms.lobby.pk): ErrorCode.USER_HAS_TO_LOGIN,
     }
-    assert stored() == {(bob.pk, rooms.lobby.pk, 1)}
+    assert stored_positions() == {(bob.pk, rooms.lobby.pk, 1)}
 
 
-def test_what_was_said_before_the_first_visit_is_not_read_again(bob, rooms):
+def test_reading_messages_from_before_the_first_visit_writes_no_position(bob, rooms):
     login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
     post(rooms.lobby, 4)
     memberships.store_first_visits([bob.pk])
     move({pair: Move(login, 2)})
-    assert stored() == set()
+    assert stored_positions() == set()
     move({pair: Move(login, 2, is_set=True)})
-    assert stored() == {(*pair, 2)}
+    assert stored_positions() == {(*pair, 2)}
 
 
-def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
+def test_presence_and_layout_do_not_change_the_position(bob, rooms):
     login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
     post(rooms.lobby, 4)
     memberships.store_first_visits([bob.pk])
@@ -94,30 +95,30 @@ def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
     assert Membership.objects.values_list("read_seq", "is_here", "position").get() == (5, True, 0)
 
 
-def test_a_position_that_another_process_moved_further_stays(bob, rooms):
+def test_a_position_that_another_process_moved_further_is_kept(bob, rooms):
     login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
     post(rooms.lobby, 5)
     behind = memberships.check_moves({pair: Move(login, 2)})
     move({pair: Move(login, 4)})
     memberships.store_moves(behind)
-    assert stored() == {(*pair, 4)}
+    assert stored_positions() == {(*pair, 4)}
 
 
-def test_any_number_of_positions_takes_the_same_few_queries(alice, bob, charlie, rooms):
+def test_any_number_of_positions_is_written_with_few_queries(alice, bob, charlie, rooms):
     users = {user: login_of(user) for user in (alice, bob, charlie)}
     PositionCounter.objects.create(pk=1)
     for room in rooms[:2]:
         post(room, 9)
     counts = []
     for moved in (list(users)[:1], users):
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as captured:
             move({(user.pk, room.pk): Move(users[user], len(counts) + 3) for user in moved for room in rooms[:2]})
-        counts.append(len(asked))
+        counts.append(len(captured))
     assert max(counts) <= 10, counts
-    assert len(stored()) == 6
+    assert len(stored_positions()) == 6
 
 
-def test_each_write_has_a_change_of_its_own_by_which_others_find_it(bob, charlie, rooms):
+def test_each_write_has_its_own_number_by_which_other_processes_find_it(bob, charlie, rooms):
     post(rooms.lobby, 5)
     for seq, user in enumerate((bob, charlie, bob), 1):
         move({(user.pk, rooms.lobby.pk): Move(login_of(user), seq)})
@@ -127,7 +128,7 @@ def test_each_write_has_a_change_of_its_own_by_which_others_find_it(bob, charlie
     assert unread.moved_since(2).positions == {(bob.pk, rooms.lobby.pk): 3}
     assert unread.moved_since(3).positions == {}
     assert unread.moved_since(None)[1:] == (3, {}, True)
-    # What changes nothing is no change.
+    # A move that changes nothing takes no number.
     move({(bob.pk, rooms.lobby.pk): Move(login_of(bob), 1)})
     assert PositionCounter.objects.get().changes == 3
 
@@ -146,7 +147,7 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
     assert len(found) == 4
 
 
-def test_a_layout_holds_what_may_be_entered_in_its_order(bob, rooms):
+def test_a_layout_keeps_its_order_and_leaves_out_forbidden_rooms(bob, rooms):
     login = login_of(bob)
     lay_out(login, [rooms.random.pk, rooms.staff.pk, 10**6, rooms.lobby.pk], rooms.lobby.pk)
     assert memberships.load_layout(bob.pk) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
@@ -156,18 +157,18 @@ def test_a_layout_holds_what_may_be_entered_in_its_order(bob, rooms):
     assert memberships.load_layout(bob.pk) == ([], None)
 
 
-def test_layouts_of_many_users_are_written_by_the_same_few_queries(alice, bob, charlie, rooms):
+def test_layouts_of_any_number_of_users_are_written_with_the_same_queries(alice, bob, charlie, rooms):
     logins = [login_of(user) for user in (alice, bob, charlie)]
     counts = []
     for some in (logins[:1], logins):
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as captured:
             memberships.store_layouts([UserLayout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
-        counts.append(len(asked))
+        counts.append(len(captured))
     assert counts[1] <= counts[0] <= 9
     assert memberships.load_layout(charlie.pk) == ([rooms.lobby.pk, rooms.random.pk], None)
 
 
-def test_a_layout_of_a_login_that_ended_changes_nothing(bob, rooms):
+def test_a_layout_with_an_invalid_login_is_ignored(bob, rooms):
     login = login_of(bob)
     lay_out(login, [rooms.lobby.pk])
     bob.set_password("another one")
@@ -176,7 +177,7 @@ def test_a_layout_of_a_login_that_ended_changes_nothing(bob, rooms):
     assert memberships.load_layout(bob.pk) == ([rooms.lobby.pk], None)
 
 
-def test_the_first_visit_stays_the_first(bob):
+def test_a_second_visit_does_not_change_the_first(bob):
     memberships.store_first_visits([bob.pk, 10**6])
     first = Visit.objects.get().at
     memberships.store_first_visits([bob.pk])

@@ -1,4 +1,4 @@
-"""Who is named in a message."""
+"""The users that a message mentions."""
 
 import json
 from pathlib import Path
@@ -31,14 +31,14 @@ from chat.store.policies import User
         ("", set()),
     ],
 )
-def test_a_name_stands_alone_and_may_end_a_sentence(text, names):
+def test_names_follow_an_at_sign_and_may_end_a_sentence(text, names):
     found = mentions.names_in(text)
     assert {name for name in found if any(map(str.isalpha, name))} == names
     assert "" not in found
 
 
-def named(room, seq=1):
-    """Return who is named in a message, by the database."""
+def mentioned(room, seq=1):
+    """Return the usernames that a message mentions, as saved in the database."""
     return set(Mention.objects.filter(event__room=room, event__seq=seq).values_list("user__username", flat=True))
 
 
@@ -47,26 +47,26 @@ def commit(room, author, **fields):
     return outcome.seq
 
 
-def test_a_message_names_those_there_are_and_each_once(alice, bob, rooms):
-    rooms.lobby.send_message("@bob, @alice, @bob and @nobody", alice)
-    assert named(rooms.lobby) == {"alice", "bob"}
+def test_a_message_mentions_existing_users_once_each(alice, bob, rooms):
+    rooms.lobby.send_message("@bob, @alice, @bob and @stranger", alice)
+    assert mentioned(rooms.lobby) == {"alice", "bob"}
     assert Mention.objects.count() == 2
 
 
-def test_an_edit_names_anew(alice, bob, charlie, rooms):
+def test_an_edit_replaces_the_mentions_of_its_message(alice, bob, charlie, rooms):
     seq = commit(rooms.lobby, alice, body="@bob")
     edit = commit(rooms.lobby, alice, kind=Event.Kind.EDITED, target_seq=seq, body="no, @charlie")
-    assert named(rooms.lobby, seq) == {"charlie"}
-    assert named(rooms.lobby, edit) == set()
+    assert mentioned(rooms.lobby, seq) == {"charlie"}
+    assert mentioned(rooms.lobby, edit) == set()
 
 
-def test_a_delete_names_nobody(alice, bob, rooms):
+def test_a_delete_removes_the_mentions_of_its_message(alice, bob, rooms):
     seq = commit(rooms.lobby, alice, body="@bob")
     commit(rooms.lobby, alice, kind=Event.Kind.DELETED, target_seq=seq)
     assert Mention.objects.count() == 0
 
 
-def test_a_batch_in_which_a_message_is_posted_and_changed_names_whom_it_names_at_its_end(alice, bob, charlie, rooms):
+def test_a_message_posted_and_changed_in_one_batch_has_the_mentions_of_its_last_text(alice, bob, charlie, rooms):
     first, second = (Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(2))
     actions.commit(
         [
@@ -76,22 +76,22 @@ def test_a_batch_in_which_a_message_is_posted_and_changed_names_whom_it_names_at
             Draft(room=rooms.lobby.pk, author=alice.pk, kind=Event.Kind.DELETED, target_seq=2),
         ]
     )
-    assert named(rooms.lobby, 1) == {"charlie"}
-    assert named(rooms.lobby, 2) == set()
+    assert mentioned(rooms.lobby, 1) == {"charlie"}
+    assert mentioned(rooms.lobby, 2) == set()
 
 
-def test_a_name_of_any_case_is_that_user_alone(bob, rooms):
+def test_mentions_are_case_sensitive(bob, rooms):
     User.objects.create_user("Bob")
     rooms.lobby.send_message("@Bob", bob)
-    assert named(rooms.lobby) == {"Bob"}
+    assert mentioned(rooms.lobby) == {"Bob"}
 
 
-def test_messages_that_name_nobody_ask_nothing(alice, rooms):
+def test_a_message_without_names_takes_no_query(alice, rooms):
     rooms.lobby.send_message("hello", alice)
     event = Event.objects.get()
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         mentions.store(new=[event], changed=[])
-    assert len(asked) == 0
+    assert len(captured) == 0
 
 
 @pytest.mark.parametrize(
@@ -99,24 +99,25 @@ def test_messages_that_name_nobody_ask_nothing(alice, rooms):
     ["@x" + ".@+-" * 999, "@" * 4000, "@a." * 1300, "@" + "x" * 3999, " @a.." * 800],
     ids=lambda text: text[:5],
 )
-def test_a_message_names_few_and_none_longer_than_a_name_may_be(text):
+def test_the_number_and_length_of_names_in_a_message_are_bounded(text):
     names = mentions.names_in(text)
     assert len(names) <= mentions.MOST_NAMES
     assert all(len(name) <= 150 for name in names)
 
 
-def test_a_batch_of_messages_full_of_names_asks_for_them_in_bounded_queries(alice, bob, rooms):
+def test_the_names_of_a_large_batch_are_looked_up_in_bounded_queries(alice, bob, rooms):
     texts = [" ".join(f"@{draft:x}-{number:x}." for number in range(400)) for draft in range(128)]
     drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body=f"@bob {text}"[:4000]) for text in texts]
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         outcomes = actions.commit(drafts)
     assert [outcome.seq for outcome in outcomes] == list(range(1, 129))
     assert Mention.objects.filter(user=bob).count() == 128
-    looking = [one["sql"] for one in asked if "username" in one["sql"] and one["sql"].startswith("SELECT")]
-    assert len(looking) <= 128 * mentions.MOST_NAMES / mentions.NAMES_PER_QUERY + 3
-    assert max(sql.count("'") // 2 for sql in looking) <= mentions.NAMES_PER_QUERY
+    queries = [query["sql"] for query in captured]
+    lookups = [sql for sql in queries if "username" in sql and sql.startswith("SELECT")]
+    assert len(lookups) <= 128 * mentions.MOST_NAMES / mentions.NAMES_PER_QUERY + 3
+    assert max(sql.count("'") // 2 for sql in lookups) <= mentions.NAMES_PER_QUERY
 
 
 @pytest.mark.parametrize("case", json.loads((Path(__file__).parent / "mentions.json").read_text()))
-def test_a_name_is_found_as_the_page_finds_it(case):
+def test_server_and_page_find_the_same_names(case):
     assert (case["name"] in mentions.names_in(case["text"])) == case["named"]

@@ -1,4 +1,4 @@
-"""What the migration makes of edits of earlier versions: texts that were edited away leave the database."""
+"""The migration of edits of earlier versions removes texts that were edited away from the database."""
 
 import importlib
 import uuid
@@ -18,19 +18,19 @@ Kind = Event.Kind
 
 @pytest.fixture
 def mark(monkeypatch):
-    """Run the migration that takes the texts out of overtaken edits, three rows at a time."""
-    frames = importlib.import_module("chat.migrations.0009_overtaken_texts")
-    monkeypatch.setattr(frames, "PIECE", 3)
+    """A function that runs the migration that removes the texts of overtaken edits, three rows at a time."""
+    migration = importlib.import_module("chat.migrations.0009_overtaken_texts")
+    monkeypatch.setattr(migration, "PIECE", 3)
 
     def mark():
         with connection.schema_editor() as editor:
-            frames.mark_overtaken_edits(apps, editor)
+            migration.mark_overtaken_edits(apps, editor)
 
     return mark
 
 
 def write_as_before(room, author, *events):
-    """Write events as versions before `edit_seq` did: (kind, body, target) each."""
+    """Write events as versions without `edit_seq` did; each is (kind, body, target)."""
     now = timezone.now()
     edited = {target for kind, _, target in events if kind == Kind.EDITED}
     deleted = {target for kind, _, target in events if kind == Kind.DELETED}
@@ -67,14 +67,14 @@ OLD = [
 ]
 
 
-def test_texts_that_were_edited_away_before_leave_the_database(bob, rooms, mark):
+def test_the_migration_removes_texts_that_were_edited_away(bob, rooms, mark):
     write_as_before(rooms.lobby, bob, *OLD)
-    for _ in range(2):  # as after an upgrade that was interrupted
+    for _ in range(2):  # the second time as after an interrupted upgrade
         mark()
         assert not Event.objects.filter(body__contains="secret").exists()
         edits = dict(Event.objects.filter(edit_seq__isnull=False).values_list("seq", "edit_seq"))
         assert edits == {1: 7, 2: 6, 3: 7, 5: 7, 8: 10, 9: 10}
-    events = [one.event for one in log.read(rooms.lobby.pk, after=0, limit=20)]
+    events = [logged.event for logged in log.read(rooms.lobby.pk, after=0, limit=20)]
     assert [type(event).__name__[0] for event in events] == list("PPOPOEEPOED")
     assert [getattr(event, "message", None) for event in events if event.seq in (1, 2, 4, 6, 7)] == [
         "last of 1",
@@ -83,21 +83,21 @@ def test_texts_that_were_edited_away_before_leave_the_database(bob, rooms, mark)
         "last of 2",
         "last of 1",
     ]
-    # And it goes on from there.
+    # A new edit removes the text of the last one.
     change = {"room": rooms.lobby.pk, "author": bob.pk, "target_seq": 1}
     actions.commit([Draft(**change, kind=Kind.EDITED, body="newer")])
     assert Event.objects.get(seq=7).body == ""
 
 
-def test_a_site_that_keeps_such_texts_keeps_those_of_before_until_their_message_is_deleted(bob, rooms, mark, settings):
+def test_with_keep_edited_text_the_migration_keeps_texts_until_their_message_is_deleted(bob, rooms, mark, settings):
     settings.KEEP_EDITED_TEXT = True
     write_as_before(rooms.lobby, bob, *OLD)
     mark()
     assert Event.objects.get(seq=3).body == "secret"
-    assert "secret" not in str([one.frame.text for one in log.read(rooms.lobby.pk, after=0, limit=20)])
+    assert "secret" not in str([logged.frame.text for logged in log.read(rooms.lobby.pk, after=0, limit=20)])
     actions.commit([Draft(room=rooms.lobby.pk, author=bob.pk, kind=Kind.DELETED, target_seq=1)])
     assert not Event.objects.filter(body__contains="secret").exists()
 
 
-def test_an_empty_database_is_left_alone(db, mark):
+def test_the_migration_works_on_an_empty_database(db, mark):
     mark()

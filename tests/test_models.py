@@ -1,4 +1,4 @@
-"""Rooms and who may enter them."""
+"""Rooms, their titles, and the users who may enter them."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -24,7 +24,7 @@ DIFFERENT = [("Lobby", "Lobbi"), ("Cafe", "Café"), ("台所", "台"), ("a b", "
 
 
 @pytest.mark.parametrize(("title", "other"), SAME)
-def test_titles_that_differ_only_in_case_are_the_same_however_they_are_saved(title, other):
+def test_titles_that_differ_only_in_case_are_refused_by_every_way_to_save(title, other):
     room = Room.objects.create(title=title)
     with pytest.raises(IntegrityError), transaction.atomic():
         Room.objects.create(title=other)
@@ -40,17 +40,17 @@ def test_titles_that_differ_only_in_case_are_the_same_however_they_are_saved(tit
 
 
 @pytest.mark.parametrize(("title", "other"), DIFFERENT)
-def test_other_titles_are_other_rooms(title, other):
+def test_different_titles_are_different_rooms(title, other):
     assert Room.objects.create(title=title) != Room.objects.create(title=other)
     assert Room.objects.titled(title).get().title == title
 
 
-def test_the_same_title_twice_in_one_bulk_is_refused():
+def test_the_same_title_twice_in_one_bulk_create_is_refused():
     with pytest.raises(IntegrityError), transaction.atomic():
         Room.objects.bulk_create([Room(title="Lobby"), Room(title="lobby")])
 
 
-def test_a_room_may_be_renamed_to_another_case_of_its_title():
+def test_the_case_of_a_title_may_be_changed():
     room = Room.objects.create(title="Lobby")
     room.title = "LOBBY"
     room.full_clean()
@@ -58,32 +58,32 @@ def test_a_room_may_be_renamed_to_another_case_of_its_title():
     assert Room.objects.get().title_key == "lobby"
 
 
-def test_a_form_says_in_words_that_a_title_is_taken():
+def test_a_form_says_that_a_title_exists():
     Room.objects.create(title="Кухня")
     form = modelform_factory(Room, fields=["title", "staff_only"])({"title": "КУХНЯ"})
     assert form.errors == {"title": ["There is a room with this title already."]}
 
 
 @pytest.mark.parametrize("title", ["", " ", "\u3000", "a\nb", "a\x00b", "x" * 256])
-def test_a_title_is_one_line_with_something_in_it(title):
+def test_a_title_must_be_one_line_that_is_not_blank(title):
     with pytest.raises(ValidationError):
         Room(title=title).full_clean()
 
 
 @pytest.mark.parametrize("title", ["ﷺ" * 255, "ΐ" * 255, "ﬃ" * 255, "x" * 255])
-def test_the_longest_title_has_room_for_its_key(title):
+def test_the_key_of_the_longest_title_fits_its_column(title):
     room = Room(title=title)
     room.full_clean()
     room.save()
     assert len(title_key(title)) <= Room._meta.get_field("title_key").max_length
 
 
-def test_staff_may_enter_all_rooms_others_those_that_are_not_for_staff(alice, bob, rooms):
+def test_staff_may_enter_all_rooms_and_other_users_those_that_are_not_staff_only(alice, bob, rooms):
     assert list(Room.objects.enterable_by(alice)) == [rooms.lobby, rooms.random, rooms.staff]
     assert list(Room.objects.enterable_by(bob)) == [rooms.lobby, rooms.random]
 
 
-def test_nobody_enters_without_an_active_account(alice, rooms):
+def test_only_active_accounts_may_enter_rooms(alice, rooms):
     alice.is_active = False
     assert not Room.objects.enterable_by(alice)
     assert not Room.objects.enterable_by(AnonymousUser())
@@ -95,7 +95,7 @@ def test_rooms_are_listed_by_title_without_regard_to_case(bob):
     assert [room.title for room in Room.objects.enterable_by(bob)] == ["a", "b", "C", "Б", "я"]
 
 
-def test_enterable_and_titled_go_together(bob, rooms):
+def test_enterable_by_and_titled_can_be_combined(bob, rooms):
     assert not Room.objects.enterable_by(bob).titled("STAFF").exists()
     assert Room.objects.enterable_by(bob).titled("LOBBY").get() == rooms.lobby
 
@@ -108,7 +108,7 @@ def test_send_message_posts_any_type(bob, rooms, msg_type):
     assert event.msg_type == msg_type
 
 
-def test_send_message_refuses_what_cannot_be_a_message(bob, rooms):
+def test_send_message_refuses_empty_messages_and_types_of_signals(bob, rooms):
     with pytest.raises(ClientError) as caught:
         rooms.lobby.send_message(" ", bob)
     assert caught.value.code == ErrorCode.MESSAGE_EMPTY
@@ -119,11 +119,11 @@ def test_send_message_refuses_what_cannot_be_a_message(bob, rooms):
     assert not Event.objects.exists()
 
 
-def test_send_message_posts_where_its_author_may_not_enter(bob, rooms):
+def test_send_message_posts_in_rooms_that_its_author_may_not_enter(bob, rooms):
     assert rooms.staff.send_message("from a program", bob) == 1
 
 
-def test_history_survives_a_deleted_user_and_goes_with_its_room(bob, rooms):
+def test_events_are_kept_when_their_author_is_deleted_and_removed_with_their_room(bob, rooms):
     rooms.lobby.send_message("hi", bob)
     bob.delete()
     event = Event.objects.get()
@@ -132,7 +132,7 @@ def test_history_survives_a_deleted_user_and_goes_with_its_room(bob, rooms):
     assert not Event.objects.exists()
 
 
-def test_two_events_of_a_room_cannot_have_one_number(bob, rooms):
+def test_two_events_of_a_room_cannot_have_the_same_number(bob, rooms):
     rooms.lobby.send_message("hi", bob)
     event = Event.objects.get()
     event.pk = None
@@ -141,10 +141,10 @@ def test_two_events_of_a_room_cannot_have_one_number(bob, rooms):
         event.save()
 
 
-def test_a_room_that_was_edited_meanwhile_keeps_its_place_in_the_log(bob, rooms):
+def test_saving_a_stale_room_does_not_change_its_head(bob, rooms):
     edited = Room.objects.get(pk=rooms.lobby.pk)
-    rooms.lobby.send_message("said while the form was open", bob)
+    rooms.lobby.send_message("sent while the form was open", bob)
     edited.title = "Foyer"
     edited.save()
-    assert rooms.lobby.send_message("and after", bob) == 2
+    assert rooms.lobby.send_message("sent after that", bob) == 2
     assert Room.objects.get(pk=edited.pk).title == "Foyer"

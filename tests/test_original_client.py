@@ -1,4 +1,4 @@
-"""A client that knows only the shapes of the original multichat still works: what it reads of each frame is exact."""
+"""A client that knows only the frames of the original multichat still works: the keys that it reads are exact."""
 
 import uuid
 
@@ -17,8 +17,8 @@ def quick(settings):
     settings.GRACE_SECONDS = 0
 
 
-class Original:
-    """Reads frames as the original's page did, key by key, and nothing else of them."""
+class OriginalClient:
+    """Reads only the keys of a frame that the original's page read."""
 
     def __init__(self, socket):
         self._socket = socket
@@ -26,7 +26,7 @@ class Original:
     async def send(self, command, room, **message):
         await self._socket.send(command=command, room=room, **message)
 
-    async def reads(self):
+    async def next(self):
         frame = await self._socket.next()
         if "error" in frame:
             return {"error": frame["error"]}
@@ -37,73 +37,73 @@ class Original:
         return {key: frame[key] for key in ("room", "username", "message", "msg_type")}
 
 
-def said(room, username, message, msg_type=0):
+def message_frame(room, username, message, msg_type=0):
     return {"room": room, "username": username, "message": message, "msg_type": msg_type}
 
 
-async def test_two_join_two_rooms_talk_and_leave(bob, charlie, rooms):
+async def test_two_users_join_two_rooms_talk_and_leave(bob, charlie, rooms):
     lobby, random = str(rooms.lobby.pk), str(rooms.random.pk)
     async with connected(bob) as bobs, connected(charlie) as charlies:
-        bobs, charlies = Original(bobs), Original(charlies)
+        bobs, charlies = OriginalClient(bobs), OriginalClient(charlies)
         await bobs.send("join", lobby)
-        assert await bobs.reads() == {"join": lobby, "title": "Lobby"}
+        assert await bobs.next() == {"join": lobby, "title": "Lobby"}
         await bobs.send("join", random)
-        assert await bobs.reads() == {"join": random, "title": "Random"}
-        # Room ids of either type are the same room.
+        assert await bobs.next() == {"join": random, "title": "Random"}
+        # A room id may be a string or a number.
         await charlies.send("join", rooms.lobby.pk)
-        assert await charlies.reads() == {"join": lobby, "title": "Lobby"}
-        # Others are told who entered, the one who enters is not.
-        assert await bobs.reads() == said(lobby, "charlie", None, 4)
+        assert await charlies.next() == {"join": lobby, "title": "Lobby"}
+        # The others get ENTER; the user who enters does not.
+        assert await bobs.next() == message_frame(lobby, "charlie", None, 4)
 
         await bobs.send("send", lobby, message="hi")
-        assert await bobs.reads() == said(lobby, "bob", "hi")
-        assert await charlies.reads() == said(lobby, "bob", "hi")
+        assert await bobs.next() == message_frame(lobby, "bob", "hi")
+        assert await charlies.next() == message_frame(lobby, "bob", "hi")
         await charlies.send("send", rooms.lobby.pk, message="<b>hello</b>")
-        assert await bobs.reads() == said(lobby, "charlie", "<b>hello</b>")
-        assert await charlies.reads() == said(lobby, "charlie", "<b>hello</b>")
+        assert await bobs.next() == message_frame(lobby, "charlie", "<b>hello</b>")
+        assert await charlies.next() == message_frame(lobby, "charlie", "<b>hello</b>")
         await bobs.send("send", random, message="alone")
-        assert await bobs.reads() == said(random, "bob", "alone")
+        assert await bobs.next() == message_frame(random, "bob", "alone")
 
-        # The one who leaves gets their own LEAVE before the pane closes; the others get it too.
+        # The user who leaves gets their own LEAVE before the pane closes; the others get it, too.
         await bobs.send("leave", lobby)
-        assert await bobs.reads() == said(lobby, "bob", None, 5)
-        assert await bobs.reads() == {"leave": lobby}
-        assert await charlies.reads() == said(lobby, "bob", None, 5)
+        assert await bobs.next() == message_frame(lobby, "bob", None, 5)
+        assert await bobs.next() == {"leave": lobby}
+        assert await charlies.next() == message_frame(lobby, "bob", None, 5)
         await bobs.send("send", random, message="still here")
-        assert await bobs.reads() == said(random, "bob", "still here")
+        assert await bobs.next() == message_frame(random, "bob", "still here")
 
 
-async def test_without_notices_nobody_is_told_who_comes_and_goes(bob, charlie, rooms, settings):
+async def test_with_notices_off_no_client_gets_enter_or_leave(bob, charlie, rooms, settings):
     settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as bobs, connected(charlie) as charlies:
-        bobs, charlies = Original(bobs), Original(charlies)
+        bobs, charlies = OriginalClient(bobs), OriginalClient(charlies)
         for client in (bobs, charlies):
             await client.send("join", lobby)
-            assert await client.reads() == {"join": lobby, "title": "Lobby"}
+            assert await client.next() == {"join": lobby, "title": "Lobby"}
         await charlies.send("leave", lobby)
-        assert await charlies.reads() == {"leave": lobby}
+        assert await charlies.next() == {"leave": lobby}
         await bobs.send("send", lobby, message="hi")
-        assert await bobs.reads() == said(lobby, "bob", "hi")
+        assert await bobs.next() == message_frame(lobby, "bob", "hi")
 
 
-async def test_each_of_its_errors(bob, rooms):
+async def test_it_gets_the_errors_that_it_knows(bob, rooms):
     async with connected(bob) as socket:
-        client = Original(socket)
+        client = OriginalClient(socket)
         await client.send("join", "999")
-        assert await client.reads() == {"error": "ROOM_INVALID"}
+        assert await client.next() == {"error": "ROOM_INVALID"}
         await client.send("join", str(rooms.staff.pk))
-        assert await client.reads() == {"error": "ROOM_ACCESS_DENIED"}
+        assert await client.next() == {"error": "ROOM_ACCESS_DENIED"}
         await client.send("send", str(rooms.lobby.pk), message="not joined")
-        assert await client.reads() == {"error": "ROOM_ACCESS_DENIED"}
+        assert await client.next() == {"error": "ROOM_ACCESS_DENIED"}
     async with connected() as socket:
-        client = Original(socket)
+        client = OriginalClient(socket)
         await client.send("join", str(rooms.lobby.pk))
-        assert await client.reads() == {"error": "USER_HAS_TO_LOGIN"}
+        assert await client.next() == {"error": "USER_HAS_TO_LOGIN"}
 
 
-async def test_without_a_session_it_is_told_nothing_until_its_user_clicks(settings):
-    # It shows each error in a modal dialog, and comes back for ever.
+async def test_without_a_session_its_socket_is_closed_without_an_error_frame(settings):
+    # It shows each error in a modal dialog and reconnects for ever.
     settings.UNAUTHENTICATED_SECONDS = 0
     for _ in range(3):
         async with connected() as socket:
@@ -115,15 +115,15 @@ async def test_without_a_session_it_is_told_nothing_until_its_user_clicks(settin
 async def test_an_empty_message_is_ignored(bob, rooms, text):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
-        client = Original(socket)
+        client = OriginalClient(socket)
         await client.send("join", lobby)
-        await client.reads()
+        await client.next()
         await client.send("send", lobby, message=text)
         await client.send("send", lobby, message="hi")
-        assert await client.reads() == said(lobby, "bob", "hi")
+        assert await client.next() == message_frame(lobby, "bob", "hi")
 
 
-async def test_an_empty_message_is_refused_once_a_client_has_given_a_client_id(bob, rooms):
+async def test_an_empty_message_is_refused_once_the_client_has_sent_a_client_id(bob, rooms):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
         await socket.ask(command="join", room=lobby)
@@ -138,45 +138,45 @@ def new_log(room):
 
 
 @pytest.mark.parametrize("is_original", [True, False])
-async def test_a_room_with_a_new_log_is_shown_once(bob, rooms, is_original):
+async def test_a_room_with_a_new_log_is_shown_in_one_pane(bob, rooms, is_original):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
-        client = Original(socket)
+        client = OriginalClient(socket)
         await client.send("join", lobby)
-        assert await client.reads() == {"join": lobby, "title": "Lobby"}
+        assert await client.next() == {"join": lobby, "title": "Lobby"}
         if not is_original:
             await socket.send(command="resume", rooms={lobby: {"since": 0}})
-            assert await client.reads() == {"join": lobby, "title": "Lobby"}
+            assert await client.next() == {"join": lobby, "title": "Lobby"}
         await database.write(new_log, rooms.lobby)
         if is_original:
-            # Its pane for the old log is dead: it goes first.
+            # Its pane for the old log no longer works, so it closes first.
             assert await socket.next() == {"leave": lobby}
         joined = await socket.next()
         assert (joined["join"], joined["epoch"], joined["reset"]) == (lobby, "another", True)
         await client.send("send", lobby, message="hi")
-        assert await client.reads() == said(lobby, "bob", "hi")
+        assert await client.next() == message_frame(lobby, "bob", "hi")
 
 
-async def test_it_leaves_a_room_whose_right_is_gone(alice, rooms, settings):
+async def test_it_can_leave_a_room_that_it_may_no_longer_enter(alice, rooms, settings):
     settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
     staff = str(rooms.staff.pk)
     async with connected(alice) as socket:
-        client = Original(socket)
+        client = OriginalClient(socket)
         await client.send("join", staff)
-        assert await client.reads() == {"join": staff, "title": "Staff"}
-        # Behind Django's back, so that nothing closes the pane by itself.
+        assert await client.next() == {"join": staff, "title": "Staff"}
+        # By plain SQL, so that the server does not close the pane.
         await database.write(lambda: User.objects.update(is_staff=False))
         await database.write(lambda: Room.objects.filter(pk=staff).update(title="Secret", title_key="secret"))
         await client.send("leave", staff)
-        assert await client.reads() == {"leave": staff}
+        assert await client.next() == {"leave": staff}
 
 
 @pytest.mark.parametrize("msg_type", [1, 2, 3])
-async def test_it_shows_what_python_posts(bob, rooms, msg_type):
+async def test_it_shows_messages_posted_from_python(bob, rooms, msg_type):
     lobby = str(rooms.lobby.pk)
     async with connected(bob) as socket:
-        client = Original(socket)
+        client = OriginalClient(socket)
         await client.send("join", lobby)
-        await client.reads()
+        await client.next()
         await database.write(rooms.lobby.send_message, "Backup tonight", bob, msg_type)
-        assert await client.reads() == said(lobby, "bob", "Backup tonight", msg_type)
+        assert await client.next() == message_frame(lobby, "bob", "Backup tonight", msg_type)

@@ -1,4 +1,4 @@
-"""Presence in the database: news is decided once, and lives as long as the lease of its process."""
+"""Presence in the database: each change is announced once, and presence ends with the lease of its process."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def expire(process):
     Process.objects.filter(pk=process).update(expires_at=Now() - timedelta(seconds=1))
 
 
-def test_only_the_first_to_come_and_the_last_to_go_are_news(processes, rooms, bob):
+def test_only_a_users_first_entering_and_last_leaving_are_changes(processes, rooms, bob):
     pair, room = (rooms.lobby.pk, bob.pk), rooms.lobby.pk
     assert presence.update_presence("one", came={pair}, went=()) == [Change(room, "bob", True)]
     assert presence.update_presence("two", came={pair}, went=()) == []
@@ -35,7 +35,7 @@ def test_only_the_first_to_come_and_the_last_to_go_are_news(processes, rooms, bo
     assert presence.present_usernames([room]) == {room: set()}
 
 
-def test_said_twice_it_is_no_news(processes, rooms, bob):
+def test_settling_the_same_twice_is_no_change(processes, rooms, bob):
     pair = (rooms.lobby.pk, bob.pk)
     assert len(presence.update_presence("one", came={pair}, went=())) == 1
     assert presence.update_presence("one", came={pair}, went=()) == []
@@ -43,19 +43,19 @@ def test_said_twice_it_is_no_news(processes, rooms, bob):
     assert presence.update_presence("one", came=(), went={pair}) == []
 
 
-def test_many_at_once_are_not_mixed_up(processes, rooms, bob, charlie):
+def test_pairs_of_different_rooms_and_users_are_not_mixed_up(processes, rooms, bob, charlie):
     lobby, random = rooms.lobby.pk, rooms.random.pk
     came = {(lobby, bob.pk), (random, charlie.pk)}
     assert sorted(presence.update_presence("one", came=came, went=())) == sorted(
         [Change(lobby, "bob", True), Change(random, "charlie", True)]
     )
-    # Both rooms and both users are in the query; neither bob in Random nor charlie in Lobby ever came.
+    # Both rooms and both users are in the query, but bob did not enter Random, nor charlie Lobby.
     assert presence.present_usernames([lobby, random]) == {lobby: {"bob"}, random: {"charlie"}}
     changes = presence.update_presence("one", came={(lobby, charlie.pk)}, went={(lobby, bob.pk)})
     assert sorted(changes) == sorted([Change(lobby, "charlie", True), Change(lobby, "bob", False)])
 
 
-def test_a_dead_process_is_buried_once_with_those_who_are_nowhere_else(processes, rooms, bob, charlie):
+def test_burying_a_dead_process_announces_once_the_users_who_are_in_no_other_process(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
     presence.update_presence("one", came={(room, bob.pk), (room, charlie.pk)}, went=())
     presence.update_presence("two", came={(room, charlie.pk)}, went=())
@@ -69,14 +69,14 @@ def test_a_dead_process_is_buried_once_with_those_who_are_nowhere_else(processes
     assert presence.renew_lease("two") is True
 
 
-def test_who_renews_in_time_is_not_buried(processes, rooms, bob):
+def test_a_process_that_renews_its_lease_before_the_next_check_is_not_buried(processes, rooms, bob):
     presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
     expire("one")
     assert presence.renew_lease("one") is True
     assert presence.expire() == []
 
 
-def test_who_was_given_up_for_dead_begins_anew(processes, rooms, bob):
+def test_a_process_that_was_buried_can_begin_again(processes, rooms, bob):
     pair = (rooms.lobby.pk, bob.pk)
     presence.update_presence("one", came={pair}, went=())
     expire("one")
@@ -85,7 +85,7 @@ def test_who_was_given_up_for_dead_begins_anew(processes, rooms, bob):
     assert presence.update_presence("one", came={pair}, went=()) == [Change(pair[0], "bob", True)]
 
 
-def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms, bob, charlie):
+def test_pairs_of_a_deleted_room_or_user_are_left_out(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
     gone = (rooms.random.pk, bob.pk)
     presence.update_presence("one", came={gone}, went=())
@@ -99,7 +99,7 @@ def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms,
     assert not Membership.objects.filter(is_here=True).exists()
 
 
-def test_a_renewal_is_one_query_whatever_it_carries(processes, rooms, bob, charlie, django_assert_num_queries):
+def test_a_renewal_takes_one_query_for_any_number_of_pairs(processes, rooms, bob, charlie, django_assert_num_queries):
     pairs = {(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
     presence.update_presence("one", came=pairs, went=())
     with django_assert_num_queries(1):
@@ -110,24 +110,24 @@ def test_a_renewal_is_one_query_whatever_it_carries(processes, rooms, bob, charl
 
 @pytest.fixture
 def cross(django_user_model):
-    """40 users with memberships in 40 rooms each: the pairs of one piece are few of them."""
+    """40 of the 1,600 pairs of 40 users and 40 rooms; every pair has a membership."""
     users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(40))
-    made = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(40))
-    Membership.objects.bulk_create(Membership(room=room, user=user) for room in made for user in users)
-    return [(room.pk, user.pk) for room, user in zip(made, users, strict=True)]
+    rooms = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(40))
+    Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
+    return [(room.pk, user.pk) for room, user in zip(rooms, users, strict=True)]
 
 
-def test_work_reads_and_locks_its_own_pairs_and_no_others(processes, cross, monkeypatch):
-    made = []
+def test_settling_reads_and_locks_only_the_given_pairs(processes, cross, monkeypatch):
+    loaded = []
     from_db = Membership.from_db.__func__
-    monkeypatch.setattr(Membership, "from_db", classmethod(lambda cls, *row: made.append(row) or from_db(cls, *row)))
+    monkeypatch.setattr(Membership, "from_db", classmethod(lambda cls, *row: loaded.append(row) or from_db(cls, *row)))
     assert len(presence.update_presence("one", came=cross, went=())) == 40
-    assert len(made) == 40
+    assert len(loaded) == 40
     assert len(presence.update_presence("one", came=(), went=cross)) == 40
-    assert len(made) == 80
+    assert len(loaded) == 80
 
 
-def test_a_piece_is_a_bounded_number_of_statements(processes, cross, django_assert_max_num_queries):
+def test_settling_a_piece_takes_a_bounded_number_of_statements(processes, cross, django_assert_max_num_queries):
     with django_assert_max_num_queries(13):
         presence.update_presence("one", came=cross, went=())
 
@@ -139,7 +139,7 @@ def test_pairs_are_found_by_an_index(processes, cross):
         assert "(room_id=? AND user_id=?)" in plan, plan
     else:
         with connection.cursor() as cursor:
-            # As with many rows: of few, PostgreSQL reads them all.
+            # With few rows PostgreSQL would scan the table; with many it uses the index.
             cursor.execute("SET LOCAL enable_seqscan = off")
         plan = rows.explain()
         assert "Nested Loop" in plan and "Index Cond: " in plan, plan

@@ -1,4 +1,4 @@
-"""The wire: golden frames both ways, and what decode makes of anything at all."""
+"""The protocol: golden frames in both directions, and decoding of arbitrary input."""
 
 import json
 import uuid
@@ -23,14 +23,14 @@ def golden(file):
 
 
 def refusal_of(text):
-    """Return the error frame that a text is answered with."""
+    """Return the error frame that answers a text."""
     with pytest.raises(ClientError) as caught:
         protocol.decode(text)
     return json.loads(protocol.refusal(caught.value).text)
 
 
 @golden("server.json")
-def test_every_frame_of_the_server_is_these_bytes(frame):
+def test_every_frame_of_the_server_is_encoded_to_its_golden_bytes(frame):
     struct = msgspec.convert(frame["fields"], getattr(protocol, frame["kind"]))
     assert protocol.encode(struct).payload == frame["text"].encode()
 
@@ -45,14 +45,14 @@ def test_every_command_is_decoded(frame):
 
 
 @golden("refused.json")
-def test_what_is_no_command_is_refused_with_what_could_be_read_of_it(frame):
+def test_an_invalid_command_is_refused_with_the_fields_that_could_be_read(frame):
     answer = refusal_of(frame["text"])
     detail = answer.pop("detail")
     assert detail[0].isupper()
     assert answer == frame["answer"]
 
 
-def test_every_command_and_every_kind_of_frame_has_a_golden_one():
+def test_every_command_and_every_kind_of_frame_has_a_golden_frame():
     def kinds(file):
         return {frame["kind"] for frame in json.loads((FRAMES / file).read_text())["frames"]}
 
@@ -62,12 +62,12 @@ def test_every_command_and_every_kind_of_frame_has_a_golden_one():
     assert kinds("server.json") == structs - parts - {"Struct"}
 
 
-def test_room_ids_of_either_type_are_the_same_number():
+def test_a_room_id_may_be_a_string_or_a_number():
     assert protocol.decode('{"command":"join","room":"7"}') == protocol.decode('{"command":"join","room":7}')
     assert protocol.decode('{"command":"join","room":"007"}') == Join(room=RoomId(7))
 
 
-def test_a_wrong_list_of_rooms_is_named_and_not_taken_for_a_wrong_command():
+def test_the_refusal_of_an_invalid_list_of_rooms_names_the_field():
     assert "$.rooms" in refusal_of('{"command":"resume","rooms":[]}')["detail"]
 
 
@@ -86,14 +86,14 @@ def test_a_wrong_list_of_rooms_is_named_and_not_taken_for_a_wrong_command():
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_is_out_of_bounds_is_refused_with_what_is_allowed(text, field):
+def test_a_field_out_of_bounds_is_refused_with_its_name(text, field):
     answer = refusal_of(text)
     assert answer["error"] == "COMMAND_INVALID"
     assert field in answer["detail"]
     assert answer["command"] in text
 
 
-def test_a_list_of_rooms_is_as_long_as_a_page_may_need_and_no_longer():
+def test_a_list_of_rooms_may_have_1000_entries():
     rooms = ",".join(f'"{number}"' for number in range(1000))
     command = protocol.decode(f'{{"command":"layout","rooms":[{rooms}]}}')
     assert command.rooms == list(range(1000))
@@ -101,8 +101,8 @@ def test_a_list_of_rooms_is_as_long_as_a_page_may_need_and_no_longer():
     assert refusal_of('{"command":"layout","rooms":["1","x"]}')["error"] == "ROOM_INVALID"
 
 
-def test_a_list_of_rooms_that_is_too_long_is_refused_before_its_rooms_are_looked_at(monkeypatch):
-    monkeypatch.setattr(protocol, "room_id", lambda value: pytest.fail("looked at"))
+def test_a_list_of_rooms_that_is_too_long_is_refused_before_its_rooms_are_decoded(monkeypatch):
+    monkeypatch.setattr(protocol, "room_id", lambda value: pytest.fail("decoded"))
     assert refusal_of('{"command":"layout","rooms":[' + ",".join(["1"] * 32_000) + "]}")["error"] == "COMMAND_INVALID"
 
 
@@ -113,7 +113,7 @@ LATER = protocol.Edited(room="1", edited=1, message="newer", seq=3, at="T3")
 DELETED = protocol.Deleted(room="1", deleted=1, seq=4, at="T4")
 
 
-def test_an_event_is_after_a_change_what_the_log_makes_of_it():
+def test_an_event_after_a_change_is_as_the_log_has_it():
     assert (AFTER(POSTED, EDITED).message, AFTER(POSTED, EDITED).edited_at) == ("new", "T2")
     overtaken = AFTER(EDITED, LATER)
     assert json.loads(protocol.encode(overtaken).text) == {
@@ -128,11 +128,11 @@ def test_an_event_is_after_a_change_what_the_log_makes_of_it():
     assert AFTER(LATER, DELETED).message is None
     gone = AFTER(AFTER(POSTED, LATER), DELETED)
     assert (gone.message, gone.deleted, gone.edited_at) == (None, True, "T3")
-    # Late news of an edit brings no text back.
+    # An edit that arrives late does not bring the text back.
     assert AFTER(gone, EDITED) is gone
 
 
-def test_an_event_of_another_message_stays_as_it_is():
+def test_a_change_of_another_message_does_not_change_an_event():
     other = protocol.Edited(room="1", edited=9, message="other", seq=5, at="T5")
     for event in (POSTED, EDITED, AFTER(EDITED, LATER), DELETED):
         for change in (other, protocol.Deleted(room="1", deleted=9, seq=6, at="T6"), POSTED):
@@ -148,7 +148,7 @@ def test_100000_brackets_are_refused(character):
 
 
 @pytest.mark.parametrize("field", ["room", "since"])
-def test_a_number_of_5000_digits_harms_nobody(field):
+def test_a_number_of_5000_digits_is_refused(field):
     digits = "9" * 5000
     text = f'{{"command":"join","room":"1","{field}":{digits}}}'
     assert refusal_of(text)["error"] in ("ROOM_INVALID", "COMMAND_INVALID", "JSON_INVALID")
@@ -165,7 +165,7 @@ def test_a_raw_lone_surrogate_is_refused():
 
 
 @given(st.text())
-def test_no_text_raises_anything_but_a_refusal(text):
+def test_decoding_any_text_raises_only_a_refusal(text):
     try:
         command = protocol.decode(text)
     except ClientError as error:
@@ -189,7 +189,7 @@ FIELDS = ["room", "message", "client_id", "msg_type", "seq", "since", "epoch", "
     st.booleans(),
     st.data(),
 )
-def test_no_mutated_command_raises_anything_but_a_refusal(name, fields, is_ascii, data):
+def test_decoding_any_mutated_command_raises_only_a_refusal(name, fields, is_ascii, data):
     text = json.dumps({"command": name, "room": "1", "message": "hi", **fields}, ensure_ascii=is_ascii)
     cut = data.draw(st.integers(0, len(text)))
     for mutated in (text, text[:cut], text[:cut] + data.draw(st.text(max_size=3)) + text[cut:]):
@@ -210,14 +210,14 @@ def test_no_mutated_command_raises_anything_but_a_refusal(name, fields, is_ascii
                 assert 0 <= room <= protocol.MAX_ID
 
 
-def test_a_refusals_own_context_wins():
+def test_the_context_of_a_refusal_overrides_that_of_the_command():
     error = ClientError(ErrorCode.ROOM_INVALID, room=7, client_id=uuid.UUID(UUID), detail=None)
     frame = protocol.refusal(error, room=1, command="send", client_id=None)
     assert json.loads(frame.text) == {"error": "ROOM_INVALID", "command": "send", "room": "7", "client_id": UUID}
 
 
 @pytest.mark.parametrize("length", [0, 125, 126, 65535, 65536])
-def test_a_ready_made_frame_is_one_unmasked_text_frame(length):
+def test_the_wire_bytes_of_a_frame_are_one_unmasked_text_frame(length):
     wire = Frame(b"x" * length).wire
     assert wire[0] == 0x81  # FIN, text
     header = 2 if length < 126 else 4 if length < 65536 else 10

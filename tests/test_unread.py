@@ -1,4 +1,4 @@
-"""What is unread, as the database counts it."""
+"""Unread messages, as the database counts them."""
 
 import random
 import re
@@ -37,13 +37,13 @@ def change(room, author, kind, seq, body=""):
 
 
 def plain_count(user, room, read):
-    """Count by looking at each event, as a person would."""
-    later = [one for one in Event.objects.filter(room=room, kind=Kind.POSTED) if one.seq > read]
-    others = [one for one in later if one.deleted_at is None and one.author_id != user.pk]
-    return min(len(others), MOST), min(sum(f"@{user.username}" in one.body for one in others), MOST)
+    """Count in the simplest way, event by event."""
+    later = [event for event in Event.objects.filter(room=room, kind=Kind.POSTED) if event.seq > read]
+    unread = [event for event in later if event.deleted_at is None and event.author_id != user.pk]
+    return min(len(unread), MOST), min(sum(f"@{user.username}" in event.body for event in unread), MOST)
 
 
-def test_to_somebody_new_all_is_read_and_what_is_said_since_is_not(alice, bob, rooms):
+def test_for_a_new_user_only_messages_after_the_first_visit_are_unread(alice, bob, rooms):
     post(rooms.lobby, alice)
     memberships.store_first_visits([bob.pk])
     assert count(bob, rooms.lobby) == Unread(head=1, read=1, unread=0, mentions=0)
@@ -51,14 +51,14 @@ def test_to_somebody_new_all_is_read_and_what_is_said_since_is_not(alice, bob, r
     assert count(bob, rooms.lobby) == Unread(head=2, read=1, unread=1, mentions=1)
 
 
-def test_a_room_that_came_since_is_unread_from_its_beginning(alice, bob, rooms):
+def test_a_room_made_after_the_first_visit_is_unread_from_its_beginning(alice, bob, rooms):
     memberships.store_first_visits([bob.pk])
     room = Room.objects.create(title="New")
     post(room, alice)
     assert count(bob, room) == Unread(head=1, read=0, unread=1, mentions=0)
 
 
-def test_a_room_opened_later_is_read_up_to_the_first_visit(alice, bob, rooms):
+def test_a_room_that_becomes_enterable_later_is_read_up_to_the_first_visit(alice, bob, rooms):
     post_many(rooms.staff, alice, 5)
     Event.objects.update(at=timezone.now() - timedelta(days=2))
     Visit.objects.create(user=bob, at=timezone.now() - timedelta(days=1))
@@ -66,18 +66,18 @@ def test_a_room_opened_later_is_read_up_to_the_first_visit(alice, bob, rooms):
     assert count(bob, rooms.staff) == Unread(head=8, read=5, unread=3, mentions=0)
 
 
-def test_what_is_read_by_the_first_visit_takes_no_row(alice, bob, rooms):
+def test_counting_by_the_first_visit_writes_no_row(alice, bob, rooms):
     post(rooms.lobby, alice)
     memberships.store_first_visits([bob.pk])
     unread.count({(bob.pk, room.pk): None for room in rooms})
     assert not Membership.objects.exists()
 
 
-def test_what_is_unread_is_posted_undeleted_by_others_and_after_the_position(alice, bob, rooms):
+def test_unread_messages_are_undeleted_by_other_authors_and_after_the_position(alice, bob, rooms):
     for body in ("one", "two @bob", "three @bob"):
         post(rooms.lobby, alice, body)
-    post(rooms.lobby, bob, "mine @bob")
-    post(rooms.lobby, None, "the system's")
+    post(rooms.lobby, bob, "by @bob himself")
+    post(rooms.lobby, None, "by the system")
     assert count(bob, rooms.lobby) == Unread(head=5, read=0, unread=4, mentions=2)
     change(rooms.lobby, alice, Kind.EDITED, 1, "one @bob")
     assert count(bob, rooms.lobby) == Unread(head=6, read=0, unread=4, mentions=3)
@@ -86,7 +86,7 @@ def test_what_is_unread_is_posted_undeleted_by_others_and_after_the_position(ali
     assert count(bob, rooms.lobby, 1) == Unread(head=7, read=1, unread=2, mentions=1)
 
 
-def test_what_a_deleted_user_wrote_is_of_another(alice, bob, rooms):
+def test_messages_of_a_deleted_user_count_as_unread(alice, bob, rooms):
     post(rooms.lobby, alice)
     alice.delete()
     assert count(bob, rooms.lobby).unread == 1
@@ -98,13 +98,14 @@ def test_a_count_stops_at_the_most(alice, bob, rooms):
     assert count(bob, rooms.lobby, 21) == Unread(MOST + 20, 21, MOST - 1, MOST - 1)
 
 
-def test_pairs_are_counted_by_two_queries_whatever_their_number(alice, bob, charlie, rooms):
+def test_any_number_of_pairs_is_counted_by_two_queries(alice, bob, charlie, rooms):
     post(rooms.lobby, alice, "@bob")
     pairs = {(user.pk, room.pk): None for user in (alice, bob, charlie) for room in rooms}
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         counts = unread.count(pairs)
-    assert len(asked) == 2
-    assert {user: (one.unread, one.mentions) for (user, room), one in counts.items() if room == rooms.lobby.pk} == {
+    assert len(captured) == 2
+    in_lobby = {user: found for (user, room), found in counts.items() if room == rooms.lobby.pk}
+    assert {user: (found.unread, found.mentions) for user, found in in_lobby.items()} == {
         alice.pk: (0, 0),
         bob.pk: (1, 1),
         charlie.pk: (1, 0),
@@ -112,65 +113,65 @@ def test_pairs_are_counted_by_two_queries_whatever_their_number(alice, bob, char
     assert counts.keys() == pairs.keys()
 
 
-def test_what_is_read_to_its_end_is_not_counted(alice, bob, rooms):
+def test_a_room_that_is_read_to_its_head_takes_no_count_query(alice, bob, rooms):
     post(rooms.lobby, alice)
     memberships.store_first_visits([bob.pk])
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         assert count(bob, rooms.lobby).unread == 0
-    assert len(asked) == 1
+    assert len(captured) == 1
 
 
-def test_a_room_that_is_gone_has_no_count(bob, rooms):
+def test_a_room_that_does_not_exist_has_no_count(bob, rooms):
     assert unread.count({(bob.pk, 10**6): None, (bob.pk, 10**6 + 1): 3}) == {}
 
 
 @pytest.fixture
-def reads_indexes():
-    """Let PostgreSQL plan for these few rows as it does for many."""
+def prefer_indexes():
+    """A function that makes PostgreSQL plan for these few rows as it does for many."""
     if connection.vendor == "sqlite":
         yield lambda: None
         return
 
-    def reads_indexes():
+    def prepare():
         with connection.cursor() as cursor:
-            # As autovacuum does it: an index alone answers only for pages that are known to be visible to all.
+            # As autovacuum does. An index-only scan needs pages that are marked as visible to all transactions.
             for table in ("event", "mention", "membership"):
                 cursor.execute(f"VACUUM ANALYZE chat_{table}")
             cursor.execute("SET enable_seqscan = off")
 
-    yield reads_indexes
+    yield prepare
     with connection.cursor() as cursor:
         cursor.execute("RESET enable_seqscan")
 
 
 @pytest.mark.django_db(transaction=True)  # VACUUM runs outside of transactions
-def test_counting_reads_indexes_and_no_table(alice, bob, rooms, reads_indexes):
+def test_counting_reads_indexes_and_scans_no_table(alice, bob, rooms, prefer_indexes):
     post_many(rooms.lobby, alice, 600, "hi @bob")
     memberships.store_first_visits([bob.pk])
     post_many(rooms.lobby, alice, 600, "hi @bob")
-    # Among many edits, which are no messages.
+    # Add many edits, which are not messages.
     at = timezone.now()
     Event.objects.bulk_create(
         Event(room=rooms.lobby, seq=seq, kind=Kind.EDITED, target_seq=1, username="alice", at=at)
         for seq in range(1201, 5201)
     )
     Room.objects.filter(pk=rooms.lobby.pk).update(head_seq=5200)
-    reads_indexes()
-    with CaptureQueriesContext(connection) as asked:
+    prefer_indexes()
+    with CaptureQueriesContext(connection) as captured:
         assert count(bob, rooms.lobby).unread == 600
     plans = []
-    for query in asked.captured_queries:
+    for query in captured.captured_queries:
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
             plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
     assert "event_room_at" in plans[0]
     assert "event_posted" in plans[1], plans[1]
-    # SQLite names the index of a unique constraint itself.
+    # SQLite chooses the name of a unique constraint's index itself.
     assert "mention_user_room_seq" in plans[1] or "(user_id=? AND room_id=? AND seq>?)" in plans[1]
     assert not re.search(r"(SCAN|Seq Scan on) (chat_)?(event|mention|membership|room)\b", "\n".join(plans)), plans
 
 
-def test_news_are_events_in_their_ranges_and_the_messages_that_they_are_about(alice, bob, rooms):
+def test_news_has_the_events_of_the_given_ranges_with_their_messages(alice, bob, rooms):
     post(rooms.lobby, alice, "one @bob")
     post(rooms.lobby, bob, "two @alice")
     post(rooms.random, None)
@@ -178,7 +179,7 @@ def test_news_are_events_in_their_ranges_and_the_messages_that_they_are_about(al
     change(rooms.lobby, alice, Kind.DELETED, 1)
     post(rooms.lobby, alice, "not asked for")
     news = unread.news({rooms.lobby.pk: (1, 4), rooms.random.pk: (0, 1)})
-    assert [tuple(one) for one in news] == [
+    assert [tuple(item) for item in news] == [
         (rooms.lobby.pk, 2, Kind.POSTED, 2, bob.pk, {alice.pk, bob.pk}),
         (rooms.lobby.pk, 3, Kind.EDITED, 2, bob.pk, {alice.pk, bob.pk}),
         (rooms.lobby.pk, 4, Kind.DELETED, 1, alice.pk, set()),
@@ -186,22 +187,22 @@ def test_news_are_events_in_their_ranges_and_the_messages_that_they_are_about(al
     ]
 
 
-def test_an_edit_costs_the_same_whatever_number_of_edits_came_before(alice, bob, rooms):
+def test_the_news_of_an_edit_costs_the_same_after_any_number_of_edits(alice, bob, rooms):
     post(rooms.lobby, alice, "one")
     costs = []
     for count in (1, 50):
         for _ in range(count):
             change(rooms.lobby, alice, Kind.EDITED, 1, "@bob")
         head = Room.objects.get(pk=rooms.lobby.pk).head_seq
-        with CaptureQueriesContext(connection) as asked:
-            [one] = unread.news({rooms.lobby.pk: (head - 1, head)})
-        assert one.named == {bob.pk}
-        costs.append(len(asked))
+        with CaptureQueriesContext(connection) as captured:
+            [item] = unread.news({rooms.lobby.pk: (head - 1, head)})
+        assert item.named == {bob.pk}
+        costs.append(len(captured))
     assert costs == [2, 2]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_unread_is_what_a_plain_count_says(alice, bob, rooms, seed):
+def test_after_random_changes_unread_matches_a_plain_count(alice, bob, rooms, seed):
     chance = random.Random(seed)
     users, both = (alice, bob), rooms[:2]
     for _ in range(60):
@@ -210,7 +211,7 @@ def test_whatever_happens_unread_is_what_a_plain_count_says(alice, bob, rooms, s
         seq = chance.randrange(1, head + 2)
         match chance.choice(["post", "post", "edit", "delete"]):
             case "post":
-                post(room, chance.choice([*users, None]), chance.choice(["hi", "@bob", "@alice, @bob", "@nobody"]))
+                post(room, chance.choice([*users, None]), chance.choice(["hi", "@bob", "@alice, @bob", "@stranger"]))
             case "edit":
                 change(room, user, Kind.EDITED, seq, chance.choice(["hi", "@bob", "@alice"]))
             case "delete":

@@ -1,4 +1,4 @@
-"""From a database of the last published version (chat.0004) to this one with all its data, and back."""
+"""A database of the last published version (chat.0004) is upgraded with all its data, and back."""
 
 import uuid
 from datetime import timedelta
@@ -23,21 +23,21 @@ LAST = "0004_reading"
 
 
 def migrate(*targets):
-    """Migrate the database, and return the models that it has then."""
+    """Migrate the database, and return its app registry after that."""
     executor = MigrationExecutor(connection)
     return executor.migrate(list(targets) or executor.loader.graph.leaf_nodes()).apps
 
 
 @pytest.fixture
 def upgraded():
-    """Whatever happens to a test's database, the next test finds this version's."""
+    """Migrate to the current version after the test, however it ends."""
     yield
     migrate()
 
 
 @pytest.fixture
 def old(upgraded, alice, bob, charlie):
-    """A database without rooms as the last version made it; its models, by name."""
+    """Make an empty database of the last version. Returns a function from a model's name to its manager."""
     migrate(("chat", None))
     models = migrate(("chat", LAST))
     return lambda name: models.get_model("chat", name).objects
@@ -47,7 +47,7 @@ BEFORE = timezone.now() - timedelta(days=1)
 
 
 class OldRoom:
-    """A room as the last version wrote it."""
+    """A room of the last version."""
 
     def __init__(self, old, title, **fields):
         self._old = old
@@ -55,7 +55,7 @@ class OldRoom:
         self.pk = self._room.pk
 
     def write(self, *events):
-        """Write events: (kind, author, body, target) each. An edited message has the text of its last edit."""
+        """Write events; each is (kind, author, body, target). An edited message has the text of its last edit."""
         edited = {target for kind, _, _, target in events if kind == Kind.EDITED}
         deleted = {target for kind, _, _, target in events if kind == Kind.DELETED}
         for seq, (kind, author, body, target) in enumerate(events, start=1):
@@ -81,7 +81,7 @@ class OldRoom:
 
 
 def counts(user, *rooms):
-    """Return what the user has unread in each room: after which number, how many, and how many that name them."""
+    """Return for each room the user's read position, unread messages, and unread mentions."""
     counted = unread.count({(user.pk, room.pk): None for room in rooms})
     return [counted[user.pk, room.pk][1:] for room in rooms]
 
@@ -105,16 +105,16 @@ def site(old, alice, bob, charlie):
         (Kind.POSTED, alice, "gone", None),
         (Kind.EDITED, alice, "gone too", 5),
         (Kind.DELETED, alice, "", 5),
-        # By a user who was deleted.
+        # The author of this message was deleted.
         (Kind.POSTED, None, "I was dora", None),
         (Kind.POSTED, bob, "mine @charlie", None),
     )
     random.write(*[(Kind.POSTED, alice, text, None) for text in ("@bob", "hi", "hi")])
     staff.write((Kind.POSTED, alice, "among us", None))
-    # Bob has read a room, and another one came later; charlie was here and never watched; alice was never here.
+    # Bob has read a room, and another room was made later; charlie was here and never watched; alice was never here.
     old("Membership").create(user_id=bob.pk, room_id=lobby.pk, read_seq=1, position=0, is_wide=True, is_here=True)
     old("Membership").create(user_id=charlie.pk, room_id=lobby.pk)
-    # Of a server that was killed.
+    # Presence of a server that was killed.
     dead = old("Process").create(id="dead", expires_at=BEFORE)
     old("Presence").create(room_id=lobby.pk, user_id=bob.pk, process_id=dead.pk)
     old("AccessCounter").create(changes=7)
@@ -141,8 +141,8 @@ def test_an_upgrade_keeps_rooms_messages_and_counts(site, alice, bob, charlie):
     assert visits[bob.pk] == import_module("chat.migrations.0005_unread").LONG_AGO < BEFORE < visits[charlie.pk]
 
 
-def test_an_upgrade_takes_texts_out_that_were_edited_away(site):
-    events = [one.event for one in log.read(site[0].pk, after=0, limit=20)]
+def test_an_upgrade_removes_texts_that_were_edited_away(site):
+    events = [logged.event for logged in log.read(site[0].pk, after=0, limit=20)]
     assert [(type(event).__name__, getattr(event, "message", "")) for event in events] == [
         ("Posted", "hello @bob"),
         ("Posted", "last"),
@@ -157,13 +157,13 @@ def test_an_upgrade_takes_texts_out_that_were_edited_away(site):
     assert not Event.objects.filter(body__contains="secret").exists()
 
 
-def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
+def test_messages_rights_presence_and_deletions_work_after_an_upgrade(site, alice, bob, charlie):
     lobby = site[0]
-    # Who was here is told gone, and comes again.
+    # Users who were here leave with the dead process, and can enter again.
     assert presence.expire() == [(lobby.pk, "bob", False)]
     presence.begin_lease("alive")
     assert presence.update_presence("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
-    # A message that is sent again is still known.
+    # The client_id of a message that is sent again is still known.
     login = login_of(alice)
     known = Event.objects.get(room=lobby, seq=1).client_id
     again = Draft(room=lobby.pk, author=alice.pk, login=login, body="hello", client_id=known)
@@ -176,7 +176,7 @@ def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
     move = memberships.Move(login_of(bob), 10)
     memberships.store_moves(memberships.check_moves({(bob.pk, lobby.pk): move}))
     assert unread.count({(bob.pk, lobby.pk): None}) == {(bob.pk, lobby.pk): Unread(12, 10, 0, 0)}
-    # Rights, and deletions.
+    # Changes of rights, and deletions.
     alice.is_staff = False
     alice.save()
     assert access.concern_of(access.recent_changes()) == about(users=[alice.pk])
@@ -189,7 +189,7 @@ def test_all_goes_on_after_an_upgrade(site, alice, bob, charlie):
     assert Room.objects.create(title="lobby").send_message("hi", alice) == 1
 
 
-def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded, alice, bob, rooms, monkeypatch):
+def test_a_database_with_deleted_users_and_rooms_can_be_downgraded(upgraded, alice, bob, rooms, monkeypatch):
     gone = User.objects.create_user("gone")
     for room in rooms:
         for author in (alice, gone):
@@ -202,13 +202,13 @@ def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded,
     presence.begin_lease("one")
     number = gone.pk
     gone.delete()
-    # What was written at the last moment.
+    # Rows that were written while the user was being deleted.
     Visit.objects.create(user_id=number, at=timezone.now())
     Membership.objects.create(room=rooms.lobby, user_id=number)
     Presence.objects.create(room=rooms.lobby, user_id=number, process_id="one")
     Presence.objects.create(room=rooms.random, user=bob, process_id="one")
     Membership.objects.create(room=rooms.random, user=bob, read_seq=1)
-    # A room of which nothing is removed yet, whose title has been taken again.
+    # A deleted room whose rows are not removed yet, and a new room with its title.
     deletion.close_rooms([rooms.random.pk])
     Room.objects.create(title="Random")
 
@@ -219,7 +219,7 @@ def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded,
     assert list(messages.values_list("author_id", "username")) == [(alice.pk, "alice"), (None, "gone")]
     assert set(old["Mention"].values_list("user_id", flat=True)) == {bob.pk}
     assert not old["Membership"].exists()
-    # The constraints are there again.
+    # The constraints exist again.
     connection.check_constraints()
     models.get_model("chat", "AccessCounter").objects.create(changes=1)
 
@@ -229,7 +229,7 @@ def test_a_database_goes_back_to_the_last_version_whatever_was_deleted(upgraded,
     assert counts(bob, rooms.lobby, rooms.staff) == [(0, 2, 1), (0, 2, 2)]
 
 
-def test_an_interrupted_upgrade_goes_on_where_it_stopped(old, alice):
+def test_an_interrupted_upgrade_continues_where_it_stopped(old, alice):
     lobby = OldRoom(old, "Lobby")
     lobby.write((Kind.POSTED, alice, "last", None), (Kind.EDITED, alice, "secret", 1), (Kind.EDITED, alice, "last", 1))
     executor = MigrationExecutor(connection)

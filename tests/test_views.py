@@ -1,4 +1,4 @@
-"""Pages: the one page, a room by its address, and the health check."""
+"""The views: the page, a room by its address, and the health check."""
 
 import json
 import re
@@ -24,12 +24,12 @@ def buttons_of(response):
 
 
 def without_secrets(response):
-    """The page without what differs from one answer to the next."""
+    """Return the page without nonces and CSRF tokens, which differ in each response."""
     text = re.sub(r'nonce="[^"]+"', "", response.content.decode())
     return re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", text)
 
 
-def test_pages_need_a_login_and_come_back_after_it(client, rooms, bob, password):
+def test_pages_redirect_to_the_login_and_back(client, rooms, bob, password):
     for path in ("/", "/?rooms=1,3", "/chat/Lobby/"):
         response = client.get(path)
         assert response.status_code == 302
@@ -40,12 +40,12 @@ def test_pages_need_a_login_and_come_back_after_it(client, rooms, bob, password)
     assert client.get("/").status_code == 302
 
 
-def test_login_never_leads_to_another_site(client, bob, password):
+def test_the_login_does_not_redirect_to_another_site(client, bob, password):
     login = {"username": "bob", "password": password, "next": "https://elsewhere.example/"}
     assert client.post("/accounts/login/", login)["Location"] == "/"
 
 
-def test_rooms_are_listed_by_title_and_only_those_one_may_enter(client, rooms, alice, bob):
+def test_the_rooms_that_a_user_may_enter_are_listed_by_title(client, rooms, alice, bob):
     Room.objects.create(title="annex")
     client.force_login(bob)
     response = client.get("/")
@@ -56,7 +56,7 @@ def test_rooms_are_listed_by_title_and_only_those_one_may_enter(client, rooms, a
     assert buttons_of(client.get("/")) == ["annex", "Lobby", "Random", "Staff"]
 
 
-def test_the_page_knows_its_user_and_how_many_rooms_it_may_hold(client, rooms, bob, settings):
+def test_the_page_has_its_user_and_its_limit_of_rooms(client, rooms, bob, settings):
     settings.LIMITS = {"ROOMS_PER_SOCKET": 3}
     client.force_login(bob)
     config = config_of(client.get("/"))
@@ -73,12 +73,12 @@ def test_the_page_is_made_with_few_queries(client, rooms, bob, django_assert_max
         client.get("/chat/Lobby/")
 
 
-def test_the_page_is_not_stored(client, rooms, bob):
+def test_browsers_do_not_store_the_page(client, rooms, bob):
     client.force_login(bob)
     assert "no-store" in client.get("/")["Cache-Control"]
 
 
-def test_without_rooms_it_says_so_and_links_the_admin_for_the_staff(client, alice, bob):
+def test_without_rooms_the_page_says_so_and_links_the_admin_for_staff(client, alice, bob):
     for user, link in ((bob, "admin"), (alice, '<a href="/admin/">admin</a>')):
         client.force_login(user)
         sentence = f"No chat rooms defined. Maybe make some in the {link}?"
@@ -94,7 +94,7 @@ def test_rooms_open_in_the_order_of_the_address(client, rooms, bob):
     assert config_of(response)["notice"] == ""
 
 
-def test_an_address_with_thousands_of_rooms_opens_as_many_as_a_page_holds(client, rooms, bob, settings):
+def test_an_address_with_thousands_of_rooms_opens_only_the_maximum(client, rooms, bob, settings):
     client.force_login(bob)
     settings.LAYOUT_PANES = 2
     many = ",".join(map(str, [rooms.lobby.pk, rooms.random.pk, *range(1000, 11_000)]))
@@ -103,14 +103,14 @@ def test_an_address_with_thousands_of_rooms_opens_as_many_as_a_page_holds(client
     assert config_of(response)["notice"] == "You can open at most 2 rooms at once. The others stay closed."
 
 
-def test_of_many_rooms_the_page_has_few_buttons_and_all_names(client, bob):
+def test_with_many_rooms_the_page_has_few_buttons_but_all_titles(client, bob):
     Room.objects.bulk_create([Room(title=f"Room {n:04}", title_key=f"room {n:04}") for n in range(1000)])
     last = Room.objects.get(title="Room 0999")
     client.force_login(bob)
     response = client.get(f"/?rooms={last.pk}")
     assert len(config_of(response)["rooms"]) == 1000
     assert len(buttons_of(response)) == views.LISTED_ROOMS + 1
-    assert buttons_of(response)[0] == "Room 0999", "what is open has its button"
+    assert buttons_of(response)[0] == "Room 0999", "an open room has a button"
     assert len(response.content) < 200_000
 
 
@@ -122,7 +122,7 @@ def test_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
         assert config_of(response)["notice"] == "Some of these rooms don't exist, or you don't have access to them."
 
 
-def test_links_into_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
+def test_links_to_messages_in_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
     client.force_login(bob)
     for unknown in (f"{rooms.staff.pk}.1", "999.1", f"{rooms.lobby.pk}", f"{rooms.lobby.pk}.x", "x", "１.1"):
         config = config_of(client.get("/", {"at": unknown}))
@@ -132,7 +132,7 @@ def test_links_into_forbidden_and_unknown_rooms_get_the_same_sentence(client, ro
 
 
 @pytest.mark.parametrize("title", ["a b", "a/b", "日本語", "100%?#", "<b>&amp;\"'", "../up", "ẞtraße"])
-def test_a_room_has_its_own_address_without_regard_to_case(client, bob, title):
+def test_a_rooms_address_is_case_insensitive(client, bob, title):
     room = Room.objects.create(title=title)
     client.force_login(bob)
     for typed in (title, title.upper(), title.casefold()):
@@ -141,7 +141,7 @@ def test_a_room_has_its_own_address_without_regard_to_case(client, bob, title):
         assert config_of(response)["open"] == [str(room.pk)]
 
 
-def test_a_forbidden_room_is_answered_like_one_that_does_not_exist(client, rooms, bob):
+def test_a_forbidden_room_gets_the_same_answer_as_a_room_that_does_not_exist(client, rooms, bob):
     client.force_login(bob)
     answers = []
     for title in ("Staff", "Wharf"):
@@ -154,18 +154,18 @@ def test_a_forbidden_room_is_answered_like_one_that_does_not_exist(client, rooms
     assert answers[0] == answers[1]
 
 
-def test_a_title_that_no_database_takes_is_only_not_found(client, rooms, bob):
+def test_a_title_that_the_database_refuses_is_not_found(client, rooms, bob):
     client.force_login(bob)
     assert client.get("/chat/%00/").status_code == 404
 
 
-def test_the_page_asks_for_a_room_by_name(client, rooms, alice):
+def test_a_room_can_be_loaded_by_title_as_json(client, rooms, alice):
     client.force_login(alice)
     response = client.get("/chat/sTAFF/", headers={"Accept": "application/json"})
     assert response.json() == {"id": str(rooms.staff.pk), "title": "Staff", "staff_only": True}
 
 
-def test_the_address_of_all_rooms_leads_to_the_page(client):
+def test_the_address_of_all_rooms_redirects_to_the_page(client):
     assert client.get("/chat/")["Location"] == "/"
 
 
@@ -188,7 +188,7 @@ def test_healthz_answers_while_the_database_does(client, db, monkeypatch):
     assert client.get("/healthz").status_code == 503
 
 
-def test_only_safe_methods_and_a_page_for_wrong_addresses(client, rooms, bob):
+def test_other_methods_get_405_and_unknown_addresses_a_404_page(client, rooms, bob):
     client.force_login(bob)
     assert client.post("/").status_code == 405
     response = client.get("/nowhere/")

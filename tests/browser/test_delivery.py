@@ -238,7 +238,7 @@ def test_what_was_missed_comes_once_with_one_resume(redis, visit, site):
 
 
 def is_listened_to(redis):
-    return redis.say("PUBSUB CHANNELS") not in (b"", b"*0")
+    return redis.send("PUBSUB CHANNELS") not in (b"", b"*0")
 
 
 def messages(visitor, title):

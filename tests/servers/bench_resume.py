@@ -1,4 +1,4 @@
-"""How long a page waits for the first of what it missed: python -m tests.servers.bench_resume."""
+"""Measures how long a page waits for the first event that it missed: python -m tests.servers.bench_resume."""
 
 import asyncio
 import time
@@ -12,21 +12,21 @@ TIMES = 20
 
 
 async def first_page(url, cookie, gap):
-    """Come back after missing `gap` events: return seconds to the first event and to the last one."""
+    """Reconnect after missing `gap` events. Return the seconds until the first event and until the last."""
     async with SocketClient(url, cookie, name="bob") as page:
         await page.until(lambda: page.is_connected)
-        came = []
-        page.on_frame = lambda frame: came.append(time.perf_counter()) if "seq" in frame else None
+        times = []
+        page.on_frame = lambda frame: times.append(time.perf_counter()) if "seq" in frame else None
         start = time.perf_counter()
         log = await page.join(1, since=HEAD - gap)
         await page.until(lambda: log.cursor == HEAD)
-    return came[0] - start, came[-1] - start
+    return times[0] - start, times[-1] - start
 
 
 async def measure(server):
     cookie = await sign_in(server.url, "bob", PASSWORD)
     for gap in (1, 300, 10_000):
-        # Nobody else is in the room: each time the feed is opened anew, as in another process.
+        # No other page is in the room, so each time the feed is opened anew, as in another process.
         pairs = [await first_page(server.url, cookie, gap) for _ in range(TIMES)]
         first, last = zip(*pairs, strict=True)
         print(

@@ -1,12 +1,12 @@
-"""Runs the works of tests.servers.database beside a server, with its environment, each in a process of its own."""
+"""Runs the tasks of tests.servers.database beside a server, with its environment, each in its own process."""
 
 import multiprocessing
 import os
 import traceback
 
 SECONDS = 120
-# Imported once, in the process from which the others are forked: none of them reads Django's settings, which each
-# work has of its own. A work takes 0.2 s of processor time so, and 0.7 s in a new interpreter.
+# Imported once, in the process from which the others are forked. None of these libraries reads Django's settings,
+# because each task has its own. A task takes 0.2 s of CPU time this way, and 0.7 s in a new interpreter.
 LIBRARIES = [
     "__main__",
     "argon2",
@@ -36,35 +36,35 @@ _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(LIBRARIES)
 
 
-def ask(environment, work, *arguments):
-    """Run a work, and return what it answers as JSON. Raises RuntimeError with its traceback when it fails."""
-    ours, theirs = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_answer, args=(theirs, environment, work, arguments))
+def ask(environment, task, *arguments):
+    """Run a task and return its answer as JSON. Raises RuntimeError with its traceback when it fails."""
+    receiver, sender = _processes.Pipe(duplex=False)
+    process = _processes.Process(target=_answer, args=(sender, environment, task, arguments))
     process.start()
-    theirs.close()
+    sender.close()
     try:
-        if not ours.poll(SECONDS):
-            raise TimeoutError(f"{work} takes longer than {SECONDS} s")
-        answer, failure = ours.recv()
+        if not receiver.poll(SECONDS):
+            raise TimeoutError(f"{task} takes longer than {SECONDS} s")
+        answer, failure = receiver.recv()
     except EOFError:
-        raise RuntimeError(f"{work} ended without an answer") from None
+        raise RuntimeError(f"{task} ended without an answer") from None
     finally:
-        ours.close()
-        # It has answered, or never will.
+        receiver.close()
+        # It has answered, failed, or run out of time.
         process.kill()
         process.join()
     if failure:
-        raise RuntimeError(f"{work} failed: {failure}")
+        raise RuntimeError(f"{task} failed: {failure}")
     return answer
 
 
-def _answer(pipe, environment, work, arguments):
+def _answer(pipe, environment, task, arguments):
     os.environ.clear()
     os.environ.update(environment)
     try:
         from tests.servers import database
 
-        outcome = database.answer(work, *arguments), None
+        outcome = database.answer(task, *arguments), None
     except BaseException:
         outcome = None, traceback.format_exc()
     pipe.send(outcome)

@@ -1,7 +1,7 @@
-"""A large site, made by SQL: `python -m tests.servers.big 1.0` (10,000 rooms, 100,000 users, 10,000,000 events).
+"""Makes a large site by SQL: `python -m tests.servers.big 1.0` (10,000 rooms, 100,000 users, 10,000,000 events).
 
-Room 1 has a fifth of all events and room 2 a tenth, of which the newest fiftieth are edits of one message; a hundred
-rooms have three tenths, and all others the rest, evenly. Each user has read positions in some forty rooms.
+Room 1 has a fifth of all events. Room 2 has a tenth; its newest fifth are edits of its first message. A hundred rooms
+have three tenths, and the other rooms share the rest evenly. Each user has read positions in about forty rooms.
 """
 
 import sys
@@ -20,12 +20,12 @@ from django.utils import timezone  # noqa: E402
 from chat.models import Event, Membership, Room  # noqa: E402
 
 START = 1_700_000_000
-WORDS = "words of an ordinary message that somebody wrote in passing"
+WORDS = "words of an ordinary message, written in passing"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is of everything at a scale; 1.0 is the full size."""
+    """The number of rooms, users and events at a scale; 1.0 is the full size."""
 
     scale: float
 
@@ -42,7 +42,7 @@ class Size:
 
     @property
     def tiers(self) -> list[tuple[int, int, int]]:
-        """First room, last room, and how many events each of them has."""
+        """First room, last room, and how many events each room between them has."""
         rest = self.rooms - 102
         return [
             (1, 1, self.of(2_000_000)),
@@ -53,7 +53,7 @@ class Size:
 
     @property
     def edits(self) -> int:
-        """The newest events of room 2 are edits of its first message."""
+        """How many of the newest events of room 2 are edits of its first message."""
         return self.of(200_000)
 
 
@@ -67,8 +67,8 @@ def make(scale: float) -> None:
         for first, last, count in size.tiers:
             both = f"FROM numbers a JOIN numbers b ON b.n <= {count} WHERE a.n BETWEEN {first} AND {last}"
             _insert(cursor, Event, f"{both} ORDER BY a.n, b.n", _events(size), key=None)
-        places = f"FROM numbers a JOIN numbers b ON b.n <= 40 WHERE a.n <= {size.users}"
-        _insert(cursor, Membership, places, _memberships(size), key=None)
+        pairs = f"FROM numbers a JOIN numbers b ON b.n <= 40 WHERE a.n <= {size.users}"
+        _insert(cursor, Membership, pairs, _memberships(size), key=None)
         cursor.execute("DROP TABLE numbers")
         if connection.vendor == "postgresql":
             for model in (User, Room):
@@ -82,16 +82,16 @@ def make(scale: float) -> None:
 def _make_numbers(cursor: Any, most: int) -> None:
     cursor.execute("CREATE TABLE numbers (n bigint PRIMARY KEY)")
     cursor.execute("INSERT INTO numbers VALUES (1)")
-    there = 1
-    while there < most:
-        cursor.execute(f"INSERT INTO numbers SELECT n + {there} FROM numbers WHERE n + {there} <= {most}")
-        there = min(2 * there, most)
+    count = 1
+    while count < most:
+        cursor.execute(f"INSERT INTO numbers SELECT n + {count} FROM numbers WHERE n + {count} <= {most}")
+        count = min(2 * count, most)
 
 
 def _insert(
     cursor: Any, model: type[models.Model], source: str, values: dict[str, str], *, key: str | None = "a.n"
 ) -> None:
-    """Insert a row for each row of the source; what is not given has the model's default."""
+    """Insert a row for each row of the source; columns without a value get the model's default."""
     columns, expressions = [], []
     for field in model._meta.concrete_fields:
         if field.primary_key and key is None:
@@ -163,7 +163,7 @@ def _events(size: Size) -> dict[str, str]:
 
 
 def _memberships(size: Size) -> dict[str, str]:
-    # Room 1 and some others: read up to a few hundred before the head.
+    # Each user has positions in room 1 and some others, among the first 400 messages.
     room = (
         f"CASE WHEN b.n = 1 THEN 1 ELSE 2 + (a.n * 41 + b.n * {max(1, (size.rooms - 2) // 40)}) % {size.rooms - 1} END"
     )

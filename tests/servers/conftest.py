@@ -1,4 +1,4 @@
-"""Own instances of everything: nothing here touches a default port or what else runs on this machine."""
+"""Fixtures that start private instances of all services: none uses a default port or a service of this machine."""
 
 import asyncio
 import shutil
@@ -16,14 +16,14 @@ numbers = count(1)
 
 @pytest.fixture(autouse=True)
 async def quick_loop():
-    # asyncio's debugging costs the clients more than the servers take.
+    # asyncio's debug mode would make the clients slower than the servers.
     asyncio.get_running_loop().set_debug(False)
 
 
 @pytest.fixture(scope="session")
-def made():
-    """A state directory with a SQLite file that has the tables, the cast and the rooms: to be copied."""
-    with directory("made") as state:
+def template_state():
+    """A state directory to copy: its SQLite file has the tables, the cast and the rooms."""
+    with directory("template") as state:
         maker = Server(state)
         maker.ask("make", ROOMS)
         maker.listening.close()
@@ -32,11 +32,11 @@ def made():
 
 @pytest.fixture(scope="session")
 def postgres():
-    """One cluster for the run, with a database that has the tables, the cast and the rooms."""
+    """One cluster for the run, with a template database that has the tables, the cast and the rooms."""
     with directory("pg") as path, directory("state") as state:
         cluster = Postgres(path).start()
         try:
-            maker = Server(state, database_url=cluster.create("made"))
+            maker = Server(state, database_url=cluster.create("template"))
             maker.ask("make", ROOMS)
             maker.listening.close()
             yield cluster
@@ -46,8 +46,8 @@ def postgres():
 
 @pytest.fixture
 def database_url(postgres):
-    """A database of this test's own."""
-    return postgres.create(f"test{next(numbers)}", template="made")
+    """A database for this test alone."""
+    return postgres.create(f"test{next(numbers)}", template="template")
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def redis():
 
 @pytest.fixture
 def start_server(request):
-    """Start server processes with one state directory; without `database_url` with SQLite, which has tables, too."""
+    """Start server processes that share a state directory; without `database_url`, on a copy of the SQLite template."""
     with directory("state") as state:
         servers = []
 
         def start(*, is_probed=False, wait=True, **options):
             if not options.get("database_url") and not servers:
-                shutil.copytree(request.getfixturevalue("made"), state, dirs_exist_ok=True)
+                shutil.copytree(request.getfixturevalue("template_state"), state, dirs_exist_ok=True)
             server = (ProbedServer if is_probed else Server)(state, **options)
             servers.append(server)
             return server.start(wait=wait)
@@ -80,10 +80,10 @@ def start_server(request):
 
 @pytest.fixture
 def start_servers(start_server):
-    """Start server processes with one state directory at the same moment: one for each set of settings."""
+    """Start server processes that share a state directory, all at the same time: one for each set of settings."""
 
     def start(*settings, **options):
-        servers = [start_server(wait=False, settings=each, **options) for each in settings]
+        servers = [start_server(wait=False, settings=overrides, **options) for overrides in settings]
         for server in servers:
             server.wait_until_ready()
         return servers
@@ -93,28 +93,28 @@ def start_servers(start_server):
 
 @pytest.fixture
 def two_servers(start_servers, database_url, redis):
-    """Two server processes on one PostgreSQL and one Redis."""
+    """Two server processes that share one PostgreSQL and one Redis."""
     return start_servers({}, {}, database_url=database_url, redis_url=redis.url)
 
 
 @pytest.fixture
 def sqlite_server(start_server):
-    """One server as it starts without any service: SQLite and the in-memory layer."""
+    """One server as it runs without services: SQLite and the in-memory layer."""
     return start_server()
 
 
 @pytest.fixture
 async def open_page():
-    """Open pages, which watch and read as real ones do, and close them after the test."""
+    """Open pages, which watch and read as in a browser, and close them after the test."""
     pages = []
     cookies = {}
 
-    async def open_one(url, name, rooms=(), *, at="", cookie="", **options):
+    async def open_(url, name, rooms=(), *, at="", cookie="", **options):
         username = name.partition("@")[0]
-        # One session per user and server: signing in is not what is tested.
+        # One session per user and server, because these tests are not about signing in.
         if not cookie and (at or url, username) not in cookies:
             cookies[at or url, username] = await sign_in(at or url, username, PASSWORD)
-        # Quicker to notice a dead connection than the real page, which waits for 20 s.
+        # Shorter than the 20 s of the real page, so that a dead connection is noticed soon.
         options = {"heartbeat_seconds": 2.0} | options
         page = PageClient(url, cookie or cookies[at or url, username], name=name, **options)
         pages.append(page)
@@ -123,11 +123,11 @@ async def open_page():
             await page.join(room, since=0)
         return page
 
-    yield open_one
+    yield open_
     for page in pages:
         await page.stop()
 
 
 def recorded(server, pages):
-    """Return the run that these pages made on a server's database."""
+    """Return the recorded run of these pages, with the rows of the server's database."""
     return record(pages, msgspec.json.decode(server.ask("rows"), type=list[Row]))

@@ -1,4 +1,4 @@
-"""What a test asks of a server's database, in a process of its own (tests.servers.beside)."""
+"""The tasks that tests run on a server's database, each in its own process (tests.servers.beside)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ from tests.servers.services import CAST, PASSWORD  # noqa: E402
 
 
 def make(count="6"):
-    """Make the tables, the cast and rooms numbered from 1 on."""
+    """Make the tables, the cast, and rooms numbered from 1."""
     call_command("migrate", interactive=False, verbosity=0)
     for name in CAST:
         User.objects.create_user(name, password=PASSWORD, is_staff=name == "alice")
@@ -38,7 +38,7 @@ def rows():
 
 
 def fill(room, count):
-    """Post many messages, quickly."""
+    """Post many messages in large batches."""
     author = User.objects.get(username="bob")
     texts = [f"message {number}" for number in range(int(count))]
     for start in range(0, len(texts), 500):
@@ -50,7 +50,7 @@ def fill(room, count):
 
 
 def pour(room, count):
-    """Make so many messages that posting them would take too long."""
+    """Insert messages by SQL, because posting so many would take too long."""
     author = User.objects.get(username="bob")
     with connection.cursor() as cursor:
         cursor.execute(
@@ -66,7 +66,7 @@ def pour(room, count):
 
 
 def promote(name):
-    """Let a user do everything in the admin."""
+    """Make a user a superuser."""
     User.objects.filter(username=name).update(is_staff=True, is_superuser=True)
 
 
@@ -75,26 +75,26 @@ def delete_room(room):
     Room.objects.get(pk=room).delete()
 
 
-def left(room):
-    """Return how much of a room there is: as others see it, its row, its events."""
+def count_room_rows(room):
+    """Return how many rows of a room are left: visible rooms, rooms including deleted ones, events."""
     events = Event.objects.filter(room=room).count()
     return [Room.objects.filter(pk=room).count(), Room.all_objects.filter(pk=room).count(), events]
 
 
 def make_room(title):
-    """Make a room; its title has to be free."""
+    """Make a room; raises ValidationError unless its title is free."""
     room = Room(title=title)
     room.full_clean()
     room.save()
 
 
-def titles(count):
-    """Make more rooms, up to this number, and return the ids of all rooms.
+def make_rooms(count):
+    """Make more rooms, so that there are `count`, and return the ids of all rooms.
 
-    The ids may have gaps: a PostgreSQL that was killed leaves out some numbers of a sequence.
+    The ids may have gaps: after a kill, PostgreSQL skips some numbers of a sequence.
     """
-    there = Room.objects.count()
-    Room.objects.bulk_create([Room(title=f"Room {number}") for number in range(there + 1, int(count) + 1)])
+    existing = Room.objects.count()
+    Room.objects.bulk_create([Room(title=f"Room {number}") for number in range(existing + 1, int(count) + 1)])
     return list(Room.objects.order_by("pk").values_list("pk", flat=True))
 
 
@@ -104,9 +104,10 @@ def positions(room):
 
 
 def crowd(count):
-    """Make users that are signed in, and return the Cookie header of each."""
-    there = User.objects.filter(username__startswith="user").count()
-    users = User.objects.bulk_create([User(username=f"user{there + n}", password=f"!{n}") for n in range(int(count))])
+    """Make signed-in users, and return the Cookie header of each."""
+    existing = User.objects.filter(username__startswith="user").count()
+    names = [f"user{existing + n}" for n in range(int(count))]
+    users = User.objects.bulk_create([User(username=name, password=f"!{n}") for n, name in enumerate(names)])
     sessions = []
     for user in users:
         store = SessionStore()
@@ -119,19 +120,19 @@ def crowd(count):
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {"left": left, "rows": rows, "crowd": crowd, "positions": positions}
-WORKS: dict[str, Callable[..., Any]] = {
-    work.__name__: work for work in (make, fill, pour, promote, delete_room, make_room, titles)
+ANSWERS: dict[str, Callable[..., Any]] = {task.__name__: task for task in (count_room_rows, rows, crowd, positions)}
+TASKS: dict[str, Callable[..., Any]] = {
+    task.__name__: task for task in (make, fill, pour, promote, delete_room, make_room, make_rooms)
 }
 
 
 def answer(name: str, *arguments: Any) -> bytes:
-    """Do a work, and return its answer as JSON; nothing if it has none."""
+    """Run a task and return its answer as JSON; empty if it has none."""
     try:
         if name in ANSWERS:
             return msgspec.json.encode(ANSWERS[name](*arguments))
-        WORKS[name](*arguments)
+        TASKS[name](*arguments)
         return b""
     finally:
-        # SQLite's file is whole when the work is done.
+        # So that SQLite's file is complete when the task is done.
         connections.close_all()

@@ -1,4 +1,4 @@
-"""Figures of a recorded run: how long acks and deliveries took."""
+"""Figures of a recorded run: how long acks and deliveries took, in seconds."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ def percentile(values, share):
 
 
 def acks(run, start=0.0, end=float("inf")):
-    """Return the seconds from send to ack of what was first sent in this time."""
-    return [one.acked - one.began for one in run.sent if one.acked and start <= one.began < end]
+    """Return the seconds from send to ack of the messages first sent between `start` and `end`."""
+    return [sent.acked - sent.began for sent in run.sent if sent.acked and start <= sent.began < end]
 
 
 def deliveries(run, start=0.0, end=float("inf")):
-    """Return the seconds from send to each client's screen of what was first sent in this time."""
-    began = {one.client_id: one.began for one in run.sent if one.began and start <= one.began < end}
+    """Return the seconds until each client showed the messages first sent between `start` and `end`."""
+    began = {sent.client_id: sent.began for sent in run.sent if sent.began and start <= sent.began < end}
     return [
         at - began[event["client_id"]]
         for seen in run.seen
@@ -25,9 +25,9 @@ def deliveries(run, start=0.0, end=float("inf")):
     ]
 
 
-def settled(run):
-    """Return the seconds from the last first send to the last screen that shows it."""
-    return max(at for seen in run.seen for at in seen.times) - max(one.began for one in run.sent if one.began)
+def settling_seconds(run):
+    """Return the seconds from the moment the last message was first sent until every client showed everything."""
+    return max(at for seen in run.seen for at in seen.times) - max(sent.began for sent in run.sent if sent.began)
 
 
 def in_ms(values):
@@ -36,7 +36,7 @@ def in_ms(values):
 
 
 def report(line):
-    """Print a figure, and keep it where script/soak asks for it."""
+    """Print a figure, and append it to the file that script/soak names in REPORT."""
     print(line)
     if path := os.environ.get("REPORT"):
         with Path(path).open("a") as file:

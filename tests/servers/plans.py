@@ -1,4 +1,4 @@
-"""The hot queries on a large database, with their plans and times: `python -m tests.servers.plans`, one JSON text."""
+"""Prints the plans and times of the hot queries on a large database as JSON: `python -m tests.servers.plans`."""
 
 import sys
 import time
@@ -29,14 +29,14 @@ PROCESS = "plans"
 
 
 def run(is_small: bool) -> list[dict[str, Any]]:
-    """Return for each hot function its queries' plans and the milliseconds of its second run."""
+    """Return the plans of each hot function's queries and the milliseconds of its second run."""
     if is_small and connection.vendor == "postgresql":
-        # A small table is read whole because that is quickest: what is asked is whether an index serves.
+        # PostgreSQL would scan a small table because that is fastest; the question is whether an index could be used.
         connection.cursor().execute("SET enable_seqscan = off")
-    return [_measure(name, work) for name, work in works().items()]
+    return [_measure(name, query) for name, query in hot_functions().items()]
 
 
-def works() -> dict[str, Callable[[], Any]]:
+def hot_functions() -> dict[str, Callable[[], Any]]:
     user = User.objects.order_by("pk").last()
     assert user is not None, "the database has users"
     keys = [_sign_in(user) for _ in range(50)]
@@ -83,19 +83,19 @@ def works() -> dict[str, Callable[[], Any]]:
         "post 64 messages": lambda: _post(user.pk, [1] * 64),
         "post into 64 rooms": lambda: _post(user.pk, range(1, 65)),
         "edit and delete": lambda: _edit_and_delete(user.pk),
-        "presence: 200 users come": lambda: presence.update_presence(PROCESS, came=pairs, went=()),
+        "presence: 200 users arrive": lambda: presence.update_presence(PROCESS, came=pairs, went=()),
         "presence: who is here": lambda: presence.present_usernames(list(range(1, 65))),
-        "presence: 200 users go": lambda: presence.update_presence(PROCESS, came=(), went=pairs),
+        "presence: 200 users leave": lambda: presence.update_presence(PROCESS, came=(), went=pairs),
     }
 
 
-def _measure(name: str, work: Callable[[], Any]) -> dict[str, Any]:
-    work()
+def _measure(name: str, function: Callable[[], Any]) -> dict[str, Any]:
+    function()
     start = time.perf_counter()
-    work()
+    function()
     took = time.perf_counter() - start
     with CaptureQueriesContext(connection) as captured, _counting() as steps:
-        work()
+        function()
     queries = [query["sql"] for query in captured.captured_queries]
     plans = {sql: _plan(sql) for sql in dict.fromkeys(queries) if sql.startswith(("SELECT", "UPDATE", "DELETE"))}
     return {"name": name, "ms": took * 1000, "queries": len(queries), "steps": sum(steps), "plans": plans}
@@ -103,7 +103,7 @@ def _measure(name: str, work: Callable[[], Any]) -> dict[str, Any]:
 
 @contextmanager
 def _counting() -> Iterator[list[int]]:
-    """Count the steps of SQLite's virtual machine, in hundreds: work that no other program on the machine changes."""
+    """Count the steps of SQLite's virtual machine in hundreds: a figure that does not depend on the machine's load."""
     steps: list[int] = []
     if connection.vendor == "sqlite":
         connection.connection.set_progress_handler(lambda: steps.append(100), 100)

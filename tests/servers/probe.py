@@ -1,8 +1,8 @@
-"""A server that also measures the CPU time of its event loop's steps: python -m tests.servers.probe --fd 3.
+"""A server that measures the CPU time of its event loop's steps: python -m tests.servers.probe --fd 3.
 
-A step is all that the loop does between two of the probe's turns, which come every 5 ms while the loop is idle: at
-least one whole iteration, so a figure is never too small. It is the thread's own CPU time, whatever else the machine
-does. The largest so far stands in VAR/loop-step, in seconds; deleting the file starts over.
+A step is everything the loop does between two turns of the probe, which come every 5 ms while the loop is idle. That is
+at least one whole iteration, so a figure is never too small. It is the CPU time of the loop's thread, so it does not
+depend on the load of the machine. The largest step so far is in VAR/loop-step, in seconds; deleting the file resets it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Steps:
         self._path = path
         self._largest = -1.0
 
-    def take(self, seconds: float) -> None:
+    def record(self, seconds: float) -> None:
         if not self._path.exists():
             self._largest = -1.0
         if seconds > self._largest:
@@ -31,18 +31,18 @@ class Steps:
             self._path.write_text(str(seconds))
 
 
-async def watch_steps(steps: Steps) -> None:
-    steps.take(0.0)
+async def measure_steps(steps: Steps) -> None:
+    steps.record(0.0)
     while True:
         start = time.thread_time()
         await asyncio.sleep(PERIOD_SECONDS)
-        steps.take(time.thread_time() - start)
+        steps.record(time.thread_time() - start)
 
 
 class ProbedServer(server.Server):
     async def startup(self, sockets=None):
         await super().startup(sockets)
-        self.probe = asyncio.create_task(watch_steps(Steps(Path(os.environ["VAR"]) / LOOP_STEP)))
+        self.probe = asyncio.create_task(measure_steps(Steps(Path(os.environ["VAR"]) / LOOP_STEP)))
 
 
 if __name__ == "__main__":

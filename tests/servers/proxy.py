@@ -1,20 +1,20 @@
-"""A proxy that delays, cuts at a pattern, loses one way, and dawdles."""
+"""A proxy that can delay, cut at a pattern, lose one direction, and slow down."""
 
 import asyncio
 import contextlib
 
 
 class Proxy:
-    """Stands between clients and a server: a port on 127.0.0.1, or with `listen` a Unix socket before another.
+    """Stands between clients and a server: a port on 127.0.0.1, or with `listen` a Unix socket in front of another.
 
-    What it does may change while it runs.
+    Its attributes may be changed while it runs.
     """
 
     def __init__(self, target, *, listen=None):
         self.delay_seconds = 0.0
-        # Cut both ways before these bytes of the server reach the client; `cuts` counts down.
+        # Cut the connection before these bytes of the server reach the client; `cuts` counts down.
         self.cut_at = b""
-        # Cut when these bytes of the client reached the server, before its answer is carried back.
+        # Cut the connection when these bytes of the client have reached the server, before its answer passes.
         self.cut_after = b""
         self.cuts = 0
         self.loses_upstream = False
@@ -23,7 +23,7 @@ class Proxy:
         self._target = target
         self._listen = listen
         self._server = None
-        self._lines = set()
+        self._writers = set()
         self._carrying = set()
 
     async def __aenter__(self):
@@ -40,7 +40,7 @@ class Proxy:
         await asyncio.gather(*self._carrying, return_exceptions=True)
 
     def cut_all(self):
-        for writer in list(self._lines):
+        for writer in list(self._writers):
             writer.transport.abort()
 
     async def _connected(self, reader, writer):
@@ -60,36 +60,36 @@ class Proxy:
             writer.transport.abort()
             return
         ends = {writer, to_server}
-        self._lines |= ends
-        doomed = asyncio.Event()
-        ways = [
-            asyncio.ensure_future(self._carry_up(reader, to_server, doomed)),
-            asyncio.ensure_future(self._carry_down(from_server, writer, doomed)),
+        self._writers |= ends
+        is_cut = asyncio.Event()
+        directions = [
+            asyncio.ensure_future(self._carry_up(reader, to_server, is_cut)),
+            asyncio.ensure_future(self._carry_down(from_server, writer, is_cut)),
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
             for end in ends:
                 end.transport.abort()
-            self._lines -= ends
+            self._writers -= ends
 
-    async def _carry_up(self, reader, writer, doomed):
+    async def _carry_up(self, reader, writer, is_cut):
         with contextlib.suppress(OSError):
             while data := await reader.read(16 * 1024):
                 if self.cuts and self.cut_after and self.cut_after in data:
                     self.cuts -= 1
-                    doomed.set()
+                    is_cut.set()
                 if not self.loses_upstream:
                     await self._pass_on(data, writer)
 
-    async def _carry_down(self, reader, writer, doomed):
+    async def _carry_down(self, reader, writer, is_cut):
         last = b""
         with contextlib.suppress(OSError):
             while data := await reader.read(16 * 1024):
-                if doomed.is_set():
+                if is_cut.is_set():
                     return
                 if self.cuts and self.cut_at and self.cut_at in last + data:
                     self.cuts -= 1

@@ -1,4 +1,4 @@
-"""How much of everything: scaled for script/test, at full size for script/soak (FULL_SIZE in the environment)."""
+"""How large the server tests are: small for script/test, full size for script/soak (FULL_SIZE in the environment)."""
 
 import os
 from dataclasses import dataclass
@@ -6,50 +6,50 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Quantities:
-    # Faulty layer: each of three clients sends this often into each of six rooms.
+    # Faulty layer: how many messages each of three clients sends into each of six rooms.
     faulty_sends: int = 20
     deaf_sends: int = 10
-    # Cut between commit and ack.
+    # How often the connection is cut between commit and ack.
     cuts: int = 10
     unknown_commits: int = 5
-    # SIGTERM under load, and rolling restarts.
+    # How often SIGTERM is sent under load, and how many rolling restarts there are.
     drains: int = 1
     rolls: int = 1
-    # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same moment.
+    # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same time.
     herd: int = 100
     last_sockets: int = 4
-    # How often tabs of one user are cut or closed.
+    # How often the tabs of one user are cut or closed.
     reconnects: int = 20
-    # For how long messages are sent beside a locked room.
+    # How long messages are sent beside a locked room.
     locked_seconds: float = 3.0
-    # Pages that read one room; how long each turn with and without reads takes, and how many turns.
+    # Pages that read one room; the length of each turn with and without reads, and the number of turns.
     readers: int = 30
     reading_seconds: float = 2.0
     reading_rounds: int = 1
-    # Pages with twelve rooms each that are cut at once.
+    # Pages with twelve rooms each, all cut at once.
     pages: int = 25
-    # Pages that watch a room in which they have this many messages to read.
+    # Pages that watch a room, and how many unread messages they have there.
     watchers: int = 10
     backlog: int = 3000
-    # Of a site with 10,000 rooms, 100,000 users and 10,000,000 events.
+    # The scale of tests.servers.big; 1.0 has 10,000 rooms, 100,000 users and 10,000,000 events.
     large_scale: float = 0.002
-    # Presence: its clocks in seconds (of the server at full size), and how long clients come, go and crash.
+    # Presence: its periods (at full size those of the server), and how long clients join, leave and crash.
     lease_seconds: float = 3.0
     lease_renew_seconds: float = 1.0
     grace_seconds: float = 1.5
     presence_seconds: float = 4.0
-    # One that never reads: frames that pass, and the bytes of each text.
+    # A client that never reads: how many frames it misses, and the bytes of each message.
     unread_frames: int = 3000
     unread_bytes: int = 3000
     stuck_seconds: float = 3.0
-    # Seconds that a service is away, and between two faults.
+    # How long a service is away, and the pause between two faults.
     away_seconds: float = 1.5
     pause_seconds: float = 0.4
-    # What a sender waits between two texts.
+    # How long a sender waits between two messages.
     think_seconds: float = 0.02
-    # Each cause of losing access, in two processes; the same with Redis stopped.
+    # How often each cause of losing access is tried, in two processes, with Redis and without.
     revocation_rounds: int = 1
-    # Connections that say nothing, or half of something.
+    # Connections that send nothing, or half a frame.
     idle_sockets: int = 700
     # Messages of a room that is deleted while others send.
     deleted_messages: int = 8_000
@@ -103,5 +103,5 @@ FULL = Quantities(
 
 IS_FULL = bool(os.environ.get("FULL_SIZE"))
 Q = FULL if IS_FULL else Quantities()
-# A test that hangs fails; at full size it may take its time.
+# A test that hangs fails; at full size tests may take longer.
 TIMEOUT = 1200 if IS_FULL else 90

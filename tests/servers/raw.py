@@ -1,4 +1,4 @@
-"""A WebSocket peer by hand: it can break every rule of RFC 6455."""
+"""A WebSocket peer that makes its own frames, so that it can break every rule of RFC 6455."""
 
 import asyncio
 import base64
@@ -12,7 +12,7 @@ MASK = b"\x01\x02\x03\x04"
 
 
 def frame(payload=b"", opcode=TEXT, *, fin=True, reserved=0, masked=True, length=None):
-    """Return one frame; `length` is the one that is claimed."""
+    """Return one frame; `length` is the payload length that its head claims."""
     size = len(payload) if length is None else length
     head = bytes([(0x80 if fin else 0) | reserved << 4 | opcode])
     mark = 0x80 if masked else 0
@@ -30,7 +30,7 @@ def frame(payload=b"", opcode=TEXT, *, fin=True, reserved=0, masked=True, length
 
 
 class Peer:
-    """One connection, with a handshake that may be wrong too."""
+    """One connection; its handshake may break the rules, too."""
 
     def __init__(self, url, cookie=""):
         self.url, self.cookie = url, cookie
@@ -62,12 +62,12 @@ class Peer:
             await self.writer.drain()
 
     async def open(self, *more, **changed):
-        """Shake hands and return the answer's head."""
+        """Send the handshake; return the status and head of the answer."""
         await self.send(self.request(*more, **changed))
         return await self.head()
 
     async def head(self, seconds=5):
-        """Return the status and the head of an HTTP answer; 0 when there is none."""
+        """Return the status and head of an HTTP answer; status 0 when the connection was cut."""
         try:
             async with asyncio.timeout(seconds):
                 head = await self.reader.readuntil(b"\r\n\r\n")
@@ -76,7 +76,7 @@ class Peer:
         return int(head.split()[1]), head
 
     async def next(self, seconds=5):
-        """Return the next frame's opcode and payload; (None, b"") when the line was cut."""
+        """Return the next frame's opcode and payload; (None, b"") when the connection was cut."""
         try:
             async with asyncio.timeout(seconds):
                 first, second = await self.reader.readexactly(2)
@@ -90,7 +90,7 @@ class Peer:
             return None, b""
 
     async def until_closed(self, seconds=5):
-        """Return the close code that comes, after whatever frames; None when the line was cut without one."""
+        """Skip frames until a close, and return its code; None when the connection was cut without a close."""
         async with asyncio.timeout(seconds):
             while True:
                 opcode, payload = await self.next(seconds)

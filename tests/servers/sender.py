@@ -1,8 +1,8 @@
-"""A user who posts now and then, in a process of its own: python -m tests.servers.sender URL COOKIE ROOM.
+"""A client that posts twice a second, in its own process: python -m tests.servers.sender URL COOKIE ROOM.
 
-The pages that a load test opens in its own process keep that process busy: there, an ack would wait for them and not
-for the server. Each line on stdin is a number of seconds to post for; each line on stdout answers with the seconds
-that each ack took, and the number of the last message.
+The pages of a load test keep the test's own process busy, so an ack measured there would wait for them and not for the
+server. Each line on stdin is a number of seconds to post for. Each line on stdout is the answer: the seconds that each
+ack took, and the seq of the last message.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ EVERY_SECONDS = 0.5
 
 
 class Sender:
-    """The process, as a test talks to it."""
+    """The test's end of the sender process."""
 
     def __init__(self, process):
         self._process = process
@@ -26,14 +26,14 @@ class Sender:
         """Post twice a second; return the seconds that each ack took, and the last seq."""
         self._process.stdin.write(f"{seconds}\n".encode())
         line = await self._process.stdout.readline()
-        assert line, "the sender ended; its traceback stands above"
+        assert line, "the sender ended; its traceback is above"
         took, last = json.loads(line)
         return took, last
 
 
 @asynccontextmanager
 async def sender(server, cookie, room):
-    """Start one, and end it afterwards."""
+    """Start a sender process, and end it afterwards."""
     pipe = asyncio.subprocess.PIPE
     command = [sys.executable, "-m", "tests.servers.sender", server.url, cookie, str(room)]
     process = await asyncio.create_subprocess_exec(*command, cwd=BASE, stdin=pipe, stdout=pipe)
@@ -46,8 +46,8 @@ async def sender(server, cookie, room):
 
 async def send_for(client, room, seconds):
     loop = asyncio.get_running_loop()
-    until, took, seq = loop.time() + seconds, [], 0
-    while (start := loop.time()) < until:
+    deadline, took, seq = loop.time() + seconds, [], 0
+    while (start := loop.time()) < deadline:
         seq = await client.send(room, f"message {len(took)}")
         took.append(loop.time() - start)
         await asyncio.sleep(max(0.0, EVERY_SECONDS - took[-1]))

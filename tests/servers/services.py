@@ -1,4 +1,4 @@
-"""Redis, PostgreSQL and servers of our own: each in a directory of its own, on Unix sockets, and gone with the test."""
+"""Private Redis, PostgreSQL and Multichat servers: each in its own directory, and removed after the test."""
 
 import contextlib
 import glob
@@ -21,10 +21,10 @@ from tests.servers import beside
 # Written by tests.servers.probe.
 LOOP_STEP = "loop-step"
 BASE = Path(__file__).resolve().parents[2]
-PASSWORD = "four words nobody guesses"
+PASSWORD = "four words, hard to guess"
 CAST = ("alice", "bob", "charlie")
-# Prints the most memory that a Python process had, in bytes. Not getrusage's ru_maxrss: that is never below what the
-# process had that started this one, so it hides whatever takes less than pytest.
+# Prints the peak memory of a Python process in bytes. getrusage's ru_maxrss would not do: it is never below the memory
+# of the parent process, so it hides everything that takes less than pytest.
 PRINT_PEAK = """
 import re
 from pathlib import Path
@@ -32,17 +32,17 @@ print("peak", 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status"
 """
 
 
-def wait_for(is_so, seconds=20.0, what=""):
-    """Wait until something outside is so: a process, a port, a file."""
-    until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > until:
-            raise TimeoutError(what or f"{is_so} is not so after {seconds} s")
+def wait_for(condition, seconds=20.0, what=""):
+    """Poll until a condition outside this process holds: of a process, a port, a file."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what or f"{condition} is still false after {seconds} s")
         time.sleep(0.02)
 
 
 class Program:
-    """A program that is started, killed, frozen and started again."""
+    """A program that tests can start, kill, freeze and start again."""
 
     process = None
 
@@ -85,7 +85,7 @@ class Program:
         return self.process.pid
 
     def kill(self):
-        """kill -9."""
+        """End it with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def terminate(self):
@@ -119,22 +119,22 @@ class Redis(Program):
         return {"cwd": self.path.parent}
 
     def is_ready(self):
-        return self.say("PING") == b"+PONG"
+        return self.send("PING") == b"+PONG"
 
     def flush(self):
-        assert self.say("FLUSHALL") == b"+OK"
+        assert self.send("FLUSHALL") == b"+OK"
 
     def drop_listeners(self):
-        """Cut every connection that listens to bells."""
-        self.say("CLIENT KILL TYPE pubsub")
+        """Cut every connection that subscribes to bells."""
+        self.send("CLIENT KILL TYPE pubsub")
 
-    def say(self, command):
-        """Say one command and return the first line of the answer; nothing if nobody answers."""
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(2)
-            line.connect(str(self.path))
-            line.sendall(command.encode() + b"\r\n")
-            return line.recv(1024).split(b"\r\n")[0]
+    def send(self, command):
+        """Send one command and return the first line of the reply; empty if Redis does not answer."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            connection.connect(str(self.path))
+            connection.sendall(command.encode() + b"\r\n")
+            return connection.recv(1024).split(b"\r\n")[0]
         return b""
 
 
@@ -153,7 +153,7 @@ def execute(sql, **address):
 
 
 def as_postgres(directory):
-    """Return how a program is started that refuses root, as initdb does, and give it its directory."""
+    """Give the user postgres a directory. Return Popen options for programs that refuse root, as initdb does."""
     directory.chmod(0o755)
     if os.geteuid() != 0:
         return {}
@@ -162,7 +162,7 @@ def as_postgres(directory):
 
 
 class Postgres:
-    """A PostgreSQL cluster, run by a user who is not root. It keeps what it has committed, unless it is `quick`."""
+    """A PostgreSQL cluster, not run as root. It keeps what it has committed, unless it is started `quick`."""
 
     USER = "multichat"
 
@@ -176,14 +176,14 @@ class Postgres:
         self._run("initdb", f"--pgdata={self.data}", *options)
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.directory}'\nmax_connections = 60\n")
-            file.write("log_line_prefix = '%d '\n")  # by database, for those who look at their queries
+            file.write("log_line_prefix = '%d '\n")  # the database's name, for queries()
             if quick:
                 file.write("fsync = off\nfull_page_writes = off\n")
         self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.directory / "log"))
         return self
 
     def restart(self):
-        """As after a power cut: no goodbye to anybody."""
+        """Restart as after a power cut: connections break without notice."""
         log = str(self.directory / "log")
         self._run("pg_ctl", "restart", "-w", "-m", "immediate", "-D", str(self.data), "-l", log)
 
@@ -205,7 +205,7 @@ class Postgres:
         return f"postgres://{self.USER}@/{name}?host={self.directory}"
 
     def create(self, name, template="template1"):
-        """Make a database and return its address."""
+        """Make a database and return its URL."""
         self.execute("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
@@ -214,7 +214,7 @@ class Postgres:
         self.execute(name, f"ALTER DATABASE \"{name}\" SET log_statement = 'all'")
 
     def queries(self, name):
-        """Return the queries of a database that were logged so far; not those that frame a transaction."""
+        """Return the queries of a database logged so far, without those that begin or end a transaction."""
         lines = (self.directory / "log").read_text(errors="replace").splitlines()
         logged = re.compile(f"{re.escape(name)} LOG:  (?:statement|execute [^:]+): (?!BEGIN|COMMIT|SET |ALTER )(.+)")
         return [match[1] for line in lines if (match := logged.match(line))]
@@ -224,9 +224,9 @@ class Postgres:
 
 
 class Pooler(Program):
-    """PgBouncer in transaction mode, with few lines to a cluster: whoever kept one to himself would stop the others."""
+    """PgBouncer in transaction mode, with few connections to a cluster: a client that kept one would block others."""
 
-    LINES = 3
+    CONNECTIONS = 3
     LIMITS = "SET statement_timeout = 30000; SET lock_timeout = 10000; SET idle_in_transaction_session_timeout = 30000"
 
     def __init__(self, directory, postgres):
@@ -245,7 +245,7 @@ listen_port = 5432
 auth_type = trust
 auth_file = {self.directory}/users.txt
 admin_users = {postgres.USER}
-default_pool_size = {self.LINES}
+default_pool_size = {self.CONNECTIONS}
 server_round_robin = 1
 """)
 
@@ -253,7 +253,7 @@ server_round_robin = 1
         return f"postgres://{self.postgres.USER}@/{name}?host={self.directory}&pooler=transaction"
 
     def command(self):
-        # Debian keeps it off the PATH of whoever is not root.
+        # On Debian it is on root's PATH only.
         return [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", str(self.directory / "pgbouncer.ini")]
 
     def options(self):
@@ -263,18 +263,18 @@ server_round_robin = 1
         return (self.directory / "log").open("a")
 
     def is_ready(self):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(self.directory / ".s.PGSQL.5432"))
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.directory / ".s.PGSQL.5432"))
             return True
         return False
 
     def ask(self, sql, name="pgbouncer"):
-        """Run one statement by way of the pooler; without a name, ask the pooler itself."""
+        """Run one statement through the pooler; without a name, on the pooler itself."""
         return execute(sql, dbname=name, user=self.postgres.USER, host=str(self.directory))
 
 
 class Server(Program):
-    """One server process. Its listening socket is ours, so that it keeps its port when the process is killed."""
+    """One server process. The test owns its listening socket, so the port stays when the process is killed."""
 
     def __init__(self, state, *, database_url="", redis_url="", settings=None, log=None, environment=None):
         self.state = Path(state)
@@ -284,12 +284,12 @@ class Server(Program):
         self.log = log or self.state / f"server-{self.port}.log"
         self.settings = settings or {}
         self.addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-        # Tests send faster than people: without limits, unless they ask for some.
+        # Limits are off unless a test sets them, because tests send faster than people.
         self.own = {"LIMITS": "0", **(environment or {})}
 
     @property
     def environment(self):
-        """Nothing of the developer's own settings reaches it."""
+        """The whole environment, so that the developer's settings do not reach the server."""
         return {
             "PATH": os.environ["PATH"],
             "VAR": str(self.state),
@@ -319,12 +319,12 @@ class Server(Program):
         self.kill()
         self.listening.close()
 
-    def ask(self, work, *arguments):
-        """Run `work` of tests.servers.database beside the server, on its database, and return what it answers."""
-        return beside.ask(self.environment, work, *arguments)
+    def ask(self, task, *arguments):
+        """Run a task of tests.servers.database beside the server, on its database, and return its answer."""
+        return beside.ask(self.environment, task, *arguments)
 
     def cpu_seconds(self):
-        """Return the processor time that the process has used, its threads included."""
+        """Return the CPU time that the process has used, its threads included."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -334,16 +334,16 @@ class Server(Program):
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def connection_count(self):
-        """Return how many connections to its port the process holds; not those that it makes to a database itself."""
+        """Return how many connections to its own port the process holds."""
         held = set()
         for path in Path(f"/proc/{self.pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 held.add(os.readlink(path))
-        lines = [line.split() for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]]
-        # Local address and port in hex, remote, state (0A listens), …, inode.
+        table = [line.split() for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]]
+        # Fields: number, local address and port in hex, remote, state (0A listens), …, inode.
         return sum(
             int(fields[1].split(":")[1], 16) == self.port and fields[3] != "0A" and f"socket:[{fields[9]}]" in held
-            for fields in lines
+            for fields in table
         )
 
 
@@ -354,7 +354,7 @@ class ProbedServer(Server):
         return [sys.executable, "-m", "tests.servers.probe", "--fd", str(self.listening.fileno())]
 
     def largest_step(self):
-        """Return the CPU seconds of the loop's largest step since the last call, and start over."""
+        """Return the CPU seconds of the loop's largest step since the last call, and reset it."""
         path = self.state / LOOP_STEP
         largest = float(path.read_text() or 0)
         path.unlink()
@@ -363,7 +363,7 @@ class ProbedServer(Server):
 
 
 class WorkersServer(Server):
-    """As the image starts it: processes that share one port and are replaced one by one. It binds the port itself."""
+    """A supervisor and its workers, as in the image. They share a port, which it binds itself, and can be rolled."""
 
     def __init__(self, state, *, workers=2, command=(sys.executable, "-m", "multichat.workers"), **options):
         super().__init__(state, **options)
@@ -387,20 +387,20 @@ class WorkersServer(Server):
         return super().is_ready() and (self._workers == 1 or f"{self._workers} processes serve" in self.log.read_text())
 
     def roll(self):
-        """Replace its processes, and wait until all are new."""
+        """Replace the workers, and wait until all are new."""
         before = self.workers()
         self.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(now := self.workers()) == len(before) and not now & before, 60, "old processes are there")
+        wait_for(lambda: len(now := self.workers()) == len(before) and not now & before, 60, "old workers are left")
 
     def workers(self):
-        """Return the ids of its server processes."""
+        """Return the process ids of the workers."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return {int(pid) for pid in children}
 
 
 @contextlib.contextmanager
 def directory(prefix):
-    """Make a directory that others may look into, with a path short enough for Unix sockets; gone afterwards."""
+    """Make a temporary directory that other users may read, with a path short enough for Unix sockets."""
     path = Path(tempfile.mkdtemp(prefix=f"multichat-{prefix}-"))
     path.chmod(0o755)
     try:

@@ -1,4 +1,4 @@
-"""The settings of servers under test: Multichat's own, and what TEST_SETTINGS (JSON) overrides."""
+"""The settings of servers under test: Multichat's own, with the overrides of TEST_SETTINGS (JSON)."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from multichat.settings import *  # noqa: F403
 from multichat.settings import CHANNEL_LAYERS
 
 _overrides = json.loads(os.environ.get("TEST_SETTINGS", "{}"))
-# {"drop": 0.3, …}: the layer that the environment asks for, with these faults.
+# FAULTS, such as {"drop": 0.3}, adds these faults to the channel layer that the environment names.
 if _faults := _overrides.pop("FAULTS", None):
     _layer = CHANNEL_LAYERS["default"]
     _layer["BACKEND"] = (

@@ -1,4 +1,4 @@
-"""A long-lived shell beside the servers, on their database: python -m tests.servers.shell, a line of JSON each way."""
+"""A long-lived shell on the servers' database: python -m tests.servers.shell. It reads and answers lines of JSON."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ from django.utils import timezone  # noqa: E402
 
 from chat.models import Room  # noqa: E402
 
-# An answer's line begins so: whatever else is printed is none.
+# Answers begin with this mark; other lines of output are ignored.
 MARK = "answer: "
 
 
 def make(name, *, staff_only=False, is_staff=False, expires_in=None):
-    """Make somebody with a session, and a room of their own."""
+    """Make a user with a session, and a room named after this user."""
     user = User.objects.create_user(name, is_staff=is_staff)
     room = Room.objects.create(title=f"{name}'s room", staff_only=staff_only)
     client = Client()
@@ -34,51 +34,51 @@ def make(name, *, staff_only=False, is_staff=False, expires_in=None):
     return {"user": user.pk, "room": room.pk, "session": session, "cookie": f"{settings.SESSION_COOKIE_NAME}={session}"}
 
 
-def staff_flag_taken(one):
-    user = User.objects.get(pk=one["user"])
+def staff_flag_taken(target):
+    user = User.objects.get(pk=target["user"])
     user.is_staff = False
     user.save()
 
 
-def made_staff_only(one):
-    room = Room.objects.get(pk=one["room"])
+def made_staff_only(target):
+    room = Room.objects.get(pk=target["room"])
     room.staff_only = True
     room.save()
 
 
-def room_deleted(one):
-    Room.objects.get(pk=one["room"]).delete()
+def room_deleted(target):
+    Room.objects.get(pk=target["room"]).delete()
 
 
-def deactivated(one):
-    user = User.objects.get(pk=one["user"])
+def deactivated(target):
+    user = User.objects.get(pk=target["user"])
     user.is_active = False
     user.save()
 
 
-def user_deleted(one):
-    User.objects.get(pk=one["user"]).delete()
+def user_deleted(target):
+    User.objects.get(pk=target["user"]).delete()
 
 
-def password_changed(one):
-    user = User.objects.get(pk=one["user"])
-    user.set_password("five words that nobody guesses")
+def password_changed(target):
+    user = User.objects.get(pk=target["user"])
+    user.set_password("five other words, hard to guess")
     user.save()
 
 
-def signed_out(one):
+def signed_out(target):
     client = Client()
-    client.cookies[settings.SESSION_COOKIE_NAME] = one["session"]
+    client.cookies[settings.SESSION_COOKIE_NAME] = target["session"]
     assert client.post("/accounts/logout/", headers={"Host": "localhost"}).status_code == 302
 
 
-def session_deleted(one):
-    Session.objects.get(pk=one["session"]).delete()
+def session_deleted(target):
+    Session.objects.get(pk=target["session"]).delete()
 
 
 CAUSES = {
-    work.__name__: work
-    for work in (
+    cause.__name__: cause
+    for cause in (
         staff_flag_taken,
         made_staff_only,
         room_deleted,
@@ -91,21 +91,21 @@ CAUSES = {
 }
 
 
-def answer(asked):
-    match asked:
+def answer(request):
+    match request:
         case {"make": name, **options}:
             return make(name, **options)
-        case {"cause": cause, "to": one}:
+        case {"cause": cause, "to": target}:
             began = time.monotonic()
-            CAUSES[cause](one)
-            # The clock of the machine: the same in every process.
+            CAUSES[cause](target)
+            # The monotonic clock is the same in all processes of the machine.
             return {"began": began, "done": time.monotonic()}
 
 
 if __name__ == "__main__":
     for line in sys.stdin:
         try:
-            said = answer(json.loads(line))
+            reply = answer(json.loads(line))
         except Exception:
-            said = {"failed": traceback.format_exc()}
-        print(MARK + json.dumps(said), flush=True)
+            reply = {"failed": traceback.format_exc()}
+        print(MARK + json.dumps(reply), flush=True)

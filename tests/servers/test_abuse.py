@@ -1,4 +1,4 @@
-"""Peers that break the rules of WebSockets: each harms nobody but itself."""
+"""Peers that break the rules of WebSocket: each harms only itself."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from chat.testing import sign_in
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.raw import BINARY, CLOSE, PING, PONG, TEXT, Peer, frame
-from tests.servers.services import PASSWORD
+from tests.servers.services import PASSWORD, Server, directory
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -19,13 +19,13 @@ ASK = b'{"command":"ping"}'
 DEFLATED = zlib.compressobj(wbits=-15).compress(b"x" * 1_000_000)
 
 
-# What ends the socket, and with which code. RFC 6455 5.1-5.5, 7.4, 8.1.
+# Frames that end the socket, each with its close code. RFC 6455 5.1-5.5, 7.4, 8.1.
 BROKEN = {
     "not masked": (frame(ASK, masked=False), 1002),
     "first reserved bit": (frame(ASK, reserved=4), 1002),
     "second reserved bit": (frame(ASK, reserved=2), 1002),
     "third reserved bit": (frame(ASK, reserved=1), 1002),
-    "compressed without being agreed on": (frame(DEFLATED, reserved=4), 1002),
+    "compressed without negotiation": (frame(DEFLATED, reserved=4), 1002),
     **{f"opcode {opcode}": (frame(ASK, opcode), 1002) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
     "continuation of nothing": (frame(ASK, 0), 1002),
     "text inside fragments": (frame(b"{", fin=False) + frame(ASK), 1002),
@@ -45,27 +45,27 @@ BROKEN = {
     "text cut inside a character": (frame(b"\xe2\x82"), 1007),
     "fragments that are not UTF-8 together": (frame(b"\xe2", fin=False) + frame(b"\x28\xa1", 0), 1007),
     "above 1 MiB": (frame(b"x" * (2**20 + 1)), 1009),
-    "said to be 2**63 long": (frame(b"x", length=2**63 - 1), 1009),
-    "said to be 2**64 long": (frame(b"x", length=2**64 - 1), 1009),
+    "claims a length of 2**63": (frame(b"x", length=2**63 - 1), 1009),
+    "claims a length of 2**64": (frame(b"x", length=2**64 - 1), 1009),
     "fragments above 1 MiB": (frame(b"x" * 2**19, fin=False) + frame(b"x" * 2**19, 0, fin=False) * 2, 1009),
-    "empty fragments without end": (frame(b"{", fin=False) + frame(b"", 0, fin=False) * 20_000, 4429),
-    "small fragments without end": (frame(b"{", fin=False) + frame(b"x", 0, fin=False) * 20_000, 4429),
-    "pings without end": (frame(b"x" * 125, PING) * 5000, 4429),
+    "endless empty fragments": (frame(b"{", fin=False) + frame(b"", 0, fin=False) * 20_000, 4429),
+    "endless small fragments": (frame(b"{", fin=False) + frame(b"x", 0, fin=False) * 20_000, 4429),
+    "endless pings": (frame(b"x" * 125, PING) * 5000, 4429),
     "a close, and frames after it": (frame(b"\x03\xe8", CLOSE) + frame(ASK) * 100, 1000),
 }
-# What is answered, and the socket lives.
-BORNE = {
+# Frames after which the socket still answers.
+TOLERATED = {
     "a binary frame": frame(ASK, BINARY),
     "an empty text": frame(b""),
     "a command in fragments": frame(ASK[:5], fin=False) + frame(ASK[5:-3], 0, fin=False) + frame(ASK[-3:], 0),
     "a ping between fragments": frame(ASK[:5], fin=False) + frame(b"", PING) + frame(ASK[5:], 0),
-    "a pong that nobody asked for": frame(b"x" * 125, PONG),
+    "an unsolicited pong": frame(b"x" * 125, PONG),
     "a text above 64 KiB": frame(b"x" * (64 * 1024 + 1)),
     "60,000 brackets": frame(b"[" * 60_000),
     "a NUL": frame(b"\x00"),
     "a byte order mark": frame(b"\xef\xbb\xbf" + ASK),
 }
-# Handshakes that are refused, and how.
+# Handshakes that are refused, each with the status of the answer.
 REFUSED = {
     "no key": ({"without": ["Sec-WebSocket-Key"]}, 400),
     "a key that is too short": ({"Sec_WebSocket_Key": "YWJj"}, 400),
@@ -75,21 +75,43 @@ REFUSED = {
     "another origin": ({"Origin": "https://evil.example"}, 403),
     "another port": ({"Origin": "http://127.0.0.1:1"}, 403),
     "another path": ({"path": "/chat/streams/"}, 403),
-    "a header line without end": ({"Cookie": "a=" + "x" * 100_000}, 400),
+    "a very long header line": ({"Cookie": "a=" + "x" * 100_000}, 400),
 }
+
+
+@pytest.fixture(scope="module")
+def shared_server(postgres):
+    """One server with its default limits, for tests that use up none of them."""
+    with directory("state") as state:
+        url = postgres.create("abuse", template="template")
+        server = Server(state, database_url=url, environment={"LIMITS": "on"})
+        try:
+            yield server.start()
+        finally:
+            server.close()
+
+
+@pytest.fixture
+async def shared(shared_server):
+    """The shared server, and the cookies of two users who are signed in."""
+    return await sign_users_in(shared_server)
 
 
 @pytest.fixture
 async def limited(start_server, database_url):
-    """One server with the limits that it has when nobody says anything, and somebody signed in there."""
+    """A new server with its default limits, and the cookies of two users who are signed in."""
     server = start_server(database_url=database_url, environment={"LIMITS": "on"})
+    return await sign_users_in(server)
+
+
+async def sign_users_in(server):
     server.cookie = await sign_in(server.url, "bob", PASSWORD)
     server.other = await sign_in(server.url, "alice", PASSWORD)
     return server
 
 
 async def echo(peer, count=1):
-    """Return how long each ping took to be answered."""
+    """Send pings, and return the seconds that each answer took."""
     took = []
     for _ in range(count):
         start = time.perf_counter()
@@ -100,22 +122,22 @@ async def echo(peer, count=1):
             if payload == b'{"pong":true}':
                 break
         took.append(time.perf_counter() - start)
-        await asyncio.sleep(0.025)  # 40 a second: below what a page may ask
+        await asyncio.sleep(0.025)  # 40 a second: below the rate limit of commands
     return took
 
 
 def faults(server):
-    """Return what the server complained about, and must not."""
+    """Return the lines of the server's log that report a fault; there should be none."""
     lines = server.log.read_text().splitlines()
     return [line for line in lines if "Traceback" in line or "Error" in line or " ERROR " in line]
 
 
-async def test_each_broken_rule_ends_its_own_socket_and_no_other(limited):
+async def test_each_broken_rule_ends_its_own_socket_and_no_other(shared):
     wrong = {}
-    async with Peer(limited.url, limited.other) as neighbour:
+    async with Peer(shared.url, shared.other) as neighbour:
         assert (await neighbour.open())[0] == 101
         for name, (data, code) in BROKEN.items():
-            async with Peer(limited.url, limited.cookie) as peer:
+            async with Peer(shared.url, shared.cookie) as peer:
                 assert (await peer.open())[0] == 101
                 await peer.send(data)
                 try:
@@ -125,8 +147,8 @@ async def test_each_broken_rule_ends_its_own_socket_and_no_other(limited):
                 if got != code:
                     wrong[name] = got
             await echo(neighbour)
-        for name, data in BORNE.items():
-            async with Peer(limited.url, limited.cookie) as peer:
+        for name, data in TOLERATED.items():
+            async with Peer(shared.url, shared.cookie) as peer:
                 assert (await peer.open())[0] == 101
                 await peer.send(data)
                 try:
@@ -135,26 +157,26 @@ async def test_each_broken_rule_ends_its_own_socket_and_no_other(limited):
                     wrong[name] = error
             await echo(neighbour)
         for name, (changed, status) in REFUSED.items():
-            async with Peer(limited.url, limited.cookie) as peer:
+            async with Peer(shared.url, shared.cookie) as peer:
                 got, _ = await peer.open(**changed)
                 if got != status:
                     wrong[name] = got
             await echo(neighbour)
     assert wrong == {}
-    assert faults(limited) == []
-    assert "evil.example" in limited.log.read_text(), "a refused handshake is in the security log"
-    report(f"WebSocket abuse: {len(BROKEN) + len(BORNE) + len(REFUSED)} cases, no neighbour hurt, no traceback")
+    assert faults(shared) == []
+    assert "evil.example" in shared.log.read_text(), "a refused handshake is in the security log"
+    report(f"WebSocket abuse: {len(BROKEN) + len(TOLERATED) + len(REFUSED)} cases, no neighbour hurt, no traceback")
 
 
-async def test_no_compression_is_agreed_on(limited):
+async def test_no_compression_is_agreed_on(shared):
     for offer in ("permessage-deflate", "permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"):
-        async with Peer(limited.url, limited.cookie) as peer:
+        async with Peer(shared.url, shared.cookie) as peer:
             status, head = await peer.open(Sec_WebSocket_Extensions=offer)
             assert status == 101
             assert b"extensions" not in head.lower()
 
 
-async def test_who_never_ends_a_handshake_or_a_request_is_cut(start_server, database_url):
+async def test_a_connection_that_never_ends_its_handshake_or_request_is_cut(start_server, database_url):
     server = start_server(database_url=database_url, environment={"LIMITS": "on", "LIMIT_HANDSHAKE_SECONDS": "1"})
     beginnings = [b"", b"G", b"GET /chat/stream/ HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: "]
 
@@ -162,11 +184,11 @@ async def test_who_never_ends_a_handshake_or_a_request_is_cut(start_server, data
         async with Peer(server.url) as peer:
             await peer.send(beginning)
             assert (await peer.head(5))[0] in (0, 400, 408)
-            # The connection is closed, not only answered.
+            # The server closes the connection after its answer.
             await asyncio.wait_for(peer.reader.read(), 1)
 
     async def drip():
-        """Send a header line ten times a second, and return how long the server took them."""
+        """Send a header line ten times a second, and return after how many seconds the server ended the connection."""
         async with Peer(server.url) as peer:
             start = time.monotonic()
             await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
@@ -183,16 +205,16 @@ async def test_who_never_ends_a_handshake_or_a_request_is_cut(start_server, data
     assert dripped < 3
 
 
-async def test_smuggled_headers_change_nothing(limited):
-    """Forwarded headers of somebody who is no proxy, and names with underscores."""
+async def test_smuggled_headers_change_nothing(shared):
+    """Forwarded headers of a peer that is not a trusted proxy, and header names with underscores."""
     for more in (["X-Forwarded-For: 203.0.113.9"], ["X_Forwarded_For: 203.0.113.9"], ["Forwarded: for=203.0.113.9"]):
-        async with Peer(limited.url, limited.cookie) as peer:
+        async with Peer(shared.url, shared.cookie) as peer:
             assert (await peer.open(*more, Origin="https://evil.example"))[0] == 403
-    assert "203.0.113.9" not in limited.log.read_text()
+    assert "203.0.113.9" not in shared.log.read_text()
 
 
-async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody(limited):
-    """Connections that say nothing, or half of something, or are nobody; a flood; and somebody who works on."""
+async def test_half_frames_idle_and_unauthenticated_sockets_cost_little_and_slow_no_neighbour(limited):
+    """Connections that send nothing, half a request or half a frame, or have no session; a flood; and a neighbour."""
     async with Peer(limited.url, limited.other) as neighbour:
         assert (await neighbour.open())[0] == 101
         await echo(neighbour, 20)
@@ -201,7 +223,7 @@ async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody
         peers = [Peer(limited.url) for _ in range(Q.idle_sockets)]
         try:
             for start in range(0, len(peers), 50):
-                # Below the pace of handshakes of an address.
+                # Below the rate limit of handshakes per address.
                 await asyncio.gather(*(peer.__aenter__() for peer in peers[start : start + 50]))
             for peer in peers[:200]:
                 await peer.send(peer.request())
@@ -224,7 +246,7 @@ async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody
         flooded = await echo(neighbour, 60)
         floods = await flood
         report(
-            f"idle, half and nameless connections: {len(peers)}; server grew by {grown / 1e6:.1f} MB;"
+            f"idle, half and unauthenticated connections: {len(peers)}; server grew by {grown / 1e6:.1f} MB;"
             f" a neighbour's echo p50 "
             f"{percentile(before, 0.5) * 1e3:.2f} ms before, {percentile(during, 0.5) * 1e3:.2f} beside them, "
             f"{percentile(flooded, 0.5) * 1e3:.2f} beside floods ({floods} closed with 4429)"
@@ -237,7 +259,7 @@ async def test_half_frames_idle_and_nameless_sockets_cost_little_and_slow_nobody
 
 
 async def flooding(server):
-    """Flood, be closed, come back, for a while; return how often it was closed."""
+    """Flood the server, and reconnect whenever it closes; return how often it closed."""
     closed = 0
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
@@ -249,7 +271,7 @@ async def flooding(server):
     return closed
 
 
-async def test_anybody_may_knock_only_so_often(limited):
+async def test_handshakes_of_one_address_are_limited(limited):
     statuses = []
     for _ in range(330):
         async with Peer(limited.url) as peer:

@@ -1,4 +1,4 @@
-"""Autobahn's cases for RFC 6455, run by kosoku against the protocol class that serves Multichat."""
+"""Autobahn's cases for RFC 6455, run by kosoku against Multichat's protocol class."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ from chat import conf
 from multichat.listening import bind
 from multichat.server import ChatProtocol
 
-# Compression is off (multichat/server.py), so there is nothing for these to test.
+# These test compression, which is off (multichat/server.py).
 EXCLUDED = ["12.*", "13.*"]
 
-# Verdicts that differ from "OK", and why each of them is accepted.
+# Verdicts other than "OK", and why each of them is accepted.
 FAILS_FAST = "The connection is closed with 1002 before the echo of the valid message that came with it in one read."
 ASSEMBLED_FIRST = "UTF-8 is checked once a message is complete, so 1007 is sent later than at the first invalid byte."
 NOT_STRICT = dict.fromkeys(
@@ -34,7 +34,7 @@ REFUSED = {f"9.{part}.{number}" for part in (1, 2) for number in (4, 5, 6)} | {
 
 
 async def echo(scope, receive, send):
-    """Send each message back as it came."""
+    """Send each message back unchanged."""
     await receive()
     await send({"type": "websocket.accept"})
     while (event := await receive())["type"] == "websocket.receive":
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(app):
-    """Serve an application with our protocol class, and with the limits that Multichat has. Yields the address."""
+    """Serve an application with Multichat's protocol class and limits. Yields the address."""
     listening = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app,
@@ -84,17 +84,17 @@ async def verdicts():
     return {result.case_id: result for result in results}
 
 
-async def test_the_socket_does_what_rfc_6455_says_but_for_what_is_listed_here():
+async def test_the_socket_complies_with_rfc_6455_except_for_the_listed_cases():
     results = await verdicts()
     assert len(results) == 301
     by_verdict: dict[str, set[str]] = {}
     for case, result in results.items():
         by_verdict.setdefault(result.behavior.value, set()).add(case)
     assert by_verdict.pop("FAILED") == FAILED.keys() | REFUSED
-    # Whether the echo still goes out before the close depends on how the bytes were read.
+    # Whether the echo is still sent before the close depends on how the bytes were read.
     assert by_verdict.pop("NON-STRICT") <= NOT_STRICT.keys()
     assert by_verdict.pop("INFORMATIONAL") <= INFORMATIONAL.keys()
     assert by_verdict.keys() == {"OK"}
     assert {results[case].remote_close_code for case in REFUSED} == {1009, 4429}
     wrong = {case for case, result in results.items() if not result.passed}
-    assert wrong == FAILED.keys() | REFUSED, "the closing handshake, too"
+    assert wrong == FAILED.keys() | REFUSED, "the closing handshake failed in other cases"

@@ -1,4 +1,4 @@
-"""From SQLite to PostgreSQL and back: every row, new numbers after the old ones, and memory that does not grow."""
+"""Copying from SQLite to PostgreSQL and back keeps every row, continues the numbers, and takes constant memory."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from chat.models import Event, Room
 room = Room.objects.get(title="Lobby")
 text, now = "x" * 500, timezone.now()
 head = room.head_seq
-# Past the log, because this is about size alone: {count} rows.
+# {count} rows, not through the log, because only the size matters here.
 Event.objects.bulk_create(
     [Event(room=room, seq=head + n + 1, kind=0, username="bob", body=text, msg_type=0, at=now) for n in range({count})],
     batch_size=1000,
@@ -44,7 +44,7 @@ def test_sqlite_to_postgresql_and_back(postgres, tmp_path):
     done = back.manage("copy_from", moved._environment["DATABASE_URL"])
     assert done.returncode == 0, done.stderr
     assert back.rows() == old.rows()
-    # Numbers go on where they were: no id and no seq is given twice.
+    # Numbers continue, so no id and no seq is given twice.
     pk, seq = map(int, moved.manage("shell", "--no-imports", "-c", NEW).stdout.split())
     assert pk > 2
     assert seq == head + 1
@@ -64,7 +64,7 @@ except SystemExit as end:
 
 
 def peak(installation, source):
-    """Return the most memory, in bytes, that the copy of a source took."""
+    """Return the peak memory, in bytes, of copying a source."""
     done = subprocess.run(
         [sys.executable, "-c", COPY + PRINT_PEAK, str(source)],
         env=installation._environment, capture_output=True, text=True, timeout=120, check=True,
@@ -73,7 +73,7 @@ def peak(installation, source):
 
 
 @pytest.mark.timeout(200)
-def test_memory_stays_flat(postgres, tmp_path):
+def test_memory_does_not_grow_with_the_source(postgres, tmp_path):
     old = Installation(tmp_path / "old").make()
     small = peak(Installation(tmp_path / "a", postgres.create("copy_of_few")), old.file)
     assert old.manage("shell", "--no-imports", "-c", GROW.format(count=30_000)).returncode == 0

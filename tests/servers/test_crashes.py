@@ -1,4 +1,4 @@
-"""Two processes, a writer on each, and everything around them fails: what was acknowledged is there, once, in order."""
+"""Two processes with a writer on each, while every service fails: acknowledged messages are there, once, in order."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ ROOMS = (1, 2)
 
 
 class Stack:
-    """Two servers, Redis, PostgreSQL, and what can happen to them. Each fault leaves all of it running."""
+    """Two servers, Redis, PostgreSQL, and the faults that can happen to them. After each fault all are running."""
 
     def __init__(self, servers, redis, postgres):
         self.servers = servers
@@ -30,7 +30,7 @@ class Stack:
         time.sleep(0.2)
         server.start()
 
-    def end_a_server_politely(self):
+    def stop_a_server(self):
         server = random.choice(self.servers)
         server.terminate()
         server.start()
@@ -38,7 +38,7 @@ class Stack:
     def freeze_a_server(self):
         server = random.choice(self.servers)
         server.freeze()
-        time.sleep(2.5)  # longer than FROZEN_SECONDS: it must look around before it writes
+        time.sleep(2.5)  # longer than FROZEN_SECONDS, so it must sweep before it writes
         server.thaw()
 
     def stop_redis(self):
@@ -58,13 +58,13 @@ class Stack:
     def flush_redis(self):
         self.redis.flush()
 
-    def cut_listeners_of_redis(self):
+    def cut_subscribers_of_redis(self):
         self.redis.drop_listeners()
 
     def restart_postgres(self):
         self.postgres.restart()
 
-    def cut_lines_of_postgres(self):
+    def cut_connections_of_postgres(self):
         self.postgres.execute(
             "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         )
@@ -74,17 +74,17 @@ class Stack:
         stop_redis,
         restart_postgres,
         freeze_redis,
-        end_a_server_politely,
+        stop_a_server,
         flush_redis,
-        cut_lines_of_postgres,
+        cut_connections_of_postgres,
         restart_redis,
         freeze_a_server,
-        cut_listeners_of_redis,
+        cut_subscribers_of_redis,
     )
 
 
 async def write_on(page, room):
-    """Post until cancelled, one text after the other."""
+    """Post messages one after another until cancelled."""
     number = 0
     while True:
         number += 1
@@ -93,7 +93,7 @@ async def write_on(page, room):
 
 
 async def catch_up(pages, server, seconds=20.0):
-    """Wait until nothing is unacknowledged and every page shows the database's heads; return the recorded run."""
+    """Wait until all messages are acknowledged and every page has the database's heads; return the recorded run."""
     await asyncio.gather(*(page.until_sent(seconds) for page in pages))
     run = await asyncio.to_thread(recorded, server, pages)
     heads = {str(room): 0 for room in ROOMS} | {row.room: row.seq for row in run.rows}
@@ -103,7 +103,7 @@ async def catch_up(pages, server, seconds=20.0):
 
 
 async def suffer(stack, pages, writers, faults):
-    """Let the faults happen while the writers write; return the run, and when each fault was."""
+    """Cause the faults while the writers write; return the run, and when each fault began and ended."""
     writing = [asyncio.ensure_future(write_on(page, room)) for page in writers for room in ROOMS]
     times = {}
     try:
@@ -118,7 +118,7 @@ async def suffer(stack, pages, writers, faults):
         for task in writing:
             task.cancel()
         ended = await asyncio.gather(*writing, return_exceptions=True)
-    assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+    assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
     return await catch_up(pages, stack.servers[0]), times
 
 
@@ -134,13 +134,13 @@ async def stack_with_pages(two_servers, redis, postgres, open_page):
     return Stack(two_servers, redis, postgres), pages
 
 
-async def test_every_fault_once(stack_with_pages):
+async def test_each_fault_loses_and_doubles_nothing(stack_with_pages):
     stack, pages = stack_with_pages
     run, times = await suffer(stack, pages, pages[:2], Stack.FAULTS)
     assert check(run) == []
     assert [log.resets for page in pages for log in page.logs.values()] == [0] * len(pages) * len(ROOMS)
     assert [page.gaps for page in pages] == [0] * len(pages)
-    acknowledged = sum(one.acked is not None for one in run.sent)
+    acknowledged = sum(sent.acked is not None for sent in run.sent)
     report(f"all faults once: {acknowledged} acknowledged, {len(run.rows)} rows, 0 lost, doubled or out of order")
     for fault, (start, end) in times.items():
         report(
@@ -163,9 +163,9 @@ async def test_without_redis_sends_are_acknowledged_and_arrive_within_two_second
 
 
 async def test_random_faults(stack_with_pages, request):
-    """For script/soak, which repeats it with another seed each time."""
+    """Run by script/soak, which repeats it with a new seed each time."""
     if not IS_FULL:
-        pytest.skip("script/soak MINUTES repeats it until the time is over")
+        pytest.skip("script/soak MINUTES repeats it for so long")
     stack, pages = stack_with_pages
     faults = random.choices(Stack.FAULTS, k=20)
     run, _ = await suffer(stack, pages, pages[:2], faults)

@@ -1,4 +1,4 @@
-"""A large room is deleted while others send: in a shell, in the admin, and by a server that is killed meanwhile."""
+"""A large room is deleted while users send: in a shell, in the admin, and by a server that is killed meanwhile."""
 
 import asyncio
 import http.client
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 ROOM = 2
 TITLE = "Room 2"
 MAX_ACK_SECONDS = 2.0
-# The deletion of any number of messages needs no more than this beside what a server has anyway.
+# The most memory that deleting any number of messages adds to a server.
 MEMORY_BYTES = 40 * 2**20
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def server(request):
-    """One server, with Redis where there is PostgreSQL."""
+    """One server, on SQLite alone or on PostgreSQL and Redis."""
     if request.param == "sqlite":
         return request.getfixturevalue("sqlite_server")
     start, url, redis = (request.getfixturevalue(name) for name in ("start_server", "database_url", "redis"))
@@ -35,19 +35,19 @@ async def ask(server, work, *arguments):
     return await asyncio.to_thread(server.ask, work, *arguments)
 
 
-async def left(server):
-    """Return what others see of the room, its row, its events."""
-    return json.loads(await ask(server, "left", ROOM))
+async def count_room_rows(server):
+    """Return how many rows of the room are left: visible rooms, rooms including deleted ones, events."""
+    return json.loads(await ask(server, "count_room_rows", ROOM))
 
 
 async def until_gone(server):
     async with asyncio.timeout(TIMEOUT):
-        while await left(server) != [0, 0, 0]:  # noqa: ASYNC110
+        while await count_room_rows(server) != [0, 0, 0]:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
 
 class Sender:
-    """Sends into another room, one text after the other, and measures each ack."""
+    """Sends messages into another room, one after another, and measures each ack."""
 
     def __init__(self, page):
         self._page = page
@@ -72,7 +72,7 @@ class Sender:
 
 
 class Admin:
-    """A browser at a server's admin."""
+    """A browser that uses a server's admin."""
 
     def __init__(self, server, cookie):
         self._server, self._cookie = server, cookie
@@ -115,7 +115,7 @@ async def admin_of(server):
 
 @pytest.fixture
 async def full(server, open_page):
-    """A server whose second room has many messages, a page in that room, and one that sends into another."""
+    """A server whose second room has many messages, a page that sends into another room, and a page in that room."""
     await ask(server, "pour", ROOM, Q.deleted_messages)
     bob = await open_page(server.url, "bob", rooms=[1])
     charlie = await open_page(server.url, "charlie")
@@ -124,7 +124,7 @@ async def full(server, open_page):
 
 
 @pytest.mark.parametrize("way", ["shell", "admin"])
-async def test_a_large_room_is_deleted_while_others_send(full, way):
+async def test_a_large_room_is_deleted_without_delaying_senders(full, way):
     server, sender, charlie = full
     loop = asyncio.get_running_loop()
     admin = await admin_of(server) if way == "admin" else None
@@ -142,10 +142,10 @@ async def test_a_large_room_is_deleted_while_others_send(full, way):
             assert confirmed < 3
             began = loop.time()
             deleting = asyncio.ensure_future(asyncio.to_thread(admin.delete))
-        # The pane closes, whatever there is to remove yet.
+        # The pane closes although the room's rows are not removed yet.
         await charlie.until(lambda: str(ROOM) not in charlie.logs or not charlie.logs[str(ROOM)].is_joined)
         closed = loop.time() - began
-        # The title is free at once.
+        # The title is free at once, or this raises.
         await ask(server, "make_room", TITLE)
         await deleting
         await until_gone(server)
@@ -160,21 +160,21 @@ async def test_a_large_room_is_deleted_while_others_send(full, way):
     assert server.memory() - memory < MEMORY_BYTES
 
 
-async def test_a_server_that_is_killed_while_it_removes_a_room_goes_on_when_it_is_started(full):
+async def test_a_server_that_was_killed_while_removing_a_room_continues_after_its_start(full):
     server, _, charlie = full
     admin = await admin_of(server)
     await asyncio.to_thread(admin.confirm)
     await asyncio.to_thread(admin.delete)
     async with asyncio.timeout(30):
-        while (await left(server))[2] == Q.deleted_messages:  # noqa: ASYNC110
+        while (await count_room_rows(server))[2] == Q.deleted_messages:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     server.kill()
-    seen, row, events = await left(server)
-    # In the middle of it nothing of the room is visible.
-    assert (seen, row) == (0, 1)
+    visible, row, events = await count_room_rows(server)
+    # While the room is being removed, it is not visible.
+    assert (visible, row) == (0, 1)
     assert 0 < events < Q.deleted_messages
     await ask(server, "make_room", TITLE)
     await charlie.stop()
     await asyncio.to_thread(server.start)
-    # No page is open: the janitor is the server's, not the hub's.
+    # No page is open, so only the server's own janitor can do this, without a hub.
     await until_gone(server)

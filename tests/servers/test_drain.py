@@ -1,4 +1,4 @@
-"""Servers go away well: SIGTERM under load, a stuck socket, two processes replaced one after the other."""
+"""Servers drain before they end: SIGTERM under load, a stuck socket, two processes replaced one after another."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 
 ROOMS = (1, 2)
 RESTARTING = 1012
-# Presence in seconds: a lease left behind runs out while the test looks.
+# In seconds, so short that a lease left behind expires during the test.
 PRESENCE = {"LEASE_SECONDS": 3.0, "LEASE_RENEW_SECONDS": 1.0, "GRACE_SECONDS": 1.0}
 
 
 async def write_on(page, room):
-    """Post until cancelled, without a pause."""
+    """Post messages until cancelled, with hardly a pause."""
     number = 0
     while True:
         number += 1
@@ -33,20 +33,20 @@ async def write_on(page, room):
 
 
 class Load:
-    """Pages that write all the time, and what each of them saw of the server's going."""
+    """Pages that write all the time, and what each of them received while the server ended."""
 
     def __init__(self, pages):
         self.pages = pages
         self.byes = []
         self._writing = []
-        # By page, the times of its frames, closes included in the gaps between them.
-        self.heard = {page.name: [] for page in pages}
+        # By page, when each of its frames arrived.
+        self.times = {page.name: [] for page in pages}
         for page in pages:
-            page.on_frame = lambda frame, name=page.name: self._hear(name, frame)
+            page.on_frame = lambda frame, name=page.name: self._record_frame(name, frame)
 
-    def _hear(self, name, frame):
+    def _record_frame(self, name, frame):
         if self._writing:
-            self.heard[name].append(time.monotonic())
+            self.times[name].append(time.monotonic())
         if "bye" in frame:
             self.byes.append((name, frame["bye"]["retry_ms"]))
 
@@ -60,20 +60,21 @@ class Load:
         for task in writing:
             task.cancel()
         ended = await asyncio.gather(*writing, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+        assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
         await asyncio.gather(*(page.until_sent() for page in self.pages))
 
     def gaps(self):
-        """Return the longest time that each page heard nothing."""
-        return [max(later - earlier for earlier, later in pairwise(times)) for times in self.heard.values()]
+        """Return the longest time that each page received nothing, reconnecting included."""
+        return [max(later - earlier for earlier, later in pairwise(times)) for times in self.times.values()]
 
 
 def is_news(frame):
-    """Tell whether a signal tells of somebody's coming or going; a list of who is here does not."""
+    """Tell whether a signal says that a user entered or left; the list of users who are here does not."""
     return "msg_type" in frame or isinstance(frame["present"], dict)
 
 
-async def judged(server, pages):
+async def checked_run(server, pages):
+    """Wait until all pages have the last messages; check the recorded run and return it."""
     last = {room: await pages[0].send(room, "last") for room in ROOMS}
     for page in pages:
         await page.until(lambda page=page: all(page.logs[str(room)].cursor >= seq for room, seq in last.items()))
@@ -83,7 +84,7 @@ async def judged(server, pages):
 
 
 async def stuck_page(open_page, url, writer):
-    """Return a page that takes no byte, once its socket is full."""
+    """Return a page that stopped reading, once its socket is full."""
     page = await open_page(url, "charlie@stuck", rooms=[3], heartbeat_seconds=60, receive_buffer=4096)
     page.stop_reading()
     for _ in range(60):
@@ -92,7 +93,7 @@ async def stuck_page(open_page, url, writer):
     return page
 
 
-async def test_on_sigterm_drafts_are_acknowledged_and_each_client_is_told_when_to_come_back(
+async def test_on_sigterm_drafts_are_acknowledged_and_each_client_gets_a_time_to_reconnect(
     start_server, database_url, open_page
 ):
     server = start_server(database_url=database_url, settings={"STUCK_SECONDS": 60})
@@ -113,38 +114,40 @@ async def test_on_sigterm_drafts_are_acknowledged_and_each_client_is_told_when_t
             await asyncio.to_thread(server.start)
             for page in pages:
                 await page.until(lambda page=page: page.is_connected)
-    run = await judged(server, pages)
+    run = await checked_run(server, pages)
     report(f"SIGTERM ×{Q.drains}: ended within {max(took):.1f} s; acknowledged {in_ms(acks(run))}")
     assert max(took) < 10
     assert [page.closes for page in pages] == [[RESTARTING] * Q.drains] * len(pages)
     assert len(load.byes) == Q.drains * len(pages)
-    assert len({retry_ms for _, retry_ms in load.byes}) > len(pages) / 2, "all come back at the same moment"
-    stuck.resume_reading()
+    assert len({retry_ms for _, retry_ms in load.byes}) > len(pages) / 2, "all clients reconnect at the same time"
+    stuck.resume_reading()()
 
 
-async def test_what_was_taken_before_sigterm_is_saved_and_acknowledged(start_server, database_url, postgres, open_page):
+async def test_drafts_received_before_sigterm_are_saved_and_acknowledged(
+    start_server, database_url, postgres, open_page
+):
     name = database_url.split("/")[3].split("?")[0]
     server = start_server(database_url=database_url)
     bob = await open_page(server.url, "bob", rooms=ROOMS, window=30)
     frames = []
     bob.on_frame = lambda frame: frames.append(next(iter(frame)))
-    # The room is locked from outside: what is sent waits for the database when the signal comes.
+    # The room is locked from outside, so that the drafts wait for the database when the signal arrives.
     with psycopg.connect(dbname=name, user=postgres.USER, host=str(postgres.directory)) as holder:
         holder.execute("SELECT * FROM chat_room FOR UPDATE")
         waiting = [bob.send(1, f"held {number}") for number in range(20)]
         await asyncio.sleep(0.3)
         ending = asyncio.ensure_future(asyncio.to_thread(server.terminate))
         await bob.until(lambda: "bye" in frames)
-        assert not any(one.done() for one in waiting)
+        assert not any(send.done() for send in waiting)
         holder.commit()
     async with asyncio.timeout(15):
         await asyncio.gather(*waiting)
-    assert bob.closes == [], "acknowledged on the socket that sent, before its close"
+    assert bob.closes == [], "the socket was closed before the acks"
     await ending
     assert [frames.count(kind) for kind in ("bye", "ack")] == [1, 20]
 
 
-async def test_two_processes_are_replaced_under_load_and_nobody_waits_or_flickers(database_url, redis, open_page):
+async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_leaving(database_url, redis, open_page):
     with directory("state") as state:
         server = WorkersServer(state, database_url=database_url, redis_url=redis.url, settings=PRESENCE).start()
         try:
@@ -156,11 +159,11 @@ async def test_two_processes_are_replaced_under_load_and_nobody_waits_or_flicker
                 for _ in range(Q.rolls):
                     await asyncio.to_thread(server.roll)
                     await asyncio.sleep(1)
-            run = await judged(server, pages)
-            # Longer than the leases that the old processes left behind.
+            run = await checked_run(server, pages)
+            # Until the leases that the old processes left behind have expired.
             await asyncio.sleep(PRESENCE["LEASE_SECONDS"] + PRESENCE["LEASE_RENEW_SECONDS"] + 1)
             closes = [page.closes for page in pages]
-            told = [frame for page in pages for frame in page.signals]
+            signals = [frame for page in pages for frame in page.signals]
             start = time.monotonic()
             server.terminate()
             took = time.monotonic() - start
@@ -176,11 +179,11 @@ async def test_two_processes_are_replaced_under_load_and_nobody_waits_or_flicker
     assert sum(map(len, closes)) >= Q.rolls * len(pages)
     assert percentile(gaps, 0.99) < 2
     assert percentile(waits, 0.99) < 2
-    assert [frame for frame in told if is_news(frame)] == []
+    assert [frame for frame in signals if is_news(frame)] == []
     assert took < 10
 
 
-async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces_nobody(database_url, redis):
+async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces_none(database_url, redis):
     with directory("state") as state:
         server = WorkersServer(state, database_url=database_url, redis_url=redis.url).start()
         try:
@@ -191,10 +194,13 @@ async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces
             assert server.is_ready()
             assert f"process {killed} ended by itself" in server.log.read_text()
             serving = server.workers()
-            # From now on nothing can start.
+            # From now on no worker can start.
             (state / "secret_key").write_text("short")
             server.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: "the running processes continue" in server.log.read_text(), what="no word of it")
+            wait_for(
+                lambda: "the running processes continue" in server.log.read_text(),
+                what="the failed start was not logged",
+            )
             assert server.workers() == serving
             assert server.is_ready()
         finally:

@@ -1,4 +1,4 @@
-"""A structured fuzzer on real sockets: no traceback, no closed neighbour, memory flat."""
+"""A structured fuzzer on real sockets: no traceback, no closed socket, memory that does not grow."""
 
 import asyncio
 import json
@@ -89,7 +89,7 @@ SPELLINGS = [
 
 
 def fields(chance):
-    """Return a command whose fields are right, wrong, missing or too many."""
+    """Return a command whose fields are valid, invalid, missing or unknown."""
     command = {"command": chance.choice(COMMANDS)}
     for name, values in {
         "room": ROOMS,
@@ -105,8 +105,8 @@ def fields(chance):
         if chance.random() < 0.5:
             command[name] = chance.choice(values)
     if chance.random() < 0.2:
-        places = [{"since": chance.choice(NUMBERS), "epoch": chance.choice(TEXTS)}, chance.choice(NUMBERS), {}]
-        command["rooms"] = {str(chance.choice(ROOMS)): chance.choice(places) for _ in range(chance.randrange(6))}
+        cursors = [{"since": chance.choice(NUMBERS), "epoch": chance.choice(TEXTS)}, chance.choice(NUMBERS), {}]
+        command["rooms"] = {str(chance.choice(ROOMS)): chance.choice(cursors) for _ in range(chance.randrange(6))}
     if chance.random() < 0.1:
         command[chance.choice(TEXTS)[:50]] = command
         del command[next(reversed(command))]
@@ -114,7 +114,7 @@ def fields(chance):
 
 
 def hostile(chance):
-    """Return one frame that no page would send; its socket has to live."""
+    """Return one frame that no page would send; it must not close its socket."""
     kind = chance.random()
     if kind < 0.55:
         return frame(json.dumps(fields(chance), ensure_ascii=chance.random() < 0.5).encode())
@@ -134,13 +134,13 @@ def hostile(chance):
     return frame("".join(chr(chance.choice([chance.randrange(0xD800), 0x1F600])) for _ in range(20)).encode())
 
 
-# Asked by no hostile frame: its refusal is the answer to the last of them.
+# No hostile frame names this room, so its refusal shows that all frames before it were answered.
 LAST = b'{"command":"join","room":"777777"}'
 
 
-async def settled(peer, frames=b""):
-    """Send, and wait until all that was sent is answered: the socket lives."""
-    # Read meanwhile: who only sends, while the answers fill the line, is let go as a reader that is stuck.
+async def send_and_settle(peer, frames=b""):
+    """Send frames, and wait until all of them are answered, which shows that the socket is open."""
+    # Read while sending. Otherwise the answers would fill the connection, and the server would close it as stuck.
     sending = asyncio.ensure_future(peer.send(frames + frame(LAST)))
     while True:
         opcode, payload = await peer.next(20)
@@ -151,7 +151,7 @@ async def settled(peer, frames=b""):
             return await sending
 
 
-async def test_hostile_frames(start_server, database_url):
+async def test_hostile_frames_close_no_socket_and_leave_no_traceback(start_server, database_url):
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     server = start_server(database_url=database_url)
@@ -159,12 +159,12 @@ async def test_hostile_frames(start_server, database_url):
     memory = []
     start = time.monotonic()
     async with Peer(server.url, cookies[0]) as peer, Peer(server.url, cookies[1]) as neighbour:
-        assert [(await one.open())[0] for one in (peer, neighbour)] == [101, 101]
+        assert [(await socket.open())[0] for socket in (peer, neighbour)] == [101, 101]
         await neighbour.send(frame(b'{"command":"join","room":"1"}'))
         for _ in range(10):
             for _ in range(Q.hostile_frames // 1000):
-                await settled(peer, b"".join(hostile(chance) for _ in range(100)))
-                await settled(neighbour)
+                await send_and_settle(peer, b"".join(hostile(chance) for _ in range(100)))
+                await send_and_settle(neighbour)
             memory.append(server.memory())
             assert not (wrong := faults(server)), f"seed {seed}: {wrong[:3]}"
     report(

@@ -1,4 +1,4 @@
-"""Many sockets are cut at once, and all are back soon; and what a server costs that has nothing to do."""
+"""Many sockets that are cut at once are current again soon; and the cost of an idle server."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from tests.servers.services import CAST
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
 ROOMS = ("1", "2")
-# As the page: the first wait after a cut is drawn from a second. Fewer sockets come at the same pace.
+# As in the page, the first wait after a cut is random within a second. Fewer sockets reconnect at the same rate.
 FIRST_WAIT_SECONDS = max(0.05, 1.0 * Q.herd / 2000)
 
 
-async def test_all_that_were_cut_at_once_are_current_soon(start_server, database_url, postgres, open_page):
+async def test_sockets_that_were_cut_at_once_are_current_soon(start_server, database_url, postgres, open_page):
     name = database_url.split("/")[3].split("?")[0]
     server = start_server(database_url=database_url)
     pages = []
@@ -30,9 +30,9 @@ async def test_all_that_were_cut_at_once_are_current_soon(start_server, database
     for page in pages:
         await page.until(lambda page=page: page.is_current)
         page.cut()
-    # What they miss.
+    # The events that they miss.
     server.ask("fill", ROOMS[0], 20)
-    # Its connections are new from here on, so that their queries are seen.
+    # The restarted server opens new connections, whose queries are logged.
     postgres.log_queries(name)
     await asyncio.to_thread(server.terminate)
     before = len(postgres.queries(name))
@@ -44,7 +44,7 @@ async def test_all_that_were_cut_at_once_are_current_soon(start_server, database
     await asyncio.gather(*(page.until(lambda page=page: page.is_current, TIMEOUT) for page in pages))
     took = time.monotonic() - start
     queries = postgres.queries(name)[before:]
-    # Connections that were made while the server started wait in the listening socket's backlog.
+    # Connections made while the server started waited in the listening socket's backlog.
     handshakes = [max(0.0, end - max(began, ready)) for page in pages for began, end in page.handshakes]
     report(
         f"{len(pages)} pages cut at once, the server started anew: all current after {took:.1f} s; handshakes "
@@ -84,7 +84,7 @@ async def test_an_idle_server_costs_next_to_nothing(start_server, database_url, 
         f"idle for 1 s, with 1 and with 10 sockets in 3 rooms: {[len(queries) for queries in costs]} queries,"
         f" {writes} writes"
     )
-    # One write to renew the lease, twice in a second, whatever the number of sockets.
+    # The lease is renewed twice a second with one write each, for any number of sockets.
     assert all(1 <= count <= 3 for count in writes), costs
-    # Looks of the sweep, two in a second and two queries each, and what two renewals ask.
+    # Two queries for each of two sweeps a second, four for each renewal; at most three of each fall into a second.
     assert all(len(queries) <= 3 * 2 + 3 * 4 for queries in costs), costs

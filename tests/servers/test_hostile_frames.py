@@ -1,4 +1,4 @@
-"""The dearest frames of every command, at the rate that is allowed, beside a neighbour on a real server."""
+"""The most expensive frames of every command, as fast as the limits allow, beside a neighbour on a real server."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import time
 import pytest
 
 from chat.testing import sign_in
-from tests.hostile_frames import TABLE, Place
+from tests.hostile_frames import TABLE, FrameContext
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.raw import CLOSE, PING, PONG, Peer, frame
@@ -17,15 +17,15 @@ from tests.servers.test_abuse import faults
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
 ROOM, OTHERS = "1", ["2", "3", "4", "5", "6"]
-# Frames a second, by command: as fast as the limits allow. What is no command may come once a second.
+# Frames per second by command, as many as the limits allow; 30 for the others.
 PER_SECOND = {"send": 10, "edit": 10, "delete": 10, "join": 10, "resume": 10, "history": 10, "watch": 1}
 PING_SECONDS = 0.02
-# The loop's own processor time for all it did between two of its turns; replies of 64 rooms are one step.
+# The most CPU time of one step of the loop (tests.servers.probe); the replies of 64 rooms are one step.
 STEP_SECONDS = 0.2
 
 
 async def answer(peer):
-    """Read all that comes, as a client that means no harm to the line."""
+    """Read all frames and answer pings, as a well-behaved client does."""
     while True:
         opcode, payload = await peer.next(60)
         if opcode in (None, CLOSE):
@@ -35,7 +35,7 @@ async def answer(peer):
 
 
 async def pings(peer, seconds):
-    """Return how long the neighbour's pings take."""
+    """Send pings for some seconds, and return how long each answer took."""
     took = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -49,22 +49,22 @@ async def pings(peer, seconds):
 
 
 async def attack(server, cookie, hostile, seconds):
-    """Send an entry's frames from a socket of its own for some seconds."""
-    place = Place(ROOM, OTHERS, 1)
+    """Send an entry's frames for some seconds, from a new socket."""
+    context = FrameContext(ROOM, OTHERS, 1)
     async with Peer(server.url, cookie) as peer:
         assert (await peer.open())[0] == 101
         await peer.send(frame(json.dumps({"command": "join", "room": ROOM}).encode()))
         reading = asyncio.ensure_future(answer(peer))
         for number in range(max(1, int(seconds * PER_SECOND.get(hostile.command, 30)))):
             if reading.done():
-                break  # Closed as a flood.
-            await peer.send(frame(hostile.frame(place, number).encode()))
+                break  # the server closed the socket for flooding
+            await peer.send(frame(hostile.frame(context, number).encode()))
             await asyncio.sleep(1 / PER_SECOND.get(hostile.command, 30))
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def test_the_dearest_frames_hurt_no_neighbour(start_server):
+async def test_the_most_expensive_frames_delay_no_neighbour(start_server):
     server = start_server(is_probed=True)
     server.ask("fill", 1, 500)
     cookies = [await sign_in(server.url, name, PASSWORD) for name in ("bob", "alice")]

@@ -1,4 +1,4 @@
-"""Requests of strangers on a whole server: what they cost in memory, threads, connections and a neighbour's time."""
+"""Hostile requests on a whole server: what they cost in memory, threads, connections and a neighbour's time."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.servers.test_abuse import echo, faults
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
-# As an installation has them; tests/servers/settings.py has a hasher that costs nothing.
+# The hashers of an installation; tests/servers/settings.py has one with the lowest cost.
 HASHERS = ["multichat.passwords.Argon2"]
 ADDRESSES = 16
 
@@ -31,7 +31,7 @@ async def server(start_server, database_url):
     server = start_server(
         database_url=database_url,
         settings={"PASSWORD_HASHERS": HASHERS, "AXES_ENABLED": False},
-        # A proxy on loopback, so that each test request may come from an address of its own.
+        # Loopback counts as a proxy, so that each test request can claim its own address.
         environment={"LIMITS": "on", "TRUSTED_PROXIES": "127.0.0.1"},
     )
     server.cookie = await sign_in(server.url, "bob", PASSWORD)
@@ -43,7 +43,7 @@ def threads(server):
 
 
 def peak(server):
-    """Return the most memory that the process had, in bytes."""
+    """Return the peak memory of the process in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
 
@@ -51,7 +51,7 @@ def peak(server):
 def post_login(server, address, *, csrf, cookie):
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
-        form = f"username=nobody&password=x&csrfmiddlewaretoken={csrf}"
+        form = f"username=unknown&password=x&csrfmiddlewaretoken={csrf}"
         headers = {
             "Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie, "X-Forwarded-For": address,
             "Origin": server.url,
@@ -63,7 +63,7 @@ def post_login(server, address, *, csrf, cookie):
 
 
 def login_form(server):
-    """Return a token and the cookie that belongs to it."""
+    """Return a CSRF token and its cookie."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.request("GET", "/accounts/login/")
     answer = connection.getresponse()
@@ -72,13 +72,13 @@ def login_form(server):
     return cookie.partition("=")[2], cookie
 
 
-def all_at_once(count):
-    """Let so many blocking clients run in threads at the same time: asyncio's own pool has a few."""
+def allow_threads(count):
+    """Let this many blocking clients run in threads at the same time; asyncio's own pool is smaller."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(count))
 
 
 async def until_idle(server):
-    """Wait until the threads of requests are gone."""
+    """Wait until the threads of requests have ended."""
     async with asyncio.timeout(20):
         while threads(server) > server.threads + 2:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -88,7 +88,7 @@ async def test_each_hostile_request_costs_its_sender_alone(server):
     wrong = {}
     async with Peer(server.url, server.cookie) as neighbour:
         assert (await neighbour.open())[0] == 101
-        # What a page loads warms the server up.
+        # Warm the server up with a page.
         await asyncio.to_thread(login_form, server)
         control = await echo(neighbour, 60)
         server.threads = threads(server)
@@ -118,7 +118,7 @@ async def test_each_hostile_request_costs_its_sender_alone(server):
 
 
 async def test_many_sign_ins_at_once_take_a_bounded_amount_of_memory(server):
-    all_at_once(ADDRESSES + 1)
+    allow_threads(ADDRESSES + 1)
     csrf, cookie = await asyncio.to_thread(login_form, server)
     server.threads = threads(server)
     before = server.memory()
@@ -139,13 +139,13 @@ async def test_many_sign_ins_at_once_take_a_bounded_amount_of_memory(server):
     grown = peak(server) - before
     report(f"{ADDRESSES} sign-ins at once: the server grew by {grown / 1e6:.0f} MB and had {most} threads")
     assert set(statuses) == {200}
-    # Two checks of 19 MiB at a time, and what Django itself takes. It was 1.4 GB.
+    # Two checks of 19 MiB at a time, and Django's own memory. Without the limits it was 1.4 GB.
     assert grown < 120e6
     assert most <= server.threads + 8 + 8
 
 
-async def test_a_flood_of_sign_ins_from_one_address_does_not_keep_another_out(server):
-    all_at_once(62)
+async def test_a_flood_of_sign_ins_from_one_address_does_not_block_another_address(server):
+    allow_threads(62)
     csrf, cookie = await asyncio.to_thread(login_form, server)
     flood = [
         asyncio.ensure_future(asyncio.to_thread(post_login, server, "198.51.100.7", csrf=csrf, cookie=cookie))
@@ -155,7 +155,7 @@ async def test_a_flood_of_sign_ins_from_one_address_does_not_keep_another_out(se
     start = time.monotonic()
     status = await asyncio.to_thread(post_login, server, "203.0.113.1", csrf=csrf, cookie=cookie)
     took = time.monotonic() - start
-    still_waiting = sum(not one.done() for one in flood)
+    still_waiting = sum(not post.done() for post in flood)
     statuses = await asyncio.gather(*flood)
     report(f"a sign-in beside a flood of 60 from one address took {took * 1e3:.0f} ms, {still_waiting} still waited")
     assert status == 200
@@ -183,17 +183,17 @@ async def test_health_checks_open_no_connection_to_the_database(server, postgres
     assert set(statuses) == {200}
     assert connections() <= before + 1
     assert threads(server) <= server.threads + 1
-    # Pages need a connection each, and no more of them than requests that are worked on.
+    # A page needs a connection, but only while its request is worked on.
     most = 0
-    pages = [asyncio.ensure_future(page(server)) for _ in range(150)]
-    while not all(one.done() for one in pages):
+    pages = [asyncio.ensure_future(get_page(server)) for _ in range(150)]
+    while not all(page.done() for page in pages):
         most = max(most, connections())
         await asyncio.sleep(0.01)
-    assert {one.result() for one in pages} == {200}
+    assert {page.result() for page in pages} == {200}
     assert most <= before + 1 + 8
 
 
-async def page(server):
+async def get_page(server):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     headers = f"Host: 127.0.0.1:{server.port}\r\nCookie: {server.cookie}\r\nConnection: close"
     writer.write(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode())
@@ -202,38 +202,38 @@ async def page(server):
     return int(answer.split()[1])
 
 
-@pytest.mark.parametrize("length", [8_000, 20_000, 60_000])
-async def test_a_socket_takes_the_cookies_that_a_page_takes(server, length):
-    filler = "x=" + "y" * length
-    async with Peer(server.url, f"{filler}; {server.cookie}") as peer:
-        assert (await peer.open())[0] == 101
-        await echo(peer)
-    async with Peer(server.url, filler) as peer:
-        # As an HTTP/2 proxy sends them.
-        assert (await peer.open(f"Cookie: {server.cookie}"))[0] == 101
-        await echo(peer)
+async def test_a_socket_accepts_cookies_as_large_as_a_page_does(server):
+    for length in (8_000, 20_000, 60_000):
+        filler = "x=" + "y" * length
+        async with Peer(server.url, f"{filler}; {server.cookie}") as peer:
+            assert (await peer.open())[0] == 101, length
+            await echo(peer)
+        async with Peer(server.url, filler) as peer:
+            # Two Cookie headers, as an HTTP/2 proxy sends them.
+            assert (await peer.open(f"Cookie: {server.cookie}"))[0] == 101, length
+            await echo(peer)
 
 
-async def test_a_log_that_nobody_reads_stops_nobody(start_server, database_url, open_page):
+async def test_a_log_that_is_not_read_stops_neither_messages_nor_shutdown(start_server, database_url, open_page):
     read, write = os.pipe()
     try:
         server = start_server(database_url=database_url, log=_Descriptor(write))
         bob = await open_page(server.url, "bob", rooms=[1], window=20)
-        # A line for each message: several times what a pipe holds.
+        # A log line for each message: several times what a pipe holds.
         waiting = [bob.send(1, f"text {number}") for number in range(3000)]
         async with asyncio.timeout(60):
             await asyncio.gather(*waiting)
         assert server.is_ready()
         start = time.monotonic()
         await asyncio.to_thread(server.terminate)
-        assert time.monotonic() - start < 12, "it ends although nobody reads its last lines"
+        assert time.monotonic() - start < 12, "the server waits for its log to be read"
     finally:
         os.close(read)
         os.close(write)
 
 
 class _Descriptor:
-    """A log file that is the end of a pipe."""
+    """The end of a pipe in place of a log file."""
 
     def __init__(self, descriptor):
         self._descriptor = descriptor

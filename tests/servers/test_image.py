@@ -1,4 +1,4 @@
-"""What the image and compose.yaml start, run outside Docker: their very commands and environment."""
+"""The commands and environment of the image and compose.yaml, run outside Docker."""
 
 import json
 import re
@@ -28,13 +28,13 @@ def environment_of_compose():
 
 
 class Image(WorkersServer):
-    """The image's start command with the environment that compose.yaml gives it, but for what must be our own."""
+    """The image's start command in the environment of compose.yaml, with our own services, port and PATH."""
 
     @property
     def environment(self):
         own = super().environment
         return own | environment_of_compose() | self.addresses | {
-            # As the image has it: the packages' Python comes first.
+            # As in the image, the Python with the packages comes first.
             "PATH": f"{Path(sys.executable).parent}:{own['PATH']}",
             "HOST": "0.0.0.0",
             "PORT": str(self.port),
@@ -61,7 +61,7 @@ def test_an_empty_database_is_served_by_two_processes_and_gets_its_first_admin(i
     assert "has no tables yet" in early.stderr
     assert "Traceback" not in early.stderr
     image.start()
-    # `exec`: the supervisor is the container's first process, so that SIGTERM reaches it.
+    # The command uses `exec`, so the supervisor is the container's first process and gets SIGTERM.
     assert b"multichat.workers" in Path(f"/proc/{image.pid}/cmdline").read_bytes()
     assert len(image.workers()) == int(environment_of_compose()["WORKERS"]) == 2
     assert image.run(*command("HEALTHCHECK")).returncode == 0
@@ -73,7 +73,7 @@ def test_an_empty_database_is_served_by_two_processes_and_gets_its_first_admin(i
     assert image.run(*command("HEALTHCHECK")).returncode != 0
 
 
-def test_it_is_published_on_this_machine_alone_and_runs_as_nobody_of_importance():
+def test_the_container_is_published_on_loopback_only_and_does_not_run_as_root():
     assert re.findall(r'^ +- "(.*:8000)"$', COMPOSE, re.MULTILINE) == ["127.0.0.1:8000:8000"]
     assert COMPOSE.count("ports:") == 1
     environment = environment_of_compose()
@@ -82,7 +82,7 @@ def test_it_is_published_on_this_machine_alone_and_runs_as_nobody_of_importance(
     assert re.search(r"^USER (?!0|root)\S+$", last_stage, re.MULTILINE)
 
 
-def test_everything_that_the_image_copies_is_there():
+def test_all_files_that_the_image_copies_exist_and_are_in_the_build_context():
     sources = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert [path for line in sources for path in line.split() if not (BASE / path).exists()] == []
     kept = re.findall(r"^!(.+)$", (BASE / ".dockerignore").read_text(), re.MULTILINE)

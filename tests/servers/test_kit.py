@@ -1,10 +1,10 @@
-"""The instances and the client work before anything is made to fail."""
+"""The test services and the client work without faults."""
 
 from chat.testing import check
 from tests.servers.conftest import recorded
 
 
-async def test_two_pages_on_two_processes_see_the_same(two_servers, open_page):
+async def test_two_pages_on_two_processes_get_the_same_events(two_servers, open_page):
     bob = await open_page(two_servers[0].url, "bob", rooms=[1, 2])
     charlie = await open_page(two_servers[1].url, "charlie", rooms=[1, 2])
     seqs = [await bob.send(1, "hello"), await charlie.send(1, "hello back"), await bob.send(2, "over here")]

@@ -1,4 +1,4 @@
-"""Whoever reaches Redis, and has not our key, reads nothing, forges nothing, and makes nobody deaf."""
+"""A client of Redis without our key can read nothing, forge nothing, and stop no bell."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from tests.servers.quantities import TIMEOUT
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
 
-async def test_what_passes_redis_can_neither_be_read_nor_forged(two_servers, redis, open_page):
+async def test_messages_on_redis_can_neither_be_read_nor_forged(two_servers, redis, open_page):
     client = Client(unix_socket_path=str(redis.path))
     tap = client.pubsub()
     tap.psubscribe("*")
@@ -20,18 +20,18 @@ async def test_what_passes_redis_can_neither_be_read_nor_forged(two_servers, red
     charlie = await open_page(two_servers[1].url, "charlie", rooms=[1])
     await bob.send(1, "a secret")
     await charlie.until(lambda: charlie.logs["1"].cursor >= 1)
-    heard = []
-    until = time.monotonic() + 1.5
-    while time.monotonic() < until:
+    received = []
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
         if message := await asyncio.to_thread(tap.get_message, timeout=0.2):
-            heard.append(message)
-    said = [message for message in heard if message["type"] == "pmessage"]
-    assert said, "bells pass here"
-    for message in said:
+            received.append(message)
+    published = [message for message in received if message["type"] == "pmessage"]
+    assert published, "no bell was published"
+    for message in published:
         for word in (b"secret", b"bob", b"charlie", b"heads", b"room"):
             assert word not in message["data"]
 
-    [channel] = {message["channel"] for message in said}
+    [channel] = {message["channel"] for message in published}
     forged = {"type": "bell", "heads": {}, "signals": [{"room": 1, "username": "mallory", "is_here": True}]}
     for data in (msgpack.packb(forged), b"", b"gAAAAA" + b"x" * 100, bytes(100)):
         for _ in range(50):

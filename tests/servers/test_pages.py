@@ -1,4 +1,4 @@
-"""Real pages, which watch and read: what they cost those who write, and how soon they are all back."""
+"""Pages that watch and read as in a browser: how much they delay senders, and how soon they recover from a cut."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def busy_core():
 
 
 async def open_many(open_page, server, cookies, rooms, **options):
-    """Open a page for each cookie, some at a time, and return them when all are current."""
+    """Open a page for each cookie, 50 at a time, and return them when all are current."""
     pages = []
     for start in range(0, len(cookies), 50):
         pages += await asyncio.gather(
@@ -49,7 +49,7 @@ async def open_many(open_page, server, cookies, rooms, **options):
 
 
 async def measure_turns(server, writer, pages, figures):
-    """Take the figures with and without reads, in turns; return the last seq."""
+    """Measure acks and CPU time with and without reads, in turns; return the last seq."""
     for turn in ("without", "with") * Q.reading_rounds:
         for page in pages:
             page.reads_what_it_sees = turn == "with"
@@ -69,7 +69,7 @@ async def test_readers_do_not_delay_acknowledgements(database, is_busy, start_se
     pages = await open_many(open_page, server, cookies, [ROOM])
     figures = {}
     async with sender(server, own, ROOM) as writer:
-        # Warm, and what the pages did when they were opened is over.
+        # Warm up, and let the pages finish what they do when they open.
         await writer.send_for(Q.reading_seconds)
         with busy_core() if is_busy else nullcontext():
             head = await measure_turns(server, writer, pages, figures)
@@ -79,7 +79,7 @@ async def test_readers_do_not_delay_acknowledgements(database, is_busy, start_se
             f"p50 {percentile(took, 0.5) * 1000:.0f} ms, p90 {percentile(took, 0.9) * 1000:.0f} ms (n={len(took)}); "
             f"server {cpu / len(took) * 1000:.0f} ms CPU a message"
         )
-    # What was read is in the database, whoever looks.
+    # The read positions are in the database.
     await asyncio.to_thread(
         wait_for, lambda: set(json.loads(server.ask("positions", ROOM))) >= {head}, 10, "positions are not stored"
     )
@@ -97,7 +97,7 @@ async def test_positions_are_written_together(start_server, database_url, postgr
     pages = await open_many(open_page, server, cookies, [ROOM])
     seconds = 3
     async with sender(server, own, ROOM) as writer:
-        # What the pages did when they were opened is over.
+        # Let the pages finish what they do when they open.
         await writer.send_for(1)
         before = len(postgres.queries(name))
         start = time.monotonic()
@@ -107,16 +107,16 @@ async def test_positions_are_written_together(start_server, database_url, postgr
     elapsed = time.monotonic() - start
     writes = [query for query in queries if query.startswith(("INSERT", "UPDATE")) and "chat_membership" in query]
     report(f"{len(pages)} readers of {len(took)} messages in {seconds} s: {len(queries)} queries, {len(writes)} writes")
-    # A few statements each half second, whatever the number of readers: not one for each of them.
+    # A few statements each half second for any number of readers, not one for each reader.
     assert len(writes) <= 4 * 2 * (seconds + 1)
-    # And of all queries: some twelve for each message, and four times a second those of the sweep and of positions.
-    # One more for each read would be above it.
+    # All queries: about twelve for each message, and four times a second those of the sweep and of positions. One more
+    # query for each read would exceed the limit.
     assert len(queries) <= 60 * elapsed
 
 
 async def test_pages_that_are_cut_at_once_are_current_soon(start_server, database_url, open_page):
     server = start_server(database_url=database_url, is_probed=True)
-    rooms = json.loads(server.ask("titles", PANES))[:PANES]
+    rooms = json.loads(server.ask("make_rooms", PANES))[:PANES]
     cookies = json.loads(server.ask("crowd", Q.pages))
     pages = await open_many(open_page, server, cookies, rooms, backoff_seconds=(1.0 * Q.pages / 1000, 4.0))
     server.largest_step()
@@ -144,7 +144,7 @@ async def test_pages_that_are_cut_at_once_are_current_soon(start_server, databas
 async def test_watchers_far_behind_do_not_delay_others(start_server, database_url, open_page):
     server = start_server(database_url=database_url, is_probed=True)
     cookies = json.loads(server.ask("crowd", Q.watchers))
-    # They have been here before the messages came.
+    # Their first visit is before the messages.
     first = await open_many(open_page, server, cookies, [2])
     for page in first:
         await page.stop()
@@ -167,7 +167,7 @@ async def test_watchers_far_behind_do_not_delay_others(start_server, database_ur
         await page.until(lambda page=page: str(ROOM) in page.heads, 60)
     took = time.monotonic() - start
     assert {page.heads[str(ROOM)]["unread"] for page in pages} == {min(1000, Q.backlog)}
-    # An edit and a delete look at one message, whatever the backlog.
+    # A delete is counted by looking at one message, however long the backlog.
     alice = await open_page(server.url, "alice", rooms=[2])
     await alice.join(ROOM)
     start = time.monotonic()
@@ -177,8 +177,9 @@ async def test_watchers_far_behind_do_not_delay_others(start_server, database_ur
     for page in pages:
         await page.until(lambda page=page: page.heads[str(ROOM)]["head"] >= head, 10)
     report(
-        f"{len(pages)} pages {Q.backlog} messages behind: heads after {took:.1f} s; another's join {in_ms(control)} "
-        f"without them, {in_ms(beside)} beside; a delete is counted after {time.monotonic() - start:.2f} s"
+        f"{len(pages)} pages {Q.backlog} messages behind: heads after {took:.1f} s; a neighbour's join "
+        f"{in_ms(control)} without them, {in_ms(beside)} beside; "
+        f"a delete is counted after {time.monotonic() - start:.2f} s"
     )
     if IS_FULL:
         assert percentile(beside, 0.5) <= 1.5 * percentile(control, 0.5) + 0.01

@@ -1,4 +1,4 @@
-"""No hot query reads a whole table, on either database, however large the site is (tests/servers/big.py)."""
+"""No hot query reads a whole table, on SQLite or PostgreSQL, at any size of the site (tests/servers/big.py)."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from tests.servers.figures import report
 from tests.servers.quantities import IS_FULL, Q
 from tests.servers.services import BASE, Server, directory
 
-# Making the full size takes minutes.
+# Making the full-size site takes minutes.
 pytestmark = pytest.mark.timeout(3600 if IS_FULL else 120)
 
-# Rooms are listed, and looked at together, by their nature.
+# Tables that must not be read whole. Rooms are not among them, because they are listed.
 GROWING = ("chat_event", "chat_membership", "chat_mention", "chat_presence", "auth_user", "django_session")
 
-# Steps of SQLite's virtual machine, by the first words of the work: the same at every size of the site.
-# 200 users far behind: each of their counts ends at 1,000.
+# The most steps of SQLite's virtual machine, by how the function's name begins: the same at every size of the site.
+# For 200 users far behind, each count stops at 1,000.
 MOST_STEPS = {"history": 8_000, "unread: 200 users far behind": 4_000_000, "unread: news": 100_000, "": 60_000}
 
 
@@ -36,7 +36,7 @@ def python(server, *arguments):
 
 
 def reads_whole(line):
-    """Return the table that a line of a plan reads from one end to the other, if it is one that grows."""
+    """Return the growing table that a line of a plan reads whole, or None."""
     for table in GROWING:
         if line.startswith(f"SCAN {table}") and "USING" not in line:
             return table
@@ -55,17 +55,20 @@ def test_no_hot_query_reads_a_whole_table(database, request):
             measured = json.loads(python(server, "-m", "tests.servers.plans", *([] if IS_FULL else ["small"])))
         finally:
             server.close()
-    for work in measured:
-        report(f"{database}, {work['name']}: {work['ms']:.1f} ms, {work['queries']} queries, {work['steps']} steps")
+    for function in measured:
+        report(
+            f"{database}, {function['name']}: {function['ms']:.1f} ms, "
+            f"{function['queries']} queries, {function['steps']} steps"
+        )
     wrong: list[tuple[object, ...]] = [
-        (work["name"], work["steps"])
-        for work in measured
-        if work["steps"] > next(most for name, most in MOST_STEPS.items() if work["name"].startswith(name))
+        (function["name"], function["steps"])
+        for function in measured
+        if function["steps"] > next(most for name, most in MOST_STEPS.items() if function["name"].startswith(name))
     ]
     wrong += [
-        (work["name"], table, sql[:200])
-        for work in measured
-        for sql, plan in work["plans"].items()
+        (function["name"], table, sql[:200])
+        for function in measured
+        for sql, plan in function["plans"].items()
         for line in plan
         if (table := reads_whole(line.strip(" ->")))
     ]

@@ -1,4 +1,4 @@
-"""Two processes that reach PostgreSQL through PgBouncer in transaction mode: delivery is what it is without."""
+"""Two processes that reach PostgreSQL through PgBouncer in transaction mode deliver as they do without it."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from tests.servers.test_revocation import shell_of
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
 ROOMS = (1, 2)
-TAKEN_AWAY = 3
+REVOKED = 3
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def write_on(page, room):
 
 
 async def catch_up(pages, server):
-    """Wait until nothing is unacknowledged and every page shows all; return the recorded run."""
+    """Wait until all messages are acknowledged and every page has all events; return the recorded run."""
     await asyncio.gather(*(page.until_sent(20) for page in pages))
     run = await asyncio.to_thread(recorded, server, pages)
     heads = {room: max(row.seq for row in run.rows if row.room == str(room)) for room in ROOMS}
@@ -53,12 +53,14 @@ async def catch_up(pages, server):
     return await asyncio.to_thread(recorded, server, pages)
 
 
-async def test_delivery_and_rights_behind_a_pooler(start_servers, database_url, redis, pooler, open_page, tmp_path):
+async def test_delivery_and_revocation_work_behind_a_pooler(
+    start_servers, database_url, redis, pooler, open_page, tmp_path
+):
     name = name_of(database_url)
     servers = start_servers({}, {}, database_url=pooler.url(name), redis_url=redis.url)
     first, second = (server.url for server in servers)
-    alice = await open_page(first, "alice", rooms=[*ROOMS, TAKEN_AWAY])
-    bob = await open_page(second, "bob", rooms=[*ROOMS, TAKEN_AWAY])
+    alice = await open_page(first, "alice", rooms=[*ROOMS, REVOKED])
+    bob = await open_page(second, "bob", rooms=[*ROOMS, REVOKED])
     writing = [asyncio.ensure_future(write_on(page, room)) for page in (alice, bob) for room in ROOMS]
     await alice.until(lambda: all(alice.logs[str(room)].cursor > 20 for room in ROOMS))
 
@@ -75,17 +77,17 @@ async def test_delivery_and_rights_behind_a_pooler(start_servers, database_url, 
     for room in ROOMS:
         await late.join(room, since=10)
     async with shell_of(servers[0]) as shell:
-        done = (await shell.revoke("made_staff_only", {"room": TAKEN_AWAY}))["done"]
-    await bob.until(lambda: str(TAKEN_AWAY) not in bob.logs, 5)
+        done = (await shell.revoke("made_staff_only", {"room": REVOKED}))["done"]
+    await bob.until(lambda: str(REVOKED) not in bob.logs, 5)
     assert time.monotonic() - done < 1
     with pytest.raises(Refusal, match="ROOM_ACCESS_DENIED"):
-        await bob.join(TAKEN_AWAY)
-    assert str(TAKEN_AWAY) in alice.logs
+        await bob.join(REVOKED)
+    assert str(REVOKED) in alice.logs
 
     for task in writing:
         task.cancel()
     ended = await asyncio.gather(*writing, return_exceptions=True)
-    assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+    assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
     pages = [alice, bob, late]
     run = await catch_up(pages, servers[0])
     assert check(run) == []
@@ -93,15 +95,15 @@ async def test_delivery_and_rights_behind_a_pooler(start_servers, database_url, 
     assert [page.gaps for page in pages] == [0] * 3
     assert [log.resets for page in pages for log in page.logs.values()] == [0] * 7
 
-    # They did share: more lines lead to the pooler than from it.
-    lines = {what: [row for row in pooler.ask(f"SHOW {what}") if name in row] for what in ("CLIENTS", "SERVERS")}
-    assert len(lines["CLIENTS"]) > Pooler.LINES >= len(lines["SERVERS"]) > 1
+    # The servers shared connections: more lead to the pooler than from it.
+    rows = {kind: [row for row in pooler.ask(f"SHOW {kind}") if name in row] for kind in ("CLIENTS", "SERVERS")}
+    assert len(rows["CLIENTS"]) > Pooler.CONNECTIONS >= len(rows["SERVERS"]) > 1
 
-    told = await asyncio.to_thread(manage, servers[0], "backup", tmp_path / "backup", fails=True)
-    assert "DATABASE_URL leads through a pooler" in told
+    error = await asyncio.to_thread(manage, servers[0], "backup", tmp_path / "backup", fails=True)
+    assert "DATABASE_URL leads through a pooler" in error
 
 
-def test_the_pooler_sets_the_limits_of_a_server(database_url, pooler):
+def test_the_pooler_sets_the_timeouts_of_a_server(database_url, pooler):
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
     limits = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     assert pooler.ask(limits, name_of(database_url)) == [("30s", "10s", "30s")]

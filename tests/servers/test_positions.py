@@ -1,4 +1,4 @@
-"""Read positions are written behind messages: a process that is stopped writes them first, others find them."""
+"""Read positions are written after messages; a process that stops writes them first, and other processes find them."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ def positions(server):
     return set(json.loads(server.ask("positions", ROOM)))
 
 
-async def test_a_server_that_is_stopped_writes_what_was_read_and_a_killed_one_wrote_what_is_older(
+async def test_positions_are_written_when_a_server_stops_and_within_a_second_while_it_runs(
     start_server, database_url, open_page
 ):
     server = start_server(database_url=database_url, settings={"POSITIONS_SECONDS": 30.0})
@@ -30,7 +30,7 @@ async def test_a_server_that_is_stopped_writes_what_was_read_and_a_killed_one_wr
     server.settings = {}
     await asyncio.to_thread(server.start)
     await page.send(ROOM, "hi again")
-    # On a quiet server a position is written within a second.
+    # An idle server writes a position within a second.
     await asyncio.to_thread(wait_for, lambda: positions(server) == {2}, 10, "the position is not stored")
     server.kill()
     assert positions(server) == {2}

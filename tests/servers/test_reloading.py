@@ -1,9 +1,10 @@
-"""SIGHUP: a single process drains and is replaced, a closed terminal ends it, and what cannot start replaces nobody."""
+"""SIGHUP replaces a single process once it has drained, unless the new one cannot start; a closed terminal ends it."""
 
 import asyncio
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,20 +19,20 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 
 
 @pytest.fixture
-def single():
+def single(template_state):
     """One process as script/server starts it, on SQLite."""
     with directory("state") as state:
+        shutil.copytree(template_state, state, dirs_exist_ok=True)
         server = WorkersServer(state, workers=1)
-        server.ask("make", 2)
         yield server.start()
         server.close()
 
 
-async def test_a_single_process_is_replaced_in_place_and_pages_come_back(single, open_page):
+async def test_a_single_process_is_replaced_in_place_and_pages_reconnect(single, open_page):
     bob = await open_page(single.url, "bob", rooms=[1])
     pid = single.pid
     await bob.send(1, "before")
-    # Several at once are one.
+    # Several signals at once have the effect of one.
     for _ in range(3):
         single.process.send_signal(signal.SIGHUP)
     sent = [asyncio.ensure_future(bob.send(1, f"during {number}")) for number in range(20)]
@@ -46,7 +47,7 @@ async def test_a_single_process_is_replaced_in_place_and_pages_come_back(single,
     assert single.process.returncode == -signal.SIGTERM
 
 
-def test_what_cannot_start_replaces_nobody(single):
+def test_a_process_goes_on_when_its_successor_cannot_start(single):
     (single.state / "secret_key").write_text("short")
     single.process.send_signal(signal.SIGHUP)
     wait_for(lambda: "continues to serve" in single.log.read_text(), 60)
@@ -55,10 +56,10 @@ def test_what_cannot_start_replaces_nobody(single):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_terminal_that_is_closed_ends_the_server_well(workers, redis, database_url):
+def test_closing_the_terminal_ends_the_server_cleanly(workers, redis, database_url):
     with directory("state") as state:
         server = WorkersServer(state, workers=workers, database_url=database_url, redis_url=redis.url)
-        ours, theirs = pty.openpty()
+        terminal, server_end = pty.openpty()
 
         def take_terminal():
             os.setsid()
@@ -66,15 +67,16 @@ def test_a_terminal_that_is_closed_ends_the_server_well(workers, redis, database
 
         process = subprocess.Popen(
             [sys.executable, "-m", "multichat.workers"],
-            cwd=BASE, env=server.environment, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=take_terminal,
+            cwd=BASE, env=server.environment, preexec_fn=take_terminal,
+            stdin=server_end, stdout=server_end, stderr=server_end,
         )  # fmt: skip
-        os.close(theirs)
+        os.close(server_end)
         try:
             wait_for(lambda: server.__class__.__mro__[1].is_ready(server), 60)
-            # Read, so that nothing waits for the terminal.
-            os.read(ours, 65536)
-            os.close(ours)
-            # Not killed by the signal: -1 would be SIGHUP's default.
+            # Read, so that the server does not wait for the terminal.
+            os.read(terminal, 65536)
+            os.close(terminal)
+            # The signal did not kill it; with SIGHUP's default action the status would be -1.
             assert process.wait(20) == 0
         finally:
             if process.poll() is None:

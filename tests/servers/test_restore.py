@@ -1,4 +1,4 @@
-"""A backup is restored under connected clients: they start over, and nothing hides behind an old number."""
+"""A backup is restored under connected clients: they start over, and new messages are not taken for old ones."""
 
 import asyncio
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from chat.testing import check
 from tests.servers.conftest import recorded
-from tests.servers.services import BASE, PRINT_PEAK
+from tests.servers.services import BASE, PRINT_PEAK, Server
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -33,15 +33,15 @@ async def write_on(page, room):
 
 
 async def restore_under(pages, server, tmp_path):
-    """Write, save, write on, restore under the writers' hands, write on; return the run as it must be judged."""
+    """Write, back up, write, restore while the pages write; return the run without the messages that were undone."""
     file = tmp_path / "backup"
     for number in range(5):
         await asyncio.gather(*(page.send(room, f"before {number}") for page in pages for room in ROOMS))
     await asyncio.to_thread(manage, server, "backup", file)
     saved = {row.client_id for row in (await asyncio.to_thread(recorded, server, pages)).rows}
-    # More than will be written after the restore at first: cursors beyond the restored head.
+    # More messages than are written soon after the restore, so that cursors are beyond the restored head.
     await asyncio.gather(*(pages[0].send(room, f"lost {number}") for number in range(20) for room in ROOMS))
-    # One that is away meanwhile, and was ahead of the backup.
+    # The cursor of a client that is away during the restore and was ahead of the backup.
     away = pages[0].logs[str(ROOMS[0])].cursor_fields
     writing = [asyncio.ensure_future(write_on(page, room)) for page in pages for room in ROOMS]
     await asyncio.sleep(0.3)
@@ -51,7 +51,7 @@ async def restore_under(pages, server, tmp_path):
         task.cancel()
     await asyncio.gather(*writing, return_exceptions=True)
     await asyncio.gather(*(page.until_sent() for page in pages))
-    while await pages[0].send(ROOMS[0], "past those who were ahead") <= away["since"] + 3:
+    while await pages[0].send(ROOMS[0], "past the old cursors") <= away["since"] + 3:
         pass
     last = [await pages[0].send(room, "last") for room in ROOMS]
     for page in pages:
@@ -59,41 +59,41 @@ async def restore_under(pages, server, tmp_path):
     run = await asyncio.to_thread(recorded, server, pages)
     kept = {row.client_id for row in run.rows}
     assert saved <= kept
-    # What was acknowledged after the backup and before the restore is gone by the restorer's own will.
+    # Messages acknowledged after the backup and before the restore are gone, as restoring is meant to do.
     gone = [sent for sent in run.sent if sent.client_id not in kept]
     assert len(gone) >= 20 * len(ROOMS)
     run.sent = [sent for sent in run.sent if sent.client_id in kept]
     return run, away
 
 
-async def check_who_was_away(page, away):
-    """Its cursor has a number that the log has again, with another message."""
+async def check_client_that_was_away(page, away):
+    """Join with a cursor whose number now belongs to another message."""
     log = await page.join(ROOMS[0], **away)
     assert (log.resets, log.epoch != away["epoch"]) == (1, True)
 
 
-async def test_postgresql_with_two_processes(two_servers, open_page, tmp_path):
+async def test_clients_start_over_after_a_restore_on_postgresql_with_two_processes(two_servers, open_page, tmp_path):
     pages = [
         await open_page(server.url, name, rooms=ROOMS)
         for server, name in zip(two_servers, ("alice", "bob"), strict=True)
     ]
     run, away = await restore_under(pages, two_servers[0], tmp_path)
     assert check(run) == []
-    await check_who_was_away(await open_page(two_servers[1].url, "charlie"), away)
+    await check_client_that_was_away(await open_page(two_servers[1].url, "charlie"), away)
     assert [log.resets for page in pages for log in page.logs.values()] == [1] * 4
     assert [page.closes for page in pages] == [[], []]
 
 
-async def test_sqlite_with_one_process(sqlite_server, open_page, tmp_path):
+async def test_clients_start_over_after_a_restore_on_sqlite_with_one_process(sqlite_server, open_page, tmp_path):
     pages = [await open_page(sqlite_server.url, name, rooms=ROOMS) for name in ("alice", "bob")]
     run, away = await restore_under(pages, sqlite_server, tmp_path)
     assert check(run) == []
-    await check_who_was_away(await open_page(sqlite_server.url, "charlie"), away)
+    await check_client_that_was_away(await open_page(sqlite_server.url, "charlie"), away)
     assert [log.resets for page in pages for log in page.logs.values()] == [1] * 4
     assert [page.closes for page in pages] == [[], []]
 
 
-async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way_is_refused(
+async def test_on_postgresql_a_restore_keeps_foreign_tables_and_refuses_to_overwrite_unasked(
     start_server, database_url, redis, postgres, tmp_path
 ):
     name = database_url.split("/")[3].split("?")[0]
@@ -114,7 +114,7 @@ async def test_on_postgresql_others_tables_are_left_alone_and_what_is_in_the_way
     assert postgres.execute(name, "SELECT * FROM others") == [(7,)]
     assert postgres.execute(name, "SELECT count(*), count(DISTINCT epoch) FROM chat_room") == [(6, 6)]
     assert not {epoch for (epoch,) in postgres.execute(name, "SELECT epoch FROM chat_room")} & {e for (e,) in epochs}
-    # Sequences go on after what was restored.
+    # Sequences continue after the restored rows.
     postgres.execute(
         name,
         "INSERT INTO chat_room (title, title_key, staff_only, head_seq, floor_seq, epoch)"
@@ -131,10 +131,13 @@ call_command("restore", sys.argv[1], yes=True, verbosity=0)
 
 
 @pytest.mark.timeout(200)
-async def test_a_restore_takes_no_more_memory_than_an_empty_one(start_server, database_url, postgres, tmp_path):
+def test_a_restore_takes_no_more_memory_for_a_large_backup_than_for_an_empty_one(database_url, postgres, tmp_path):
     name = database_url.split("/")[3].split("?")[0]
-    server = start_server(database_url=database_url)
-    server.terminate()
+    state = tmp_path / "state"
+    state.mkdir()
+    # The server is not started, because only its environment is needed.
+    server = Server(state, database_url=database_url)
+    server.close()
 
     def peak(file):
         command = [sys.executable, "-c", RESTORE + PRINT_PEAK, str(file)]
@@ -146,7 +149,7 @@ async def test_a_restore_takes_no_more_memory_than_an_empty_one(start_server, da
     files = [tmp_path / "empty", tmp_path / "large"]
     manage(server, "backup", files[0])
     server.ask("fill", 1, 1)
-    # One emoji makes Python keep four bytes for each character of a string.
+    # An emoji makes Python use four bytes for each character of the string.
     postgres.execute(
         name,
         "INSERT INTO chat_event SELECT (jsonb_populate_record(event, jsonb_build_object("

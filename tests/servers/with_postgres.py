@@ -1,4 +1,4 @@
-"""Run a command on a PostgreSQL of its own: python -m tests.servers.with_postgres pytest tests/test_log.py."""
+"""Runs a command with a private PostgreSQL: python -m tests.servers.with_postgres pytest tests/test_log.py."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from tests.servers.services import Postgres, directory
 
 with directory("pg") as path:
-    # Nothing is killed here, and each test empties all tables.
+    # Durability is not needed: the cluster is not killed, and each test empties all tables.
     postgres = Postgres(path).start(quick=True)
     try:
         environment = os.environ | {"TEST_DATABASE_URL": postgres.create("multichat")}
