@@ -45,8 +45,8 @@ beforeEach(() => {
     clock,
   );
   connection.start({
-    changed: (state) => states.push(state),
-    received: (received) => frames.push(received),
+    stateChanged: (state) => states.push(state),
+    frameReceived: (received) => frames.push(received),
   });
 });
 

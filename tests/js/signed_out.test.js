@@ -18,7 +18,7 @@ beforeEach(() => {
   user = null;
   page = new SignedOut(7, {
     store,
-    ask: async () => {
+    fetchUser: async () => {
       asked += 1;
       if (user instanceof Error) throw user;
       return user;

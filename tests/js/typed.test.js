@@ -139,13 +139,13 @@ class Tab {
   }
 
   show(room) {
-    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.of(room)?.text ?? "");
+    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.draftOf(room)?.text ?? "");
   }
 
   open(room) {
     // The list has the rooms that were there when the page was loaded.
     if (this.boxes.has(room) || !this.epochs.has(room)) return;
-    this.drafts.open(room);
+    this.drafts.openRoom(room);
     this.boxes.set(room, "");
     this.show(room);
     if (this.isOnline) this.join(room);
@@ -154,16 +154,16 @@ class Tab {
   close(room) {
     this.boxes.delete(room);
     this.joined.delete(room);
-    this.outbox.parted(room);
-    this.drafts.close(room);
+    this.outbox.roomLeft(room);
+    this.drafts.closeRoom(room);
   }
 
   join(room) {
     if (!this.world.server.epochs.has(room)) return this.close(room);
     this.epochs.set(room, this.world.server.epochs.get(room));
-    if (this.drafts.replaced(room)) this.show(room);
+    if (this.drafts.epochChanged(room)) this.show(room);
     this.joined.add(room);
-    this.outbox.joined(room);
+    this.outbox.roomJoined(room);
   }
 
   connect() {
@@ -175,24 +175,24 @@ class Tab {
   cut() {
     this.isOnline = false;
     this.joined.clear();
-    this.outbox.partedAll();
+    this.outbox.connectionLost();
   }
 
   type(room, token) {
     const now = this.boxes.get(room);
     const text = now === "" ? token : `${now} ${token}`;
     this.boxes.set(room, text);
-    this.drafts.keep(room, text, { title: `Room ${room}` });
+    this.drafts.saveDraft(room, text, { title: `Room ${room}` });
   }
 
   edit(room, seq, token) {
-    const kept = this.drafts.edits(room).find(({ edit }) => edit.seq === seq);
+    const kept = this.drafts.editsOf(room).find(({ edit }) => edit.seq === seq);
     const text = kept ? `${kept.text} ${token}` : token;
-    this.drafts.keep(room, text, { edit: { seq, original: "as it was", isOpen: true } });
+    this.drafts.saveDraft(room, text, { edit: { seq, original: "as it was", isOpen: true } });
   }
 
   saveEdit(room) {
-    const [kept] = this.drafts.edits(room);
+    const [kept] = this.drafts.editsOf(room);
     if (!kept || !this.joined.has(room)) return;
     this.world.server.edit(this.user, room, kept.text);
     this.drafts.dropEdit(room, kept.edit.seq);
@@ -201,18 +201,18 @@ class Tab {
   send(room, diesBetween) {
     const text = this.boxes.get(room);
     if (text === "") return;
-    this.outbox.add(room, text, { client_id: this.drafts.idOf(room, text) });
+    this.outbox.add(room, text, { client_id: this.drafts.idFor(room, text) });
     if (diesBetween) return this.world.crash(this);
-    this.drafts.sent(room);
+    this.drafts.removeSent(room);
     this.boxes.set(room, "");
-    this.drafts.keep(room, "");
+    this.drafts.saveDraft(room, "");
   }
 
   putBack(text, room, id) {
     const now = this.boxes.get(room);
     const whole = [text, now].filter(Boolean).join(" ");
     this.boxes.set(room, whole);
-    this.drafts.keep(room, whole, { id: now === "" ? id : undefined });
+    this.drafts.saveDraft(room, whole, { id: now === "" ? id : undefined });
   }
 
   /** Everything that this tab's memory has of what was typed. */
@@ -223,9 +223,12 @@ class Tab {
   /** What it stores again when the storage was emptied: its own, and not what another tab wrote and it only shows. */
   get kept() {
     const { outbox, drafts } = this;
-    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(new Map())];
-    const kept = drafts.leftovers(new Map()).map(({ draft }) => draft.text);
-    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    const entries = [
+      ...ROOMS.flatMap((room) => outbox.entriesOf(room)),
+      ...outbox.orphans(new Map()),
+    ];
+    const kept = drafts.orphans(new Map()).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.editsOf(room)).map(({ text }) => text);
     return [...entries.map(({ text }) => text), ...kept, ...edits].join("\n");
   }
 
@@ -233,9 +236,9 @@ class Tab {
   get seen() {
     const rooms = this.world.server.epochs;
     const { outbox, drafts, boxes } = this;
-    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(rooms)];
-    const offered = drafts.leftovers(rooms).map(({ draft }) => draft.text);
-    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    const entries = [...ROOMS.flatMap((room) => outbox.entriesOf(room)), ...outbox.orphans(rooms)];
+    const offered = drafts.orphans(rooms).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.editsOf(room)).map(({ text }) => text);
     return [...entries.map(({ text }) => text), ...offered, ...edits, ...boxes.values()].join("\n");
   }
 }

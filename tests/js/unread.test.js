@@ -18,7 +18,7 @@ beforeEach(() => {
   line = { isOpen: true };
   unread = new Unread((command) => line.isOpen && sent.push(command) > 0);
   unread.onmoved = (room, read) => moved.push([room, read]);
-  unread.take({ 1: head(20, 10), 2: head(5, 5, 0), 3: head(9, 2, 3, 1) });
+  unread.applyHeads({ 1: head(20, 10), 2: head(5, 5, 0), 3: head(9, 2, 3, 1) });
   moved.length = 0;
 });
 

@@ -42,7 +42,7 @@ beforeEach(() => {
     NAMES.map((name) => [name, (...args) => seen.push([name, ...args])]),
   );
   workspace = new Workspace(ROOMS, { send, outbox, view });
-  workspace.changed("open", 0);
+  workspace.connectionChanged("open", 0);
   sent.length = 0;
 });
 
@@ -368,14 +368,14 @@ test("a page that is full opens no more rooms, and asks for none", () => {
     most: 2,
   });
   for (const room of ROOMS) workspace.openPane(room, true);
-  assert.deepEqual(workspace.open, ["1", "2"]);
+  assert.deepEqual(workspace.openRooms, ["1", "2"]);
   assert.equal(commands().filter(({ command }) => command === "join").length, 2);
   const [[, room, { error, detail, command }]] = happened("refused");
   assert.deepEqual([room, error, command], [null, "RATE_LIMITED", undefined]);
   assert.match(detail, /2 rooms at most/);
   workspace.closePane("1");
   workspace.openPane(ROOMS[2], true);
-  assert.deepEqual(workspace.open, ["2", "3"]);
+  assert.deepEqual(workspace.openRooms, ["2", "3"]);
 });
 
 test("after a cut, what was open is asked for first, and a full server is not asked again", () => {
