@@ -16,7 +16,7 @@ const rooms = new Map([["1", { title: "Room 1" }]]);
 
 function tab(id, { user = 7, previous = null, epoch = "a", isSent } = {}) {
   alive.add(id);
-  const tabs = { id, previous, isGone: async (one) => one === "" || !alive.has(one) };
+  const tabs = { id, previous, isClosed: async (one) => one === "" || !alive.has(one) };
   const epochs = new Map(epoch === null ? [] : [["1", epoch]]);
   const drafts = new Drafts(user, { store, tabs, epochs, isSent });
   drafts.epochs = epochs;
@@ -24,8 +24,8 @@ function tab(id, { user = 7, previous = null, epoch = "a", isSent } = {}) {
   return drafts;
 }
 
-const textOf = (drafts, room = "1") => drafts.of(room)?.text ?? "";
-const left = (drafts) => drafts.leftovers(rooms).map(({ draft }) => draft.text);
+const textOf = (drafts, room = "1") => drafts.draftOf(room)?.text ?? "";
+const left = (drafts) => drafts.orphans(rooms).map(({ draft }) => draft.text);
 
 /** Another tab set or removed an item. */
 function hear(drafts, act) {
@@ -33,7 +33,7 @@ function hear(drafts, act) {
   act();
   for (const key of new Set([...before.keys(), ...keys()])) {
     const [oldValue, newValue] = [before.get(key) ?? null, store.getItem(key)];
-    if (oldValue !== newValue) drafts.heard(key, { oldValue, newValue });
+    if (oldValue !== newValue) drafts.storageChanged(key, { oldValue, newValue });
   }
 }
 

@@ -22,7 +22,8 @@ function tab({ user = 7, isOnline = true, epochs } = {}) {
   return { outbox, sent, line, texts: () => sent.map(({ message }) => message) };
 }
 
-const states = (outbox, room = "1") => outbox.of(room).map(({ text, state }) => [text, state]);
+const states = (outbox, room = "1") =>
+  outbox.entriesOf(room).map(({ text, state }) => [text, state]);
 
 test("a text is stored before it is sent", () => {
   let storedWhenSent = 0;

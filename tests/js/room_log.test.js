@@ -35,15 +35,15 @@ const run = (first, last) =>
 
 /** Ask for a page and get it. */
 function paged(log, frame, way) {
-  log.ask(log.next(way) ?? { place: {} });
-  return log.fold(frame).messages;
+  log.setRequested(log.nextPage(way) ?? { place: {} });
+  return log.applyPage(frame).messages;
 }
 
 /** Go to another part of the log. */
 function jumped(log, frame, place = { around: 1 }) {
-  log.jump = { place, arrived: () => {} };
-  log.ask(log.next());
-  return log.fold(frame);
+  log.pendingJump = { place, arrived: () => {} };
+  log.setRequested(log.nextPage());
+  return log.applyPage(frame);
 }
 
 function joinedLog(head, more) {

@@ -129,7 +129,7 @@ class Tab {
     const send = (command) => this.isOnline && this.flying.push(command) > 0;
     const locks = { request: (name, ...rest) => world.locks.request(name, ...rest) };
     this.outbox = new Outbox(user, { store, send, locks, epochs });
-    const tabs = { id: this.id, previous, isGone: async (tab) => !world.alive.has(tab) };
+    const tabs = { id: this.id, previous, isClosed: async (tab) => !world.alive.has(tab) };
     this.drafts = new Drafts(user, { store, tabs, epochs, isSent: (id) => this.outbox.has(id) });
     this.drafts.onchange = (room) => this.show(room);
     this.drafts.onsignout = () => {
@@ -292,8 +292,8 @@ class World {
 
   /** It is closed or reloaded: the page has a last word. */
   leave(tab) {
-    tab.outbox.mend(true);
-    tab.drafts.mend(true);
+    tab.outbox.repairStorage(true);
+    tab.drafts.repairStorage(true);
     this.crash(tab, true);
   }
 
@@ -311,8 +311,8 @@ class World {
   deliver(tab, count = tab.events.length) {
     for (const { key, tick: _tick, ...change } of tab.events.splice(0, count)) {
       const { memory } = tab;
-      tab.outbox.heard(key, change);
-      tab.drafts.heard(key, change);
+      tab.outbox.storageChanged(key, change);
+      tab.drafts.storageChanged(key, change);
       // Typed in the moment before it was known here.
       if (key?.startsWith("multichat.signed-out")) this.giveUp(memory);
     }
@@ -336,7 +336,7 @@ class World {
 
   /** What the user does with a text that was not sent. */
   choose(tab, room) {
-    const entry = this.pick(tab.outbox.of(room));
+    const entry = this.pick(tab.outbox.entriesOf(room));
     if (!entry || entry.state === "sent") return;
     const { client_id, text, state } = entry;
     const choice = this.draw(3);
@@ -351,10 +351,10 @@ class World {
   }
 
   takeSpare(tab) {
-    const spare = tab.drafts.leftovers(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
+    const spare = tab.drafts.orphans(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
     if (!spare || spare.edit) return;
     tab.putBack(spare.text, spare.room);
-    tab.drafts.forget(spare);
+    tab.drafts.removeDraft(spare);
   }
 
   step() {
@@ -370,7 +370,7 @@ class World {
     else if (draw < 0.5 && isOpen) {
       this.giveUp(tab.boxes.get(room));
       tab.boxes.set(room, "");
-      tab.drafts.keep(room, "");
+      tab.drafts.saveDraft(room, "");
     } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room);
     else if (draw < 0.64) this.deliver(tab, 1 + this.draw(5));
     else if (draw < 0.76) for (const one of [...this.tabs, ...this.tabs]) this.answer(one);
@@ -435,8 +435,8 @@ class World {
     for (const tab of this.tabs) {
       // Events come late, but not a second late.
       this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
-      tab.outbox.mend();
-      tab.drafts.mend();
+      tab.outbox.repairStorage();
+      tab.drafts.repairStorage();
     }
   }
 
