@@ -80,7 +80,7 @@ async def test_a_thousand_requests_cost_one_check_and_no_thread(monkeypatch):
     monkeypatch.setattr(health, "CACHE_SECONDS", 0)
     await ask("/healthz")
     assert len(checks) == 2
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads, "threads of earlier tests may end meanwhile"
 
 
 def fail_to_connect():

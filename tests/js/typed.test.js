@@ -1,7 +1,7 @@
 /**
- * Nothing typed is lost, posted twice, or posted elsewhere: random steps of several tabs of two users, with
- * crashes, reloads, restores, sign-outs, storage that fails, and acks that are lost or come twice.
- * A seed is a run: TYPED_SEED names one, TYPED_SEEDS says how many.
+ * Nothing typed is lost, posted twice, or posted elsewhere. The test takes random steps in several tabs of two users,
+ * with crashes, reloads, restores, sign-outs, a storage that fails, and acks that are lost or arrive twice.
+ * Each seed is a run: TYPED_SEED chooses a seed, TYPED_SEEDS the number of seeds.
  */
 
 import assert from "node:assert/strict";
@@ -35,7 +35,7 @@ function random(seed) {
   };
 }
 
-/** localStorage: what a tab writes is seen by all at once, and its events come later. */
+/** A localStorage: all tabs see what a tab writes at once, and get its events later. */
 class Storage {
   items = new Map();
   fault = "none";
@@ -77,7 +77,7 @@ class Storage {
   }
 }
 
-/** The server: what it posted, and which log each room has. */
+/** The server, with the posted messages and the epoch of each room. */
 class Server {
   epochs = new Map(ROOMS.map((room) => [room, `${room}a`]));
   posted = [];
@@ -94,20 +94,20 @@ class Server {
     this.posted.push({ user, room, epoch: this.epochs.get(room), text });
   }
 
-  /** Another log has the room's number. */
+  /** The room's id gets another log. */
   replace(room) {
     this.#made += 1;
     this.epochs.set(room, `${room}-${this.#made}`);
   }
 
-  /** An older database has not seen the last texts. */
+  /** The server is restored from a backup without the last messages. */
   restore() {
     for (const room of ROOMS) this.replace(room);
     this.#known.clear();
   }
 }
 
-/** What page.js does, without elements. */
+/** A tab, which does what the page does, without elements. */
 class Tab {
   static made = 0;
   events = [];
@@ -129,7 +129,7 @@ class Tab {
     const send = (command) => this.isOnline && this.flying.push(command) > 0;
     const locks = { request: (name, ...rest) => world.locks.request(name, ...rest) };
     this.outbox = new Outbox(user, { store, send, locks, epochs });
-    const tabs = { id: this.id, previous, isGone: async (tab) => !world.alive.has(tab) };
+    const tabs = { id: this.id, previous, isClosed: async (tab) => !world.alive.has(tab) };
     this.drafts = new Drafts(user, { store, tabs, epochs, isSent: (id) => this.outbox.has(id) });
     this.drafts.onchange = (room) => this.show(room);
     this.drafts.onsignout = () => {
@@ -139,13 +139,13 @@ class Tab {
   }
 
   show(room) {
-    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.of(room)?.text ?? "");
+    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.draftOf(room)?.text ?? "");
   }
 
   open(room) {
-    // The list has the rooms that were there when the page was loaded.
+    // The room list has the rooms that existed when the page was loaded.
     if (this.boxes.has(room) || !this.epochs.has(room)) return;
-    this.drafts.open(room);
+    this.drafts.openRoom(room);
     this.boxes.set(room, "");
     this.show(room);
     if (this.isOnline) this.join(room);
@@ -154,16 +154,16 @@ class Tab {
   close(room) {
     this.boxes.delete(room);
     this.joined.delete(room);
-    this.outbox.parted(room);
-    this.drafts.close(room);
+    this.outbox.roomLeft(room);
+    this.drafts.closeRoom(room);
   }
 
   join(room) {
     if (!this.world.server.epochs.has(room)) return this.close(room);
     this.epochs.set(room, this.world.server.epochs.get(room));
-    if (this.drafts.replaced(room)) this.show(room);
+    if (this.drafts.epochChanged(room)) this.show(room);
     this.joined.add(room);
-    this.outbox.joined(room);
+    this.outbox.roomJoined(room);
   }
 
   connect() {
@@ -175,24 +175,24 @@ class Tab {
   cut() {
     this.isOnline = false;
     this.joined.clear();
-    this.outbox.partedAll();
+    this.outbox.connectionLost();
   }
 
   type(room, token) {
     const now = this.boxes.get(room);
     const text = now === "" ? token : `${now} ${token}`;
     this.boxes.set(room, text);
-    this.drafts.keep(room, text, { title: `Room ${room}` });
+    this.drafts.saveDraft(room, text, { title: `Room ${room}` });
   }
 
   edit(room, seq, token) {
-    const kept = this.drafts.edits(room).find(({ edit }) => edit.seq === seq);
+    const kept = this.drafts.editsOf(room).find(({ edit }) => edit.seq === seq);
     const text = kept ? `${kept.text} ${token}` : token;
-    this.drafts.keep(room, text, { edit: { seq, original: "as it was", isOpen: true } });
+    this.drafts.saveDraft(room, text, { edit: { seq, original: "as it was", isOpen: true } });
   }
 
   saveEdit(room) {
-    const [kept] = this.drafts.edits(room);
+    const [kept] = this.drafts.editsOf(room);
     if (!kept || !this.joined.has(room)) return;
     this.world.server.edit(this.user, room, kept.text);
     this.drafts.dropEdit(room, kept.edit.seq);
@@ -201,41 +201,44 @@ class Tab {
   send(room, diesBetween) {
     const text = this.boxes.get(room);
     if (text === "") return;
-    this.outbox.add(room, text, { client_id: this.drafts.idOf(room, text) });
+    this.outbox.add(room, text, { client_id: this.drafts.idFor(room, text) });
     if (diesBetween) return this.world.crash(this);
-    this.drafts.sent(room);
+    this.drafts.removeSent(room);
     this.boxes.set(room, "");
-    this.drafts.keep(room, "");
+    this.drafts.saveDraft(room, "");
   }
 
   putBack(text, room, id) {
     const now = this.boxes.get(room);
-    const whole = [text, now].filter(Boolean).join(" ");
-    this.boxes.set(room, whole);
-    this.drafts.keep(room, whole, { id: now === "" ? id : undefined });
+    const newText = [text, now].filter(Boolean).join(" ");
+    this.boxes.set(room, newText);
+    this.drafts.saveDraft(room, newText, { id: now === "" ? id : undefined });
   }
 
-  /** Everything that this tab's memory has of what was typed. */
+  /** All typed text in this tab's memory. */
   get memory() {
     return [this.kept, ...this.boxes.values()].join("\n");
   }
 
-  /** What it stores again when the storage was emptied: its own, and not what another tab wrote and it only shows. */
+  /** The text that the tab stores again when the storage was emptied: its own, and not what another tab wrote. */
   get kept() {
     const { outbox, drafts } = this;
-    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(new Map())];
-    const kept = drafts.leftovers(new Map()).map(({ draft }) => draft.text);
-    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    const entries = [
+      ...ROOMS.flatMap((room) => outbox.entriesOf(room)),
+      ...outbox.orphans(new Map()),
+    ];
+    const kept = drafts.orphans(new Map()).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.editsOf(room)).map(({ text }) => text);
     return [...entries.map(({ text }) => text), ...kept, ...edits].join("\n");
   }
 
-  /** What its user can see, or is offered. */
+  /** The text that the user sees or is offered. */
   get seen() {
     const rooms = this.world.server.epochs;
     const { outbox, drafts, boxes } = this;
-    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(rooms)];
-    const offered = drafts.leftovers(rooms).map(({ draft }) => draft.text);
-    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    const entries = [...ROOMS.flatMap((room) => outbox.entriesOf(room)), ...outbox.orphans(rooms)];
+    const offered = drafts.orphans(rooms).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.editsOf(room)).map(({ text }) => text);
     return [...entries.map(({ text }) => text), ...offered, ...edits, ...boxes.values()].join("\n");
   }
 }
@@ -246,7 +249,7 @@ class World {
   server = new Server();
   alive = new Set();
   tabs = [];
-  /** What was typed: where, for which log, by whom; and whether its loss was announced or asked for. */
+  /** The typed tokens, with user, room and epoch, and whether their loss was announced or wanted. */
   tokens = new Map();
   /** Ticks since the storage was emptied. */
   sinceEmptied = Number.POSITIVE_INFINITY;
@@ -275,7 +278,7 @@ class World {
     return name;
   }
 
-  /** It is gone without a word, and so are its locks. */
+  /** The tab ends at once and releases its locks. */
   crash(tab, hasLastWord = false) {
     const isAnnounced = tab.outbox.isAtRisk || tab.drafts.isAtRisk || tab.isSignedOut;
     const isStoredAgain = this.sinceEmptied > 2 || hasLastWord;
@@ -287,10 +290,10 @@ class World {
     if (isAnnounced || !isStoredAgain) this.giveUp(memory);
   }
 
-  /** It is closed or reloaded: the page has a last word. */
+  /** The tab is closed or reloaded, so its page can store once more. */
   leave(tab) {
-    tab.outbox.mend(true);
-    tab.drafts.mend(true);
+    tab.outbox.repairStorage(true);
+    tab.drafts.repairStorage(true);
     this.crash(tab, true);
   }
 
@@ -308,9 +311,9 @@ class World {
   deliver(tab, count = tab.events.length) {
     for (const { key, tick: _tick, ...change } of tab.events.splice(0, count)) {
       const { memory } = tab;
-      tab.outbox.heard(key, change);
-      tab.drafts.heard(key, change);
-      // Typed in the moment before it was known here.
+      tab.outbox.storageChanged(key, change);
+      tab.drafts.storageChanged(key, change);
+      // Typed in the moment before this tab knew it.
       if (key?.startsWith("multichat.signed-out")) this.giveUp(memory);
     }
   }
@@ -320,20 +323,20 @@ class World {
     if (command === undefined) return;
     const fate = this.chance();
     const { room, client_id } = command;
-    if (fate < 0.1 || !this.server.epochs.has(room)) return; // lost on its way
+    if (fate < 0.1 || !this.server.epochs.has(room)) return; // the command is lost
     if (fate < 0.2) return tab.outbox.refuse({ error: "RATE_LIMITED", client_id, retry_after: 1 });
     if (fate < 0.25) return tab.outbox.refuse({ error: "USER_MUTED", client_id });
     this.server.post(tab.user, command);
-    if (fate < 0.4) return; // its ack is lost
+    if (fate < 0.4) return; // the ack is lost
     if (!tab.isOnline) return;
     const isEventDue = fate < 0.6;
     tab.outbox.settle(client_id, isEventDue);
     if (isEventDue || fate < 0.7) tab.outbox.settle(client_id);
   }
 
-  /** What the user does with a text that was not sent. */
+  /** The user retries, restores or discards an unsent message. */
   choose(tab, room) {
-    const entry = this.pick(tab.outbox.of(room));
+    const entry = this.pick(tab.outbox.entriesOf(room));
     if (!entry || entry.state === "sent") return;
     const { client_id, text, state } = entry;
     const choice = this.draw(3);
@@ -348,10 +351,10 @@ class World {
   }
 
   takeSpare(tab) {
-    const spare = tab.drafts.leftovers(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
+    const spare = tab.drafts.orphans(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
     if (!spare || spare.edit) return;
     tab.putBack(spare.text, spare.room);
-    tab.drafts.forget(spare);
+    tab.drafts.removeDraft(spare);
   }
 
   step() {
@@ -367,10 +370,10 @@ class World {
     else if (draw < 0.5 && isOpen) {
       this.giveUp(tab.boxes.get(room));
       tab.boxes.set(room, "");
-      tab.drafts.keep(room, "");
+      tab.drafts.saveDraft(room, "");
     } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room);
     else if (draw < 0.64) this.deliver(tab, 1 + this.draw(5));
-    else if (draw < 0.76) for (const one of [...this.tabs, ...this.tabs]) this.answer(one);
+    else if (draw < 0.76) for (const each of [...this.tabs, ...this.tabs]) this.answer(each);
     else if (draw < 0.8) tab.isOnline && this.chance() < 0.2 ? tab.cut() : tab.connect();
     else if (draw < 0.82) this.crash(tab);
     else if (draw < 0.84) this.reload(tab);
@@ -386,7 +389,7 @@ class World {
   }
 
   begin() {
-    // Two users of one browser are there one after the other.
+    // Two users share the browser one after the other.
     const user = this.tabs[0]?.user ?? 7 + this.draw(2);
     const tab = this.tab(user);
     for (const room of ROOMS) tab.open(room);
@@ -413,11 +416,11 @@ class World {
     }
   }
 
-  /** The user empties the storage, with what closed tabs had in it. What is on a page is stored again soon. */
+  /** The user empties the storage, including the records of closed tabs. Open pages store their records again soon. */
   empty(tab) {
     this.storage.empty(this.chance() < 0.5 ? tab : null);
     this.sinceEmptied = 0;
-    const memory = this.tabs.map((one) => one.kept).join("\n");
+    const memory = this.tabs.map(({ kept }) => kept).join("\n");
     for (const [name, token] of this.tokens) token.isGivenUp ||= !memory.includes(name);
   }
 
@@ -430,10 +433,10 @@ class World {
     this.sinceEmptied += 1;
     this.storage.ticks += 1;
     for (const tab of this.tabs) {
-      // Events come late, but not a second late.
+      // Events are late, but by less than a second.
       this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
-      tab.outbox.mend();
-      tab.drafts.mend();
+      tab.outbox.repairStorage();
+      tab.drafts.repairStorage();
     }
   }
 
@@ -461,7 +464,7 @@ class World {
       }
   }
 
-  /** All tabs are closed; whoever comes back finds everything. */
+  /** All tabs are closed, and a user who returns finds everything. */
   async end() {
     this.storage.fault = "none";
     for (const tab of this.tabs) this.deliver(tab);
@@ -506,6 +509,6 @@ test(`nothing typed is lost, posted twice or elsewhere, in ${SEEDS.length} runs 
     posted += world.server.posted.length;
     typed += world.tokens.size;
   }
-  // The runs do something: texts are typed, and some of them posted.
+  // The runs have an effect: tokens are typed, and some of them posted.
   assert.ok(SEEDS.length === 1 || (posted > SEEDS.length && typed > 20 * SEEDS.length));
 });

@@ -1,24 +1,24 @@
-/** One message's element: what it shows, and what it has in common with the one above. */
+/** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
 import { copyElement, part, setAvatar } from "../dom/templates.js";
 import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
-import { fold } from "./fold.js";
+import { foldMessage } from "./fold.js";
 
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Lines of one author within this time stand in one group. */
+/** Messages of one author within this time are in one group. */
 const GROUP_MS = 5 * 60_000;
 
 /**
- * Warnings and alerts say what they are in a word and a sign, not by colour alone.
+ * Create a message's element. Warnings and alerts are marked with a word and a sign, not by colour alone.
  * @param {Message} message
  */
-export function create({ type }) {
+export function createMessage({ type }) {
   if (type !== WARNING && type !== ALERT) {
     const element = copyElement("message-template");
     element.classList.toggle("muted", type !== MESSAGE);
@@ -36,7 +36,7 @@ export function create({ type }) {
  * @param {Message} message
  */
 export function isSameGroup(previous, message) {
-  // Two users may have had one name, one after the other; and one user two names.
+  // Two users may have had the same name at different times, and a user may have had two names.
   if (previous.user !== message.user || previous.username !== message.username) return false;
   if (previous.type !== message.type) return false;
   return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
@@ -52,7 +52,7 @@ export function signature({ username, at }) {
  * @param {Message} message
  * @param {Me} me
  */
-export function fill(element, message, me) {
+export function fillMessage(element, message, me) {
   const { username, text, type, at, edited, deleted } = message;
   const isForReader = isForMe(message, me);
   element.classList.toggle("for-me", isForReader);
@@ -62,7 +62,7 @@ export function fill(element, message, me) {
   showTime(element, at);
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;
-  fold(element, deleted ? "" : (text ?? ""));
+  foldMessage(element, deleted ? "" : (text ?? ""));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   if (deleted) element.querySelector(".undo")?.remove();
@@ -71,7 +71,7 @@ export function fill(element, message, me) {
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);
 }
 
-/** In the reader's zone. @param {HTMLElement} element @param {string} at */
+/** Show the time in the reader's zone. @param {HTMLElement} element @param {string} at */
 export function showTime(element, at) {
   const time = part(element, "time");
   time.textContent = dates.time(at);
@@ -89,7 +89,7 @@ export function stateId({ client_id, state, code }) {
  * @param {Entry} entry
  * @param {string} me
  */
-export function unsent(entry, me) {
+export function createUnsent(entry, me) {
   const isHeld = entry.state === "held";
   const hasFailed = isHeld || entry.state === "failed";
   const element = copyElement(hasFailed ? "failed-template" : "pending-template");
@@ -97,7 +97,7 @@ export function unsent(entry, me) {
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = me;
   part(element, "text").textContent = entry.text;
-  fold(element, entry.text);
+  foldMessage(element, entry.text);
   setAvatar(part(element, "avatar"), me);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)

@@ -1,4 +1,4 @@
-/** The line at the end of a log that says who came and went. */
+/** Shows at the end of a log who entered and left. */
 
 import { copyElement } from "../dom/templates.js";
 import { LEAVE } from "../model/protocol.js";
@@ -8,8 +8,8 @@ import { presenceWords } from "../model/strings.js";
 
 export class PresenceLine {
   #box;
-  /** While nothing stands after it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
-  #now = null;
+  /** The line that is last in the log; null once messages follow it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
+  #current = null;
 
   /** @param {HTMLElement} box the messages */
   constructor(box) {
@@ -17,28 +17,28 @@ export class PresenceLine {
   }
 
   /** @param {Signal} signal */
-  take({ username, msg_type }) {
-    if (this.#now === null) {
-      this.#now = { line: copyElement("signal-template"), people: new Map() };
-      this.#box.append(this.#now.line);
+  showSignal({ username, msg_type }) {
+    if (this.#current === null) {
+      this.#current = { line: copyElement("signal-template"), people: new Map() };
+      this.#box.append(this.#current.line);
     }
-    const { line, people } = this.#now;
+    const { line, people } = this.#current;
     people.delete(username);
     people.set(username, msg_type === LEAVE ? "left" : "joined");
     line.textContent = presenceWords(people);
   }
 
-  /** Something came after it, or it is gone: who comes next gets a line of their own. */
-  end() {
-    this.#now = null;
+  /** A message follows the line, or it was removed: the next signal gets a new line. */
+  endLine() {
+    this.#current = null;
   }
 
-  /** Stay last: what is added is older. @param {() => void} add */
+  /** Keep the line last while older messages are added. @param {() => void} add */
   stayLast(add) {
-    const now = this.#now;
+    const current = this.#current;
     add();
-    if (now === null || now === this.#now) return;
-    this.#box.append(now.line);
-    this.#now = now;
+    if (current === null || current === this.#current) return;
+    this.#box.append(current.line);
+    this.#current = current;
   }
 }

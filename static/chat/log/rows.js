@@ -1,12 +1,12 @@
-/** The messages of a log on the page, in the order of their numbers, each with its day and its group. */
+/** The messages of a log on the page, in the order of their seqs, with day separators and grouped by author. */
 
-import { isSameDay, relabel, separator } from "./days.js";
-import { create, isSameGroup, showTime } from "./message.js";
+import { createSeparator, isSameDay, showDay } from "./days.js";
+import { createMessage, isSameGroup, showTime } from "./message.js";
 
 /** @import {Message} from "../model/room_log.js" */
 
 export class Rows {
-  /** Numbers of the messages, ascending. @type {number[]} */
+  /** The messages' seqs, ascending. @type {number[]} */
   seqs = [];
   #box;
   /** @type {Map<number, HTMLElement>} */
@@ -50,42 +50,42 @@ export class Rows {
   }
 
   /** @param {Message} message */
-  add(message) {
-    const element = create(message);
+  addMessage(message) {
+    const element = createMessage(message);
     this.#elements.set(message.seq, element);
     this.#messages.set(element, message);
-    const at = this.seqs.findLastIndex((seq) => seq < message.seq) + 1;
-    const next = this.elementOf(this.seqs[at]);
-    this.seqs.splice(at, 0, message.seq);
+    const index = this.seqs.findLastIndex((seq) => seq < message.seq) + 1;
+    const next = this.elementOf(this.seqs[index]);
+    this.seqs.splice(index, 0, message.seq);
     this.#box.insertBefore(element, next ? leadOf(next) : null);
-    this.dress(element, at);
-    if (next) this.dress(next, at + 1, false);
+    this.updateGroup(element, index);
+    if (next) this.updateGroup(next, index + 1, false);
     return element;
   }
 
-  /** Let go of some at one end, and of what stands beyond. @param {number} count @param {boolean} isFromTop */
-  drop(count, isFromTop) {
-    const gone = isFromTop ? this.seqs.splice(0, count) : this.seqs.splice(-count);
+  /** Remove messages at one end, with everything beyond them. @param {number} count @param {boolean} isFromTop */
+  removeMessages(count, isFromTop) {
+    const removed = isFromTop ? this.seqs.splice(0, count) : this.seqs.splice(-count);
     const end = /** @type {HTMLElement} */ (this.elementOf(isFromTop ? this.first : this.last));
     const range = document.createRange();
     range.selectNodeContents(this.#box);
     if (isFromTop) range.setEndBefore(leadOf(end));
     else range.setStartAfter(end);
     range.deleteContents();
-    for (const seq of gone) {
+    for (const seq of removed) {
       this.#messages.delete(/** @type {HTMLElement} */ (this.elementOf(seq)));
       this.#elements.delete(seq);
     }
-    if (isFromTop) this.dress(end, 0);
+    if (isFromTop) this.updateGroup(end, 0);
   }
 
   /**
-   * Give a message its day, or join it to the group above.
+   * Put a day separator above a message, or join it to the group above.
    * @param {HTMLElement} element
    * @param {number} [at]
-   * @param {boolean} [mayJoin] not what may be read just now: without its author it would be less high
+   * @param {boolean} [mayJoin] false for a message that may be in view: hiding its author would change its height
    */
-  dress(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
+  updateGroup(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
     const message = /** @type {Message} */ (this.messageAt(element));
     const above = this.elementOf(this.seqs[at - 1]);
     const previous = this.messageAt(above);
@@ -93,27 +93,27 @@ export class Rows {
     const lead = leadOf(element);
     const hasDay = lead.classList.contains("day");
     if (!isNewDay && hasDay) lead.remove();
-    if (isNewDay && !hasDay) lead.before(separator(message.at));
+    if (isNewDay && !hasDay) lead.before(createSeparator(message.at));
     const isNeighbour = !isNewDay && element.previousElementSibling === above;
     const isMore = isNeighbour && isSameGroup(previous, message);
     if (mayJoin || !isMore) element.classList.toggle("more", isMore);
   }
 
-  /** Say the days anew. */
-  relabel() {
-    for (const day of this.#box.querySelectorAll(".day")) relabel(/** @type {HTMLElement} */ (day));
+  /** Update the days' labels. */
+  updateDays() {
+    for (const day of this.#box.querySelectorAll(".day")) showDay(/** @type {HTMLElement} */ (day));
   }
 
-  /** The reader is in another zone: each time is another one, and days begin elsewhere. */
-  redate() {
+  /** The reader is in another zone: update all times and separators. */
+  updateZone() {
     for (const [element, { at }] of this.#messages) {
       showTime(element, at);
-      this.dress(element);
+      this.updateGroup(element);
     }
-    this.relabel();
+    this.updateDays();
   }
 
-  /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */
+  /** Find the index of the first message that ends below y. A binary search, because there may be hundreds. @param {number} y */
   indexAt(y) {
     let low = 0;
     let high = this.seqs.length;
@@ -127,7 +127,7 @@ export class Rows {
   }
 }
 
-/** The element that a message begins with: its day, the "New" line, or itself. @param {HTMLElement} element */
+/** Find the element with which a message begins: its day, the "New" line, or itself. @param {HTMLElement} element */
 function leadOf(element) {
   let lead = element;
   for (const kind of ["new", "day"]) {

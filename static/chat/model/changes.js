@@ -1,16 +1,16 @@
-/** Edits and deletes on their way: each is asked once and answered once, or its asker is told that it is not known. */
+/** Edits and deletes that await their answer. Each is sent once and has one outcome, which may be unknown. */
 
 import { uuid } from "./outbox_store.js";
 
 /** @import {Send} from "./outbox.js" */
 /** @import {Change, ErrorFrame} from "./protocol.js" */
 
-/** `failed` gets what there is to tell; without a frame the line is down and the fate unknown. @typedef {{done: () => void, failed: (frame?: ErrorFrame) => void}} Outcome */
+/** `failed` without a frame: the connection is down, and the outcome is unknown. @typedef {{done: () => void, failed: (frame?: ErrorFrame) => void}} Outcome */
 
 export class Changes {
   #send;
   /** @type {Map<string, Outcome>} */
-  #asked = new Map();
+  #outcomes = new Map();
 
   /** @param {Send} send */
   constructor(send) {
@@ -21,36 +21,36 @@ export class Changes {
    * @param {Change} change
    * @param {Outcome} outcome
    */
-  ask(change, outcome) {
+  sendChange(change, outcome) {
     const client_id = uuid();
     if (!this.#send({ ...change, client_id })) return outcome.failed();
-    this.#asked.set(client_id, outcome);
+    this.#outcomes.set(client_id, outcome);
   }
 
   /** @param {string} clientId */
   settle(clientId) {
-    this.#take(clientId)?.done();
+    this.#removeOutcome(clientId)?.done();
   }
 
   /**
    * @param {ErrorFrame} frame
-   * @returns {boolean} whether it was about a change
+   * @returns {boolean} whether the frame refuses a change
    */
   refuse(frame) {
-    const outcome = this.#take(frame.client_id ?? "");
+    const outcome = this.#removeOutcome(frame.client_id ?? "");
     outcome?.failed(frame);
     return outcome !== undefined;
   }
 
-  /** The line is gone. */
-  lost() {
-    for (const clientId of [...this.#asked.keys()]) this.#take(clientId)?.failed();
+  /** The connection is down. */
+  connectionLost() {
+    for (const clientId of [...this.#outcomes.keys()]) this.#removeOutcome(clientId)?.failed();
   }
 
   /** @param {string} clientId */
-  #take(clientId) {
-    const outcome = this.#asked.get(clientId);
-    this.#asked.delete(clientId);
+  #removeOutcome(clientId) {
+    const outcome = this.#outcomes.get(clientId);
+    this.#outcomes.delete(clientId);
     return outcome;
   }
 }

@@ -1,10 +1,10 @@
-/** What is written and not sent, messages and edits: kept in the browser's storage, a record for each tab that writes. */
+/** Drafts of messages and edits: kept in the browser's storage, in a record of each tab that writes one. */
 
 /*
- * Only the tab that wrote a record changes it, so no tab overwrites what another one has. A room that is
- * opened in a second tab shows the draft of the first, and follows it, until something is typed there: then
- * the second tab has a draft of its own. A draft keeps its id until its text changes, and is sent under it:
- * if it stands in two tabs and is sent in both, it is posted once.
+ * Only the tab that wrote a record changes it, so no tab overwrites another tab's draft. A room that is opened in a
+ * second tab shows and follows the draft of the first, until the user types there: then the second tab has a draft
+ * of its own. A draft keeps its id until its text changes, and is sent under this id. So a draft that two tabs show
+ * and send is posted once.
  */
 
 import { uuid } from "./outbox_store.js";
@@ -14,7 +14,7 @@ import { Records } from "./records.js";
 /** @import {Change} from "./records.js" */
 /** @import {Tabs} from "./tabs.js" */
 
-/** An edit has the number of its message, and what the message was. `isOpen`: it stands in the box now. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
+/** The message that is edited, with its text when the edit began. `isOpen`: the edit is in the box. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
 /** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined}} Draft */
 
 export class Drafts {
@@ -23,22 +23,22 @@ export class Drafts {
   #tabs;
   #epochs;
   #isSent;
-  /** Drafts of other tabs that a room shows here, by room. @type {Map<string, Draft>} */
+  /** Drafts of other tabs that are shown here, by room. @type {Map<string, Draft>} */
   #shown = new Map();
-  /** Rooms that are open here. @type {Set<string>} */
-  #rooms = new Set();
-  /** Tabs that were closed. @type {Set<string>} */
-  #gone = new Set([""]);
+  /** Rooms that are open in this tab. @type {Set<string>} */
+  #openRooms = new Set();
+  /** Ids of tabs that are known to be closed. @type {Set<string>} */
+  #closedTabs = new Set([""]);
   #signal;
   #store;
-  /** Told when another tab changed what a room shows here, or what is left over. @type {(room: string) => void} */
+  /** Called when another tab changed the draft that a room shows here, or the orphans. @type {(room: string) => void} */
   onchange = () => {};
-  /** Told when the user signed out in another tab. */
+  /** Called when the user signed out in another tab. */
   onsignout = () => {};
 
   /**
    * @param {number | string} user
-   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isGone">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} outside `isSent`: it is in the outbox
+   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isClosed">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} options `isSent`: the draft is in the outbox
    */
   constructor(user, { store, tabs, epochs = new Map(), isSent = () => false }) {
     this.#records = new Records(`multichat.draft.${user}.`, store, { parse, isShared: false });
@@ -47,135 +47,135 @@ export class Drafts {
     this.#tabs = tabs;
     this.#epochs = epochs;
     this.#isSent = isSent;
-    // Stored in the outbox, and the page was gone before it left the box.
-    for (const [key, { id }] of this.#records.all) if (isSent(id)) this.#records.forget(key);
-    this.#lookForGone();
+    // These were stored in the outbox, but the page was closed before they left the box.
+    for (const [key, { id }] of this.#records.all) if (isSent(id)) this.#records.remove(key);
+    this.#findClosedTabs();
   }
 
-  /** Whether closing the page would lose something. Signing out has given up what is half written. */
+  /** Whether closing the page would lose a draft. After signing out, drafts are given up. */
   get isAtRisk() {
     return this.#records.hasUnstored && !this.#records.isClosed;
   }
 
   /**
-   * A room is opened: its draft is the one that was here before, or the newest of another tab.
+   * A room is opened: choose its draft, which is the one from before a reload, or the newest of another tab.
    * @param {string} room
    */
-  open(room) {
-    this.#rooms.add(room);
-    this.#records.load(); // what other tabs wrote a moment ago
-    if (!this.#mine(room)) {
-      const others = this.#others(room).filter(({ edit }) => edit === undefined);
+  openRoom(room) {
+    this.#openRooms.add(room);
+    this.#records.loadAll(); // including what other tabs wrote a moment ago
+    if (!this.#ownDraft(room)) {
+      const drafts = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const draft =
-        others.find(({ tab }) => tab === this.#tabs.previous) ??
-        others.sort((a, b) => b.at - a.at)[0];
+        drafts.find(({ tab }) => tab === this.#tabs.previous) ??
+        drafts.sort((a, b) => b.at - a.at)[0];
       if (draft) this.#shown.set(room, draft);
     }
-    this.#lookForGone();
+    this.#findClosedTabs();
   }
 
   /** @param {string} room */
-  close(room) {
-    this.#rooms.delete(room);
+  closeRoom(room) {
+    this.#openRooms.delete(room);
     this.#shown.delete(room);
   }
 
-  /** What a room's box shows: the draft of this tab, or of another. @param {string} room */
-  of(room) {
-    return this.#mine(room) ?? this.#shown.get(room);
+  /** The draft in a room's box, of this tab or another. @param {string} room */
+  draftOf(room) {
+    return this.#ownDraft(room) ?? this.#shown.get(room);
   }
 
   /**
-   * The id under which a text is sent, if it is a draft.
+   * The id under which to send a text, if it is the draft's text.
    * @param {string} room
    * @param {string} text
    */
-  idOf(room, text) {
-    const draft = this.of(room);
+  idFor(room, text) {
+    const draft = this.draftOf(room);
     return draft?.text === text ? draft.id : undefined;
   }
 
-  /** Edits of this room that are not saved, the last one first. @param {string} room */
-  edits(room) {
+  /** The unsaved edits in a room, the latest first. @param {string} room */
+  editsOf(room) {
     return this.#records.all
       .map(([, draft]) => draft)
       .filter(({ edit }) => edit !== undefined)
-      .filter((draft) => draft.room === room && this.#isOfNow(draft))
+      .filter((draft) => draft.room === room && this.#isCurrent(draft))
       .filter(({ tab }) => tab === this.#tabs.id || tab === this.#tabs.previous)
       .sort((a, b) => b.at - a.at);
   }
 
   /**
-   * Keep what is in the box. What is cleared here stays in the other tab that has it, too.
+   * Save the text in the box. Clearing it here does not remove the draft of another tab.
    * @param {string} room
    * @param {string} text
-   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} more `id`: of a text that may have been sent under it already
+   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} options `id`: under which the text may already have been sent
    */
-  keep(room, text, { title, edit, id = uuid() } = {}) {
+  saveDraft(room, text, { title, edit, id = uuid() } = {}) {
     const key = this.#keyOf(room, edit?.seq);
-    const now = edit === undefined ? this.of(room) : this.#records.get(key);
-    if (now?.text === text && now.edit?.isOpen === edit?.isOpen) return;
+    const saved = edit === undefined ? this.draftOf(room) : this.#records.get(key);
+    if (saved?.text === text && saved.edit?.isOpen === edit?.isOpen) return;
     const [at, epoch] = [Date.now(), this.#epochs.get(room)];
-    if (text === "" && edit === undefined) this.#records.forget(key);
-    else this.#records.keep(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
-    this.#leave(room, edit?.seq);
+    if (text === "" && edit === undefined) this.#records.remove(key);
+    else this.#records.save(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
+    this.#removeReplaced(room, edit?.seq);
   }
 
-  /** What the box shows is in the outbox: it stands nowhere any more, in no tab. @param {string} room */
-  sent(room) {
-    const draft = this.of(room);
+  /** The draft is in the outbox now, so remove it from all tabs. @param {string} room */
+  removeSent(room) {
+    const draft = this.draftOf(room);
     this.#shown.delete(room);
-    if (draft) this.forget(draft);
+    if (draft) this.removeDraft(draft);
   }
 
-  /** An edit was saved, or discarded. @param {string} room @param {number} seq */
+  /** An edit was saved or discarded. @param {string} room @param {number} seq */
   dropEdit(room, seq) {
-    this.#records.forget(this.#keyOf(room, seq));
-    this.#leave(room, seq);
+    this.#records.remove(this.#keyOf(room, seq));
+    this.#removeReplaced(room, seq);
   }
 
   /**
-   * What stands in no box: of rooms that are gone or were replaced, and what closed tabs had besides.
-   * @param {{has: (room: string) => boolean}} rooms those that are there
-   * @returns {{draft: Draft, isLost: boolean}[]} `isLost`: it has no room to be put back into
+   * Drafts that no box shows: for rooms that are gone or were replaced, and those that closed tabs left.
+   * @param {{has: (room: string) => boolean}} rooms existing rooms
+   * @returns {{draft: Draft, isLost: boolean}[]} `isLost`: there is no room into which it can be put back
    */
-  leftovers(rooms) {
+  orphans(rooms) {
     return this.#records.all
-      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || !this.#isOfNow(draft) }))
+      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || !this.#isCurrent(draft) }))
       .filter(({ draft }) => draft.text.trim() !== "" && !this.#isSent(draft.id))
-      .filter(({ draft, isLost }) => (isLost ? this.#isOurs(draft) : this.#isSpare(draft)))
+      .filter(({ draft, isLost }) => (isLost ? this.#isOurs(draft) : this.#isAbandoned(draft)))
       .sort((a, b) => a.draft.at - b.draft.at);
   }
 
-  /** A leftover was put back, or discarded. @param {Draft} draft */
-  forget(draft) {
-    this.#records.load(); // another tab may have gone on with it
-    for (const [key, { id }] of this.#records.all) if (id === draft.id) this.#records.forget(key);
+  /** An orphan was put back or discarded. @param {Draft} draft */
+  removeDraft(draft) {
+    this.#records.loadAll(); // another tab may have changed it since
+    for (const [key, { id }] of this.#records.all) if (id === draft.id) this.#records.remove(key);
   }
 
   /**
-   * A room may have another log now: what was written for the one before stays, but not in its box.
+   * A room may have another log now. Drafts for the old log are kept, but leave the room's box.
    * @param {string} room
-   * @returns {boolean} whether something was there
+   * @returns {boolean} whether there were such drafts
    */
-  replaced(room) {
+  epochChanged(room) {
     let isFound = false;
-    const now = this.#epochs.get(room);
+    const epoch = this.#epochs.get(room);
     for (const [key, draft] of this.#records.all) {
-      if (draft.room !== room || draft.tab !== this.#tabs.id || draft.epoch === now) continue;
+      if (draft.room !== room || draft.tab !== this.#tabs.id || draft.epoch === epoch) continue;
       const isUnknown = draft.epoch === undefined;
-      // Written before it was known which log the room has: it belongs to this one.
-      if (isUnknown) this.#records.keep(key, { ...draft, epoch: now });
+      // A draft from before the room's epoch was known belongs to the current log.
+      if (isUnknown) this.#records.save(key, { ...draft, epoch });
       else {
-        this.#records.keep(`${room}..${draft.id}`, { ...draft, tab: "" });
-        this.#records.forget(key);
+        this.#records.save(`${room}..${draft.id}`, { ...draft, tab: "" });
+        this.#records.remove(key);
       }
       isFound ||= !isUnknown;
     }
     const shown = this.#shown.get(room);
-    if (shown === undefined || this.#isOfNow(shown)) return isFound;
+    if (shown === undefined || this.#isCurrent(shown)) return isFound;
     this.#shown.delete(room);
-    this.#lookForGone(); // then it is offered here
+    this.#findClosedTabs(); // if its tab is closed, the draft is offered here
     return true;
   }
 
@@ -184,33 +184,33 @@ export class Drafts {
    * @param {string | null} key
    * @param {Change} [change]
    */
-  heard(key, change) {
+  storageChanged(key, change) {
     if (key === this.#signal) return this.#signedOut();
-    if (!this.#records.heard(key, change)) return;
+    if (!this.#records.storageChanged(key, change)) return;
     for (const [room, shown] of this.#shown) {
-      const now = this.#others(room).filter(({ edit }) => edit === undefined);
+      const drafts = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const next =
-        now.find(({ id }) => id === shown.id) ?? now.find(({ tab }) => tab === shown.tab);
+        drafts.find(({ id }) => id === shown.id) ?? drafts.find(({ tab }) => tab === shown.tab);
       if (next) this.#shown.set(room, next);
       else this.#shown.delete(room);
     }
-    for (const room of this.#rooms) this.onchange(room);
+    for (const room of this.#openRooms) this.onchange(room);
   }
 
-  /** Store again what the storage lost. @param {boolean} [isLast] */
-  mend(isLast) {
-    this.#records.mend(isLast);
+  /** Store again what the storage lost. @param {boolean} [isLast] the page is being closed */
+  repairStorage(isLast) {
+    this.#records.repairStorage(isLast);
   }
 
-  /** Forget everything, at sign-out, in all tabs. */
+  /** Remove everything, in all tabs, at sign-out. */
   clear() {
-    this.#records.load();
-    for (const [key] of this.#records.all) this.#records.forget(key);
+    this.#records.loadAll();
+    for (const [key] of this.#records.all) this.#records.remove(key);
     this.#shown.clear();
     try {
       this.#store.setItem(this.#signal, "now");
     } catch {
-      // Full: other tabs hear of each draft that went.
+      // The storage is full: other tabs are notified of each removed draft instead.
     }
     this.#store.removeItem(this.#signal);
   }
@@ -222,7 +222,7 @@ export class Drafts {
 
   #signedOut() {
     for (const [key, { tab }] of this.#records.all)
-      if (tab === this.#tabs.id) this.#records.forget(key);
+      if (tab === this.#tabs.id) this.#records.remove(key);
     this.#records.close();
     this.#shown.clear();
     this.onsignout();
@@ -230,95 +230,95 @@ export class Drafts {
 
   /** @param {string} room @param {number} [seq] */
   #keyOf(room, seq) {
-    return slot(room, this.#tabs.id, seq);
+    return keyOf(room, this.#tabs.id, seq);
   }
 
   /** @param {string} room */
-  #mine(room) {
+  #ownDraft(room) {
     const draft = this.#records.get(this.#keyOf(room));
-    return draft && this.#isOfNow(draft) ? draft : undefined;
+    return draft && this.#isCurrent(draft) ? draft : undefined;
   }
 
   /** @param {string} room */
-  #others(room) {
+  #otherDrafts(room) {
     return this.#records.all
       .map(([, draft]) => draft)
       .filter((draft) => draft.room === room && draft.tab !== this.#tabs.id && draft.tab !== "")
-      .filter((draft) => this.#isOfNow(draft) && !this.#isSent(draft.id));
+      .filter((draft) => this.#isCurrent(draft) && !this.#isSent(draft.id));
   }
 
-  /** Whether it was written for the log that has the room's number now. @param {Draft} draft */
-  #isOfNow({ room, epoch, tab }) {
-    const now = this.#epochs.get(room);
-    if (now === undefined) return true;
-    return epoch === now || (epoch === undefined && tab === this.#tabs.id);
+  /** Whether the draft was written for the log that the room has now. @param {Draft} draft */
+  #isCurrent({ room, epoch, tab }) {
+    const current = this.#epochs.get(room);
+    if (current === undefined) return true;
+    return epoch === current || (epoch === undefined && tab === this.#tabs.id);
   }
 
-  /** Whether no other tab has it. @param {Draft} draft */
+  /** Whether the draft is not that of another open tab. @param {Draft} draft */
   #isOurs({ tab }) {
-    return tab === this.#tabs.id || this.#gone.has(tab);
+    return tab === this.#tabs.id || this.#closedTabs.has(tab);
   }
 
-  /** Whether a closed tab left it, and it is not what its room shows. @param {Draft} draft */
-  #isSpare({ tab, room, text, edit }) {
-    if (!this.#gone.has(tab) || !this.#rooms.has(room)) return false;
-    const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.of(room);
+  /** Whether a closed tab left the draft, and its room does not show the same text. @param {Draft} draft */
+  #isAbandoned({ tab, room, text, edit }) {
+    if (!this.#closedTabs.has(tab) || !this.#openRooms.has(room)) return false;
+    const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.draftOf(room);
     return shown?.text !== text;
   }
 
   /**
-   * Something was done with the text of another tab: if that tab is closed, what it left is the version before.
+   * The user changed a text that came from another tab. If that tab is closed, remove its record, which is outdated.
    * @param {string} room
-   * @param {number} [seq] of an edit: those of the page before the reload are shown here
+   * @param {number} [seq] of an edit; edits come from the page before a reload
    */
-  async #leave(room, seq) {
+  async #removeReplaced(room, seq) {
     const { previous } = this.#tabs;
     const key = seq === undefined ? this.#shown.get(room)?.tab : previous;
-    const shown = key ? this.#records.get(slot(room, key, seq)) : undefined;
+    const shown = key ? this.#records.get(keyOf(room, key, seq)) : undefined;
     if (seq === undefined) this.#shown.delete(room);
-    if (!shown || !this.#isOfNow(shown)) return;
-    if (!this.#gone.has(shown.tab) && !(await this.#tabs.isGone(shown.tab))) return;
-    // Unless it has changed since, or is about to be heard of.
-    this.#records.load();
-    const name = slot(room, shown.tab, seq);
-    if (this.#records.get(name)?.id === shown.id) this.#records.forget(name);
+    if (!shown || !this.#isCurrent(shown)) return;
+    if (!this.#closedTabs.has(shown.tab) && !(await this.#tabs.isClosed(shown.tab))) return;
+    // Only if the record has not changed since, also without its event.
+    this.#records.loadAll();
+    const name = keyOf(room, shown.tab, seq);
+    if (this.#records.get(name)?.id === shown.id) this.#records.remove(name);
     this.onchange(room);
   }
 
-  /** Find out which tabs were closed, and take over what they left. */
-  #lookForGone() {
+  /** Find out which tabs were closed, and take over their drafts. */
+  #findClosedTabs() {
     const tabs = new Set(this.#records.all.map(([, { tab }]) => tab));
     for (const tab of tabs) {
       if (tab === this.#tabs.id) continue;
-      if (this.#gone.has(tab)) this.#inherit(tab);
-      else this.#tabs.isGone(tab).then((isGone) => isGone && this.#inherit(tab));
+      if (this.#closedTabs.has(tab)) this.#inheritFrom(tab);
+      else this.#tabs.isClosed(tab).then((isClosed) => isClosed && this.#inheritFrom(tab));
     }
   }
 
-  /** @param {string} tab that was closed */
-  #inherit(tab) {
-    this.#gone.add(tab);
-    this.#records.load(); // its last words may not have been heard yet
-    const left = this.#records.all.filter(([, draft]) => draft.tab === tab);
-    for (const [key, draft] of left) {
+  /** @param {string} tab a closed one */
+  #inheritFrom(tab) {
+    this.#closedTabs.add(tab);
+    this.#records.loadAll(); // the events of its last changes may still be due
+    const inherited = this.#records.all.filter(([, draft]) => draft.tab === tab);
+    for (const [key, draft] of inherited) {
       const { room, edit } = draft;
       this.#records.adopt(key);
-      if (!this.#rooms.has(room) || tab === "") continue;
+      if (!this.#openRooms.has(room) || tab === "") continue;
       const own = this.#keyOf(room, edit?.seq);
-      if (this.#records.get(own)?.id === draft.id) this.#records.forget(key);
+      if (this.#records.get(own)?.id === draft.id) this.#records.remove(key);
       const isShown = edit !== undefined || this.#shown.get(room)?.tab === tab;
-      if (!isShown || this.#records.get(own) !== undefined || !this.#isOfNow(draft)) continue;
-      // The new one first: between the two, it is rather there twice than not at all.
-      this.#records.keep(own, { ...draft, tab: this.#tabs.id });
-      this.#records.forget(key);
+      if (!isShown || this.#records.get(own) !== undefined || !this.#isCurrent(draft)) continue;
+      // Save the new record before removing the old one: a crash in between may double the draft, but not lose it.
+      this.#records.save(own, { ...draft, tab: this.#tabs.id });
+      this.#records.remove(key);
       if (edit === undefined) this.#shown.delete(room);
     }
-    if (left.length) for (const room of this.#rooms) this.onchange(room);
+    if (inherited.length) for (const room of this.#openRooms) this.onchange(room);
   }
 }
 
-/** Where a tab keeps its draft, or its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */
-function slot(room, tab, seq) {
+/** The key of a tab's draft, or of its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */
+function keyOf(room, tab, seq) {
   return [room, tab, ...(seq === undefined ? [] : [seq])].join(".");
 }
 
@@ -332,7 +332,7 @@ function parse(text, key = "") {
     const draft = JSON.parse(text);
     if (typeof draft?.id === "string" && typeof draft.room === "string") return draft;
   } catch {
-    // Perhaps of an older version, which kept the text alone.
+    // An older version may have written it, which stored the text alone.
   }
   const isOld = text !== "" && /^\d+$/.test(key);
   return isOld ? { id: key, room: key, tab: "", text, at: 0, epoch: "" } : null;

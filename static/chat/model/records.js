@@ -1,4 +1,4 @@
-/** Records in the browser's storage, one item each, so that tabs do not overwrite each other; with a copy of each in memory. */
+/** Records in the browser's storage, each an item of its own so that tabs do not overwrite each other, with a copy in memory. */
 
 /** @import {Store} from "./outbox_store.js" */
 
@@ -11,40 +11,40 @@ export class Records {
   #parse;
   #isShared;
   /**
-   * All records known. A record leaves only when this page forgets it or another tab removed it:
-   * that it cannot be read any more may mean that the user emptied the storage.
+   * All known records. A record is dropped only when this page or another tab removes it: if it is merely missing from
+   * the storage, the user may have emptied the storage.
    * @type {Map<string, T>}
    */
-  #known = new Map();
-  /** Ids of what this page wrote. @type {Set<string>} */
+  #records = new Map();
+  /** Ids of records that this page wrote. @type {Set<string>} */
   #own = new Set();
-  /** Ids of records of this page that the storage did not take: they live as long as the page. @type {Set<string>} */
+  /** Ids of this page's records that the storage refused: they exist as long as the page. @type {Set<string>} */
   #unstored = new Set();
-  /** Ids that were not found at the last check. @type {Set<string>} */
+  /** Ids that were missing at the last check. @type {Set<string>} */
   #missing = new Set();
   #isClosed = false;
 
   /**
    * @param {string} prefix
    * @param {Store} store
-   * @param {{parse: (text: string, id: string) => T | null, isShared: boolean}} kind `parse`: null if it is not one of ours; `isShared`: any tab may write any record. Otherwise what another tab has in memory may be older than what its writer stored.
+   * @param {{parse: (text: string, id: string) => T | null, isShared: boolean}} kind `parse`: null if it is no valid record; `isShared`: any tab may write any record. Otherwise a copy in another tab may be older than what its writer stored.
    */
   constructor(prefix, store, { parse, isShared }) {
     this.#prefix = prefix;
     this.#store = store;
     this.#parse = parse;
     this.#isShared = isShared;
-    this.load();
+    this.loadAll();
   }
 
   /** @param {string} id */
-  nameOf(id) {
+  keyOf(id) {
     return this.#prefix + id;
   }
 
   /** @returns {[string, T][]} */
   get all() {
-    return [...this.#known];
+    return [...this.#records];
   }
 
   get isClosed() {
@@ -57,56 +57,56 @@ export class Records {
 
   /** @param {string} id */
   get(id) {
-    return this.#known.get(id);
+    return this.#records.get(id);
   }
 
   /** @param {string} id @param {T} record */
-  keep(id, record) {
-    this.#known.set(id, record);
+  save(id, record) {
+    this.#records.set(id, record);
     this.#own.add(id);
     this.#write(id);
   }
 
-  /** Look after the record of a page that is gone. @param {string} id */
+  /** Become responsible for a record of a closed page. @param {string} id */
   adopt(id) {
     this.#own.add(id);
   }
 
   /** @param {string} id */
-  forget(id) {
-    this.#lose(id);
+  remove(id) {
+    this.#forget(id);
     this.#store.removeItem(this.#prefix + id);
   }
 
-  /** Take in what other tabs stored. */
-  load() {
+  /** Read what other tabs stored. */
+  loadAll() {
     const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
     for (const key of keys) if (key.startsWith(this.#prefix)) this.#read(key);
   }
 
   /**
    * Another tab changed the storage.
-   * @param {string | null} key null: everything was removed, by the user and not by us
-   * @param {Change} [change] what the event says of it: it may come late
-   * @returns {boolean} whether it concerns these records
+   * @param {string | null} key null: the user emptied the storage
+   * @param {Change} [change] from the event, which may arrive late
+   * @returns {boolean} whether the change concerns these records
    */
-  heard(key, { oldValue = null, newValue = null } = {}) {
+  storageChanged(key, { oldValue = null, newValue = null } = {}) {
     if (key !== null && !key.startsWith(this.#prefix)) return false;
     if (this.#isClosed) return false;
-    if (key === null) this.mend(true);
+    if (key === null) this.repairStorage(true);
     else if (this.#store.getItem(key) !== null) this.#read(key);
-    else if (newValue === null) this.#removed(key.slice(this.#prefix.length), oldValue);
+    else if (newValue === null) this.#removedElsewhere(key.slice(this.#prefix.length), oldValue);
     return true;
   }
 
   /**
-   * Store again what the storage lost or did not take. What another tab has just removed would be
-   * missing, too, until its event is here: so a record has to be missing twice.
-   * @param {boolean} isLast the page is being closed, so there is no second time
+   * Store again what the storage lost or refused. A record that another tab has just removed is missing too, until
+   * its event arrives, so only a record that is missing twice counts as lost.
+   * @param {boolean} isLast the page is being closed, so there is no second check
    */
-  mend(isLast = false) {
+  repairStorage(isLast = false) {
     if (this.#isClosed) return;
-    for (const id of this.#isShared ? this.#known.keys() : this.#own) {
+    for (const id of this.#isShared ? this.#records.keys() : this.#own) {
       const isLost = this.#store.getItem(this.#prefix + id) === null;
       if (this.#unstored.has(id) || (isLost && (isLast || this.#missing.has(id)))) this.#write(id);
       else if (isLost) this.#missing.add(id);
@@ -114,12 +114,12 @@ export class Records {
     }
   }
 
-  /** The user signed out in another tab: nothing is stored any more. */
+  /** The user signed out in another tab: store nothing from now on. */
   close() {
     this.#isClosed = true;
-    for (const id of this.#known.keys()) {
-      // Somebody may be signed in again in the tab that has written it.
-      if (!this.#own.has(id)) this.#lose(id);
+    for (const id of this.#records.keys()) {
+      // A user may be signed in again in the tab that wrote the record.
+      if (!this.#own.has(id)) this.#forget(id);
       else {
         this.#unstored.add(id);
         this.#store.removeItem(this.#prefix + id);
@@ -131,29 +131,30 @@ export class Records {
   open() {
     if (!this.#isClosed) return;
     this.#isClosed = false;
-    for (const id of this.#known.keys()) this.#write(id);
+    for (const id of this.#records.keys()) this.#write(id);
   }
 
   /** @param {string} key */
   #read(key) {
     const id = key.slice(this.#prefix.length);
-    // What is in memory only is newer than what the storage may still have of it.
+    // A record that the storage refused is newer in memory than in the storage.
     if (this.#unstored.has(id) || (this.#own.has(id) && !this.#isShared)) return;
     const record = this.#parse(this.#store.getItem(key) ?? "", id);
-    if (record !== null) this.#known.set(id, record);
+    if (record !== null) this.#records.set(id, record);
   }
 
-  /** @param {string} id @param {string | null} before what was removed */
-  #removed(id, before) {
-    const isAsKnown = before === null || before === JSON.stringify(this.#known.get(id));
-    if (isAsKnown) this.#lose(id);
-    // It has been changed here since.
+  /** @param {string} id @param {string | null} removedValue the removed value */
+  #removedElsewhere(id, removedValue) {
+    const isAsKnown =
+      removedValue === null || removedValue === JSON.stringify(this.#records.get(id));
+    if (isAsKnown) this.#forget(id);
+    // This page has changed the record since.
     else if (this.#own.has(id)) this.#write(id);
   }
 
   /** @param {string} id */
-  #lose(id) {
-    this.#known.delete(id);
+  #forget(id) {
+    this.#records.delete(id);
     this.#own.delete(id);
     this.#unstored.delete(id);
     this.#missing.delete(id);
@@ -163,13 +164,13 @@ export class Records {
   #write(id) {
     if (this.#own.has(id)) this.#unstored.add(id);
     if (this.#isClosed) return;
-    const text = JSON.stringify(this.#known.get(id));
+    const text = JSON.stringify(this.#records.get(id));
     try {
       this.#store.setItem(this.#prefix + id, text);
     } catch {
-      return; // full, or closed to us
+      return; // full or not allowed
     }
-    // Some browsers take everything and keep nothing.
+    // Some browsers accept everything and store nothing.
     if (this.#store.getItem(this.#prefix + id) !== text) return;
     this.#unstored.delete(id);
     this.#missing.delete(id);

@@ -1,4 +1,4 @@
-/** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
+/** The page as the workspace's view: panes in a row, the room list, notices, and the connection's state. */
 
 import { Notices } from "../dom/notices.js";
 import { part, setHue } from "../dom/templates.js";
@@ -6,7 +6,7 @@ import { followZone, today } from "../log/days.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
 import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
-import { watchEdges } from "../pane/overflow.js";
+import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { Announcer } from "./announcer.js";
 import { ConnectionStatus } from "./connection_status.js";
@@ -16,146 +16,128 @@ import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
-/** @import {Alerts} from "../model/alerts.js" */
-/** @import {Drafts} from "../model/drafts.js" */
-/** @import {Outbox} from "../model/outbox.js" */
 /** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 /** @import {Message} from "../model/room_log.js" */
-/** @import {Unread} from "../model/unread.js" */
-/** @import {Edges, Workspace} from "../model/workspace.js" */
+/** @import {UserData} from "./user_actions.js" */
+/** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
 
-/** How long a text can be taken back by one click. */
+/** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
 
 export class Page {
   #config;
   #alerts;
-  #kept;
   #day = today();
-  /** @type {Workspace | null} */
-  #workspace = null;
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
   #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
-  #line = new ConnectionStatus(this.#notices);
-  #isMarkDue = false;
+  #connectionStatus = new ConnectionStatus(this.#notices);
+  #isUpdateDue = false;
   #serverVersion = "";
+  workspace;
   unsent;
-  #reading;
-  // Made when there is a workspace to ask.
-  #deeds = /** @type {UserActions} */ (/** @type {unknown} */ (null));
+  #readTracker;
+  #userActions;
 
   /**
    * @param {Config} config
-   * @param {Outbox} outbox
-   * @param {{drafts: Drafts, alerts: Alerts, unread: Unread}} kept
+   * @param {UserData} userData
+   * @param {(view: View) => Workspace} createWorkspace
    */
-  constructor(config, outbox, { drafts, alerts, unread }) {
+  constructor(config, userData, createWorkspace) {
+    const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
-    this.#alerts = alerts;
-    this.#kept = { outbox, drafts, alerts, unread };
-    this.unsent = new Unsent(this.#kept, {
-      panes: this.#panes,
-      list: this.#list,
-      notices: this.#notices,
+    this.#alerts = userData.alerts;
+    panes.layout.wide = config.wide;
+    this.workspace = createWorkspace(this);
+    const { workspace } = this;
+    this.unsent = new Unsent(userData, { panes, list, notices, workspace });
+    this.#readTracker = new ReadTracker(userData.unread, {
+      ...{ panes, list },
+      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
-    this.#panes.layout.wide = config.wide;
-    this.#reading = new ReadTracker(unread, {
-      panes: this.#panes,
-      list: this.#list,
-      open: (room) => this.#deeds.turnTo(room),
-      toNew: (room) => this.#deeds.toNew(room),
+    this.#userActions = new UserActions(workspace, {
+      ...{ panes, list, notices, userData },
+      readTracker: this.#readTracker,
+      user: config.user,
     });
-  }
-
-  /** @param {Workspace} workspace */
-  begin(workspace) {
-    this.#workspace = workspace;
-    this.#deeds = new UserActions(workspace, {
-      panes: this.#panes,
-      list: this.#list,
-      notices: this.#notices,
-      reading: this.#reading,
-      user: this.#config.user,
-      kept: this.#kept,
-    });
-    this.unsent.begin(() => workspace.rooms);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
-      unsent: () => this.unsent.count,
-      forget: () => this.#forget(),
-      uncover: () => this.#list.collapse(),
-      notices: this.#notices,
+      countUnsent: () => this.unsent.count,
+      clearStorage: () => this.#clearStorage(),
+      showNotices: () => list.collapse(),
+      notices,
     });
-    setHue(part(document, "my-avatar"), this.#config.user.username);
-    this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
-    const look = watchEdges(part(document, "panes"), this.#panes);
-    this.#panes.onchange = () => this.#markSoon(look);
+    setHue(part(document, "my-avatar"), config.user.username);
+    this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
+    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
 
-  /** At sign-out nothing that was written stays in the browser. */
-  #forget() {
-    this.unsent.forget();
+  /** After signing out, nothing that the user wrote stays in the browser. */
+  #clearStorage() {
+    this.unsent.clear();
     this.#alerts.clear();
   }
 
-  /** Where keys do nothing: what is being typed must not go on in another room. */
+  /** Move the focus to where keys do nothing, so that what is being typed does not go on in another room. */
   #focusNothing() {
     part(document, "panes-and-notices").focus({ preventScroll: true });
   }
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
-  goTo(room, seq) {
-    this.#deeds.goTo(room, seq);
+  jumpToMessage(room, seq) {
+    this.#userActions.jumpToMessage(room, seq);
   }
 
-  /** Once a second: the countdown, and whether it is another day or zone. */
+  /** Once a second: update the countdown, and check whether the day or the time zone changed. */
   tick() {
-    if (followZone()) for (const pane of this.#panes.all) pane.redate();
-    if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
+    if (followZone()) for (const pane of this.#panes.all) pane.list.updateZone();
+    if (this.#day !== today()) for (const pane of this.#panes.all) pane.list.updateDays();
     this.#day = today();
     this.unsent.tick();
-    this.#line.tick();
+    this.#connectionStatus.tick();
   }
 
   /**
    * @param {State} state
    * @param {number} retryAt
    */
-  connection(state, retryAt) {
-    if (state === "signed out") this.#cover();
+  connectionChanged(state, retryAt) {
+    if (state === "signed out") this.#hideRooms();
     if (state === "open") {
-      this.#uncover();
+      this.#unhideRooms();
       this.unsent.connected();
-      this.#reading.connected();
-      this.#deeds.connected();
+      this.#readTracker.connected();
+      this.#userActions.navigation.connected();
     }
-    this.#line.show(state, retryAt);
+    this.#connectionStatus.showState(state, retryAt);
   }
 
   /** Another user has signed in in this browser. */
-  replaced() {
-    this.#line.replaced();
+  userReplaced() {
+    this.#connectionStatus.showUserReplaced();
   }
 
-  /** Signed out, and perhaps somebody else looks: nothing of the rooms is shown. Texts that are not sent stay. */
-  #cover() {
+  /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
+  #hideRooms() {
     this.#showRooms(false);
-    this.#reading.keep([]);
+    this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
       pane.showPresent([]);
     }
   }
 
-  #uncover() {
+  #unhideRooms() {
     if (!part(document, "panes").hidden) return;
     this.#showRooms(true);
-    for (const pane of this.#panes.all) pane.showAlerts(this.#alerts.of(pane.room));
+    for (const pane of this.#panes.all) pane.showAlerts(this.#alerts.alertsOf(pane.room));
   }
 
   /** @param {boolean} areShown */
@@ -163,67 +145,67 @@ export class Page {
     for (const name of ["panes", "nav", "find", "sign-out", "all"])
       part(document, name).hidden = !areShown;
     this.#list.collapse();
-    this.#mark();
+    this.#showOpenRooms();
   }
 
   /**
    * @param {Room} room
    * @param {boolean} isByUser
    */
-  opened(room, isByUser) {
+  paneOpened(room, isByUser) {
     const pane = /** @type {RoomPane} */ (document.createElement("room-pane"));
-    pane.begin(room, {
+    pane.configure(room, {
       me: this.#config.user,
       limits: this.#config.limits,
-      draft: this.unsent.open(room.id),
-      wishes: this.#deeds.wishesOf(room.id),
+      draft: this.unsent.openDraft(room.id),
+      actions: this.#userActions.actionsFor(room.id),
     });
-    if (!this.#list.has(room.id)) this.#list.add(room);
-    this.#panes.add(pane);
-    this.unsent.show(room.id);
-    pane.showAlerts(this.#alerts.of(room.id));
+    if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
+    this.#panes.addPane(pane);
+    this.unsent.showUnsent(room.id);
+    pane.showAlerts(this.#alerts.alertsOf(room.id));
     pane.addEventListener("focusin", (event) => {
       const from = /** @type {Node | null} */ (event.relatedTarget);
-      if (!pane.contains(from)) this.#reading.turnTo(room.id);
+      if (!pane.contains(from)) this.#readTracker.paneFocused(room.id);
     });
-    this.#reading.opened(pane);
+    this.#readTracker.paneOpened(pane);
     if (!isByUser) return;
-    this.#panes.show(room.id);
-    pane.focusComposer();
+    this.#panes.scrollToPane(room.id);
+    pane.composer.focus();
   }
 
   /**
    * @param {Room} room
    * @param {string} [reason] a code, when the server closed it
    */
-  closed(room, reason) {
+  paneClosed(room, reason) {
     const pane = this.#panes.get(room.id);
     const hadFocus = pane?.contains(document.activeElement) === true;
-    this.#panes.remove(room.id);
-    this.unsent.close(room.id);
-    if (reason === undefined) return this.unsent.show(room.id);
-    this.#alerts.forget(room.id);
-    this.#list.drop(room.id);
-    this.unsent.closed(room, reason);
-    this.#reading.keep(this.#list.order);
-    this.#deeds.closed(room.id);
+    this.#panes.removePane(room.id);
+    this.unsent.closeDraft(room.id);
+    if (reason === undefined) return this.unsent.showUnsent(room.id);
+    this.#alerts.forgetRoom(room.id);
+    this.#list.removeRoom(room.id);
+    this.unsent.roomClosed(room, reason);
+    this.#readTracker.setRooms(this.#list.order);
+    this.#userActions.navigation.roomClosed(room.id);
     if (hadFocus) this.#focusNothing();
   }
 
-  /** The panes of the address are open. */
-  opens() {
-    this.#deeds.begin();
+  /** The panes that the address names are open. */
+  layoutRestored() {
+    this.#userActions.navigation.layoutRestored();
   }
 
   /** @param {string} room @param {Posted[]} alerts as the server has them */
-  alerted(room, alerts) {
-    this.#alerts.joined(room, alerts);
+  alertsReceived(room, alerts) {
+    this.#alerts.mergeAlerts(room, alerts);
   }
 
   /** @param {string} room */
-  cleared(room) {
-    this.#panes.get(room)?.clear();
-    if (this.unsent.startedOver(room)) this.#focusNothing();
+  logCleared(room) {
+    this.#panes.get(room)?.clearLog();
+    if (this.unsent.logReset(room)) this.#focusNothing();
   }
 
   /**
@@ -231,12 +213,12 @@ export class Page {
    * @param {Message[]} messages
    * @param {Edges} edges
    */
-  paged(room, messages, edges) {
+  pageReceived(room, messages, edges) {
     const pane = this.#panes.get(room);
     if (!pane) return;
     pane.showHistory(messages, edges);
-    this.#alerts.take(room, messages, false);
-    this.#reading.paged(pane);
+    this.#alerts.applyMessages(room, messages, false);
+    this.#readTracker.pageShown(pane);
   }
 
   /**
@@ -245,53 +227,54 @@ export class Page {
    * @param {boolean} isNew
    * @param {boolean} isFromHere written on this page
    */
-  changed(room, message, isNew, isFromHere) {
-    const isMine = isOwn(message, this.#config.user);
+  messageChanged(room, message, isNew, isFromHere) {
     const pane = this.#panes.get(room);
-    pane?.show(message, isNew && !isMine);
-    if (pane && isNew && !isMine) this.#reading.arrived(pane);
-    this.#alerts.take(room, [message], isNew);
-    if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
-    if (isNew && !isMine) this.#announce(room, message);
+    const isFromOthers = isNew && !isOwn(message, this.#config.user);
+    pane?.showMessage(message, isFromOthers);
+    if (pane && isFromOthers) this.#readTracker.messageArrived(pane);
+    this.#alerts.applyMessages(room, [message], isNew);
+    if (isNew && isFromHere && !message.deleted) pane?.offerUndo(message, UNDO_MS);
+    if (isFromOthers) this.#announce(room, message);
   }
 
-  /** Other open panes stay silent: their messages would drown those of the pane that is being read. @param {string} room @param {Message} message */
+  /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */
   #announce(room, message) {
     const { text, type } = message;
     if (text === null) return;
     const isForReader = isForMe(message, this.#config.user);
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
-    this.#announcer.say(senderWords(message), this.#titleOf(room), text);
+    const title = this.workspace.rooms.get(room)?.title ?? "";
+    this.#announcer.announce(senderWords(message), title, text);
   }
 
-  /** @param {Room[]} rooms @param {Room[]} gone */
-  listed(rooms, gone) {
-    for (const { id } of gone) this.#list.drop(id);
-    this.#list.take(rooms);
-    for (const room of rooms) this.#panes.get(room.id)?.rename(room);
-    this.#mark();
-    this.#reading.keep(this.#list.order);
-    this.unsent.showLeftovers();
+  /** @param {Room[]} rooms @param {Room[]} removed */
+  roomsChanged(rooms, removed) {
+    for (const { id } of removed) this.#list.removeRoom(id);
+    this.#list.updateRooms(rooms);
+    for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
+    this.#showOpenRooms();
+    this.#readTracker.setRooms(this.#list.order);
+    this.unsent.showOrphans();
   }
 
   /** @param {HeadsFrame["heads"]} heads */
-  counted(heads) {
-    this.#reading.counted(heads);
+  headsReceived(heads) {
+    this.#readTracker.headsReceived(heads);
   }
 
   /**
    * @param {string} room
    * @param {Signal} signal
    */
-  signalled(room, signal) {
-    this.#panes.get(room)?.showSignal(signal);
+  signalReceived(room, signal) {
+    this.#panes.get(room)?.list.showSignal(signal);
   }
 
   /**
    * @param {string} room
    * @param {PresentFrame["present"]} present
    */
-  present(room, present) {
+  presenceChanged(room, present) {
     this.#panes.get(room)?.showPresent(present);
   }
 
@@ -299,44 +282,39 @@ export class Page {
    * @param {string | null} room
    * @param {ErrorFrame} frame
    */
-  refused(room, frame) {
+  commandRefused(room, frame) {
     const { error, detail, retry_after } = frame;
-    if (error === "USER_HAS_TO_LOGIN") return; // said when the line closes, with the way back
-    // The server's sentence tells a client what to do; some of it the page does by itself.
+    if (error === "USER_HAS_TO_LOGIN") return; // ConnectionStatus says it when the connection closes
+    // The server's sentence advises any client, but the page retries by itself.
     const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
-    else this.#notices.say(sentence);
+    else this.#notices.show(sentence);
   }
 
-  /** Once for all panes that are opened together: each time the list is sorted. @param {() => void} look */
-  #markSoon(look) {
-    if (this.#isMarkDue) return;
-    this.#isMarkDue = true;
+  /** Sorting the list is slow, so do it once for all panes that are opened together. @param {() => void} updateOverflow */
+  #showOpenRoomsSoon(updateOverflow) {
+    if (this.#isUpdateDue) return;
+    this.#isUpdateDue = true;
     queueMicrotask(() => {
-      this.#isMarkDue = false;
-      this.#mark();
-      requestAnimationFrame(look);
+      this.#isUpdateDue = false;
+      this.#showOpenRooms();
+      requestAnimationFrame(updateOverflow);
     });
   }
 
-  /** The page is older than the server after an upgrade: said once for each version. @param {string} version */
-  serverVersion(version) {
+  /** After an upgrade the page is older than the server. Say so once for each version. @param {string} version */
+  versionReceived(version) {
     const isKnown = version === this.#serverVersion;
     this.#serverVersion = version;
     const choices = [{ label: "Reload", act: () => location.reload(), stays: true }];
     if (isKnown || version === this.#config.version) return;
-    this.#notices.say(NEW_VERSION, { choices, dismiss: "Later" });
+    this.#notices.show(NEW_VERSION, { choices, dismiss: "Later" });
   }
 
-  #mark() {
+  #showOpenRooms() {
     const { layout, seen } = this.#panes;
-    this.#list.mark(layout.order, seen);
+    this.#list.showOpenRooms(layout.order, seen);
     part(document, "none-open").hidden = layout.order.length > 0 || part(document, "panes").hidden;
-  }
-
-  /** @param {string} id */
-  #titleOf(id) {
-    return this.#workspace?.rooms.get(id)?.title ?? "";
   }
 }

@@ -1,4 +1,4 @@
-/** What can be done with a pane, by menu or by key. */
+/** Lists what can be done with a pane, by menu or by key. */
 
 import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
 
@@ -7,24 +7,25 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
 /** @import {ReadTracker} from "./read_tracker.js" */
 
 /**
- * Nothing is offered that would do nothing.
- * @param {PaneRow} row
+ * Leave out what would have no effect.
+ * @param {PaneRow} panes
  * @param {string} room
- * @param {{reading: ReadTracker, toDay: () => void}} ways
+ * @param {{readTracker: ReadTracker, askForDay: () => void}} ways
  * @returns {Item[]}
  */
-export function paneItems(row, room, { reading, toDay }) {
-  const { order, wide } = row.layout;
-  const at = order.indexOf(room);
+export function paneItems(panes, room, { readTracker, askForDay }) {
+  const { order, wide } = panes.layout;
+  const index = order.indexOf(room);
   /** @type {Item[]} */
   const items = [];
-  if (at > 0) items.push({ label: "Move left", keys: MOVE_LEFT, act: () => row.move(room, -1) });
-  if (at < order.length - 1)
-    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.move(room, 1) });
-  if (order.length > 1 && !row.isPhone)
-    items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.widen(room) });
-  items.push({ label: "Jump to date…", act: toDay });
-  if (reading.hasUnread(room))
-    items.push({ label: "Mark as read", act: () => reading.markRead(room) });
+  if (index > 0)
+    items.push({ label: "Move left", keys: MOVE_LEFT, act: () => panes.movePane(room, -1) });
+  if (index < order.length - 1)
+    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => panes.movePane(room, 1) });
+  if (order.length > 1 && !panes.isPhone)
+    items.push({ label: wide === room ? "Even out" : "Widen", act: () => panes.toggleWide(room) });
+  items.push({ label: "Jump to date…", act: askForDay });
+  if (readTracker.hasUnread(room))
+    items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
   return items;
 }

@@ -1,12 +1,12 @@
-/** The keys in the list of rooms, which is one stop of Tab: arrows, Home and End go from room to room. */
+/** Moves the focus in the room list, which is a single Tab stop, with the arrow keys, Home and End. */
 
-/** Tabs on a phone stand beside each other, the list's rooms below each other: both pairs of arrows work. @type {Record<string, number>} */
+/** Both pairs of arrows work, because rooms are below each other, and on a phone beside each other. @type {Record<string, number>} */
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 export class RoomKeys {
   /** @type {(HTMLElement | undefined)[]} */
   #buttons = [];
-  /** The one button that Tab reaches. @type {HTMLElement | undefined} */
+  /** The only button that Tab reaches. @type {HTMLElement | undefined} */
   #stop;
 
   /** @param {HTMLElement} list */
@@ -15,11 +15,11 @@ export class RoomKeys {
       const button = target instanceof Element ? target.closest("button[data-room]") : null;
       if (button instanceof HTMLElement) this.#stopAt(button);
     });
-    list.addEventListener("keydown", (event) => this.#pressed(event));
+    list.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
-  /** Take the rooms' buttons in their order. @param {(HTMLElement | undefined)[]} buttons */
-  refresh(buttons) {
+  /** Set the rooms' buttons in their order. @param {(HTMLElement | undefined)[]} buttons */
+  setButtons(buttons) {
     this.#buttons = buttons;
     for (const button of buttons)
       if (button && button !== this.#stop && button.tabIndex !== -1) button.tabIndex = -1;
@@ -35,13 +35,13 @@ export class RoomKeys {
   }
 
   /** @param {KeyboardEvent} event */
-  #pressed(event) {
+  #keyPressed(event) {
     const { key, target } = event;
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const at = this.#buttons.indexOf(/** @type {HTMLElement} */ (target));
-    const to = { Home: 0, End: this.#buttons.length - 1 }[key] ?? at + (STEPS[key] ?? 0);
-    if (at === -1 || to === at) return;
+    const current = this.#buttons.indexOf(/** @type {HTMLElement} */ (target));
+    const next = { Home: 0, End: this.#buttons.length - 1 }[key] ?? current + (STEPS[key] ?? 0);
+    if (current === -1 || next === current) return;
     event.preventDefault();
-    this.#buttons[to]?.focus();
+    this.#buttons[next]?.focus();
   }
 }

@@ -1,4 +1,4 @@
-/** What was written and not sent, on the page: in its pane, or offered back above the panes. */
+/** Shows unsent messages and drafts: in their pane, or offered back above the panes. */
 
 import { AT_RISK } from "../model/strings.js";
 import { OrphanedMessages } from "./orphaned_messages.js";
@@ -9,6 +9,7 @@ import { OrphanedMessages } from "./orphaned_messages.js";
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Room} from "../model/protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {Workspace} from "../model/workspace.js" */
 
 export class Unsent {
   #outbox;
@@ -16,39 +17,34 @@ export class Unsent {
   #panes;
   #list;
   #notices;
-  #leftovers;
-  /** @type {() => Map<string, Room>} */
-  #rooms = () => new Map();
+  #workspace;
+  #orphanedMessages;
   #wasAtRisk = false;
 
   /**
-   * @param {{outbox: Outbox, drafts: Drafts}} kept
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices}} page
+   * @param {{outbox: Outbox, drafts: Drafts}} userData
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, workspace: Workspace}} page
    */
-  constructor({ outbox, drafts }, { panes, list, notices }) {
+  constructor({ outbox, drafts }, { panes, list, notices, workspace }) {
     this.#outbox = outbox;
     this.#drafts = drafts;
     this.#panes = panes;
     this.#list = list;
     this.#notices = notices;
-    this.#leftovers = new OrphanedMessages(notices, {
+    this.#workspace = workspace;
+    this.#orphanedMessages = new OrphanedMessages(notices, {
       outbox,
       drafts,
       putBack: (draft) => this.#putBack(draft),
     });
+    outbox.onchange = (room) => this.showUnsent(room);
+    drafts.onchange = (room) => this.#showDraft(room);
+    drafts.onsignout = () => outbox.close();
   }
 
-  /** @param {() => Map<string, Room>} rooms those that are there */
-  begin(rooms) {
-    this.#rooms = rooms;
-    this.#outbox.onchange = (room) => this.show(room);
-    this.#drafts.onchange = (room) => this.#showDraft(room);
-    this.#drafts.onsignout = () => this.#outbox.close();
-  }
-
-  /** How many texts signing out would discard. */
+  /** How many messages signing out would discard. */
   get count() {
-    return this.#outbox.unsent;
+    return this.#outbox.unsentCount;
   }
 
   /** Whether closing the page would lose something. */
@@ -57,66 +53,66 @@ export class Unsent {
   }
 
   /** The draft of a room that is opened. @param {string} room */
-  open(room) {
-    this.#drafts.open(room);
-    return this.#drafts.of(room)?.text ?? "";
+  openDraft(room) {
+    this.#drafts.openRoom(room);
+    return this.#drafts.draftOf(room)?.text ?? "";
   }
 
   /** @param {string} room */
-  close(room) {
-    this.#drafts.close(room);
+  closeDraft(room) {
+    this.#drafts.closeRoom(room);
   }
 
   /** The server closed a room. @param {Room} room @param {string} reason a code */
-  closed(room, reason) {
-    this.#leftovers.closed(room, reason);
-    this.showLeftovers();
+  roomClosed(room, reason) {
+    this.#orphanedMessages.roomClosed(room, reason);
+    this.showOrphans();
   }
 
   /**
-   * A log starts over: if it is another one than before, what was written for that does not stand in its box any more.
+   * A room's log starts over. If it is another log than before, the draft that was written for the old one leaves the box.
    * @param {string} room
-   * @returns {boolean} whether something was taken out of the box while it had the focus
+   * @returns {boolean} whether a draft left the box while the box had the focus
    */
-  startedOver(room) {
-    if (!this.#drafts.replaced(room)) return false;
+  logReset(room) {
+    if (!this.#drafts.epochChanged(room)) return false;
     const composer = this.#panes.get(room)?.composer;
     const hadFocus = composer?.contains(document.activeElement) === true;
-    composer?.startOver(this.#drafts.of(room)?.text ?? "");
-    this.showLeftovers();
+    composer?.resetDraft(this.#drafts.draftOf(room)?.text ?? "");
+    this.showOrphans();
     return hadFocus;
   }
 
-  /** Show the texts that wait for a room. @param {string} room */
-  show(room) {
-    const texts = this.#outbox.of(room);
+  /** Show the messages of a room that are not acknowledged. @param {string} room */
+  showUnsent(room) {
+    const entries = this.#outbox.entriesOf(room);
     const pane = this.#panes.get(room);
-    pane?.showUnsent(texts);
-    const waiting = pane ? 0 : texts.filter(({ state }) => state !== "sent").length;
-    this.#list.markUnsent(room, waiting);
-    // What kept them from being sent is over.
-    if (texts.every(({ state }) => state !== "pending")) pane?.showTrouble("");
-    this.showLeftovers();
+    pane?.list.showUnsent(entries);
+    const waiting = pane ? 0 : entries.filter(({ state }) => state !== "sent").length;
+    this.#list.showUnsentCount(room, waiting);
+    // Nothing waits any more, so the reason for waiting is over.
+    if (entries.every(({ state }) => state !== "pending")) pane?.showTrouble("");
+    this.showOrphans();
   }
 
-  /** Offer back what stands in no pane. */
-  showLeftovers() {
-    this.#leftovers.show(this.#rooms());
+  /** Offer back the messages and drafts that no pane shows. */
+  showOrphans() {
+    this.#orphanedMessages.showOrphans(this.#workspace.rooms);
   }
 
-  /** Once a second. Most texts are sent before the risk is worth saying. */
+  /** Once a second. The risk is shown at the second tick only, because most messages are sent by then. */
   tick() {
-    this.mend();
+    this.repairStorage();
     const { isAtRisk } = this;
-    if (isAtRisk && this.#wasAtRisk) this.#notices.say(AT_RISK, { dismiss: null });
-    if (!isAtRisk) this.#notices.drop(AT_RISK);
+    if (isAtRisk && this.#wasAtRisk) this.#notices.show(AT_RISK, { dismiss: null });
+    if (!isAtRisk) this.#notices.remove(AT_RISK);
     this.#wasAtRisk = isAtRisk;
   }
 
-  /** Store again what the storage lost or did not take. @param {boolean} [isLast] the page is being closed */
-  mend(isLast) {
-    this.#outbox.mend(isLast);
-    this.#drafts.mend(isLast);
+  /** Store again what the storage lost or refused. @param {boolean} [isLast] the page is being closed */
+  repairStorage(isLast) {
+    this.#outbox.repairStorage(isLast);
+    this.#drafts.repairStorage(isLast);
   }
 
   /** The user is signed in. */
@@ -125,24 +121,24 @@ export class Unsent {
     this.#drafts.reopen();
   }
 
-  /** At sign-out nothing that was written stays in the browser. */
-  forget() {
+  /** After signing out, nothing that the user wrote stays in the browser. */
+  clear() {
     this.#outbox.clear();
     this.#drafts.clear();
   }
 
-  /** Another tab changed what stands in a room's box here. @param {string} room */
+  /** Another tab changed the draft that a room's box shows here. @param {string} room */
   #showDraft(room) {
     const composer = this.#panes.get(room)?.composer;
-    composer?.show(this.#drafts.of(room)?.text ?? "");
+    composer?.showDraft(this.#drafts.draftOf(room)?.text ?? "");
     composer?.showEdits();
-    this.showLeftovers();
+    this.showOrphans();
   }
 
   /** @param {Draft} draft */
   #putBack(draft) {
     this.#panes.get(draft.room)?.composer.putBack(draft.text);
-    this.#drafts.forget(draft);
-    this.showLeftovers();
+    this.#drafts.removeDraft(draft);
+    this.showOrphans();
   }
 }

@@ -1,19 +1,19 @@
-/** The panes side by side: in their order, one of them widened; on a phone one is seen at a time. */
+/** The row of panes, in their order, one of them perhaps widened. On a phone one pane is seen at a time. */
 
-import { dragged } from "../dom/drag.js";
+import { startDrag } from "../dom/drag.js";
 import { Layout } from "../model/layout.js";
 import { RoomPane } from "./room_pane.js";
 
-/** Below this width one pane is seen at a time: the same number as in chat.css. */
+/** Below this width one pane is seen at a time: the same number as in the style sheet. */
 const PHONE = "(max-width: 43.75em)";
 
 export class PaneRow {
   layout = new Layout();
-  /** The pane that has or had the focus; on a phone the one that is seen. @type {string | null} */
+  /** The room whose pane has or had the focus; on a phone, the only pane that is seen. @type {string | null} */
   seen = null;
   /** @type {() => void} */
   onchange = () => {};
-  /** Told when the user gave the panes another order or width. @type {() => void} */
+  /** Called when the user changed the panes' order or widths. @type {() => void} */
   onarranged = () => {};
   /** @type {Map<string, RoomPane>} */
   #panes = new Map();
@@ -23,9 +23,11 @@ export class PaneRow {
   /** @param {HTMLElement} row */
   constructor(row) {
     this.#row = row;
-    row.addEventListener("focusin", ({ target }) => this.see(paneOf(target)?.room ?? this.seen));
-    row.addEventListener("pointerdown", (event) => this.#grab(event));
-    this.#phone.addEventListener("change", () => this.see(this.seen));
+    row.addEventListener("focusin", ({ target }) =>
+      this.setSeen(paneOf(target)?.room ?? this.seen),
+    );
+    row.addEventListener("pointerdown", (event) => this.#startDrag(event));
+    this.#phone.addEventListener("change", () => this.setSeen(this.seen));
   }
 
   get isPhone() {
@@ -41,66 +43,66 @@ export class PaneRow {
     return this.#panes.get(room ?? "");
   }
 
-  /** The pane that keys go to. */
+  /** The pane that has the focus. */
   get focused() {
     return paneOf(document.activeElement);
   }
 
   /** @param {RoomPane} pane */
-  add(pane) {
+  addPane(pane) {
     this.#panes.set(pane.room, pane);
     this.layout.add(pane.room);
     this.#row.append(pane);
-    this.see(this.seen ?? pane.room);
+    this.setSeen(this.seen ?? pane.room);
   }
 
   /** @param {string} room */
-  remove(room) {
-    const at = this.layout.order.indexOf(room);
+  removePane(room) {
+    const index = this.layout.order.indexOf(room);
     this.#panes.get(room)?.remove();
     this.#panes.delete(room);
     this.layout.remove(room);
     const { order } = this.layout;
-    this.see(this.seen === room ? (order[at] ?? order.at(-1) ?? null) : this.seen);
+    this.setSeen(this.seen === room ? (order[index] ?? order.at(-1) ?? null) : this.seen);
   }
 
   /**
    * @param {string} room
    * @param {number} by
    */
-  move(room, by) {
-    if (!this.layout.move(room, by)) return;
+  movePane(room, by) {
+    if (!this.layout.moveBy(room, by)) return;
     this.#arrange();
-    this.show(room);
+    this.scrollToPane(room);
   }
 
   /** @param {string} room */
-  widen(room) {
+  toggleWide(room) {
     this.layout.toggleWide(room);
     this.onarranged();
-    this.show(room);
+    this.scrollToPane(room);
   }
 
   /** Bring a pane into view. @param {string} room */
-  show(room) {
-    this.see(room);
+  scrollToPane(room) {
+    this.setSeen(room);
     this.get(room)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** @param {string | null} room */
-  see(room) {
+  setSeen(room) {
     this.seen = room;
-    this.#changed();
+    this.#showLayout();
   }
 
-  /** Stand as the layout says. The pane with the focus stays where it is: what is taken out loses it. */
+  /** Put the panes in the layout's order. The focused pane is not moved, because it would lose the focus. */
   #arrange() {
     const panes = this.layout.order.map((room) => /** @type {RoomPane} */ (this.#panes.get(room)));
-    const still = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
-    for (let i = still - 1; i >= 0; i -= 1) this.#place(panes[i], panes[i + 1] ?? null);
-    for (let i = still + 1; i < panes.length; i += 1)
-      this.#place(panes[i], panes[i - 1]?.nextElementSibling ?? null);
-    this.#changed();
+    const fixed = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
+    for (let i = fixed - 1; i >= 0; i -= 1) this.#movePane(panes[i], panes[i + 1] ?? null);
+    for (let i = fixed + 1; i < panes.length; i += 1)
+      this.#movePane(panes[i], panes[i - 1]?.nextElementSibling ?? null);
+    this.#showLayout();
     this.onarranged();
   }
 
@@ -108,17 +110,17 @@ export class PaneRow {
    * @param {RoomPane | undefined} pane
    * @param {Element | null} before
    */
-  #place(pane, before) {
+  #movePane(pane, before) {
     if (pane === undefined || pane === before || pane.nextElementSibling === before) return;
     const row =
       /** @type {HTMLElement & {moveBefore?: (node: Node, before: Node | null) => void}} */ (
         this.#row
       );
     if (row.moveBefore) row.moveBefore(pane, before);
-    else pane.keepPlace(() => row.insertBefore(pane, before));
+    else pane.keepScroll(() => row.insertBefore(pane, before));
   }
 
-  #changed() {
+  #showLayout() {
     for (const [room, pane] of this.#panes) {
       pane.classList.toggle("seen", room === this.seen);
       pane.classList.toggle("wide", room === this.layout.wide);
@@ -127,13 +129,13 @@ export class PaneRow {
   }
 
   /** @param {PointerEvent} event */
-  #grab(event) {
+  #startDrag(event) {
     const pane = paneOf(event.target);
     const isHead = event.target instanceof Element && event.target.closest(".pane-head");
     if (!pane || !isHead || this.isPhone || this.layout.order.length < 2) return;
     const { order } = this.layout;
-    dragged(event, pane, this.#row, {
-      over: (x) => this.#moveTo(pane, x),
+    startDrag(event, pane, this.#row, {
+      over: (x) => this.#moveUnderPointer(pane, x),
       cancel: () => {
         this.layout.order = order;
         this.#arrange();
@@ -141,20 +143,20 @@ export class PaneRow {
     });
   }
 
-  /** Give a pane the place that is under the pointer. @param {RoomPane} pane @param {number} x */
-  #moveTo(pane, x) {
-    const at = this.layout.order.findIndex((room) => {
+  /** Move a pane to the position under the pointer. @param {RoomPane} pane @param {number} x */
+  #moveUnderPointer(pane, x) {
+    const index = this.layout.order.findIndex((room) => {
       const { left, right } = /** @type {RoomPane} */ (this.get(room)).getBoundingClientRect();
       return room !== pane.room && x >= left && x <= right;
     });
-    const over = this.get(this.layout.order[at] ?? null);
+    const over = this.get(this.layout.order[index] ?? null);
     if (over === undefined) return;
     const { left, width } = over.getBoundingClientRect();
-    const isAfter = at > this.layout.order.indexOf(pane.room);
-    // Past its middle, else two panes of different widths would change places for ever.
+    const isAfter = index > this.layout.order.indexOf(pane.room);
+    // Only past the middle: otherwise two panes of different widths would swap back and forth.
     if (isAfter !== x > left + width / 2) return;
     this.layout.order = [...this.layout.order];
-    if (this.layout.put(pane.room, at)) this.#arrange();
+    if (this.layout.moveTo(pane.room, index)) this.#arrange();
   }
 }
 
