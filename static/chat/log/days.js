@@ -17,7 +17,7 @@ export function followZone() {
 const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 const isShort = matchMedia("(max-height: 25em)");
 
-/** So much of a log's view is covered at its top by the day: its height and place are in chat.css. */
+/** So much of a log's view is covered at its top by the day: its height and place are in styles/log.css. */
 export function coveredPx() {
   return isShort.matches ? 0 : 12 + Math.round(1.45 * 0.78125 * rem);
 }

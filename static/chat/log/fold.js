@@ -4,7 +4,7 @@ import { copyElement } from "../dom/templates.js";
 
 /** The list that the message is in. @typedef {HTMLElement & {keepTop: (element: HTMLElement, change: () => void) => void}} List */
 
-/** The same number of lines as in chat.css is shown; a few more are not worth a button. */
+/** The same number of lines as in styles/message.css is shown; a few more are not worth a button. */
 const LINES_AT_MOST = 30;
 
 /**

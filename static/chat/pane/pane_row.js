@@ -4,7 +4,7 @@ import { dragged } from "../dom/drag.js";
 import { Layout } from "../model/layout.js";
 import { RoomPane } from "./room_pane.js";
 
-/** Below this width one pane is seen at a time: the same number as in chat.css. */
+/** Below this width one pane is seen at a time: the same number as in the style sheets. */
 const PHONE = "(max-width: 43.75em)";
 
 export class PaneRow {
