@@ -149,3 +149,19 @@ def test_the_page_makes_no_markup_or_code_from_strings():
         assert not banned.search(path.read_text()), path
     for path in (ROOT / "templates").rglob("*.html"):
         assert not re.search(r"\|\s*safe\b|autoescape off|\son\w+=", path.read_text()), path
+
+
+def test_a_template_has_no_line_over_120_characters():
+    for path in (ROOT / "templates").rglob("*.html"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert len(line) <= 120, f"{path}:{number}"
+
+
+def test_the_style_sheets_and_the_scripts_agree_on_what_a_phone_is():
+    """A media query cannot read a variable, so its number stands in every style sheet that needs it."""
+    static = ROOT / "static" / "chat"
+    sheets = "".join(path.read_text() for path in (static / "styles").glob("*.css"))
+    scripts = "".join(path.read_text() for path in static.rglob("*.js"))
+    for side in ("width", "height"):
+        query = re.compile(rf"\(max-{side}: ([^)]+)\)")
+        assert len({*query.findall(sheets), *query.findall(scripts)}) == 1

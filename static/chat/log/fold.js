@@ -4,7 +4,7 @@ import { copyElement } from "../dom/templates.js";
 
 /** The list that contains the message. @typedef {HTMLElement & {keepTop: (element: HTMLElement, change: () => void) => void}} List */
 
-/** A folded message shows this many lines: the same number as in the style sheet. */
+/** A folded message shows this many lines: the same number as in styles/message.css. */
 const MAX_LINES = 30;
 
 /**
