@@ -32,7 +32,7 @@ if url := os.environ.get("TEST_DATABASE_URL"):
 # asyncio's debug mode records where each future and each handle was made, which took a quarter of the tests' time.
 # Everything else that it checks stays on. With STACKS=1 a failure shows where its futures were made.
 if "STACKS" not in os.environ:
-    traceback.walk_stack = lambda frame: iter(())
+    traceback.walk_stack = lambda f: iter(())
 
 PASSWORD = "four words, hard to guess"
 
