@@ -113,7 +113,7 @@ def test_a_backup_is_one_file_that_only_its_owner_can_read(first_backup, site):
     assert sql(first_backup, "SELECT count(*) FROM chat_event") == [(3,)]
     assert first_backup.stat().st_mode & 0o777 == 0o600
     before = first_backup.read_bytes()
-    assert "is there already" in site.manage("backup", first_backup, fails=True)
+    assert "already exists" in site.manage("backup", first_backup, fails=True)
     assert first_backup.read_bytes() == before
 
 

@@ -159,7 +159,7 @@ async def test_with_a_failing_channel_layer_the_server_is_degraded_but_ready(mon
 
     monkeypatch.setattr(doorbell, "is_in_memory", lambda: False)
     monkeypatch.setattr(doorbell, "is_degraded", lambda: is_degraded)
-    monkeypatch.setattr(doorbell, "answers", answer)
+    monkeypatch.setattr(doorbell, "is_answering", answer)
     status, shown = await ready()
     assert (status, shown["layer"]) == (200, layer)
     assert shown["degraded"] == (["layer"] if layer == "degraded" else [])

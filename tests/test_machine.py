@@ -67,7 +67,7 @@ class Delivery(RuleBasedStateMachine):
         for session in self.sessions:
             session._socket.drain()
         await asyncio.sleep(3)  # several sweeps
-        self.what_was_written_is_the_log()
+        self.written_frames_match_the_log()
         events = self.world.events[1]
         for session in self.sessions:
             if session.log is not None:
@@ -121,7 +121,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(number=SESSIONS)
     def reconnect(self, number):
         """The socket is lost with its unread frames, and its page resumes from its cursor."""
-        self.what_was_written_is_the_log()
+        self.written_frames_match_the_log()
         old = self.sessions[number]
         self.run(hubs.exit(old))
         self.sessions[number] = self.run(self.entered(number))

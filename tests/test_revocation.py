@@ -287,5 +287,5 @@ async def test_the_list_of_rooms_is_sent_again_only_when_it_may_have_changed(bob
         assert len(notifications) == 1
         bob.is_staff = True
         await database.write_behind(bob.save)
-        await running.check(concerns.of(users=[bob.pk]))
+        await running.check(concerns.about(users=[bob.pk]))
         assert len(notifications) >= 2

@@ -40,7 +40,7 @@ def test_a_room_is_found_by_its_id_unless_another_room_has_it_as_title(rooms):
         (["Nowhere", "hi"], {}, "There is no room 'Nowhere'. Rooms: Lobby, Random, Staff."),
         (["Lobby", " "], {}, "This message is empty. Add some text."),
         (["Lobby", "x" * 4001], {}, "at most 4000 characters"),
-        (["Lobby", "hi"], {"type": "enter"}, "One of: message, warning, alert, muted."),
+        (["Lobby", "hi"], {"type": "enter"}, "Use one of: message, warning, alert, muted."),
         (["Lobby", "hi"], {"user": "stranger"}, "There is no user 'stranger'."),
         (["9" * 40, "hi"], {}, "There is no room"),
         (["Lobby", "caf\udce9"], {}, "The text is not valid UTF-8"),
