@@ -1,6 +1,7 @@
 """The real server on a database of its own, and visitors in real Chromium."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -8,18 +9,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, StorageState, expect
 
 from tests.browser.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-PASSWORD = "four words nobody guesses"
+COLLECTED = ROOT / ".pytest_cache/collected"
+PASSWORD = "four words that are secret"
+# The users of most tests: alice is on the staff.
+CAST = ("alice", "bob", "charlie")
 MARKUP = "<img src=x onerror=alert(1)>"
 ODD_TITLE = "日本語/チーム ✓ 100%?"
 SEED = f"""
@@ -38,24 +44,46 @@ SERVERS = {
 
 
 class Site:
-    """A server process that can be stopped and started on the same port and database."""
+    """A server process that can be stopped and started on the same port and database.
 
-    def __init__(self, folder, kind="uvicorn"):
+    It serves the static files that `static` holds, as collected, or without it the sources as they are written.
+    """
+
+    # The database that each site begins with: migrated and filled once in a run.
+    seeded = b""
+
+    def __init__(self, folder, kind="uvicorn", *, static=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = [sys.executable, *(part.format(port=self.port) for part in SERVERS[kind])]
-        database = f"sqlite:///{folder}/db.sqlite3"
-        own = {"DATABASE_URL": database, "VAR": str(folder), "HOST": "127.0.0.1", "PORT": str(self.port), "LIMITS": "0"}
+        self.database = folder / "db.sqlite3"
+        own = {
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "VAR": str(folder),
+            "STATIC_ROOT": str(static or folder / "static"),
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "LIMITS": "0",
+        }
         self.environment = {key: value for key, value in os.environ.items() if key != "REDIS_URL"} | own
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.python: subprocess.Popen[str] | None = None
-        self.states: dict[str, str] = {}
-        self.database = folder / "db.sqlite3"
+        # By user: the cookies of their session, and signed-in browser contexts that no test uses now.
+        self.states: dict[str, StorageState] = {}
+        self.contexts: defaultdict[str, list[BrowserContext]] = defaultdict(list)
+        self._fill_database()
+        with self._sql() as sql:
+            self.rooms = sql.execute("SELECT id, title, title_key, staff_only FROM chat_room").fetchall()
+
+    def _fill_database(self):
+        if Site.seeded:
+            self.database.write_bytes(Site.seeded)
+            return
         self.manage("migrate", "--verbosity", "0")
         self.shell(SEED)
         with self._sql() as sql:
-            self.rooms = sql.execute("SELECT id, title, title_key, staff_only FROM chat_room").fetchall()
+            Site.seeded = sql.serialize()
 
     @contextlib.contextmanager
     def _sql(self):
@@ -63,14 +91,14 @@ class Site:
             yield connection
 
     def clean(self):
-        """Make the rooms as they were at first, with nothing said in them: beside the server, as a restore would."""
+        """Make the rooms as they were at first, without messages: beside the server, as a restore would."""
         with self._sql() as sql:
             for table in ("mention", "event", "visit"):
                 sql.execute(f"DELETE FROM chat_{table}")
             last = max(self.rooms)[:1]
             for table, column in (("presence", "room_id"), ("membership", "room_id"), ("room", "id")):
                 sql.execute(f"DELETE FROM chat_{table} WHERE {column} > ?", last)
-            # Who is here stays: the server knows what it has written.
+            # Presences stay, because the server knows what it has written.
             sql.execute("UPDATE chat_membership SET read_seq = NULL, position = NULL, is_wide = 0")
             sql.executemany(
                 "INSERT OR REPLACE INTO chat_room (id, title, title_key, staff_only, head_seq, floor_seq, epoch)"
@@ -80,10 +108,8 @@ class Site:
             sql.execute("INSERT INTO chat_accesschange (id) VALUES (lower(hex(randomblob(16))))")
 
     def manage(self, *arguments):
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Run a management command beside the server, without the start of another Python."""
+        return self.shell(f"from django.core.management import call_command\ncall_command(*{arguments!r})")
 
     def shell(self, code):
         """Run Python beside the server, as a site's own script would. Returns what it printed."""
@@ -124,8 +150,27 @@ class Site:
             self.python.communicate()
 
 
+def collect_static():
+    """Collect the static files as `script/server` does, and keep them until one of them changes. Returns the folder."""
+    sources = [ROOT / "multichat/static.py", ROOT / "requirements.lock", ROOT / "package-lock.json"]
+    sources += sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
+    digest = hashlib.sha256(b"".join(f"{path}\0".encode() + path.read_bytes() for path in sources)).hexdigest()
+    collected = COLLECTED / digest[:12]
+    if not collected.exists():
+        shutil.rmtree(COLLECTED, ignore_errors=True)
+        COLLECTED.mkdir(parents=True)
+        # Renamed when it is complete, so that a run that is stopped leaves no half of it.
+        with tempfile.TemporaryDirectory(dir=COLLECTED) as folder:
+            command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+            environment = os.environ | {"VAR": folder, "STATIC_ROOT": f"{folder}/static"}
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            Path(folder, "static").rename(collected)
+    return collected
+
+
 class Visitor:
-    """Somebody who looks at the page, found by role and name as a screen reader finds it."""
+    """A user at the page, whose parts are found by role and name as a screen reader finds them."""
 
     def __init__(self, page, site):
         self.page = page
@@ -146,7 +191,7 @@ class Visitor:
         socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
 
     def _hear(self, message):
-        # A server that was stopped on purpose, and pages that are not there, are no fault of the page.
+        # A server that a test has stopped and addresses that do not exist are no faults of the page.
         expected = "WebSocket connection" in message.text or "Failed to load resource" in message.text
         if message.type == "error" and not expected:
             self.problems.append(message.text)
@@ -170,7 +215,7 @@ class Visitor:
         return self.pane(title).get_by_role("log")
 
     def texts(self, title):
-        """The messages of a pane, without those on their way."""
+        """Return the messages of a pane, without those that are not acknowledged yet."""
         return self.log(title).locator("[data-part=messages] [data-part=text]")
 
     def unsent(self, title):
@@ -190,9 +235,16 @@ class Visitor:
 
 
 def until(page, condition):
-    """Wait until a JavaScript expression holds. (The page's content policy forbids Playwright's own way.)"""
+    """Wait until a JavaScript expression is true. (The page's content policy forbids Playwright's own way.)"""
     poll = "const timer = setInterval(() => { if (%s) { clearInterval(timer); done(); } }, 20);" % condition
     page.evaluate("() => new Promise((done) => { %s })" % poll)
+
+
+def pytest_collection_modifyitems(items):
+    """Let the timeout count a test alone: its set-up may collect files, migrate a database and start a server."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(60, func_only=True))
 
 
 @pytest.fixture(scope="session")
@@ -206,9 +258,17 @@ def browser_type_launch_args(browser_type_launch_args):
     }
 
 
+@pytest.fixture(scope="session")
+def collected():
+    """The static files with hashed names, which a browser context fetches once for all its pages."""
+    return collect_static()
+
+
 @pytest.fixture(scope="session", params=["uvicorn"])
-def site(request, tmp_path_factory):
-    site = Site(tmp_path_factory.mktemp("site"), request.param)
+def site(request, tmp_path_factory, collected):
+    # Daphne is the development server, so it serves the sources.
+    static = collected if request.param == "uvicorn" else None
+    site = Site(tmp_path_factory.mktemp("site"), request.param, static=static)
     site.start()
     yield site
     site.end()
@@ -216,13 +276,25 @@ def site(request, tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, site):
-    """Let somebody look at an address, signed in, in a browser context of their own."""
+    """Open an address for a user, signed in, in a browser context that no other visitor of the test has.
+
+    Without options it is a context of an earlier test, if there is one, which has the static files already. A test
+    that changes the context itself, such as its clock, asks for one that is not kept.
+    """
     visitors = []
+    kept = []
     site.clean()
 
-    def visit(name, path="/?rooms=", *, context=None, **options):
+    def visit(name, path="/?rooms=", *, context=None, keep=True, **options):
         if context is None:
-            context = browser.new_context(storage_state=signed_in(browser, site, name), **options)
+            state = signed_in(browser, site, name)
+            is_kept = keep and not options and name in CAST
+            if is_kept and site.contexts[name]:
+                context = site.contexts[name].pop()
+            else:
+                context = browser.new_context(storage_state=state, **options)
+            if is_kept:
+                kept.append((name, context))
         visitor = Visitor(context.new_page(), site)
         visitors.append(visitor)
         visitor.goto(path)
@@ -233,16 +305,36 @@ def visit(browser, site):
     for context in {visitor.page.context for visitor in visitors}:
         for page in context.pages:
             page.goto("about:blank")
+    for name, context in kept:
+        if name in site.states:
+            forget(context, site, name)
+            site.contexts[name].append(context)
+    for context in {visitor.page.context for visitor in visitors}:
+        for page in context.pages:
             page.close()
     assert [problem for visitor in visitors for problem in visitor.problems] == []
 
 
+def forget(context, site, name):
+    """Leave a context as it was after its user signed in: their cookies, an empty storage and no permissions."""
+    page = context.pages[0] if context.pages else context.new_page()
+    devtools = context.new_cdp_session(page)
+    devtools.send("Storage.clearDataForOrigin", {"origin": site.url, "storageTypes": "local_storage"})
+    context.clear_cookies()
+    context.add_cookies(site.states[name]["cookies"])
+    context.clear_permissions()
+
+
 def signed_in(browser, site, name):
-    """The cookies of a user, who signs in at the page once per server."""
+    """Return the cookies of a user, who signs in once per server."""
     if name not in site.states:
         context = browser.new_context()
-        page = context.new_page()
-        sign_in(page, site, name)
+        address = f"{site.url}/accounts/login/"
+        context.request.get(address)
+        token = next(cookie["value"] for cookie in context.cookies() if cookie["name"].startswith("csrftoken"))
+        form = {"username": name, "password": PASSWORD, "csrfmiddlewaretoken": token, "next": "/healthz"}
+        answer = context.request.post(address, form=form, headers={"Referer": address})
+        assert answer.url == f"{site.url}/healthz", answer.text()
         site.states[name] = context.storage_state()
         context.close()
     return site.states[name]

@@ -22,7 +22,7 @@ from tests.browser.ports import free_port
 
 # The keys of WebDriver that the smoke test presses.
 KEYS = {"Enter": "\ue007", "Shift": "\ue008", "ArrowUp": "\ue013", "Escape": "\ue00c", "Tab": "\ue004"}
-# A browser may start while other tests use the machine.
+# A browser may start slowly while other programs use the machine.
 START_SECONDS = 60
 ANSWER_SECONDS = 20
 FIREFOX_PREFERENCES = {
@@ -40,9 +40,9 @@ def program(package, *names):
 
 
 class Driver:
-    """What the smoke test asks of a browser."""
+    """The interface of a browser that the smoke test needs."""
 
-    # How wide the page can be made at least.
+    # The smallest width that the page can have, in pixels.
     narrowest = 360
 
     def open(self, url):
@@ -81,7 +81,7 @@ class Driver:
         return ""
 
     def reload(self):
-        """Reload as a user does, and wait for the new document. A page that hangs answers nothing."""
+        """Reload as a user does, and wait for the new document. A page that hangs fails the test."""
         self.evaluate("(window.isOld = true, setTimeout(() => location.reload()), true)")
         self.wait_for("!window.isOld && document.readyState === 'complete'", 20)
 
@@ -120,7 +120,7 @@ class Driver:
 
 
 class Gone(Exception):
-    """The document that was asked is being replaced."""
+    """The document is being replaced, so it cannot answer."""
 
 
 class Chromium(Driver):
@@ -154,14 +154,14 @@ class Chromium(Driver):
 
 
 class Installed(Driver):
-    """A browser that runs as programs of its own, with a home of its own."""
+    """An installed browser, in processes and with a home directory of its own."""
 
     def __init__(self, folder):
         self.folder = folder
         self.processes = []
 
     def run(self, command, *, environment=None, **options):
-        """Start a program in a process group of its own, so that what it starts ends with it. Its output is a file."""
+        """Start a program in its own process group, so that its children end with it. Returns its output's file."""
         with (self.folder / f"{Path(command[0]).name}.log").open("w") as output:
             process = subprocess.Popen(
                 command,
@@ -175,7 +175,7 @@ class Installed(Driver):
         return Path(output.name)
 
     def wait_until(self, ask, what):
-        """Wait for a browser that starts. Returns what `ask` returns."""
+        """Wait until a starting browser answers. Returns the result of `ask`."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(OSError):
@@ -245,7 +245,7 @@ class Firefox(Installed):
 class WebKit(Installed):
     """WebKitGTK's MiniBrowser on a display of its own, over classic WebDriver."""
 
-    narrowest = 460  # of its toolbar
+    narrowest = 460  # its toolbar is not narrower
 
     _session = ""
 
@@ -264,7 +264,7 @@ class WebKit(Installed):
         self._session = f"/session/{self._ask('POST', '/session', {'capabilities': {}})['sessionId']}"
 
     def _start_display(self):
-        """Return the number of a display that nothing else uses."""
+        """Return the number of a display that is free."""
         reading, writing = os.pipe()
         display = ["-displayfd", str(writing), "-screen", "0", "1500x1100x24", "-nolisten", "tcp"]
         self.run([program("xvfb", "Xvfb"), *display], pass_fds=[writing])
@@ -287,7 +287,7 @@ class WebKit(Installed):
         self._ask("POST", "/url", {"url": url})
 
     def resize(self, width, height):
-        # The window's size is that of the page and its toolbar.
+        # The window's size includes its toolbar.
         self._ask("POST", "/window/rect", {"width": width, "height": height + 38})
         self.wait_for(f"Math.abs(innerWidth - {width}) < 30")
 
@@ -299,7 +299,7 @@ class WebKit(Installed):
 
     def end(self):
         if self._session:
-            # MiniBrowser is in no process group of ours.
+            # MiniBrowser is not in a process group that we started.
             with contextlib.suppress(Gone, OSError):
                 self._ask("DELETE", "")
         super().end()
@@ -307,7 +307,7 @@ class WebKit(Installed):
 
 @contextlib.contextmanager
 def running(engine):
-    """Start a browser with a home of its own, and end it."""
+    """Run a browser with a home directory of its own."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         driver = engine(Path(folder))
         try:

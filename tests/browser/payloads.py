@@ -1,4 +1,4 @@
-"""Texts that would run somewhere: each calls hit(), and none may."""
+"""Texts that an unsafe page would run as code. Each of them would call hit()."""
 
 TAGS = [
     "<script>hit()</script>",

@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation anew, from the real page: python -m tests.browser.pictures."""
+"""Take the pictures of the documentation from the real page: python -m tests.browser.pictures."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Ports that nothing listens on."""
+"""Free ports."""
 
 import socket
 

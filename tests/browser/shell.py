@@ -1,4 +1,4 @@
-"""A long-lived Python beside the server, on its database: python -m tests.browser.shell, a line of JSON each way."""
+"""A long-lived Python beside the server, on its database, that speaks lines of JSON: python -m tests.browser.shell."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ django.setup()
 
 
 def run(code):
-    """What the code prints, and the traceback if it fails. Each piece has names of its own."""
+    """Return what the code prints, and the traceback if it fails. Each call has a namespace of its own."""
     printed, failed = io.StringIO(), None
     with contextlib.redirect_stdout(printed):
         try:

@@ -1,7 +1,9 @@
-"""The page's main job in each browser that it supports: Chromium, Firefox and WebKit."""
+"""The page's main job in each supported browser: Chromium, Firefox and WebKit."""
 
+import contextlib
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,15 +15,23 @@ ROOMS = ("Lobby", "Random", "Third")
 
 
 @pytest.fixture(scope="module")
-def firefox():
-    with engines.running(engines.Firefox) as driver:
-        yield driver
+def starting():
+    """Start Firefox and WebKit at the same time, while the first test runs in Chromium."""
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
+        yield {
+            engine: pool.submit(stack.enter_context, engines.running(engine))
+            for engine in (engines.Firefox, engines.WebKit)
+        }
 
 
-@pytest.fixture(scope="module")
-def webkit():
-    with engines.running(engines.WebKit) as driver:
-        yield driver
+@pytest.fixture
+def firefox(starting):
+    return starting[engines.Firefox].result()
+
+
+@pytest.fixture
+def webkit(starting):
+    return starting[engines.WebKit].result()
 
 
 @pytest.fixture
@@ -32,13 +42,13 @@ def chromium(browser):
 
 
 @pytest.fixture(params=["chromium", "firefox", "webkit"])
-def user(request, site):
+def user(request, site, starting):
     site.clean()
     return User(request.getfixturevalue(request.param), site)
 
 
 class User:
-    """Someone who uses the page in one of the browsers."""
+    """A user at the page in one of the browsers."""
 
     def __init__(self, driver, site):
         self.driver = driver
@@ -46,7 +56,7 @@ class User:
         self.ids = {title: room for room, title, *_ in site.rooms}
 
     def sign_in(self, name):
-        self.driver.open(f"{self.site.url}/healthz")  # of a session that another test left, nothing is kept
+        self.driver.open(f"{self.site.url}/healthz")  # an empty storage, whatever an earlier test left
         self.driver.evaluate("(localStorage.clear(), true)")
         self.driver.open(f"{self.site.url}/accounts/login/?next=/?rooms=")
         self.driver.click("#id_username")
@@ -69,7 +79,7 @@ class User:
         self.driver.wait_for(f"document.activeElement === {self.box(title)}")
 
     def write(self, title, *lines):
-        """Click into a room's composer and type there. Lines are broken with Shift+Enter."""
+        """Click into a room's composer and type lines there, with Shift+Enter between them."""
         self.driver.click(f'textarea[aria-label="Message {title}"]')
         for number, line in enumerate(lines):
             if number:
@@ -105,7 +115,7 @@ def test_the_page_does_its_main_job_in_every_browser(user, site):
     user.sign_in("bob")
     assert not driver.evaluate("document.getElementById('start-trouble')"), "the browser counts as too old"
 
-    # Three rooms, and talk in both directions.
+    # Open three rooms, and talk in both directions.
     for title in ROOMS:
         user.open(title)
     user.say("Lobby", "hello from here")
@@ -117,7 +127,7 @@ def test_the_page_does_its_main_job_in_every_browser(user, site):
     )
     user.sees("Random", "hello from there")
     days = "[...document.querySelectorAll('.day')].map((e) => e.textContent.trim())"
-    assert set(driver.evaluate(days)) == {"Today"}, "days are told in every version of ICU"
+    assert set(driver.evaluate(days)) == {"Today"}, "every version of ICU names days"
 
     # Edit the last own message.
     driver.click('textarea[aria-label="Message Lobby"]')
@@ -127,7 +137,7 @@ def test_the_page_does_its_main_job_in_every_browser(user, site):
     driver.press("Enter")
     user.sees("Lobby", "hello from here, again")
 
-    # A draft survives a reload, and its box is as high as before.
+    # A draft survives a reload, and its box has the same height as before.
     user.write("Third", "one", "two", "three")
     height = user.height_of_box("Third")
     driver.reload()
@@ -138,7 +148,7 @@ def test_the_page_does_its_main_job_in_every_browser(user, site):
     assert height > 50
     driver.wait_for(f"Math.abs({user.box('Third')}.getBoundingClientRect().height - {height}) < 2")
 
-    # A text that is written offline is sent once when the server is back.
+    # A message that is written offline is sent once when the server is back.
     site.stop(signal.SIGKILL)
     driver.wait_for("document.querySelector('[data-part=state]').dataset.state !== 'open'")
     user.say("Random", "written offline")
@@ -148,7 +158,7 @@ def test_the_page_does_its_main_job_in_every_browser(user, site):
     user.sees("Random", "hello from there", "written offline")
     driver.wait_for(f"{user.texts('Random', 'unsent')}.length === 0")
 
-    # A phone: one pane, tabs for the others.
+    # A phone shows one pane, and tabs for the others.
     width = max(360, driver.narrowest)
     driver.resize(width, 740)
     visible = "[...document.querySelectorAll('room-pane')].filter((e) => e.checkVisibility()).map((e) => e.ariaLabel)"

@@ -1,4 +1,4 @@
-"""Delivery as the page sees it: what is missed comes once, what is typed is not lost."""
+"""Delivery at the page: each missed event comes once, and no typed text is lost."""
 
 import json
 import signal
@@ -39,13 +39,13 @@ for title, changes in {rooms!r}:
 
 
 def change(site, *rooms):
-    """Edit, or delete where the text is None, what bob posted."""
+    """Edit bob's messages, or delete them where the text is None."""
     site.shell(CHANGE.format(rooms=rooms))
 
 
 @pytest.fixture
 def restart(site):
-    """Stop the server; start it again at the end, whatever happened."""
+    """Let a test stop the server, and start it again at the end."""
     yield site
     if site.process is None:
         site.start()
@@ -53,7 +53,7 @@ def restart(site):
 
 @pytest.fixture
 def redis(site):
-    """A Redis of its own for the server, which is started anew with it, and without it at the end."""
+    """Restart the server with a Redis of its own, and at the end without it."""
     with directory("redis") as path:
         redis = Redis(path).start()
         site.stop()
@@ -69,7 +69,7 @@ def texts(first, last):
 
 
 def first_in_view(log, scroll_top):
-    """Scroll there; tell the text and the place of the first message in view, before anything else can happen."""
+    """Scroll, and in the same turn return the text and the position of the first message in view."""
     return log.evaluate(
         """(log, scrollTop) => {
           log.scrollTop = scrollTop;
@@ -94,7 +94,7 @@ def wake(visitor):
     visitor.expect_state("Connected")
 
 
-def test_older_messages_come_without_a_jump(visit, site):
+def test_loading_older_messages_does_not_move_the_view(visit, site):
     post(site, ("History", 1, 180))
     alice = visit("alice", "/chat/History/")
     expect(alice.texts("History").last).to_have_text("text 180")
@@ -110,7 +110,7 @@ def test_older_messages_come_without_a_jump(visit, site):
     assert len(alice.commands("history")) == 4
 
 
-def test_reading_up_there_is_not_disturbed(visit, site):
+def test_new_messages_do_not_move_a_reader_who_scrolled_up(visit, site):
     post(site, ("Reading", 1, 60))
     alice, bob = visit("alice", "/chat/Reading/"), visit("bob", "/chat/Reading/")
     expect(alice.texts("Reading").last).to_have_text("text 60")
@@ -137,7 +137,7 @@ for number in range(1, 121):
 """
 
 
-def test_other_widths_move_no_reader(visit, site):
+def test_changing_a_panes_width_does_not_move_its_reader(visit, site):
     site.shell(LONG.format(title="Widths"))
     alice = visit("alice", "/chat/Widths/", viewport={"width": 1320, "height": 780})
     log = alice.log("Widths")
@@ -149,12 +149,12 @@ def test_other_widths_move_no_reader(visit, site):
             alice.open(change[1])
         else:
             alice.pane(change[1]).get_by_role("button", name="Close").click()
-        # A frame in which it is told, and one to be sure.
+        # One frame in which the page is notified, and one to be sure.
         alice.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert abs(place_of(log, text.strip()) - top) <= 2, change
 
 
-def test_who_follows_goes_on_following_in_other_widths(visit, site):
+def test_a_reader_at_the_newest_message_stays_there_when_the_width_changes(visit, site):
     site.shell(LONG.format(title="Follow"))
     alice = visit("alice", "/chat/Follow/", viewport={"width": 1320, "height": 780})
     bob = visit("bob", "/chat/Follow/")
@@ -166,7 +166,7 @@ def test_who_follows_goes_on_following_in_other_widths(visit, site):
     expect(alice.pane("Follow").locator(".below")).to_be_hidden()
 
 
-def test_a_pane_that_is_not_seen_loads_no_more_than_a_page(visit, site):
+def test_a_hidden_pane_loads_one_page_of_history(visit, site):
     post(site, ("Unseen", 1, 180))
     alice = visit("alice")
     alice.open("Lobby", "Unseen")
@@ -201,7 +201,7 @@ def test_a_burst_leaves_the_reader_at_the_bottom(visit, site):
     expect(alice.pane("Burst").locator(".below")).to_be_hidden()
 
 
-def test_what_was_missed_comes_once_with_one_resume(redis, visit, site):
+def test_one_resume_brings_each_missed_event_once(redis, visit, site):
     post(site, ("One", 1, 80), ("Two", 1, 3), ("Four", 1, 2))
     alice = visit("alice")
     alice.open("One", "Two", "Four")
@@ -211,10 +211,10 @@ def test_what_was_missed_comes_once_with_one_resume(redis, visit, site):
     alice.sent.clear()
     alice.page.evaluate("window.isStillThere = true")
     assert is_listened_to(redis)
-    site.stop(signal.SIGKILL)  # a planned stop would say when it is back, and be no trouble
+    site.stop(signal.SIGKILL)  # before a planned stop the server would say when it is back
     redis.kill()
     alice.expect_state("Offline – trying again in")
-    # Five hundred, two edits, three deletes.
+    # Five hundred messages, two edits, three deletes.
     post(site, ("One", 81, 330), ("Two", 4, 153), ("Four", 3, 102))
     change(site, ("One", [(79, "edited"), (70, None), (200, None)]), ("Two", [(2, "better"), (150, None)]))
     redis.start()
@@ -242,7 +242,7 @@ def is_listened_to(redis):
 
 
 def messages(visitor, title):
-    """Return what each message of a pane says: author, time, text, whether it was edited."""
+    """Return the shown text of each message of a pane: author, time, text, and whether it was edited."""
     return visitor.log(title).locator("[data-part=messages] .message .lines").all_text_contents()
 
 
@@ -260,7 +260,7 @@ def test_edits_and_deletes_are_shown(visit, site):
     bob = visit("bob", "/chat/Changes/")
     expect(bob.texts("Changes")).to_have_count(3)
     room = next(frame["join"] for frame in bob.received if "join" in frame)
-    # The page has no controls for it yet: say it on a socket of bob's own.
+    # A socket of bob's own sends the commands, so that both pages only receive events.
     bob.page.evaluate(
         """(commands) => new Promise((done) => {
           const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat/stream/');
@@ -281,7 +281,7 @@ def test_edits_and_deletes_are_shown(visit, site):
     expect(alice.texts("Changes")).to_have_text(after)
 
 
-def test_texts_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
+def test_messages_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
     site = restart
     post(site, ("Far", 1, 1), ("Near", 1, 1))
     bob = visit("bob")
@@ -297,7 +297,7 @@ def test_texts_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
     context = bob.page.context
     bob.page.close()
     site.start()
-    # Another address: the rooms with unsent texts are opened, so that the texts go.
+    # At another address the page opens the rooms with unsent messages, so that they are sent.
     again = visit("bob", "/", context=context)
     expect(again.texts("Far")).to_have_text(["text 1", "first", "second"])
     expect(again.texts("Near")).to_have_text(["text 1", "elsewhere"])
@@ -307,7 +307,7 @@ def test_texts_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
     expect(alice.texts("Far")).to_have_text(["text 1", "first", "second"])
 
 
-def test_two_tabs_do_not_fight_over_the_outbox(visit, restart):
+def test_two_tabs_share_the_outbox_without_sending_twice(visit, restart):
     site = restart
     post(site, ("Tabs", 1, 1))
     one = visit("bob", "/chat/Tabs/")
@@ -330,13 +330,13 @@ def test_two_tabs_do_not_fight_over_the_outbox(visit, restart):
     expect(two.unsent("Tabs")).to_have_count(0)
 
 
-def test_a_text_waits_for_no_other_tab_with_a_dead_line(visit, site):
+def test_a_message_does_not_wait_for_a_tab_whose_connection_is_dead(visit, site):
     post(site, ("Steal", 1, 1))
     one = visit("bob")
     one.page.route_web_socket("**/chat/stream/**", swallow_sends)
     one.goto("/chat/Steal/")
     expect(one.texts("Steal")).to_have_count(1)
-    one.say("Steal", "first")  # its tab sends for both, into nowhere
+    one.say("Steal", "first")  # this tab sends for both, and its frames are swallowed
     two = visit("bob", "/chat/Steal/", context=one.page.context)
     two.say("Steal", "second")
     expect(two.unsent("Steal")).to_have_count(2)
@@ -344,7 +344,7 @@ def test_a_text_waits_for_no_other_tab_with_a_dead_line(visit, site):
     expect(one.unsent("Steal")).to_have_count(0)
 
 
-def test_a_text_refused_for_good_is_offered_back(visit):
+def test_a_message_that_is_refused_for_good_is_offered_back(visit):
     bob = visit("bob")
     refused = []
 
@@ -397,7 +397,7 @@ def test_signing_out_empties_the_outbox(visit, site):
     assert charlie.page.evaluate("localStorage.length") == 0
 
 
-def test_a_sign_out_that_fails_forgets_nothing(visit, restart):
+def test_a_failed_sign_out_keeps_drafts_and_unsent_messages(visit, restart):
     site = restart
     bob = visit("bob", "/chat/Lobby/")
     bob.expect_state("Connected")
@@ -415,7 +415,7 @@ def test_a_sign_out_that_fails_forgets_nothing(visit, restart):
     expect(bob.texts("Lobby").last).to_have_text("half a text")
 
 
-def test_trouble_goes_with_its_cause_and_says_what_the_page_does(visit):
+def test_an_error_disappears_with_its_cause_and_says_what_happens_next(visit):
     bob = visit("bob")
     refused = []
 
@@ -441,15 +441,15 @@ def test_trouble_goes_with_its_cause_and_says_what_the_page_does(visit):
     expect(trouble).to_be_hidden()
 
 
-def test_an_outage_is_said_once(visit, restart):
+def test_an_outage_is_announced_once(visit, restart):
     site = restart
     bob = visit("bob", "/chat/Lobby/")
     bob.expect_state("Connected")
     bob.page.evaluate(
         """() => {
           const words = document.querySelector('[data-part=state-words]');
-          window.said = [];
-          new MutationObserver(() => window.said.push(words.textContent)).observe(words, {childList: true});
+          window.announced = [];
+          new MutationObserver(() => window.announced.push(words.textContent)).observe(words, {childList: true});
         }"""
     )
     tries = len(bob.sockets)
@@ -460,14 +460,14 @@ def test_an_outage_is_said_once(visit, restart):
     site.start()
     wake(bob)
     assert len(bob.sockets) >= tries + 4
-    assert [words for words in bob.page.evaluate("window.said") if words != "Connecting…"] == [
+    assert [words for words in bob.page.evaluate("window.announced") if words != "Connecting…"] == [
         "Offline – trying again",
         "Connected",
     ]
-    assert bob.page.evaluate("window.said").count("Connecting…") <= 1
+    assert bob.page.evaluate("window.announced").count("Connecting…") <= 1
 
 
-def test_who_came_first_stands_below_the_first_page(visit, site):
+def test_a_user_who_joins_before_the_first_page_arrives_is_shown_below_it(visit, site):
     post(site, ("Early", 1, 3))
     alice = visit("alice")
     held = []
@@ -490,7 +490,7 @@ def test_who_came_first_stands_below_the_first_page(visit, site):
     expect(lines.last).to_have_text("charlie joined")
 
 
-def test_on_a_phone_the_question_before_signing_out_is_seen(visit):
+def test_on_a_phone_the_question_before_signing_out_is_in_view(visit):
     bob = visit("bob", viewport={"width": 360, "height": 740})
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
     bob.goto("/chat/Here/")
@@ -505,15 +505,15 @@ def test_on_a_phone_the_question_before_signing_out_is_seen(visit):
     expect(bob.unsent("Here")).to_have_count(1)
 
 
-def test_a_page_whose_cookie_is_anothers_sends_nothing(visit):
+def test_a_page_sends_nothing_with_another_users_cookie(visit):
     alice = visit("alice")
-    lines, asked = [], []
+    sockets, commands = [], []
 
     def answer(socket):
-        lines.append(socket)
-        if len(lines) == 1:
+        sockets.append(socket)
+        if len(sockets) == 1:
             return swallow_sends(socket)
-        socket.on_message(lambda text: (asked.append(json.loads(text)), refuse(socket)))
+        socket.on_message(lambda text: (commands.append(json.loads(text)), refuse(socket)))
 
     def refuse(socket):
         socket.send(json.dumps({"error": "USER_HAS_TO_LOGIN"}))
@@ -522,18 +522,18 @@ def test_a_page_whose_cookie_is_anothers_sends_nothing(visit):
     alice.page.route_web_socket("**/chat/stream/**", answer)
     alice.goto("/chat/Here/")
     alice.expect_state("Connected")
-    alice.say("Here", "for nobody else's name")
-    lines[0].close(code=1012)
+    alice.say("Here", "for my own name only")
+    sockets[0].close(code=1012)
     alice.expect_state("Signed out – sign in again")
-    assert asked == [{"command": "ping"}]
+    assert commands == [{"command": "ping"}]
     user = alice.page.evaluate("JSON.parse(document.getElementById('config').textContent).user.id")
-    assert [line.url.partition("?")[2] for line in lines] == [f"user={user}"] * 2
-    # Its pane is hidden while nobody is signed in here; the text stays.
+    assert [socket.url.partition("?")[2] for socket in sockets] == [f"user={user}"] * 2
+    # The pane is hidden while no user is signed in here, and the message stays.
     expect(alice.page.locator("[data-part=unsent] .message")).to_have_count(1)
     assert alice.page.evaluate("localStorage.length") == 1
 
 
-def test_a_text_in_a_closed_pane_is_not_forgotten(visit):
+def test_the_room_list_shows_the_unsent_messages_of_a_closed_pane(visit):
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
     bob.goto("/chat/Here/")
@@ -548,7 +548,7 @@ def test_a_text_in_a_closed_pane_is_not_forgotten(visit):
     expect(bob.button("Here")).to_be_focused()
 
 
-def test_a_text_that_cannot_be_kept_is_guarded(visit):
+def test_closing_the_page_asks_first_while_an_unsent_message_cannot_be_stored(visit):
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
     bob.page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('full'); }")
@@ -564,7 +564,7 @@ def test_a_text_that_cannot_be_kept_is_guarded(visit):
     assert not bob.page.evaluate(is_guarded)
 
 
-def test_what_was_not_sent_into_a_room_that_is_gone_is_offered_back(visit, site):
+def test_unsent_messages_of_a_deleted_room_are_offered_back(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Going')")
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
@@ -576,7 +576,7 @@ def test_what_was_not_sent_into_a_room_that_is_gone_is_offered_back(visit, site)
     site.shell("from chat.models import Room; Room.objects.get(title='Going').delete()")
     expect(bob.pane("Going")).to_have_count(0)
     expect(bob.main).to_be_focused()
-    assert "," not in bob.page.url  # the one room that is left
+    assert "," not in bob.page.url  # one room is left
     notices = bob.page.locator(".notice")
     expect(notices.locator("blockquote:visible")).to_have_text(["half a text", "not sent", "not sent either"])
     for number, text in ((1, "half a text"), (2, "not sent")):
@@ -595,7 +595,7 @@ def swallow_sends(socket):
     socket.on_message(lambda text: None if json.loads(text)["command"] == "send" else server.send(text))
 
 
-def test_a_session_that_ended_asks_to_sign_in_again(visit, restart):
+def test_the_page_asks_to_sign_in_again_when_its_session_has_ended(visit, restart):
     site = restart
     bob = visit("bob", "/chat/Lobby/")
     bob.expect_state("Connected")

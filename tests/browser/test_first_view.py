@@ -1,10 +1,10 @@
-"""What is seen first: soon, and where it stays."""
+"""The first view of the page comes soon, and nothing in it moves afterwards."""
 
 from playwright.sync_api import expect
 
 from tests.browser.test_delivery import post
 
-# Notes when the first message is in the page and painted, and every shift that no key or click has caused.
+# Records when the first message is painted, and every layout shift that no key or click has caused.
 NOTES = """
 window.shifts = [];
 window.firstMessage = null;
@@ -24,7 +24,7 @@ new MutationObserver(() => {
 """
 
 
-def test_the_first_message_is_seen_within_a_second_and_nothing_shifts(visit, site):
+def test_the_first_message_is_shown_within_a_second_and_nothing_shifts(visit, site):
     post(site, ("Lobby", 1, 80), ("Random", 1, 3), ("Third", 1, 30))
     ids = {title: room for room, title, *_ in site.rooms}
     path = "/?rooms=" + ",".join(str(ids[title]) for title in ("Lobby", "Random", "Third"))
@@ -36,9 +36,9 @@ def test_the_first_message_is_seen_within_a_second_and_nothing_shifts(visit, sit
         bob.goto(path)
         expect(bob.texts("Lobby").last).to_have_text("text 80")
         bob.page.wait_for_function("window.firstMessage")
-        bob.page.wait_for_timeout(300)  # what comes late would shift too
+        bob.page.wait_for_timeout(300)  # late additions would shift the page too
         took.append(bob.page.evaluate("window.firstMessage"))
         shifts = bob.page.evaluate("window.shifts")
         assert sum(value for value, _ in shifts) < 0.01, (width, shifts)
-    # Of three, because the first one may have waited for another program on this machine.
+    # The fastest of three, because a load may have waited for another program on this machine.
     assert min(took) < 1000, took

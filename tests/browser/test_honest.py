@@ -1,19 +1,19 @@
-"""What the page counts, pins and jumps to is what its reader would say."""
+"""The page counts, pins and jumps to what its reader expects."""
 
 from playwright.sync_api import expect
 
 from tests.browser.test_delivery import post
-from tests.browser.test_unread import badge, by_database, choose_at_message, look_again, look_away, wait_until
+from tests.browser.test_unread import badge, by_database, choose_at_message, look_away, look_back, wait_until
 
 ALERT = "from chat.models import Room; Room.objects.get(title={title!r}).send_message({text!r}, None, 2)"
 
 
 def pause(visitor, ms=800):
-    """Longer than the page takes to look around and to tell the server."""
+    """Wait for longer than the page takes to find what was read and to report it."""
     visitor.page.evaluate("(ms) => new Promise((done) => { setTimeout(done, ms); })", ms)
 
 
-def test_mentions_in_a_pane_behind_the_room_list_are_not_read(visit, site):
+def test_mentions_in_a_pane_that_is_scrolled_out_of_view_stay_unread(visit, site):
     charlie, alice = visit("charlie", viewport={"width": 900, "height": 700}), visit("alice", "/chat/Here/")
     charlie.open("Here", "There", "Lobby", "Third")
     row = charlie.page.locator("[data-part=panes]")
@@ -31,7 +31,7 @@ def test_mentions_in_a_pane_behind_the_room_list_are_not_read(visit, site):
     expect(badge(charlie, "Here")).to_be_hidden()
 
 
-def test_a_mark_as_unread_survives_looking_away_and_another_devices_goes_with_an_answer(visit):
+def test_a_mark_as_unread_survives_a_blur_and_one_from_another_device_ends_with_an_answer(visit):
     bob, phone, alice = visit("bob"), visit("bob"), visit("alice", "/chat/Lobby/")
     bob.open("Lobby")
     alice.say("Lobby", "one")
@@ -43,27 +43,27 @@ def test_a_mark_as_unread_survives_looking_away_and_another_devices_goes_with_an
     bob.box("Lobby").focus()
     for _ in range(2):
         look_away(bob)
-        look_again(bob)
-        # A window that gets the focus back gives it to what had it.
+        look_back(bob)
+        # A window that gets the focus back gives it to the element that had it.
         bob.box("Lobby").evaluate("(box) => box.dispatchEvent(new FocusEvent('focusin', {bubbles: true}))")
         pause(bob)
     expect(badge(bob, "Lobby")).to_have_text("1")
     bob.say("Lobby", "an answer")
     expect(badge(bob, "Lobby")).to_be_hidden()
-    # Marked on another device: reading it here is reading it.
+    # A mark from another device ends when the messages are read here.
     phone.open("Lobby")
     look_away(bob)
     choose_at_message(phone, "Lobby", "one", "Mark as unread")
     expect(badge(bob, "Lobby")).to_have_text("2")
     look_away(phone)
-    look_again(bob)
+    look_back(bob)
     pause(bob)
     expect(badge(bob, "Lobby")).to_have_text("2")
     bob.log("Lobby").click(position={"x": 5, "y": 5})
     expect(badge(bob, "Lobby")).to_be_hidden()
 
 
-def test_rooms_that_are_gone_are_not_counted(visit, site):
+def test_deleted_rooms_are_not_counted(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Gone')")
     alice = visit("alice")
     expect(alice.button("Gone")).to_be_visible()
@@ -94,7 +94,7 @@ def test_arrows_in_a_scrolled_log_begin_at_the_first_message_in_view(visit, site
     expect(log.locator(".message:focus")).to_contain_text("text 60")
 
 
-def test_on_a_phone_next_unread_moves_nothing(visit, site):
+def test_on_a_phone_the_next_unread_button_does_not_move_the_pane(visit, site):
     phone = visit("alice", "/chat/Lobby/", viewport={"width": 390, "height": 800})
     expect(phone.pane("Lobby").get_by_text("No messages yet.")).to_be_visible()
     next_unread = phone.page.get_by_role("button", name="Next unread")
@@ -108,7 +108,7 @@ def test_on_a_phone_next_unread_moves_nothing(visit, site):
     expect(phone.pane("Random")).to_be_visible()
 
 
-def test_a_jump_that_waits_for_the_connection_says_so_and_goes_when_the_reader_scrolls(visit, site):
+def test_a_jump_that_waits_for_the_connection_says_so_and_is_cancelled_by_scrolling(visit, site):
     post(site, ("Here", 1, 300))
     alice = visit("alice")
     cut: list = []
@@ -143,7 +143,7 @@ def test_a_jump_that_waits_for_the_connection_says_so_and_goes_when_the_reader_s
     expect(log.get_by_text("text 300", exact=True)).to_have_count(0)
 
 
-def test_an_alert_among_many_unread_is_pinned_with_a_wrong_clock(visit, site):
+def test_an_alert_among_many_unread_messages_is_pinned_even_with_a_wrong_clock(visit, site):
     bob = visit("bob")
     bob.open("Lobby")
     bob.button("Lobby").click()
@@ -162,7 +162,7 @@ def test_an_alert_among_many_unread_is_pinned_with_a_wrong_clock(visit, site):
     expect(pinned).to_have_count(0)
 
 
-def test_a_new_alert_takes_no_focus_and_enter_answers_one_alert_only(visit, site):
+def test_a_new_alert_does_not_take_the_focus_and_enter_dismisses_one_alert(visit, site):
     bob = visit("bob", "/chat/Lobby/")
     bob.expect_state("Connected")
     pinned = bob.pane("Lobby").locator(".pinned")
@@ -185,7 +185,7 @@ def test_a_new_alert_takes_no_focus_and_enter_answers_one_alert_only(visit, site
     assert bob.page.evaluate("window.inserted") == 1
     bob.page.keyboard.press("Enter")
     expect(pinned).to_have_count(2)
-    # On the next alert, and not on its button.
+    # The focus is on the next alert, and not on its button.
     expect(pinned.nth(1)).to_be_focused()
     bob.page.keyboard.press("Enter")
     pause(bob, 200)
@@ -195,7 +195,7 @@ def test_a_new_alert_takes_no_focus_and_enter_answers_one_alert_only(visit, site
     expect(pinned).to_have_count(1)
 
 
-def test_a_message_is_ones_own_after_a_rename_and_not_the_next_users(visit, site):
+def test_a_message_stays_its_authors_after_a_rename_and_the_next_user_of_the_name_does_not_own_it(visit, site):
     bob = visit("bob")
     site.shell(
         "from django.contrib.auth.models import User\nu = User.objects.create_user('dora', password='x')\n"
@@ -210,7 +210,7 @@ def test_a_message_is_ones_own_after_a_rename_and_not_the_next_users(visit, site
         expect(own).to_contain_text("by bob")
         bob.say("There", "by robert")
         expect(own).to_have_count(2)
-        # Each of them can be edited.
+        # Both messages can be edited.
         choose_at_message(bob, "There", "by bob", "Edit")
         expect(bob.box("There")).to_have_value("by bob")
     finally:

@@ -1,4 +1,4 @@
-"""A pane's log all day long: midnight, alerts, thousands of messages, and what can be done with one."""
+"""A pane's log over a day: midnight, alerts, thousands of messages, and the actions on a message."""
 
 import pytest
 from playwright.sync_api import expect
@@ -17,13 +17,13 @@ STORM = """async ([rooms, each, pause]) => {
 }"""
 
 
-# A pane that holds more than 400 messages lets go of all but 300: so many later it holds as many as before.
+# A pane that holds more than 400 messages drops all but the last 300, so after 101 more it holds as many as before.
 FIRST, CYCLE = 400, 101
-# Rooms, and how often each of them lets go after the first time: 2,016 messages in each.
+# Rooms, and how often each pane drops messages after the first time. At full size: 2,016 messages in each.
 ROOMS, CYCLES = (12, 16) if IS_FULL else (4, 1)
 
 
-# Elements of a log that are a layer of their own, by what makes them one.
+# The elements of a log that are a layer of their own, by the properties that make them one.
 LAYERS = """(log) => {
   const usual = {position: 'static', overflowX: 'visible', clipPath: 'none', opacity: '1', contain: 'none',
     contentVisibility: 'visible', willChange: 'auto', transform: 'none', filter: 'none'};
@@ -43,7 +43,7 @@ def measure(cdp, name):
 
 
 def held_by(cdp):
-    """What the page holds: bytes of JavaScript, and nodes."""
+    """Return what the page holds: bytes of JavaScript, and nodes."""
     cdp.send("HeapProfiler.collectGarbage")
     return measure(cdp, "JSHeapUsedSize"), measure(cdp, "Nodes")
 
@@ -55,7 +55,7 @@ def test_separators_change_at_midnight(visit, site):
     days = bob.log("Midnight").locator(".day")
     expect(days).to_have_text(["Today"])
     now = bob.page.evaluate("Date.now()")
-    # An hour in which it becomes midnight in that zone.
+    # The next midnight in that zone.
     midnight = (now // 86_400_000 + 1) * 86_400_000 - 14 * 3_600_000
     midnight += 86_400_000 if midnight <= now else 0
     bob.page.clock.install(time=now / 1000)
@@ -67,7 +67,7 @@ def test_separators_change_at_midnight(visit, site):
     expect(days).to_have_text(["Yesterday"])
 
 
-def test_an_alert_stays_until_this_user_says_so(visit, site):
+def test_an_alert_stays_pinned_until_this_user_dismisses_it(visit, site):
     bob = visit("bob", "/chat/Here/")
     bob.expect_state("Connected")
     site.manage("say", "Here", "Disk 91 % on db-2", "--type", "alert")
@@ -111,11 +111,11 @@ def test_thousands_of_messages_stay_cheap(visit, site):
         memory.append(held_by(cdp))
     (bytes_before, nodes_before), (bytes_after, nodes_after) = memory
     assert nodes_after < nodes_before * 1.02, memory
-    # Compiled code is part of it, and grows at first: at full size, what is not let go of would be several times this.
+    # Compiled code is part of it, and grows at first. At full size a leak would be several times this.
     assert bytes_after < bytes_before * 1.25, memory
     held = [alice.texts(name).count() for name in names]
     assert max(held) <= 400, held
-    # Chromium asks all layers of all panes what the mouse is over, at each frame. An avatar stands once in a group.
+    # At each frame Chromium asks all layers of all panes what the mouse is over. A group has one avatar.
     layers = alice.log(names[0]).evaluate(LAYERS)
     assert set(layers) == {"avatar", "day"}, set(layers)
     assert len(layers) < held[0] / 10, len(layers)
@@ -135,7 +135,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     for text in ("frist", "second", "third"):
         bob.say("Mend", text)
     expect(alice.texts("Mend")).to_have_text(["frist", "second", "third"])
-    # By mouse; the draft waits.
+    # By mouse, while a draft waits.
     bob.box("Mend").fill("half a sentence")
     bob.log("Mend").get_by_text("frist").hover()
     bob.log("Mend").locator(".message").first.get_by_role("button", name="More about this message").click()
@@ -145,7 +145,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     bob.say("Mend", "first")
     expect(alice.texts("Mend").first).to_have_text("first")
     expect(bob.box("Mend")).to_have_value("half a sentence")
-    # By keys alone: the last own one, and Escape.
+    # By keys alone: edit the last own message, and cancel with Escape.
     bob.box("Mend").fill("")
     bob.page.keyboard.press("ArrowUp")
     expect(bob.box("Mend")).to_have_value("third")
@@ -158,7 +158,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     bob.page.keyboard.press("End")
     bob.page.keyboard.press("Enter")
     expect(alice.texts("Mend")).to_have_text(["first", "Message deleted", "third"])
-    # Staff deletes what others wrote, and edits nothing of it; others do neither.
+    # Staff may delete the messages of others, but not edit them. Other users may do neither.
     alice.log("Mend").focus()
     for key in ("ArrowUp", "Enter"):
         alice.page.keyboard.press(key)
@@ -173,9 +173,9 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     expect(bob.page.get_by_role("menuitem")).to_have_text(["Copy text", "Copy link", "Mark as unread"])
 
 
-def test_undo_takes_a_text_back_everywhere_for_ten_seconds(visit, site):
+def test_undo_removes_a_message_everywhere_for_ten_seconds(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Oops')")
-    bob, alice = visit("bob", "/chat/Oops/"), visit("alice", "/chat/Oops/")
+    bob, alice = visit("bob", "/healthz", keep=False), visit("alice", "/chat/Oops/")
     bob.page.clock.install()
     bob.goto("/chat/Oops/")
     bob.say("Oops", "to the wrong room")

@@ -5,11 +5,11 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import MARKUP, ODD_TITLE, Site, Visitor, sign_in
+from tests.browser.conftest import MARKUP, ODD_TITLE, sign_in
 
 
 @pytest.mark.parametrize("site", ["uvicorn", "daphne"], indirect=True)
-def test_two_users_talk_and_nobody_else_hears(visit):
+def test_two_users_talk_and_other_rooms_hear_nothing(visit):
     alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
     alice.open("Here", "There")
     bob.open("Here", "There")
@@ -28,7 +28,7 @@ def test_two_users_talk_and_nobody_else_hears(visit):
     expect(alice.texts("Here")).to_have_count(10)
 
 
-def test_the_page_comes_back_after_signing_in_and_out(page, site):
+def test_signing_in_returns_to_the_requested_page(page, site):
     page.goto(site.url + "/chat/Lobby/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     sign_in(page, site, "bob", "/chat/Lobby/")
@@ -37,7 +37,7 @@ def test_the_page_comes_back_after_signing_in_and_out(page, site):
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
 
 
-def test_a_wrong_password_is_said_in_words(page, site):
+def test_a_wrong_password_is_explained(page, site):
     page.goto(site.url + "/")
     page.get_by_label("Username").fill("bob")
     page.get_by_label("Password").fill("wrong")
@@ -45,7 +45,7 @@ def test_a_wrong_password_is_said_in_words(page, site):
     expect(page.get_by_role("alert")).to_contain_text("correct username and password")
 
 
-def test_a_staff_room_is_neither_seen_nor_opened_by_others(visit):
+def test_other_users_neither_see_nor_open_a_staff_room(visit):
     alice, bob = visit("alice"), visit("bob")
     expect(alice.button("Staff")).to_be_visible()
     expect(bob.button("Lobby")).to_be_visible()
@@ -89,7 +89,7 @@ def test_a_click_opens_a_room_and_another_closes_it(visit):
     expect(bob.button("Lobby")).to_be_focused()
 
 
-def test_markup_is_text_wherever_it_comes_from(visit):
+def test_markup_is_shown_as_text_in_titles_names_and_messages(visit):
     bob, odd = visit("bob"), visit(MARKUP)
     bob.open(MARKUP)
     odd.open(MARKUP)
@@ -98,10 +98,10 @@ def test_markup_is_text_wherever_it_comes_from(visit):
     expect(bob.log(MARKUP).locator(".by b")).to_have_text([MARKUP])
     expect(bob.pane(MARKUP).get_by_role("heading", level=2)).to_have_text(MARKUP)
     assert bob.page.locator("img[src=x]").count() == odd.page.locator("img[src=x]").count() == 0
-    # `visit` finds dialogs and violations of the content security policy.
+    # `visit` fails on dialogs and on violations of the content security policy.
 
 
-def test_an_address_opens_its_room_whatever_its_title(visit):
+def test_an_address_opens_a_room_with_any_title(visit):
     bob = visit("bob", "/chat/" + ODD_TITLE.replace("%", "%25").replace("?", "%3F") + "/")
     expect(bob.pane(ODD_TITLE)).to_be_visible()
     expect(bob.box(ODD_TITLE)).to_be_focused()
@@ -124,7 +124,7 @@ def test_a_room_is_opened_by_its_name(visit, site):
     expect(bob.page.get_by_role("alert")).to_have_text("There is no room called “..”.")
 
 
-def test_a_slow_answer_takes_no_key_from_another_room(visit, site):
+def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
     bob = visit("bob")
     bob.open("Lobby")
     held = []
@@ -133,7 +133,7 @@ def test_a_slow_answer_takes_no_key_from_another_room(visit, site):
     box.fill("Slow")
     with bob.page.expect_request("**/chat/Slow/"):
         box.press("Enter")
-    # Only now: a room that is there already comes into the list by itself, and nobody asks for it.
+    # The room is made only now. Otherwise it would be in the list already, and the page would not ask for it.
     site.shell("from chat.models import Room; Room.objects.create(title='Slow')")
     bob.box("Lobby").press_sequentially("for the lobby")
     held[0].continue_()
@@ -142,7 +142,7 @@ def test_a_slow_answer_takes_no_key_from_another_room(visit, site):
     expect(box).to_have_value("")
 
 
-def test_enter_sends_shift_enter_breaks_the_line(visit):
+def test_enter_sends_and_shift_enter_breaks_the_line(visit):
     bob = visit("bob")
     bob.open("Third")
     box = bob.box("Third")
@@ -169,7 +169,7 @@ def test_enter_while_composing_sends_nothing(visit):
     expect(box).to_have_value(re.compile("にほん"))
 
 
-def test_a_refused_text_stays_with_its_reason(visit):
+def test_a_refused_message_stays_in_the_composer_with_the_reason(visit):
     bob = visit("bob")
     bob.open("Third")
     bob.say("Third", "x" * 4001)
@@ -178,7 +178,7 @@ def test_a_refused_text_stays_with_its_reason(visit):
     expect(bob.box("Third")).to_have_value("x" * 4001)
     bob.box("Third").fill("fine")
     expect(alert).to_have_count(0)
-    bob.say("Third", "  \n ")  # a slip of the hand
+    bob.say("Third", "  \n ")  # sent by mistake
     expect(bob.box("Third")).to_have_value("  \n ")
     expect(alert).to_have_count(0)
     assert bob.commands("send") == []
@@ -209,7 +209,7 @@ def test_the_keyboard_reaches_everything(visit):
     expect(bob.log("Lobby")).to_be_focused()
 
 
-def test_on_a_phone_one_pane_is_seen_and_the_others_are_near(visit):
+def test_a_phone_shows_one_pane_and_tabs_for_the_others(visit):
     bob = visit("bob", viewport={"width": 360, "height": 740})
     bob.open("Lobby", "Random")
     expect(bob.pane("Random")).to_be_visible()
@@ -227,7 +227,7 @@ def test_on_a_phone_one_pane_is_seen_and_the_others_are_near(visit):
     expect(bob.box("Third")).to_be_focused()
 
 
-def test_on_a_phone_the_list_gives_way(visit):
+def test_on_a_phone_the_list_closes_when_a_room_opens(visit):
     bob = visit("bob", viewport={"width": 360, "height": 740})
     all_rooms = bob.page.get_by_role("button", name="All rooms and account")
     all_rooms.click()
@@ -243,7 +243,7 @@ def test_on_a_phone_the_list_gives_way(visit):
     expect(bob.pane("Random")).to_be_visible()
 
 
-def test_on_a_phone_the_list_has_its_rooms_also_offline(visit):
+def test_on_a_phone_the_list_shows_its_rooms_offline_too(visit):
     bob = visit("bob", viewport={"width": 360, "height": 740})
     bob.page.route_web_socket("**/chat/stream/**", lambda socket: socket.close(code=1012))
     bob.page.reload()
@@ -253,42 +253,32 @@ def test_on_a_phone_the_list_has_its_rooms_also_offline(visit):
     expect(bob.page.get_by_role("status")).to_be_in_viewport()
 
 
-def test_the_page_works_from_collected_files(browser, tmp_path):
-    site = Site(tmp_path)
-    site.manage("collectstatic", "--no-input", "--verbosity", "0")
-    site.start()
-    try:
-        page = browser.new_page()
-        bob = Visitor(page, site)
-        sign_in(page, site, "bob")
-        bob.open("Lobby")
-        bob.say("Lobby", "hashed and compressed")
-        expect(bob.texts("Lobby")).to_have_text(["hashed and compressed"])
-        names = page.evaluate("performance.getEntriesByType('resource').map(({name}) => name.split('/').pop())")
-        assert [
-            name for name in names if name.endswith(("js", "css")) and not re.search(r"\.[0-9a-f]{12}\.", name)
-        ] == []
-        assert bob.problems == []
-        ours = [
-            (name, path.stat().st_size)
-            for path in (tmp_path / "static/chat").rglob("*.gz")
-            if (name := path.name.removesuffix(".gz")).endswith(("js", "css")) and re.search(r"\.[0-9a-f]{12}\.", name)
-        ]
-        assert 10_000 < sum(size for _, size in ours) < 60_000, "what we wrote ourselves, as it goes over the line"
-        page.close()
-    finally:
-        site.end()
+def test_the_page_works_from_collected_files(visit, collected):
+    bob = visit("bob")
+    bob.open("Lobby")
+    bob.say("Lobby", "hashed and compressed")
+    expect(bob.texts("Lobby")).to_have_text(["hashed and compressed"])
+    names = bob.page.evaluate("performance.getEntriesByType('resource').map(({name}) => name.split('/').pop())")
+    names = [name for name in names if name.endswith(("js", "css"))]
+    assert len(names) > 50
+    assert [name for name in names if not re.search(r"\.[0-9a-f]{12}\.", name)] == []
+    ours = [
+        (name, path.stat().st_size)
+        for path in (collected / "chat").rglob("*.gz")
+        if (name := path.name.removesuffix(".gz")).endswith(("js", "css")) and re.search(r"\.[0-9a-f]{12}\.", name)
+    ]
+    assert 10_000 < sum(size for _, size in ours) < 60_000, "the size of our own files as they are sent"
 
 
-def test_who_is_here_stands_in_the_panes_head(visit, site):
-    site.shell("from chat.models import Room; Room.objects.create(title='Quiet')")  # nobody was here before
+def test_the_panes_head_shows_the_people_in_the_room(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Quiet')")  # without users yet
     alice, bob = visit("alice"), visit("bob")
     alice.open("Quiet")
     here = alice.pane("Quiet").locator("summary")
     expect(here).to_have_text(re.compile("1 person here"))
     bob.open("Quiet")
     expect(here).to_have_text(re.compile("2 people here"))
-    # By keyboard, and as a list for those who hear the page.
+    # By keyboard, and as a list for screen readers.
     here.focus()
     alice.page.keyboard.press("Enter")
     names = alice.pane("Quiet").get_by_role("list", name="People here").get_by_role("listitem")

@@ -1,4 +1,4 @@
-"""Panes side by side: their order, their widths, their texts, and that no key ever goes to another room."""
+"""Panes side by side: their order, their widths and their drafts. No key ever goes to another room."""
 
 import json
 import random
@@ -14,7 +14,7 @@ FUZZ_SEED = 20261121
 
 
 def titles(visitor):
-    """The panes from left to right, as they are seen."""
+    """Return the titles of the panes from left to right, as they are shown."""
     return visitor.page.evaluate(
         """() => [...document.querySelectorAll('room-pane')]
           .sort((a, b) => a.getBoundingClientRect().left - b.getBoundingClientRect().left)
@@ -44,14 +44,14 @@ def drag(visitor, title, onto):
     mouse.up()
 
 
-def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_it(visit):
+def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_their_order(visit):
     bob = visit("bob", viewport={"width": 1320, "height": 780})
     bob.open("Lobby", "Random", "Third")
     bob.box("Random").fill("half a sentence")
     bob.page.keyboard.press("Alt+Shift+ArrowLeft")
     assert titles(bob) == in_document(bob) == ["Random", "Lobby", "Third"]
     expect(bob.box("Random")).to_be_focused()
-    bob.page.keyboard.press("Alt+Shift+ArrowLeft")  # nowhere to go
+    bob.page.keyboard.press("Alt+Shift+ArrowLeft")  # it is the first one already
     bob.page.keyboard.press("Alt+Shift+ArrowRight")
     bob.page.keyboard.press("Alt+Shift+ArrowRight")
     assert titles(bob) == ["Lobby", "Third", "Random"]
@@ -71,9 +71,9 @@ def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_it(visit):
     expect(bob.box("Random")).to_have_value("half a sentence")
     assert titles(bob) == ["Third", "Lobby", "Random"]
     assert abs(bob.pane("Lobby").bounding_box()["width"] - lobby) <= 1
-    # In the list they stand as on the page.
+    # The list has the order of the panes.
     expect(bob.page.locator("nav button[aria-pressed=true] .title")).to_have_text(["Third", "Lobby", "Random"])
-    # A draft outlives its pane, too, and goes when it is sent.
+    # A draft outlives its pane, too, and is removed when it is sent.
     bob.pane("Random").get_by_role("button", name="Close").click()
     bob.open("Random")
     expect(bob.box("Random")).to_have_value("half a sentence")
@@ -93,7 +93,7 @@ def test_signing_out_forgets_drafts(visit, site):
     assert charlie.page.evaluate("localStorage.length") == 0
 
 
-def test_many_panes_scroll_sideways_and_nothing_else_does(visit):
+def test_only_the_row_of_panes_scrolls_sideways(visit):
     alice = visit("alice", viewport={"width": 1320, "height": 780})
     alice.open("Lobby", "Random", "Third", "Here", "There", "Staff")
     expect(alice.pane("Staff")).to_be_in_viewport()
@@ -104,15 +104,15 @@ def test_many_panes_scroll_sideways_and_nothing_else_does(visit):
     expect(alice.pane("Staff").locator(".to")).to_be_visible()
 
 
-# What a user might do between two keys, as it reaches the page; none of it is an answer to a key of the test's.
+# An act of the user between two keys, as the page receives it. None of them answers a key of the test.
 SHUFFLE = """(choice) => {
   window.isInert = false;  // it begins with the pointer
   const rooms = [...document.querySelectorAll('nav button[data-room]')];
   const panes = [...document.querySelectorAll('room-pane')];
   const focused = document.activeElement.closest('room-pane');
-  const others = panes.filter((pane) => pane !== focused);
-  const one = others[choice % others.length];
-  if (choice % 3 === 0 && one && panes.length > 3) one.querySelector('[data-part=close]').click();
+  const unfocused = panes.filter((pane) => pane !== focused);
+  const pane = unfocused[choice % unfocused.length];
+  if (choice % 3 === 0 && pane && panes.length > 3) pane.querySelector('[data-part=close]').click();
   else if (choice % 3 === 1) rooms.find((e) => e.ariaPressed === 'false' && e.textContent.startsWith('Fuzz'))?.click();
   else document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {
     key: choice % 2 ? 'ArrowLeft' : 'ArrowRight', altKey: true, shiftKey: true, bubbles: true,
@@ -120,8 +120,8 @@ SHUFFLE = """(choice) => {
   const boxes = [...document.querySelectorAll('room-pane textarea')];
   if (boxes.length && choice % 5 === 0) boxes[choice % boxes.length].focus();
 }"""
-# At every key, note whose box has the focus: in the page, in the same turn as the key. After the server
-# closed the pane that had the focus, no key may reach anything.
+# Records in the page, in the same turn as each key, which room's box has the focus. After the server closed the pane
+# that had the focus, no key may reach any element.
 WATCH = """() => {
   window.typed = {};
   window.leaked = [];
@@ -149,8 +149,8 @@ KEYS = {
 
 
 @pytest.mark.timeout(TIMEOUT)
-def test_no_key_ever_goes_to_another_room(visit, site):
-    """Each letter is in the room whose composer had the focus when it was typed, and nowhere else."""
+def test_each_key_goes_to_the_room_that_had_the_focus(visit, site):
+    """Each letter is only in the room whose composer had the focus when it was typed."""
     chance = random.Random(FUZZ_SEED)
     names = [f"Fuzz {letter}" for letter in "abcde"]
     site.shell(f"from chat.models import Room\nfor title in {names!r}: Room.objects.create(title=title)")
@@ -189,7 +189,7 @@ def test_no_key_ever_goes_to_another_room(visit, site):
         cdp.send("Input.dispatchKeyEvent", {"type": "keyUp", "key": key, **what, "text": ""})
 
     def close_by_server():
-        """Close a pane as the server does, and let the room be in the list again."""
+        """Close a pane as the server does, and put the room into the list again."""
         room = bob.page.evaluate(
             """(isFocused) => {
               const focused = document.activeElement.closest('room-pane');
@@ -198,7 +198,7 @@ def test_no_key_ever_goes_to_another_room(visit, site):
             }""",
             chance.random() < 0.7,
         )
-        # A server closes what it has let in: before the join frame there is nothing to close.
+        # A server closes only a pane that has joined, so before the join frame there is none to close.
         if room is None or room in joining:
             return
         had_focus = bob.page.evaluate("(room) => document.activeElement.closest('room-pane')?.room === room", room)
@@ -241,7 +241,7 @@ def test_no_key_ever_goes_to_another_room(visit, site):
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for room, body in json.loads(posted.splitlines()[-1]):
         found[room].update(body)
-    # A room whose pane was closed has texts that wait, drafts, and edits that were not finished.
+    # A room whose pane was closed has unsent messages, drafts, and unfinished edits.
     for key, text in kept:
         if ".outbox." in key or ".draft." in key:
             record = json.loads(text)
@@ -253,7 +253,7 @@ def test_no_key_ever_goes_to_another_room(visit, site):
     assert set(found) <= set(typed)
 
 
-def test_another_browser_opens_what_was_left_here(visit):
+def test_another_browser_opens_the_saved_layout(visit):
     bob = visit("bob")
     bob.open("Here", "There", "Lobby")
     bob.page.keyboard.press("Alt+Shift+ArrowLeft")
@@ -263,13 +263,13 @@ def test_another_browser_opens_what_was_left_here(visit):
         bob.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
         if any(command.get("wide") == wide for command in bob.commands("layout")):
             break
-    # What was changed, and not the whole.
+    # The page sends the change, and not the whole layout.
     assert any(command.get("wide") == wide for command in bob.commands("layout"))
     assert not any("rooms" in command for command in bob.commands("layout"))
     elsewhere = visit("bob", "/")
     expect(elsewhere.page.get_by_role("region")).to_have_count(3)
     assert titles(elsewhere) == ["Here", "Lobby", "There"]
-    # A tab that a link opened adds what its user opens, and closes nothing that others have saved.
+    # A tab that a link opened adds the rooms that its user opens, and closes none that other tabs have saved.
     link = visit("bob", "/chat/Third/")
     link.open("Random")
     for _ in range(100):

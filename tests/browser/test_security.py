@@ -1,4 +1,4 @@
-"""Scripts that come as texts, pages of other origins, and rights that an admin takes away."""
+"""Scripts in messages and names, pages of other origins, and rights that an admin takes away."""
 
 import http.server
 import json
@@ -27,7 +27,7 @@ for text in payloads[::3]:
 for number, text in enumerate(payloads):
     Room.objects.create(title=f"{{number}} {{text}}")
 """
-# Whatever runs, is blocked, or is asked of another host is a problem.
+# Reports each script that runs, and each violation of the content security policy.
 WATCH = """
 window.hit = () => console.error('HIT');
 document.addEventListener('securitypolicyviolation',
@@ -37,7 +37,7 @@ document.addEventListener('securitypolicyviolation',
 
 @pytest.fixture
 def watched(browser, visit):
-    """Let somebody look, with everything that would be a success of a payload made a problem."""
+    """Open an address for a user, with each success of a payload recorded as a problem."""
 
     def look(name, path):
         visitor = visit(name, "/healthz")
@@ -53,7 +53,7 @@ def watched(browser, visit):
     return look
 
 
-def test_no_payload_runs_wherever_it_comes_from(watched, site):
+def test_no_payload_runs_as_message_name_title_or_address(watched, site):
     assert len(PAYLOADS) >= 100
     site.shell(MANY)
     alice = watched("alice", "/chat/Payloads/")
@@ -63,11 +63,11 @@ def test_no_payload_runs_wherever_it_comes_from(watched, site):
     while alice.texts("Payloads").count() < count:
         log.evaluate("(log) => { log.scrollTop = 0; }")
         alice.page.wait_for_timeout(50)
-    shown = alice.texts("Payloads").evaluate_all("(all) => all.map((one) => one.textContent)")
+    shown = alice.texts("Payloads").evaluate_all("(all) => all.map((element) => element.textContent)")
     assert shown[: len(PAYLOADS)] == PAYLOADS, "each is shown as it was written"
     titles = alice.page.get_by_role("navigation", name="Rooms").evaluate("(nav) => nav.textContent")
     assert all(f"{number} {text}" in titles for number, text in enumerate(PAYLOADS))
-    # A room by its title, and a room that is not there: by the address, by the box, as a pane.
+    # Open rooms by their titles, and missing rooms by the address and by the box.
     for number, text in list(enumerate(PAYLOADS))[::12]:
         alice.goto(f"/chat/{quote(f'{number} {text}', safe='')}/")
         expect(alice.page.get_by_role("region")).to_have_count(1)
@@ -78,7 +78,7 @@ def test_no_payload_runs_wherever_it_comes_from(watched, site):
         box.fill(text)
         box.press("Enter")
         expect(alice.page.locator("#not-found")).to_contain_text("no room called")
-    # Nothing of it became an element, and nothing runs under the pointer.
+    # No payload became an element, and none runs under the pointer.
     made = alice.page.evaluate(
         "document.querySelectorAll('main script, main img, main iframe, [onerror], [onload]').length"
     )
@@ -86,8 +86,8 @@ def test_no_payload_runs_wherever_it_comes_from(watched, site):
     alice.page.mouse.move(300, 300)
 
 
-def test_what_the_server_says_is_text_too(watched, site):
-    """Error details, titles, names and reasons, in frames that a server would have to be broken to send."""
+def test_no_payload_runs_in_frames_of_the_server(watched, site):
+    """Error details, titles, names and reasons are text, even in frames that only a broken server would send."""
     bob = watched("bob", "/healthz")
 
     def forge(route):
@@ -121,7 +121,7 @@ def test_what_the_server_says_is_text_too(watched, site):
     bob.goto("/chat/Lobby/")
     expect(bob.page.get_by_text("javascript:hit()").first).to_be_visible()
     expect(bob.page.get_by_text("[x](javascript:hit())").first).to_be_visible()
-    # A page may stumble over a date that is none; what it may not is run it.
+    # The page may fail on an invalid date, but it may not run it.
     bob.problems[:] = [
         problem for problem in bob.problems if "HIT" in problem or "CSP" in problem or "asked" in problem
     ]
@@ -139,7 +139,7 @@ const posts = [
   ["/admin/chat/room/add/", {title: "Made by evil"}],
   ["/admin/auth/user/add/", {username: "evil", password1: "xyzxyzxyz1", password2: "xyzxyzxyz1"}],
 ];
-// Sent, whatever the page may see of the answer.
+// The posts are sent, although the page may not see the answers.
 Promise.allSettled(posts.map(([path, form]) =>
   fetch(target + path, {method: "POST", mode: "no-cors", credentials: "include", body: new URLSearchParams(form)})
 )).then(() => { done.posts = "sent"; });
@@ -152,7 +152,7 @@ fetch(target + "/", {credentials: "include"})
 
 @pytest.fixture
 def evil(site):
-    """A site on the same host and another port: the browser sends it the user's cookies."""
+    """A site on the same host and another port, so that the browser sends the user's cookies."""
     page = EVIL % (site.url, site.url + "/", site.url + "/accounts/logout/")
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -179,12 +179,12 @@ def test_a_page_of_another_origin_opens_no_socket_and_posts_no_form(visit, site,
     page.wait_for_function("done.socket && done.posts && done.read")
     done = page.evaluate("done")
     assert (done["socket"], done["posts"], done["read"]) == ("refused", "sent", "blocked")
-    # The page is not even told what became of its posts: it is seen below. The log says which page it was.
+    # The page does not see the answers to its posts. The effects are checked below, and the log names the page.
     assert f"CSRF_TRUSTED_ORIGINS={evil.rstrip('/')}." in site.log.read_text()
-    assert page.frames[1].url.startswith("chrome-error:"), "no page of ours is shown in a frame"
+    assert page.frames[1].url.startswith("chrome-error:"), "our pages are not shown in frames"
     with page.expect_navigation():
         page.evaluate("document.getElementById('form').submit()")
-    expect(page.get_by_role("heading")).to_have_text("Log out?")  # asked, and not done
+    expect(page.get_by_role("heading")).to_have_text("Log out?")  # the page asks first
     page.close()
     alice.goto("/")
     expect(alice.button("Lobby")).to_be_visible()
@@ -206,9 +206,9 @@ CAUSES = ["made staff-only", "room deleted", "deactivated", "user deleted", "pas
 
 
 def take_away(admin, guest, cause, user, room):
-    """Do it as an admin does: in the admin's forms; but signing out, which only the guest can do.
+    """Take a right away in the admin's forms, or sign out as the guest, which only the guest can do.
 
-    Returns what shows that it is done, when the answer has come.
+    Returns the element that shows that it is done.
     """
     if cause == "signed out elsewhere":
         tab = guest.page.context.new_page()
@@ -227,7 +227,7 @@ def take_away(admin, guest, cause, user, room):
         admin.goto(f"/admin/auth/user/{user}/password/")
         for field in ("#id_password1", "#id_password2"):
             admin.page.locator(field).fill("four other words entirely")
-        guest.site.states.pop("alice")  # Django gives the session of who changes a password another key
+        guest.site.states.pop("alice")  # Django gives the session of an admin who changes a password another key
     elif cause == "user deleted":
         admin.goto(f"/admin/auth/user/{user}/delete/")
     name = {"room deleted": "Yes, I’m sure", "user deleted": "Yes, I’m sure", "password changed": "Change password"}
@@ -237,7 +237,7 @@ def take_away(admin, guest, cause, user, room):
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("cause", CAUSES)
-def test_what_is_taken_away_is_gone_from_the_page_that_shows_it(visit, site, cause, number):
+def test_a_page_closes_its_pane_when_its_user_loses_access(visit, site, cause, number):
     name = f"guest {cause} {number}".replace(" ", "-")
     title = f"{name}'s room"
     made = site.shell(GUEST.format(name=name, title=title, password=PASSWORD))
@@ -255,5 +255,5 @@ def test_what_is_taken_away_is_gone_from_the_page_that_shows_it(visit, site, cau
     else:
         guest.expect_state("Signed out")
         expect(guest.page.get_by_role("link", name="sign in again").first).to_be_visible()
-    assert time.monotonic() - start < 3  # with the admin's own answer, and two browsers that draw
+    assert time.monotonic() - start < 3  # includes the admin's answer, and two pages that are painted
     expect(done).to_be_visible()

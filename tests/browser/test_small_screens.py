@@ -1,4 +1,4 @@
-"""Zoomed to 400 %, a phone on its side, and large fonts: messages and the composer are there."""
+"""Messages and the composer are in view at 400 % zoom, on a phone on its side, and with large fonts."""
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +11,7 @@ IN_VIEW = """(log) => {
   return [...log.querySelectorAll('.message .text')].filter((text) => {
     const {top, bottom, left} = text.getBoundingClientRect();
     const y = (top + bottom) / 2;
-    // What lies over a message would hide it.
+    // An element above a message would hide it.
     return top >= box.top && bottom <= box.bottom + 1 && log.contains(document.elementFromPoint(left + 2, y));
   }).length;
 }"""
@@ -20,7 +20,7 @@ IN_VIEW = """(log) => {
 @pytest.mark.parametrize(
     ("width", "height", "messages"), [(320, 256, 3), (320, 180, 1), (568, 200, 2), (844, 300, 4), (360, 740, 15)]
 )
-def test_messages_and_the_composer_are_seen_on_a_small_screen(visit, site, width, height, messages):
+def test_a_small_screen_shows_messages_and_the_composer(visit, site, width, height, messages):
     post(site, ("Lobby", 1, 40), ("Random", 1, 2))
     bob = visit("bob", "/chat/Lobby/", viewport={"width": width, "height": height})
     expect(bob.texts("Lobby").last).to_be_in_viewport()
@@ -35,7 +35,7 @@ def test_messages_and_the_composer_are_seen_on_a_small_screen(visit, site, width
     expect(bob.texts("Lobby").last).to_be_in_viewport(ratio=1)
 
 
-def test_the_browsers_own_font_size_holds(visit):
+def test_text_follows_the_browsers_font_size(visit):
     bob = visit("bob", "/chat/Lobby/")
     bob.say("Lobby", "hello")
     size = "(e) => parseFloat(getComputedStyle(e).fontSize)"

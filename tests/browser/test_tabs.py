@@ -1,4 +1,4 @@
-"""Many tabs and many logins: signing out covers the others, and signing in again brings them back."""
+"""Several tabs and logins: signing out hides the other tabs, and signing in again restores them."""
 
 import pytest
 from playwright.sync_api import expect
@@ -8,7 +8,7 @@ from tests.browser.conftest import PASSWORD, Visitor, sign_in
 
 @pytest.fixture
 def two_tabs(browser, site):
-    """Two tabs of bob in a browser of their own, signed in for this test alone."""
+    """Open two tabs of bob in a context of their own, signed in for this test alone."""
     site.clean()
     context = browser.new_context()
     first, second = Visitor(context.new_page(), site), Visitor(context.new_page(), site)
@@ -19,7 +19,7 @@ def two_tabs(browser, site):
 
 
 def log_in_again(visitor, name):
-    """At the login form that signing out has led to."""
+    """Sign in at the form that signing out has led to."""
     visitor.page.get_by_label("Username").fill(name)
     visitor.page.get_by_label("Password").fill(PASSWORD)
     visitor.page.get_by_role("button", name="Log in").click()
@@ -31,7 +31,7 @@ def log_out(visitor):
     expect(visitor.page.get_by_label("Username")).to_be_visible()
 
 
-def test_signing_out_covers_the_other_tabs_and_signing_in_again_brings_them_back(two_tabs, site):
+def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two_tabs, site):
     first, second = two_tabs
     site.shell(
         "from chat.models import Room\n"
@@ -59,7 +59,7 @@ def test_signing_out_covers_the_other_tabs_and_signing_in_again_brings_them_back
     expect(second.texts("Lobby").last).to_have_text("on it goes")
 
 
-def test_another_user_does_not_go_on_in_a_tab_that_was_signed_out(two_tabs):
+def test_a_tab_that_was_signed_out_stays_hidden_from_another_user(two_tabs):
     first, second = two_tabs
     second.goto("/chat/Lobby/")
     second.expect_state("Connected")
@@ -78,7 +78,7 @@ def test_another_user_does_not_go_on_in_a_tab_that_was_signed_out(two_tabs):
 def test_logging_out_works_with_an_old_token(two_tabs, site):
     first, _ = two_tabs
     first.expect_state("Connected")
-    # Another tab has signed in since, which gave the browser a new one.
+    # Another tab has signed in since, so the browser has a new token.
     first.page.context.add_cookies([{"name": "csrftoken", "value": "x" * 32, "url": site.url}])
     log_out(first)
     first.goto("/")

@@ -1,4 +1,4 @@
-"""What is typed: it stays with its room and its tab, whatever happens to either, and it never vanishes."""
+"""Typed text stays with its room and its tab, whatever happens to either, and never disappears."""
 
 import re
 
@@ -28,7 +28,7 @@ def drafts(visitor):
 
 
 @pytest.mark.parametrize("others", [[], ["Lobby"]])
-def test_the_rest_of_a_sentence_goes_nowhere_when_its_room_is_closed(visit, site, others):
+def test_keys_go_nowhere_after_the_focused_room_is_closed(visit, site, others):
     make(site, "Secret")
     bob = visit("bob")
     bob.open(*others, "Secret")
@@ -47,7 +47,7 @@ def test_the_rest_of_a_sentence_goes_nowhere_when_its_room_is_closed(visit, site
     assert bob.page.evaluate("document.activeElement !== document.querySelector('main')")
 
 
-def test_texts_and_drafts_of_a_replaced_room_are_offered_back(visit, site):
+def test_messages_and_drafts_of_a_replaced_room_are_offered_back(visit, site):
     make(site, "Secret")
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
@@ -74,7 +74,7 @@ def test_texts_and_drafts_of_a_replaced_room_are_offered_back(visit, site):
     expect(bob.page.locator(".notice")).to_have_count(0)
 
 
-def test_a_log_that_is_replaced_under_an_open_pane_takes_the_text_out_of_its_box(visit, site):
+def test_replacing_the_log_of_an_open_pane_empties_its_composer_and_offers_the_draft_back(visit, site):
     make(site, "Restored")
     bob = visit("bob", "/chat/Restored/")
     bob.expect_state("Connected")
@@ -99,7 +99,7 @@ def test_two_tabs_keep_a_draft_each(visit, site):
     one.page.reload()
     expect(one.box("Twice")).to_have_value("a long report that took ten minutes")
     one.page.close()
-    # A new tab has what a closed one left, once.
+    # A new tab takes over the draft of a closed one, once.
     three = visit("bob", "/chat/Twice/", context=two.page.context)
     expect(three.box("Twice")).to_have_value("a long report that took ten minutes")
     three.box("Twice").press_sequentially(" more")
@@ -109,7 +109,7 @@ def test_two_tabs_keep_a_draft_each(visit, site):
     assert drafts(three) == 1
 
 
-def test_a_draft_that_stands_in_two_tabs_is_sent_once(visit, site):
+def test_a_draft_that_two_tabs_share_is_sent_once(visit, site):
     make(site, "Both")
     one = visit("bob", "/chat/Both/")
     one.box("Both").fill("only once")
@@ -138,7 +138,7 @@ def test_an_edit_is_kept_like_a_draft(visit, site):
     bob.page.reload()
     expect(box).to_have_value("second, better")
     expect(editing).to_be_visible()
-    # An input method's Escape is its own; a plain one can be taken back.
+    # An Escape for the input method does nothing here. A plain one cancels the edit, and can be undone.
     for kind in ("isComposing: true", "keyCode: 229"):
         box.evaluate(f"(e) => e.dispatchEvent(new KeyboardEvent('keydown', {{key: 'Escape', bubbles: true, {kind}}}))")
     expect(box).to_have_value("second, better")
@@ -147,7 +147,7 @@ def test_an_edit_is_kept_like_a_draft(visit, site):
     expect(editing).to_be_hidden()
     unfinished.get_by_role("button", name="Continue").click()
     expect(box).to_have_value("second, better")
-    # "Edit" on another message leaves this one as it is.
+    # "Edit" on another message keeps this edit.
     bob.log("Edit").locator(".message").first.hover()
     bob.log("Edit").locator(".message").first.get_by_role("button", name="More about this message").click()
     bob.page.get_by_role("menuitem", name="Edit").click()
@@ -162,7 +162,7 @@ def test_an_edit_is_kept_like_a_draft(visit, site):
     expect(unfinished).to_be_hidden()
     expect(box).to_have_value("")
     assert drafts(bob) == 0
-    # In a room that is closed to its author it is offered, also after a reload.
+    # When the room is closed to its author, the edit is offered back, also after a reload.
     box.press("ArrowUp")
     box.fill("second, best")
     site.shell(
@@ -196,7 +196,7 @@ def test_a_message_that_changes_while_it_is_edited_says_so_and_keeps_the_text(vi
     assert bob.commands("edit") == []
 
 
-def test_enter_that_is_held_or_has_other_keys_with_it_sends_nothing_twice(visit, site):
+def test_holding_enter_or_pressing_it_with_other_keys_sends_nothing_twice(visit, site):
     make(site, "Held")
     bob = visit("bob", "/chat/Held/")
     bob.say("Held", "one")
@@ -223,7 +223,7 @@ def test_enter_that_is_held_or_has_other_keys_with_it_sends_nothing_twice(visit,
     assert len(bob.commands("send")) == 1
 
 
-def test_a_text_that_waited_for_days_is_offered_and_not_sent(visit, site):
+def test_a_message_that_waited_for_days_is_offered_and_not_sent(visit, site):
     make(site, "Late")
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
@@ -241,7 +241,7 @@ def test_a_text_that_waited_for_days_is_offered_and_not_sent(visit, site):
     )
     context = bob.page.context
     bob.page.close()
-    bob = visit("bob", "/chat/Lobby/", context=context)  # the room is opened, too
+    bob = visit("bob", "/chat/Lobby/", context=context)  # the page opens the other room, too
     expect(bob.unsent("Late").get_by_role("alert").first).to_contain_text("more than a day ago")
     first, second, third = (bob.unsent("Late").nth(at) for at in range(3))
     third.get_by_role("button", name="Discard").click()
@@ -256,7 +256,7 @@ def test_a_text_that_waited_for_days_is_offered_and_not_sent(visit, site):
     expect(bob.unsent("Late")).to_have_count(0)
 
 
-def test_what_waits_in_a_closed_pane_is_offered_at_once_when_its_room_is_deleted(visit, site):
+def test_unsent_messages_of_a_closed_pane_are_offered_when_its_room_is_deleted(visit, site):
     make(site, "Gone")
     bob = visit("bob")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
@@ -297,7 +297,7 @@ def test_after_signing_out_no_other_tab_stores_a_draft(visit, site):
         "Storage.prototype.setItem = () => {}",
     ],
 )
-def test_without_storage_the_page_works_and_says_what_is_at_risk(visit, site, storage):
+def test_without_storage_the_page_works_and_warns_before_a_draft_is_lost(visit, site, storage):
     make(site, "Bare")
     bob = visit("bob")
     bob.page.add_init_script(storage)
@@ -314,7 +314,7 @@ def test_without_storage_the_page_works_and_says_what_is_at_risk(visit, site, st
     assert not bob.page.evaluate(IS_GUARDED)
 
 
-def test_a_storage_that_is_emptied_has_the_draft_again(visit):
+def test_a_draft_is_stored_again_after_the_storage_was_emptied(visit):
     bob = visit("bob", "/chat/Here/")
     bob.expect_state("Connected")
     bob.box("Here").fill("half a text")
@@ -324,7 +324,7 @@ def test_a_storage_that_is_emptied_has_the_draft_again(visit):
 
 
 @pytest.mark.parametrize("text", ["'lorem ipsum '", "'x'", "'👩‍👩‍👧‍👦'"])
-def test_millions_of_characters_block_nothing(visit, text):
+def test_pasting_millions_of_characters_does_not_block_the_page(visit, text):
     bob = visit("bob")
     bob.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     bob.goto("/chat/There/")
@@ -333,7 +333,7 @@ def test_millions_of_characters_block_nothing(visit, text):
     box.fill("what stood there")
     bob.page.evaluate(f"navigator.clipboard.writeText({text}.repeat(2_000_000 / {text}.length))")
     cdp = bob.page.context.new_cdp_session(bob.page)
-    # The thread's own time, because others use this machine: of all tasks together, so no task takes longer.
+    # The thread's own time, because other programs use this machine. It is the sum of all tasks, so none takes longer.
     cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
     before = measure(cdp, "TaskDuration")
     box.press("Control+v")
@@ -341,12 +341,12 @@ def test_millions_of_characters_block_nothing(visit, text):
     expect(box).to_have_value("what stood there")
     took = measure(cdp, "TaskDuration") - before
     assert took < 0.2, took
-    # Not every way in asks first.
+    # A text can get into the box without a paste event.
     box.evaluate(f"(e) => {{ e.value += {text}.repeat(100_000); e.dispatchEvent(new Event('input')); }}")
     expect(box).to_have_value("what stood there")
     bob.page.reload()
     expect(box).to_have_value("what stood there")
-    # The longest text that is taken.
+    # The longest text that the box takes.
     bob.page.evaluate(f"navigator.clipboard.writeText({text}.repeat(32_000 / {text}.length))")
     box.press("Control+v")
     expect(box).to_have_value(re.compile(".{20000}"))
@@ -356,7 +356,7 @@ def test_millions_of_characters_block_nothing(visit, text):
     expect(box).to_have_value(re.compile(".{20000}"))
 
 
-def test_a_restored_draft_has_the_height_of_its_text_where_css_cannot_give_it(visit):
+def test_a_restored_draft_has_the_height_of_its_text_without_field_sizing(visit):
     bob = visit("bob")
     bob.page.add_init_script(
         """CSS.supports = () => false;
@@ -373,7 +373,7 @@ def test_a_restored_draft_has_the_height_of_its_text_where_css_cannot_give_it(vi
     bob.page.reload()
     expect(bob.box("Here")).to_have_value("one\ntwo\nthree")
     assert abs(bob.box("Here").bounding_box()["height"] - height) < 2
-    # On a phone a pane that is not shown is fitted when it is.
+    # On a phone, the composer of a hidden pane gets its height when the pane is shown.
     bob.page.set_viewport_size({"width": 360, "height": 740})
     bob.open("There")
     bob.page.evaluate("document.querySelector('room-pane:not(.seen)').composer.text = 'one\\ntwo\\nthree\\nfour'")

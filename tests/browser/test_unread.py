@@ -1,4 +1,4 @@
-"""Honest unread: what the page counts is what the database says, and only what was seen is read."""
+"""The page counts what the database counts, and only messages that were in view are read."""
 
 import json
 import random
@@ -24,7 +24,7 @@ print(json.dumps(counts))
 
 
 def by_database(site, name):
-    """What is unread by the plain words of the promise: posted, not deleted, of others, after the read position."""
+    """Return the unread counts that the page promises: messages of others, not deleted, after the read position."""
     return json.loads(site.shell(COUNT.format(name=name)).splitlines()[-1])
 
 
@@ -33,7 +33,7 @@ def badge(visitor, title):
 
 
 def shown(visitor):
-    """What the list says, by title."""
+    """Return the counts in the list, by title."""
     return visitor.page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll('nav button[data-room]')].map((button) => [
           button.querySelector('.title').textContent, parseInt(button.querySelector('.unread').textContent || '0'),
@@ -45,7 +45,7 @@ def look_away(visitor):
     visitor.page.evaluate("document.hasFocus = () => false; dispatchEvent(new Event('blur'))")
 
 
-def look_again(visitor):
+def look_back(visitor):
     visitor.page.evaluate("delete document.hasFocus; dispatchEvent(new Event('focus'))")
 
 
@@ -64,7 +64,7 @@ def choose_at_message(visitor, title, text, item):
     visitor.page.get_by_role("menuitem", name=item).click()
 
 
-def test_only_what_is_seen_is_read_and_every_device_knows(visit, site):
+def test_only_messages_in_view_are_marked_as_read_on_all_devices(visit, site):
     site.shell("from chat.models import Room\nfor title in ('News', 'Other'): Room.objects.create(title=title)")
     bob, phone, alice = visit("bob"), visit("bob"), visit("alice", "/chat/News/")
     bob.open("News", "Other")
@@ -77,7 +77,7 @@ def test_only_what_is_seen_is_read_and_every_device_knows(visit, site):
         look_away(device)
     for text in ("two", "hello @bob", "four"):
         alice.say("News", text)
-    # In the list with mentions apart, in the title and in the icon; and a line where it begins.
+    # In the list with mentions apart, in the title and in the icon. A separator stands at the first unread message.
     expect(badge(bob, "News")).to_have_text("3, @1")
     expect(bob.button("News")).to_have_attribute("aria-description", "3 unread, 1 for you")
     expect(bob.page).to_have_title("(3, @1) Multichat")
@@ -86,22 +86,22 @@ def test_only_what_is_seen_is_read_and_every_device_knows(visit, site):
         expect(device.log("News").locator(".new + .message")).to_contain_text("two")
     # Read positions are written within a second.
     wait_until(lambda: by_database(site, "bob")["News"] == 3, bob)
-    # Read here, known there within a second.
-    look_again(bob)
+    # Messages that are read here are read there within a second.
+    look_back(bob)
     expect(badge(bob, "News")).to_be_hidden()
     expect(badge(phone, "News")).to_be_hidden(timeout=1_500)
     expect(phone.log("News").locator(".new")).to_have_count(0, timeout=1_500)
     expect(bob.page).to_have_title("Multichat")
     wait_until(lambda: by_database(site, "bob")["News"] == 0, bob)
-    # Left for later there, and shown here.
+    # A mark as unread there is shown here.
     choose_at_message(phone, "News", "hello @bob", "Mark as unread")
     for device in (bob, phone):
         expect(badge(device, "News")).to_have_text("2, @1")
         expect(device.log("News").locator(".new + .message")).to_contain_text("hello @bob")
-    # Deleting what is unread counts it out; one's own messages never count.
+    # A deleted message is not counted any more. A user's own messages never count.
     choose_at_message(alice, "News", "four", "Delete")
     expect(badge(bob, "News")).to_have_text("1, @1")
-    # The next unread, by key, from another pane.
+    # A key goes to the next unread room from another pane.
     bob.box("Other").focus()
     bob.page.keyboard.press("Alt+Shift+ArrowDown")
     expect(bob.box("News")).to_be_focused()
@@ -109,7 +109,7 @@ def test_only_what_is_seen_is_read_and_every_device_knows(visit, site):
     expect(badge(phone, "News")).to_be_hidden()
 
 
-def test_a_closed_room_counts_and_opens_where_the_new_begins(visit, site):
+def test_a_closed_room_counts_messages_and_opens_at_the_first_unread_one(visit, site):
     post(site, ("Long", 1, 30))
     alice = visit("alice")
     alice.open("Long")
@@ -126,14 +126,14 @@ def test_a_closed_room_counts_and_opens_where_the_new_begins(visit, site):
     expect(log.get_by_text("text 76", exact=True)).not_to_be_in_viewport()
     expect(badge(alice, "Long")).not_to_have_text("46")
     assert 0 < int(badge(alice, "Long").text_content()) < 46
-    log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")  # what is jumped over is not read
+    log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")  # messages that are jumped over stay unread
     expect(alice.pane("Long").get_by_role("button", name="new above")).to_be_visible()
     alice.pane("Long").get_by_role("button", name="More", exact=True).click()
     alice.page.get_by_role("menuitem", name="Mark as read").click()
     expect(badge(alice, "Long")).to_be_hidden()
 
 
-def test_rooms_come_and_go_while_one_looks(visit, site):
+def test_the_room_list_follows_new_renamed_and_deleted_rooms(visit, site):
     bob, alice = visit("bob"), visit("alice")
     bob.expect_state("Connected")
     site.shell("from chat.models import Room; Room.objects.create(title='Fresh')")
@@ -152,7 +152,7 @@ def test_rooms_come_and_go_while_one_looks(visit, site):
     expect(alice.button("Frozen")).to_have_count(0)
 
 
-def test_the_count_is_the_databases_after_a_random_walk_of_two_devices(visit, site):
+def test_counts_match_the_database_after_a_random_walk_of_two_devices(visit, site):
     chance = random.Random(WALK_SEED)
     names = ["Walk a", "Walk b", "Walk c"]
     post(site, *((name, 1, 3) for name in names))
@@ -171,12 +171,12 @@ def test_the_count_is_the_databases_after_a_random_walk_of_two_devices(visit, si
         elif step < 0.7:
             look_away(device)
         elif step < 0.85:
-            look_again(device)
+            look_back(device)
         elif device.pane(title).count() and device.texts(title).count():
             device.log(title).evaluate("(log, y) => { log.scrollTop = y; }", chance.randrange(400))
     for device in devices:
         look_away(device)
-    # Reads on their way arrive, and are written.
+    # Reads that are on their way arrive and are written.
     alice.page.evaluate("new Promise((done) => { setTimeout(done, 2500); })")
     truth = {title: count for title, count in by_database(site, "charlie").items() if title in names}
     for device in devices:
