@@ -54,7 +54,7 @@ def index(request: HttpRequest) -> HttpResponse:
     elif len(opened) < len(requested):
         notice = "Some of these rooms don't exist, or you don't have access to them."
     elif request.GET.get("at") and at is None:
-        notice = "We can't find the message that this link leads to."
+        notice = "The linked message doesn't exist."
     return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
 
 
