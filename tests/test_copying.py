@@ -125,7 +125,7 @@ def test_the_database_itself_an_empty_file_and_an_older_one_are_refused(old, tmp
 
 
 def test_a_source_that_is_served_is_refused(old, tmp_path):
-    code = "import django; django.setup(); from multichat import claim; claim.claim_process(); print('held', flush=True)"
+    code = "import django; django.setup(); from multichat import claim; claim.claim_process(); print('held', flush=1)"
     environment = {**old._environment, "DJANGO_SETTINGS_MODULE": "multichat.settings"}
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; input()"],
