@@ -64,28 +64,28 @@ const { rooms: most } = config.limits;
 const workspace = new Workspace(config.rooms, { send, outbox, view: page, epochs, most });
 const signedOut = new SignedOut(config.user.id, {
   store,
-  ask: async () => (await (await fetch(config.session, { cache: "no-store" })).json()).user,
-  returned: () => connection.again(),
-  replaced: () => page.replaced(),
+  fetchUser: async () => (await (await fetch(config.session, { cache: "no-store" })).json()).user,
+  returned: () => connection.signedInAgain(),
+  replaced: () => page.userReplaced(),
 });
 
-page.begin(workspace);
+page.start(workspace);
 // Rooms with unsent texts are opened too, so that the texts go.
 const { open, at } = config;
 for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) {
   const room = workspace.rooms.get(id);
   if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);
 }
-if (at) page.goTo(at.room, at.seq);
-page.opens();
-page.unsent.showLeftovers();
+if (at) page.jumpToMessage(at.room, at.seq);
+page.layoutRestored();
+page.unsent.showOrphans();
 signedOut.announce();
 connection.start({
-  changed: (state, retryAt) => {
-    signedOut.set(state === "signed out");
-    workspace.changed(state, retryAt);
+  stateChanged: (state, retryAt) => {
+    signedOut.setSignedOut(state === "signed out");
+    workspace.connectionChanged(state, retryAt);
   },
-  received: (received) => workspace.received(received),
+  frameReceived: (received) => workspace.frameReceived(received),
 });
 hasStarted();
 
@@ -97,23 +97,23 @@ function hasStarted() {
 }
 
 window.addEventListener("storage", ({ key, oldValue, newValue }) => {
-  outbox.heard(key, { oldValue, newValue });
-  drafts.heard(key, { oldValue, newValue });
-  alerts.heard(key);
-  signedOut.heard(key);
+  outbox.storageChanged(key, { oldValue, newValue });
+  drafts.storageChanged(key, { oldValue, newValue });
+  alerts.storageChanged(key);
+  signedOut.storageChanged(key);
 });
-window.addEventListener("focus", () => signedOut.look());
+window.addEventListener("focus", () => signedOut.checkUser());
 window.addEventListener("beforeunload", (event) => {
-  page.unsent.mend(true);
+  page.unsent.repairStorage(true);
   if (page.unsent.isAtRisk) event.preventDefault();
 });
 // Safari on a phone asks nothing before it closes a page.
-window.addEventListener("pagehide", () => page.unsent.mend(true));
+window.addEventListener("pagehide", () => page.unsent.repairStorage(true));
 window.addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   connection.wake();
-  signedOut.look();
+  signedOut.checkUser();
 });
 setInterval(() => {
   connection.tick();

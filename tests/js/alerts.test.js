@@ -20,8 +20,8 @@ const posted = (message, { seq = 1, at = AT } = {}) => ({
   seq,
   at,
 });
-const texts = (alerts, room = "1") => alerts.of(room).map(({ text }) => text);
-const idOf = (alerts, text) => alerts.of("1").find((one) => one.text === text).id;
+const texts = (alerts, room = "1") => alerts.alertsOf(room).map(({ text }) => text);
+const idOf = (alerts, text) => alerts.alertsOf("1").find((one) => one.text === text).id;
 
 let store;
 let alerts;
@@ -32,74 +32,74 @@ beforeEach(() => {
 });
 
 test("an alert stays, also after a reload, until this user says so", () => {
-  alerts.take("1", [alert("disk full"), { ...alert("a warning"), type: 1 }], true);
+  alerts.applyMessages("1", [alert("disk full"), { ...alert("a warning"), type: 1 }], true);
   assert.deepEqual(texts(new Alerts(7, store)), ["disk full"]);
   assert.deepEqual(texts(new Alerts(8, store)), []);
   alerts.gotIt("1", idOf(alerts, "disk full"));
-  alerts.take("1", [alert("disk full")], true);
-  alerts.joined("1", [posted("disk full")]);
+  alerts.applyMessages("1", [alert("disk full")], true);
+  alerts.mergeAlerts("1", [posted("disk full")]);
   assert.deepEqual(texts(new Alerts(7, store)), []);
 });
 
 test("whatever the browser's clock says, a new alert is pinned", () => {
-  alerts.take("1", [alert("disk full", { at: "1999-01-01T00:00:00.000Z" })], true);
+  alerts.applyMessages("1", [alert("disk full", { at: "1999-01-01T00:00:00.000Z" })], true);
   assert.deepEqual(texts(alerts), ["disk full"]);
 });
 
 test("alerts that are in no page are pinned when the room is joined", () => {
-  alerts.joined("1", [posted("disk full"), posted("disk fuller", { seq: 60, at: LATER })]);
+  alerts.mergeAlerts("1", [posted("disk full"), posted("disk fuller", { seq: 60, at: LATER })]);
   assert.deepEqual(texts(alerts), ["disk full", "disk fuller"]);
 });
 
 test("two alerts that were posted together are two", () => {
-  alerts.take("1", [alert("first", { seq: 9 }), alert("second", { seq: 10 })], true);
+  alerts.applyMessages("1", [alert("first", { seq: 9 }), alert("second", { seq: 10 })], true);
   assert.deepEqual(texts(alerts), ["first", "second"]);
   alerts.gotIt("1", idOf(alerts, "first"));
   assert.deepEqual(texts(alerts), ["second"]);
-  alerts.joined("1", [posted("first", { seq: 9 }), posted("second", { seq: 10 })]);
+  alerts.mergeAlerts("1", [posted("first", { seq: 9 }), posted("second", { seq: 10 })]);
   assert.deepEqual(texts(alerts), ["second"]);
 });
 
 test("an alert that is changed is shown as it is now, and a deleted one goes", () => {
-  alerts.take("1", [alert("disk full")], true);
-  alerts.take("1", [alert("disk 91 % full")], false);
+  alerts.applyMessages("1", [alert("disk full")], true);
+  alerts.applyMessages("1", [alert("disk 91 % full")], false);
   assert.deepEqual(texts(alerts), ["disk 91 % full"]);
-  alerts.take("1", [alert(null)], false);
+  alerts.applyMessages("1", [alert(null)], false);
   assert.deepEqual(texts(alerts), []);
 });
 
 test("one that was deleted while the page was closed goes when the room is joined", () => {
-  alerts.take("1", [alert("old", { at: "2026-03-01T10:00:00.000Z" })], true);
-  alerts.take("1", [alert("deleted", { seq: 3, at: LATER })], true);
-  alerts.joined("1", [posted("disk full", { seq: 2 })]);
+  alerts.applyMessages("1", [alert("old", { at: "2026-03-01T10:00:00.000Z" })], true);
+  alerts.applyMessages("1", [alert("deleted", { seq: 3, at: LATER })], true);
+  alerts.mergeAlerts("1", [posted("disk full", { seq: 2 })]);
   assert.deepEqual(texts(alerts), ["old", "disk full"]);
 });
 
 test("an old one that scrolling back brings is history", () => {
-  alerts.take("1", [alert("last spring", { at: "2026-03-01T10:00:00.000Z" })], false);
+  alerts.applyMessages("1", [alert("last spring", { at: "2026-03-01T10:00:00.000Z" })], false);
   assert.deepEqual(texts(alerts), []);
 });
 
 test("of many that were answered none comes back, in whichever order", () => {
   const time = (n) => new Date(Date.parse(AT) + n * 60_000).toISOString();
   const all = Array.from({ length: 120 }, (_, n) => posted(`alert ${n}`, { seq: n, at: time(n) }));
-  alerts.joined("1", all);
-  for (const { id } of alerts.of("1").toReversed()) alerts.gotIt("1", id);
-  alerts.joined("1", all.slice(-20));
+  alerts.mergeAlerts("1", all);
+  for (const { id } of alerts.alertsOf("1").toReversed()) alerts.gotIt("1", id);
+  alerts.mergeAlerts("1", all.slice(-20));
   assert.deepEqual(texts(alerts), []);
 });
 
 test("another tab's answer counts here, too, also before this one has heard of it", () => {
   const told = [];
-  alerts.take("1", [alert("disk full")], true);
+  alerts.applyMessages("1", [alert("disk full")], true);
   alerts.onchange = (room) => told.push(room);
   new Alerts(7, store).gotIt("1", idOf(alerts, "disk full"));
-  alerts.heard("multichat.alerts.7.1");
+  alerts.storageChanged("multichat.alerts.7.1");
   assert.deepEqual([texts(alerts), told], [[], ["1"]]);
   const other = new Alerts(7, store);
-  alerts.take("1", [alert("one", { seq: 5 }), alert("two", { seq: 6 })], true);
+  alerts.applyMessages("1", [alert("one", { seq: 5 }), alert("two", { seq: 6 })], true);
   other.gotIt("1", idOf(alerts, "one"));
-  alerts.take("1", [alert("three", { seq: 7 })], true);
+  alerts.applyMessages("1", [alert("three", { seq: 7 })], true);
   assert.deepEqual(texts(alerts), ["two", "three"]);
 });
 
@@ -107,7 +107,7 @@ test("what an earlier page has kept, and what nobody can read, does no harm", ()
   const key = "multichat.alerts.7.1";
   store.setItem(key, JSON.stringify({ pinned: { [AT]: { at: AT, text: "x" } }, got: [AT] }));
   assert.deepEqual(texts(alerts), []);
-  alerts.joined("1", [posted("disk full"), posted("new", { seq: 2, at: LATER })]);
+  alerts.mergeAlerts("1", [posted("disk full"), posted("new", { seq: 2, at: LATER })]);
   assert.deepEqual(texts(alerts), ["new"]);
   for (const text of ["{", "null", '{"pinned":null,"got":3}', "[]", "7"]) {
     store.setItem(key, text);
@@ -119,17 +119,17 @@ test("without a store an alert is known as long as the page lives", () => {
   store.setItem = () => {
     throw new Error("full");
   };
-  alerts.take("1", [alert("disk full")], true);
+  alerts.applyMessages("1", [alert("disk full")], true);
   assert.deepEqual(texts(alerts), ["disk full"]);
   alerts.gotIt("1", idOf(alerts, "disk full"));
   assert.deepEqual(texts(alerts), []);
 });
 
 test("a room that is closed to its reader, and signing out, leave nothing", () => {
-  alerts.take("1", [alert("secret")], true);
-  alerts.forget("1");
+  alerts.applyMessages("1", [alert("secret")], true);
+  alerts.forgetRoom("1");
   assert.equal(store.length, 0);
-  alerts.take("1", [alert("secret")], true);
+  alerts.applyMessages("1", [alert("secret")], true);
   alerts.clear();
   assert.equal(store.length, 0);
 });

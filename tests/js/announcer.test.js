@@ -14,20 +14,20 @@ beforeEach(() => {
 });
 
 test("a message is announced once, its author first", () => {
-  announcer.say("alice", "Lobby", "good morning");
+  announcer.announce("alice", "Lobby", "good morning");
   mock.timers.tick(60_000);
   assert.deepEqual(said, ["alice in Lobby: good morning"]);
 });
 
 test("of a long message its beginning is announced", () => {
-  announcer.say("alice", "Lobby", "long ".repeat(800));
+  announcer.announce("alice", "Lobby", "long ".repeat(800));
   mock.timers.tick(100);
   assert.ok(said[0].length < 330 && said[0].endsWith("…"));
 });
 
 test("more messages than can be said are counted, in each room", () => {
-  for (const number of [1, 2, 3]) announcer.say("alice", "Lobby", `number ${number}`);
-  announcer.say("bob", "Random", "hello");
+  for (const number of [1, 2, 3]) announcer.announce("alice", "Lobby", `number ${number}`);
+  announcer.announce("bob", "Random", "hello");
   mock.timers.tick(100);
   assert.deepEqual(said, ["3 new messages in Lobby", "1 new message in Random"]);
 });

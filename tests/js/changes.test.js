@@ -22,27 +22,27 @@ beforeEach(() => {
 });
 
 test("a change is answered once", () => {
-  changes.ask(EDIT, outcome);
+  changes.sendChange(EDIT, outcome);
   const [{ client_id, ...rest }] = sent;
   assert.deepEqual(rest, EDIT);
   changes.settle(client_id);
   changes.settle(client_id);
-  changes.lost();
+  changes.connectionLost();
   assert.deepEqual(told, ["done"]);
 });
 
 test("a refusal is told with its reason, and is of nobody else", () => {
-  changes.ask(EDIT, outcome);
+  changes.sendChange(EDIT, outcome);
   assert.equal(changes.refuse({ error: "NOT_AUTHOR", client_id: "another" }), false);
   assert.equal(changes.refuse({ error: "NOT_AUTHOR", client_id: sent[0].client_id }), true);
   assert.deepEqual(told, ["NOT_AUTHOR"]);
 });
 
 test("without a line, or when it goes, the asker is told", () => {
-  changes.ask(EDIT, outcome);
-  changes.lost();
+  changes.sendChange(EDIT, outcome);
+  changes.connectionLost();
   line.isOpen = false;
-  changes.ask(EDIT, outcome);
+  changes.sendChange(EDIT, outcome);
   assert.deepEqual(told, ["line", "line"]);
 });
 

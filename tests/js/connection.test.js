@@ -45,8 +45,8 @@ beforeEach(() => {
     clock,
   );
   connection.start({
-    changed: (state) => states.push(state),
-    received: (received) => frames.push(received),
+    stateChanged: (state) => states.push(state),
+    frameReceived: (received) => frames.push(received),
   });
 });
 
@@ -250,12 +250,12 @@ test("when its user has signed in again, a page that was signed out goes on", as
   socket.onclose({ code: 4401 });
   socket.url(); // the socket asks for its next URL before it is closed for good
   states.length = 0;
-  connection.again();
+  connection.signedInAgain();
   assert.notEqual(socket, old);
   await open();
   assert.deepEqual(states, ["connecting", "open"]);
   mock.timers.tick(60_000);
   assert.equal(connection.state, "open");
-  connection.again(); // nothing to go on from
+  connection.signedInAgain(); // nothing to go on from
   assert.deepEqual(states, ["connecting", "open"]);
 });

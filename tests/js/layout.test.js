@@ -16,11 +16,11 @@ test("panes stand in the order in which they were opened, each once", () => {
 });
 
 test("a pane is moved by one, and never beyond the ends", () => {
-  assert.equal(layout.move("7", -1), true);
+  assert.equal(layout.moveBy("7", -1), true);
   assert.deepEqual(layout.order, ["1", "7", "3"]);
-  assert.equal(layout.move("1", -1), false);
-  assert.equal(layout.move("9", 1), false);
-  layout.put("1", 99);
+  assert.equal(layout.moveBy("1", -1), false);
+  assert.equal(layout.moveBy("9", 1), false);
+  layout.moveTo("1", 99);
   assert.deepEqual(layout.order, ["7", "3", "1"]);
 });
 

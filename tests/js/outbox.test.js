@@ -22,7 +22,8 @@ function tab({ user = 7, isOnline = true, epochs } = {}) {
   return { outbox, sent, line, texts: () => sent.map(({ message }) => message) };
 }
 
-const states = (outbox, room = "1") => outbox.of(room).map(({ text, state }) => [text, state]);
+const states = (outbox, room = "1") =>
+  outbox.entriesOf(room).map(({ text, state }) => [text, state]);
 
 test("a text is stored before it is sent", () => {
   let storedWhenSent = 0;
@@ -33,15 +34,15 @@ test("a text is stored before it is sent", () => {
       return true;
     },
   });
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "hi");
   assert.equal(storedWhenSent, 1);
 });
 
 test("one send at a time in each room, in order", () => {
   const { outbox, sent, texts } = tab();
-  outbox.joined("1");
-  outbox.joined("2");
+  outbox.roomJoined("1");
+  outbox.roomJoined("2");
   for (const text of ["a", "b"]) outbox.add("1", text);
   outbox.add("2", "other room");
   assert.deepEqual(texts(), ["a", "other room"]);
@@ -55,14 +56,14 @@ test("order is kept when the clock was set back", () => {
   mock.timers.setTime(5);
   outbox.add("1", "b");
   assert.deepEqual(
-    outbox.of("1").map(({ text }) => text),
+    outbox.entriesOf("1").map(({ text }) => text),
     ["a", "b"],
   );
 });
 
 test("an acknowledged text leaves the store at once and the page with its event", () => {
   const { outbox, sent } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   outbox.settle(sent[0].client_id, true);
   assert.equal(store.length, 0);
@@ -73,19 +74,19 @@ test("an acknowledged text leaves the store at once and the page with its event"
 
 test("texts survive a reload and go under the same client_id", () => {
   const first = tab();
-  first.outbox.joined("1");
+  first.outbox.roomJoined("1");
   first.outbox.add("1", "a");
-  first.outbox.partedAll();
+  first.outbox.connectionLost();
   locks = new Locks(); // the tab is gone, and its locks with it
   const second = tab();
   assert.deepEqual(second.outbox.rooms, ["1"]);
-  second.outbox.joined("1");
+  second.outbox.roomJoined("1");
   assert.deepEqual(second.sent, first.sent);
 });
 
 test("nothing is sent into a room that is not joined", () => {
   const { outbox, sent } = tab();
-  outbox.joined("2");
+  outbox.roomJoined("2");
   outbox.add("1", "a");
   assert.deepEqual(sent, []);
 });
@@ -93,13 +94,13 @@ test("nothing is sent into a room that is not joined", () => {
 test("of two tabs one sends, and the other when the first is gone", async () => {
   const one = tab();
   const two = tab();
-  one.outbox.joined("1");
-  two.outbox.joined("1");
+  one.outbox.roomJoined("1");
+  two.outbox.roomJoined("1");
   two.outbox.add("1", "from the second");
   assert.deepEqual(two.sent, []);
-  one.outbox.heard(store.key(0));
+  one.outbox.storageChanged(store.key(0));
   assert.deepEqual(one.texts(), ["from the second"]);
-  one.outbox.partedAll();
+  one.outbox.connectionLost();
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(two.sent, one.sent);
 });
@@ -107,18 +108,18 @@ test("of two tabs one sends, and the other when the first is gone", async () => 
 test("a text that another tab settled is not shown any more", () => {
   const one = tab();
   const two = tab();
-  one.outbox.joined("1");
+  one.outbox.roomJoined("1");
   one.outbox.add("1", "a");
-  two.outbox.heard(store.key(0));
+  two.outbox.storageChanged(store.key(0));
   assert.deepEqual(states(two.outbox), [["a", "pending"]]);
   one.outbox.settle(one.sent[0].client_id);
-  two.outbox.heard(`multichat.outbox.7.${one.sent[0].client_id}`);
+  two.outbox.storageChanged(`multichat.outbox.7.${one.sent[0].client_id}`);
   assert.deepEqual(states(two.outbox), []);
 });
 
 test("'later' is waited for, and nothing overtakes", () => {
   const { outbox, sent, texts } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   outbox.add("1", "b");
   outbox.refuse({ error: "RATE_LIMITED", client_id: sent[0].client_id, retry_after: 3 });
@@ -131,7 +132,7 @@ test("'later' is waited for, and nothing overtakes", () => {
 
 test("without any answer it is sent again", () => {
   const { outbox, texts } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   mock.timers.tick(15_100);
   assert.deepEqual(texts(), ["a", "a"]);
@@ -139,7 +140,7 @@ test("without any answer it is sent again", () => {
 
 test("a refused text is kept with its reason, and the next one goes", () => {
   const { outbox, sent, texts } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   outbox.add("1", "b");
   outbox.refuse({ error: "USER_MUTED", client_id: sent[0].client_id });
@@ -148,12 +149,12 @@ test("a refused text is kept with its reason, and the next one goes", () => {
     ["b", "pending"],
   ]);
   assert.deepEqual(texts(), ["a", "b"]);
-  assert.equal(tab().outbox.of("1")[0].code, "USER_MUTED");
+  assert.equal(tab().outbox.entriesOf("1")[0].code, "USER_MUTED");
 });
 
 test("a refused text can be tried again or discarded", () => {
   const { outbox, sent, texts } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   const { client_id } = sent[0];
   outbox.refuse({ error: "USER_MUTED", client_id });
@@ -167,7 +168,7 @@ test("a refused text can be tried again or discarded", () => {
 
 test("an error without a client_id is of the text that flies", () => {
   const { outbox } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   outbox.refuse({ error: "MESSAGE_TOO_LONG", command: "send", room: "1" });
   assert.deepEqual(states(outbox), [["a", "failed"]]);
@@ -181,7 +182,7 @@ test("signing out empties it, and another user's texts stay", () => {
   assert.equal(store.length, 1);
   assert.deepEqual(
     tab({ user: 8 })
-      .outbox.of("1")
+      .outbox.entriesOf("1")
       .map(({ text }) => text),
     ["of the other"],
   );
@@ -192,11 +193,11 @@ test("a full store does not keep a text from being sent", () => {
     throw new Error("QuotaExceededError");
   };
   const { outbox, texts } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   outbox.add("1", "b");
-  outbox.heard(null);
-  outbox.joined("1");
+  outbox.storageChanged(null);
+  outbox.roomJoined("1");
   assert.deepEqual(states(outbox), [
     ["a", "pending"],
     ["b", "pending"],
@@ -206,13 +207,13 @@ test("a full store does not keep a text from being sent", () => {
 
 test("a text that the server cannot read is offered back, and the next one goes", () => {
   const { outbox, texts } = tab();
-  outbox.joined("1");
-  outbox.joined("2");
+  outbox.roomJoined("1");
+  outbox.roomJoined("2");
   for (const text of ["unreadable", "b"]) outbox.add("1", text);
   outbox.add("2", "other room");
   outbox.refuse({ error: "JSON_INVALID" });
   assert.deepEqual(states(outbox, "2"), [["other room", "pending"]]); // of which of the two?
-  outbox.settle(outbox.of("2")[0].client_id);
+  outbox.settle(outbox.entriesOf("2")[0].client_id);
   outbox.refuse({ error: "USER_HAS_TO_LOGIN" });
   mock.timers.tick(15_100);
   outbox.refuse({ error: "JSON_INVALID" });
@@ -225,7 +226,7 @@ test("a text that the server cannot read is offered back, and the next one goes"
 
 test("a text on its way can be discarded, and the next one goes", () => {
   const { outbox, sent, texts } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   for (const text of ["a", "b"]) outbox.add("1", text);
   outbox.discard(sent[0].client_id);
   assert.deepEqual(texts(), ["a", "b"]);
@@ -237,12 +238,12 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 test("a tab whose text waits takes over from one whose line is dead, and its order is kept", async () => {
   const one = tab();
   const two = tab();
-  one.outbox.joined("1");
-  two.outbox.joined("1");
+  one.outbox.roomJoined("1");
+  two.outbox.roomJoined("1");
   one.outbox.add("1", "of the first");
-  two.outbox.heard(store.key(0));
+  two.outbox.storageChanged(store.key(0));
   two.outbox.add("1", "of the second");
-  one.outbox.heard(store.key(1));
+  one.outbox.storageChanged(store.key(1));
   mock.timers.tick(2900);
   assert.deepEqual(two.sent, []);
   mock.timers.tick(200);
@@ -251,11 +252,12 @@ test("a tab whose text waits takes over from one whose line is dead, and its ord
   two.outbox.settle(two.sent[0].client_id);
   assert.deepEqual(two.texts(), ["of the first", "of the second"]);
   two.outbox.settle(two.sent[1].client_id);
-  for (const { client_id } of two.sent) one.outbox.heard(`multichat.outbox.7.${client_id}`);
+  for (const { client_id } of two.sent)
+    one.outbox.storageChanged(`multichat.outbox.7.${client_id}`);
   one.outbox.add("1", "later");
   mock.timers.tick(2000);
   assert.deepEqual(one.texts(), ["of the first"]);
-  two.outbox.partedAll(); // the first has waited for its turn again
+  two.outbox.connectionLost(); // the first has waited for its turn again
   await settled();
   assert.deepEqual(one.texts(), ["of the first", "later"]);
 });
@@ -263,17 +265,17 @@ test("a tab whose text waits takes over from one whose line is dead, and its ord
 test("a text of another tab is no reason to take over", () => {
   const one = tab();
   const two = tab();
-  one.outbox.joined("1");
-  two.outbox.joined("1");
+  one.outbox.roomJoined("1");
+  two.outbox.roomJoined("1");
   one.outbox.add("1", "a");
-  two.outbox.heard(store.key(0));
+  two.outbox.storageChanged(store.key(0));
   mock.timers.tick(10_000);
   assert.deepEqual(two.sent, []);
 });
 
 test("what the store did not take counts more than what it still has", () => {
   const { outbox, sent } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   assert.equal(outbox.isAtRisk, false);
   const { setItem } = store;
@@ -282,7 +284,7 @@ test("what the store did not take counts more than what it still has", () => {
   };
   outbox.refuse({ error: "USER_MUTED", client_id: sent[0].client_id });
   assert.equal(outbox.isAtRisk, true);
-  outbox.heard(null);
+  outbox.storageChanged(null);
   assert.deepEqual(states(outbox), [["a", "failed"]]);
   store.setItem = setItem;
   outbox.discard(sent[0].client_id);
@@ -295,10 +297,10 @@ test("a text for another log of the room is offered back and not sent", () => {
   tab({ isOnline: false, epochs: logs("old") }).outbox.add("1", "secret", { title: "Secret" });
   const { outbox, sent } = tab({ epochs: logs("new") });
   assert.deepEqual(outbox.rooms, []);
-  outbox.joined("1");
+  outbox.roomJoined("1");
   assert.deepEqual(sent, []);
   assert.deepEqual(states(outbox), []);
-  const [left] = outbox.leftovers(new Map([["1", {}]]));
+  const [left] = outbox.orphans(new Map([["1", {}]]));
   assert.deepEqual([left.text, left.title], ["secret", "Secret"]);
 });
 
@@ -309,9 +311,9 @@ test("a room that is restored while its text waits keeps the text from going", (
   outbox.add("1", "secret");
   line.isOnline = true;
   epochs.set("1", "new");
-  outbox.joined("1");
+  outbox.roomJoined("1");
   assert.deepEqual(sent, []);
-  assert.equal(outbox.leftovers(new Map()).length, 1);
+  assert.equal(outbox.orphans(new Map()).length, 1);
 });
 
 test("a text that was written before the room's log was known goes into it", () => {
@@ -319,10 +321,10 @@ test("a text that was written before the room's log was known goes into it", () 
   const { outbox, texts } = tab({ epochs });
   outbox.add("1", "first");
   epochs.set("1", "a");
-  outbox.joined("1");
+  outbox.roomJoined("1");
   assert.deepEqual(texts(), ["first"]);
   epochs.set("1", "b");
-  assert.equal(outbox.leftovers(new Map([["1", {}]])).length, 1);
+  assert.equal(outbox.orphans(new Map([["1", {}]])).length, 1);
 });
 
 test("a text that waited longer than a day is asked about, and the next one goes", () => {
@@ -330,11 +332,11 @@ test("a text that waited longer than a day is asked about, and the next one goes
   mock.timers.setTime(1_000_000 + 86_400_001);
   const { outbox, texts, sent } = tab();
   outbox.add("1", "fresh");
-  outbox.joined("1");
+  outbox.roomJoined("1");
   assert.deepEqual(texts(), ["fresh"]);
   assert.deepEqual(states(outbox)[0], ["restart the primary now", "held"]);
   outbox.settle(sent[0].client_id);
-  outbox.retry(outbox.of("1")[0].client_id);
+  outbox.retry(outbox.entriesOf("1")[0].client_id);
   assert.deepEqual(texts(), ["fresh", "restart the primary now"]);
 });
 
@@ -348,7 +350,7 @@ test("a draft that stands in two tabs is one text in the outbox", () => {
 
 test("a text that is discarded while it flies is still known as one's own when it comes", () => {
   const { outbox, sent } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   outbox.add("1", "a");
   const { client_id } = sent[0];
   outbox.discard(client_id);
@@ -372,13 +374,13 @@ test("locks that are always refused are asked for a bounded number of times", as
       },
     };
     const { outbox, sent } = tab();
-    outbox.joined("1");
+    outbox.roomJoined("1");
     outbox.add("1", failure);
     for (let i = 0; i < 20; i += 1) await settled();
     mock.timers.tick(10_000);
     assert.ok(asked < 4, `asked ${asked} times`);
     assert.equal(sent[0].message, failure); // as without locks
-    outbox.partedAll();
+    outbox.connectionLost();
   }
 });
 
@@ -394,7 +396,7 @@ test("a lock that is lost while the document goes is asked for once more and no 
     },
   };
   const { outbox } = tab();
-  outbox.joined("1");
+  outbox.roomJoined("1");
   for (let i = 0; i < 20; i += 1) await settled();
   assert.equal(asked, 2);
 });

@@ -21,14 +21,14 @@ for (const [name, open] of Object.entries(useless))
     const store = openStore(open);
     assert.equal(store.length, 0);
     const outbox = new Outbox(7, { store, send: (command) => sent.push(command) > 0 });
-    outbox.joined("1");
+    outbox.roomJoined("1");
     outbox.add("1", "a");
     assert.equal(outbox.isAtRisk, true);
     outbox.settle(sent[0].client_id);
     assert.equal(outbox.isAtRisk, false);
     const drafts = new Drafts(7, { store, tabs: new Tabs(undefined, open) });
-    drafts.keep("1", "half");
-    assert.equal(drafts.of("1").text, "half");
+    drafts.saveDraft("1", "half");
+    assert.equal(drafts.draftOf("1").text, "half");
     assert.equal(drafts.isAtRisk, true);
     drafts.clear();
     assert.equal(drafts.isAtRisk, false);

@@ -24,12 +24,12 @@ test("what the system posted is nobody's", () => {
 
 test("a log keeps who wrote a message, from events and from history", () => {
   const log = new RoomLog();
-  log.joined({ join: "1", title: "Lobby", head: 1, floor: 1, epoch: "k3" });
-  assert.equal(log.take(posted(2, { user: 7 })).message.user, 7);
-  assert.equal(log.take(posted(3)).message.user, undefined);
-  log.ask({ place: { before: 2 } });
+  log.applyJoin({ join: "1", title: "Lobby", head: 1, floor: 1, epoch: "k3" });
+  assert.equal(log.applyEvent(posted(2, { user: 7 })).message.user, 7);
+  assert.equal(log.applyEvent(posted(3)).message.user, undefined);
+  log.setRequested({ place: { before: 2 } });
   const page = { history: "1", events: [posted(1, { user: 8 })], as_of: 3, more: false };
-  assert.equal(log.fold(page).messages[0].user, 8);
+  assert.equal(log.applyPage(page).messages[0].user, 8);
 });
 
 test("a mention is not for a new user who has an old name", () => {

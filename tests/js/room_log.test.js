@@ -35,125 +35,125 @@ const run = (first, last) =>
 
 /** Ask for a page and get it. */
 function paged(log, frame, way) {
-  log.ask(log.next(way) ?? { place: {} });
-  return log.fold(frame).messages;
+  log.setRequested(log.nextPage(way) ?? { place: {} });
+  return log.applyPage(frame).messages;
 }
 
 /** Go to another part of the log. */
 function jumped(log, frame, place = { around: 1 }) {
-  log.jump = { place, arrived: () => {} };
-  log.ask(log.next());
-  return log.fold(frame);
+  log.pendingJump = { place, arrived: () => {} };
+  log.setRequested(log.nextPage());
+  return log.applyPage(frame);
 }
 
 function joinedLog(head, more) {
   const log = new RoomLog();
-  log.joined(join(head, more));
+  log.applyJoin(join(head, more));
   return log;
 }
 
 test("an event is applied only if it is the next one", () => {
   const log = joinedLog(5);
-  assert.equal(log.take(posted(5)).verdict, "old");
-  assert.equal(log.take(posted(7)).verdict, "gap");
-  assert.equal(log.take(posted(6)).verdict, "applied");
-  assert.equal(log.take(posted(6)).verdict, "old");
-  assert.equal(log.take(posted(7)).verdict, "applied");
+  assert.equal(log.applyEvent(posted(5)).verdict, "old");
+  assert.equal(log.applyEvent(posted(7)).verdict, "gap");
+  assert.equal(log.applyEvent(posted(6)).verdict, "applied");
+  assert.equal(log.applyEvent(posted(6)).verdict, "old");
+  assert.equal(log.applyEvent(posted(7)).verdict, "applied");
   assert.deepEqual(log.cursor, { since: 7, epoch: "k3" });
 });
 
 test("events before the join reply are of an earlier session", () => {
   const log = new RoomLog();
-  assert.equal(log.take(posted(1)).verdict, "old");
+  assert.equal(log.applyEvent(posted(1)).verdict, "old");
   assert.equal(log.cursor, null);
 });
 
 test("a resumed room keeps its cursor, a reset one starts over", () => {
   const log = joinedLog(5);
-  assert.equal(log.joined(join(9)), false);
+  assert.equal(log.applyJoin(join(9)), false);
   assert.deepEqual(log.cursor, { since: 5, epoch: "k3" });
-  assert.equal(log.joined(join(3, { reset: true, epoch: "a1" })), true);
+  assert.equal(log.applyJoin(join(3, { reset: true, epoch: "a1" })), true);
   assert.deepEqual(log.cursor, { since: 3, epoch: "a1" });
-  assert.equal(log.isPaged, false);
+  assert.equal(log.hasPage, false);
 });
 
 test("edits and deletes change what is held", () => {
   const log = joinedLog(0);
-  const { message } = log.take(posted(1));
-  assert.equal(log.take(edited(2, 1, "better")).message, message);
+  const { message } = log.applyEvent(posted(1));
+  assert.equal(log.applyEvent(edited(2, 1, "better")).message, message);
   assert.deepEqual([message.text, message.edited, message.deleted], ["better", true, false]);
-  log.take(deleted(3, 1));
+  log.applyEvent(deleted(3, 1));
   assert.deepEqual([message.text, message.deleted], [null, true]);
 });
 
 test("an edit whose text is gone moves the cursor and leaves what is shown", () => {
   const log = joinedLog(0);
-  const { message } = log.take(posted(1, "first"));
-  assert.deepEqual(log.take(overtaken(2, 1)), { verdict: "applied", message: null });
+  const { message } = log.applyEvent(posted(1, "first"));
+  assert.deepEqual(log.applyEvent(overtaken(2, 1)), { verdict: "applied", message: null });
   assert.deepEqual([message.text, message.edited, log.cursor.since], ["first", false, 2]);
-  log.take(edited(3, 1, "third"));
+  log.applyEvent(edited(3, 1, "third"));
   assert.deepEqual([message.text, message.edited], ["third", true]);
 });
 
 test("an edit whose text is gone hides no earlier change from the page that is on its way", () => {
   const log = joinedLog(10);
-  log.ask(log.next());
-  log.take(edited(11, 4, "better"));
-  log.take(overtaken(12, 4));
-  const [four] = log.fold(page([posted(4)], 10)).messages;
+  log.setRequested(log.nextPage());
+  log.applyEvent(edited(11, 4, "better"));
+  log.applyEvent(overtaken(12, 4));
+  const [four] = log.applyPage(page([posted(4)], 10)).messages;
   assert.equal(four.text, "better");
-  log.take(edited(13, 4, "best"));
+  log.applyEvent(edited(13, 4, "best"));
   assert.equal(four.text, "best");
 });
 
 test("an edit whose text was deleted later shows a deleted message", () => {
   const log = joinedLog(0);
-  const { message } = log.take(posted(1));
-  log.take({ ...edited(2, 1, null), deleted: true });
+  const { message } = log.applyEvent(posted(1));
+  log.applyEvent({ ...edited(2, 1, null), deleted: true });
   assert.equal(message.deleted, true);
 });
 
 test("a page read before a change still shows the change", () => {
   const log = joinedLog(10);
-  log.ask(log.next());
-  log.take(edited(11, 4, "better"));
-  log.take(deleted(12, 5));
-  const [four, five] = log.fold(page([posted(4), posted(5)], 10)).messages;
+  log.setRequested(log.nextPage());
+  log.applyEvent(edited(11, 4, "better"));
+  log.applyEvent(deleted(12, 5));
+  const [four, five] = log.applyPage(page([posted(4), posted(5)], 10)).messages;
   assert.equal(four.text, "better");
   assert.equal(five.deleted, true);
 });
 
 test("a page read after a change is not changed back", () => {
   const log = joinedLog(10);
-  log.ask(log.next());
-  log.take(edited(11, 4, "better"));
-  const [four] = log.fold(page([posted(4, "best", { edited_at: AT })], 12)).messages;
+  log.setRequested(log.nextPage());
+  log.applyEvent(edited(11, 4, "better"));
+  const [four] = log.applyPage(page([posted(4, "best", { edited_at: AT })], 12)).messages;
   assert.equal(four.text, "best");
-  log.take(edited(12, 4, "best"));
+  log.applyEvent(edited(12, 4, "best"));
   assert.equal(four.text, "best");
 });
 
 test("a message that came with a page is not doubled by its own event", () => {
   const log = joinedLog(3);
   const [four] = paged(log, page([posted(4, "edited since", { edited_at: AT })], 5));
-  assert.equal(log.take(posted(4, "first")).message, four);
+  assert.equal(log.applyEvent(posted(4, "first")).message, four);
   assert.equal(four.text, "edited since");
 });
 
 test("a page brings no message twice", () => {
   const log = joinedLog(0);
-  const held = log.take(posted(1)).message;
-  log.take(posted(2));
+  const held = log.applyEvent(posted(1)).message;
+  log.applyEvent(posted(2));
   assert.deepEqual(paged(log, page([posted(1), posted(2)], 2)), [held]);
   assert.deepEqual(paged(log, page([posted(1), posted(2)], 2)), []);
 });
 
 test("the next page ends before the oldest message held", () => {
   const log = joinedLog(100);
-  assert.deepEqual(log.next("older"), { place: {} });
+  assert.deepEqual(log.nextPage("older"), { place: {} });
   paged(log, page([posted(51), posted(52)], 100, true));
-  assert.deepEqual(log.next("older"), { place: { before: 51 } });
-  assert.equal(log.next("newer"), null);
+  assert.deepEqual(log.nextPage("older"), { place: { before: 51 } });
+  assert.equal(log.nextPage("newer"), null);
 });
 
 test("a page and the events since equal a fresh page, wherever the page falls", () => {
@@ -167,7 +167,7 @@ test("a page and the events since equal a fresh page, wherever the page falls", 
   ];
   const state = (asOf) => {
     const fresh = joinedLog(0);
-    const messages = events.slice(0, asOf).map((event) => fresh.take(event).message);
+    const messages = events.slice(0, asOf).map((event) => fresh.applyEvent(event).message);
     return [...new Set(messages)].map(({ seq, text, edited, deleted }) => ({
       seq,
       text,
@@ -190,10 +190,10 @@ test("a page and the events since equal a fresh page, wherever the page falls", 
         const log = joinedLog(head);
         const seen = new Map();
         const note = (message) => message && seen.set(message.seq, message);
-        log.ask({ place: {} });
-        events.slice(head, arrives).forEach((event) => note(log.take(event).message));
-        log.fold(asPage(pageAt)).messages.forEach(note);
-        events.slice(arrives).forEach((event) => note(log.take(event).message));
+        log.setRequested({ place: {} });
+        events.slice(head, arrives).forEach((event) => note(log.applyEvent(event).message));
+        log.applyPage(asPage(pageAt)).messages.forEach(note);
+        events.slice(arrives).forEach((event) => note(log.applyEvent(event).message));
         const now = [...seen.values()]
           .sort((a, b) => a.seq - b.seq)
           .map(({ seq, text, deleted }) => ({ seq, text, deleted }));
@@ -211,64 +211,64 @@ test("a window that is not joined to the newest holds nothing behind a hole", ()
   });
   assert.equal(isElsewhere, true);
   assert.equal(messages.length, 21);
-  const { verdict, message } = log.take(posted(501));
+  const { verdict, message } = log.applyEvent(posted(501));
   assert.deepEqual([verdict, message.text], ["applied", "text 501"]);
   assert.deepEqual(log.cursor, { since: 501, epoch: "k3" });
-  assert.deepEqual(log.next("newer"), { place: { after: 110 } });
-  assert.equal(log.take(edited(502, 501, "not held")).message, null);
-  assert.equal(log.take(edited(503, 100, "held")).message, messages[10]);
+  assert.deepEqual(log.nextPage("newer"), { place: { after: 110 } });
+  assert.equal(log.applyEvent(edited(502, 501, "not held")).message, null);
+  assert.equal(log.applyEvent(edited(503, 100, "held")).message, messages[10]);
   assert.equal(messages[10].text, "held");
   // Joined again by the pages after it; what came meanwhile comes with them, changed as it was.
   assert.equal(paged(log, page(run(111, 160), 503, true, true), "newer").length, 50);
   paged(log, page([...run(161, 500), posted(501, "not held", { edited_at: AT })], 503), "newer");
-  assert.equal(log.newer, false);
-  assert.equal(log.take(posted(504)).message.seq, 504);
-  assert.equal(log.next("newer"), null);
+  assert.equal(log.hasNewer, false);
+  assert.equal(log.applyEvent(posted(504)).message.seq, 504);
+  assert.equal(log.nextPage("newer"), null);
 });
 
 test("a last page that was read before something was posted is not the last", () => {
   const log = joinedLog(200);
   jumped(log, page(run(1, 50), 200, false, true));
-  log.ask(log.next("newer"));
-  log.take(posted(201));
-  log.fold(page(run(51, 200), 200));
-  assert.deepEqual(log.next("newer"), { place: { after: 200 } });
+  log.setRequested(log.nextPage("newer"));
+  log.applyEvent(posted(201));
+  log.applyPage(page(run(51, 200), 200));
+  assert.deepEqual(log.nextPage("newer"), { place: { after: 200 } });
   paged(log, page([posted(201)], 201), "newer");
-  assert.equal(log.newer, false);
+  assert.equal(log.hasNewer, false);
 });
 
 test("what is let go of at one end can be had again, and leaves no hole", () => {
   const log = joinedLog(300);
   paged(log, page(run(101, 300), 300, true));
-  log.keepOnly(101, 200);
-  assert.deepEqual(log.next("newer"), { place: { after: 200 } });
-  assert.deepEqual(log.next("older"), { place: { before: 101 } });
+  log.trimTo(101, 200);
+  assert.deepEqual(log.nextPage("newer"), { place: { after: 200 } });
+  assert.deepEqual(log.nextPage("older"), { place: { before: 101 } });
   // The end that a page on its way continues is let go of: the page does not fit any more.
-  log.ask(log.next("older"));
-  log.keepOnly(120, 200);
-  assert.deepEqual(log.fold(page(run(51, 100), 300, true)).messages, []);
-  assert.deepEqual(log.next("older"), { place: { before: 120 } });
-  log.ask(log.next("newer"));
-  log.keepOnly(120, 180);
-  assert.deepEqual(log.fold(page(run(201, 250), 300, true, true)).messages, []);
-  assert.deepEqual(log.next("newer"), { place: { after: 180 } });
+  log.setRequested(log.nextPage("older"));
+  log.trimTo(120, 200);
+  assert.deepEqual(log.applyPage(page(run(51, 100), 300, true)).messages, []);
+  assert.deepEqual(log.nextPage("older"), { place: { before: 120 } });
+  log.setRequested(log.nextPage("newer"));
+  log.trimTo(120, 180);
+  assert.deepEqual(log.applyPage(page(run(201, 250), 300, true, true)).messages, []);
+  assert.deepEqual(log.nextPage("newer"), { place: { after: 180 } });
 });
 
 test("of two jumps the later one counts, and a day after all is no place", () => {
   const log = joinedLog(300);
   paged(log, page(run(251, 300), 300, true));
-  log.jump = { place: { around: 10 }, arrived: () => {} };
-  log.ask(log.next());
+  log.pendingJump = { place: { around: 10 }, arrived: () => {} };
+  log.setRequested(log.nextPage());
   const second = { place: { around: 90 }, arrived: () => {} };
-  log.jump = second;
-  assert.equal(log.fold(page(run(1, 30), 300, false, true)).arrived, undefined);
-  assert.equal(log.next(), second);
-  log.ask(log.next());
-  assert.equal(log.fold(page(run(70, 110), 300, true, true)).messages.length, 41);
+  log.pendingJump = second;
+  assert.equal(log.applyPage(page(run(1, 30), 300, false, true)).arrived, undefined);
+  assert.equal(log.nextPage(), second);
+  log.setRequested(log.nextPage());
+  assert.equal(log.applyPage(page(run(70, 110), 300, true, true)).messages.length, 41);
   const nowhere = jumped(log, page([], 300, true), { from: "2027-01-01T00:00:00Z" });
   assert.deepEqual([nowhere.messages, nowhere.isElsewhere], [[], false]);
   assert.notEqual(nowhere.arrived, undefined);
-  assert.deepEqual(log.next("newer"), { place: { after: 110 } });
+  assert.deepEqual(log.nextPage("newer"), { place: { after: 110 } });
 });
 
 /** A sequence of numbers that is the same in each run. */
@@ -323,29 +323,30 @@ test("whatever comes whenever: what is held is the log between its ends, as it s
     let answer = null;
     const note = (message, isNew) => {
       const last = Math.max(0, ...held.keys());
-      if (message && (!isNew || (!log.newer && message.seq > last))) held.set(message.seq, message);
+      if (message && (!isNew || (!log.hasNewer && message.seq > last)))
+        held.set(message.seq, message);
     };
     const steps = [
       () => server.write(chance),
       () => server.write(chance),
       () => {
         const event = server.events[log.cursor.since];
-        if (event) note(log.take(event).message, "username" in event && !held.has(event.seq));
+        if (event) note(log.applyEvent(event).message, "username" in event && !held.has(event.seq));
       },
       () => {
         if (chance(4) === 0) {
           const place = chance(3) ? { around: chance(server.events.length) + 1 } : {};
-          log.jump = { place, arrived: () => {} };
+          log.pendingJump = { place, arrived: () => {} };
         }
-        const next = log.next(["older", "newer"][chance(2)]);
-        if (next) log.ask(next);
+        const next = log.nextPage(["older", "newer"][chance(2)]);
+        if (next) log.setRequested(next);
       },
       () => {
-        if (log.asked) answer ??= server.page(log.asked.place, 1 + chance(5));
+        if (log.requested) answer ??= server.page(log.requested.place, 1 + chance(5));
       },
       () => {
         if (!answer) return;
-        const { messages, isElsewhere } = log.fold(answer);
+        const { messages, isElsewhere } = log.applyPage(answer);
         if (isElsewhere) held = new Map();
         for (const message of messages) held.set(message.seq, message);
         answer = null;
@@ -354,13 +355,13 @@ test("whatever comes whenever: what is held is the log between its ends, as it s
         const seqs = [...held.keys()].sort((a, b) => a - b);
         if (seqs.length < 8) return;
         const kept = chance(2) ? seqs.slice(3) : seqs.slice(0, -3);
-        log.keepOnly(kept[0], kept.at(-1));
+        log.trimTo(kept[0], kept.at(-1));
         held = new Map(kept.map((seq) => [seq, held.get(seq)]));
       },
     ];
     const check = () => {
       const seqs = [...held.keys()].sort((a, b) => a - b);
-      const last = log.newer ? seqs.at(-1) : Math.max(log.cursor.since, seqs.at(-1) ?? 0);
+      const last = log.hasNewer ? seqs.at(-1) : Math.max(log.cursor.since, seqs.at(-1) ?? 0);
       const all = server.messages().filter(({ seq }) => seq >= seqs[0] && seq <= last);
       if (seqs.length)
         assert.deepEqual(
@@ -382,17 +383,17 @@ test("whatever comes whenever: what is held is the log between its ends, as it s
 
 test("a log that was empty at first has ends to load from, too", () => {
   const log = new RoomLog();
-  log.joined(join(0));
-  for (const event of run(1, 401)) log.take(event);
-  log.keepOnly(1, 300);
-  assert.deepEqual(log.next("newer"), { place: { after: 300 } });
-  assert.equal(log.next("older"), null);
+  log.applyJoin(join(0));
+  for (const event of run(1, 401)) log.applyEvent(event);
+  log.trimTo(1, 300);
+  assert.deepEqual(log.nextPage("newer"), { place: { after: 300 } });
+  assert.equal(log.nextPage("older"), null);
 });
 
 test("a page that was asked for before the log was started over is not its newest", () => {
   const log = joinedLog(500);
-  log.ask({ place: {} });
-  assert.deepEqual(log.fold(page(run(251, 300), 500, true, true)).messages, []);
-  assert.equal(log.asked !== null, true);
-  assert.equal(log.fold(page(run(451, 500), 500, true)).messages.length, 50);
+  log.setRequested({ place: {} });
+  assert.deepEqual(log.applyPage(page(run(251, 300), 500, true, true)).messages, []);
+  assert.equal(log.requested !== null, true);
+  assert.equal(log.applyPage(page(run(451, 500), 500, true)).messages.length, 50);
 });

@@ -18,7 +18,7 @@ beforeEach(() => {
   user = null;
   page = new SignedOut(7, {
     store,
-    ask: async () => {
+    fetchUser: async () => {
       asked += 1;
       if (user instanceof Error) throw user;
       return user;
@@ -29,33 +29,33 @@ beforeEach(() => {
 });
 
 test("a page that is signed in asks nothing", async () => {
-  await page.look();
+  await page.checkUser();
   mock.timers.tick(60_000);
   page.tick(true);
   assert.equal(asked, 0);
 });
 
 test("when its user is back it goes on, and when another one is it says so", async () => {
-  page.set(true);
-  await page.look();
+  page.setSignedOut(true);
+  await page.checkUser();
   assert.deepEqual(told, []);
   user = 7;
-  await page.look();
+  await page.checkUser();
   user = 8;
-  await page.look();
+  await page.checkUser();
   assert.deepEqual(told, ["returned", "replaced"]);
 });
 
 test("it asks when another page says that it is signed in", async () => {
-  page.set(true);
+  page.setSignedOut(true);
   const told = [];
   const setItem = (key, text) => told.push([key, text]);
   const removeItem = (key) => store.removeItem(key);
   const other = new SignedOut(7, { store: { setItem, removeItem } });
   other.announce();
-  page.heard("something.else");
+  page.storageChanged("something.else");
   assert.equal(asked, 0);
-  page.heard(told[0][0]);
+  page.storageChanged(told[0][0]);
   assert.equal(asked, 1);
   // The same user again, later: a storage event comes only with another text.
   mock.timers.tick(1);
@@ -66,7 +66,7 @@ test("it asks when another page says that it is signed in", async () => {
 });
 
 test("it asks now and then while it is looked at", () => {
-  page.set(true);
+  page.setSignedOut(true);
   page.tick(true);
   mock.timers.tick(30_000);
   page.tick(false);
@@ -77,20 +77,20 @@ test("it asks now and then while it is looked at", () => {
 });
 
 test("without an answer it asks again later, and one question at a time", async () => {
-  page.set(true);
+  page.setSignedOut(true);
   user = new Error("no answer");
-  await Promise.all([page.look(), page.look()]);
+  await Promise.all([page.checkUser(), page.checkUser()]);
   assert.equal(asked, 1);
   user = 7;
-  await page.look();
+  await page.checkUser();
   assert.deepEqual(told, ["returned"]);
 });
 
 test("an answer that comes when the page goes on already is not told", async () => {
-  page.set(true);
+  page.setSignedOut(true);
   user = 7;
-  const looking = page.look();
-  page.set(false);
+  const looking = page.checkUser();
+  page.setSignedOut(false);
   await looking;
   assert.deepEqual(told, []);
 });

@@ -29,10 +29,10 @@ beforeEach(() => {
 test("a tab is gone when its lock is free", async () => {
   const one = new Tabs(locks, () => session);
   const two = new Tabs(locks, () => null);
-  assert.equal(await two.isGone(one.id), false);
+  assert.equal(await two.isClosed(one.id), false);
   held.delete(`multichat.tab.${one.id}`);
-  assert.equal(await two.isGone(one.id), true);
-  assert.equal(await two.isGone(two.id), false);
+  assert.equal(await two.isClosed(one.id), true);
+  assert.equal(await two.isClosed(two.id), false);
 });
 
 test("a page knows the one before its reload, and a duplicated tab leaves the first alone", async () => {
@@ -40,17 +40,17 @@ test("a page knows the one before its reload, and a duplicated tab leaves the fi
   const two = new Tabs(locks, () => session);
   assert.equal(two.previous, one.id);
   const awake = setTimeout(() => {}, 60_000); // the abort signal's own timer keeps no process alive
-  assert.equal(await two.isGone(one.id), false); // after a moment: it is a duplicate
+  assert.equal(await two.isClosed(one.id), false); // after a moment: it is a duplicate
   clearTimeout(awake);
   held.delete(`multichat.tab.${one.id}`);
-  assert.equal(await two.isGone(one.id), true);
+  assert.equal(await two.isClosed(one.id), true);
 });
 
 test("without locks, or when they are refused, only a reloaded page is gone", async () => {
   const one = new Tabs(undefined, () => session);
   const two = new Tabs(undefined, () => session);
-  assert.equal(await two.isGone(one.id), true);
-  assert.equal(await two.isGone("another"), false);
+  assert.equal(await two.isClosed(one.id), true);
+  assert.equal(await two.isClosed("another"), false);
   const refused = { request: () => Promise.reject(new DOMException("", "InvalidStateError")) };
-  assert.equal(await new Tabs(refused, () => null).isGone("another"), false);
+  assert.equal(await new Tabs(refused, () => null).isClosed("another"), false);
 });

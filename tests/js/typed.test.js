@@ -129,7 +129,7 @@ class Tab {
     const send = (command) => this.isOnline && this.flying.push(command) > 0;
     const locks = { request: (name, ...rest) => world.locks.request(name, ...rest) };
     this.outbox = new Outbox(user, { store, send, locks, epochs });
-    const tabs = { id: this.id, previous, isGone: async (tab) => !world.alive.has(tab) };
+    const tabs = { id: this.id, previous, isClosed: async (tab) => !world.alive.has(tab) };
     this.drafts = new Drafts(user, { store, tabs, epochs, isSent: (id) => this.outbox.has(id) });
     this.drafts.onchange = (room) => this.show(room);
     this.drafts.onsignout = () => {
@@ -139,13 +139,13 @@ class Tab {
   }
 
   show(room) {
-    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.of(room)?.text ?? "");
+    if (this.boxes.has(room)) this.boxes.set(room, this.drafts.draftOf(room)?.text ?? "");
   }
 
   open(room) {
     // The list has the rooms that were there when the page was loaded.
     if (this.boxes.has(room) || !this.epochs.has(room)) return;
-    this.drafts.open(room);
+    this.drafts.openRoom(room);
     this.boxes.set(room, "");
     this.show(room);
     if (this.isOnline) this.join(room);
@@ -154,16 +154,16 @@ class Tab {
   close(room) {
     this.boxes.delete(room);
     this.joined.delete(room);
-    this.outbox.parted(room);
-    this.drafts.close(room);
+    this.outbox.roomLeft(room);
+    this.drafts.closeRoom(room);
   }
 
   join(room) {
     if (!this.world.server.epochs.has(room)) return this.close(room);
     this.epochs.set(room, this.world.server.epochs.get(room));
-    if (this.drafts.replaced(room)) this.show(room);
+    if (this.drafts.epochChanged(room)) this.show(room);
     this.joined.add(room);
-    this.outbox.joined(room);
+    this.outbox.roomJoined(room);
   }
 
   connect() {
@@ -175,24 +175,24 @@ class Tab {
   cut() {
     this.isOnline = false;
     this.joined.clear();
-    this.outbox.partedAll();
+    this.outbox.connectionLost();
   }
 
   type(room, token) {
     const now = this.boxes.get(room);
     const text = now === "" ? token : `${now} ${token}`;
     this.boxes.set(room, text);
-    this.drafts.keep(room, text, { title: `Room ${room}` });
+    this.drafts.saveDraft(room, text, { title: `Room ${room}` });
   }
 
   edit(room, seq, token) {
-    const kept = this.drafts.edits(room).find(({ edit }) => edit.seq === seq);
+    const kept = this.drafts.editsOf(room).find(({ edit }) => edit.seq === seq);
     const text = kept ? `${kept.text} ${token}` : token;
-    this.drafts.keep(room, text, { edit: { seq, original: "as it was", isOpen: true } });
+    this.drafts.saveDraft(room, text, { edit: { seq, original: "as it was", isOpen: true } });
   }
 
   saveEdit(room) {
-    const [kept] = this.drafts.edits(room);
+    const [kept] = this.drafts.editsOf(room);
     if (!kept || !this.joined.has(room)) return;
     this.world.server.edit(this.user, room, kept.text);
     this.drafts.dropEdit(room, kept.edit.seq);
@@ -201,18 +201,18 @@ class Tab {
   send(room, diesBetween) {
     const text = this.boxes.get(room);
     if (text === "") return;
-    this.outbox.add(room, text, { client_id: this.drafts.idOf(room, text) });
+    this.outbox.add(room, text, { client_id: this.drafts.idFor(room, text) });
     if (diesBetween) return this.world.crash(this);
-    this.drafts.sent(room);
+    this.drafts.removeSent(room);
     this.boxes.set(room, "");
-    this.drafts.keep(room, "");
+    this.drafts.saveDraft(room, "");
   }
 
   putBack(text, room, id) {
     const now = this.boxes.get(room);
     const whole = [text, now].filter(Boolean).join(" ");
     this.boxes.set(room, whole);
-    this.drafts.keep(room, whole, { id: now === "" ? id : undefined });
+    this.drafts.saveDraft(room, whole, { id: now === "" ? id : undefined });
   }
 
   /** Everything that this tab's memory has of what was typed. */
@@ -223,9 +223,12 @@ class Tab {
   /** What it stores again when the storage was emptied: its own, and not what another tab wrote and it only shows. */
   get kept() {
     const { outbox, drafts } = this;
-    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(new Map())];
-    const kept = drafts.leftovers(new Map()).map(({ draft }) => draft.text);
-    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    const entries = [
+      ...ROOMS.flatMap((room) => outbox.entriesOf(room)),
+      ...outbox.orphans(new Map()),
+    ];
+    const kept = drafts.orphans(new Map()).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.editsOf(room)).map(({ text }) => text);
     return [...entries.map(({ text }) => text), ...kept, ...edits].join("\n");
   }
 
@@ -233,9 +236,9 @@ class Tab {
   get seen() {
     const rooms = this.world.server.epochs;
     const { outbox, drafts, boxes } = this;
-    const entries = [...ROOMS.flatMap((room) => outbox.of(room)), ...outbox.leftovers(rooms)];
-    const offered = drafts.leftovers(rooms).map(({ draft }) => draft.text);
-    const edits = ROOMS.flatMap((room) => drafts.edits(room)).map(({ text }) => text);
+    const entries = [...ROOMS.flatMap((room) => outbox.entriesOf(room)), ...outbox.orphans(rooms)];
+    const offered = drafts.orphans(rooms).map(({ draft }) => draft.text);
+    const edits = ROOMS.flatMap((room) => drafts.editsOf(room)).map(({ text }) => text);
     return [...entries.map(({ text }) => text), ...offered, ...edits, ...boxes.values()].join("\n");
   }
 }
@@ -289,8 +292,8 @@ class World {
 
   /** It is closed or reloaded: the page has a last word. */
   leave(tab) {
-    tab.outbox.mend(true);
-    tab.drafts.mend(true);
+    tab.outbox.repairStorage(true);
+    tab.drafts.repairStorage(true);
     this.crash(tab, true);
   }
 
@@ -308,8 +311,8 @@ class World {
   deliver(tab, count = tab.events.length) {
     for (const { key, tick: _tick, ...change } of tab.events.splice(0, count)) {
       const { memory } = tab;
-      tab.outbox.heard(key, change);
-      tab.drafts.heard(key, change);
+      tab.outbox.storageChanged(key, change);
+      tab.drafts.storageChanged(key, change);
       // Typed in the moment before it was known here.
       if (key?.startsWith("multichat.signed-out")) this.giveUp(memory);
     }
@@ -333,7 +336,7 @@ class World {
 
   /** What the user does with a text that was not sent. */
   choose(tab, room) {
-    const entry = this.pick(tab.outbox.of(room));
+    const entry = this.pick(tab.outbox.entriesOf(room));
     if (!entry || entry.state === "sent") return;
     const { client_id, text, state } = entry;
     const choice = this.draw(3);
@@ -348,10 +351,10 @@ class World {
   }
 
   takeSpare(tab) {
-    const spare = tab.drafts.leftovers(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
+    const spare = tab.drafts.orphans(this.server.epochs).find(({ isLost }) => !isLost)?.draft;
     if (!spare || spare.edit) return;
     tab.putBack(spare.text, spare.room);
-    tab.drafts.forget(spare);
+    tab.drafts.removeDraft(spare);
   }
 
   step() {
@@ -367,7 +370,7 @@ class World {
     else if (draw < 0.5 && isOpen) {
       this.giveUp(tab.boxes.get(room));
       tab.boxes.set(room, "");
-      tab.drafts.keep(room, "");
+      tab.drafts.saveDraft(room, "");
     } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room);
     else if (draw < 0.64) this.deliver(tab, 1 + this.draw(5));
     else if (draw < 0.76) for (const one of [...this.tabs, ...this.tabs]) this.answer(one);
@@ -432,8 +435,8 @@ class World {
     for (const tab of this.tabs) {
       // Events come late, but not a second late.
       this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
-      tab.outbox.mend();
-      tab.drafts.mend();
+      tab.outbox.repairStorage();
+      tab.drafts.repairStorage();
     }
   }
 

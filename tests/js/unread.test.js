@@ -18,53 +18,53 @@ beforeEach(() => {
   line = { isOpen: true };
   unread = new Unread((command) => line.isOpen && sent.push(command) > 0);
   unread.onmoved = (room, read) => moved.push([room, read]);
-  unread.take({ 1: head(20, 10), 2: head(5, 5, 0), 3: head(9, 2, 3, 1) });
+  unread.applyHeads({ 1: head(20, 10), 2: head(5, 5, 0), 3: head(9, 2, 3, 1) });
   moved.length = 0;
 });
 
 const commands = () => sent.splice(0);
 
 test("what was seen is told once, a moment later, and only forward", () => {
-  for (const seq of [12, 14, 13]) unread.see("1", seq);
+  for (const seq of [12, 14, 13]) unread.markSeen("1", seq);
   assert.deepEqual(commands(), []);
   mock.timers.tick(500);
   assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 14 }]);
 });
 
 test("a count made before that does not move anything back", () => {
-  unread.see("1", 20);
-  unread.take({ 1: head(21, 10) });
+  unread.markSeen("1", 20);
+  unread.applyHeads({ 1: head(21, 10) });
   assert.equal(unread.readOf("1"), 20);
   assert.deepEqual(moved, []);
-  unread.take({ 1: head(21, 20) });
-  assert.equal(unread.counts("1").unread, 1);
+  unread.applyHeads({ 1: head(21, 20) });
+  assert.equal(unread.countsOf("1").unread, 1);
 });
 
 test("what is all seen here is not shown as unread while the server is told", () => {
-  unread.see("1", 20);
-  assert.equal(unread.counts("1").unread, 0);
+  unread.markSeen("1", 20);
+  assert.equal(unread.countsOf("1").unread, 0);
   assert.deepEqual(unread.total, { unread: 3, mentions: 1 });
 });
 
 test("another device's reading moves this one, forward and back", () => {
-  unread.take({ 1: head(20, 18) });
-  unread.take({ 1: head(20, 5) });
+  unread.applyHeads({ 1: head(20, 18) });
+  unread.applyHeads({ 1: head(20, 5) });
   assert.deepEqual(moved, [
     ["1", 18],
     ["1", 5],
   ]);
-  unread.see("1", 20); // marked as unread elsewhere: looking at it is not reading it
+  unread.markSeen("1", 20); // marked as unread elsewhere: looking at it is not reading it
   assert.equal(unread.readOf("1"), 5);
-  unread.release("1");
-  unread.see("1", 20);
+  unread.releaseHold("1");
+  unread.markSeen("1", 20);
   assert.equal(unread.readOf("1"), 20);
 });
 
 test("a message is left for later until the reader comes back to it", () => {
-  unread.see("1", 20);
+  unread.markSeen("1", 20);
   unread.markUnread("1", 15);
   assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 14, back: true }]);
-  unread.see("1", 20);
+  unread.markSeen("1", 20);
   mock.timers.tick(500);
   assert.deepEqual(commands(), []);
   unread.markRead("1");
@@ -73,28 +73,28 @@ test("a message is left for later until the reader comes back to it", () => {
 });
 
 test("a mark of another device goes when the reader does something in the room", () => {
-  unread.take({ 1: head(20, 18) });
-  unread.take({ 1: head(20, 5) });
-  unread.see("1", 20);
+  unread.applyHeads({ 1: head(20, 18) });
+  unread.applyHeads({ 1: head(20, 5) });
+  unread.markSeen("1", 20);
   assert.equal(unread.readOf("1"), 5);
-  assert.equal(unread.touch("1"), true);
-  unread.see("1", 20);
+  assert.equal(unread.releaseRemoteHold("1"), true);
+  unread.markSeen("1", 20);
   assert.equal(unread.readOf("1"), 20);
-  assert.equal(unread.touch("1"), false);
+  assert.equal(unread.releaseRemoteHold("1"), false);
 });
 
 test("a mark of this device stays whatever the reader does there, until it is read elsewhere", () => {
-  unread.see("1", 20);
+  unread.markSeen("1", 20);
   unread.markUnread("1", 15);
   // Counted before the mark arrived.
-  unread.take({ 1: head(20, 20) });
-  unread.take({ 1: head(20, 14) });
-  assert.equal(unread.touch("1"), false);
-  unread.see("1", 20);
+  unread.applyHeads({ 1: head(20, 20) });
+  unread.applyHeads({ 1: head(20, 14) });
+  assert.equal(unread.releaseRemoteHold("1"), false);
+  unread.markSeen("1", 20);
   assert.equal(unread.readOf("1"), 14);
-  unread.take({ 1: head(20, 20) });
-  unread.take({ 1: head(21, 20) });
-  unread.see("1", 21);
+  unread.applyHeads({ 1: head(20, 20) });
+  unread.applyHeads({ 1: head(21, 20) });
+  unread.markSeen("1", 21);
   assert.equal(unread.readOf("1"), 21);
 });
 
@@ -103,13 +103,13 @@ test("rooms that are gone are not counted any more, and that is shown", () => {
   unread.onchange = () => {
     shown += 1;
   };
-  unread.keep(["1", "2"]);
+  unread.setRooms(["1", "2"]);
   assert.deepEqual([unread.total, shown], [{ unread: 10, mentions: 0 }, 1]);
 });
 
 test("what was read while the line was down is told when it is back", () => {
   line.isOpen = false;
-  unread.see("1", 20);
+  unread.markSeen("1", 20);
   mock.timers.tick(500);
   line.isOpen = true;
   unread.connected();
@@ -117,7 +117,7 @@ test("what was read while the line was down is told when it is back", () => {
 });
 
 test("a read that got lost is told again after the next reconnect", () => {
-  unread.see("1", 20);
+  unread.markSeen("1", 20);
   mock.timers.tick(500);
   commands();
   unread.connected();
@@ -126,13 +126,13 @@ test("a read that got lost is told again after the next reconnect", () => {
 
 test("the next unread room is found round and round, in both ways", () => {
   const order = ["3", "2", "1"];
-  assert.equal(unread.next(order, null, 1), "3");
-  assert.equal(unread.next(order, "3", 1), "1");
-  assert.equal(unread.next(order, "1", 1), "3");
-  assert.equal(unread.next(order, "2", -1), "3");
-  assert.equal(unread.next(order, null, -1), "1");
-  unread.keep(["1"]);
-  assert.equal(unread.next(order, "1", 1), null);
+  assert.equal(unread.nextUnread(order, null, 1), "3");
+  assert.equal(unread.nextUnread(order, "3", 1), "1");
+  assert.equal(unread.nextUnread(order, "1", 1), "3");
+  assert.equal(unread.nextUnread(order, "2", -1), "3");
+  assert.equal(unread.nextUnread(order, null, -1), "1");
+  unread.setRooms(["1"]);
+  assert.equal(unread.nextUnread(order, "1", 1), null);
 });
 
 test("mentions are counted apart, in words, too", () => {
@@ -145,7 +145,7 @@ test("mentions are counted apart, in words, too", () => {
 test("only rooms whose counts may have changed are told", () => {
   const told = [];
   unread.onchange = (rooms) => told.push(rooms);
-  unread.take({ 3: head(10, 2, 4, 1) });
-  unread.see("1", 12);
+  unread.applyHeads({ 3: head(10, 2, 4, 1) });
+  unread.markSeen("1", 12);
   assert.deepEqual(told, [["3"], ["1"]]);
 });

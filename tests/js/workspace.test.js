@@ -5,19 +5,19 @@ import { Workspace } from "../../static/chat/model/workspace.js";
 
 const ROOMS = ["1", "2", "3"].map((id) => ({ id, title: `Room ${id}`, staff_only: false }));
 const NAMES = [
-  "opened",
-  "closed",
-  "cleared",
-  "alerted",
-  "paged",
-  "changed",
-  "present",
-  "signalled",
-  "listed",
-  "counted",
-  "refused",
-  "serverVersion",
-  "connection",
+  "paneOpened",
+  "paneClosed",
+  "logCleared",
+  "alertsReceived",
+  "pageReceived",
+  "messageChanged",
+  "presenceChanged",
+  "signalReceived",
+  "roomsChanged",
+  "headsReceived",
+  "commandRefused",
+  "versionReceived",
+  "connectionChanged",
 ];
 
 let sent;
@@ -42,11 +42,11 @@ beforeEach(() => {
     NAMES.map((name) => [name, (...args) => seen.push([name, ...args])]),
   );
   workspace = new Workspace(ROOMS, { send, outbox, view });
-  workspace.changed("open", 0);
+  workspace.connectionChanged("open", 0);
   sent.length = 0;
 });
 
-const receive = (kind, frame) => workspace.received({ kind, frame });
+const receive = (kind, frame) => workspace.frameReceived({ kind, frame });
 const join = (room, head, more = {}) =>
   receive("join", { join: room, title: `Room ${room}`, head, floor: 1, epoch: "k3", ...more });
 const post = (room, seq, more = {}) =>
@@ -82,9 +82,9 @@ function open(id, head = 0) {
 
 function reconnect() {
   line.isOpen = false;
-  workspace.changed("waiting", 0);
+  workspace.connectionChanged("waiting", 0);
   line.isOpen = true;
-  workspace.changed("open", 0);
+  workspace.connectionChanged("open", 0);
 }
 
 test("a pane that is opened joins, then asks for the newest page", () => {
@@ -113,10 +113,10 @@ test("after a reconnect one frame resumes all rooms", () => {
 
 test("a pane opened while offline is joined when the line is back", () => {
   line.isOpen = false;
-  workspace.changed("waiting", 0);
+  workspace.connectionChanged("waiting", 0);
   workspace.openPane(ROOMS[1], true);
   line.isOpen = true;
-  workspace.changed("open", 0);
+  workspace.connectionChanged("open", 0);
   assert.deepEqual(commands(), [{ command: "join", room: "2" }]);
 });
 
@@ -130,7 +130,7 @@ test("a resumed room goes on without a new page; what it had is not shown twice"
   post("1", 7);
   assert.deepEqual(commands(), []);
   assert.deepEqual(
-    happened("changed").map(([, , { seq }]) => seq),
+    happened("messageChanged").map(([, , { seq }]) => seq),
     [6, 7],
   );
 });
@@ -148,14 +148,14 @@ test("an older page lost with the line is asked for again by whoever stands at t
   workspace.openPane(ROOMS[0], true);
   join("1", 100);
   page("1", messages(51, 100), 100, true);
-  workspace.ask("1", "older");
+  workspace.requestHistory("1", "older");
   reconnect();
   commands();
   seen.length = 0;
   join("1", 100);
-  const [[, room, none, edges]] = happened("paged");
-  assert.deepEqual([room, none, edges.more], ["1", [], true]);
-  workspace.ask("1", "older"); // as the page does at the top of its log when it is told
+  const [[, room, none, edges]] = happened("pageReceived");
+  assert.deepEqual([room, none, edges.hasOlder], ["1", [], true]);
+  workspace.requestHistory("1", "older"); // as the page does at the top of its log when it is told
   assert.deepEqual(commands(), [{ command: "history", room: "1", before: 51 }]);
 });
 
@@ -164,7 +164,7 @@ test("a room that was reset starts over", () => {
   reconnect();
   commands();
   join("1", 3, { reset: true, epoch: "new" });
-  assert.deepEqual(happened("cleared").at(-1), ["cleared", "1"]);
+  assert.deepEqual(happened("logCleared").at(-1), ["logCleared", "1"]);
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
 });
 
@@ -176,7 +176,7 @@ test("a gap is healed once, from the last event held", () => {
   join("1", 9);
   for (const seq of [6, 7, 8, 9]) post("1", seq);
   assert.deepEqual(
-    happened("changed").map(([, , { seq }]) => seq),
+    happened("messageChanged").map(([, , { seq }]) => seq),
     [6, 7, 8, 9],
   );
 });
@@ -187,11 +187,11 @@ test("frames of a pane that was closed do not reach the one opened after it", ()
   workspace.openPane(ROOMS[0], true);
   post("1", 6);
   receive("leave", { leave: "1" });
-  assert.deepEqual(workspace.open, ["1"]);
+  assert.deepEqual(workspace.openRooms, ["1"]);
   join("1", 6);
   post("1", 7);
   assert.deepEqual(
-    happened("changed").map(([, , { seq }]) => seq),
+    happened("messageChanged").map(([, , { seq }]) => seq),
     [7],
   );
 });
@@ -199,22 +199,22 @@ test("frames of a pane that was closed do not reach the one opened after it", ()
 test("a pane that the server closes goes with its reason", () => {
   open("1");
   receive("leave", { leave: "1", reason: "ROOM_ACCESS_DENIED" });
-  assert.deepEqual(happened("closed"), [["closed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
-  assert.deepEqual(workspace.open, []);
+  assert.deepEqual(happened("paneClosed"), [["paneClosed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
+  assert.deepEqual(workspace.openRooms, []);
   post("1", 1);
-  assert.deepEqual(happened("changed"), []);
+  assert.deepEqual(happened("messageChanged"), []);
 });
 
 test("a pane that the server opens unasked is shown", () => {
   join("9", 4, { staff_only: true });
   const room = { id: "9", title: "Room 9", staff_only: true };
-  assert.deepEqual(happened("opened"), [["opened", room, false]]);
+  assert.deepEqual(happened("paneOpened"), [["paneOpened", room, false]]);
 });
 
 test("a refused join closes the pane with the code", () => {
   workspace.openPane(ROOMS[0], true);
   receive("error", { error: "ROOM_ACCESS_DENIED", command: "join", room: "1" });
-  assert.deepEqual(happened("closed"), [["closed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
+  assert.deepEqual(happened("paneClosed"), [["paneClosed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
 });
 
 test("a join that has to wait is tried again", () => {
@@ -235,7 +235,7 @@ test("a text is settled by its ack and by its event, in either order", () => {
     if (isAckFirst) ack();
     event();
     if (!isAckFirst) ack();
-    assert.deepEqual(outbox.of("1"), []);
+    assert.deepEqual(outbox.entriesOf("1"), []);
     workspace.closePane("1");
     receive("leave", { leave: "1" });
     commands();
@@ -259,7 +259,7 @@ test("one page of history is asked for at a time, until there is no more", () =>
   workspace.openPane(ROOMS[0], true);
   join("1", 100);
   commands();
-  workspace.ask("1", "older");
+  workspace.requestHistory("1", "older");
   assert.deepEqual(commands(), []);
   const event = {
     room: "1",
@@ -270,10 +270,10 @@ test("one page of history is asked for at a time, until there is no more", () =>
     at: "2026-11-21T10:00:00Z",
   };
   page("1", [event], 100, true);
-  workspace.ask("1", "older");
+  workspace.requestHistory("1", "older");
   assert.deepEqual(commands(), [{ command: "history", room: "1", before: 51 }]);
   page("1", [], 100);
-  workspace.ask("1", "older");
+  workspace.requestHistory("1", "older");
   assert.deepEqual(commands(), []);
 });
 
@@ -290,15 +290,15 @@ test("a jump waits for the join and for the page on its way, and outlives the li
   assert.deepEqual(commands(), [{ command: "history", room: "1", around: 40 }]);
   page("1", messages(20, 60), 100, true, true);
   assert.equal(arrived.mock.calls[0].arguments[0].length, 41);
-  assert.deepEqual(happened("cleared").length, 2);
-  workspace.ask("1", "newer");
+  assert.deepEqual(happened("logCleared").length, 2);
+  workspace.requestHistory("1", "newer");
   workspace.jump("1", {}, arrived);
   assert.deepEqual(commands(), [{ command: "history", room: "1", after: 60 }]);
   page("1", messages(61, 90), 100, true, true);
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
   page("1", messages(51, 100), 100, true);
   assert.equal(arrived.mock.callCount(), 2);
-  assert.equal(happened("paged").at(-1)[3].newer, false);
+  assert.equal(happened("pageReceived").at(-1)[3].hasNewer, false);
 });
 
 test("a page that has to wait is asked for again; one that is refused leaves the way free", () => {
@@ -321,9 +321,9 @@ test("who is here goes to the pane, and to no pane that is closed", () => {
   receive("present", { room: "1", present: ["alice", "bob"] });
   receive("present", { room: "1", present: { bob: false } });
   receive("present", { room: "2", present: ["charlie"] });
-  assert.deepEqual(happened("present"), [
-    ["present", "1", ["alice", "bob"]],
-    ["present", "1", { bob: false }],
+  assert.deepEqual(happened("presenceChanged"), [
+    ["presenceChanged", "1", ["alice", "bob"]],
+    ["presenceChanged", "1", { bob: false }],
   ]);
 });
 
@@ -332,7 +332,7 @@ test("the version of the server's files is told when the server has one", () => 
   receive("pong", { pong: true });
   assert.deepEqual(seen, []);
   receive("pong", { pong: true, version: "c26f9c6a7f1e" });
-  assert.deepEqual(seen, [["serverVersion", "c26f9c6a7f1e"]]);
+  assert.deepEqual(seen, [["versionReceived", "c26f9c6a7f1e"]]);
 });
 
 test("a leave that is refused leaves no room deaf, and is sent again", () => {
@@ -341,7 +341,7 @@ test("a leave that is refused leaves no room deaf, and is sent again", () => {
   assert.deepEqual(commands(), [{ command: "leave", room: "1" }]);
   const refused = { error: "RATE_LIMITED", command: "leave", room: "1", retry_after: 3 };
   receive("error", refused);
-  assert.deepEqual(happened("refused"), []);
+  assert.deepEqual(happened("commandRefused"), []);
   mock.timers.tick(2999);
   assert.deepEqual(commands(), []);
   mock.timers.tick(1);
@@ -352,7 +352,7 @@ test("a leave that is refused leaves no room deaf, and is sent again", () => {
   join("1", 4);
   post("1", 5);
   assert.deepEqual(
-    happened("changed").map(([, room, message]) => [room, message.seq]),
+    happened("messageChanged").map(([, room, message]) => [room, message.seq]),
     [["1", 5]],
   );
   commands();
@@ -368,14 +368,14 @@ test("a page that is full opens no more rooms, and asks for none", () => {
     most: 2,
   });
   for (const room of ROOMS) workspace.openPane(room, true);
-  assert.deepEqual(workspace.open, ["1", "2"]);
+  assert.deepEqual(workspace.openRooms, ["1", "2"]);
   assert.equal(commands().filter(({ command }) => command === "join").length, 2);
-  const [[, room, { error, detail, command }]] = happened("refused");
+  const [[, room, { error, detail, command }]] = happened("commandRefused");
   assert.deepEqual([room, error, command], [null, "RATE_LIMITED", undefined]);
   assert.match(detail, /2 rooms at most/);
   workspace.closePane("1");
   workspace.openPane(ROOMS[2], true);
-  assert.deepEqual(workspace.open, ["2", "3"]);
+  assert.deepEqual(workspace.openRooms, ["2", "3"]);
 });
 
 test("after a cut, what was open is asked for first, and a full server is not asked again", () => {
@@ -384,11 +384,11 @@ test("after a cut, what was open is asked for first, and a full server is not as
   commands();
   const full = { error: "RATE_LIMITED", command: "join", room: "2", retry_after: 60 };
   receive("error", { ...full, detail: "A page holds at most 1 rooms." });
-  assert.equal(happened("refused").length, 1);
+  assert.equal(happened("commandRefused").length, 1);
   mock.timers.tick(600_000);
   assert.deepEqual(commands(), []);
-  workspace.changed("waiting", 0);
-  workspace.changed("open", 0);
+  workspace.connectionChanged("waiting", 0);
+  workspace.connectionChanged("open", 0);
   assert.deepEqual(
     commands().map(({ command }) => command),
     ["resume", "join"],
@@ -401,19 +401,19 @@ test("a jump that waits for the connection is dropped when the reader scrolls", 
     workspace.jump("1", {}, () => {}),
     false,
   );
-  assert.equal(workspace.scrolled("1"), false); // on its way: what rolls on by itself does not stop it
+  assert.equal(workspace.cancelWaitingJump("1"), false); // on its way: what rolls on by itself does not stop it
   page("1", [], 0);
   line.isOpen = false;
-  workspace.changed("waiting", 0);
+  workspace.connectionChanged("waiting", 0);
   assert.equal(
     workspace.jump("1", { around: 3 }, () => seen.push(["arrived"])),
     true,
   );
-  assert.equal(workspace.scrolled("1"), true);
-  assert.equal(workspace.scrolled("1"), false);
+  assert.equal(workspace.cancelWaitingJump("1"), true);
+  assert.equal(workspace.cancelWaitingJump("1"), false);
   line.isOpen = true;
   commands();
-  workspace.changed("open", 0);
+  workspace.connectionChanged("open", 0);
   join("1", 0);
   assert.deepEqual(
     commands().map(({ command }) => command),
@@ -424,9 +424,9 @@ test("a jump that waits for the connection is dropped when the reader scrolls", 
 test("a page that is signed out forgets what was said, and begins anew when its user is back", () => {
   open("1", 3);
   seen.length = 0;
-  workspace.changed("signed out", 0);
-  assert.deepEqual(happened("cleared"), [["cleared", "1"]]);
-  workspace.changed("open", 0);
+  workspace.connectionChanged("signed out", 0);
+  assert.deepEqual(happened("logCleared"), [["logCleared", "1"]]);
+  workspace.connectionChanged("open", 0);
   assert.deepEqual(commands(), [{ command: "join", room: "1" }]);
   join("1", 3);
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
@@ -438,7 +438,7 @@ test("the alerts of a room are told when it is joined", () => {
   join("1", 80, { alerts });
   join("1", 80);
   assert.deepEqual(
-    happened("alerted").map(([, room, told]) => [room, told]),
+    happened("alertsReceived").map(([, room, told]) => [room, told]),
     [
       ["1", alerts],
       ["1", []],

@@ -11,7 +11,7 @@ const SCROLL_PX = 14;
  * @param {HTMLElement} row scrolls sideways when the pointer comes near its edges
  * @param {{over: (x: number) => void, cancel: () => void}} listener
  */
-export function dragged(press, pane, row, { over, cancel }) {
+export function startDrag(press, pane, row, { over, cancel }) {
   const isControl = press.target instanceof Element && press.target.closest("button, summary, ul");
   if (press.button !== 0 || isControl) return;
   const grip = press.clientX - pane.getBoundingClientRect().left;

@@ -16,7 +16,7 @@ export class Menu {
   /** @param {HTMLElement} box a popover */
   constructor(box) {
     this.#box = box;
-    box.addEventListener("keydown", (event) => this.#walk(event));
+    box.addEventListener("keydown", (event) => this.#moveFocus(event));
     box.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
       this.#anchor?.setAttribute("aria-expanded", String(isOpen));
@@ -70,7 +70,7 @@ export class Menu {
   }
 
   /** @param {KeyboardEvent} event */
-  #walk(event) {
+  #moveFocus(event) {
     const buttons = this.#buttons;
     const now = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: -1 }[event.key];

@@ -22,8 +22,8 @@ export class Notices {
    * @param {string} sentence
    * @param {More} more `dismiss`: what the last button is called, null for none
    */
-  say(sentence, { key = sentence, text, choices = [], dismiss = "Dismiss", link } = {}) {
-    if (this.#of(key)) return;
+  show(sentence, { key = sentence, text, choices = [], dismiss = "Dismiss", link } = {}) {
+    if (this.#find(key)) return;
     const notice = copyElement("notice-template");
     notice.dataset.key = key;
     part(notice, "sentence").textContent = sentence;
@@ -44,34 +44,34 @@ export class Notices {
    * @param {string} sentence
    * @param {{key: string, text: string, discard: () => void, putBack?: () => void}} kept `putBack`: into its room
    */
-  offer(sentence, { key, text, discard, putBack }) {
+  offerText(sentence, { key, text, discard, putBack }) {
     const choices = [
       ...(putBack ? [{ label: "Put back", act: putBack }] : []),
       {
         label: "Copy",
-        act: (/** @type {HTMLElement} */ notice) => copyWords(notice, text),
+        act: (/** @type {HTMLElement} */ notice) => copyText(notice, text),
         stays: true,
       },
       { label: "Discard", act: discard },
     ];
-    this.say(sentence, { key, text, choices, dismiss: null });
+    this.show(sentence, { key, text, choices, dismiss: null });
   }
 
   /** Ask, and put the keys on the answer that changes nothing. @param {string} sentence @param {More} more */
   ask(sentence, more) {
-    this.say(sentence, more);
-    const notice = this.#of(more.key ?? sentence);
+    this.show(sentence, more);
+    const notice = this.#find(more.key ?? sentence);
     if (notice) part(notice, "dismiss").focus();
   }
 
   /** @param {string} key */
-  drop(key) {
-    const notice = this.#of(key);
-    if (notice) remove(notice);
+  remove(key) {
+    const notice = this.#find(key);
+    if (notice) removeNotice(notice);
   }
 
   /** @param {string} key */
-  #of(key) {
+  #find(key) {
     return [...this.#box.children].find(
       (one) => (one.getAttribute("data-key") ?? part(one, "sentence").textContent) === key,
     );
@@ -95,14 +95,14 @@ function button({ label, act, stays }, notice) {
   element.type = "button";
   element.textContent = label;
   element.addEventListener("click", () => {
-    if (!stays) remove(notice);
+    if (!stays) removeNotice(notice);
     act(notice);
   });
   return element;
 }
 
 /** Over plain http there is no clipboard to write to: the old command copies what is selected. @param {HTMLElement} notice @param {string} text */
-function copyWords(notice, text) {
+function copyText(notice, text) {
   const words = part(notice, "words");
   getSelection()?.selectAllChildren(words);
   if (navigator.clipboard) navigator.clipboard.writeText(text).catch(() => {});
@@ -113,14 +113,14 @@ function copyWords(notice, text) {
 function dismiss(target) {
   const button = target instanceof Element ? target.closest('[data-part="dismiss"]') : null;
   const notice = button?.closest(".notice");
-  if (notice) remove(notice);
+  if (notice) removeNotice(notice);
 }
 
 /**
  * The focus goes to the next notice, or to the place of the notices, where Tab goes on to the first pane.
  * @param {Element} notice
  */
-function remove(notice) {
+function removeNotice(notice) {
   const hadFocus = notice.contains(document.activeElement);
   const box = notice.parentElement;
   const next = notice.nextElementSibling ?? notice.previousElementSibling;

@@ -19,7 +19,7 @@ export class Scroll {
   /** The width that was last told of: 0 while the box is not shown. */
   #width = 0;
   /** What a reader up there reads, and how far below the edge it begins. @type {{element: Element, offset: number} | null} */
-  #place = null;
+  #anchor = null;
   /** Whether the reader is at the bottom. Read on scrolling only: asking while things are added would force a layout each time. */
   isAtBottom = true;
 
@@ -64,34 +64,34 @@ export class Scroll {
   }
 
   /** There may be something to follow now. */
-  settle() {
+  updateAtBottom() {
     if (this.#box.clientHeight > 0 && this.#isAtHead() && this.#below < BOTTOM_PX)
       this.isAtBottom = true;
   }
 
   /** Stay at the bottom after something was added there: once per frame, however much came. */
-  follow() {
+  followBottom() {
     if (!this.isAtBottom || this.#isDue) return;
     this.#isDue = true;
     requestAnimationFrame(() => {
       this.#isDue = false;
-      if (this.isAtBottom) this.toBottom();
+      if (this.isAtBottom) this.scrollToBottom();
     });
   }
 
-  toBottom() {
+  scrollToBottom() {
     this.isAtBottom = this.#isAtHead();
     this.#box.scrollTop = this.#box.scrollHeight;
-    this.#look();
+    this.#recordPosition();
   }
 
   /** Go somewhere else than the bottom, unless that is where it ends. @param {number} px */
-  by(px) {
+  scrollBy(px) {
     const box = this.#box;
     box.scrollTop += px;
     this.isAtBottom = false;
-    this.settle();
-    this.#look();
+    this.updateAtBottom();
+    this.#recordPosition();
   }
 
   /**
@@ -103,7 +103,7 @@ export class Scroll {
   keepStill(anchor, change) {
     if (this.isAtBottom || anchor === undefined) {
       change();
-      return this.follow();
+      return this.followBottom();
     }
     const before = anchor.getBoundingClientRect().top;
     change();
@@ -121,16 +121,16 @@ export class Scroll {
     const isPushed = clientHeight > this.#height || scrollHeight < this.#scrollHeight;
     if (scrollTop < this.#top && !isPushed) this.isAtBottom = false;
     if (scrollTop !== this.#top && !isPushed) this.#onmoved();
-    this.settle();
-    this.#look();
+    this.updateAtBottom();
+    this.#recordPosition();
   }
 
-  #look() {
+  #recordPosition() {
     const { scrollHeight, scrollTop, clientHeight } = this.#box;
     this.#top = scrollTop;
     this.#height = clientHeight;
     this.#scrollHeight = scrollHeight;
-    this.#place = this.isAtBottom ? null : this.#placeOf(this.#firstInView());
+    this.#anchor = this.isAtBottom ? null : this.#anchorAt(this.#firstInView());
   }
 
   /**
@@ -138,7 +138,7 @@ export class Scroll {
    * @param {Element | null | undefined} element
    * @returns {{element: Element, offset: number} | null}
    */
-  #placeOf(element) {
+  #anchorAt(element) {
     if (!element) return null;
     let next = element.nextElementSibling;
     // A day that stands at the top does not tell where it belongs.
@@ -158,12 +158,12 @@ export class Scroll {
     const isMoved = this.#box.clientWidth !== this.#width;
     this.#width = this.#box.clientWidth;
     if (this.#width === 0) return;
-    if (isMoved && this.#place?.element.isConnected)
-      this.#box.scrollTop += this.#offsetOf(this.#place.element) - this.#place.offset;
+    if (isMoved && this.#anchor?.element.isConnected)
+      this.#box.scrollTop += this.#offsetOf(this.#anchor.element) - this.#anchor.offset;
     // Lines that got longer push a follower up, and are told of by a scroll event that comes after this:
     // by then the log may have grown beyond what it was, and it would look like the reader's own move.
-    if (isMoved) this.#look();
-    this.follow();
+    if (isMoved) this.#recordPosition();
+    this.followBottom();
     if (isMoved) this.#onscroll();
   }
 }

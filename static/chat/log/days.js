@@ -31,15 +31,15 @@ export function isSameDay(previous, message) {
 }
 
 /** @param {string} at */
-export function separator(at) {
+export function createSeparator(at) {
   const element = copyElement("day-template");
   element.dataset.at = at;
-  relabel(element);
+  showDay(element);
   return element;
 }
 
 /** Say the day of a separator anew: at midnight "Today" becomes "Yesterday". @param {HTMLElement} element */
-export function relabel(element) {
+export function showDay(element) {
   part(element, "label").textContent = dates.dayLabel(element.dataset.at ?? "", Date.now());
 }
 

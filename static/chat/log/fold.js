@@ -12,7 +12,7 @@ const LINES_AT_MOST = 30;
  * @param {HTMLElement} element
  * @param {string} text
  */
-export function fold(element, text) {
+export function foldMessage(element, text) {
   const isLong = hasMoreLines(text, LINES_AT_MOST) && !element.classList.contains("unfolded");
   const button = element.querySelector(".unfold");
   element.classList.toggle("folded", isLong);

@@ -10,7 +10,7 @@ import { part } from "../dom/templates.js";
  * @param {Rows} rows what stands in it
  * @param {() => number | undefined} start the message that arrows begin at
  */
-export function walk(event, log, rows, start) {
+export function handleKey(event, log, rows, start) {
   const { key, target, altKey } = event;
   const element = target instanceof HTMLElement && target.matches(".message") ? target : null;
   const now = rows.messageAt(element);

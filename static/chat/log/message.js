@@ -5,7 +5,7 @@ import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
-import { fold } from "./fold.js";
+import { foldMessage } from "./fold.js";
 
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
@@ -18,7 +18,7 @@ const GROUP_MS = 5 * 60_000;
  * Warnings and alerts say what they are in a word and a sign, not by colour alone.
  * @param {Message} message
  */
-export function create({ type }) {
+export function createMessage({ type }) {
   if (type !== WARNING && type !== ALERT) {
     const element = copyElement("message-template");
     element.classList.toggle("muted", type !== MESSAGE);
@@ -52,7 +52,7 @@ export function signature({ username, at }) {
  * @param {Message} message
  * @param {Me} me
  */
-export function fill(element, message, me) {
+export function fillMessage(element, message, me) {
   const { username, text, type, at, edited, deleted } = message;
   const isForReader = isForMe(message, me);
   element.classList.toggle("for-me", isForReader);
@@ -62,7 +62,7 @@ export function fill(element, message, me) {
   showTime(element, at);
   const body = part(element, "text");
   body.textContent = deleted ? "Message deleted" : text;
-  fold(element, deleted ? "" : (text ?? ""));
+  foldMessage(element, deleted ? "" : (text ?? ""));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   if (deleted) element.querySelector(".undo")?.remove();
@@ -89,7 +89,7 @@ export function stateId({ client_id, state, code }) {
  * @param {Entry} entry
  * @param {string} me
  */
-export function unsent(entry, me) {
+export function createUnsent(entry, me) {
   const isHeld = entry.state === "held";
   const hasFailed = isHeld || entry.state === "failed";
   const element = copyElement(hasFailed ? "failed-template" : "pending-template");
@@ -97,7 +97,7 @@ export function unsent(entry, me) {
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = me;
   part(element, "text").textContent = entry.text;
-  fold(element, entry.text);
+  foldMessage(element, entry.text);
   setAvatar(part(element, "avatar"), me);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)

@@ -4,8 +4,8 @@ import { Scroll } from "../dom/scroll.js";
 import { part } from "../dom/templates.js";
 import { isOwn } from "../model/own.js";
 import { coveredPx } from "./days.js";
-import { walk } from "./keyboard.js";
-import { fill, stateId, unsent } from "./message.js";
+import { handleKey } from "./keyboard.js";
+import { createUnsent, fillMessage, stateId } from "./message.js";
 import { NewLine } from "./new_line.js";
 import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
@@ -31,8 +31,8 @@ export class MessageList extends HTMLElement {
   /** @type {Scroll | null} */
   #scroll = null;
   /** Whether there is more of the log than is held. @type {Edges} */
-  #edges = { more: true, newer: false };
-  below = 0;
+  #edges = { hasOlder: true, hasNewer: false };
+  newBelow = 0;
   /** The message that was looked for. @type {HTMLElement | undefined} */
   #found;
 
@@ -40,15 +40,17 @@ export class MessageList extends HTMLElement {
    * @param {Me} me
    * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: by the reader
    */
-  begin(me, { onscroll, onmoved }) {
+  configure(me, { onscroll, onmoved }) {
     this.#me = me;
     const messages = part(this, "messages");
     this.#rows = new Rows(messages);
     this.#presence = new PresenceLine(messages);
-    this.newLine = new NewLine(this, this.#rows, { me, hasOlder: () => this.#edges.more });
-    this.addEventListener("keydown", (event) => walk(event, this, this.#rows, () => this.#start));
+    this.newLine = new NewLine(this, this.#rows, { me, hasOlder: () => this.#edges.hasOlder });
+    this.addEventListener("keydown", (event) =>
+      handleKey(event, this, this.#rows, () => this.#arrowStart),
+    );
     const scrolled = () => {
-      if (this.isAtBottom) this.below = 0;
+      if (this.isAtBottom) this.newBelow = 0;
       onscroll();
     };
     this.#scroll = new Scroll(this, part(this, "content"), scrolled, {
@@ -64,11 +66,11 @@ export class MessageList extends HTMLElement {
 
   /** Whether nothing newer is to be loaded. */
   get isAtHead() {
-    return !this.#edges.newer;
+    return !this.#edges.hasNewer;
   }
 
   get wantsOlder() {
-    return this.#edges.more && (this.#scroll?.isNearTop ?? false);
+    return this.#edges.hasOlder && (this.#scroll?.isNearTop ?? false);
   }
 
   get wantsNewer() {
@@ -76,45 +78,45 @@ export class MessageList extends HTMLElement {
   }
 
   clear() {
-    this.#presence.end();
-    this.below = 0;
+    this.#presence.endLine();
+    this.newBelow = 0;
     this.#keepFocus(() => this.#rows.clear());
     part(this, "empty").hidden = true;
-    this.#scroll?.toBottom();
+    this.#scroll?.scrollToBottom();
   }
 
   /**
    * Show messages that are new to the page, or that changed.
    * @param {Message[]} messages oldest first
    */
-  show(messages) {
+  showMessages(messages) {
     const isOnlyNew = messages.every(({ seq }) => !this.elementOf(seq) && seq > this.#rows.last);
     const put = () => {
-      for (const message of messages) this.#put(message);
-      this.newLine.grown();
+      for (const message of messages) this.#showMessage(message);
+      this.newLine.messagesAdded();
     };
     // What is appended moves nothing: no need to look for an anchor (and force a layout).
     if (isOnlyNew) put();
     else this.keepStill(put);
     part(this, "empty").hidden = this.#rows.seqs.length > 0;
-    this.follow();
+    this.followBottom();
   }
 
   /** Show a message that was just posted or changed, if the window holds it: never beside a hole. @param {Message} message */
   showLive(message) {
     const isNext = this.isAtHead && message.seq > this.#rows.last;
-    if (isNext || this.elementOf(message.seq)) this.show([message]);
+    if (isNext || this.elementOf(message.seq)) this.showMessages([message]);
   }
 
   /** Say where the new ones begin, or that there are none. @param {number | null} after */
-  showNew(after) {
-    this.keepStill(() => this.newLine.put(after));
+  showNewLine(after) {
+    this.keepStill(() => this.newLine.showAfter(after));
   }
 
   /** Bring the first new message into view, a little below the top. */
-  toNew() {
-    if (!this.newLine.isThere) return this.toBottom();
-    this.#toElement(this.newLine.element, NEW_AT_PX);
+  scrollToNew() {
+    if (!this.newLine.isShown) return this.scrollToBottom();
+    this.#scrollToElement(this.newLine.element, NEW_AT_PX);
   }
 
   /** Numbers of the first and the last message of which the end is in view; null when none is. */
@@ -133,19 +135,19 @@ export class MessageList extends HTMLElement {
   showPage(messages, edges) {
     this.#edges = edges;
     const isFirst = this.#rows.last === 0;
-    this.#presence.stayLast(() => this.show(messages));
-    if (isFirst) this.#scroll?.toBottom();
-    else this.#scroll?.settle();
+    this.#presence.stayLast(() => this.showMessages(messages));
+    if (isFirst) this.#scroll?.scrollToBottom();
+    else this.#scroll?.updateAtBottom();
   }
 
   /** Bring a message into view and mark it. @param {number} seq */
-  find(seq) {
+  scrollToMessage(seq) {
     this.#found?.classList.remove("found");
     this.#found = this.elementOf(seq);
-    if (!this.#found) return this.toBottom();
+    if (!this.#found) return this.scrollToBottom();
     this.#found.classList.add("found");
     this.#found.classList.remove("more"); // its author may be out of view
-    this.#toElement(this.#found, Math.max(NEW_AT_PX, this.clientHeight / 4));
+    this.#scrollToElement(this.#found, Math.max(NEW_AT_PX, this.clientHeight / 4));
     // The page may come late: who is writing by then goes on.
     const { activeElement: now } = document;
     const isWriting = now instanceof HTMLTextAreaElement || now instanceof HTMLInputElement;
@@ -153,24 +155,26 @@ export class MessageList extends HTMLElement {
   }
 
   /** @param {HTMLElement} element @param {number} px below the top */
-  #toElement(element, px) {
-    this.#scroll?.by(element.getBoundingClientRect().top - this.getBoundingClientRect().top - px);
+  #scrollToElement(element, px) {
+    this.#scroll?.scrollBy(
+      element.getBoundingClientRect().top - this.getBoundingClientRect().top - px,
+    );
   }
 
-  follow() {
-    this.#scroll?.follow();
+  followBottom() {
+    this.#scroll?.followBottom();
   }
 
-  toBottom() {
-    this.below = 0;
-    this.#scroll?.toBottom();
+  scrollToBottom() {
+    this.newBelow = 0;
+    this.#scroll?.scrollToBottom();
   }
 
   /** @param {Signal} signal */
   showSignal(signal) {
     if (!this.isAtHead) return;
-    this.#presence.take(signal);
-    this.follow();
+    this.#presence.showSignal(signal);
+    this.followBottom();
   }
 
   /**
@@ -183,14 +187,14 @@ export class MessageList extends HTMLElement {
       [...box.children].map((child) => [child.getAttribute("data-state-id"), child]),
     );
     const wanted = entries.map(
-      (entry) => shown.get(stateId(entry)) ?? unsent(entry, this.#me.username),
+      (entry) => shown.get(stateId(entry)) ?? createUnsent(entry, this.#me.username),
     );
     this.#keepFocus(() => {
       for (const [id, child] of shown)
         if (!entries.some((entry) => stateId(entry) === id)) child.remove();
     });
     for (const element of wanted) if (!element.isConnected) box.append(element);
-    this.follow();
+    this.followBottom();
   }
 
   /**
@@ -218,13 +222,13 @@ export class MessageList extends HTMLElement {
   }
 
   /** Say the days anew. */
-  relabel() {
-    this.#rows.relabel();
+  updateDays() {
+    this.#rows.updateDays();
   }
 
   /** Say all times and days in another zone. */
-  redate() {
-    this.keepStill(() => this.#rows.redate());
+  updateZone() {
+    this.keepStill(() => this.#rows.updateZone());
   }
 
   /** Change what stands around the log without moving what is read in it. @param {() => void} change */
@@ -236,7 +240,7 @@ export class MessageList extends HTMLElement {
   keepTop(element, change) {
     const { top } = element.getBoundingClientRect();
     this.#keepFocus(change);
-    this.#scroll?.by(element.getBoundingClientRect().top - top);
+    this.#scroll?.scrollBy(element.getBoundingClientRect().top - top);
   }
 
   /**
@@ -251,13 +255,13 @@ export class MessageList extends HTMLElement {
     if (length <= AT_MOST || isHidden) return null;
     const isFromTop =
       this.isAtBottom || rows.indexAt(this.getBoundingClientRect().top) * 2 > length;
-    const drop = () => this.#keepFocus(() => rows.drop(length - KEPT, isFromTop));
+    const drop = () => this.#keepFocus(() => rows.removeMessages(length - KEPT, isFromTop));
     if (this.isAtBottom) {
       drop();
       // Now, and not with the next frame: by then so much may have come that the jump up looks like the reader's own.
-      this.toBottom();
+      this.scrollToBottom();
     } else this.keepStill(drop);
-    if (!isFromTop) this.#presence.end();
+    if (!isFromTop) this.#presence.endLine();
     return [rows.first, rows.last];
   }
 
@@ -269,20 +273,20 @@ export class MessageList extends HTMLElement {
   }
 
   /** @param {Message} message */
-  #put(message) {
-    fill(this.elementOf(message.seq) ?? this.#add(message), message, this.#me);
+  #showMessage(message) {
+    fillMessage(this.elementOf(message.seq) ?? this.#addMessage(message), message, this.#me);
   }
 
   /** @param {Message} message */
-  #add(message) {
-    if (message.seq > this.#rows.last) this.#presence.end();
-    const element = this.#rows.add(message);
+  #addMessage(message) {
+    if (message.seq > this.#rows.last) this.#presence.endLine();
+    const element = this.#rows.addMessage(message);
     element.classList.toggle("own", isOwn(message, this.#me));
     return element;
   }
 
   /** Where arrows begin: who has scrolled up reads there. */
-  get #start() {
+  get #arrowStart() {
     const { last } = this.#rows;
     return this.isAtBottom ? last : (this.inView?.first ?? last);
   }

@@ -28,7 +28,7 @@ export class NewLine {
     this.#hasOlder = hasOlder;
   }
 
-  get isThere() {
+  get isShown() {
     return this.#line.isConnected;
   }
 
@@ -37,27 +37,27 @@ export class NewLine {
   }
 
   /** Stand after this message, or nowhere. @param {number | null} seq */
-  put(seq) {
+  showAfter(seq) {
     this.#after = seq;
     this.#place();
   }
 
   /** Messages came: it may have been waiting for one. */
-  grown() {
-    if (this.#after !== null && !this.isThere) this.#place();
+  messagesAdded() {
+    if (this.#after !== null && !this.isShown) this.#place();
   }
 
   /** Whether what is new begins above the view. */
   get isAbove() {
     if (this.#after === null) return false; // before a layout is asked for
-    if (!this.isThere) return !this.firstAfter(this.#after).isKnown;
+    if (!this.isShown) return !this.firstAfter(this.#after).isKnown;
     return this.#line.getBoundingClientRect().bottom <= this.#top;
   }
 
   get isInView() {
     const { top, bottom } = this.#line.getBoundingClientRect();
     const end = this.#log.getBoundingClientRect().bottom;
-    return this.isThere && top >= this.#top - 1 && bottom <= end + 1;
+    return this.isShown && top >= this.#top - 1 && bottom <= end + 1;
   }
 
   get #top() {
@@ -79,7 +79,7 @@ export class NewLine {
     const element = isKnown ? this.#rows.elementOf(seq) : undefined;
     element?.before(this.#line);
     for (const one of new Set([before, element]))
-      if (one instanceof HTMLElement && this.#rows.messageAt(one)) this.#rows.dress(one);
+      if (one instanceof HTMLElement && this.#rows.messageAt(one)) this.#rows.updateGroup(one);
   }
 
   /** @param {number} seq */

@@ -9,7 +9,7 @@ import { presenceWords } from "../model/strings.js";
 export class PresenceLine {
   #box;
   /** While nothing stands after it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
-  #now = null;
+  #current = null;
 
   /** @param {HTMLElement} box the messages */
   constructor(box) {
@@ -17,28 +17,28 @@ export class PresenceLine {
   }
 
   /** @param {Signal} signal */
-  take({ username, msg_type }) {
-    if (this.#now === null) {
-      this.#now = { line: copyElement("signal-template"), people: new Map() };
-      this.#box.append(this.#now.line);
+  showSignal({ username, msg_type }) {
+    if (this.#current === null) {
+      this.#current = { line: copyElement("signal-template"), people: new Map() };
+      this.#box.append(this.#current.line);
     }
-    const { line, people } = this.#now;
+    const { line, people } = this.#current;
     people.delete(username);
     people.set(username, msg_type === LEAVE ? "left" : "joined");
     line.textContent = presenceWords(people);
   }
 
   /** Something came after it, or it is gone: who comes next gets a line of their own. */
-  end() {
-    this.#now = null;
+  endLine() {
+    this.#current = null;
   }
 
   /** Stay last: what is added is older. @param {() => void} add */
   stayLast(add) {
-    const now = this.#now;
+    const now = this.#current;
     add();
-    if (now === null || now === this.#now) return;
+    if (now === null || now === this.#current) return;
     this.#box.append(now.line);
-    this.#now = now;
+    this.#current = now;
   }
 }

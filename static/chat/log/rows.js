@@ -1,7 +1,7 @@
 /** The messages of a log on the page, in the order of their numbers, each with its day and its group. */
 
-import { isSameDay, relabel, separator } from "./days.js";
-import { create, isSameGroup, showTime } from "./message.js";
+import { createSeparator, isSameDay, showDay } from "./days.js";
+import { createMessage, isSameGroup, showTime } from "./message.js";
 
 /** @import {Message} from "../model/room_log.js" */
 
@@ -50,21 +50,21 @@ export class Rows {
   }
 
   /** @param {Message} message */
-  add(message) {
-    const element = create(message);
+  addMessage(message) {
+    const element = createMessage(message);
     this.#elements.set(message.seq, element);
     this.#messages.set(element, message);
     const at = this.seqs.findLastIndex((seq) => seq < message.seq) + 1;
     const next = this.elementOf(this.seqs[at]);
     this.seqs.splice(at, 0, message.seq);
     this.#box.insertBefore(element, next ? leadOf(next) : null);
-    this.dress(element, at);
-    if (next) this.dress(next, at + 1, false);
+    this.updateGroup(element, at);
+    if (next) this.updateGroup(next, at + 1, false);
     return element;
   }
 
   /** Let go of some at one end, and of what stands beyond. @param {number} count @param {boolean} isFromTop */
-  drop(count, isFromTop) {
+  removeMessages(count, isFromTop) {
     const gone = isFromTop ? this.seqs.splice(0, count) : this.seqs.splice(-count);
     const end = /** @type {HTMLElement} */ (this.elementOf(isFromTop ? this.first : this.last));
     const range = document.createRange();
@@ -76,7 +76,7 @@ export class Rows {
       this.#messages.delete(/** @type {HTMLElement} */ (this.elementOf(seq)));
       this.#elements.delete(seq);
     }
-    if (isFromTop) this.dress(end, 0);
+    if (isFromTop) this.updateGroup(end, 0);
   }
 
   /**
@@ -85,7 +85,7 @@ export class Rows {
    * @param {number} [at]
    * @param {boolean} [mayJoin] not what may be read just now: without its author it would be less high
    */
-  dress(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
+  updateGroup(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
     const message = /** @type {Message} */ (this.messageAt(element));
     const above = this.elementOf(this.seqs[at - 1]);
     const previous = this.messageAt(above);
@@ -93,24 +93,24 @@ export class Rows {
     const lead = leadOf(element);
     const hasDay = lead.classList.contains("day");
     if (!isNewDay && hasDay) lead.remove();
-    if (isNewDay && !hasDay) lead.before(separator(message.at));
+    if (isNewDay && !hasDay) lead.before(createSeparator(message.at));
     const isNeighbour = !isNewDay && element.previousElementSibling === above;
     const isMore = isNeighbour && isSameGroup(previous, message);
     if (mayJoin || !isMore) element.classList.toggle("more", isMore);
   }
 
   /** Say the days anew. */
-  relabel() {
-    for (const day of this.#box.querySelectorAll(".day")) relabel(/** @type {HTMLElement} */ (day));
+  updateDays() {
+    for (const day of this.#box.querySelectorAll(".day")) showDay(/** @type {HTMLElement} */ (day));
   }
 
   /** The reader is in another zone: each time is another one, and days begin elsewhere. */
-  redate() {
+  updateZone() {
     for (const [element, { at }] of this.#messages) {
       showTime(element, at);
-      this.dress(element);
+      this.updateGroup(element);
     }
-    this.relabel();
+    this.updateDays();
   }
 
   /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */

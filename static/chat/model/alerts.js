@@ -30,8 +30,8 @@ export class Alerts {
   }
 
   /** @param {string} room */
-  of(room) {
-    return Object.values(this.#read(room).pinned).sort(byTime);
+  alertsOf(room) {
+    return Object.values(this.#readRoom(room).pinned).sort(byTime);
   }
 
   /**
@@ -39,16 +39,16 @@ export class Alerts {
    * @param {string} room
    * @param {Posted[]} alerts oldest first
    */
-  joined(room, alerts) {
+  mergeAlerts(room, alerts) {
     const [first] = alerts;
     if (first === undefined) return;
-    const kept = this.#read(room);
+    const kept = this.#readRoom(room);
     const there = new Set(alerts.map(({ seq, at }) => idOf(seq, at)));
     // What is not among them, though newer than the oldest of them, was deleted while nobody looked.
     for (const { id, at } of Object.values(kept.pinned))
       if (at > first.at && !there.has(id)) delete kept.pinned[id];
     for (const { seq, at, username, message } of alerts) pin(kept, seq, at, username, message);
-    this.#keep(room, kept);
+    this.#writeRoom(room, kept);
   }
 
   /**
@@ -58,13 +58,13 @@ export class Alerts {
    * @param {Message[]} messages
    * @param {boolean} areNew
    */
-  take(room, messages, areNew) {
+  applyMessages(room, messages, areNew) {
     const alerts = messages.filter(({ type }) => type === ALERT);
     if (!alerts.length) return;
-    const kept = this.#read(room);
+    const kept = this.#readRoom(room);
     for (const { seq, at, username, text } of alerts)
       if (areNew || Object.hasOwn(kept.pinned, idOf(seq, at))) pin(kept, seq, at, username, text);
-    this.#keep(room, kept);
+    this.#writeRoom(room, kept);
   }
 
   /**
@@ -72,21 +72,21 @@ export class Alerts {
    * @param {string} id
    */
   gotIt(room, id) {
-    const { pinned, got } = this.#read(room);
+    const { pinned, got } = this.#readRoom(room);
     delete pinned[id];
     // The newest alerts stay known, in whichever order they were answered.
     const known = [...new Set([...got, id])].sort((a, b) => timeOf(a).localeCompare(timeOf(b)));
-    this.#keep(room, { pinned, got: known.slice(-GOT_AT_MOST) });
+    this.#writeRoom(room, { pinned, got: known.slice(-GOT_AT_MOST) });
   }
 
   /** Nothing of a room that is closed to its reader stays. @param {string} room */
-  forget(room) {
+  forgetRoom(room) {
     this.#unstored.delete(room);
     this.#store.removeItem(this.#prefix + room);
   }
 
   /** Another tab changed the store. @param {string | null} key */
-  heard(key) {
+  storageChanged(key) {
     if (!key?.startsWith(this.#prefix)) return;
     const room = key.slice(this.#prefix.length);
     this.#unstored.delete(room);
@@ -100,12 +100,12 @@ export class Alerts {
   }
 
   /** Read each time: what another tab has written since must not be overwritten. @param {string} room @returns {Kept} */
-  #read(room) {
+  #readRoom(room) {
     return this.#unstored.get(room) ?? parse(this.#store.getItem(this.#prefix + room));
   }
 
   /** @param {string} room @param {Kept} kept */
-  #keep(room, kept) {
+  #writeRoom(room, kept) {
     this.#unstored.delete(room);
     try {
       this.#store.setItem(this.#prefix + room, JSON.stringify(kept));

@@ -10,7 +10,7 @@ import { uuid } from "./outbox_store.js";
 export class Changes {
   #send;
   /** @type {Map<string, Outcome>} */
-  #asked = new Map();
+  #outcomes = new Map();
 
   /** @param {Send} send */
   constructor(send) {
@@ -21,15 +21,15 @@ export class Changes {
    * @param {Change} change
    * @param {Outcome} outcome
    */
-  ask(change, outcome) {
+  sendChange(change, outcome) {
     const client_id = uuid();
     if (!this.#send({ ...change, client_id })) return outcome.failed();
-    this.#asked.set(client_id, outcome);
+    this.#outcomes.set(client_id, outcome);
   }
 
   /** @param {string} clientId */
   settle(clientId) {
-    this.#take(clientId)?.done();
+    this.#removeOutcome(clientId)?.done();
   }
 
   /**
@@ -37,20 +37,20 @@ export class Changes {
    * @returns {boolean} whether it was about a change
    */
   refuse(frame) {
-    const outcome = this.#take(frame.client_id ?? "");
+    const outcome = this.#removeOutcome(frame.client_id ?? "");
     outcome?.failed(frame);
     return outcome !== undefined;
   }
 
   /** The line is gone. */
-  lost() {
-    for (const clientId of [...this.#asked.keys()]) this.#take(clientId)?.failed();
+  connectionLost() {
+    for (const clientId of [...this.#outcomes.keys()]) this.#removeOutcome(clientId)?.failed();
   }
 
   /** @param {string} clientId */
-  #take(clientId) {
-    const outcome = this.#asked.get(clientId);
-    this.#asked.delete(clientId);
+  #removeOutcome(clientId) {
+    const outcome = this.#outcomes.get(clientId);
+    this.#outcomes.delete(clientId);
     return outcome;
   }
 }

@@ -6,7 +6,7 @@ import { CLOSE_SIGN_IN, decode } from "./protocol.js";
 /** @import {Options} from "reconnecting-websocket" */
 
 /** @typedef {"connecting" | "open" | "waiting" | "returning" | "signed out"} State */
-/** @typedef {{changed: (state: State, retryAt: number) => void, received: (received: Received) => void}} Listener */
+/** @typedef {{stateChanged: (state: State, retryAt: number) => void, frameReceived: (received: Received) => void}} Listener */
 /** What is used of a reconnecting-websocket. @typedef {Pick<WebSocket, "send" | "close" | "onopen" | "onclose" | "onmessage"> & {reconnect: (code?: number, reason?: string) => void}} Socket */
 /** @typedef {(url: () => Promise<string>, options: Options) => Socket} OpenSocket */
 
@@ -52,7 +52,7 @@ export class Connection {
   /** After a flood: no try before. */
   #slowUntil = 0;
   /** Ends the wait that is on. */
-  #go = () => {};
+  #endWait = () => {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #clock;
@@ -76,12 +76,12 @@ export class Connection {
   }
 
   /** The user of this page has signed in again. */
-  again() {
+  signedInAgain() {
     if (this.state !== "signed out") return;
     this.#nextDelay = 0;
     this.#tries = 0;
     this.state = "connecting";
-    this.#listener?.changed(this.state, 0);
+    this.#listener?.stateChanged(this.state, 0);
     // Another socket: one that was closed for good while it chose its next URL never connects again.
     this.#connect();
   }
@@ -89,7 +89,7 @@ export class Connection {
   #connect() {
     // No queue: it would be flushed before the rooms are joined again. No delay of
     // its own: it is drawn once per page and has no jitter; ours is in #turn.
-    this.#socket = this.#openSocket(() => this.#turn(), {
+    this.#socket = this.#openSocket(() => this.#nextUrl(), {
       maxEnqueuedMessages: 0,
       minReconnectionDelay: 0,
       maxReconnectionDelay: 0,
@@ -97,7 +97,7 @@ export class Connection {
     });
     this.#socket.onopen = () => this.#opened();
     this.#socket.onclose = ({ code }) => this.#closed(code);
-    this.#socket.onmessage = ({ data }) => this.#heard(data);
+    this.#socket.onmessage = ({ data }) => this.#received(data);
   }
 
   /**
@@ -113,7 +113,7 @@ export class Connection {
   /** Look at the line now: on `online`, on becoming visible, after sleep. */
   wake() {
     if (this.#clock() < this.#slowUntil) return;
-    if (this.state === "waiting" || this.state === "returning") this.#go();
+    if (this.state === "waiting" || this.state === "returning") this.#endWait();
     else if (this.state === "open") this.#probe(ANSWER_WITHIN_AWAKE_MS);
   }
 
@@ -130,7 +130,7 @@ export class Connection {
   }
 
   /** Every URL asked for is a try: wait here, where waiting can be ended early. */
-  #turn() {
+  #nextUrl() {
     // A socket that was closed for good may still ask.
     if (this.state === "signed out")
       return new Promise((/** @type {(url: string) => void} */ _) => {});
@@ -138,14 +138,14 @@ export class Connection {
     this.#nextDelay = null;
     this.#tries += 1;
     return new Promise((/** @type {(url: string) => void} */ resolve) => {
-      this.#timer = setTimeout(() => this.#go(), delay);
-      this.#go = () => {
+      this.#timer = setTimeout(() => this.#endWait(), delay);
+      this.#endWait = () => {
         clearTimeout(this.#timer);
-        this.#become("connecting");
+        this.#setState("connecting");
         resolve(this.#url);
       };
       const state = this.#clock() < this.#troubleFrom ? "returning" : "waiting";
-      if (delay > 0) this.#become(state, this.#clock() + delay);
+      if (delay > 0) this.#setState(state, this.#clock() + delay);
     });
   }
 
@@ -161,25 +161,25 @@ export class Connection {
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
     if (this.state === "signed out") return;
     if (this.state === "open" && this.#clock() - this.#openedAt >= STABLE_MS) this.#tries = 0;
-    if (code !== CLOSE_SIGN_IN) return this.#become("connecting");
-    this.#become("signed out");
+    if (code !== CLOSE_SIGN_IN) return this.#setState("connecting");
+    this.#setState("signed out");
     clearTimeout(this.#timer);
     this.#socket?.close();
   }
 
   /** @param {unknown} data */
-  #heard(data) {
+  #received(data) {
     this.#heardAt = this.#clock();
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
     const received = decode(String(data));
-    if (received.kind === "pong" && this.state === "connecting") this.#become("open");
-    if (received.kind === "bye") this.#leave(received.frame.bye.retry_ms);
+    if (received.kind === "pong" && this.state === "connecting") this.#setState("open");
+    if (received.kind === "bye") this.#expectReturn(received.frame.bye.retry_ms);
     if (received.kind === "error") this.#slowDown(received.frame);
-    this.#listener?.received(received);
+    this.#listener?.frameReceived(received);
   }
 
   /** The server goes: it said when to come back. @param {number} retryMs */
-  #leave(retryMs) {
+  #expectReturn(retryMs) {
     this.#nextDelay = retryMs;
     this.#troubleFrom = this.#clock() + retryMs + RETURN_WITHIN_MS;
   }
@@ -205,11 +205,11 @@ export class Connection {
   }
 
   /** @param {State} state @param {number} retryAt */
-  #become(state, retryAt = 0) {
+  #setState(state, retryAt = 0) {
     // Signed out is final until the user is back. (The socket asks for the next URL before it tells of the close.)
     if (this.state === "signed out" || (state === this.state && retryAt === this.retryAt)) return;
     this.state = state;
     this.retryAt = retryAt;
-    this.#listener?.changed(state, retryAt);
+    this.#listener?.stateChanged(state, retryAt);
   }
 }

@@ -26,9 +26,9 @@ export class Drafts {
   /** Drafts of other tabs that a room shows here, by room. @type {Map<string, Draft>} */
   #shown = new Map();
   /** Rooms that are open here. @type {Set<string>} */
-  #rooms = new Set();
+  #openRooms = new Set();
   /** Tabs that were closed. @type {Set<string>} */
-  #gone = new Set([""]);
+  #closedTabs = new Set([""]);
   #signal;
   #store;
   /** Told when another tab changed what a room shows here, or what is left over. @type {(room: string) => void} */
@@ -38,7 +38,7 @@ export class Drafts {
 
   /**
    * @param {number | string} user
-   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isGone">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} outside `isSent`: it is in the outbox
+   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isClosed">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} outside `isSent`: it is in the outbox
    */
   constructor(user, { store, tabs, epochs = new Map(), isSent = () => false }) {
     this.#records = new Records(`multichat.draft.${user}.`, store, { parse, isShared: false });
@@ -48,8 +48,8 @@ export class Drafts {
     this.#epochs = epochs;
     this.#isSent = isSent;
     // Stored in the outbox, and the page was gone before it left the box.
-    for (const [key, { id }] of this.#records.all) if (isSent(id)) this.#records.forget(key);
-    this.#lookForGone();
+    for (const [key, { id }] of this.#records.all) if (isSent(id)) this.#records.remove(key);
+    this.#findClosedTabs();
   }
 
   /** Whether closing the page would lose something. Signing out has given up what is half written. */
@@ -61,28 +61,28 @@ export class Drafts {
    * A room is opened: its draft is the one that was here before, or the newest of another tab.
    * @param {string} room
    */
-  open(room) {
-    this.#rooms.add(room);
-    this.#records.load(); // what other tabs wrote a moment ago
-    if (!this.#mine(room)) {
-      const others = this.#others(room).filter(({ edit }) => edit === undefined);
+  openRoom(room) {
+    this.#openRooms.add(room);
+    this.#records.loadAll(); // what other tabs wrote a moment ago
+    if (!this.#ownDraft(room)) {
+      const others = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const draft =
         others.find(({ tab }) => tab === this.#tabs.previous) ??
         others.sort((a, b) => b.at - a.at)[0];
       if (draft) this.#shown.set(room, draft);
     }
-    this.#lookForGone();
+    this.#findClosedTabs();
   }
 
   /** @param {string} room */
-  close(room) {
-    this.#rooms.delete(room);
+  closeRoom(room) {
+    this.#openRooms.delete(room);
     this.#shown.delete(room);
   }
 
   /** What a room's box shows: the draft of this tab, or of another. @param {string} room */
-  of(room) {
-    return this.#mine(room) ?? this.#shown.get(room);
+  draftOf(room) {
+    return this.#ownDraft(room) ?? this.#shown.get(room);
   }
 
   /**
@@ -90,17 +90,17 @@ export class Drafts {
    * @param {string} room
    * @param {string} text
    */
-  idOf(room, text) {
-    const draft = this.of(room);
+  idFor(room, text) {
+    const draft = this.draftOf(room);
     return draft?.text === text ? draft.id : undefined;
   }
 
   /** Edits of this room that are not saved, the last one first. @param {string} room */
-  edits(room) {
+  editsOf(room) {
     return this.#records.all
       .map(([, draft]) => draft)
       .filter(({ edit }) => edit !== undefined)
-      .filter((draft) => draft.room === room && this.#isOfNow(draft))
+      .filter((draft) => draft.room === room && this.#isCurrent(draft))
       .filter(({ tab }) => tab === this.#tabs.id || tab === this.#tabs.previous)
       .sort((a, b) => b.at - a.at);
   }
@@ -111,27 +111,27 @@ export class Drafts {
    * @param {string} text
    * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} more `id`: of a text that may have been sent under it already
    */
-  keep(room, text, { title, edit, id = uuid() } = {}) {
+  saveDraft(room, text, { title, edit, id = uuid() } = {}) {
     const key = this.#keyOf(room, edit?.seq);
-    const now = edit === undefined ? this.of(room) : this.#records.get(key);
+    const now = edit === undefined ? this.draftOf(room) : this.#records.get(key);
     if (now?.text === text && now.edit?.isOpen === edit?.isOpen) return;
     const [at, epoch] = [Date.now(), this.#epochs.get(room)];
-    if (text === "" && edit === undefined) this.#records.forget(key);
-    else this.#records.keep(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
-    this.#leave(room, edit?.seq);
+    if (text === "" && edit === undefined) this.#records.remove(key);
+    else this.#records.save(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
+    this.#removeReplaced(room, edit?.seq);
   }
 
   /** What the box shows is in the outbox: it stands nowhere any more, in no tab. @param {string} room */
-  sent(room) {
-    const draft = this.of(room);
+  removeSent(room) {
+    const draft = this.draftOf(room);
     this.#shown.delete(room);
-    if (draft) this.forget(draft);
+    if (draft) this.removeDraft(draft);
   }
 
   /** An edit was saved, or discarded. @param {string} room @param {number} seq */
   dropEdit(room, seq) {
-    this.#records.forget(this.#keyOf(room, seq));
-    this.#leave(room, seq);
+    this.#records.remove(this.#keyOf(room, seq));
+    this.#removeReplaced(room, seq);
   }
 
   /**
@@ -139,18 +139,18 @@ export class Drafts {
    * @param {{has: (room: string) => boolean}} rooms those that are there
    * @returns {{draft: Draft, isLost: boolean}[]} `isLost`: it has no room to be put back into
    */
-  leftovers(rooms) {
+  orphans(rooms) {
     return this.#records.all
-      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || !this.#isOfNow(draft) }))
+      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || !this.#isCurrent(draft) }))
       .filter(({ draft }) => draft.text.trim() !== "" && !this.#isSent(draft.id))
-      .filter(({ draft, isLost }) => (isLost ? this.#isOurs(draft) : this.#isSpare(draft)))
+      .filter(({ draft, isLost }) => (isLost ? this.#isOurs(draft) : this.#isAbandoned(draft)))
       .sort((a, b) => a.draft.at - b.draft.at);
   }
 
   /** A leftover was put back, or discarded. @param {Draft} draft */
-  forget(draft) {
-    this.#records.load(); // another tab may have gone on with it
-    for (const [key, { id }] of this.#records.all) if (id === draft.id) this.#records.forget(key);
+  removeDraft(draft) {
+    this.#records.loadAll(); // another tab may have gone on with it
+    for (const [key, { id }] of this.#records.all) if (id === draft.id) this.#records.remove(key);
   }
 
   /**
@@ -158,24 +158,24 @@ export class Drafts {
    * @param {string} room
    * @returns {boolean} whether something was there
    */
-  replaced(room) {
+  epochChanged(room) {
     let isFound = false;
     const now = this.#epochs.get(room);
     for (const [key, draft] of this.#records.all) {
       if (draft.room !== room || draft.tab !== this.#tabs.id || draft.epoch === now) continue;
       const isUnknown = draft.epoch === undefined;
       // Written before it was known which log the room has: it belongs to this one.
-      if (isUnknown) this.#records.keep(key, { ...draft, epoch: now });
+      if (isUnknown) this.#records.save(key, { ...draft, epoch: now });
       else {
-        this.#records.keep(`${room}..${draft.id}`, { ...draft, tab: "" });
-        this.#records.forget(key);
+        this.#records.save(`${room}..${draft.id}`, { ...draft, tab: "" });
+        this.#records.remove(key);
       }
       isFound ||= !isUnknown;
     }
     const shown = this.#shown.get(room);
-    if (shown === undefined || this.#isOfNow(shown)) return isFound;
+    if (shown === undefined || this.#isCurrent(shown)) return isFound;
     this.#shown.delete(room);
-    this.#lookForGone(); // then it is offered here
+    this.#findClosedTabs(); // then it is offered here
     return true;
   }
 
@@ -184,28 +184,28 @@ export class Drafts {
    * @param {string | null} key
    * @param {Change} [change]
    */
-  heard(key, change) {
+  storageChanged(key, change) {
     if (key === this.#signal) return this.#signedOut();
-    if (!this.#records.heard(key, change)) return;
+    if (!this.#records.storageChanged(key, change)) return;
     for (const [room, shown] of this.#shown) {
-      const now = this.#others(room).filter(({ edit }) => edit === undefined);
+      const now = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const next =
         now.find(({ id }) => id === shown.id) ?? now.find(({ tab }) => tab === shown.tab);
       if (next) this.#shown.set(room, next);
       else this.#shown.delete(room);
     }
-    for (const room of this.#rooms) this.onchange(room);
+    for (const room of this.#openRooms) this.onchange(room);
   }
 
   /** Store again what the storage lost. @param {boolean} [isLast] */
-  mend(isLast) {
-    this.#records.mend(isLast);
+  repairStorage(isLast) {
+    this.#records.repairStorage(isLast);
   }
 
   /** Forget everything, at sign-out, in all tabs. */
   clear() {
-    this.#records.load();
-    for (const [key] of this.#records.all) this.#records.forget(key);
+    this.#records.loadAll();
+    for (const [key] of this.#records.all) this.#records.remove(key);
     this.#shown.clear();
     try {
       this.#store.setItem(this.#signal, "now");
@@ -222,7 +222,7 @@ export class Drafts {
 
   #signedOut() {
     for (const [key, { tab }] of this.#records.all)
-      if (tab === this.#tabs.id) this.#records.forget(key);
+      if (tab === this.#tabs.id) this.#records.remove(key);
     this.#records.close();
     this.#shown.clear();
     this.onsignout();
@@ -234,21 +234,21 @@ export class Drafts {
   }
 
   /** @param {string} room */
-  #mine(room) {
+  #ownDraft(room) {
     const draft = this.#records.get(this.#keyOf(room));
-    return draft && this.#isOfNow(draft) ? draft : undefined;
+    return draft && this.#isCurrent(draft) ? draft : undefined;
   }
 
   /** @param {string} room */
-  #others(room) {
+  #otherDrafts(room) {
     return this.#records.all
       .map(([, draft]) => draft)
       .filter((draft) => draft.room === room && draft.tab !== this.#tabs.id && draft.tab !== "")
-      .filter((draft) => this.#isOfNow(draft) && !this.#isSent(draft.id));
+      .filter((draft) => this.#isCurrent(draft) && !this.#isSent(draft.id));
   }
 
   /** Whether it was written for the log that has the room's number now. @param {Draft} draft */
-  #isOfNow({ room, epoch, tab }) {
+  #isCurrent({ room, epoch, tab }) {
     const now = this.#epochs.get(room);
     if (now === undefined) return true;
     return epoch === now || (epoch === undefined && tab === this.#tabs.id);
@@ -256,13 +256,13 @@ export class Drafts {
 
   /** Whether no other tab has it. @param {Draft} draft */
   #isOurs({ tab }) {
-    return tab === this.#tabs.id || this.#gone.has(tab);
+    return tab === this.#tabs.id || this.#closedTabs.has(tab);
   }
 
   /** Whether a closed tab left it, and it is not what its room shows. @param {Draft} draft */
-  #isSpare({ tab, room, text, edit }) {
-    if (!this.#gone.has(tab) || !this.#rooms.has(room)) return false;
-    const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.of(room);
+  #isAbandoned({ tab, room, text, edit }) {
+    if (!this.#closedTabs.has(tab) || !this.#openRooms.has(room)) return false;
+    const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.draftOf(room);
     return shown?.text !== text;
   }
 
@@ -271,49 +271,49 @@ export class Drafts {
    * @param {string} room
    * @param {number} [seq] of an edit: those of the page before the reload are shown here
    */
-  async #leave(room, seq) {
+  async #removeReplaced(room, seq) {
     const { previous } = this.#tabs;
     const key = seq === undefined ? this.#shown.get(room)?.tab : previous;
     const shown = key ? this.#records.get(slot(room, key, seq)) : undefined;
     if (seq === undefined) this.#shown.delete(room);
-    if (!shown || !this.#isOfNow(shown)) return;
-    if (!this.#gone.has(shown.tab) && !(await this.#tabs.isGone(shown.tab))) return;
+    if (!shown || !this.#isCurrent(shown)) return;
+    if (!this.#closedTabs.has(shown.tab) && !(await this.#tabs.isClosed(shown.tab))) return;
     // Unless it has changed since, or is about to be heard of.
-    this.#records.load();
+    this.#records.loadAll();
     const name = slot(room, shown.tab, seq);
-    if (this.#records.get(name)?.id === shown.id) this.#records.forget(name);
+    if (this.#records.get(name)?.id === shown.id) this.#records.remove(name);
     this.onchange(room);
   }
 
   /** Find out which tabs were closed, and take over what they left. */
-  #lookForGone() {
+  #findClosedTabs() {
     const tabs = new Set(this.#records.all.map(([, { tab }]) => tab));
     for (const tab of tabs) {
       if (tab === this.#tabs.id) continue;
-      if (this.#gone.has(tab)) this.#inherit(tab);
-      else this.#tabs.isGone(tab).then((isGone) => isGone && this.#inherit(tab));
+      if (this.#closedTabs.has(tab)) this.#inheritFrom(tab);
+      else this.#tabs.isClosed(tab).then((isClosed) => isClosed && this.#inheritFrom(tab));
     }
   }
 
   /** @param {string} tab that was closed */
-  #inherit(tab) {
-    this.#gone.add(tab);
-    this.#records.load(); // its last words may not have been heard yet
+  #inheritFrom(tab) {
+    this.#closedTabs.add(tab);
+    this.#records.loadAll(); // its last words may not have been heard yet
     const left = this.#records.all.filter(([, draft]) => draft.tab === tab);
     for (const [key, draft] of left) {
       const { room, edit } = draft;
       this.#records.adopt(key);
-      if (!this.#rooms.has(room) || tab === "") continue;
+      if (!this.#openRooms.has(room) || tab === "") continue;
       const own = this.#keyOf(room, edit?.seq);
-      if (this.#records.get(own)?.id === draft.id) this.#records.forget(key);
+      if (this.#records.get(own)?.id === draft.id) this.#records.remove(key);
       const isShown = edit !== undefined || this.#shown.get(room)?.tab === tab;
-      if (!isShown || this.#records.get(own) !== undefined || !this.#isOfNow(draft)) continue;
+      if (!isShown || this.#records.get(own) !== undefined || !this.#isCurrent(draft)) continue;
       // The new one first: between the two, it is rather there twice than not at all.
-      this.#records.keep(own, { ...draft, tab: this.#tabs.id });
-      this.#records.forget(key);
+      this.#records.save(own, { ...draft, tab: this.#tabs.id });
+      this.#records.remove(key);
       if (edit === undefined) this.#shown.delete(room);
     }
-    if (left.length) for (const room of this.#rooms) this.onchange(room);
+    if (left.length) for (const room of this.#openRooms) this.onchange(room);
   }
 }
 

@@ -11,7 +11,7 @@ export class Entries {
   /** Saved by the server, and shown until its event is here. @type {Map<string, Entry>} */
   #sent = new Map();
   /** Ids of what was written, or tried again, in this tab. @type {Set<string>} */
-  own = new Set();
+  ownIds = new Set();
 
   /**
    * @param {number | string} user
@@ -25,7 +25,7 @@ export class Entries {
 
   /** Rooms that have texts for them. */
   get rooms() {
-    const entries = this.all.filter((entry) => !this.#isStranded(entry));
+    const entries = this.all.filter((entry) => !this.#isOrphan(entry));
     return [...new Set(entries.map((entry) => entry.room))];
   }
 
@@ -33,9 +33,9 @@ export class Entries {
    * A room's texts in the order in which they were written.
    * @param {string} room
    */
-  of(room) {
+  entriesOf(room) {
     return this.all
-      .filter((entry) => entry.room === room && !this.#isStranded(entry))
+      .filter((entry) => entry.room === room && !this.#isOrphan(entry))
       .sort((a, b) => a.at - b.at);
   }
 
@@ -43,9 +43,9 @@ export class Entries {
    * Texts that can never be sent: their room is gone, or another room has its number since.
    * @param {{has: (room: string) => boolean}} rooms those that are there
    */
-  leftovers(rooms) {
+  orphans(rooms) {
     return this.all
-      .filter((entry) => !rooms.has(entry.room) || this.#isStranded(entry))
+      .filter((entry) => !rooms.has(entry.room) || this.#isOrphan(entry))
       .sort((a, b) => a.at - b.at);
   }
 
@@ -59,30 +59,30 @@ export class Entries {
   }
 
   /** @param {Entry} entry */
-  keep(entry) {
-    this.records.keep(entry.client_id, entry);
+  save(entry) {
+    this.records.save(entry.client_id, entry);
   }
 
   /** The server has it: it stays shown while its event is due. @param {Entry} entry @param {boolean} isEventDue */
   settle(entry, isEventDue) {
-    this.records.forget(entry.client_id);
-    this.own.delete(entry.client_id);
+    this.records.remove(entry.client_id);
+    this.ownIds.delete(entry.client_id);
     if (isEventDue) this.#sent.set(entry.client_id, { ...entry, state: "sent" });
     else this.#sent.delete(entry.client_id);
   }
 
   /** What was written here before it was known which log the room has belongs to this one. @param {string} room */
-  adopt(room) {
+  adoptEpoch(room) {
     const epoch = this.#epochs.get(room);
     if (epoch === undefined) return;
-    for (const entry of this.of(room))
-      if (entry.epoch === undefined && entry.state !== "sent") this.keep({ ...entry, epoch });
+    for (const entry of this.entriesOf(room))
+      if (entry.epoch === undefined && entry.state !== "sent") this.save({ ...entry, epoch });
   }
 
   /** Whether it was written for another log than the one that has the room's number now. @param {Entry} entry */
-  #isStranded({ room, epoch, client_id }) {
+  #isOrphan({ room, epoch, client_id }) {
     const now = this.#epochs.get(room);
-    if (epoch === undefined && this.own.has(client_id)) return false;
+    if (epoch === undefined && this.ownIds.has(client_id)) return false;
     return now !== undefined && epoch !== now;
   }
 }

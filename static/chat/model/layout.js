@@ -27,7 +27,7 @@ export class Layout {
    * @param {number} at
    * @returns {boolean} whether anything changed
    */
-  put(room, at) {
+  moveTo(room, at) {
     const from = this.order.indexOf(room);
     const to = Math.max(0, Math.min(at, this.order.length - 1));
     if (from < 0 || from === to) return false;
@@ -40,8 +40,8 @@ export class Layout {
    * @param {string} room
    * @param {number} by
    */
-  move(room, by) {
-    return this.put(room, this.order.indexOf(room) + by);
+  moveBy(room, by) {
+    return this.moveTo(room, this.order.indexOf(room) + by);
   }
 
   /** Widen a pane, or even it out again. @param {string} room */

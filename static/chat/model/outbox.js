@@ -50,7 +50,7 @@ export class Outbox {
   }
 
   /** How many texts the server is not known to have. */
-  get unsent() {
+  get unsentCount() {
     return this.#entries.records.all.length;
   }
 
@@ -66,13 +66,13 @@ export class Outbox {
   }
 
   /** A room's texts in the order in which they were written. @param {string} room */
-  of(room) {
-    return this.#entries.of(room);
+  entriesOf(room) {
+    return this.#entries.entriesOf(room);
   }
 
   /** Texts that can never be sent. @param {{has: (room: string) => boolean}} rooms those that are there */
-  leftovers(rooms) {
-    return this.#entries.leftovers(rooms);
+  orphans(rooms) {
+    return this.#entries.orphans(rooms);
   }
 
   /**
@@ -82,31 +82,31 @@ export class Outbox {
    * @param {{client_id?: string | undefined, title?: string}} more `client_id`: the draft's; it is sent once, even if another tab sends the same draft
    */
   add(room, text, { client_id = uuid(), title } = {}) {
-    const last = this.of(room).at(-1)?.at ?? 0;
+    const last = this.entriesOf(room).at(-1)?.at ?? 0;
     // Never before the one written before it, even when the clock was set back.
     const at = Math.max(Date.now(), last + 1);
     const epoch = this.#epochs.get(room);
-    this.#entries.own.add(client_id);
-    this.#keep({
+    this.#entries.ownIds.add(client_id);
+    this.#save({
       ...{ client_id, room, text, at, state: "pending" },
       ...(epoch === undefined ? {} : { epoch }),
       ...(title === undefined ? {} : { title }),
     });
-    this.#pump(room);
-    this.#watch(room);
+    this.#sendNext(room);
+    this.#stealLockLater(room);
   }
 
   /**
    * The room is joined in this session: its texts may go, if no other tab sends them.
    * @param {string} room
    */
-  joined(room) {
-    this.parted(room);
-    this.#entries.adopt(room);
-    const lock = new RoomLock(this.#locks, this.#entries.records.nameOf(room), {
+  roomJoined(room) {
+    this.roomLeft(room);
+    this.#entries.adoptEpoch(room);
+    const lock = new RoomLock(this.#locks, this.#entries.records.keyOf(room), {
       gained: () => {
-        this.#entries.records.load(); // what another tab wrote while it held the lock
-        this.#pump(room);
+        this.#entries.records.loadAll(); // what another tab wrote while it held the lock
+        this.#sendNext(room);
       },
       lost: () => {
         // Another tab sends now: it sends what flies here, too.
@@ -117,8 +117,8 @@ export class Outbox {
     /** @type {Lane} */
     const lane = { lock, flying: null };
     this.#lanes.set(room, lane);
-    lock.take();
-    this.#watch(room);
+    lock.acquire();
+    this.#stealLockLater(room);
     // Another log may have the room's number now.
     this.onchange(room);
   }
@@ -127,19 +127,20 @@ export class Outbox {
    * The room is not joined any more, or the line is gone: what flies has an unknown fate.
    * @param {string} room
    */
-  parted(room) {
+  roomLeft(room) {
     const lane = this.#lanes.get(room);
     if (lane === undefined) return;
     this.#lanes.delete(room);
     clearTimeout(lane.timer);
     clearTimeout(lane.patience);
     lane.lock.release();
-    for (const entry of this.of(room)) if (entry.state === "sent") this.settle(entry.client_id);
+    for (const entry of this.entriesOf(room))
+      if (entry.state === "sent") this.settle(entry.client_id);
   }
 
   /** The line is gone. */
-  partedAll() {
-    for (const room of [...this.#lanes.keys()]) this.parted(room);
+  connectionLost() {
+    for (const room of [...this.#lanes.keys()]) this.roomLeft(room);
   }
 
   /**
@@ -152,7 +153,7 @@ export class Outbox {
     const entry = this.#entries.get(clientId);
     if (entry === undefined) return;
     this.#entries.settle(entry, isEventDue);
-    this.#land(entry);
+    this.#endFlight(entry);
     this.onchange(entry.room);
   }
 
@@ -165,10 +166,11 @@ export class Outbox {
     this.#discarded.delete(clientId ?? "");
     const entry = this.#entries.records.get(clientId ?? "");
     if (entry === undefined) return;
-    if (isTransient(frame)) return this.#wait(entry, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
+    if (isTransient(frame))
+      return this.#resendAfter(entry, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
     const { error: code, detail } = frame;
-    this.#keep({ ...entry, state: "failed", code, ...(detail === undefined ? {} : { detail }) });
-    this.#land(entry);
+    this.#save({ ...entry, state: "failed", code, ...(detail === undefined ? {} : { detail }) });
+    this.#endFlight(entry);
   }
 
   /**
@@ -190,10 +192,10 @@ export class Outbox {
     const entry = this.#entries.records.get(clientId);
     if (entry === undefined) return;
     const { code: _code, detail: _detail, ...rest } = entry;
-    this.#entries.own.add(clientId);
-    this.#keep({ ...rest, state: "pending", since: Date.now() });
-    this.#pump(entry.room);
-    this.#watch(entry.room);
+    this.#entries.ownIds.add(clientId);
+    this.#save({ ...rest, state: "pending", since: Date.now() });
+    this.#sendNext(entry.room);
+    this.#stealLockLater(entry.room);
   }
 
   /** @param {string} clientId */
@@ -205,7 +207,7 @@ export class Outbox {
 
   /** Forget everything, at sign-out. */
   clear() {
-    this.#entries.records.load();
+    this.#entries.records.loadAll();
     for (const { client_id } of this.#entries.all) this.settle(client_id);
   }
 
@@ -220,8 +222,8 @@ export class Outbox {
   }
 
   /** Store again what the storage lost. @param {boolean} [isLast] */
-  mend(isLast) {
-    this.#entries.records.mend(isLast);
+  repairStorage(isLast) {
+    this.#entries.records.repairStorage(isLast);
   }
 
   /**
@@ -229,50 +231,50 @@ export class Outbox {
    * @param {string | null} key
    * @param {Change} [change]
    */
-  heard(key, change) {
+  storageChanged(key, change) {
     const before = this.rooms;
-    if (!this.#entries.records.heard(key, change)) return;
+    if (!this.#entries.records.storageChanged(key, change)) return;
     for (const room of new Set([...before, ...this.rooms])) {
       const lane = this.#lanes.get(room);
       if (lane?.flying && !this.#entries.get(lane.flying)) lane.flying = null;
       this.onchange(room);
-      this.#pump(room);
+      this.#sendNext(room);
     }
   }
 
   /** @param {Entry} entry */
-  #keep(entry) {
-    this.#entries.keep(entry);
+  #save(entry) {
+    this.#entries.save(entry);
     this.onchange(entry.room);
   }
 
   /** Take the lock from a tab that lets a text of this one wait. @param {string} room */
-  #watch(room) {
+  #stealLockLater(room) {
     const lane = this.#lanes.get(room);
     if (lane === undefined || lane.lock.isHeld) return;
     clearTimeout(lane.patience);
     lane.patience = setTimeout(() => {
-      const isWaiting = this.of(room).some(
-        ({ client_id, state }) => state === "pending" && this.#entries.own.has(client_id),
+      const isWaiting = this.entriesOf(room).some(
+        ({ client_id, state }) => state === "pending" && this.#entries.ownIds.has(client_id),
       );
-      if (isWaiting && !lane.lock.isHeld) lane.lock.take(true);
+      if (isWaiting && !lane.lock.isHeld) lane.lock.acquire(true);
     }, STEAL_AFTER_MS);
   }
 
   /** @param {string} room @returns {void} */
-  #pump(room) {
+  #sendNext(room) {
     const lane = this.#lanes.get(room);
     if (!lane?.lock.isHeld || lane.flying !== null) return;
-    const entry = this.of(room).find(({ state }) => state === "pending");
+    const entry = this.entriesOf(room).find(({ state }) => state === "pending");
     if (entry === undefined) return;
     if (Date.now() - (entry.since ?? entry.at) > FRESH_MS) {
-      this.#keep({ ...entry, state: "held" });
-      return this.#pump(room);
+      this.#save({ ...entry, state: "held" });
+      return this.#sendNext(room);
     }
     const { client_id, text: message } = entry;
     lane.flying = client_id; // before sending: nothing may overtake it
     if (this.#send({ command: "send", room, message, client_id }))
-      this.#wait(entry, ANSWER_WITHIN_MS);
+      this.#resendAfter(entry, ANSWER_WITHIN_MS);
     else lane.flying = null;
   }
 
@@ -281,19 +283,19 @@ export class Outbox {
    * @param {Entry} entry
    * @param {number} ms
    */
-  #wait(entry, ms) {
+  #resendAfter(entry, ms) {
     const lane = this.#lanes.get(entry.room);
     if (lane?.flying !== entry.client_id) return;
     clearTimeout(lane.timer);
-    lane.timer = setTimeout(() => this.#land(entry), ms);
+    lane.timer = setTimeout(() => this.#endFlight(entry), ms);
   }
 
   /** @param {Entry} entry */
-  #land(entry) {
+  #endFlight(entry) {
     const lane = this.#lanes.get(entry.room);
     if (lane?.flying !== entry.client_id) return;
     clearTimeout(lane.timer);
     lane.flying = null;
-    this.#pump(entry.room);
+    this.#sendNext(entry.room);
   }
 }

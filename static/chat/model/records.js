@@ -15,7 +15,7 @@ export class Records {
    * that it cannot be read any more may mean that the user emptied the storage.
    * @type {Map<string, T>}
    */
-  #known = new Map();
+  #records = new Map();
   /** Ids of what this page wrote. @type {Set<string>} */
   #own = new Set();
   /** Ids of records of this page that the storage did not take: they live as long as the page. @type {Set<string>} */
@@ -34,17 +34,17 @@ export class Records {
     this.#store = store;
     this.#parse = parse;
     this.#isShared = isShared;
-    this.load();
+    this.loadAll();
   }
 
   /** @param {string} id */
-  nameOf(id) {
+  keyOf(id) {
     return this.#prefix + id;
   }
 
   /** @returns {[string, T][]} */
   get all() {
-    return [...this.#known];
+    return [...this.#records];
   }
 
   get isClosed() {
@@ -57,12 +57,12 @@ export class Records {
 
   /** @param {string} id */
   get(id) {
-    return this.#known.get(id);
+    return this.#records.get(id);
   }
 
   /** @param {string} id @param {T} record */
-  keep(id, record) {
-    this.#known.set(id, record);
+  save(id, record) {
+    this.#records.set(id, record);
     this.#own.add(id);
     this.#write(id);
   }
@@ -73,13 +73,13 @@ export class Records {
   }
 
   /** @param {string} id */
-  forget(id) {
-    this.#lose(id);
+  remove(id) {
+    this.#forget(id);
     this.#store.removeItem(this.#prefix + id);
   }
 
   /** Take in what other tabs stored. */
-  load() {
+  loadAll() {
     const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
     for (const key of keys) if (key.startsWith(this.#prefix)) this.#read(key);
   }
@@ -90,12 +90,12 @@ export class Records {
    * @param {Change} [change] what the event says of it: it may come late
    * @returns {boolean} whether it concerns these records
    */
-  heard(key, { oldValue = null, newValue = null } = {}) {
+  storageChanged(key, { oldValue = null, newValue = null } = {}) {
     if (key !== null && !key.startsWith(this.#prefix)) return false;
     if (this.#isClosed) return false;
-    if (key === null) this.mend(true);
+    if (key === null) this.repairStorage(true);
     else if (this.#store.getItem(key) !== null) this.#read(key);
-    else if (newValue === null) this.#removed(key.slice(this.#prefix.length), oldValue);
+    else if (newValue === null) this.#removedElsewhere(key.slice(this.#prefix.length), oldValue);
     return true;
   }
 
@@ -104,9 +104,9 @@ export class Records {
    * missing, too, until its event is here: so a record has to be missing twice.
    * @param {boolean} isLast the page is being closed, so there is no second time
    */
-  mend(isLast = false) {
+  repairStorage(isLast = false) {
     if (this.#isClosed) return;
-    for (const id of this.#isShared ? this.#known.keys() : this.#own) {
+    for (const id of this.#isShared ? this.#records.keys() : this.#own) {
       const isLost = this.#store.getItem(this.#prefix + id) === null;
       if (this.#unstored.has(id) || (isLost && (isLast || this.#missing.has(id)))) this.#write(id);
       else if (isLost) this.#missing.add(id);
@@ -117,9 +117,9 @@ export class Records {
   /** The user signed out in another tab: nothing is stored any more. */
   close() {
     this.#isClosed = true;
-    for (const id of this.#known.keys()) {
+    for (const id of this.#records.keys()) {
       // Somebody may be signed in again in the tab that has written it.
-      if (!this.#own.has(id)) this.#lose(id);
+      if (!this.#own.has(id)) this.#forget(id);
       else {
         this.#unstored.add(id);
         this.#store.removeItem(this.#prefix + id);
@@ -131,7 +131,7 @@ export class Records {
   open() {
     if (!this.#isClosed) return;
     this.#isClosed = false;
-    for (const id of this.#known.keys()) this.#write(id);
+    for (const id of this.#records.keys()) this.#write(id);
   }
 
   /** @param {string} key */
@@ -140,20 +140,20 @@ export class Records {
     // What is in memory only is newer than what the storage may still have of it.
     if (this.#unstored.has(id) || (this.#own.has(id) && !this.#isShared)) return;
     const record = this.#parse(this.#store.getItem(key) ?? "", id);
-    if (record !== null) this.#known.set(id, record);
+    if (record !== null) this.#records.set(id, record);
   }
 
   /** @param {string} id @param {string | null} before what was removed */
-  #removed(id, before) {
-    const isAsKnown = before === null || before === JSON.stringify(this.#known.get(id));
-    if (isAsKnown) this.#lose(id);
+  #removedElsewhere(id, before) {
+    const isAsKnown = before === null || before === JSON.stringify(this.#records.get(id));
+    if (isAsKnown) this.#forget(id);
     // It has been changed here since.
     else if (this.#own.has(id)) this.#write(id);
   }
 
   /** @param {string} id */
-  #lose(id) {
-    this.#known.delete(id);
+  #forget(id) {
+    this.#records.delete(id);
     this.#own.delete(id);
     this.#unstored.delete(id);
     this.#missing.delete(id);
@@ -163,7 +163,7 @@ export class Records {
   #write(id) {
     if (this.#own.has(id)) this.#unstored.add(id);
     if (this.#isClosed) return;
-    const text = JSON.stringify(this.#known.get(id));
+    const text = JSON.stringify(this.#records.get(id));
     try {
       this.#store.setItem(this.#prefix + id, text);
     } catch {

@@ -24,7 +24,7 @@ export class RoomLock {
    * Wait for the lock, and hold it until `release`.
    * @param {boolean} isStealing
    */
-  take(isStealing = false) {
+  acquire(isStealing = false) {
     this.release();
     const waiting = new AbortController();
     let isOver = false;
@@ -50,7 +50,7 @@ export class RoomLock {
       // Stolen by another tab.
       this.isHeld = false;
       this.#lost();
-      this.take();
+      this.acquire();
     };
     if (this.#locks === undefined) return begin();
     const options = isStealing ? { steal: true } : { signal: waiting.signal };

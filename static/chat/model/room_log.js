@@ -31,18 +31,18 @@ export class RoomLog {
   #oldest = Number.POSITIVE_INFINITY;
   #newest = 0;
   /** The last message that was posted, held or not. */
-  #posted = 0;
+  #lastPosted = 0;
 
   /** Whether the server has older messages than those held. */
-  more = false;
+  hasOlder = false;
   /** Whether it has newer ones: what is posted is then not held, for there would be a hole before it. */
-  newer = false;
+  hasNewer = false;
   /** Whether a page has come. */
-  isPaged = false;
+  hasPage = false;
   /** The page on its way. @type {Page | null} */
-  asked = null;
+  requested = null;
   /** Another part of the log to go to, until its page is there. @type {Page | null} */
-  jump = null;
+  pendingJump = null;
 
   /** @returns {Cursor | null} */
   get cursor() {
@@ -53,19 +53,19 @@ export class RoomLog {
    * Take a join reply. True: the log starts (over) at the head and wants history.
    * @param {JoinFrame} frame
    */
-  joined(frame) {
+  applyJoin(frame) {
     const startsOver = this.#cursor === null || frame.reset === true;
     this.#epoch = frame.epoch;
     if (!startsOver) return false;
-    this.#forget();
+    this.#forgetMessages();
     this.#changes.clear();
-    this.#posted = 0;
+    this.#lastPosted = 0;
     this.#cursor = frame.head;
-    this.more = frame.head >= frame.floor;
-    this.newer = false;
+    this.hasOlder = frame.head >= frame.floor;
+    this.hasNewer = false;
     // Of an empty log there is no page to wait for.
-    this.isPaged = !this.more;
-    this.asked = null;
+    this.hasPage = !this.hasOlder;
+    this.requested = null;
     return true;
   }
 
@@ -74,12 +74,12 @@ export class RoomLog {
    * @param {Event} event
    * @returns {Taken}
    */
-  take(event) {
+  applyEvent(event) {
     if (this.#cursor === null || event.seq <= this.#cursor)
       return { verdict: "old", message: null };
     if (event.seq > this.#cursor + 1) return { verdict: "gap", message: null };
     this.#cursor = event.seq;
-    return { verdict: "applied", message: this.#apply(event) };
+    return { verdict: "applied", message: this.#applyNext(event) };
   }
 
   /**
@@ -87,18 +87,18 @@ export class RoomLog {
    * @param {"older" | "newer"} [way]
    * @returns {Page | null}
    */
-  next(way) {
-    if (this.#cursor === null || this.asked) return null;
-    if (this.jump) return this.jump;
-    if (!this.isPaged || !this.#messages.size) return this.more ? { place: {} } : null;
-    if (way === "older" && this.more) return { place: { before: this.#oldest } };
-    if (way === "newer" && this.newer) return { place: { after: this.#newest } };
+  nextPage(way) {
+    if (this.#cursor === null || this.requested) return null;
+    if (this.pendingJump) return this.pendingJump;
+    if (!this.hasPage || !this.#messages.size) return this.hasOlder ? { place: {} } : null;
+    if (way === "older" && this.hasOlder) return { place: { before: this.#oldest } };
+    if (way === "newer" && this.hasNewer) return { place: { after: this.#newest } };
     return null;
   }
 
   /** It was asked for: all that was changed before is in it. @param {Page} page */
-  ask(page) {
-    this.asked = page;
+  setRequested(page) {
+    this.requested = page;
     this.#changes.clear();
   }
 
@@ -107,15 +107,15 @@ export class RoomLog {
    * @param {HistoryFrame} page
    * @returns {Folded}
    */
-  fold(page) {
-    const { place, arrived } = this.asked ?? { place: {} };
+  applyPage(page) {
+    const { place, arrived } = this.requested ?? { place: {} };
     // The newest page has nothing newer: this one was asked for before the log was started over.
-    if (this.asked && !Object.keys(place).length && page.newer)
+    if (this.requested && !Object.keys(place).length && page.newer)
       return { messages: [], isElsewhere: false };
-    const isJump = arrived !== undefined && this.asked === this.jump;
-    this.asked = null;
+    const isJump = arrived !== undefined && this.requested === this.pendingJump;
+    this.requested = null;
     if (arrived && !isJump) return { messages: [], isElsewhere: false }; // asked for another one since
-    if (isJump) this.jump = null;
+    if (isJump) this.pendingJump = null;
     // The window's end that it continues may have been let go of meanwhile.
     const isLoose = (place.before ?? this.#oldest) !== this.#oldest;
     if (isLoose || (place.after ?? this.#newest) !== this.#newest)
@@ -125,15 +125,15 @@ export class RoomLog {
     // Live events that came before the first page are all older than it: there may be a hole between.
     const isApart = page.more && (page.events[0]?.seq ?? 0) > this.#newest && this.#newest > 0;
     const isElsewhere = isJump || (!Object.keys(place).length && isApart);
-    if (isElsewhere) this.#forget();
-    this.isPaged = true;
-    if (place.after === undefined) this.more = page.more;
+    if (isElsewhere) this.#forgetMessages();
+    this.hasPage = true;
+    if (place.after === undefined) this.hasOlder = page.more;
     // What was posted after the page was read, and not held because it was not for this window, is still to come.
     if (isElsewhere || place.after !== undefined)
-      this.newer = page.newer === true || page.as_of < this.#posted;
+      this.hasNewer = page.newer === true || page.as_of < this.#lastPosted;
     const messages = page.events
       .filter((posted) => !this.#isCurrent(posted.seq, page.as_of))
-      .map((posted) => this.#hold(posted, page.as_of));
+      .map((posted) => this.#holdMessage(posted, page.as_of));
     return { messages, isElsewhere, arrived };
   }
 
@@ -142,16 +142,16 @@ export class RoomLog {
    * @param {number} first the oldest message that stays
    * @param {number} last the newest
    */
-  keepOnly(first, last) {
+  trimTo(first, last) {
     for (const seq of this.#messages.keys())
       if (seq < first || seq > last) this.#messages.delete(seq);
-    this.more ||= first > this.#oldest;
-    this.newer ||= last < this.#newest;
+    this.hasOlder ||= first > this.#oldest;
+    this.hasNewer ||= last < this.#newest;
     this.#oldest = first;
     this.#newest = last;
   }
 
-  #forget() {
+  #forgetMessages() {
     this.#messages.clear();
     this.#oldest = Number.POSITIVE_INFINITY;
     this.#newest = 0;
@@ -164,36 +164,39 @@ export class RoomLog {
   }
 
   /** @param {Event} event */
-  #apply(event) {
+  #applyNext(event) {
     if (isPosted(event)) {
-      this.#posted = event.seq;
+      this.#lastPosted = event.seq;
       // A page may have brought a message before its own event came.
       const held = this.#messages.get(event.seq);
       // Above the window, when a page was faster than the events: it is held when it is read back.
-      const isBeyond = this.newer || event.seq < this.#newest;
+      const isBeyond = this.hasNewer || event.seq < this.#newest;
       return (
-        held ?? (isBeyond ? bring(blank(event), event, event.seq) : this.#hold(event, event.seq))
+        held ??
+        (isBeyond
+          ? fillMessage(newMessage(event), event, event.seq)
+          : this.#holdMessage(event, event.seq))
       );
     }
     // Its text is gone, and the edit that replaced it is still to come: what is shown stays.
     if (isOvertaken(event)) return null;
     const target = isEdited(event) ? event.edited : event.deleted;
-    if (this.asked) this.#changes.set(target, event);
+    if (this.requested) this.#changes.set(target, event);
     const message = this.#messages.get(target);
-    return message === undefined ? null : change(message, event);
+    return message === undefined ? null : applyChange(message, event);
   }
 
   /**
    * @param {Posted} posted
    * @param {number} asOf
    */
-  #hold(posted, asOf) {
-    const message = bring(this.#messages.get(posted.seq) ?? blank(posted), posted, asOf);
+  #holdMessage(posted, asOf) {
+    const message = fillMessage(this.#messages.get(posted.seq) ?? newMessage(posted), posted, asOf);
     this.#messages.set(message.seq, message);
     this.#oldest = Math.min(this.#oldest, message.seq);
     this.#newest = Math.max(this.#newest, message.seq);
     const later = this.#changes.get(message.seq);
-    return later === undefined ? message : change(message, later);
+    return later === undefined ? message : applyChange(message, later);
   }
 }
 
@@ -201,7 +204,7 @@ export class RoomLog {
  * @param {Posted} posted
  * @returns {Message}
  */
-function blank({ seq, user, username, msg_type: type, at }) {
+function newMessage({ seq, user, username, msg_type: type, at }) {
   return { seq, user, username, type, at, text: null, edited: false, deleted: false, asOf: 0 };
 }
 
@@ -210,7 +213,7 @@ function blank({ seq, user, username, msg_type: type, at }) {
  * @param {Posted} posted
  * @param {number} asOf
  */
-function bring(message, posted, asOf) {
+function fillMessage(message, posted, asOf) {
   message.text = posted.message;
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;
@@ -222,7 +225,7 @@ function bring(message, posted, asOf) {
  * @param {Message} message
  * @param {Edited | Deleted} event
  */
-function change(message, event) {
+function applyChange(message, event) {
   if (event.seq <= message.asOf) return message;
   message.asOf = event.seq;
   message.text = isEdited(event) ? event.message : null;

@@ -12,15 +12,15 @@ export class SignedOut {
   #ask;
   #returned;
   #replaced;
-  #isOn = false;
+  #isSignedOut = false;
   #isAsking = false;
   #askedAt = 0;
 
   /**
    * @param {number} user
-   * @param {{store: Store, ask: () => Promise<number | null>, returned: () => void, replaced: () => void}} page `ask` who is signed in in this browser
+   * @param {{store: Store, fetchUser: () => Promise<number | null>, returned: () => void, replaced: () => void}} page `ask` who is signed in in this browser
    */
-  constructor(user, { store, ask, returned, replaced }) {
+  constructor(user, { store, fetchUser: ask, returned, replaced }) {
     this.#user = user;
     this.#store = store;
     this.#ask = ask;
@@ -40,29 +40,29 @@ export class SignedOut {
   }
 
   /** @param {boolean} isSignedOut */
-  set(isSignedOut) {
-    this.#isOn = isSignedOut;
+  setSignedOut(isSignedOut) {
+    this.#isSignedOut = isSignedOut;
     this.#askedAt = Date.now();
   }
 
   /** Another page wrote to the store. @param {string | null} key */
-  heard(key) {
-    if (key === KEY) this.look();
+  storageChanged(key) {
+    if (key === KEY) this.checkUser();
   }
 
   /** Once a second. @param {boolean} isVisible */
   tick(isVisible) {
-    if (isVisible && Math.abs(Date.now() - this.#askedAt) >= ASK_EVERY_MS) this.look();
+    if (isVisible && Math.abs(Date.now() - this.#askedAt) >= ASK_EVERY_MS) this.checkUser();
   }
 
   /** The user may be back: ask. */
-  async look() {
-    if (!this.#isOn || this.#isAsking) return;
+  async checkUser() {
+    if (!this.#isSignedOut || this.#isAsking) return;
     this.#isAsking = true;
     this.#askedAt = Date.now();
     try {
       const user = await this.#ask();
-      if (!this.#isOn) return;
+      if (!this.#isSignedOut) return;
       if (user === this.#user) this.#returned();
       else if (user !== null) this.#replaced();
     } catch {

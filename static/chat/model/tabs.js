@@ -32,7 +32,7 @@ export class Tabs {
    * @param {string} tab
    * @returns {Promise<boolean>}
    */
-  async isGone(tab) {
+  async isClosed(tab) {
     if (tab === this.id) return false;
     if (tab === "") return true; // left behind by a room that was restored
     if (this.#locks === undefined) return tab === this.previous;

@@ -31,17 +31,17 @@ export class Unread {
   connected() {
     this.#send({ command: "watch" });
     for (const [room, { wish }] of this.#rooms) if (wish !== null) this.#unsent.add(room);
-    this.#flush();
+    this.#sendPositions();
   }
 
   /** @param {Record<string, Head>} heads */
-  take(heads) {
-    for (const [room, head] of Object.entries(heads)) this.#take(room, head);
+  applyHeads(heads) {
+    for (const [room, head] of Object.entries(heads)) this.#applyHead(room, head);
     this.onchange(Object.keys(heads));
   }
 
   /** @param {string} room @param {Head} head */
-  #take(room, head) {
+  #applyHead(room, head) {
     const before = this.#rooms.get(room);
     const wish = before?.wish ?? null;
     // Counted before what was seen here arrived.
@@ -53,7 +53,7 @@ export class Unread {
   }
 
   /** Only these rooms are there. @param {string[]} rooms */
-  keep(rooms) {
+  setRooms(rooms) {
     const there = new Set(rooms);
     const gone = [...this.#rooms.keys()].filter((room) => !there.has(room));
     for (const room of gone) this.#rooms.delete(room);
@@ -72,7 +72,7 @@ export class Unread {
   }
 
   /** What to show: nothing while all of it was seen here and the server is about to say so. @param {string} room */
-  counts(room) {
+  countsOf(room) {
     const state = this.#rooms.get(room);
     return state === undefined || state.read >= state.head ? NOTHING : state;
   }
@@ -80,7 +80,7 @@ export class Unread {
   get total() {
     let { unread, mentions } = NOTHING;
     for (const room of this.#rooms.keys()) {
-      const counts = this.counts(room);
+      const counts = this.countsOf(room);
       unread += counts.unread;
       mentions += counts.mentions;
     }
@@ -92,20 +92,20 @@ export class Unread {
    * @param {string} room
    * @param {number} seq
    */
-  see(room, seq) {
+  markSeen(room, seq) {
     const state = this.#rooms.get(room);
     if (state === undefined || state.hold || seq <= state.read) return;
     state.read = state.wish = seq;
     this.#unsent.add(room);
-    this.#timer ??= setTimeout(() => this.#flush(), SEND_AFTER_MS);
+    this.#timer ??= setTimeout(() => this.#sendPositions(), SEND_AFTER_MS);
     this.onchange([room]);
   }
 
   /** @param {string} room */
   markRead(room) {
-    this.release(room);
+    this.releaseHold(room);
     const state = this.#rooms.get(room);
-    if (state) this.see(room, state.head);
+    if (state) this.markSeen(room, state.head);
   }
 
   /**
@@ -124,13 +124,13 @@ export class Unread {
   }
 
   /** The reader turns to this room anew: what is seen is read again. @param {string} room */
-  release(room) {
+  releaseHold(room) {
     const state = this.#rooms.get(room);
     if (state) state.hold = null;
   }
 
   /** The reader does something in this room: what only another device has left for later is read again. @param {string} room */
-  touch(room) {
+  releaseRemoteHold(room) {
     const state = this.#rooms.get(room);
     if (!state?.hold || state.hold.isHere) return false;
     state.hold = null;
@@ -143,13 +143,13 @@ export class Unread {
    * @param {string | null} from
    * @param {number} by 1 or -1
    */
-  next(order, from, by) {
+  nextUnread(order, from, by) {
     const at = from === null ? (by > 0 ? -1 : 0) : order.indexOf(from);
     const turned = order.map((_, i) => order.at((at + by * (i + 1)) % order.length) ?? "");
-    return turned.find((room) => room !== from && this.counts(room).unread > 0) ?? null;
+    return turned.find((room) => room !== from && this.countsOf(room).unread > 0) ?? null;
   }
 
-  #flush() {
+  #sendPositions() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const room of [...this.#unsent]) {

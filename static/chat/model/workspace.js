@@ -11,24 +11,24 @@ import { fullPageWords } from "./strings.js";
 /** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, Received, Room, Signal} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
-/** Whether the server has older, or newer, messages than those shown: the room's log itself. @typedef {{readonly more: boolean, readonly newer: boolean}} Edges */
+/** Whether the server has older, or newer, messages than those shown: the room's log itself. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
 
 /**
  * What shows the workspace: the page, or a test's.
  * @typedef {{
- *   opened: (room: Room, isByUser: boolean) => void,
- *   closed: (room: Room, reason?: string) => void,
- *   cleared: (room: string) => void,
- *   alerted: (room: string, alerts: Posted[]) => void,
- *   paged: (room: string, messages: Message[], edges: Edges) => void,
- *   changed: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
- *   present: (room: string, present: PresentFrame["present"]) => void,
- *   signalled: (room: string, signal: Signal) => void,
- *   listed: (rooms: Room[], gone: Room[]) => void,
- *   counted: (heads: HeadsFrame["heads"]) => void,
- *   refused: (room: string | null, frame: ErrorFrame) => void,
- *   serverVersion: (version: string) => void,
- *   connection: (state: State, retryAt: number) => void,
+ *   paneOpened: (room: Room, isByUser: boolean) => void,
+ *   paneClosed: (room: Room, reason?: string) => void,
+ *   logCleared: (room: string) => void,
+ *   alertsReceived: (room: string, alerts: Posted[]) => void,
+ *   pageReceived: (room: string, messages: Message[], edges: Edges) => void,
+ *   messageChanged: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
+ *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
+ *   signalReceived: (room: string, signal: Signal) => void,
+ *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
+ *   headsReceived: (heads: HeadsFrame["heads"]) => void,
+ *   commandRefused: (room: string | null, frame: ErrorFrame) => void,
+ *   versionReceived: (version: string) => void,
+ *   connectionChanged: (state: State, retryAt: number) => void,
  * }} View
  */
 
@@ -49,7 +49,7 @@ export class Workspace {
   #outbox;
   #view;
   #changes;
-  #most;
+  #maxPanes;
   #epochs;
   #isOnline = false;
   /** What was changed last. @type {LayoutChange | null} */
@@ -64,13 +64,13 @@ export class Workspace {
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
-    this.#most = most;
+    this.#maxPanes = most;
     this.#epochs = epochs;
     this.#changes = new Changes(send);
   }
 
   /** Ids of the open panes, in their order. */
-  get open() {
+  get openRooms() {
     return [...this.#panes.keys()];
   }
 
@@ -81,13 +81,13 @@ export class Workspace {
    */
   openPane(room, isByUser) {
     if (this.#panes.has(room.id)) return;
-    if (this.#most && this.#panes.size >= this.#most) {
-      const detail = fullPageWords(this.#most);
-      return this.#view.refused(null, { error: "RATE_LIMITED", detail });
+    if (this.#maxPanes && this.#panes.size >= this.#maxPanes) {
+      const detail = fullPageWords(this.#maxPanes);
+      return this.#view.commandRefused(null, { error: "RATE_LIMITED", detail });
     }
     this.rooms.set(room.id, room);
     this.#panes.set(room.id, new RoomLog());
-    this.#view.opened(room, isByUser);
+    this.#view.paneOpened(room, isByUser);
     this.#send({ command: "join", room: room.id });
   }
 
@@ -98,7 +98,7 @@ export class Workspace {
   closePane(id) {
     if (!this.#panes.has(id)) return;
     this.#leave(id);
-    this.#drop(id);
+    this.#removePane(id);
   }
 
   /** @param {string} id */
@@ -112,10 +112,11 @@ export class Workspace {
    * @param {string} id
    * @param {"older" | "newer"} [way]
    */
-  ask(id, way) {
+  requestHistory(id, way) {
     const log = this.#panes.get(id);
-    const page = log?.next(way);
-    if (log && page && this.#send({ command: "history", room: id, ...page.place })) log.ask(page);
+    const page = log?.nextPage(way);
+    if (log && page && this.#send({ command: "history", room: id, ...page.place }))
+      log.setRequested(page);
   }
 
   /**
@@ -128,8 +129,8 @@ export class Workspace {
   jump(id, place, arrived) {
     const log = this.#panes.get(id);
     if (log === undefined) return false;
-    log.jump = { place, arrived };
-    this.ask(id);
+    log.pendingJump = { place, arrived };
+    this.requestHistory(id);
     return !this.#isOnline;
   }
 
@@ -138,17 +139,17 @@ export class Workspace {
    * @param {string} id
    * @returns {boolean} whether anything waited
    */
-  scrolled(id) {
+  cancelWaitingJump(id) {
     const log = this.#panes.get(id);
-    if (!log?.jump || this.#isOnline) return false;
-    log.jump = null;
+    if (!log?.pendingJump || this.#isOnline) return false;
+    log.pendingJump = null;
     return true;
   }
 
   /** Go nowhere after all. @param {string} id */
-  stay(id) {
+  cancelJump(id) {
     const log = this.#panes.get(id);
-    if (log) log.jump = null;
+    if (log) log.pendingJump = null;
   }
 
   /** Keep what the user changed for their other pages; false: not sent. @param {LayoutChange} change */
@@ -162,8 +163,8 @@ export class Workspace {
    * @param {Change} change
    * @param {Outcome} outcome
    */
-  change(change, outcome) {
-    this.#changes.ask(change, outcome);
+  changeMessage(change, outcome) {
+    this.#changes.sendChange(change, outcome);
   }
 
   /**
@@ -172,51 +173,51 @@ export class Workspace {
    * @param {number} first
    * @param {number} last
    */
-  keepOnly(id, first, last) {
-    this.#panes.get(id)?.keepOnly(first, last);
+  trimTo(id, first, last) {
+    this.#panes.get(id)?.trimTo(first, last);
   }
 
   /**
    * @param {State} state
    * @param {number} retryAt
    */
-  changed(state, retryAt) {
+  connectionChanged(state, retryAt) {
     const wasOnline = this.#isOnline;
     this.#isOnline = state === "open";
-    this.#view.connection(state, retryAt);
-    if (wasOnline && !this.#isOnline) this.#lost();
-    if (state === "signed out") this.#forget();
-    if (this.#isOnline) this.#rejoin(this.open);
+    this.#view.connectionChanged(state, retryAt);
+    if (wasOnline && !this.#isOnline) this.#connectionLost();
+    if (state === "signed out") this.#forgetMessages();
+    if (this.#isOnline) this.#rejoin(this.openRooms);
   }
 
   /** @param {Received} received */
-  received({ kind, frame }) {
-    if (kind === "join") this.#joined(frame);
-    else if (kind === "leave") this.#left(frame);
-    else if (kind === "event") this.#event(frame);
-    else if (kind === "signal") this.#signal(frame);
-    else if (kind === "present") this.#present(frame);
-    else if (kind === "history") this.#history(frame);
-    else if (kind === "rooms") this.#listed(frame.rooms);
-    else if (kind === "heads") this.#view.counted(frame.heads);
-    else if (kind === "ack") this.#acked(frame);
-    else if (kind === "error") this.#error(frame);
-    else if (kind === "pong" && frame.version) this.#view.serverVersion(frame.version);
+  frameReceived({ kind, frame }) {
+    if (kind === "join") this.#applyJoin(frame);
+    else if (kind === "leave") this.#applyLeave(frame);
+    else if (kind === "event") this.#applyEvent(frame);
+    else if (kind === "signal") this.#showSignal(frame);
+    else if (kind === "present") this.#showPresent(frame);
+    else if (kind === "history") this.#applyPage(frame);
+    else if (kind === "rooms") this.#setRooms(frame.rooms);
+    else if (kind === "heads") this.#view.headsReceived(frame.heads);
+    else if (kind === "ack") this.#applyAck(frame);
+    else if (kind === "error") this.#applyError(frame);
+    else if (kind === "pong" && frame.version) this.#view.versionReceived(frame.version);
   }
 
-  #lost() {
+  #connectionLost() {
     this.#leaving.clear();
     this.#healing.clear();
-    this.#outbox.partedAll();
-    this.#changes.lost();
-    for (const log of this.#panes.values()) log.asked = null;
+    this.#outbox.connectionLost();
+    this.#changes.connectionLost();
+    for (const log of this.#panes.values()) log.requested = null;
   }
 
   /** Whoever looks at the page now may be somebody else: nothing that was said stays. */
-  #forget() {
+  #forgetMessages() {
     for (const id of this.#panes.keys()) {
       this.#panes.set(id, new RoomLog());
-      this.#view.cleared(id);
+      this.#view.logCleared(id);
     }
   }
 
@@ -244,7 +245,7 @@ export class Workspace {
   }
 
   /** @param {JoinFrame} frame */
-  #joined(frame) {
+  #applyJoin(frame) {
     const id = frame.join;
     if (this.#leaving.has(id)) return;
     this.#healing.delete(id);
@@ -253,151 +254,152 @@ export class Workspace {
     if (!this.#panes.has(id)) {
       this.rooms.set(id, known);
       this.#panes.set(id, new RoomLog());
-      this.#view.opened(known, false);
+      this.#view.paneOpened(known, false);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
     this.#epochs.set(id, frame.epoch); // before anything that was written for another log can be sent or shown
-    if (log.joined(frame)) this.#view.cleared(id);
-    this.#view.alerted(id, frame.alerts ?? []);
-    if (log.jump || (!log.isPaged && log.more)) this.ask(id);
+    if (log.applyJoin(frame)) this.#view.logCleared(id);
+    this.#view.alertsReceived(id, frame.alerts ?? []);
+    if (log.pendingJump || (!log.hasPage && log.hasOlder)) this.requestHistory(id);
     // Whoever stands at an edge asks again: what was asked for before the line was cut is lost.
-    else this.#view.paged(id, [], log);
-    this.#outbox.joined(id);
+    else this.#view.pageReceived(id, [], log);
+    this.#outbox.roomJoined(id);
   }
 
   /** @param {LeaveFrame} frame */
-  #left({ leave: id, reason }) {
+  #applyLeave({ leave: id, reason }) {
     const leaving = this.#leaving.get(id);
     if (leaving !== undefined && reason === undefined) {
       if (leaving === 1) this.#leaving.delete(id);
       else this.#leaving.set(id, leaving - 1);
-    } else if (this.#panes.has(id)) this.#drop(id, reason ?? "ROOM_ACCESS_DENIED");
+    } else if (this.#panes.has(id)) this.#removePane(id, reason ?? "ROOM_ACCESS_DENIED");
   }
 
   /**
    * @param {string} id
    * @param {string} [reason]
    */
-  #drop(id, reason) {
-    this.#outbox.parted(id);
+  #removePane(id, reason) {
+    this.#outbox.roomLeft(id);
     this.#healing.delete(id);
     const room = /** @type {Room} */ (this.rooms.get(id));
     if (reason !== undefined) this.rooms.delete(id);
     this.#panes.delete(id);
-    this.#view.closed(room, reason);
+    this.#view.paneClosed(room, reason);
   }
 
   /** @param {Event} event */
-  #event(event) {
+  #applyEvent(event) {
     const id = event.room;
     const log = this.#logOf(id);
     if (log === undefined) return;
-    const { verdict, message } = log.take(event);
-    if (verdict === "gap") this.#heal(id);
+    const { verdict, message } = log.applyEvent(event);
+    if (verdict === "gap") this.#healGap(id);
     const isFromHere = this.#outbox.has(event.client_id);
-    if (message !== null) this.#view.changed(id, message, isPosted(event), isFromHere);
+    if (message !== null) this.#view.messageChanged(id, message, isPosted(event), isFromHere);
     // Shown first, settled then: the pending copy never leaves a hole.
     if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
   }
 
   /** Something is missing: go on from the last event held. @param {string} id */
-  #heal(id) {
+  #healGap(id) {
     if (this.#healing.has(id)) return;
     this.#healing.add(id);
     this.#rejoin([id]);
   }
 
   /** Made, renamed, deleted, closed to the user. An open pane is closed by a `leave` of its own. @param {Room[]} rooms */
-  #listed(rooms) {
+  #setRooms(rooms) {
     const now = new Map(rooms.map((room) => [room.id, room]));
     const gone = [...this.rooms.values()].filter(({ id }) => !now.has(id) && !this.#panes.has(id));
     for (const { id } of gone) this.rooms.delete(id);
     for (const room of rooms) this.rooms.set(room.id, room);
-    this.#view.listed(rooms, gone);
+    this.#view.roomsChanged(rooms, gone);
   }
 
   /** @param {Signal} signal */
-  #signal(signal) {
-    if (this.#logOf(signal.room)) this.#view.signalled(signal.room, signal);
+  #showSignal(signal) {
+    if (this.#logOf(signal.room)) this.#view.signalReceived(signal.room, signal);
   }
 
   /** @param {PresentFrame} frame */
-  #present({ room, present }) {
-    if (this.#logOf(room)) this.#view.present(room, present);
+  #showPresent({ room, present }) {
+    if (this.#logOf(room)) this.#view.presenceChanged(room, present);
   }
 
   /** @param {HistoryFrame} page */
-  #history(page) {
+  #applyPage(page) {
     const id = page.history;
     const log = this.#logOf(id);
-    if (!log?.asked) return;
-    const { messages, isElsewhere, arrived } = log.fold(page);
-    if (isElsewhere) this.#view.cleared(id);
-    this.#view.paged(id, messages, log);
+    if (!log?.requested) return;
+    const { messages, isElsewhere, arrived } = log.applyPage(page);
+    if (isElsewhere) this.#view.logCleared(id);
+    this.#view.pageReceived(id, messages, log);
     arrived?.(messages);
-    if (log.jump) this.ask(id);
+    if (log.pendingJump) this.requestHistory(id);
   }
 
   /** @param {AckFrame} frame */
-  #acked({ ack, room, seq }) {
+  #applyAck({ ack, room, seq }) {
     this.#changes.settle(ack);
     const cursor = this.#logOf(room)?.cursor;
     this.#outbox.settle(ack, cursor !== null && cursor !== undefined && seq > cursor.since);
   }
 
   /** @param {ErrorFrame} frame */
-  #error(frame) {
+  #applyError(frame) {
     if (this.#changes.refuse(frame)) return;
     const { command, room } = frame;
     const log = this.#panes.get(room ?? "");
     if (command === "history" && log) {
-      log.asked = null;
-      if (!isTransient(frame)) log.jump = null;
+      log.requested = null;
+      if (!isTransient(frame)) log.pendingJump = null;
     }
-    if (command === "leave" && room !== undefined) this.#notLeft(room, frame);
-    if (command === "layout" && isTransient(frame)) this.#later(frame, () => this.#layAgain());
+    if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);
+    if (command === "layout" && isTransient(frame))
+      this.#afterRetryTime(frame, () => this.#resendLayout());
     if (QUIET.has(command ?? "")) return;
     if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
       this.#outbox.refuse(frame);
     if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text
     if (command === "join" && room !== undefined && this.#panes.has(room) && !isTransient(frame)) {
-      if (!this.#leaving.has(room)) this.#drop(room, frame.error);
+      if (!this.#leaving.has(room)) this.#removePane(room, frame.error);
       return;
     }
-    if (isTransient(frame)) this.#askAgain(frame);
-    this.#view.refused(room !== undefined && this.#panes.has(room) ? room : null, frame);
+    if (isTransient(frame)) this.#retryCommand(frame);
+    this.#view.commandRefused(room !== undefined && this.#panes.has(room) ? room : null, frame);
   }
 
   /** @param {ErrorFrame} frame */
-  #askAgain(frame) {
+  #retryCommand(frame) {
     const { command, room } = frame;
     if (!isSoon(frame)) return;
-    const ids = room === undefined ? this.open : [room];
+    const ids = room === undefined ? this.openRooms : [room];
     const log = this.#panes.get(room ?? "");
-    this.#later(frame, () => {
+    this.#afterRetryTime(frame, () => {
       if (command === "join" || command === "resume")
         this.#rejoin(ids.filter((id) => this.#panes.has(id)));
       if (command !== "history" || room === undefined || this.#panes.get(room) !== log) return;
-      if (log) this.#view.paged(room, [], log); // who looks at its edge asks again
-      this.ask(room);
+      if (log) this.#view.pageReceived(room, [], log); // who looks at its edge asks again
+      this.requestHistory(room);
     });
   }
 
   /** @param {ErrorFrame} frame @param {() => void} act */
-  #later({ retry_after }, act) {
+  #afterRetryTime({ retry_after }, act) {
     const wait = (retry_after ?? RETRY_AFTER_S) * 1000;
     setTimeout(() => this.#isOnline && act(), wait);
   }
 
   /** The server still takes the room for open, and no answer comes that frames have to wait for. @param {string} id @param {ErrorFrame} frame */
-  #notLeft(id, frame) {
+  #leaveRefused(id, frame) {
     const leaving = this.#leaving.get(id) ?? 0;
     if (leaving > 1) this.#leaving.set(id, leaving - 1);
     else this.#leaving.delete(id);
-    this.#later(frame, () => this.#panes.has(id) || this.#leave(id));
+    this.#afterRetryTime(frame, () => this.#panes.has(id) || this.#leave(id));
   }
 
-  #layAgain() {
+  #resendLayout() {
     if (this.#layoutChange) this.changeLayout(this.#layoutChange);
   }
 }

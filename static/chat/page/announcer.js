@@ -24,15 +24,15 @@ export class Announcer {
    * @param {string} room
    * @param {string} text
    */
-  say(author, room, text) {
+  announce(author, room, text) {
     const start = text.length > TEXT_AT_MOST ? `${text.slice(0, TEXT_AT_MOST)}…` : text;
     this.#waiting.push({ room, text: `${author} in ${room}: ${start}` });
-    this.#timer ??= setTimeout(() => this.#speak(), 100);
+    this.#timer ??= setTimeout(() => this.#announceWaiting(), 100);
   }
 
-  #speak() {
+  #announceWaiting() {
     const waiting = this.#waiting.splice(0);
-    this.#timer = waiting.length ? setTimeout(() => this.#speak(), EVERY_MS) : null;
+    this.#timer = waiting.length ? setTimeout(() => this.#announceWaiting(), EVERY_MS) : null;
     if (waiting.length)
       this.#notify(waiting.length <= AT_MOST ? waiting.map(({ text }) => text) : summary(waiting));
   }

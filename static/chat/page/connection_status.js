@@ -21,7 +21,7 @@ export class ConnectionStatus {
    * @param {State} state
    * @param {number} retryAt
    */
-  show(state, retryAt) {
+  showState(state, retryAt) {
     // Between two tries nothing is new: each change of the words would be read out.
     const isTrying = this.#state === "waiting" || this.#state === "returning";
     if (state !== "connecting" || !isTrying) this.#state = state;
@@ -33,15 +33,15 @@ export class ConnectionStatus {
     link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
     const sentence = sentenceFor("USER_HAS_TO_LOGIN");
     if (state === "signed out")
-      this.#notices.say(sentence, { link: { label: "Sign in again", href: link.href } });
-    if (state === "open") for (const over of [sentence, REPLACED]) this.#notices.drop(over);
+      this.#notices.show(sentence, { link: { label: "Sign in again", href: link.href } });
+    if (state === "open") for (const over of [sentence, REPLACED]) this.#notices.remove(over);
     this.tick();
   }
 
   /** Another user has signed in, so this page cannot go on. */
-  replaced() {
-    this.#notices.drop(sentenceFor("USER_HAS_TO_LOGIN"));
-    this.#notices.say(REPLACED, { link: { label: "Reload", href: location.href } });
+  showUserReplaced() {
+    this.#notices.remove(sentenceFor("USER_HAS_TO_LOGIN"));
+    this.#notices.show(REPLACED, { link: { label: "Reload", href: location.href } });
   }
 
   /** Once a second: the countdown. */

@@ -18,7 +18,7 @@ export class DayDialog {
     dialog.addEventListener("cancel", () => this.#cancelled()); // Escape
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.say("");
+      this.showTrouble("");
       // Without a zone it is read as the reader's: that is where the day begins.
       this.#chosen(new Date(`${this.#day.value}T00:00`));
     });
@@ -32,17 +32,17 @@ export class DayDialog {
    * @param {string} title
    * @param {{chosen: (start: Date) => void, cancelled: () => void}} answers `chosen` is told the day's first moment in the reader's zone
    */
-  ask(title, { chosen, cancelled }) {
+  open(title, { chosen, cancelled }) {
     this.#chosen = chosen;
     this.#cancelled = cancelled;
     part(this.#dialog, "room").textContent = title;
-    this.say("");
+    this.showTrouble("");
     this.#dialog.showModal();
     this.#day.focus();
   }
 
   /** Why nothing is shown. @param {string} sentence */
-  say(sentence) {
+  showTrouble(sentence) {
     const trouble = part(this.#dialog, "trouble");
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;

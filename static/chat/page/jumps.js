@@ -28,32 +28,32 @@ export class Jumps {
   }
 
   /** @param {string} room */
-  toNewest(room) {
+  jumpToNewest(room) {
     const pane = this.#panes.get(room);
-    if (pane?.list.isAtHead) pane.toBottom();
-    else this.#jump(room, {}, () => pane?.toBottom());
+    if (pane?.list.isAtHead) pane.scrollToBottom();
+    else this.#jump(room, {}, () => pane?.scrollToBottom());
   }
 
   /** To the first unread message, wherever it is. @param {string} room */
-  toNew(room) {
+  jumpToNew(room) {
     const list = this.#panes.get(room)?.list;
     const around = this.#readOf(room);
-    if (list?.newLine.isThere || around === undefined) list?.toNew();
-    else this.#jump(room, { around }, () => list?.toNew());
+    if (list?.newLine.isShown || around === undefined) list?.scrollToNew();
+    else this.#jump(room, { around }, () => list?.scrollToNew());
   }
 
   /** To the message that a link leads to. @param {string} room @param {number} seq */
-  toMessage(room, seq) {
+  jumpToMessage(room, seq) {
     this.#jump(room, { around: seq }, (messages) => {
       const message = messages.find((one) => one.seq === seq);
-      this.#panes.get(room)?.list.find(seq);
-      if (!message || message.deleted) this.#notices.say(gonePlaceWords(message !== undefined));
+      this.#panes.get(room)?.list.scrollToMessage(seq);
+      if (!message || message.deleted) this.#notices.show(gonePlaceWords(message !== undefined));
     });
   }
 
   /** The reader scrolls, and goes nowhere else after all. @param {string} room */
-  scrolled(room) {
-    if (this.#workspace.scrolled(room)) this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
+  cancelWaitingJump(room) {
+    if (this.#workspace.cancelWaitingJump(room)) this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
   }
 
   /**
@@ -71,17 +71,17 @@ export class Jumps {
   }
 
   /** Ask for a day, and go to the first message on it or after it. @param {string} room @param {string} title */
-  toDay(room, title) {
-    this.#dialog.ask(title, {
+  askForDay(room, title) {
+    this.#dialog.open(title, {
       chosen: (start) => {
         const isWaiting = this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
-          if (first === undefined) return this.#dialog.say(noDayWords(start));
+          if (first === undefined) return this.#dialog.showTrouble(noDayWords(start));
           this.#dialog.close();
-          this.#panes.get(room)?.list.find(first.seq);
+          this.#panes.get(room)?.list.scrollToMessage(first.seq);
         });
-        if (isWaiting) this.#dialog.say(JUMP_WAITS);
+        if (isWaiting) this.#dialog.showTrouble(JUMP_WAITS);
       },
-      cancelled: () => this.#workspace.stay(room),
+      cancelled: () => this.#workspace.cancelJump(room),
     });
   }
 }

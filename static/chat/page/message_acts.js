@@ -9,10 +9,10 @@ import { unchangedSentence } from "../model/strings.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
-export class MessageActs {
+export class MessageActions {
   #panes;
   #workspace;
-  #reading;
+  #readTracker;
   #user;
   #drafts;
 
@@ -23,45 +23,45 @@ export class MessageActs {
   constructor(panes, { workspace, reading, user, drafts }) {
     this.#panes = panes;
     this.#workspace = workspace;
-    this.#reading = reading;
+    this.#readTracker = reading;
     this.#user = user;
     this.#drafts = drafts;
   }
 
   /** @param {string} room @param {Message} message */
-  items(room, message) {
+  menuItems(room, message) {
     const { clipboard } = navigator;
     return messageItems(message, this.#user, {
-      edit: () => this.edit(room, message),
-      markUnread: () => this.#reading.markUnread(room, message.seq),
-      remove: () => this.remove(room, message),
+      edit: () => this.editMessage(room, message),
+      markUnread: () => this.#readTracker.markUnread(room, message.seq),
+      remove: () => this.deleteMessage(room, message),
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
   }
 
   /** Edit a message where its author left off. @param {string} room @param {Message} message */
-  edit(room, { seq, text }) {
-    const kept = this.#drafts.edits(room).find(({ edit }) => edit?.seq === seq);
+  editMessage(room, { seq, text }) {
+    const kept = this.#drafts.editsOf(room).find(({ edit }) => edit?.seq === seq);
     const original = text ?? "";
-    this.#panes.get(room)?.composer.beginEdit({ seq, text: original }, kept?.text ?? original);
+    this.#panes.get(room)?.composer.editMessage({ seq, text: original }, kept?.text ?? original);
   }
 
   /** @param {string} room @param {number} seq @param {string} message */
   saveEdit(room, seq, message) {
     this.#panes.get(room)?.showTrouble("");
-    this.#workspace.change(
+    this.#workspace.changeMessage(
       { command: "edit", room, seq, message },
       {
         done: () => {
           // Its author may be at the next version already.
-          const kept = this.#drafts.edits(room).find(({ edit }) => edit?.seq === seq);
+          const kept = this.#drafts.editsOf(room).find(({ edit }) => edit?.seq === seq);
           if (kept?.text === message) this.#drafts.dropEdit(room, seq);
-          this.#panes.get(room)?.composer.saved(seq, message);
+          this.#panes.get(room)?.composer.editSaved(seq, message);
         },
         failed: (frame) => {
           const pane = this.#panes.get(room);
-          pane?.composer.failed(seq);
+          pane?.composer.editFailed(seq);
           pane?.showTrouble(unchangedSentence(frame));
         },
       },
@@ -69,22 +69,22 @@ export class MessageActs {
   }
 
   /** @param {string} room @param {Message} message */
-  remove(room, { seq }) {
+  deleteMessage(room, { seq }) {
     const pane = this.#panes.get(room);
     pane?.showTrouble("");
-    this.#workspace.change(
+    this.#workspace.changeMessage(
       { command: "delete", room, seq },
       { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
     );
   }
 
   /** The text is back before it is gone: whatever happens to the line, it is not lost. @param {string} room @param {Message} message */
-  undo(room, message) {
+  undoMessage(room, message) {
     const composer = this.#panes.get(room)?.composer;
     if (!composer) return;
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
-    this.remove(room, message);
+    this.deleteMessage(room, message);
   }
 }
 

@@ -18,7 +18,7 @@ export class Navigation {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** The layout up to which the server knows what was changed here. @type {Panes} */
-  #told = { order: [], wide: null };
+  #savedLayout = { order: [], wide: null };
 
   /**
    * @param {PaneRow} panes
@@ -28,74 +28,77 @@ export class Navigation {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#list = list;
-    panes.onarranged = () => this.#keepAddress();
-    list.begin(
-      (room) => this.#toggle(room),
-      (title) => this.#openByName(title),
+    panes.onarranged = () => this.#updateAddress();
+    list.configure(
+      (room) => this.#toggleRoom(room),
+      (title) => this.#openByTitle(title),
     );
-    addEventListener("pagehide", () => this.#tell());
+    addEventListener("pagehide", () => this.#saveLayout());
   }
 
   /** What is open now was not opened by the user: nothing of it is told. */
-  begin() {
-    this.#told = this.#panes.layout.panes;
+  layoutRestored() {
+    this.#savedLayout = this.#panes.layout.panes;
   }
 
   /** What was changed while the connection was away is told now. */
   connected() {
-    this.#tell();
+    this.#saveLayout();
   }
 
   /** The server closed this room: it knows. @param {string} id */
-  closed(id) {
-    const { order, wide } = this.#told;
-    this.#told = { order: order.filter((room) => room !== id), wide: wide === id ? null : wide };
-    this.#keepAddress();
+  roomClosed(id) {
+    const { order, wide } = this.#savedLayout;
+    this.#savedLayout = {
+      order: order.filter((room) => room !== id),
+      wide: wide === id ? null : wide,
+    };
+    this.#updateAddress();
   }
 
   /** @param {string} id */
-  close(id) {
+  closeRoom(id) {
     this.#workspace.closePane(id);
-    this.#keepAddress();
+    this.#updateAddress();
   }
 
   /** The user asked for this room: open or not, its composer gets the keys. @param {string} id */
-  turnTo(id) {
+  focusRoom(id) {
     const room = this.#workspace.rooms.get(id);
-    if (room && !this.#panes.get(id)) this.#open(room);
+    if (room && !this.#panes.get(id)) this.#openRoom(room);
     if (!this.#panes.get(id)) return; // the page is full
-    this.#panes.show(id);
+    this.#panes.scrollToPane(id);
     this.#panes.get(id)?.focusComposer();
   }
 
   /** In the address at once, and for this user's other browsers when the hand rests. */
-  #keepAddress() {
+  #updateAddress() {
     history.replaceState(null, "", this.#panes.layout.address);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#tell(), LAYOUT_AFTER_MS);
+    this.#timer = setTimeout(() => this.#saveLayout(), LAYOUT_AFTER_MS);
   }
 
   /** What changed, and not the whole: another page may have saved panes that are not here. */
-  #tell() {
+  #saveLayout() {
     clearTimeout(this.#timer);
     const now = this.#panes.layout.panes;
-    const change = changeOf(this.#told, now);
-    if (change === null || this.#workspace.changeLayout(change)) this.#told = now;
+    const change = changeOf(this.#savedLayout, now);
+    if (change === null || this.#workspace.changeLayout(change)) this.#savedLayout = now;
   }
 
   /** A click opens a room, another closes it; on a phone the first one may only bring it to the front. @param {string} id */
-  #toggle(id) {
+  #toggleRoom(id) {
     const room = this.#workspace.rooms.get(id);
     if (room === undefined) return;
-    if (!this.#panes.get(id)) this.#open(room);
-    else if (this.#panes.isPhone && this.#panes.seen !== id) this.#panes.see(id);
-    else this.close(id);
+    if (!this.#panes.get(id)) this.#openRoom(room);
+    else if (this.#panes.isPhone && this.#panes.seen !== id) this.#panes.setSeen(id);
+    else this.closeRoom(id);
   }
 
   /** @param {Room} room @param {boolean} isByUser */
-  #open(room, isByUser = true) {
+  #openRoom(room, isByUser = true) {
     this.#workspace.openPane(room, isByUser);
-    this.#keepAddress();
+    this.#updateAddress();
   }
 
   /**
@@ -103,16 +106,16 @@ export class Navigation {
    * @param {string} title
    * @returns {Promise<string>} a sentence if there is none
    */
-  async #openByName(title) {
+  async #openByTitle(title) {
     const asked = document.activeElement;
     const room = await findRoom(title, this.#workspace.rooms.values());
     if (typeof room === "string") return room;
     // Who went on elsewhere while the server was asked keeps the keys, and what is in view.
     const isWaiting = document.activeElement === asked;
-    if (!this.#panes.get(room.id)) this.#open(room, isWaiting);
+    if (!this.#panes.get(room.id)) this.#openRoom(room, isWaiting);
     if (!isWaiting) return "";
     this.#list.collapse();
-    this.turnTo(room.id);
+    this.focusRoom(room.id);
     return "";
   }
 }

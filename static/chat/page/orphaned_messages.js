@@ -31,39 +31,39 @@ export class OrphanedMessages {
    * @param {Room} room
    * @param {string} reason a code
    */
-  closed({ title }, reason) {
-    this.#notices.say(`“${title}” was closed. ${sentenceFor(reason)}`);
+  roomClosed({ title }, reason) {
+    this.#notices.show(`“${title}” was closed. ${sentenceFor(reason)}`);
   }
 
   /** Each stays until it is discarded, or its room is back. @param {Map<string, Room>} rooms those that are there */
-  show(rooms) {
+  showOrphans(rooms) {
     /** @type {Set<string>} */
     const keys = new Set();
-    for (const { draft, isLost } of this.#drafts.leftovers(rooms)) {
+    for (const { draft, isLost } of this.#drafts.orphans(rooms)) {
       const key = `draft ${draft.id}`;
       keys.add(key);
       const room = rooms.get(draft.room);
-      if (room && !isLost) this.#offerSpare(key, draft, room);
+      if (room && !isLost) this.#offerAbandoned(key, draft, room);
       else this.#offerLost(key, draft, room !== undefined);
     }
-    for (const { client_id, room, text, title } of this.#outbox.leftovers(rooms)) {
+    for (const { client_id, room, text, title } of this.#outbox.orphans(rooms)) {
       keys.add(client_id);
-      this.#notices.offer(lostWords(title, rooms.has(room)), {
+      this.#notices.offerText(lostWords(title, rooms.has(room)), {
         key: client_id,
         text,
         discard: () => this.#outbox.discard(client_id),
       });
     }
-    for (const key of this.#offered) if (!keys.has(key)) this.#notices.drop(key);
+    for (const key of this.#offered) if (!keys.has(key)) this.#notices.remove(key);
     this.#offered = keys;
   }
 
   /** @param {string} key @param {Draft} draft @param {Room} room that it can be put back into */
-  #offerSpare(key, draft, { title }) {
-    this.#notices.offer(spareWords(title), {
+  #offerAbandoned(key, draft, { title }) {
+    this.#notices.offerText(spareWords(title), {
       key,
       text: draft.text,
-      discard: () => this.#drafts.forget(draft),
+      discard: () => this.#drafts.removeDraft(draft),
       putBack: () => this.#putBack(draft),
     });
   }
@@ -71,10 +71,10 @@ export class OrphanedMessages {
   /** @param {string} key @param {Draft} draft @param {boolean} isReplaced */
   #offerLost(key, draft, isReplaced) {
     const { title, text, edit } = draft;
-    this.#notices.offer(edit ? lostEditWords(title) : lostWords(title, isReplaced, true), {
+    this.#notices.offerText(edit ? lostEditWords(title) : lostWords(title, isReplaced, true), {
       key,
       text,
-      discard: () => this.#drafts.forget(draft),
+      discard: () => this.#drafts.removeDraft(draft),
     });
   }
 }

@@ -6,7 +6,7 @@ import { followZone, today } from "../log/days.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
 import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
-import { watchEdges } from "../pane/overflow.js";
+import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { Announcer } from "./announcer.js";
 import { ConnectionStatus } from "./connection_status.js";
@@ -42,13 +42,13 @@ export class Page {
   #list = /** @type {RoomList} */ (part(document, "room-list"));
   #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
-  #line = new ConnectionStatus(this.#notices);
-  #isMarkDue = false;
+  #connectionStatus = new ConnectionStatus(this.#notices);
+  #isUpdateDue = false;
   #serverVersion = "";
   unsent;
-  #reading;
+  #readTracker;
   // Made when there is a workspace to ask.
-  #deeds = /** @type {UserActions} */ (/** @type {unknown} */ (null));
+  #userActions = /** @type {UserActions} */ (/** @type {unknown} */ (null));
 
   /**
    * @param {Config} config
@@ -65,41 +65,42 @@ export class Page {
       notices: this.#notices,
     });
     this.#panes.layout.wide = config.wide;
-    this.#reading = new ReadTracker(unread, {
+    this.#readTracker = new ReadTracker(unread, {
       panes: this.#panes,
       list: this.#list,
-      open: (room) => this.#deeds.turnTo(room),
-      toNew: (room) => this.#deeds.toNew(room),
+      open: (room) => this.#userActions.focusRoom(room),
+      toNew: (room) => this.#userActions.jumpToNew(room),
     });
   }
 
   /** @param {Workspace} workspace */
-  begin(workspace) {
+  start(workspace) {
     this.#workspace = workspace;
-    this.#deeds = new UserActions(workspace, {
+    this.#userActions = new UserActions(workspace, {
       panes: this.#panes,
       list: this.#list,
       notices: this.#notices,
-      reading: this.#reading,
+      reading: this.#readTracker,
       user: this.#config.user,
       kept: this.#kept,
     });
-    this.unsent.begin(() => workspace.rooms);
+    this.unsent.start(() => workspace.rooms);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       unsent: () => this.unsent.count,
-      forget: () => this.#forget(),
+      forget: () => this.#clearStorage(),
       uncover: () => this.#list.collapse(),
       notices: this.#notices,
     });
     setHue(part(document, "my-avatar"), this.#config.user.username);
-    this.#alerts.onchange = (room) => this.#panes.get(room)?.showAlerts(this.#alerts.of(room));
-    const look = watchEdges(part(document, "panes"), this.#panes);
-    this.#panes.onchange = () => this.#markSoon(look);
+    this.#alerts.onchange = (room) =>
+      this.#panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
+    const look = showOverflow(part(document, "panes"), this.#panes);
+    this.#panes.onchange = () => this.#showOpenRoomsSoon(look);
   }
 
   /** At sign-out nothing that was written stays in the browser. */
-  #forget() {
-    this.unsent.forget();
+  #clearStorage() {
+    this.unsent.clear();
     this.#alerts.clear();
   }
 
@@ -109,53 +110,53 @@ export class Page {
   }
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
-  goTo(room, seq) {
-    this.#deeds.goTo(room, seq);
+  jumpToMessage(room, seq) {
+    this.#userActions.jumpToMessage(room, seq);
   }
 
   /** Once a second: the countdown, and whether it is another day or zone. */
   tick() {
-    if (followZone()) for (const pane of this.#panes.all) pane.redate();
-    if (this.#day !== today()) for (const pane of this.#panes.all) pane.relabel();
+    if (followZone()) for (const pane of this.#panes.all) pane.updateZone();
+    if (this.#day !== today()) for (const pane of this.#panes.all) pane.updateDays();
     this.#day = today();
     this.unsent.tick();
-    this.#line.tick();
+    this.#connectionStatus.tick();
   }
 
   /**
    * @param {State} state
    * @param {number} retryAt
    */
-  connection(state, retryAt) {
-    if (state === "signed out") this.#cover();
+  connectionChanged(state, retryAt) {
+    if (state === "signed out") this.#hideRooms();
     if (state === "open") {
-      this.#uncover();
+      this.#unhideRooms();
       this.unsent.connected();
-      this.#reading.connected();
-      this.#deeds.connected();
+      this.#readTracker.connected();
+      this.#userActions.connected();
     }
-    this.#line.show(state, retryAt);
+    this.#connectionStatus.showState(state, retryAt);
   }
 
   /** Another user has signed in in this browser. */
-  replaced() {
-    this.#line.replaced();
+  userReplaced() {
+    this.#connectionStatus.showUserReplaced();
   }
 
   /** Signed out, and perhaps somebody else looks: nothing of the rooms is shown. Texts that are not sent stay. */
-  #cover() {
+  #hideRooms() {
     this.#showRooms(false);
-    this.#reading.keep([]);
+    this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
       pane.showPresent([]);
     }
   }
 
-  #uncover() {
+  #unhideRooms() {
     if (!part(document, "panes").hidden) return;
     this.#showRooms(true);
-    for (const pane of this.#panes.all) pane.showAlerts(this.#alerts.of(pane.room));
+    for (const pane of this.#panes.all) pane.showAlerts(this.#alerts.alertsOf(pane.room));
   }
 
   /** @param {boolean} areShown */
@@ -163,32 +164,32 @@ export class Page {
     for (const name of ["panes", "nav", "find", "sign-out", "all"])
       part(document, name).hidden = !areShown;
     this.#list.collapse();
-    this.#mark();
+    this.#showOpenRooms();
   }
 
   /**
    * @param {Room} room
    * @param {boolean} isByUser
    */
-  opened(room, isByUser) {
+  paneOpened(room, isByUser) {
     const pane = /** @type {RoomPane} */ (document.createElement("room-pane"));
-    pane.begin(room, {
+    pane.configure(room, {
       me: this.#config.user,
       limits: this.#config.limits,
-      draft: this.unsent.open(room.id),
-      wishes: this.#deeds.wishesOf(room.id),
+      draft: this.unsent.openDraft(room.id),
+      wishes: this.#userActions.actionsFor(room.id),
     });
-    if (!this.#list.has(room.id)) this.#list.add(room);
-    this.#panes.add(pane);
-    this.unsent.show(room.id);
-    pane.showAlerts(this.#alerts.of(room.id));
+    if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
+    this.#panes.addPane(pane);
+    this.unsent.showUnsent(room.id);
+    pane.showAlerts(this.#alerts.alertsOf(room.id));
     pane.addEventListener("focusin", (event) => {
       const from = /** @type {Node | null} */ (event.relatedTarget);
-      if (!pane.contains(from)) this.#reading.turnTo(room.id);
+      if (!pane.contains(from)) this.#readTracker.paneFocused(room.id);
     });
-    this.#reading.opened(pane);
+    this.#readTracker.paneOpened(pane);
     if (!isByUser) return;
-    this.#panes.show(room.id);
+    this.#panes.scrollToPane(room.id);
     pane.focusComposer();
   }
 
@@ -196,34 +197,34 @@ export class Page {
    * @param {Room} room
    * @param {string} [reason] a code, when the server closed it
    */
-  closed(room, reason) {
+  paneClosed(room, reason) {
     const pane = this.#panes.get(room.id);
     const hadFocus = pane?.contains(document.activeElement) === true;
-    this.#panes.remove(room.id);
-    this.unsent.close(room.id);
-    if (reason === undefined) return this.unsent.show(room.id);
-    this.#alerts.forget(room.id);
-    this.#list.drop(room.id);
-    this.unsent.closed(room, reason);
-    this.#reading.keep(this.#list.order);
-    this.#deeds.closed(room.id);
+    this.#panes.removePane(room.id);
+    this.unsent.closeDraft(room.id);
+    if (reason === undefined) return this.unsent.showUnsent(room.id);
+    this.#alerts.forgetRoom(room.id);
+    this.#list.removeRoom(room.id);
+    this.unsent.roomClosed(room, reason);
+    this.#readTracker.setRooms(this.#list.order);
+    this.#userActions.roomClosed(room.id);
     if (hadFocus) this.#focusNothing();
   }
 
   /** The panes of the address are open. */
-  opens() {
-    this.#deeds.begin();
+  layoutRestored() {
+    this.#userActions.layoutRestored();
   }
 
   /** @param {string} room @param {Posted[]} alerts as the server has them */
-  alerted(room, alerts) {
-    this.#alerts.joined(room, alerts);
+  alertsReceived(room, alerts) {
+    this.#alerts.mergeAlerts(room, alerts);
   }
 
   /** @param {string} room */
-  cleared(room) {
-    this.#panes.get(room)?.clear();
-    if (this.unsent.startedOver(room)) this.#focusNothing();
+  logCleared(room) {
+    this.#panes.get(room)?.clearLog();
+    if (this.unsent.logReset(room)) this.#focusNothing();
   }
 
   /**
@@ -231,12 +232,12 @@ export class Page {
    * @param {Message[]} messages
    * @param {Edges} edges
    */
-  paged(room, messages, edges) {
+  pageReceived(room, messages, edges) {
     const pane = this.#panes.get(room);
     if (!pane) return;
     pane.showHistory(messages, edges);
-    this.#alerts.take(room, messages, false);
-    this.#reading.paged(pane);
+    this.#alerts.applyMessages(room, messages, false);
+    this.#readTracker.pageShown(pane);
   }
 
   /**
@@ -245,12 +246,12 @@ export class Page {
    * @param {boolean} isNew
    * @param {boolean} isFromHere written on this page
    */
-  changed(room, message, isNew, isFromHere) {
+  messageChanged(room, message, isNew, isFromHere) {
     const isMine = isOwn(message, this.#config.user);
     const pane = this.#panes.get(room);
-    pane?.show(message, isNew && !isMine);
-    if (pane && isNew && !isMine) this.#reading.arrived(pane);
-    this.#alerts.take(room, [message], isNew);
+    pane?.showMessage(message, isNew && !isMine);
+    if (pane && isNew && !isMine) this.#readTracker.messageArrived(pane);
+    this.#alerts.applyMessages(room, [message], isNew);
     if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
     if (isNew && !isMine) this.#announce(room, message);
   }
@@ -261,29 +262,29 @@ export class Page {
     if (text === null) return;
     const isForReader = isForMe(message, this.#config.user);
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
-    this.#announcer.say(senderWords(message), this.#titleOf(room), text);
+    this.#announcer.announce(senderWords(message), this.#titleOf(room), text);
   }
 
   /** @param {Room[]} rooms @param {Room[]} gone */
-  listed(rooms, gone) {
-    for (const { id } of gone) this.#list.drop(id);
-    this.#list.take(rooms);
-    for (const room of rooms) this.#panes.get(room.id)?.rename(room);
-    this.#mark();
-    this.#reading.keep(this.#list.order);
-    this.unsent.showLeftovers();
+  roomsChanged(rooms, gone) {
+    for (const { id } of gone) this.#list.removeRoom(id);
+    this.#list.updateRooms(rooms);
+    for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
+    this.#showOpenRooms();
+    this.#readTracker.setRooms(this.#list.order);
+    this.unsent.showOrphans();
   }
 
   /** @param {HeadsFrame["heads"]} heads */
-  counted(heads) {
-    this.#reading.counted(heads);
+  headsReceived(heads) {
+    this.#readTracker.headsReceived(heads);
   }
 
   /**
    * @param {string} room
    * @param {Signal} signal
    */
-  signalled(room, signal) {
+  signalReceived(room, signal) {
     this.#panes.get(room)?.showSignal(signal);
   }
 
@@ -291,7 +292,7 @@ export class Page {
    * @param {string} room
    * @param {PresentFrame["present"]} present
    */
-  present(room, present) {
+  presenceChanged(room, present) {
     this.#panes.get(room)?.showPresent(present);
   }
 
@@ -299,39 +300,39 @@ export class Page {
    * @param {string | null} room
    * @param {ErrorFrame} frame
    */
-  refused(room, frame) {
+  commandRefused(room, frame) {
     const { error, detail, retry_after } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // said when the line closes, with the way back
     // The server's sentence tells a client what to do; some of it the page does by itself.
     const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
-    else this.#notices.say(sentence);
+    else this.#notices.show(sentence);
   }
 
   /** Once for all panes that are opened together: each time the list is sorted. @param {() => void} look */
-  #markSoon(look) {
-    if (this.#isMarkDue) return;
-    this.#isMarkDue = true;
+  #showOpenRoomsSoon(look) {
+    if (this.#isUpdateDue) return;
+    this.#isUpdateDue = true;
     queueMicrotask(() => {
-      this.#isMarkDue = false;
-      this.#mark();
+      this.#isUpdateDue = false;
+      this.#showOpenRooms();
       requestAnimationFrame(look);
     });
   }
 
   /** The page is older than the server after an upgrade: said once for each version. @param {string} version */
-  serverVersion(version) {
+  versionReceived(version) {
     const isKnown = version === this.#serverVersion;
     this.#serverVersion = version;
     const choices = [{ label: "Reload", act: () => location.reload(), stays: true }];
     if (isKnown || version === this.#config.version) return;
-    this.#notices.say(NEW_VERSION, { choices, dismiss: "Later" });
+    this.#notices.show(NEW_VERSION, { choices, dismiss: "Later" });
   }
 
-  #mark() {
+  #showOpenRooms() {
     const { layout, seen } = this.#panes;
-    this.#list.mark(layout.order, seen);
+    this.#list.showOpenRooms(layout.order, seen);
     part(document, "none-open").hidden = layout.order.length > 0 || part(document, "panes").hidden;
   }
 

@@ -18,11 +18,12 @@ export function paneItems(row, room, { reading, toDay }) {
   const at = order.indexOf(room);
   /** @type {Item[]} */
   const items = [];
-  if (at > 0) items.push({ label: "Move left", keys: MOVE_LEFT, act: () => row.move(room, -1) });
+  if (at > 0)
+    items.push({ label: "Move left", keys: MOVE_LEFT, act: () => row.movePane(room, -1) });
   if (at < order.length - 1)
-    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.move(room, 1) });
+    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.movePane(room, 1) });
   if (order.length > 1 && !row.isPhone)
-    items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.widen(room) });
+    items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.toggleWide(room) });
   items.push({ label: "Jump to date…", act: toDay });
   if (reading.hasUnread(room))
     items.push({ label: "Mark as read", act: () => reading.markRead(room) });

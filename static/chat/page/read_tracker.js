@@ -19,18 +19,18 @@ export class ReadTracker {
   #panes;
   #list;
   /** @type {(room: string) => void} */
-  #open;
+  #openRoom;
   /** @type {(room: string) => void} */
-  #toNew;
+  #jumpToNew;
   #nextButton = part(document, "next-unread");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Panes to bring to their "New" line when it is there. @type {Set<string>} */
-  #wanted = new Set();
+  #awaitingNewLine = new Set();
   /** Panes that were opened before it was told what is unread in them. @type {Set<string>} */
-  #untold = new Set();
+  #awaitingHeads = new Set();
   /** The pane that the reader turned to last. @type {string | null} */
-  #turnedTo = null;
+  #focusedRoom = null;
 
   /**
    * @param {Unread} unread
@@ -40,16 +40,16 @@ export class ReadTracker {
     this.#unread = unread;
     this.#panes = panes;
     this.#list = list;
-    this.#open = open;
-    this.#toNew = toNew;
+    this.#openRoom = open;
+    this.#jumpToNew = toNew;
     unread.onchange = (rooms) => this.#showCounts(rooms);
-    unread.onmoved = (room, read) => this.#panes.get(room)?.list.showNew(read);
-    window.addEventListener("focus", () => this.lookSoon());
-    window.addEventListener("blur", () => this.#leave());
-    window.addEventListener("resize", () => this.lookSoon());
-    document.addEventListener("visibilitychange", () => this.lookSoon());
-    part(document, "panes").addEventListener("scroll", () => this.lookSoon(), { passive: true });
-    this.#nextButton.addEventListener("click", () => this.next(1));
+    unread.onmoved = (room, read) => this.#panes.get(room)?.list.showNewLine(read);
+    window.addEventListener("focus", () => this.checkSoon());
+    window.addEventListener("blur", () => this.#windowLeft());
+    window.addEventListener("resize", () => this.checkSoon());
+    document.addEventListener("visibilitychange", () => this.checkSoon());
+    part(document, "panes").addEventListener("scroll", () => this.checkSoon(), { passive: true });
+    this.#nextButton.addEventListener("click", () => this.goToNextUnread(1));
   }
 
   connected() {
@@ -57,73 +57,76 @@ export class ReadTracker {
   }
 
   /** @param {HeadsFrame["heads"]} heads */
-  counted(heads) {
-    this.#unread.take(heads);
-    for (const room of this.#untold)
-      if (this.#unread.readOf(room) !== undefined && this.#untold.delete(room)) this.#begin(room);
-    this.lookSoon();
+  headsReceived(heads) {
+    this.#unread.applyHeads(heads);
+    for (const room of this.#awaitingHeads)
+      if (this.#unread.readOf(room) !== undefined && this.#awaitingHeads.delete(room))
+        this.#jumpToUnread(room);
+    this.checkSoon();
   }
 
   /** @param {RoomPane} pane */
-  opened(pane) {
+  paneOpened(pane) {
     const read = this.#unread.readOf(pane.room);
-    this.#unread.release(pane.room);
+    this.#unread.releaseHold(pane.room);
     for (const kind of ["pointerdown", "keydown", "wheel"])
-      pane.addEventListener(kind, () => this.#touch(pane.room), { passive: true });
-    if (read !== undefined) pane.list.showNew(read);
-    if (read === undefined) this.#untold.add(pane.room);
-    else if (!this.#begin(pane.room) && this.hasUnread(pane.room)) this.#wanted.add(pane.room);
+      pane.addEventListener(kind, () => this.#userActed(pane.room), { passive: true });
+    if (read !== undefined) pane.list.showNewLine(read);
+    if (read === undefined) this.#awaitingHeads.add(pane.room);
+    else if (!this.#jumpToUnread(pane.room) && this.hasUnread(pane.room))
+      this.#awaitingNewLine.add(pane.room);
   }
 
   /** The pane shows something that was asked for, wherever the unread begins. @param {string} room */
-  goesElsewhere(room) {
-    this.#untold.delete(room);
-    this.#wanted.delete(room);
+  skipUnread(room) {
+    this.#awaitingHeads.delete(room);
+    this.#awaitingNewLine.delete(room);
   }
 
   /** Begin where the unread does, if that is beyond the newest page. @param {string} room */
-  #begin(room) {
-    const isFar = this.#unread.counts(room).unread > PAGE;
-    if (isFar) this.#toNew(room);
+  #jumpToUnread(room) {
+    const isFar = this.#unread.countsOf(room).unread > PAGE;
+    if (isFar) this.#jumpToNew(room);
     return isFar;
   }
 
   /** A page of history is shown. @param {RoomPane} pane */
-  paged(pane) {
-    if (this.#wanted.delete(pane.room) && pane.list.newLine.isThere) pane.list.toNew();
-    this.lookSoon();
+  pageShown(pane) {
+    if (this.#awaitingNewLine.delete(pane.room) && pane.list.newLine.isShown)
+      pane.list.scrollToNew();
+    this.checkSoon();
   }
 
   /**
    * Somebody else posted.
    * @param {RoomPane} pane
    */
-  arrived(pane) {
+  messageArrived(pane) {
     const read = this.#unread.readOf(pane.room);
     const isSeen = isLookedAt() && pane.isVisible && pane.list.isAtBottom;
-    if (!isSeen && read !== undefined && !pane.list.newLine.isThere) pane.list.showNew(read);
-    this.lookSoon();
+    if (!isSeen && read !== undefined && !pane.list.newLine.isShown) pane.list.showNewLine(read);
+    this.checkSoon();
   }
 
   /** Who writes has read, unless something stands elsewhere: the way there stays. @param {RoomPane} pane */
-  wrote(pane) {
-    this.#unread.release(pane.room);
-    this.lookSoon();
-    if (!this.hasUnread(pane.room)) pane.list.showNew(null);
+  messageSent(pane) {
+    this.#unread.releaseHold(pane.room);
+    this.checkSoon();
+    if (!this.hasUnread(pane.room)) pane.list.showNewLine(null);
   }
 
   /** Look in a moment at what is in view. */
-  lookSoon() {
+  checkSoon() {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#look();
+      this.#markVisible();
     }, LOOK_AFTER_MS);
   }
 
   /** @param {string} room */
   markRead(room) {
     this.#unread.markRead(room);
-    this.#panes.get(room)?.list.showNew(null);
+    this.#panes.get(room)?.list.showNewLine(null);
   }
 
   /** @param {string} room @param {number} seq */
@@ -133,65 +136,65 @@ export class ReadTracker {
 
   /** @param {string} room */
   hasUnread(room) {
-    return this.#unread.counts(room).unread > 0;
+    return this.#unread.countsOf(room).unread > 0;
   }
 
   /** The reader turns to this pane. A window that gets the focus back gives it to the pane that had it. @param {string} room */
-  turnTo(room) {
-    if (this.#turnedTo !== room) this.#unread.release(room);
-    this.#turnedTo = room;
-    this.lookSoon();
+  paneFocused(room) {
+    if (this.#focusedRoom !== room) this.#unread.releaseHold(room);
+    this.#focusedRoom = room;
+    this.checkSoon();
   }
 
   /** Only these rooms are there. @param {string[]} rooms */
-  keep(rooms) {
-    this.#unread.keep(rooms);
+  setRooms(rooms) {
+    this.#unread.setRooms(rooms);
   }
 
   /** @param {string} room */
-  #touch(room) {
-    if (this.#unread.touch(room)) this.lookSoon();
+  #userActed(room) {
+    if (this.#unread.releaseRemoteHold(room)) this.checkSoon();
   }
 
   /** Go to what is new: in this pane if it is out of view, else in the next room. @param {number} by */
-  next(by) {
+  goToNextUnread(by) {
     const now = this.#panes.get(this.#panes.seen);
     if (
       now &&
       this.hasUnread(now.room) &&
-      (now.list.newLine.isThere ? !now.list.newLine.isInView : isElsewhere(now))
+      (now.list.newLine.isShown ? !now.list.newLine.isInView : isElsewhere(now))
     )
-      return this.#toNew(now.room);
-    const room = this.#unread.next(this.#list.order, this.#panes.seen, by);
+      return this.#jumpToNew(now.room);
+    const room = this.#unread.nextUnread(this.#list.order, this.#panes.seen, by);
     const id = room ?? (now && this.hasUnread(now.room) ? now.room : null);
     if (id === null) return;
-    this.#wanted.add(id);
-    this.#open(id);
+    this.#awaitingNewLine.add(id);
+    this.#openRoom(id);
     const pane = this.#panes.get(id);
-    if (pane?.list.newLine.isThere) this.paged(pane);
-    else if (pane && isElsewhere(pane)) this.#toNew(id);
+    if (pane?.list.newLine.isShown) this.pageShown(pane);
+    else if (pane && isElsewhere(pane)) this.#jumpToNew(id);
   }
 
   /** Only what is in view of somebody who is there, and nothing that was jumped over. */
-  #look() {
-    if (isLookedAt()) for (const pane of this.#panes.all) this.#see(pane);
+  #markVisible() {
+    if (isLookedAt()) for (const pane of this.#panes.all) this.#markVisibleIn(pane);
     this.#showAbove();
   }
 
   /** @param {RoomPane} pane */
-  #see(pane) {
+  #markVisibleIn(pane) {
     if (this.#unread.isRead(pane.room)) return; // most are: spare them a layout
     const read = this.#unread.readOf(pane.room);
     const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;
     if (read === undefined || inView === null) return;
     const { seq, isKnown } = pane.list.newLine.firstAfter(read);
     const isFollowed = isKnown && (seq === undefined || seq >= inView.first);
-    if (isFollowed) this.#unread.see(pane.room, inView.last);
+    if (isFollowed) this.#unread.markSeen(pane.room, inView.last);
   }
 
   /** @param {string[]} rooms of which the counts may have changed */
   #showCounts(rooms) {
-    for (const room of rooms) this.#list.count(room, this.#unread.counts(room));
+    for (const room of rooms) this.#list.setCounts(room, this.#unread.countsOf(room));
     const { total } = this.#unread;
     this.#nextButton.hidden = total.unread === 0;
     showBadge(total);
@@ -200,14 +203,14 @@ export class ReadTracker {
 
   #showAbove() {
     for (const pane of this.#panes.all) {
-      const { unread } = this.#unread.counts(pane.room);
-      pane.showAbove(unread && pane.list.newLine.isAbove ? unread : 0);
+      const { unread } = this.#unread.countsOf(pane.room);
+      pane.showNewAbove(unread && pane.list.newLine.isAbove ? unread : 0);
     }
   }
 
   /** What comes while nobody looks gets a line of its own. */
-  #leave() {
-    for (const pane of this.#panes.all) if (!this.hasUnread(pane.room)) pane.list.showNew(null);
+  #windowLeft() {
+    for (const pane of this.#panes.all) if (!this.hasUnread(pane.room)) pane.list.showNewLine(null);
   }
 }
 

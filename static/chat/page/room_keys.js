@@ -15,11 +15,11 @@ export class RoomKeys {
       const button = target instanceof Element ? target.closest("button[data-room]") : null;
       if (button instanceof HTMLElement) this.#stopAt(button);
     });
-    list.addEventListener("keydown", (event) => this.#pressed(event));
+    list.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
   /** Take the rooms' buttons in their order. @param {(HTMLElement | undefined)[]} buttons */
-  refresh(buttons) {
+  setButtons(buttons) {
     this.#buttons = buttons;
     for (const button of buttons)
       if (button && button !== this.#stop && button.tabIndex !== -1) button.tabIndex = -1;
@@ -35,7 +35,7 @@ export class RoomKeys {
   }
 
   /** @param {KeyboardEvent} event */
-  #pressed(event) {
+  #keyPressed(event) {
     const { key, target } = event;
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const at = this.#buttons.indexOf(/** @type {HTMLElement} */ (target));

@@ -33,19 +33,19 @@ export class RoomList extends HTMLElement {
    * @param {(room: string) => void} toggle
    * @param {(title: string) => Promise<string>} openByName answers with a sentence if it cannot
    */
-  begin(toggle, openByName) {
+  configure(toggle, openByName) {
     this.#toggle = toggle;
     for (const button of this.querySelectorAll("button[data-room]"))
-      this.#adopt(/** @type {HTMLElement} */ (button));
+      this.#addButton(/** @type {HTMLElement} */ (button));
     const form = /** @type {HTMLFormElement} */ (part(this, "find"));
     const box = /** @type {HTMLInputElement} */ (part(this, "name"));
-    box.addEventListener("input", () => this.#say(""));
+    box.addEventListener("input", () => this.#showTrouble(""));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const title = box.value.trim();
       if (title === "") return;
       const sentence = await openByName(title);
-      this.#say(sentence);
+      this.#showTrouble(sentence);
       if (sentence === "" && box.value.trim() === title) box.value = "";
     });
     const all = part(this, "all");
@@ -67,7 +67,7 @@ export class RoomList extends HTMLElement {
    * @param {string[]} open
    * @param {string | null} seen
    */
-  mark(open, seen) {
+  showOpenRooms(open, seen) {
     if (!isSame(open, this.#open)) {
       const changed = new Set([...open, ...this.#open]);
       this.#open = [...open];
@@ -95,7 +95,7 @@ export class RoomList extends HTMLElement {
     this.#arrange(part(this, "rooms"), closed);
     part(this, "open-heading").hidden = open.size === 0;
     part(this, "rooms-heading").hidden = open.size === 0 || closed.length === 0;
-    this.#keys.refresh(this.#order.map((room) => this.#buttons.get(room)));
+    this.#keys.setButtons(this.#order.map((room) => this.#buttons.get(room)));
   }
 
   /** @param {HTMLElement} list @param {string[]} rooms */
@@ -110,13 +110,13 @@ export class RoomList extends HTMLElement {
    * Add a room that was made, or opened by name, after the page was loaded.
    * @param {Room} room
    */
-  add(room) {
+  addRoom(room) {
     const item = copyElement("room-template");
     const button = part(item, "button");
     button.dataset.room = room.id;
-    this.#name(button, room);
+    this.#showTitle(button, room);
     part(this, "rooms").append(item);
-    this.#adopt(button);
+    this.#addButton(button);
     this.#showCounts(room.id);
   }
 
@@ -124,11 +124,11 @@ export class RoomList extends HTMLElement {
    * Take the rooms there are: what is new is added, and a new name shown.
    * @param {Room[]} rooms
    */
-  take(rooms) {
+  updateRooms(rooms) {
     for (const room of rooms) {
       const button = this.#buttonOf(room.id);
-      if (!button) this.add(room);
-      else this.#name(button, room);
+      if (!button) this.addRoom(room);
+      else this.#showTitle(button, room);
     }
     this.querySelector(".no-rooms")?.remove();
   }
@@ -137,7 +137,7 @@ export class RoomList extends HTMLElement {
    * @param {string} room
    * @param {Counts} counts
    */
-  count(room, { unread, mentions }) {
+  setCounts(room, { unread, mentions }) {
     const before = this.#counts.get(room) ?? NOTHING;
     this.#counts.set(room, { unread, mentions });
     if (before.unread === unread && before.mentions === mentions) return;
@@ -169,7 +169,7 @@ export class RoomList extends HTMLElement {
   }
 
   /** @param {HTMLElement} button @param {Room} room */
-  #name(button, { title, staff_only }) {
+  #showTitle(button, { title, staff_only }) {
     const isKnown = part(button, "title").textContent === title;
     if (isKnown && button.dataset.staff === String(staff_only)) return;
     part(button, "title").textContent = title;
@@ -180,12 +180,12 @@ export class RoomList extends HTMLElement {
   }
 
   /** @param {string} room */
-  has(room) {
+  hasRoom(room) {
     return this.#buttons.has(room);
   }
 
   /** @param {string} room */
-  drop(room) {
+  removeRoom(room) {
     this.#buttonOf(room)?.closest("li")?.remove();
     this.#buttons.delete(room);
     this.#counts.delete(room);
@@ -202,7 +202,7 @@ export class RoomList extends HTMLElement {
    * @param {string} room
    * @param {number} count
    */
-  markUnsent(room, count) {
+  showUnsentCount(room, count) {
     const button = this.#buttonOf(room);
     button?.querySelector(".not-sent")?.remove();
     if (!button || count === 0) return;
@@ -229,7 +229,7 @@ export class RoomList extends HTMLElement {
   }
 
   /** @param {HTMLElement} button */
-  #adopt(button) {
+  #addButton(button) {
     const room = button.dataset.room ?? "";
     this.#buttons.set(room, button);
     this.#isUnsorted = true;
@@ -249,7 +249,7 @@ export class RoomList extends HTMLElement {
   }
 
   /** @param {string} sentence */
-  #say(sentence) {
+  #showTrouble(sentence) {
     const trouble = part(this, "not-found");
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;

@@ -12,14 +12,14 @@ const KEY = "sign-out";
  */
 export function guardSignOut(form, { unsent, forget, uncover, notices }) {
   const signOut = async () => {
-    notices.drop(KEY);
+    notices.remove(KEY);
     const answer = await post(form);
     if (typeof answer !== "string") {
       forget();
       return location.assign(answer.url);
     }
     uncover();
-    notices.say(answer, { key: KEY });
+    notices.show(answer, { key: KEY });
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -27,7 +27,7 @@ export function guardSignOut(form, { unsent, forget, uncover, notices }) {
     if (count === 0) return void signOut();
     const choices = [{ label: "Log out and discard", act: () => void signOut() }];
     uncover();
-    notices.drop(KEY);
+    notices.remove(KEY);
     notices.ask(keptWords(count), { key: KEY, choices, dismiss: "Stay" });
   });
 }

@@ -16,7 +16,7 @@ export class Unsent {
   #panes;
   #list;
   #notices;
-  #leftovers;
+  #orphanedMessages;
   /** @type {() => Map<string, Room>} */
   #rooms = () => new Map();
   #wasAtRisk = false;
@@ -31,7 +31,7 @@ export class Unsent {
     this.#panes = panes;
     this.#list = list;
     this.#notices = notices;
-    this.#leftovers = new OrphanedMessages(notices, {
+    this.#orphanedMessages = new OrphanedMessages(notices, {
       outbox,
       drafts,
       putBack: (draft) => this.#putBack(draft),
@@ -39,16 +39,16 @@ export class Unsent {
   }
 
   /** @param {() => Map<string, Room>} rooms those that are there */
-  begin(rooms) {
+  start(rooms) {
     this.#rooms = rooms;
-    this.#outbox.onchange = (room) => this.show(room);
+    this.#outbox.onchange = (room) => this.showUnsent(room);
     this.#drafts.onchange = (room) => this.#showDraft(room);
     this.#drafts.onsignout = () => this.#outbox.close();
   }
 
   /** How many texts signing out would discard. */
   get count() {
-    return this.#outbox.unsent;
+    return this.#outbox.unsentCount;
   }
 
   /** Whether closing the page would lose something. */
@@ -57,20 +57,20 @@ export class Unsent {
   }
 
   /** The draft of a room that is opened. @param {string} room */
-  open(room) {
-    this.#drafts.open(room);
-    return this.#drafts.of(room)?.text ?? "";
+  openDraft(room) {
+    this.#drafts.openRoom(room);
+    return this.#drafts.draftOf(room)?.text ?? "";
   }
 
   /** @param {string} room */
-  close(room) {
-    this.#drafts.close(room);
+  closeDraft(room) {
+    this.#drafts.closeRoom(room);
   }
 
   /** The server closed a room. @param {Room} room @param {string} reason a code */
-  closed(room, reason) {
-    this.#leftovers.closed(room, reason);
-    this.showLeftovers();
+  roomClosed(room, reason) {
+    this.#orphanedMessages.roomClosed(room, reason);
+    this.showOrphans();
   }
 
   /**
@@ -78,45 +78,45 @@ export class Unsent {
    * @param {string} room
    * @returns {boolean} whether something was taken out of the box while it had the focus
    */
-  startedOver(room) {
-    if (!this.#drafts.replaced(room)) return false;
+  logReset(room) {
+    if (!this.#drafts.epochChanged(room)) return false;
     const composer = this.#panes.get(room)?.composer;
     const hadFocus = composer?.contains(document.activeElement) === true;
-    composer?.startOver(this.#drafts.of(room)?.text ?? "");
-    this.showLeftovers();
+    composer?.resetDraft(this.#drafts.draftOf(room)?.text ?? "");
+    this.showOrphans();
     return hadFocus;
   }
 
   /** Show the texts that wait for a room. @param {string} room */
-  show(room) {
-    const texts = this.#outbox.of(room);
+  showUnsent(room) {
+    const texts = this.#outbox.entriesOf(room);
     const pane = this.#panes.get(room);
     pane?.showUnsent(texts);
     const waiting = pane ? 0 : texts.filter(({ state }) => state !== "sent").length;
-    this.#list.markUnsent(room, waiting);
+    this.#list.showUnsentCount(room, waiting);
     // What kept them from being sent is over.
     if (texts.every(({ state }) => state !== "pending")) pane?.showTrouble("");
-    this.showLeftovers();
+    this.showOrphans();
   }
 
   /** Offer back what stands in no pane. */
-  showLeftovers() {
-    this.#leftovers.show(this.#rooms());
+  showOrphans() {
+    this.#orphanedMessages.showOrphans(this.#rooms());
   }
 
   /** Once a second. Most texts are sent before the risk is worth saying. */
   tick() {
-    this.mend();
+    this.repairStorage();
     const { isAtRisk } = this;
-    if (isAtRisk && this.#wasAtRisk) this.#notices.say(AT_RISK, { dismiss: null });
-    if (!isAtRisk) this.#notices.drop(AT_RISK);
+    if (isAtRisk && this.#wasAtRisk) this.#notices.show(AT_RISK, { dismiss: null });
+    if (!isAtRisk) this.#notices.remove(AT_RISK);
     this.#wasAtRisk = isAtRisk;
   }
 
   /** Store again what the storage lost or did not take. @param {boolean} [isLast] the page is being closed */
-  mend(isLast) {
-    this.#outbox.mend(isLast);
-    this.#drafts.mend(isLast);
+  repairStorage(isLast) {
+    this.#outbox.repairStorage(isLast);
+    this.#drafts.repairStorage(isLast);
   }
 
   /** The user is signed in. */
@@ -126,7 +126,7 @@ export class Unsent {
   }
 
   /** At sign-out nothing that was written stays in the browser. */
-  forget() {
+  clear() {
     this.#outbox.clear();
     this.#drafts.clear();
   }
@@ -134,15 +134,15 @@ export class Unsent {
   /** Another tab changed what stands in a room's box here. @param {string} room */
   #showDraft(room) {
     const composer = this.#panes.get(room)?.composer;
-    composer?.show(this.#drafts.of(room)?.text ?? "");
+    composer?.showDraft(this.#drafts.draftOf(room)?.text ?? "");
     composer?.showEdits();
-    this.showLeftovers();
+    this.showOrphans();
   }
 
   /** @param {Draft} draft */
   #putBack(draft) {
     this.#panes.get(draft.room)?.composer.putBack(draft.text);
-    this.#drafts.forget(draft);
-    this.showLeftovers();
+    this.#drafts.removeDraft(draft);
+    this.showOrphans();
   }
 }

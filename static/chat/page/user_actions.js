@@ -4,7 +4,7 @@ import { Menu } from "../dom/menu.js";
 import { part } from "../dom/templates.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
-import { MessageActs } from "./message_acts.js";
+import { MessageActions } from "./message_acts.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
@@ -26,12 +26,12 @@ export class UserActions {
   #workspace;
   #panes;
   #list;
-  #reading;
+  #readTracker;
   #kept;
   #menu = new Menu(part(document, "menu"));
-  #doors;
-  #acts;
-  #places;
+  #navigation;
+  #messageActions;
+  #jumps;
 
   /**
    * @param {Workspace} workspace
@@ -41,98 +41,105 @@ export class UserActions {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
-    this.#reading = reading;
+    this.#readTracker = reading;
     this.#kept = kept;
-    this.#doors = new Navigation(panes, { workspace, list });
-    this.#acts = new MessageActs(panes, { workspace, reading, user, drafts: kept.drafts });
-    this.#places = new Jumps(panes, {
+    this.#navigation = new Navigation(panes, { workspace, list });
+    this.#messageActions = new MessageActions(panes, {
+      workspace,
+      reading,
+      user,
+      drafts: kept.drafts,
+    });
+    this.#jumps = new Jumps(panes, {
       workspace,
       dialog: new DayDialog(part(document, "day-dialog")),
       notices,
       readOf: (room) => kept.unread.readOf(room),
     });
-    document.addEventListener("keydown", (event) => this.#pressed(event));
+    document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
   /** @param {string} room */
-  turnTo(room) {
-    this.#doors.turnTo(room);
+  focusRoom(room) {
+    this.#navigation.focusRoom(room);
   }
 
   /** @param {string} room */
-  toNew(room) {
-    this.#places.toNew(room);
+  jumpToNew(room) {
+    this.#jumps.jumpToNew(room);
   }
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
-  goTo(room, seq) {
-    this.#reading.goesElsewhere(room);
-    this.#panes.show(room);
-    this.#places.toMessage(room, seq);
+  jumpToMessage(room, seq) {
+    this.#readTracker.skipUnread(room);
+    this.#panes.scrollToPane(room);
+    this.#jumps.jumpToMessage(room, seq);
   }
 
   /** The panes of the address are open. */
-  begin() {
-    this.#doors.begin();
+  layoutRestored() {
+    this.#navigation.layoutRestored();
   }
 
   connected() {
-    this.#doors.connected();
+    this.#navigation.connected();
   }
 
   /** The server closed a room. @param {string} room */
-  closed(room) {
-    this.#doors.closed(room);
+  roomClosed(room) {
+    this.#navigation.roomClosed(room);
   }
 
   /** What a pane can ask for. @param {string} id @returns {Wishes} */
-  wishesOf(id) {
+  actionsFor(id) {
     const { outbox, drafts, alerts } = this.#kept;
     return {
-      close: () => {
-        this.#doors.close(id);
+      closePane: () => {
+        this.#navigation.closeRoom(id);
         this.#list.focusRoom(id);
       },
-      ask: (way) => this.#workspace.ask(id, way),
-      keepOnly: (first, last) => this.#workspace.keepOnly(id, first, last),
-      toNew: () => this.#places.toNew(id),
-      toNewest: () => this.#places.toNewest(id),
-      look: () => this.#reading.lookSoon(),
-      scrolled: () => this.#places.scrolled(id),
-      gotIt: (alert) => alerts.gotIt(id, alert),
-      menu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
-      act: (button, message) => this.#menu.open(button, "Message", this.#acts.items(id, message)),
-      edit: (message) => this.#acts.edit(id, message),
-      undo: (message) => this.#acts.undo(id, message),
-      draft: (text, draftId) => drafts.keep(id, text, { title: this.#titleOf(id), id: draftId }),
-      edits: () => drafts.edits(id),
-      keepEdit: (text, edit) => drafts.keep(id, text, { title: this.#titleOf(id), edit }),
-      dropEdit: (seq) => drafts.dropEdit(id, seq),
-      saveEdit: (seq, text) => this.#acts.saveEdit(id, seq, text),
-      send: (text) => this.#send(id, text),
-      retry: (clientId) => outbox.retry(clientId),
-      restore: (clientId) => this.#restore(id, clientId),
-      discard: (clientId) => outbox.discard(clientId),
+      loadHistory: (way) => this.#workspace.requestHistory(id, way),
+      trimTo: (first, last) => this.#workspace.trimTo(id, first, last),
+      jumpToNew: () => this.#jumps.jumpToNew(id),
+      jumpToNewest: () => this.#jumps.jumpToNewest(id),
+      checkRead: () => this.#readTracker.checkSoon(),
+      cancelWaitingJump: () => this.#jumps.cancelWaitingJump(id),
+      dismissAlert: (alert) => alerts.gotIt(id, alert),
+      openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
+      openMessageMenu: (button, message) =>
+        this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+      editMessage: (message) => this.#messageActions.editMessage(id, message),
+      undoMessage: (message) => this.#messageActions.undoMessage(id, message),
+      saveDraft: (text, draftId) =>
+        drafts.saveDraft(id, text, { title: this.#titleOf(id), id: draftId }),
+      unsavedEdits: () => drafts.editsOf(id),
+      saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
+      dropEditDraft: (seq) => drafts.dropEdit(id, seq),
+      saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
+      sendMessage: (text) => this.#sendMessage(id, text),
+      retryMessage: (clientId) => outbox.retry(clientId),
+      restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
+      discardMessage: (clientId) => outbox.discard(clientId),
     };
   }
 
   /** @param {string} id @param {string} text */
-  #send(id, text) {
+  #sendMessage(id, text) {
     const pane = this.#panes.get(id);
     if (!pane) return;
-    this.#reading.wrote(pane);
+    this.#readTracker.messageSent(pane);
     pane.showTrouble("");
     // Asked for before the text goes, so that the text is posted into what is shown then.
-    this.#places.toNewest(id);
+    this.#jumps.jumpToNewest(id);
     const { outbox, drafts } = this.#kept;
-    outbox.add(id, text, { client_id: drafts.idOf(id, text), title: this.#titleOf(id) });
-    drafts.sent(id);
+    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id) });
+    drafts.removeSent(id);
   }
 
   /** Put a text that was not sent back into the box: it is there before it leaves the outbox. @param {string} id @param {string} clientId */
-  #restore(id, clientId) {
+  #restoreMessage(id, clientId) {
     const { outbox } = this.#kept;
-    const entry = outbox.of(id).find(({ client_id }) => client_id === clientId);
+    const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
     this.#panes.get(id)?.composer.putBack(entry.text, clientId);
     outbox.discard(clientId);
@@ -141,8 +148,8 @@ export class UserActions {
   /** @param {string} id */
   #paneItems(id) {
     return paneItems(this.#panes, id, {
-      reading: this.#reading,
-      toDay: () => this.#places.toDay(id, this.#titleOf(id)),
+      reading: this.#readTracker,
+      toDay: () => this.#jumps.askForDay(id, this.#titleOf(id)),
     });
   }
 
@@ -152,12 +159,12 @@ export class UserActions {
   }
 
   /** @param {KeyboardEvent} event */
-  #pressed(event) {
+  #keyPressed(event) {
     const keys = chord(event, isSelectingText(event.target, navigator.platform));
     const room = this.#panes.focused?.room;
     const items = room ? this.#paneItems(room) : [];
-    if (keys === NEXT_UNREAD) this.#reading.next(1);
-    else if (keys === PREVIOUS_UNREAD) this.#reading.next(-1);
+    if (keys === NEXT_UNREAD) this.#readTracker.goToNextUnread(1);
+    else if (keys === PREVIOUS_UNREAD) this.#readTracker.goToNextUnread(-1);
     else if (items.some((item) => item.keys === keys))
       items.find((item) => item.keys === keys)?.act();
     else return;

@@ -16,11 +16,11 @@ const KEY_CODE_COMPOSING = 229;
 /**
  * What a composer asks for. `draft` and `keepEdit` are told at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   send: (text: string) => void,
- *   draft: (text: string, id?: string) => void,
- *   edits: () => Draft[],
- *   keepEdit: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
- *   dropEdit: (seq: number) => void,
+ *   sendMessage: (text: string) => void,
+ *   saveDraft: (text: string, id?: string) => void,
+ *   unsavedEdits: () => Draft[],
+ *   saveEditDraft: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
+ *   dropEditDraft: (seq: number) => void,
  *   saveEdit: (seq: number, text: string) => void,
  *   editLast: () => void,
  *   messageOf: (seq: number) => Message | undefined,
@@ -29,53 +29,53 @@ const KEY_CODE_COMPOSING = 229;
 
 export class Composer extends HTMLElement {
   // Given by `begin`, before anything can happen here.
-  #wishes = /** @type {Wishes} */ (/** @type {unknown} */ (null));
+  #actions = /** @type {Wishes} */ (/** @type {unknown} */ (null));
   #limits = /** @type {Limits} */ (/** @type {unknown} */ (null));
   /** @type {Edit | null} */
   #edit = null;
   /** The draft that waits for the end of the edit. */
-  #waiting = "";
+  #draftDuringEdit = "";
   #width = 0;
   #resizes = new ResizeObserver(() => {
     // Its height is ours to set; only another width breaks the lines anew.
-    if (this.#box.clientWidth !== this.#width) this.#fit();
+    if (this.#box.clientWidth !== this.#width) this.#fitHeight();
   });
 
   /**
    * @param {Limits} limits
    * @param {Wishes} wishes
    */
-  begin(limits, wishes) {
+  configure(limits, wishes) {
     const box = this.#box;
-    this.#wishes = wishes;
+    this.#actions = wishes;
     this.#limits = limits;
     guardLength(box, {
       most: limits.bytes, // a character takes a byte at least
-      refused: (text) => this.#say(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
+      refused: (text) => this.#showReason(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
     });
-    box.addEventListener("input", () => this.#changed());
+    box.addEventListener("input", () => this.#textChanged());
     box.addEventListener("keydown", (event) => {
-      if (this.#pressed(event)) event.preventDefault();
+      if (this.#handleKey(event)) event.preventDefault();
     });
-    this.#on("cancel", () => this.#leaveEdit());
-    this.#on("send", () => this.#submit());
-    this.#on("resume", () => {
+    this.#onClick("cancel", () => this.#leaveEdit());
+    this.#onClick("send", () => this.#submit());
+    this.#onClick("resume", () => {
       const draft = this.#unfinished;
-      if (draft?.edit) this.beginEdit({ ...draft.edit, text: draft.edit.original }, draft.text);
+      if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
     });
-    this.#on("drop", () => {
+    this.#onClick("drop", () => {
       const draft = this.#unfinished;
-      if (draft?.edit) wishes.dropEdit(draft.edit.seq);
+      if (draft?.edit) wishes.dropEditDraft(draft.edit.seq);
       this.showEdits();
     });
-    const open = wishes.edits().find(({ edit }) => edit?.isOpen);
-    if (open?.edit) this.#begin({ ...open.edit, text: open.edit.original }, open.text);
+    const open = wishes.unsavedEdits().find(({ edit }) => edit?.isOpen);
+    if (open?.edit) this.#startEdit({ ...open.edit, text: open.edit.original }, open.text);
     this.showEdits();
   }
 
   connectedCallback() {
     this.#resizes.observe(this.#box);
-    this.#fit();
+    this.#fitHeight();
   }
 
   disconnectedCallback() {
@@ -83,7 +83,7 @@ export class Composer extends HTMLElement {
   }
 
   /** Name the room that the text goes to. @param {Room} room */
-  rename({ title, staff_only }) {
+  showRoom({ title, staff_only }) {
     const box = this.#box;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
@@ -102,28 +102,28 @@ export class Composer extends HTMLElement {
   }
 
   set text(text) {
-    this.show(text);
-    this.#wishes.draft(text);
+    this.showDraft(text);
+    this.#actions.saveDraft(text);
   }
 
   /** The draft, also while a message is edited. */
   get draft() {
-    return this.#edit ? this.#waiting : this.#box.value;
+    return this.#edit ? this.#draftDuringEdit : this.#box.value;
   }
 
   /** Show the draft as it is kept. @param {string} text */
-  show(text) {
+  showDraft(text) {
     if (this.draft === text) return;
-    if (this.#edit) this.#waiting = text;
+    if (this.#edit) this.#draftDuringEdit = text;
     else this.#box.value = text;
-    this.#fit();
+    this.#fitHeight();
   }
 
   /** The room has another log now: what stood here was written for the one before. @param {string} text */
-  startOver(text) {
+  resetDraft(text) {
     this.#edit = null;
     this.#box.value = text;
-    this.#say("");
+    this.#showReason("");
     this.showEdits();
   }
 
@@ -135,8 +135,8 @@ export class Composer extends HTMLElement {
   putBack(text, id) {
     const { draft } = this;
     const whole = [text, draft].filter(Boolean).join("\n");
-    this.show(whole);
-    this.#wishes.draft(whole, draft === "" ? id : undefined);
+    this.showDraft(whole);
+    this.#actions.saveDraft(whole, draft === "" ? id : undefined);
     this.focus();
   }
 
@@ -145,41 +145,41 @@ export class Composer extends HTMLElement {
    * @param {{seq: number, text: string}} message
    * @param {string} text what it was made into so far
    */
-  beginEdit(message, text) {
+  editMessage(message, text) {
     if (this.#edit?.seq !== message.seq) {
       this.#leaveEdit();
-      this.#begin(message, text);
+      this.#startEdit(message, text);
       if (text !== message.text) this.#keepEdit(true);
-      const now = this.#wishes.messageOf(message.seq);
-      if (now) this.noticed(now);
+      const now = this.#actions.messageOf(message.seq);
+      if (now) this.messageChanged(now);
     }
     this.focus();
   }
 
   /** The server saved an edit. @param {number} seq @param {string} text */
-  saved(seq, text) {
+  editSaved(seq, text) {
     if (this.#edit?.seq === seq && this.#box.value === text) this.#endEdit();
     else this.showEdits();
   }
 
   /** An edit could not be saved: the text stays, to be saved again. @param {number} seq */
-  failed(seq) {
+  editFailed(seq) {
     if (this.#edit?.seq !== seq) return;
     this.#edit.saving = null;
     this.#box.readOnly = false;
   }
 
   /** A message as it is now: it may be the one that is edited here. @param {Message} message */
-  noticed({ seq, text, deleted }) {
+  messageChanged({ seq, text, deleted }) {
     const edit = this.#edit;
     if (edit?.seq !== seq) return;
     edit.isDeleted = deleted;
-    if (deleted) return this.#say(EDIT_DELETED);
+    if (deleted) return this.#showReason(EDIT_DELETED);
     if (text === null || text === edit.original || text === edit.saving) return;
     edit.original = text;
     // It was saved, and the page did not live to hear of it.
-    if (text !== this.#box.value) return this.#say(editedWords(text));
-    this.#wishes.dropEdit(seq);
+    if (text !== this.#box.value) return this.#showReason(editedWords(text));
+    this.#actions.dropEditDraft(seq);
     this.#endEdit();
   }
 
@@ -190,7 +190,7 @@ export class Composer extends HTMLElement {
     button.ariaLabel = button.title = this.#edit === null ? "Send" : "Save";
     part(this, "unfinished").hidden = this.#unfinished === undefined;
     this.#box.readOnly = this.#edit !== null && this.#edit.saving !== null;
-    this.#fit();
+    this.#fitHeight();
   }
 
   focus() {
@@ -198,7 +198,7 @@ export class Composer extends HTMLElement {
   }
 
   /** @param {string} name of a button @param {() => void} act */
-  #on(name, act) {
+  #onClick(name, act) {
     part(this, name).addEventListener("click", () => {
       act();
       this.focus();
@@ -207,14 +207,14 @@ export class Composer extends HTMLElement {
 
   /** The last edit that was left without being saved. */
   get #unfinished() {
-    return this.#wishes.edits().find(({ edit }) => edit?.seq !== this.#edit?.seq);
+    return this.#actions.unsavedEdits().find(({ edit }) => edit?.seq !== this.#edit?.seq);
   }
 
   /**
    * @param {KeyboardEvent} event
    * @returns {boolean} whether the key has done its work
    */
-  #pressed(event) {
+  #handleKey(event) {
     // What an input method composes belongs to it, and so does every key.
     if (event.isComposing || event.keyCode === KEY_CODE_COMPOSING) return false;
     if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false;
@@ -228,13 +228,13 @@ export class Composer extends HTMLElement {
       return true;
     }
     const isEmpty = this.#box.value === "" && this.#edit === null;
-    if (event.key === "ArrowUp" && isEmpty) this.#wishes.editLast();
+    if (event.key === "ArrowUp" && isEmpty) this.#actions.editLast();
     return event.key === "ArrowUp" && isEmpty;
   }
 
   /** @param {{seq: number, text: string}} message @param {string} text */
-  #begin({ seq, text: original }, text) {
-    this.#waiting = this.draft;
+  #startEdit({ seq, text: original }, text) {
+    this.#draftDuringEdit = this.draft;
     this.#edit = { seq, original, saving: null, isDeleted: false };
     this.#box.value = text;
     this.showEdits();
@@ -244,22 +244,22 @@ export class Composer extends HTMLElement {
   #leaveEdit() {
     const edit = this.#edit;
     if (edit === null) return;
-    if (this.#box.value === edit.original) this.#wishes.dropEdit(edit.seq);
+    if (this.#box.value === edit.original) this.#actions.dropEditDraft(edit.seq);
     else this.#keepEdit(false);
     this.#endEdit();
   }
 
   #endEdit() {
     this.#edit = null;
-    this.#box.value = this.#waiting;
-    this.#say("");
+    this.#box.value = this.#draftDuringEdit;
+    this.#showReason("");
     this.showEdits();
   }
 
   /** @param {boolean} isOpen */
   #keepEdit(isOpen) {
     const { seq, original } = /** @type {Edit} */ (this.#edit);
-    this.#wishes.keepEdit(this.#box.value, { seq, original, isOpen });
+    this.#actions.saveEditDraft(this.#box.value, { seq, original, isOpen });
   }
 
   /** A text that would be refused stays, with the reason. */
@@ -267,38 +267,38 @@ export class Composer extends HTMLElement {
     const text = this.#box.value;
     const edit = this.#edit;
     if (edit !== null && edit.saving !== null) return; // until it is answered
-    if (edit?.isDeleted) return this.#say(EDIT_DELETED);
+    if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
     if (code === "MESSAGE_EMPTY" && edit === null) return; // a slip of the hand
-    this.#say(code === null ? "" : refusalSentence(code, this.#limits, text));
+    this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
     if (code !== null) return;
     if (edit === null) {
-      this.#wishes.send(text); // stored in the outbox before it leaves the box
+      this.#actions.sendMessage(text); // stored in the outbox before it leaves the box
       this.text = "";
       return;
     }
     edit.saving = text;
     this.#keepEdit(true);
     this.showEdits();
-    this.#wishes.saveEdit(edit.seq, text);
+    this.#actions.saveEdit(edit.seq, text);
   }
 
-  #changed() {
-    if (this.#edit === null) this.#wishes.draft(this.#box.value);
+  #textChanged() {
+    if (this.#edit === null) this.#actions.saveDraft(this.#box.value);
     else this.#keepEdit(true);
-    this.#say("");
-    this.#fit();
+    this.#showReason("");
+    this.#fitHeight();
   }
 
   /** @param {string} sentence */
-  #say(sentence) {
+  #showReason(sentence) {
     const reason = part(this, "reason");
     reason.hidden = sentence === "";
     reason.textContent = sentence;
   }
 
   /** As high as its text, where CSS alone cannot do it; CSS has the limit. A box that is not shown has no height to take. */
-  #fit() {
+  #fitHeight() {
     if (CSS.supports("field-sizing", "content")) return;
     this.#width = this.#box.clientWidth;
     if (this.#box.offsetParent === null) return;

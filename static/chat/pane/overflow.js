@@ -10,7 +10,7 @@ import { beyondWords } from "../model/strings.js";
  * @param {PaneRow} panes
  * @returns {() => void} to look again
  */
-export function watchEdges(row, panes) {
+export function showOverflow(row, panes) {
   const buttons = /** @type {const} */ (["left", "right"]).map((side) => {
     const button = part(document, `beyond-${side}`);
     button.addEventListener("click", () =>

@@ -1,6 +1,6 @@
 /** The panes side by side: in their order, one of them widened; on a phone one is seen at a time. */
 
-import { dragged } from "../dom/drag.js";
+import { startDrag } from "../dom/drag.js";
 import { Layout } from "../model/layout.js";
 import { RoomPane } from "./room_pane.js";
 
@@ -23,9 +23,11 @@ export class PaneRow {
   /** @param {HTMLElement} row */
   constructor(row) {
     this.#row = row;
-    row.addEventListener("focusin", ({ target }) => this.see(paneOf(target)?.room ?? this.seen));
-    row.addEventListener("pointerdown", (event) => this.#grab(event));
-    this.#phone.addEventListener("change", () => this.see(this.seen));
+    row.addEventListener("focusin", ({ target }) =>
+      this.setSeen(paneOf(target)?.room ?? this.seen),
+    );
+    row.addEventListener("pointerdown", (event) => this.#startDrag(event));
+    this.#phone.addEventListener("change", () => this.setSeen(this.seen));
   }
 
   get isPhone() {
@@ -47,60 +49,60 @@ export class PaneRow {
   }
 
   /** @param {RoomPane} pane */
-  add(pane) {
+  addPane(pane) {
     this.#panes.set(pane.room, pane);
     this.layout.add(pane.room);
     this.#row.append(pane);
-    this.see(this.seen ?? pane.room);
+    this.setSeen(this.seen ?? pane.room);
   }
 
   /** @param {string} room */
-  remove(room) {
+  removePane(room) {
     const at = this.layout.order.indexOf(room);
     this.#panes.get(room)?.remove();
     this.#panes.delete(room);
     this.layout.remove(room);
     const { order } = this.layout;
-    this.see(this.seen === room ? (order[at] ?? order.at(-1) ?? null) : this.seen);
+    this.setSeen(this.seen === room ? (order[at] ?? order.at(-1) ?? null) : this.seen);
   }
 
   /**
    * @param {string} room
    * @param {number} by
    */
-  move(room, by) {
-    if (!this.layout.move(room, by)) return;
+  movePane(room, by) {
+    if (!this.layout.moveBy(room, by)) return;
     this.#arrange();
-    this.show(room);
+    this.scrollToPane(room);
   }
 
   /** @param {string} room */
-  widen(room) {
+  toggleWide(room) {
     this.layout.toggleWide(room);
     this.onarranged();
-    this.show(room);
+    this.scrollToPane(room);
   }
 
   /** Bring a pane into view. @param {string} room */
-  show(room) {
-    this.see(room);
+  scrollToPane(room) {
+    this.setSeen(room);
     this.get(room)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** @param {string | null} room */
-  see(room) {
+  setSeen(room) {
     this.seen = room;
-    this.#changed();
+    this.#showLayout();
   }
 
   /** Stand as the layout says. The pane with the focus stays where it is: what is taken out loses it. */
   #arrange() {
     const panes = this.layout.order.map((room) => /** @type {RoomPane} */ (this.#panes.get(room)));
     const still = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
-    for (let i = still - 1; i >= 0; i -= 1) this.#place(panes[i], panes[i + 1] ?? null);
+    for (let i = still - 1; i >= 0; i -= 1) this.#movePane(panes[i], panes[i + 1] ?? null);
     for (let i = still + 1; i < panes.length; i += 1)
-      this.#place(panes[i], panes[i - 1]?.nextElementSibling ?? null);
-    this.#changed();
+      this.#movePane(panes[i], panes[i - 1]?.nextElementSibling ?? null);
+    this.#showLayout();
     this.onarranged();
   }
 
@@ -108,17 +110,17 @@ export class PaneRow {
    * @param {RoomPane | undefined} pane
    * @param {Element | null} before
    */
-  #place(pane, before) {
+  #movePane(pane, before) {
     if (pane === undefined || pane === before || pane.nextElementSibling === before) return;
     const row =
       /** @type {HTMLElement & {moveBefore?: (node: Node, before: Node | null) => void}} */ (
         this.#row
       );
     if (row.moveBefore) row.moveBefore(pane, before);
-    else pane.keepPlace(() => row.insertBefore(pane, before));
+    else pane.keepScroll(() => row.insertBefore(pane, before));
   }
 
-  #changed() {
+  #showLayout() {
     for (const [room, pane] of this.#panes) {
       pane.classList.toggle("seen", room === this.seen);
       pane.classList.toggle("wide", room === this.layout.wide);
@@ -127,13 +129,13 @@ export class PaneRow {
   }
 
   /** @param {PointerEvent} event */
-  #grab(event) {
+  #startDrag(event) {
     const pane = paneOf(event.target);
     const isHead = event.target instanceof Element && event.target.closest(".pane-head");
     if (!pane || !isHead || this.isPhone || this.layout.order.length < 2) return;
     const { order } = this.layout;
-    dragged(event, pane, this.#row, {
-      over: (x) => this.#moveTo(pane, x),
+    startDrag(event, pane, this.#row, {
+      over: (x) => this.#moveUnderPointer(pane, x),
       cancel: () => {
         this.layout.order = order;
         this.#arrange();
@@ -142,7 +144,7 @@ export class PaneRow {
   }
 
   /** Give a pane the place that is under the pointer. @param {RoomPane} pane @param {number} x */
-  #moveTo(pane, x) {
+  #moveUnderPointer(pane, x) {
     const at = this.layout.order.findIndex((room) => {
       const { left, right } = /** @type {RoomPane} */ (this.get(room)).getBoundingClientRect();
       return room !== pane.room && x >= left && x <= right;
@@ -154,7 +156,7 @@ export class PaneRow {
     // Past its middle, else two panes of different widths would change places for ever.
     if (isAfter !== x > left + width / 2) return;
     this.layout.order = [...this.layout.order];
-    if (this.layout.put(pane.room, at)) this.#arrange();
+    if (this.layout.moveTo(pane.room, at)) this.#arrange();
   }
 }
 

@@ -11,10 +11,10 @@ const AVATARS = 2;
 export class People extends HTMLElement {
   /** @type {Set<string>} */
   #names = new Set();
-  #wanted = false;
+  #isUpdateDue = false;
 
   /** Once: a pane that moves connects again. */
-  begin() {
+  configure() {
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
     const close = () => {
       details.open = false;
@@ -33,7 +33,7 @@ export class People extends HTMLElement {
    * Take the list of who is here, or who came (true) and went (false) since.
    * @param {PresentFrame["present"]} present
    */
-  take(present) {
+  showPresent(present) {
     if (Array.isArray(present)) this.#names = new Set(present);
     else
       for (const [name, isHere] of Object.entries(present)) {
@@ -41,12 +41,12 @@ export class People extends HTMLElement {
         else this.#names.delete(name);
       }
     // Many come and go at once after a restart: shown once a frame.
-    if (!this.#wanted) requestAnimationFrame(() => this.#show());
-    this.#wanted = true;
+    if (!this.#isUpdateDue) requestAnimationFrame(() => this.#showNames());
+    this.#isUpdateDue = true;
   }
 
-  #show() {
-    this.#wanted = false;
+  #showNames() {
+    this.#isUpdateDue = false;
     const names = [...this.#names].sort((one, other) => one.localeCompare(other));
     this.hidden = names.length === 0;
     part(this, "count").textContent = hereWords(names.length);

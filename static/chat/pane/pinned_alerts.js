@@ -16,7 +16,7 @@ export class PinnedAlerts extends HTMLElement {
    * @param {(id: string) => void} gotIt
    * @param {() => void} leave where the focus goes with the last one
    */
-  begin(gotIt, leave) {
+  configure(gotIt, leave) {
     this.#gotIt = gotIt;
     this.#leave = leave;
     this.addEventListener("keydown", (event) => {
@@ -26,7 +26,7 @@ export class PinnedAlerts extends HTMLElement {
   }
 
   /** Only what is new is inserted: what is moved loses the focus, and is read out again. @param {Pinned[]} alerts */
-  show(alerts) {
+  showAlerts(alerts) {
     const focused = this.contains(document.activeElement) ? document.activeElement : null;
     const at = [...this.children].findIndex((child) => child.contains(focused));
     for (const [id, element] of this.#shown)
@@ -35,7 +35,7 @@ export class PinnedAlerts extends HTMLElement {
         this.#shown.delete(id);
       }
     alerts.forEach((alert, i) => {
-      const element = this.#shown.get(alert.id) ?? this.#add(alert, i);
+      const element = this.#shown.get(alert.id) ?? this.#addAlert(alert, i);
       setText(part(element, "text"), alert.text);
       setText(part(element, "by"), signature(alert));
     });
@@ -43,7 +43,7 @@ export class PinnedAlerts extends HTMLElement {
   }
 
   /** @param {Pinned} alert @param {number} at */
-  #add({ id }, at) {
+  #addAlert({ id }, at) {
     const element = copyElement("pinned-template");
     element.tabIndex = -1;
     part(element, "got-it").addEventListener("click", () => this.#gotIt(id));

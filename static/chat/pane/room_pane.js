@@ -14,14 +14,14 @@ import { aboveWords, againWords, belowWords } from "../model/strings.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane asks for. @typedef {{close: () => void, ask: (way: "older" | "newer") => void, toNew: () => void, toNewest: () => void, look: () => void, scrolled: () => void, keepOnly: (first: number, last: number) => void, gotIt: (id: string) => void, menu: (button: HTMLElement) => void, act: (button: HTMLElement, message: Message) => void, edit: (message: Message) => void, undo: (message: Message) => void, retry: (clientId: string) => void, restore: (clientId: string) => void, discard: (clientId: string) => void} & Omit<ComposerWishes, "editLast" | "messageOf">} Wishes */
+/** What a pane asks for. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerWishes, "editLast" | "messageOf">} Wishes */
 
 export class RoomPane extends HTMLElement {
   room = "";
-  /** @type {Wishes["ask"]} */
-  #ask = () => {};
-  /** @type {Wishes["keepOnly"]} */
-  #keepOnly = () => {};
+  /** @type {Wishes["loadHistory"]} */
+  #loadHistory = () => {};
+  /** @type {Wishes["trimTo"]} */
+  #trimTo = () => {};
   #inside = copy("pane-template");
   // Found once: a search on every message would walk the whole log.
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
@@ -37,35 +37,35 @@ export class RoomPane extends HTMLElement {
    * @param {Room} room
    * @param {{me: Me, limits: Limits, draft: string, wishes: Wishes}} page
    */
-  begin(room, { me, limits, draft, wishes }) {
+  configure(room, { me, limits, draft, wishes }) {
     this.room = room.id;
-    this.#ask = wishes.ask;
-    this.#keepOnly = wishes.keepOnly;
+    this.#loadHistory = wishes.loadHistory;
+    this.#trimTo = wishes.trimTo;
     this.append(this.#inside);
     this.setAttribute("role", "region");
     setHue(this, room.id);
-    part(this, "close").addEventListener("click", wishes.close);
+    part(this, "close").addEventListener("click", wishes.closePane);
     const more = part(this, "more-button");
-    more.addEventListener("click", () => wishes.menu(more));
-    /** @type {People} */ (part(this, "people")).begin();
-    this.pinned.begin(wishes.gotIt, () => this.#list.focus());
-    this.#above.addEventListener("click", wishes.toNew);
-    this.#below.addEventListener("click", wishes.toNewest);
+    more.addEventListener("click", () => wishes.openMenu(more));
+    /** @type {People} */ (part(this, "people")).configure();
+    this.pinned.configure(wishes.dismissAlert, () => this.#list.focus());
+    this.#above.addEventListener("click", wishes.jumpToNew);
+    this.#below.addEventListener("click", wishes.jumpToNewest);
     const onscroll = () => {
       this.#scrolled();
-      wishes.look();
+      wishes.checkRead();
     };
-    this.#list.begin(me, { onscroll, onmoved: wishes.scrolled });
+    this.#list.configure(me, { onscroll, onmoved: wishes.cancelWaitingJump });
     this.#list.addEventListener("click", (event) => this.#clicked(event, wishes));
     const editLast = () => {
       const last = this.#list.lastOwn;
-      if (last) wishes.edit(last);
+      if (last) wishes.editMessage(last);
     };
-    this.rename(room);
+    this.showRoom(room);
     const messageOf = (/** @type {number} */ seq) =>
       this.#list.messageAt(this.#list.elementOf(seq) ?? null);
-    this.#composer.begin(limits, { ...wishes, editLast, messageOf });
-    this.#composer.show(draft);
+    this.#composer.configure(limits, { ...wishes, editLast, messageOf });
+    this.#composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // There is one of each in every pane.
     for (const name of ["close", "more-button", "send"])
@@ -83,12 +83,12 @@ export class RoomPane extends HTMLElement {
   }
 
   /** Its room has another name, or is for others now. @param {Room} room */
-  rename(room) {
+  showRoom(room) {
     this.setAttribute("aria-label", room.title);
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
     this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
-    this.#composer.rename(room);
+    this.#composer.showRoom(room);
   }
 
   get list() {
@@ -106,7 +106,7 @@ export class RoomPane extends HTMLElement {
   }
 
   /** @param {number} count new ones above what is in view */
-  showAbove(count) {
+  showNewAbove(count) {
     if (count > 0) this.#above.textContent = aboveWords(count);
     this.#hide(this.#above, count === 0);
   }
@@ -137,7 +137,7 @@ export class RoomPane extends HTMLElement {
   }
 
   /** Change where the pane stands without moving what is read in it. @param {() => void} change */
-  keepPlace(change) {
+  keepScroll(change) {
     const { scrollTop } = this.#list;
     change();
     this.#list.scrollTop = scrollTop;
@@ -147,7 +147,7 @@ export class RoomPane extends HTMLElement {
     this.#composer.focus();
   }
 
-  clear() {
+  clearLog() {
     this.#list.clear();
     this.#showBelow();
   }
@@ -159,7 +159,7 @@ export class RoomPane extends HTMLElement {
    */
   showHistory(messages, edges) {
     this.#list.showPage(messages, edges);
-    for (const message of messages) this.#composer.noticed(message);
+    for (const message of messages) this.#composer.messageChanged(message);
     this.#showUndo();
     this.#showBelow();
     // A page of short lines may not fill a tall pane.
@@ -171,10 +171,10 @@ export class RoomPane extends HTMLElement {
    * @param {Message} message
    * @param {boolean} isNew
    */
-  show(message, isNew) {
+  showMessage(message, isNew) {
     this.#list.showLive(message);
-    this.#composer.noticed(message);
-    if (isNew && !this.#list.isAtBottom) this.#list.below += 1;
+    this.#composer.messageChanged(message);
+    if (isNew && !this.#list.isAtBottom) this.#list.newBelow += 1;
     this.#showBelow();
     this.#trim();
   }
@@ -182,17 +182,17 @@ export class RoomPane extends HTMLElement {
   /** The alerts that this user has not said "Got it" to. @param {Pinned[]} alerts */
   showAlerts(alerts) {
     const { pinned } = this;
-    this.#list.keepStill(() => pinned.show(alerts));
+    this.#list.keepStill(() => pinned.showAlerts(alerts));
   }
 
   /** The reader is in another zone. */
-  redate() {
-    this.#list.redate();
+  updateZone() {
+    this.#list.updateZone();
   }
 
   /** It is another day. */
-  relabel() {
-    this.#list.relabel();
+  updateDays() {
+    this.#list.updateDays();
   }
 
   /** @param {Signal} signal */
@@ -202,7 +202,7 @@ export class RoomPane extends HTMLElement {
 
   /** @param {PresentFrame["present"]} present */
   showPresent(present) {
-    /** @type {People} */ (part(this, "people")).take(present);
+    /** @type {People} */ (part(this, "people")).showPresent(present);
   }
 
   /** @param {Entry[]} entries */
@@ -211,8 +211,8 @@ export class RoomPane extends HTMLElement {
   }
 
   /** The writer's own text goes to the bottom, and the writer with it. */
-  toBottom() {
-    this.#list.toBottom();
+  scrollToBottom() {
+    this.#list.scrollToBottom();
     this.#showBelow();
   }
 
@@ -248,7 +248,7 @@ export class RoomPane extends HTMLElement {
    * @param {Event} event
    * @param {Wishes} wishes
    */
-  #clicked({ target }, { act, undo }) {
+  #clicked({ target }, { openMessageMenu: act, undoMessage: undo }) {
     const button = target instanceof Element ? target.closest("button") : null;
     const message = this.#list.messageAt(button);
     if (!button || !message) return;
@@ -259,20 +259,20 @@ export class RoomPane extends HTMLElement {
   #trim() {
     const kept = this.#list.trim();
     if (kept === null) return;
-    this.#keepOnly(...kept);
+    this.#trimTo(...kept);
     this.#showBelow();
   }
 
   #scrolled() {
     this.#showBelow();
     this.#trim();
-    if (this.#list.wantsOlder) this.#ask("older");
-    if (this.#list.wantsNewer) this.#ask("newer");
+    if (this.#list.wantsOlder) this.#loadHistory("older");
+    if (this.#list.wantsNewer) this.#loadHistory("newer");
   }
 
   #showBelow() {
-    this.#below.textContent = belowWords(this.#list.below);
-    this.#hide(this.#below, this.#list.below === 0 && this.#list.isAtHead);
+    this.#below.textContent = belowWords(this.#list.newBelow);
+    this.#hide(this.#below, this.#list.newBelow === 0 && this.#list.isAtHead);
   }
 
   /** The keys go from a button that is hidden to the log. @param {HTMLElement} button @param {boolean} isHidden */
@@ -292,7 +292,7 @@ function answer(event, wishes) {
   const button = event.target instanceof Element ? event.target.closest("button") : null;
   const clientId = button?.closest("[data-client-id]")?.getAttribute("data-client-id");
   if (!button || !clientId) return;
-  if (button.dataset.part === "retry") wishes.retry(clientId);
-  else if (button.dataset.part === "restore") wishes.restore(clientId);
-  else wishes.discard(clientId);
+  if (button.dataset.part === "retry") wishes.retryMessage(clientId);
+  else if (button.dataset.part === "restore") wishes.restoreMessage(clientId);
+  else wishes.discardMessage(clientId);
 }
