@@ -55,7 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
     elif len(opened) < len(asked):
         notice = "Some of these rooms do not exist."
     elif request.GET.get("at") and at is None:
-        notice = "There is no such message as this link leads to."
+        notice = "The linked message doesn't exist."
     return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
 
 

@@ -126,7 +126,7 @@ def test_links_into_forbidden_and_unknown_rooms_get_the_same_sentence(client, ro
     client.force_login(bob)
     for unknown in (f"{rooms.staff.pk}.1", "999.1", f"{rooms.lobby.pk}", f"{rooms.lobby.pk}.x", "x", "１.1"):
         config = config_of(client.get("/", {"at": unknown}))
-        assert (config["at"], config["notice"]) == (None, "There is no such message as this link leads to.")
+        assert (config["at"], config["notice"]) == (None, "The linked message doesn't exist.")
     config = config_of(client.get("/", {"at": f"{rooms.lobby.pk}.7"}))
     assert (config["at"], config["notice"]) == ({"room": str(rooms.lobby.pk), "seq": 7}, "")
 

@@ -1,4 +1,4 @@
-/** Boot: puts the parts together and starts them. */
+/** Starts the page: creates its parts, connects them, and passes on the browser's events. */
 
 import ReconnectingWebSocket from "reconnecting-websocket";
 import { part } from "./dom/templates.js";
@@ -34,7 +34,7 @@ customElements.define("room-list", RoomList);
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
 const stream = new URL(config.stream, location.href);
 stream.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-// The cookie may be another user's by the time the page reconnects: the server then turns it away.
+// The cookie may belong to another user by the time the page reconnects. The server then refuses the connection.
 stream.searchParams.set("user", String(config.user.id));
 
 const connection = new Connection(
@@ -45,7 +45,7 @@ const connection = new Connection(
 /** @type {Send} */
 const send = (command) => connection.send(command);
 const store = openStore();
-// Which log each room has: a restored database, or another one, may give its number to another room.
+// The epoch of each room's log: in a restored or another database, a room's id may belong to another log.
 const epochs = new Map(Object.entries(config.epochs));
 const { locks } = navigator;
 const outbox = new Outbox(config.user.id, { store, send, locks, epochs });
@@ -55,22 +55,21 @@ const drafts = new Drafts(config.user.id, {
   ...{ store, tabs, epochs },
   isSent: (id) => outbox.has(id),
 });
-const page = new Page(config, outbox, {
-  drafts,
-  alerts,
-  unread: new Unread(send),
-});
-const { rooms: most } = config.limits;
-const workspace = new Workspace(config.rooms, { send, outbox, view: page, epochs, most });
+const page = new Page(
+  config,
+  { outbox, drafts, alerts, unread: new Unread(send) },
+  (view) =>
+    new Workspace(config.rooms, { send, outbox, view, epochs, maxPanes: config.limits.rooms }),
+);
+const { workspace } = page;
 const signedOut = new SignedOut(config.user.id, {
   store,
   fetchUser: async () => (await (await fetch(config.session, { cache: "no-store" })).json()).user,
-  returned: () => connection.signedInAgain(),
-  replaced: () => page.userReplaced(),
+  userReturned: () => connection.signedInAgain(),
+  userReplaced: () => page.userReplaced(),
 });
 
-page.start(workspace);
-// Rooms with unsent texts are opened too, so that the texts go.
+// Rooms with unsent messages are opened too, so that the messages are sent.
 const { open, at } = config;
 for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) {
   const room = workspace.rooms.get(id);
@@ -89,7 +88,7 @@ connection.start({
 });
 hasStarted();
 
-/** Take back what templates/chat/start.html may have said after a long wait; an old browser stays old. */
+/** Remove the notice that templates/chat/start.html shows after a long wait, unless the browser is too old. */
 function hasStarted() {
   Object.assign(window, { multichatHasStarted: true });
   if (!("multichatIsTooOld" in window)) document.getElementById("start-trouble")?.remove();
@@ -107,7 +106,7 @@ window.addEventListener("beforeunload", (event) => {
   page.unsent.repairStorage(true);
   if (page.unsent.isAtRisk) event.preventDefault();
 });
-// Safari on a phone asks nothing before it closes a page.
+// Safari on a phone fires no `beforeunload` when it closes a page.
 window.addEventListener("pagehide", () => page.unsent.repairStorage(true));
 window.addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => {

@@ -243,7 +243,7 @@ def test_a_day_is_jumped_to_in_the_readers_zone(visit, site):
     later = bob.page.evaluate("new Date(Date.now() + 2 * 86400000).toLocaleDateString('en-CA')")
     dialog.get_by_label("Show what was written from").fill(later)
     bob.page.keyboard.press("Enter")
-    expect(dialog.get_by_role("alert")).to_contain_text("Nothing was written here on")
+    expect(dialog.get_by_role("alert")).to_contain_text("There are no messages from")
     expect(text(bob, "Days", 300)).to_have_count(1)
     dialog.get_by_label("Show what was written from").fill(day)
     dialog.get_by_role("button", name="Jump").click()

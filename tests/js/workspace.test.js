@@ -372,7 +372,7 @@ test("a page that is full opens no more rooms, and asks for none", () => {
   assert.equal(commands().filter(({ command }) => command === "join").length, 2);
   const [[, room, { error, detail, command }]] = happened("commandRefused");
   assert.deepEqual([room, error, command], [null, "RATE_LIMITED", undefined]);
-  assert.match(detail, /2 rooms at most/);
+  assert.match(detail, /2 rooms open at most/);
   workspace.closePane("1");
   workspace.openPane(ROOMS[2], true);
   assert.deepEqual(workspace.openRooms, ["2", "3"]);

@@ -1,14 +1,14 @@
-/** Moves a pane with the pointer that holds its head. */
+/** Drags a pane by its head. */
 
 const BEGINS_AFTER_PX = 6;
 const EDGE_PX = 48;
 const SCROLL_PX = 14;
 
 /**
- * Follow a pointer from its press on: a click stays a click until the pointer has moved.
+ * Follow a pointer from its press. The press stays a click until the pointer has moved.
  * @param {PointerEvent} press
  * @param {HTMLElement} pane
- * @param {HTMLElement} row scrolls sideways when the pointer comes near its edges
+ * @param {HTMLElement} row scrolls sideways when the pointer is near its edges
  * @param {{over: (x: number) => void, cancel: () => void}} listener
  */
 export function startDrag(press, pane, row, { over, cancel }) {

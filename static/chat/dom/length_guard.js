@@ -1,20 +1,20 @@
-/** Refuses to put more into a box than a message can ever have: millions of characters would block the page for seconds. */
+/** Keeps texts out of a box that are longer than any message: millions of characters would block the page for seconds. */
 
 /**
  * @param {HTMLTextAreaElement} box
- * @param {{most: number, refused: (text: string) => void}} bound `refused` gets the whole text that would have stood in the box
+ * @param {{maxLength: number, onrefused: (text: string) => void}} guard `onrefused` gets the whole text that the box would have had
  */
-export function guardLength(box, { most, refused }) {
-  let kept = "";
-  /** @param {Event} event @param {string | null | undefined} text that is about to be put in */
+export function guardLength(box, { maxLength, onrefused }) {
+  let value = "";
+  /** @param {Event} event @param {string | null | undefined} text about to be inserted */
   const check = (event, text) => {
-    kept = box.value;
+    value = box.value;
     const { selectionStart: start, selectionEnd: end } = box;
-    if (!text || kept.length - (end - start) + text.length <= most) return;
+    if (!text || value.length - (end - start) + text.length <= maxLength) return;
     event.preventDefault();
-    refused(kept.slice(0, start) + text + kept.slice(end));
+    onrefused(value.slice(0, start) + text + value.slice(end));
   };
-  // Most browsers name the text of a paste in `beforeinput` too, and some only there.
+  // Most browsers name a pasted text in `beforeinput` too, and some only there.
   box.addEventListener("paste", (event) =>
     check(event, event.clipboardData?.getData("text/plain")),
   );
@@ -22,13 +22,13 @@ export function guardLength(box, { most, refused }) {
   box.addEventListener("beforeinput", (event) =>
     check(event, event.data ?? event.dataTransfer?.getData("text/plain")),
   );
-  // Whatever else puts text in: what stood there comes back before it is laid out.
+  // For any other way to insert text: restore the old value before the new one is laid out.
   box.addEventListener("input", (event) => {
-    if (box.value.length > most) {
+    if (box.value.length > maxLength) {
       const text = box.value;
-      box.value = kept;
+      box.value = value;
       event.stopImmediatePropagation();
-      refused(text);
-    } else kept = box.value;
+      onrefused(text);
+    } else value = box.value;
   });
 }

@@ -1,8 +1,8 @@
-/** The page's one menu: opened at a button, walked with the arrow keys, closed by Escape or a click elsewhere. */
+/** The page's only menu: opens at a button, is used with the arrow keys, and closes on Escape or a click elsewhere. */
 
 import { copyElement, part } from "./templates.js";
 
-/** `keys` as shown and as read out. @typedef {{label: string, act: () => void, keys?: string}} Item */
+/** `keys`: the shortcut, as in `aria-keyshortcuts`. @typedef {{label: string, act: () => void, keys?: string}} Item */
 
 const MARGIN = 8;
 /** @type {Record<string, string>} */
@@ -24,7 +24,7 @@ export class Menu {
   }
 
   /**
-   * @param {HTMLElement} anchor the button it belongs to
+   * @param {HTMLElement} anchor the button that opens it
    * @param {string} name
    * @param {Item[]} items
    */
@@ -59,7 +59,7 @@ export class Menu {
     return button;
   }
 
-  /** Below its button, or above where there is more room. @param {DOMRect} at */
+  /** Place the menu below its button, or above if it does not fit below. @param {DOMRect} at */
   #place(at) {
     const { offsetWidth: width, offsetHeight: height, style } = this.#box;
     const left = Math.max(MARGIN, Math.min(at.right - width, innerWidth - width - MARGIN));

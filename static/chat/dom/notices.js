@@ -1,26 +1,26 @@
-/** Sentences above the panes, for what has no pane. */
+/** Shows notices above the panes, for what concerns no single pane. */
 
 import { copyElement, part } from "./templates.js";
 
-/** What can be done about it: it closes the notice, unless it `stays`. @typedef {{label: string, act: (notice: HTMLElement) => void, stays?: boolean}} Choice */
-/** `key`: what is said once; `text`: somebody's own words, to be copied. @typedef {{key?: string, text?: string, choices?: Choice[], dismiss?: string | null, link?: {label: string, href: string}}} More */
+/** A button that closes the notice, unless it `stays`. @typedef {{label: string, act: (notice: HTMLElement) => void, stays?: boolean}} Choice */
+/** `key`: there is one notice for each; `text`: the user's own text, to be copied; `dismiss`: the last button's label, null for no button. @typedef {{key?: string, text?: string, choices?: Choice[], dismiss?: string | null, link?: {label: string, href: string}}} Options */
 
-/** So much of a text is shown; all of it is copied. */
-const SHOWN = 5_000;
+/** At most this many characters of a text are shown, but all of it is copied. */
+const MAX_SHOWN = 5_000;
 
 export class Notices {
   #box;
 
-  /** @param {HTMLElement} box may have a notice of the server's already */
+  /** @param {HTMLElement} box may already have a notice from the server */
   constructor(box) {
     this.#box = box;
     box.addEventListener("click", ({ target }) => dismiss(target));
   }
 
   /**
-   * Say something, once.
+   * Show a notice, unless one with its key is shown.
    * @param {string} sentence
-   * @param {More} more `dismiss`: what the last button is called, null for none
+   * @param {Options} options
    */
   show(sentence, { key = sentence, text, choices = [], dismiss = "Dismiss", link } = {}) {
     if (this.#find(key)) return;
@@ -29,8 +29,9 @@ export class Notices {
     part(notice, "sentence").textContent = sentence;
     const words = part(notice, "words");
     words.hidden = text === undefined;
-    // A box of millions of characters would block the page each time it is shown.
-    words.textContent = text && text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : (text ?? "");
+    // Millions of characters would block the page each time they are shown.
+    words.textContent =
+      text && text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : (text ?? "");
     const last = part(notice, "dismiss");
     last.textContent = dismiss;
     last.hidden = dismiss === null;
@@ -40,9 +41,9 @@ export class Notices {
   }
 
   /**
-   * Offer a text back that can stay nowhere else.
+   * Offer a text back that no box or pane can hold.
    * @param {string} sentence
-   * @param {{key: string, text: string, discard: () => void, putBack?: () => void}} kept `putBack`: into its room
+   * @param {{key: string, text: string, discard: () => void, putBack?: () => void}} offer `putBack`: into its room
    */
   offerText(sentence, { key, text, discard, putBack }) {
     const choices = [
@@ -57,10 +58,10 @@ export class Notices {
     this.show(sentence, { key, text, choices, dismiss: null });
   }
 
-  /** Ask, and put the keys on the answer that changes nothing. @param {string} sentence @param {More} more */
-  ask(sentence, more) {
-    this.show(sentence, more);
-    const notice = this.#find(more.key ?? sentence);
+  /** Ask, with the focus on the answer that changes nothing. @param {string} sentence @param {Options} options */
+  ask(sentence, options) {
+    this.show(sentence, options);
+    const notice = this.#find(options.key ?? sentence);
     if (notice) part(notice, "dismiss").focus();
   }
 
@@ -73,7 +74,7 @@ export class Notices {
   /** @param {string} key */
   #find(key) {
     return [...this.#box.children].find(
-      (one) => (one.getAttribute("data-key") ?? part(one, "sentence").textContent) === key,
+      (notice) => (notice.getAttribute("data-key") ?? part(notice, "sentence").textContent) === key,
     );
   }
 }
@@ -101,7 +102,7 @@ function button({ label, act, stays }, notice) {
   return element;
 }
 
-/** Over plain http there is no clipboard to write to: the old command copies what is selected. @param {HTMLElement} notice @param {string} text */
+/** Over plain HTTP there is no clipboard API, so the old command copies the selection. @param {HTMLElement} notice @param {string} text */
 function copyText(notice, text) {
   const words = part(notice, "words");
   getSelection()?.selectAllChildren(words);
@@ -117,7 +118,7 @@ function dismiss(target) {
 }
 
 /**
- * The focus goes to the next notice, or to the place of the notices, where Tab goes on to the first pane.
+ * Remove a notice. A focus in it moves to the next notice, or to the main element, from where Tab goes to the first pane.
  * @param {Element} notice
  */
 function removeNotice(notice) {

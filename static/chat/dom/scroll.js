@@ -1,8 +1,8 @@
-/** A log's scroll position: at the bottom it follows, elsewhere nothing moves. */
+/** A log's scroll position: at the bottom it follows new messages, elsewhere nothing moves. */
 
-/** Near enough to the bottom to follow: less than a line. */
+/** At most this far from the bottom, which is less than a line, the log follows. */
 const BOTTOM_PX = 16;
-/** Near enough to an end to load what is beyond it. */
+/** At most this far from an end, what is beyond it is loaded. */
 const EDGE_PX = 240;
 
 export class Scroll {
@@ -12,22 +12,22 @@ export class Scroll {
   #isAtHead;
   #onmoved;
   #isDue = false;
-  /** As it was at the last look. */
+  /** The box's geometry when `#recordPosition` last ran. */
   #top = 0;
   #height = 0;
   #scrollHeight = 0;
-  /** The width that was last told of: 0 while the box is not shown. */
+  /** The width at the last resize: 0 while the box is not shown. */
   #width = 0;
-  /** What a reader up there reads, and how far below the edge it begins. @type {{element: Element, offset: number} | null} */
+  /** The message that a reader above the bottom is at, and its distance from the top edge. @type {{element: Element, offset: number} | null} */
   #anchor = null;
-  /** Whether the reader is at the bottom. Read on scrolling only: asking while things are added would force a layout each time. */
+  /** Whether the reader is at the bottom. Updated on scrolling only, because measuring at each added message would force a layout. */
   isAtBottom = true;
 
   /**
    * @param {HTMLElement} box the element that scrolls
-   * @param {HTMLElement} content what grows in it
+   * @param {HTMLElement} content the element inside that grows
    * @param {() => void} onscroll
-   * @param {{firstInView: () => Element | undefined, isAtHead: () => boolean, onmoved: () => void}} log told when the reader moves; only where nothing newer is to be loaded there is something to follow
+   * @param {{firstInView: () => Element | undefined, isAtHead: () => boolean, onmoved: () => void}} log `onmoved`: the reader scrolled; `isAtHead`: nothing newer is to be loaded, so there is a bottom to follow
    */
   constructor(box, content, onscroll, { firstInView, isAtHead, onmoved }) {
     this.#onmoved = onmoved;
@@ -43,14 +43,14 @@ export class Scroll {
       },
       { passive: true },
     );
-    // The composer grows, a window changes, a long text is unfolded: still at the bottom.
+    // Stay at the bottom when the composer grows, the window changes, or a long message is unfolded.
     const observer = new ResizeObserver(() => this.#resized());
     observer.observe(box);
     observer.observe(content);
   }
 
   get isNearTop() {
-    // A box that is not shown has no place: it would load its whole log.
+    // A box that is not shown has no scroll position, and would load its whole log.
     return this.#box.clientHeight > 0 && this.#box.scrollTop < EDGE_PX;
   }
 
@@ -58,18 +58,18 @@ export class Scroll {
     return this.#box.clientHeight > 0 && this.#below < EDGE_PX;
   }
 
-  /** How much there is below the view. */
+  /** How many pixels are below the view. */
   get #below() {
     return this.#box.scrollHeight - this.#box.scrollTop - this.#box.clientHeight;
   }
 
-  /** There may be something to follow now. */
+  /** Follow from now on if the box is at the bottom. */
   updateAtBottom() {
     if (this.#box.clientHeight > 0 && this.#isAtHead() && this.#below < BOTTOM_PX)
       this.isAtBottom = true;
   }
 
-  /** Stay at the bottom after something was added there: once per frame, however much came. */
+  /** Stay at the bottom after something was added there: once per frame, however much was added. */
   followBottom() {
     if (!this.isAtBottom || this.#isDue) return;
     this.#isDue = true;
@@ -85,7 +85,7 @@ export class Scroll {
     this.#recordPosition();
   }
 
-  /** Go somewhere else than the bottom, unless that is where it ends. @param {number} px */
+  /** Scroll away from the bottom, unless this ends there. @param {number} px */
   scrollBy(px) {
     const box = this.#box;
     box.scrollTop += px;
@@ -96,7 +96,7 @@ export class Scroll {
 
   /**
    * Change what is above or inside the view without moving what is being read.
-   * (The browser's own anchoring does nothing at the very top, so it is off and this is all.)
+   * (The browser's own scroll anchoring does nothing at the very top, so it is switched off.)
    * @param {Element | undefined} anchor the first element in view
    * @param {() => void} change
    */
@@ -108,16 +108,16 @@ export class Scroll {
     const before = anchor.getBoundingClientRect().top;
     change();
     if (anchor.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
-    this.#top = this.#box.scrollTop; // not the reader's own move
+    this.#top = this.#box.scrollTop; // so that this does not count as a move by the reader
   }
 
   /**
-   * Only who moves up leaves the bottom: this event may come after more was added below,
-   * or because the box grew or its content shrank, and nobody moved at all.
+   * Only a reader who scrolls up leaves the bottom. A scroll event may also come late, after more was added below,
+   * or without the reader, because the box grew or its content shrank.
    */
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight, clientWidth } = this.#box;
-    if (clientWidth !== this.#width) return; // about to be told: #resized() puts it right
+    if (clientWidth !== this.#width) return; // #resized() is about to run and corrects the position
     const isPushed = clientHeight > this.#height || scrollHeight < this.#scrollHeight;
     if (scrollTop < this.#top && !isPushed) this.isAtBottom = false;
     if (scrollTop !== this.#top && !isPushed) this.#onmoved();
@@ -134,18 +134,18 @@ export class Scroll {
   }
 
   /**
-   * Of a message that begins above the view, the line in view is not known: the next one counts.
+   * Choose the anchor. In a message that begins above the view, the line being read is unknown, so the next message is used.
    * @param {Element | null | undefined} element
    * @returns {{element: Element, offset: number} | null}
    */
   #anchorAt(element) {
     if (!element) return null;
     let next = element.nextElementSibling;
-    // A day that stands at the top does not tell where it belongs.
+    // A sticky day at the top does not show where it belongs in the log.
     if (next?.matches(".day")) next = next.nextElementSibling;
     const isCut = this.#offsetOf(element) < 0;
-    const counts = isCut && next && this.#offsetOf(next) < this.#height ? next : element;
-    return { element: counts, offset: this.#offsetOf(counts) };
+    const anchor = isCut && next && this.#offsetOf(next) < this.#height ? next : element;
+    return { element: anchor, offset: this.#offsetOf(anchor) };
   }
 
   /** @param {Element} element */
@@ -153,15 +153,15 @@ export class Scroll {
     return element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top;
   }
 
-  /** In another width every line above is of another height; a box that was not shown begins at its top. */
+  /** With another width, every line above has another height. A box that was not shown begins at its top. */
   #resized() {
     const isMoved = this.#box.clientWidth !== this.#width;
     this.#width = this.#box.clientWidth;
     if (this.#width === 0) return;
     if (isMoved && this.#anchor?.element.isConnected)
       this.#box.scrollTop += this.#offsetOf(this.#anchor.element) - this.#anchor.offset;
-    // Lines that got longer push a follower up, and are told of by a scroll event that comes after this:
-    // by then the log may have grown beyond what it was, and it would look like the reader's own move.
+    // Messages that got higher move a following box up, and the scroll event for that comes later. By then the
+    // log may have grown beyond its old height, so that the event would look like a move by the reader.
     if (isMoved) this.#recordPosition();
     this.followBottom();
     if (isMoved) this.#onscroll();

@@ -1,13 +1,13 @@
-/** Copies of the page's <template>s and the parts to fill in. */
+/** Copies the page's <template>s, and finds and fills their parts. */
 
 /**
- * Copy a template. Texts are set with textContent only: nothing is made from strings.
+ * Copy a template. Text is set with textContent only; no markup is made from strings.
  * @param {string} id
  */
 export function copy(id) {
   const template = document.getElementById(id);
   if (!(template instanceof HTMLTemplateElement)) throw new Error(`no template #${id}`);
-  return document.importNode(template.content, true); // unlike cloneNode, it upgrades our elements at once
+  return document.importNode(template.content, true); // unlike cloneNode, it upgrades custom elements at once
 }
 
 /**
@@ -19,7 +19,7 @@ export function copyElement(id) {
 }
 
 /**
- * Find what a template calls `data-part="name"`.
+ * Find the element that a template marks with `data-part="name"`.
  * @template {HTMLElement} [T=HTMLElement]
  * @param {ParentNode} root
  * @param {string} name
@@ -31,18 +31,18 @@ export function part(root, name) {
 }
 
 /**
- * Give an element the hue of a name or id: neighbours far apart, the same on every page.
+ * Give an element the hue of a name or id: the same on every page, and far from the hues of neighbouring ids.
  * @param {HTMLElement} element
- * @param {string} of
+ * @param {string} name
  */
-export function setHue(element, of) {
-  const number = /^\d+$/.test(of) ? Number(of) : hash(of);
-  // The golden angle: whatever the next number is, its hue is far from the last ones.
+export function setHue(element, name) {
+  const number = /^\d+$/.test(name) ? Number(name) : hash(name);
+  // By the golden angle, the hue of each next number is far from the last ones.
   element.style.setProperty("--h", String(Math.round(number * 137.508 + 120) % 360));
 }
 
 /**
- * Make an element the avatar of a user: two letters on a hue; of the system, a sign.
+ * Make an element the avatar of a user, two letters on a hue, or of the system, a sign.
  * @param {HTMLElement} element
  * @param {string} username
  */
@@ -52,7 +52,12 @@ export function setAvatar(element, username) {
   setHue(element, username);
 }
 
-/** FNV-1a, so that names that differ by a letter do not look alike. @param {string} text */
+/** Set a text if it changed: a status or alert that is set again is read out again. @param {HTMLElement} element @param {string} text */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** FNV-1a, so that names that differ by a letter get different hues. @param {string} text */
 function hash(text) {
   let sum = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) sum = Math.imul(sum ^ byte, 0x01000193);

@@ -1,4 +1,4 @@
-/** Day separators in a log, in the reader's zone. */
+/** Day separators in a log, in the reader's time zone. */
 
 import { copyElement, part } from "../dom/templates.js";
 import { currentZone, Dates } from "../model/dates.js";
@@ -7,7 +7,7 @@ import { currentZone, Dates } from "../model/dates.js";
 
 export let dates = new Dates();
 
-/** Go by the machine's zone of now. @returns {boolean} whether it is another one */
+/** Use the machine's current time zone. @returns {boolean} whether it changed */
 export function followZone() {
   if (dates.zone === currentZone()) return false;
   dates = new Dates();
@@ -17,7 +17,7 @@ export function followZone() {
 const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 const isShort = matchMedia("(max-height: 25em)");
 
-/** So much of a log's view is covered at its top by the day: its height and place are in chat.css. */
+/** How much of a log's view the sticky day covers at the top. Its height and position are in the style sheet. */
 export function coveredPx() {
   return isShort.matches ? 0 : 12 + Math.round(1.45 * 0.78125 * rem);
 }
@@ -38,12 +38,12 @@ export function createSeparator(at) {
   return element;
 }
 
-/** Say the day of a separator anew: at midnight "Today" becomes "Yesterday". @param {HTMLElement} element */
+/** Update a separator's label: at midnight "Today" becomes "Yesterday". @param {HTMLElement} element */
 export function showDay(element) {
   part(element, "label").textContent = dates.dayLabel(element.dataset.at ?? "", Date.now());
 }
 
-/** The calendar day it is now. */
+/** The current calendar day. */
 export function today() {
   return dates.day(Date.now());
 }

@@ -1,11 +1,11 @@
-/** A message of many lines is shown folded, until its reader asks for all of it. */
+/** Folds messages of many lines until the reader asks to see all of it. */
 
 import { copyElement } from "../dom/templates.js";
 
-/** The list that the message is in. @typedef {HTMLElement & {keepTop: (element: HTMLElement, change: () => void) => void}} List */
+/** The list that contains the message. @typedef {HTMLElement & {keepTop: (element: HTMLElement, change: () => void) => void}} List */
 
-/** The same number of lines as in chat.css is shown; a few more are not worth a button. */
-const LINES_AT_MOST = 30;
+/** A folded message shows this many lines: the same number as in the style sheet. */
+const MAX_LINES = 30;
 
 /**
  * Fold a message if its text is long, unless the reader has unfolded it.
@@ -13,7 +13,7 @@ const LINES_AT_MOST = 30;
  * @param {string} text
  */
 export function foldMessage(element, text) {
-  const isLong = hasMoreLines(text, LINES_AT_MOST) && !element.classList.contains("unfolded");
+  const isLong = hasMoreLines(text, MAX_LINES) && !element.classList.contains("unfolded");
   const button = element.querySelector(".unfold");
   element.classList.toggle("folded", isLong);
   if (!isLong) button?.remove();

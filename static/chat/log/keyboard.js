@@ -1,4 +1,4 @@
-/** The keys in a log, which is one stop of Tab: arrows go from message to message, Enter opens a message's menu. */
+/** Handles keys in a log, which is a single Tab stop: arrows move between messages, Enter opens a message's menu. */
 
 import { part } from "../dom/templates.js";
 
@@ -7,8 +7,8 @@ import { part } from "../dom/templates.js";
 /**
  * @param {KeyboardEvent} event
  * @param {HTMLElement} log
- * @param {Rows} rows what stands in it
- * @param {() => number | undefined} start the message that arrows begin at
+ * @param {Rows} rows its messages
+ * @param {() => number | undefined} start the message at which the arrows begin
  */
 export function handleKey(event, log, rows, start) {
   const { key, target, altKey } = event;
@@ -24,7 +24,7 @@ export function handleKey(event, log, rows, start) {
   event.preventDefault();
 }
 
-/** A deleted message has none. @param {HTMLElement} element */
+/** Open a message's menu; a deleted message has none. @param {HTMLElement} element */
 function openMenu(element) {
   const button = part(element, "act");
   if (!button.hidden) button.click();

@@ -1,4 +1,4 @@
-/** One message's element: what it shows, and what it has in common with the one above. */
+/** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
 import { copyElement, part, setAvatar } from "../dom/templates.js";
 import { isForMe } from "../model/own.js";
@@ -11,11 +11,11 @@ import { foldMessage } from "./fold.js";
 /** @import {Me} from "../model/own.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Lines of one author within this time stand in one group. */
+/** Messages of one author within this time are in one group. */
 const GROUP_MS = 5 * 60_000;
 
 /**
- * Warnings and alerts say what they are in a word and a sign, not by colour alone.
+ * Create a message's element. Warnings and alerts are marked with a word and a sign, not by colour alone.
  * @param {Message} message
  */
 export function createMessage({ type }) {
@@ -36,7 +36,7 @@ export function createMessage({ type }) {
  * @param {Message} message
  */
 export function isSameGroup(previous, message) {
-  // Two users may have had one name, one after the other; and one user two names.
+  // Two users may have had the same name at different times, and a user may have had two names.
   if (previous.user !== message.user || previous.username !== message.username) return false;
   if (previous.type !== message.type) return false;
   return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
@@ -71,7 +71,7 @@ export function fillMessage(element, message, me) {
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);
 }
 
-/** In the reader's zone. @param {HTMLElement} element @param {string} at */
+/** Show the time in the reader's zone. @param {HTMLElement} element @param {string} at */
 export function showTime(element, at) {
   const time = part(element, "time");
   time.textContent = dates.time(at);

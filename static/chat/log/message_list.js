@@ -1,4 +1,4 @@
-/** <message-list>: a room's log on the page. */
+/** <message-list>: shows a room's log. */
 
 import { Scroll } from "../dom/scroll.js";
 import { part } from "../dom/templates.js";
@@ -16,65 +16,71 @@ import { Rows } from "./rows.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** So many are held, and trimmed to fewer, so that it is not done at every message. */
-const AT_MOST = 400;
-const KEPT = 300;
-/** Below the top, so that it is seen that something is above. */
+/** Above this number of messages the list is trimmed, and to fewer, so that it does not happen at every message. */
+const MAX_MESSAGES = 400;
+const TRIMMED_TO = 300;
+/** Distance of the "New" line from the top, which shows that there is something above. */
 const NEW_AT_PX = 48;
 
 export class MessageList extends HTMLElement {
   #me = /** @type {Me} */ ({ id: 0, username: "" });
-  // Made when their place is there.
-  #rows = /** @type {Rows} */ (/** @type {unknown} */ (null));
-  #presence = /** @type {PresenceLine} */ (/** @type {unknown} */ (null));
-  newLine = /** @type {NewLine} */ (/** @type {unknown} */ (null));
-  /** @type {Scroll | null} */
-  #scroll = null;
-  /** Whether there is more of the log than is held. @type {Edges} */
+  // The template's content is there already, because importNode upgrades elements with their children.
+  #rows = new Rows(part(this, "messages"));
+  #presence = new PresenceLine(part(this, "messages"));
+  newLine = new NewLine(this, this.#rows, {
+    isOwn: (message) => isOwn(message, this.#me),
+    hasOlder: () => this.#edges.hasOlder,
+  });
+  #onscroll = () => {};
+  #onmoved = () => {};
+  #scroll = new Scroll(
+    this,
+    part(this, "content"),
+    () => {
+      if (this.isAtBottom) this.newBelow = 0;
+      this.#onscroll();
+    },
+    {
+      firstInView: () => this.#firstInView(),
+      isAtHead: () => this.isAtHead,
+      onmoved: () => this.#onmoved(),
+    },
+  );
+  /** Whether the log has more messages than the page holds. @type {Edges} */
   #edges = { hasOlder: true, hasNewer: false };
+  /** How many new messages are below the view. */
   newBelow = 0;
-  /** The message that was looked for. @type {HTMLElement | undefined} */
-  #found;
+  /** The message that was jumped to. @type {HTMLElement | undefined} */
+  #target;
 
   /**
    * @param {Me} me
-   * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: by the reader
+   * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: the reader scrolled
    */
   configure(me, { onscroll, onmoved }) {
     this.#me = me;
-    const messages = part(this, "messages");
-    this.#rows = new Rows(messages);
-    this.#presence = new PresenceLine(messages);
-    this.newLine = new NewLine(this, this.#rows, { me, hasOlder: () => this.#edges.hasOlder });
+    this.#onscroll = onscroll;
+    this.#onmoved = onmoved;
     this.addEventListener("keydown", (event) =>
       handleKey(event, this, this.#rows, () => this.#arrowStart),
     );
-    const scrolled = () => {
-      if (this.isAtBottom) this.newBelow = 0;
-      onscroll();
-    };
-    this.#scroll = new Scroll(this, part(this, "content"), scrolled, {
-      firstInView: () => this.#firstInView(),
-      isAtHead: () => this.isAtHead,
-      onmoved,
-    });
   }
 
   get isAtBottom() {
-    return this.#scroll?.isAtBottom ?? true;
+    return this.#scroll.isAtBottom;
   }
 
-  /** Whether nothing newer is to be loaded. */
+  /** Whether the newest message of the log is held. */
   get isAtHead() {
     return !this.#edges.hasNewer;
   }
 
   get wantsOlder() {
-    return this.#edges.hasOlder && (this.#scroll?.isNearTop ?? false);
+    return this.#edges.hasOlder && this.#scroll.isNearTop;
   }
 
   get wantsNewer() {
-    return !this.isAtHead && (this.#scroll?.isNearEnd ?? false);
+    return !this.isAtHead && this.#scroll.isNearEnd;
   }
 
   clear() {
@@ -91,24 +97,24 @@ export class MessageList extends HTMLElement {
    */
   showMessages(messages) {
     const isOnlyNew = messages.every(({ seq }) => !this.elementOf(seq) && seq > this.#rows.last);
-    const put = () => {
+    const show = () => {
       for (const message of messages) this.#showMessage(message);
       this.newLine.messagesAdded();
     };
-    // What is appended moves nothing: no need to look for an anchor (and force a layout).
-    if (isOnlyNew) put();
-    else this.keepStill(put);
+    // Appended messages move nothing, so finding an anchor would force a layout for nothing.
+    if (isOnlyNew) show();
+    else this.keepStill(show);
     part(this, "empty").hidden = this.#rows.seqs.length > 0;
     this.followBottom();
   }
 
-  /** Show a message that was just posted or changed, if the window holds it: never beside a hole. @param {Message} message */
+  /** Show a message that was just posted or changed, if the window holds it: a message is never shown beside a gap. @param {Message} message */
   showLive(message) {
     const isNext = this.isAtHead && message.seq > this.#rows.last;
     if (isNext || this.elementOf(message.seq)) this.showMessages([message]);
   }
 
-  /** Say where the new ones begin, or that there are none. @param {number | null} after */
+  /** Show where the new messages begin, or that there are none. @param {number | null} after */
   showNewLine(after) {
     this.keepStill(() => this.newLine.showAfter(after));
   }
@@ -119,7 +125,7 @@ export class MessageList extends HTMLElement {
     this.#scrollToElement(this.newLine.element, NEW_AT_PX);
   }
 
-  /** Numbers of the first and the last message of which the end is in view; null when none is. */
+  /** The seqs of the first and the last message whose end is in view; null when there is none. */
   get inView() {
     const box = this.getBoundingClientRect();
     const first = this.#rows.seqs[this.#rows.indexAt(box.top + coveredPx())];
@@ -128,7 +134,7 @@ export class MessageList extends HTMLElement {
   }
 
   /**
-   * Show a page of history: the line of signals that stands last is newer than all of it.
+   * Show a page of history. The presence line stays last, because it is newer than the page.
    * @param {Message[]} messages oldest first
    * @param {Edges} edges
    */
@@ -140,18 +146,20 @@ export class MessageList extends HTMLElement {
     else this.#scroll?.updateAtBottom();
   }
 
-  /** Bring a message into view and mark it. @param {number} seq */
+  /** Bring a message into view and highlight it. @param {number} seq */
   scrollToMessage(seq) {
-    this.#found?.classList.remove("found");
-    this.#found = this.elementOf(seq);
-    if (!this.#found) return this.scrollToBottom();
-    this.#found.classList.add("found");
-    this.#found.classList.remove("more"); // its author may be out of view
-    this.#scrollToElement(this.#found, Math.max(NEW_AT_PX, this.clientHeight / 4));
-    // The page may come late: who is writing by then goes on.
-    const { activeElement: now } = document;
-    const isWriting = now instanceof HTMLTextAreaElement || now instanceof HTMLInputElement;
-    if (!isWriting) this.#found.focus({ preventScroll: true });
+    this.#target?.classList.remove("found");
+    const element = this.elementOf(seq);
+    this.#target = element;
+    if (!element) return this.scrollToBottom();
+    element.classList.add("found");
+    element.classList.remove("more"); // its author may be out of view
+    this.#scrollToElement(element, Math.max(NEW_AT_PX, this.clientHeight / 4));
+    // The page may arrive late, and a user who is writing by then keeps the focus.
+    const { activeElement } = document;
+    const isWriting =
+      activeElement instanceof HTMLTextAreaElement || activeElement instanceof HTMLInputElement;
+    if (!isWriting) element.focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement} element @param {number} px below the top */
@@ -178,7 +186,7 @@ export class MessageList extends HTMLElement {
   }
 
   /**
-   * Show the texts that are not acknowledged, below the log.
+   * Show the messages that are not acknowledged below the log.
    * @param {Entry[]} entries
    */
   showUnsent(entries) {
@@ -198,7 +206,7 @@ export class MessageList extends HTMLElement {
   }
 
   /**
-   * The message that something happened in.
+   * Find the message that an event happened in.
    * @param {EventTarget | null} target
    */
   messageAt(target) {
@@ -206,11 +214,11 @@ export class MessageList extends HTMLElement {
     return this.#rows.messageAt(element);
   }
 
-  /** The newest message of the reader that can be changed. */
+  /** The reader's newest message, unless it is not held. */
   get lastOwn() {
     if (!this.isAtHead) return undefined;
-    const seq = this.#rows.seqs.findLast((one) => {
-      const message = this.#rows.messageOf(one);
+    const seq = this.#rows.seqs.findLast((seq) => {
+      const message = this.#rows.messageOf(seq);
       return message !== undefined && isOwn(message, this.#me) && !message.deleted;
     });
     return this.#rows.messageOf(seq);
@@ -221,22 +229,22 @@ export class MessageList extends HTMLElement {
     return this.#rows.elementOf(seq);
   }
 
-  /** Say the days anew. */
+  /** Update the days' labels: it is another day. */
   updateDays() {
     this.#rows.updateDays();
   }
 
-  /** Say all times and days in another zone. */
+  /** Update all times and days: the reader is in another zone. */
   updateZone() {
     this.keepStill(() => this.#rows.updateZone());
   }
 
-  /** Change what stands around the log without moving what is read in it. @param {() => void} change */
+  /** Make a change without moving what is being read. @param {() => void} change */
   keepStill(change) {
     this.#scroll?.keepStill(this.#firstInView(), change);
   }
 
-  /** Unfold a message so that its first line stays where it is, also at the bottom. @param {HTMLElement} element @param {() => void} change */
+  /** Unfold a message without moving its first line, also at the bottom. @param {HTMLElement} element @param {() => void} change */
   keepTop(element, change) {
     const { top } = element.getBoundingClientRect();
     this.#keepFocus(change);
@@ -244,28 +252,28 @@ export class MessageList extends HTMLElement {
   }
 
   /**
-   * Forget what is far from what is read, at the end that is farther.
-   * @returns {[number, number] | null} the first and the last message that stayed, if any went
+   * Remove messages at the end that is farther from the reader.
+   * @returns {[number, number] | null} the first and the last message that stayed, if any were removed
    */
   trim() {
     const rows = this.#rows;
     const { length } = rows.seqs;
-    // Of a pane that is not shown, on a phone, the place of its reader is not known.
+    // In a pane that a phone does not show, the reader's position is unknown.
     const isHidden = this.clientHeight === 0 && !this.isAtBottom;
-    if (length <= AT_MOST || isHidden) return null;
+    if (length <= MAX_MESSAGES || isHidden) return null;
     const isFromTop =
       this.isAtBottom || rows.indexAt(this.getBoundingClientRect().top) * 2 > length;
-    const drop = () => this.#keepFocus(() => rows.removeMessages(length - KEPT, isFromTop));
+    const remove = () => this.#keepFocus(() => rows.removeMessages(length - TRIMMED_TO, isFromTop));
     if (this.isAtBottom) {
-      drop();
-      // Now, and not with the next frame: by then so much may have come that the jump up looks like the reader's own.
+      remove();
+      // At once and not with the next frame: with more messages by then, the jump up would look like a move by the reader.
       this.scrollToBottom();
-    } else this.keepStill(drop);
+    } else this.keepStill(remove);
     if (!isFromTop) this.#presence.endLine();
     return [rows.first, rows.last];
   }
 
-  /** The focus stays in the log when the message that had it is removed. @param {() => void} change */
+  /** Keep the focus in the log when the message that has it is removed. @param {() => void} change */
   #keepFocus(change) {
     const hadFocus = this.contains(document.activeElement);
     change();
@@ -285,7 +293,7 @@ export class MessageList extends HTMLElement {
     return element;
   }
 
-  /** Where arrows begin: who has scrolled up reads there. */
+  /** The message at which the arrow keys begin: after scrolling up, the first in view. */
   get #arrowStart() {
     const { last } = this.#rows;
     return this.isAtBottom ? last : (this.inView?.first ?? last);

@@ -1,4 +1,4 @@
-/** What can be done with a message. */
+/** Lists what can be done with a message. */
 
 import { isOwn } from "../model/own.js";
 import { MESSAGE } from "../model/protocol.js";
@@ -6,13 +6,13 @@ import { MESSAGE } from "../model/protocol.js";
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Without a clipboard (plain http) nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined, copyLink: (() => void) | undefined}} Acts */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
- * Nothing is offered that would do nothing, or that the server would refuse.
+ * Leave out what would have no effect, and what the server would refuse.
  * @param {Message} message
  * @param {{id: number, staff: boolean}} reader
- * @param {Acts} acts
+ * @param {Actions} actions
  * @returns {Item[]}
  */
 export function messageItems(message, reader, { edit, markUnread, remove, copyText, copyLink }) {

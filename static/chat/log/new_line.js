@@ -1,30 +1,29 @@
-/** The "New" line in a log: where it stands, and what comes first after what was read. */
+/** The "New" line in a log, and the first unread message, before which it stands. */
 
 import { copyElement } from "../dom/templates.js";
-import { isOwn } from "../model/own.js";
 import { coveredPx } from "./days.js";
 
-/** @import {Me} from "../model/own.js" */
+/** @import {Message} from "../model/room_log.js" */
 /** @import {Rows} from "./rows.js" */
 
 export class NewLine {
   #log;
   #rows;
-  #me;
+  #isOwn;
   #hasOlder;
   #line = copyElement("new-template");
-  /** It stands before the first message of others after this one. @type {number | null} */
+  /** The line stands before the first message by others after this seq. @type {number | null} */
   #after = null;
 
   /**
    * @param {HTMLElement} log the element that scrolls
-   * @param {Rows} rows what stands in it
-   * @param {{me: Me, hasOlder: () => boolean}} reader who reads, and whether the rows begin in the middle of the log
+   * @param {Rows} rows its messages
+   * @param {{isOwn: (message: Message) => boolean, hasOlder: () => boolean}} list `isOwn`: by the reader; `hasOlder`: the rows begin in the middle of the log
    */
-  constructor(log, rows, { me, hasOlder }) {
+  constructor(log, rows, { isOwn, hasOlder }) {
     this.#log = log;
     this.#rows = rows;
-    this.#me = me;
+    this.#isOwn = isOwn;
     this.#hasOlder = hasOlder;
   }
 
@@ -36,20 +35,20 @@ export class NewLine {
     return this.#line;
   }
 
-  /** Stand after this message, or nowhere. @param {number | null} seq */
+  /** Show the line after this message, or hide it. @param {number | null} seq */
   showAfter(seq) {
     this.#after = seq;
     this.#place();
   }
 
-  /** Messages came: it may have been waiting for one. */
+  /** Messages were added: the line may have been waiting for one of them. */
   messagesAdded() {
     if (this.#after !== null && !this.isShown) this.#place();
   }
 
-  /** Whether what is new begins above the view. */
+  /** Whether the first new message is above the view. */
   get isAbove() {
-    if (this.#after === null) return false; // before a layout is asked for
+    if (this.#after === null) return false; // without forcing a layout
     if (!this.isShown) return !this.firstAfter(this.#after).isKnown;
     return this.#line.getBoundingClientRect().bottom <= this.#top;
   }
@@ -64,11 +63,11 @@ export class NewLine {
     return this.#log.getBoundingClientRect().top + coveredPx();
   }
 
-  /** The first message of others after one, and whether nothing between the two is missing here. @param {number} read */
+  /** Find the first message by others after a read position, and whether the log between the two is complete here. @param {number} read */
   firstAfter(read) {
     const { seqs } = this.#rows;
     const at = seqs.findIndex((seq) => seq > read);
-    const seq = at < 0 ? undefined : seqs.slice(at).find((one) => this.#isOthers(one));
+    const seq = at < 0 ? undefined : seqs.slice(at).find((seq) => this.#isByOthers(seq));
     return { seq, isKnown: at !== 0 || !this.#hasOlder() };
   }
 
@@ -78,13 +77,13 @@ export class NewLine {
     const { seq, isKnown } = this.firstAfter(this.#after ?? Number.POSITIVE_INFINITY);
     const element = isKnown ? this.#rows.elementOf(seq) : undefined;
     element?.before(this.#line);
-    for (const one of new Set([before, element]))
-      if (one instanceof HTMLElement && this.#rows.messageAt(one)) this.#rows.updateGroup(one);
+    for (const row of new Set([before, element]))
+      if (row instanceof HTMLElement && this.#rows.messageAt(row)) this.#rows.updateGroup(row);
   }
 
   /** @param {number} seq */
-  #isOthers(seq) {
+  #isByOthers(seq) {
     const message = this.#rows.messageOf(seq);
-    return message !== undefined && !isOwn(message, this.#me) && !message.deleted;
+    return message !== undefined && !this.#isOwn(message) && !message.deleted;
   }
 }

@@ -1,4 +1,4 @@
-/** The line at the end of a log that says who came and went. */
+/** Shows at the end of a log who entered and left. */
 
 import { copyElement } from "../dom/templates.js";
 import { LEAVE } from "../model/protocol.js";
@@ -8,7 +8,7 @@ import { presenceWords } from "../model/strings.js";
 
 export class PresenceLine {
   #box;
-  /** While nothing stands after it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
+  /** The line that is last in the log; null once messages follow it. @type {{line: HTMLElement, people: Map<string, "joined" | "left">} | null} */
   #current = null;
 
   /** @param {HTMLElement} box the messages */
@@ -28,17 +28,17 @@ export class PresenceLine {
     line.textContent = presenceWords(people);
   }
 
-  /** Something came after it, or it is gone: who comes next gets a line of their own. */
+  /** A message follows the line, or it was removed: the next signal gets a new line. */
   endLine() {
     this.#current = null;
   }
 
-  /** Stay last: what is added is older. @param {() => void} add */
+  /** Keep the line last while older messages are added. @param {() => void} add */
   stayLast(add) {
-    const now = this.#current;
+    const current = this.#current;
     add();
-    if (now === null || now === this.#current) return;
-    this.#box.append(now.line);
-    this.#current = now;
+    if (current === null || current === this.#current) return;
+    this.#box.append(current.line);
+    this.#current = current;
   }
 }

@@ -1,4 +1,4 @@
-/** The messages of a log on the page, in the order of their numbers, each with its day and its group. */
+/** The messages of a log on the page, in the order of their seqs, with day separators and grouped by author. */
 
 import { createSeparator, isSameDay, showDay } from "./days.js";
 import { createMessage, isSameGroup, showTime } from "./message.js";
@@ -6,7 +6,7 @@ import { createMessage, isSameGroup, showTime } from "./message.js";
 /** @import {Message} from "../model/room_log.js" */
 
 export class Rows {
-  /** Numbers of the messages, ascending. @type {number[]} */
+  /** The messages' seqs, ascending. @type {number[]} */
   seqs = [];
   #box;
   /** @type {Map<number, HTMLElement>} */
@@ -63,16 +63,16 @@ export class Rows {
     return element;
   }
 
-  /** Let go of some at one end, and of what stands beyond. @param {number} count @param {boolean} isFromTop */
+  /** Remove messages at one end, with everything beyond them. @param {number} count @param {boolean} isFromTop */
   removeMessages(count, isFromTop) {
-    const gone = isFromTop ? this.seqs.splice(0, count) : this.seqs.splice(-count);
+    const removed = isFromTop ? this.seqs.splice(0, count) : this.seqs.splice(-count);
     const end = /** @type {HTMLElement} */ (this.elementOf(isFromTop ? this.first : this.last));
     const range = document.createRange();
     range.selectNodeContents(this.#box);
     if (isFromTop) range.setEndBefore(leadOf(end));
     else range.setStartAfter(end);
     range.deleteContents();
-    for (const seq of gone) {
+    for (const seq of removed) {
       this.#messages.delete(/** @type {HTMLElement} */ (this.elementOf(seq)));
       this.#elements.delete(seq);
     }
@@ -80,10 +80,10 @@ export class Rows {
   }
 
   /**
-   * Give a message its day, or join it to the group above.
+   * Put a day separator above a message, or join it to the group above.
    * @param {HTMLElement} element
    * @param {number} [at]
-   * @param {boolean} [mayJoin] not what may be read just now: without its author it would be less high
+   * @param {boolean} [mayJoin] false for a message that may be in view: hiding its author would change its height
    */
   updateGroup(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
     const message = /** @type {Message} */ (this.messageAt(element));
@@ -99,12 +99,12 @@ export class Rows {
     if (mayJoin || !isMore) element.classList.toggle("more", isMore);
   }
 
-  /** Say the days anew. */
+  /** Update the days' labels. */
   updateDays() {
     for (const day of this.#box.querySelectorAll(".day")) showDay(/** @type {HTMLElement} */ (day));
   }
 
-  /** The reader is in another zone: each time is another one, and days begin elsewhere. */
+  /** The reader is in another zone: update all times and separators. */
   updateZone() {
     for (const [element, { at }] of this.#messages) {
       showTime(element, at);
@@ -113,7 +113,7 @@ export class Rows {
     this.updateDays();
   }
 
-  /** The place of the first message that ends below a line, found by halving: there may be hundreds. @param {number} y */
+  /** Find the index of the first message that ends below y. A binary search, because there may be hundreds. @param {number} y */
   indexAt(y) {
     let low = 0;
     let high = this.seqs.length;
@@ -127,7 +127,7 @@ export class Rows {
   }
 }
 
-/** The element that a message begins with: its day, the "New" line, or itself. @param {HTMLElement} element */
+/** Find the element with which a message begins: its day, the "New" line, or itself. @param {HTMLElement} element */
 function leadOf(element) {
   let lead = element;
   for (const kind of ["new", "day"]) {

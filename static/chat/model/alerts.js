@@ -1,4 +1,4 @@
-/** Which alerts this user has not said "Got it" to: one entry of localStorage for each room. */
+/** The alerts that this user has not dismissed with "Got it": one item of localStorage for each room. */
 
 import { ALERT } from "./protocol.js";
 
@@ -7,15 +7,15 @@ import { ALERT } from "./protocol.js";
 /** @import {Message} from "./room_log.js" */
 
 /** @typedef {{id: string, at: string, username: string, text: string}} Pinned */
-/** By number and time: numbers come again in a restored log, and alerts that are posted together have one time. @typedef {{pinned: Record<string, Pinned>, got: string[]}} Kept */
+/** What is stored of a room. Ids have seq and time, because seqs repeat in a restored log, and alerts posted together have the same time. @typedef {{pinned: Record<string, Pinned>, got: string[]}} RoomAlerts */
 
-/** More than the server tells of in one room, so that none of those comes back. */
-const GOT_AT_MOST = 100;
+/** How many dismissed alerts are remembered: more than the server sends for a room, so that none of those returns. */
+const MAX_DISMISSED = 100;
 
 export class Alerts {
   #prefix;
   #store;
-  /** What the store did not take: known as long as the page lives. @type {Map<string, Kept>} */
+  /** What the storage refused, known as long as the page is open. @type {Map<string, RoomAlerts>} */
   #unstored = new Map();
   /** @type {(room: string) => void} */
   onchange = () => {};
@@ -35,25 +35,25 @@ export class Alerts {
   }
 
   /**
-   * The room was joined: its alerts as the server has them, which knows what is recent.
+   * The room was joined: merge its recent alerts as the server has them.
    * @param {string} room
    * @param {Posted[]} alerts oldest first
    */
   mergeAlerts(room, alerts) {
     const [first] = alerts;
     if (first === undefined) return;
-    const kept = this.#readRoom(room);
-    const there = new Set(alerts.map(({ seq, at }) => idOf(seq, at)));
-    // What is not among them, though newer than the oldest of them, was deleted while nobody looked.
-    for (const { id, at } of Object.values(kept.pinned))
-      if (at > first.at && !there.has(id)) delete kept.pinned[id];
-    for (const { seq, at, username, message } of alerts) pin(kept, seq, at, username, message);
-    this.#writeRoom(room, kept);
+    const stored = this.#readRoom(room);
+    const ids = new Set(alerts.map(({ seq, at }) => idOf(seq, at)));
+    // An alert that is missing, though newer than the oldest of them, was deleted while the page was closed.
+    for (const { id, at } of Object.values(stored.pinned))
+      if (at > first.at && !ids.has(id)) delete stored.pinned[id];
+    for (const { seq, at, username, message } of alerts) pin(stored, seq, at, username, message);
+    this.#writeRoom(room, stored);
   }
 
   /**
-   * See messages as they are now. A new alert is pinned, whatever the browser's clock says; pages of
-   * history only change or remove what is pinned.
+   * Apply messages as they are now. New alerts are pinned, whatever the browser's clock says. A page of
+   * history only updates or removes pinned alerts.
    * @param {string} room
    * @param {Message[]} messages
    * @param {boolean} areNew
@@ -61,10 +61,11 @@ export class Alerts {
   applyMessages(room, messages, areNew) {
     const alerts = messages.filter(({ type }) => type === ALERT);
     if (!alerts.length) return;
-    const kept = this.#readRoom(room);
+    const stored = this.#readRoom(room);
     for (const { seq, at, username, text } of alerts)
-      if (areNew || Object.hasOwn(kept.pinned, idOf(seq, at))) pin(kept, seq, at, username, text);
-    this.#writeRoom(room, kept);
+      if (areNew || Object.hasOwn(stored.pinned, idOf(seq, at)))
+        pin(stored, seq, at, username, text);
+    this.#writeRoom(room, stored);
   }
 
   /**
@@ -74,18 +75,18 @@ export class Alerts {
   gotIt(room, id) {
     const { pinned, got } = this.#readRoom(room);
     delete pinned[id];
-    // The newest alerts stay known, in whichever order they were answered.
-    const known = [...new Set([...got, id])].sort((a, b) => timeOf(a).localeCompare(timeOf(b)));
-    this.#writeRoom(room, { pinned, got: known.slice(-GOT_AT_MOST) });
+    // Remember the newest alerts, in whichever order they were dismissed.
+    const dismissed = [...new Set([...got, id])].sort((a, b) => timeOf(a).localeCompare(timeOf(b)));
+    this.#writeRoom(room, { pinned, got: dismissed.slice(-MAX_DISMISSED) });
   }
 
-  /** Nothing of a room that is closed to its reader stays. @param {string} room */
+  /** Remove the alerts of a room that the user may no longer enter. @param {string} room */
   forgetRoom(room) {
     this.#unstored.delete(room);
     this.#store.removeItem(this.#prefix + room);
   }
 
-  /** Another tab changed the store. @param {string | null} key */
+  /** Another tab changed the storage. @param {string | null} key */
   storageChanged(key) {
     if (!key?.startsWith(this.#prefix)) return;
     const room = key.slice(this.#prefix.length);
@@ -93,24 +94,24 @@ export class Alerts {
     this.onchange(room);
   }
 
-  /** Forget everything, at sign-out. */
+  /** Remove everything, at sign-out. */
   clear() {
     const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
     for (const key of keys) if (key.startsWith(this.#prefix)) this.#store.removeItem(key);
   }
 
-  /** Read each time: what another tab has written since must not be overwritten. @param {string} room @returns {Kept} */
+  /** Read the storage each time, so that what another tab wrote since is not overwritten. @param {string} room @returns {RoomAlerts} */
   #readRoom(room) {
     return this.#unstored.get(room) ?? parse(this.#store.getItem(this.#prefix + room));
   }
 
-  /** @param {string} room @param {Kept} kept */
-  #writeRoom(room, kept) {
+  /** @param {string} room @param {RoomAlerts} alerts */
+  #writeRoom(room, alerts) {
     this.#unstored.delete(room);
     try {
-      this.#store.setItem(this.#prefix + room, JSON.stringify(kept));
+      this.#store.setItem(this.#prefix + room, JSON.stringify(alerts));
     } catch {
-      this.#unstored.set(room, kept); // full, or closed to us
+      this.#unstored.set(room, alerts); // full or not allowed
     }
     this.onchange(room);
   }
@@ -121,24 +122,22 @@ function idOf(seq, at) {
   return `${seq}@${at}`;
 }
 
-/** @param {string} id as above, or a time alone, as earlier pages kept it */
+/** @param {string} id as above, or a time alone, as earlier versions stored it */
 function timeOf(id) {
   return id.slice(id.indexOf("@") + 1);
 }
 
-/** @param {Pinned} one @param {Pinned} other */
-function byTime(one, other) {
-  return (
-    one.at.localeCompare(other.at) || Number.parseInt(one.id, 10) - Number.parseInt(other.id, 10)
-  );
+/** @param {Pinned} a @param {Pinned} b */
+function byTime(a, b) {
+  return a.at.localeCompare(b.at) || Number.parseInt(a.id, 10) - Number.parseInt(b.id, 10);
 }
 
 /**
- * @param {Kept} kept
+ * @param {RoomAlerts} alerts
  * @param {number} seq
  * @param {string} at
  * @param {string} username
- * @param {string | null} text null: it was deleted
+ * @param {string | null} text null: the message was deleted
  */
 function pin({ pinned, got }, seq, at, username, text) {
   const id = idOf(seq, at);
@@ -146,13 +145,13 @@ function pin({ pinned, got }, seq, at, username, text) {
   else if (!got.includes(id) && !got.includes(at)) pinned[id] = { id, at, username, text };
 }
 
-/** @param {string | null} text @returns {Kept} */
+/** @param {string | null} text @returns {RoomAlerts} */
 function parse(text) {
   try {
-    const kept = JSON.parse(text ?? "null");
-    const pinned = Object.values(kept?.pinned ?? {}).filter((one) => typeof one?.id === "string");
-    const got = Array.isArray(kept?.got) ? kept.got : [];
-    return { pinned: Object.fromEntries(pinned.map((one) => [one.id, one])), got };
+    const stored = JSON.parse(text ?? "null");
+    const alerts = Object.values(stored?.pinned ?? {}).filter((a) => typeof a?.id === "string");
+    const got = Array.isArray(stored?.got) ? stored.got : [];
+    return { pinned: Object.fromEntries(alerts.map((alert) => [alert.id, alert])), got };
   } catch {
     return { pinned: {}, got: [] };
   }

@@ -1,11 +1,11 @@
-/** Edits and deletes on their way: each is asked once and answered once, or its asker is told that it is not known. */
+/** Edits and deletes that await their answer. Each is sent once and has one outcome, which may be unknown. */
 
 import { uuid } from "./outbox_store.js";
 
 /** @import {Send} from "./outbox.js" */
 /** @import {Change, ErrorFrame} from "./protocol.js" */
 
-/** `failed` gets what there is to tell; without a frame the line is down and the fate unknown. @typedef {{done: () => void, failed: (frame?: ErrorFrame) => void}} Outcome */
+/** `failed` without a frame: the connection is down, and the outcome is unknown. @typedef {{done: () => void, failed: (frame?: ErrorFrame) => void}} Outcome */
 
 export class Changes {
   #send;
@@ -34,7 +34,7 @@ export class Changes {
 
   /**
    * @param {ErrorFrame} frame
-   * @returns {boolean} whether it was about a change
+   * @returns {boolean} whether the frame refuses a change
    */
   refuse(frame) {
     const outcome = this.#removeOutcome(frame.client_id ?? "");
@@ -42,7 +42,7 @@ export class Changes {
     return outcome !== undefined;
   }
 
-  /** The line is gone. */
+  /** The connection is down. */
   connectionLost() {
     for (const clientId of [...this.#outcomes.keys()]) this.#removeOutcome(clientId)?.failed();
   }

@@ -1,4 +1,4 @@
-/** The one line to the server: reconnecting-websocket with heartbeat and close codes; it never buffers. */
+/** The page's only connection to the server: reconnecting-websocket with a heartbeat and close codes, without buffering. */
 
 import { CLOSE_SIGN_IN, decode } from "./protocol.js";
 
@@ -7,22 +7,22 @@ import { CLOSE_SIGN_IN, decode } from "./protocol.js";
 
 /** @typedef {"connecting" | "open" | "waiting" | "returning" | "signed out"} State */
 /** @typedef {{stateChanged: (state: State, retryAt: number) => void, frameReceived: (received: Received) => void}} Listener */
-/** What is used of a reconnecting-websocket. @typedef {Pick<WebSocket, "send" | "close" | "onopen" | "onclose" | "onmessage"> & {reconnect: (code?: number, reason?: string) => void}} Socket */
+/** The part of reconnecting-websocket that is used. @typedef {Pick<WebSocket, "send" | "close" | "onopen" | "onclose" | "onmessage"> & {reconnect: (code?: number, reason?: string) => void}} Socket */
 /** @typedef {(url: () => Promise<string>, options: Options) => Socket} OpenSocket */
 
 const PING_EVERY_MS = 20_000;
-/** 20 s of silence and 8 s without an answer: a dead line is noticed within 30 s. */
+/** After 20 s of silence and 8 s without an answer, a dead connection is noticed within 30 s. */
 const ANSWER_WITHIN_MS = 8_000;
-/** After waking, the user is looking: do not let them wait. */
+/** After waking, the user is looking at the page, so wait less. */
 const ANSWER_WITHIN_AWAKE_MS = 5_000;
 /** The timer ticks every second; a longer gap means that the machine slept. */
 const SLEPT_MS = 5_000;
 const STABLE_MS = 10_000;
-/** A server that said goodbye is given this long to be back before the page calls it trouble. */
+/** After a `bye`, the server has this long to return before the page shows that it is offline. */
 const RETURN_WITHIN_MS = 10_000;
 
 /**
- * Draw the wait before try n, full jitter, so that many pages do not come back at once.
+ * Draw the wait before attempt n, with full jitter, so that many pages do not reconnect at once.
  * @param {number} n
  * @param {number} random in [0, 1)
  * @returns {number} milliseconds
@@ -42,16 +42,16 @@ export class Connection {
   #url;
   #openSocket;
   #tries = 0;
-  /** @type {number | null} the wait before the next try; drawn when it is null */
+  /** The wait before the next attempt, drawn at random when it is null. @type {number | null} */
   #nextDelay = 0;
   #openedAt = 0;
   #heardAt = 0;
   #tickedAt = 0;
   #probeEndsAt = Number.POSITIVE_INFINITY;
   #troubleFrom = 0;
-  /** After a flood: no try before. */
+  /** After the server refused a flood, no attempt is made before this time. */
   #slowUntil = 0;
-  /** Ends the wait that is on. */
+  /** Ends the current wait. */
   #endWait = () => {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -60,7 +60,7 @@ export class Connection {
   /**
    * @param {string} url absolute, ws or wss
    * @param {OpenSocket} openSocket
-   * @param {() => number} clock milliseconds; never set back, as the time of day may be
+   * @param {() => number} clock milliseconds, monotonic
    */
   constructor(url, openSocket, clock = () => performance.now()) {
     this.#url = url;
@@ -82,13 +82,13 @@ export class Connection {
     this.#tries = 0;
     this.state = "connecting";
     this.#listener?.stateChanged(this.state, 0);
-    // Another socket: one that was closed for good while it chose its next URL never connects again.
+    // A new socket is needed, because one that was closed while it waited for its URL never connects again.
     this.#connect();
   }
 
   #connect() {
-    // No queue: it would be flushed before the rooms are joined again. No delay of
-    // its own: it is drawn once per page and has no jitter; ours is in #turn.
+    // No queue, because it would be flushed before the rooms are joined again. No delay of the library's
+    // own, because it is drawn once per page and has no jitter: #nextUrl waits instead.
     this.#socket = this.#openSocket(() => this.#nextUrl(), {
       maxEnqueuedMessages: 0,
       minReconnectionDelay: 0,
@@ -110,7 +110,7 @@ export class Connection {
     return true;
   }
 
-  /** Look at the line now: on `online`, on becoming visible, after sleep. */
+  /** Check the connection at once: on `online`, when the page becomes visible, and after sleep. */
   wake() {
     if (this.#clock() < this.#slowUntil) return;
     if (this.state === "waiting" || this.state === "returning") this.#endWait();
@@ -122,16 +122,16 @@ export class Connection {
     const now = this.#clock();
     const slept = Date.now() - this.#tickedAt > SLEPT_MS;
     this.#tickedAt = Date.now();
-    // First: in a hidden tab there is a tick a minute, and each looks like waking.
+    // Checked first, because a hidden tab ticks once a minute, so that each tick looks like waking.
     if (now >= this.#probeEndsAt) this.#giveUp();
     else if (slept) this.wake();
     else if (this.state === "open" && now - this.#heardAt >= PING_EVERY_MS)
       this.#probe(ANSWER_WITHIN_MS);
   }
 
-  /** Every URL asked for is a try: wait here, where waiting can be ended early. */
+  /** Return the URL for the next attempt when it is due. Waiting here can be ended early. */
   #nextUrl() {
-    // A socket that was closed for good may still ask.
+    // A socket that was closed for good may still call this.
     if (this.state === "signed out")
       return new Promise((/** @type {(url: string) => void} */ _) => {});
     const delay = this.#nextDelay ?? backoff(this.#tries, Math.random());
@@ -149,7 +149,7 @@ export class Connection {
     });
   }
 
-  /** Open to us only when it answers: the server closes a line whose cookie is another user's. */
+  /** The state becomes "open" only with the first answer, because the server closes a connection with another user's cookie. */
   #opened() {
     this.#openedAt = this.#clock();
     this.#socket?.send(JSON.stringify({ command: "ping" }));
@@ -178,13 +178,13 @@ export class Connection {
     this.#listener?.frameReceived(received);
   }
 
-  /** The server goes: it said when to come back. @param {number} retryMs */
+  /** The server announced its shutdown and when to return. @param {number} retryMs */
   #expectReturn(retryMs) {
     this.#nextDelay = retryMs;
     this.#troubleFrom = this.#clock() + retryMs + RETURN_WITHIN_MS;
   }
 
-  /** Too much came from here, and the server is about to close (4429): nothing shortens this wait. @param {ErrorFrame} frame */
+  /** This page sent too much, and the server is about to close with 4429: nothing shortens this wait. @param {ErrorFrame} frame */
   #slowDown({ error, command, retry_after }) {
     if (error !== "RATE_LIMITED" || command !== undefined || retry_after === undefined) return;
     this.#nextDelay = retry_after * 1000 * (1 + Math.random());
@@ -193,20 +193,20 @@ export class Connection {
 
   #giveUp() {
     this.#probeEndsAt = Number.POSITIVE_INFINITY;
-    if (this.state === "open") this.#nextDelay = 0; // nobody was turned away: no reason to wait
+    if (this.state === "open") this.#nextDelay = 0; // the server refused nothing, so there is no reason to wait
     this.#socket?.reconnect(4000, "no answer");
   }
 
   /** @param {number} answerWithin */
   #probe(answerWithin) {
     this.#probeEndsAt = Math.min(this.#probeEndsAt, this.#clock() + answerWithin);
-    this.#heardAt = this.#clock(); // the next ping is due a whole period later
+    this.#heardAt = this.#clock(); // so that the next ping is due a whole period later
     this.send({ command: "ping" });
   }
 
   /** @param {State} state @param {number} retryAt */
   #setState(state, retryAt = 0) {
-    // Signed out is final until the user is back. (The socket asks for the next URL before it tells of the close.)
+    // "signed out" is final until the user is back. (The socket asks for its next URL before it reports the close.)
     if (this.state === "signed out" || (state === this.state && retryAt === this.retryAt)) return;
     this.state = state;
     this.retryAt = retryAt;

@@ -1,4 +1,4 @@
-/** Times and days in the reader's zone and language. */
+/** Formats times and days in the reader's zone and language. */
 
 /** @typedef {{locale?: string, timeZone?: string}} Where */
 
@@ -9,7 +9,7 @@ export class Dates {
   #full;
   #relative;
 
-  /** @param {Where} [where] the reader's own, unless told */
+  /** @param {Where} [where] the reader's own by default */
   constructor({ locale, timeZone } = {}) {
     this.zone = timeZone ?? currentZone();
     this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", timeZone });
@@ -25,7 +25,7 @@ export class Dates {
       year: "numeric",
       timeZone,
     });
-    // Taken apart by `day`: how a language writes a day changes with the browser (ICU 72 made it 11/21/26 in en-CA).
+    // `day` uses its parts, because the format of a language changes with the browser (ICU 72 made it 11/21/26 in en-CA).
     this.#day = new Intl.DateTimeFormat("en-u-ca-gregory-nu-latn", {
       year: "numeric",
       month: "2-digit",
@@ -40,14 +40,14 @@ export class Dates {
     return this.#time.format(new Date(at));
   }
 
-  /** The time where there is little room: "9:18", whichever half of the day it is. @param {string} at ISO 8601 */
+  /** A short time: "9:18", without am or pm. @param {string} at ISO 8601 */
   clock(at) {
     const parts = this.#time.formatToParts(new Date(at));
     const [from = 0, to = 0] = ["hour", "minute"].map((kind) =>
       parts.findIndex(({ type }) => type === kind),
     );
-    const kept = parts.slice(from, to + 1).map(({ value }) => value);
-    return kept.join("");
+    const values = parts.slice(from, to + 1).map(({ value }) => value);
+    return values.join("");
   }
 
   /** @param {string} at ISO 8601 */
@@ -55,7 +55,7 @@ export class Dates {
     return this.#full.format(new Date(at));
   }
 
-  /** The calendar day as `2026-11-21`. @param {string | number} at ISO 8601, or a time */
+  /** The calendar day as `2026-11-21`. @param {string | number} at ISO 8601, or a timestamp in milliseconds */
   day(at) {
     const parts = this.#day.formatToParts(new Date(at));
     return ["year", "month", "day"]
@@ -64,7 +64,7 @@ export class Dates {
   }
 
   /**
-   * "Today", "Yesterday" or the date. Days are counted on the calendar: one may have 23 or 25 hours.
+   * "Today", "Yesterday" or the date. Calendar days are counted, because a day may have 23 or 25 hours.
    * @param {string} at ISO 8601
    * @param {number} now
    */
@@ -76,7 +76,7 @@ export class Dates {
   }
 }
 
-/** Where the machine is now: a laptop travels while the page is open. */
+/** The machine's current time zone: a laptop may travel while the page is open. */
 export function currentZone() {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone;
 }

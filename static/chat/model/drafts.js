@@ -1,10 +1,10 @@
-/** What is written and not sent, messages and edits: kept in the browser's storage, a record for each tab that writes. */
+/** Drafts of messages and edits: kept in the browser's storage, in a record of each tab that writes one. */
 
 /*
- * Only the tab that wrote a record changes it, so no tab overwrites what another one has. A room that is
- * opened in a second tab shows the draft of the first, and follows it, until something is typed there: then
- * the second tab has a draft of its own. A draft keeps its id until its text changes, and is sent under it:
- * if it stands in two tabs and is sent in both, it is posted once.
+ * Only the tab that wrote a record changes it, so no tab overwrites another tab's draft. A room that is opened in a
+ * second tab shows and follows the draft of the first, until the user types there: then the second tab has a draft
+ * of its own. A draft keeps its id until its text changes, and is sent under this id. So a draft that two tabs show
+ * and send is posted once.
  */
 
 import { uuid } from "./outbox_store.js";
@@ -14,7 +14,7 @@ import { Records } from "./records.js";
 /** @import {Change} from "./records.js" */
 /** @import {Tabs} from "./tabs.js" */
 
-/** An edit has the number of its message, and what the message was. `isOpen`: it stands in the box now. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
+/** The message that is edited, with its text when the edit began. `isOpen`: the edit is in the box. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
 /** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined}} Draft */
 
 export class Drafts {
@@ -23,22 +23,22 @@ export class Drafts {
   #tabs;
   #epochs;
   #isSent;
-  /** Drafts of other tabs that a room shows here, by room. @type {Map<string, Draft>} */
+  /** Drafts of other tabs that are shown here, by room. @type {Map<string, Draft>} */
   #shown = new Map();
-  /** Rooms that are open here. @type {Set<string>} */
+  /** Rooms that are open in this tab. @type {Set<string>} */
   #openRooms = new Set();
-  /** Tabs that were closed. @type {Set<string>} */
+  /** Ids of tabs that are known to be closed. @type {Set<string>} */
   #closedTabs = new Set([""]);
   #signal;
   #store;
-  /** Told when another tab changed what a room shows here, or what is left over. @type {(room: string) => void} */
+  /** Called when another tab changed the draft that a room shows here, or the orphans. @type {(room: string) => void} */
   onchange = () => {};
-  /** Told when the user signed out in another tab. */
+  /** Called when the user signed out in another tab. */
   onsignout = () => {};
 
   /**
    * @param {number | string} user
-   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isClosed">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} outside `isSent`: it is in the outbox
+   * @param {{store: Store, tabs: Pick<Tabs, "id" | "previous" | "isClosed">, epochs?: Map<string, string>, isSent?: (id: string) => boolean}} options `isSent`: the draft is in the outbox
    */
   constructor(user, { store, tabs, epochs = new Map(), isSent = () => false }) {
     this.#records = new Records(`multichat.draft.${user}.`, store, { parse, isShared: false });
@@ -47,28 +47,28 @@ export class Drafts {
     this.#tabs = tabs;
     this.#epochs = epochs;
     this.#isSent = isSent;
-    // Stored in the outbox, and the page was gone before it left the box.
+    // These were stored in the outbox, but the page was closed before they left the box.
     for (const [key, { id }] of this.#records.all) if (isSent(id)) this.#records.remove(key);
     this.#findClosedTabs();
   }
 
-  /** Whether closing the page would lose something. Signing out has given up what is half written. */
+  /** Whether closing the page would lose a draft. After signing out, drafts are given up. */
   get isAtRisk() {
     return this.#records.hasUnstored && !this.#records.isClosed;
   }
 
   /**
-   * A room is opened: its draft is the one that was here before, or the newest of another tab.
+   * A room is opened: choose its draft, which is the one from before a reload, or the newest of another tab.
    * @param {string} room
    */
   openRoom(room) {
     this.#openRooms.add(room);
-    this.#records.loadAll(); // what other tabs wrote a moment ago
+    this.#records.loadAll(); // including what other tabs wrote a moment ago
     if (!this.#ownDraft(room)) {
-      const others = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
+      const drafts = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const draft =
-        others.find(({ tab }) => tab === this.#tabs.previous) ??
-        others.sort((a, b) => b.at - a.at)[0];
+        drafts.find(({ tab }) => tab === this.#tabs.previous) ??
+        drafts.sort((a, b) => b.at - a.at)[0];
       if (draft) this.#shown.set(room, draft);
     }
     this.#findClosedTabs();
@@ -80,13 +80,13 @@ export class Drafts {
     this.#shown.delete(room);
   }
 
-  /** What a room's box shows: the draft of this tab, or of another. @param {string} room */
+  /** The draft in a room's box, of this tab or another. @param {string} room */
   draftOf(room) {
     return this.#ownDraft(room) ?? this.#shown.get(room);
   }
 
   /**
-   * The id under which a text is sent, if it is a draft.
+   * The id under which to send a text, if it is the draft's text.
    * @param {string} room
    * @param {string} text
    */
@@ -95,7 +95,7 @@ export class Drafts {
     return draft?.text === text ? draft.id : undefined;
   }
 
-  /** Edits of this room that are not saved, the last one first. @param {string} room */
+  /** The unsaved edits in a room, the latest first. @param {string} room */
   editsOf(room) {
     return this.#records.all
       .map(([, draft]) => draft)
@@ -106,38 +106,38 @@ export class Drafts {
   }
 
   /**
-   * Keep what is in the box. What is cleared here stays in the other tab that has it, too.
+   * Save the text in the box. Clearing it here does not remove the draft of another tab.
    * @param {string} room
    * @param {string} text
-   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} more `id`: of a text that may have been sent under it already
+   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} options `id`: under which the text may already have been sent
    */
   saveDraft(room, text, { title, edit, id = uuid() } = {}) {
     const key = this.#keyOf(room, edit?.seq);
-    const now = edit === undefined ? this.draftOf(room) : this.#records.get(key);
-    if (now?.text === text && now.edit?.isOpen === edit?.isOpen) return;
+    const saved = edit === undefined ? this.draftOf(room) : this.#records.get(key);
+    if (saved?.text === text && saved.edit?.isOpen === edit?.isOpen) return;
     const [at, epoch] = [Date.now(), this.#epochs.get(room)];
     if (text === "" && edit === undefined) this.#records.remove(key);
     else this.#records.save(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
     this.#removeReplaced(room, edit?.seq);
   }
 
-  /** What the box shows is in the outbox: it stands nowhere any more, in no tab. @param {string} room */
+  /** The draft is in the outbox now, so remove it from all tabs. @param {string} room */
   removeSent(room) {
     const draft = this.draftOf(room);
     this.#shown.delete(room);
     if (draft) this.removeDraft(draft);
   }
 
-  /** An edit was saved, or discarded. @param {string} room @param {number} seq */
+  /** An edit was saved or discarded. @param {string} room @param {number} seq */
   dropEdit(room, seq) {
     this.#records.remove(this.#keyOf(room, seq));
     this.#removeReplaced(room, seq);
   }
 
   /**
-   * What stands in no box: of rooms that are gone or were replaced, and what closed tabs had besides.
-   * @param {{has: (room: string) => boolean}} rooms those that are there
-   * @returns {{draft: Draft, isLost: boolean}[]} `isLost`: it has no room to be put back into
+   * Drafts that no box shows: for rooms that are gone or were replaced, and those that closed tabs left.
+   * @param {{has: (room: string) => boolean}} rooms existing rooms
+   * @returns {{draft: Draft, isLost: boolean}[]} `isLost`: there is no room into which it can be put back
    */
   orphans(rooms) {
     return this.#records.all
@@ -147,25 +147,25 @@ export class Drafts {
       .sort((a, b) => a.draft.at - b.draft.at);
   }
 
-  /** A leftover was put back, or discarded. @param {Draft} draft */
+  /** An orphan was put back or discarded. @param {Draft} draft */
   removeDraft(draft) {
-    this.#records.loadAll(); // another tab may have gone on with it
+    this.#records.loadAll(); // another tab may have changed it since
     for (const [key, { id }] of this.#records.all) if (id === draft.id) this.#records.remove(key);
   }
 
   /**
-   * A room may have another log now: what was written for the one before stays, but not in its box.
+   * A room may have another log now. Drafts for the old log are kept, but leave the room's box.
    * @param {string} room
-   * @returns {boolean} whether something was there
+   * @returns {boolean} whether there were such drafts
    */
   epochChanged(room) {
     let isFound = false;
-    const now = this.#epochs.get(room);
+    const epoch = this.#epochs.get(room);
     for (const [key, draft] of this.#records.all) {
-      if (draft.room !== room || draft.tab !== this.#tabs.id || draft.epoch === now) continue;
+      if (draft.room !== room || draft.tab !== this.#tabs.id || draft.epoch === epoch) continue;
       const isUnknown = draft.epoch === undefined;
-      // Written before it was known which log the room has: it belongs to this one.
-      if (isUnknown) this.#records.save(key, { ...draft, epoch: now });
+      // A draft from before the room's epoch was known belongs to the current log.
+      if (isUnknown) this.#records.save(key, { ...draft, epoch });
       else {
         this.#records.save(`${room}..${draft.id}`, { ...draft, tab: "" });
         this.#records.remove(key);
@@ -175,7 +175,7 @@ export class Drafts {
     const shown = this.#shown.get(room);
     if (shown === undefined || this.#isCurrent(shown)) return isFound;
     this.#shown.delete(room);
-    this.#findClosedTabs(); // then it is offered here
+    this.#findClosedTabs(); // if its tab is closed, the draft is offered here
     return true;
   }
 
@@ -197,12 +197,12 @@ export class Drafts {
     for (const room of this.#openRooms) this.onchange(room);
   }
 
-  /** Store again what the storage lost. @param {boolean} [isLast] */
+  /** Store again what the storage lost. @param {boolean} [isLast] the page is being closed */
   repairStorage(isLast) {
     this.#records.repairStorage(isLast);
   }
 
-  /** Forget everything, at sign-out, in all tabs. */
+  /** Remove everything, in all tabs, at sign-out. */
   clear() {
     this.#records.loadAll();
     for (const [key] of this.#records.all) this.#records.remove(key);
@@ -210,7 +210,7 @@ export class Drafts {
     try {
       this.#store.setItem(this.#signal, "now");
     } catch {
-      // Full: other tabs hear of each draft that went.
+      // The storage is full: other tabs are notified of each removed draft instead.
     }
     this.#store.removeItem(this.#signal);
   }
@@ -247,19 +247,19 @@ export class Drafts {
       .filter((draft) => this.#isCurrent(draft) && !this.#isSent(draft.id));
   }
 
-  /** Whether it was written for the log that has the room's number now. @param {Draft} draft */
+  /** Whether the draft was written for the log that the room has now. @param {Draft} draft */
   #isCurrent({ room, epoch, tab }) {
-    const now = this.#epochs.get(room);
-    if (now === undefined) return true;
-    return epoch === now || (epoch === undefined && tab === this.#tabs.id);
+    const current = this.#epochs.get(room);
+    if (current === undefined) return true;
+    return epoch === current || (epoch === undefined && tab === this.#tabs.id);
   }
 
-  /** Whether no other tab has it. @param {Draft} draft */
+  /** Whether the draft is not that of another open tab. @param {Draft} draft */
   #isOurs({ tab }) {
     return tab === this.#tabs.id || this.#closedTabs.has(tab);
   }
 
-  /** Whether a closed tab left it, and it is not what its room shows. @param {Draft} draft */
+  /** Whether a closed tab left the draft, and its room does not show the same text. @param {Draft} draft */
   #isAbandoned({ tab, room, text, edit }) {
     if (!this.#closedTabs.has(tab) || !this.#openRooms.has(room)) return false;
     const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.draftOf(room);
@@ -267,9 +267,9 @@ export class Drafts {
   }
 
   /**
-   * Something was done with the text of another tab: if that tab is closed, what it left is the version before.
+   * The user changed a text that came from another tab. If that tab is closed, remove its record, which is outdated.
    * @param {string} room
-   * @param {number} [seq] of an edit: those of the page before the reload are shown here
+   * @param {number} [seq] of an edit; edits come from the page before a reload
    */
   async #removeReplaced(room, seq) {
     const { previous } = this.#tabs;
@@ -278,14 +278,14 @@ export class Drafts {
     if (seq === undefined) this.#shown.delete(room);
     if (!shown || !this.#isCurrent(shown)) return;
     if (!this.#closedTabs.has(shown.tab) && !(await this.#tabs.isClosed(shown.tab))) return;
-    // Unless it has changed since, or is about to be heard of.
+    // Only if the record has not changed since, also without its event.
     this.#records.loadAll();
     const name = slot(room, shown.tab, seq);
     if (this.#records.get(name)?.id === shown.id) this.#records.remove(name);
     this.onchange(room);
   }
 
-  /** Find out which tabs were closed, and take over what they left. */
+  /** Find out which tabs were closed, and take over their drafts. */
   #findClosedTabs() {
     const tabs = new Set(this.#records.all.map(([, { tab }]) => tab));
     for (const tab of tabs) {
@@ -295,12 +295,12 @@ export class Drafts {
     }
   }
 
-  /** @param {string} tab that was closed */
+  /** @param {string} tab a closed one */
   #inheritFrom(tab) {
     this.#closedTabs.add(tab);
-    this.#records.loadAll(); // its last words may not have been heard yet
-    const left = this.#records.all.filter(([, draft]) => draft.tab === tab);
-    for (const [key, draft] of left) {
+    this.#records.loadAll(); // the events of its last changes may still be due
+    const inherited = this.#records.all.filter(([, draft]) => draft.tab === tab);
+    for (const [key, draft] of inherited) {
       const { room, edit } = draft;
       this.#records.adopt(key);
       if (!this.#openRooms.has(room) || tab === "") continue;
@@ -308,16 +308,16 @@ export class Drafts {
       if (this.#records.get(own)?.id === draft.id) this.#records.remove(key);
       const isShown = edit !== undefined || this.#shown.get(room)?.tab === tab;
       if (!isShown || this.#records.get(own) !== undefined || !this.#isCurrent(draft)) continue;
-      // The new one first: between the two, it is rather there twice than not at all.
+      // Save the new record before removing the old one: a crash in between may double the draft, but not lose it.
       this.#records.save(own, { ...draft, tab: this.#tabs.id });
       this.#records.remove(key);
       if (edit === undefined) this.#shown.delete(room);
     }
-    if (left.length) for (const room of this.#openRooms) this.onchange(room);
+    if (inherited.length) for (const room of this.#openRooms) this.onchange(room);
   }
 }
 
-/** Where a tab keeps its draft, or its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */
+/** The key of a tab's draft, or of its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */
 function slot(room, tab, seq) {
   return [room, tab, ...(seq === undefined ? [] : [seq])].join(".");
 }
@@ -332,7 +332,7 @@ function parse(text, key = "") {
     const draft = JSON.parse(text);
     if (typeof draft?.id === "string" && typeof draft.room === "string") return draft;
   } catch {
-    // Perhaps of an older version, which kept the text alone.
+    // An older version may have written it, which stored the text alone.
   }
   const isOld = text !== "" && /^\d+$/.test(key);
   return isOld ? { id: key, room: key, tab: "", text, at: 0, epoch: "" } : null;

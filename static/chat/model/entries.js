@@ -1,4 +1,4 @@
-/** The texts of the outbox: those in the browser's storage, and those that are saved and not yet shown. */
+/** The outbox's entries: stored ones, and those that the server saved but whose event has not arrived yet. */
 
 import { Records } from "./records.js";
 
@@ -8,29 +8,29 @@ export class Entries {
   /** @type {Records<Entry>} */
   records;
   #epochs;
-  /** Saved by the server, and shown until its event is here. @type {Map<string, Entry>} */
+  /** Entries that the server saved, shown until their event arrives. @type {Map<string, Entry>} */
   #sent = new Map();
-  /** Ids of what was written, or tried again, in this tab. @type {Set<string>} */
+  /** The client_ids of entries that were written or retried in this tab. @type {Set<string>} */
   ownIds = new Set();
 
   /**
    * @param {number | string} user
    * @param {Store} store
-   * @param {Map<string, string>} epochs of each room that is known
+   * @param {Map<string, string>} epochs of the known rooms
    */
   constructor(user, store, epochs) {
     this.records = new Records(`multichat.outbox.${user}.`, store, { parse, isShared: true });
     this.#epochs = epochs;
   }
 
-  /** Rooms that have texts for them. */
+  /** Rooms that have entries. */
   get rooms() {
     const entries = this.all.filter((entry) => !this.#isOrphan(entry));
     return [...new Set(entries.map((entry) => entry.room))];
   }
 
   /**
-   * A room's texts in the order in which they were written.
+   * A room's entries in the order in which they were written.
    * @param {string} room
    */
   entriesOf(room) {
@@ -40,8 +40,8 @@ export class Entries {
   }
 
   /**
-   * Texts that can never be sent: their room is gone, or another room has its number since.
-   * @param {{has: (room: string) => boolean}} rooms those that are there
+   * Entries that can never be sent, because their room is gone, or its id has another log now.
+   * @param {{has: (room: string) => boolean}} rooms existing rooms
    */
   orphans(rooms) {
     return this.all
@@ -63,7 +63,7 @@ export class Entries {
     this.records.save(entry.client_id, entry);
   }
 
-  /** The server has it: it stays shown while its event is due. @param {Entry} entry @param {boolean} isEventDue */
+  /** The server saved the entry. It stays shown until its event arrives. @param {Entry} entry @param {boolean} isEventDue */
   settle(entry, isEventDue) {
     this.records.remove(entry.client_id);
     this.ownIds.delete(entry.client_id);
@@ -71,7 +71,7 @@ export class Entries {
     else this.#sent.delete(entry.client_id);
   }
 
-  /** What was written here before it was known which log the room has belongs to this one. @param {string} room */
+  /** Entries that were written here before the room's epoch was known belong to its current log. @param {string} room */
   adoptEpoch(room) {
     const epoch = this.#epochs.get(room);
     if (epoch === undefined) return;
@@ -79,7 +79,7 @@ export class Entries {
       if (entry.epoch === undefined && entry.state !== "sent") this.save({ ...entry, epoch });
   }
 
-  /** Whether it was written for another log than the one that has the room's number now. @param {Entry} entry */
+  /** Whether the entry was written for another log than the room has now. @param {Entry} entry */
   #isOrphan({ room, epoch, client_id }) {
     const now = this.#epochs.get(room);
     if (epoch === undefined && this.ownIds.has(client_id)) return false;

@@ -1,4 +1,4 @@
-/** Finds a room by its name: in the list, else by asking the server for those made since. */
+/** Finds a room by its title: in the list, otherwise by asking the server, which knows newer rooms. */
 
 /** @import {Room} from "./protocol.js" */
 
@@ -6,7 +6,7 @@
  * Find the room of this title, without regard to case.
  * @param {string} title
  * @param {Iterable<Room>} rooms those in the list
- * @returns {Promise<Room | string>} a sentence if there is none
+ * @returns {Promise<Room | string>} a sentence if there is no such room
  */
 export async function findRoom(title, rooms) {
   const key = fold(title);
@@ -23,7 +23,7 @@ function fold(title) {
  * @returns {Promise<Room | string>}
  */
 async function ask(title) {
-  const none = `There is no room called “${title}”.`;
+  const none = `There's no room called “${title}”.`;
   try {
     const answer = await fetch(`/chat/${encodeURIComponent(title)}/`, {
       headers: { Accept: "application/json" },
@@ -31,6 +31,6 @@ async function ask(title) {
     const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
     return answer.ok && isJson ? await answer.json() : none;
   } catch {
-    return "The server does not answer, so only rooms in the list can be opened.";
+    return "The server isn't responding. You can still open rooms from the list.";
   }
 }

@@ -1,4 +1,4 @@
-/** Which panes stand in which order, and which one is widened. */
+/** The order of the panes, and which of them is widened. */
 
 /** @import {LayoutChange} from "./protocol.js" */
 
@@ -17,12 +17,12 @@ export class Layout {
 
   /** @param {string} room */
   remove(room) {
-    this.order = this.order.filter((other) => other !== room);
+    this.order = this.order.filter((id) => id !== room);
     if (this.wide === room) this.wide = null;
   }
 
   /**
-   * Put a pane at a place; beyond the ends is at the end.
+   * Move a pane to an index, limited to the ends.
    * @param {string} room
    * @param {number} at
    * @returns {boolean} whether anything changed
@@ -49,12 +49,12 @@ export class Layout {
     this.wide = this.wide === room ? null : room;
   }
 
-  /** As it is now. @returns {Panes} */
+  /** A copy of the current layout. @returns {Panes} */
   get panes() {
     return { order: [...this.order], wide: this.wide };
   }
 
-  /** What the address of the page is, to be shared. */
+  /** The page's address, which can be shared. */
   get address() {
     if (!this.order.length) return "/";
     const wide = this.wide === null ? "" : `&wide=${this.wide}`;
@@ -63,10 +63,10 @@ export class Layout {
 }
 
 /**
- * What turns one layout into another. It is applied to whatever other pages have saved meanwhile.
+ * Find the change from one layout to another. The server applies it to what other pages have saved meanwhile.
  * @param {Panes} before
  * @param {Panes} after
- * @returns {LayoutChange | null} null: they are the same
+ * @returns {LayoutChange | null} null: the layouts are equal
  */
 export function changeOf(before, after) {
   const close = before.order.filter((room) => !after.order.includes(room));
@@ -79,7 +79,7 @@ export function changeOf(before, after) {
     if (!isNew) order.splice(order.indexOf(room), 1);
     const [previous, next] = [order[at - 1], order[at]];
     order.splice(at, 0, room);
-    // What is opened last goes to the end, wherever that is.
+    // A pane that was opened last goes to the end, wherever that is by then.
     if (next === undefined && isNew) put.push({ room });
     else put.push(previous === undefined ? { room, before: next } : { room, after: previous });
   });

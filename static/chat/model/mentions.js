@@ -1,13 +1,13 @@
-/** Who is named in a text: the same rule as the server's, in chat/store/mentions.py. */
+/** Finds the users that a message mentions, by the same rule as the server's in chat/store/mentions.py. */
 
 const NAME = /(?<![\p{L}\p{N}_.@+-])@([\p{L}\p{N}_.@+-]+)/gu;
-/** What ends a sentence is at most so long, a name has at most so many characters, and a message names at most so many. */
-const MOST_TAIL = 3;
+/** Limits, as on the server: of punctuation after a name, of a name's length, and of the names in a message. */
+const MAX_TAIL = 3;
 const MAX_LENGTH = 150;
-const MOST_NAMES = 50;
+const MAX_NAMES = 50;
 
 /**
- * A name may be followed by what ends a sentence, and may end in it too.
+ * Whether a message mentions a user. Punctuation after a name may end the sentence or belong to the name.
  * @param {string | null} text
  * @param {string} username
  */
@@ -22,7 +22,7 @@ function namesIn(text) {
   for (const [, run = ""] of text.matchAll(NAME)) {
     for (const name of spellings(run)) {
       names.add(name);
-      if (names.size === MOST_NAMES) return names;
+      if (names.size === MAX_NAMES) return names;
     }
   }
   return names;
@@ -30,7 +30,7 @@ function namesIn(text) {
 
 /** @param {string} run */
 function* spellings(run) {
-  for (let cut = 0; cut <= MOST_TAIL && cut < run.length; cut += 1) {
+  for (let cut = 0; cut <= MAX_TAIL && cut < run.length; cut += 1) {
     if (cut && !".@+-".includes(run.charAt(run.length - cut))) return;
     const name = run.slice(0, run.length - cut);
     if ([...name].length <= MAX_LENGTH) yield name;

@@ -1,4 +1,4 @@
-/** Texts not yet acknowledged: stored before they are sent, sent by one tab, one at a time in each room. */
+/** Messages not yet acknowledged: stored before they are sent, and sent by one tab, one at a time in each room. */
 
 import { Entries } from "./entries.js";
 import { uuid } from "./outbox_store.js";
@@ -11,14 +11,14 @@ import { RoomLock } from "./room_lock.js";
 
 /** @typedef {(command: Command) => boolean} Send */
 /** @typedef {ReturnType<typeof setTimeout>} Timer */
-/** `flying` is the one unacknowledged send. @typedef {{lock: RoomLock, flying: string | null, timer?: Timer, patience?: Timer}} Lane */
+/** `flying`: the client_id of the unacknowledged send. @typedef {{lock: RoomLock, flying: string | null, timer?: Timer, stealTimer?: Timer}} Lane */
 
-/** The server answers within 10 s, or says later: ask again after that. */
+/** The server answers within 10 s, perhaps that it is busy. Without any answer, the page sends again after this time. */
 const ANSWER_WITHIN_MS = 15_000;
 const RETRY_AFTER_S = 2;
-/** The tab that sends may have a dead line and not know it yet: its user looks at this one. */
+/** The sending tab may not have noticed that its connection is dead, while its user looks at this tab. */
 const STEAL_AFTER_MS = 3_000;
-/** What waited longer is news no more: its author is asked. */
+/** An entry that waited longer is sent only after its author confirms it. */
 const FRESH_MS = 86_400_000;
 
 export class Outbox {
@@ -26,16 +26,16 @@ export class Outbox {
   #send;
   #locks;
   #epochs;
-  /** Discarded while the server had it already: it may be posted all the same. @type {Set<string>} */
+  /** Ids of entries that were discarded after they had been sent, and so may be posted all the same. @type {Set<string>} */
   #discarded = new Set();
   /** Rooms joined in this session. @type {Map<string, Lane>} */
   #lanes = new Map();
-  /** @type {(room: string) => void} told of every change of a room's texts */
+  /** Called when a room's entries changed. @type {(room: string) => void} */
   onchange = () => {};
 
   /**
    * @param {number | string} user
-   * @param {{store: Store, send: Send, locks?: LockManager | undefined, epochs?: Map<string, string>}} outside `epochs`: of each room that is known
+   * @param {{store: Store, send: Send, locks?: LockManager | undefined, epochs?: Map<string, string>}} options `epochs`: of the known rooms
    */
   constructor(user, { store, send, locks, epochs = new Map() }) {
     this.#entries = new Entries(user, store, epochs);
@@ -44,17 +44,17 @@ export class Outbox {
     this.#epochs = epochs;
   }
 
-  /** Whether closing the page would lose a text. */
+  /** Whether closing the page would lose a message. */
   get isAtRisk() {
     return this.#entries.records.hasUnstored;
   }
 
-  /** How many texts the server is not known to have. */
+  /** How many messages are not known to be saved by the server. */
   get unsentCount() {
     return this.#entries.records.all.length;
   }
 
-  /** Rooms that have texts for them. */
+  /** Rooms that have entries. */
   get rooms() {
     return this.#entries.rooms;
   }
@@ -65,25 +65,25 @@ export class Outbox {
     return this.#entries.get(clientId) !== undefined || this.#discarded.has(clientId);
   }
 
-  /** A room's texts in the order in which they were written. @param {string} room */
+  /** A room's entries in the order in which they were written. @param {string} room */
   entriesOf(room) {
     return this.#entries.entriesOf(room);
   }
 
-  /** Texts that can never be sent. @param {{has: (room: string) => boolean}} rooms those that are there */
+  /** Entries that can never be sent. @param {{has: (room: string) => boolean}} rooms existing rooms */
   orphans(rooms) {
     return this.#entries.orphans(rooms);
   }
 
   /**
-   * Store a text, then send it as soon as its turn comes.
+   * Store a message, then send it when its turn comes.
    * @param {string} room
    * @param {string} text
-   * @param {{client_id?: string | undefined, title?: string}} more `client_id`: the draft's; it is sent once, even if another tab sends the same draft
+   * @param {{client_id?: string | undefined, title?: string}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
    */
   add(room, text, { client_id = uuid(), title } = {}) {
     const last = this.entriesOf(room).at(-1)?.at ?? 0;
-    // Never before the one written before it, even when the clock was set back.
+    // Later than the entry before it, even if the clock was set back.
     const at = Math.max(Date.now(), last + 1);
     const epoch = this.#epochs.get(room);
     this.#entries.ownIds.add(client_id);
@@ -97,7 +97,7 @@ export class Outbox {
   }
 
   /**
-   * The room is joined in this session: its texts may go, if no other tab sends them.
+   * The room was joined in this session, so its entries are sent, unless another tab sends them.
    * @param {string} room
    */
   roomJoined(room) {
@@ -105,11 +105,11 @@ export class Outbox {
     this.#entries.adoptEpoch(room);
     const lock = new RoomLock(this.#locks, this.#entries.records.keyOf(room), {
       gained: () => {
-        this.#entries.records.loadAll(); // what another tab wrote while it held the lock
+        this.#entries.records.loadAll(); // entries that another tab stored while it held the lock
         this.#sendNext(room);
       },
       lost: () => {
-        // Another tab sends now: it sends what flies here, too.
+        // Another tab sends now, including the entry that is flying here.
         clearTimeout(lane.timer);
         lane.flying = null;
       },
@@ -119,12 +119,12 @@ export class Outbox {
     this.#lanes.set(room, lane);
     lock.acquire();
     this.#stealLockLater(room);
-    // Another log may have the room's number now.
+    // The room's id may have another log now.
     this.onchange(room);
   }
 
   /**
-   * The room is not joined any more, or the line is gone: what flies has an unknown fate.
+   * The room was left or the connection is down, so the outcome of the flying entry is unknown.
    * @param {string} room
    */
   roomLeft(room) {
@@ -132,19 +132,19 @@ export class Outbox {
     if (lane === undefined) return;
     this.#lanes.delete(room);
     clearTimeout(lane.timer);
-    clearTimeout(lane.patience);
+    clearTimeout(lane.stealTimer);
     lane.lock.release();
     for (const entry of this.entriesOf(room))
       if (entry.state === "sent") this.settle(entry.client_id);
   }
 
-  /** The line is gone. */
+  /** The connection is down. */
   connectionLost() {
     for (const room of [...this.#lanes.keys()]) this.roomLeft(room);
   }
 
   /**
-   * The server has it: it leaves the store. It stays shown while its event is on the way.
+   * The server saved the message: remove it from the storage, and show it until its event arrives.
    * @param {string} clientId
    * @param {boolean} isEventDue
    */
@@ -158,7 +158,7 @@ export class Outbox {
   }
 
   /**
-   * The server refused a send: try later, or offer the text back.
+   * The server refused a send: retry later, or offer the message back.
    * @param {ErrorFrame} frame
    */
   refuse(frame) {
@@ -174,8 +174,8 @@ export class Outbox {
   }
 
   /**
-   * The text that an error without a client_id is about. One that names no room may be about
-   * any that flies: if there are several, the good ones are answered and it is alone next time.
+   * Find the entry that an error without a client_id is about. If the error names no room either, it may be any
+   * flying entry: if there are several, the valid ones are answered, and the invalid one flies alone next time.
    * @param {ErrorFrame} frame
    */
   #flyingOf(frame) {
@@ -185,7 +185,7 @@ export class Outbox {
   }
 
   /**
-   * Send a text that was refused, or that is old, under the same client_id: it can never be posted twice.
+   * Send a refused or old entry under the same client_id, so that it can never be posted twice.
    * @param {string} clientId
    */
   retry(clientId) {
@@ -205,29 +205,29 @@ export class Outbox {
     if (isFlying) this.#discarded.add(clientId);
   }
 
-  /** Forget everything, at sign-out. */
+  /** Remove everything, at sign-out. */
   clear() {
     this.#entries.records.loadAll();
     for (const { client_id } of this.#entries.all) this.settle(client_id);
   }
 
-  /** Signed out in another tab: store nothing any more. */
+  /** The user signed out in another tab: store nothing from now on. */
   close() {
     this.#entries.records.close();
   }
 
-  /** Signed in again. */
+  /** The user is signed in again. */
   open() {
     this.#entries.records.open();
   }
 
-  /** Store again what the storage lost. @param {boolean} [isLast] */
+  /** Store again what the storage lost. @param {boolean} [isLast] the page is being closed */
   repairStorage(isLast) {
     this.#entries.records.repairStorage(isLast);
   }
 
   /**
-   * Another tab changed the store.
+   * Another tab changed the storage.
    * @param {string | null} key
    * @param {Change} [change]
    */
@@ -248,12 +248,12 @@ export class Outbox {
     this.onchange(entry.room);
   }
 
-  /** Take the lock from a tab that lets a text of this one wait. @param {string} room */
+  /** Take the lock from another tab if an entry of this tab still waits after a while. @param {string} room */
   #stealLockLater(room) {
     const lane = this.#lanes.get(room);
     if (lane === undefined || lane.lock.isHeld) return;
-    clearTimeout(lane.patience);
-    lane.patience = setTimeout(() => {
+    clearTimeout(lane.stealTimer);
+    lane.stealTimer = setTimeout(() => {
       const isWaiting = this.entriesOf(room).some(
         ({ client_id, state }) => state === "pending" && this.#entries.ownIds.has(client_id),
       );
@@ -272,14 +272,14 @@ export class Outbox {
       return this.#sendNext(room);
     }
     const { client_id, text: message } = entry;
-    lane.flying = client_id; // before sending: nothing may overtake it
+    lane.flying = client_id; // before sending, so that nothing overtakes it
     if (this.#send({ command: "send", room, message, client_id }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);
     else lane.flying = null;
   }
 
   /**
-   * Leave the entry flying, so that nothing overtakes it, and send it again after `ms`.
+   * Send the flying entry again after `ms`. It stays flying, so that nothing overtakes it.
    * @param {Entry} entry
    * @param {number} ms
    */

@@ -1,15 +1,15 @@
-/** The browser's storage, which may be missing, closed to us or full; and random ids. */
+/** The browser's storage, which may be missing, forbidden or full; and random ids. */
 
 /**
- * `sent`: saved by the server, its event not yet shown. `failed`: refused for good. `held`: too old to be sent without a question.
- * `since`: when its author last said that it is to be sent, if that was not when it was written.
+ * A message in the outbox. `sent`: saved by the server, but its event has not arrived. `failed`: refused for good.
+ * `held`: too old to be sent without asking. `since`: when its author last asked to send it, if later than `at`.
  * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed" | "held", epoch?: string, title?: string, since?: number, code?: string, detail?: string}} Entry
  */
-/** What is used of localStorage. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
+/** The part of localStorage that is used. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
 
 /**
- * Open the browser's storage. ReadTracker never throws; writing throws when nothing can be kept.
- * @param {() => Storage | null | undefined} open null or undefined: switched off, as Firefox and web views can do
+ * Open the browser's storage. Reading never throws; writing throws when nothing can be stored.
+ * @param {() => Storage | null | undefined} open returns null or undefined if storage is switched off, as Firefox and web views can do
  * @returns {Store}
  */
 export function openStore(open = () => localStorage) {
@@ -41,7 +41,7 @@ export function openStore(open = () => localStorage) {
   };
 }
 
-/** A random UUID, also where `crypto.randomUUID` is missing (plain http). */
+/** A random UUID, also over plain HTTP, where `crypto.randomUUID` is missing. */
 export function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

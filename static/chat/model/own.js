@@ -1,11 +1,11 @@
-/** Whose a message is: decided by the user's id, because a name can change and be given to another user. */
+/** Decides whose a message is: by the user's id, because a name can change and be given to another user. */
 
 import { isNamed } from "./mentions.js";
 
 /** The reader; `since` is when their account was made. @typedef {{id: number, username: string, since?: string}} Me */
 
 /**
- * What the system posted has no author.
+ * Whether the user wrote the message. Messages of the system have no author.
  * @param {{user?: number | undefined}} message
  * @param {{id: number}} me
  */
@@ -14,7 +14,7 @@ export function isOwn({ user }, { id }) {
 }
 
 /**
- * Whether a message of somebody else names the reader. What is older than their account meant another user, who had the name.
+ * Whether another user's message mentions the reader. A message older than the reader's account meant an earlier user of the name.
  * @param {{user?: number | undefined, text: string | null, at: string}} message
  * @param {Me} me
  */

@@ -1,26 +1,26 @@
-/** Frame shapes, both ways, and the limits of a message: docs/protocol.md in types. */
+/** The frames, both ways, and the limits of a message: docs/protocol.md as types. */
 
 /** @typedef {{id: string, title: string, staff_only: boolean}} Room */
-/** `rooms`: panes of a page, 0 for any number. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
+/** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
 /** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
-/** An edit whose text is gone, because a later one has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
+/** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
 /** @typedef {Posted | Edited | Overtaken | Deleted} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
-/** Who is here: all of them, or who came (true) and went (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
+/** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
-/** `unread`: posted, not deleted, of others, after `read`; `mentions`: those of them that name the user; 1000 means more than 999. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
+/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
- * What came, told apart by `kind`.
+ * A decoded frame, discriminated by `kind`.
  * @typedef {{kind: "join", frame: JoinFrame}
  *   | {kind: "leave", frame: LeaveFrame}
  *   | {kind: "event", frame: Event}
@@ -43,7 +43,7 @@
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 
 /**
- * What the page asks.
+ * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
  *   | {command: "send", room: string, message: string, client_id: string}
@@ -63,10 +63,10 @@ export const MUTED = 3;
 export const ENTER = 4;
 export const LEAVE = 5;
 
-/** The session is over: sign in again, do not reconnect. */
+/** Close code: the web session is over, so sign in again and do not reconnect. */
 export const CLOSE_SIGN_IN = 4401;
 
-/** Keys that only one kind of frame has. Frames with `room` are told apart below. */
+/** Keys that only one kind of frame has. `kindInRoom` tells frames with `room` apart. */
 const OWN_KEYS = /** @type {const} */ ([
   "join",
   "leave",
@@ -80,8 +80,8 @@ const OWN_KEYS = /** @type {const} */ ([
 ]);
 
 /**
- * Tell what a text from the server is. Anything this page does not know is
- * `unknown`, so that a newer server does not break an older page.
+ * Decode a frame from the server. Anything unknown to this page has the kind `unknown`, so that a newer server
+ * does not break an older page.
  * @param {string} text
  * @returns {Received}
  */
@@ -124,10 +124,10 @@ export function isOvertaken(event) {
   return "overtaken" in event;
 }
 
-/** Errors that say "later", not "no": the text stays in the outbox. */
+/** Errors that mean "later": the message stays in the outbox. */
 const TRANSIENT = new Set(["SERVER_UNAVAILABLE", "RATE_LIMITED"]);
 
-/** The server could not make out which command it refuses. @param {ErrorFrame} frame */
+/** Whether the server could not read the command that it refuses. @param {ErrorFrame} frame */
 export function isUnreadable({ error, command, room, client_id }) {
   const about = command ?? room ?? client_id;
   return about === undefined && /^(JSON|COMMAND|MESSAGE)_/.test(error);
@@ -138,49 +138,49 @@ export function isTransient(frame) {
   return frame.retry_after !== undefined || TRANSIENT.has(frame.error);
 }
 
-/** A longer wait is no matter of pace: it ends when the user closes something. */
+/** A longer wait is not about speed: it ends only when the user closes a room. */
 const SOON_S = 30;
 
-/** What the page sends again by itself when it was refused for now. */
+/** The commands that the page sends again by itself after a temporary refusal. */
 const RETRIED = new Set(["join", "resume", "history", "send"]);
 
-/** Whether it goes on by itself in a moment. @param {ErrorFrame} frame */
+/** Whether the page retries the refused command in a moment. @param {ErrorFrame} frame */
 export function isSoon(frame) {
   const isRetried = RETRIED.has(frame.command ?? "") && isTransient(frame);
   return isRetried && (frame.retry_after ?? 0) < SOON_S;
 }
 
-/** Halves of surrogate pairs: they have no UTF-8, so the server could not even read the frame. */
+/** A lone half of a surrogate pair has no UTF-8 encoding, so the server could not even read the frame. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** White space, controls and invisible format characters alone say nothing: as in chat.store.actions. */
+/** White space, control and invisible format characters alone are an empty message, as in chat.store.actions. */
 const BLANK = /^[\s\p{Cc}\p{Cf}\p{Z}]*$/u;
 
 /**
- * Name the code that the server would refuse a text with, or null.
- * People count graphemes; the wire counts bytes.
+ * Return the code with which the server would refuse a text, or null. Graphemes are limited for people, bytes for
+ * the wire.
  * @param {string} text
  * @param {Limits} limits
  */
 export function refusalOf(text, limits) {
-  if (text.length > limits.bytes) return "MESSAGE_TOO_LONG"; // a character takes a byte at least
+  if (text.length > limits.bytes) return "MESSAGE_TOO_LONG"; // a character takes at least one byte
   if (text.includes("\0") || LONE_SURROGATE.test(text)) return "MESSAGE_INVALID";
   if (BLANK.test(text)) return "MESSAGE_EMPTY";
   if (new TextEncoder().encode(text).length > limits.bytes) return "MESSAGE_TOO_LONG";
-  if (text.length <= limits.graphemes) return null; // never fewer code units than graphemes
+  if (text.length <= limits.graphemes) return null; // there are never more graphemes than code units
   return countGraphemes(text, limits.graphemes) > limits.graphemes ? "MESSAGE_TOO_LONG" : null;
 }
 
 /**
- * Count what people call characters, up to just above `most`.
+ * Count graphemes, which people call characters, and stop just above `max`.
  * @param {string} text
- * @param {number} most
+ * @param {number} max
  */
-export function countGraphemes(text, most) {
+export function countGraphemes(text, max) {
   let count = 0;
   for (const _ of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) {
     count += 1;
-    if (count > most) break;
+    if (count > max) break;
   }
   return count;
 }

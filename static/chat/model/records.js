@@ -1,4 +1,4 @@
-/** Records in the browser's storage, one item each, so that tabs do not overwrite each other; with a copy of each in memory. */
+/** Records in the browser's storage, each an item of its own so that tabs do not overwrite each other, with a copy in memory. */
 
 /** @import {Store} from "./outbox_store.js" */
 
@@ -11,23 +11,23 @@ export class Records {
   #parse;
   #isShared;
   /**
-   * All records known. A record leaves only when this page forgets it or another tab removed it:
-   * that it cannot be read any more may mean that the user emptied the storage.
+   * All known records. A record is dropped only when this page or another tab removes it: if it is merely missing from
+   * the storage, the user may have emptied the storage.
    * @type {Map<string, T>}
    */
   #records = new Map();
-  /** Ids of what this page wrote. @type {Set<string>} */
+  /** Ids of records that this page wrote. @type {Set<string>} */
   #own = new Set();
-  /** Ids of records of this page that the storage did not take: they live as long as the page. @type {Set<string>} */
+  /** Ids of this page's records that the storage refused: they exist as long as the page. @type {Set<string>} */
   #unstored = new Set();
-  /** Ids that were not found at the last check. @type {Set<string>} */
+  /** Ids that were missing at the last check. @type {Set<string>} */
   #missing = new Set();
   #isClosed = false;
 
   /**
    * @param {string} prefix
    * @param {Store} store
-   * @param {{parse: (text: string, id: string) => T | null, isShared: boolean}} kind `parse`: null if it is not one of ours; `isShared`: any tab may write any record. Otherwise what another tab has in memory may be older than what its writer stored.
+   * @param {{parse: (text: string, id: string) => T | null, isShared: boolean}} kind `parse`: null if it is no valid record; `isShared`: any tab may write any record. Otherwise a copy in another tab may be older than what its writer stored.
    */
   constructor(prefix, store, { parse, isShared }) {
     this.#prefix = prefix;
@@ -67,7 +67,7 @@ export class Records {
     this.#write(id);
   }
 
-  /** Look after the record of a page that is gone. @param {string} id */
+  /** Become responsible for a record of a closed page. @param {string} id */
   adopt(id) {
     this.#own.add(id);
   }
@@ -78,7 +78,7 @@ export class Records {
     this.#store.removeItem(this.#prefix + id);
   }
 
-  /** Take in what other tabs stored. */
+  /** Read what other tabs stored. */
   loadAll() {
     const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
     for (const key of keys) if (key.startsWith(this.#prefix)) this.#read(key);
@@ -86,9 +86,9 @@ export class Records {
 
   /**
    * Another tab changed the storage.
-   * @param {string | null} key null: everything was removed, by the user and not by us
-   * @param {Change} [change] what the event says of it: it may come late
-   * @returns {boolean} whether it concerns these records
+   * @param {string | null} key null: the user emptied the storage
+   * @param {Change} [change] from the event, which may arrive late
+   * @returns {boolean} whether the change concerns these records
    */
   storageChanged(key, { oldValue = null, newValue = null } = {}) {
     if (key !== null && !key.startsWith(this.#prefix)) return false;
@@ -100,9 +100,9 @@ export class Records {
   }
 
   /**
-   * Store again what the storage lost or did not take. What another tab has just removed would be
-   * missing, too, until its event is here: so a record has to be missing twice.
-   * @param {boolean} isLast the page is being closed, so there is no second time
+   * Store again what the storage lost or refused. A record that another tab has just removed is missing too, until
+   * its event arrives, so only a record that is missing twice counts as lost.
+   * @param {boolean} isLast the page is being closed, so there is no second check
    */
   repairStorage(isLast = false) {
     if (this.#isClosed) return;
@@ -114,11 +114,11 @@ export class Records {
     }
   }
 
-  /** The user signed out in another tab: nothing is stored any more. */
+  /** The user signed out in another tab: store nothing from now on. */
   close() {
     this.#isClosed = true;
     for (const id of this.#records.keys()) {
-      // Somebody may be signed in again in the tab that has written it.
+      // A user may be signed in again in the tab that wrote the record.
       if (!this.#own.has(id)) this.#forget(id);
       else {
         this.#unstored.add(id);
@@ -137,17 +137,17 @@ export class Records {
   /** @param {string} key */
   #read(key) {
     const id = key.slice(this.#prefix.length);
-    // What is in memory only is newer than what the storage may still have of it.
+    // A record that the storage refused is newer in memory than in the storage.
     if (this.#unstored.has(id) || (this.#own.has(id) && !this.#isShared)) return;
     const record = this.#parse(this.#store.getItem(key) ?? "", id);
     if (record !== null) this.#records.set(id, record);
   }
 
-  /** @param {string} id @param {string | null} before what was removed */
+  /** @param {string} id @param {string | null} before the removed value */
   #removedElsewhere(id, before) {
     const isAsKnown = before === null || before === JSON.stringify(this.#records.get(id));
     if (isAsKnown) this.#forget(id);
-    // It has been changed here since.
+    // This page has changed the record since.
     else if (this.#own.has(id)) this.#write(id);
   }
 
@@ -167,9 +167,9 @@ export class Records {
     try {
       this.#store.setItem(this.#prefix + id, text);
     } catch {
-      return; // full, or closed to us
+      return; // full or not allowed
     }
-    // Some browsers take everything and keep nothing.
+    // Some browsers accept everything and store nothing.
     if (this.#store.getItem(this.#prefix + id) !== text) return;
     this.#unstored.delete(id);
     this.#missing.delete(id);

@@ -1,4 +1,4 @@
-/** One Web Lock that a tab waits for and then holds until it lets go: of several tabs, one sends a room's texts. */
+/** A Web Lock for each room, held until it is released, so that only one of several tabs sends a room's messages. */
 
 export class RoomLock {
   isHeld = false;
@@ -9,9 +9,9 @@ export class RoomLock {
   #release = () => {};
 
   /**
-   * @param {LockManager | undefined} locks undefined over plain http: then every tab holds it
+   * @param {LockManager | undefined} locks undefined over plain HTTP, where every tab counts as the holder
    * @param {string} name
-   * @param {{gained: () => void, lost: () => void}} told
+   * @param {{gained: () => void, lost: () => void}} listener
    */
   constructor(locks, name, { gained, lost }) {
     this.#locks = locks;
@@ -36,7 +36,7 @@ export class RoomLock {
         resolve();
       };
     });
-    const begin = () => {
+    const granted = () => {
       wasGranted = true;
       if (isOver) return;
       this.isHeld = true;
@@ -44,20 +44,20 @@ export class RoomLock {
     };
     const failed = () => {
       if (isOver) return;
-      // Refused without a wait, as WebKit does while the document is being unloaded: asking again
-      // would be refused again at once, for ever. Every tab sends then; client_id keeps it once.
-      if (!wasGranted) return begin();
-      // Stolen by another tab.
+      // WebKit refuses at once while the document is being unloaded, and would refuse again for ever.
+      // Every tab sends then, and client_id keeps each message from being posted twice.
+      if (!wasGranted) return granted();
+      // Another tab stole the lock.
       this.isHeld = false;
       this.#lost();
       this.acquire();
     };
-    if (this.#locks === undefined) return begin();
+    if (this.#locks === undefined) return granted();
     const options = isStealing ? { steal: true } : { signal: waiting.signal };
     try {
       this.#locks
         .request(this.#name, options, () => {
-          begin();
+          granted();
           return held;
         })
         .catch(failed);

@@ -1,47 +1,47 @@
-/** One room's ordered events: applied, old or gap; and the window of messages that is held. */
+/** A room's events, applied in order, and the window of its messages that the page holds. */
 
 import { isEdited, isOvertaken, isPosted } from "./protocol.js";
 
 /** @import {Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted} from "./protocol.js" */
 
 /**
- * A message as it stands; `asOf` is the last event that this state includes.
+ * A message in its current state; `asOf` is the seq of the last event that this state includes.
  * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, asOf: number}} Message
  */
 
-/** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Taken */
+/** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
 
 /**
- * Where a page of history is; nothing: the newest.
+ * Which page of history; an empty object means the newest.
  * @typedef {{before?: number, after?: number, around?: number, from?: string}} Place
  */
 
-/** A page to ask for. `arrived` is told what is in it when it is another part of the log. @typedef {{place: Place, arrived?: (messages: Message[]) => void}} Page */
+/** A page to request. `arrived` is called with the messages if the page is the target of a jump. @typedef {{place: Place, arrived?: (messages: Message[]) => void}} Page */
 
-/** What a page brought: `isElsewhere` when nothing held before it is held any more. @typedef {{messages: Message[], isElsewhere: boolean, arrived?: Page["arrived"]}} Folded */
+/** The result of a page. `isElsewhere`: the page replaced the window. @typedef {{messages: Message[], isElsewhere: boolean, arrived?: Page["arrived"]}} AppliedPage */
 
 export class RoomLog {
-  /** The last event applied; null until the room was joined. @type {number | null} */
+  /** The seq of the last applied event; null until the room is joined. @type {number | null} */
   #cursor = null;
   #epoch = "";
-  /** The messages held are a window of the log: all from the oldest to the newest of them. @type {Map<number, Message>} */
+  /** The window: all messages of the log between two ends. @type {Map<number, Message>} */
   #messages = new Map();
-  /** The newest change of each message since the page on its way was asked for: it may have been read before. @type {Map<number, Edited | Deleted>} */
+  /** The latest change of each message since a page was requested, because the page may be read before the change. @type {Map<number, Edited | Deleted>} */
   #changes = new Map();
   #oldest = Number.POSITIVE_INFINITY;
   #newest = 0;
-  /** The last message that was posted, held or not. */
+  /** The seq of the last posted message, held or not. */
   #lastPosted = 0;
 
-  /** Whether the server has older messages than those held. */
+  /** Whether the server has older messages than the window. */
   hasOlder = false;
-  /** Whether it has newer ones: what is posted is then not held, for there would be a hole before it. */
+  /** Whether the server has newer messages than the window. New messages are then not held, because there would be a gap before them. */
   hasNewer = false;
-  /** Whether a page has come. */
+  /** Whether a page has arrived. */
   hasPage = false;
-  /** The page on its way. @type {Page | null} */
+  /** The requested page. @type {Page | null} */
   requested = null;
-  /** Another part of the log to go to, until its page is there. @type {Page | null} */
+  /** The target of a jump, until its page arrives. @type {Page | null} */
   pendingJump = null;
 
   /** @returns {Cursor | null} */
@@ -50,8 +50,9 @@ export class RoomLog {
   }
 
   /**
-   * Take a join reply. True: the log starts (over) at the head and wants history.
+   * Apply a join reply.
    * @param {JoinFrame} frame
+   * @returns {boolean} whether the log starts, or starts over, at the head and needs history
    */
   applyJoin(frame) {
     const startsOver = this.#cursor === null || frame.reset === true;
@@ -63,16 +64,16 @@ export class RoomLog {
     this.#cursor = frame.head;
     this.hasOlder = frame.head >= frame.floor;
     this.hasNewer = false;
-    // Of an empty log there is no page to wait for.
+    // An empty log has no page to wait for.
     this.hasPage = !this.hasOlder;
     this.requested = null;
     return true;
   }
 
   /**
-   * The one rule: an event is applied only if it is the next one.
+   * Apply an event, only if it is the next one.
    * @param {Event} event
-   * @returns {Taken}
+   * @returns {Applied}
    */
   applyEvent(event) {
     if (this.#cursor === null || event.seq <= this.#cursor)
@@ -83,7 +84,7 @@ export class RoomLog {
   }
 
   /**
-   * The page to ask for now; null while one is on its way, or when there is none.
+   * The next page to request; null while a page is requested, or when there is none.
    * @param {"older" | "newer"} [way]
    * @returns {Page | null}
    */
@@ -96,39 +97,39 @@ export class RoomLog {
     return null;
   }
 
-  /** It was asked for: all that was changed before is in it. @param {Page} page */
+  /** The page was requested: it includes all changes up to now. @param {Page} page */
   setRequested(page) {
     this.requested = page;
     this.#changes.clear();
   }
 
   /**
-   * Fold the page of history that was asked for in; what was changed since it was read stays changed.
+   * Apply the requested page of history. Changes that arrived since it was read are kept.
    * @param {HistoryFrame} page
-   * @returns {Folded}
+   * @returns {AppliedPage}
    */
   applyPage(page) {
     const { place, arrived } = this.requested ?? { place: {} };
-    // The newest page has nothing newer: this one was asked for before the log was started over.
+    // The newest page has nothing newer, so this one was requested before the log started over.
     if (this.requested && !Object.keys(place).length && page.newer)
       return { messages: [], isElsewhere: false };
     const isJump = arrived !== undefined && this.requested === this.pendingJump;
     this.requested = null;
-    if (arrived && !isJump) return { messages: [], isElsewhere: false }; // asked for another one since
+    if (arrived && !isJump) return { messages: [], isElsewhere: false }; // another jump was requested since
     if (isJump) this.pendingJump = null;
-    // The window's end that it continues may have been let go of meanwhile.
+    // The end of the window that this page continues may have been trimmed meanwhile.
     const isLoose = (place.before ?? this.#oldest) !== this.#oldest;
     if (isLoose || (place.after ?? this.#newest) !== this.#newest)
       return { messages: [], isElsewhere: false };
     const isNowhere = place.from !== undefined && !page.events.length;
     if (isNowhere) return { messages: [], isElsewhere: false, arrived };
-    // Live events that came before the first page are all older than it: there may be a hole between.
+    // All live events that arrived before the first page are older than it: there may be a gap in between.
     const isApart = page.more && (page.events[0]?.seq ?? 0) > this.#newest && this.#newest > 0;
     const isElsewhere = isJump || (!Object.keys(place).length && isApart);
     if (isElsewhere) this.#forgetMessages();
     this.hasPage = true;
     if (place.after === undefined) this.hasOlder = page.more;
-    // What was posted after the page was read, and not held because it was not for this window, is still to come.
+    // Messages posted after the page was read, and not held because the window was elsewhere, are still to be loaded.
     if (isElsewhere || place.after !== undefined)
       this.hasNewer = page.newer === true || page.as_of < this.#lastPosted;
     const messages = page.events
@@ -138,7 +139,7 @@ export class RoomLog {
   }
 
   /**
-   * Let go of what is far from the reader; it can be asked for again.
+   * Forget messages far from the reader. They can be requested again.
    * @param {number} first the oldest message that stays
    * @param {number} last the newest
    */
@@ -167,9 +168,9 @@ export class RoomLog {
   #applyNext(event) {
     if (isPosted(event)) {
       this.#lastPosted = event.seq;
-      // A page may have brought a message before its own event came.
+      // A page may bring a message before its event arrives.
       const held = this.#messages.get(event.seq);
-      // Above the window, when a page was faster than the events: it is held when it is read back.
+      // Without `hasNewer`, the message is above the window because a page overtook the events: a later page brings it.
       const isBeyond = this.hasNewer || event.seq < this.#newest;
       return (
         held ??
@@ -178,7 +179,7 @@ export class RoomLog {
           : this.#holdMessage(event, event.seq))
       );
     }
-    // Its text is gone, and the edit that replaced it is still to come: what is shown stays.
+    // A later edit, which is still to arrive, replaced this one: the message shown stays.
     if (isOvertaken(event)) return null;
     const target = isEdited(event) ? event.edited : event.deleted;
     if (this.requested) this.#changes.set(target, event);

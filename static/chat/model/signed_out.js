@@ -1,74 +1,74 @@
-/** Goes on when this page's user has signed in again in another tab, and says so when another user has. */
+/** While the page is signed out, notices when its user, or another user, has signed in in another tab. */
 
 /** @import {Store} from "./outbox_store.js" */
 
-/** Pages say here who they are, so that the others hear of it. */
+/** Signed-in pages write their user here, which notifies the other pages. */
 const KEY = "multichat.session";
-const ASK_EVERY_MS = 30_000;
+const CHECK_EVERY_MS = 30_000;
 
 export class SignedOut {
   #user;
   #store;
-  #ask;
-  #returned;
-  #replaced;
+  #fetchUser;
+  #userReturned;
+  #userReplaced;
   #isSignedOut = false;
-  #isAsking = false;
-  #askedAt = 0;
+  #isChecking = false;
+  #checkedAt = 0;
 
   /**
    * @param {number} user
-   * @param {{store: Store, fetchUser: () => Promise<number | null>, returned: () => void, replaced: () => void}} page `ask` who is signed in in this browser
+   * @param {{store: Store, fetchUser: () => Promise<number | null>, userReturned: () => void, userReplaced: () => void}} page `fetchUser`: the id of the user signed in in this browser
    */
-  constructor(user, { store, fetchUser: ask, returned, replaced }) {
+  constructor(user, { store, fetchUser, userReturned, userReplaced }) {
     this.#user = user;
     this.#store = store;
-    this.#ask = ask;
-    this.#returned = returned;
-    this.#replaced = replaced;
+    this.#fetchUser = fetchUser;
+    this.#userReturned = userReturned;
+    this.#userReplaced = userReplaced;
   }
 
-  /** This page is signed in. */
+  /** Notify the other pages that this one is signed in. */
   announce() {
     try {
       this.#store.setItem(KEY, `${this.#user} ${Date.now()}`);
     } catch {
-      // Full, or closed to us: the other pages ask now and then.
+      // Full or not allowed: the other pages check from time to time.
     }
-    // The event is enough; after signing out nothing of ours stays in the storage.
+    // The event is enough, and after signing out nothing may stay in the storage.
     this.#store.removeItem(KEY);
   }
 
   /** @param {boolean} isSignedOut */
   setSignedOut(isSignedOut) {
     this.#isSignedOut = isSignedOut;
-    this.#askedAt = Date.now();
+    this.#checkedAt = Date.now();
   }
 
-  /** Another page wrote to the store. @param {string | null} key */
+  /** Another page wrote to the storage. @param {string | null} key */
   storageChanged(key) {
     if (key === KEY) this.checkUser();
   }
 
   /** Once a second. @param {boolean} isVisible */
   tick(isVisible) {
-    if (isVisible && Math.abs(Date.now() - this.#askedAt) >= ASK_EVERY_MS) this.checkUser();
+    if (isVisible && Math.abs(Date.now() - this.#checkedAt) >= CHECK_EVERY_MS) this.checkUser();
   }
 
-  /** The user may be back: ask. */
+  /** Check whether the user has signed in again. */
   async checkUser() {
-    if (!this.#isSignedOut || this.#isAsking) return;
-    this.#isAsking = true;
-    this.#askedAt = Date.now();
+    if (!this.#isSignedOut || this.#isChecking) return;
+    this.#isChecking = true;
+    this.#checkedAt = Date.now();
     try {
-      const user = await this.#ask();
+      const user = await this.#fetchUser();
       if (!this.#isSignedOut) return;
-      if (user === this.#user) this.#returned();
-      else if (user !== null) this.#replaced();
+      if (user === this.#user) this.#userReturned();
+      else if (user !== null) this.#userReplaced();
     } catch {
-      // The server does not answer: asked again later.
+      // The server did not answer: check again later.
     } finally {
-      this.#isAsking = false;
+      this.#isChecking = false;
     }
   }
 }

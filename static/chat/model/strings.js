@@ -1,63 +1,65 @@
-/** Every sentence the page says. */
+/** Every sentence that the page shows or has read out. */
 
 import { ALERT, countGraphemes, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {ErrorFrame, Limits} from "./protocol.js" */
 
-/** So much of a message is quoted in a sentence. */
+/** At most this many characters of a message are quoted in a sentence. */
 const QUOTED = 200;
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
   USER_HAS_TO_LOGIN:
-    "You are signed out here, or somebody else signed in. Sign in again to go on; what is not sent waits for you.",
-  ROOM_INVALID: "This room does not exist any more.",
-  ROOM_ACCESS_DENIED: "You may not enter this room.",
-  JSON_INVALID: "The server could not read what this page sent.",
-  COMMAND_INVALID: "The server does not know what this page asked for. Reload the page.",
-  MESSAGE_EMPTY: "There is nothing to send yet.",
-  MESSAGE_TOO_LONG: "This text is too long.",
-  MESSAGE_INVALID: "This text has characters that cannot be sent.",
-  MESSAGE_TYPE_DENIED: "You may not send messages of this type.",
-  NOT_AUTHOR: "Only its author may change a message.",
+    "You've been signed out. Sign in again to continue; your unsent messages are kept.",
+  ROOM_INVALID: "This room no longer exists.",
+  ROOM_ACCESS_DENIED: "You don't have access to this room.",
+  JSON_INVALID: "The server couldn't read what this page sent.",
+  COMMAND_INVALID: "The server didn't understand this page. Reload it.",
+  MESSAGE_EMPTY: "There's nothing to send yet.",
+  MESSAGE_TOO_LONG: "This message is too long.",
+  MESSAGE_INVALID: "This message has characters that can't be sent.",
+  MESSAGE_TYPE_DENIED: "You can't send messages of this type.",
+  NOT_AUTHOR: "Only the author can change this message.",
   RATE_LIMITED: "You're sending too fast.",
-  USER_MUTED: "You are muted in this room for now.",
-  ROOM_READ_ONLY: "Nobody can write in this room at the moment.",
+  USER_MUTED: "You're muted in this room for now.",
+  ROOM_READ_ONLY: "This room is read-only at the moment.",
   SERVER_UNAVAILABLE: "The server can't save anything right now.",
 };
 
 /**
- * Say an error code in words; the code stays, for whoever is asked for help.
+ * Explain an error code in a sentence. The code is appended because support may ask for it.
  * @param {string} code
- * @param {string} [detail] the server's own sentence, which knows more
+ * @param {string} [detail] the server's own, more exact sentence
  */
 export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
 }
 
-/** Say what was refused for now, and is tried again. @param {string} code */
+/** Explain a refusal that the page retries by itself. @param {string} code */
 export function soonSentence(code) {
-  return `${SENTENCES[code] ?? "Something went wrong."} It goes on by itself. (${code})`;
+  return `${SENTENCES[code] ?? "Something went wrong."} We'll retry automatically. (${code})`;
 }
+
+const SHORTEN = "Shorten it or send it in parts.";
 
 /** @param {number} most */
 export function fullPageWords(most) {
-  return `This page can hold ${most} rooms at most. Close one to open another.`;
+  return `You can have ${most} rooms open at most. Close one to open another.`;
 }
 
 export const JUMP_WAITS = "You're offline. We'll go there when you're connected again.";
 
 export const REPLACED =
-  "Another user is logged in now. Reload this page to see their rooms; your unsent messages are kept for you.";
+  "Another user is logged in now. Reload to see their rooms; your unsent messages are kept for you.";
 
-/** What the system says has no author. @param {string} username */
+/** Messages of the system have no author. @param {string} username */
 export function authorWords(username) {
   return username || "System";
 }
 
 /**
- * Who says it, and first of all whether it is more than a message.
+ * Name the sender. A warning or alert is announced as such first.
  * @param {{username: string, type: number}} message
  */
 export function senderWords({ username, type }) {
@@ -70,20 +72,20 @@ export const NEW_VERSION = "A new version of this page is available.";
 export const AT_RISK =
   "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.";
 
-/** Of a text that waited too long to be sent without a question. */
+/** For a message that waited too long to be sent without asking its author. */
 export const HELD =
   "Not sent, because you wrote this more than a day ago. Send it now, or put it back to change it.";
 
 export const EDIT_DELETED =
-  "This message was deleted while you were editing it. Your text is kept here; copy it if you need it.";
+  "This message was deleted while you were editing it. Copy your text if you still need it.";
 
-/** The message that is edited here was edited elsewhere, too. @param {string} text what it is now */
+/** The message being edited here was also edited elsewhere. @param {string} text the current text */
 export function editedWords(text) {
   const now = text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text;
-  return `This message was changed elsewhere while you were editing it. It now says: “${now}” Saving replaces that.`;
+  return `This message was edited elsewhere and now says: “${now}” Saving will replace that.`;
 }
 
-/** @param {string | undefined} title @param {boolean} isReplaced another room has its number @param {boolean} isDraft */
+/** @param {string | undefined} title @param {boolean} isReplaced another log has the room's id @param {boolean} isDraft */
 export function lostWords(title, isReplaced, isDraft = false) {
   const room = title ? `“${title}”` : "a room";
   const what = isDraft
@@ -112,8 +114,8 @@ export function unsentWords(count) {
 
 /** @param {number} count */
 export function keptWords(count) {
-  const texts = count === 1 ? "1 text is not sent yet." : `${count} texts are not sent yet.`;
-  return `${texts} Log out and discard ${count === 1 ? "it" : "them"}?`;
+  const messages = count === 1 ? "1 message hasn't" : `${count} messages haven't`;
+  return `${messages} been sent yet. Log out and discard ${count === 1 ? "it" : "them"}?`;
 }
 
 /**
@@ -124,7 +126,7 @@ export function keptWords(count) {
 export function refusalSentence(code, limits, text) {
   if (code !== "MESSAGE_TOO_LONG") return sentenceFor(code);
   const number = new Intl.NumberFormat();
-  // Of millions of characters the browser would count for minutes.
+  // Counting millions of characters would take the browser minutes.
   const isHuge = text.length > limits.bytes;
   const counted = isHuge ? text.slice(0, limits.bytes) : text;
   const characters = countGraphemes(counted, Number.POSITIVE_INFINITY);
@@ -132,44 +134,44 @@ export function refusalSentence(code, limits, text) {
     const atLeast = number.format(Math.max(characters, limits.graphemes));
     return sentenceFor(
       code,
-      `This text is too long. It has more than ${atLeast} characters of ${number.format(limits.graphemes)}. Shorten it, or send it in parts.`,
+      `This message has more than ${atLeast} characters; the limit is ${number.format(limits.graphemes)}. ${SHORTEN}`,
     );
   }
   const length =
     characters > limits.graphemes
-      ? `It has ${number.format(characters)} characters of ${number.format(limits.graphemes)}.`
-      : `Its ${number.format(characters)} characters take more than ${number.format(limits.bytes)} bytes.`;
-  return sentenceFor(code, `This text is too long. ${length} Shorten it, or send it in parts.`);
+      ? `has ${number.format(characters)} characters; the limit is ${number.format(limits.graphemes)}.`
+      : `is too long: ${number.format(characters)} characters take more than ${number.format(limits.bytes)} bytes.`;
+  return sentenceFor(code, `This message ${length} ${SHORTEN}`);
 }
 
-/** A message could not be edited or deleted. @param {ErrorFrame} [frame] none when the line is down */
+/** A message could not be edited or deleted. @param {ErrorFrame} [frame] undefined when the connection is down */
 export function unchangedSentence(frame) {
   if (frame === undefined)
-    return "The line is down, so the message may not be changed yet. Try again.";
-  return `The message was not changed. ${sentenceFor(frame.error, frame.detail)}`;
+    return "You're offline, so the message may not have changed. Try again when you're connected.";
+  return `The message wasn't changed. ${sentenceFor(frame.error, frame.detail)}`;
 }
 
 /**
  * @param {State} state
- * @param {number} waitMs until the next try
- * @returns {[string, string]} what to say, and what changes too often to be read out
+ * @param {number} waitMs until the next attempt
+ * @returns {[string, string]} the state, and a countdown that changes too often to be read out
  */
 export function stateWords(state, waitMs) {
   if (state === "open") return ["Connected", ""];
   if (state === "connecting") return ["Connecting…", ""];
-  // Told beforehand, so no alarm: the page is back in a moment.
+  // The server announced this, so it is no reason for alarm: the page reconnects in a moment.
   if (state === "returning") return ["Reconnecting…", ""];
   if (state === "signed out") return ["Signed out – ", ""];
   return ["Offline – trying again", waitMs > 0 ? ` in ${Math.ceil(waitMs / 1000)} s` : "…"];
 }
 
-/** @param {number} waitMs until it is tried again */
+/** @param {number} waitMs until the next attempt */
 export function againWords(waitMs) {
-  return ` Again in ${Math.max(1, Math.ceil(waitMs / 1000))} s.`;
+  return ` Retrying in ${Math.max(1, Math.ceil(waitMs / 1000))} s.`;
 }
 
 /**
- * Condense who entered and left since the last message: only where each is now.
+ * Condense who entered and left since the last message: each person's latest state only.
  * @param {Map<string, "joined" | "left">} people
  */
 export function presenceWords(people) {
@@ -197,13 +199,13 @@ function capped(count) {
   return count > 999 ? "999+" : String(count);
 }
 
-/** Short, for a title: mentions apart. @param {Counts} counts */
+/** Unread messages and mentions, short enough for a title. @param {Counts} counts */
 export function countsWords({ unread, mentions }) {
   if (!unread) return "";
   return mentions ? `${capped(unread)}, @${capped(mentions)}` : capped(unread);
 }
 
-/** For those who hear the page. @param {Counts} counts */
+/** Unread messages and mentions, for screen readers. @param {Counts} counts */
 export function unreadWords({ unread, mentions }) {
   if (!unread) return "";
   return mentions
@@ -221,17 +223,15 @@ export function hereWords(count) {
   return count === 1 ? "1 person here" : `${count} people here`;
 }
 
-/** Where a link leads to. @param {boolean} wasThere */
+/** The message that a link leads to is not there. @param {boolean} wasThere */
 export function gonePlaceWords(wasThere) {
-  return wasThere
-    ? "The message that this link leads to was deleted."
-    : "There is no such message as this link leads to.";
+  return wasThere ? "The linked message was deleted." : "The linked message doesn't exist.";
 }
 
 /** @param {Date} day */
 export function noDayWords(day) {
   const date = new Intl.DateTimeFormat(undefined, { dateStyle: "long" }).format(day);
-  return `Nothing was written here on ${date} or later.`;
+  return `There are no messages from ${date} or later.`;
 }
 
 /** @param {number} count */
@@ -239,7 +239,7 @@ export function aboveWords(count) {
   return `${capped(count)} new above`;
 }
 
-/** Panes out of view. @param {number} count */
+/** How many panes are out of view. @param {number} count */
 export function beyondWords(count) {
   return `${count} more ${count === 1 ? "pane" : "panes"}`;
 }

@@ -1,20 +1,20 @@
-/** This tab's name, and whether the tab that wrote something is still open: each holds a lock of its name while it lives. */
+/** This tab's id, and whether another tab is still open: each tab holds a lock named after its id until it is closed. */
 
 import { uuid } from "./outbox_store.js";
 
 const KEY = "multichat.tab";
-/** The lock of the page that was reloaded is free a moment after the next one has begun. */
+/** The lock of a reloaded page becomes free a moment after the new page has started. */
 const RELOADED_WITHIN_MS = 2_000;
 
 export class Tabs {
   id = uuid();
-  /** The page that was here before a reload; in a duplicated tab, the one that was duplicated. @type {string | null} */
+  /** The id before a reload; in a duplicated tab, the id of the original. @type {string | null} */
   previous = null;
   #locks;
 
   /**
-   * @param {LockManager | undefined} locks undefined over plain http
-   * @param {() => Storage | null | undefined} session may throw where storage is closed to us
+   * @param {LockManager | undefined} locks undefined over plain HTTP
+   * @param {() => Storage | null | undefined} session may throw where storage is not allowed
    */
   constructor(locks, session = () => sessionStorage) {
     this.#locks = locks;
@@ -22,19 +22,19 @@ export class Tabs {
       this.previous = session()?.getItem(KEY) ?? null;
       session()?.setItem(KEY, this.id);
     } catch {
-      // Then a reload finds its drafts as those of a closed tab.
+      // A reload will then find this tab's drafts as those of a closed tab.
     }
     this.#request(this.id, {}, () => new Promise(() => {}));
   }
 
   /**
-   * Whether a tab was closed. Without locks only a reloaded page is known to be gone.
+   * Whether a tab was closed. Without locks, only the page before a reload is known to be closed.
    * @param {string} tab
    * @returns {Promise<boolean>}
    */
   async isClosed(tab) {
     if (tab === this.id) return false;
-    if (tab === "") return true; // left behind by a room that was restored
+    if (tab === "") return true; // drafts for a replaced log belong to no tab
     if (this.#locks === undefined) return tab === this.previous;
     const options =
       tab === this.previous

@@ -1,10 +1,10 @@
-/** What is read and what is not, in each room: told by the server, moved by what is seen here. */
+/** Read positions and unread counts of all rooms: sent by the server, moved by what the user sees here. */
 
 /** @import {Send} from "./outbox.js" */
 /** @import {Head} from "./protocol.js" */
 
-/** Marked as unread, here or on another device: seeing does not read. `isSure`: the server has said so. @typedef {{isHere: boolean, isSure: boolean}} Hold */
-/** `wish` was seen here and is not confirmed yet. @typedef {Head & {wish: number | null, hold: Hold | null}} State */
+/** The user marked messages as unread, here or on another device, so seeing them does not mark them as read. `isSure`: the server has confirmed it. @typedef {{isHere: boolean, isSure: boolean}} Hold */
+/** `unconfirmed`: the read position of this page that the server has not confirmed. @typedef {Head & {unconfirmed: number | null, hold: Hold | null}} State */
 
 const SEND_AFTER_MS = 400;
 const NOTHING = { unread: 0, mentions: 0 };
@@ -17,9 +17,9 @@ export class Unread {
   #unsent = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** Counts of these rooms changed. @type {(rooms: string[]) => void} */
+  /** Called when the counts of these rooms changed. @type {(rooms: string[]) => void} */
   onchange = () => {};
-  /** The read position was moved elsewhere, or is known for the first time. @type {(room: string, read: number) => void} */
+  /** Called when a read position was moved elsewhere, or is known for the first time. @type {(room: string, read: number) => void} */
   onmoved = () => {};
 
   /** @param {Send} send */
@@ -27,10 +27,11 @@ export class Unread {
     this.#send = send;
   }
 
-  /** The line is there (again): ask for all counts, and tell what was read meanwhile. */
+  /** The connection is open again: ask for all counts, and send what was read meanwhile. */
   connected() {
     this.#send({ command: "watch" });
-    for (const [room, { wish }] of this.#rooms) if (wish !== null) this.#unsent.add(room);
+    for (const [room, { unconfirmed }] of this.#rooms)
+      if (unconfirmed !== null) this.#unsent.add(room);
     this.#sendPositions();
   }
 
@@ -43,35 +44,35 @@ export class Unread {
   /** @param {string} room @param {Head} head */
   #applyHead(room, head) {
     const before = this.#rooms.get(room);
-    const wish = before?.wish ?? null;
-    // Counted before what was seen here arrived.
-    const isLate = before !== undefined && wish !== null && head.read < wish;
+    const unconfirmed = before?.unconfirmed ?? null;
+    // The server counted before this page's read position arrived.
+    const isLate = before !== undefined && unconfirmed !== null && head.read < unconfirmed;
     const read = isLate ? before.read : head.read;
     const hold = isLate ? before.hold : holdAfter(before, head.read);
-    this.#rooms.set(room, { ...head, read, wish: isLate ? wish : null, hold });
+    this.#rooms.set(room, { ...head, read, unconfirmed: isLate ? unconfirmed : null, hold });
     if (before?.read !== read) this.onmoved(room, read);
   }
 
-  /** Only these rooms are there. @param {string[]} rooms */
+  /** Forget all rooms but these. @param {string[]} rooms */
   setRooms(rooms) {
-    const there = new Set(rooms);
-    const gone = [...this.#rooms.keys()].filter((room) => !there.has(room));
-    for (const room of gone) this.#rooms.delete(room);
-    this.onchange(gone);
+    const kept = new Set(rooms);
+    const removed = [...this.#rooms.keys()].filter((room) => !kept.has(room));
+    for (const room of removed) this.#rooms.delete(room);
+    this.onchange(removed);
   }
 
-  /** Undefined until the server told. @param {string} room */
+  /** The read position; undefined until the server sent it. @param {string} room */
   readOf(room) {
     return this.#rooms.get(room)?.read;
   }
 
-  /** Whether there is nothing to read, as far as the server told. @param {string} room */
+  /** Whether there is nothing to read, as far as is known. @param {string} room */
   isRead(room) {
     const state = this.#rooms.get(room);
     return state === undefined || state.read >= state.head;
   }
 
-  /** What to show: nothing while all of it was seen here and the server is about to say so. @param {string} room */
+  /** The counts to show: nothing when all was read here, even before the server has confirmed it. @param {string} room */
   countsOf(room) {
     const state = this.#rooms.get(room);
     return state === undefined || state.read >= state.head ? NOTHING : state;
@@ -88,14 +89,14 @@ export class Unread {
   }
 
   /**
-   * Everything up to this message was seen.
+   * The user has seen everything up to this message.
    * @param {string} room
    * @param {number} seq
    */
   markSeen(room, seq) {
     const state = this.#rooms.get(room);
     if (state === undefined || state.hold || seq <= state.read) return;
-    state.read = state.wish = seq;
+    state.read = state.unconfirmed = seq;
     this.#unsent.add(room);
     this.#timer ??= setTimeout(() => this.#sendPositions(), SEND_AFTER_MS);
     this.onchange([room]);
@@ -109,7 +110,7 @@ export class Unread {
   }
 
   /**
-   * Leave this message and what follows for later.
+   * Mark this message and those after it as unread.
    * @param {string} room
    * @param {number} seq
    */
@@ -117,19 +118,19 @@ export class Unread {
     const state = this.#rooms.get(room);
     if (!state || !this.#send({ command: "read", room, seq: seq - 1, back: true })) return;
     this.#unsent.delete(room);
-    state.wish = null;
+    state.unconfirmed = null;
     state.hold = { isHere: true, isSure: false };
     state.read = seq - 1;
     this.onmoved(room, state.read);
   }
 
-  /** The reader turns to this room anew: what is seen is read again. @param {string} room */
+  /** The user comes back to this room: messages seen from now on are read. @param {string} room */
   releaseHold(room) {
     const state = this.#rooms.get(room);
     if (state) state.hold = null;
   }
 
-  /** The reader does something in this room: what only another device has left for later is read again. @param {string} room */
+  /** The user does something in this room, which ends a mark of another device, but not one made here. @param {string} room */
   releaseRemoteHold(room) {
     const state = this.#rooms.get(room);
     if (!state?.hold || state.hold.isHere) return false;
@@ -138,7 +139,7 @@ export class Unread {
   }
 
   /**
-   * Find the next room with something new, round and round.
+   * Find the next room with unread messages, going round.
    * @param {string[]} order
    * @param {string | null} from
    * @param {number} by 1 or -1
@@ -153,14 +154,14 @@ export class Unread {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const room of [...this.#unsent]) {
-      const seq = this.#rooms.get(room)?.wish;
+      const seq = this.#rooms.get(room)?.unconfirmed;
       if (!seq || this.#send({ command: "read", room, seq })) this.#unsent.delete(room);
     }
   }
 }
 
 /**
- * What remains marked as unread when the server tells the read position.
+ * Decide whether messages stay marked as unread when the server sends a read position.
  * @param {State | undefined} before
  * @param {number} read
  * @returns {Hold | null}
@@ -170,6 +171,6 @@ function holdAfter(before, read) {
   const { hold } = before;
   if (read < before.read) return { isHere: hold?.isHere ?? false, isSure: true };
   if (hold === null || read === before.read) return hold && { ...hold, isSure: true };
-  // Read on another device. Before the server has confirmed the mark, it may be what was read here before.
+  // The messages were read on another device. An unconfirmed mark stays: the position may be from before it.
   return hold.isSure ? null : hold;
 }

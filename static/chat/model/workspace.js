@@ -1,4 +1,4 @@
-/** Which panes are open, in which order; joins, resumes and heals their rooms. */
+/** The open panes: joins, resumes and heals their rooms, and passes on what arrives for them. */
 
 import { Changes } from "./changes.js";
 import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
@@ -11,10 +11,10 @@ import { fullPageWords } from "./strings.js";
 /** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, Received, Room, Signal} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
-/** Whether the server has older, or newer, messages than those shown: the room's log itself. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
+/** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
 
 /**
- * What shows the workspace: the page, or a test's.
+ * The view of the workspace: the page, or a test's view.
  * @typedef {{
  *   paneOpened: (room: Room, isByUser: boolean) => void,
  *   paneClosed: (room: Room, reason?: string) => void,
@@ -33,15 +33,15 @@ import { fullPageWords } from "./strings.js";
  */
 
 const RETRY_AFTER_S = 2;
-/** Nobody asked for these: they are told again after the next change or reconnect. */
+/** Refusals of these are not shown: the user did not ask for them, and they are sent again after the next change or reconnect. */
 const QUIET = new Set(["watch", "read", "layout", "leave"]);
 
 export class Workspace {
   /** @type {Map<string, Room>} */
   rooms;
-  /** Open panes, in their order. @type {Map<string, RoomLog>} */
+  /** The logs of the open panes, in the panes' order. @type {Map<string, RoomLog>} */
   #panes = new Map();
-  /** Leaves on their way: frames of the room before the answer are of the pane that was closed. @type {Map<string, number>} */
+  /** Unanswered leaves of each room. Frames of the room before the answer belong to the closed pane. @type {Map<string, number>} */
   #leaving = new Map();
   /** Rooms whose gap is being healed. @type {Set<string>} */
   #healing = new Set();
@@ -52,19 +52,19 @@ export class Workspace {
   #maxPanes;
   #epochs;
   #isOnline = false;
-  /** What was changed last. @type {LayoutChange | null} */
+  /** The last change of the layout, sent again if it is refused. @type {LayoutChange | null} */
   #layoutChange = null;
 
   /**
    * @param {Room[]} rooms
-   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, most?: number | undefined}} around `epochs`: of each room that is known; `most` panes, 0 for any number
+   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, maxPanes?: number | undefined}} options `epochs`: of the known rooms; `maxPanes`: 0 for no limit
    */
-  constructor(rooms, { send, outbox, view, epochs = new Map(), most = 0 }) {
+  constructor(rooms, { send, outbox, view, epochs = new Map(), maxPanes = 0 }) {
     this.rooms = new Map(rooms.map((room) => [room.id, room]));
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
-    this.#maxPanes = most;
+    this.#maxPanes = maxPanes;
     this.#epochs = epochs;
     this.#changes = new Changes(send);
   }
@@ -75,7 +75,7 @@ export class Workspace {
   }
 
   /**
-   * Open a pane. Those already open stay as they are.
+   * Open a pane, unless it is open.
    * @param {Room} room
    * @param {boolean} isByUser
    */
@@ -92,7 +92,7 @@ export class Workspace {
   }
 
   /**
-   * Close a pane; its unsent texts wait in the outbox.
+   * Close a pane. Its unsent messages wait in the outbox.
    * @param {string} id
    */
   closePane(id) {
@@ -108,7 +108,7 @@ export class Workspace {
   }
 
   /**
-   * Ask for the page before the oldest message held, or after the newest, unless one is on its way or there is none.
+   * Request the page before or after the window, unless a page is requested already or there is none.
    * @param {string} id
    * @param {"older" | "newer"} [way]
    */
@@ -120,11 +120,11 @@ export class Workspace {
   }
 
   /**
-   * Show another part of a room's log, as soon as it can be had.
+   * Show another part of a room's log as soon as it is loaded.
    * @param {string} id
    * @param {Place} place
-   * @param {NonNullable<Page["arrived"]>} arrived told what is there, after it is shown
-   * @returns {boolean} whether it has to wait for the connection
+   * @param {NonNullable<Page["arrived"]>} arrived called with the messages after they are shown
+   * @returns {boolean} whether the jump has to wait for the connection
    */
   jump(id, place, arrived) {
     const log = this.#panes.get(id);
@@ -135,9 +135,9 @@ export class Workspace {
   }
 
   /**
-   * The reader scrolls: what waits for the connection would take them away from what they read by then.
+   * The reader scrolls: cancel a jump that waits for the connection, because it would interrupt their reading later.
    * @param {string} id
-   * @returns {boolean} whether anything waited
+   * @returns {boolean} whether a jump was waiting
    */
   cancelWaitingJump(id) {
     const log = this.#panes.get(id);
@@ -146,13 +146,13 @@ export class Workspace {
     return true;
   }
 
-  /** Go nowhere after all. @param {string} id */
+  /** Cancel a jump. @param {string} id */
   cancelJump(id) {
     const log = this.#panes.get(id);
     if (log) log.pendingJump = null;
   }
 
-  /** Keep what the user changed for their other pages; false: not sent. @param {LayoutChange} change */
+  /** Save the user's change of the layout at the server. @param {LayoutChange} change @returns {boolean} whether it was sent */
   changeLayout(change) {
     this.#layoutChange = change;
     return this.#send({ command: "layout", ...change });
@@ -168,7 +168,7 @@ export class Workspace {
   }
 
   /**
-   * The pane shows nothing before the first and after the last of these messages any more.
+   * The pane has removed the messages before the first and after the last of these.
    * @param {string} id
    * @param {number} first
    * @param {number} last
@@ -213,7 +213,7 @@ export class Workspace {
     for (const log of this.#panes.values()) log.requested = null;
   }
 
-  /** Whoever looks at the page now may be somebody else: nothing that was said stays. */
+  /** Another person may use the page now, so forget all messages. */
   #forgetMessages() {
     for (const id of this.#panes.keys()) {
       this.#panes.set(id, new RoomLog());
@@ -222,24 +222,24 @@ export class Workspace {
   }
 
   /**
-   * Everything that has a cursor goes on from it, all in one frame; the rest is joined anew.
+   * Resume all rooms that have a cursor with one frame, and join the others.
    * @param {string[]} ids
    */
   #rejoin(ids) {
     /** @type {Record<string, Cursor>} */
     const rooms = {};
-    const others = [];
+    const joins = [];
     for (const id of ids) {
       const cursor = this.#panes.get(id)?.cursor;
       if (cursor) rooms[id] = cursor;
-      else if (this.#panes.has(id)) others.push(id);
+      else if (this.#panes.has(id)) joins.push(id);
     }
-    // First: what was open stays open, whatever else this page may hold.
+    // Resume first, so that rooms which were open stay open if the page's limit is reached.
     if (Object.keys(rooms).length) this.#send({ command: "resume", rooms });
-    for (const room of others) this.#send({ command: "join", room });
+    for (const room of joins) this.#send({ command: "join", room });
   }
 
-  /** @param {string} id @returns {RoomLog | undefined} undefined: not open, or still frames of a closed pane */
+  /** @param {string} id @returns {RoomLog | undefined} undefined: no pane is open, or frames belong to a closed pane */
   #logOf(id) {
     return this.#leaving.has(id) ? undefined : this.#panes.get(id);
   }
@@ -250,18 +250,18 @@ export class Workspace {
     if (this.#leaving.has(id)) return;
     this.#healing.delete(id);
     const known = { id, title: frame.title, staff_only: frame.staff_only === true };
-    // The server may open a pane unasked.
+    // The server may open a pane by itself.
     if (!this.#panes.has(id)) {
       this.rooms.set(id, known);
       this.#panes.set(id, new RoomLog());
       this.#view.paneOpened(known, false);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
-    this.#epochs.set(id, frame.epoch); // before anything that was written for another log can be sent or shown
+    this.#epochs.set(id, frame.epoch); // first, so that nothing written for another log is sent or shown
     if (log.applyJoin(frame)) this.#view.logCleared(id);
     this.#view.alertsReceived(id, frame.alerts ?? []);
     if (log.pendingJump || (!log.hasPage && log.hasOlder)) this.requestHistory(id);
-    // Whoever stands at an edge asks again: what was asked for before the line was cut is lost.
+    // A pane at an edge requests its page again, because requests from before the disconnect are lost.
     else this.#view.pageReceived(id, [], log);
     this.#outbox.roomJoined(id);
   }
@@ -297,24 +297,26 @@ export class Workspace {
     if (verdict === "gap") this.#healGap(id);
     const isFromHere = this.#outbox.has(event.client_id);
     if (message !== null) this.#view.messageChanged(id, message, isPosted(event), isFromHere);
-    // Shown first, settled then: the pending copy never leaves a hole.
+    // Show the message before removing its pending copy, so that it never disappears in between.
     if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
   }
 
-  /** Something is missing: go on from the last event held. @param {string} id */
+  /** Events are missing: resume from the last applied event. @param {string} id */
   #healGap(id) {
     if (this.#healing.has(id)) return;
     this.#healing.add(id);
     this.#rejoin([id]);
   }
 
-  /** Made, renamed, deleted, closed to the user. An open pane is closed by a `leave` of its own. @param {Room[]} rooms */
+  /** Apply the list of rooms that the user may enter now. Open panes are closed by a `leave` frame each. @param {Room[]} rooms */
   #setRooms(rooms) {
-    const now = new Map(rooms.map((room) => [room.id, room]));
-    const gone = [...this.rooms.values()].filter(({ id }) => !now.has(id) && !this.#panes.has(id));
-    for (const { id } of gone) this.rooms.delete(id);
+    const current = new Map(rooms.map((room) => [room.id, room]));
+    const removed = [...this.rooms.values()].filter(
+      ({ id }) => !current.has(id) && !this.#panes.has(id),
+    );
+    for (const { id } of removed) this.rooms.delete(id);
     for (const room of rooms) this.rooms.set(room.id, room);
-    this.#view.roomsChanged(rooms, gone);
+    this.#view.roomsChanged(rooms, removed);
   }
 
   /** @param {Signal} signal */
@@ -361,7 +363,7 @@ export class Workspace {
     if (QUIET.has(command ?? "")) return;
     if (command === "send" || frame.client_id !== undefined || isUnreadable(frame))
       this.#outbox.refuse(frame);
-    if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the text
+    if (command === "send" && frame.client_id !== undefined && !isTransient(frame)) return; // shown at the message
     if (command === "join" && room !== undefined && this.#panes.has(room) && !isTransient(frame)) {
       if (!this.#leaving.has(room)) this.#removePane(room, frame.error);
       return;
@@ -380,7 +382,7 @@ export class Workspace {
       if (command === "join" || command === "resume")
         this.#rejoin(ids.filter((id) => this.#panes.has(id)));
       if (command !== "history" || room === undefined || this.#panes.get(room) !== log) return;
-      if (log) this.#view.pageReceived(room, [], log); // who looks at its edge asks again
+      if (log) this.#view.pageReceived(room, [], log); // a pane at an edge requests its page again
       this.requestHistory(room);
     });
   }
@@ -391,7 +393,7 @@ export class Workspace {
     setTimeout(() => this.#isOnline && act(), wait);
   }
 
-  /** The server still takes the room for open, and no answer comes that frames have to wait for. @param {string} id @param {ErrorFrame} frame */
+  /** A leave was refused, so the room is still joined at the server. Frames need not wait for an answer; leave again later. @param {string} id @param {ErrorFrame} frame */
   #leaveRefused(id, frame) {
     const leaving = this.#leaving.get(id) ?? 0;
     if (leaving > 1) this.#leaving.set(id, leaving - 1);

@@ -1,11 +1,11 @@
-/** Announces messages to screen readers: author first, each once, and no more than they can say. */
+/** Announces messages to screen readers: each once, author first, and no more than can be read out. */
 
 import { newMessagesWords } from "../model/strings.js";
 
 const EVERY_MS = 1_500;
-const AT_MOST = 3;
-/** A screen reader says about 15 characters a second; the whole message is in the log. */
-const TEXT_AT_MOST = 300;
+const MAX_MESSAGES = 3;
+/** A screen reader reads about 15 characters a second, and the log has the whole message. */
+const MAX_LENGTH = 300;
 
 export class Announcer {
   #region;
@@ -14,7 +14,7 @@ export class Announcer {
   /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
 
-  /** @param {HTMLElement} region a polite live region, where the browser has no ariaNotify */
+  /** @param {HTMLElement} region a polite live region, for browsers without ariaNotify */
   constructor(region) {
     this.#region = region;
   }
@@ -25,7 +25,7 @@ export class Announcer {
    * @param {string} text
    */
   announce(author, room, text) {
-    const start = text.length > TEXT_AT_MOST ? `${text.slice(0, TEXT_AT_MOST)}…` : text;
+    const start = text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
     this.#waiting.push({ room, text: `${author} in ${room}: ${start}` });
     this.#timer ??= setTimeout(() => this.#announceWaiting(), 100);
   }
@@ -34,7 +34,9 @@ export class Announcer {
     const waiting = this.#waiting.splice(0);
     this.#timer = waiting.length ? setTimeout(() => this.#announceWaiting(), EVERY_MS) : null;
     if (waiting.length)
-      this.#notify(waiting.length <= AT_MOST ? waiting.map(({ text }) => text) : summary(waiting));
+      this.#notify(
+        waiting.length <= MAX_MESSAGES ? waiting.map(({ text }) => text) : summary(waiting),
+      );
   }
 
   /** @param {string[]} lines */

@@ -1,4 +1,4 @@
-/** The number of unread messages in the page's title and icon. */
+/** Shows the number of unread messages in the page's title and icon. */
 
 import { countsWords } from "../model/strings.js";
 
@@ -16,7 +16,7 @@ export function showBadge({ unread, mentions }) {
 }
 
 /**
- * Draw the mark with the number on it.
+ * Draw the page's icon with the number on it.
  * @param {number} unread
  * @param {boolean} isForMe
  */

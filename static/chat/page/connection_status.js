@@ -1,6 +1,6 @@
-/** Says how the line to the server is, and the way back when the session is over. */
+/** Shows the connection's state, and a link to sign in when the session is over. */
 
-import { part } from "../dom/templates.js";
+import { part, setText } from "../dom/templates.js";
 import { REPLACED, sentenceFor, stateWords } from "../model/strings.js";
 
 /** @import {State} from "../model/connection.js" */
@@ -22,7 +22,7 @@ export class ConnectionStatus {
    * @param {number} retryAt
    */
   showState(state, retryAt) {
-    // Between two tries nothing is new: each change of the words would be read out.
+    // Between two attempts, keep the words: a screen reader would read out each change.
     const isTrying = this.#state === "waiting" || this.#state === "returning";
     if (state !== "connecting" || !isTrying) this.#state = state;
     this.#retryAt = retryAt;
@@ -34,25 +34,20 @@ export class ConnectionStatus {
     const sentence = sentenceFor("USER_HAS_TO_LOGIN");
     if (state === "signed out")
       this.#notices.show(sentence, { link: { label: "Sign in again", href: link.href } });
-    if (state === "open") for (const over of [sentence, REPLACED]) this.#notices.remove(over);
+    if (state === "open") for (const key of [sentence, REPLACED]) this.#notices.remove(key);
     this.tick();
   }
 
-  /** Another user has signed in, so this page cannot go on. */
+  /** Another user has signed in, so this page cannot continue. */
   showUserReplaced() {
     this.#notices.remove(sentenceFor("USER_HAS_TO_LOGIN"));
     this.#notices.show(REPLACED, { link: { label: "Reload", href: location.href } });
   }
 
-  /** Once a second: the countdown. */
+  /** Once a second: show the countdown. */
   tick() {
     const [words, countdown] = stateWords(this.#state, this.#retryAt - performance.now());
     setText(part(document, "state-words"), words);
     setText(part(document, "state-countdown"), countdown);
   }
-}
-
-/** Only when it changed: a status that is set again is read out again. @param {HTMLElement} element @param {string} text */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

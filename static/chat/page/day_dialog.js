@@ -19,7 +19,7 @@ export class DayDialog {
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.showTrouble("");
-      // Without a zone it is read as the reader's: that is where the day begins.
+      // Without a zone, Date uses the reader's, in which the day begins.
       this.#chosen(new Date(`${this.#day.value}T00:00`));
     });
   }
@@ -30,7 +30,7 @@ export class DayDialog {
 
   /**
    * @param {string} title
-   * @param {{chosen: (start: Date) => void, cancelled: () => void}} answers `chosen` is told the day's first moment in the reader's zone
+   * @param {{chosen: (start: Date) => void, cancelled: () => void}} answers `chosen` gets the day's first moment in the reader's zone
    */
   open(title, { chosen, cancelled }) {
     this.#chosen = chosen;
@@ -41,7 +41,7 @@ export class DayDialog {
     this.#day.focus();
   }
 
-  /** Why nothing is shown. @param {string} sentence */
+  /** Show why the jump failed or waits. @param {string} sentence */
   showTrouble(sentence) {
     const trouble = part(this.#dialog, "trouble");
     trouble.hidden = sentence === "";

@@ -1,4 +1,4 @@
-/** Goes to a place in a room's log: its newest, what is new, a message, a day. */
+/** Jumps within a room's log: to the newest message, the first unread one, a linked message, or a day. */
 
 import { gonePlaceWords, JUMP_WAITS, noDayWords } from "../model/strings.js";
 
@@ -34,7 +34,7 @@ export class Jumps {
     else this.#jump(room, {}, () => pane?.scrollToBottom());
   }
 
-  /** To the first unread message, wherever it is. @param {string} room */
+  /** Jump to the first unread message, wherever it is. @param {string} room */
   jumpToNew(room) {
     const list = this.#panes.get(room)?.list;
     const around = this.#readOf(room);
@@ -42,16 +42,16 @@ export class Jumps {
     else this.#jump(room, { around }, () => list?.scrollToNew());
   }
 
-  /** To the message that a link leads to. @param {string} room @param {number} seq */
+  /** Jump to the message that a link leads to. @param {string} room @param {number} seq */
   jumpToMessage(room, seq) {
     this.#jump(room, { around: seq }, (messages) => {
-      const message = messages.find((one) => one.seq === seq);
+      const message = messages.find((candidate) => candidate.seq === seq);
       this.#panes.get(room)?.list.scrollToMessage(seq);
       if (!message || message.deleted) this.#notices.show(gonePlaceWords(message !== undefined));
     });
   }
 
-  /** The reader scrolls, and goes nowhere else after all. @param {string} room */
+  /** The reader scrolls instead of waiting for the jump. @param {string} room */
   cancelWaitingJump(room) {
     if (this.#workspace.cancelWaitingJump(room)) this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
   }
@@ -70,7 +70,7 @@ export class Jumps {
     if (isWaiting) pane?.showTrouble(JUMP_WAITS);
   }
 
-  /** Ask for a day, and go to the first message on it or after it. @param {string} room @param {string} title */
+  /** Ask for a day, and jump to the first message on or after it. @param {string} room @param {string} title */
   askForDay(room, title) {
     this.#dialog.open(title, {
       chosen: (start) => {

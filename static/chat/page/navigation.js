@@ -1,4 +1,4 @@
-/** Opens and closes rooms, and keeps in the address, and at the server, which are open. */
+/** Opens and closes rooms, and saves the open ones in the page's address and at the server. */
 
 import { findRoom } from "../model/find_room.js";
 import { changeOf } from "../model/layout.js";
@@ -17,7 +17,7 @@ export class Navigation {
   #list;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** The layout up to which the server knows what was changed here. @type {Panes} */
+  /** The layout as the server knows it from this page. @type {Panes} */
   #savedLayout = { order: [], wide: null };
 
   /**
@@ -36,17 +36,17 @@ export class Navigation {
     addEventListener("pagehide", () => this.#saveLayout());
   }
 
-  /** What is open now was not opened by the user: nothing of it is told. */
+  /** The panes open now were restored and not opened by the user, so they are no change to save. */
   layoutRestored() {
     this.#savedLayout = this.#panes.layout.panes;
   }
 
-  /** What was changed while the connection was away is told now. */
+  /** Save what was changed while the connection was down. */
   connected() {
     this.#saveLayout();
   }
 
-  /** The server closed this room: it knows. @param {string} id */
+  /** The server closed this room, so it need not be told. @param {string} id */
   roomClosed(id) {
     const { order, wide } = this.#savedLayout;
     this.#savedLayout = {
@@ -62,23 +62,23 @@ export class Navigation {
     this.#updateAddress();
   }
 
-  /** The user asked for this room: open or not, its composer gets the keys. @param {string} id */
+  /** The user asked for this room: open it if needed, and focus its composer. @param {string} id */
   focusRoom(id) {
     const room = this.#workspace.rooms.get(id);
     if (room && !this.#panes.get(id)) this.#openRoom(room);
     if (!this.#panes.get(id)) return; // the page is full
     this.#panes.scrollToPane(id);
-    this.#panes.get(id)?.focusComposer();
+    this.#panes.get(id)?.composer.focus();
   }
 
-  /** In the address at once, and for this user's other browsers when the hand rests. */
+  /** Update the address at once, and save the layout for the user's other browsers after a short pause. */
   #updateAddress() {
     history.replaceState(null, "", this.#panes.layout.address);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#saveLayout(), LAYOUT_AFTER_MS);
   }
 
-  /** What changed, and not the whole: another page may have saved panes that are not here. */
+  /** Save only the changes, because another page may have saved panes that are not open here. */
   #saveLayout() {
     clearTimeout(this.#timer);
     const now = this.#panes.layout.panes;
@@ -86,7 +86,7 @@ export class Navigation {
     if (change === null || this.#workspace.changeLayout(change)) this.#savedLayout = now;
   }
 
-  /** A click opens a room, another closes it; on a phone the first one may only bring it to the front. @param {string} id */
+  /** A click opens a room, and a second click closes it. On a phone the first may only bring it to the front. @param {string} id */
   #toggleRoom(id) {
     const room = this.#workspace.rooms.get(id);
     if (room === undefined) return;
@@ -102,16 +102,16 @@ export class Navigation {
   }
 
   /**
-   * Open a room by its name.
+   * Open a room by its title.
    * @param {string} title
-   * @returns {Promise<string>} a sentence if there is none
+   * @returns {Promise<string>} a sentence if there is no such room
    */
   async #openByTitle(title) {
-    const asked = document.activeElement;
+    const focused = document.activeElement;
     const room = await findRoom(title, this.#workspace.rooms.values());
     if (typeof room === "string") return room;
-    // Who went on elsewhere while the server was asked keeps the keys, and what is in view.
-    const isWaiting = document.activeElement === asked;
+    // A user who moved the focus during the request keeps it, and the view does not change.
+    const isWaiting = document.activeElement === focused;
     if (!this.#panes.get(room.id)) this.#openRoom(room, isWaiting);
     if (!isWaiting) return "";
     this.#list.collapse();

@@ -1,4 +1,4 @@
-/** Offers back what was written and stands in no pane: its room is gone or was replaced, or a closed tab had it. */
+/** Offers back messages and drafts that no pane shows: their room is gone or was replaced, or a closed tab left them. */
 
 import { lostEditWords, lostWords, sentenceFor, spareWords } from "../model/strings.js";
 
@@ -13,12 +13,12 @@ export class OrphanedMessages {
   #drafts;
   /** @type {(draft: Draft) => void} */
   #putBack;
-  /** Keys of what is offered now. @type {Set<string>} */
+  /** Keys of the notices that are shown. @type {Set<string>} */
   #offered = new Set();
 
   /**
    * @param {Notices} notices
-   * @param {{outbox: Outbox, drafts: Drafts, putBack: (draft: Draft) => void}} kept
+   * @param {{outbox: Outbox, drafts: Drafts, putBack: (draft: Draft) => void}} userData
    */
   constructor(notices, { outbox, drafts, putBack }) {
     this.#notices = notices;
@@ -35,7 +35,7 @@ export class OrphanedMessages {
     this.#notices.show(`“${title}” was closed. ${sentenceFor(reason)}`);
   }
 
-  /** Each stays until it is discarded, or its room is back. @param {Map<string, Room>} rooms those that are there */
+  /** Each notice stays until its text is discarded or its room is back. @param {Map<string, Room>} rooms existing rooms */
   showOrphans(rooms) {
     /** @type {Set<string>} */
     const keys = new Set();
@@ -58,7 +58,7 @@ export class OrphanedMessages {
     this.#offered = keys;
   }
 
-  /** @param {string} key @param {Draft} draft @param {Room} room that it can be put back into */
+  /** @param {string} key @param {Draft} draft @param {Room} room into which it can be put back */
   #offerAbandoned(key, draft, { title }) {
     this.#notices.offerText(spareWords(title), {
       key,

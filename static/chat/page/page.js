@@ -1,4 +1,4 @@
-/** The page as the workspace's view: panes in a row, the list, notices, and the state of the line. */
+/** The page as the workspace's view: panes in a row, the room list, notices, and the connection's state. */
 
 import { Notices } from "../dom/notices.js";
 import { part, setHue } from "../dom/templates.js";
@@ -16,28 +16,22 @@ import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
-/** @import {Alerts} from "../model/alerts.js" */
-/** @import {Drafts} from "../model/drafts.js" */
-/** @import {Outbox} from "../model/outbox.js" */
 /** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 /** @import {Message} from "../model/room_log.js" */
-/** @import {Unread} from "../model/unread.js" */
-/** @import {Edges, Workspace} from "../model/workspace.js" */
+/** @import {UserData} from "./user_actions.js" */
+/** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server tells the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
 
-/** How long a text can be taken back by one click. */
+/** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
 
 export class Page {
   #config;
   #alerts;
-  #kept;
   #day = today();
-  /** @type {Workspace | null} */
-  #workspace = null;
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
   #notices = new Notices(part(document, "notices"));
@@ -45,66 +39,53 @@ export class Page {
   #connectionStatus = new ConnectionStatus(this.#notices);
   #isUpdateDue = false;
   #serverVersion = "";
+  workspace;
   unsent;
   #readTracker;
-  // Made when there is a workspace to ask.
-  #userActions = /** @type {UserActions} */ (/** @type {unknown} */ (null));
+  #userActions;
 
   /**
    * @param {Config} config
-   * @param {Outbox} outbox
-   * @param {{drafts: Drafts, alerts: Alerts, unread: Unread}} kept
+   * @param {UserData} userData
+   * @param {(view: View) => Workspace} createWorkspace
    */
-  constructor(config, outbox, { drafts, alerts, unread }) {
+  constructor(config, userData, createWorkspace) {
+    const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
-    this.#alerts = alerts;
-    this.#kept = { outbox, drafts, alerts, unread };
-    this.unsent = new Unsent(this.#kept, {
-      panes: this.#panes,
-      list: this.#list,
-      notices: this.#notices,
+    this.#alerts = userData.alerts;
+    panes.layout.wide = config.wide;
+    this.workspace = createWorkspace(this);
+    const { workspace } = this;
+    this.unsent = new Unsent(userData, { panes, list, notices, workspace });
+    this.#readTracker = new ReadTracker(userData.unread, {
+      ...{ panes, list },
+      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
-    this.#panes.layout.wide = config.wide;
-    this.#readTracker = new ReadTracker(unread, {
-      panes: this.#panes,
-      list: this.#list,
-      open: (room) => this.#userActions.focusRoom(room),
-      toNew: (room) => this.#userActions.jumpToNew(room),
-    });
-  }
-
-  /** @param {Workspace} workspace */
-  start(workspace) {
-    this.#workspace = workspace;
     this.#userActions = new UserActions(workspace, {
-      panes: this.#panes,
-      list: this.#list,
-      notices: this.#notices,
-      reading: this.#readTracker,
-      user: this.#config.user,
-      kept: this.#kept,
+      ...{ panes, list, notices, userData },
+      readTracker: this.#readTracker,
+      user: config.user,
     });
-    this.unsent.start(() => workspace.rooms);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
-      unsent: () => this.unsent.count,
-      forget: () => this.#clearStorage(),
-      uncover: () => this.#list.collapse(),
-      notices: this.#notices,
+      countUnsent: () => this.unsent.count,
+      clearStorage: () => this.#clearStorage(),
+      showNotices: () => list.collapse(),
+      notices,
     });
-    setHue(part(document, "my-avatar"), this.#config.user.username);
-    this.#alerts.onchange = (room) =>
-      this.#panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
-    const look = showOverflow(part(document, "panes"), this.#panes);
-    this.#panes.onchange = () => this.#showOpenRoomsSoon(look);
+    setHue(part(document, "my-avatar"), config.user.username);
+    this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
+    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
 
-  /** At sign-out nothing that was written stays in the browser. */
+  /** After signing out, nothing that the user wrote stays in the browser. */
   #clearStorage() {
     this.unsent.clear();
     this.#alerts.clear();
   }
 
-  /** Where keys do nothing: what is being typed must not go on in another room. */
+  /** Move the focus to where keys do nothing, so that what is being typed does not go on in another room. */
   #focusNothing() {
     part(document, "panes-and-notices").focus({ preventScroll: true });
   }
@@ -114,10 +95,10 @@ export class Page {
     this.#userActions.jumpToMessage(room, seq);
   }
 
-  /** Once a second: the countdown, and whether it is another day or zone. */
+  /** Once a second: update the countdown, and check whether the day or the time zone changed. */
   tick() {
-    if (followZone()) for (const pane of this.#panes.all) pane.updateZone();
-    if (this.#day !== today()) for (const pane of this.#panes.all) pane.updateDays();
+    if (followZone()) for (const pane of this.#panes.all) pane.list.updateZone();
+    if (this.#day !== today()) for (const pane of this.#panes.all) pane.list.updateDays();
     this.#day = today();
     this.unsent.tick();
     this.#connectionStatus.tick();
@@ -133,7 +114,7 @@ export class Page {
       this.#unhideRooms();
       this.unsent.connected();
       this.#readTracker.connected();
-      this.#userActions.connected();
+      this.#userActions.navigation.connected();
     }
     this.#connectionStatus.showState(state, retryAt);
   }
@@ -143,7 +124,7 @@ export class Page {
     this.#connectionStatus.showUserReplaced();
   }
 
-  /** Signed out, and perhaps somebody else looks: nothing of the rooms is shown. Texts that are not sent stay. */
+  /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
   #hideRooms() {
     this.#showRooms(false);
     this.#readTracker.setRooms([]);
@@ -177,7 +158,7 @@ export class Page {
       me: this.#config.user,
       limits: this.#config.limits,
       draft: this.unsent.openDraft(room.id),
-      wishes: this.#userActions.actionsFor(room.id),
+      actions: this.#userActions.actionsFor(room.id),
     });
     if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
     this.#panes.addPane(pane);
@@ -190,7 +171,7 @@ export class Page {
     this.#readTracker.paneOpened(pane);
     if (!isByUser) return;
     this.#panes.scrollToPane(room.id);
-    pane.focusComposer();
+    pane.composer.focus();
   }
 
   /**
@@ -207,13 +188,13 @@ export class Page {
     this.#list.removeRoom(room.id);
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
-    this.#userActions.roomClosed(room.id);
+    this.#userActions.navigation.roomClosed(room.id);
     if (hadFocus) this.#focusNothing();
   }
 
-  /** The panes of the address are open. */
+  /** The panes that the address names are open. */
   layoutRestored() {
-    this.#userActions.layoutRestored();
+    this.#userActions.navigation.layoutRestored();
   }
 
   /** @param {string} room @param {Posted[]} alerts as the server has them */
@@ -247,27 +228,28 @@ export class Page {
    * @param {boolean} isFromHere written on this page
    */
   messageChanged(room, message, isNew, isFromHere) {
-    const isMine = isOwn(message, this.#config.user);
     const pane = this.#panes.get(room);
-    pane?.showMessage(message, isNew && !isMine);
-    if (pane && isNew && !isMine) this.#readTracker.messageArrived(pane);
+    const isFromOthers = isNew && !isOwn(message, this.#config.user);
+    pane?.showMessage(message, isFromOthers);
+    if (pane && isFromOthers) this.#readTracker.messageArrived(pane);
     this.#alerts.applyMessages(room, [message], isNew);
-    if (isNew && isFromHere && !message.deleted) this.#panes.get(room)?.offerUndo(message, UNDO_MS);
-    if (isNew && !isMine) this.#announce(room, message);
+    if (isNew && isFromHere && !message.deleted) pane?.offerUndo(message, UNDO_MS);
+    if (isFromOthers) this.#announce(room, message);
   }
 
-  /** Other open panes stay silent: their messages would drown those of the pane that is being read. @param {string} room @param {Message} message */
+  /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */
   #announce(room, message) {
     const { text, type } = message;
     if (text === null) return;
     const isForReader = isForMe(message, this.#config.user);
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
-    this.#announcer.announce(senderWords(message), this.#titleOf(room), text);
+    const title = this.workspace.rooms.get(room)?.title ?? "";
+    this.#announcer.announce(senderWords(message), title, text);
   }
 
-  /** @param {Room[]} rooms @param {Room[]} gone */
-  roomsChanged(rooms, gone) {
-    for (const { id } of gone) this.#list.removeRoom(id);
+  /** @param {Room[]} rooms @param {Room[]} removed */
+  roomsChanged(rooms, removed) {
+    for (const { id } of removed) this.#list.removeRoom(id);
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
@@ -285,7 +267,7 @@ export class Page {
    * @param {Signal} signal
    */
   signalReceived(room, signal) {
-    this.#panes.get(room)?.showSignal(signal);
+    this.#panes.get(room)?.list.showSignal(signal);
   }
 
   /**
@@ -302,26 +284,26 @@ export class Page {
    */
   commandRefused(room, frame) {
     const { error, detail, retry_after } = frame;
-    if (error === "USER_HAS_TO_LOGIN") return; // said when the line closes, with the way back
-    // The server's sentence tells a client what to do; some of it the page does by itself.
+    if (error === "USER_HAS_TO_LOGIN") return; // ConnectionStatus says it when the connection closes
+    // The server's sentence tells a client what to do, and the page does some of that by itself.
     const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
     else this.#notices.show(sentence);
   }
 
-  /** Once for all panes that are opened together: each time the list is sorted. @param {() => void} look */
-  #showOpenRoomsSoon(look) {
+  /** Sorting the list is slow, so do it once for all panes that are opened together. @param {() => void} updateOverflow */
+  #showOpenRoomsSoon(updateOverflow) {
     if (this.#isUpdateDue) return;
     this.#isUpdateDue = true;
     queueMicrotask(() => {
       this.#isUpdateDue = false;
       this.#showOpenRooms();
-      requestAnimationFrame(look);
+      requestAnimationFrame(updateOverflow);
     });
   }
 
-  /** The page is older than the server after an upgrade: said once for each version. @param {string} version */
+  /** After an upgrade the page is older than the server. Say so once for each version. @param {string} version */
   versionReceived(version) {
     const isKnown = version === this.#serverVersion;
     this.#serverVersion = version;
@@ -334,10 +316,5 @@ export class Page {
     const { layout, seen } = this.#panes;
     this.#list.showOpenRooms(layout.order, seen);
     part(document, "none-open").hidden = layout.order.length > 0 || part(document, "panes").hidden;
-  }
-
-  /** @param {string} id */
-  #titleOf(id) {
-    return this.#workspace?.rooms.get(id)?.title ?? "";
   }
 }

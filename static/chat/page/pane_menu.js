@@ -1,4 +1,4 @@
-/** What can be done with a pane, by menu or by key. */
+/** Lists what can be done with a pane, by menu or by key. */
 
 import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
 
@@ -7,13 +7,13 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
 /** @import {ReadTracker} from "./read_tracker.js" */
 
 /**
- * Nothing is offered that would do nothing.
+ * Leave out what would have no effect.
  * @param {PaneRow} row
  * @param {string} room
- * @param {{reading: ReadTracker, toDay: () => void}} ways
+ * @param {{readTracker: ReadTracker, askForDay: () => void}} ways
  * @returns {Item[]}
  */
-export function paneItems(row, room, { reading, toDay }) {
+export function paneItems(row, room, { readTracker, askForDay }) {
   const { order, wide } = row.layout;
   const at = order.indexOf(room);
   /** @type {Item[]} */
@@ -24,8 +24,8 @@ export function paneItems(row, room, { reading, toDay }) {
     items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.movePane(room, 1) });
   if (order.length > 1 && !row.isPhone)
     items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.toggleWide(room) });
-  items.push({ label: "Jump to date…", act: toDay });
-  if (reading.hasUnread(room))
-    items.push({ label: "Mark as read", act: () => reading.markRead(room) });
+  items.push({ label: "Jump to date…", act: askForDay });
+  if (readTracker.hasUnread(room))
+    items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
   return items;
 }

@@ -1,4 +1,4 @@
-/** Sees what is read on this page, and shows what is not: counts, "New" lines, the way to the next unread. */
+/** Marks messages as read when they are in view, and shows what is unread: counts, "New" lines, the next unread room. */
 
 import { part } from "../dom/templates.js";
 import { showBadge } from "./badge.js";
@@ -9,39 +9,39 @@ import { showBadge } from "./badge.js";
 /** @import {RoomPane} from "../pane/room_pane.js" */
 /** @import {Unread} from "../model/unread.js" */
 
-/** Long enough that what only flies by while scrolling was not read. */
-const LOOK_AFTER_MS = 250;
-/** A page of history: where more is unread, a room opens at the first of it. */
-const PAGE = 50;
+/** Long enough that messages passing by while scrolling do not count as read. */
+const CHECK_AFTER_MS = 250;
+/** A page of history. With more unread messages than that, a room opens at the first of them. */
+const PAGE_SIZE = 50;
 
 export class ReadTracker {
   #unread;
   #panes;
   #list;
   /** @type {(room: string) => void} */
-  #openRoom;
+  #focusRoom;
   /** @type {(room: string) => void} */
   #jumpToNew;
   #nextButton = part(document, "next-unread");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** Panes to bring to their "New" line when it is there. @type {Set<string>} */
+  /** Rooms to scroll to their "New" line as soon as it is shown. @type {Set<string>} */
   #awaitingNewLine = new Set();
-  /** Panes that were opened before it was told what is unread in them. @type {Set<string>} */
+  /** Rooms that were opened before the server sent their unread counts. @type {Set<string>} */
   #awaitingHeads = new Set();
-  /** The pane that the reader turned to last. @type {string | null} */
+  /** The room whose pane was focused last. @type {string | null} */
   #focusedRoom = null;
 
   /**
    * @param {Unread} unread
-   * @param {{panes: PaneRow, list: RoomList, open: (room: string) => void, toNew: (room: string) => void}} page
+   * @param {{panes: PaneRow, list: RoomList, focusRoom: (room: string) => void, jumpToNew: (room: string) => void}} page
    */
-  constructor(unread, { panes, list, open, toNew }) {
+  constructor(unread, { panes, list, focusRoom, jumpToNew }) {
     this.#unread = unread;
     this.#panes = panes;
     this.#list = list;
-    this.#openRoom = open;
-    this.#jumpToNew = toNew;
+    this.#focusRoom = focusRoom;
+    this.#jumpToNew = jumpToNew;
     unread.onchange = (rooms) => this.#showCounts(rooms);
     unread.onmoved = (room, read) => this.#panes.get(room)?.list.showNewLine(read);
     window.addEventListener("focus", () => this.checkSoon());
@@ -77,15 +77,15 @@ export class ReadTracker {
       this.#awaitingNewLine.add(pane.room);
   }
 
-  /** The pane shows something that was asked for, wherever the unread begins. @param {string} room */
+  /** The pane goes to a linked message instead of the first unread one. @param {string} room */
   skipUnread(room) {
     this.#awaitingHeads.delete(room);
     this.#awaitingNewLine.delete(room);
   }
 
-  /** Begin where the unread does, if that is beyond the newest page. @param {string} room */
+  /** Go to the first unread message if it is beyond the newest page. @param {string} room */
   #jumpToUnread(room) {
-    const isFar = this.#unread.countsOf(room).unread > PAGE;
+    const isFar = this.#unread.countsOf(room).unread > PAGE_SIZE;
     if (isFar) this.#jumpToNew(room);
     return isFar;
   }
@@ -98,7 +98,7 @@ export class ReadTracker {
   }
 
   /**
-   * Somebody else posted.
+   * Another user posted a message.
    * @param {RoomPane} pane
    */
   messageArrived(pane) {
@@ -108,19 +108,19 @@ export class ReadTracker {
     this.checkSoon();
   }
 
-  /** Who writes has read, unless something stands elsewhere: the way there stays. @param {RoomPane} pane */
+  /** A user who writes has read the room. If unread messages are out of view, the "New" line stays. @param {RoomPane} pane */
   messageSent(pane) {
     this.#unread.releaseHold(pane.room);
     this.checkSoon();
     if (!this.hasUnread(pane.room)) pane.list.showNewLine(null);
   }
 
-  /** Look in a moment at what is in view. */
+  /** Check in a moment which messages are in view. */
   checkSoon() {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#markVisible();
-    }, LOOK_AFTER_MS);
+    }, CHECK_AFTER_MS);
   }
 
   /** @param {string} room */
@@ -139,14 +139,14 @@ export class ReadTracker {
     return this.#unread.countsOf(room).unread > 0;
   }
 
-  /** The reader turns to this pane. A window that gets the focus back gives it to the pane that had it. @param {string} room */
+  /** A pane got the focus. A window that gets the focus back gives it to the same pane, which is no change. @param {string} room */
   paneFocused(room) {
     if (this.#focusedRoom !== room) this.#unread.releaseHold(room);
     this.#focusedRoom = room;
     this.checkSoon();
   }
 
-  /** Only these rooms are there. @param {string[]} rooms */
+  /** Forget all rooms but these. @param {string[]} rooms */
   setRooms(rooms) {
     this.#unread.setRooms(rooms);
   }
@@ -156,7 +156,7 @@ export class ReadTracker {
     if (this.#unread.releaseRemoteHold(room)) this.checkSoon();
   }
 
-  /** Go to what is new: in this pane if it is out of view, else in the next room. @param {number} by */
+  /** Go to the first unread message: in this pane if it is out of view, otherwise in the next room. @param {number} by */
   goToNextUnread(by) {
     const now = this.#panes.get(this.#panes.seen);
     if (
@@ -169,13 +169,13 @@ export class ReadTracker {
     const id = room ?? (now && this.hasUnread(now.room) ? now.room : null);
     if (id === null) return;
     this.#awaitingNewLine.add(id);
-    this.#openRoom(id);
+    this.#focusRoom(id);
     const pane = this.#panes.get(id);
     if (pane?.list.newLine.isShown) this.pageShown(pane);
     else if (pane && isElsewhere(pane)) this.#jumpToNew(id);
   }
 
-  /** Only what is in view of somebody who is there, and nothing that was jumped over. */
+  /** Only messages in view of a user who is present count, and none that were jumped over. */
   #markVisible() {
     if (isLookedAt()) for (const pane of this.#panes.all) this.#markVisibleIn(pane);
     this.#showAbove();
@@ -183,7 +183,7 @@ export class ReadTracker {
 
   /** @param {RoomPane} pane */
   #markVisibleIn(pane) {
-    if (this.#unread.isRead(pane.room)) return; // most are: spare them a layout
+    if (this.#unread.isRead(pane.room)) return; // most rooms are, so save a layout
     const read = this.#unread.readOf(pane.room);
     const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;
     if (read === undefined || inView === null) return;
@@ -192,7 +192,7 @@ export class ReadTracker {
     if (isFollowed) this.#unread.markSeen(pane.room, inView.last);
   }
 
-  /** @param {string[]} rooms of which the counts may have changed */
+  /** @param {string[]} rooms whose counts may have changed */
   #showCounts(rooms) {
     for (const room of rooms) this.#list.setCounts(room, this.#unread.countsOf(room));
     const { total } = this.#unread;
@@ -208,13 +208,13 @@ export class ReadTracker {
     }
   }
 
-  /** What comes while nobody looks gets a line of its own. */
+  /** Messages that arrive while the window has no focus get a "New" line of their own. */
   #windowLeft() {
     for (const pane of this.#panes.all) if (!this.hasUnread(pane.room)) pane.list.showNewLine(null);
   }
 }
 
-/** Whether the first unread is not among what the pane shows. @param {RoomPane} pane */
+/** Whether the first unread message is outside what the pane shows. @param {RoomPane} pane */
 function isElsewhere({ list }) {
   return list.newLine.isAbove || !list.isAtHead;
 }

@@ -1,12 +1,12 @@
-/** The keys in the list of rooms, which is one stop of Tab: arrows, Home and End go from room to room. */
+/** Moves the focus in the room list, which is a single Tab stop, with the arrow keys, Home and End. */
 
-/** Tabs on a phone stand beside each other, the list's rooms below each other: both pairs of arrows work. @type {Record<string, number>} */
+/** Both pairs of arrows work, because rooms are below each other, and on a phone beside each other. @type {Record<string, number>} */
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 export class RoomKeys {
   /** @type {(HTMLElement | undefined)[]} */
   #buttons = [];
-  /** The one button that Tab reaches. @type {HTMLElement | undefined} */
+  /** The only button that Tab reaches. @type {HTMLElement | undefined} */
   #stop;
 
   /** @param {HTMLElement} list */
@@ -18,7 +18,7 @@ export class RoomKeys {
     list.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
-  /** Take the rooms' buttons in their order. @param {(HTMLElement | undefined)[]} buttons */
+  /** Set the rooms' buttons in their order. @param {(HTMLElement | undefined)[]} buttons */
   setButtons(buttons) {
     this.#buttons = buttons;
     for (const button of buttons)

@@ -1,4 +1,4 @@
-/** <room-list>: a button for each room, and a box to open one by its name. */
+/** <room-list>: a button for each room, and a box to open a room by its title. */
 
 import { copyElement, part, setHue } from "../dom/templates.js";
 import { countsWords, unreadWords, unsentWords } from "../model/strings.js";
@@ -7,34 +7,34 @@ import { RoomKeys } from "./room_keys.js";
 /** @import {Room} from "../model/protocol.js" */
 /** @import {Counts} from "../model/strings.js" */
 
-/** Made once: `localeCompare` looks its rules up again at each comparison. */
+/** Created once, because `localeCompare` looks up its rules at each comparison. */
 const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
 
 const NOTHING = { unread: 0, mentions: 0 };
 
 export class RoomList extends HTMLElement {
   /** @type {(room: string) => void} */
-  #toggle = () => {};
+  #toggleRoom = () => {};
   /** @type {string | null} */
   #seen = null;
-  /** There may be a thousand, so each change touches only those that it concerns. @type {Map<string, HTMLElement>} */
+  /** There may be a thousand, so each change touches only the buttons that it concerns. @type {Map<string, HTMLElement>} */
   #buttons = new Map();
-  /** Counts may be told before their room is in the list. @type {Map<string, Counts>} */
+  /** Counts may arrive before their room is in the list. @type {Map<string, Counts>} */
   #counts = new Map();
   /** Ids of open rooms, in the order of their panes. @type {string[]} */
   #open = [];
-  /** Ids of all rooms, as the list shows them: open rooms, then the others by title. @type {string[]} */
+  /** Ids of all rooms in the list's order: open rooms, then the other rooms by title. @type {string[]} */
   #order = [];
   /** Whether rooms were opened, closed, added or renamed since the list was last sorted. */
   #isUnsorted = true;
   #keys = new RoomKeys(this);
 
   /**
-   * @param {(room: string) => void} toggle
-   * @param {(title: string) => Promise<string>} openByName answers with a sentence if it cannot
+   * @param {(room: string) => void} toggleRoom
+   * @param {(title: string) => Promise<string>} openByTitle returns a sentence if it fails
    */
-  configure(toggle, openByName) {
-    this.#toggle = toggle;
+  configure(toggleRoom, openByTitle) {
+    this.#toggleRoom = toggleRoom;
     for (const button of this.querySelectorAll("button[data-room]"))
       this.#addButton(/** @type {HTMLElement} */ (button));
     const form = /** @type {HTMLFormElement} */ (part(this, "find"));
@@ -44,7 +44,7 @@ export class RoomList extends HTMLElement {
       event.preventDefault();
       const title = box.value.trim();
       if (title === "") return;
-      const sentence = await openByName(title);
+      const sentence = await openByTitle(title);
       this.#showTrouble(sentence);
       if (sentence === "" && box.value.trim() === title) box.value = "";
     });
@@ -57,13 +57,13 @@ export class RoomList extends HTMLElement {
     });
   }
 
-  /** On a phone, back to the panes. */
+  /** On a phone, go back to the panes. */
   collapse() {
     this.#expand(false);
   }
 
   /**
-   * Show which rooms are open, in their order, and on a phone which one is seen.
+   * Show which rooms are open, in their order, and which of them is seen on a phone.
    * @param {string[]} open
    * @param {string | null} seen
    */
@@ -107,7 +107,7 @@ export class RoomList extends HTMLElement {
   }
 
   /**
-   * Add a room that was made, or opened by name, after the page was loaded.
+   * Add a room that was created, or opened by title, after the page was loaded.
    * @param {Room} room
    */
   addRoom(room) {
@@ -121,7 +121,7 @@ export class RoomList extends HTMLElement {
   }
 
   /**
-   * Take the rooms there are: what is new is added, and a new name shown.
+   * Add new rooms, and show new titles.
    * @param {Room[]} rooms
    */
   updateRooms(rooms) {
@@ -156,7 +156,7 @@ export class RoomList extends HTMLElement {
     this.#describe(button);
   }
 
-  /** The description has both parts at all times: what is unread, and that the room is for staff. @param {HTMLElement} button */
+  /** Describe a room: its unread messages, and whether it is for staff. @param {HTMLElement} button */
   #describe(button) {
     const counts = this.#counts.get(button.dataset.room ?? "");
     const parts = [
@@ -198,7 +198,7 @@ export class RoomList extends HTMLElement {
   }
 
   /**
-   * Say that texts wait for a room that is not open.
+   * Show that messages wait for a room that is not open.
    * @param {string} room
    * @param {number} count
    */
@@ -212,7 +212,7 @@ export class RoomList extends HTMLElement {
     button.append(" ", mark);
   }
 
-  /** Rooms as they stand in the list. */
+  /** Ids of all rooms in the list's order. */
   get order() {
     return this.#order;
   }
@@ -236,15 +236,15 @@ export class RoomList extends HTMLElement {
     setHue(button, room);
     button.addEventListener("click", () => {
       this.#expand(false);
-      this.#toggle(room);
+      this.#toggleRoom(room);
     });
   }
 
-  /** On a phone, the whole list over the page. @param {boolean} isExpanded */
+  /** On a phone, show the whole list over the page. @param {boolean} isExpanded */
   #expand(isExpanded) {
     this.classList.toggle("expanded", isExpanded);
     part(this, "all").setAttribute("aria-expanded", String(isExpanded));
-    // The tabs may stand scrolled sideways; the list has its rooms' names at its edge.
+    // The tabs may be scrolled sideways, but the list shows its rooms' titles from the left edge.
     if (isExpanded) part(this, "nav").scrollLeft = 0;
   }
 
@@ -257,7 +257,7 @@ export class RoomList extends HTMLElement {
 }
 
 /**
- * Let a list hold the items of these buttons in this order, moving no more than has to be moved.
+ * Put the items of these buttons into a list in this order, moving as few items as possible.
  * @param {HTMLElement} list
  * @param {(HTMLElement | undefined)[]} buttons
  */
@@ -270,7 +270,7 @@ function arrange(list, buttons) {
     if (item === place) place = item.nextElementSibling;
     else list.insertBefore(item, place);
   }
-  // An item that is moved loses the focus, so give it back.
+  // A moved item loses the focus, so give it back.
   if (
     focused instanceof HTMLElement &&
     focused !== document.activeElement &&
@@ -279,7 +279,7 @@ function arrange(list, buttons) {
     focused.focus({ preventScroll: true });
 }
 
-/** @param {string[]} one @param {string[]} other */
-function isSame(one, other) {
-  return one.length === other.length && one.every((room, i) => room === other[i]);
+/** @param {string[]} a @param {string[]} b */
+function isSame(a, b) {
+  return a.length === b.length && a.every((room, i) => room === b[i]);
 }

@@ -1,4 +1,4 @@
-/** The keys of the page: Alt+Shift and an arrow, so that they are free while a text is written. */
+/** The page's keyboard shortcuts: Alt+Shift and an arrow, which are free while a message is being written. */
 
 export const MOVE_LEFT = "Alt+Shift+ArrowLeft";
 export const MOVE_RIGHT = "Alt+Shift+ArrowRight";
@@ -7,7 +7,7 @@ export const PREVIOUS_UNREAD = "Alt+Shift+ArrowUp";
 
 /**
  * Name the keys of an event, as in `aria-keyshortcuts`.
- * On a Mac, Alt+Shift and an arrow selects words: in a text it is left alone.
+ * On a Mac, Alt+Shift and an arrow selects words, so it is not taken from a text box.
  * @param {Pick<KeyboardEvent, "key" | "altKey" | "shiftKey" | "ctrlKey" | "metaKey">} event
  * @param {boolean} isSelecting
  */

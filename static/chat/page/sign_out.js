@@ -1,4 +1,4 @@
-/** Signing out: asked first while texts wait, and nothing is forgotten before the server has done it. */
+/** Signs out: asks first while messages are unsent, and clears nothing before the server has signed the user out. */
 
 import { keptWords } from "../model/strings.js";
 
@@ -8,25 +8,25 @@ const KEY = "sign-out";
 
 /**
  * @param {HTMLFormElement} form
- * @param {{unsent: () => number, forget: () => void, uncover: () => void, notices: Notices}} page `forget` everything that was written, `uncover` the notices
+ * @param {{countUnsent: () => number, clearStorage: () => void, showNotices: () => void, notices: Notices}} page `showNotices`: the room list covers them on a phone
  */
-export function guardSignOut(form, { unsent, forget, uncover, notices }) {
+export function guardSignOut(form, { countUnsent, clearStorage, showNotices, notices }) {
   const signOut = async () => {
     notices.remove(KEY);
     const answer = await post(form);
     if (typeof answer !== "string") {
-      forget();
+      clearStorage();
       return location.assign(answer.url);
     }
-    uncover();
+    showNotices();
     notices.show(answer, { key: KEY });
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const count = unsent();
+    const count = countUnsent();
     if (count === 0) return void signOut();
     const choices = [{ label: "Log out and discard", act: () => void signOut() }];
-    uncover();
+    showNotices();
     notices.remove(KEY);
     notices.ask(keptWords(count), { key: KEY, choices, dismiss: "Stay" });
   });
@@ -39,14 +39,14 @@ export function guardSignOut(form, { unsent, forget, uncover, notices }) {
 async function post(form) {
   try {
     const body = new FormData(form);
-    // The form's own token is too old when the user has signed in again since, in another tab.
+    // The form's own token is outdated if the user has signed in again in another tab.
     const token = /(?:^|; )(?:__Host-)?csrftoken=(\w+)/.exec(document.cookie)?.[1];
     if (token) body.set("csrfmiddlewaretoken", token);
     const answer = await fetch(form.action, { method: "POST", body });
-    // It answers with the way to the next page; anything else is a refusal.
+    // Success redirects to the next page; anything else is a refusal.
     if (answer.ok && answer.redirected) return answer;
-    return "You are still logged in: the server refused. Reload the page, then try again.";
+    return "You're still logged in because the server refused. Reload the page and try again.";
   } catch {
-    return "You are still logged in: the server does not answer.";
+    return "You're still logged in because the server isn't responding. Try again in a moment.";
   }
 }

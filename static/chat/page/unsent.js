@@ -1,4 +1,4 @@
-/** What was written and not sent, on the page: in its pane, or offered back above the panes. */
+/** Shows unsent messages and drafts: in their pane, or offered back above the panes. */
 
 import { AT_RISK } from "../model/strings.js";
 import { OrphanedMessages } from "./orphaned_messages.js";
@@ -9,6 +9,7 @@ import { OrphanedMessages } from "./orphaned_messages.js";
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Room} from "../model/protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {Workspace} from "../model/workspace.js" */
 
 export class Unsent {
   #outbox;
@@ -16,37 +17,32 @@ export class Unsent {
   #panes;
   #list;
   #notices;
+  #workspace;
   #orphanedMessages;
-  /** @type {() => Map<string, Room>} */
-  #rooms = () => new Map();
   #wasAtRisk = false;
 
   /**
-   * @param {{outbox: Outbox, drafts: Drafts}} kept
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices}} page
+   * @param {{outbox: Outbox, drafts: Drafts}} userData
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, workspace: Workspace}} page
    */
-  constructor({ outbox, drafts }, { panes, list, notices }) {
+  constructor({ outbox, drafts }, { panes, list, notices, workspace }) {
     this.#outbox = outbox;
     this.#drafts = drafts;
     this.#panes = panes;
     this.#list = list;
     this.#notices = notices;
+    this.#workspace = workspace;
     this.#orphanedMessages = new OrphanedMessages(notices, {
       outbox,
       drafts,
       putBack: (draft) => this.#putBack(draft),
     });
+    outbox.onchange = (room) => this.showUnsent(room);
+    drafts.onchange = (room) => this.#showDraft(room);
+    drafts.onsignout = () => outbox.close();
   }
 
-  /** @param {() => Map<string, Room>} rooms those that are there */
-  start(rooms) {
-    this.#rooms = rooms;
-    this.#outbox.onchange = (room) => this.showUnsent(room);
-    this.#drafts.onchange = (room) => this.#showDraft(room);
-    this.#drafts.onsignout = () => this.#outbox.close();
-  }
-
-  /** How many texts signing out would discard. */
+  /** How many messages signing out would discard. */
   get count() {
     return this.#outbox.unsentCount;
   }
@@ -74,9 +70,9 @@ export class Unsent {
   }
 
   /**
-   * A log starts over: if it is another one than before, what was written for that does not stand in its box any more.
+   * A room's log starts over. If it is another log than before, the draft that was written for the old one leaves the box.
    * @param {string} room
-   * @returns {boolean} whether something was taken out of the box while it had the focus
+   * @returns {boolean} whether a draft left the box while the box had the focus
    */
   logReset(room) {
     if (!this.#drafts.epochChanged(room)) return false;
@@ -87,24 +83,24 @@ export class Unsent {
     return hadFocus;
   }
 
-  /** Show the texts that wait for a room. @param {string} room */
+  /** Show the messages of a room that are not acknowledged. @param {string} room */
   showUnsent(room) {
-    const texts = this.#outbox.entriesOf(room);
+    const entries = this.#outbox.entriesOf(room);
     const pane = this.#panes.get(room);
-    pane?.showUnsent(texts);
-    const waiting = pane ? 0 : texts.filter(({ state }) => state !== "sent").length;
+    pane?.list.showUnsent(entries);
+    const waiting = pane ? 0 : entries.filter(({ state }) => state !== "sent").length;
     this.#list.showUnsentCount(room, waiting);
-    // What kept them from being sent is over.
-    if (texts.every(({ state }) => state !== "pending")) pane?.showTrouble("");
+    // Nothing waits any more, so the reason for waiting is over.
+    if (entries.every(({ state }) => state !== "pending")) pane?.showTrouble("");
     this.showOrphans();
   }
 
-  /** Offer back what stands in no pane. */
+  /** Offer back the messages and drafts that no pane shows. */
   showOrphans() {
-    this.#orphanedMessages.showOrphans(this.#rooms());
+    this.#orphanedMessages.showOrphans(this.#workspace.rooms);
   }
 
-  /** Once a second. Most texts are sent before the risk is worth saying. */
+  /** Once a second. The risk is shown at the second tick only, because most messages are sent by then. */
   tick() {
     this.repairStorage();
     const { isAtRisk } = this;
@@ -113,7 +109,7 @@ export class Unsent {
     this.#wasAtRisk = isAtRisk;
   }
 
-  /** Store again what the storage lost or did not take. @param {boolean} [isLast] the page is being closed */
+  /** Store again what the storage lost or refused. @param {boolean} [isLast] the page is being closed */
   repairStorage(isLast) {
     this.#outbox.repairStorage(isLast);
     this.#drafts.repairStorage(isLast);
@@ -125,13 +121,13 @@ export class Unsent {
     this.#drafts.reopen();
   }
 
-  /** At sign-out nothing that was written stays in the browser. */
+  /** After signing out, nothing that the user wrote stays in the browser. */
   clear() {
     this.#outbox.clear();
     this.#drafts.clear();
   }
 
-  /** Another tab changed what stands in a room's box here. @param {string} room */
+  /** Another tab changed the draft that a room's box shows here. @param {string} room */
   #showDraft(room) {
     const composer = this.#panes.get(room)?.composer;
     composer?.showDraft(this.#drafts.draftOf(room)?.text ?? "");

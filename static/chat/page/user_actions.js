@@ -1,10 +1,10 @@
-/** What the user does, at a pane, by menu or by key, and which part of the page it is that does it. */
+/** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
 import { Menu } from "../dom/menu.js";
 import { part } from "../dom/templates.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
-import { MessageActions } from "./message_acts.js";
+import { MessageActions } from "./message_actions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
@@ -16,94 +16,70 @@ import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcut
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {RoomList} from "./room_list.js" */
-/** @import {Wishes} from "../pane/room_pane.js" */
+/** @import {PaneActions} from "../pane/room_pane.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
-/** What is kept of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, unread: Unread}} Kept */
+/** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, unread: Unread}} UserData */
 
 export class UserActions {
   #workspace;
   #panes;
   #list;
   #readTracker;
-  #kept;
+  #userData;
   #menu = new Menu(part(document, "menu"));
-  #navigation;
   #messageActions;
-  #jumps;
+  navigation;
+  jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, reading: ReadTracker, user: {id: number, staff: boolean}, kept: Kept}} page
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
    */
-  constructor(workspace, { panes, list, notices, reading, user, kept }) {
+  constructor(workspace, { panes, list, notices, readTracker, user, userData }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
-    this.#readTracker = reading;
-    this.#kept = kept;
-    this.#navigation = new Navigation(panes, { workspace, list });
+    this.#readTracker = readTracker;
+    this.#userData = userData;
+    this.navigation = new Navigation(panes, { workspace, list });
     this.#messageActions = new MessageActions(panes, {
       workspace,
-      reading,
+      readTracker,
       user,
-      drafts: kept.drafts,
+      drafts: userData.drafts,
     });
-    this.#jumps = new Jumps(panes, {
+    this.jumps = new Jumps(panes, {
       workspace,
       dialog: new DayDialog(part(document, "day-dialog")),
       notices,
-      readOf: (room) => kept.unread.readOf(room),
+      readOf: (room) => userData.unread.readOf(room),
     });
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
-  }
-
-  /** @param {string} room */
-  focusRoom(room) {
-    this.#navigation.focusRoom(room);
-  }
-
-  /** @param {string} room */
-  jumpToNew(room) {
-    this.#jumps.jumpToNew(room);
   }
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
   jumpToMessage(room, seq) {
     this.#readTracker.skipUnread(room);
     this.#panes.scrollToPane(room);
-    this.#jumps.jumpToMessage(room, seq);
+    this.jumps.jumpToMessage(room, seq);
   }
 
-  /** The panes of the address are open. */
-  layoutRestored() {
-    this.#navigation.layoutRestored();
-  }
-
-  connected() {
-    this.#navigation.connected();
-  }
-
-  /** The server closed a room. @param {string} room */
-  roomClosed(room) {
-    this.#navigation.roomClosed(room);
-  }
-
-  /** What a pane can ask for. @param {string} id @returns {Wishes} */
+  /** What a pane can do. @param {string} id @returns {PaneActions} */
   actionsFor(id) {
-    const { outbox, drafts, alerts } = this.#kept;
+    const { outbox, drafts, alerts } = this.#userData;
     return {
       closePane: () => {
-        this.#navigation.closeRoom(id);
+        this.navigation.closeRoom(id);
         this.#list.focusRoom(id);
       },
       loadHistory: (way) => this.#workspace.requestHistory(id, way),
       trimTo: (first, last) => this.#workspace.trimTo(id, first, last),
-      jumpToNew: () => this.#jumps.jumpToNew(id),
-      jumpToNewest: () => this.#jumps.jumpToNewest(id),
+      jumpToNew: () => this.jumps.jumpToNew(id),
+      jumpToNewest: () => this.jumps.jumpToNewest(id),
       checkRead: () => this.#readTracker.checkSoon(),
-      cancelWaitingJump: () => this.#jumps.cancelWaitingJump(id),
+      cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
       openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
       openMessageMenu: (button, message) =>
@@ -129,16 +105,16 @@ export class UserActions {
     if (!pane) return;
     this.#readTracker.messageSent(pane);
     pane.showTrouble("");
-    // Asked for before the text goes, so that the text is posted into what is shown then.
-    this.#jumps.jumpToNewest(id);
-    const { outbox, drafts } = this.#kept;
+    // Ask for the newest page before sending, so that the message is posted into what is shown then.
+    this.jumps.jumpToNewest(id);
+    const { outbox, drafts } = this.#userData;
     outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id) });
     drafts.removeSent(id);
   }
 
-  /** Put a text that was not sent back into the box: it is there before it leaves the outbox. @param {string} id @param {string} clientId */
+  /** Put an unsent message back into the box before it leaves the outbox, so that it is never in neither. @param {string} id @param {string} clientId */
   #restoreMessage(id, clientId) {
-    const { outbox } = this.#kept;
+    const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
     this.#panes.get(id)?.composer.putBack(entry.text, clientId);
@@ -148,8 +124,8 @@ export class UserActions {
   /** @param {string} id */
   #paneItems(id) {
     return paneItems(this.#panes, id, {
-      reading: this.#readTracker,
-      toDay: () => this.#jumps.askForDay(id, this.#titleOf(id)),
+      readTracker: this.#readTracker,
+      askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
     });
   }
 

@@ -1,4 +1,4 @@
-/** <room-composer>: where a text is written. Enter sends, Shift+Enter breaks the line. */
+/** <room-composer>: the box in which messages are written and edited. Enter sends, Shift+Enter breaks the line. */
 
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
@@ -9,12 +9,12 @@ import { EDIT_DELETED, editedWords, refusalSentence } from "../model/strings.js"
 /** @import {Limits, Room} from "../model/protocol.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** What old browsers give as keyCode while an input method composes. */
+/** The keyCode that old browsers give while an input method composes. */
 const KEY_CODE_COMPOSING = 229;
 
-/** `original`: what the message was when the edit began; `saving`: what the server is asked to make of it. @typedef {{seq: number, original: string, saving: string | null, isDeleted: boolean}} Edit */
+/** `original`: the message when the edit began; `saving`: the text that the server was asked to save. @typedef {{seq: number, original: string, saving: string | null, isDeleted: boolean}} Edit */
 /**
- * What a composer asks for. `draft` and `keepEdit` are told at every change, so that nothing typed is only in the box.
+ * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
  *   sendMessage: (text: string) => void,
  *   saveDraft: (text: string, id?: string) => void,
@@ -24,34 +24,34 @@ const KEY_CODE_COMPOSING = 229;
  *   saveEdit: (seq: number, text: string) => void,
  *   editLast: () => void,
  *   messageOf: (seq: number) => Message | undefined,
- * }} Wishes
+ * }} ComposerActions
  */
 
 export class Composer extends HTMLElement {
-  // Given by `begin`, before anything can happen here.
-  #actions = /** @type {Wishes} */ (/** @type {unknown} */ (null));
+  // Set by `configure`, before any event can arrive.
+  #actions = /** @type {ComposerActions} */ (/** @type {unknown} */ (null));
   #limits = /** @type {Limits} */ (/** @type {unknown} */ (null));
   /** @type {Edit | null} */
   #edit = null;
-  /** The draft that waits for the end of the edit. */
+  /** The draft while a message is being edited in the box. */
   #draftDuringEdit = "";
   #width = 0;
   #resizes = new ResizeObserver(() => {
-    // Its height is ours to set; only another width breaks the lines anew.
+    // The height is set here, and only another width changes the line breaks.
     if (this.#box.clientWidth !== this.#width) this.#fitHeight();
   });
 
   /**
    * @param {Limits} limits
-   * @param {Wishes} wishes
+   * @param {ComposerActions} actions
    */
-  configure(limits, wishes) {
+  configure(limits, actions) {
     const box = this.#box;
-    this.#actions = wishes;
+    this.#actions = actions;
     this.#limits = limits;
     guardLength(box, {
-      most: limits.bytes, // a character takes a byte at least
-      refused: (text) => this.#showReason(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
+      maxLength: limits.bytes, // a character takes at least one byte
+      onrefused: (text) => this.#showReason(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
     });
     box.addEventListener("input", () => this.#textChanged());
     box.addEventListener("keydown", (event) => {
@@ -65,10 +65,10 @@ export class Composer extends HTMLElement {
     });
     this.#onClick("drop", () => {
       const draft = this.#unfinished;
-      if (draft?.edit) wishes.dropEditDraft(draft.edit.seq);
+      if (draft?.edit) actions.dropEditDraft(draft.edit.seq);
       this.showEdits();
     });
-    const open = wishes.unsavedEdits().find(({ edit }) => edit?.isOpen);
+    const open = actions.unsavedEdits().find(({ edit }) => edit?.isOpen);
     if (open?.edit) this.#startEdit({ ...open.edit, text: open.edit.original }, open.text);
     this.showEdits();
   }
@@ -82,12 +82,12 @@ export class Composer extends HTMLElement {
     this.#resizes.disconnect();
   }
 
-  /** Name the room that the text goes to. @param {Room} room */
+  /** Name the room to which messages are sent. @param {Room} room */
   showRoom({ title, staff_only }) {
     const box = this.#box;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
-    if (staff_only) box.setAttribute("aria-description", "Only staff reads this");
+    if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
     else box.removeAttribute("aria-description");
     box.setAttribute("aria-label", `Message ${title}`);
     box.placeholder = `Message ${title}`;
@@ -111,7 +111,7 @@ export class Composer extends HTMLElement {
     return this.#edit ? this.#draftDuringEdit : this.#box.value;
   }
 
-  /** Show the draft as it is kept. @param {string} text */
+  /** Show the saved draft. @param {string} text */
   showDraft(text) {
     if (this.draft === text) return;
     if (this.#edit) this.#draftDuringEdit = text;
@@ -119,7 +119,7 @@ export class Composer extends HTMLElement {
     this.#fitHeight();
   }
 
-  /** The room has another log now: what stood here was written for the one before. @param {string} text */
+  /** The room has another log now, so the text written for the old one leaves the box. @param {string} text */
   resetDraft(text) {
     this.#edit = null;
     this.#box.value = text;
@@ -128,30 +128,30 @@ export class Composer extends HTMLElement {
   }
 
   /**
-   * Put a text that was not sent back into the box, before what is there.
+   * Put an unsent text back into the box, before the draft.
    * @param {string} text
-   * @param {string} [id] it may have been sent under this id already
+   * @param {string} [id] the client_id under which it may already have been sent
    */
   putBack(text, id) {
     const { draft } = this;
-    const whole = [text, draft].filter(Boolean).join("\n");
-    this.showDraft(whole);
-    this.#actions.saveDraft(whole, draft === "" ? id : undefined);
+    const newDraft = [text, draft].filter(Boolean).join("\n");
+    this.showDraft(newDraft);
+    this.#actions.saveDraft(newDraft, draft === "" ? id : undefined);
     this.focus();
   }
 
   /**
-   * Edit a message here; the draft comes back when that is done.
+   * Edit a message in the box. The draft returns afterwards.
    * @param {{seq: number, text: string}} message
-   * @param {string} text what it was made into so far
+   * @param {string} text the edited text so far
    */
   editMessage(message, text) {
     if (this.#edit?.seq !== message.seq) {
       this.#leaveEdit();
       this.#startEdit(message, text);
       if (text !== message.text) this.#keepEdit(true);
-      const now = this.#actions.messageOf(message.seq);
-      if (now) this.messageChanged(now);
+      const current = this.#actions.messageOf(message.seq);
+      if (current) this.messageChanged(current);
     }
     this.focus();
   }
@@ -162,14 +162,14 @@ export class Composer extends HTMLElement {
     else this.showEdits();
   }
 
-  /** An edit could not be saved: the text stays, to be saved again. @param {number} seq */
+  /** An edit could not be saved. Its text stays, so that it can be saved again. @param {number} seq */
   editFailed(seq) {
     if (this.#edit?.seq !== seq) return;
     this.#edit.saving = null;
     this.#box.readOnly = false;
   }
 
-  /** A message as it is now: it may be the one that is edited here. @param {Message} message */
+  /** A message changed, perhaps the one being edited here. @param {Message} message */
   messageChanged({ seq, text, deleted }) {
     const edit = this.#edit;
     if (edit?.seq !== seq) return;
@@ -177,13 +177,13 @@ export class Composer extends HTMLElement {
     if (deleted) return this.#showReason(EDIT_DELETED);
     if (text === null || text === edit.original || text === edit.saving) return;
     edit.original = text;
-    // It was saved, and the page did not live to hear of it.
+    // If the texts are equal, this edit was saved, but the page was closed before the answer came.
     if (text !== this.#box.value) return this.#showReason(editedWords(text));
     this.#actions.dropEditDraft(seq);
     this.#endEdit();
   }
 
-  /** Show what is edited, and whether there is another edit that was not finished. */
+  /** Show whether a message is being edited, and whether there is another unfinished edit. */
   showEdits() {
     part(this, "editing").hidden = this.#edit === null;
     const button = part(this, "send");
@@ -212,14 +212,14 @@ export class Composer extends HTMLElement {
 
   /**
    * @param {KeyboardEvent} event
-   * @returns {boolean} whether the key has done its work
+   * @returns {boolean} whether the key was handled
    */
   #handleKey(event) {
-    // What an input method composes belongs to it, and so does every key.
+    // While an input method composes, every key belongs to it.
     if (event.isComposing || event.keyCode === KEY_CODE_COMPOSING) return false;
     if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false;
     if (event.key === "Enter") {
-      // A key that is held down opened this pane, or has sent already.
+      // A key that is held down opened this pane, or has already sent the message.
       if (!event.repeat) this.#submit();
       return true;
     }
@@ -240,7 +240,7 @@ export class Composer extends HTMLElement {
     this.showEdits();
   }
 
-  /** Its text stays, to be taken up again. */
+  /** Leave the edit, and keep its text as a draft that can be continued. */
   #leaveEdit() {
     const edit = this.#edit;
     if (edit === null) return;
@@ -262,18 +262,18 @@ export class Composer extends HTMLElement {
     this.#actions.saveEditDraft(this.#box.value, { seq, original, isOpen });
   }
 
-  /** A text that would be refused stays, with the reason. */
+  /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
   #submit() {
     const text = this.#box.value;
     const edit = this.#edit;
-    if (edit !== null && edit.saving !== null) return; // until it is answered
+    if (edit !== null && edit.saving !== null) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
-    if (code === "MESSAGE_EMPTY" && edit === null) return; // a slip of the hand
+    if (code === "MESSAGE_EMPTY" && edit === null) return; // Enter in an empty box needs no explanation
     this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
     if (code !== null) return;
     if (edit === null) {
-      this.#actions.sendMessage(text); // stored in the outbox before it leaves the box
+      this.#actions.sendMessage(text); // which stores it in the outbox before it leaves the box
       this.text = "";
       return;
     }
@@ -297,7 +297,7 @@ export class Composer extends HTMLElement {
     reason.textContent = sentence;
   }
 
-  /** As high as its text, where CSS alone cannot do it; CSS has the limit. A box that is not shown has no height to take. */
+  /** Make the box as high as its text where CSS cannot; CSS has the limit. A box that is not shown has no height to measure. */
   #fitHeight() {
     if (CSS.supports("field-sizing", "content")) return;
     this.#width = this.#box.clientWidth;

@@ -1,4 +1,4 @@
-/** Says how many panes stand beyond the edges of the row, and brings the next of them into view. */
+/** Shows how many panes are beyond the edges of the row, with a button that brings the next one into view. */
 
 import { part } from "../dom/templates.js";
 import { beyondWords } from "../model/strings.js";
@@ -8,7 +8,7 @@ import { beyondWords } from "../model/strings.js";
 /**
  * @param {HTMLElement} row
  * @param {PaneRow} panes
- * @returns {() => void} to look again
+ * @returns {() => void} updates the buttons
  */
 export function showOverflow(row, panes) {
   const buttons = /** @type {const} */ (["left", "right"]).map((side) => {
@@ -18,7 +18,7 @@ export function showOverflow(row, panes) {
     );
     return { side, button };
   });
-  /** Those of which less than half is in view, the nearest first. @param {"left" | "right"} side */
+  /** Panes of which less than half is in view, the nearest first. @param {"left" | "right"} side */
   const beyond = (side) => {
     const edge = row.getBoundingClientRect();
     const all = panes.layout.order.flatMap((room) => panes.get(room) ?? []);
@@ -29,14 +29,14 @@ export function showOverflow(row, panes) {
     });
     return side === "left" ? hidden.reverse() : hidden;
   };
-  const look = () => {
+  const update = () => {
     for (const { side, button } of buttons) {
       const count = panes.isPhone ? 0 : beyond(side).length;
       button.hidden = count === 0;
       button.textContent = count ? beyondWords(count) : "";
     }
   };
-  row.addEventListener("scroll", look, { passive: true });
-  new ResizeObserver(look).observe(row);
-  return look;
+  row.addEventListener("scroll", update, { passive: true });
+  new ResizeObserver(update).observe(row);
+  return update;
 }

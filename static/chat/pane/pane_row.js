@@ -1,19 +1,19 @@
-/** The panes side by side: in their order, one of them widened; on a phone one is seen at a time. */
+/** The row of panes, in their order, one of them perhaps widened. On a phone one pane is seen at a time. */
 
 import { startDrag } from "../dom/drag.js";
 import { Layout } from "../model/layout.js";
 import { RoomPane } from "./room_pane.js";
 
-/** Below this width one pane is seen at a time: the same number as in chat.css. */
+/** Below this width one pane is seen at a time: the same number as in the style sheet. */
 const PHONE = "(max-width: 43.75em)";
 
 export class PaneRow {
   layout = new Layout();
-  /** The pane that has or had the focus; on a phone the one that is seen. @type {string | null} */
+  /** The room whose pane has or had the focus; on a phone, the only pane that is seen. @type {string | null} */
   seen = null;
   /** @type {() => void} */
   onchange = () => {};
-  /** Told when the user gave the panes another order or width. @type {() => void} */
+  /** Called when the user changed the panes' order or widths. @type {() => void} */
   onarranged = () => {};
   /** @type {Map<string, RoomPane>} */
   #panes = new Map();
@@ -43,7 +43,7 @@ export class PaneRow {
     return this.#panes.get(room ?? "");
   }
 
-  /** The pane that keys go to. */
+  /** The pane that has the focus. */
   get focused() {
     return paneOf(document.activeElement);
   }
@@ -95,12 +95,12 @@ export class PaneRow {
     this.#showLayout();
   }
 
-  /** Stand as the layout says. The pane with the focus stays where it is: what is taken out loses it. */
+  /** Put the panes in the layout's order. The focused pane is not moved, because it would lose the focus. */
   #arrange() {
     const panes = this.layout.order.map((room) => /** @type {RoomPane} */ (this.#panes.get(room)));
-    const still = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
-    for (let i = still - 1; i >= 0; i -= 1) this.#movePane(panes[i], panes[i + 1] ?? null);
-    for (let i = still + 1; i < panes.length; i += 1)
+    const fixed = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
+    for (let i = fixed - 1; i >= 0; i -= 1) this.#movePane(panes[i], panes[i + 1] ?? null);
+    for (let i = fixed + 1; i < panes.length; i += 1)
       this.#movePane(panes[i], panes[i - 1]?.nextElementSibling ?? null);
     this.#showLayout();
     this.onarranged();
@@ -143,7 +143,7 @@ export class PaneRow {
     });
   }
 
-  /** Give a pane the place that is under the pointer. @param {RoomPane} pane @param {number} x */
+  /** Move a pane to the position under the pointer. @param {RoomPane} pane @param {number} x */
   #moveUnderPointer(pane, x) {
     const at = this.layout.order.findIndex((room) => {
       const { left, right } = /** @type {RoomPane} */ (this.get(room)).getBoundingClientRect();
@@ -153,7 +153,7 @@ export class PaneRow {
     if (over === undefined) return;
     const { left, width } = over.getBoundingClientRect();
     const isAfter = at > this.layout.order.indexOf(pane.room);
-    // Past its middle, else two panes of different widths would change places for ever.
+    // Only past the middle: otherwise two panes of different widths would swap back and forth.
     if (isAfter !== x > left + width / 2) return;
     this.layout.order = [...this.layout.order];
     if (this.layout.moveTo(pane.room, at)) this.#arrange();

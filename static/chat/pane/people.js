@@ -1,11 +1,11 @@
-/** <room-people>: who is here, as two avatars and a count; their names in a list that opens. */
+/** <room-people>: the people in a room, as two avatars and a count, with a list of their names. */
 
 import { copyElement, part, setAvatar } from "../dom/templates.js";
 import { hereWords } from "../model/strings.js";
 
 /** @import {PresentFrame} from "../model/protocol.js" */
 
-/** As many as stand in a pane's head, beside its title. */
+/** How many avatars fit into a pane's head beside the title. */
 const AVATARS = 2;
 
 export class People extends HTMLElement {
@@ -13,7 +13,7 @@ export class People extends HTMLElement {
   #names = new Set();
   #isUpdateDue = false;
 
-  /** Once: a pane that moves connects again. */
+  /** Listen to events. Not in connectedCallback, because a pane that moves is connected again. */
   configure() {
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
     const close = () => {
@@ -30,7 +30,7 @@ export class People extends HTMLElement {
   }
 
   /**
-   * Take the list of who is here, or who came (true) and went (false) since.
+   * Show the people present: the whole list, or who entered (true) and left (false) since.
    * @param {PresentFrame["present"]} present
    */
   showPresent(present) {
@@ -40,14 +40,14 @@ export class People extends HTMLElement {
         if (isHere) this.#names.add(name);
         else this.#names.delete(name);
       }
-    // Many come and go at once after a restart: shown once a frame.
+    // After a restart many people leave and enter at once, so update once per frame.
     if (!this.#isUpdateDue) requestAnimationFrame(() => this.#showNames());
     this.#isUpdateDue = true;
   }
 
   #showNames() {
     this.#isUpdateDue = false;
-    const names = [...this.#names].sort((one, other) => one.localeCompare(other));
+    const names = [...this.#names].sort((a, b) => a.localeCompare(b));
     this.hidden = names.length === 0;
     part(this, "count").textContent = hereWords(names.length);
     const more = names.length - AVATARS;

@@ -1,6 +1,6 @@
-/** <pinned-alerts>: alerts that stay over the log until this user says "Got it". */
+/** <pinned-alerts>: alerts that stay above the log until this user dismisses them with "Got it". */
 
-import { copyElement, part } from "../dom/templates.js";
+import { copyElement, part, setText } from "../dom/templates.js";
 import { signature } from "../log/message.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
@@ -9,23 +9,23 @@ export class PinnedAlerts extends HTMLElement {
   /** @type {Map<string, HTMLElement>} */
   #shown = new Map();
   /** @type {(id: string) => void} */
-  #gotIt = () => {};
-  #leave = () => {};
+  #dismiss = () => {};
+  #moveFocusOut = () => {};
 
   /**
-   * @param {(id: string) => void} gotIt
-   * @param {() => void} leave where the focus goes with the last one
+   * @param {(id: string) => void} dismiss
+   * @param {() => void} moveFocusOut called when the last alert had the focus
    */
-  configure(gotIt, leave) {
-    this.#gotIt = gotIt;
-    this.#leave = leave;
+  configure(dismiss, moveFocusOut) {
+    this.#dismiss = dismiss;
+    this.#moveFocusOut = moveFocusOut;
     this.addEventListener("keydown", (event) => {
-      // A key that is held answers one alert, and not those that follow.
+      // A key that is held down dismisses one alert, and not the next ones.
       if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
     });
   }
 
-  /** Only what is new is inserted: what is moved loses the focus, and is read out again. @param {Pinned[]} alerts */
+  /** Insert only new alerts, because a moved element loses the focus and is read out again. @param {Pinned[]} alerts */
   showAlerts(alerts) {
     const focused = this.contains(document.activeElement) ? document.activeElement : null;
     const at = [...this.children].findIndex((child) => child.contains(focused));
@@ -46,21 +46,16 @@ export class PinnedAlerts extends HTMLElement {
   #addAlert({ id }, at) {
     const element = copyElement("pinned-template");
     element.tabIndex = -1;
-    part(element, "got-it").addEventListener("click", () => this.#gotIt(id));
+    part(element, "got-it").addEventListener("click", () => this.#dismiss(id));
     this.#shown.set(id, element);
     this.insertBefore(element, this.children[at] ?? null);
     return element;
   }
 
-  /** To the next alert and not to its button: another Enter would answer it unread. @param {number} at */
+  /** Focus the next alert and not its button, where another Enter would dismiss it unread. @param {number} at */
   #moveFocus(at) {
     const next = this.children[at] ?? this.lastElementChild;
     if (next instanceof HTMLElement) next.focus();
-    else this.#leave();
+    else this.#moveFocusOut();
   }
-}
-
-/** @param {HTMLElement} element @param {string} text */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

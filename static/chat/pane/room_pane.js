@@ -1,88 +1,82 @@
-/** <room-pane>: one room's box on the page. */
+/** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
 import { copy, copyElement, part, setHue } from "../dom/templates.js";
 import { aboveWords, againWords, belowWords } from "../model/strings.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
-/** @import {Composer, Wishes as ComposerWishes} from "./composer.js" */
+/** @import {Composer, ComposerActions} from "./composer.js" */
 /** @import {MessageList} from "../log/message_list.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
 /** @import {Me} from "../model/own.js" */
-/** @import {Entry} from "../model/outbox_store.js" */
-/** @import {Limits, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Limits, PresentFrame, Room} from "../model/protocol.js" */
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane asks for. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerWishes, "editLast" | "messageOf">} Wishes */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
-  /** @type {Wishes["loadHistory"]} */
+  /** @type {PaneActions["loadHistory"]} */
   #loadHistory = () => {};
-  /** @type {Wishes["trimTo"]} */
+  /** @type {PaneActions["trimTo"]} */
   #trimTo = () => {};
   #inside = copy("pane-template");
-  // Found once: a search on every message would walk the whole log.
+  // Found once, because a search at every message would go through the whole log.
   #list = /** @type {MessageList} */ (part(this.#inside, "list"));
   #composer = /** @type {Composer} */ (part(this.#inside, "composer"));
   #above = part(this.#inside, "above");
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
-  /** What can be taken back just now. @type {Set<Message>} */
+  /** Messages that can be taken back. @type {Set<Message>} */
   #undoable = new Set();
 
   /**
    * @param {Room} room
-   * @param {{me: Me, limits: Limits, draft: string, wishes: Wishes}} page
+   * @param {{me: Me, limits: Limits, draft: string, actions: PaneActions}} page
    */
-  configure(room, { me, limits, draft, wishes }) {
+  configure(room, { me, limits, draft, actions }) {
     this.room = room.id;
-    this.#loadHistory = wishes.loadHistory;
-    this.#trimTo = wishes.trimTo;
+    this.#loadHistory = actions.loadHistory;
+    this.#trimTo = actions.trimTo;
     this.append(this.#inside);
     this.setAttribute("role", "region");
     setHue(this, room.id);
-    part(this, "close").addEventListener("click", wishes.closePane);
+    part(this, "close").addEventListener("click", actions.closePane);
     const more = part(this, "more-button");
-    more.addEventListener("click", () => wishes.openMenu(more));
+    more.addEventListener("click", () => actions.openMenu(more));
     /** @type {People} */ (part(this, "people")).configure();
-    this.pinned.configure(wishes.dismissAlert, () => this.#list.focus());
-    this.#above.addEventListener("click", wishes.jumpToNew);
-    this.#below.addEventListener("click", wishes.jumpToNewest);
+    this.pinned.configure(actions.dismissAlert, () => this.#list.focus());
+    this.#above.addEventListener("click", actions.jumpToNew);
+    this.#below.addEventListener("click", actions.jumpToNewest);
     const onscroll = () => {
       this.#scrolled();
-      wishes.checkRead();
+      actions.checkRead();
     };
-    this.#list.configure(me, { onscroll, onmoved: wishes.cancelWaitingJump });
-    this.#list.addEventListener("click", (event) => this.#clicked(event, wishes));
+    this.#list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
+    this.#list.addEventListener("click", (event) => this.#clicked(event, actions));
     const editLast = () => {
       const last = this.#list.lastOwn;
-      if (last) wishes.editMessage(last);
+      if (last) actions.editMessage(last);
     };
     this.showRoom(room);
     const messageOf = (/** @type {number} */ seq) =>
       this.#list.messageAt(this.#list.elementOf(seq) ?? null);
-    this.#composer.configure(limits, { ...wishes, editLast, messageOf });
+    this.#composer.configure(limits, { ...actions, editLast, messageOf });
     this.#composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
-    // There is one of each in every pane.
+    // Every pane has these buttons, so they are described by the room's title.
     for (const name of ["close", "more-button", "send"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
-    part(this, "unsent").addEventListener("click", (event) => answer(event, wishes));
+    part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
 
   get pinned() {
     return /** @type {PinnedAlerts} */ (part(this, "pinned"));
   }
 
-  /** What is written and not sent. */
-  get draft() {
-    return this.#composer.draft;
-  }
-
-  /** Its room has another name, or is for others now. @param {Room} room */
+  /** Show the room's title, and whether it is for staff. @param {Room} room */
   showRoom(room) {
     this.setAttribute("aria-label", room.title);
     part(this, "title").textContent = room.title;
@@ -95,17 +89,17 @@ export class RoomPane extends HTMLElement {
     return this.#list;
   }
 
-  /** Whether most of it is in view: panes scroll sideways, and a phone shows one. */
+  /** Whether most of the pane is in view: panes scroll sideways, and a phone shows one at a time. */
   get isVisible() {
     const { left, right, width } = this.#list.getBoundingClientRect();
-    // What is beyond the row's edges is hidden, also behind the room list.
+    // Beyond the row's edges a pane is hidden, also behind the room list.
     const row = this.parentElement?.getBoundingClientRect();
-    const seen =
+    const visible =
       Math.min(right, row?.right ?? right, innerWidth) - Math.max(left, row?.left ?? left, 0);
-    return width > 0 && seen > width / 2 && this.checkVisibility({ visibilityProperty: true });
+    return width > 0 && visible > width / 2 && this.checkVisibility({ visibilityProperty: true });
   }
 
-  /** @param {number} count new ones above what is in view */
+  /** @param {number} count of new messages above the view */
   showNewAbove(count) {
     if (count > 0) this.#above.textContent = aboveWords(count);
     this.#hide(this.#above, count === 0);
@@ -115,7 +109,7 @@ export class RoomPane extends HTMLElement {
     return this.#composer;
   }
 
-  /** Let a message be taken back for a while after it was sent. @param {Message} message @param {number} ms */
+  /** Offer to take back a sent message for a while. @param {Message} message @param {number} ms */
   offerUndo(message, ms) {
     this.#undoable.add(message);
     this.#showUndo();
@@ -125,26 +119,22 @@ export class RoomPane extends HTMLElement {
     }, ms);
   }
 
-  /** The message may come with a page, after it was offered. */
+  /** Show the Undo buttons: a message may be shown only with a later page. */
   #showUndo() {
     for (const { seq, at } of this.#undoable) {
       const element = this.#list.elementOf(seq);
-      // After a restore another message has this number.
-      const isIt = this.#list.messageAt(element ?? null)?.at === at;
-      if (isIt && !element?.matches(":has(.undo), .deleted"))
+      // After a restore, another message may have this seq.
+      const isSame = this.#list.messageAt(element ?? null)?.at === at;
+      if (isSame && !element?.matches(":has(.undo), .deleted"))
         element?.append(copyElement("undo-template"));
     }
   }
 
-  /** Change where the pane stands without moving what is read in it. @param {() => void} change */
+  /** Move the pane without scrolling its log. @param {() => void} change */
   keepScroll(change) {
     const { scrollTop } = this.#list;
     change();
     this.#list.scrollTop = scrollTop;
-  }
-
-  focusComposer() {
-    this.#composer.focus();
   }
 
   clearLog() {
@@ -162,7 +152,7 @@ export class RoomPane extends HTMLElement {
     for (const message of messages) this.#composer.messageChanged(message);
     this.#showUndo();
     this.#showBelow();
-    // A page of short lines may not fill a tall pane.
+    // A page of short messages may not fill a tall pane.
     requestAnimationFrame(() => this.#scrolled());
   }
 
@@ -179,25 +169,10 @@ export class RoomPane extends HTMLElement {
     this.#trim();
   }
 
-  /** The alerts that this user has not said "Got it" to. @param {Pinned[]} alerts */
+  /** Show the alerts that this user has not dismissed. @param {Pinned[]} alerts */
   showAlerts(alerts) {
     const { pinned } = this;
     this.#list.keepStill(() => pinned.showAlerts(alerts));
-  }
-
-  /** The reader is in another zone. */
-  updateZone() {
-    this.#list.updateZone();
-  }
-
-  /** It is another day. */
-  updateDays() {
-    this.#list.updateDays();
-  }
-
-  /** @param {Signal} signal */
-  showSignal(signal) {
-    this.#list.showSignal(signal);
   }
 
   /** @param {PresentFrame["present"]} present */
@@ -205,20 +180,15 @@ export class RoomPane extends HTMLElement {
     /** @type {People} */ (part(this, "people")).showPresent(present);
   }
 
-  /** @param {Entry[]} entries */
-  showUnsent(entries) {
-    this.#list.showUnsent(entries);
-  }
-
-  /** The writer's own text goes to the bottom, and the writer with it. */
+  /** Scroll to the newest message, as after sending a message. */
   scrollToBottom() {
     this.#list.scrollToBottom();
     this.#showBelow();
   }
 
   /**
-   * @param {string} sentence empty: all is well again
-   * @param {number} [seconds] until it is tried again: counted down
+   * @param {string} sentence empty: the trouble is over
+   * @param {number} [seconds] until the next attempt, shown as a countdown
    */
   showTrouble(sentence, seconds) {
     const trouble = part(this, "trouble");
@@ -227,26 +197,26 @@ export class RoomPane extends HTMLElement {
     trouble.textContent = sentence;
     if (seconds === undefined || sentence === "") return;
     const until = Date.now() + seconds * 1000;
-    // Hidden from screen readers: an alert that changes every second is read out every second.
-    const left = document.createElement("span");
-    left.ariaHidden = "true";
-    trouble.append(left);
+    // Hidden from screen readers, which would read out an alert at each change.
+    const countdown = document.createElement("span");
+    countdown.ariaHidden = "true";
+    trouble.append(countdown);
     const count = () => {
-      left.textContent = againWords(until - Date.now());
+      countdown.textContent = againWords(until - Date.now());
       if (Date.now() >= until) this.showTrouble("");
     };
     this.#countdown = setInterval(count, 500);
     count();
   }
 
-  /** This is over, unless something else is wrong by now. @param {string} sentence */
+  /** Hide this sentence, unless another one is shown by now. @param {string} sentence */
   dropTrouble(sentence) {
     if (part(this, "trouble").textContent === sentence) this.showTrouble("");
   }
 
   /**
    * @param {Event} event
-   * @param {Wishes} wishes
+   * @param {PaneActions} actions
    */
   #clicked({ target }, { openMessageMenu: act, undoMessage: undo }) {
     const button = target instanceof Element ? target.closest("button") : null;
@@ -257,9 +227,9 @@ export class RoomPane extends HTMLElement {
   }
 
   #trim() {
-    const kept = this.#list.trim();
-    if (kept === null) return;
-    this.#trimTo(...kept);
+    const range = this.#list.trim();
+    if (range === null) return;
+    this.#trimTo(...range);
     this.#showBelow();
   }
 
@@ -275,7 +245,7 @@ export class RoomPane extends HTMLElement {
     this.#hide(this.#below, this.#list.newBelow === 0 && this.#list.isAtHead);
   }
 
-  /** The keys go from a button that is hidden to the log. @param {HTMLElement} button @param {boolean} isHidden */
+  /** Hide or show a button. If a hidden button had the focus, the log gets it. @param {HTMLElement} button @param {boolean} isHidden */
   #hide(button, isHidden) {
     if (button.hidden === isHidden) return;
     if (isHidden && button === document.activeElement) this.#list.focus({ preventScroll: true });
@@ -284,15 +254,15 @@ export class RoomPane extends HTMLElement {
 }
 
 /**
- * A button was pressed at a text that was not sent.
+ * A button at an unsent message was clicked.
  * @param {Event} event
- * @param {Wishes} wishes
+ * @param {PaneActions} actions
  */
-function answer(event, wishes) {
+function unsentClicked(event, actions) {
   const button = event.target instanceof Element ? event.target.closest("button") : null;
   const clientId = button?.closest("[data-client-id]")?.getAttribute("data-client-id");
   if (!button || !clientId) return;
-  if (button.dataset.part === "retry") wishes.retryMessage(clientId);
-  else if (button.dataset.part === "restore") wishes.restoreMessage(clientId);
-  else wishes.discardMessage(clientId);
+  if (button.dataset.part === "retry") actions.retryMessage(clientId);
+  else if (button.dataset.part === "restore") actions.restoreMessage(clientId);
+  else actions.discardMessage(clientId);
 }

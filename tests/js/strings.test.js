@@ -18,7 +18,7 @@ import {
 
 const people = (...pairs) => presenceWords(new Map(pairs));
 
-test("who entered and left is condensed", () => {
+test("people who entered and left are condensed into one line", () => {
   assert.equal(people(["bob", "joined"]), "bob joined");
   assert.equal(people(["bob", "joined"], ["dina", "joined"]), "bob and dina joined");
   assert.equal(
@@ -28,10 +28,10 @@ test("who entered and left is condensed", () => {
   assert.equal(people(["bob", "joined"], ["dina", "left"]), "bob joined · dina left");
 });
 
-test("errors are said in words, with the code", () => {
+test("an error is explained in a sentence with its code", () => {
   assert.equal(
     sentenceFor("ROOM_ACCESS_DENIED"),
-    "You may not enter this room. (ROOM_ACCESS_DENIED)",
+    "You don't have access to this room. (ROOM_ACCESS_DENIED)",
   );
   assert.equal(
     sentenceFor("NEW_CODE", "The server knows why."),
@@ -41,7 +41,7 @@ test("errors are said in words, with the code", () => {
   const limits = { graphemes: 4000, bytes: 32768 };
   assert.match(
     refusalSentence("MESSAGE_TOO_LONG", limits, "x".repeat(4123)),
-    /4.?123 characters of 4.?000.*MESSAGE_TOO_LONG/,
+    /4.?123 characters; the limit is 4.?000.*MESSAGE_TOO_LONG/,
   );
   assert.match(
     refusalSentence("MESSAGE_TOO_LONG", limits, "👩‍👩‍👧‍👦".repeat(2000)),
@@ -49,25 +49,25 @@ test("errors are said in words, with the code", () => {
   );
 });
 
-test("the state of the line is said in words", () => {
+test("the connection's state is shown in words", () => {
   assert.equal(stateWords("returning", 2300).join(""), "Reconnecting…");
   assert.equal(stateWords("waiting", 2300).join(""), "Offline – trying again in 3 s");
   assert.equal(stateWords("waiting", -1).join(""), "Offline – trying again…");
   assert.equal(stateWords("open", 0).join(""), "Connected");
 });
 
-test("what is not sent is counted before it is discarded", () => {
-  assert.equal(keptWords(1), "1 text is not sent yet. Log out and discard it?");
-  assert.equal(keptWords(2), "2 texts are not sent yet. Log out and discard them?");
+test("signing out names the number of unsent messages that it would discard", () => {
+  assert.equal(keptWords(1), "1 message hasn't been sent yet. Log out and discard it?");
+  assert.equal(keptWords(2), "2 messages haven't been sent yet. Log out and discard them?");
 });
 
-test("who says it comes after what it is, and the system has a name", () => {
+test("an announcement names the kind of message first, and the system as its author", () => {
   assert.equal(senderWords({ username: "bob", type: 0 }), "bob");
   assert.equal(senderWords({ username: "bob", type: 1 }), "Warning. bob");
   assert.equal(senderWords({ username: "", type: 2 }), "Alert. System");
 });
 
-test("only what is tried again says that it goes on by itself", () => {
+test("only commands that the page retries say that it retries", () => {
   const refused = (command, retry_after, error = "RATE_LIMITED") =>
     isSoon({ error, command, ...(retry_after === undefined ? {} : { retry_after }) });
   for (const command of ["join", "resume", "history", "send"]) assert.ok(refused(command, 1.5));
@@ -76,12 +76,12 @@ test("only what is tried again says that it goes on by itself", () => {
     assert.ok(!refused(command, 1.5), command);
   assert.ok(!refused("join", 60)); // too many rooms on a page
   assert.ok(!refused("join", undefined, "ROOM_INVALID"));
-  assert.match(soonSentence("SERVER_UNAVAILABLE"), /by itself/);
+  assert.match(soonSentence("SERVER_UNAVAILABLE"), /retry automatically/);
   for (const code of ["SERVER_UNAVAILABLE", "RATE_LIMITED"])
-    assert.doesNotMatch(sentenceFor(code), /by itself|moment/);
+    assert.doesNotMatch(sentenceFor(code), /retry|moment/);
 });
 
-test("more than 999 are not counted out", () => {
+test("counts above 999 are shown as 999+", () => {
   assert.equal(countsWords({ unread: 999, mentions: 0 }), "999");
   assert.equal(countsWords({ unread: 1000, mentions: 3 }), "999+, @3");
   assert.equal(countsWords({ unread: 2000, mentions: 1000 }), "999+, @999+");
@@ -92,7 +92,7 @@ test("more than 999 are not counted out", () => {
   assert.equal(belowWords(999), "999 new below");
 });
 
-test("one message is one message", () => {
+test("a single new message is in the singular", () => {
   assert.equal(newMessagesWords(1, "Lobby"), "1 new message in Lobby");
   assert.equal(newMessagesWords(12, "Lobby"), "12 new messages in Lobby");
 });

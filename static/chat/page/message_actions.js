@@ -1,4 +1,4 @@
-/** Does what can be done with a message: edit, delete, take back, copy. */
+/** Edits, deletes, takes back and copies messages. */
 
 import { messageItems } from "../log/message_menu.js";
 import { unchangedSentence } from "../model/strings.js";
@@ -18,12 +18,12 @@ export class MessageActions {
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, reading: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts}} page
+   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts}} page
    */
-  constructor(panes, { workspace, reading, user, drafts }) {
+  constructor(panes, { workspace, readTracker, user, drafts }) {
     this.#panes = panes;
     this.#workspace = workspace;
-    this.#readTracker = reading;
+    this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
   }
@@ -40,11 +40,11 @@ export class MessageActions {
     });
   }
 
-  /** Edit a message where its author left off. @param {string} room @param {Message} message */
+  /** Edit a message, continuing an unsaved edit if there is one. @param {string} room @param {Message} message */
   editMessage(room, { seq, text }) {
-    const kept = this.#drafts.editsOf(room).find(({ edit }) => edit?.seq === seq);
+    const draft = this.#editOf(room, seq);
     const original = text ?? "";
-    this.#panes.get(room)?.composer.editMessage({ seq, text: original }, kept?.text ?? original);
+    this.#panes.get(room)?.composer.editMessage({ seq, text: original }, draft?.text ?? original);
   }
 
   /** @param {string} room @param {number} seq @param {string} message */
@@ -54,9 +54,8 @@ export class MessageActions {
       { command: "edit", room, seq, message },
       {
         done: () => {
-          // Its author may be at the next version already.
-          const kept = this.#drafts.editsOf(room).find(({ edit }) => edit?.seq === seq);
-          if (kept?.text === message) this.#drafts.dropEdit(room, seq);
+          // Keep the draft if its author has gone on editing meanwhile.
+          if (this.#editOf(room, seq)?.text === message) this.#drafts.dropEdit(room, seq);
           this.#panes.get(room)?.composer.editSaved(seq, message);
         },
         failed: (frame) => {
@@ -78,13 +77,18 @@ export class MessageActions {
     );
   }
 
-  /** The text is back before it is gone: whatever happens to the line, it is not lost. @param {string} room @param {Message} message */
+  /** Put the text back before deleting the message, so that it is not lost if the connection fails. @param {string} room @param {Message} message */
   undoMessage(room, message) {
     const composer = this.#panes.get(room)?.composer;
     if (!composer) return;
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
     this.deleteMessage(room, message);
+  }
+
+  /** @param {string} room @param {number} seq */
+  #editOf(room, seq) {
+    return this.#drafts.editsOf(room).find(({ edit }) => edit?.seq === seq);
   }
 }
 
