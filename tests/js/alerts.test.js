@@ -21,7 +21,7 @@ const posted = (message, { seq = 1, at = AT } = {}) => ({
   at,
 });
 const texts = (alerts, room = "1") => alerts.alertsOf(room).map(({ text }) => text);
-const idOf = (alerts, text) => alerts.alertsOf("1").find((one) => one.text === text).id;
+const idOf = (alerts, text) => alerts.alertsOf("1").find((alert) => alert.text === text).id;
 
 let store;
 let alerts;
@@ -31,7 +31,7 @@ beforeEach(() => {
   alerts = new Alerts(7, store);
 });
 
-test("an alert stays, also after a reload, until this user says so", () => {
+test("an alert stays, also after a reload, until this user dismisses it", () => {
   alerts.applyMessages("1", [alert("disk full"), { ...alert("a warning"), type: 1 }], true);
   assert.deepEqual(texts(new Alerts(7, store)), ["disk full"]);
   assert.deepEqual(texts(new Alerts(8, store)), []);
@@ -41,17 +41,17 @@ test("an alert stays, also after a reload, until this user says so", () => {
   assert.deepEqual(texts(new Alerts(7, store)), []);
 });
 
-test("whatever the browser's clock says, a new alert is pinned", () => {
+test("a new alert is pinned whatever the browser's clock says", () => {
   alerts.applyMessages("1", [alert("disk full", { at: "1999-01-01T00:00:00.000Z" })], true);
   assert.deepEqual(texts(alerts), ["disk full"]);
 });
 
-test("alerts that are in no page are pinned when the room is joined", () => {
+test("alerts that no page of history brings are pinned when the room is joined", () => {
   alerts.mergeAlerts("1", [posted("disk full"), posted("disk fuller", { seq: 60, at: LATER })]);
   assert.deepEqual(texts(alerts), ["disk full", "disk fuller"]);
 });
 
-test("two alerts that were posted together are two", () => {
+test("two alerts posted at the same time are both pinned", () => {
   alerts.applyMessages("1", [alert("first", { seq: 9 }), alert("second", { seq: 10 })], true);
   assert.deepEqual(texts(alerts), ["first", "second"]);
   alerts.gotIt("1", idOf(alerts, "first"));
@@ -60,7 +60,7 @@ test("two alerts that were posted together are two", () => {
   assert.deepEqual(texts(alerts), ["second"]);
 });
 
-test("an alert that is changed is shown as it is now, and a deleted one goes", () => {
+test("an edited alert is updated, and a deleted alert is removed", () => {
   alerts.applyMessages("1", [alert("disk full")], true);
   alerts.applyMessages("1", [alert("disk 91 % full")], false);
   assert.deepEqual(texts(alerts), ["disk 91 % full"]);
@@ -68,19 +68,19 @@ test("an alert that is changed is shown as it is now, and a deleted one goes", (
   assert.deepEqual(texts(alerts), []);
 });
 
-test("one that was deleted while the page was closed goes when the room is joined", () => {
+test("an alert deleted while the page was closed is removed when the room is joined", () => {
   alerts.applyMessages("1", [alert("old", { at: "2026-03-01T10:00:00.000Z" })], true);
   alerts.applyMessages("1", [alert("deleted", { seq: 3, at: LATER })], true);
   alerts.mergeAlerts("1", [posted("disk full", { seq: 2 })]);
   assert.deepEqual(texts(alerts), ["old", "disk full"]);
 });
 
-test("an old one that scrolling back brings is history", () => {
+test("an old alert loaded by scrolling back is not pinned", () => {
   alerts.applyMessages("1", [alert("last spring", { at: "2026-03-01T10:00:00.000Z" })], false);
   assert.deepEqual(texts(alerts), []);
 });
 
-test("of many that were answered none comes back, in whichever order", () => {
+test("dismissed alerts do not return, in whichever order they were dismissed", () => {
   const time = (n) => new Date(Date.parse(AT) + n * 60_000).toISOString();
   const all = Array.from({ length: 120 }, (_, n) => posted(`alert ${n}`, { seq: n, at: time(n) }));
   alerts.mergeAlerts("1", all);
@@ -89,13 +89,13 @@ test("of many that were answered none comes back, in whichever order", () => {
   assert.deepEqual(texts(alerts), []);
 });
 
-test("another tab's answer counts here, too, also before this one has heard of it", () => {
-  const told = [];
+test("an alert dismissed in another tab is dismissed here, also before the storage event", () => {
+  const changedRooms = [];
   alerts.applyMessages("1", [alert("disk full")], true);
-  alerts.onchange = (room) => told.push(room);
+  alerts.onchange = (room) => changedRooms.push(room);
   new Alerts(7, store).gotIt("1", idOf(alerts, "disk full"));
   alerts.storageChanged("multichat.alerts.7.1");
-  assert.deepEqual([texts(alerts), told], [[], ["1"]]);
+  assert.deepEqual([texts(alerts), changedRooms], [[], ["1"]]);
   const other = new Alerts(7, store);
   alerts.applyMessages("1", [alert("one", { seq: 5 }), alert("two", { seq: 6 })], true);
   other.gotIt("1", idOf(alerts, "one"));
@@ -103,7 +103,7 @@ test("another tab's answer counts here, too, also before this one has heard of i
   assert.deepEqual(texts(alerts), ["two", "three"]);
 });
 
-test("what an earlier page has kept, and what nobody can read, does no harm", () => {
+test("items of an earlier version and unreadable items are tolerated", () => {
   const key = "multichat.alerts.7.1";
   store.setItem(key, JSON.stringify({ pinned: { [AT]: { at: AT, text: "x" } }, got: [AT] }));
   assert.deepEqual(texts(alerts), []);
@@ -115,7 +115,7 @@ test("what an earlier page has kept, and what nobody can read, does no harm", ()
   }
 });
 
-test("without a store an alert is known as long as the page lives", () => {
+test("without a storage an alert is pinned as long as the page is open", () => {
   store.setItem = () => {
     throw new Error("full");
   };
@@ -125,7 +125,7 @@ test("without a store an alert is known as long as the page lives", () => {
   assert.deepEqual(texts(alerts), []);
 });
 
-test("a room that is closed to its reader, and signing out, leave nothing", () => {
+test("losing access to a room, and signing out, remove its alerts from the storage", () => {
   alerts.applyMessages("1", [alert("secret")], true);
   alerts.forgetRoom("1");
   assert.equal(store.length, 0);

@@ -10,22 +10,22 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout"] });
   said = [];
   globalThis.document = { ariaNotify: (text) => said.push(...text.split("\n")) };
-  announcer = new Announcer(/** the browser has ariaNotify */ null);
+  announcer = new Announcer(null); // the browser has ariaNotify
 });
 
-test("a message is announced once, its author first", () => {
+test("a message is announced once, author first", () => {
   announcer.announce("alice", "Lobby", "good morning");
   mock.timers.tick(60_000);
   assert.deepEqual(said, ["alice in Lobby: good morning"]);
 });
 
-test("of a long message its beginning is announced", () => {
+test("only the beginning of a long message is announced", () => {
   announcer.announce("alice", "Lobby", "long ".repeat(800));
   mock.timers.tick(100);
   assert.ok(said[0].length < 330 && said[0].endsWith("…"));
 });
 
-test("more messages than can be said are counted, in each room", () => {
+test("many messages are announced as a count for each room", () => {
   for (const number of [1, 2, 3]) announcer.announce("alice", "Lobby", `number ${number}`);
   announcer.announce("bob", "Random", "hello");
   mock.timers.tick(100);

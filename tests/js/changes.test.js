@@ -6,47 +6,47 @@ import { Changes } from "../../static/chat/model/changes.js";
 const EDIT = { command: "edit", room: "1", seq: 3, message: "better" };
 
 let sent;
-let told;
+let outcomes;
 let line;
 let changes;
 const outcome = {
-  done: () => told.push("done"),
-  failed: (frame) => told.push(frame?.error ?? "line"),
+  done: () => outcomes.push("done"),
+  failed: (frame) => outcomes.push(frame?.error ?? "line"),
 };
 
 beforeEach(() => {
   sent = [];
-  told = [];
+  outcomes = [];
   line = { isOpen: true };
   changes = new Changes((command) => line.isOpen && sent.push(command) > 0);
 });
 
-test("a change is answered once", () => {
+test("a change has one outcome", () => {
   changes.sendChange(EDIT, outcome);
   const [{ client_id, ...rest }] = sent;
   assert.deepEqual(rest, EDIT);
   changes.settle(client_id);
   changes.settle(client_id);
   changes.connectionLost();
-  assert.deepEqual(told, ["done"]);
+  assert.deepEqual(outcomes, ["done"]);
 });
 
-test("a refusal is told with its reason, and is of nobody else", () => {
+test("a refusal reaches the change that it is about, with its reason", () => {
   changes.sendChange(EDIT, outcome);
   assert.equal(changes.refuse({ error: "NOT_AUTHOR", client_id: "another" }), false);
   assert.equal(changes.refuse({ error: "NOT_AUTHOR", client_id: sent[0].client_id }), true);
-  assert.deepEqual(told, ["NOT_AUTHOR"]);
+  assert.deepEqual(outcomes, ["NOT_AUTHOR"]);
 });
 
-test("without a line, or when it goes, the asker is told", () => {
+test("a change fails when the connection is down or closes", () => {
   changes.sendChange(EDIT, outcome);
   changes.connectionLost();
   line.isOpen = false;
   changes.sendChange(EDIT, outcome);
-  assert.deepEqual(told, ["line", "line"]);
+  assert.deepEqual(outcomes, ["line", "line"]);
 });
 
-test("a menu offers what the server allows: by the user's id, whoever has the name now", () => {
+test("a message's menu offers what the server allows, by the user's id and not by the name", () => {
   const acts = { edit() {}, markUnread() {}, remove() {}, copyText() {} };
   const labels = (message, user, more = {}) =>
     messageItems({ user: 7, username: "bob", type: 0, deleted: false, ...message }, user, {

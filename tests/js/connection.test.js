@@ -24,7 +24,7 @@ let socket;
 let connection;
 let states;
 let frames;
-/** How far the time of day was set back. */
+/** How far the system clock was set back. */
 let setBack;
 const clock = () => Date.now() + setBack;
 
@@ -59,7 +59,7 @@ async function open() {
   socket.sent.length = 0;
 }
 
-/** Seconds pass as in a page that is awake. */
+/** Let seconds pass with a tick each, as in a page that is awake. */
 function pass(seconds) {
   for (let i = 0; i < seconds; i += 1) {
     mock.timers.tick(1000);
@@ -67,7 +67,7 @@ function pass(seconds) {
   }
 }
 
-test("the wait grows to 30 s at most, with full jitter", () => {
+test("the wait grows to at most 30 s, with full jitter", () => {
   assert.deepEqual(
     [0, 1, 2, 6, 60].map((n) => backoff(n, 1)),
     [1000, 2000, 4000, 30_000, 30_000],
@@ -75,14 +75,14 @@ test("the wait grows to 30 s at most, with full jitter", () => {
   assert.equal(backoff(9, 0), 0);
 });
 
-test("nothing is buffered while the line is not open", async () => {
+test("commands are not buffered while the connection is not open", async () => {
   assert.equal(connection.send({ command: "ping" }), false);
   await open();
   assert.equal(connection.send({ command: "ping" }), true);
   assert.deepEqual(socket.sent, [{ command: "ping" }]);
 });
 
-test("a silent line is pinged after 20 s and given up within 30 s", async () => {
+test("a silent connection is pinged after 20 s and given up within 30 s", async () => {
   await open();
   pass(19);
   assert.equal(socket.sent.length, 0);
@@ -94,7 +94,7 @@ test("a silent line is pinged after 20 s and given up within 30 s", async () => 
   assert.equal(socket.reconnects, 1);
 });
 
-test("an answer keeps the line", async () => {
+test("an answered ping keeps the connection", async () => {
   await open();
   pass(20);
   socket.onmessage({ data: '{"pong":true}' });
@@ -102,7 +102,7 @@ test("an answer keeps the line", async () => {
   assert.equal(socket.reconnects, 0);
 });
 
-test("after sleep the line is asked at once and given up within seconds", async () => {
+test("after sleep the connection is pinged at once and given up within seconds", async () => {
   await open();
   mock.timers.tick(60_000);
   connection.tick();
@@ -111,7 +111,7 @@ test("after sleep the line is asked at once and given up within seconds", async 
   assert.equal(socket.reconnects, 1);
 });
 
-test("waking ends the wait for the next try", async () => {
+test("waking ends the wait for the next attempt", async () => {
   await open();
   socket.onclose({ code: 1006 });
   const url = socket.url();
@@ -121,7 +121,7 @@ test("waking ends the wait for the next try", async () => {
   assert.equal(connection.state, "connecting");
 });
 
-test("tries wait longer and longer until a line was stable for 10 s", async () => {
+test("attempts wait longer and longer until a connection was stable for 10 s", async () => {
   await open();
   const waits = [];
   for (let i = 0; i < 3; i += 1) {
@@ -139,7 +139,7 @@ test("tries wait longer and longer until a line was stable for 10 s", async () =
   assert.equal(connection.retryAt - Date.now(), 500);
 });
 
-test("a planned close says when to come back", async () => {
+test("a bye sets the wait before the next attempt", async () => {
   await open();
   socket.onmessage({ data: '{"bye":{"retry_ms":3400}}' });
   socket.onclose({ code: 1012 });
@@ -147,7 +147,7 @@ test("a planned close says when to come back", async () => {
   assert.equal(connection.retryAt - Date.now(), 3400);
 });
 
-test("a planned close is no alarm, unless the server stays away", async () => {
+test("after a bye the page shows reconnecting, and offline only if the server stays away", async () => {
   await open();
   socket.onmessage({ data: '{"bye":{"retry_ms":3400}}' });
   socket.onclose({ code: 1012 });
@@ -155,22 +155,22 @@ test("a planned close is no alarm, unless the server stays away", async () => {
   assert.equal(connection.state, "returning");
   pass(4);
   assert.equal(connection.state, "connecting");
-  socket.url(); // refused: it is not up yet
+  socket.url(); // refused, because the server is not up yet
   assert.equal(connection.state, "returning");
   pass(11);
   socket.url();
   assert.equal(connection.state, "waiting");
 });
 
-test("4401 ends it: sign in again", async () => {
+test("close code 4401 signs the page out", async () => {
   await open();
   socket.onclose({ code: 4401 });
-  socket.url(); // asked for before the close was told
+  socket.url(); // requested before the close is reported
   assert.equal(connection.state, "signed out");
   assert.equal(socket.isClosed, true);
 });
 
-test("frames are told apart before they are handed on", async () => {
+test("frames are decoded before they are passed on", async () => {
   await open();
   socket.onmessage({ data: '{"ack":"u","room":"1","seq":3}' });
   socket.onmessage({ data: "not json" });
@@ -180,7 +180,7 @@ test("frames are told apart before they are handed on", async () => {
   );
 });
 
-test("after a flood it waits as long as it was told, even when somebody looks", async () => {
+test("after a flood the page waits as long as the server said, even if it is woken", async () => {
   await open();
   socket.onmessage({ data: '{"error":"RATE_LIMITED","detail":"Too much.","retry_after":10}' });
   socket.onclose({ code: 4429 });
@@ -194,7 +194,7 @@ test("after a flood it waits as long as it was told, even when somebody looks", 
   assert.equal(connection.state, "connecting");
 });
 
-test("a command that came too fast changes nothing about the line", async () => {
+test("a rate-limited command does not affect the connection", async () => {
   await open();
   socket.onmessage({
     data: '{"error":"RATE_LIMITED","command":"send","room":"1","retry_after":10}',
@@ -204,7 +204,7 @@ test("a command that came too fast changes nothing about the line", async () => 
   assert.ok(connection.retryAt - Date.now() <= 1000);
 });
 
-test("a line is open only when the server has answered on it", async () => {
+test("a connection is open only after the server has answered", async () => {
   const url = socket.url();
   mock.timers.tick(0);
   await url;
@@ -218,14 +218,14 @@ test("a line is open only when the server has answered on it", async () => {
   assert.equal(socket.sent.length, 1);
 });
 
-test("a line that opens and never answers is given up", async () => {
+test("a connection that opens and never answers is given up", async () => {
   socket.url();
   socket.onopen();
   pass(9);
   assert.equal(socket.reconnects, 1);
 });
 
-test("in a hidden tab, with a tick a minute, a dead line is given up too", async () => {
+test("a hidden tab, which ticks once a minute, gives up a dead connection too", async () => {
   await open();
   mock.timers.tick(60_000);
   connection.tick();
@@ -235,7 +235,7 @@ test("in a hidden tab, with a tick a minute, a dead line is given up too", async
   assert.equal(socket.reconnects, 1);
 });
 
-test("a clock that is set back hides no dead line", async () => {
+test("a system clock that is set back hides no dead connection", async () => {
   await open();
   setBack = 600_000;
   mock.timers.setTime(Date.now() - setBack);
@@ -244,11 +244,11 @@ test("a clock that is set back hides no dead line", async () => {
   assert.equal(socket.reconnects, 1);
 });
 
-test("when its user has signed in again, a page that was signed out goes on", async () => {
+test("a signed-out page reconnects when its user has signed in again", async () => {
   await open();
   const old = socket;
   socket.onclose({ code: 4401 });
-  socket.url(); // the socket asks for its next URL before it is closed for good
+  socket.url(); // the socket asks for its next URL before it is closed
   states.length = 0;
   connection.signedInAgain();
   assert.notEqual(socket, old);
@@ -256,6 +256,6 @@ test("when its user has signed in again, a page that was signed out goes on", as
   assert.deepEqual(states, ["connecting", "open"]);
   mock.timers.tick(60_000);
   assert.equal(connection.state, "open");
-  connection.signedInAgain(); // nothing to go on from
+  connection.signedInAgain(); // no effect, because the page is not signed out
   assert.deepEqual(states, ["connecting", "open"]);
 });

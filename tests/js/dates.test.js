@@ -5,21 +5,21 @@ import { currentZone, Dates } from "../../static/chat/model/dates.js";
 const dates = (timeZone, locale = "en-GB") => new Dates({ locale, timeZone });
 const NOON = Date.parse("2026-11-21T12:00:00Z");
 
-test("days are those of the reader's zone", () => {
+test("days are in the reader's zone", () => {
   const at = "2026-11-21T10:30:00.000Z";
   assert.equal(dates("UTC").day(at), "2026-11-21");
   assert.equal(dates("Pacific/Kiritimati").day(at), "2026-11-22");
   assert.equal(dates("Pacific/Pago_Pago").day("2026-11-21T10:30:00.000Z"), "2026-11-20");
 });
 
-test("today, yesterday, and then the date", () => {
+test("a day is labelled Today, Yesterday, or with its date", () => {
   const { dayLabel } = { dayLabel: (at) => dates("UTC").dayLabel(at, NOON) };
   assert.equal(dayLabel("2026-11-21T00:00:00Z"), "Today");
   assert.equal(dayLabel("2026-11-20T23:59:59Z"), "Yesterday");
   assert.match(dayLabel("2026-11-19T23:59:59Z"), /^Thursday,? 19 November 2026$/);
 });
 
-test("days of 23 and 25 hours are still one day", () => {
+test("days of 23 and 25 hours count as one day", () => {
   const berlin = dates("Europe/Berlin");
   assert.equal(
     berlin.dayLabel("2026-10-24T22:30:00Z", Date.parse("2026-10-26T00:00:00Z")),
@@ -31,13 +31,13 @@ test("days of 23 and 25 hours are still one day", () => {
   );
 });
 
-test("words and hours are those of the reader's language", () => {
+test("words and times are in the reader's language", () => {
   const german = dates("Europe/Berlin", "de");
   assert.equal(german.dayLabel("2026-11-20T12:00:00Z", NOON), "Gestern");
   assert.equal(german.time("2026-11-20T12:05:00Z"), "13:05");
 });
 
-test("where there is little room a time is its hour and minute alone", () => {
+test("a short time has only hour and minute", () => {
   const clock = (locale) => dates("UTC", locale).clock("2026-11-20T22:05:00Z");
   for (const locale of ["en-US", "es-CO", "ja-JP-u-hc-h12", "zh-TW", "hi-IN"])
     assert.match(clock(locale), /^10:05$/, locale);
@@ -47,7 +47,7 @@ test("where there is little room a time is its hour and minute alone", () => {
 
 const at = (text) => Date.parse(text);
 
-test("at midnight of the reader's zone, and not before, today becomes yesterday", () => {
+test("Today becomes Yesterday at midnight in the reader's zone", () => {
   for (const [zone, midnight] of [
     ["Pacific/Pago_Pago", "2026-11-21T11:00:00Z"], // UTC−11
     ["Pacific/Kiritimati", "2026-11-21T10:00:00Z"], // UTC+14
@@ -62,7 +62,7 @@ test("at midnight of the reader's zone, and not before, today becomes yesterday"
   }
 });
 
-test("on summer-time days, and where midnight is left out, days begin when the calendar says", () => {
+test("days begin as on the calendar, also when the clocks change and where midnight is skipped", () => {
   for (const [zone, last, first] of [
     ["Europe/Berlin", "2026-03-28T22:59:59Z", "2026-03-28T23:00:00Z"],
     ["Europe/Berlin", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"], // after 23 hours
@@ -77,14 +77,14 @@ test("on summer-time days, and where midnight is left out, days begin when the c
   }
 });
 
-test("a day does not depend on how this version of ICU writes dates", (t) => {
+test("the calendar day does not depend on ICU's date formats", (t) => {
   // ICU 72 writes a short date in Canadian English as 11/21/26.
   t.mock.getter(Intl.DateTimeFormat.prototype, "format", () => () => "11/21/26");
   assert.equal(dates("UTC").day("2026-11-21T10:30:00.000Z"), "2026-11-21");
   assert.equal(dates("UTC", "ar-EG").day("2026-01-02T10:30:00.000Z"), "2026-01-02");
 });
 
-test("dates know their zone, so that a change of it is noticed", () => {
+test("Dates knows its zone, so that a change of zone is noticed", () => {
   assert.equal(dates("Asia/Tokyo").zone, "Asia/Tokyo");
   assert.equal(new Dates().zone, currentZone());
 });

@@ -16,7 +16,7 @@ const rooms = new Map([["1", { title: "Room 1" }]]);
 
 function tab(id, { user = 7, previous = null, epoch = "a", isSent } = {}) {
   alive.add(id);
-  const tabs = { id, previous, isClosed: async (one) => one === "" || !alive.has(one) };
+  const tabs = { id, previous, isClosed: async (tab) => tab === "" || !alive.has(tab) };
   const epochs = new Map(epoch === null ? [] : [["1", epoch]]);
   const drafts = new Drafts(user, { store, tabs, epochs, isSent });
   drafts.epochs = epochs;
@@ -39,7 +39,7 @@ function hear(drafts, act) {
 
 const keys = () => Array.from({ length: store.length }, (_, i) => store.key(i));
 
-test("a draft is of one room and one user, and leaves no trace when it is sent", () => {
+test("a draft belongs to one room and user, and leaves nothing in the storage when it is sent", () => {
   const drafts = tab("a");
   drafts.saveDraft("1", "half a sen");
   tab("b", { user: 8 }).saveDraft("1", "of another");
@@ -52,72 +52,72 @@ test("a draft is of one room and one user, and leaves no trace when it is sent",
   assert.equal(store.length, 1);
 });
 
-test("a reload brings the draft of this tab back, not the newer one of another", async () => {
-  const one = tab("a");
-  one.saveDraft("1", "a long report that took ten minutes");
-  const two = tab("b");
-  two.saveDraft("1", "ok");
+test("a reload restores this tab's draft, not a newer one of another tab", async () => {
+  const first = tab("a");
+  first.saveDraft("1", "a long report that took ten minutes");
+  const second = tab("b");
+  second.saveDraft("1", "ok");
   alive.delete("a");
   const again = tab("c", { previous: "a" });
   assert.equal(textOf(again), "a long report that took ten minutes");
   await settled();
   assert.equal(textOf(again), "a long report that took ten minutes");
-  assert.equal(textOf(two), "ok");
+  assert.equal(textOf(second), "ok");
   assert.equal(store.length, 2);
 });
 
-test("what one tab sends removes nothing of what another one has", () => {
-  const one = tab("a");
-  const two = tab("b");
-  one.saveDraft("1", "a long report");
-  two.saveDraft("1", "ok");
-  hear(one, () => two.removeSent("1"));
-  assert.equal(textOf(one), "a long report");
+test("sending a draft in one tab leaves the draft of another tab", () => {
+  const first = tab("a");
+  const second = tab("b");
+  first.saveDraft("1", "a long report");
+  second.saveDraft("1", "ok");
+  hear(first, () => second.removeSent("1"));
+  assert.equal(textOf(first), "a long report");
   assert.equal(store.length, 1);
 });
 
-test("a draft that stands in two tabs has one id, and goes from both when it is sent", () => {
-  const one = tab("a");
-  one.saveDraft("1", "both");
-  const two = tab("b");
-  assert.equal(textOf(two), "both");
-  assert.equal(two.idFor("1", "both"), one.idFor("1", "both"));
-  hear(one, () => two.removeSent("1"));
-  assert.equal(textOf(one), "");
+test("a draft shown in two tabs has one id, and leaves both when it is sent", () => {
+  const first = tab("a");
+  first.saveDraft("1", "both");
+  const second = tab("b");
+  assert.equal(textOf(second), "both");
+  assert.equal(second.idFor("1", "both"), first.idFor("1", "both"));
+  hear(first, () => second.removeSent("1"));
+  assert.equal(textOf(first), "");
   assert.equal(store.length, 0);
 });
 
-test("a tab that shows another one's draft follows it, until something is typed there", async () => {
-  const one = tab("a");
-  one.saveDraft("1", "short");
-  const two = tab("b");
-  hear(two, () => one.saveDraft("1", "not so short"));
-  assert.equal(textOf(two), "not so short");
-  hear(one, () => two.saveDraft("1", "x"));
-  hear(two, () => one.saveDraft("1", "not short at all"));
+test("a tab that shows another tab's draft follows it until the user types there", async () => {
+  const first = tab("a");
+  first.saveDraft("1", "short");
+  const second = tab("b");
+  hear(second, () => first.saveDraft("1", "not so short"));
+  assert.equal(textOf(second), "not so short");
+  hear(first, () => second.saveDraft("1", "x"));
+  hear(second, () => first.saveDraft("1", "not short at all"));
   await settled();
-  assert.deepEqual([textOf(one), textOf(two)], ["not short at all", "x"]);
-  // Clearing a box is not sending what stands in the other.
-  const three = tab("c");
-  hear(one, () => three.saveDraft("1", ""));
-  assert.equal(textOf(one), "not short at all");
+  assert.deepEqual([textOf(first), textOf(second)], ["not short at all", "x"]);
+  // Clearing a box does not send or remove the draft of the other tab.
+  const third = tab("c");
+  hear(first, () => third.saveDraft("1", ""));
+  assert.equal(textOf(first), "not short at all");
 });
 
-test("what was typed on since it was sent elsewhere stays", () => {
-  const one = tab("a");
-  one.saveDraft("1", "both");
-  const two = tab("b");
+test("a draft changed since another tab sent it stays", () => {
+  const first = tab("a");
+  first.saveDraft("1", "both");
+  const second = tab("b");
   const [key] = keys();
   const oldValue = store.getItem(key);
-  two.removeSent("1");
-  one.saveDraft("1", "both and more");
+  second.removeSent("1");
+  first.saveDraft("1", "both and more");
   store.removeItem(key); // the removal arrives late, and the item is gone
-  one.storageChanged(key, { oldValue, newValue: null });
-  assert.equal(textOf(one), "both and more");
+  first.storageChanged(key, { oldValue, newValue: null });
+  assert.equal(textOf(first), "both and more");
   assert.equal(store.length, 1);
 });
 
-test("drafts of closed tabs are restored or offered, and not multiplied", async () => {
+test("drafts of closed tabs are restored or offered, each once", async () => {
   tab("a").saveDraft("1", "first");
   const second = tab("b");
   second.saveDraft("1", "second");
@@ -126,7 +126,7 @@ test("drafts of closed tabs are restored or offered, and not multiplied", async 
   await settled();
   const shown = textOf(now);
   assert.deepEqual([shown, ...left(now)].sort(), ["first", "second"]);
-  // Typed on: one draft, not two versions of it.
+  // The user types on: there is one draft, not two versions of it.
   now.saveDraft("1", `${shown} and more`);
   alive.clear();
   now = tab("d");
@@ -138,7 +138,7 @@ test("drafts of closed tabs are restored or offered, and not multiplied", async 
   assert.equal(store.length, 1);
 });
 
-test("a draft for another log of the room is offered and stands in no box", async () => {
+test("a draft for another log of the room is offered and shown in no box", async () => {
   const drafts = tab("a");
   drafts.saveDraft("1", "secret", { title: "Secret" });
   drafts.epochs.set("1", "b");
@@ -156,7 +156,7 @@ test("a draft for another log of the room is offered and stands in no box", asyn
   );
 });
 
-test("what was written before the room's log was known belongs to it", () => {
+test("a draft written before the room's epoch was known belongs to its log", () => {
   const drafts = tab("a", { epoch: null });
   drafts.saveDraft("1", "first");
   drafts.epochs.set("1", "a");
@@ -166,7 +166,7 @@ test("what was written before the room's log was known belongs to it", () => {
   assert.equal(drafts.epochChanged("1"), true);
 });
 
-test("drafts of a room that is gone are offered after a reload, too", async () => {
+test("drafts of a removed room are offered, also after a reload", async () => {
   tab("a").saveDraft("1", "half a text");
   alive.clear();
   const next = tab("b", { epoch: null });
@@ -177,38 +177,38 @@ test("drafts of a room that is gone are offered after a reload, too", async () =
   );
 });
 
-test("edits are kept like drafts, each with its message", async () => {
+test("edits are stored like drafts, one for each message", async () => {
   const edit = (seq, isOpen = true) => ({ edit: { seq, original: `text ${seq}`, isOpen } });
-  const one = tab("a");
-  one.saveDraft("1", "draft");
-  one.saveDraft("1", "better 3", edit(3, false));
-  one.saveDraft("1", "better 4", edit(4));
+  const first = tab("a");
+  first.saveDraft("1", "draft");
+  first.saveDraft("1", "better 3", edit(3, false));
+  first.saveDraft("1", "better 4", edit(4));
   alive.clear();
-  const two = tab("b", { previous: "a" });
-  assert.deepEqual(two.editsOf("1").find(({ edit }) => edit.isOpen).text, "better 4");
+  const second = tab("b", { previous: "a" });
+  assert.deepEqual(second.editsOf("1").find(({ edit }) => edit.isOpen).text, "better 4");
   await settled();
-  assert.equal(textOf(two), "draft");
+  assert.equal(textOf(second), "draft");
   assert.deepEqual(
-    two
+    second
       .editsOf("1")
       .map(({ edit }) => edit.seq)
       .sort(),
     [3, 4],
   );
-  two.saveDraft("1", "", edit(3)); // also one that was emptied
-  two.dropEdit("1", 4);
+  second.saveDraft("1", "", edit(3)); // also an emptied edit
+  second.dropEdit("1", 4);
   assert.deepEqual(
-    two.editsOf("1").map(({ text, edit }) => [edit.seq, text]),
+    second.editsOf("1").map(({ text, edit }) => [edit.seq, text]),
     [[3, ""]],
   );
   assert.equal(store.length, 2);
 });
 
-test("a page that was gone between outbox and box does not show the text again", () => {
+test("a page closed between the outbox and clearing the box does not show the text again", () => {
   const drafts = tab("a");
   drafts.saveDraft("1", "sent");
   const id = drafts.idFor("1", "sent");
-  assert.equal(textOf(tab("b", { previous: "a", isSent: (one) => one === id })), "");
+  assert.equal(textOf(tab("b", { previous: "a", isSent: (first) => first === id })), "");
   assert.equal(store.length, 0);
 });
 
@@ -220,35 +220,35 @@ test("a text that is put back unchanged keeps its id", () => {
   assert.notEqual(drafts.idFor("1", "old and new"), "c1");
 });
 
-test("after signing out in another tab no draft is written again", () => {
-  const one = tab("a");
-  const two = tab("b");
-  one.saveDraft("1", "mine");
+test("after signing out in another tab no draft is stored", () => {
+  const first = tab("a");
+  const second = tab("b");
+  first.saveDraft("1", "mine");
   let isTold = false;
-  two.onsignout = () => {
+  second.onsignout = () => {
     isTold = true;
   };
-  two.saveDraft("1", "typed just before");
-  one.clear();
-  two.storageChanged("multichat.signed-out.7", { newValue: "now" });
-  two.saveDraft("1", "typed after");
-  two.repairStorage();
-  two.repairStorage(true);
+  second.saveDraft("1", "typed just before");
+  first.clear();
+  second.storageChanged("multichat.signed-out.7", { newValue: "now" });
+  second.saveDraft("1", "typed after");
+  second.repairStorage();
+  second.repairStorage(true);
   assert.equal(isTold, true);
   assert.equal(store.length, 0);
-  assert.equal(two.isAtRisk, false);
-  two.reopen();
+  assert.equal(second.isAtRisk, false);
+  second.reopen();
   assert.equal(store.length, 1);
 });
 
-test("signing out removes what another tab wrote a moment ago, too", () => {
-  const one = tab("a");
+test("signing out also removes what another tab wrote a moment ago", () => {
+  const first = tab("a");
   tab("b").saveDraft("1", "not heard of yet");
-  one.clear();
+  first.clear();
   assert.equal(store.length, 0);
 });
 
-test("a storage that is full, closed or keeps nothing is said, and mended later", () => {
+test("a draft that the storage refuses is reported as at risk, and stored later", () => {
   const drafts = tab("a");
   drafts.saveDraft("1", "short");
   const { setItem } = Store.prototype;
@@ -268,7 +268,7 @@ test("a storage that is full, closed or keeps nothing is said, and mended later"
   }
 });
 
-test("a storage that the user emptied has everything again", () => {
+test("drafts are stored again after the user emptied the storage", () => {
   const drafts = tab("a");
   drafts.saveDraft("1", "mine");
   const empty = () => {
@@ -277,7 +277,7 @@ test("a storage that the user emptied has everything again", () => {
   empty();
   drafts.storageChanged(null);
   assert.equal(store.length, 1);
-  empty(); // by this page's own console: no event
+  empty(); // from this page's own console, so there is no event
   drafts.repairStorage();
   assert.equal(store.length, 0); // another tab's removal may be on its way
   drafts.repairStorage();
@@ -287,7 +287,7 @@ test("a storage that the user emptied has everything again", () => {
   assert.equal(store.length, 1);
 });
 
-test("a draft of the version before this one is offered", () => {
+test("a draft of the previous version is offered", () => {
   store.setItem("multichat.draft.7.1", "typed before the upgrade");
   assert.deepEqual(left(tab("a")), ["typed before the upgrade"]);
 });

@@ -7,13 +7,13 @@ const MODULES = readdirSync(HOME, { recursive: true }).filter((name) => name.end
 const sourceOf = (name) => readFileSync(new URL(name, HOME), "utf8");
 const resolved = (name, target) =>
   new URL(target, new URL(name, HOME)).href.slice(HOME.href.length);
-/** What a module imports, by its path below static/chat/; types are imported in comments. */
+/** The modules that a module imports, as paths below static/chat/. Types are imported in comments. */
 const importsOf = (name, source = sourceOf(name)) =>
   [...source.matchAll(/(?:^import .* from|@import \{.*\} from) "(\.\.?\/.+?)"/gm)].map(
     ([, target]) => resolved(name, target),
   );
 const folderOf = (name) => name.split("/").at(-2) ?? "";
-/** Each folder may import of itself and of those below it. main.js stands above them all. */
+/** The folders from which each folder may import, besides itself. main.js is above all of them. */
 const BELOW = {
   "": ["page", "pane", "log", "dom", "model"],
   page: ["pane", "log", "dom", "model"],
@@ -28,11 +28,11 @@ const upward = (name, source) =>
       folderOf(target) !== folderOf(name) && !BELOW[folderOf(name)].includes(folderOf(target)),
   );
 
-test("an import goes down: page, pane, log, then dom and model", () => {
+test("imports go down: page, pane, log, then dom and model", () => {
   for (const name of MODULES) assert.deepEqual(upward(name), [], name);
 });
 
-test("an import that goes up is found, of a type too", () => {
+test("an upward import is found, of a type too", () => {
   const up = [
     'import { Page } from "../page/page.js";',
     '/** @import {Page} from "../page/page.js" */',
@@ -43,7 +43,7 @@ test("an import that goes up is found, of a type too", () => {
   ]);
 });
 
-test("nothing is made from strings, and nothing interrupts", () => {
+test("no markup or code is made from strings, and no dialog blocks the page", () => {
   const banned =
     /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|setHTML|srcdoc|\beval\b|\bFunction\(|\balert\(|\bconfirm\(|\bprompt\(/;
   for (const name of MODULES) assert.doesNotMatch(sourceOf(name), banned, name);
@@ -60,7 +60,7 @@ test("imports have no cycles, type imports counted", () => {
   for (const name of MODULES) walk(name, []);
 });
 
-test("every import is on a line of its own that collecting understands", () => {
+test("every import is on a line of its own, in the form that collectstatic rewrites", () => {
   for (const name of MODULES) {
     const imports = sourceOf(name)
       .split("\n")

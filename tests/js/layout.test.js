@@ -10,7 +10,7 @@ beforeEach(() => {
   for (const room of ["1", "3", "7", "3"]) layout.add(room);
 });
 
-test("panes stand in the order in which they were opened, each once", () => {
+test("panes are in the order in which they were opened, each once", () => {
   assert.equal(layout.address, "/?rooms=1,3,7");
   assert.equal(new Layout().address, "/");
 });
@@ -24,7 +24,7 @@ test("a pane is moved by one, and never beyond the ends", () => {
   assert.deepEqual(layout.order, ["7", "3", "1"]);
 });
 
-test("one pane is wide, and stays so only while it is open", () => {
+test("one pane is wide, and only while it is open", () => {
   layout.toggleWide("3");
   layout.toggleWide("7");
   assert.equal(layout.address, "/?rooms=1,3,7&wide=7");
@@ -35,7 +35,7 @@ test("one pane is wide, and stays so only while it is open", () => {
   assert.equal(layout.wide, null);
 });
 
-test("keys are those with Alt and Shift alone, and not while words are selected", () => {
+test("shortcuts need exactly Alt and Shift, and are off while they select words", () => {
   const keys = { key: "ArrowLeft", altKey: true, shiftKey: true, ctrlKey: false, metaKey: false };
   assert.equal(chord(keys, false), "Alt+Shift+ArrowLeft");
   assert.equal(chord({ ...keys, ctrlKey: true }, false), "");
@@ -43,7 +43,7 @@ test("keys are those with Alt and Shift alone, and not while words are selected"
   assert.equal(chord(keys, true), "");
 });
 
-/** What the server makes of a change: chat/store/layouts.py. */
+/** Applies a change as the server does in chat/store/layouts.py. */
 function apply({ put, close }, saved) {
   const order = saved.filter((room) => !close.includes(room));
   for (const { room, after, before } of put) {
@@ -58,7 +58,7 @@ function apply({ put, close }, saved) {
 
 const panes = (order, wide = null) => ({ order: [...order], wide });
 
-test("a change makes one layout of the other", () => {
+test("a change turns one layout into the other", () => {
   const all = ["", "a", "ab", "ba", "abc", "cab", "bca", "abcd", "dcba", "xab", "axb", "bxya"];
   for (const before of all)
     for (const after of all) {
@@ -68,14 +68,14 @@ test("a change makes one layout of the other", () => {
     }
 });
 
-test("a change leaves what other pages have saved", () => {
+test("a change keeps what other pages have saved", () => {
   const opened = changeOf(panes("d"), panes("de"));
   assert.equal(apply(opened, [..."abc"]).join(""), "abce");
   const closed = changeOf(panes("ab"), panes("a"));
   assert.equal(apply(closed, [..."abxy"]).join(""), "axy");
 });
 
-test("which pane is wide is told when it changes", () => {
+test("a change names the wide pane if it changed", () => {
   assert.deepEqual(changeOf(panes("ab"), panes("ab", "a")), { put: [], close: [], wide: "a" });
   assert.deepEqual(changeOf(panes("ab", "a"), panes("ab", "b")), { put: [], close: [], wide: "b" });
   assert.deepEqual(changeOf(panes("ab", "a"), panes("ab")), { put: [], close: [], narrow: "a" });

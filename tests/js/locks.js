@@ -1,4 +1,4 @@
-/** Web Locks, shared by the tabs of a test; granted at once, not a microtask later. */
+/** Web Locks shared by the tabs of a test. They are granted at once, not a microtask later. */
 export class Locks {
   #queues = new Map();
   request(name, { signal, steal }, callback) {

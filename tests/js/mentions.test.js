@@ -5,7 +5,7 @@ import { isNamed } from "../../static/chat/model/mentions.js";
 
 const CASES = JSON.parse(readFileSync(new URL("../mentions.json", import.meta.url), "utf8"));
 
-test("a name is found as the server finds it", () => {
+test("mentions are found by the server's rule", () => {
   for (const { text, name, named } of CASES) assert.equal(isNamed(text, name), named, text);
   assert.equal(isNamed(null, "bob"), false);
 });

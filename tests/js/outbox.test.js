@@ -25,7 +25,7 @@ function tab({ user = 7, isOnline = true, epochs } = {}) {
 const states = (outbox, room = "1") =>
   outbox.entriesOf(room).map(({ text, state }) => [text, state]);
 
-test("a text is stored before it is sent", () => {
+test("a message is stored before it is sent", () => {
   let storedWhenSent = 0;
   const outbox = new Outbox(7, {
     store,
@@ -39,7 +39,7 @@ test("a text is stored before it is sent", () => {
   assert.equal(storedWhenSent, 1);
 });
 
-test("one send at a time in each room, in order", () => {
+test("each room sends one message at a time, in order", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   outbox.roomJoined("2");
@@ -50,7 +50,7 @@ test("one send at a time in each room, in order", () => {
   assert.deepEqual(texts(), ["a", "other room", "b"]);
 });
 
-test("order is kept when the clock was set back", () => {
+test("messages keep their order when the clock is set back", () => {
   const { outbox } = tab({ isOnline: false });
   outbox.add("1", "a");
   mock.timers.setTime(5);
@@ -61,7 +61,7 @@ test("order is kept when the clock was set back", () => {
   );
 });
 
-test("an acknowledged text leaves the store at once and the page with its event", () => {
+test("an acknowledged message leaves the storage at once, and the page with its event", () => {
   const { outbox, sent } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -72,52 +72,52 @@ test("an acknowledged text leaves the store at once and the page with its event"
   assert.deepEqual(states(outbox), []);
 });
 
-test("texts survive a reload and go under the same client_id", () => {
+test("messages survive a reload and are sent under the same client_id", () => {
   const first = tab();
   first.outbox.roomJoined("1");
   first.outbox.add("1", "a");
   first.outbox.connectionLost();
-  locks = new Locks(); // the tab is gone, and its locks with it
+  locks = new Locks(); // the tab is closed, which releases its locks
   const second = tab();
   assert.deepEqual(second.outbox.rooms, ["1"]);
   second.outbox.roomJoined("1");
   assert.deepEqual(second.sent, first.sent);
 });
 
-test("nothing is sent into a room that is not joined", () => {
+test("no message is sent to a room that is not joined", () => {
   const { outbox, sent } = tab();
   outbox.roomJoined("2");
   outbox.add("1", "a");
   assert.deepEqual(sent, []);
 });
 
-test("of two tabs one sends, and the other when the first is gone", async () => {
-  const one = tab();
-  const two = tab();
-  one.outbox.roomJoined("1");
-  two.outbox.roomJoined("1");
-  two.outbox.add("1", "from the second");
-  assert.deepEqual(two.sent, []);
-  one.outbox.storageChanged(store.key(0));
-  assert.deepEqual(one.texts(), ["from the second"]);
-  one.outbox.connectionLost();
+test("one of two tabs sends, and the other does when the first is closed", async () => {
+  const first = tab();
+  const second = tab();
+  first.outbox.roomJoined("1");
+  second.outbox.roomJoined("1");
+  second.outbox.add("1", "from the second");
+  assert.deepEqual(second.sent, []);
+  first.outbox.storageChanged(store.key(0));
+  assert.deepEqual(first.texts(), ["from the second"]);
+  first.outbox.connectionLost();
   await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(two.sent, one.sent);
+  assert.deepEqual(second.sent, first.sent);
 });
 
-test("a text that another tab settled is not shown any more", () => {
-  const one = tab();
-  const two = tab();
-  one.outbox.roomJoined("1");
-  one.outbox.add("1", "a");
-  two.outbox.storageChanged(store.key(0));
-  assert.deepEqual(states(two.outbox), [["a", "pending"]]);
-  one.outbox.settle(one.sent[0].client_id);
-  two.outbox.storageChanged(`multichat.outbox.7.${one.sent[0].client_id}`);
-  assert.deepEqual(states(two.outbox), []);
+test("a message that another tab settled is no longer shown", () => {
+  const first = tab();
+  const second = tab();
+  first.outbox.roomJoined("1");
+  first.outbox.add("1", "a");
+  second.outbox.storageChanged(store.key(0));
+  assert.deepEqual(states(second.outbox), [["a", "pending"]]);
+  first.outbox.settle(first.sent[0].client_id);
+  second.outbox.storageChanged(`multichat.outbox.7.${first.sent[0].client_id}`);
+  assert.deepEqual(states(second.outbox), []);
 });
 
-test("'later' is waited for, and nothing overtakes", () => {
+test("a temporarily refused message is retried, and no other overtakes it", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -130,7 +130,7 @@ test("'later' is waited for, and nothing overtakes", () => {
   assert.equal(sent[0].client_id, sent[1].client_id);
 });
 
-test("without any answer it is sent again", () => {
+test("a message without an answer is sent again", () => {
   const { outbox, texts } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -138,7 +138,7 @@ test("without any answer it is sent again", () => {
   assert.deepEqual(texts(), ["a", "a"]);
 });
 
-test("a refused text is kept with its reason, and the next one goes", () => {
+test("a refused message is kept with its reason, and the next message is sent", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -152,7 +152,7 @@ test("a refused text is kept with its reason, and the next one goes", () => {
   assert.equal(tab().outbox.entriesOf("1")[0].code, "USER_MUTED");
 });
 
-test("a refused text can be tried again or discarded", () => {
+test("a refused message can be retried or discarded", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -166,7 +166,7 @@ test("a refused text can be tried again or discarded", () => {
   assert.equal(store.length, 0);
 });
 
-test("an error without a client_id is of the text that flies", () => {
+test("an error without a client_id is about the flying message", () => {
   const { outbox } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -174,7 +174,7 @@ test("an error without a client_id is of the text that flies", () => {
   assert.deepEqual(states(outbox), [["a", "failed"]]);
 });
 
-test("signing out empties it, and another user's texts stay", () => {
+test("signing out empties the outbox, and another user's messages stay", () => {
   tab({ user: 8, isOnline: false }).outbox.add("1", "of the other");
   const { outbox } = tab({ isOnline: false });
   outbox.add("1", "mine");
@@ -188,7 +188,7 @@ test("signing out empties it, and another user's texts stay", () => {
   );
 });
 
-test("a full store does not keep a text from being sent", () => {
+test("a full storage does not prevent sending", () => {
   store.setItem = () => {
     throw new Error("QuotaExceededError");
   };
@@ -205,14 +205,14 @@ test("a full store does not keep a text from being sent", () => {
   assert.equal(texts()[0], "a");
 });
 
-test("a text that the server cannot read is offered back, and the next one goes", () => {
+test("a message that the server cannot read is offered back, and the next message is sent", () => {
   const { outbox, texts } = tab();
   outbox.roomJoined("1");
   outbox.roomJoined("2");
   for (const text of ["unreadable", "b"]) outbox.add("1", text);
   outbox.add("2", "other room");
   outbox.refuse({ error: "JSON_INVALID" });
-  assert.deepEqual(states(outbox, "2"), [["other room", "pending"]]); // of which of the two?
+  assert.deepEqual(states(outbox, "2"), [["other room", "pending"]]); // the error may be about either message
   outbox.settle(outbox.entriesOf("2")[0].client_id);
   outbox.refuse({ error: "USER_HAS_TO_LOGIN" });
   mock.timers.tick(15_100);
@@ -224,7 +224,7 @@ test("a text that the server cannot read is offered back, and the next one goes"
   assert.equal(texts().at(-1), "b");
 });
 
-test("a text on its way can be discarded, and the next one goes", () => {
+test("a flying message can be discarded, and the next message is sent", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   for (const text of ["a", "b"]) outbox.add("1", text);
@@ -235,45 +235,45 @@ test("a text on its way can be discarded, and the next one goes", () => {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test("a tab whose text waits takes over from one whose line is dead, and its order is kept", async () => {
-  const one = tab();
-  const two = tab();
-  one.outbox.roomJoined("1");
-  two.outbox.roomJoined("1");
-  one.outbox.add("1", "of the first");
-  two.outbox.storageChanged(store.key(0));
-  two.outbox.add("1", "of the second");
-  one.outbox.storageChanged(store.key(1));
+test("a tab with a waiting message takes over from a tab with a dead connection, in order", async () => {
+  const first = tab();
+  const second = tab();
+  first.outbox.roomJoined("1");
+  second.outbox.roomJoined("1");
+  first.outbox.add("1", "of the first");
+  second.outbox.storageChanged(store.key(0));
+  second.outbox.add("1", "of the second");
+  first.outbox.storageChanged(store.key(1));
   mock.timers.tick(2900);
-  assert.deepEqual(two.sent, []);
+  assert.deepEqual(second.sent, []);
   mock.timers.tick(200);
   await settled();
-  assert.deepEqual(two.sent, one.sent);
-  two.outbox.settle(two.sent[0].client_id);
-  assert.deepEqual(two.texts(), ["of the first", "of the second"]);
-  two.outbox.settle(two.sent[1].client_id);
-  for (const { client_id } of two.sent)
-    one.outbox.storageChanged(`multichat.outbox.7.${client_id}`);
-  one.outbox.add("1", "later");
+  assert.deepEqual(second.sent, first.sent);
+  second.outbox.settle(second.sent[0].client_id);
+  assert.deepEqual(second.texts(), ["of the first", "of the second"]);
+  second.outbox.settle(second.sent[1].client_id);
+  for (const { client_id } of second.sent)
+    first.outbox.storageChanged(`multichat.outbox.7.${client_id}`);
+  first.outbox.add("1", "later");
   mock.timers.tick(2000);
-  assert.deepEqual(one.texts(), ["of the first"]);
-  two.outbox.connectionLost(); // the first has waited for its turn again
+  assert.deepEqual(first.texts(), ["of the first"]);
+  second.outbox.connectionLost(); // the first tab has been waiting for the lock again
   await settled();
-  assert.deepEqual(one.texts(), ["of the first", "later"]);
+  assert.deepEqual(first.texts(), ["of the first", "later"]);
 });
 
-test("a text of another tab is no reason to take over", () => {
-  const one = tab();
-  const two = tab();
-  one.outbox.roomJoined("1");
-  two.outbox.roomJoined("1");
-  one.outbox.add("1", "a");
-  two.outbox.storageChanged(store.key(0));
+test("a tab does not take over for another tab's message", () => {
+  const first = tab();
+  const second = tab();
+  first.outbox.roomJoined("1");
+  second.outbox.roomJoined("1");
+  first.outbox.add("1", "a");
+  second.outbox.storageChanged(store.key(0));
   mock.timers.tick(10_000);
-  assert.deepEqual(two.sent, []);
+  assert.deepEqual(second.sent, []);
 });
 
-test("what the store did not take counts more than what it still has", () => {
+test("a record that the storage refused takes precedence over the stored one", () => {
   const { outbox, sent } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -293,7 +293,7 @@ test("what the store did not take counts more than what it still has", () => {
 
 const logs = (epoch) => new Map([["1", epoch]]);
 
-test("a text for another log of the room is offered back and not sent", () => {
+test("a message for another log of the room is offered back and not sent", () => {
   tab({ isOnline: false, epochs: logs("old") }).outbox.add("1", "secret", { title: "Secret" });
   const { outbox, sent } = tab({ epochs: logs("new") });
   assert.deepEqual(outbox.rooms, []);
@@ -304,7 +304,7 @@ test("a text for another log of the room is offered back and not sent", () => {
   assert.deepEqual([left.text, left.title], ["secret", "Secret"]);
 });
 
-test("a room that is restored while its text waits keeps the text from going", () => {
+test("a waiting message is not sent if its room is restored meanwhile", () => {
   const epochs = logs("old");
   const { outbox, sent, line } = tab({ epochs });
   line.isOnline = false;
@@ -316,7 +316,7 @@ test("a room that is restored while its text waits keeps the text from going", (
   assert.equal(outbox.orphans(new Map()).length, 1);
 });
 
-test("a text that was written before the room's log was known goes into it", () => {
+test("a message written before the room's epoch was known is sent to its log", () => {
   const epochs = new Map();
   const { outbox, texts } = tab({ epochs });
   outbox.add("1", "first");
@@ -327,7 +327,7 @@ test("a text that was written before the room's log was known goes into it", () 
   assert.equal(outbox.orphans(new Map([["1", {}]])).length, 1);
 });
 
-test("a text that waited longer than a day is asked about, and the next one goes", () => {
+test("a message that waited longer than a day is held, and the next message is sent", () => {
   tab({ isOnline: false }).outbox.add("1", "restart the primary now");
   mock.timers.setTime(1_000_000 + 86_400_001);
   const { outbox, texts, sent } = tab();
@@ -340,15 +340,15 @@ test("a text that waited longer than a day is asked about, and the next one goes
   assert.deepEqual(texts(), ["fresh", "restart the primary now"]);
 });
 
-test("a draft that stands in two tabs is one text in the outbox", () => {
-  const one = tab({ isOnline: false });
-  const two = tab({ isOnline: false });
-  one.outbox.add("1", "a", { client_id: "d1" });
-  two.outbox.add("1", "a", { client_id: "d1" });
+test("a draft sent from two tabs is one entry of the outbox", () => {
+  const first = tab({ isOnline: false });
+  const second = tab({ isOnline: false });
+  first.outbox.add("1", "a", { client_id: "d1" });
+  second.outbox.add("1", "a", { client_id: "d1" });
   assert.equal(store.length, 1);
 });
 
-test("a text that is discarded while it flies is still known as one's own when it comes", () => {
+test("a message discarded while it flies is still known as written here when it arrives", () => {
   const { outbox, sent } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -361,14 +361,14 @@ test("a text that is discarded while it flies is still known as one's own when i
   assert.equal(outbox.has(client_id), false);
 });
 
-test("locks that are always refused are asked for a bounded number of times", async () => {
+test("a lock that is always refused is requested a bounded number of times", async () => {
   for (const failure of ["rejects", "throws"]) {
     let asked = 0;
     store = new Store();
     locks = {
       request: () => {
         asked += 1;
-        if (asked > 50) return new Promise(() => {}); // enough is known: let the test end
+        if (asked > 50) return new Promise(() => {}); // let the test end
         if (failure === "throws") throw new Error("SecurityError");
         return Promise.reject(new DOMException("going away", "AbortError"));
       },
@@ -379,12 +379,12 @@ test("locks that are always refused are asked for a bounded number of times", as
     for (let i = 0; i < 20; i += 1) await settled();
     mock.timers.tick(10_000);
     assert.ok(asked < 4, `asked ${asked} times`);
-    assert.equal(sent[0].message, failure); // as without locks
+    assert.equal(sent[0].message, failure); // the tab sends as if there were no locks
     outbox.connectionLost();
   }
 });
 
-test("a lock that is lost while the document goes is asked for once more and no oftener", async () => {
+test("a lock that is lost while the document is unloaded is requested only once more", async () => {
   let asked = 0;
   locks = {
     request: (_name, _options, callback) => {
@@ -401,7 +401,7 @@ test("a lock that is lost while the document goes is asked for once more and no 
   assert.equal(asked, 2);
 });
 
-test("after signing out in another tab a text is not stored, and that is said", () => {
+test("after signing out in another tab a message is not stored, and is reported as at risk", () => {
   const { outbox } = tab({ isOnline: false });
   outbox.close();
   outbox.add("1", "a");

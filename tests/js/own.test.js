@@ -13,16 +13,16 @@ const posted = (seq, more) => ({
   ...more,
 });
 
-test("a message is its author's after a rename, and not of the next user with the name", () => {
+test("a message stays its author's after a rename, and does not pass to the next user of the name", () => {
   assert.equal(isOwn({ user: 7, username: "bob" }, { id: 7, username: "robert" }), true);
   assert.equal(isOwn({ user: 7, username: "bob" }, { id: 8, username: "bob" }), false);
 });
 
-test("what the system posted is nobody's", () => {
+test("a message of the system has no author", () => {
   assert.equal(isOwn({ username: "" }, { id: 7, username: "" }), false);
 });
 
-test("a log keeps who wrote a message, from events and from history", () => {
+test("a log keeps the author's id of messages from events and from history", () => {
   const log = new RoomLog();
   log.applyJoin({ join: "1", title: "Lobby", head: 1, floor: 1, epoch: "k3" });
   assert.equal(log.applyEvent(posted(2, { user: 7 })).message.user, 7);
@@ -32,7 +32,7 @@ test("a log keeps who wrote a message, from events and from history", () => {
   assert.equal(log.applyPage(page).messages[0].user, 8);
 });
 
-test("a mention is not for a new user who has an old name", () => {
+test("a mention of a name does not reach a user who got the name later", () => {
   const message = { user: 3, text: "@bob look", at: "2026-11-21T10:00:00.000Z" };
   assert.equal(
     isForMe(message, { id: 7, username: "bob", since: "2026-11-20T10:00:00.000Z" }),

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { decode, isPosted, isTransient, refusalOf } from "../../static/chat/model/protocol.js";
 
 const LIMITS = { graphemes: 4000, bytes: 32 * 1024 };
-/** The server's structs that the page knows what to do with. */
+/** The kind that the page decodes for each of the server's structs. */
 const KINDS = {
   Joined: "join",
   Left: "leave",
@@ -25,7 +25,7 @@ const KINDS = {
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;
 
-test("frames are told apart", () => {
+test("each frame is decoded to its kind", () => {
   assert.equal(kindOf({ join: "1", title: "Lobby", head: 3, floor: 1, epoch: "k3" }), "join");
   assert.equal(kindOf({ leave: "1" }), "leave");
   assert.equal(kindOf({ leave: "1", reason: "ROOM_INVALID" }), "leave");
@@ -45,14 +45,14 @@ test("frames are told apart", () => {
   assert.equal(kindOf({ heads: {} }), "heads");
 });
 
-test("what a newer server may say is not an error", () => {
+test("unknown frames of a newer server are no error", () => {
   for (const frame of [{ crowns: {} }, { room: "1", typing: "bob" }, [], null, 3]) {
     assert.equal(kindOf(frame), "unknown");
   }
   assert.equal(decode("{").kind, "unknown");
 });
 
-test("every golden frame of the server is told apart", () => {
+test("every golden frame of the server is decoded to its kind", () => {
   const { frames } = JSON.parse(
     readFileSync(new URL("../frames/server.json", import.meta.url), "utf8"),
   );
@@ -61,7 +61,7 @@ test("every golden frame of the server is told apart", () => {
     assert.equal(decode(text).kind, KINDS[kind] ?? "unknown", name);
 });
 
-test("posted events are told from changes", () => {
+test("posted events are distinguished from edits and deletes", () => {
   assert.equal(
     isPosted({ room: "1", username: "bob", message: null, deleted: true, seq: 1 }),
     true,
@@ -69,14 +69,14 @@ test("posted events are told from changes", () => {
   assert.equal(isPosted({ room: "1", deleted: 1, seq: 2 }), false);
 });
 
-test("'later' is told from 'no'", () => {
+test("temporary refusals are distinguished from final ones", () => {
   assert.equal(isTransient({ error: "SERVER_UNAVAILABLE" }), true);
   assert.equal(isTransient({ error: "RATE_LIMITED" }), true);
   assert.equal(isTransient({ error: "USER_MUTED", retry_after: 60 }), true);
   assert.equal(isTransient({ error: "MESSAGE_EMPTY" }), false);
 });
 
-test("texts are measured as people count them, and as they travel", () => {
+test("the length of a message is limited in graphemes and in bytes", () => {
   const family = "👨‍👩‍👧‍👦";
   assert.equal(refusalOf("hi", LIMITS), null);
   assert.equal(refusalOf(" \n\t", LIMITS), "MESSAGE_EMPTY");

@@ -33,13 +33,13 @@ const page = (events, as_of, more = false, newer = false) => ({
 const run = (first, last) =>
   Array.from({ length: last - first + 1 }, (_, at) => posted(first + at));
 
-/** Ask for a page and get it. */
+/** Request a page and apply it. */
 function paged(log, frame, way) {
   log.setRequested(log.nextPage(way) ?? { place: {} });
   return log.applyPage(frame).messages;
 }
 
-/** Go to another part of the log. */
+/** Jump to another part of the log. */
 function jumped(log, frame, place = { around: 1 }) {
   log.pendingJump = { place, arrived: () => {} };
   log.setRequested(log.nextPage());
@@ -62,13 +62,13 @@ test("an event is applied only if it is the next one", () => {
   assert.deepEqual(log.cursor, { since: 7, epoch: "k3" });
 });
 
-test("events before the join reply are of an earlier session", () => {
+test("events before the join reply are ignored", () => {
   const log = new RoomLog();
   assert.equal(log.applyEvent(posted(1)).verdict, "old");
   assert.equal(log.cursor, null);
 });
 
-test("a resumed room keeps its cursor, a reset one starts over", () => {
+test("a resumed room keeps its cursor, and a reset room starts over", () => {
   const log = joinedLog(5);
   assert.equal(log.applyJoin(join(9)), false);
   assert.deepEqual(log.cursor, { since: 5, epoch: "k3" });
@@ -77,7 +77,7 @@ test("a resumed room keeps its cursor, a reset one starts over", () => {
   assert.equal(log.hasPage, false);
 });
 
-test("edits and deletes change what is held", () => {
+test("edits and deletes change held messages", () => {
   const log = joinedLog(0);
   const { message } = log.applyEvent(posted(1));
   assert.equal(log.applyEvent(edited(2, 1, "better")).message, message);
@@ -86,7 +86,7 @@ test("edits and deletes change what is held", () => {
   assert.deepEqual([message.text, message.deleted], [null, true]);
 });
 
-test("an edit whose text is gone moves the cursor and leaves what is shown", () => {
+test("an overtaken edit moves the cursor and does not change the message", () => {
   const log = joinedLog(0);
   const { message } = log.applyEvent(posted(1, "first"));
   assert.deepEqual(log.applyEvent(overtaken(2, 1)), { verdict: "applied", message: null });
@@ -95,7 +95,7 @@ test("an edit whose text is gone moves the cursor and leaves what is shown", () 
   assert.deepEqual([message.text, message.edited], ["third", true]);
 });
 
-test("an edit whose text is gone hides no earlier change from the page that is on its way", () => {
+test("an overtaken edit does not hide an earlier change from a requested page", () => {
   const log = joinedLog(10);
   log.setRequested(log.nextPage());
   log.applyEvent(edited(11, 4, "better"));
@@ -113,7 +113,7 @@ test("an edit whose text was deleted later shows a deleted message", () => {
   assert.equal(message.deleted, true);
 });
 
-test("a page read before a change still shows the change", () => {
+test("a change applies to a page that was read before it", () => {
   const log = joinedLog(10);
   log.setRequested(log.nextPage());
   log.applyEvent(edited(11, 4, "better"));
@@ -123,7 +123,7 @@ test("a page read before a change still shows the change", () => {
   assert.equal(five.deleted, true);
 });
 
-test("a page read after a change is not changed back", () => {
+test("an old change does not undo a page that was read after it", () => {
   const log = joinedLog(10);
   log.setRequested(log.nextPage());
   log.applyEvent(edited(11, 4, "better"));
@@ -133,14 +133,14 @@ test("a page read after a change is not changed back", () => {
   assert.equal(four.text, "best");
 });
 
-test("a message that came with a page is not doubled by its own event", () => {
+test("a message that a page brought is not repeated by its event", () => {
   const log = joinedLog(3);
   const [four] = paged(log, page([posted(4, "edited since", { edited_at: AT })], 5));
   assert.equal(log.applyEvent(posted(4, "first")).message, four);
   assert.equal(four.text, "edited since");
 });
 
-test("a page brings no message twice", () => {
+test("a page repeats no held message", () => {
   const log = joinedLog(0);
   const held = log.applyEvent(posted(1)).message;
   log.applyEvent(posted(2));
@@ -148,7 +148,7 @@ test("a page brings no message twice", () => {
   assert.deepEqual(paged(log, page([posted(1), posted(2)], 2)), []);
 });
 
-test("the next page ends before the oldest message held", () => {
+test("the next page ends before the oldest held message", () => {
   const log = joinedLog(100);
   assert.deepEqual(log.nextPage("older"), { place: {} });
   paged(log, page([posted(51), posted(52)], 100, true));
@@ -204,7 +204,7 @@ test("a page and the events since equal a fresh page, wherever the page falls", 
       }
 });
 
-test("a window that is not joined to the newest holds nothing behind a hole", () => {
+test("a window that does not reach the newest message holds no message beyond a gap", () => {
   const log = joinedLog(500);
   const { messages, isElsewhere } = jumped(log, page(run(90, 110), 500, true, true), {
     around: 100,
@@ -218,7 +218,7 @@ test("a window that is not joined to the newest holds nothing behind a hole", ()
   assert.equal(log.applyEvent(edited(502, 501, "not held")).message, null);
   assert.equal(log.applyEvent(edited(503, 100, "held")).message, messages[10]);
   assert.equal(messages[10].text, "held");
-  // Joined again by the pages after it; what came meanwhile comes with them, changed as it was.
+  // Later pages close the gap, and bring what was posted meanwhile in its current state.
   assert.equal(paged(log, page(run(111, 160), 503, true, true), "newer").length, 50);
   paged(log, page([...run(161, 500), posted(501, "not held", { edited_at: AT })], 503), "newer");
   assert.equal(log.hasNewer, false);
@@ -226,7 +226,7 @@ test("a window that is not joined to the newest holds nothing behind a hole", ()
   assert.equal(log.nextPage("newer"), null);
 });
 
-test("a last page that was read before something was posted is not the last", () => {
+test("a last page that was read before a new message is not the last", () => {
   const log = joinedLog(200);
   jumped(log, page(run(1, 50), 200, false, true));
   log.setRequested(log.nextPage("newer"));
@@ -237,13 +237,13 @@ test("a last page that was read before something was posted is not the last", ()
   assert.equal(log.hasNewer, false);
 });
 
-test("what is let go of at one end can be had again, and leaves no hole", () => {
+test("trimmed messages can be loaded again without a gap", () => {
   const log = joinedLog(300);
   paged(log, page(run(101, 300), 300, true));
   log.trimTo(101, 200);
   assert.deepEqual(log.nextPage("newer"), { place: { after: 200 } });
   assert.deepEqual(log.nextPage("older"), { place: { before: 101 } });
-  // The end that a page on its way continues is let go of: the page does not fit any more.
+  // The end that the requested page continues is trimmed, so the page no longer fits.
   log.setRequested(log.nextPage("older"));
   log.trimTo(120, 200);
   assert.deepEqual(log.applyPage(page(run(51, 100), 300, true)).messages, []);
@@ -254,7 +254,7 @@ test("what is let go of at one end can be had again, and leaves no hole", () => 
   assert.deepEqual(log.nextPage("newer"), { place: { after: 180 } });
 });
 
-test("of two jumps the later one counts, and a day after all is no place", () => {
+test("the later of two jumps counts, and a day after the last message is no target", () => {
   const log = joinedLog(300);
   paged(log, page(run(251, 300), 300, true));
   log.pendingJump = { place: { around: 10 }, arrived: () => {} };
@@ -271,7 +271,7 @@ test("of two jumps the later one counts, and a day after all is no place", () =>
   assert.deepEqual(log.nextPage("newer"), { place: { after: 110 } });
 });
 
-/** A sequence of numbers that is the same in each run. */
+/** A pseudo-random sequence, the same in each run. */
 function chanceOf(seed) {
   let state = seed;
   return (below) => {
@@ -280,7 +280,7 @@ function chanceOf(seed) {
   };
 }
 
-/** The server's log, and one page of it as it stands when it is read. */
+/** The server's log, and a page of it as it is when it is read. */
 class Server {
   events = [];
   write(chance) {
@@ -312,13 +312,13 @@ class Server {
   }
 }
 
-test("whatever comes whenever: what is held is the log between its ends, as it stands", () => {
+test("in any order of arrival, the window equals that part of the server's log", () => {
   for (let seed = 1; seed <= 400; seed += 1) {
     const chance = chanceOf(seed);
     const server = new Server();
     for (let n = chance(30); n >= 0; n -= 1) server.write(chance);
     const log = joinedLog(server.events.length);
-    /** As the page holds it. */
+    /** A message in the form in which the page holds it. */
     let held = new Map();
     let answer = null;
     const note = (message, isNew) => {
@@ -381,7 +381,7 @@ test("whatever comes whenever: what is held is the log between its ends, as it s
   }
 });
 
-test("a log that was empty at first has ends to load from, too", () => {
+test("a log that was empty at first can load older messages later", () => {
   const log = new RoomLog();
   log.applyJoin(join(0));
   for (const event of run(1, 401)) log.applyEvent(event);
@@ -390,7 +390,7 @@ test("a log that was empty at first has ends to load from, too", () => {
   assert.equal(log.nextPage("older"), null);
 });
 
-test("a page that was asked for before the log was started over is not its newest", () => {
+test("a page requested before the log started over is not its newest page", () => {
   const log = joinedLog(500);
   log.setRequested({ place: {} });
   assert.deepEqual(log.applyPage(page(run(251, 300), 500, true, true)).messages, []);

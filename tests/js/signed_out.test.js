@@ -6,7 +6,7 @@ import { Store } from "./store.js";
 let store;
 let user;
 let asked;
-let told;
+let calls;
 let page;
 
 beforeEach(() => {
@@ -14,7 +14,7 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   store = new Store();
   asked = 0;
-  told = [];
+  calls = [];
   user = null;
   page = new SignedOut(7, {
     store,
@@ -23,49 +23,49 @@ beforeEach(() => {
       if (user instanceof Error) throw user;
       return user;
     },
-    returned: () => told.push("returned"),
-    replaced: () => told.push("replaced"),
+    userReturned: () => calls.push("returned"),
+    userReplaced: () => calls.push("replaced"),
   });
 });
 
-test("a page that is signed in asks nothing", async () => {
+test("a signed-in page does not ask who is signed in", async () => {
   await page.checkUser();
   mock.timers.tick(60_000);
   page.tick(true);
   assert.equal(asked, 0);
 });
 
-test("when its user is back it goes on, and when another one is it says so", async () => {
+test("a signed-out page notices that its user, or another user, has signed in", async () => {
   page.setSignedOut(true);
   await page.checkUser();
-  assert.deepEqual(told, []);
+  assert.deepEqual(calls, []);
   user = 7;
   await page.checkUser();
   user = 8;
   await page.checkUser();
-  assert.deepEqual(told, ["returned", "replaced"]);
+  assert.deepEqual(calls, ["returned", "replaced"]);
 });
 
-test("it asks when another page says that it is signed in", async () => {
+test("a signed-out page asks when another page announces that it is signed in", async () => {
   page.setSignedOut(true);
-  const told = [];
-  const setItem = (key, text) => told.push([key, text]);
+  const calls = [];
+  const setItem = (key, text) => calls.push([key, text]);
   const removeItem = (key) => store.removeItem(key);
   const other = new SignedOut(7, { store: { setItem, removeItem } });
   other.announce();
   page.storageChanged("something.else");
   assert.equal(asked, 0);
-  page.storageChanged(told[0][0]);
+  page.storageChanged(calls[0][0]);
   assert.equal(asked, 1);
-  // The same user again, later: a storage event comes only with another text.
+  // The same user later: a storage event fires only if the value changes.
   mock.timers.tick(1);
   other.announce();
-  assert.notEqual(told[1][1], told[0][1]);
+  assert.notEqual(calls[1][1], calls[0][1]);
   new SignedOut(7, { store }).announce();
   assert.equal(store.length, 0); // the event is enough
 });
 
-test("it asks now and then while it is looked at", () => {
+test("a visible signed-out page asks from time to time", () => {
   page.setSignedOut(true);
   page.tick(true);
   mock.timers.tick(30_000);
@@ -76,26 +76,26 @@ test("it asks now and then while it is looked at", () => {
   assert.equal(asked, 1);
 });
 
-test("without an answer it asks again later, and one question at a time", async () => {
+test("without an answer a page asks again later, and asks once at a time", async () => {
   page.setSignedOut(true);
   user = new Error("no answer");
   await Promise.all([page.checkUser(), page.checkUser()]);
   assert.equal(asked, 1);
   user = 7;
   await page.checkUser();
-  assert.deepEqual(told, ["returned"]);
+  assert.deepEqual(calls, ["returned"]);
 });
 
-test("an answer that comes when the page goes on already is not told", async () => {
+test("an answer that arrives after the page has continued is ignored", async () => {
   page.setSignedOut(true);
   user = 7;
   const looking = page.checkUser();
   page.setSignedOut(false);
   await looking;
-  assert.deepEqual(told, []);
+  assert.deepEqual(calls, []);
 });
 
-test("without a store nothing fails", () => {
+test("without a storage nothing fails", () => {
   store.setItem = () => {
     throw new Error("full");
   };

@@ -1,4 +1,4 @@
-/** localStorage, shared by the tabs of a test. */
+/** A localStorage shared by the tabs of a test. */
 export class Store {
   #items = new Map();
   get length() {

@@ -5,7 +5,7 @@ import { Tabs } from "../../static/chat/model/tabs.js";
 let held;
 let session;
 
-/** Web Locks that are free or held, as far as tabs ask. */
+/** Web Locks, as far as Tabs uses them. */
 const locks = {
   request: async (name, { ifAvailable, signal }, callback) => {
     if (held.has(name) && ifAvailable) return callback(null);
@@ -26,31 +26,31 @@ beforeEach(() => {
   session = { getItem: (key) => items.get(key) ?? null, setItem: (k, v) => items.set(k, v) };
 });
 
-test("a tab is gone when its lock is free", async () => {
-  const one = new Tabs(locks, () => session);
-  const two = new Tabs(locks, () => null);
-  assert.equal(await two.isClosed(one.id), false);
-  held.delete(`multichat.tab.${one.id}`);
-  assert.equal(await two.isClosed(one.id), true);
-  assert.equal(await two.isClosed(two.id), false);
+test("a tab is closed when its lock is free", async () => {
+  const first = new Tabs(locks, () => session);
+  const second = new Tabs(locks, () => null);
+  assert.equal(await second.isClosed(first.id), false);
+  held.delete(`multichat.tab.${first.id}`);
+  assert.equal(await second.isClosed(first.id), true);
+  assert.equal(await second.isClosed(second.id), false);
 });
 
-test("a page knows the one before its reload, and a duplicated tab leaves the first alone", async () => {
-  const one = new Tabs(locks, () => session);
-  const two = new Tabs(locks, () => session);
-  assert.equal(two.previous, one.id);
-  const awake = setTimeout(() => {}, 60_000); // the abort signal's own timer keeps no process alive
-  assert.equal(await two.isClosed(one.id), false); // after a moment: it is a duplicate
+test("a page knows its id before a reload, and a duplicated tab does not count the original as closed", async () => {
+  const first = new Tabs(locks, () => session);
+  const second = new Tabs(locks, () => session);
+  assert.equal(second.previous, first.id);
+  const awake = setTimeout(() => {}, 60_000); // the abort signal's own timer does not keep the process alive
+  assert.equal(await second.isClosed(first.id), false); // after a moment, because it is a duplicate
   clearTimeout(awake);
-  held.delete(`multichat.tab.${one.id}`);
-  assert.equal(await two.isClosed(one.id), true);
+  held.delete(`multichat.tab.${first.id}`);
+  assert.equal(await second.isClosed(first.id), true);
 });
 
-test("without locks, or when they are refused, only a reloaded page is gone", async () => {
-  const one = new Tabs(undefined, () => session);
-  const two = new Tabs(undefined, () => session);
-  assert.equal(await two.isClosed(one.id), true);
-  assert.equal(await two.isClosed("another"), false);
+test("without locks, or if they are refused, only the page before a reload is closed", async () => {
+  const first = new Tabs(undefined, () => session);
+  const second = new Tabs(undefined, () => session);
+  assert.equal(await second.isClosed(first.id), true);
+  assert.equal(await second.isClosed("another"), false);
   const refused = { request: () => Promise.reject(new DOMException("", "InvalidStateError")) };
   assert.equal(await new Tabs(refused, () => null).isClosed("another"), false);
 });

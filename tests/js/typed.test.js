@@ -1,7 +1,7 @@
 /**
- * Nothing typed is lost, posted twice, or posted elsewhere: random steps of several tabs of two users, with
- * crashes, reloads, restores, sign-outs, storage that fails, and acks that are lost or come twice.
- * A seed is a run: TYPED_SEED names one, TYPED_SEEDS says how many.
+ * Nothing typed is lost, posted twice, or posted elsewhere. The test takes random steps in several tabs of two users,
+ * with crashes, reloads, restores, sign-outs, a storage that fails, and acks that are lost or arrive twice.
+ * Each seed is a run: TYPED_SEED chooses a seed, TYPED_SEEDS the number of seeds.
  */
 
 import assert from "node:assert/strict";
@@ -35,7 +35,7 @@ function random(seed) {
   };
 }
 
-/** localStorage: what a tab writes is seen by all at once, and its events come later. */
+/** A localStorage: all tabs see what a tab writes at once, and get its events later. */
 class Storage {
   items = new Map();
   fault = "none";
@@ -77,7 +77,7 @@ class Storage {
   }
 }
 
-/** The server: what it posted, and which log each room has. */
+/** The server, with the posted messages and the epoch of each room. */
 class Server {
   epochs = new Map(ROOMS.map((room) => [room, `${room}a`]));
   posted = [];
@@ -94,20 +94,20 @@ class Server {
     this.posted.push({ user, room, epoch: this.epochs.get(room), text });
   }
 
-  /** Another log has the room's number. */
+  /** The room's id gets another log. */
   replace(room) {
     this.#made += 1;
     this.epochs.set(room, `${room}-${this.#made}`);
   }
 
-  /** An older database has not seen the last texts. */
+  /** The server is restored from a backup without the last messages. */
   restore() {
     for (const room of ROOMS) this.replace(room);
     this.#known.clear();
   }
 }
 
-/** What page.js does, without elements. */
+/** A tab, which does what the page does, without elements. */
 class Tab {
   static made = 0;
   events = [];
@@ -143,7 +143,7 @@ class Tab {
   }
 
   open(room) {
-    // The list has the rooms that were there when the page was loaded.
+    // The room list has the rooms that existed when the page was loaded.
     if (this.boxes.has(room) || !this.epochs.has(room)) return;
     this.drafts.openRoom(room);
     this.boxes.set(room, "");
@@ -215,12 +215,12 @@ class Tab {
     this.drafts.saveDraft(room, whole, { id: now === "" ? id : undefined });
   }
 
-  /** Everything that this tab's memory has of what was typed. */
+  /** All typed text in this tab's memory. */
   get memory() {
     return [this.kept, ...this.boxes.values()].join("\n");
   }
 
-  /** What it stores again when the storage was emptied: its own, and not what another tab wrote and it only shows. */
+  /** The text that the tab stores again when the storage was emptied: its own, and not what another tab wrote. */
   get kept() {
     const { outbox, drafts } = this;
     const entries = [
@@ -232,7 +232,7 @@ class Tab {
     return [...entries.map(({ text }) => text), ...kept, ...edits].join("\n");
   }
 
-  /** What its user can see, or is offered. */
+  /** The text that the user sees or is offered. */
   get seen() {
     const rooms = this.world.server.epochs;
     const { outbox, drafts, boxes } = this;
@@ -249,7 +249,7 @@ class World {
   server = new Server();
   alive = new Set();
   tabs = [];
-  /** What was typed: where, for which log, by whom; and whether its loss was announced or asked for. */
+  /** The typed tokens, with user, room and epoch, and whether their loss was announced or wanted. */
   tokens = new Map();
   /** Ticks since the storage was emptied. */
   sinceEmptied = Number.POSITIVE_INFINITY;
@@ -278,7 +278,7 @@ class World {
     return name;
   }
 
-  /** It is gone without a word, and so are its locks. */
+  /** The tab ends at once and releases its locks. */
   crash(tab, hasLastWord = false) {
     const isAnnounced = tab.outbox.isAtRisk || tab.drafts.isAtRisk || tab.isSignedOut;
     const isStoredAgain = this.sinceEmptied > 2 || hasLastWord;
@@ -290,7 +290,7 @@ class World {
     if (isAnnounced || !isStoredAgain) this.giveUp(memory);
   }
 
-  /** It is closed or reloaded: the page has a last word. */
+  /** The tab is closed or reloaded, so its page can store once more. */
   leave(tab) {
     tab.outbox.repairStorage(true);
     tab.drafts.repairStorage(true);
@@ -313,7 +313,7 @@ class World {
       const { memory } = tab;
       tab.outbox.storageChanged(key, change);
       tab.drafts.storageChanged(key, change);
-      // Typed in the moment before it was known here.
+      // Typed in the moment before this tab knew it.
       if (key?.startsWith("multichat.signed-out")) this.giveUp(memory);
     }
   }
@@ -323,18 +323,18 @@ class World {
     if (command === undefined) return;
     const fate = this.chance();
     const { room, client_id } = command;
-    if (fate < 0.1 || !this.server.epochs.has(room)) return; // lost on its way
+    if (fate < 0.1 || !this.server.epochs.has(room)) return; // the command is lost
     if (fate < 0.2) return tab.outbox.refuse({ error: "RATE_LIMITED", client_id, retry_after: 1 });
     if (fate < 0.25) return tab.outbox.refuse({ error: "USER_MUTED", client_id });
     this.server.post(tab.user, command);
-    if (fate < 0.4) return; // its ack is lost
+    if (fate < 0.4) return; // the ack is lost
     if (!tab.isOnline) return;
     const isEventDue = fate < 0.6;
     tab.outbox.settle(client_id, isEventDue);
     if (isEventDue || fate < 0.7) tab.outbox.settle(client_id);
   }
 
-  /** What the user does with a text that was not sent. */
+  /** The user retries, restores or discards an unsent message. */
   choose(tab, room) {
     const entry = this.pick(tab.outbox.entriesOf(room));
     if (!entry || entry.state === "sent") return;
@@ -389,7 +389,7 @@ class World {
   }
 
   begin() {
-    // Two users of one browser are there one after the other.
+    // Two users share the browser one after the other.
     const user = this.tabs[0]?.user ?? 7 + this.draw(2);
     const tab = this.tab(user);
     for (const room of ROOMS) tab.open(room);
@@ -416,7 +416,7 @@ class World {
     }
   }
 
-  /** The user empties the storage, with what closed tabs had in it. What is on a page is stored again soon. */
+  /** The user empties the storage, including the records of closed tabs. Open pages store their records again soon. */
   empty(tab) {
     this.storage.empty(this.chance() < 0.5 ? tab : null);
     this.sinceEmptied = 0;
@@ -433,7 +433,7 @@ class World {
     this.sinceEmptied += 1;
     this.storage.ticks += 1;
     for (const tab of this.tabs) {
-      // Events come late, but not a second late.
+      // Events are late, but by less than a second.
       this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
       tab.outbox.repairStorage();
       tab.drafts.repairStorage();
@@ -464,7 +464,7 @@ class World {
       }
   }
 
-  /** All tabs are closed; whoever comes back finds everything. */
+  /** All tabs are closed, and a user who returns finds everything. */
   async end() {
     this.storage.fault = "none";
     for (const tab of this.tabs) this.deliver(tab);
@@ -509,6 +509,6 @@ test(`nothing typed is lost, posted twice or elsewhere, in ${SEEDS.length} runs 
     posted += world.server.posted.length;
     typed += world.tokens.size;
   }
-  // The runs do something: texts are typed, and some of them posted.
+  // The runs have an effect: tokens are typed, and some of them posted.
   assert.ok(SEEDS.length === 1 || (posted > SEEDS.length && typed > 20 * SEEDS.length));
 });

@@ -24,14 +24,14 @@ beforeEach(() => {
 
 const commands = () => sent.splice(0);
 
-test("what was seen is told once, a moment later, and only forward", () => {
+test("a read position is sent once, a moment later, and only forward", () => {
   for (const seq of [12, 14, 13]) unread.markSeen("1", seq);
   assert.deepEqual(commands(), []);
   mock.timers.tick(500);
   assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 14 }]);
 });
 
-test("a count made before that does not move anything back", () => {
+test("counts from before a read position do not move it back", () => {
   unread.markSeen("1", 20);
   unread.applyHeads({ 1: head(21, 10) });
   assert.equal(unread.readOf("1"), 20);
@@ -40,27 +40,27 @@ test("a count made before that does not move anything back", () => {
   assert.equal(unread.countsOf("1").unread, 1);
 });
 
-test("what is all seen here is not shown as unread while the server is told", () => {
+test("a room read here has no unread count before the server confirms it", () => {
   unread.markSeen("1", 20);
   assert.equal(unread.countsOf("1").unread, 0);
   assert.deepEqual(unread.total, { unread: 3, mentions: 1 });
 });
 
-test("another device's reading moves this one, forward and back", () => {
+test("another device moves the read position, forward and back", () => {
   unread.applyHeads({ 1: head(20, 18) });
   unread.applyHeads({ 1: head(20, 5) });
   assert.deepEqual(moved, [
     ["1", 18],
     ["1", 5],
   ]);
-  unread.markSeen("1", 20); // marked as unread elsewhere: looking at it is not reading it
+  unread.markSeen("1", 20); // marked as unread elsewhere, so seeing it does not mark it as read
   assert.equal(unread.readOf("1"), 5);
   unread.releaseHold("1");
   unread.markSeen("1", 20);
   assert.equal(unread.readOf("1"), 20);
 });
 
-test("a message is left for later until the reader comes back to it", () => {
+test("a message marked as unread stays so until the user comes back to the room", () => {
   unread.markSeen("1", 20);
   unread.markUnread("1", 15);
   assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 14, back: true }]);
@@ -72,7 +72,7 @@ test("a message is left for later until the reader comes back to it", () => {
   assert.deepEqual(commands(), [{ command: "read", room: "1", seq: 20 }]);
 });
 
-test("a mark of another device goes when the reader does something in the room", () => {
+test("a mark of another device ends when the user does something in the room", () => {
   unread.applyHeads({ 1: head(20, 18) });
   unread.applyHeads({ 1: head(20, 5) });
   unread.markSeen("1", 20);
@@ -83,10 +83,10 @@ test("a mark of another device goes when the reader does something in the room",
   assert.equal(unread.releaseRemoteHold("1"), false);
 });
 
-test("a mark of this device stays whatever the reader does there, until it is read elsewhere", () => {
+test("a mark of this device stays whatever the user does in the room, until it is read elsewhere", () => {
   unread.markSeen("1", 20);
   unread.markUnread("1", 15);
-  // Counted before the mark arrived.
+  // The server counted before the mark arrived.
   unread.applyHeads({ 1: head(20, 20) });
   unread.applyHeads({ 1: head(20, 14) });
   assert.equal(unread.releaseRemoteHold("1"), false);
@@ -98,7 +98,7 @@ test("a mark of this device stays whatever the reader does there, until it is re
   assert.equal(unread.readOf("1"), 21);
 });
 
-test("rooms that are gone are not counted any more, and that is shown", () => {
+test("removed rooms leave the counts, and the view is notified", () => {
   let shown = 0;
   unread.onchange = () => {
     shown += 1;
@@ -107,7 +107,7 @@ test("rooms that are gone are not counted any more, and that is shown", () => {
   assert.deepEqual([unread.total, shown], [{ unread: 10, mentions: 0 }, 1]);
 });
 
-test("what was read while the line was down is told when it is back", () => {
+test("a read position from while the connection was down is sent after the reconnect", () => {
   line.isOpen = false;
   unread.markSeen("1", 20);
   mock.timers.tick(500);
@@ -116,7 +116,7 @@ test("what was read while the line was down is told when it is back", () => {
   assert.deepEqual(commands(), [{ command: "watch" }, { command: "read", room: "1", seq: 20 }]);
 });
 
-test("a read that got lost is told again after the next reconnect", () => {
+test("a lost read position is sent again after the next reconnect", () => {
   unread.markSeen("1", 20);
   mock.timers.tick(500);
   commands();
@@ -124,7 +124,7 @@ test("a read that got lost is told again after the next reconnect", () => {
   assert.deepEqual(commands().at(-1), { command: "read", room: "1", seq: 20 });
 });
 
-test("the next unread room is found round and round, in both ways", () => {
+test("the next unread room is found going round, in both directions", () => {
   const order = ["3", "2", "1"];
   assert.equal(unread.nextUnread(order, null, 1), "3");
   assert.equal(unread.nextUnread(order, "3", 1), "1");
@@ -135,14 +135,14 @@ test("the next unread room is found round and round, in both ways", () => {
   assert.equal(unread.nextUnread(order, "1", 1), null);
 });
 
-test("mentions are counted apart, in words, too", () => {
+test("mentions are counted separately, also in words", () => {
   assert.equal(countsWords({ unread: 0, mentions: 0 }), "");
   assert.equal(countsWords({ unread: 3, mentions: 0 }), "3");
   assert.equal(countsWords({ unread: 3, mentions: 1 }), "3, @1");
   assert.equal(unreadWords({ unread: 3, mentions: 1 }), "3 unread, 1 for you");
 });
 
-test("only rooms whose counts may have changed are told", () => {
+test("the view is notified only of rooms whose counts may have changed", () => {
   const told = [];
   unread.onchange = (rooms) => told.push(rooms);
   unread.applyHeads({ 3: head(10, 2, 4, 1) });

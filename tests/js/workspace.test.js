@@ -96,13 +96,13 @@ test("a pane that is opened joins, then asks for the newest page", () => {
   ]);
 });
 
-test("opening twice joins once", () => {
+test("opening a room twice joins it once", () => {
   workspace.openPane(ROOMS[0], true);
   workspace.openPane(ROOMS[0], true);
   assert.equal(commands().length, 1);
 });
 
-test("after a reconnect one frame resumes all rooms", () => {
+test("after a reconnect, all rooms are resumed with one frame", () => {
   open("1", 5);
   open("3", 9);
   post("1", 6);
@@ -111,7 +111,7 @@ test("after a reconnect one frame resumes all rooms", () => {
   assert.deepEqual(commands(), [{ command: "resume", rooms }]);
 });
 
-test("a pane opened while offline is joined when the line is back", () => {
+test("a pane opened while offline is joined after the reconnect", () => {
   line.isOpen = false;
   workspace.connectionChanged("waiting", 0);
   workspace.openPane(ROOMS[1], true);
@@ -120,7 +120,7 @@ test("a pane opened while offline is joined when the line is back", () => {
   assert.deepEqual(commands(), [{ command: "join", room: "2" }]);
 });
 
-test("a resumed room goes on without a new page; what it had is not shown twice", () => {
+test("a resumed room needs no new page and shows no message twice", () => {
   open("1", 5);
   post("1", 6);
   reconnect();
@@ -135,7 +135,7 @@ test("a resumed room goes on without a new page; what it had is not shown twice"
   );
 });
 
-test("a first page lost with the line is asked for again", () => {
+test("a first page lost with the connection is requested again", () => {
   workspace.openPane(ROOMS[0], true);
   join("1", 5);
   reconnect();
@@ -144,7 +144,7 @@ test("a first page lost with the line is asked for again", () => {
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
 });
 
-test("an older page lost with the line is asked for again by whoever stands at the edge", () => {
+test("an older page lost with the connection is requested again by a pane at the edge", () => {
   workspace.openPane(ROOMS[0], true);
   join("1", 100);
   page("1", messages(51, 100), 100, true);
@@ -155,7 +155,7 @@ test("an older page lost with the line is asked for again by whoever stands at t
   join("1", 100);
   const [[, room, none, edges]] = happened("pageReceived");
   assert.deepEqual([room, none, edges.hasOlder], ["1", [], true]);
-  workspace.requestHistory("1", "older"); // as the page does at the top of its log when it is told
+  workspace.requestHistory("1", "older"); // as a pane at the top of its log does
   assert.deepEqual(commands(), [{ command: "history", room: "1", before: 51 }]);
 });
 
@@ -168,7 +168,7 @@ test("a room that was reset starts over", () => {
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
 });
 
-test("a gap is healed once, from the last event held", () => {
+test("a gap is healed once, from the last applied event", () => {
   open("1", 5);
   post("1", 8);
   post("1", 9);
@@ -181,7 +181,7 @@ test("a gap is healed once, from the last event held", () => {
   );
 });
 
-test("frames of a pane that was closed do not reach the one opened after it", () => {
+test("frames of a closed pane do not reach a pane opened after it", () => {
   open("1", 5);
   workspace.closePane("1");
   workspace.openPane(ROOMS[0], true);
@@ -196,7 +196,7 @@ test("frames of a pane that was closed do not reach the one opened after it", ()
   );
 });
 
-test("a pane that the server closes goes with its reason", () => {
+test("a pane that the server closes is closed with the server's reason", () => {
   open("1");
   receive("leave", { leave: "1", reason: "ROOM_ACCESS_DENIED" });
   assert.deepEqual(happened("paneClosed"), [["paneClosed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
@@ -205,19 +205,19 @@ test("a pane that the server closes goes with its reason", () => {
   assert.deepEqual(happened("messageChanged"), []);
 });
 
-test("a pane that the server opens unasked is shown", () => {
+test("a pane that the server opens by itself is shown", () => {
   join("9", 4, { staff_only: true });
   const room = { id: "9", title: "Room 9", staff_only: true };
   assert.deepEqual(happened("paneOpened"), [["paneOpened", room, false]]);
 });
 
-test("a refused join closes the pane with the code", () => {
+test("a refused join closes the pane with the error code", () => {
   workspace.openPane(ROOMS[0], true);
   receive("error", { error: "ROOM_ACCESS_DENIED", command: "join", room: "1" });
   assert.deepEqual(happened("paneClosed"), [["paneClosed", ROOMS[0], "ROOM_ACCESS_DENIED"]]);
 });
 
-test("a join that has to wait is tried again", () => {
+test("a join that has to wait is retried", () => {
   workspace.openPane(ROOMS[0], true);
   commands();
   receive("error", { error: "SERVER_UNAVAILABLE", command: "join", room: "1", retry_after: 2 });
@@ -225,7 +225,7 @@ test("a join that has to wait is tried again", () => {
   assert.deepEqual(commands(), [{ command: "join", room: "1" }]);
 });
 
-test("a text is settled by its ack and by its event, in either order", () => {
+test("a message is settled by its ack and its event, in either order", () => {
   for (const isAckFirst of [true, false]) {
     open("1");
     outbox.add("1", "hi");
@@ -242,7 +242,7 @@ test("a text is settled by its ack and by its event, in either order", () => {
   }
 });
 
-test("a text sent before the line was cut is sent again after the resume", () => {
+test("a message sent before a disconnect is sent again after the resume", () => {
   open("1");
   outbox.add("1", "hi");
   const [first] = commands();
@@ -255,7 +255,7 @@ test("a text sent before the line was cut is sent again after the resume", () =>
   assert.deepEqual(commands(), [first]);
 });
 
-test("one page of history is asked for at a time, until there is no more", () => {
+test("pages of history are requested one at a time, until there are no more", () => {
   workspace.openPane(ROOMS[0], true);
   join("1", 100);
   commands();
@@ -277,7 +277,7 @@ test("one page of history is asked for at a time, until there is no more", () =>
   assert.deepEqual(commands(), []);
 });
 
-test("a jump waits for the join and for the page on its way, and outlives the line", () => {
+test("a jump waits for the join and for a requested page, and survives a disconnect", () => {
   const arrived = mock.fn();
   workspace.openPane(ROOMS[0], true);
   workspace.jump("1", { around: 40 }, arrived);
@@ -301,7 +301,7 @@ test("a jump waits for the join and for the page on its way, and outlives the li
   assert.equal(happened("pageReceived").at(-1)[3].hasNewer, false);
 });
 
-test("a page that has to wait is asked for again; one that is refused leaves the way free", () => {
+test("a page that has to wait is requested again, and a refused page does not block the next", () => {
   const arrived = mock.fn();
   open("1", 100);
   workspace.jump("1", { around: 40 }, arrived);
@@ -315,7 +315,7 @@ test("a page that has to wait is asked for again; one that is refused leaves the
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
 });
 
-test("who is here goes to the pane, and to no pane that is closed", () => {
+test("presence reaches an open pane, and no closed pane", () => {
   workspace.openPane(ROOMS[0], true);
   join("1", 0);
   receive("present", { room: "1", present: ["alice", "bob"] });
@@ -327,7 +327,7 @@ test("who is here goes to the pane, and to no pane that is closed", () => {
   ]);
 });
 
-test("the version of the server's files is told when the server has one", () => {
+test("the view gets the version of the server's files if the server has one", () => {
   seen.length = 0;
   receive("pong", { pong: true });
   assert.deepEqual(seen, []);
@@ -335,7 +335,7 @@ test("the version of the server's files is told when the server has one", () => 
   assert.deepEqual(seen, [["versionReceived", "c26f9c6a7f1e"]]);
 });
 
-test("a leave that is refused leaves no room deaf, and is sent again", () => {
+test("a refused leave does not block the room's frames, and is sent again", () => {
   open("1");
   workspace.closePane("1");
   assert.deepEqual(commands(), [{ command: "leave", room: "1" }]);
@@ -346,7 +346,7 @@ test("a leave that is refused leaves no room deaf, and is sent again", () => {
   assert.deepEqual(commands(), []);
   mock.timers.tick(1);
   assert.deepEqual(commands(), [{ command: "leave", room: "1" }]);
-  // Opened again before the refusal came: what follows is for the new pane.
+  // The room was opened again before the refusal arrived, so the frames that follow are for the new pane.
   workspace.openPane(ROOMS[0], true);
   receive("error", refused);
   join("1", 4);
@@ -360,12 +360,12 @@ test("a leave that is refused leaves no room deaf, and is sent again", () => {
   assert.deepEqual(commands(), []);
 });
 
-test("a page that is full opens no more rooms, and asks for none", () => {
+test("a page with the maximum of panes opens and joins no more rooms", () => {
   workspace = new Workspace(ROOMS, {
     send: (command) => sent.push(command) > 0,
     outbox,
     view: Object.fromEntries(NAMES.map((name) => [name, (...args) => seen.push([name, ...args])])),
-    most: 2,
+    maxPanes: 2,
   });
   for (const room of ROOMS) workspace.openPane(room, true);
   assert.deepEqual(workspace.openRooms, ["1", "2"]);
@@ -378,7 +378,7 @@ test("a page that is full opens no more rooms, and asks for none", () => {
   assert.deepEqual(workspace.openRooms, ["2", "3"]);
 });
 
-test("after a cut, what was open is asked for first, and a full server is not asked again", () => {
+test("after a disconnect, open rooms are resumed first, and a join above the limit is not retried", () => {
   open("1");
   workspace.openPane(ROOMS[1], true);
   commands();
@@ -401,7 +401,7 @@ test("a jump that waits for the connection is dropped when the reader scrolls", 
     workspace.jump("1", {}, () => {}),
     false,
   );
-  assert.equal(workspace.cancelWaitingJump("1"), false); // on its way: what rolls on by itself does not stop it
+  assert.equal(workspace.cancelWaitingJump("1"), false); // a requested page is not cancelled by inertial scrolling
   page("1", [], 0);
   line.isOpen = false;
   workspace.connectionChanged("waiting", 0);
@@ -421,7 +421,7 @@ test("a jump that waits for the connection is dropped when the reader scrolls", 
   );
 });
 
-test("a page that is signed out forgets what was said, and begins anew when its user is back", () => {
+test("a signed-out page forgets its messages, and starts over when its user returns", () => {
   open("1", 3);
   seen.length = 0;
   workspace.connectionChanged("signed out", 0);
@@ -432,7 +432,7 @@ test("a page that is signed out forgets what was said, and begins anew when its 
   assert.deepEqual(commands(), [{ command: "history", room: "1" }]);
 });
 
-test("the alerts of a room are told when it is joined", () => {
+test("the view gets the alerts of a room when it is joined", () => {
   const alerts = [{ room: "1", username: "", message: "disk full", msg_type: 2, seq: 1, at: "x" }];
   workspace.openPane(ROOMS[0], true);
   join("1", 80, { alerts });
@@ -446,7 +446,7 @@ test("the alerts of a room are told when it is joined", () => {
   );
 });
 
-test("a change of the layout that is refused for now is sent again", () => {
+test("a temporarily refused change of the layout is sent again", () => {
   const change = { put: [{ room: "3" }], close: [] };
   assert.equal(workspace.changeLayout(change), true);
   receive("error", { error: "SERVER_UNAVAILABLE", command: "layout", retry_after: 1 });
