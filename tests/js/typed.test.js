@@ -210,9 +210,9 @@ class Tab {
 
   putBack(text, room, id) {
     const now = this.boxes.get(room);
-    const whole = [text, now].filter(Boolean).join(" ");
-    this.boxes.set(room, whole);
-    this.drafts.saveDraft(room, whole, { id: now === "" ? id : undefined });
+    const newText = [text, now].filter(Boolean).join(" ");
+    this.boxes.set(room, newText);
+    this.drafts.saveDraft(room, newText, { id: now === "" ? id : undefined });
   }
 
   /** All typed text in this tab's memory. */
@@ -373,7 +373,7 @@ class World {
       tab.drafts.saveDraft(room, "");
     } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room);
     else if (draw < 0.64) this.deliver(tab, 1 + this.draw(5));
-    else if (draw < 0.76) for (const one of [...this.tabs, ...this.tabs]) this.answer(one);
+    else if (draw < 0.76) for (const each of [...this.tabs, ...this.tabs]) this.answer(each);
     else if (draw < 0.8) tab.isOnline && this.chance() < 0.2 ? tab.cut() : tab.connect();
     else if (draw < 0.82) this.crash(tab);
     else if (draw < 0.84) this.reload(tab);
@@ -420,7 +420,7 @@ class World {
   empty(tab) {
     this.storage.empty(this.chance() < 0.5 ? tab : null);
     this.sinceEmptied = 0;
-    const memory = this.tabs.map((one) => one.kept).join("\n");
+    const memory = this.tabs.map(({ kept }) => kept).join("\n");
     for (const [name, token] of this.tokens) token.isGivenUp ||= !memory.includes(name);
   }
 

@@ -143,9 +143,9 @@ test("mentions are counted separately, also in words", () => {
 });
 
 test("the view is notified only of rooms whose counts may have changed", () => {
-  const told = [];
-  unread.onchange = (rooms) => told.push(rooms);
+  const changed = [];
+  unread.onchange = (rooms) => changed.push(rooms);
   unread.applyHeads({ 3: head(10, 2, 4, 1) });
   unread.markSeen("1", 12);
-  assert.deepEqual(told, [["3"], ["1"]]);
+  assert.deepEqual(changed, [["3"], ["1"]]);
 });

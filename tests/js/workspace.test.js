@@ -438,7 +438,7 @@ test("the view gets the alerts of a room when it is joined", () => {
   join("1", 80, { alerts });
   join("1", 80);
   assert.deepEqual(
-    happened("alertsReceived").map(([, room, told]) => [room, told]),
+    happened("alertsReceived").map(([, room, alerts]) => [room, alerts]),
     [
       ["1", alerts],
       ["1", []],

@@ -72,11 +72,11 @@ export class Menu {
   /** @param {KeyboardEvent} event */
   #moveFocus(event) {
     const buttons = this.#buttons;
-    const now = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: -1 }[event.key];
+    const current = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const next = { ArrowDown: current + 1, ArrowUp: current - 1, Home: 0, End: -1 }[event.key];
     if (event.key === "Tab") this.#box.hidePopover();
-    if (to === undefined) return;
+    if (next === undefined) return;
     event.preventDefault();
-    buttons.at(to % buttons.length)?.focus();
+    buttons.at(next % buttons.length)?.focus();
   }
 }

@@ -8,7 +8,7 @@ import { copyElement } from "../dom/templates.js";
 const MAX_LINES = 30;
 
 /**
- * Fold a message if its text is long, unless the reader has unfolded it.
+ * Fold a long message, unless the reader has unfolded it.
  * @param {HTMLElement} element
  * @param {string} text
  */

@@ -13,13 +13,13 @@ import { part } from "../dom/templates.js";
 export function handleKey(event, log, rows, start) {
   const { key, target, altKey } = event;
   const element = target instanceof HTMLElement && target.matches(".message") ? target : null;
-  const now = rows.messageAt(element);
+  const message = rows.messageAt(element);
   if (altKey || (target !== log && element === null)) return;
-  if (key === "Enter" && element && now) openMenu(element);
+  if (key === "Enter" && element && message) openMenu(element);
   else if (key === "ArrowUp" || key === "ArrowDown") {
     const by = key === "ArrowUp" ? -1 : 1;
-    focusOn(rows, now ? rows.seqs[rows.seqs.indexOf(now.seq) + by] : start());
-  } else if (key === "Escape" && now) log.focus();
+    focusOn(rows, message ? rows.seqs[rows.seqs.indexOf(message.seq) + by] : start());
+  } else if (key === "Escape" && message) log.focus();
   else return;
   event.preventDefault();
 }

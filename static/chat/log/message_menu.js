@@ -17,13 +17,13 @@ import { MESSAGE } from "../model/protocol.js";
  */
 export function messageItems(message, reader, { edit, markUnread, remove, copyText, copyLink }) {
   if (message.deleted) return [];
-  const isTheirs = isOwn(message, reader);
+  const isAuthor = isOwn(message, reader);
   /** @type {Item[]} */
   const items = [];
-  if (isTheirs && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
+  if (isAuthor && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
   if (copyText) items.push({ label: "Copy text", act: copyText });
   if (copyLink) items.push({ label: "Copy link", act: copyLink });
-  if (!isTheirs) items.push({ label: "Mark as unread", act: markUnread });
-  if (isTheirs || reader.staff) items.push({ label: "Delete", act: remove });
+  if (!isAuthor) items.push({ label: "Mark as unread", act: markUnread });
+  if (isAuthor || reader.staff) items.push({ label: "Delete", act: remove });
   return items;
 }

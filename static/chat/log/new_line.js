@@ -66,9 +66,9 @@ export class NewLine {
   /** Find the first message by others after a read position, and whether the log between the two is complete here. @param {number} read */
   firstAfter(read) {
     const { seqs } = this.#rows;
-    const at = seqs.findIndex((seq) => seq > read);
-    const seq = at < 0 ? undefined : seqs.slice(at).find((seq) => this.#isByOthers(seq));
-    return { seq, isKnown: at !== 0 || !this.#hasOlder() };
+    const index = seqs.findIndex((seq) => seq > read);
+    const seq = index < 0 ? undefined : seqs.slice(index).find((seq) => this.#isByOthers(seq));
+    return { seq, isKnown: index !== 0 || !this.#hasOlder() };
   }
 
   #place() {

@@ -54,12 +54,12 @@ export class Rows {
     const element = createMessage(message);
     this.#elements.set(message.seq, element);
     this.#messages.set(element, message);
-    const at = this.seqs.findLastIndex((seq) => seq < message.seq) + 1;
-    const next = this.elementOf(this.seqs[at]);
-    this.seqs.splice(at, 0, message.seq);
+    const index = this.seqs.findLastIndex((seq) => seq < message.seq) + 1;
+    const next = this.elementOf(this.seqs[index]);
+    this.seqs.splice(index, 0, message.seq);
     this.#box.insertBefore(element, next ? leadOf(next) : null);
-    this.updateGroup(element, at);
-    if (next) this.updateGroup(next, at + 1, false);
+    this.updateGroup(element, index);
+    if (next) this.updateGroup(next, index + 1, false);
     return element;
   }
 

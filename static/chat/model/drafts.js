@@ -188,9 +188,9 @@ export class Drafts {
     if (key === this.#signal) return this.#signedOut();
     if (!this.#records.storageChanged(key, change)) return;
     for (const [room, shown] of this.#shown) {
-      const now = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
+      const drafts = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const next =
-        now.find(({ id }) => id === shown.id) ?? now.find(({ tab }) => tab === shown.tab);
+        drafts.find(({ id }) => id === shown.id) ?? drafts.find(({ tab }) => tab === shown.tab);
       if (next) this.#shown.set(room, next);
       else this.#shown.delete(room);
     }
@@ -230,7 +230,7 @@ export class Drafts {
 
   /** @param {string} room @param {number} [seq] */
   #keyOf(room, seq) {
-    return slot(room, this.#tabs.id, seq);
+    return keyOf(room, this.#tabs.id, seq);
   }
 
   /** @param {string} room */
@@ -274,13 +274,13 @@ export class Drafts {
   async #removeReplaced(room, seq) {
     const { previous } = this.#tabs;
     const key = seq === undefined ? this.#shown.get(room)?.tab : previous;
-    const shown = key ? this.#records.get(slot(room, key, seq)) : undefined;
+    const shown = key ? this.#records.get(keyOf(room, key, seq)) : undefined;
     if (seq === undefined) this.#shown.delete(room);
     if (!shown || !this.#isCurrent(shown)) return;
     if (!this.#closedTabs.has(shown.tab) && !(await this.#tabs.isClosed(shown.tab))) return;
     // Only if the record has not changed since, also without its event.
     this.#records.loadAll();
-    const name = slot(room, shown.tab, seq);
+    const name = keyOf(room, shown.tab, seq);
     if (this.#records.get(name)?.id === shown.id) this.#records.remove(name);
     this.onchange(room);
   }
@@ -318,7 +318,7 @@ export class Drafts {
 }
 
 /** The key of a tab's draft, or of its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */
-function slot(room, tab, seq) {
+function keyOf(room, tab, seq) {
   return [room, tab, ...(seq === undefined ? [] : [seq])].join(".");
 }
 

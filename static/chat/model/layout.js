@@ -24,12 +24,12 @@ export class Layout {
   /**
    * Move a pane to an index, limited to the ends.
    * @param {string} room
-   * @param {number} at
+   * @param {number} index
    * @returns {boolean} whether anything changed
    */
-  moveTo(room, at) {
+  moveTo(room, index) {
     const from = this.order.indexOf(room);
-    const to = Math.max(0, Math.min(at, this.order.length - 1));
+    const to = Math.max(0, Math.min(index, this.order.length - 1));
     if (from < 0 || from === to) return false;
     this.order.splice(from, 1);
     this.order.splice(to, 0, room);

@@ -143,9 +143,10 @@ export class Records {
     if (record !== null) this.#records.set(id, record);
   }
 
-  /** @param {string} id @param {string | null} before the removed value */
-  #removedElsewhere(id, before) {
-    const isAsKnown = before === null || before === JSON.stringify(this.#records.get(id));
+  /** @param {string} id @param {string | null} removedValue the removed value */
+  #removedElsewhere(id, removedValue) {
+    const isAsKnown =
+      removedValue === null || removedValue === JSON.stringify(this.#records.get(id));
     if (isAsKnown) this.#forget(id);
     // This page has changed the record since.
     else if (this.#own.has(id)) this.#write(id);

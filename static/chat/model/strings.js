@@ -81,8 +81,8 @@ export const EDIT_DELETED =
 
 /** The message being edited here was also edited elsewhere. @param {string} text the current text */
 export function editedWords(text) {
-  const now = text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text;
-  return `This message was edited elsewhere and now says: “${now}” Saving will replace that.`;
+  const current = text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text;
+  return `This message was edited elsewhere and now says: “${current}” Saving will replace that.`;
 }
 
 /** @param {string | undefined} title @param {boolean} isReplaced another log has the room's id @param {boolean} isDraft */

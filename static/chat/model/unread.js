@@ -43,14 +43,14 @@ export class Unread {
 
   /** @param {string} room @param {Head} head */
   #applyHead(room, head) {
-    const before = this.#rooms.get(room);
-    const unconfirmed = before?.unconfirmed ?? null;
+    const old = this.#rooms.get(room);
+    const unconfirmed = old?.unconfirmed ?? null;
     // The server counted before this page's read position arrived.
-    const isLate = before !== undefined && unconfirmed !== null && head.read < unconfirmed;
-    const read = isLate ? before.read : head.read;
-    const hold = isLate ? before.hold : holdAfter(before, head.read);
+    const isLate = old !== undefined && unconfirmed !== null && head.read < unconfirmed;
+    const read = isLate ? old.read : head.read;
+    const hold = isLate ? old.hold : holdAfter(old, head.read);
     this.#rooms.set(room, { ...head, read, unconfirmed: isLate ? unconfirmed : null, hold });
-    if (before?.read !== read) this.onmoved(room, read);
+    if (old?.read !== read) this.onmoved(room, read);
   }
 
   /** Forget all rooms but these. @param {string[]} rooms */
@@ -142,12 +142,12 @@ export class Unread {
    * Find the next room with unread messages, going round.
    * @param {string[]} order
    * @param {string | null} from
-   * @param {number} by 1 or -1
+   * @param {number} step 1 or -1
    */
-  nextUnread(order, from, by) {
-    const at = from === null ? (by > 0 ? -1 : 0) : order.indexOf(from);
-    const turned = order.map((_, i) => order.at((at + by * (i + 1)) % order.length) ?? "");
-    return turned.find((room) => room !== from && this.countsOf(room).unread > 0) ?? null;
+  nextUnread(order, from, step) {
+    const start = from === null ? (step > 0 ? -1 : 0) : order.indexOf(from);
+    const rotated = order.map((_, i) => order.at((start + step * (i + 1)) % order.length) ?? "");
+    return rotated.find((room) => room !== from && this.countsOf(room).unread > 0) ?? null;
   }
 
   #sendPositions() {
@@ -162,15 +162,15 @@ export class Unread {
 
 /**
  * Decide whether messages stay marked as unread when the server sends a read position.
- * @param {State | undefined} before
+ * @param {State | undefined} old
  * @param {number} read
  * @returns {Hold | null}
  */
-function holdAfter(before, read) {
-  if (before === undefined) return null;
-  const { hold } = before;
-  if (read < before.read) return { isHere: hold?.isHere ?? false, isSure: true };
-  if (hold === null || read === before.read) return hold && { ...hold, isSure: true };
+function holdAfter(old, read) {
+  if (old === undefined) return null;
+  const { hold } = old;
+  if (read < old.read) return { isHere: hold?.isHere ?? false, isSure: true };
+  if (hold === null || read === old.read) return hold && { ...hold, isSure: true };
   // The messages were read on another device. An unconfirmed mark stays: the position may be from before it.
   return hold.isSure ? null : hold;
 }

@@ -268,11 +268,15 @@ export class Workspace {
 
   /** @param {LeaveFrame} frame */
   #applyLeave({ leave: id, reason }) {
-    const leaving = this.#leaving.get(id);
-    if (leaving !== undefined && reason === undefined) {
-      if (leaving === 1) this.#leaving.delete(id);
-      else this.#leaving.set(id, leaving - 1);
-    } else if (this.#panes.has(id)) this.#removePane(id, reason ?? "ROOM_ACCESS_DENIED");
+    if (this.#leaving.has(id) && reason === undefined) this.#leaveAnswered(id);
+    else if (this.#panes.has(id)) this.#removePane(id, reason ?? "ROOM_ACCESS_DENIED");
+  }
+
+  /** @param {string} id */
+  #leaveAnswered(id) {
+    const leaving = this.#leaving.get(id) ?? 0;
+    if (leaving > 1) this.#leaving.set(id, leaving - 1);
+    else this.#leaving.delete(id);
   }
 
   /**
@@ -389,15 +393,12 @@ export class Workspace {
 
   /** @param {ErrorFrame} frame @param {() => void} act */
   #afterRetryTime({ retry_after }, act) {
-    const wait = (retry_after ?? RETRY_AFTER_S) * 1000;
-    setTimeout(() => this.#isOnline && act(), wait);
+    setTimeout(() => this.#isOnline && act(), (retry_after ?? RETRY_AFTER_S) * 1000);
   }
 
   /** A leave was refused, so the room is still joined at the server. Frames need not wait for an answer; leave again later. @param {string} id @param {ErrorFrame} frame */
   #leaveRefused(id, frame) {
-    const leaving = this.#leaving.get(id) ?? 0;
-    if (leaving > 1) this.#leaving.set(id, leaving - 1);
-    else this.#leaving.delete(id);
+    this.#leaveAnswered(id);
     this.#afterRetryTime(frame, () => this.#panes.has(id) || this.#leave(id));
   }
 

@@ -46,7 +46,7 @@ export class Navigation {
     this.#saveLayout();
   }
 
-  /** The server closed this room, so it need not be told. @param {string} id */
+  /** The server closed this room, so this is no change to save. @param {string} id */
   roomClosed(id) {
     const { order, wide } = this.#savedLayout;
     this.#savedLayout = {
@@ -81,9 +81,9 @@ export class Navigation {
   /** Save only the changes, because another page may have saved panes that are not open here. */
   #saveLayout() {
     clearTimeout(this.#timer);
-    const now = this.#panes.layout.panes;
-    const change = changeOf(this.#savedLayout, now);
-    if (change === null || this.#workspace.changeLayout(change)) this.#savedLayout = now;
+    const layout = this.#panes.layout.panes;
+    const change = changeOf(this.#savedLayout, layout);
+    if (change === null || this.#workspace.changeLayout(change)) this.#savedLayout = layout;
   }
 
   /** A click opens a room, and a second click closes it. On a phone the first may only bring it to the front. @param {string} id */

@@ -285,7 +285,7 @@ export class Page {
   commandRefused(room, frame) {
     const { error, detail, retry_after } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // ConnectionStatus says it when the connection closes
-    // The server's sentence tells a client what to do, and the page does some of that by itself.
+    // The server's sentence advises any client, but the page retries by itself.
     const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);

@@ -8,22 +8,22 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
 
 /**
  * Leave out what would have no effect.
- * @param {PaneRow} row
+ * @param {PaneRow} panes
  * @param {string} room
  * @param {{readTracker: ReadTracker, askForDay: () => void}} ways
  * @returns {Item[]}
  */
-export function paneItems(row, room, { readTracker, askForDay }) {
-  const { order, wide } = row.layout;
-  const at = order.indexOf(room);
+export function paneItems(panes, room, { readTracker, askForDay }) {
+  const { order, wide } = panes.layout;
+  const index = order.indexOf(room);
   /** @type {Item[]} */
   const items = [];
-  if (at > 0)
-    items.push({ label: "Move left", keys: MOVE_LEFT, act: () => row.movePane(room, -1) });
-  if (at < order.length - 1)
-    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => row.movePane(room, 1) });
-  if (order.length > 1 && !row.isPhone)
-    items.push({ label: wide === room ? "Even out" : "Widen", act: () => row.toggleWide(room) });
+  if (index > 0)
+    items.push({ label: "Move left", keys: MOVE_LEFT, act: () => panes.movePane(room, -1) });
+  if (index < order.length - 1)
+    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => panes.movePane(room, 1) });
+  if (order.length > 1 && !panes.isPhone)
+    items.push({ label: wide === room ? "Even out" : "Widen", act: () => panes.toggleWide(room) });
   items.push({ label: "Jump to date…", act: askForDay });
   if (readTracker.hasUnread(room))
     items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });

@@ -156,17 +156,17 @@ export class ReadTracker {
     if (this.#unread.releaseRemoteHold(room)) this.checkSoon();
   }
 
-  /** Go to the first unread message: in this pane if it is out of view, otherwise in the next room. @param {number} by */
-  goToNextUnread(by) {
-    const now = this.#panes.get(this.#panes.seen);
+  /** Go to the first unread message: in this pane if it is out of view, otherwise in the next room. @param {number} step */
+  goToNextUnread(step) {
+    const seen = this.#panes.get(this.#panes.seen);
     if (
-      now &&
-      this.hasUnread(now.room) &&
-      (now.list.newLine.isShown ? !now.list.newLine.isInView : isElsewhere(now))
+      seen &&
+      this.hasUnread(seen.room) &&
+      (seen.list.newLine.isShown ? !seen.list.newLine.isInView : isElsewhere(seen))
     )
-      return this.#jumpToNew(now.room);
-    const room = this.#unread.nextUnread(this.#list.order, this.#panes.seen, by);
-    const id = room ?? (now && this.hasUnread(now.room) ? now.room : null);
+      return this.#jumpToNew(seen.room);
+    const room = this.#unread.nextUnread(this.#list.order, this.#panes.seen, step);
+    const id = room ?? (seen && this.hasUnread(seen.room) ? seen.room : null);
     if (id === null) return;
     this.#awaitingNewLine.add(id);
     this.#focusRoom(id);

@@ -38,10 +38,10 @@ export class RoomKeys {
   #keyPressed(event) {
     const { key, target } = event;
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const at = this.#buttons.indexOf(/** @type {HTMLElement} */ (target));
-    const to = { Home: 0, End: this.#buttons.length - 1 }[key] ?? at + (STEPS[key] ?? 0);
-    if (at === -1 || to === at) return;
+    const current = this.#buttons.indexOf(/** @type {HTMLElement} */ (target));
+    const next = { Home: 0, End: this.#buttons.length - 1 }[key] ?? current + (STEPS[key] ?? 0);
+    if (current === -1 || next === current) return;
     event.preventDefault();
-    this.#buttons[to]?.focus();
+    this.#buttons[next]?.focus();
   }
 }

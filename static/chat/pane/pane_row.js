@@ -58,12 +58,12 @@ export class PaneRow {
 
   /** @param {string} room */
   removePane(room) {
-    const at = this.layout.order.indexOf(room);
+    const index = this.layout.order.indexOf(room);
     this.#panes.get(room)?.remove();
     this.#panes.delete(room);
     this.layout.remove(room);
     const { order } = this.layout;
-    this.setSeen(this.seen === room ? (order[at] ?? order.at(-1) ?? null) : this.seen);
+    this.setSeen(this.seen === room ? (order[index] ?? order.at(-1) ?? null) : this.seen);
   }
 
   /**
@@ -145,18 +145,18 @@ export class PaneRow {
 
   /** Move a pane to the position under the pointer. @param {RoomPane} pane @param {number} x */
   #moveUnderPointer(pane, x) {
-    const at = this.layout.order.findIndex((room) => {
+    const index = this.layout.order.findIndex((room) => {
       const { left, right } = /** @type {RoomPane} */ (this.get(room)).getBoundingClientRect();
       return room !== pane.room && x >= left && x <= right;
     });
-    const over = this.get(this.layout.order[at] ?? null);
+    const over = this.get(this.layout.order[index] ?? null);
     if (over === undefined) return;
     const { left, width } = over.getBoundingClientRect();
-    const isAfter = at > this.layout.order.indexOf(pane.room);
+    const isAfter = index > this.layout.order.indexOf(pane.room);
     // Only past the middle: otherwise two panes of different widths would swap back and forth.
     if (isAfter !== x > left + width / 2) return;
     this.layout.order = [...this.layout.order];
-    if (this.layout.moveTo(pane.room, at)) this.#arrange();
+    if (this.layout.moveTo(pane.room, index)) this.#arrange();
   }
 }
 

@@ -28,7 +28,7 @@ export class PinnedAlerts extends HTMLElement {
   /** Insert only new alerts, because a moved element loses the focus and is read out again. @param {Pinned[]} alerts */
   showAlerts(alerts) {
     const focused = this.contains(document.activeElement) ? document.activeElement : null;
-    const at = [...this.children].findIndex((child) => child.contains(focused));
+    const index = [...this.children].findIndex((child) => child.contains(focused));
     for (const [id, element] of this.#shown)
       if (!alerts.some((alert) => alert.id === id)) {
         element.remove();
@@ -39,7 +39,7 @@ export class PinnedAlerts extends HTMLElement {
       setText(part(element, "text"), alert.text);
       setText(part(element, "by"), signature(alert));
     });
-    if (focused && !focused.isConnected) this.#moveFocus(at);
+    if (focused && !focused.isConnected) this.#moveFocus(index);
   }
 
   /** @param {Pinned} alert @param {number} at */

@@ -17,14 +17,13 @@ import { aboveWords, againWords, belowWords } from "../model/strings.js";
 
 export class RoomPane extends HTMLElement {
   room = "";
-  /** @type {PaneActions["loadHistory"]} */
-  #loadHistory = () => {};
-  /** @type {PaneActions["trimTo"]} */
-  #trimTo = () => {};
+  /** @type {Pick<PaneActions, "loadHistory" | "trimTo"> | undefined} */
+  #actions;
   #inside = copy("pane-template");
   // Found once, because a search at every message would go through the whole log.
-  #list = /** @type {MessageList} */ (part(this.#inside, "list"));
-  #composer = /** @type {Composer} */ (part(this.#inside, "composer"));
+  list = /** @type {MessageList} */ (part(this.#inside, "list"));
+  composer = /** @type {Composer} */ (part(this.#inside, "composer"));
+  pinned = /** @type {PinnedAlerts} */ (part(this.#inside, "pinned"));
   #above = part(this.#inside, "above");
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -38,8 +37,7 @@ export class RoomPane extends HTMLElement {
    */
   configure(room, { me, limits, draft, actions }) {
     this.room = room.id;
-    this.#loadHistory = actions.loadHistory;
-    this.#trimTo = actions.trimTo;
+    this.#actions = actions;
     this.append(this.#inside);
     this.setAttribute("role", "region");
     setHue(this, room.id);
@@ -47,24 +45,24 @@ export class RoomPane extends HTMLElement {
     const more = part(this, "more-button");
     more.addEventListener("click", () => actions.openMenu(more));
     /** @type {People} */ (part(this, "people")).configure();
-    this.pinned.configure(actions.dismissAlert, () => this.#list.focus());
+    this.pinned.configure(actions.dismissAlert, () => this.list.focus());
     this.#above.addEventListener("click", actions.jumpToNew);
     this.#below.addEventListener("click", actions.jumpToNewest);
     const onscroll = () => {
       this.#scrolled();
       actions.checkRead();
     };
-    this.#list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
-    this.#list.addEventListener("click", (event) => this.#clicked(event, actions));
+    this.list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
+    this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
     const editLast = () => {
-      const last = this.#list.lastOwn;
+      const last = this.list.lastOwn;
       if (last) actions.editMessage(last);
     };
     this.showRoom(room);
     const messageOf = (/** @type {number} */ seq) =>
-      this.#list.messageAt(this.#list.elementOf(seq) ?? null);
-    this.#composer.configure(limits, { ...actions, editLast, messageOf });
-    this.#composer.showDraft(draft);
+      this.list.messageAt(this.list.elementOf(seq) ?? null);
+    this.composer.configure(limits, { ...actions, editLast, messageOf });
+    this.composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
     for (const name of ["close", "more-button", "send"])
@@ -72,26 +70,18 @@ export class RoomPane extends HTMLElement {
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
 
-  get pinned() {
-    return /** @type {PinnedAlerts} */ (part(this, "pinned"));
-  }
-
   /** Show the room's title, and whether it is for staff. @param {Room} room */
   showRoom(room) {
     this.setAttribute("aria-label", room.title);
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
-    this.#list.setAttribute("aria-label", `Messages in ${room.title}`);
-    this.#composer.showRoom(room);
-  }
-
-  get list() {
-    return this.#list;
+    this.list.setAttribute("aria-label", `Messages in ${room.title}`);
+    this.composer.showRoom(room);
   }
 
   /** Whether most of the pane is in view: panes scroll sideways, and a phone shows one at a time. */
   get isVisible() {
-    const { left, right, width } = this.#list.getBoundingClientRect();
+    const { left, right, width } = this.list.getBoundingClientRect();
     // Beyond the row's edges a pane is hidden, also behind the room list.
     const row = this.parentElement?.getBoundingClientRect();
     const visible =
@@ -105,26 +95,22 @@ export class RoomPane extends HTMLElement {
     this.#hide(this.#above, count === 0);
   }
 
-  get composer() {
-    return this.#composer;
-  }
-
   /** Offer to take back a sent message for a while. @param {Message} message @param {number} ms */
   offerUndo(message, ms) {
     this.#undoable.add(message);
     this.#showUndo();
     setTimeout(() => {
       this.#undoable.delete(message);
-      this.#list.elementOf(message.seq)?.querySelector(".undo")?.remove();
+      this.list.elementOf(message.seq)?.querySelector(".undo")?.remove();
     }, ms);
   }
 
   /** Show the Undo buttons: a message may be shown only with a later page. */
   #showUndo() {
     for (const { seq, at } of this.#undoable) {
-      const element = this.#list.elementOf(seq);
+      const element = this.list.elementOf(seq);
       // After a restore, another message may have this seq.
-      const isSame = this.#list.messageAt(element ?? null)?.at === at;
+      const isSame = this.list.messageAt(element ?? null)?.at === at;
       if (isSame && !element?.matches(":has(.undo), .deleted"))
         element?.append(copyElement("undo-template"));
     }
@@ -132,13 +118,13 @@ export class RoomPane extends HTMLElement {
 
   /** Move the pane without scrolling its log. @param {() => void} change */
   keepScroll(change) {
-    const { scrollTop } = this.#list;
+    const { scrollTop } = this.list;
     change();
-    this.#list.scrollTop = scrollTop;
+    this.list.scrollTop = scrollTop;
   }
 
   clearLog() {
-    this.#list.clear();
+    this.list.clear();
     this.#showBelow();
   }
 
@@ -148,8 +134,8 @@ export class RoomPane extends HTMLElement {
    * @param {Edges} edges
    */
   showHistory(messages, edges) {
-    this.#list.showPage(messages, edges);
-    for (const message of messages) this.#composer.messageChanged(message);
+    this.list.showPage(messages, edges);
+    for (const message of messages) this.composer.messageChanged(message);
     this.#showUndo();
     this.#showBelow();
     // A page of short messages may not fill a tall pane.
@@ -162,17 +148,16 @@ export class RoomPane extends HTMLElement {
    * @param {boolean} isNew
    */
   showMessage(message, isNew) {
-    this.#list.showLive(message);
-    this.#composer.messageChanged(message);
-    if (isNew && !this.#list.isAtBottom) this.#list.newBelow += 1;
+    this.list.showLive(message);
+    this.composer.messageChanged(message);
+    if (isNew && !this.list.isAtBottom) this.list.newBelow += 1;
     this.#showBelow();
     this.#trim();
   }
 
   /** Show the alerts that this user has not dismissed. @param {Pinned[]} alerts */
   showAlerts(alerts) {
-    const { pinned } = this;
-    this.#list.keepStill(() => pinned.showAlerts(alerts));
+    this.list.keepStill(() => this.pinned.showAlerts(alerts));
   }
 
   /** @param {PresentFrame["present"]} present */
@@ -182,7 +167,7 @@ export class RoomPane extends HTMLElement {
 
   /** Scroll to the newest message, as after sending a message. */
   scrollToBottom() {
-    this.#list.scrollToBottom();
+    this.list.scrollToBottom();
     this.#showBelow();
   }
 
@@ -218,37 +203,37 @@ export class RoomPane extends HTMLElement {
    * @param {Event} event
    * @param {PaneActions} actions
    */
-  #clicked({ target }, { openMessageMenu: act, undoMessage: undo }) {
+  #messageClicked({ target }, actions) {
     const button = target instanceof Element ? target.closest("button") : null;
-    const message = this.#list.messageAt(button);
+    const message = this.list.messageAt(button);
     if (!button || !message) return;
-    if (button.dataset.part === "act") act(button, message);
-    if (button.dataset.part === "undo") undo(message);
+    if (button.dataset.part === "act") actions.openMessageMenu(button, message);
+    if (button.dataset.part === "undo") actions.undoMessage(message);
   }
 
   #trim() {
-    const range = this.#list.trim();
+    const range = this.list.trim();
     if (range === null) return;
-    this.#trimTo(...range);
+    this.#actions?.trimTo(...range);
     this.#showBelow();
   }
 
   #scrolled() {
     this.#showBelow();
     this.#trim();
-    if (this.#list.wantsOlder) this.#loadHistory("older");
-    if (this.#list.wantsNewer) this.#loadHistory("newer");
+    if (this.list.wantsOlder) this.#actions?.loadHistory("older");
+    if (this.list.wantsNewer) this.#actions?.loadHistory("newer");
   }
 
   #showBelow() {
-    this.#below.textContent = belowWords(this.#list.newBelow);
-    this.#hide(this.#below, this.#list.newBelow === 0 && this.#list.isAtHead);
+    this.#below.textContent = belowWords(this.list.newBelow);
+    this.#hide(this.#below, this.list.newBelow === 0 && this.list.isAtHead);
   }
 
   /** Hide or show a button. If a hidden button had the focus, the log gets it. @param {HTMLElement} button @param {boolean} isHidden */
   #hide(button, isHidden) {
     if (button.hidden === isHidden) return;
-    if (isHidden && button === document.activeElement) this.#list.focus({ preventScroll: true });
+    if (isHidden && button === document.activeElement) this.list.focus({ preventScroll: true });
     button.hidden = isHidden;
   }
 }
