@@ -173,7 +173,7 @@ def test_a_link_to_nothing_says_so(visit, site):
     expect(bob.main.get_by_role("alert")).to_contain_text("was deleted")
     expect(bob.log("Broken").locator(".message.found")).to_have_text(re.compile("Message deleted"))
     bob.goto(f"/?rooms={room}&at={room}.9000")
-    expect(bob.main.get_by_role("alert")).to_contain_text("There is no such message")
+    expect(bob.main.get_by_role("alert")).to_contain_text("doesn't exist")
     expect(text(bob, "Broken", 120)).to_be_in_viewport()
     expect(bob.log("Broken").locator(".message.found")).to_have_count(0)
     staff = next(key for key, title, *_ in site.rooms if title == "Staff")

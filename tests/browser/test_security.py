@@ -249,7 +249,7 @@ def test_what_is_taken_away_is_gone_from_the_page_that_shows_it(visit, site, cau
     start = time.monotonic()
     if "room" in cause or "staff" in cause:
         expect(guest.pane(title)).to_have_count(0)
-        words = "does not exist" if cause == "room deleted" else "may not enter"
+        words = "no longer exists" if cause == "room deleted" else "don't have access"
         expect(guest.page.get_by_text(re.compile(f"was closed.*{words}"))).to_be_visible()
         expect(guest.page.get_by_text("half a sentence")).to_be_visible()
     else:

@@ -23,7 +23,7 @@ function fold(title) {
  * @returns {Promise<Room | string>}
  */
 async function ask(title) {
-  const none = `There's no room called “${title}”.`;
+  const none = `There is no room called “${title}”.`;
   try {
     const answer = await fetch(`/chat/${encodeURIComponent(title)}/`, {
       headers: { Accept: "application/json" },
