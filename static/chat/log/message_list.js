@@ -88,7 +88,7 @@ export class MessageList extends HTMLElement {
     this.newBelow = 0;
     this.#keepFocus(() => this.#rows.clear());
     part(this, "empty").hidden = true;
-    this.#scroll?.scrollToBottom();
+    this.#scroll.scrollToBottom();
   }
 
   /**
@@ -142,8 +142,8 @@ export class MessageList extends HTMLElement {
     this.#edges = edges;
     const isFirst = this.#rows.last === 0;
     this.#presence.stayLast(() => this.showMessages(messages));
-    if (isFirst) this.#scroll?.scrollToBottom();
-    else this.#scroll?.updateAtBottom();
+    if (isFirst) this.#scroll.scrollToBottom();
+    else this.#scroll.updateAtBottom();
   }
 
   /** Bring a message into view and highlight it. @param {number} seq */
@@ -164,18 +164,18 @@ export class MessageList extends HTMLElement {
 
   /** @param {HTMLElement} element @param {number} px below the top */
   #scrollToElement(element, px) {
-    this.#scroll?.scrollBy(
+    this.#scroll.scrollBy(
       element.getBoundingClientRect().top - this.getBoundingClientRect().top - px,
     );
   }
 
   followBottom() {
-    this.#scroll?.followBottom();
+    this.#scroll.followBottom();
   }
 
   scrollToBottom() {
     this.newBelow = 0;
-    this.#scroll?.scrollToBottom();
+    this.#scroll.scrollToBottom();
   }
 
   /** @param {Signal} signal */
@@ -241,14 +241,14 @@ export class MessageList extends HTMLElement {
 
   /** Make a change without moving what is being read. @param {() => void} change */
   keepStill(change) {
-    this.#scroll?.keepStill(this.#firstInView(), change);
+    this.#scroll.keepStill(this.#firstInView(), change);
   }
 
   /** Unfold a message without moving its first line, also at the bottom. @param {HTMLElement} element @param {() => void} change */
   keepTop(element, change) {
     const { top } = element.getBoundingClientRect();
     this.#keepFocus(change);
-    this.#scroll?.scrollBy(element.getBoundingClientRect().top - top);
+    this.#scroll.scrollBy(element.getBoundingClientRect().top - top);
   }
 
   /**
