@@ -27,7 +27,7 @@ def violations_in_all_looks(page):
     return found
 
 
-def test_no_violations(visit, site):
+def test_axe_finds_no_violations(visit, site):
     site.shell(
         "from chat.models import Room\n"
         "from django.contrib.auth.models import User\n"
