@@ -10,6 +10,7 @@ from chat.live.attendance import CROWD
 from chat.models import Membership, Process
 from chat.store import presence
 from chat.store.presence import Change
+from chat.store.room_user import RoomUser
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -122,7 +123,7 @@ async def test_a_server_that_ends_tells_of_nobodys_going_and_leaves_its_lease(ro
 async def test_after_a_night_without_a_server_the_dead_are_gone_before_anybody_comes(settings, rooms, alice, bob):
     settings.LEASE_SECONDS = -1.0
     await database.write(presence.begin, "dead")
-    await database.write(presence.settle, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
+    await database.write(presence.settle, "dead", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
     settings.LEASE_SECONDS = 5.0
     async with connected(alice) as first:
         assert (await join(first, rooms.lobby))[-1]["present"] == ["alice"]

@@ -10,6 +10,7 @@ from chat.models import Event
 from chat.store import unread
 from chat.store.memberships import Move
 from chat.store.policies import Login
+from chat.store.room_user import RoomUser
 from chat.store.unread import Moved, News, Unread
 
 Kind = Event.Kind
@@ -61,10 +62,10 @@ class FakeDatabase:
         if self.broken & asked.keys():
             raise TimeoutError
         found = {}
-        for (user, room), known in asked.items():
-            head = self.heads.get(room, 0)
-            read = self.read.get((user, room), 0) if known is None else known
-            found[user, room] = Unread(head, read, max(0, head - read), 0)
+        for pair, known in asked.items():
+            head = self.heads.get(pair.room, 0)
+            read = self.read.get(pair, 0) if known is None else known
+            found[pair] = Unread(head, read, max(0, head - read), 0)
         self.on_count()
         return found
 
@@ -119,13 +120,13 @@ async def test_many_pairs_are_counted_in_pieces_and_nobody_waits_for_a_user_with
     await world.settle()
     assert max(map(len, world.database.counted)) == counting.PAIRS
     assert len(world.database.counted) == 6
-    assert (2, 5) in world.database.counted[1]
+    assert RoomUser(5, 2) in world.database.counted[1]
     assert sum(map(len, world.database.counted)) == 1001
 
 
 async def test_a_piece_that_fails_is_made_smaller_and_holds_up_no_other(make):
     world = make(users=[1], rooms=range(400))
-    world.database.broken = {(1, 13)}
+    world.database.broken = {RoomUser(13, 1)}
     with pytest.raises(AssertionError, match="does not end"):
         await world.settle(60)
     assert len(world.counting.counts.rooms(1)) == 399
@@ -212,7 +213,7 @@ async def test_a_read_to_the_end_is_told_without_a_query_and_another_counts_its_
     assert (world.told, len(world.database.counted)) == ([(1, {7})], counted)
     world.counting.read(1, 7, 2)
     await world.settle()
-    assert world.database.counted[counted:] == [{(1, 7): 2}]
+    assert world.database.counted[counted:] == [{RoomUser(7, 1): 2}]
     assert world.get(1, 7) == Unread(5, 2, 3, 0)
     assert world.told == [(1, {7})] * 2
 
@@ -238,8 +239,8 @@ async def test_a_read_that_comes_while_its_pair_is_counted_is_newer(make):
 )
 async def test_a_position_that_is_not_in_the_database_yet_counts(make, move, expected):
     world = make()
-    world.database.heads[7], world.database.read[1, 7] = 5, 2
-    world.pending[1, 7] = move
+    world.database.heads[7], world.database.read[RoomUser(7, 1)] = 5, 2
+    world.pending[RoomUser(7, 1)] = move
     await world.settle()
     assert world.get(1, 7) == expected
 
@@ -249,7 +250,7 @@ async def test_a_position_moved_by_another_process_is_found(make):
     world.database.heads[7] = 5
     await world.settle()
     for change, (seq, expected) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
-        world.database.moved = Moved("a", change, {(1, 7): seq, (3, 7): 1}, True)
+        world.database.moved = Moved("a", change, {RoomUser(7, 1): seq, RoomUser(7, 3): 1}, True)
         world.counting.look_soon()
         await world.settle()
         assert world.get(1, 7) == Unread(5, seq, expected, 0)
@@ -265,8 +266,8 @@ async def test_an_answer_from_before_our_own_write_moves_nothing_back(make):
 
     def answer(change):
         # Written and done while the answer, which is older, is on its way.
-        world.counting.wrote([(1, 7)])
-        return Moved("a", 1, {(1, 7): 2}, True)
+        world.counting.wrote([RoomUser(7, 1)])
+        return Moved("a", 1, {RoomUser(7, 1): 2}, True)
 
     unread.moved_since = answer
     world.counting.look_soon()
@@ -279,8 +280,8 @@ async def test_a_position_that_waits_here_is_newer_than_what_another_process_wro
     world.database.heads[7] = 5
     await world.settle()
     world.counting.read(1, 7, 5)
-    world.pending[1, 7] = Move(Login("", 1, ""), 5)
-    world.database.moved = Moved("a", 1, {(1, 7): 3}, True)
+    world.pending[RoomUser(7, 1)] = Move(Login("", 1, ""), 5)
+    world.database.moved = Moved("a", 1, {RoomUser(7, 1): 3}, True)
     world.counting.look_soon()
     await world.settle()
     assert world.get(1, 7).read == 5

@@ -16,6 +16,7 @@ from chat.fields import FormerUserField
 from chat.models import DeletedUser, Event, Membership, Mention, Presence, Room, Visit
 from chat.store import actions, deletion, log, memberships, policies, presence
 from chat.store.actions import Draft
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,7 +132,7 @@ def test_a_half_deleted_room_does_not_exist_for_anybody(alice, bob, rooms, monke
         [outcome] = actions.commit([draft])
         assert outcome.code == ErrorCode.ROOM_INVALID
     presence.begin("one")
-    assert presence.settle("one", came={(room, alice.pk)}, went=()) == []
+    assert presence.settle("one", came={RoomUser(room, alice.pk)}, went=()) == []
 
 
 def test_the_title_of_a_half_deleted_room_is_free_at_once(bob, rooms, monkeypatch):
@@ -253,7 +254,7 @@ def test_deleting_a_user_touches_no_message_whatever_their_number(bob, rooms):
 
 def test_a_user_goes_with_memberships_mentions_presences_and_visit(alice, bob, rooms):
     presence.begin("one")
-    presence.settle("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
+    presence.settle("one", came={RoomUser(rooms.lobby.pk, bob.pk), RoomUser(rooms.lobby.pk, alice.pk)}, went=())
     fill(rooms.lobby, alice, 5, "@bob @alice")
     memberships.visit([alice.pk, bob.pk])
     bob.delete()
@@ -335,7 +336,7 @@ def test_a_visit_that_is_written_while_its_user_is_deleted_stops_neither(bob):
 def test_many_users_deleted_at_once_meet_no_deadlock_with_presence(rooms, turn):
     users = User.objects.bulk_create(User(username=f"user{n}") for n in range(60))
     presence.begin("one")
-    pairs = [(room.pk, user.pk) for room in rooms for user in users]
+    pairs = [RoomUser(room.pk, user.pk) for room in rooms for user in users]
     presence.settle("one", came=pairs, went=())
     begun = threading.Event()
 

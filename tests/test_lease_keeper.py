@@ -10,6 +10,7 @@ from chat.live.lease_keeper import LeaseKeeper
 from chat.models import Membership, Presence, Process, Room
 from chat.store import presence
 from chat.store.presence import PIECE_PAIRS, Change
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +42,7 @@ def pairs(django_user_model):
     """More pairs than go into two pieces."""
     users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(50))
     rooms = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(10))
-    return [(room.pk, user.pk) for room in rooms for user in users]
+    return [RoomUser(room.pk, user.pk) for room in rooms for user in users]
 
 
 @pytest.fixture

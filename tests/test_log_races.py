@@ -18,6 +18,7 @@ from chat.models import Event, Membership, Presence, Room
 from chat.store import actions, deletion, faults, lock_waits, presence
 from chat.store.actions import Draft
 from chat.store.log import Committed
+from chat.store.room_user import RoomUser
 
 postgresql = pytest.mark.skipif(connection.vendor == "sqlite", reason="one writer at a time is SQLite's own way")
 WRITERS = 3
@@ -209,7 +210,7 @@ def test_a_deletion_takes_effect_before_one_who_comes_is_done_and_neither_fails(
     there = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
 
     def come():
-        presence.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+        presence.settle("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
 
     def delete():
         assert has_lock.wait(10)
@@ -241,7 +242,7 @@ def test_a_deletion_and_one_who_comes_for_the_first_time_do_not_wait_for_each_ot
         assert has_locked.wait(10)
         Membership.objects.create(user=bob, room=rooms.lobby)
         with transaction.atomic():
-            presence.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+            presence.settle("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
             is_here.set()
             assert goes_on.wait(10), "the deletion waits for this transaction"
 

@@ -10,6 +10,7 @@ from chat.models import Membership, PositionCounter, Visit
 from chat.store import actions, memberships, policies, unread
 from chat.store.actions import Draft
 from chat.store.memberships import Layout, Move
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db
 
@@ -36,11 +37,11 @@ def lay_out(login, rooms, wide=None):
 
 
 def stored():
-    return set(Membership.objects.values_list("user_id", "room_id", "read_seq"))
+    return set(Membership.objects.values_list("room_id", "user_id", "read_seq"))
 
 
 def test_a_position_moves_forward_alone_unless_it_is_set_and_never_beyond_the_head(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 5)
     places = [(3, False, 3), (2, False, 3), (1, True, 1), (99, False, 5), (0, False, 5), (99, True, 5), (0, True, 0)]
     for seq, is_set, place in places:
@@ -56,22 +57,22 @@ def test_a_refused_position_changes_nothing_and_its_neighbours_are_written(bob, 
     charlie.save()
     refused = move(
         {
-            (bob.pk, rooms.lobby.pk): Move(bobs, 1),
-            (bob.pk, rooms.staff.pk): Move(bobs, 1),
-            (bob.pk, 10**6): Move(bobs, 1, is_set=True),
-            (charlie.pk, rooms.lobby.pk): Move(charlies, 1),
+            RoomUser(rooms.lobby.pk, bob.pk): Move(bobs, 1),
+            RoomUser(rooms.staff.pk, bob.pk): Move(bobs, 1),
+            RoomUser(10**6, bob.pk): Move(bobs, 1, is_set=True),
+            RoomUser(rooms.lobby.pk, charlie.pk): Move(charlies, 1),
         }
     )
     assert refused == {
-        (bob.pk, rooms.staff.pk): ErrorCode.ROOM_ACCESS_DENIED,
-        (bob.pk, 10**6): ErrorCode.ROOM_INVALID,
-        (charlie.pk, rooms.lobby.pk): ErrorCode.USER_HAS_TO_LOGIN,
+        RoomUser(rooms.staff.pk, bob.pk): ErrorCode.ROOM_ACCESS_DENIED,
+        RoomUser(10**6, bob.pk): ErrorCode.ROOM_INVALID,
+        RoomUser(rooms.lobby.pk, charlie.pk): ErrorCode.USER_HAS_TO_LOGIN,
     }
-    assert stored() == {(bob.pk, rooms.lobby.pk, 1)}
+    assert stored() == {(rooms.lobby.pk, bob.pk, 1)}
 
 
 def test_what_was_said_before_the_first_visit_is_not_read_again(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 4)
     memberships.visit([bob.pk])
     move({pair: Move(login, 2)})
@@ -81,7 +82,7 @@ def test_what_was_said_before_the_first_visit_is_not_read_again(bob, rooms):
 
 
 def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 4)
     memberships.visit([bob.pk])
     post(rooms.lobby, 1)
@@ -95,7 +96,7 @@ def test_presence_and_layout_leave_the_position_where_it_is(bob, rooms):
 
 
 def test_a_position_that_another_process_moved_further_stays(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 5)
     behind = memberships.check_moves({pair: Move(login, 2)})
     move({pair: Move(login, 4)})
@@ -111,7 +112,9 @@ def test_any_number_of_positions_takes_the_same_few_queries(alice, bob, charlie,
     counts = []
     for moved in (list(users)[:1], users):
         with CaptureQueriesContext(connection) as asked:
-            move({(user.pk, room.pk): Move(users[user], len(counts) + 3) for user in moved for room in rooms[:2]})
+            move(
+                {RoomUser(room.pk, user.pk): Move(users[user], len(counts) + 3) for user in moved for room in rooms[:2]}
+            )
         counts.append(len(asked))
     assert max(counts) <= 10, counts
     assert len(stored()) == 6
@@ -120,15 +123,18 @@ def test_any_number_of_positions_takes_the_same_few_queries(alice, bob, charlie,
 def test_each_write_has_a_change_of_its_own_by_which_others_find_it(bob, charlie, rooms):
     post(rooms.lobby, 5)
     for seq, user in enumerate((bob, charlie, bob), 1):
-        move({(user.pk, rooms.lobby.pk): Move(login_of(user), seq)})
+        move({RoomUser(rooms.lobby.pk, user.pk): Move(login_of(user), seq)})
     assert PositionCounter.objects.get().changes == 3
     first = unread.moved_since(1)
-    assert (first.changes, first.positions) == (3, {(bob.pk, rooms.lobby.pk): 3, (charlie.pk, rooms.lobby.pk): 2})
-    assert unread.moved_since(2).positions == {(bob.pk, rooms.lobby.pk): 3}
+    assert (first.changes, first.positions) == (
+        3,
+        {RoomUser(rooms.lobby.pk, bob.pk): 3, RoomUser(rooms.lobby.pk, charlie.pk): 2},
+    )
+    assert unread.moved_since(2).positions == {RoomUser(rooms.lobby.pk, bob.pk): 3}
     assert unread.moved_since(3).positions == {}
     assert unread.moved_since(None)[1:] == (3, {}, True)
     # What changes nothing is no change.
-    move({(bob.pk, rooms.lobby.pk): Move(login_of(bob), 1)})
+    move({RoomUser(rooms.lobby.pk, bob.pk): Move(login_of(bob), 1)})
     assert PositionCounter.objects.get().changes == 3
 
 
@@ -138,7 +144,7 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
     post(rooms.random, 5)
     for room in rooms[:2]:
         for user in (bob, charlie):
-            move({(user.pk, room.pk): Move(login_of(user), 1)})
+            move({RoomUser(room.pk, user.pk): Move(login_of(user), 1)})
     found, last, is_all = {}, 0, False
     while not is_all:
         _, last, positions, is_all = unread.moved_since(last)

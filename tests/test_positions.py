@@ -15,6 +15,7 @@ from chat.live.positions import Pending, Positions, newest_move
 from chat.store import layouts, memberships
 from chat.store.memberships import Checked, Layout, Move
 from chat.store.policies import Login
+from chat.store.room_user import RoomUser
 from tests.fakes import turns, until
 
 LOGIN = Login("a", 1, "")
@@ -86,18 +87,18 @@ async def test_what_comes_within_a_moment_is_written_by_one_transaction_the_newe
     for seq in range(1, 6):
         for user in (1, 2):
             told.positions.move(session_of(user), 7, seq, back=False)
-    assert told.positions.pending((1, 7)) == Move(session_of(1).login, 5)
+    assert told.positions.pending(RoomUser(7, 1)) == Move(session_of(1).login, 5)
     await told.positions.flush()
-    assert fake.transactions == [{(user, 7): Move(session_of(user).login, 5) for user in (1, 2)}]
-    assert sorted(told.written) == [(1, 7), (2, 7)]
-    assert told.positions.pending((1, 7)) is None
+    assert fake.transactions == [{RoomUser(7, user): Move(session_of(user).login, 5) for user in (1, 2)}]
+    assert sorted(told.written) == [RoomUser(7, 1), RoomUser(7, 2)]
+    assert told.positions.pending(RoomUser(7, 1)) is None
 
 
 async def test_back_and_forward_keep_their_order(fake, told):
     for seq, back in [(9, False), (3, True), (5, False), (4, False)]:
         told.positions.move(session_of(1), 7, seq, back=back)
     await told.positions.flush()
-    assert fake.transactions == [{(1, 7): Move(session_of(1).login, 5, is_set=True)}]
+    assert fake.transactions == [{RoomUser(7, 1): Move(session_of(1).login, 5, is_set=True)}]
 
 
 async def test_what_comes_while_it_is_written_is_written_after_it(fake, told):
@@ -105,7 +106,7 @@ async def test_what_comes_while_it_is_written_is_written_after_it(fake, told):
     fake.gate.clear()
     await asyncio.sleep(0.05)
     told.positions.move(session_of(1), 7, 4, back=True)
-    assert told.positions.pending((1, 7)) == Move(session_of(1).login, 4, is_set=True)
+    assert told.positions.pending(RoomUser(7, 1)) == Move(session_of(1).login, 4, is_set=True)
     fake.gate.set()
     await told.positions.flush()
     assert [one[1, 7].seq for one in fake.transactions] == [9, 4]
@@ -139,35 +140,35 @@ async def test_a_database_that_is_away_loses_nothing_and_the_log_says_so_once(fa
     told.positions.move(session_of(1), 7, 9, back=False)
     await until(lambda: "could not be written" in caplog.text)
     await asyncio.sleep(0.1)
-    assert told.positions.pending((1, 7)) is not None
+    assert told.positions.pending(RoomUser(7, 1)) is not None
     told.positions.move(session_of(1), 7, 12, back=False)
     fake.failure = lambda moves: None
     await until(lambda: fake.transactions)
-    assert fake.transactions == [{(1, 7): Move(session_of(1).login, 12)}]
+    assert fake.transactions == [{RoomUser(7, 1): Move(session_of(1).login, 12)}]
     assert caplog.text.count("could not be written") == 1
 
 
 async def test_one_that_cannot_be_written_holds_up_no_other(fake, told, caplog):
-    fake.failure = lambda moves: IntegrityError("no such user") if (13, 7) in moves else None
+    fake.failure = lambda moves: IntegrityError("no such user") if RoomUser(7, 13) in moves else None
     for user in range(100):
         told.positions.move(session_of(user), 7, 1, back=False)
     await until(lambda: sum(map(len, fake.transactions)) == 99)
     # Found by halves, not one by one, and within one round: the others do not wait for the next.
     assert len(fake.transactions) < 12
     assert told.positions._rows >= positions.ROWS / 2
-    assert told.positions.pending((13, 7)) is not None
+    assert told.positions.pending(RoomUser(7, 13)) is not None
     fake.failure = lambda moves: None
-    await until(lambda: told.positions.pending((13, 7)) is None)
+    await until(lambda: told.positions.pending(RoomUser(7, 13)) is None)
 
 
 async def test_a_refusal_is_told_to_who_asked_and_changes_nothing_else(fake, told):
-    fake.refused[1, 3] = ClientError(ErrorCode.ROOM_ACCESS_DENIED)
+    fake.refused[RoomUser(3, 1)] = ClientError(ErrorCode.ROOM_ACCESS_DENIED)
     told.positions.move(session_of(1), 3, 1, back=False)
     told.positions.move(session_of(1), 7, 1, back=False)
     await told.positions.flush()
-    assert told.refused == [((1, 3), ErrorCode.ROOM_ACCESS_DENIED)]
-    assert told.written == [(1, 7)]
-    assert told.positions.pending((1, 3)) is None
+    assert told.refused == [(RoomUser(3, 1), ErrorCode.ROOM_ACCESS_DENIED)]
+    assert told.written == [RoomUser(7, 1)]
+    assert told.positions.pending(RoomUser(3, 1)) is None
 
 
 async def test_of_layouts_the_newest_is_written_and_is_shown_before_it_is(fake, told):

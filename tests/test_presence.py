@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from chat.models import Membership, Presence, Process, Room
 from chat.store import presence
 from chat.store.presence import Change
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ def expire(process):
 
 
 def test_only_the_first_to_come_and_the_last_to_go_are_news(processes, rooms, bob):
-    pair, room = (rooms.lobby.pk, bob.pk), rooms.lobby.pk
+    pair, room = RoomUser(rooms.lobby.pk, bob.pk), rooms.lobby.pk
     assert presence.settle("one", came={pair}, went=()) == [Change(room, "bob", True)]
     assert presence.settle("two", came={pair}, went=()) == []
     assert presence.present([room, rooms.random.pk]) == {room: {"bob"}, rooms.random.pk: set()}
@@ -36,7 +37,7 @@ def test_only_the_first_to_come_and_the_last_to_go_are_news(processes, rooms, bo
 
 
 def test_said_twice_it_is_no_news(processes, rooms, bob):
-    pair = (rooms.lobby.pk, bob.pk)
+    pair = RoomUser(rooms.lobby.pk, bob.pk)
     assert len(presence.settle("one", came={pair}, went=())) == 1
     assert presence.settle("one", came={pair}, went=()) == []
     assert len(presence.settle("one", came=(), went={pair})) == 1
@@ -45,20 +46,20 @@ def test_said_twice_it_is_no_news(processes, rooms, bob):
 
 def test_many_at_once_are_not_mixed_up(processes, rooms, bob, charlie):
     lobby, random = rooms.lobby.pk, rooms.random.pk
-    came = {(lobby, bob.pk), (random, charlie.pk)}
+    came = {RoomUser(lobby, bob.pk), RoomUser(random, charlie.pk)}
     assert sorted(presence.settle("one", came=came, went=())) == sorted(
         [Change(lobby, "bob", True), Change(random, "charlie", True)]
     )
     # Both rooms and both users are in the query; neither bob in Random nor charlie in Lobby ever came.
     assert presence.present([lobby, random]) == {lobby: {"bob"}, random: {"charlie"}}
-    changes = presence.settle("one", came={(lobby, charlie.pk)}, went={(lobby, bob.pk)})
+    changes = presence.settle("one", came={RoomUser(lobby, charlie.pk)}, went={RoomUser(lobby, bob.pk)})
     assert sorted(changes) == sorted([Change(lobby, "charlie", True), Change(lobby, "bob", False)])
 
 
 def test_a_dead_process_is_buried_once_with_those_who_are_nowhere_else(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
-    presence.settle("one", came={(room, bob.pk), (room, charlie.pk)}, went=())
-    presence.settle("two", came={(room, charlie.pk)}, went=())
+    presence.settle("one", came={RoomUser(room, bob.pk), RoomUser(room, charlie.pk)}, went=())
+    presence.settle("two", came={RoomUser(room, charlie.pk)}, went=())
     assert presence.bury() == []
     expire("one")
     assert presence.bury() == [Change(room, "bob", False)]
@@ -70,14 +71,14 @@ def test_a_dead_process_is_buried_once_with_those_who_are_nowhere_else(processes
 
 
 def test_who_renews_in_time_is_not_buried(processes, rooms, bob):
-    presence.settle("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+    presence.settle("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
     expire("one")
     assert presence.renew("one") is True
     assert presence.bury() == []
 
 
 def test_who_was_given_up_for_dead_begins_anew(processes, rooms, bob):
-    pair = (rooms.lobby.pk, bob.pk)
+    pair = RoomUser(rooms.lobby.pk, bob.pk)
     presence.settle("one", came={pair}, went=())
     expire("one")
     presence.bury()
@@ -87,11 +88,11 @@ def test_who_was_given_up_for_dead_begins_anew(processes, rooms, bob):
 
 def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
-    gone = (rooms.random.pk, bob.pk)
+    gone = RoomUser(rooms.random.pk, bob.pk)
     presence.settle("one", came={gone}, went=())
     rooms.random.delete()
-    assert presence.settle("one", came={gone, (room, charlie.pk)}, went=()) == [Change(room, "charlie", True)]
-    left = (room, charlie.pk)
+    assert presence.settle("one", came={gone, RoomUser(room, charlie.pk)}, went=()) == [Change(room, "charlie", True)]
+    left = RoomUser(room, charlie.pk)
     charlie.delete()
     presence.settle("one", came=(), went={gone, left})
     assert presence.present([room]) == {room: set()}
@@ -100,7 +101,7 @@ def test_a_room_or_user_that_was_deleted_meanwhile_is_left_out(processes, rooms,
 
 
 def test_a_renewal_is_one_query_whatever_it_carries(processes, rooms, bob, charlie, django_assert_num_queries):
-    pairs = {(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
+    pairs = {RoomUser(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
     presence.settle("one", came=pairs, went=())
     with django_assert_num_queries(1):
         assert presence.renew("one") is True
@@ -114,7 +115,7 @@ def cross(django_user_model):
     users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(40))
     made = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(40))
     Membership.objects.bulk_create(Membership(room=room, user=user) for room in made for user in users)
-    return [(room.pk, user.pk) for room, user in zip(made, users, strict=True)]
+    return [RoomUser(room.pk, user.pk) for room, user in zip(made, users, strict=True)]
 
 
 def test_work_reads_and_locks_its_own_pairs_and_no_others(processes, cross, monkeypatch):

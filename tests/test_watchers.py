@@ -19,6 +19,7 @@ from chat.models import Event, Membership, Room
 from chat.store import actions, memberships, policies, presence, unread
 from chat.store.actions import Draft
 from chat.store.memberships import Move
+from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Moved, News, Unread
 from tests.sockets import connected
 
@@ -98,7 +99,7 @@ async def counted(user):
     """Return what the database says is unread, by room."""
 
     def count():
-        return unread.count({(user.pk, room.pk): None for room in Room.objects.enterable_by(user)})
+        return unread.count({RoomUser(room.pk, user.pk): None for room in Room.objects.enterable_by(user)})
 
     return {room: one._asdict() for (_, room), one in (await database.read(count)).items()}
 
@@ -303,7 +304,7 @@ def login_of(user):
 
 def move_elsewhere(user, room, seq, *, back=False):
     """Move a read position as another process does, whose bell is lost."""
-    checked = memberships.check_moves({(user.pk, room.pk): Move(login_of(user), seq, is_set=back)})
+    checked = memberships.check_moves({RoomUser(room.pk, user.pk): Move(login_of(user), seq, is_set=back)})
     memberships.store_moves(checked)
 
 

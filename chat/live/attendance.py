@@ -11,7 +11,8 @@ from chat.live import database
 from chat.live.lease_keeper import LeaseKeeper
 from chat.protocol import Came, Frame, Present
 from chat.store import presence
-from chat.store.presence import Change, Pair
+from chat.store.presence import Change
+from chat.store.room_user import RoomUser
 
 if TYPE_CHECKING:
     from chat.live.feed import Feed
@@ -35,9 +36,9 @@ class Attendance:
     def __init__(self, *, process: str, feeds: dict[int, "Feed"], tell: Callable[[Change], None]) -> None:
         self._feeds = feeds
         self._tell_others = tell
-        self._sessions: Counter[Pair] = Counter()
+        self._sessions: Counter[RoomUser] = Counter()
         # Lost connections that are waited for.
-        self._waiting: dict[Pair, asyncio.TimerHandle] = {}
+        self._waiting: dict[RoomUser, asyncio.TimerHandle] = {}
         # What of all this the database has.
         self._lease = LeaseKeeper(process, is_here=self._is_here, tell=self._tell)
         self._is_handing_over = False
@@ -77,7 +78,7 @@ class Attendance:
 
     def arrive(self, feed: "Feed", session: "Session") -> None:
         """A session has joined a room."""
-        pair = (feed.room, session.user_id)
+        pair = RoomUser(feed.room, session.user_id)
         self._sessions[pair] += 1
         if self._sessions[pair] == 1:
             self._orders[feed.room, session.username] = session.places[feed.room].order
@@ -90,13 +91,13 @@ class Attendance:
 
     def leave(self, feed: "Feed", session: "Session") -> None:
         """A session has left a room, or was made to: its going is told at once."""
-        if self._count_out((feed.room, session.user_id)):
+        if self._count_out(RoomUser(feed.room, session.user_id)):
             self._orders.pop((feed.room, session.username), None)
             self._settle_soon()
 
     def lose(self, feed: "Feed", session: "Session") -> None:
         """A session's connection is lost: its user has a grace time to be back."""
-        pair = (feed.room, session.user_id)
+        pair = RoomUser(feed.room, session.user_id)
         if self._is_handing_over or not self._count_out(pair):
             return
         self._orders.pop((feed.room, session.username), None)
@@ -175,14 +176,14 @@ class Attendance:
         """Tell whether a lost connection is waited for."""
         return bool(self._waiting) and not self._is_handing_over
 
-    def _count_out(self, pair: Pair) -> bool:
+    def _count_out(self, pair: RoomUser) -> bool:
         self._sessions[pair] -= 1
         if self._sessions[pair]:
             return False
         del self._sessions[pair]
         return True
 
-    def _give_up(self, pair: Pair) -> None:
+    def _give_up(self, pair: RoomUser) -> None:
         del self._waiting[pair]
         self._settle_soon()
 
@@ -209,7 +210,7 @@ class Attendance:
         finally:
             self._settling = None
 
-    def _is_here(self, pair: Pair) -> bool:
+    def _is_here(self, pair: RoomUser) -> bool:
         return pair in self._sessions or pair in self._waiting
 
     async def _renew_always(self) -> None:

@@ -8,7 +8,8 @@ from chat.live.audiences import Audiences, Slice
 from chat.live.positions import Positions
 from chat.live.unread_counts import Counts, RoomNews
 from chat.store import unread
-from chat.store.unread import News, Pair, Unread
+from chat.store.room_user import RoomUser
+from chat.store.unread import News, Unread
 
 # What one query takes at most; less after one that failed.
 PAIRS = 200
@@ -35,7 +36,7 @@ class Counting:
         self._lower: set[int] = set()
         # What has to be counted: from a position, or None for the one that the database has. And the rooms of users
         # who are new, which wait behind, so that many rooms of one user keep nobody else waiting.
-        self._pairs: dict[Pair, int | None] = {}
+        self._pairs: dict[RoomUser, int | None] = {}
         self._rooms: dict[int, list[int]] = {}
         self._pair_limit = PAIRS
         self._room_limit = ROOMS
@@ -43,7 +44,7 @@ class Counting:
         self._change: tuple[str, int] | None = None
         self._is_look_due = False
         # Positions that this process has written while a look was under way, which may have missed them.
-        self._written: set[Pair] = set()
+        self._written: set[RoomUser] = set()
 
     @property
     def has_work(self) -> bool:
@@ -55,10 +56,10 @@ class Counting:
         if rooms := list(rooms):
             self._rooms.setdefault(user, []).extend(rooms)
 
-    def want_pair(self, user: int, room: int) -> None:
+    def want_pair(self, pair: RoomUser) -> None:
         """Count a room for a user anew, from the position that the database has."""
-        if self.counts.get(user, room) is not None:
-            self._pairs[user, room] = None
+        if self.counts.get(pair.user, pair.room) is not None:
+            self._pairs[pair] = None
 
     def forget(self, user: int, rooms: Collection[int] | None = None) -> None:
         """Forget a user, or some rooms of theirs."""
@@ -101,16 +102,16 @@ class Counting:
         """Look for read positions that other processes have moved."""
         self._is_look_due = True
 
-    def wrote(self, pairs: Iterable[Pair]) -> None:
+    def wrote(self, pairs: Iterable[RoomUser]) -> None:
         """Hear which positions this process has written."""
         self._written.update(pairs)
 
     def read(self, user: int, room: int, seq: int) -> None:
         """Take a new read position: told at once when nothing is left after it, else when this pair is counted."""
         if (is_changed := self.counts.read(user, room, seq)) is None:
-            self._pairs[user, room] = seq
+            self._pairs[RoomUser(room, user)] = seq
         else:
-            self._pairs.pop((user, room), None)
+            self._pairs.pop(RoomUser(room, user), None)
             if is_changed:
                 self._on_changed(user, [room])
 
@@ -131,12 +132,12 @@ class Counting:
             for user in self._audiences.users():
                 self.want(user, self.counts.rooms(user))
         self._is_look_due = self._is_look_due or not moved.is_all
-        for (user, room), seq in moved.positions.items():
-            known, move = self.counts.get(user, room), self._positions.pending((user, room))
-            if known is None or known.read == seq or (user, room) in self._written:
+        for pair, seq in moved.positions.items():
+            known, move = self.counts.get(pair.user, pair.room), self._positions.pending(pair)
+            if known is None or known.read == seq or pair in self._written:
                 continue
             if move is None or (seq > known.read and not move.is_set):
-                self.read(user, room, seq)
+                self.read(pair.user, pair.room, seq)
 
     async def count(self) -> None:
         """Count a piece of what has to be counted."""
@@ -145,7 +146,7 @@ class Counting:
         asked = self._next_pairs()
         if not asked:
             return
-        before = {pair: self.counts.get(*pair) for pair in asked}
+        before = {pair: self.counts.get(pair.user, pair.room) for pair in asked}
         try:
             counted = await database.read(unread.count, asked)
         except Exception:
@@ -155,36 +156,38 @@ class Counting:
             raise
         self._pair_limit = min(PAIRS, self._pair_limit * 2)
         changed: dict[int, list[int]] = {}
-        for (user, room), counts in counted.items():
+        for pair, counts in counted.items():
+            room, user = pair
             # Else it was read to its end meanwhile, which is newer; or the user is gone.
-            if self.counts.get(user, room) is before[user, room] and user in self._audiences:
+            if self.counts.get(user, room) is before[pair] and user in self._audiences:
                 self._heads.setdefault(room, counts.head)
-                if self._take(user, room, counts, is_asked=asked[user, room] is not None):
+                if self._take(pair, counts, is_asked=asked[pair] is not None):
                     changed.setdefault(user, []).append(room)
         await self._tell(changed)
 
-    def _next_pairs(self) -> dict[Pair, int | None]:
+    def _next_pairs(self) -> dict[RoomUser, int | None]:
         pairs = list(islice(self._pairs, self._pair_limit))
         asked = {pair: self._pairs.pop(pair) for pair in pairs}
         for user in list(islice(self._rooms, self._pair_limit)):
             if (room_for := self._pair_limit - len(asked)) <= 0:
                 break
             rooms = self._rooms.pop(user)
-            asked |= {(user, room): None for room in rooms[-room_for:]}
+            asked |= {RoomUser(room, user): None for room in rooms[-room_for:]}
             if rest := rooms[:-room_for]:
                 # Behind the others.
                 self._rooms[user] = rest
-        return {(user, room): seq for (user, room), seq in asked.items() if room in self._audiences.rooms(user)}
+        return {pair: seq for pair, seq in asked.items() if pair.room in self._audiences.rooms(pair.user)}
 
-    def _take(self, user: int, room: int, counts: Unread, *, is_asked: bool) -> bool:
+    def _take(self, pair: RoomUser, counts: Unread, *, is_asked: bool) -> bool:
         """Take what the database has counted; tell whether that is news."""
-        move = self._positions.pending((user, room))
+        room, user = pair
+        move = self._positions.pending(pair)
         if move is None or is_asked:
             return self.counts.put(user, room, counts)
         # The database does not have the user's newest position yet.
         seq = move.seq if move.is_set else max(move.seq, counts.read)
         if seq < counts.head and seq != counts.read:
-            self._pairs[user, room] = seq
+            self._pairs[pair] = seq
             return False
         return self.counts.put(user, room, counts if seq == counts.read else Unread(seq, seq, 0, 0))
 
@@ -222,7 +225,7 @@ class Counting:
             return
         new = news.added_to(user, known)
         if new is None:
-            self._pairs.setdefault((user, room), known.read)
+            self._pairs.setdefault(RoomUser(room, user), known.read)
         elif self.counts.put(user, room, new):
             changed.setdefault(user, []).append(room)
 
@@ -248,7 +251,7 @@ class Counting:
         self._heads[room] = head
         for users in self._audiences.readers(room):
             for user in users:
-                self.want_pair(user, room)
+                self.want_pair(RoomUser(room, user))
 
     async def _tell(self, changed: dict[int, list[int]]) -> None:
         share = Slice()

@@ -24,7 +24,7 @@ from chat.store import access, log, policies
 from chat.store.concerns import Concern
 from chat.store.events import LoggedEvent
 from chat.store.presence import Change
-from chat.store.unread import Pair
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
@@ -180,14 +180,14 @@ class Hub:
         self.positions.move(session, room, min(seq, head), back=back)
         self.watch.read(session.user_id, room)
 
-    def _on_positions(self, pairs: Collection[Pair]) -> None:
+    def _on_positions(self, pairs: Collection[RoomUser]) -> None:
         self.watch.wrote(pairs)
-        for user, _ in pairs:
-            self._doorbell.tell_read(user)
+        for pair in pairs:
+            self._doorbell.tell_read(pair.user)
 
-    def _on_refused(self, session: Session, pair: Pair, refusal: ClientError) -> None:
-        session.reply(protocol.refusal(refusal, command="read", room=pair[1]))
-        self.watch.refused(*pair)
+    def _on_refused(self, session: Session, pair: RoomUser, refusal: ClientError) -> None:
+        session.reply(protocol.refusal(refusal, command="read", room=pair.room))
+        self.watch.refused(pair)
 
     def _on_access(self, concern: Concern) -> None:
         self.rights.check_soon(concern)

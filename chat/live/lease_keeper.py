@@ -8,7 +8,8 @@ from django.db import DataError, IntegrityError
 
 from chat.live import database
 from chat.store import presence
-from chat.store.presence import Change, Pair
+from chat.store.presence import Change
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
@@ -17,16 +18,16 @@ class LeaseKeeper:
     """Brings the database to what is true of this process's users, and ends the leases of dead processes."""
 
     def __init__(
-        self, process: str, *, is_here: Callable[[Pair], bool], tell: Callable[[Iterable[Change]], None]
+        self, process: str, *, is_here: Callable[[RoomUser], bool], tell: Callable[[Iterable[Change]], None]
     ) -> None:
         self._process = process
         self._is_here = is_here
         self._tell = tell
         self._has_lease = False
         # The pairs that the database has under this lease.
-        self.written: set[Pair] = set()
+        self.written: set[RoomUser] = set()
 
-    async def settle(self, pairs: Iterable[Pair]) -> bool:
+    async def settle(self, pairs: Iterable[RoomUser]) -> bool:
         """Write how these pairs are; False when some could not be written. Raises when there is no lease to be had."""
         if not self._has_lease:
             # Expire dead processes first. Otherwise users who join now would count as already present, as after a
@@ -39,7 +40,7 @@ class LeaseKeeper:
             failures += not await self._settle_piece(piece)
         return not failures
 
-    async def _settle_piece(self, piece: Sequence[Pair]) -> bool:
+    async def _settle_piece(self, piece: Sequence[RoomUser]) -> bool:
         # A snapshot, taken here: the database's thread must not read what the loop changes. It is as new as can be,
         # so a user who came and went while other pieces were written never came.
         came = [pair for pair in piece if self._is_here(pair) and pair not in self.written]
@@ -51,7 +52,7 @@ class LeaseKeeper:
             changes = await database.write_behind(presence.settle, process, came=came, went=went)
         except (IntegrityError, DataError) as error:
             if len(piece) == 1:
-                database.warn(logger, f"room={piece[0][0]} user={piece[0][1]}: presence cannot be written", error)
+                database.warn(logger, f"room={piece[0].room} user={piece[0].user}: presence cannot be written", error)
                 return False
             # Something in it cannot be written. The others are not held back by it.
             return all([await self._settle_piece([pair]) for pair in piece])

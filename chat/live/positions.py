@@ -13,7 +13,7 @@ from chat.live.session import Session
 from chat.store import layouts, memberships
 from chat.store.memberships import Layout, Move
 from chat.store.policies import Login
-from chat.store.unread import Pair
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
@@ -105,14 +105,14 @@ class Positions:
     def __init__(
         self,
         *,
-        on_written: Callable[[Collection[Pair]], None],
-        on_refused: Callable[[Session, Pair, ClientError], None],
+        on_written: Callable[[Collection[RoomUser]], None],
+        on_refused: Callable[[Session, RoomUser, ClientError], None],
     ) -> None:
         self._on_written = on_written
         self._on_refused = on_refused
-        self._moves: Pending[Pair, Move] = Pending(newest_move)
+        self._moves: Pending[RoomUser, Move] = Pending(newest_move)
         # Who is told of a refusal.
-        self._askers: dict[Pair, Session] = {}
+        self._askers: dict[RoomUser, Session] = {}
         self._layouts: Pending[int, Layouts] = Pending(newest_layout)
         self._rows = ROWS
         self._is_failing = False
@@ -122,7 +122,7 @@ class Positions:
 
     def move(self, session: Session, room: int, seq: int, *, back: bool) -> None:
         """Take a read position: forward, or with `back` wherever it is."""
-        pair = (session.user_id, room)
+        pair = RoomUser(room, session.user_id)
         self._moves.put(pair, Move(session.login, seq, is_set=back))
         self._askers[pair] = session
         self._work()
@@ -137,7 +137,7 @@ class Positions:
         self._layouts.put(session.user_id, Layouts(None, ((session.login, change),)))
         self._work()
 
-    def pending(self, pair: Pair) -> Move | None:
+    def pending(self, pair: RoomUser) -> Move | None:
         """Return the move that a user's position in a room still has to make in the database."""
         return self._moves.get(pair)
 
@@ -230,7 +230,7 @@ class Positions:
             pending.put_back()
         return failure
 
-    async def _write_moves(self, moves: dict[Pair, Move]) -> None:
+    async def _write_moves(self, moves: dict[RoomUser, Move]) -> None:
         # Rights are checked when it is written; by a reader, so that on SQLite messages wait for the write alone.
         checked = await database.read(memberships.check_moves, moves)
         await database.write_behind(memberships.store_moves, checked)

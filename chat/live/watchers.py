@@ -13,6 +13,7 @@ from chat.live.positions import Positions
 from chat.live.session import Session
 from chat.protocol import Frame, Head, Heads
 from chat.store import memberships, unread
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
@@ -89,18 +90,18 @@ class Watch:
 
     def read(self, user: int, room: int) -> None:
         """Hear that a socket of this process has moved a user's read position."""
-        move, known = self._positions.pending((user, room)), self._counting.counts.get(user, room)
+        move, known = self._positions.pending(RoomUser(room, user)), self._counting.counts.get(user, room)
         if move is not None and known is not None and (move.is_set or move.seq > known.read):
             self._counting.read(user, room, move.seq)
             self._work()
 
-    def wrote(self, pairs: Iterable[tuple[int, int]]) -> None:
+    def wrote(self, pairs: Iterable[RoomUser]) -> None:
         """Hear which read positions this process has written."""
         self._counting.wrote(pairs)
 
-    def refused(self, user: int, room: int) -> None:
+    def refused(self, pair: RoomUser) -> None:
         """Hear that a read position was refused: what was told of it is not so."""
-        self._counting.want_pair(user, room)
+        self._counting.want_pair(pair)
         self._work()
 
     def heard_read(self, user: int) -> None:
@@ -113,7 +114,7 @@ class Watch:
         """Return up to where a user has read a room, as far as it is known here; else 0."""
         if known := self._counting.counts.get(user, room):
             return known.read
-        move = self._positions.pending((user, room))
+        move = self._positions.pending(RoomUser(room, user))
         return move.seq if move else 0
 
     def head(self, user: int, room: int) -> int | None:

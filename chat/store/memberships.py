@@ -12,7 +12,7 @@ from chat.models import Membership, PositionCounter, Room, Visit
 from chat.protocol import MAX_ID
 from chat.store import policies, unread
 from chat.store.policies import Login
-from chat.store.unread import Pair
+from chat.store.room_user import RoomUser
 
 _UPSERT = """
 INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change) VALUES {values}
@@ -59,24 +59,23 @@ class Checked(NamedTuple):
 
     forward: list[Row]
     wherever: list[Row]
-    refused: dict[Pair, ClientError]
+    refused: dict[RoomUser, ClientError]
 
 
-def check_moves(moves: Mapping[Pair, Move]) -> Checked:
+def check_moves(moves: Mapping[RoomUser, Move]) -> Checked:
     """Say what moves come to: never beyond the head, forward only if they are further; a few queries for all.
 
     A refused one changes nothing: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED.
     """
-    answers = policies.load_enterable_rooms({(move.login, room) for (_, room), move in moves.items()})
+    answers = policies.load_enterable_rooms({(move.login, room) for (room, _), move in moves.items()})
     checked = Checked([], [], {})
     for pair, move in moves.items():
-        answer = answers[move.login, pair[1]]
+        answer = answers[move.login, pair.room]
         if isinstance(answer, ClientError):
             checked.refused[pair] = answer
     for pair, now in unread.positions(moves.keys() - checked.refused.keys()).items():
-        user, room = pair
         # Rows that are made come last.
-        row = Row(now.membership or MAX_ID, room, user, min(moves[pair].seq, now.head))
+        row = Row(now.membership or MAX_ID, pair.room, pair.user, min(moves[pair].seq, now.head))
         if moves[pair].is_set:
             checked.wherever.append(row)
         elif row.seq > now.read:
@@ -116,22 +115,23 @@ def lay_out(layouts: Collection[Layout]) -> None:
     """Store layouts, of each user one, in one transaction; rooms that may not be entered are left out."""
     standings = policies.load_standings({layout.login for layout in layouts})
     rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.rooms})
-    wanted: dict[Pair, tuple[int, bool]] = {}
+    wanted: dict[RoomUser, tuple[int, bool]] = {}
     for layout in layouts:
         if standing := standings.get(layout.login):
             allowed = [room for room in layout.rooms if _may_enter(standing.user, rooms.get(room))]
-            wanted |= {(layout.login.user_id, room): (place, room == layout.wide) for place, room in enumerate(allowed)}
+            user = layout.login.user_id
+            wanted |= {RoomUser(room, user): (place, room == layout.wide) for place, room in enumerate(allowed)}
     users = {layout.login.user_id for layout in layouts if layout.login in standings}
     with transaction.atomic():
         # In the order in which presence locks them.
         placed = Membership.objects.select_for_update(no_key=True).filter(user_id__in=users, position__isnull=False)
-        known = {(one.user_id, one.room_id): one for one in placed.order_by("pk")}
+        known = {RoomUser(one.room_id, one.user_id): one for one in placed.order_by("pk")}
         closed = [membership.pk for pair, membership in known.items() if pair not in wanted]
         Membership.objects.filter(pk__in=closed).update(position=None, is_wide=False)
         changed = [
-            Membership(room_id=room, user_id=user, position=place, is_wide=is_wide)
-            for (user, room), (place, is_wide) in sorted(wanted.items())
-            if (one := known.get((user, room))) is None or (one.position, one.is_wide) != (place, is_wide)
+            Membership(room_id=pair.room, user_id=pair.user, position=place, is_wide=is_wide)
+            for pair, (place, is_wide) in sorted(wanted.items())
+            if (one := known.get(pair)) is None or (one.position, one.is_wide) != (place, is_wide)
         ]
         Membership.objects.bulk_create(
             changed,
