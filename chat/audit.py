@@ -21,7 +21,7 @@ logger = logging.getLogger("multichat.security")
 
 ACTIONS = {1: "added", 2: "changed", 3: "deleted"}
 # What anybody out there can cause is written down at a bounded pace; the rest is counted.
-_noise = limits.Pace("LOG_LINES")
+_noise = limits.TokenBucket("LOG_LINES")
 _left_out = 0
 
 

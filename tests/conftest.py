@@ -57,16 +57,16 @@ def closed_threads(monkeypatch):
 
     Otherwise they are collected as garbage in the middle of another test, which fails with a warning.
     """
-    from chat.live import database
+    from chat.live import runtime
 
     made = []
 
-    class Recorded(database.Threads):
+    class Recorded(runtime.Threads):
         def __init__(self):
             super().__init__()
             made.append(self)
 
-    monkeypatch.setattr(database, "Threads", Recorded)
+    monkeypatch.setattr(runtime, "Threads", Recorded)
     yield
     for closing in [threads.begin_to_close() for threads in made if not threads.is_closed]:
         for future in closing:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from chat import doorbell
 from chat.exceptions import ErrorCode
-from chat.live import database, hub, writer
+from chat.live import database, hub, runtime, writer
 from chat.live.hub import Hub
 from chat.live.session import Session
 from chat.models import AccessChange, Room
@@ -254,7 +254,7 @@ async def test_a_login_that_two_checks_at_once_find_ended_is_logged_once(bob, se
         running = hub.running()
         # As plain SQL does it: nobody is told.
         await database.write(WebSession.objects.update, expire_date=timezone.now())
-        await asyncio.gather(*(running.rights.check() for _ in range(3)))
+        await asyncio.gather(*(running.revocation.check() for _ in range(3)))
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
     assert caplog.text.count('"event": "revoked"') == 1
@@ -266,13 +266,13 @@ async def test_a_login_that_two_checks_at_once_find_ended_is_logged_once(bob, se
 def revoke_and_be_heard(change):
     """In a database thread: end a right, and wait until the hub has looked."""
     # Those of earlier tests belong to loops that have ended.
-    [running] = [running for loop, running in hub._hubs.items() if loop.is_running()]
-    looked = running.rights.checks
+    [running] = [one.hub for loop, one in runtime._runtimes.items() if loop.is_running() and one.hub]
+    looked = running.revocation.checks
     change()
     until_heard = time.monotonic() + 5
-    while running.rights.checks == looked and time.monotonic() < until_heard:
+    while running.revocation.checks == looked and time.monotonic() < until_heard:
         time.sleep(0.001)
-    assert running.rights.checks > looked
+    assert running.revocation.checks > looked
 
 
 def late(monkeypatch, name, change):
@@ -296,7 +296,7 @@ async def test_revocation_while_a_socket_is_signed_in(bob, monkeypatch):
         bob.is_active = False
         bob.save()
 
-    asked = late(monkeypatch, "sign_in", deactivate)
+    asked = late(monkeypatch, "load_logins", deactivate)
     async with connected(bob) as socket:
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
@@ -358,7 +358,7 @@ async def test_revocation_during_a_catch_up(monkeypatch):
         log.gate.clear()
         socket.drain(room=None)
         await turns()  # a page of the log is being read
-        feed.dismiss(session, ErrorCode.ROOM_ACCESS_DENIED)
+        running.dismiss(session, 1, ErrorCode.ROOM_ACCESS_DENIED)
         log.gate.set()
         await until(lambda: any("leave" in frame for frame in socket.frames))
         await turns(200)

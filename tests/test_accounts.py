@@ -189,7 +189,7 @@ async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_the_oth
     assert await database.write(signed_in, elsewhere) is None
     # Two checks at once, of the bell and the sweep, find the same.
     if running := hub.running():
-        await asyncio.gather(*(running.rights.check() for _ in range(3)))
+        await asyncio.gather(*(running.revocation.check() for _ in range(3)))
     assert await mine.ask(command="ping") == {"pong": True}
     # The key is another one, and the old one is nobody's.
     assert here.cookies[site.SESSION_COOKIE_NAME].value != stolen
@@ -247,8 +247,8 @@ async def test_two_checks_at_once_after_a_new_password_end_nothing(superuser, pa
     here = await database.write(browser, superuser)
     mine = await socket_of(here)
     running = hub.running()
-    asked = running.rights.check
-    running.rights.check = asyncio.Event().wait  # nobody else checks: the bell is not heard
+    asked = running.revocation.check
+    running.revocation.check = asyncio.Event().wait  # nobody else checks: the bell is not heard
     await database.write(own_password_page, here, superuser, password)
     await asyncio.gather(*(asked() for _ in range(3)))
     assert await mine.ask(command="ping") == {"pong": True}

@@ -136,7 +136,7 @@ async def test_who_comes_with_many_is_told_of_in_one_list_and_a_crowd_has_no_lin
         await join(first, rooms.lobby)
         names = [f"guest{number}" for number in range(count)]
         # Alice's own coming may be told of in the same turn.
-        hub.running().attendance.hear_all(Change(room, name, True) for name in names)
+        hub.running().attendance.apply_changes(Change(room, name, True) for name in names)
         heard = await signals(first, until=lambda frame: "present" in frame)
         assert [frame["username"] for frame in heard[:-1]] == names[:lines]
         assert heard[-1] == {"room": str(room), "present": dict.fromkeys(names, True)}

@@ -113,7 +113,7 @@ def test_no_field_begins_a_line_of_its_own(lines, caplog):
 def test_what_anybody_can_cause_is_written_at_a_pace_and_counted(settings, monkeypatch, lines):
     now = [1000.0]
     monkeypatch.setattr(limits, "clock", lambda: now[0])
-    monkeypatch.setattr(audit, "_noise", limits.Pace("LOG_LINES"))
+    monkeypatch.setattr(audit, "_noise", limits.TokenBucket("LOG_LINES"))
     settings.LIMITS = {**settings.LIMITS, "LOG_LINES_AT_ONCE": 5, "LOG_LINES_PER_SECOND": 1}
     for _ in range(100):
         audit.write_noise("handshake_refused", reason="origin")

@@ -84,7 +84,7 @@ class World(SimpleNamespace):
         for _ in range(tries):
             if not self.counting.has_work:
                 return
-            for part in (self.counting.look, self.counting.count, self.counting.add_news):
+            for part in (self.counting.read_moves, self.counting.count_pairs, self.counting.add_news):
                 try:
                     await part()
                 except TimeoutError:
@@ -105,9 +105,9 @@ def make(monkeypatch):
             world.positions,
             on_changed=lambda user, changed: world.told.append((user, set(changed))),
         )
-        world.counting.look_soon()
+        world.counting.read_moves_soon()
         for user in users:
-            world.counting.want(user, rooms)
+            world.counting.count_rooms(user, rooms)
         return world
 
     return make_world
@@ -116,9 +116,9 @@ def make(monkeypatch):
 async def test_many_pairs_are_counted_in_pieces_and_nobody_waits_for_a_user_with_many_rooms(make):
     world = make(users=[1, 2], rooms=range(1000))
     world.counting.forget(2)
-    world.counting.want(2, [5])
+    world.counting.count_rooms(2, [5])
     await world.settle()
-    assert max(map(len, world.database.counted)) == counting.PAIRS
+    assert max(map(len, world.database.counted)) == counting.MAX_PAIRS
     assert len(world.database.counted) == 6
     assert RoomUser(5, 2) in world.database.counted[1]
     assert sum(map(len, world.database.counted)) == 1001
@@ -140,13 +140,13 @@ async def test_news_are_added_once_for_all_and_nothing_is_counted(make):
     world = make(users=range(50), rooms=[7, 8])
     await world.settle()
     counts, world.told[:] = len(world.database.counted), []
-    world.counting.saw({7: 3, 8: 0})
+    world.counting.note_heads({7: 3, 8: 0})
     await world.settle()
     assert world.database.asked_news == [{7: (0, 3)}]
     assert len(world.database.counted) == counts
     assert world.told == [(user, {7}) for user in range(50)]
     assert world.get(49, 7) == Unread(3, 0, 3, 0)
-    world.counting.saw({7: 3})
+    world.counting.note_heads({7: 3})
     await world.settle()
     assert len(world.database.asked_news) == 1
 
@@ -154,26 +154,26 @@ async def test_news_are_added_once_for_all_and_nothing_is_counted(make):
 async def test_more_rooms_than_one_query_takes_are_added_in_pieces(make):
     world = make(rooms=range(1, 1201))
     await world.settle()
-    world.counting.saw(dict.fromkeys(range(1, 1201), 1))
+    world.counting.note_heads(dict.fromkeys(range(1, 1201), 1))
     await world.settle()
-    assert [len(ranges) for ranges in world.database.asked_news] == [counting.ROOMS] * 6
+    assert [len(ranges) for ranges in world.database.asked_news] == [counting.MAX_ROOMS] * 6
     assert all(world.get(1, room).unread == 1 for room in range(1, 1201))
 
 
 async def test_one_answer_holds_no_more_news_than_it_may(make):
     world = make(rooms=range(1, 11))
     await world.settle()
-    world.counting.saw(dict.fromkeys(range(1, 11), 400))
+    world.counting.note_heads(dict.fromkeys(range(1, 11), 400))
     await world.settle()
     sizes = [sum(up_to - after for after, up_to in ranges.values()) for ranges in world.database.asked_news]
-    assert max(sizes) <= counting.NEWS_LIMIT and sum(sizes) == 4000
+    assert max(sizes) <= counting.MAX_NEWS and sum(sizes) == 4000
 
 
 async def test_a_room_with_too_many_news_is_counted_instead(make):
     world = make(users=range(3))
     await world.settle()
     world.database.heads[7] = 5000
-    world.counting.saw({7: 5000})
+    world.counting.note_heads({7: 5000})
     await world.settle()
     assert world.database.asked_news == []
     assert [world.get(user, 7).head for user in range(3)] == [5000] * 3
@@ -183,7 +183,7 @@ async def test_heads_of_some_rooms_alone_say_nothing_of_the_others(make):
     world = make(rooms=[7, 8])
     await world.settle()
     for heads in ({7: 2}, {8: 1}, {}, {9: 4}):
-        world.counting.saw(heads)
+        world.counting.note_heads(heads)
         await world.settle()
     assert (world.get(1, 7).unread, world.get(1, 8).unread) == (2, 1)
 
@@ -195,11 +195,11 @@ async def test_a_head_that_is_lower_twice_is_another_log(make):
     counted = len(world.database.counted)
     # An answer from before the count.
     for head in (8, 9, 8):
-        world.counting.saw({7: head})
+        world.counting.note_heads({7: head})
         await world.settle()
     assert len(world.database.counted) == counted
     world.database.heads[7] = 8
-    world.counting.saw({7: 8})
+    world.counting.note_heads({7: 8})
     await world.settle()
     assert world.get(1, 7).head == 8
 
@@ -209,9 +209,9 @@ async def test_a_read_to_the_end_is_told_without_a_query_and_another_counts_its_
     world.database.heads = {7: 5, 8: 5}
     await world.settle()
     counted, world.told[:] = len(world.database.counted), []
-    world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 5)
     assert (world.told, len(world.database.counted)) == ([(1, {7})], counted)
-    world.counting.read(1, 7, 2)
+    world.counting.move_position(1, 7, 2)
     await world.settle()
     assert world.database.counted[counted:] == [{RoomUser(7, 1): 2}]
     assert world.get(1, 7) == Unread(5, 2, 3, 0)
@@ -222,8 +222,8 @@ async def test_a_read_that_comes_while_its_pair_is_counted_is_newer(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
-    world.counting.read(1, 7, 2)
-    world.database.on_count = lambda: world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 2)
+    world.database.on_count = lambda: world.counting.move_position(1, 7, 5)
     await world.settle()
     assert world.get(1, 7) == Unread(5, 5, 0, 0)
 
@@ -251,7 +251,7 @@ async def test_a_position_moved_by_another_process_is_found(make):
     await world.settle()
     for change, (seq, expected) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
         world.database.moved = Moved("a", change, {RoomUser(7, 1): seq, RoomUser(7, 3): 1}, True)
-        world.counting.look_soon()
+        world.counting.read_moves_soon()
         await world.settle()
         assert world.get(1, 7) == Unread(5, seq, expected, 0)
     assert world.get(2, 7).unread == 5
@@ -262,15 +262,15 @@ async def test_an_answer_from_before_our_own_write_moves_nothing_back(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
-    world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 5)
 
     def answer(change):
         # Written and done while the answer, which is older, is on its way.
-        world.counting.wrote([RoomUser(7, 1)])
+        world.counting.positions_written([RoomUser(7, 1)])
         return Moved("a", 1, {RoomUser(7, 1): 2}, True)
 
     unread.moved_since = answer
-    world.counting.look_soon()
+    world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 7).read == 5
 
@@ -279,10 +279,10 @@ async def test_a_position_that_waits_here_is_newer_than_what_another_process_wro
     world = make()
     world.database.heads[7] = 5
     await world.settle()
-    world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 5)
     world.pending[RoomUser(7, 1)] = Move(Login("", 1, ""), 5)
     world.database.moved = Moved("a", 1, {RoomUser(7, 1): 3}, True)
-    world.counting.look_soon()
+    world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 7).read == 5
 
@@ -292,7 +292,7 @@ async def test_after_a_restored_backup_everything_is_counted_again(make):
     await world.settle()
     world.database.heads[8] = 3
     world.database.moved = Moved("b", 9, {}, True)
-    world.counting.look_soon()
+    world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 8).unread == 3
 

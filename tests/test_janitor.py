@@ -37,10 +37,10 @@ async def gone(model=Room, manager="all_objects", count=2):
 
 async def test_what_was_left_before_the_start_is_removed(bob, rooms):
     await database.write(close, rooms.lobby, bob)
-    janitor.enter()
+    janitor.acquire()
     await gone()
     assert not await database.look(Event.objects.exists)
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
@@ -65,11 +65,11 @@ async def test_a_room_that_is_deleted_in_a_transaction_is_removed_at_its_bell(bo
 
 async def test_without_a_bell_it_is_found_by_looking(bob, rooms, settings):
     settings.JANITOR_SECONDS = 0.02
-    janitor.enter()
+    janitor.acquire()
     await asyncio.sleep(0.05)
     await database.write(close, rooms.lobby, bob)
     await gone()
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
@@ -80,10 +80,10 @@ async def test_what_deleted_users_leave_behind_is_removed(bob, rooms):
         User.objects.filter(username__startswith="user").delete()
 
     await database.write(delete)
-    janitor.enter()
+    janitor.acquire()
     await gone(DeletedUser, "objects", 0)
     assert not await database.look(Membership.objects.exists)
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
@@ -98,20 +98,20 @@ async def test_one_deletion_that_fails_stops_no_other(bob, rooms, monkeypatch, c
         return remove(room)
 
     monkeypatch.setattr(deletion, "remove_piece_of_room", fail)
-    janitor.enter()
+    janitor.acquire()
     await gone()
     monkeypatch.setattr(deletion, "remove_piece_of_room", remove)
     await gone(count=1)
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
 async def test_the_hub_and_the_server_share_one_janitor(bob):
-    first = janitor.enter()
+    first = janitor.acquire()
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         assert hub.running()._janitor is first
     assert not first._task.done(), "the hub has gone, the server has not"
-    await janitor.exit()
+    await janitor.release()
     assert first._task.done()
     await database.close()

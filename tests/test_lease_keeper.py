@@ -34,7 +34,7 @@ def told():
 
 @pytest.fixture
 async def keeper(here, told):
-    return LeaseKeeper("one", is_here=here.__contains__, tell=told.extend)
+    return LeaseKeeper("one", is_here=here.__contains__, announce=told.extend)
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ async def test_many_pairs_are_written_in_pieces(keeper, here, told, pairs, piece
 async def test_a_user_who_came_and_went_while_others_were_written_never_came(keeper, here, told, pairs, pieces):
     here.update(pairs)
     late = sorted(pairs)[-1]
-    tell = keeper._tell
+    tell = keeper._announce
 
     def tell_and_leave(changes):
         here.discard(late)
         tell(changes)
 
-    keeper._tell = tell_and_leave
+    keeper._announce = tell_and_leave
     assert await keeper.settle(pairs)
     assert len(told) == len(pairs) - 1
     assert late not in keeper.written
@@ -93,7 +93,7 @@ async def test_the_truth_is_read_on_the_loop_alone(here, told, pairs):
         asked_by.add(threading.current_thread())
         return True
 
-    assert await LeaseKeeper("one", is_here=is_here, tell=told.extend).settle(pairs)
+    assert await LeaseKeeper("one", is_here=is_here, announce=told.extend).settle(pairs)
     assert asked_by == {threading.current_thread()}
 
 
@@ -152,7 +152,7 @@ async def test_a_dead_process_is_buried_in_pieces_however_many_users_it_had(keep
     await database.write_behind(presence.begin, "dead")
     for piece in presence.pieces(pairs):
         await database.write_behind(presence.settle, "dead", came=piece, went=())
-    await keeper.bury_dead()
+    await keeper.expire_dead()
     assert len(told) == len(pairs)
     assert not any(change.is_here for change in told)
     assert isinstance(told[0], Change)

@@ -8,7 +8,8 @@ from django.db import IntegrityError, OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, positions
 from chat.live.positions import Pending, Positions, newest_move
@@ -67,8 +68,8 @@ class FakeDatabase:
 
 @pytest.fixture
 async def fake(monkeypatch):
-    monkeypatch.setitem(vars(conf), "POSITIONS_SECONDS", 0.01)
-    monkeypatch.setitem(vars(conf), "POSITIONS_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(conf, "POSITIONS_SECONDS", 0.01)
+    monkeypatch.setattr(conf, "POSITIONS_BUSY_SECONDS", 0.2)
     return FakeDatabase(monkeypatch)
 
 
@@ -109,7 +110,7 @@ async def test_what_comes_while_it_is_written_is_written_after_it(fake, told):
     assert told.positions.pending(RoomUser(7, 1)) == Move(session_of(1).login, 4, is_set=True)
     fake.gate.set()
     await told.positions.flush()
-    assert [one[1, 7].seq for one in fake.transactions] == [9, 4]
+    assert [one[7, 1].seq for one in fake.transactions] == [9, 4]
 
 
 async def test_positions_wait_while_messages_are_written_but_not_for_ever(fake, told):
@@ -127,7 +128,7 @@ async def test_positions_wait_while_messages_are_written_but_not_for_ever(fake, 
 
 
 async def test_many_are_written_in_pieces(fake, told, monkeypatch):
-    monkeypatch.setattr(positions, "ROWS", 10)
+    monkeypatch.setattr(positions, "MAX_ROWS", 10)
     told.positions._rows = 10
     for user in range(25):
         told.positions.move(session_of(user), 7, 1, back=False)
@@ -155,7 +156,7 @@ async def test_one_that_cannot_be_written_holds_up_no_other(fake, told, caplog):
     await until(lambda: sum(map(len, fake.transactions)) == 99)
     # Found by halves, not one by one, and within one round: the others do not wait for the next.
     assert len(fake.transactions) < 12
-    assert told.positions._rows >= positions.ROWS / 2
+    assert told.positions._rows >= positions.MAX_ROWS / 2
     assert told.positions.pending(RoomUser(7, 13)) is not None
     fake.failure = lambda moves: None
     await until(lambda: told.positions.pending(RoomUser(7, 13)) is None)
@@ -173,7 +174,7 @@ async def test_a_refusal_is_told_to_who_asked_and_changes_nothing_else(fake, tol
 
 async def test_of_layouts_the_newest_is_written_and_is_shown_before_it_is(fake, told):
     for rooms in ([1, 2], [2], [2, 3]):
-        told.positions.lay_out(session_of(1), rooms, 3)
+        told.positions.set_layout(session_of(1), rooms, 3)
     assert positions.layout_of(1) == ((2, 3), 3)
     assert positions.layout_of(2) == fake.stored
     await told.positions.flush()
@@ -193,7 +194,7 @@ async def test_changes_of_a_layout_are_written_in_their_order_and_are_shown_befo
     # A whole layout makes what came before it void, and is written before what came after it.
     fake.changes.clear()
     told.positions.change_layout(session, opened)
-    told.positions.lay_out(session, [7, 8], None)
+    told.positions.set_layout(session, [7, 8], None)
     told.positions.change_layout(session, closed)
     assert positions.layout_of(1) == ([7, 8], None)
     await told.positions.flush()
@@ -204,13 +205,13 @@ async def test_changes_of_a_layout_are_written_in_their_order_and_are_shown_befo
 async def test_what_waits_is_written_when_it_stops(fake, told):
     fake.is_writing = True
     told.positions.move(session_of(1), 7, 9, back=False)
-    told.positions.lay_out(session_of(1), [7], None)
+    told.positions.set_layout(session_of(1), [7], None)
     await told.positions.stop()
     assert len(fake.transactions) == len(fake.layouts) == 1
 
 
 async def test_stopping_ends_when_the_database_does_not_answer(fake, told, monkeypatch, caplog):
-    monkeypatch.setitem(vars(conf), "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(conf, "DRAIN_SECONDS", 0.05)
     fake.gate.clear()
     told.positions.move(session_of(1), 7, 9, back=False)
     await told.positions.stop()
@@ -236,15 +237,15 @@ def test_whatever_is_merged_comes_to_the_same_position(moves, steps, stored):
         pending.put("pair", move)
         match next(steps, None):
             case "begin" if not pending._writing:
-                pending.begin()
+                pending.start_write()
             case "done" if pending._writing:
                 # Written, whatever comes after it.
                 stored = apply(stored, pending._writing["pair"])
-                pending.done(["pair"])
+                pending.finish_write(["pair"])
             case "fail":
                 pending.put_back()
         assert pending.get("pair") is None or apply(stored, pending.get("pair")) == expected
     pending.put_back()
-    for move in pending.begin().values():
+    for move in pending.start_write().values():
         stored = apply(stored, move)
     assert stored == expected

@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from chat.exceptions import ClientError, ErrorCode
-from chat.live import database, writer
+from chat.live import database, runtime, writer
 from chat.live.writer import Writer
 from chat.store import actions
 from chat.store.actions import Draft, NotSaved
@@ -336,7 +336,7 @@ async def test_a_draft_that_fails_alone_holds_up_only_its_sender_in_its_room(two
 async def test_a_locked_room_is_logged_once_and_named_for_the_health_check(two_lanes, locks, caplog, monkeypatch):
     caplog.set_level("INFO", "chat.live.writer")
     monkeypatch.setattr(writer, "REPORT_SECONDS", 0.01)
-    monkeypatch.setitem(writer._writers, asyncio.get_running_loop(), two_lanes)
+    monkeypatch.setattr(runtime.current(), "writer", two_lanes)
     locks.locked = {1}
     for number in range(3):
         two_lanes.submit(draft(str(number)), lambda outcome: None)
@@ -409,8 +409,8 @@ async def test_whatever_class_the_driver_chose_a_database_that_is_away_holds_dra
 
 
 async def test_a_running_loop_has_one_writer():
-    first = writer.running(lambda room, epoch, events: None)
-    assert writer.running(lambda room, epoch, events: None) is first
+    first = writer.running()
+    assert writer.running() is first
     await writer.flush()
 
 

@@ -3,7 +3,7 @@
 from django.db import migrations
 from django.db.models import Max, Min, OuterRef, Subquery
 
-from chat import conf
+from chat.conf import conf
 
 POSTED, EDITED = 0, 1
 # Rows that one statement looks at, so that none holds locks for long or runs into a time limit.

@@ -15,7 +15,7 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
-from chat import conf
+from chat.conf import conf
 from chat.models import Membership, Presence, Process, Room
 from chat.store.room_user import RoomUser
 

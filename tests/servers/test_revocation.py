@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from chat.protocol import CloseCode
 from chat.testing.page import READ_AFTER_SECONDS
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
@@ -20,7 +21,6 @@ from tests.servers.shell import CAUSES, MARK
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
-CLOSE_SIGN_IN = 4401
 NO_LONGER = {
     "staff_flag_taken": "ROOM_ACCESS_DENIED",
     "made_staff_only": "ROOM_ACCESS_DENIED",
@@ -203,7 +203,7 @@ def judge(trials, what):
         f"{sum(one['frames after'] for one in trials)}, sends accepted {sum(one['accepted after'] for one in trials)}"
     )
     for one in trials:
-        assert one["told"] == NO_LONGER.get(one["cause"], CLOSE_SIGN_IN), one
+        assert one["told"] == NO_LONGER.get(one["cause"], CloseCode.SIGN_IN), one
         assert one["seen"] > 0, "it was read until then"
         assert one["last"] < 1, one
         assert one["frames after"] == 0, one
@@ -271,7 +271,7 @@ async def test_what_plain_sql_changes_is_found(start_servers, database_url, redi
         outcomes = await asyncio.gather(*(one_trial(shell, cause) for cause in SQL))
     for cause, pages in zip(SQL, outcomes, strict=True):
         for seconds, told, accepted in pages:
-            assert told == NO_LONGER.get(cause, CLOSE_SIGN_IN)
+            assert told == NO_LONGER.get(cause, CloseCode.SIGN_IN)
             assert accepted == 0
             assert seconds < 2.0
     slowest = max(seconds for pages in outcomes for seconds, *_ in pages)
@@ -284,11 +284,11 @@ async def test_a_session_ends_at_its_time_whatever_comes_through_its_socket(two_
         made = time.monotonic()
         async with Page(two_servers[0], one) as busy:
             await busy.until_out(8)
-            assert busy.closed is None or busy.closed == CLOSE_SIGN_IN
+            assert busy.closed is None or busy.closed == CloseCode.SIGN_IN
             async with asyncio.timeout(5):
                 while busy.closed is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-        assert busy.closed == CLOSE_SIGN_IN
+        assert busy.closed == CloseCode.SIGN_IN
         assert 1.5 < busy.closed_at - made < 2 + 5
         report(f"session expiry: closed {busy.closed_at - made - 2:.1f} s after it")
 
