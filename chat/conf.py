@@ -1,5 +1,6 @@
 """What a site may override in its Django settings, with defaults."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -134,7 +135,12 @@ def _read(name: str) -> Any:
 
 @receiver(setting_changed)
 def _on_setting_changed(setting: str, **kwargs: Any) -> None:
-    """Empty the slot of a setting that a test has changed, and of the one that is made of it."""
-    for name in {setting, "MESSAGE_TYPES_LIST"} & Conf.__dataclass_fields__.keys():
+    """Forget a setting that a test has changed, and the one that is made of it."""
+    clear({setting, "MESSAGE_TYPES_LIST"} & Conf.__dataclass_fields__.keys())
+
+
+def clear(names: Iterable[str] = Conf.__dataclass_fields__) -> None:
+    """Empty the slots of settings, so that they are read again: for tests."""
+    for name in names:
         with suppress(AttributeError):
             delattr(conf, name)

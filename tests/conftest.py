@@ -52,7 +52,16 @@ def nothing_counted():
 
 
 @pytest.fixture(autouse=True)
-def closed_threads(monkeypatch):
+def fresh_conf():
+    """Forget the settings that a test has patched in chat.conf."""
+    from chat import conf
+
+    yield
+    conf.clear()
+
+
+@pytest.fixture(autouse=True)
+def closed_threads(fresh_conf, monkeypatch):
     """Close the connections of the database threads that a test has left open, as a server does when it ends.
 
     Otherwise they are collected as garbage in the middle of another test, which fails with a warning.

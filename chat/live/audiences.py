@@ -21,7 +21,7 @@ class Slice:
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + SLICE_SECONDS
 
-    async def turn(self) -> None:
+    async def pause_if_used(self) -> None:
         """Let other tasks run if the share is used up."""
         if self._loop.time() > self._until:
             await asyncio.sleep(0)

@@ -218,7 +218,7 @@ class Counting:
             for users in self._audiences.readers(room):
                 for user in users:
                     self._add(added, user, room, changed)
-                    await share.turn()
+                    await share.pause_if_used()
         await self._announce(changed)
 
     def _add(self, news: RoomNews, user: int, room: int, changed: dict[int, list[int]]) -> None:
@@ -259,4 +259,4 @@ class Counting:
         share = Slice()
         for user, rooms in changed.items():
             self._on_changed(user, rooms)
-            await share.turn()
+            await share.pause_if_used()

@@ -171,7 +171,7 @@ class Watchers:
         share = Slice()
         for user in self._audiences.users():
             self._audiences.sort(user)
-            await share.turn()
+            await share.pause_if_used()
         try:
             self._audiences.set_lists(await database.read(audiences.load, self._audiences.kinds()))
         except Exception:
@@ -179,7 +179,7 @@ class Watchers:
             raise
         for user in self._audiences.users():
             self._send_rooms(user)
-            await share.turn()
+            await share.pause_if_used()
 
     async def _answer_watches(self) -> None:
         """Send rooms and counts to the sockets that have sent `watch`."""
@@ -192,7 +192,7 @@ class Watchers:
         for user in users:
             self._unanswered.pop(user, None)
             self._send_rooms(user)
-            await share.turn()
+            await share.pause_if_used()
 
     def _send_rooms(self, user: int) -> None:
         """Send a user's list of rooms to the sockets that have another one, and count the rooms that are new in it."""
@@ -223,7 +223,7 @@ class Watchers:
             if user in self._new_users and user in self._listed:
                 del self._new_users[user]
                 self._counting.count_rooms(user, self._listed[user].rooms)
-            await share.turn()
+            await share.pause_if_used()
 
     def _send_heads(self, user: int, rooms: Iterable[int]) -> None:
         """Send the unread counts of some rooms to a user's sockets."""
