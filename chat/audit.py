@@ -21,7 +21,7 @@ logger = logging.getLogger("multichat.security")
 
 ACTIONS = {1: "added", 2: "changed", 3: "deleted"}
 # Events that any visitor can cause are logged at a bounded rate; the rest are counted.
-_noise = limits.Pace("LOG_LINES")
+_noise = limits.TokenBucket("LOG_LINES")
 _left_out = 0
 
 

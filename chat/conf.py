@@ -1,172 +1,146 @@
 """What a site may override in its Django settings, with defaults."""
 
-from typing import Any, Final
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-MSG_TYPE_MESSAGE: Final = 0
-MSG_TYPE_WARNING: Final = 1
-MSG_TYPE_ALERT: Final = 2
-MSG_TYPE_MUTED: Final = 3
-MSG_TYPE_ENTER: Final = 4
-MSG_TYPE_LEAVE: Final = 5
 
-# From the original client's settings: the same names, the same numbers.
-NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS: bool
-MESSAGE_TYPES_CHOICES: tuple[tuple[int, str], ...]
-MESSAGE_TYPES_LIST: list[int]
+@dataclass(slots=True)
+class Conf:
+    """The settings. Some are read for each frame of each socket, so reading one is a plain attribute access."""
 
-# A message, as people count it (graphemes) and as it travels (bytes of UTF-8).
-MESSAGE_MAX_GRAPHEMES: int
-MESSAGE_MAX_BYTES: int
-# A text frame above this is answered unparsed; above FRAME_CLOSE_BYTES the server closes with 1009.
-FRAME_MAX_BYTES: int
-FRAME_CLOSE_BYTES: int
-# What one socket, user or address may ask for, by name; 0 or absent is no limit (chat/limits.py).
-LIMITS: dict[str, float]
-HISTORY_PAGE: int
-HISTORY_PAGE_MAX: int
-HISTORY_PAGE_BYTES: int
-LAYOUT_PANES: int
-# Whether texts that were edited away stay in the database. They are given to nobody either way.
-KEEP_EDITED_TEXT: bool
-# Which edition of the page's files is served; empty when they are not collected.
-PAGE_VERSION: str
-# How long a socket without a session may stay when it sends no command.
-UNAUTHENTICATED_SECONDS: float
+    MSG_TYPE_MESSAGE: ClassVar[int] = 0
+    MSG_TYPE_WARNING: ClassVar[int] = 1
+    MSG_TYPE_ALERT: ClassVar[int] = 2
+    MSG_TYPE_MUTED: ClassVar[int] = 3
+    MSG_TYPE_ENTER: ClassVar[int] = 4
+    MSG_TYPE_LEAVE: ClassVar[int] = 5
 
-# Group commit: what one transaction may hold, and how long a draft waits for a database that is away.
-# Held for longer, uvicorn stops reading the socket, misses the pong and closes it.
-BATCH_DRAFTS: int
-BATCH_BYTES: int
-DRAFT_QUEUE: int
-DRAFT_HOLD_SECONDS: float
-DATABASE_SECONDS: float
-SOCKET_UNACKNOWLEDGED: int
-
-# The hub. A feed's ring serves who is a little behind; a page of the log serves the rest. The ring's bytes are what
-# it takes in memory, a page's are those of its frames. A ring reaches back for those who come back a little later.
-RING_EVENTS: int
-RING_BYTES: int
-REACH_BACK_EVENTS: int
-CATCH_UP_PAGE: int
-CATCH_UP_BYTES: int
-FAN_OUT_SLICE: int
-GAP_SECONDS: float
-SWEEP_SECONDS: float
-SWEEP_DEGRADED_SECONDS: float
-FROZEN_SECONDS: float
-STUCK_SECONDS: float
-STUCK_ABORT_SECONDS: float
-DRAIN_SECONDS: float
-DRAIN_TELL_SECONDS: float
-BYE_SPREAD_MS: int
-
-# Read positions and layouts are written this often, and while messages are being written this late.
-POSITIONS_SECONDS: float
-POSITIONS_BUSY_SECONDS: float
-
-# How often rights are looked at without being told: plain SQL tells nobody.
-ACCESS_CHECK_SECONDS: float
-# While changes stream in, as when a script saves all users: the least time from one check to the next.
-ACCESS_PACE_SECONDS: float
-# How long a change of rights stays in its table after a process saw it, so that every other one sees it, too.
-ACCESS_KEEP_SECONDS: float
-
-# How often rows of deleted rooms and users are looked for without being told.
-JANITOR_SECONDS: float
-
-# Presence: a process renews its lease and looks at the others'; a lost connection is waited for.
-LEASE_SECONDS: float
-LEASE_RENEW_SECONDS: float
-GRACE_SECONDS: float
-TELL_WHO_IS_PRESENT: bool
-
-# How often ended sessions and old failed sign-ins are deleted.
-CLEAN_SECONDS: float
-
-# The doorbell: a bell that is not rung within its deadline is dropped, and no more are tried for a while.
-BELL_DEADLINE_SECONDS: float
-BELL_BREAKER_SECONDS: float
-PROBE_SECONDS: float
-
-_DEFAULTS: dict[str, Any] = {
-    "NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS": True,
-    "MESSAGE_TYPES_CHOICES": (
+    # Names and numbers are those of the original client's settings.
+    NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS: bool = True
+    MESSAGE_TYPES_CHOICES: tuple[tuple[int, str], ...] = (
         (MSG_TYPE_MESSAGE, "MESSAGE"),
         (MSG_TYPE_WARNING, "WARNING"),
         (MSG_TYPE_ALERT, "ALERT"),
         (MSG_TYPE_MUTED, "MUTED"),
         (MSG_TYPE_ENTER, "ENTER"),
         (MSG_TYPE_LEAVE, "LEAVE"),
-    ),
-    "MESSAGE_MAX_GRAPHEMES": 4000,
-    "MESSAGE_MAX_BYTES": 32 * 1024,
-    "FRAME_MAX_BYTES": 64 * 1024,
-    "FRAME_CLOSE_BYTES": 1024 * 1024,
-    "LIMITS": {},
-    "HISTORY_PAGE": 50,
-    "HISTORY_PAGE_MAX": 100,
-    "HISTORY_PAGE_BYTES": 256 * 1024,
-    "LAYOUT_PANES": 64,
-    "KEEP_EDITED_TEXT": False,
-    "PAGE_VERSION": "",
-    "UNAUTHENTICATED_SECONDS": 5.0,
-    "BATCH_DRAFTS": 128,
-    "BATCH_BYTES": 256 * 1024,
-    "DRAFT_QUEUE": 2000,
-    "DRAFT_HOLD_SECONDS": 10.0,
-    "DATABASE_SECONDS": 10.0,
-    "SOCKET_UNACKNOWLEDGED": 64,
-    "RING_EVENTS": 512,
-    "RING_BYTES": 1024 * 1024,
-    "REACH_BACK_EVENTS": 128,
-    "CATCH_UP_PAGE": 500,
-    "CATCH_UP_BYTES": 256 * 1024,
-    "FAN_OUT_SLICE": 500,
-    "GAP_SECONDS": 0.015,
-    "SWEEP_SECONDS": 0.5,
-    "SWEEP_DEGRADED_SECONDS": 0.25,
-    "FROZEN_SECONDS": 2.0,
-    "STUCK_SECONDS": 10.0,
-    "STUCK_ABORT_SECONDS": 5.0,
-    "DRAIN_SECONDS": 6.0,
-    "DRAIN_TELL_SECONDS": 1.0,
-    "BYE_SPREAD_MS": 1500,
-    "POSITIONS_SECONDS": 0.5,
-    "POSITIONS_BUSY_SECONDS": 4.0,
-    "ACCESS_CHECK_SECONDS": 20.0,
-    "ACCESS_PACE_SECONDS": 0.2,
-    "ACCESS_KEEP_SECONDS": 5.0,
-    "JANITOR_SECONDS": 10.0,
-    "LEASE_SECONDS": 15.0,
-    "LEASE_RENEW_SECONDS": 5.0,
-    "GRACE_SECONDS": 15.0,
-    "TELL_WHO_IS_PRESENT": True,
-    "CLEAN_SECONDS": 3600.0,
-    "BELL_DEADLINE_SECONDS": 0.25,
-    "BELL_BREAKER_SECONDS": 1.0,
-    "PROBE_SECONDS": 1.0,
-}
+    )
+    # The numbers of the choices, unless the site sets it.
+    MESSAGE_TYPES_LIST: list[int] = field(default_factory=list)
+
+    # The size of a message as people count it (graphemes) and as it travels (bytes of UTF-8).
+    MESSAGE_MAX_GRAPHEMES: int = 4000
+    MESSAGE_MAX_BYTES: int = 32 * 1024
+    # A larger text frame is refused unparsed. Above FRAME_CLOSE_BYTES the server closes the connection with 1009.
+    FRAME_MAX_BYTES: int = 64 * 1024
+    FRAME_CLOSE_BYTES: int = 1024 * 1024
+    # What one socket, user or address may ask for, by name; 0 or absent means unlimited (chat/limits.py).
+    LIMITS: dict[str, float] = field(default_factory=dict)
+    HISTORY_PAGE: int = 50
+    HISTORY_PAGE_MAX: int = 100
+    HISTORY_PAGE_BYTES: int = 256 * 1024
+    LAYOUT_PANES: int = 64
+    # Whether a message's earlier texts stay in the database after an edit. They are never sent to clients either way.
+    KEEP_EDITED_TEXT: bool = False
+    # The version of the page's files that is served; empty when they are not collected.
+    PAGE_VERSION: str = ""
+    # How long a socket without a session may stay connected when it sends no command.
+    UNAUTHENTICATED_SECONDS: float = 5.0
+
+    # Group commit: the size of one transaction, and how long a draft waits for a database that is away.
+    # If drafts waited longer, uvicorn would stop reading the socket, miss the pong and close it.
+    BATCH_DRAFTS: int = 128
+    BATCH_BYTES: int = 256 * 1024
+    DRAFT_QUEUE: int = 2000
+    DRAFT_HOLD_SECONDS: float = 10.0
+    DATABASE_SECONDS: float = 10.0
+    SOCKET_UNACKNOWLEDGED: int = 64
+
+    # The hub. A feed's ring serves sessions that are a little behind; pages of the log serve the rest. RING_BYTES
+    # limits the ring's memory, CATCH_UP_BYTES the frames of a page. REACH_BACK_EVENTS limits how far back a ring is
+    # filled from the log for sessions that reconnect.
+    RING_EVENTS: int = 512
+    RING_BYTES: int = 1024 * 1024
+    REACH_BACK_EVENTS: int = 128
+    CATCH_UP_PAGE: int = 500
+    CATCH_UP_BYTES: int = 256 * 1024
+    FAN_OUT_SLICE: int = 500
+    GAP_SECONDS: float = 0.015
+    SWEEP_SECONDS: float = 0.5
+    SWEEP_DEGRADED_SECONDS: float = 0.25
+    FROZEN_SECONDS: float = 2.0
+    STUCK_SECONDS: float = 10.0
+    STUCK_ABORT_SECONDS: float = 5.0
+    DRAIN_SECONDS: float = 6.0
+    DRAIN_TELL_SECONDS: float = 1.0
+    BYE_SPREAD_MS: int = 1500
+
+    # How often read positions and layouts are written, and how long they wait while messages are being written.
+    POSITIONS_SECONDS: float = 0.5
+    POSITIONS_BUSY_SECONDS: float = 4.0
+
+    # How often all rights are checked without a notification, because a change by plain SQL sends none.
+    ACCESS_CHECK_SECONDS: float = 20.0
+    # The least time from one check to the next while changes stream in, as when a script saves all users.
+    ACCESS_PACE_SECONDS: float = 0.2
+    # How long the row of a change of rights stays after a process saw it, so that every other process sees it too.
+    ACCESS_KEEP_SECONDS: float = 5.0
+
+    # How often the janitor looks for rows of deleted rooms and users without a notification.
+    JANITOR_SECONDS: float = 10.0
+
+    # Presence: how long a lease lasts, how often a process renews its own and checks the others, and how long a
+    # user whose connection was lost still counts as present.
+    LEASE_SECONDS: float = 15.0
+    LEASE_RENEW_SECONDS: float = 5.0
+    GRACE_SECONDS: float = 15.0
+    TELL_WHO_IS_PRESENT: bool = True
+
+    # How often expired sessions and old failed sign-ins are deleted.
+    CLEAN_SECONDS: float = 3600.0
+
+    # The doorbell: a bell that is not rung within its deadline is dropped, and no more are tried for a while.
+    BELL_DEADLINE_SECONDS: float = 0.25
+    BELL_BREAKER_SECONDS: float = 1.0
+    PROBE_SECONDS: float = 1.0
+
+    if not TYPE_CHECKING:  # mypy knows the settings, and would accept any other name as well
+
+        def __getattr__(self, name: str) -> Any:
+            # A slot is empty until it is first read. The settings cannot be read when this module is imported,
+            # because Django's settings module imports it itself, by way of multichat.environment.
+            value = _read(name)
+            setattr(self, name, value)
+            return value
 
 
-def __getattr__(name: str) -> Any:
-    # Asked for the first time: from then on it is a name of this module, because some are read for each frame and
-    # socket, and Django's settings take a microsecond to say that something is not set.
-    if name == "MESSAGE_TYPES_LIST":
-        default: Any = [number for number, _ in __getattr__("MESSAGE_TYPES_CHOICES")]
-    elif name in _DEFAULTS:
-        default = _DEFAULTS[name]
-    else:
+_DEFAULTS = Conf()
+conf = object.__new__(Conf)
+
+
+def _read(name: str) -> Any:
+    """Return the site's value of a setting, or its default."""
+    if name not in Conf.__dataclass_fields__:
         raise AttributeError(f"chat.conf has no setting {name!r}")
-    value = globals()[name] = getattr(settings, name, default)
-    return value
+    if name == "MESSAGE_TYPES_LIST" and not hasattr(settings, name):
+        return [number for number, _ in conf.MESSAGE_TYPES_CHOICES]
+    return getattr(settings, name, getattr(_DEFAULTS, name))
 
 
 @receiver(setting_changed)
-def _forget(setting: str, **kwargs: Any) -> None:
-    """Read a setting anew that a test has changed, and what is made of it."""
-    for name in (setting, "MESSAGE_TYPES_LIST"):
-        globals().pop(name, None)
+def _on_setting_changed(setting: str, **kwargs: Any) -> None:
+    """Forget a setting that a test has changed, and the one that is made of it."""
+    clear({setting, "MESSAGE_TYPES_LIST"} & Conf.__dataclass_fields__.keys())
+
+
+def clear(names: Iterable[str] = Conf.__dataclass_fields__) -> None:
+    """Empty the slots of settings, so that they are read again: for tests."""
+    for name in names:
+        with suppress(AttributeError):
+            delattr(conf, name)

@@ -1,4 +1,4 @@
-"""One socket's life: accept, read, limit, dispatch, close codes."""
+"""The WebSocket consumer: accepts a connection, signs it in, applies its limits and runs its commands."""
 
 import asyncio
 import logging
@@ -10,51 +10,52 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
-from chat import audit, conf, limits, protocol
-from chat.exceptions import ClientError, ErrorCode
+from chat import audit, limits, protocol
+from chat.conf import conf
+from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.live import commands, database, hub
-from chat.live.session import CLOSE_SIGN_IN, Run, Session, Socket
+from chat.live.session import Session
+from chat.live.sockets import Run, Socket
+from chat.protocol import CloseCode
 from chat.store.policies import Standing
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TRY_LATER = 1013
-CLOSE_FLOOD = 4429
-# The key under which our server hands its own socket to the application, in the scope's extensions.
+# The key under which our server passes its own socket to the application, in the scope's extensions.
 SOCKET_EXTENSION = "multichat.socket"
 
 
 class AsgiSocket:
-    """A socket of any ASGI server: tells that it is full by making send() wait."""
+    """A socket of any ASGI server. The server shows that it is full by making send() wait."""
 
     def __init__(self, send: Any) -> None:
         self._send = send
         self._is_full = False
 
     def write(self, run: Run) -> int:
-        for taken, frame in enumerate(run.frames):
-            if not self._has_taken({"type": "websocket.send", "text": frame.text}):
+        for written, frame in enumerate(run.frames):
+            if not self._is_written({"type": "websocket.send", "text": frame.text}):
                 self._is_full = True
-                return taken
+                return written
         return len(run.frames)
 
-    def _has_taken(self, message: dict[str, Any]) -> bool:
-        # One step of the coroutine: finished, it was written; waiting, nothing of it was. Closed then,
-        # because one left waiting would be overtaken by later sends.
+    def _is_written(self, message: dict[str, Any]) -> bool:
+        # Run the coroutine for one step. If it finishes, the message was written. If it waits, nothing was written
+        # yet, so close it: a coroutine that is left waiting would be overtaken by later sends.
         sending = self._send(message)
         try:
             sending.send(None)
         except StopIteration:
             return True
         except Exception:
-            # The socket is gone; its consumer hears of it by itself.
+            # The connection is gone; its consumer is notified separately.
             return False
         sending.close()
         return False
 
     async def drained(self) -> bool:
         if self._is_full:
-            # What waits for a full socket is never an event: a pong that nobody asked for harms no one.
+            # The frame that waits for a full socket must never be an event. An unrequested pong is harmless.
             try:
                 await self._send({"type": "websocket.send", "text": protocol.encode(protocol.Pong()).text})
             except Exception:
@@ -69,34 +70,34 @@ class AsgiSocket:
 class ChatConsumer(AsyncJsonWebsocketConsumer):
     """Reads commands from one socket, one after the other.
 
-    Its codec is chat.protocol's, and its dispatch goes to no thread: the stock one visits the database
-    thread for every frame, and one slow query there would hold up every socket.
+    It encodes and decodes with chat.protocol, and dispatches without a thread: Channels' own dispatch uses the
+    database thread for every frame, where one slow query would hold up every socket.
     """
 
-    # No such layer is configured, so the socket gets no channel: the hub listens for the whole process.
+    # No layer of this name is configured, so the socket gets no channel: the hub listens for the whole process.
     channel_layer_alias = "none"
 
     session: Session | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._patience = limits.Patience()
-        # The ceilings under which this socket counts, and as what: given back when it goes.
-        self._counted: dict[limits.Ceiling, Any] = {}
-        # Closes a socket without a session that sends nothing.
-        self._expecting: asyncio.Task[None] | None = None
+        self._limits = limits.SocketLimits()
+        # The concurrency limits that count this socket, with its key in each. Released when the socket goes.
+        self._acquired: dict[limits.ConcurrencyLimit, Any] = {}
+        # Closes a socket without a session that sends no command.
+        self._closing_later: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            if self._expecting is not None:
-                self._expecting.cancel()
-            for ceiling, key in self._counted.items():
-                ceiling.exit(key)
-            # Here and not in disconnect(), which a crash or a cut line skips.
+            if self._closing_later is not None:
+                self._closing_later.cancel()
+            for limit, key in self._acquired.items():
+                limit.release(key)
+            # Here and not in disconnect(), because a crash or a cut connection skips that.
             if self.session is not None:
-                await asyncio.shield(hub.exit(self.session))
+                await asyncio.shield(hub.remove(self.session))
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -108,122 +109,125 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
                 raise StopConsumer
 
     async def connect(self) -> None:
-        # Accepted first: a refused handshake would give the browser a bare 403 and no reason.
+        # Accept first: a refused handshake would give the browser a bare 403 without a reason.
         await self.accept()
         extensions: Any = self.scope.get("extensions") or {}
         socket: Socket = extensions.get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
-        self.session = session = hub.enter(lambda running: Session(socket, hub=running))
+        self.session = session = hub.add(lambda running: Session(socket, hub=running))
         if session.hub.is_draining:
-            # Its handshake was under way when this server began to end.
+            # The handshake was under way when this server began to shut down.
             await session.turn_away()
             return
-        if not self._count(limits.unauthenticated, None):
-            await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
+        if not self._acquire(limits.unauthenticated, None):
+            await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CloseCode.TRY_LATER)
             return
         try:
             has_ended = await self._sign_in(session)
         except Exception as error:
-            # Anybody can begin a handshake, and while the database is away all pages come back again and again.
+            # Logged sparingly: any client can begin a handshake, and while the database is away all pages reconnect
+            # again and again.
             database.warn_sparingly(logger, "a login could not be checked", error)
-            await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CLOSE_TRY_LATER)
+            await session.refuse(ErrorCode.SERVER_UNAVAILABLE, CloseCode.TRY_LATER)
             return
         if session.standing is None and not has_ended:
             await self._expect_command(session)
             return
         if session.standing is None or not self._is_for(session.user_id):
-            await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
+            await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CloseCode.SIGN_IN)
             return
-        limits.unauthenticated.exit(self._counted.pop(limits.unauthenticated))
-        if not self._count(limits.sockets_of_user, session.user_id):
+        limits.unauthenticated.release(self._acquired.pop(limits.unauthenticated))
+        if not self._acquire(limits.sockets_of_user, session.user_id):
             await self._refuse_flood(session, "You have too many pages open. Close some.", retry_after=30)
-        elif isinstance(place := self.scope.get(limits.ADDRESS_PLACE), limits.Place):
-            # From here on it counts for its user. Otherwise a whole office behind one address would share a ceiling.
-            place.give_back()
+        elif isinstance(slot := self.scope.get(limits.ADDRESS_SLOT), limits.Slot):
+            # From here on the socket counts for its user only. Otherwise a whole office behind one address would
+            # share one limit.
+            slot.release()
 
     async def _expect_command(self, session: Session) -> None:
         """Let a socket without a session wait: its first command is answered, and without one it is closed.
 
-        Nothing is said on connecting. The original client shows each error in a modal dialog, and it reconnects
+        The server sends nothing on connect. The original client shows each error in a modal dialog and reconnects
         for ever, but it sends no command before its user clicks.
         """
         address = limits.address_of(self.scope)
-        if address is not None and not self._count(limits.unauthenticated_of_address, address):
-            await session.close(CLOSE_SIGN_IN)
+        if address is not None and not self._acquire(limits.unauthenticated_of_address, address):
+            await session.close(CloseCode.SIGN_IN)
             return
-        self._expecting = asyncio.get_running_loop().create_task(_close_later(session))
+        self._closing_later = asyncio.get_running_loop().create_task(_close_later(session))
 
     def _is_for(self, user_id: int) -> bool:
-        """Tell whether the socket is who its page takes itself for: another may have signed in in the next tab."""
+        """Tell whether this is the user that the page expects: another user may have signed in in another tab."""
         asked = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get("user", [])
         return all(name == str(user_id) for name in asked)
 
     async def _sign_in(self, session: Session) -> bool:
-        """Find out who the socket is. Return whether its login was valid and ended meanwhile."""
+        """Find the socket's user. Return whether its login was valid and ended in the meantime."""
         standings: list[Standing | None] = []
         cookies: Any = self.scope.get("cookies") or {}
         if key := cookies.get(settings.SESSION_COOKIE_NAME):
             while True:
-                with session.hub.rights.question() as question:
+                with session.hub.revocation.question() as question:
                     standings.append(standing := await session.hub.logins.get(key))
-                    # As for a room: a check that began meanwhile did not know whose socket this is.
+                    # As when a room is joined: a check that began in the meantime did not know this socket's user.
                     if standing is None or not question.is_outdated(user=standing.login.user_id):
                         session.standing = standing
                         break
         return any(standings) and session.standing is None
 
-    def _count(self, ceiling: limits.Ceiling, key: Any) -> bool:
-        if not ceiling.enter(key):
+    def _acquire(self, limit: limits.ConcurrencyLimit, key: Any) -> bool:
+        if not limit.acquire(key):
             return False
-        self._counted[ceiling] = key
+        self._acquired[limit] = key
         return True
 
     async def _refuse_flood(self, session: Session, detail: str, retry_after: float | None = None) -> None:
         audit.write_noise(
-            "limit", user=session.user_id, address=limits.address_of(self.scope), close=CLOSE_FLOOD, detail=detail
+            "limit", user=session.user_id, address=limits.address_of(self.scope), close=CloseCode.FLOOD, detail=detail
         )
         if not session.is_gone:
             session.reply(protocol.refusal(ClientError(ErrorCode.RATE_LIMITED, detail=detail, retry_after=retry_after)))
-            await session.close(CLOSE_FLOOD)
+            await session.close(CloseCode.FLOOD)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
-        # What comes after the `bye` is not answered: its sender keeps it, and tries again elsewhere.
+        # Commands that come after the `bye` are not answered: their sender keeps them and sends them elsewhere.
         if self.session is None or self.session.is_gone or self.session.hub.is_draining:
             return
         if self.session.standing is None:
-            await self.session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)
+            await self.session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CloseCode.SIGN_IN)
             return
         context: dict[str, Any] = {}
         try:
             command = _decode(text_data)
             context = _context(command)
-            self._patience.check_command(context["command"], count=_rooms_of(command))
+            self._limits.check_command(context["command"], count=_rooms_of(command))
             await commands.run(self.session, command)
         except ClientError as error:
             self.session.reply(protocol.refusal(error, **context))
-            if self._patience.is_over(error):
-                await self._refuse_flood(self.session, "This page was stopped: it asked too much.", retry_after=10)
+            if self._limits.is_flooding(error):
+                detail = "This page sent too many requests and was disconnected."
+                await self._refuse_flood(self.session, detail, retry_after=10)
         except database.AWAY as error:
             logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], database.reason(error))
-            away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
-            self.session.reply(protocol.refusal(away, **context))
+            self.session.reply(protocol.refusal(unavailable(), **context))
         except Exception:
             frame = secrets.token_hex(4)
             logger.exception("frame=%s user=%s command=%s", frame, self.session.user_id, context.get("command"))
-            failed = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=f"Something failed here (frame {frame}).")
+            detail = f"Something went wrong on the server (frame {frame})."
+            failed = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=detail)
             self.session.reply(protocol.refusal(failed, **context))
-        await self.session.until_room()
+        await self.session.until_ready()
 
 
 async def _close_later(session: Session) -> None:
     await asyncio.sleep(conf.UNAUTHENTICATED_SECONDS)
-    await session.close(CLOSE_SIGN_IN)
+    await session.close(CloseCode.SIGN_IN)
 
 
 def _decode(text: str | None) -> protocol.AnyCommand:
     if text is None:
-        raise ClientError(ErrorCode.JSON_INVALID, detail="A frame is text, not binary.")
+        raise ClientError(ErrorCode.JSON_INVALID, detail="Send text frames, not binary ones.")
     if len(text) > conf.FRAME_MAX_BYTES or len(text.encode()) > conf.FRAME_MAX_BYTES:
-        detail = f"A frame takes at most {conf.FRAME_MAX_BYTES} bytes."
+        detail = f"A frame may have at most {conf.FRAME_MAX_BYTES} bytes."
         raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
     limits.check_depth(text)
     return protocol.decode(text)

@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from cryptography.fernet import InvalidToken
 
-from chat import conf
+from chat.conf import conf
 from chat.store import concerns
 from chat.store.concerns import NO_USERS, Concern
 

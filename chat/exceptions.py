@@ -36,3 +36,8 @@ class ClientError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.context['detail']}" if "detail" in self.context else str(self.code)
+
+
+def unavailable(detail: str = "The database is away. Try again in a moment.") -> ClientError:
+    """Return the refusal of a command that may succeed when it is sent again."""
+    return ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=detail, retry_after=1)

@@ -1,7 +1,7 @@
-"""Token buckets and ceilings: how much one socket, user or address may ask for.
+"""Token buckets and concurrency limits: how much one socket, user or address may ask for.
 
-Each limit is a number in settings.LIMITS, read at every use; 0 is no limit. They hold in each process
-for itself. Nothing here waits, and no limit costs a socket a task: a bucket is one float.
+Each limit is a number in settings.LIMITS, read at every use; 0 means unlimited. Limits count per process.
+Nothing here waits, and no limit costs a socket a task, because a bucket is one float.
 """
 
 import time
@@ -9,23 +9,23 @@ from collections.abc import Hashable
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from chat import conf
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 
-# The key of the scope under which a socket finds its place under its address's ceiling.
-ADDRESS_PLACE = "multichat.address_place"
+# The key of the scope under which a socket finds its slot in its address's limit.
+ADDRESS_SLOT = "multichat.address_slot"
 
-# Tests step it.
+# Tests step this clock.
 clock = time.monotonic
 
-# Above so many keys, those that are as good as new are forgotten.
+# With more keys than this, buckets that are full again are forgotten.
 PRUNE_AT = 1000
 # Lists and objects in a frame: a `resume` of 1,000 rooms has 1,002. Each is an object that Python's collector counts.
-MOST_CONTAINERS = 2000
-# Brackets of either kind as one kind, and everything else taken out.
+MAX_CONTAINERS = 2000
+# Both kinds of brackets become one kind, and everything else is removed.
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-# What tells a client that it speaks wrongly, and not that it asked for something it may not have.
+# Refusals that mean that the client speaks wrongly, and not that it asked for something it may not have.
 BAD_FRAMES = frozenset(
     {
         ErrorCode.JSON_INVALID,
@@ -38,14 +38,14 @@ BAD_FRAMES = frozenset(
 
 
 def of(name: str) -> float:
-    """Return a limit; 0 is none."""
+    """Return a limit; 0 means unlimited."""
     return float(conf.LIMITS.get(name, 0))
 
 
-class Pace:
-    """So many at once, then so many a second; for each key a bucket of its own.
+class TokenBucket:
+    """A burst of requests, then a rate per second, with a separate bucket for each key.
 
-    A bucket is the time at which it will be full again (the generic cell rate algorithm).
+    A bucket is stored as the time at which it will be full again (the generic cell rate algorithm).
     """
 
     def __init__(self, name: str) -> None:
@@ -54,15 +54,15 @@ class Pace:
         self._prune_at = PRUNE_AT
 
     def take(self, key: Hashable = None, *, count: int = 1) -> float:
-        """Count one (or `count`) and return 0; or count nothing, and return in how many seconds it may come again."""
+        """Take tokens and return 0; or take none, and return the seconds until the caller may try again."""
         at_once, per_second = of(self._at_once), of(self._per_second)
         if not at_once or not per_second:
             return 0.0
         now = clock()
         full_at = max(self._full_at.get(key, now), now)
-        # What is more than all at once waits for a bucket that is full.
+        # A count larger than the whole bucket waits until the bucket is full.
         wait = full_at - now - max(at_once - count, 0) / per_second
-        # A hair of tolerance: who comes back exactly when told is not told once more.
+        # The tolerance lets a caller in that comes back exactly when it was asked to.
         if wait > 1e-6:
             return wait
         self._full_at[key] = full_at + count / per_second
@@ -75,19 +75,19 @@ class Pace:
 
     def _prune(self, now: float) -> None:
         self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
-        # Doubled, so that a crowd is not walked through for each newcomer.
+        # Doubled, so that a large table is not scanned again for each new key.
         self._prune_at = max(PRUNE_AT, 2 * len(self._full_at))
 
 
-class Ceiling:
-    """So many at the same time, for each key."""
+class ConcurrencyLimit:
+    """At most so many holders at the same time, for each key."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._count: dict[Hashable, int] = {}
 
-    def enter(self, key: Hashable = None) -> bool:
-        """Count one more, and tell whether it may be; if not, nothing was counted."""
+    def acquire(self, key: Hashable = None) -> bool:
+        """Count one more holder and return True; or return False when the limit is reached."""
         count = self._count.get(key, 0)
         most = of(self._name)
         if most and count >= most:
@@ -95,8 +95,8 @@ class Ceiling:
         self._count[key] = count + 1
         return True
 
-    def exit(self, key: Hashable = None) -> None:
-        """Count one less."""
+    def release(self, key: Hashable = None) -> None:
+        """Count one holder less."""
         if self._count.get(key, 0) <= 1:
             self._count.pop(key, None)
         else:
@@ -106,108 +106,114 @@ class Ceiling:
         self._count.clear()
 
 
-class Place:
-    """One place under a ceiling, given back once."""
+class Slot:
+    """One acquired slot of a concurrency limit, released only once."""
 
-    def __init__(self, ceiling: Ceiling, key: Hashable) -> None:
-        self._ceiling, self._key = ceiling, key
+    def __init__(self, limit: ConcurrencyLimit, key: Hashable) -> None:
+        self._limit, self._key = limit, key
         self._is_held = True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         if self._is_held:
             self._is_held = False
-            self._ceiling.exit(self._key)
+            self._limit.release(self._key)
 
 
-messages = Pace("MESSAGES")
-handshakes = Pace("HANDSHAKES")
-sign_ins = Pace("SIGN_INS")
-sockets_of_user = Ceiling("SOCKETS_PER_USER")
-sockets_of_address = Ceiling("SOCKETS_PER_ADDRESS")
-unauthenticated = Ceiling("UNAUTHENTICATED_SOCKETS")
-unauthenticated_of_address = Ceiling("UNAUTHENTICATED_PER_ADDRESS")
+messages = TokenBucket("MESSAGES")
+handshakes = TokenBucket("HANDSHAKES")
+sign_ins = TokenBucket("SIGN_INS")
+sockets_of_user = ConcurrencyLimit("SOCKETS_PER_USER")
+sockets_of_address = ConcurrencyLimit("SOCKETS_PER_ADDRESS")
+unauthenticated = ConcurrencyLimit("UNAUTHENTICATED_SOCKETS")
+unauthenticated_of_address = ConcurrencyLimit("UNAUTHENTICATED_PER_ADDRESS")
 
 
 def clear() -> None:
-    """Forget all that was counted: for tests."""
-    ceilings = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
-    for limit in (messages, handshakes, sign_ins, *ceilings):
+    """Forget all counts: for tests."""
+    buckets = (messages, handshakes, sign_ins)
+    concurrency_limits = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
+    for limit in (*buckets, *concurrency_limits):
         limit.clear()
 
 
-class Patience:
-    """What one socket may still do: commands, and frames that are refused."""
+class SocketLimits:
+    """What one socket may still send: commands, and frames that are refused."""
 
-    __slots__ = ("_commands", "_dear", "_refused")
+    __slots__ = ("_commands", "_expensive", "_refused")
 
     def __init__(self) -> None:
-        self._commands = Pace("COMMANDS")
-        self._refused = Pace("BAD_FRAMES")
-        # Commands that cost more than a ping have a bucket of their own. A room costs the same by join and by resume.
-        joins = Pace("JOINS")
-        self._dear = {"join": joins, "resume": joins, "history": Pace("HISTORY"), "watch": Pace("WATCH")}
+        self._commands = TokenBucket("COMMANDS")
+        self._refused = TokenBucket("BAD_FRAMES")
+        # Commands that cost more than a ping have their own bucket. A room costs the same by join and by resume.
+        joins = TokenBucket("JOINS")
+        self._expensive = {
+            "join": joins,
+            "resume": joins,
+            "history": TokenBucket("HISTORY"),
+            "watch": TokenBucket("WATCH"),
+        }
 
     def check_command(self, kind: str, *, count: int = 1) -> None:
         """Count a command, which is about `count` rooms. Raises ClientError: RATE_LIMITED."""
         wait = self._commands.take()
-        if not wait and (dear := self._dear.get(kind)):
-            wait = dear.take(count=count)
+        if not wait and (bucket := self._expensive.get(kind)):
+            wait = bucket.take(count=count)
         if wait:
-            raise too_fast("This page asks for too much at once.", wait)
+            raise too_fast("This page sends too many requests.", wait)
 
-    def is_over(self, refusal: ClientError) -> bool:
-        """Count a refusal, and tell whether this socket is a flood that is to be closed."""
+    def is_flooding(self, refusal: ClientError) -> bool:
+        """Count a refusal, and tell whether this socket has had so many that it should be closed."""
         return refusal.code in BAD_FRAMES and self._refused.take() > 0
 
 
 def check_message(user_id: int) -> None:
-    """Count a message of a user, whatever page it comes from. Raises ClientError: RATE_LIMITED."""
+    """Count a message of a user, from any of their pages. Raises ClientError: RATE_LIMITED."""
     if wait := messages.take(user_id):
-        raise too_fast("You are writing too fast.", wait)
+        raise too_fast("You're sending too fast.", wait)
 
 
 def check_rooms(count: int) -> None:
-    """Refuse a socket one more room than it may hold. Raises ClientError: RATE_LIMITED."""
+    """Refuse one more room for a socket that has `count`, if that is the limit. Raises ClientError: RATE_LIMITED."""
     most = of("ROOMS_PER_SOCKET")
     if most and count >= most:
-        raise too_fast(f"A page holds at most {most:.0f} rooms. Close one first.", 60)
+        raise too_fast(f"You can have at most {most:.0f} rooms open on one page. Close one first.", 60)
 
 
 def check_depth(text: str) -> None:
-    """Look at a frame before it is parsed.
+    """Check a frame's nesting and size before it is parsed.
 
-    Raises ClientError: JSON_INVALID when it is nested too deeply, or has too many parts.
+    Raises ClientError: JSON_INVALID when it is nested too deeply, or has too many lists and objects.
     """
     most = of("JSON_DEPTH")
     # Counting is quick and settles nearly every frame.
     if not most or text.count("{") + text.count("[") <= most:
         return
-    # Brackets in a string are text: what stands between quotes is left out, to the end where one is not closed.
-    # No Python step for each bracket or quote, which took 20 ms for a frame full of them.
+    # Brackets inside a JSON string do not count, so quoted parts are removed (to the end, if a quote is not closed).
+    # There is no Python step for each bracket or quote: that took 20 ms for a frame full of them.
     outside = text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
     brackets = "".join(outside).encode().translate(_BRACKETS, _NO_BRACKETS)
-    if brackets.count(b"[") > MOST_CONTAINERS:
-        detail = f"A frame has at most {MOST_CONTAINERS} lists and objects."
+    if brackets.count(b"[") > MAX_CONTAINERS:
+        detail = f"A frame may have at most {MAX_CONTAINERS} lists and objects."
         raise ClientError(ErrorCode.JSON_INVALID, detail=detail)
-    # Each round takes the innermost pairs out.
+    # Each round removes the innermost pairs.
     for _ in range(int(most)):
         if not brackets:
             return
         brackets = brackets.replace(b"[]", b"")
     if b"[" in brackets:
-        raise ClientError(ErrorCode.JSON_INVALID, detail=f"A frame is nested at most {most:.0f} deep.")
+        raise ClientError(ErrorCode.JSON_INVALID, detail=f"A frame may be nested at most {most:.0f} levels deep.")
 
 
 def too_fast(detail: str, wait: float) -> ClientError:
-    """Return the refusal of what may come again in `wait` seconds."""
-    # Rounded up: who comes back exactly then is let through.
+    """Return the refusal of a request that may be repeated in `wait` seconds."""
+    # Rounded up, so that a client that comes back exactly then is let in.
     return ClientError(ErrorCode.RATE_LIMITED, detail=detail, retry_after=max(0.1, int(wait * 10 + 0.999) / 10))
 
 
 def address_of(scope: Any) -> str | None:
-    """Return where a connection comes from, as limits count it; None when that is not known (a Unix socket).
+    """Return a connection's address as limits count it; None when it is unknown (a Unix socket).
 
-    A network of IPv6 is handed out as a /64: who has one address there has them all.
+    For IPv6 it is the /64 network, because providers assign whole /64 networks to one customer.
     """
     client = scope.get("client")
     if not client or not client[0]:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
-from chat import conf
+from chat.conf import conf
 from chat.fields import FormerUserField
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -18,6 +19,20 @@ MAX_ROOMS = 1000
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a connection; docs/protocol.md says what a client should do about each."""
+
+    NOT_TEXT = 1007
+    # Sent by uvicorn itself, above FRAME_CLOSE_BYTES.
+    TOO_LARGE = 1009
+    NO_PONG = 1011
+    RESTARTING = 1012
+    TRY_LATER = 1013
+    SIGN_IN = 4401
+    TOO_SLOW = 4408
+    FLOOD = 4429
 
 
 class RoomId(int):

@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 

@@ -61,13 +61,13 @@ class AddressLimits:
             return await self.application(scope, receive, send)
         if wait := limits.handshakes.take(address):
             return await self._refuse(scope, receive, send, "handshakes", wait)
-        if not limits.sockets_of_address.enter(address):
+        if not limits.sockets_of_address.acquire(address):
             return await self._refuse(scope, receive, send, "sockets", 10)
-        place = limits.Place(limits.sockets_of_address, address)
+        slot = limits.Slot(limits.sockets_of_address, address)
         try:
-            return await self.application({**scope, limits.ADDRESS_PLACE: place}, receive, send)
+            return await self.application({**scope, limits.ADDRESS_SLOT: slot}, receive, send)
         finally:
-            place.give_back()
+            slot.release()
 
     async def _refuse(self, scope: Any, receive: Any, send: Any, reason: str, wait: float) -> None:
         audit.write_noise("handshake_refused", reason=reason, address=limits.address_of(scope))

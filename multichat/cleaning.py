@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.db import DEFAULT_DB_ALIAS, models
 from django.utils import timezone
 
-from chat import conf
+from chat.conf import conf
 from chat.live import database
 
 logger = logging.getLogger("multichat.cleaning")

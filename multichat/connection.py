@@ -9,7 +9,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from chat import conf, limits
+from chat import limits
+from chat.conf import conf
 from multichat import hints
 from multichat.answers import HARDENED
 from multichat.cookies import joined

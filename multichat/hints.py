@@ -106,7 +106,7 @@ class Noise(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pace = limits.Pace("LOG_LINES")
+        self._bucket = limits.TokenBucket("LOG_LINES")
 
     def filter(self, record: logging.LogRecord) -> bool:
         is_security = record.name.startswith("django.security")
@@ -115,7 +115,7 @@ class Noise(logging.Filter):
             return True
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-        return self._pace.take() == 0
+        return self._bucket.take() == 0
 
 
 class Once(logging.Filter):

@@ -26,10 +26,12 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from multichat.asgi import application  # isort: skip  sets Django up
-from chat import conf, doorbell, limits
+from chat import doorbell, limits
+from chat.conf import conf
 from chat.consumers import SOCKET_EXTENSION
 from chat.live import database, hub, janitor, writer
-from chat.live.session import Run
+from chat.live.sockets import Run
+from chat.protocol import CloseCode
 from multichat import cleaning, logs, reloading
 from multichat.connection import HEAD_BYTES, HEADERS, HttpProtocol
 from multichat.idle import raise_descriptor_limit
@@ -37,9 +39,6 @@ from multichat.listening import bind
 
 logger = logging.getLogger("multichat.server")
 
-CLOSE_TOO_SLOW = 4408
-CLOSE_FLOOD = 4429
-CLOSE_NOT_TEXT = 1007
 # How long a flooding peer may take to read the close. Its own bytes are not read any more.
 FLOOD_ABORT_SECONDS = 1.0
 # A message comes in one frame or a few. Each empty fragment would keep memory until the message ends.
@@ -65,7 +64,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         self._stuck_since = 0.0
         self._stuck_timer: asyncio.TimerHandle | None = None
         self._fragments = 0
-        self._pings = limits.Pace("BAD_FRAMES")
+        self._pings = limits.TokenBucket("BAD_FRAMES")
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -74,7 +73,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             self.transport.write(BAD_REQUEST)
             self.transport.close()
 
-    # The interface for sessions (chat.live.hub.Socket).
+    # The interface for sessions (chat.live.sockets.Socket).
 
     def write(self, run: Run) -> int:
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
@@ -88,7 +87,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     async def close(self, code: int) -> None:
         if not self.disconnected and not self.close_sent:
-            self._close_past_buffer(code, FLOOD_ABORT_SECONDS if code == CLOSE_FLOOD else self.close_timeout)
+            self._close_past_buffer(code, FLOOD_ABORT_SECONDS if code == CloseCode.FLOOD else self.close_timeout)
 
     # Protection against hostile peers below the level of text messages.
 
@@ -103,7 +102,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Any) -> None:
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS and not self.close_sent:
-            self._close_past_buffer(CLOSE_FLOOD, FLOOD_ABORT_SECONDS)
+            self._close_past_buffer(CloseCode.FLOOD, FLOOD_ABORT_SECONDS)
         elif not self.close_sent:
             super().handle_cont(event)
 
@@ -113,14 +112,14 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             self.conn.data_to_send()
         elif self._pings.take() > 0:
             self.conn.data_to_send()
-            self._close_past_buffer(CLOSE_FLOOD, FLOOD_ABORT_SECONDS)
+            self._close_past_buffer(CloseCode.FLOOD, FLOOD_ABORT_SECONDS)
         else:
             super().handle_ping()
 
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
             self.frames = []
-            self._close_past_buffer(CLOSE_NOT_TEXT, FLOOD_ABORT_SECONDS)
+            self._close_past_buffer(CloseCode.NOT_TEXT, FLOOD_ABORT_SECONDS)
         else:
             super().send_receive_event_to_app()
 
@@ -144,7 +143,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         """Abort without a pong, because uvicorn closes behind a full buffer, and does not notify the application."""
         super().keepalive_timeout()
         if self.transport.is_closing():
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1011, "reason": ""})
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.NO_PONG, "reason": ""})
             self.writable.set()
             self.loop.call_later(conf.STUCK_ABORT_SECONDS, self.transport.abort)
 
@@ -169,7 +168,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     def _close_stuck(self) -> None:
         logger.info("socket=%s took no byte for %.0f s: closing it", self.client, conf.STUCK_SECONDS)
-        self._close_past_buffer(CLOSE_TOO_SLOW, conf.STUCK_ABORT_SECONDS)
+        self._close_past_buffer(CloseCode.TOO_SLOW, conf.STUCK_ABORT_SECONDS)
 
     def _close_past_buffer(self, code: int, abort_seconds: float) -> None:
         """Close without waiting for a full buffer. If the peer reads after all, it learns the reason."""
@@ -179,7 +178,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
-        if code == CLOSE_FLOOD:
+        if code == CloseCode.FLOOD:
             # Nothing from this peer is read any more, not even its own close.
             self.transport.pause_reading()
         elif self.read_paused:
@@ -219,7 +218,7 @@ class Server(uvicorn.Server):
             await _log_redis_state()
             self._cleaning = asyncio.create_task(cleaning.run_always())
             # Continue deletions from before this start, and run those that begin while no socket is open.
-            janitor.enter()
+            janitor.acquire()
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
@@ -252,7 +251,7 @@ class Server(uvicorn.Server):
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and send them again")
         if self.started:
-            await janitor.exit()
+            await janitor.release()
         with suppress(TimeoutError):
             # Save read positions and layouts, because no page sends them again.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
@@ -260,7 +259,7 @@ class Server(uvicorn.Server):
         with suppress(TimeoutError):
             # Write the acks of slow readers. A stuck one learns the result when it resumes.
             async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
-                await hub.until_told()
+                await hub.until_replied()
         await super().shutdown(sockets)
         # Health checks and cleaning use the database even without sessions.
         await database.close()

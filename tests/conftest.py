@@ -82,21 +82,29 @@ def fresh_limits():
 
 
 @pytest.fixture(autouse=True)
+def fresh_conf():
+    """Read the settings again in each test: one that an earlier test has patched in chat.conf may be left over."""
+    from chat import conf
+
+    conf.clear()
+
+
+@pytest.fixture(autouse=True)
 def closed_threads(monkeypatch):
     """Close the connections of the database threads that a test left open, as a server does when it ends.
 
     Otherwise they are garbage-collected during another test, which then fails with a warning.
     """
-    from chat.live import database
+    from chat.live import runtime
 
     created = []
 
-    class Recorded(database.Threads):
+    class Recorded(runtime.Threads):
         def __init__(self):
             super().__init__()
             created.append(self)
 
-    monkeypatch.setattr(database, "Threads", Recorded)
+    monkeypatch.setattr(runtime, "Threads", Recorded)
     yield
     for closing in [threads.begin_to_close() for threads in created if not threads.is_closed]:
         for future in closing:

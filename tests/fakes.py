@@ -1,13 +1,13 @@
-"""Stand-ins for what a hub stands between: a socket that can be full, and a log that can be slow or away."""
+"""Fakes of both sides of a hub: a socket that can be full, and a log that can be slow or away."""
 
 import asyncio
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from chat import conf
+from chat.conf import conf
 from chat.live import database
-from chat.live.revocation import Rights
+from chat.live.revocation import Revocation
 from chat.protocol import Deleted, Edited, Overtaken, Posted
 from chat.store import access, deletion, log, presence
 from chat.store.events import LoggedEvent
@@ -17,7 +17,7 @@ AT = "2026-11-21T04:43:17.123Z"
 
 
 class FakeSocket:
-    """Takes `room` more frames and is full then; None is no limit."""
+    """Takes `room` more frames and is then full; None means unlimited."""
 
     def __init__(self, room=None):
         self.room = room
@@ -46,13 +46,13 @@ class FakeSocket:
         self.closed = code
 
     def drain(self, room=None):
-        """Take so many more frames."""
+        """Take `room` more frames."""
         self.room = room
         self._changed.set()
         self._changed = asyncio.Event()
 
     def lose(self):
-        """Be gone, as a socket is whose line was cut."""
+        """Be gone, like a socket whose connection was cut."""
         self.is_gone = True
         self._changed.set()
 
@@ -61,7 +61,7 @@ class FakeSocket:
         return [frame["seq"] for frame in self.frames if frame.get("room") == str(room) and "seq" in frame]
 
     def replies(self):
-        """Return what was written and is no event."""
+        """Return the frames that are not events."""
         return [frame for frame in self.frames if "seq" not in frame]
 
 
@@ -82,7 +82,7 @@ def deleted(seq, target, room=1):
 
 
 class FakeLog:
-    """The logs of all rooms, in memory; what the hub asks the database is answered from here, on the loop."""
+    """The logs of all rooms, in memory. It answers the hub's questions to the database, on the event loop."""
 
     def __init__(self, monkeypatch):
         self.events = {1: [], 2: []}
@@ -94,26 +94,25 @@ class FakeLog:
         self.gate.set()
         monkeypatch.setattr(database, "read", self._run)
         monkeypatch.setattr(database, "look", self._run)
-        # Who is here is not asked: it has tests of its own.
+        # Presence is not part of this fake; it has its own tests.
         monkeypatch.setattr(database, "write", self._write)
         monkeypatch.setattr(database, "write_behind", self._write)
-        monkeypatch.setattr(presence, "begin_lease", lambda process: None)
-        monkeypatch.setattr(presence, "renew_lease", lambda process: True)
-        monkeypatch.setattr(presence, "expired_processes", list)
-        monkeypatch.setattr(presence, "update_presence", lambda process, *, came, went: [])
-        monkeypatch.setattr(presence, "present_usernames", lambda rooms: {room: set() for room in rooms})
-        # As what it is, a name that is made when it is asked for: it is gone with the test, whatever `settings` says.
-        monkeypatch.setitem(vars(conf), "TELL_WHO_IS_PRESENT", False)
-        monkeypatch.setitem(vars(conf), "GRACE_SECONDS", 0)
+        monkeypatch.setattr(presence, "begin", lambda process: None)
+        monkeypatch.setattr(presence, "renew", lambda process: True)
+        monkeypatch.setattr(presence, "expired", list)
+        monkeypatch.setattr(presence, "settle", lambda process, *, came, went: [])
+        monkeypatch.setattr(presence, "present", lambda rooms: {room: set() for room in rooms})
+        monkeypatch.setattr(conf, "TELL_WHO_IS_PRESENT", False)
+        monkeypatch.setattr(conf, "GRACE_SECONDS", 0)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
         monkeypatch.setattr(log, "alerts", lambda rooms: {})
         monkeypatch.setattr(log, "heads_after", lambda room, *, limit: self._heads())
-        # Nobody's rights change.
-        monkeypatch.setattr(access, "recent_changes", list)
+        # Rights do not change.
+        monkeypatch.setattr(access, "recent", list)
         monkeypatch.setattr(deletion, "unfinished", lambda: deletion.Unfinished([], []))
-        monkeypatch.setattr(Rights, "check_soon", lambda self, *concern: None)
-        monkeypatch.setattr(Rights, "check", self._nothing)
+        monkeypatch.setattr(Revocation, "check_soon", lambda self, *concern: None)
+        monkeypatch.setattr(Revocation, "check", self._nothing)
 
     def post(self, count=1, room=1, text="hi"):
         """Append messages and return them, as a commit does."""
@@ -123,11 +122,11 @@ class FakeLog:
         return new
 
     def append(self, event, room=1):
-        self.events[room] = [one.changed_by(event.event) for one in self.events[room]] + [event]
+        self.events[room] = [kept.after(event.event) for kept in self.events[room]] + [event]
         return [event]
 
     async def _run(self, work, *arguments, **named):
-        # The answer is of this moment, and may be late.
+        # The answer is made now, and may arrive late.
         if self.error:
             raise self.error
         answer = work(*arguments, **named)
@@ -144,12 +143,12 @@ class FakeLog:
     def _read(self, room, *, after, limit):
         self.reads.append(("read", after))
         page, size = [], 0
-        for one in self.events.get(room, []):
-            if one.seq > after:
-                size += len(one.frame.payload)
+        for event in self.events.get(room, []):
+            if event.seq > after:
+                size += len(event.frame.payload)
                 if len(page) == limit or (page and size > conf.CATCH_UP_BYTES):
                     break
-                page.append(one)
+                page.append(event)
         return page
 
     def _heads(self, rooms=None):
@@ -169,12 +168,12 @@ async def until(condition, seconds=5):
 
 
 async def turns(count=20):
-    """Let the loop turn: for what must not happen."""
+    """Let the loop run for some turns, to show that something does not happen."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 def standing(user_id, username):
-    """Return a login that holds, of a user that no database knows."""
+    """Return a valid login of a user that is in no database."""
     login = Login(f"session-{user_id}", user_id, "")
     return Standing(login, SimpleNamespace(get_username=lambda: username), datetime.max.replace(tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""A bare socket to the application in this process: it knows frames and nothing else."""
+"""A WebSocket to the application in this process, which sends commands and receives frames."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ def cookie_of(user):
 
 
 def handshake(path="/chat/stream/", *, cookie="", origin=ORIGIN, host="localhost:8000"):
-    """Return a communicator whose handshake has these headers; None leaves one out."""
+    """Return a communicator whose handshake has these headers; None leaves a header out."""
     headers = {"host": host, "origin": origin, "cookie": cookie or None}
     sent = [(name.encode(), value.encode()) for name, value in headers.items() if value is not None]
     return WebsocketCommunicator(application, path, headers=sent)
 
 
 class Socket:
-    """Sends commands and hears frames; presence lists are left out unless they are asked for."""
+    """Sends commands and receives frames. Frames with lists of present users are skipped."""
 
     def __init__(self, communicator):
         self._communicator = communicator
@@ -44,7 +44,7 @@ class Socket:
         await self._communicator.send_input({"type": "websocket.receive", "bytes": data})
 
     async def end(self):
-        """Go away."""
+        """Disconnect."""
         await self._communicator.disconnect(timeout=5)
         await self._communicator.wait(5)
 
@@ -65,7 +65,7 @@ class Socket:
         return await self.next()
 
     async def until(self, is_wanted):
-        """Return the frames up to and with the one that is wanted."""
+        """Return the frames up to the first that is wanted, and that one too."""
         frames = []
         async with asyncio.timeout(5):
             while not frames or not is_wanted(frames[-1]):
@@ -75,14 +75,14 @@ class Socket:
         return frames
 
     async def rest(self):
-        """Return all frames that came by now: a ping is answered after what was asked before it."""
+        """Return all frames that have come by now: a ping is answered after all earlier commands."""
         await self.send(command="ping")
         return (await self.until(lambda frame: "pong" in frame))[:-1]
 
 
 @asynccontextmanager
 async def connected(user=None):
-    """Open a socket for a user, signed in; None is nobody."""
+    """Open a socket that is signed in as a user, or as no user (None)."""
     cookie = await database.write(cookie_of, user) if user else ""
     communicator = handshake(cookie=cookie)
     assert (await communicator.connect(5))[0]

@@ -1,7 +1,7 @@
-"""The whole of Multichat on a clock of its own: pages, lines, hub and writer, before a database in memory.
+"""The whole of Multichat on a stepped clock: pages, connections, hub and writer, with a database in memory.
 
-Everything that may take time takes a random time from one seed, so each seed is one interleaving, and a
-minute of chat takes a moment. What a run did is recorded, and judged by the same checker as real runs.
+Everything that may take time takes a random time from one seed. So each seed is one interleaving, and a minute of chat
+takes a moment. A run is recorded, and judged by the same checker as real runs.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
-from chat.live import commands, database
+from chat.live import commands, database, sweep
 from chat.live import hub as hubs
 from chat.live.session import Session
 from chat.models import Room
@@ -30,7 +30,7 @@ from chat.store.policies import Login, Standing
 from chat.testing import Refusal, Row, SocketClient, record
 
 AT = "2026-11-21T04:43:17.123Z"
-# Small, so that a few messages fill and pass what thousands would.
+# Small, so that a few messages fill and overflow what otherwise takes thousands.
 SMALL = {
     "LIMITS": {},
     "RING_EVENTS": 6,
@@ -44,18 +44,18 @@ SMALL = {
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for nothing: the time that would pass has passed."""
+    """Does not wait: it moves the clock on by the time that it would have waited."""
 
     now = 0.0
     turns = 0
 
     def select(self, timeout=None):
         if timeout is None:
-            raise RuntimeError("nothing will ever happen again")
+            raise RuntimeError("no task can ever run again")
         self.now += max(timeout, 0)
         self.turns = 0 if timeout > 0 else self.turns + 1
         if self.turns > 20_000:
-            raise RuntimeError("the loop turns, and no time passes")
+            raise RuntimeError("the loop turns without end, and no time passes")
         return super().select(0)
 
 
@@ -87,7 +87,7 @@ def run(scenario, seed, **world):
 
 
 class SilentDoorbell:
-    """Rings here at once, like the real one; what comes from elsewhere the world delivers, or not."""
+    """Never rings. The world delivers the bells, or loses them."""
 
     def __init__(self, **callbacks):
         self.id = "model"
@@ -103,8 +103,8 @@ class SilentDoorbell:
         pass
 
 
-class Line:
-    """A connection: the page's end (as of websockets) and the server's (chat.live.session.Socket), with latency."""
+class Connection:
+    """Both ends of a connection, with latency: the page uses it like websockets, the server as a Socket."""
 
     def __init__(self, world, user_id, username):
         self.world = world
@@ -183,10 +183,10 @@ class Line:
     async def _serve(self):
         await self.world.takes_time(0.01)
         consumer = ChatConsumer()
-        consumer.session = session = hubs.enter(lambda hub: Session(self, hub=hub))
+        consumer.session = session = hubs.add(lambda hub: Session(self, hub=hub))
         self.world.hubs.add(session.hub)
         try:
-            # Registered first, signed in then, as the consumer does.
+            # The session is registered first and signed in afterwards, as the consumer does it.
             await self.world.takes_time(0.02)
             session.standing = self.standing
             while True:
@@ -194,11 +194,11 @@ class Line:
                 await self.world.takes_time(0.004)
                 await consumer.receive(text_data=text)
         finally:
-            await asyncio.shield(hubs.exit(session))
+            await asyncio.shield(hubs.remove(session))
 
 
 class View:
-    """What a page shows: a snapshot from history, and the events since; as room_log.js does it."""
+    """What a page shows: a snapshot from history, and the events since, as in room_log.js."""
 
     def __init__(self, page):
         self.page = page
@@ -209,10 +209,10 @@ class View:
         self.wrong = []
         self._joined = (0, set())
         self._asking = set()
-        page.on_frame = self.take
+        page.on_frame = self.apply_frame
 
     def _check_lane(self, frame):
-        """On each line, a room's events come between its join reply and its leave."""
+        """Check that on each connection a room's events come between its join reply and its leave."""
         if self._joined[0] != self.page.resumes:
             self._joined = (self.page.resumes, set())
         joined = self._joined[1]
@@ -223,7 +223,7 @@ class View:
         elif "seq" in frame and "ack" not in frame and frame["room"] not in joined:
             self.wrong.append(f"LANE seq {frame['seq']} of room {frame['room']} came outside of join and leave")
 
-    def take(self, frame):
+    def apply_frame(self, frame):
         self._check_lane(frame)
         if "join" in frame and (frame["join"] not in self.cursor or frame.get("reset")):
             room = frame["join"]
@@ -273,21 +273,21 @@ class View:
 
 
 class World:
-    """The database in memory, what may go wrong with it, and everybody who is there."""
+    """A database in memory, the faults it may have, and all pages and hubs."""
 
     def __init__(self, chance, *, rooms=(1, 2), lost_bells=0.5, failing=0.05, slowness=0.004):
         self.chance = chance
         self.rooms = rooms
         self.lost_bells = lost_bells
         self.failing = failing
-        # How long a frame takes to a page, at most.
+        # The longest time that a frame takes to reach a page.
         self.slowness = slowness
         self.events = {room: [] for room in rooms}
         self.authors = {room: [] for room in rooms}
         self.client_ids = {room: [] for room in rooms}
         self.epoch = dict.fromkeys(rooms, "a")
         self.known = {}
-        # Numbers that were taken and hold nothing: only a planted bug does that.
+        # Numbers that were taken without an event: only a planted bug does that.
         self.skipped = dict.fromkeys(rooms, 0)
         self.users = {
             number: User(pk=number, username=name, is_staff=name == "alice")
@@ -296,14 +296,14 @@ class World:
         self.staff_only = set()
         # Changes of rights: key, user, room.
         self.changes = []
-        # Texts that an edit or a delete replaced, by its client_id: once it is acknowledged nobody may get them.
+        # Texts that an edit or a delete replaced, by its client_id. Once it is acknowledged, they may not be sent.
         self.replaced = {}
         self.gone = set()
         self.late_texts = []
         self.hubs = set()
         self.pages = []
         self.views = {}
-        self._lines = set()
+        self._connections = set()
         self._patches = contextlib.ExitStack()
 
     def __enter__(self):
@@ -325,22 +325,22 @@ class World:
     async def live(self, scenario):
         self._writing = asyncio.Lock()
         try:
-            # Of its own clock: whoever waits for something that never comes is found out.
+            # By the stepped clock: a scenario that waits for something that never comes fails.
             async with asyncio.timeout(300):
                 return await scenario(self)
         finally:
             for page in self.pages:
                 await page.stop()
-            for line in list(self._lines):
-                await line.end()
+            for connection in list(self._connections):
+                await connection.end()
 
     async def takes_time(self, seconds):
         await asyncio.sleep(self.chance.choice([0, 0, self.chance.uniform(0, seconds)]))
 
-    # Who is there
+    # Pages
 
     async def open(self, name, rooms=(), *, since=None):
-        """Open a page on this world; with `since` 0 it asks for all there is, else it shows a snapshot."""
+        """Open a page on this world. With `since` 0 it asks for all events, otherwise it shows a snapshot."""
         page = ModelPage(self, name)
         self.views[page] = View(page)
         self.pages.append(page)
@@ -350,7 +350,7 @@ class World:
         return page
 
     async def settle(self, seconds=20):
-        """Wait until all is sent and every page shows all there is. Raises TimeoutError."""
+        """Wait until everything is sent and every page shows all events. Raises TimeoutError."""
         for page in self.pages:
             await page.until_sent(seconds)
         for page in self.pages:
@@ -368,8 +368,8 @@ class World:
 
     def rows(self, room):
         rows = []
-        for one, client_id in zip(self.events[room], self.client_ids[room], strict=True):
-            event = one.event
+        for logged, client_id in zip(self.events[room], self.client_ids[room], strict=True):
+            event = logged.event
             kind = {Posted: "send", Edited: "edit", Overtaken: "edit", Deleted: "delete"}[type(event)]
             target = getattr(event, "edited", None) if kind == "edit" else None
             target = event.deleted if kind == "delete" else target
@@ -388,11 +388,11 @@ class World:
         return rows
 
     def fresh(self, room):
-        """Return what a page opened now would show."""
-        return {one.seq: one.event.message for one in self.events[room] if isinstance(one.event, Posted)}
+        """Return what a page that is opened now would show."""
+        return {logged.seq: logged.event.message for logged in self.events[room] if isinstance(logged.event, Posted)}
 
     def see(self, frame):
-        """Judge a frame that a server writes: no text after it was deleted or edited away, and its author told so."""
+        """Check a frame that a server writes: it has no text whose deletion or edit was acknowledged before."""
         if "ack" in frame:
             self.gone |= self.replaced.get(frame["ack"], set())
         elif frame.get("message") is not None:
@@ -414,7 +414,7 @@ class World:
             log.read: self._page,
             log.heads: self._heads,
             log.alerts: lambda rooms: {},
-            hubs._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
+            sweep._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.stored_keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),
             presence.expired_processes: list,
@@ -434,7 +434,7 @@ class World:
             await self.takes_time(0.02)
             if work is access.prune:
                 self.changes = [change for change in self.changes if change[0] not in arguments[0]]
-            # Who is here is not what this model is about.
+            # This model does not cover presence.
             return [] if work is presence.update_presence else True
         async with self._writing:
             await self.takes_time(0.02)
@@ -463,13 +463,13 @@ class World:
             return refusal
 
     def revoke(self, room):
-        """Make a room staff-only: the bell may be lost, the sweep will tell."""
+        """Make a room staff-only. The bell may be lost; then the sweep finds it."""
         self.staff_only.add(room)
         self.changes.append((uuid.uuid4(), None, room))
         for hub in self.hubs:
             if self.chance.random() >= self.lost_bells:
                 delay, concern = self.chance.uniform(0, 0.1), concerns.about(rooms=[room])
-                asyncio.get_running_loop().call_later(delay, hub.rights.check_soon, concern)
+                asyncio.get_running_loop().call_later(delay, hub.revocation.check_soon, concern)
 
     def _page(self, room, *, after, limit):
         return self.events[room][after : after + limit]
@@ -480,7 +480,7 @@ class World:
     def _history(self, login, room, place, limit):
         if isinstance(refusal := self._enter(login, room), ClientError):
             raise refusal
-        posted = [one.event for one in self.events[room] if isinstance(one.event, Posted)]
+        posted = [logged.event for logged in self.events[room] if isinstance(logged.event, Posted)]
         posted = [event for event in posted if place.before is None or event.seq < place.before]
         page = HistoryPage(
             history=str(room), events=posted[-limit:], as_of=len(self.events[room]), more=len(posted) > limit
@@ -488,7 +488,7 @@ class World:
         return encode(page)
 
     def commit(self, drafts):
-        """Append drafts as chat.store.actions does; each outcome is its own."""
+        """Append drafts as chat.store.actions does, and return an outcome for each."""
         outcomes = []
         for draft in drafts:
             if self.is_known(draft):
@@ -541,9 +541,9 @@ class World:
         return Committed(draft.room, logged.seq, self.epoch[draft.room], logged)
 
     def _take_texts(self, events, target, *, deleted=False):
-        """Take the text out of a message's latest edit, as the database does."""
-        for place, one in enumerate(events):
-            old = one.event
+        """Remove the text of a message's latest edit, as the database does."""
+        for place, logged in enumerate(events):
+            old = logged.event
             if isinstance(old, Edited) and old.edited == target:
                 shared = {name: getattr(old, name) for name in ("room", "edited", "seq", "at", "client_id")}
                 gone = Edited(message=None, deleted=True, **shared) if deleted else Overtaken(overtaken=True, **shared)
@@ -553,7 +553,7 @@ class World:
         return self._enter(Login("", author, ""), room)
 
     def commit_elsewhere(self, room, text):
-        """Another process commits: this one hears a bell, late, twice, or never."""
+        """Let another process commit. This one hears the bell late, twice or never."""
         draft = actions.Draft(room=room, author=1, body=text, client_id=uuid.uuid4())
         [outcome] = [self._append(draft)]
         self.known[draft.key] = Committed(room, outcome.seq)
@@ -561,7 +561,7 @@ class World:
         return draft
 
     def restore(self, room, keep):
-        """Put an older backup back: fewer events, and another epoch."""
+        """Restore an older backup: fewer events, and another epoch."""
         self.epoch[room] += "'"
         for kept in (self.events, self.authors, self.client_ids):
             del kept[room][keep:]
@@ -573,15 +573,15 @@ class World:
             for room in rooms:
                 head = len(self.events[room])
                 if here:
-                    loop.call_soon(hub.rung, room, head)
+                    loop.call_soon(hub.hear_bell, room, head)
                 else:
                     for _ in range(self.chance.choice([1, 1, 2])):
                         if self.chance.random() >= self.lost_bells:
-                            loop.call_later(self.chance.uniform(0, 0.1), hub.rung, room, head)
+                            loop.call_later(self.chance.uniform(0, 0.1), hub.hear_bell, room, head)
 
 
 class ModelPage(SocketClient):
-    """The socket client, on a line of the model."""
+    """The socket client, on a connection of the model."""
 
     def __init__(self, world, name):
         super().__init__("http://model", "", name=name, window=world.chance.choice([1, 3]))
@@ -591,17 +591,17 @@ class ModelPage(SocketClient):
     @contextlib.asynccontextmanager
     async def _connect(self):
         await self._world.takes_time(0.05)
-        line = Line(self._world, self._user_id, self.username)
-        self._world._lines.add(line)
+        connection = Connection(self._world, self._user_id, self.username)
+        self._world._connections.add(connection)
         try:
-            yield line
+            yield connection
         finally:
-            await line.end()
-            self._world._lines.discard(line)
+            await connection.end()
+            self._world._connections.discard(connection)
 
 
 async def busy(world, *, sends=12, cuts=3, elsewhere=6):
-    """Everything at once: three pages post, edit and delete; lines are cut, rooms left and joined again."""
+    """Everything at once: three pages post, edit and delete; connections are cut, rooms left and joined again."""
     pages = [await world.open(name, world.rooms, since=0) for name in ("bob", "charlie")]
     visitor = await world.open("alice")
     chance = world.chance
@@ -656,7 +656,7 @@ async def busy(world, *, sends=12, cuts=3, elsewhere=6):
     talking = [talk(page, room) for page in pages for room in world.rooms]
     await asyncio.gather(*talking, cut(), hang(), visit(), others())
     world.failing = 0.0
-    # The last word is another process's, and its bell is lost.
+    # The last message comes from another process, and its bell is lost.
     world.lost_bells = 1.0
     for room in world.rooms:
         world.foreign.append((room, world.commit_elsewhere(room, "the last word")))
@@ -665,7 +665,7 @@ async def busy(world, *, sends=12, cuts=3, elsewhere=6):
 
 
 def judged(world):
-    """Return what is wrong with a world that has settled."""
+    """Return the faults of a world that has settled."""
     from chat.testing import Sent, check
 
     run = world.recording()

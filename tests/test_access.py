@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from chat import doorbell
 from chat.exceptions import ErrorCode
-from chat.live import database, hub, writer
+from chat.live import database, hub, runtime, writer
 from chat.live.hub import Hub
 from chat.live.session import Session
 from chat.models import AccessChange, Room
@@ -255,7 +255,7 @@ async def test_a_login_whose_end_several_checks_find_at_once_is_logged_once(bob,
         running = hub.running()
         # As by plain SQL: no bell is rung.
         await database.write(WebSession.objects.update, expire_date=timezone.now())
-        await asyncio.gather(*(running.rights.check() for _ in range(3)))
+        await asyncio.gather(*(running.revocation.check() for _ in range(3)))
         assert await socket.next() == {"error": "USER_HAS_TO_LOGIN"}
         assert await socket.next() is None
     assert caplog.text.count('"event": "revoked"') == 1
@@ -267,13 +267,13 @@ async def test_a_login_whose_end_several_checks_find_at_once_is_logged_once(bob,
 def revoke_and_wait_for_check(change):
     """End a right from a database thread, and wait until the hub has begun a check."""
     # Hubs of earlier tests belong to loops that have ended.
-    [running] = [running for loop, running in hub._hubs.items() if loop.is_running()]
-    before = running.rights.checks
+    [running] = [one.hub for loop, one in runtime._runtimes.items() if loop.is_running() and one.hub]
+    before = running.revocation.checks
     change()
     deadline = time.monotonic() + 5
-    while running.rights.checks == before and time.monotonic() < deadline:
+    while running.revocation.checks == before and time.monotonic() < deadline:
         time.sleep(0.001)
-    assert running.rights.checks > before
+    assert running.revocation.checks > before
 
 
 def outdate_first_answer(monkeypatch, name, change):
@@ -359,7 +359,7 @@ async def test_a_right_that_ends_during_a_catch_up_ends_the_catch_up(monkeypatch
         log.gate.clear()
         socket.drain(room=None)
         await turns()  # a page of the log is being read
-        feed.dismiss(session, ErrorCode.ROOM_ACCESS_DENIED)
+        running.dismiss(session, 1, ErrorCode.ROOM_ACCESS_DENIED)
         log.gate.set()
         await until(lambda: any("leave" in frame for frame in socket.frames))
         await turns(200)

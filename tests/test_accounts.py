@@ -189,7 +189,7 @@ async def test_a_new_password_keeps_the_session_that_changed_it_and_ends_all_oth
     assert await database.write(user_id_of, elsewhere) is None
     # Checks at the same time, as by the bell and the sweep, find the same.
     if running := hub.running():
-        await asyncio.gather(*(running.rights.check() for _ in range(3)))
+        await asyncio.gather(*(running.revocation.check() for _ in range(3)))
     assert await kept_socket.ask(command="ping") == {"pong": True}
     # The session has a new key, and the old key belongs to no user.
     assert here.cookies[site.SESSION_COOKIE_NAME].value != stolen
@@ -247,8 +247,8 @@ async def test_checks_at_the_same_time_after_a_new_password_end_no_session(super
     here = await database.write(browser, superuser)
     kept_socket = await socket_of(here)
     running = hub.running()
-    check = running.rights.check
-    running.rights.check = asyncio.Event().wait  # no other check runs, because the bell's would wait for ever
+    check = running.revocation.check
+    running.revocation.check = asyncio.Event().wait  # no other check runs, because the bell's would wait for ever
     await database.write(own_password_page, here, superuser, password)
     await asyncio.gather(*(check() for _ in range(3)))
     assert await kept_socket.ask(command="ping") == {"pong": True}

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from chat import protocol
 from chat.live import database
-from chat.live.alerts import MOST_BYTES, Alerts
+from chat.live.alerts import MAX_BYTES, Alerts
 from chat.protocol import Deleted, Edited, Posted
 from chat.store import actions, log
 from chat.store.actions import Draft
@@ -33,23 +33,23 @@ def seqs_and_messages(alerts):
 
 def test_alerts_are_listed_oldest_first_with_edits_and_deletions_applied():
     alerts = Alerts([alert(5, "b"), alert(2, "a")])
-    alerts.take(alert(6, "no alert", msg_type=1))
-    alerts.take(Edited(room="1", edited=2, message="A", seq=7, at=ago(minutes=5)))
-    alerts.take(Edited(room="1", edited=6, message="still none", seq=8, at=ago(minutes=5)))
+    alerts.apply_event(alert(6, "no alert", msg_type=1))
+    alerts.apply_event(Edited(room="1", edited=2, message="A", seq=7, at=ago(minutes=5)))
+    alerts.apply_event(Edited(room="1", edited=6, message="still none", seq=8, at=ago(minutes=5)))
     assert seqs_and_messages(alerts) == [(2, "A"), (5, "b")]
     assert alerts.recent()[0].edited_at
-    alerts.take(Deleted(room="1", deleted=5, seq=9, at=ago(minutes=4)))
+    alerts.apply_event(Deleted(room="1", deleted=5, seq=9, at=ago(minutes=4)))
     assert seqs_and_messages(alerts) == [(2, "A")]
     # The log's form of an edit whose message was deleted later.
-    alerts.take(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
-    alerts.take(alert(10, None, deleted=True))
+    alerts.apply_event(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
+    alerts.apply_event(alert(10, None, deleted=True))
     assert seqs_and_messages(alerts) == []
 
 
 def test_alerts_are_limited_in_age_number_and_size():
     assert seqs_and_messages(Alerts([alert(1, at=ago(days=8)), alert(2, at=ago(days=6))])) == [(2, "Disk full")]
     assert [seq for seq, _ in seqs_and_messages(Alerts(alert(seq) for seq in range(1, 100)))] == list(range(80, 100))
-    large = "é" * (MOST_BYTES // 4 + 1)
+    large = "é" * (MAX_BYTES // 4 + 1)
     assert [seq for seq, _ in seqs_and_messages(Alerts(alert(seq, large) for seq in range(1, 4)))] == [3]
 
 

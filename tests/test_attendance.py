@@ -10,6 +10,7 @@ from chat.live.attendance import CROWD
 from chat.models import Membership, Process
 from chat.store import presence
 from chat.store.presence import Change
+from chat.store.room_user import RoomUser
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,12 +121,10 @@ async def test_a_server_that_stops_announces_no_leave_and_keeps_its_lease(rooms,
     await database.close()
 
 
-async def test_the_first_process_after_an_outage_expires_dead_processes_before_a_user_joins(
-    settings, rooms, alice, bob
-):
+async def test_the_first_process_after_an_outage_expires_dead_processes_before_joins(settings, rooms, alice, bob):
     settings.LEASE_SECONDS = -1.0
     await database.write(presence.begin_lease, "dead")
-    await database.write(presence.update_presence, "dead", came={(rooms.lobby.pk, bob.pk)}, went=())
+    await database.write(presence.update_presence, "dead", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
     settings.LEASE_SECONDS = 5.0
     async with connected(alice) as first:
         assert (await join(first, rooms.lobby))[-1]["present"] == ["alice"]
@@ -138,7 +137,7 @@ async def test_many_arrivals_share_one_list_and_a_crowd_gets_no_enter_frames(roo
         await join(first, rooms.lobby)
         names = [f"guest{number}" for number in range(count)]
         # Alice's own ENTER may be sent in the same turn of the loop.
-        hub.running().attendance.hear_all(Change(room, name, True) for name in names)
+        hub.running().attendance.apply_changes(Change(room, name, True) for name in names)
         heard = await signals(first, until=lambda frame: "present" in frame)
         assert [frame["username"] for frame in heard[:-1]] == names[:lines]
         assert heard[-1] == {"room": str(room), "present": dict.fromkeys(names, True)}

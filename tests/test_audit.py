@@ -113,7 +113,7 @@ def test_a_field_cannot_begin_a_new_line(lines, caplog):
 def test_lines_that_strangers_can_cause_are_rate_limited_and_the_rest_is_counted(settings, monkeypatch, lines):
     now = [1000.0]
     monkeypatch.setattr(limits, "clock", lambda: now[0])
-    monkeypatch.setattr(audit, "_noise", limits.Pace("LOG_LINES"))
+    monkeypatch.setattr(audit, "_noise", limits.TokenBucket("LOG_LINES"))
     settings.LIMITS = {**settings.LIMITS, "LOG_LINES_AT_ONCE": 5, "LOG_LINES_PER_SECOND": 1}
     for _ in range(100):
         audit.write_noise("handshake_refused", reason="origin")

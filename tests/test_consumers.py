@@ -51,7 +51,7 @@ async def test_sockets_without_a_session_are_limited_per_address_and_users_still
         assert await waiting.ask(command="ping") == {"error": "USER_HAS_TO_LOGIN"}
     for socket in sockets:
         await socket.end()
-    assert limits.unauthenticated_of_address.enter("192.0.2.1")
+    assert limits.unauthenticated_of_address.acquire("192.0.2.1")
     await database.close()
 
 

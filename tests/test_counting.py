@@ -10,6 +10,7 @@ from chat.models import Event
 from chat.store import unread
 from chat.store.memberships import Move
 from chat.store.policies import Login
+from chat.store.room_user import RoomUser
 from chat.store.unread import Moved, News, Unread
 
 Kind = Event.Kind
@@ -61,10 +62,10 @@ class FakeDatabase:
         if self.broken & pairs.keys():
             raise TimeoutError
         found = {}
-        for (user, room), known in pairs.items():
-            head = self.heads.get(room, 0)
-            read = self.read.get((user, room), 0) if known is None else known
-            found[user, room] = Unread(head, read, max(0, head - read), 0)
+        for pair, known in pairs.items():
+            head = self.heads.get(pair.room, 0)
+            read = self.read.get(pair, 0) if known is None else known
+            found[pair] = Unread(head, read, max(0, head - read), 0)
         self.on_count()
         return found
 
@@ -83,7 +84,7 @@ class World(SimpleNamespace):
         for _ in range(tries):
             if not self.counting.has_work:
                 return
-            for part in (self.counting.look, self.counting.count, self.counting.add_news):
+            for part in (self.counting.read_moves, self.counting.count_pairs, self.counting.add_news):
                 try:
                     await part()
                 except TimeoutError:
@@ -104,9 +105,9 @@ def make(monkeypatch):
             world.positions,
             on_changed=lambda user, changed: world.notified.append((user, set(changed))),
         )
-        world.counting.look_soon()
+        world.counting.read_moves_soon()
         for user in users:
-            world.counting.want(user, rooms)
+            world.counting.count_rooms(user, rooms)
         return world
 
     return make_world
@@ -115,17 +116,17 @@ def make(monkeypatch):
 async def test_many_pairs_are_counted_in_pieces_and_a_user_with_many_rooms_delays_no_other(make):
     world = make(users=[1, 2], rooms=range(1000))
     world.counting.forget(2)
-    world.counting.want(2, [5])
+    world.counting.count_rooms(2, [5])
     await world.settle()
-    assert max(map(len, world.database.counted)) == counting.PAIRS
+    assert max(map(len, world.database.counted)) == counting.MAX_PAIRS
     assert len(world.database.counted) == 6
-    assert (2, 5) in world.database.counted[1]
+    assert RoomUser(5, 2) in world.database.counted[1]
     assert sum(map(len, world.database.counted)) == 1001
 
 
 async def test_a_piece_that_fails_is_split_and_does_not_delay_the_others(make):
     world = make(users=[1], rooms=range(400))
-    world.database.broken = {(1, 13)}
+    world.database.broken = {RoomUser(13, 1)}
     with pytest.raises(AssertionError, match="does not end"):
         await world.settle(60)
     assert len(world.counting.counts.rooms(1)) == 399
@@ -139,13 +140,13 @@ async def test_news_are_read_once_for_all_users_and_added_without_counting(make)
     world = make(users=range(50), rooms=[7, 8])
     await world.settle()
     counts, world.notified[:] = len(world.database.counted), []
-    world.counting.saw({7: 3, 8: 0})
+    world.counting.note_heads({7: 3, 8: 0})
     await world.settle()
     assert world.database.news_queries == [{7: (0, 3)}]
     assert len(world.database.counted) == counts
     assert world.notified == [(user, {7}) for user in range(50)]
     assert world.get(49, 7) == Unread(3, 0, 3, 0)
-    world.counting.saw({7: 3})
+    world.counting.note_heads({7: 3})
     await world.settle()
     assert len(world.database.news_queries) == 1
 
@@ -153,26 +154,26 @@ async def test_news_are_read_once_for_all_users_and_added_without_counting(make)
 async def test_news_of_more_rooms_than_one_query_takes_are_read_in_pieces(make):
     world = make(rooms=range(1, 1201))
     await world.settle()
-    world.counting.saw(dict.fromkeys(range(1, 1201), 1))
+    world.counting.note_heads(dict.fromkeys(range(1, 1201), 1))
     await world.settle()
-    assert [len(ranges) for ranges in world.database.news_queries] == [counting.ROOMS] * 6
+    assert [len(ranges) for ranges in world.database.news_queries] == [counting.MAX_ROOMS] * 6
     assert all(world.get(1, room).unread == 1 for room in range(1, 1201))
 
 
 async def test_one_query_for_news_returns_a_bounded_number(make):
     world = make(rooms=range(1, 11))
     await world.settle()
-    world.counting.saw(dict.fromkeys(range(1, 11), 400))
+    world.counting.note_heads(dict.fromkeys(range(1, 11), 400))
     await world.settle()
     sizes = [sum(up_to - after for after, up_to in ranges.values()) for ranges in world.database.news_queries]
-    assert max(sizes) <= counting.NEWS_LIMIT and sum(sizes) == 4000
+    assert max(sizes) <= counting.MAX_NEWS and sum(sizes) == 4000
 
 
 async def test_a_room_with_too_many_news_is_counted_instead(make):
     world = make(users=range(3))
     await world.settle()
     world.database.heads[7] = 5000
-    world.counting.saw({7: 5000})
+    world.counting.note_heads({7: 5000})
     await world.settle()
     assert world.database.news_queries == []
     assert [world.get(user, 7).head for user in range(3)] == [5000] * 3
@@ -182,7 +183,7 @@ async def test_heads_of_some_rooms_leave_the_counts_of_the_others_unchanged(make
     world = make(rooms=[7, 8])
     await world.settle()
     for heads in ({7: 2}, {8: 1}, {}, {9: 4}):
-        world.counting.saw(heads)
+        world.counting.note_heads(heads)
         await world.settle()
     assert (world.get(1, 7).unread, world.get(1, 8).unread) == (2, 1)
 
@@ -194,11 +195,11 @@ async def test_a_head_that_is_lower_twice_means_a_replaced_log(make):
     counted = len(world.database.counted)
     # A lower head may come from a query that ran before the count.
     for head in (8, 9, 8):
-        world.counting.saw({7: head})
+        world.counting.note_heads({7: head})
         await world.settle()
     assert len(world.database.counted) == counted
     world.database.heads[7] = 8
-    world.counting.saw({7: 8})
+    world.counting.note_heads({7: 8})
     await world.settle()
     assert world.get(1, 7).head == 8
 
@@ -208,11 +209,11 @@ async def test_a_read_to_the_head_needs_no_query_and_an_earlier_one_counts_only_
     world.database.heads = {7: 5, 8: 5}
     await world.settle()
     counted, world.notified[:] = len(world.database.counted), []
-    world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 5)
     assert (world.notified, len(world.database.counted)) == ([(1, {7})], counted)
-    world.counting.read(1, 7, 2)
+    world.counting.move_position(1, 7, 2)
     await world.settle()
-    assert world.database.counted[counted:] == [{(1, 7): 2}]
+    assert world.database.counted[counted:] == [{RoomUser(7, 1): 2}]
     assert world.get(1, 7) == Unread(5, 2, 3, 0)
     assert world.notified == [(1, {7})] * 2
 
@@ -221,8 +222,8 @@ async def test_a_read_during_the_count_of_its_pair_wins(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
-    world.counting.read(1, 7, 2)
-    world.database.on_count = lambda: world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 2)
+    world.database.on_count = lambda: world.counting.move_position(1, 7, 5)
     await world.settle()
     assert world.get(1, 7) == Unread(5, 5, 0, 0)
 
@@ -238,8 +239,8 @@ async def test_a_read_during_the_count_of_its_pair_wins(make):
 )
 async def test_a_pending_position_is_included_in_the_count(make, move, expected):
     world = make()
-    world.database.heads[7], world.database.read[1, 7] = 5, 2
-    world.pending[1, 7] = move
+    world.database.heads[7], world.database.read[RoomUser(7, 1)] = 5, 2
+    world.pending[RoomUser(7, 1)] = move
     await world.settle()
     assert world.get(1, 7) == expected
 
@@ -249,8 +250,8 @@ async def test_a_position_moved_by_another_process_updates_the_count(make):
     world.database.heads[7] = 5
     await world.settle()
     for change, (seq, expected) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
-        world.database.moved = Moved("a", change, {(1, 7): seq, (3, 7): 1}, True)
-        world.counting.look_soon()
+        world.database.moved = Moved("a", change, {RoomUser(7, 1): seq, RoomUser(7, 3): 1}, True)
+        world.counting.read_moves_soon()
         await world.settle()
         assert world.get(1, 7) == Unread(5, seq, expected, 0)
     assert world.get(2, 7).unread == 5
@@ -261,15 +262,15 @@ async def test_a_result_older_than_our_own_write_moves_no_position_back(make):
     world = make()
     world.database.heads[7] = 5
     await world.settle()
-    world.counting.read(1, 7, 5)
+    world.counting.move_position(1, 7, 5)
 
     def answer(change):
         # Our own write finishes while this older result is on its way.
-        world.counting.wrote([(1, 7)])
-        return Moved("a", 1, {(1, 7): 2}, True)
+        world.counting.positions_written([RoomUser(7, 1)])
+        return Moved("a", 1, {RoomUser(7, 1): 2}, True)
 
     unread.moved_since = answer
-    world.counting.look_soon()
+    world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 7).read == 5
 
@@ -278,10 +279,10 @@ async def test_a_pending_position_wins_over_a_position_that_another_process_wrot
     world = make()
     world.database.heads[7] = 5
     await world.settle()
-    world.counting.read(1, 7, 5)
-    world.pending[1, 7] = Move(Login("", 1, ""), 5)
-    world.database.moved = Moved("a", 1, {(1, 7): 3}, True)
-    world.counting.look_soon()
+    world.counting.move_position(1, 7, 5)
+    world.pending[RoomUser(7, 1)] = Move(Login("", 1, ""), 5)
+    world.database.moved = Moved("a", 1, {RoomUser(7, 1): 3}, True)
+    world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 7).read == 5
 
@@ -291,7 +292,7 @@ async def test_after_a_restored_backup_everything_is_counted_again(make):
     await world.settle()
     world.database.heads[8] = 3
     world.database.moved = Moved("b", 9, {}, True)
-    world.counting.look_soon()
+    world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 8).unread == 3
 

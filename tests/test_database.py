@@ -7,8 +7,8 @@ import threading
 import pytest
 from django.db import DataError, InterfaceError, OperationalError, connection
 
-from chat.live import database
-from tests.fakes import turns
+from chat.live import database, runtime
+from tests.fakes import turns, until
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +42,12 @@ async def test_a_slow_write_does_not_delay_readers():
 async def test_messages_are_written_before_other_waiting_writes():
     order = []
     gate = threading.Event()
+    turn = runtime.current().open_threads().turn
     busy = asyncio.ensure_future(database.write_behind(gate.wait, 10))
-    await turns()
+    await until(lambda: turn._is_taken)
     waiting = [asyncio.ensure_future(database.write_behind(order.append, "position"))]
     waiting.append(asyncio.ensure_future(database.write(order.append, "message")))
-    while not database._of_running_loop().turn._messages_waiting:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await until(lambda: turn._messages_waiting)
     gate.set()
     await asyncio.gather(busy, *waiting)
     assert order == ["message", "position"]

@@ -16,6 +16,7 @@ from chat.fields import FormerUserField
 from chat.models import DeletedUser, Event, Membership, Mention, Presence, Room, Visit
 from chat.store import actions, deletion, log, memberships, policies, presence
 from chat.store.actions import Draft
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,7 +130,7 @@ def test_a_half_deleted_room_does_not_exist_for_any_user(alice, bob, rooms, monk
         [outcome] = actions.commit([draft])
         assert outcome.code == ErrorCode.ROOM_INVALID
     presence.begin_lease("one")
-    assert presence.update_presence("one", came={(room, alice.pk)}, went=()) == []
+    assert presence.update_presence("one", came={RoomUser(room, alice.pk)}, went=()) == []
 
 
 def test_the_title_of_a_half_deleted_room_is_free_at_once(bob, rooms, monkeypatch):
@@ -251,7 +252,9 @@ def test_deleting_a_user_touches_no_message_and_costs_the_same_for_any_number(bo
 
 def test_deleting_a_user_removes_memberships_mentions_presences_and_visit(alice, bob, rooms):
     presence.begin_lease("one")
-    presence.update_presence("one", came={(rooms.lobby.pk, bob.pk), (rooms.lobby.pk, alice.pk)}, went=())
+    presence.update_presence(
+        "one", came={RoomUser(rooms.lobby.pk, bob.pk), RoomUser(rooms.lobby.pk, alice.pk)}, went=()
+    )
     fill(rooms.lobby, alice, 5, "@bob @alice")
     memberships.store_first_visits([alice.pk, bob.pk])
     bob.delete()
@@ -333,7 +336,7 @@ def test_a_visit_may_be_written_while_its_user_is_being_deleted(bob):
 def test_deleting_many_users_at_once_does_not_deadlock_with_presence(rooms, turn):
     users = User.objects.bulk_create(User(username=f"user{n}") for n in range(60))
     presence.begin_lease("one")
-    pairs = [(room.pk, user.pk) for room in rooms for user in users]
+    pairs = [RoomUser(room.pk, user.pk) for room in rooms for user in users]
     presence.update_presence("one", came=pairs, went=())
     begun = threading.Event()
 

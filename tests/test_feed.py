@@ -7,7 +7,8 @@ import pytest
 
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import hub as hubs
-from chat.live.session import WRITE_BYTES, Session
+from chat.live.session import Session
+from chat.live.sockets import WRITE_BYTES
 from chat.protocol import Edited
 from tests.fakes import AT, FakeLog, FakeSocket, deleted, edited, overtaken, posted, standing, turns, until
 
@@ -22,12 +23,12 @@ async def log(monkeypatch, settings):
     log.error = None
     if hub := hubs.running():
         for session in list(hub.sessions):
-            await hubs.exit(session)
+            await hubs.remove(session)
 
 
 def enter(room=None, username="bob"):
     socket = FakeSocket(room)
-    session = hubs.enter(lambda hub: Session(socket, hub=hub))
+    session = hubs.add(lambda hub: Session(socket, hub=hub))
     session.standing = standing(1, username)
     session.socket = socket
     return session
@@ -43,7 +44,7 @@ async def test_a_bell_makes_the_feed_read_the_log_and_fan_out_new_events(log):
     session = enter()
     feed = await join(session)
     log.post(3)
-    feed.rung(3)
+    feed.hear_bell(3)
     await until(lambda: session.socket.seqs() == [1, 2, 3])
 
 
@@ -52,13 +53,13 @@ async def test_repeated_late_and_wrong_bells_are_harmless(log):
     feed = await join(session)
     log.post(2)
     for head in (2, 1, 2, 99, 0, 2):
-        feed.rung(head)
+        feed.hear_bell(head)
     await until(lambda: session.socket.seqs() == [1, 2])
     await turns()
     feed.advance(log.post())
     assert session.socket.seqs() == [1, 2, 3]
     log.post()
-    feed.rung(4)
+    feed.hear_bell(4)
     await until(lambda: session.socket.seqs() == [1, 2, 3, 4])
 
 
@@ -136,7 +137,7 @@ async def test_an_edit_that_arrives_overtaken_removes_the_text_from_the_edit_bef
     await until(lambda: late.socket.seqs() == [1, 2, 3])
     assert [frame.get("overtaken") for frame in late.socket.frames[1:]] == [None, True, True]
     feed.advance([edited(4, 1, "last"), deleted(5, 1)])
-    kept = [event.event for event in feed._ring]
+    kept = [event.event for event in feed.ring.events]
     assert [getattr(event, "message", None) for event in kept] == [None] * 5
     assert kept[3].deleted
 
@@ -147,9 +148,9 @@ async def test_a_feed_forgets_edits_with_the_events_that_leave_the_ring(log, set
     feed = await join(session)
     for seq in range(1, 41, 2):
         feed.advance([posted(seq), edited(seq + 1, seq)])
-    assert len(feed._edits) <= 3
+    assert len(feed.ring._edits) <= 3
     feed.advance([deleted(41, 1), edited(42, 1), overtaken(43, 1)])
-    assert feed._edits == {1: 43}
+    assert feed.ring._edits == {1: 43}
 
 
 @pytest.mark.parametrize("change", [deleted(2, 1), edited(2, 1, "corrected")])
@@ -183,7 +184,7 @@ async def test_opening_a_room_reads_no_events(log):
     log.post(1000)
     feed = await join(enter())
     assert log.reads == ["heads"]
-    assert (feed.head, len(feed._ring)) == (1000, 0)
+    assert (feed.head, len(feed.ring.events)) == (1000, 0)
 
 
 async def test_feeds_that_open_together_read_their_heads_in_one_query(log):
@@ -217,7 +218,7 @@ async def test_a_session_that_missed_many_events_reads_the_log_without_filling_t
     session = enter()
     feed = await join(session, since=500)
     await until(lambda: session.socket.seqs() == list(range(501, 1001)))
-    assert len(feed._ring) < 500
+    assert len(feed.ring.events) < 500
 
 
 async def test_a_ring_that_is_extended_backwards_stays_within_its_bytes(log, settings):
@@ -226,9 +227,9 @@ async def test_a_ring_that_is_extended_backwards_stays_within_its_bytes(log, set
     session = enter()
     feed = await join(session, since=20)
     await until(lambda: session.socket.seqs() == list(range(21, 101)))
-    assert 0 < feed._ring_bytes <= 20_000
-    assert feed._ring[-1].seq == 100
-    assert feed._ring_bytes == sum(event.size for event in feed._ring)
+    assert 0 < feed.ring.size <= 20_000
+    assert feed.ring.events[-1].seq == 100
+    assert feed.ring.size == sum(event.size for event in feed.ring.events)
 
 
 async def test_a_text_deleted_while_the_ring_is_extended_backwards_does_not_enter_it(log):
@@ -242,7 +243,7 @@ async def test_a_text_deleted_while_the_ring_is_extended_backwards_does_not_ente
     log.gate.set()
     await until(lambda: late.socket.seqs() == [1, 2, 3, 4])
     assert [frame.get("message") for frame in late.socket.frames[1:]] == ["secret", None, "secret", None]
-    assert [event.event.message for event in list(feed._ring)[:3]] == ["secret", None, "secret"]
+    assert [event.event.message for event in list(feed.ring.events)[:3]] == ["secret", None, "secret"]
 
 
 async def test_a_session_that_is_behind_does_not_get_a_text_deleted_meanwhile(log):
@@ -260,11 +261,11 @@ async def test_the_ring_is_bounded_in_events_and_in_bytes(log, settings):
     session = enter()
     feed = await join(session)
     feed.advance(log.post(10))
-    assert [event.seq for event in feed._ring] == [8, 9, 10]
+    assert [event.seq for event in feed.ring.events] == [8, 9, 10]
     settings.RING_BYTES = 1000
     feed.advance(log.post(text="x" * 600))
     feed.advance(log.post(text="x" * 600))
-    assert [event.seq for event in feed._ring] == [12]
+    assert [event.seq for event in feed.ring.events] == [12]
 
 
 async def test_a_deleted_text_no_longer_counts_in_the_rings_bytes(log, settings):
@@ -276,9 +277,9 @@ async def test_a_deleted_text_no_longer_counts_in_the_rings_bytes(log, settings)
         seq = log.post(text="x" * 1000)[0].seq
         feed.advance(log.events[1][-1:])
         feed.advance(log.append(deleted(seq + 1, seq)))
-    assert feed._ring_bytes == sum(event.size for event in feed._ring)
+    assert feed.ring.size == sum(event.size for event in feed.ring.events)
     feed.advance(log.post(6))
-    assert len(feed._ring) == 6
+    assert len(feed.ring.events) == 6
 
 
 @pytest.mark.parametrize(
@@ -322,7 +323,7 @@ async def test_a_fan_out_in_several_slices_yields_to_the_loop_and_keeps_the_orde
     await join(late)
     feed.advance(log.post())
     # A session that joined in the middle of a run catches up with the rest of it.
-    await until(lambda: late.places[1].cursor == 5 and not late.places[1].is_behind and feed._offering is None)
+    await until(lambda: late.places[1].cursor == 5 and not late.places[1].is_behind and not feed._fan_out.is_busy)
     assert gone.socket.seqs() == []
     assert [session.socket.seqs() for session in sessions if session is not gone] == [[1, 2, 3, 4, 5]] * 6
     assert late.socket.seqs() == [5]
@@ -401,20 +402,20 @@ async def test_reopening_an_unchanged_log_sends_no_frame(log):
 async def test_the_panes_of_a_removed_room_are_closed_with_a_reason(log):
     sessions = [enter(), enter()]
     for session in sessions:
-        feed = await join(session)
+        await join(session)
     del log.events[1]
-    await feed.reopen()
+    await sessions[0].hub.sweep.run()
     for session in sessions:
         assert session.socket.frames[-1] == {"leave": "1", "reason": "ROOM_INVALID"}
         assert session.places == {}
-    assert feed.hub.feeds == {}
+    assert sessions[0].hub.feeds == {}
 
 
 async def test_a_full_socket_still_gets_the_reason_why_its_pane_is_closed(log):
     session = enter(room=1)
     feed = await join(session)
     feed.advance(log.post())
-    feed.close(ErrorCode.ROOM_ACCESS_DENIED)
+    session.hub.dismiss(session, 1, ErrorCode.ROOM_ACCESS_DENIED)
     feed.advance(log.post())
     session.socket.drain()
     await until(lambda: len(session.socket.frames) == 2)
@@ -441,7 +442,7 @@ async def test_a_join_is_refused_while_the_log_cannot_be_read_and_the_next_bell_
     assert caught.value.code == ErrorCode.SERVER_UNAVAILABLE
     assert "reading the log failed" in caplog.text
     log.error = None
-    feed.rung(3)
+    feed.hear_bell(3)
     await until(lambda: session.socket.seqs() == [1, 2, 3])
 
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.consumers import _decode
 from chat.exceptions import ClientError
 from tests.servers.quantities import Q

@@ -29,14 +29,14 @@ def now(monkeypatch):
 
 def test_a_locked_room_holds_all_its_drafts_and_a_failed_draft_only_its_authors(now):
     drafts = Held()
-    drafts.begin(draft(1), LOCKED)
-    drafts.begin(draft(2, author=3), FAILED)
+    drafts.hold(draft(1), LOCKED)
+    drafts.hold(draft(2, author=3), FAILED)
     assert [drafts.find(draft(*key)) for key in ((1, 9), (2, 3), (2, 9), (3, 3))] == [(1, None), (2, 3), None, None]
 
 
 def test_retries_back_off_up_to_a_limit_with_one_draft_for_each_room(now):
     drafts = Held()
-    drafts.begin(draft(), LOCKED)
+    drafts.hold(draft(), LOCKED)
     first = waiting()
     for draft_waiting in (first, waiting()):
         drafts.add((1, None), draft_waiting)
@@ -52,10 +52,10 @@ def test_retries_back_off_up_to_a_limit_with_one_draft_for_each_room(now):
 
 def test_a_draft_that_fails_slowly_is_retried_rarely_and_alone(now):
     drafts = Held()
-    drafts.begin(draft(1), LOCKED)
+    drafts.hold(draft(1), LOCKED)
     drafts.add((1, None), waiting(1))
     for author in (2, 3):
-        drafts.begin(draft(2, author), FAILED)
+        drafts.hold(draft(2, author), FAILED)
         drafts.add((2, author), waiting(2, author))
     now[0] += 1
     assert [key for key, _ in drafts.due(10)] == [(1, None)]
@@ -69,7 +69,7 @@ def test_a_draft_that_fails_slowly_is_retried_rarely_and_alone(now):
 
 def test_a_room_stays_suspect_for_a_while_after_its_drafts_were_answered(now):
     drafts = Held()
-    drafts.begin(draft(), LOCKED)
+    drafts.hold(draft(), LOCKED)
     answered = waiting()
     drafts.add((1, None), answered)
     answered.is_answered = True
@@ -82,8 +82,8 @@ def test_a_room_stays_suspect_for_a_while_after_its_drafts_were_answered(now):
 
 def test_a_room_is_reported_once(now):
     drafts = Held()
-    drafts.begin(draft(), LOCKED)
-    drafts.begin(draft(2), FAILED)
+    drafts.hold(draft(), LOCKED)
+    drafts.hold(draft(2), FAILED)
     assert (drafts.report(1.0), drafts.reported()) == ([], set())
     now[0] += 2
     assert (drafts.report(1.0), drafts.report(1.0), drafts.reported()) == ([1], [], {(1, None)})

@@ -20,12 +20,12 @@ async def log(monkeypatch, settings):
     log.error = None
     if hub := hubs.running():
         for session in list(hub.sessions):
-            await hubs.exit(session)
+            await hubs.remove(session)
 
 
 def enter(user_id=1):
     socket = FakeSocket()
-    session = hubs.enter(lambda hub: Session(socket, hub=hub))
+    session = hubs.add(lambda hub: Session(socket, hub=hub))
     session.standing = standing(user_id, "bob")
     session.socket = socket
     return session
@@ -45,9 +45,9 @@ async def test_the_hub_starts_with_the_first_session_and_stops_with_the_last(log
     second = enter()
     assert first.hub is second.hub is hub
     await join(first)
-    await hubs.exit(first)
+    await hubs.remove(first)
     assert hubs.running() is hub
-    await hubs.exit(second)
+    await hubs.remove(second)
     assert hubs.running() is None
     assert hub.feeds == {}
     assert asyncio.all_tasks() == before
@@ -55,7 +55,7 @@ async def test_the_hub_starts_with_the_first_session_and_stops_with_the_last(log
 
 async def test_a_session_that_connects_while_the_hub_stops_gets_a_new_hub(log):
     first = enter()
-    leaving = asyncio.ensure_future(hubs.exit(first))
+    leaving = asyncio.ensure_future(hubs.remove(first))
     await asyncio.sleep(0)
     second = enter()
     await leaving
@@ -70,7 +70,7 @@ async def test_a_session_that_ends_is_removed_from_all_its_rooms(log):
     lobby = await join(stays)
     await join(goes)
     await join(goes, room=2)
-    await hubs.exit(goes)
+    await hubs.remove(goes)
     assert set(stays.hub.feeds) == {1}
     assert list(lobby.sessions) == [stays]
 
@@ -80,7 +80,7 @@ async def test_a_feed_exists_while_a_session_listens_or_joins(log):
     hub = session.hub
     feed = await join(session)
     async with hub.feed(1, title="Lobby", staff_only=False, head=0) as held:
-        feed.detach(session)
+        hub.leave(session, 1)
         assert held is feed
         assert hub.feeds == {1: feed}
     assert hub.feeds == {}
@@ -129,7 +129,7 @@ async def test_the_sweep_needs_one_query_for_all_rooms(log):
     await join(session)
     await join(session, room=2)
     log.reads.clear()
-    await session.hub.sweep()
+    await session.hub.sweep.run()
     assert log.reads == ["heads"]
 
 
@@ -139,11 +139,11 @@ async def test_the_sweep_finds_another_epoch_a_deleted_room_and_a_raised_floor(l
     await join(session, room=2)
     session.hub.advance(1, "a", log.post(3))
     log.floor[1] = 2
-    await session.hub.sweep()
+    await session.hub.sweep.run()
     assert not lobby.serves(0, None)
     log.epoch[1] = "b"
     del log.events[2]
-    await session.hub.sweep()
+    await session.hub.sweep.run()
     assert session.socket.frames[-2]["reset"] is True
     assert session.socket.frames[-2]["epoch"] == "b"
     assert session.socket.frames[-1] == {"leave": "2", "reason": "ROOM_INVALID"}
@@ -154,7 +154,7 @@ async def test_events_committed_before_a_restore_are_not_sent_after_it(log):
     feed = await join(session)
     old = log.post(2)
     log.events[1], log.epoch[1] = [], "b"
-    await session.hub.sweep()
+    await session.hub.sweep.run()
     session.hub.advance(1, "a", old)
     await turns()
     assert feed.head == 0
@@ -178,7 +178,7 @@ async def test_a_sweep_result_older_than_the_tail_does_not_reset_the_room(log):
     session = enter()
     feed = await join(session)
     log.gate.clear()
-    sweeping = asyncio.ensure_future(session.hub.sweep())
+    sweeping = asyncio.ensure_future(session.hub.sweep.run())
     await turns()
     feed.advance(log.post(3))
     log.gate.set()
@@ -210,14 +210,14 @@ async def test_a_crash_in_one_feed_does_not_affect_another(log, monkeypatch, cap
     monkeypatch.setattr(lobby, "reopen", crash)
     log.epoch[1] = "b"
     log.post(room=2)
-    await session.hub.sweep()
+    await session.hub.sweep.run()
     await until(lambda: session.socket.seqs(2) == [1])
     assert "starting over failed" in caplog.text
 
 
 def freeze(hub, seconds=100):
     """Make the hub believe that its process stood still."""
-    hub._pulse -= seconds
+    hub.pulse._last_beat -= seconds
 
 
 async def test_a_frozen_process_reads_the_heads_before_it_writes(log):
@@ -270,9 +270,9 @@ async def test_a_frozen_process_stays_silent_until_the_database_answers(log, set
 async def test_the_beat_keeps_a_running_process_from_counting_as_frozen(log, settings):
     settings.FROZEN_SECONDS = 0.8  # beats every 0.1 s
     session = enter()
-    pulse = session.hub._pulse
-    await until(lambda: session.hub._pulse > pulse)
-    assert not session.hub.is_stale()
+    pulse = session.hub.pulse._last_beat
+    await until(lambda: session.hub.pulse._last_beat > pulse)
+    assert not session.hub.pulse.is_stale()
 
 
 async def test_a_signal_from_the_layer_can_only_announce_enter_and_leave(log):
@@ -297,5 +297,5 @@ async def test_a_draining_hub_sends_every_session_a_time_to_come_back(log, setti
 async def test_a_commit_in_a_room_without_listeners_opens_no_feed(log):
     session = enter()
     session.hub.advance(1, "a", log.post())
-    session.hub.rung(1, 5)
+    session.hub.hear_bell(1, 5)
     assert session.hub.feeds == {}

@@ -38,10 +38,10 @@ async def until_count(count=2, model=Room, manager="all_objects"):
 
 async def test_deletions_that_were_left_unfinished_are_continued_at_the_start(bob, rooms):
     await database.write(close, rooms.lobby, bob)
-    janitor.enter()
+    janitor.acquire()
     await until_count()
     assert not await database.look(Event.objects.exists)
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
@@ -66,11 +66,11 @@ async def test_a_room_deleted_in_a_transaction_is_removed_when_its_bell_rings(bo
 
 async def test_without_a_bell_a_deleted_room_is_found_by_polling(bob, rooms, settings):
     settings.JANITOR_SECONDS = 0.02
-    janitor.enter()
+    janitor.acquire()
     await asyncio.sleep(0.05)
     await database.write(close, rooms.lobby, bob)
     await until_count()
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
@@ -81,10 +81,10 @@ async def test_rows_of_deleted_users_are_removed(bob, rooms):
         User.objects.filter(username__startswith="user").delete()
 
     await database.write(delete)
-    janitor.enter()
+    janitor.acquire()
     await until_count(0, DeletedUser, "objects")
     assert not await database.look(Membership.objects.exists)
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
@@ -99,20 +99,20 @@ async def test_a_deletion_that_fails_does_not_stop_the_others(bob, rooms, monkey
         return remove(room)
 
     monkeypatch.setattr(deletion, "remove_piece_of_room", fail)
-    janitor.enter()
+    janitor.acquire()
     await until_count()
     monkeypatch.setattr(deletion, "remove_piece_of_room", remove)
     await until_count(1)
-    await janitor.exit()
+    await janitor.release()
     await database.close()
 
 
 async def test_the_hub_and_the_server_share_one_janitor(bob):
-    first = janitor.enter()
+    first = janitor.acquire()
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         assert hub.running()._janitor is first
     assert not first._task.done(), "the hub has stopped, but the server has not"
-    await janitor.exit()
+    await janitor.release()
     assert first._task.done()
     await database.close()

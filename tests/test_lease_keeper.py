@@ -10,6 +10,7 @@ from chat.live.lease_keeper import LeaseKeeper
 from chat.models import Membership, Presence, Process, Room
 from chat.store import presence
 from chat.store.presence import PIECE_PAIRS, Change
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +34,7 @@ def announced():
 
 @pytest.fixture
 async def keeper(here, announced):
-    return LeaseKeeper("one", is_here=here.__contains__, tell=announced.extend)
+    return LeaseKeeper("one", is_here=here.__contains__, announce=announced.extend)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def pairs(django_user_model):
     """More pairs than fit into two pieces."""
     users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(50))
     rooms = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(10))
-    return [(room.pk, user.pk) for room in rooms for user in users]
+    return [RoomUser(room.pk, user.pk) for room in rooms for user in users]
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def pieces(monkeypatch):
         given.append((len(came), len(went)))
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "update_presence", record)
+    monkeypatch.setattr(presence, "settle", record)
     return given
 
 
@@ -73,13 +74,13 @@ async def test_many_pairs_are_written_in_pieces(keeper, here, announced, pairs, 
 async def test_a_user_who_came_and_left_during_the_writing_is_not_written(keeper, here, announced, pairs, pieces):
     here.update(pairs)
     late = sorted(pairs)[-1]
-    tell = keeper._tell
+    tell = keeper._announce
 
     def tell_and_leave(changes):
         here.discard(late)
         tell(changes)
 
-    keeper._tell = tell_and_leave
+    keeper._announce = tell_and_leave
     assert await keeper.settle(pairs)
     assert len(announced) == len(pairs) - 1
     assert late not in keeper.written
@@ -92,7 +93,7 @@ async def test_only_the_loops_thread_reads_presence_in_memory(here, announced, p
         calling_threads.add(threading.current_thread())
         return True
 
-    assert await LeaseKeeper("one", is_here=is_here, tell=announced.extend).settle(pairs)
+    assert await LeaseKeeper("one", is_here=is_here, announce=announced.extend).settle(pairs)
     assert calling_threads == {threading.current_thread()}
 
 
@@ -105,7 +106,7 @@ async def test_a_failed_piece_does_not_stop_the_others_and_is_retried(keeper, he
             raise failures.pop()
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "update_presence", fail_once)
+    monkeypatch.setattr(presence, "settle", fail_once)
     assert not await keeper.settle(pairs)
     assert len(keeper.written) == len(pairs) - PIECE_PAIRS
     assert await keeper.settle(here - keeper.written)
@@ -122,7 +123,7 @@ async def test_a_pair_that_cannot_be_written_fails_alone(keeper, here, pairs, mo
             raise IntegrityError("refused")
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "update_presence", refuse)
+    monkeypatch.setattr(presence, "settle", refuse)
     assert not await keeper.settle(pairs)
     assert here - keeper.written == {poisoned}
 
@@ -151,7 +152,7 @@ async def test_a_dead_process_with_many_users_is_removed_in_pieces(keeper, annou
     await database.write_behind(presence.begin_lease, "dead")
     for piece in presence.pieces(pairs):
         await database.write_behind(presence.update_presence, "dead", came=piece, went=())
-    await keeper.bury_dead()
+    await keeper.expire_dead()
     assert len(announced) == len(pairs)
     assert not any(change.is_here for change in announced)
     assert isinstance(announced[0], Change)

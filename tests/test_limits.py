@@ -36,66 +36,66 @@ def limit(settings):
     return limit
 
 
-def taken(pace, key=None, most=1000):
+def taken(bucket, key=None, most=1000):
     """Return how many calls are allowed at once."""
     for count in range(most):
-        if pace.take(key) > 0:
+        if bucket.take(key) > 0:
             return count
     return most
 
 
 def test_a_bucket_allows_a_burst_and_then_a_rate(clock, limit):
     limit(MESSAGES_AT_ONCE=60, MESSAGES_PER_SECOND=10)
-    pace = limits.Pace("MESSAGES")
-    assert taken(pace) == 60
+    bucket = limits.TokenBucket("MESSAGES")
+    assert taken(bucket) == 60
     clock.now += 1
-    assert taken(pace) == 10
+    assert taken(bucket) == 10
     clock.now += 3600
-    assert taken(pace) == 60
+    assert taken(bucket) == 60
 
 
 def test_a_retry_after_the_given_time_is_allowed(clock, limit):
     limit(MESSAGES_AT_ONCE=3, MESSAGES_PER_SECOND=0.7)
-    pace = limits.Pace("MESSAGES")
+    bucket = limits.TokenBucket("MESSAGES")
     for _ in range(50):
-        taken(pace)
-        clock.now += limits.too_fast("", pace.take()).context["retry_after"]
-        assert pace.take() == 0
+        taken(bucket)
+        clock.now += limits.too_fast("", bucket.take()).context["retry_after"]
+        assert bucket.take() == 0
 
 
 def test_each_key_has_a_bucket_of_its_own(clock, limit):
     limit(MESSAGES_AT_ONCE=2, MESSAGES_PER_SECOND=1)
-    pace = limits.Pace("MESSAGES")
-    assert [taken(pace, key) for key in "abc"] == [2, 2, 2]
+    bucket = limits.TokenBucket("MESSAGES")
+    assert [taken(bucket, key) for key in "abc"] == [2, 2, 2]
 
 
 def test_zero_means_unlimited(clock, limit):
     limit(MESSAGES_AT_ONCE=0, SOCKETS_PER_USER=0, ROOMS_PER_SOCKET=0, JSON_DEPTH=0)
-    assert taken(limits.Pace("MESSAGES")) == 1000
-    ceiling = limits.Ceiling("SOCKETS_PER_USER")
-    assert all(ceiling.enter(1) for _ in range(1000))
+    assert taken(limits.TokenBucket("MESSAGES")) == 1000
+    sockets = limits.ConcurrencyLimit("SOCKETS_PER_USER")
+    assert all(sockets.acquire(1) for _ in range(1000))
     limits.check_rooms(1000)
     limits.check_depth("[" * 1000)
 
 
 def test_full_buckets_are_pruned(clock, limit):
     limit(HANDSHAKES_AT_ONCE=2, HANDSHAKES_PER_SECOND=1)
-    pace = limits.Pace("HANDSHAKES")
+    bucket = limits.TokenBucket("HANDSHAKES")
     for number in range(20 * limits.PRUNE_AT):
-        pace.take(number)
+        bucket.take(number)
         clock.now += 0.01
-    assert len(pace._full_at) <= 2 * limits.PRUNE_AT
+    assert len(bucket._full_at) <= 2 * limits.PRUNE_AT
 
 
 def test_a_concurrency_limit_counts_the_current_holders(limit):
     limit(SOCKETS_PER_USER=2)
-    ceiling = limits.Ceiling("SOCKETS_PER_USER")
-    assert [ceiling.enter(1), ceiling.enter(1), ceiling.enter(1), ceiling.enter(2)] == [True, True, False, True]
-    ceiling.exit(1)
-    assert ceiling.enter(1)
+    sockets = limits.ConcurrencyLimit("SOCKETS_PER_USER")
+    assert [sockets.acquire(1), sockets.acquire(1), sockets.acquire(1), sockets.acquire(2)] == [True, True, False, True]
+    sockets.release(1)
+    assert sockets.acquire(1)
     for _ in range(5):
-        ceiling.exit(1)
-    assert [ceiling.enter(1), ceiling.enter(1), ceiling.enter(1)] == [True, True, False]
+        sockets.release(1)
+    assert [sockets.acquire(1), sockets.acquire(1), sockets.acquire(1)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_an_address_is_normalised_for_counting(client, counted_as):
 
 
 def test_a_bucket_is_cheap(limit):
-    pace = limits.Pace("COMMANDS")
+    bucket = limits.TokenBucket("COMMANDS")
     start = time.perf_counter()
     for _ in range(10_000):
-        pace.take()
+        bucket.take()
     assert time.perf_counter() - start < 0.5  # 50 µs each would be a lot; it is about 3
 
 
@@ -201,7 +201,7 @@ async def test_a_user_who_sends_too_fast_is_refused_with_a_time_to_retry(bob, ro
             "command": "send",
             "room": room,
             "client_id": CLIENT_ID.format(3),
-            "detail": "You are writing too fast.",
+            "detail": "You're sending too fast.",
             "retry_after": 0.5,
         }
         clock.now += 0.5
@@ -321,9 +321,9 @@ async def test_a_refused_message_counts_towards_the_limit(bob, rooms, clock, lim
 
 def test_a_request_above_the_burst_needs_a_full_bucket_and_overdraws_it(clock, limit):
     limit(JOINS_AT_ONCE=10, JOINS_PER_SECOND=1)
-    pace = limits.Pace("JOINS")
-    assert pace.take(count=25) == 0
-    assert pace.take() > 15
+    bucket = limits.TokenBucket("JOINS")
+    assert bucket.take(count=25) == 0
+    assert bucket.take() > 15
 
 
 async def test_a_socket_above_the_users_limit_is_closed_until_another_closes(bob, limit):
@@ -393,10 +393,10 @@ async def test_handshakes_from_an_address_are_rate_limited(clock, limit):
 
 async def test_the_anonymous_sockets_of_an_address_are_limited(bob, limit):
     limit(SOCKETS_PER_ADDRESS=1)
-    assert limits.sockets_of_address.enter("192.0.2.1")
+    assert limits.sockets_of_address.acquire("192.0.2.1")
     assert await refused(("192.0.2.1", 5)) == (429, b"11")
     assert await refused(("192.0.2.2", 5)) is None
-    limits.sockets_of_address.exit("192.0.2.1")
+    limits.sockets_of_address.release("192.0.2.1")
     assert await refused(("192.0.2.1", 5)) is None
 
 
@@ -411,9 +411,9 @@ async def test_a_signed_in_socket_does_not_count_for_its_address(bob, limit):
     await communicator.receive_output(5)
     # Another client behind the same address may connect. Only sockets that are not signed in count.
     assert await refused(address) is None
-    assert limits.sockets_of_address.enter("192.0.2.1")
+    assert limits.sockets_of_address.acquire("192.0.2.1")
     assert await refused(address) == (429, b"11")
-    limits.sockets_of_address.exit("192.0.2.1")
+    limits.sockets_of_address.release("192.0.2.1")
     await communicator.disconnect(timeout=5)
     await communicator.wait(5)
     assert limits.sockets_of_address._count == {}

@@ -18,6 +18,7 @@ from chat.models import Event, Membership, Presence, Room
 from chat.store import actions, deletion, faults, lock_waits, presence
 from chat.store.actions import Draft
 from chat.store.log import Committed
+from chat.store.room_user import RoomUser
 
 postgresql = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite allows one writer at a time")
 WRITERS = 3
@@ -213,7 +214,7 @@ def test_a_deletion_does_not_wait_for_a_transaction_that_writes_presence_and_nei
     visible = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
 
     def enter():
-        presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+        presence.update_presence("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
 
     def delete():
         assert has_lock.wait(10)
@@ -245,7 +246,7 @@ def test_a_deletion_and_a_users_first_join_do_not_deadlock(bob, rooms, gone):
         assert has_locked.wait(10)
         Membership.objects.create(user=bob, room=rooms.lobby)
         with transaction.atomic():
-            presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+            presence.update_presence("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
             is_here.set()
             assert has_continued.wait(10), "the deletion waits for this transaction"
 

@@ -50,7 +50,7 @@ class Delivery(RuleBasedStateMachine):
         self.sessions = [self.enter(number) for number in range(3)]
 
     def enter(self, number):
-        session = hubs.enter(lambda hub: Session(FakeSocket(), hub=hub))
+        session = hubs.add(lambda hub: Session(FakeSocket(), hub=hub))
         session.standing = self.world._standing(Login(f"key {number}", number + 1, ""))
         session.log = None
         session.read = 0
@@ -75,7 +75,7 @@ class Delivery(RuleBasedStateMachine):
                 for shown in session.log.events:
                     assert shown["seq"] <= len(events)
                     assert shown.get("client_id") == self.world.client_ids[1][shown["seq"] - 1]
-            await hubs.exit(session)
+            await hubs.remove(session)
 
     # What users do
 
@@ -123,7 +123,7 @@ class Delivery(RuleBasedStateMachine):
         """The socket is lost with its unread frames, and its page resumes from its cursor."""
         self.written_frames_match_the_log()
         old = self.sessions[number]
-        self.run(hubs.exit(old))
+        self.run(hubs.remove(old))
         self.sessions[number] = self.run(self.entered(number))
         if old.log is not None:
             self.sessions[number].log = old.log
@@ -165,12 +165,12 @@ class Delivery(RuleBasedStateMachine):
 
     async def ring(self, times, head):
         for _ in range(times):
-            self.sessions[0].hub.rung(1, head)
+            self.sessions[0].hub.hear_bell(1, head)
         await asyncio.sleep(0.01)
 
     @rule()
     def sweep(self):
-        self.run(self.sessions[0].hub.sweep())
+        self.run(self.sessions[0].hub.sweep.run())
 
     @rule(seconds=st.sampled_from([0.001, 0.02, 0.6]))
     def time_passes(self, seconds):

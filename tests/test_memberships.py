@@ -10,6 +10,7 @@ from chat.models import Membership, PositionCounter, Visit
 from chat.store import actions, memberships, policies, unread
 from chat.store.actions import Draft
 from chat.store.memberships import Move, UserLayout
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db
 
@@ -37,11 +38,11 @@ def lay_out(login, rooms, wide=None):
 
 
 def stored_positions():
-    return set(Membership.objects.values_list("user_id", "room_id", "read_seq"))
+    return set(Membership.objects.values_list("room_id", "user_id", "read_seq"))
 
 
 def test_a_position_moves_only_forward_unless_it_is_set_and_never_beyond_the_head(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 5)
     steps = [(3, False, 3), (2, False, 3), (1, True, 1), (99, False, 5), (0, False, 5), (99, True, 5), (0, True, 0)]
     for seq, is_set, position in steps:
@@ -57,22 +58,22 @@ def test_a_refused_position_changes_nothing_and_the_others_are_written(bob, char
     charlie.save()
     refused = move(
         {
-            (bob.pk, rooms.lobby.pk): Move(bobs, 1),
-            (bob.pk, rooms.staff.pk): Move(bobs, 1),
-            (bob.pk, 10**6): Move(bobs, 1, is_set=True),
-            (charlie.pk, rooms.lobby.pk): Move(charlies, 1),
+            RoomUser(rooms.lobby.pk, bob.pk): Move(bobs, 1),
+            RoomUser(rooms.staff.pk, bob.pk): Move(bobs, 1),
+            RoomUser(10**6, bob.pk): Move(bobs, 1, is_set=True),
+            RoomUser(rooms.lobby.pk, charlie.pk): Move(charlies, 1),
         }
     )
     assert refused == {
-        (bob.pk, rooms.staff.pk): ErrorCode.ROOM_ACCESS_DENIED,
-        (bob.pk, 10**6): ErrorCode.ROOM_INVALID,
-        (charlie.pk, rooms.lobby.pk): ErrorCode.USER_HAS_TO_LOGIN,
+        RoomUser(rooms.staff.pk, bob.pk): ErrorCode.ROOM_ACCESS_DENIED,
+        RoomUser(10**6, bob.pk): ErrorCode.ROOM_INVALID,
+        RoomUser(rooms.lobby.pk, charlie.pk): ErrorCode.USER_HAS_TO_LOGIN,
     }
-    assert stored_positions() == {(bob.pk, rooms.lobby.pk, 1)}
+    assert stored_positions() == {(rooms.lobby.pk, bob.pk, 1)}
 
 
 def test_reading_messages_from_before_the_first_visit_writes_no_position(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 4)
     memberships.store_first_visits([bob.pk])
     move({pair: Move(login, 2)})
@@ -82,7 +83,7 @@ def test_reading_messages_from_before_the_first_visit_writes_no_position(bob, ro
 
 
 def test_presence_and_layout_do_not_change_the_position(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 4)
     memberships.store_first_visits([bob.pk])
     post(rooms.lobby, 1)
@@ -96,7 +97,7 @@ def test_presence_and_layout_do_not_change_the_position(bob, rooms):
 
 
 def test_a_position_that_another_process_moved_further_is_kept(bob, rooms):
-    login, pair = login_of(bob), (bob.pk, rooms.lobby.pk)
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 5)
     behind = memberships.check_moves({pair: Move(login, 2)})
     move({pair: Move(login, 4)})
@@ -112,7 +113,9 @@ def test_any_number_of_positions_is_written_with_few_queries(alice, bob, charlie
     counts = []
     for moved in (list(users)[:1], users):
         with CaptureQueriesContext(connection) as captured:
-            move({(user.pk, room.pk): Move(users[user], len(counts) + 3) for user in moved for room in rooms[:2]})
+            move(
+                {RoomUser(room.pk, user.pk): Move(users[user], len(counts) + 3) for user in moved for room in rooms[:2]}
+            )
         counts.append(len(captured))
     assert max(counts) <= 10, counts
     assert len(stored_positions()) == 6
@@ -121,15 +124,18 @@ def test_any_number_of_positions_is_written_with_few_queries(alice, bob, charlie
 def test_each_write_has_its_own_number_by_which_other_processes_find_it(bob, charlie, rooms):
     post(rooms.lobby, 5)
     for seq, user in enumerate((bob, charlie, bob), 1):
-        move({(user.pk, rooms.lobby.pk): Move(login_of(user), seq)})
+        move({RoomUser(rooms.lobby.pk, user.pk): Move(login_of(user), seq)})
     assert PositionCounter.objects.get().changes == 3
     first = unread.moved_since(1)
-    assert (first.changes, first.positions) == (3, {(bob.pk, rooms.lobby.pk): 3, (charlie.pk, rooms.lobby.pk): 2})
-    assert unread.moved_since(2).positions == {(bob.pk, rooms.lobby.pk): 3}
+    assert (first.changes, first.positions) == (
+        3,
+        {RoomUser(rooms.lobby.pk, bob.pk): 3, RoomUser(rooms.lobby.pk, charlie.pk): 2},
+    )
+    assert unread.moved_since(2).positions == {RoomUser(rooms.lobby.pk, bob.pk): 3}
     assert unread.moved_since(3).positions == {}
     assert unread.moved_since(None)[1:] == (3, {}, True)
     # A move that changes nothing takes no number.
-    move({(bob.pk, rooms.lobby.pk): Move(login_of(bob), 1)})
+    move({RoomUser(rooms.lobby.pk, bob.pk): Move(login_of(bob), 1)})
     assert PositionCounter.objects.get().changes == 3
 
 
@@ -139,7 +145,7 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
     post(rooms.random, 5)
     for room in rooms[:2]:
         for user in (bob, charlie):
-            move({(user.pk, room.pk): Move(login_of(user), 1)})
+            move({RoomUser(room.pk, user.pk): Move(login_of(user), 1)})
     found, last, is_all = {}, 0, False
     while not is_all:
         _, last, positions, is_all = unread.moved_since(last)

@@ -10,8 +10,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from chat.live import session as sessions
 from chat.live import writer
 from chat.live.feed import Feed
-from chat.live.hub import Hub
-from chat.live.revocation import Rights
+from chat.live.revocation import Revocation
+from chat.live.ring import Ring
+from chat.live.sweep import Sweep
 from chat.store.log import Committed
 from tests import stepped, test_machine, test_races
 
@@ -48,17 +49,17 @@ def acknowledge_and_lose(patch):
 def no_sweep(patch):
     """There is no sweep, so events after a lost bell are not sent."""
 
-    async def sweep(self):
+    async def run(self):
         pass
 
-    patch.setattr(Hub, "sweep", sweep)
+    patch.setattr(Sweep, "run", run)
 
 
 def no_cursor_rule(patch):
     """A session writes every run that it is offered."""
 
     def offer(self, place, first, run):
-        place.cursor = first + self._taken(run) - 1
+        place.cursor = first + self._write_run(run) - 1
 
     patch.setattr(sessions.Session, "offer", offer)
 
@@ -69,7 +70,7 @@ def cursor_moved_before_the_write(patch):
     def offer(self, place, first, run):
         if not place.is_behind and place.cursor == first - 1:
             place.cursor += len(run.frames)
-            self._taken(run)
+            self._write_run(run)
 
     patch.setattr(sessions.Session, "offer", offer)
 
@@ -148,7 +149,7 @@ def resume_from_the_head(patch):
 
 def deleted_text_stays_in_the_ring(patch):
     """A session that catches up from the ring gets text that was deleted or edited away."""
-    patch.setattr(Feed, "_change", lambda self, seq, change: None)
+    patch.setattr(Ring, "_apply_change", lambda self, seq, change: None)
 
 
 def join_reply_comes_after_its_events(patch):
@@ -170,7 +171,7 @@ def rights_are_not_checked_again(patch):
     async def check(self, *concern):
         pass
 
-    patch.setattr(Rights, "check", check)
+    patch.setattr(Revocation, "check", check)
 
 
 def epoch_is_ignored(patch):

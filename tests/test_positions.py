@@ -8,13 +8,15 @@ from django.db import IntegrityError, OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, positions
 from chat.live.positions import Pending, Positions, newest_move
 from chat.store import layouts, memberships
 from chat.store.memberships import CheckedMoves, Move, UserLayout
 from chat.store.policies import Login
+from chat.store.room_user import RoomUser
 from tests.fakes import turns, until
 
 LOGIN = Login("a", 1, "")
@@ -42,9 +44,9 @@ class FakeDatabase:
         monkeypatch.setattr(database, "is_writing", lambda: self.is_writing)
         monkeypatch.setattr(memberships, "check_moves", self._check)
         monkeypatch.setattr(memberships, "store_moves", self._store)
-        monkeypatch.setattr(memberships, "store_layouts", self._lay_out)
-        monkeypatch.setattr(memberships, "load_layout", lambda user: self.stored)
-        monkeypatch.setattr(layouts, "change_layout", lambda login, change: self.changes.append((login, change)))
+        monkeypatch.setattr(memberships, "lay_out", self._lay_out)
+        monkeypatch.setattr(memberships, "layout", lambda user: self.stored)
+        monkeypatch.setattr(layouts, "change", lambda login, change: self.changes.append((login, change)))
 
     async def _run(self, work, *arguments):
         await self.gate.wait()
@@ -66,8 +68,8 @@ class FakeDatabase:
 
 @pytest.fixture
 async def fake(monkeypatch):
-    monkeypatch.setitem(vars(conf), "POSITIONS_SECONDS", 0.01)
-    monkeypatch.setitem(vars(conf), "POSITIONS_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(conf, "POSITIONS_SECONDS", 0.01)
+    monkeypatch.setattr(conf, "POSITIONS_BUSY_SECONDS", 0.2)
     return FakeDatabase(monkeypatch)
 
 
@@ -77,7 +79,7 @@ async def world(fake):
     world = SimpleNamespace(written=[], refused=[])
     world.positions = Positions(
         on_written=world.written.extend,
-        on_refused=lambda session, pair, error: world.refused.append((pair, error.code)),
+        on_refused=lambda _, pair, error: world.refused.append((pair, error.code)),
     )
     yield world
     await world.positions.stop()
@@ -87,18 +89,18 @@ async def test_the_newest_positions_of_a_short_period_are_written_in_one_transac
     for seq in range(1, 6):
         for user in (1, 2):
             world.positions.move(session_of(user), 7, seq, back=False)
-    assert world.positions.pending((1, 7)) == Move(session_of(1).login, 5)
+    assert world.positions.pending(RoomUser(7, 1)) == Move(session_of(1).login, 5)
     await world.positions.flush()
-    assert fake.transactions == [{(user, 7): Move(session_of(user).login, 5) for user in (1, 2)}]
-    assert sorted(world.written) == [(1, 7), (2, 7)]
-    assert world.positions.pending((1, 7)) is None
+    assert fake.transactions == [{RoomUser(7, user): Move(session_of(user).login, 5) for user in (1, 2)}]
+    assert sorted(world.written) == [RoomUser(7, 1), RoomUser(7, 2)]
+    assert world.positions.pending(RoomUser(7, 1)) is None
 
 
 async def test_moves_back_and_forward_are_merged_in_order(fake, world):
     for seq, back in [(9, False), (3, True), (5, False), (4, False)]:
         world.positions.move(session_of(1), 7, seq, back=back)
     await world.positions.flush()
-    assert fake.transactions == [{(1, 7): Move(session_of(1).login, 5, is_set=True)}]
+    assert fake.transactions == [{RoomUser(7, 1): Move(session_of(1).login, 5, is_set=True)}]
 
 
 async def test_a_move_during_a_write_is_written_after_it(fake, world):
@@ -106,10 +108,10 @@ async def test_a_move_during_a_write_is_written_after_it(fake, world):
     fake.gate.clear()
     await asyncio.sleep(0.05)
     world.positions.move(session_of(1), 7, 4, back=True)
-    assert world.positions.pending((1, 7)) == Move(session_of(1).login, 4, is_set=True)
+    assert world.positions.pending(RoomUser(7, 1)) == Move(session_of(1).login, 4, is_set=True)
     fake.gate.set()
     await world.positions.flush()
-    assert [transaction[1, 7].seq for transaction in fake.transactions] == [9, 4]
+    assert [one[7, 1].seq for one in fake.transactions] == [9, 4]
 
 
 async def test_positions_wait_for_messages_for_a_limited_time(fake, world):
@@ -127,7 +129,7 @@ async def test_positions_wait_for_messages_for_a_limited_time(fake, world):
 
 
 async def test_many_positions_are_written_in_pieces(fake, world, monkeypatch):
-    monkeypatch.setattr(positions, "ROWS", 10)
+    monkeypatch.setattr(positions, "MAX_ROWS", 10)
     world.positions._rows = 10
     for user in range(25):
         world.positions.move(session_of(user), 7, 1, back=False)
@@ -140,40 +142,40 @@ async def test_a_database_outage_loses_no_position_and_is_logged_once(fake, worl
     world.positions.move(session_of(1), 7, 9, back=False)
     await until(lambda: "could not be written" in caplog.text)
     await asyncio.sleep(0.1)
-    assert world.positions.pending((1, 7)) is not None
+    assert world.positions.pending(RoomUser(7, 1)) is not None
     world.positions.move(session_of(1), 7, 12, back=False)
     fake.failure = lambda moves: None
     await until(lambda: fake.transactions)
-    assert fake.transactions == [{(1, 7): Move(session_of(1).login, 12)}]
+    assert fake.transactions == [{RoomUser(7, 1): Move(session_of(1).login, 12)}]
     assert caplog.text.count("could not be written") == 1
 
 
 async def test_a_position_that_cannot_be_written_does_not_delay_others(fake, world, caplog):
-    fake.failure = lambda moves: IntegrityError("no such user") if (13, 7) in moves else None
+    fake.failure = lambda moves: IntegrityError("no such user") if RoomUser(7, 13) in moves else None
     for user in range(100):
         world.positions.move(session_of(user), 7, 1, back=False)
     await until(lambda: sum(map(len, fake.transactions)) == 99)
     # The bad one is found by halving, not one by one, and within one round, so the others do not wait for the next.
     assert len(fake.transactions) < 12
-    assert world.positions._rows >= positions.ROWS / 2
-    assert world.positions.pending((13, 7)) is not None
+    assert world.positions._rows >= positions.MAX_ROWS / 2
+    assert world.positions.pending(RoomUser(7, 13)) is not None
     fake.failure = lambda moves: None
-    await until(lambda: world.positions.pending((13, 7)) is None)
+    await until(lambda: world.positions.pending(RoomUser(7, 13)) is None)
 
 
 async def test_a_refusal_is_reported_to_its_session_and_affects_no_other_move(fake, world):
-    fake.refused[1, 3] = ClientError(ErrorCode.ROOM_ACCESS_DENIED)
+    fake.refused[RoomUser(3, 1)] = ClientError(ErrorCode.ROOM_ACCESS_DENIED)
     world.positions.move(session_of(1), 3, 1, back=False)
     world.positions.move(session_of(1), 7, 1, back=False)
     await world.positions.flush()
-    assert world.refused == [((1, 3), ErrorCode.ROOM_ACCESS_DENIED)]
-    assert world.written == [(1, 7)]
-    assert world.positions.pending((1, 3)) is None
+    assert world.refused == [(RoomUser(3, 1), ErrorCode.ROOM_ACCESS_DENIED)]
+    assert world.written == [RoomUser(7, 1)]
+    assert world.positions.pending(RoomUser(3, 1)) is None
 
 
 async def test_the_newest_layout_is_written_and_visible_before_that(fake, world):
     for rooms in ([1, 2], [2], [2, 3]):
-        world.positions.lay_out(session_of(1), rooms, 3)
+        world.positions.set_layout(session_of(1), rooms, 3)
     assert positions.layout_of(1) == ((2, 3), 3)
     assert positions.layout_of(2) == fake.stored
     await world.positions.flush()
@@ -193,7 +195,7 @@ async def test_layout_changes_are_written_in_order_and_visible_before_that(fake,
     # A whole layout replaces earlier changes, and is written before later ones.
     fake.changes.clear()
     world.positions.change_layout(session, opened)
-    world.positions.lay_out(session, [7, 8], None)
+    world.positions.set_layout(session, [7, 8], None)
     world.positions.change_layout(session, closed)
     assert positions.layout_of(1) == ([7, 8], None)
     await world.positions.flush()
@@ -204,13 +206,13 @@ async def test_layout_changes_are_written_in_order_and_visible_before_that(fake,
 async def test_pending_positions_are_written_on_stop(fake, world):
     fake.is_writing = True
     world.positions.move(session_of(1), 7, 9, back=False)
-    world.positions.lay_out(session_of(1), [7], None)
+    world.positions.set_layout(session_of(1), [7], None)
     await world.positions.stop()
     assert len(fake.transactions) == len(fake.layouts) == 1
 
 
 async def test_stop_gives_up_when_the_database_does_not_answer(fake, world, monkeypatch, caplog):
-    monkeypatch.setitem(vars(conf), "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(conf, "DRAIN_SECONDS", 0.05)
     fake.gate.clear()
     world.positions.move(session_of(1), 7, 9, back=False)
     await world.positions.stop()
@@ -236,15 +238,15 @@ def test_merged_moves_give_the_same_position_as_single_ones(moves, steps, stored
         pending.put("pair", move)
         match next(steps, None):
             case "begin" if not pending._writing:
-                pending.begin()
+                pending.start_write()
             case "done" if pending._writing:
                 # This move is stored, even if later ones fail.
                 stored = apply(stored, pending._writing["pair"])
-                pending.done(["pair"])
+                pending.finish_write(["pair"])
             case "fail":
                 pending.put_back()
         assert pending.get("pair") is None or apply(stored, pending.get("pair")) == expected
     pending.put_back()
-    for move in pending.begin().values():
+    for move in pending.start_write().values():
         stored = apply(stored, move)
     assert stored == expected

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from chat.models import Membership, Presence, Process, Room
 from chat.store import presence
 from chat.store.presence import Change
+from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ def expire(process):
 
 
 def test_only_a_users_first_entering_and_last_leaving_are_changes(processes, rooms, bob):
-    pair, room = (rooms.lobby.pk, bob.pk), rooms.lobby.pk
+    pair, room = RoomUser(rooms.lobby.pk, bob.pk), rooms.lobby.pk
     assert presence.update_presence("one", came={pair}, went=()) == [Change(room, "bob", True)]
     assert presence.update_presence("two", came={pair}, went=()) == []
     assert presence.present_usernames([room, rooms.random.pk]) == {room: {"bob"}, rooms.random.pk: set()}
@@ -36,7 +37,7 @@ def test_only_a_users_first_entering_and_last_leaving_are_changes(processes, roo
 
 
 def test_settling_the_same_twice_is_no_change(processes, rooms, bob):
-    pair = (rooms.lobby.pk, bob.pk)
+    pair = RoomUser(rooms.lobby.pk, bob.pk)
     assert len(presence.update_presence("one", came={pair}, went=())) == 1
     assert presence.update_presence("one", came={pair}, went=()) == []
     assert len(presence.update_presence("one", came=(), went={pair})) == 1
@@ -45,20 +46,20 @@ def test_settling_the_same_twice_is_no_change(processes, rooms, bob):
 
 def test_pairs_of_different_rooms_and_users_are_not_mixed_up(processes, rooms, bob, charlie):
     lobby, random = rooms.lobby.pk, rooms.random.pk
-    came = {(lobby, bob.pk), (random, charlie.pk)}
+    came = {RoomUser(lobby, bob.pk), RoomUser(random, charlie.pk)}
     assert sorted(presence.update_presence("one", came=came, went=())) == sorted(
         [Change(lobby, "bob", True), Change(random, "charlie", True)]
     )
     # Both rooms and both users are in the query, but bob did not enter Random, nor charlie Lobby.
     assert presence.present_usernames([lobby, random]) == {lobby: {"bob"}, random: {"charlie"}}
-    changes = presence.update_presence("one", came={(lobby, charlie.pk)}, went={(lobby, bob.pk)})
+    changes = presence.update_presence("one", came={RoomUser(lobby, charlie.pk)}, went={RoomUser(lobby, bob.pk)})
     assert sorted(changes) == sorted([Change(lobby, "charlie", True), Change(lobby, "bob", False)])
 
 
 def test_burying_a_dead_process_announces_once_the_users_who_are_in_no_other_process(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
-    presence.update_presence("one", came={(room, bob.pk), (room, charlie.pk)}, went=())
-    presence.update_presence("two", came={(room, charlie.pk)}, went=())
+    presence.update_presence("one", came={RoomUser(room, bob.pk), RoomUser(room, charlie.pk)}, went=())
+    presence.update_presence("two", came={RoomUser(room, charlie.pk)}, went=())
     assert presence.expire() == []
     expire("one")
     assert presence.expire() == [Change(room, "bob", False)]
@@ -70,14 +71,14 @@ def test_burying_a_dead_process_announces_once_the_users_who_are_in_no_other_pro
 
 
 def test_a_process_that_renews_its_lease_before_the_next_check_is_not_buried(processes, rooms, bob):
-    presence.update_presence("one", came={(rooms.lobby.pk, bob.pk)}, went=())
+    presence.update_presence("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
     expire("one")
     assert presence.renew_lease("one") is True
     assert presence.expire() == []
 
 
 def test_a_process_that_was_buried_can_begin_again(processes, rooms, bob):
-    pair = (rooms.lobby.pk, bob.pk)
+    pair = RoomUser(rooms.lobby.pk, bob.pk)
     presence.update_presence("one", came={pair}, went=())
     expire("one")
     presence.expire()
@@ -87,11 +88,13 @@ def test_a_process_that_was_buried_can_begin_again(processes, rooms, bob):
 
 def test_pairs_of_a_deleted_room_or_user_are_left_out(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
-    gone = (rooms.random.pk, bob.pk)
+    gone = RoomUser(rooms.random.pk, bob.pk)
     presence.update_presence("one", came={gone}, went=())
     rooms.random.delete()
-    assert presence.update_presence("one", came={gone, (room, charlie.pk)}, went=()) == [Change(room, "charlie", True)]
-    left = (room, charlie.pk)
+    assert presence.update_presence("one", came={gone, RoomUser(room, charlie.pk)}, went=()) == [
+        Change(room, "charlie", True)
+    ]
+    left = RoomUser(room, charlie.pk)
     charlie.delete()
     presence.update_presence("one", came=(), went={gone, left})
     assert presence.present_usernames([room]) == {room: set()}
@@ -100,7 +103,7 @@ def test_pairs_of_a_deleted_room_or_user_are_left_out(processes, rooms, bob, cha
 
 
 def test_a_renewal_takes_one_query_for_any_number_of_pairs(processes, rooms, bob, charlie, django_assert_num_queries):
-    pairs = {(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
+    pairs = {RoomUser(room.pk, user.pk) for room in rooms for user in (bob, charlie)}
     presence.update_presence("one", came=pairs, went=())
     with django_assert_num_queries(1):
         assert presence.renew_lease("one") is True
@@ -114,7 +117,7 @@ def cross(django_user_model):
     users = django_user_model.objects.bulk_create(django_user_model(username=f"user{n}") for n in range(40))
     rooms = Room.objects.bulk_create(Room(title=f"Room {n}") for n in range(40))
     Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
-    return [(room.pk, user.pk) for room, user in zip(rooms, users, strict=True)]
+    return [RoomUser(room.pk, user.pk) for room, user in zip(rooms, users, strict=True)]
 
 
 def test_settling_reads_and_locks_only_the_given_pairs(processes, cross, monkeypatch):

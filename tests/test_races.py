@@ -181,11 +181,11 @@ def test_r14_a_restored_backup_starts_every_page_over(seed):
 async def feed(monkeypatch, settings):
     """An open feed of room 1 at head 0, without a database, and one session that listens."""
     settings.FROZEN_SECONDS = 60
-    hub = SimpleNamespace(feeds={}, is_stale=lambda: False, drop_idle=lambda feed: None)
-    room_feed = hub.feeds[1] = Feed(hub, 1)
+    hub = SimpleNamespace(pulse=SimpleNamespace(is_stale=lambda: False))
+    room_feed = Feed(1, heads=SimpleNamespace(get=None), alerts=SimpleNamespace(get=None))
     room_feed.opened = asyncio.get_running_loop().create_future()
     room_feed.opened.set_result(None)
-    room_feed.rung = lambda head: None
+    room_feed.hear_bell = lambda head: None
     session = Session(FakeSocket(), hub=hub)
     room_feed.attach(session, cursor=0, reply=room_feed.joined())
     yield room_feed
@@ -246,11 +246,11 @@ async def test_r18_a_frozen_process_writes_nothing_before_it_has_read_the_heads(
     settings.FROZEN_SECONDS = 2
     hub = hubs.Hub()
     session = Session(FakeSocket(), hub=hub)
-    hub._pulse -= 3
+    hub.pulse._last_beat -= 3
     session.reply(posted(1).frame)
     assert session._socket.frames == []
-    hub._pulse = asyncio.get_running_loop().time()
-    hub._fresh.set()
+    hub.pulse._last_beat = asyncio.get_running_loop().time()
+    hub.pulse._fresh.set()
     session.reply(posted(2).frame)
     await asyncio.sleep(0.01)
     assert session._socket.seqs() == [1, 2]

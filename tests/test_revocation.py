@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 
 from chat.live import database, hub
-from chat.live.revocation import Rights
+from chat.live.revocation import Revocation
 from chat.models import AccessChange, Room
 from chat.store import access, concerns, policies
 from chat.store.concerns import ALL_USERS, NO_USERS, about
@@ -44,7 +44,7 @@ async def test_a_check_reads_only_the_rights_of_the_users_and_rooms_concerned(al
             await socket.rest()
         await first.send(command="join", room=rooms.random.pk)
         await first.until(lambda frame: frame.get("join") == str(rooms.random.pk))
-        running = hub.running().rights
+        running = hub.running().revocation
         await running.check(about(users=[bob.pk]))
         await running.check(about(rooms=[rooms.random.pk]))
         await running.check(about(rooms=[rooms.lobby.pk]))
@@ -61,7 +61,7 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
     load_rooms, queries = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
-        running = hub.running().rights
+        running = hub.running().revocation
         loop = asyncio.get_running_loop()
 
         def change_meanwhile(keys):
@@ -82,7 +82,7 @@ async def test_a_join_repeats_its_question_when_a_check_about_it_began_meanwhile
     load_rooms, queries = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
-        running = hub.running().rights
+        running = hub.running().revocation
         loop = asyncio.get_running_loop()
 
         def be_late(keys):
@@ -116,7 +116,7 @@ async def test_a_join_notices_a_check_that_begins_between_its_answer_and_its_att
                     opened.append(await enter(entering))
                     if len(opened) == 1:
                         await database.write_behind(Room.objects.filter(pk=rooms.lobby.pk).update, staff_only=True)
-                        await running.rights.check(about(rooms=[rooms.lobby.pk]))
+                        await running.revocation.check(about(rooms=[rooms.lobby.pk]))
                     return opened[-1]
 
                 async def __aexit__(inner, *error):
@@ -134,15 +134,15 @@ async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited
     settings.ACCESS_PACE_SECONDS = 0.1
     async with connected(bob) as socket:
         await socket.ask(command="ping")
-        running = hub.running().rights
-        began, loop, load = [], asyncio.get_running_loop(), Rights._check
+        running = hub.running().revocation
+        began, loop, load = [], asyncio.get_running_loop(), Revocation._check
         await asyncio.sleep(settings.ACCESS_PACE_SECONDS)
 
         async def note(self, *arguments):
             began.append(loop.time())
             await load(self, *arguments)
 
-        monkeypatch.setattr(Rights, "_check", note)
+        monkeypatch.setattr(Revocation, "_check", note)
         start = loop.time()
         while loop.time() < start + 0.5:
             running.check_soon(about(users=[bob.pk]))
@@ -156,7 +156,7 @@ async def test_all_users_are_checked_periodically_also_while_changes_stream_in(b
     settings.ACCESS_PACE_SECONDS, settings.ACCESS_CHECK_SECONDS = 0.01, 0.1
     async with connected(bob) as socket:
         await socket.ask(command="ping")
-        running = hub.running().rights
+        running = hub.running().revocation
         async with asyncio.timeout(5):
             while not any(bob.pk in users for users, _ in loads):
                 running.check_soon(about(users=[charlie.pk]))
@@ -191,7 +191,7 @@ async def checked(monkeypatch):
     async def check(self, concern=ALL_USERS):
         checked.append(concern)
 
-    monkeypatch.setattr(Rights, "check", check)
+    monkeypatch.setattr(Revocation, "check", check)
     yield checked
     await database.close()
 
@@ -202,7 +202,7 @@ async def swept(running):
 
 
 async def test_the_sweep_finds_each_change_once_in_any_order_of_commits(checked):
-    running = Rights(set(), {}, on_checked=lambda: None)
+    running = Revocation(set(), {}, dismiss=lambda *refusal: None, on_checked=lambda: None)
     await swept(running)
     assert checked == [ALL_USERS]
     checked.clear()
@@ -220,7 +220,7 @@ async def test_the_sweep_finds_each_change_once_in_any_order_of_commits(checked)
 
 async def test_a_late_sweep_checks_all_users(checked, settings):
     settings.ACCESS_KEEP_SECONDS = 0.05
-    running = Rights(set(), {}, on_checked=lambda: None)
+    running = Revocation(set(), {}, dismiss=lambda *refusal: None, on_checked=lambda: None)
     await swept(running)
     checked.clear()
     await asyncio.sleep(settings.ACCESS_KEEP_SECONDS)
@@ -230,7 +230,7 @@ async def test_a_late_sweep_checks_all_users(checked, settings):
 
 async def test_a_sweep_that_finds_too_many_changes_checks_all_users_each_time(checked, monkeypatch):
     monkeypatch.setattr(access, "MAX_ROWS", 3)
-    running = Rights(set(), {}, on_checked=lambda: None)
+    running = Revocation(set(), {}, dismiss=lambda *refusal: None, on_checked=lambda: None)
     await swept(running)
     for user in range(5):
         await database.write_behind(access.record_change, users=[user])
@@ -240,7 +240,7 @@ async def test_a_sweep_that_finds_too_many_changes_checks_all_users_each_time(ch
 
 
 async def test_a_check_that_fails_in_a_sweep_is_repeated_by_the_next_sweep(monkeypatch):
-    running = Rights(set(), {}, on_checked=lambda: None)
+    running = Revocation(set(), {}, dismiss=lambda *refusal: None, on_checked=lambda: None)
     await swept(running)
     failures, checked = [OperationalError("away")], []
 
@@ -260,11 +260,11 @@ async def test_a_check_that_fails_in_a_sweep_is_repeated_by_the_next_sweep(monke
 
 async def test_changes_are_removed_after_every_process_had_time_to_see_them(settings, checked):
     settings.ACCESS_KEEP_SECONDS = 0.05
-    running = Rights(set(), {}, on_checked=lambda: None)
+    running = Revocation(set(), {}, dismiss=lambda *refusal: None, on_checked=lambda: None)
     for user in range(3):
         await database.write_behind(access.record_change, users=[user])
     await swept(running)
-    pruning = asyncio.ensure_future(running.prune())
+    pruning = asyncio.ensure_future(running.prune_always())
     async with asyncio.timeout(5):
         await asyncio.sleep(0.07)
         assert await database.look(AccessChange.objects.count) == 3, "seen here, but kept for the other processes"
@@ -278,7 +278,7 @@ async def test_the_list_of_rooms_is_sent_again_only_when_it_may_have_changed(bob
     notifications = []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
-        running = hub.running().rights
+        running = hub.running().revocation
         running._on_checked = lambda: notifications.append(True)
         await running.check(about(users=[bob.pk]))
         await running.check(about(users=[charlie.pk]))

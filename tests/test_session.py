@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from chat import conf
+from chat.conf import conf
 from chat.exceptions import ErrorCode
 from chat.live import hub as hubs
-from chat.live.session import WRITE_BYTES, Run, Session
+from chat.live.session import Session
+from chat.live.sockets import WRITE_BYTES, Run
 from chat.protocol import Pong, encode
 from tests.fakes import FakeLog, FakeSocket, deleted, edited, standing, turns, until
 from tests.servers.quantities import Q
@@ -25,18 +26,18 @@ async def hub(monkeypatch, settings):
     settings.GRACE_SECONDS = 0
     settings.TELL_WHO_IS_PRESENT = False
     log = FakeLog(monkeypatch)
-    keeper = hubs.enter(lambda hub: Session(FakeSocket(), hub=hub))
+    keeper = hubs.add(lambda hub: Session(FakeSocket(), hub=hub))
     keeper.standing = standing(0, "keeper")
     keeper.hub.log = log
     yield keeper.hub
     log.gate.set()
     log.error = None
     for session in list(keeper.hub.sessions):
-        await hubs.exit(session)
+        await hubs.remove(session)
 
 
 def enter(hub, socket=None, user_id=1):
-    session = hubs.enter(lambda hub: Session(socket or FakeSocket(), hub=hub))
+    session = hubs.add(lambda hub: Session(socket or FakeSocket(), hub=hub))
     session.standing = standing(user_id, "bob")
     session.socket = session._socket
     return session
@@ -79,7 +80,7 @@ async def test_an_event_that_a_session_has_is_not_written_again(hub):
     session.offer(place, 1, Run([event.frame for event in hub.log.events[1]]))
     session.offer(place, 2, Run([hub.log.events[1][1].frame]))
     hub.advance(1, "a", hub.log.events[1])
-    feed.rung(2)
+    feed.hear_bell(2)
     await turns()
     assert session.socket.seqs() == [1, 2, 3]
 
@@ -170,7 +171,7 @@ async def test_a_room_that_is_behind_does_not_delay_another_room(hub):
     session = enter(hub)
     await join(session, room=2)
     hub.log.gate.clear()
-    session.places[2].feed.hub.feeds[2]._ring.clear()
+    session.places[2].feed.ring.restart(session.places[2].feed.head)
     joining = asyncio.ensure_future(join(session, since=0))
     await turns()
     commit(hub, room=2)
@@ -226,9 +227,9 @@ async def test_signals_are_dropped_while_the_session_is_behind(hub):
 async def test_no_event_of_a_room_is_written_after_leaving_it(hub):
     socket = FakeSocket(room=2)
     session = enter(hub, socket)
-    feed = await join(session)
+    await join(session)
     commit(hub, 5)
-    feed.detach(session)
+    hub.leave(session, 1)
     session.reply(encode(Pong()))
     commit(hub)
     socket.drain()
@@ -246,7 +247,7 @@ async def test_no_event_is_written_when_the_room_was_left_while_its_log_was_read
     hub.log.gate.clear()
     feed.attach(session, cursor=0, reply=feed.joined())
     await turns()
-    feed.detach(session)
+    hub.leave(session, 1)
     hub.log.gate.set()
     await turns()
     assert session.socket.seqs() == []
@@ -401,34 +402,34 @@ async def test_no_command_is_read_while_too_many_replies_or_drafts_wait(hub, set
     session = enter(hub, socket)
 
     def has_room():
-        return session._has_room.is_set()
+        return session._is_ready.is_set()
 
-    session.hold()
-    session.hold()
+    session.add_draft()
+    session.add_draft()
     assert has_room()
-    session.hold()
+    session.add_draft()
     assert not has_room()
-    session.answered(None)
-    await session.until_room()
+    session.answer_draft(None)
+    await session.until_ready()
     session.reply(encode(Pong()))
     session.reply(encode(Pong()))
     assert has_room()
     session.reply(encode(Pong()))
     assert not has_room()
-    session.answered(None)
+    session.answer_draft(None)
     assert not has_room()
     socket.drain()
-    await asyncio.wait_for(session.until_room(), 5)
+    await asyncio.wait_for(session.until_ready(), 5)
 
 
 async def test_a_session_that_ends_releases_callers_that_wait_for_room(hub, settings):
     settings.SOCKET_UNACKNOWLEDGED = 1
     session = enter(hub)
-    session.hold()
-    waiting = asyncio.ensure_future(session.until_room())
+    session.add_draft()
+    waiting = asyncio.ensure_future(session.until_ready())
     await turns()
     assert not waiting.done()
-    await hubs.exit(session)
+    await hubs.remove(session)
     await asyncio.wait_for(waiting, 5)
 
 
@@ -456,7 +457,7 @@ async def test_a_session_has_every_event_once_and_in_order_after_any_steps(steps
         patch.setattr(conf, "RING_EVENTS", 4)
         patch.setattr(conf, "GAP_SECONDS", 0)
         socket = FakeSocket()
-        session = hubs.enter(lambda hub: Session(socket, hub=hub))
+        session = hubs.add(lambda hub: Session(socket, hub=hub))
         session.standing = standing(1, "bob")
         hub, cursor = session.hub, 0
         socket.log = log
@@ -475,18 +476,18 @@ async def test_a_session_has_every_event_once_and_in_order_after_any_steps(steps
                 case "room":
                     socket.drain(number)
                 case "ring":
-                    hub.rung(1, len(log.events[1]))
+                    hub.hear_bell(1, len(log.events[1]))
                 case "turn":
                     await turns(number)
                 case "leave" if place is not None:
                     cursor = place.cursor
-                    place.feed.detach(session)
+                    hub.leave(session, 1)
                     await join(session, since=cursor)
         socket.drain()
-        hub.rung(1, len(log.events[1]))
+        hub.hear_bell(1, len(log.events[1]))
         await until(lambda: session.places[1].cursor == len(log.events[1]))
         assert socket.seqs() == list(range(1, len(log.events[1]) + 1))
-        await hubs.exit(session)
+        await hubs.remove(session)
 
 
 async def test_a_page_of_large_messages_from_the_log_is_bounded_in_bytes(hub, settings):

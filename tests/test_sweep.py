@@ -32,7 +32,7 @@ def looks(rooms, after=0):
     """Yield the rooms and the number of queries of each look, until the slices start again."""
     while True:
         with CaptureQueriesContext(connection) as queries:
-            heads, after = sweep.look(rooms, after)
+            heads, after = sweep.read_heads(rooms, after)
         yield set(heads), len(queries)
         if not after:
             return
@@ -67,36 +67,36 @@ def test_a_small_site_is_swept_in_one_query_even_if_a_room_is_gone(many_rooms, m
 
 def test_without_watchers_only_rooms_with_listeners_are_swept(many_rooms):
     ids = many_rooms(5)
-    heads, after = sweep.look(ids[:2], None)
+    heads, after = sweep.read_heads(ids[:2], None)
     assert (set(heads), after) == (set(ids[:2]), 0)
     assert heads[ids[0]] == (1, 1, Room.objects.get(pk=ids[0]).epoch)
     with CaptureQueriesContext(connection) as queries:
-        assert sweep.look([], None) == ({}, 0)
+        assert sweep.read_heads([], None) == ({}, 0)
     assert len(queries) == 0
 
 
 def test_rooms_named_by_bells_are_swept_once_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr(sweep, "MOST_BELLS", 5)
-    state = Sweep()
+    monkeypatch.setattr(sweep, "MAX_BELLS", 5)
+    one = Sweep(hub=None)
     for room in (7, 7, 8):
-        state.rung(room)
-    assert sorted(state.rooms([1, 7])) == [1, 7, 8]
-    assert state.rooms([1]) == [1]
+        one.hear_bell(room)
+    assert sorted(one.next_rooms([1, 7])) == [1, 7, 8]
+    assert one.next_rooms([1]) == [1]
     for room in range(100):
-        state.rung(room)
-    assert len(state.rooms([])) == 5
+        one.hear_bell(room)
+    assert len(one.next_rooms([])) == 5
 
 
 def test_a_sweep_of_10000_rooms_costs_as_much_as_one_of_1000(many_rooms):
     many_rooms(10_000)
-    sweep.look([], 0)
+    sweep.read_heads([], 0)
     start = time.thread_time()
     for _ in looks([]):
         pass
     # Ten looks cover five seconds, so 1% of a core is 50 ms. On SQLite this includes the work of the database.
     assert time.thread_time() - start < 0.5
     with CaptureQueriesContext(connection) as queries:
-        sweep.look([], 0)
+        sweep.read_heads([], 0)
     assert len(queries) == 1
     assert f"LIMIT {sweep.SLICE + 1}" in queries[0]["sql"]
 
@@ -105,16 +105,16 @@ async def test_a_bell_of_a_room_without_listeners_updates_its_watchers(monkeypat
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
     log = FakeLog(monkeypatch)
     monkeypatch.setattr("chat.store.log.heads_after", lambda room, *, limit: {})
-    session = hubs.enter(lambda hub: hubs.Session(FakeSocket(), hub=hub))
+    session = hubs.add(lambda hub: hubs.Session(FakeSocket(), hub=hub))
     session.standing = standing(1, "bob")
     hub, seen = session.hub, []
-    monkeypatch.setattr(type(hub.watch), "is_idle", False)
-    monkeypatch.setattr(hub.watch, "saw", seen.append)
+    monkeypatch.setattr(type(hub.watchers), "is_idle", False)
+    monkeypatch.setattr(hub.watchers, "note_heads", seen.append)
     log.post(3, room=2)
-    hub._sweep.after = 1
-    hub.rung(2, 99)
-    await hub.sweep()
-    await hub.sweep()
+    hub.sweep.after = 1
+    hub.hear_bell(2, 99)
+    await hub.sweep.run()
+    await hub.sweep.run()
     # The head is read from the database. The bell only names the room.
     assert seen == [{2: 3}, {}]
-    await hubs.exit(session)
+    await hubs.remove(session)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from chat.models import Event, Membership, Room, Visit
 from chat.store import actions, memberships, unread
 from chat.store.actions import Draft
+from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Unread
 
 Kind = Event.Kind
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def count(user, room, read=None):
-    return unread.count({(user.pk, room.pk): read})[user.pk, room.pk]
+    return unread.count({RoomUser(room.pk, user.pk): read})[room.pk, user.pk]
 
 
 def post(room, author, body="hi"):
@@ -69,7 +70,7 @@ def test_a_room_that_becomes_enterable_later_is_read_up_to_the_first_visit(alice
 def test_counting_by_the_first_visit_writes_no_row(alice, bob, rooms):
     post(rooms.lobby, alice)
     memberships.store_first_visits([bob.pk])
-    unread.count({(bob.pk, room.pk): None for room in rooms})
+    unread.count({RoomUser(room.pk, bob.pk): None for room in rooms})
     assert not Membership.objects.exists()
 
 
@@ -100,11 +101,11 @@ def test_a_count_stops_at_the_most(alice, bob, rooms):
 
 def test_any_number_of_pairs_is_counted_by_two_queries(alice, bob, charlie, rooms):
     post(rooms.lobby, alice, "@bob")
-    pairs = {(user.pk, room.pk): None for user in (alice, bob, charlie) for room in rooms}
+    pairs = {RoomUser(room.pk, user.pk): None for user in (alice, bob, charlie) for room in rooms}
     with CaptureQueriesContext(connection) as captured:
         counts = unread.count(pairs)
     assert len(captured) == 2
-    in_lobby = {user: found for (user, room), found in counts.items() if room == rooms.lobby.pk}
+    in_lobby = {user: found for (room, user), found in counts.items() if room == rooms.lobby.pk}
     assert {user: (found.unread, found.mentions) for user, found in in_lobby.items()} == {
         alice.pk: (0, 0),
         bob.pk: (1, 1),
@@ -122,7 +123,7 @@ def test_a_room_that_is_read_to_its_head_takes_no_count_query(alice, bob, rooms)
 
 
 def test_a_room_that_does_not_exist_has_no_count(bob, rooms):
-    assert unread.count({(bob.pk, 10**6): None, (bob.pk, 10**6 + 1): 3}) == {}
+    assert unread.count({RoomUser(10**6, bob.pk): None, RoomUser(10**6 + 1, bob.pk): 3}) == {}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from chat.models import Event, Membership, Mention, Presence, Process, Room, Vis
 from chat.store import access, actions, deletion, log, memberships, policies, presence, unread
 from chat.store.actions import Draft
 from chat.store.concerns import about
+from chat.store.room_user import RoomUser
 from chat.store.unread import Unread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,8 +83,8 @@ class OldRoom:
 
 def counts(user, *rooms):
     """Return for each room the user's read position, unread messages, and unread mentions."""
-    counted = unread.count({(user.pk, room.pk): None for room in rooms})
-    return [counted[user.pk, room.pk][1:] for room in rooms]
+    counted = unread.count({RoomUser(room.pk, user.pk): None for room in rooms})
+    return [counted[room.pk, user.pk][1:] for room in rooms]
 
 
 def login_of(user):
@@ -162,7 +163,7 @@ def test_messages_rights_presence_and_deletions_work_after_an_upgrade(site, alic
     # Users who were here leave with the dead process, and can enter again.
     assert presence.expire() == [(lobby.pk, "bob", False)]
     presence.begin_lease("alive")
-    assert presence.update_presence("alive", came={(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
+    assert presence.update_presence("alive", came={RoomUser(lobby.pk, bob.pk)}, went=()) == [(lobby.pk, "bob", True)]
     # The client_id of a message that is sent again is still known.
     login = login_of(alice)
     known = Event.objects.get(room=lobby, seq=1).client_id
@@ -174,8 +175,8 @@ def test_messages_rights_presence_and_deletions_work_after_an_upgrade(site, alic
     assert Event.objects.get(room=lobby, seq=4).body == ""
     assert counts(bob, lobby) == [(1, 3, 1)]
     move = memberships.Move(login_of(bob), 10)
-    memberships.store_moves(memberships.check_moves({(bob.pk, lobby.pk): move}))
-    assert unread.count({(bob.pk, lobby.pk): None}) == {(bob.pk, lobby.pk): Unread(12, 10, 0, 0)}
+    memberships.store_moves(memberships.check_moves({RoomUser(lobby.pk, bob.pk): move}))
+    assert unread.count({RoomUser(lobby.pk, bob.pk): None}) == {RoomUser(lobby.pk, bob.pk): Unread(12, 10, 0, 0)}
     # Changes of rights, and deletions.
     alice.is_staff = False
     alice.save()

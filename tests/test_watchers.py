@@ -14,11 +14,12 @@ from django.test import Client
 from chat import protocol
 from chat.live import audiences, database, hub
 from chat.live.positions import Positions
-from chat.live.watchers import Watch
+from chat.live.watchers import Watchers
 from chat.models import Event, Membership, Room
 from chat.store import actions, memberships, policies, presence, unread
 from chat.store.actions import Draft
 from chat.store.memberships import Move
+from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Moved, News, Unread
 from tests.sockets import connected
 
@@ -98,9 +99,9 @@ async def counted(user):
     """Return what the database says is unread, by room."""
 
     def count():
-        return unread.count({(user.pk, room.pk): None for room in Room.objects.enterable_by(user)})
+        return unread.count({RoomUser(room.pk, user.pk): None for room in Room.objects.enterable_by(user)})
 
-    return {room: counts._asdict() for (_, room), counts in (await database.read(count)).items()}
+    return {pair.room: one._asdict() for pair, one in (await database.read(count)).items()}
 
 
 async def test_a_watcher_gets_the_rooms_that_the_user_may_enter_and_no_others(alice, bob, rooms):
@@ -145,7 +146,7 @@ async def test_a_delete_and_an_edit_update_the_counts(updated_by, alice, bob, ro
 
 
 async def test_news_above_the_limit_are_counted_by_the_database(alice, bob, rooms, monkeypatch):
-    monkeypatch.setattr("chat.live.counting.NEWS_LIMIT", 3)
+    monkeypatch.setattr("chat.live.counting.MAX_NEWS", 3)
     async with watching(bob) as watcher:
         drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(10)]
         await database.write(actions.commit, drafts)
@@ -303,7 +304,7 @@ def login_of(user):
 
 def move_elsewhere(user, room, seq, *, back=False):
     """Move a read position as another process would whose bell is lost."""
-    checked = memberships.check_moves({(user.pk, room.pk): Move(login_of(user), seq, is_set=back)})
+    checked = memberships.check_moves({RoomUser(room.pk, user.pk): Move(login_of(user), seq, is_set=back)})
     memberships.store_moves(checked)
 
 
@@ -404,12 +405,12 @@ async def test_the_count_is_corrected_when_a_position_is_refused(alice, rooms):
         await watcher.until_unread(rooms.lobby, 1)
         running = hub.running()
         [session] = running.sessions
-        running.read(session, rooms.lobby.pk, 1, back=False)
+        running.move_position(session, rooms.lobby.pk, 1, back=False)
         await watcher.until_unread(rooms.lobby, 0)
         # Simulate a right that ended just before the position was written.
-        pair = (alice.pk, rooms.lobby.pk)
-        running.positions._moves.done(running.positions._moves.begin())
-        running._on_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED))
+        pair = RoomUser(rooms.lobby.pk, alice.pk)
+        running.positions._moves.finish_write(running.positions._moves.start_write())
+        running._on_position_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED))
         await watcher.until_unread(rooms.lobby, 1)
 
 
@@ -473,9 +474,9 @@ class Crowd:
         monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True))
         monkeypatch.setattr(unread, "count", lambda pairs: {pair: Unread(0, 0, 0, 0) for pair in pairs})
         monkeypatch.setattr(unread, "news", self._news)
-        self.watch = Watch(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))
+        self.watchers = Watchers(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))
         for session in sessions:
-            self.watch.begin(session)
+            self.watchers.add(session)
 
     def _list(self):
         titles = [protocol.RoomTitle(id=str(room), title="room", staff_only=False) for room in range(self.rooms)]
@@ -494,7 +495,7 @@ class Crowd:
     async def settle(self):
         """Wait until the work is done. Return its CPU seconds and the number of turns that the loop had meanwhile."""
         turns, start = 0, time.thread_time()
-        while self.watch._task is not None:
+        while self.watchers._task is not None:
             await asyncio.sleep(0)
             turns += 1
         return time.thread_time() - start, turns
@@ -515,7 +516,7 @@ async def test_the_cost_of_a_thousand_watchers_follows_what_changes(monkeypatch)
     assert took < 5 and turns > took / 0.05
 
     crowd.clear()
-    crowd.watch.saw({room: int(room < 10) for room in range(12)})
+    crowd.watchers.note_heads({room: int(room < 10) for room in range(12)})
     took, turns = await crowd.settle()
     # One message in each of 10 rooms takes one query, and one frame for each user.
     assert crowd.queries.count(unread.news) == 1
@@ -526,33 +527,33 @@ async def test_the_cost_of_a_thousand_watchers_follows_what_changes(monkeypatch)
 
     crowd.clear()
     for session in crowd.sessions:
-        crowd.watch.recap(session)
+        crowd.watchers.resend(session)
     await crowd.settle()
     # After a standstill all counts are sent again from memory.
     assert crowd.queries == [] and crowd.encoded == [protocol.Heads] * 1000
 
     crowd.clear()
-    crowd.watch.begin(crowd.sessions[5])
+    crowd.watchers.add(crowd.sessions[5])
     await crowd.settle()
     assert crowd.encoded == [protocol.Heads] and crowd.queries == []
 
     crowd.clear()
-    crowd.watch.rooms_changed()
+    crowd.watchers.rooms_changed()
     await crowd.settle()
     assert not any(session.frames for session in crowd.sessions) and len(crowd.queries) == 1
 
     took = time.thread_time()
     for session in crowd.sessions:
-        crowd.watch.end(session)
+        crowd.watchers.remove(session)
     assert time.thread_time() - took < 0.2
-    assert crowd.watch.is_idle
+    assert crowd.watchers.is_idle
 
 
 async def test_all_sockets_of_a_user_share_one_frame(monkeypatch):
     crowd = Crowd(monkeypatch, [FakeSession(number // 10) for number in range(30)], rooms=3)
     await crowd.settle()
     crowd.clear()
-    crowd.watch.saw({1: 4, 2: 1})
+    crowd.watchers.note_heads({1: 4, 2: 1})
     await crowd.settle()
     assert crowd.encoded == [protocol.Heads] * 3
     assert len({id(frame) for session in crowd.sessions for frame in session.frames}) == 3

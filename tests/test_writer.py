@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from chat.exceptions import ClientError, ErrorCode
-from chat.live import database, writer
+from chat.live import database, runtime, writer
 from chat.live.writer import Writer
 from chat.store import actions
 from chat.store.actions import Draft, NotSaved
@@ -340,7 +340,7 @@ async def test_a_locked_room_is_logged_once_and_reported_to_the_health_check(
 ):
     caplog.set_level("INFO", "chat.live.writer")
     monkeypatch.setattr(writer, "REPORT_SECONDS", 0.01)
-    monkeypatch.setitem(writer._writers, asyncio.get_running_loop(), writer_with_locks)
+    monkeypatch.setattr(runtime.current(), "writer", writer_with_locks)
     locks.locked = {1}
     for number in range(3):
         writer_with_locks.submit(draft(str(number)), lambda outcome: None)
@@ -413,8 +413,8 @@ async def test_drafts_are_held_for_every_error_class_of_an_unavailable_database(
 
 
 async def test_a_running_loop_has_one_writer():
-    first = writer.running(lambda room, epoch, events: None)
-    assert writer.running(lambda room, epoch, events: None) is first
+    first = writer.running()
+    assert writer.running() is first
     await writer.flush()
 
 

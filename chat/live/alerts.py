@@ -6,26 +6,27 @@ from datetime import timedelta
 from django.utils import timezone
 from msgspec.structs import replace
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.protocol import AnyEvent, Deleted, Edited, Posted
 from chat.store.log import ALERTS_AT_MOST
 
-# Older ones are history.
+# Older alerts are only in the history.
 RECENT = timedelta(days=7)
-# A join frame holds about so many bytes of alerts; one at least.
-MOST_BYTES = 64 * 1024
+# About the most bytes of alerts in a join frame. It holds at least one.
+MAX_BYTES = 64 * 1024
 
 
 class Alerts:
-    """The newest alerts of a room's log. Taking an event again changes nothing."""
+    """The newest alerts of a room's log. Applying an event twice changes nothing."""
 
     def __init__(self, posted: Iterable[Posted] = ()) -> None:
         self._by_seq: dict[int, Posted] = {}
         for event in posted:
-            self.take(event)
+            self.apply_event(event)
 
-    def take(self, event: AnyEvent) -> None:
-        """Follow the room's log."""
+    def apply_event(self, event: AnyEvent) -> None:
+        """Add, change or remove an alert."""
         match event:
             case Posted(msg_type=conf.MSG_TYPE_ALERT, deleted=False):
                 self._by_seq[event.seq] = event
@@ -37,14 +38,14 @@ class Alerts:
                 self._by_seq.pop(seq, None)
 
     def recent(self) -> list[Posted]:
-        """Return those of the last days by the server's clock, oldest first."""
+        """Return the alerts of the last days by the server's clock, oldest first."""
         since = protocol.timestamp(timezone.now() - RECENT)
         found: list[Posted] = []
         size = 0
         for seq in sorted(self._by_seq, reverse=True):
             event = self._by_seq[seq]
             size += len((event.message or "").encode())
-            if event.at < since or (found and size > MOST_BYTES):
+            if event.at < since or (found and size > MAX_BYTES):
                 break
             found.append(event)
         return found[::-1]

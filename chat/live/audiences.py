@@ -1,4 +1,4 @@
-"""Who watches, by the kinds of users that may enter the same rooms: one list of rooms, one frame for each kind."""
+"""Users who watch, by kind: users who may enter the same rooms share one list and one frame (Audiences)."""
 
 import asyncio
 from collections.abc import Hashable, Iterator, Mapping
@@ -10,33 +10,33 @@ from chat.protocol import Frame, Rooms, RoomTitle
 from chat.store import policies
 from chat.store.policies import Standing
 
-# How long work on the event loop goes on before other tasks have their turn.
+# How long work on the event loop continues before other tasks run.
 SLICE_SECONDS = 0.005
 
 
 class Slice:
-    """A share of the event loop's time."""
+    """A share of the event loop's time, so that long work does not delay other tasks."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + SLICE_SECONDS
 
-    async def turn(self) -> None:
-        """Let other tasks run when the share is used up."""
+    async def pause_if_used(self) -> None:
+        """Let other tasks run if the share is used up."""
         if self._loop.time() > self._until:
             await asyncio.sleep(0)
             self._until = self._loop.time() + SLICE_SECONDS
 
 
 class RoomList(NamedTuple):
-    """The rooms of a kind of user: their ids, and as a frame."""
+    """The rooms of a kind of user: their ids as on the wire, by id, and the frame."""
 
     rooms: dict[int, str]
     frame: Frame
 
 
 class Audience:
-    """The users of one kind who watch."""
+    """The users of one kind who watch, and their list of rooms if it is known."""
 
     def __init__(self, kind: Hashable) -> None:
         self.kind = kind
@@ -45,12 +45,13 @@ class Audience:
 
 
 class Audiences:
-    """All who watch, by user and by kind."""
+    """All users who watch, by user and by kind."""
 
     def __init__(self) -> None:
-        # The list that each socket was told last; None until it was told one.
+        # The list that each socket was sent last; None before the first one.
         self._sessions: dict[int, dict[Session, RoomList | None]] = {}
         self._kinds: dict[Hashable, Audience] = {}
+        # The audience of each user.
         self._of: dict[int, Audience] = {}
 
     def __bool__(self) -> bool:
@@ -60,7 +61,7 @@ class Audiences:
         return user in self._sessions
 
     def add(self, session: Session) -> bool:
-        """Take a socket, to be told anew; tell whether it is the first one of its user."""
+        """Add a socket, or let it get its list again; return whether it is the first one of its user."""
         is_new = session.user_id not in self._sessions
         self._sessions.setdefault(session.user_id, {})[session] = None
         return is_new
@@ -70,7 +71,7 @@ class Audiences:
         return session.user_id in self._sessions and session in self._sessions[session.user_id]
 
     def remove(self, session: Session) -> bool:
-        """Forget a socket; tell whether it was the last one of its user."""
+        """Remove a socket; return whether it was the last one of its user."""
         user = session.user_id
         sessions = self._sessions.get(user, {})
         if session not in sessions:
@@ -84,30 +85,30 @@ class Audiences:
         return True
 
     def users(self) -> list[int]:
-        """Return all who watch."""
+        """Return all users who watch."""
         return list(self._sessions)
 
-    def told(self, user: int) -> list[Session]:
-        """Return a user's sockets that were told of rooms already."""
-        return [session for session, told in self._sessions.get(user, {}).items() if told is not None]
+    def listed_sessions(self, user: int) -> list[Session]:
+        """Return a user's sockets that were sent a list already."""
+        return [session for session, sent in self._sessions.get(user, {}).items() if sent is not None]
 
     def rooms(self, user: int) -> dict[int, str]:
-        """Return the rooms of a user, as they were listed last."""
+        """Return the rooms of a user's list."""
         listed = self.list_of(user)
         return listed.rooms if listed else {}
 
     def readers(self, room: int) -> Iterator[list[int]]:
-        """Return the users who watch a room, a kind at a time."""
+        """Return the users who watch a room, one kind at a time."""
         for audience in list(self._kinds.values()):
             if audience.list and room in audience.list.rooms:
                 yield list(audience.users)
 
     def has_readers(self, room: int) -> bool:
-        """Tell whether anybody watches a room."""
+        """Tell whether a user watches a room."""
         return any(audience.list and room in audience.list.rooms for audience in self._kinds.values())
 
     def sort(self, user: int) -> None:
-        """Put a user with their kind, which may be another one since their rights were checked."""
+        """Put a user into the audience of their kind, which may have changed with their rights."""
         if user not in self._sessions:
             return
         kind = policies.kind_of(self._standing(user).user)
@@ -126,7 +127,7 @@ class Audiences:
         return standing
 
     def kinds(self, *, without_list: bool = False) -> dict[Hashable, Any]:
-        """Return the kinds, or those whose rooms are not known, each with a user of it."""
+        """Return the kinds, or those whose list is not known, each with one user of it."""
         return {
             kind: self._standing(next(iter(audience.users))).user
             for kind, audience in self._kinds.items()
@@ -137,23 +138,23 @@ class Audiences:
         """Return a user's list, if it is known."""
         return self._of[user].list if user in self._of else None
 
-    def put(self, lists: Mapping[Hashable, RoomList]) -> None:
-        """Take the lists of kinds; one that says the same as before stays the same object."""
+    def set_lists(self, lists: Mapping[Hashable, RoomList]) -> None:
+        """Set the lists of kinds. An unchanged list stays the same object, so it is not sent again."""
         for kind, new in lists.items():
             audience = self._kinds.get(kind)
             if audience and (audience.list is None or audience.list.frame.payload != new.frame.payload):
                 audience.list = new
 
-    def tell(self, user: int) -> list[Session]:
+    def send_list(self, user: int) -> list[Session]:
         """Send the list to a user's sockets that have another one; return those that had none."""
-        listed, asking = self.list_of(user), []
-        for session, told in list(self._sessions.get(user, {}).items()):
-            if listed is not None and told is not listed:
+        listed, new = self.list_of(user), []
+        for session, sent in list(self._sessions.get(user, {}).items()):
+            if listed is not None and sent is not listed:
                 self._sessions[user][session] = listed
                 session.signal(listed.frame)
-                if told is None:
-                    asking.append(session)
-        return asking
+                if sent is None:
+                    new.append(session)
+        return new
 
     def _leave(self, user: int, audience: Audience) -> None:
         del audience.users[user]
@@ -162,7 +163,7 @@ class Audiences:
 
 
 def load(kinds: Mapping[Hashable, Any]) -> dict[Hashable, RoomList]:
-    """Return the rooms of each kind of user, by title: one query for each."""
+    """Read the rooms of each kind of user, by title, with one query for each kind."""
     return {kind: _list(user) for kind, user in kinds.items()}
 
 

@@ -1,4 +1,4 @@
-"""One short async function per command."""
+"""Carries out commands, each in a short function of its own."""
 
 import asyncio
 import logging
@@ -6,9 +6,10 @@ from functools import partial
 
 from msgspec import UNSET
 
-from chat import conf, limits, protocol
-from chat.exceptions import ClientError, ErrorCode
-from chat.live import attendance, database, hub, writer
+from chat import limits, protocol
+from chat.conf import conf
+from chat.exceptions import ClientError, ErrorCode, unavailable
+from chat.live import attendance, database, writer
 from chat.live.revocation import Question
 from chat.live.session import Place, Session
 from chat.protocol import (
@@ -31,20 +32,20 @@ from chat.protocol import (
 )
 from chat.store import actions, concerns, log, policies
 from chat.store.actions import Draft, Outcome
-from chat.store.events import LoggedEvent
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
 
 logger = logging.getLogger(__name__)
-# Which process served whom: one line for each join and each saved command, never a text (LOG_SERVED).
+# Which process served which user: one line for each join and each saved command, without messages (LOG_SERVED).
 served = logging.getLogger("chat.served")
 
 
+# Refusals of a write that mean that the user's rights have ended.
 RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
 
 
 async def run(session: Session, command: AnyCommand) -> None:
-    """Do what a command asks. Raises ClientError when it is refused."""
+    """Carry out a command. Raises ClientError when it is refused."""
     if getattr(command, "client_id", None) is not None:
         session.is_original, session.gives_client_ids = False, True
     match command:
@@ -64,7 +65,7 @@ async def run(session: Session, command: AnyCommand) -> None:
             await history(session, command)
         case Watch():
             session.is_original = False
-            session.hub.watch.begin(session)
+            session.hub.watchers.add(session)
         case Read():
             read(session, command)
         case Layout():
@@ -74,7 +75,10 @@ async def run(session: Session, command: AnyCommand) -> None:
 
 
 async def join(session: Session, command: Join) -> None:
-    """Listen to a room, from its head or from a cursor on. Joining again answers, and moves nothing without one."""
+    """Listen to a room, from its head or from a cursor on.
+
+    Joining again is answered, and without a cursor changes nothing.
+    """
     if command.since is not None or command.epoch is not None:
         session.is_original = False
     elif session.is_original is None:
@@ -86,7 +90,7 @@ async def join(session: Session, command: Join) -> None:
 async def resume(session: Session, command: Resume) -> None:
     """Join rooms from cursors, all in one frame; answered per room."""
     session.is_original = False
-    # Checked as a whole before anything is done.
+    # All keys are checked before any room is joined.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
     await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
@@ -99,22 +103,19 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
         if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
             session.reply(protocol.refusal(refusal, command="resume", room=room_id))
             return
-        if place := session.places.get(room_id):
-            session.hub.attendance.leave(place.feed, session)
-            place.feed.detach(session)
+        session.hub.leave(session, room_id)
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
     except Exception as error:
-        # The other rooms are answered each for itself.
+        # Each room is answered separately, so the others go on.
         database.warn(logger, f"user={session.user_id} room={room_id} command=resume", error)
-        away = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail="The database is away.", retry_after=1)
-        session.reply(protocol.refusal(away, command="resume", room=room_id))
+        session.reply(protocol.refusal(unavailable(), command="resume", room=room_id))
 
 
 async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
     while not session.is_gone:
-        # A check of rights that begins between the question and the attaching finds no place to close, so the
-        # question is asked again.
-        with session.hub.rights.question() as question:
+        # A check of rights that begins between the question and the attaching finds no place to close. So the question
+        # is asked again if there was one.
+        with session.hub.revocation.question() as question:
             room = await session.hub.rooms.get((session.login, room_id))
             if isinstance(room, ClientError):
                 raise room
@@ -124,17 +125,17 @@ async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
 
 
 async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, question: Question) -> bool:
-    """Attach the session; False when its rights were checked again since they were asked for."""
+    """Attach the session; return False when its rights were checked again since the question."""
     entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
     async with entering as feed:
         if session.is_gone or question.is_outdated(user=session.user_id, room=room.pk):
             return False
-        # No wait from here on: what the feed says of its head is true when the session is attached.
+        # Nothing is awaited from here on, so the head in the reply is still right when the session is attached.
         is_new = room.pk not in session.places
         if is_new:
             limits.check_rooms(len(session.places))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
-        reply = feed.joined(reset=not is_served, read=session.hub.watch.position(session.user_id, room.pk))
+        reply = feed.joined(reset=not is_served, read=session.hub.watchers.position(session.user_id, room.pk))
         if cursor is not None:
             feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
         elif is_new:
@@ -142,26 +143,23 @@ async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, 
         else:
             session.reply(reply)
         if is_new:
-            session.hub.attendance.arrive(feed, session)
+            session.hub.attendance.join(feed, session)
             served.info("join room=%s user=%s", room.pk, session.user_id)
     return True
 
 
 def leave(session: Session, command: Leave) -> None:
-    """Listen to a room no more. Always works; leaving a room not joined announces nothing."""
-    if place := session.places.get(command.room):
-        session.hub.attendance.leave(place.feed, session)
-        place.feed.detach(session)
-        if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
-            # As in the original: whoever leaves gets their own LEAVE before the pane closes.
-            session.reply(attendance.came(command.room, session.username, conf.MSG_TYPE_LEAVE))
+    """Leave a room. This always succeeds; leaving a room that is not joined announces nothing."""
+    if session.hub.leave(session, command.room) and conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS:
+        # As in the original, the user gets their own LEAVE before the pane closes.
+        session.reply(attendance.came(command.room, session.username, conf.MSG_TYPE_LEAVE))
     session.reply(protocol.encode(Left(leave=str(command.room))))
 
 
 def send(session: Session, command: Send) -> None:
     """Post a message; acknowledged when it is saved."""
     _check_joined(session, command.room)
-    # Before anything is done with the text: a refused one counts, too.
+    # Counted before the text is checked, because a refused message counts too.
     limits.check_message(session.user_id)
     if not session.gives_client_ids and actions.is_blank(command.message):
         # The original server ignored an empty message, and the original client shows each error in a modal dialog.
@@ -178,7 +176,7 @@ def send(session: Session, command: Send) -> None:
 
 
 def edit(session: Session, command: Edit) -> None:
-    """Give a message another text; acknowledged when it is saved."""
+    """Change the text of a message; acknowledged when it is saved."""
     _check_joined(session, command.room)
     limits.check_message(session.user_id)
     draft = Draft(
@@ -209,22 +207,22 @@ def delete(session: Session, command: Delete) -> None:
 
 
 async def history(session: Session, command: History) -> None:
-    """Send a page of older messages, or the newest."""
+    """Send a page of messages: older ones, or the newest."""
     session.is_original = False
     _check_joined(session, command.room)
     limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
     if limit < 1:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page has at least one message.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Ask for at least one message.")
     place = HistoryPlace(command.before, command.after, command.around, command.since_time)
     given = [seq for seq in (place.before, place.after, place.around) if seq is not None]
     if len(given) + (place.since_time is not None) > 1:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A page is before, after, around or from: one of them.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Give only one of `before`, `after`, `around` and `from`.")
     if place.since_time is not None and place.since_time.tzinfo is None:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A time says its zone, as in 2026-11-21T00:00:00Z.")
-    # One at a time: pages of one user never take all the threads that others' joins need.
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Give the time zone in `from`, as in 2026-11-21T00:00:00Z.")
+    # One at a time, so that one user's pages never take all the threads that other users' joins need.
     async with database.only_one(("history", session.user_id)):
         page = await database.read(_read_history, session.login, command.room, place, limit)
-    # The right may have gone, or the pane been closed, while the log was read.
+    # Check again: the right may have ended, or the room been left, while the log was read.
     _check_joined(session, command.room)
     session.reply(page)
 
@@ -235,17 +233,17 @@ def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -
 
 
 def read(session: Session, command: Read) -> None:
-    """Move the user's read position; all of their sockets that watch are told. Written soon, behind messages."""
-    session.hub.read(session, command.room, command.seq, back=command.back)
+    """Move the user's read position. Their sockets that watch are notified; it is written soon, behind messages."""
+    session.hub.move_position(session, command.room, command.seq, back=command.back)
 
 
 def layout(session: Session, command: Layout) -> None:
-    """Keep which panes are open, and in which order: as a whole, or what changed. Written soon, behind messages."""
+    """Keep the user's layout: as a whole, or what changed. It is written soon, behind messages."""
     if command.rooms is None:
         session.hub.positions.change_layout(session, command)
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
-    session.hub.positions.lay_out(session, rooms, command.wide)
+    session.hub.positions.set_layout(session, rooms, command.wide)
 
 
 def _check_joined(session: Session, room: int) -> Place:
@@ -256,27 +254,21 @@ def _check_joined(session: Session, room: int) -> Place:
 
 
 def _submit(session: Session, draft: Draft, command: str) -> None:
-    writer.running(_publish).submit(draft, partial(_answer, session, draft, command))
-    session.hold()
+    writer.running().submit(draft, partial(_answer, session, draft, command))
+    session.add_draft()
 
 
 def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> None:
-    """Tell the author what became of a draft."""
+    """Send the author the outcome of a draft."""
     if isinstance(outcome, ClientError):
         if outcome.code in RIGHTS_ENDED:
-            # The write heard of it before any bell: what else this user hears ends now.
-            session.hub.rights.check_soon(concerns.about(users=[session.user_id], rooms=[draft.room]))
-        session.answered(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
+            # The write noticed it before any bell. The user's other panes are checked now.
+            session.hub.revocation.check_soon(concerns.about(users=[session.user_id], rooms=[draft.room]))
+        session.answer_draft(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
         return
     if draft.client_id is None:
-        session.answered(None)
+        session.answer_draft(None)
     else:
         ack = Acknowledged(ack=draft.client_id, room=str(outcome.room), seq=outcome.seq)
-        session.answered(protocol.encode(ack))
+        session.answer_draft(protocol.encode(ack))
     served.info("%s room=%s seq=%s user=%s", command, outcome.room, outcome.seq, session.user_id)
-
-
-def _publish(room: int, epoch: str, events: list[LoggedEvent]) -> None:
-    """Hand what was committed here to the hub, which may have stopped meanwhile."""
-    if running := hub.running():
-        running.advance(room, epoch, events)

@@ -1,4 +1,4 @@
-"""Keeps the counts of what is unread up to date: counted once, then moved by news and reads (Counting)."""
+"""Keeps the unread counts up to date: counted once, then changed by new events and read positions (Counting)."""
 
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
@@ -8,17 +8,19 @@ from chat.live.audiences import Audiences, Slice
 from chat.live.positions import Positions
 from chat.live.unread_counts import Counts, RoomNews
 from chat.store import unread
-from chat.store.unread import News, Pair, Unread
+from chat.store.room_user import RoomUser
+from chat.store.unread import News, Unread
 
-# What one query takes at most; less after one that failed.
-PAIRS = 200
-ROOMS = 200
-# More news of one room are not added up: its readers are counted anew, and a count ends at reading.MOST.
-NEWS_LIMIT = 1000
+# The most that one query takes; less after a query that failed.
+MAX_PAIRS = 200
+MAX_ROOMS = 200
+# If a room has more new events than this, they are not added up. Its readers are counted again instead, because a
+# count ends at unread.MOST anyway.
+MAX_NEWS = 1000
 
 
 class Counting:
-    """The counts of all who watch. What is to be done waits here, and is done by one task, a bounded piece a turn."""
+    """The counts of all users who watch. Work waits here, and one task (of Watchers) does a bounded piece per turn."""
 
     def __init__(
         self, audiences: Audiences, positions: Positions, *, on_changed: Callable[[int, Iterable[int]], None]
@@ -27,38 +29,39 @@ class Counting:
         self._audiences = audiences
         self._positions = positions
         self._on_changed = on_changed
-        # Up to where each room's news are in the counts of all its readers. A count may be further by itself.
+        # Up to which seq each room's events are in the counts of all its readers. A single count may be further.
         self._heads: dict[int, int] = {}
-        # How far rooms have moved since.
+        # The heads of rooms that have moved since.
         self._moved: dict[int, int] = {}
-        # Rooms whose head was lower than that when it was seen last.
+        # Rooms whose head at the last sweep was lower than the known one.
         self._lower: set[int] = set()
-        # What has to be counted: from a position, or None for the one that the database has. And the rooms of users
-        # who are new, which wait behind, so that many rooms of one user keep nobody else waiting.
-        self._pairs: dict[Pair, int | None] = {}
+        # The pairs to count: from a position, or None for the one that the database has.
+        self._pairs: dict[RoomUser, int | None] = {}
+        # The rooms to count of new users. They wait behind the pairs, so that a user with many rooms does not delay the
+        # others.
         self._rooms: dict[int, list[int]] = {}
-        self._pair_limit = PAIRS
-        self._room_limit = ROOMS
-        # Up to which change of positions the counts know of them; None before the first look.
+        self._pair_limit = MAX_PAIRS
+        self._room_limit = MAX_ROOMS
+        # The epoch and number of the last change of positions that the counts include; None before the first read.
         self._change: tuple[str, int] | None = None
-        self._is_look_due = False
-        # Positions that this process has written while a look was under way, which may have missed them.
-        self._written: set[Pair] = set()
+        self._are_moves_due = False
+        # Positions that this process has written during a read of moved positions, which may have missed them.
+        self._written: set[RoomUser] = set()
 
     @property
     def has_work(self) -> bool:
-        """Tell whether anything waits to be counted, added up or looked at."""
-        return self._is_look_due or bool(self._pairs or self._rooms or self._moved)
+        """Tell whether there is something to count, to add up or to read."""
+        return self._are_moves_due or bool(self._pairs or self._rooms or self._moved)
 
-    def want(self, user: int, rooms: Iterable[int]) -> None:
-        """Count rooms for a user."""
+    def count_rooms(self, user: int, rooms: Iterable[int]) -> None:
+        """Count rooms for a user soon."""
         if rooms := list(rooms):
             self._rooms.setdefault(user, []).extend(rooms)
 
-    def want_pair(self, user: int, room: int) -> None:
-        """Count a room for a user anew, from the position that the database has."""
-        if self.counts.get(user, room) is not None:
-            self._pairs[user, room] = None
+    def recount(self, pair: RoomUser) -> None:
+        """Count a room for a user again soon, from the position that the database has."""
+        if self.counts.get(pair.user, pair.room) is not None:
+            self._pairs[pair] = None
 
     def forget(self, user: int, rooms: Collection[int] | None = None) -> None:
         """Forget a user, or some rooms of theirs."""
@@ -67,7 +70,7 @@ class Counting:
             self._rooms.pop(user, None)
 
     def clear(self) -> None:
-        """Forget everything: nobody watches any more."""
+        """Forget everything, because no user watches any more."""
         self._heads.clear()
         self._moved.clear()
         self._lower.clear()
@@ -79,117 +82,119 @@ class Counting:
         known = self.counts.get(user, room)
         return max(known.head, self._heads.get(room, 0), self._moved.get(room, 0)) if known else None
 
-    def saw(self, heads: dict[int, int]) -> None:
-        """Hear where some or all of the rooms' logs are now."""
+    def note_heads(self, heads: dict[int, int]) -> None:
+        """Take the heads of some or all rooms, as a sweep has read them."""
         for room, head in heads.items():
             known = self._heads.get(room)
             if known is None:
-                continue  # In no count yet: the first one tells its head.
+                continue  # No count includes this room yet; the first one will bring its head.
             if head >= known:
                 self._lower.discard(room)
                 if head > known:
                     self._moved[room] = head
             elif room in self._lower:
-                # Twice in a row: a backup was restored.
+                # Lower twice in a row, so a backup was restored.
                 self._lower.discard(room)
                 self._count_readers(room, head)
             else:
-                # It may have been asked before a count that was faster.
+                # The sweep may have read it before a count that was faster.
                 self._lower.add(room)
 
-    def look_soon(self) -> None:
-        """Look for read positions that other processes have moved."""
-        self._is_look_due = True
+    def read_moves_soon(self) -> None:
+        """Read soon which positions other processes have moved."""
+        self._are_moves_due = True
 
-    def wrote(self, pairs: Iterable[Pair]) -> None:
-        """Hear which positions this process has written."""
+    def positions_written(self, pairs: Iterable[RoomUser]) -> None:
+        """Note which positions this process has written."""
         self._written.update(pairs)
 
-    def read(self, user: int, room: int, seq: int) -> None:
-        """Take a new read position: told at once when nothing is left after it, else when this pair is counted."""
+    def move_position(self, user: int, room: int, seq: int) -> None:
+        """Move a read position. The count is sent at once if it is zero, otherwise when this pair is counted."""
         if (is_changed := self.counts.read(user, room, seq)) is None:
-            self._pairs[user, room] = seq
+            self._pairs[RoomUser(room, user)] = seq
         else:
-            self._pairs.pop((user, room), None)
+            self._pairs.pop(RoomUser(room, user), None)
             if is_changed:
                 self._on_changed(user, [room])
 
-    async def look(self) -> None:
-        """Take the read positions that were moved elsewhere: a bell may have been lost."""
-        if not self._is_look_due:
+    async def read_moves(self) -> None:
+        """Read which positions other processes have moved, because bells may be lost."""
+        if not self._are_moves_due:
             return
-        self._is_look_due = False
+        self._are_moves_due = False
         self._written.clear()
         try:
             moved = await database.read(unread.moved_since, self._change and self._change[1])
         except Exception:
-            self._is_look_due = True
+            self._are_moves_due = True
             raise
         before, self._change = self._change, (moved.epoch, moved.changes)
         if before is not None and (before[0] not in ("", moved.epoch) or before[1] > moved.changes):
-            # Another database, restored from a backup.
+            # This is another database, restored from a backup.
             for user in self._audiences.users():
-                self.want(user, self.counts.rooms(user))
-        self._is_look_due = self._is_look_due or not moved.is_all
-        for (user, room), seq in moved.positions.items():
-            known, move = self.counts.get(user, room), self._positions.pending((user, room))
-            if known is None or known.read == seq or (user, room) in self._written:
+                self.count_rooms(user, self.counts.rooms(user))
+        self._are_moves_due = self._are_moves_due or not moved.is_all
+        for pair, seq in moved.positions.items():
+            known, move = self.counts.get(pair.user, pair.room), self._positions.pending(pair)
+            if known is None or known.read == seq or pair in self._written:
                 continue
             if move is None or (seq > known.read and not move.is_set):
-                self.read(user, room, seq)
+                self.move_position(pair.user, pair.room, seq)
 
-    async def count(self) -> None:
-        """Count a piece of what has to be counted."""
+    async def count_pairs(self) -> None:
+        """Count some of the pairs and rooms that wait."""
         if self._change is None:
-            return  # First the look: a position that is moved between the two would be missed.
+            return  # Moved positions are read first: a position that moves between the two would be missed.
         asked = self._next_pairs()
         if not asked:
             return
-        before = {pair: self.counts.get(*pair) for pair in asked}
+        before = {pair: self.counts.get(pair.user, pair.room) for pair in asked}
         try:
             counted = await database.read(unread.count, asked)
         except Exception:
-            # Smaller, and behind the others: one that always fails does not block them.
+            # Try fewer at once, and behind the others, so that a pair that always fails does not block them.
             self._pair_limit = max(1, self._pair_limit // 2)
             self._pairs = self._pairs | {pair: seq for pair, seq in asked.items() if pair not in self._pairs}
             raise
-        self._pair_limit = min(PAIRS, self._pair_limit * 2)
+        self._pair_limit = min(MAX_PAIRS, self._pair_limit * 2)
         changed: dict[int, list[int]] = {}
-        for (user, room), counts in counted.items():
-            # Else it was read to its end meanwhile, which is newer; or the user is gone.
-            if self.counts.get(user, room) is before[user, room] and user in self._audiences:
+        for pair, counts in counted.items():
+            room, user = pair
+            # Otherwise the user has read to the end in the meantime, which is newer, or is gone.
+            if self.counts.get(user, room) is before[pair] and user in self._audiences:
                 self._heads.setdefault(room, counts.head)
-                if self._take(user, room, counts, is_asked=asked[user, room] is not None):
+                if self._set_counted(pair, counts, is_from_move=asked[pair] is not None):
                     changed.setdefault(user, []).append(room)
-        await self._tell(changed)
+        await self._announce(changed)
 
-    def _next_pairs(self) -> dict[Pair, int | None]:
+    def _next_pairs(self) -> dict[RoomUser, int | None]:
         pairs = list(islice(self._pairs, self._pair_limit))
         asked = {pair: self._pairs.pop(pair) for pair in pairs}
         for user in list(islice(self._rooms, self._pair_limit)):
             if (room_for := self._pair_limit - len(asked)) <= 0:
                 break
             rooms = self._rooms.pop(user)
-            asked |= {(user, room): None for room in rooms[-room_for:]}
+            asked |= {RoomUser(room, user): None for room in rooms[-room_for:]}
             if rest := rooms[:-room_for]:
-                # Behind the others.
+                # Behind the other users.
                 self._rooms[user] = rest
-        return {(user, room): seq for (user, room), seq in asked.items() if room in self._audiences.rooms(user)}
+        return {pair: seq for pair, seq in asked.items() if pair.room in self._audiences.rooms(pair.user)}
 
-    def _take(self, user: int, room: int, counts: Unread, *, is_asked: bool) -> bool:
-        """Take what the database has counted; tell whether that is news."""
-        move = self._positions.pending((user, room))
-        if move is None or is_asked:
+    def _set_counted(self, pair: RoomUser, counts: Unread, *, is_from_move: bool) -> bool:
+        """Set the database's counts, corrected by a position that it does not have yet; return whether they changed."""
+        room, user = pair
+        move = self._positions.pending(pair)
+        if move is None or is_from_move:
             return self.counts.put(user, room, counts)
         # The database does not have the user's newest position yet.
         seq = move.seq if move.is_set else max(move.seq, counts.read)
         if seq < counts.head and seq != counts.read:
-            self._pairs[user, room] = seq
+            self._pairs[pair] = seq
             return False
         return self.counts.put(user, room, counts if seq == counts.read else Unread(seq, seq, 0, 0))
 
     async def add_news(self) -> None:
-        """Add a piece of the new events to the counts of their rooms' readers."""
+        """Add some of the new events to the counts of their rooms' readers."""
         ranges = self._next_ranges()
         if not ranges:
             return
@@ -200,7 +205,7 @@ class Counting:
             for room, (_, up_to) in ranges.items():
                 self._moved[room] = max(up_to, self._moved.pop(room, 0))
             raise
-        self._room_limit = min(ROOMS, self._room_limit * 2)
+        self._room_limit = min(MAX_ROOMS, self._room_limit * 2)
         by_room: dict[int, list[News]] = {room: [] for room in ranges}
         for event in news:
             by_room[event.room].append(event)
@@ -213,8 +218,8 @@ class Counting:
             for users in self._audiences.readers(room):
                 for user in users:
                     self._add(added, user, room, changed)
-                    await share.turn()
-        await self._tell(changed)
+                    await share.pause_if_used()
+        await self._announce(changed)
 
     def _add(self, news: RoomNews, user: int, room: int, changed: dict[int, list[int]]) -> None:
         known = self.counts.get(user, room)
@@ -222,7 +227,7 @@ class Counting:
             return
         new = news.added_to(user, known)
         if new is None:
-            self._pairs.setdefault((user, room), known.read)
+            self._pairs.setdefault(RoomUser(room, user), known.read)
         elif self.counts.put(user, room, new):
             changed.setdefault(user, []).append(room)
 
@@ -232,11 +237,11 @@ class Counting:
         for room in list(islice(self._moved, self._room_limit)):
             up_to, after = self._moved[room], self._heads.get(room, 0)
             if not self._audiences.has_readers(room):
-                # The next one who is counted tells its head.
+                # The next count of this room will bring its head.
                 self._heads.pop(room, None)
-            elif up_to - after > NEWS_LIMIT:
+            elif up_to - after > MAX_NEWS:
                 self._count_readers(room, up_to)
-            elif up_to > after and (not ranges or size + up_to - after <= NEWS_LIMIT):
+            elif up_to > after and (not ranges or size + up_to - after <= MAX_NEWS):
                 size += up_to - after
                 ranges[room] = (after, up_to)
             elif up_to > after:
@@ -248,10 +253,10 @@ class Counting:
         self._heads[room] = head
         for users in self._audiences.readers(room):
             for user in users:
-                self.want_pair(user, room)
+                self.recount(RoomUser(room, user))
 
-    async def _tell(self, changed: dict[int, list[int]]) -> None:
+    async def _announce(self, changed: dict[int, list[int]]) -> None:
         share = Slice()
         for user, rooms in changed.items():
             self._on_changed(user, rooms)
-            await share.turn()
+            await share.pause_if_used()

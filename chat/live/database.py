@@ -1,13 +1,13 @@
-"""Database work off the event loop, in threads of its own.
+"""Runs database work in threads, off the event loop.
 
-Django's own thread for async code is shared by everything in the process: one slow query there
-would freeze every socket. Here each kind of work has threads and connections of its own, so that
-no kind waits for another: `write` (messages), `write_behind` (everything else that is written),
-`read` (joins, history, counts) and `look` (the sweep and the check of rights). Each of them raises TimeoutError
-after DATABASE_SECONDS, and ends the query: its thread serves others soon after.
+Django's own thread for async code is shared by everything in the process, so one slow query there would freeze every
+socket. Here each kind of work has its own threads and connections, so that no kind waits for another: `write`
+(messages), `write_behind` (everything else that is written), `read` (joins, history, counts) and `look` (the sweep and
+the check of rights). Each of them raises TimeoutError after DATABASE_SECONDS and cancels the query, so that its thread
+is free again soon after.
 
-When the database is away, overloaded, full, read-only … the caller gets one of AWAY, whichever class the driver has
-chosen for the error: the same work may succeed later. Other errors of the database are about the work.
+When the database is away, overloaded, full or read-only, the caller gets one of AWAY, whatever class the driver has
+chosen for the error: the same work may succeed later. Other errors of the database are caused by the work.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Generic, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from django.db import DatabaseError, connection
 
-from chat import conf
-from chat.live.threads import READERS, Threads, WriteTurn
+from chat.conf import conf
+from chat.live import runtime
+from chat.live.threads import READERS, WriteTurn
 from chat.store import faults, lock_waits
 from chat.store.faults import AWAY, Blame, reason
 
@@ -42,13 +42,13 @@ __all__ = [
     "write_behind",
 ]
 
-# A question that follows another so soon waits for more of them, and for how long.
+# If one query follows another this soon, it first waits GATHER_SECONDS for more questions.
 BUSY_SECONDS = 0.05
 GATHER_SECONDS = 0.01
 
-# A failed write says nothing about the database any more after this time without another one.
+# How long a failed write counts as the database's state.
 STATE_SECONDS = 15.0
-# For lines that anybody can cause.
+# The least time between two log lines of the same sentence in `warn_sparingly`.
 WARN_SECONDS = 5.0
 
 P = ParamSpec("P")
@@ -57,32 +57,21 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-_threads: WeakKeyDictionary[asyncio.AbstractEventLoop, Threads] = WeakKeyDictionary()
-_closing: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Future[list[None]]]] = WeakKeyDictionary()
-
-
-def _of_running_loop() -> Threads:
-    loop = asyncio.get_running_loop()
-    if loop not in _threads:
-        _threads[loop] = Threads()
-    return _threads[loop]
-
-
 async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that reads, in a reader's thread."""
-    threads = _of_running_loop()
+    threads = runtime.current().open_threads()
     return await threads.run(threads.readers, lambda: work(*args, **kwargs))
 
 
 async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run the sweep's query or a check of rights, in a thread that no other work can keep busy."""
-    threads = _of_running_loop()
+    """Run the sweep's query or a check of rights, in a thread that no other work can block."""
+    threads = runtime.current().open_threads()
     return await threads.run(threads.looker, lambda: work(*args, **kwargs))
 
 
 async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that writes messages, in the writer's thread, where locked rows are waited for only briefly."""
-    threads = _of_running_loop()
+    """Run a function that writes messages, in the writer's thread, which waits only briefly for locked rows."""
+    threads = runtime.current().open_threads()
     threads.writes += 1
     try:
         return await threads.run(
@@ -94,16 +83,16 @@ async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def is_writing() -> bool:
     """Tell whether messages are being written, or wait for it."""
-    threads = _threads.get(asyncio.get_running_loop())
+    threads = runtime.current().threads
     return threads is not None and threads.writes > 0
 
 
 async def write_behind(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that writes anything but messages: behind them, and in a thread of its own.
+    """Run a function that writes anything but messages, behind them and in another thread.
 
-    It keeps its transaction short (at most some hundred rows), because on SQLite messages wait for it.
+    Its transaction has to be short (at most some hundred rows), because on SQLite messages wait for it.
     """
-    threads = _of_running_loop()
+    threads = runtime.current().open_threads()
     return await threads.run(
         threads.behind, lambda: _in_turn(threads.turn, False, work, *args, **kwargs), is_write=True
     )
@@ -115,13 +104,13 @@ def _write_messages(turn: WriteTurn, work: Callable[P, T], *args: P.args, **kwar
 
 
 def _in_turn(turn: WriteTurn, is_message: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    with turn.take(is_message=is_message) if connection.vendor == "sqlite" else nullcontext():
+    with turn.hold(is_message=is_message) if connection.vendor == "sqlite" else nullcontext():
         return work(*args, **kwargs)
 
 
 def state() -> str | None:
-    """Name what is wrong with the database of this loop's writes (faults.state), or None when nothing is known."""
-    threads = _threads.get(asyncio.get_running_loop())
+    """Return what is wrong with the database, by this loop's last writes (faults.state), or None."""
+    threads = runtime.current().threads
     if threads is None or threads.fault is None:
         return None
     name, at = threads.fault
@@ -130,9 +119,8 @@ def state() -> str | None:
 
 @asynccontextmanager
 async def only_one(key: Hashable) -> AsyncIterator[None]:
-    """Let one block of each key run at a time. Raises TimeoutError when its turn does not come for DATABASE_SECONDS."""
-    locks = _locks.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
-    lock = locks.setdefault(key, asyncio.Lock())
+    """Let one block of each key run at a time. Raises TimeoutError when it waits longer than DATABASE_SECONDS."""
+    lock = runtime.current().locks.setdefault(key, asyncio.Lock())
     async with asyncio.timeout(conf.DATABASE_SECONDS):
         await lock.acquire()
     try:
@@ -141,11 +129,8 @@ async def only_one(key: Hashable) -> AsyncIterator[None]:
         lock.release()
 
 
-_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, asyncio.Lock]] = WeakKeyDictionary()
-
-
 def warn(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log what was not done; with the place in our code if it is our fault."""
+    """Log that something was not done and why; with the place in our code if the fault is there."""
     is_ours = faults.blame(error) is Blame.PROGRAM
     if is_ours and not isinstance(error, DatabaseError):
         logger.warning("%s: %s", sentence, reason(error), exc_info=error)
@@ -154,8 +139,8 @@ def warn(logger: logging.Logger, sentence: str, error: BaseException) -> None:
 
 
 def warn_sparingly(logger: logging.Logger, sentence: str, error: BaseException) -> None:
-    """Log as `warn`, but each sentence at most once in WARN_SECONDS; the next line says how many were left out."""
-    counts = _warned.setdefault(asyncio.get_running_loop(), {})
+    """Log like `warn`, but each sentence at most once in WARN_SECONDS; the next line says how many were left out."""
+    counts = runtime.current().warned
     at, left_out = counts.get(sentence, (float("-inf"), 0))
     now = time.monotonic()
     if now - at < WARN_SECONDS:
@@ -165,23 +150,21 @@ def warn_sparingly(logger: logging.Logger, sentence: str, error: BaseException) 
     warn(logger, f"{sentence} ({left_out} more not logged)" if left_out else sentence, error)
 
 
-_warned: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[float, int]]] = WeakKeyDictionary()
-
-
 async def close() -> None:
-    """Close the running loop's threads and their connections; the next use makes new ones."""
-    loop = asyncio.get_running_loop()
-    closing = _closing.setdefault(loop, set())
-    if threads := _threads.pop(loop, None):
-        one = threads.close()
-        closing.add(one)
-        one.add_done_callback(closing.discard)
-    # Whoever comes second waits for the first, and whoever is cancelled ends nothing: after it no connection is open.
-    await asyncio.shield(asyncio.gather(*closing))
+    """Close the running loop's threads and their connections; the next use starts new ones."""
+    current = runtime.current()
+    if current.threads is not None:
+        closed = current.threads.close()
+        current.threads = None
+        current.closing.add(closed)
+        closed.add_done_callback(current.closing.discard)
+    # A second caller waits for the first one's threads too, and a caller that is cancelled does not stop the closing.
+    # So no connection is open when this returns.
+    await asyncio.shield(asyncio.gather(*current.closing))
 
 
 class Gathering(Generic[K, V]):
-    """Reads many things in one go: what is asked for while one query runs goes into the next."""
+    """Answers many questions with one query: those that are asked while a query runs go into the next one."""
 
     def __init__(self, load: Callable[[set[K]], dict[K, V]]) -> None:
         self._load = load
@@ -202,9 +185,9 @@ class Gathering(Generic[K, V]):
         loop = asyncio.get_running_loop()
         while self._asked:
             if loop.time() - self._read_at < BUSY_SECONDS:
-                # One after the other comes, as after a cut: a moment's wait spares a fast database many queries.
+                # Many questions come one after the other, as after a cut. Waiting a moment saves many queries.
                 await asyncio.sleep(GATHER_SECONDS)
-            # Whoever asks from now on gets an answer that begins after the question.
+            # Later questions go into the next query, because an answer must not be older than its question.
             asked, self._asked = self._asked, {}
             await self._answer(asked)
             self._read_at = loop.time()
@@ -215,7 +198,7 @@ class Gathering(Generic[K, V]):
             found = await read(self._load, set(asked))
         except Exception as error:
             if len(asked) > 1 and faults.blame(error) is not Blame.DATABASE:
-                # One of the questions is at fault. In halves, so that a few bad ones among many cost few queries.
+                # One of the questions causes the error. Halve them: a few bad ones among many then cost few queries.
                 questions = list(asked.items())
                 middle = len(questions) // 2
                 await self._answer(dict(questions[:middle]))
@@ -223,7 +206,7 @@ class Gathering(Generic[K, V]):
                 return
             for future in asked.values():
                 future.set_exception(error)
-                # Whoever asked may be gone.
+                # Mark it as retrieved, because the caller may be gone.
                 future.exception()
         else:
             for key, future in asked.items():

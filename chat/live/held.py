@@ -7,25 +7,27 @@ from dataclasses import dataclass, field
 
 from chat.store.actions import Draft, NotSaved, Outcome
 
-# How soon a locked room is tried again: first, and at most. A try waits for nothing and takes a millisecond or two.
+# How soon a locked room is tried again: the first wait and the longest. A try never waits for a lock, and takes a
+# millisecond or two.
 PROBE_SECONDS = 0.05
 PROBE_MAX_SECONDS = 0.5
-# A draft that fails alone may take seconds to fail. It gets this share of the writer's time at most.
+# A draft that fails alone may take seconds to fail. It gets at most this share of the writer's time.
 PROBE_SHARE = 0.05
-# A room stays suspect for so long after its last draft was given back. Otherwise its next one would make the others
-# wait for the lock once more.
+# How long a room stays suspect after its last draft was refused. Otherwise its next draft would make the others wait
+# for the lock again.
 SUSPECT_SECONDS = 30.0
 
-# A room that is locked; or a room and the author of a draft that fails alone, behind which their next ones wait.
+# A room that is locked (without an author); or a room and the author of a draft that fails alone. The author's next
+# drafts in this room wait behind it.
 Key = tuple[int, int | None]
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A draft that was taken and is not answered yet."""
+    """A draft that was submitted and is not answered yet."""
 
     draft: Draft
-    # When it is given back to its sender.
+    # When it is refused if it could not be saved.
     until: float
     answer: Callable[[Outcome], None]
     is_answered: bool = False
@@ -33,7 +35,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class Hold:
-    """The drafts of one key, in their order."""
+    """The drafts of one key, in order."""
 
     since: float
     # When it last had drafts.
@@ -45,7 +47,7 @@ class Hold:
 
 
 class Held:
-    """The first draft of each key is tried again from time to time; the others wait behind it."""
+    """The first draft of each key is tried again from time to time; its others wait behind it."""
 
     def __init__(self) -> None:
         self._holds: dict[Key, Hold] = {}
@@ -54,17 +56,17 @@ class Held:
         return sum(len(hold.drafts) for hold in self._holds.values())
 
     def __iter__(self) -> Iterator[tuple[Key, Waiting]]:
-        """Return all drafts that wait, with their keys."""
+        """Iterate over all drafts that wait, with their keys."""
         return iter([(key, waiting) for key, hold in self._holds.items() for waiting in hold.drafts])
 
     def find(self, draft: Draft) -> Key | None:
         """Return the key under which a draft has to wait, or None if it can be tried."""
-        # The author's first: those behind a draft that failed keep their order.
+        # The author's key first, so that drafts behind one that failed keep their order.
         keys = ((draft.room, draft.author), (draft.room, None))
         return next((key for key in keys if key in self._holds), None)
 
-    def begin(self, draft: Draft, outcome: NotSaved) -> None:
-        """Let all drafts like this one wait, which could not be saved."""
+    def hold(self, draft: Draft, outcome: NotSaved) -> None:
+        """Let the drafts of this one's room wait, or those of its author there, because it could not be saved."""
         now = _now()
         key = (draft.room, None if outcome.is_locked else draft.author)
         self._holds.setdefault(key, Hold(now, now, now + PROBE_SECONDS))
@@ -78,24 +80,24 @@ class Held:
         return list(self._holds.pop(key).drafts)
 
     def next_probe_at(self) -> float:
-        """Return when a draft is to be tried again."""
+        """Return the time of the next try."""
         return min((hold.due_at for hold in self._holds.values() if hold.drafts), default=float("inf"))
 
     def due(self, limit: int) -> list[tuple[Key, Waiting]]:
-        """Return drafts that are to be tried now in one transaction, each the first of its key."""
+        """Return the drafts to try now in one transaction, each the first of its key."""
         now = _now()
         due = [(key, hold.drafts[0]) for key, hold in self._holds.items() if hold.drafts and hold.due_at <= now]
-        # One that fails alone is tried alone: it would take the others with it.
-        return [one for one in due if one[0][1] is None][:limit] or due[:1]
+        # A draft that fails alone is tried alone, because the others of its transaction would fail with it.
+        return [(key, waiting) for key, waiting in due if key[1] is None][:limit] or due[:1]
 
     def postpone(self, key: Key, took: float) -> None:
-        """Set when the first draft of a key is tried next; this try was in vain, and took so many seconds."""
+        """Set when a key is tried next, after a try that failed and took this many seconds."""
         hold = self._holds[key]
         hold.delay = min(2 * hold.delay, PROBE_MAX_SECONDS)
         hold.due_at = _now() + (hold.delay if key[1] is None else max(hold.delay, took / PROBE_SHARE))
 
     def drop_answered(self) -> None:
-        """Forget drafts that were given back to their senders, and keys that have had none for a while."""
+        """Forget drafts that were answered, and keys that have had no drafts for a while."""
         now = _now()
         for key, hold in list(self._holds.items()):
             hold.drafts = deque(waiting for waiting in hold.drafts if not waiting.is_answered)
@@ -105,7 +107,7 @@ class Held:
                 del self._holds[key]
 
     def report(self, seconds: float) -> list[int]:
-        """Return the rooms that have been locked for so long; each once."""
+        """Return the rooms that have been locked for this long, each only once."""
         now = _now()
         late = {key: hold for key, hold in self._holds.items() if key[1] is None and now - hold.since > seconds}
         new = [room for (room, _), hold in late.items() if not hold.is_reported]

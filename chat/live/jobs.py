@@ -1,4 +1,4 @@
-"""One piece of work in a database thread, which the event loop can give up (Job)."""
+"""One piece of work in a database thread, which the event loop can cancel (Job)."""
 
 import sqlite3
 import threading
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
-# For PostgreSQL to take the request to cancel a query.
+# How long PostgreSQL may take to accept a request to cancel a query.
 CANCEL_SECONDS = 5
 
 T = TypeVar("T")
@@ -19,18 +19,19 @@ class GivenUpError(OperationalError):
 
 
 class Job(Generic[T]):
-    """Runs work once, and ends its query when it is given up: otherwise the query would keep the thread busy."""
+    """Runs work once. When the work is given up, its query is cancelled, because it would keep the thread busy."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        # Held while a query is cancelled, so that the thread cannot begin other work and have that cancelled.
+        # Held while a query is cancelled. Otherwise the thread could begin other work in that moment, and that would be
+        # cancelled.
         self._lock = threading.Lock()
         self._is_given_up = False
         # The thread's connection, while the work runs.
         self._connection: Any = None
 
     def run(self) -> T:
-        """Do the work, in the thread that calls this. Raises GivenUpError when nobody waits for it any more."""
+        """Do the work, in the calling thread. Raises GivenUpError when its caller does not wait for it any more."""
         connection = connections[DEFAULT_DB_ALIAS]
         with self._lock:
             self._check()
@@ -42,15 +43,15 @@ class Job(Generic[T]):
             with self._lock:
                 self._connection = None
             if self._is_given_up and connection.vendor == "postgresql":
-                # The cancellation may still be on its way, and would end the connection's next query.
+                # The cancellation may still be on its way, and would cancel the connection's next query.
                 connection.close()
 
     def give_up(self) -> None:
-        """End the query that runs now, and let no other begin. Not on the event loop: PostgreSQL is asked."""
+        """Cancel the running query, and let no other begin. Not for the event loop, because it sends a request."""
         with self._lock:
             self._is_given_up = True
             running = self._connection.connection if self._connection is not None else None
-            # It may be closed at the same moment.
+            # The connection may be closed at the same moment.
             with suppress(Exception):
                 if isinstance(running, sqlite3.Connection):
                     running.interrupt()
@@ -63,7 +64,7 @@ class Job(Generic[T]):
 
     def _check(self) -> None:
         if self._is_given_up:
-            raise GivenUpError("nobody waits for this any more")
+            raise GivenUpError("the caller does not wait for this any more")
 
     def _execute(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         self._check()

@@ -6,39 +6,40 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.exceptions import ClientError
 from chat.live import database
 from chat.live.session import Session
 from chat.store import layouts, memberships
 from chat.store.memberships import Move, UserLayout
 from chat.store.policies import Login
-from chat.store.unread import Pair
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
-# Rows of one transaction, at most about: on SQLite messages wait for it.
-ROWS = 200
-# Layouts of up to LAYOUT_PANES rows each.
-LAYOUTS = 4
-# Changes of one user's layout that wait at most.
-CHANGES = 100
+# About the most rows of one transaction, because on SQLite messages wait for it.
+MAX_ROWS = 200
+# The most layouts of one transaction, of up to LAYOUT_PANES rows each.
+MAX_LAYOUTS = 4
+# The most changes of one user's layout that wait.
+MAX_CHANGES = 100
 RETRY_SECONDS = 1.0
 POLL_SECONDS = 0.05
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Replaced as a whole: threads of Django's views go through it.
+# Replaced as a whole, because the threads of Django's views iterate over it.
 _running: "tuple[Positions, ...]" = ()
 
 
 class Pending(Generic[K, V]):
-    """Values that wait to be written, by key: a newer one replaces an older one that was not written yet."""
+    """Values that wait to be written, by key. A newer value is merged with an older one that was not written yet."""
 
     def __init__(self, merge: Callable[[V, V], V]) -> None:
         self._merge = merge
-        # Threads of Django's views look into these too: each look is one step of a dict.
+        # Threads of Django's views read these too, so each access is one operation of a dict.
         self._waiting: dict[K, V] = {}
         self._writing: dict[K, V] = {}
 
@@ -49,28 +50,28 @@ class Pending(Generic[K, V]):
         self._waiting[key] = self._merge(self._waiting[key], value) if key in self._waiting else value
 
     def get(self, key: K) -> V | None:
-        """Return what the key's value will be once all of it is written."""
-        # The newer one first: it may become the older one between the two looks.
+        """Return what the key's value will be when everything is written."""
+        # The newer one first, because it may become the older one between the two accesses.
         newer, older = self._waiting.get(key), self._writing.get(key)
         if older is None or newer is None:
             return newer if older is None else older
         return self._merge(older, newer)
 
-    def begin(self) -> dict[K, V]:
-        """Begin to write what waits now."""
+    def start_write(self) -> dict[K, V]:
+        """Return the values that wait now, to be written."""
         assert not self._writing, "one write at a time"
-        # Never in neither of the two.
+        # In this order, so that at every moment each value is in one of the two.
         self._writing = self._waiting
         self._waiting = {}
         return dict(self._writing)
 
-    def done(self, keys: Iterable[K]) -> None:
-        """These are written."""
+    def finish_write(self, keys: Iterable[K]) -> None:
+        """Forget these keys' values, because they are written."""
         for key in keys:
             del self._writing[key]
 
     def put_back(self) -> None:
-        """Keep what was not written, behind what came meanwhile."""
+        """Keep the values that were not written, behind those that came in the meantime."""
         for key, value in list(self._writing.items()):
             newer = self._waiting.pop(key, None)
             self._waiting[key] = value if newer is None else self._merge(value, newer)
@@ -78,75 +79,75 @@ class Pending(Generic[K, V]):
 
 
 def newest_move(older: Move, newer: Move) -> Move:
-    """Return one move that does what two do, one after the other."""
+    """Return one move with the effect of two, one after the other."""
     if newer.is_set:
         return newer
     return Move(newer.login, max(older.seq, newer.seq), is_set=older.is_set)
 
 
 class Layouts(NamedTuple):
-    """What became of a user's panes since the last write: the newest whole, if any, and the changes after it."""
+    """How a user's panes changed since the last write: the newest whole layout, if any, and the changes after it."""
 
     whole: UserLayout | None
     changes: tuple[tuple[Login, protocol.Layout], ...] = ()
 
 
 def newest_layout(older: Layouts, newer: Layouts) -> Layouts:
-    """Return one value that does what two do, one after the other."""
+    """Return one value with the effect of two, one after the other."""
     if newer.whole is not None:
         return newer
-    # Bounded while the database is away. Each change is small, and the newest ones count.
-    return Layouts(older.whole, (*older.changes, *newer.changes)[-CHANGES:])
+    # Bounded, because the database may be away for long. The newest changes are kept.
+    return Layouts(older.whole, (*older.changes, *newer.changes)[-MAX_CHANGES:])
 
 
 class Positions:
-    """What the sockets of this process have read and laid out, and the database does not have yet."""
+    """The read positions and layouts that this process has received, and the database does not have yet."""
 
     def __init__(
         self,
         *,
-        on_written: Callable[[Collection[Pair]], None],
-        on_refused: Callable[[Session, Pair, ClientError], None],
+        on_written: Callable[[Collection[RoomUser]], None],
+        on_refused: Callable[[Session, RoomUser, ClientError], None],
     ) -> None:
         self._on_written = on_written
         self._on_refused = on_refused
-        self._moves: Pending[Pair, Move] = Pending(newest_move)
-        # Who is told of a refusal.
-        self._askers: dict[Pair, Session] = {}
+        self._moves: Pending[RoomUser, Move] = Pending(newest_move)
+        # The sessions to notify if a move is refused.
+        self._senders: dict[RoomUser, Session] = {}
         self._layouts: Pending[int, Layouts] = Pending(newest_layout)
-        self._rows = ROWS
+        self._rows = MAX_ROWS
         self._is_failing = False
         self._is_hurried = False
         self._task: asyncio.Task[None] | None = None
         _set_running(*_running, self)
 
     def move(self, session: Session, room: int, seq: int, *, back: bool) -> None:
-        """Take a read position: forward, or with `back` wherever it is."""
-        pair = (session.user_id, room)
+        """Take a read position: forward, or with `back` in either direction."""
+        pair = RoomUser(room, session.user_id)
         self._moves.put(pair, Move(session.login, seq, is_set=back))
-        self._askers[pair] = session
+        self._senders[pair] = session
         self._work()
 
-    def lay_out(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
-        """Take which panes a user has open, in order, and which one is wide."""
+    def set_layout(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
+        """Take a user's whole layout: the rooms of the panes in order, and which one is wide."""
         self._layouts.put(session.user_id, Layouts(UserLayout(session.login, tuple(rooms), wide)))
         self._work()
 
     def change_layout(self, session: Session, change: protocol.Layout) -> None:
-        """Take what a page changed in its user's panes."""
+        """Take a change that a page made to its user's layout."""
         self._layouts.put(session.user_id, Layouts(None, ((session.login, change),)))
         self._work()
 
-    def pending(self, pair: Pair) -> Move | None:
+    def pending(self, pair: RoomUser) -> Move | None:
         """Return the move that a user's position in a room still has to make in the database."""
         return self._moves.get(pair)
 
     def layout(self, user: int) -> Layouts | None:
-        """Return what the database does not have yet of a user's layout. From any thread."""
+        """Return the changes of a user's layout that the database does not have yet. From any thread."""
         return self._layouts.get(user)
 
     async def flush(self) -> None:
-        """Write all of it now, and wait until it is written."""
+        """Write everything now, and wait until it is written."""
         self._is_hurried = True
         try:
             while self._task is not None:
@@ -155,7 +156,7 @@ class Positions:
             self._is_hurried = False
 
     async def stop(self) -> None:
-        """Write what waits, and stop: what a database that is away does not take by then is lost."""
+        """Write everything and stop. If the database is away for DRAIN_SECONDS, what waits is lost."""
         try:
             async with asyncio.timeout(conf.DRAIN_SECONDS):
                 await self.flush()
@@ -164,7 +165,7 @@ class Positions:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        _set_running(*(other for other in _running if other is not self))
+        _set_running(*(positions for positions in _running if positions is not self))
 
     def _work(self) -> None:
         if self._task is None:
@@ -179,7 +180,7 @@ class Positions:
             self._task = None
 
     async def _until_due(self) -> None:
-        """Wait a moment for more of them, and longer while messages are being written."""
+        """Wait a moment for more values, and longer while messages are being written."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         while not self._is_hurried:
@@ -191,28 +192,28 @@ class Positions:
             await asyncio.sleep(min(POLL_SECONDS, conf.POSITIONS_SECONDS))
 
     async def _write(self) -> None:
-        """Write all that waits now; what fails is kept."""
+        """Write everything that waits now; keep what fails."""
         failures = [
             await self._write_pieces(self._moves, self._write_moves, self._rows),
-            await self._write_pieces(self._layouts, self._write_layouts, max(1, self._rows * LAYOUTS // ROWS)),
+            await self._write_pieces(self._layouts, self._write_layouts, max(1, self._rows * MAX_LAYOUTS // MAX_ROWS)),
         ]
         error = next((error for error in failures if error is not None), None)
         if error is None:
-            self._rows = min(ROWS, self._rows * 2)
+            self._rows = min(MAX_ROWS, self._rows * 2)
         else:
-            # A piece that takes too long would do so again.
+            # Smaller pieces: one that took too long would take too long again.
             self._rows = max(1, self._rows // 2)
             if not self._is_failing:
-                database.warn(logger, "read positions and layouts could not be written, held", error)
+                database.warn(logger, "read positions and layouts could not be written; trying again", error)
             await asyncio.sleep(min(RETRY_SECONDS, conf.POSITIONS_SECONDS * 2))
         self._is_failing = error is not None
 
     async def _write_pieces(
         self, pending: Pending[K, V], write: Callable[[dict[K, V]], Awaitable[None]], size: int
     ) -> Exception | None:
-        """Write what waits in pieces, each a transaction, so that messages go in between; return what went wrong."""
+        """Write values in pieces, one transaction each, so that messages come between; return the error, if any."""
         failure: Exception | None = None
-        values = pending.begin()
+        values = pending.start_write()
         pieces = deque(_pieces(list(values), size))
         try:
             while pieces:
@@ -220,39 +221,39 @@ class Positions:
                 try:
                     await write({key: values[key] for key in keys})
                 except database.AWAY as error:
-                    # The database is away or overloaded, and would be so for the next piece.
+                    # The database is away or overloaded, so the next piece would fail as well.
                     return error
                 except Exception as error:
                     failure = error
-                    # Something is wrong with one of them: the others are written without it.
+                    # One of the values cannot be written. Halve the piece, to write the others without it.
                     pieces.extendleft(_pieces(keys, len(keys) // 2) if len(keys) > 1 else [])
         finally:
             pending.put_back()
         return failure
 
-    async def _write_moves(self, moves: dict[Pair, Move]) -> None:
-        # Rights are checked when it is written; by a reader, so that on SQLite messages wait for the write alone.
+    async def _write_moves(self, moves: dict[RoomUser, Move]) -> None:
+        # Rights are checked now, and in a reader's thread, so that on SQLite messages wait for the write alone.
         checked = await database.read(memberships.check_moves, moves)
         await database.write_behind(memberships.store_moves, checked)
-        # Before anybody is told: from here on the database has them.
-        self._moves.done(moves)
+        # Before the callbacks, because from here on the database has the positions.
+        self._moves.finish_write(moves)
         self._on_written(moves.keys() - checked.refused.keys())
         for pair in moves:
-            asker = self._askers.pop(pair, None)
-            if asker and pair in checked.refused:
-                self._on_refused(asker, pair, checked.refused[pair])
+            sender = self._senders.pop(pair, None)
+            if sender and pair in checked.refused:
+                self._on_refused(sender, pair, checked.refused[pair])
 
     async def _write_layouts(self, waiting: dict[int, Layouts]) -> None:
         await database.write_behind(_store_layouts, list(waiting.values()))
-        self._layouts.done(waiting)
+        self._layouts.finish_write(waiting)
 
 
 def _store_layouts(waiting: list[Layouts]) -> None:
-    if wholes := [one.whole for one in waiting if one.whole is not None]:
+    if wholes := [changed.whole for changed in waiting if changed.whole is not None]:
         memberships.store_layouts(wholes)
-    for one in waiting:
-        for login, change in one.changes:
-            # Applying a change again, after a lost answer, changes nothing.
+    for changed in waiting:
+        for login, change in changed.changes:
+            # It may be applied a second time, after a lost answer of the database, and then changes nothing.
             layouts.change_layout(login, change)
 
 
@@ -266,9 +267,9 @@ def _set_running(*all_positions: Positions) -> None:
 
 
 def layout_of(user: int) -> tuple[Sequence[int], int | None]:
-    """Return the rooms of a user's panes in order, and the wide one: with what this process has not written yet.
+    """Return the rooms of a user's panes in order, and the wide one, with changes that are not written yet.
 
-    From any thread. Rooms that the user may not enter any more can be among them.
+    From any thread. It may include rooms that the user may not enter any more.
     """
     for positions in _running:
         if waiting := positions.layout(user):

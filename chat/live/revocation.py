@@ -1,4 +1,4 @@
-"""Asks whether the sockets of this process still have their rights, and ends what they have not (Rights)."""
+"""Checks the rights of this process's sockets, and closes sockets and panes that have lost them (Revocation)."""
 
 import asyncio
 import logging
@@ -10,10 +10,12 @@ from weakref import WeakSet
 
 from django.utils import timezone
 
-from chat import audit, conf
+from chat import audit
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database
-from chat.live.session import CLOSE_SIGN_IN, Place, Session
+from chat.live.session import Place, Session
+from chat.protocol import CloseCode
 from chat.store import access, concerns, policies
 from chat.store.concerns import ALL_USERS, NO_USERS, Concern
 from chat.store.policies import EnterableRoom, Login, Standing
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Question:
-    """A question of rights that was asked of the database, and the checks that began before its answer was used."""
+    """A question of rights to the database, and the checks that began before its answer was used."""
 
     __slots__ = ("_checked",)
 
@@ -33,27 +35,33 @@ class Question:
         self._checked = NO_USERS
 
     def outdate(self, concern: Concern) -> None:
-        """Hear that a check of these users and rooms begins."""
+        """Note that a check of these users and rooms begins."""
         self._checked |= concern
 
     def is_outdated(self, *, user: int, room: int | None = None) -> bool:
-        """Tell whether the answer may be older than a change of rights that was checked without this socket."""
+        """Tell whether a change of rights that this socket was not checked for may be newer than the answer."""
         return self._checked.touches(user=user, room=room)
 
 
-class Rights:
-    """Watches over the hub's sessions and their places in its feeds."""
+class Revocation:
+    """Ends the hub's sessions, and their places in its feeds, when their rights end."""
 
     def __init__(
-        self, sessions: Collection[Session], feeds: "dict[int, Feed]", *, on_checked: Callable[[], None]
+        self,
+        sessions: Collection[Session],
+        feeds: "dict[int, Feed]",
+        *,
+        dismiss: Callable[[Session, int, ErrorCode], None],
+        on_checked: Callable[[], None],
     ) -> None:
-        # How many checks were begun.
+        # How many checks have begun.
         self.checks = 0
         self._sessions = sessions
         self._feeds = feeds
+        self._dismiss = dismiss
         self._on_checked = on_checked
         self._questions: set[Question] = set()
-        # Whom changes concern that were heard of and not checked yet.
+        # The users and rooms of changes that were not checked yet.
         self._pending = NO_USERS
         self._wanted = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -66,24 +74,26 @@ class Rights:
         self._ended: WeakSet[Session] = WeakSet()
 
     def check_soon(self, concern: Concern = ALL_USERS) -> None:
-        """Hear that rights have changed."""
+        """Check these users and rooms soon, because their rights have changed."""
         self._pending |= concern
         self._wanted.set()
 
     def find_expired(self) -> None:
-        """Look for logins whose time is over."""
+        """Check users whose login has expired."""
         now = timezone.now()
-        users = {one.user_id for one in self._sessions if one.standing and one.standing.expires_at <= now}
+        users = {
+            session.user_id for session in self._sessions if session.standing and session.standing.expires_at <= now
+        }
         if users:
             self.check_soon(concerns.about(users=users))
 
     @contextmanager
     def question(self) -> Iterator[Question]:
-        """Hold a question of rights, from before it is asked until its answer was used.
+        """Hold a question of rights, from before it is asked until its answer has been used.
 
-        A check that begins meanwhile does not see the socket or the place that the answer is for, so the question
-        has to be asked again if the check is about its user or room. Changes of other users' rights, however many,
-        do not delay it.
+        A check that begins in the meantime does not see the socket or the place that the answer is for. So the
+        question has to be asked again if that check is about its user or room. Changes of other users' rights do not
+        delay it, however many there are.
         """
         question = Question()
         self._questions.add(question)
@@ -92,13 +102,13 @@ class Rights:
         finally:
             self._questions.discard(question)
 
-    async def watch(self) -> None:
-        """Check when changes are heard of, and everybody now and then without being asked."""
+    async def check_always(self) -> None:
+        """Check after each change, and check all users periodically."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._all_began_at + conf.ACCESS_CHECK_SECONDS):
                     await self._wanted.wait()
-            # The first change is checked at once. A stream of them, as when a script saves all users, is paced.
+            # The first change is checked at once. Further ones wait, because a script may save all users.
             await asyncio.sleep(max(0.0, self._began_at + conf.ACCESS_PACE_SECONDS - self._loop.time()))
             self._wanted.clear()
             if is_due := self._loop.time() >= self._all_began_at + conf.ACCESS_CHECK_SECONDS:
@@ -106,21 +116,21 @@ class Rights:
             try:
                 await self.check(ALL_USERS if is_due else NO_USERS)
             except Exception as error:
-                database.warn(logger, "rights could not be checked, tried again", error)
+                database.warn(logger, "rights could not be checked; trying again", error)
                 await asyncio.sleep(conf.SWEEP_SECONDS)
 
     async def sweep(self, rows: Sequence[access.Row], *, began: float) -> Concern:
-        """Check what changes say that a sweep has found, which began at this time of the loop's clock.
+        """Check the rows of changes that a sweep has read, and return the users and rooms of the new ones.
 
-        Returns whom the new ones concern.
+        `began` is when the sweep began, by the loop's clock.
         """
-        # Rows are removed ACCESS_KEEP_SECONDS after a process has seen them. After a longer pause, some may have come
-        # and gone unseen.
+        # Rows are removed ACCESS_KEEP_SECONDS after a process has seen them. So after a longer pause this process may
+        # have missed some.
         is_late = self._swept_at is None or self._loop.time() - self._swept_at > conf.ACCESS_KEEP_SECONDS * 0.8
         if is_late or len(rows) > access.MAX_ROWS:
             concern = ALL_USERS
         else:
-            # Not by the highest number: rows are committed in any order, however late.
+            # Compared by key and not by the highest number, because rows are committed in any order, however late.
             concern = access.concern_of(row for row in rows if row[0] not in self._seen)
         if concern:
             await self.check(concern)
@@ -128,8 +138,8 @@ class Rights:
         self._swept_at = began
         return concern
 
-    async def prune(self) -> None:
-        """Remove rows of changes that were seen long enough."""
+    async def prune_always(self) -> None:
+        """Remove the rows of changes that were seen ACCESS_KEEP_SECONDS ago."""
         old: list[UUID] = []
         while True:
             await asyncio.sleep(conf.ACCESS_KEEP_SECONDS)
@@ -139,10 +149,10 @@ class Rights:
                 old = await database.look(access.stored_keys) if self._seen else []
             except Exception as error:
                 old = []
-                database.warn(logger, "changes of rights could not be removed, tried again", error)
+                database.warn(logger, "changes of rights could not be removed; trying again", error)
 
     async def check(self, concern: Concern = ALL_USERS) -> None:
-        """Ask for the rights of those concerned, close sockets whose login ended and panes that are not theirs now."""
+        """Read the rights of the users concerned; close sockets whose login ended, and panes they may not see."""
         concern |= self._pending
         self._pending = NO_USERS
         if not concern:
@@ -151,7 +161,7 @@ class Rights:
         self._began_at = self._loop.time()
         if concern.is_all_users:
             self._all_began_at = self._began_at
-        # In one step with the list of places: whoever is attached later has asked later, or asks again.
+        # In one step with the list of places: a session that is attached later has asked later, or asks again.
         for question in self._questions:
             question.outdate(concern)
         try:
@@ -161,7 +171,7 @@ class Rights:
             raise
 
     def _places(self, concern: Concern) -> dict[Session, dict[int, Place]]:
-        """Return the sessions concerned, each with its places that are."""
+        """Return the sessions concerned, each with the places that are."""
         found = {}
         for session in self._sessions:
             if session.standing is None or session.is_gone:
@@ -176,7 +186,7 @@ class Rights:
 
     async def _check(self, concern: Concern, places: dict[Session, dict[int, Place]]) -> None:
         rooms = {room for joined in places.values() for room in joined}
-        # Another check may give a session its new login meanwhile.
+        # Another check may give a session its new login in the meantime.
         logins = {session: session.login for session in places}
         standings: dict[Login, Standing] = {}
         known: dict[int, EnterableRoom] = {}
@@ -191,28 +201,29 @@ class Rights:
         for session, joined in places.items():
             standing = standings.get(logins[session])
             if standing is None:
-                # Two checks at once, of a bell and the sweep, find the same.
+                # Two checks at the same time, after a bell and in the sweep, find the same session.
                 if session not in self._ended:
                     ended.append(session)
                 continue
             session.standing = standing
             for room_id, place in joined.items():
                 if session.places.get(room_id) is not place:
-                    continue  # Left, or joined anew, meanwhile.
+                    continue  # The room was left, or joined again, in the meantime.
                 try:
                     policies.check_enterable(standing.user, known.get(room_id))
                 except ClientError as refusal:
-                    place.feed.dismiss(session, refusal.code)
+                    self._dismiss(session, room_id, refusal.code)
         if ended:
             await self._end_logins(ended)
 
     async def _end_logins(self, sessions: list[Session]) -> None:
-        """Close sockets whose login ended; none waits for another's full buffer."""
+        """Close sockets whose login ended; a full socket does not delay the others."""
         self._ended.update(sessions)
         for session in sessions:
-            audit.write("revoked", user=session.user_id, close=CLOSE_SIGN_IN)
+            audit.write("revoked", user=session.user_id, close=CloseCode.SIGN_IN)
         refusing = [
-            asyncio.ensure_future(session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CLOSE_SIGN_IN)) for session in sessions
+            asyncio.ensure_future(session.refuse(ErrorCode.USER_HAS_TO_LOGIN, CloseCode.SIGN_IN))
+            for session in sessions
         ]
         _, waiting = await asyncio.wait(refusing, timeout=1)
         for task in waiting:
@@ -220,7 +231,7 @@ class Rights:
 
 
 def _is_other_staff(sessions: Collection[Session], standings: dict[Login, Standing]) -> bool:
-    """Tell whether the rooms of a socket are other ones than before."""
+    """Tell whether a user was put on the staff or taken from it, and so may enter other rooms."""
     return any(
         session.standing is not None
         and session.login in standings

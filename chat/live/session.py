@@ -1,23 +1,24 @@
 """One socket's place in each room it has joined, and the one rule by which it takes frames (Session).
 
-One rule stands for backlog, resume, gap healing and slow readers: a session takes event n of a room
-only if n is its cursor + 1. If n is lower it already has it. If n is higher, or its socket is not
-taking bytes, the session is behind: one task reads from the feed's ring, else from the log, from its
-cursor, until it has caught up. No event is queued per socket.
+The rule replaces backlog, resume, gap healing and queues for slow readers: a session takes event n of a room only if
+n is its cursor + 1. If n is lower, it already has it. If n is higher, or its socket is not taking bytes, the session
+is behind: one task reads from the feed's ring, or else from the log, from its cursor on, until it has caught up. No
+event is queued per socket.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.exceptions import ErrorCode
 from chat.live import database
-from chat.protocol import Frame, Refused
+from chat.live.sockets import WRITE_BYTES, Run, Socket, chunk
+from chat.protocol import CloseCode, Frame, Refused
 from chat.store import log
 from chat.store.events import LoggedEvent
 from chat.store.policies import Login, Standing
@@ -28,36 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What one write hands to a socket at most, so that a full socket holds little more than its own buffer.
-WRITE_BYTES = 64 * 1024
-# The first page of the log is small: one who leaves at once has cost little.
+# The first page of the log is small, so that a client that leaves at once has cost little.
 FIRST_PAGE = 16
-CLOSE_RESTARTING = 1012
-CLOSE_SIGN_IN = 4401
-
-
-class Run:
-    """Frames that go out together; of events, without holes. Joined once for all sockets."""
-
-    def __init__(self, frames: Sequence[Frame]) -> None:
-        self.frames = frames
-
-    @cached_property
-    def wire(self) -> bytes:
-        return b"".join(frame.wire for frame in self.frames)
-
-
-class Socket(Protocol):
-    """What a session writes to. server.py has the one of uvicorn, consumers.py the one of any ASGI server."""
-
-    def write(self, run: Run) -> int:
-        """Write frames from the first on and return how many were taken; the rest was not begun."""
-
-    async def drained(self) -> bool:
-        """Wait until the socket takes bytes again; False when it is gone."""
-
-    async def close(self, code: int) -> None:
-        """Close, with a WebSocket close code."""
 
 
 class Place:
@@ -68,7 +41,7 @@ class Place:
     _orders = count(1)
 
     def __init__(self, feed: "Feed", cursor: int) -> None:
-        # A place taken later has a higher one.
+        # A place that is taken later has a higher order.
         self.order = next(self._orders)
         self.feed = feed
         self.cursor = cursor
@@ -76,29 +49,33 @@ class Place:
 
 
 class Session:
-    """Our state for one socket: who it is, and its place in each room it has joined."""
+    """Our state for one socket: its user, and its place in each room it has joined."""
 
     def __init__(self, socket: Socket, *, hub: "Hub") -> None:
-        # Registered before its login is checked: so a change of rights in between is not missed.
+        # None at first: a session is registered before its login is checked, so that a change of rights in between
+        # is not missed.
         self.standing: Standing | None = None
         self.places: dict[int, Place] = {}
         self.hub = hub
         self.is_gone = False
+        # Drafts that are on their way to the log.
         self.unacknowledged = 0
-        # What its commands tell of the client. The original one joins (None: has not joined yet), and never sends
+        # What the commands show about the client. The original one joins (None: has not joined yet), and never sends
         # a cursor, `watch`, `history` or a client_id.
         self.is_original: bool | None = None
         self.gives_client_ids = False
         self._socket = socket
-        # Replies that found the socket full. Bounded: no command is read while they are many or large.
+        # Replies that could not be written because the socket was full. Bounded: the consumer stops reading commands
+        # while the queue is long or large.
         self._replies: deque[Frame] = deque()
         self._reply_bytes = 0
         self._has_missed_signals = False
         # How many events the next page of the log may hold.
         self._page_events = FIRST_PAGE
         self._task: asyncio.Task[None] | None = None
-        self._has_room = asyncio.Event()
-        self._has_room.set()
+        # Whether another command may be read.
+        self._is_ready = asyncio.Event()
+        self._is_ready.set()
 
     @property
     def login(self) -> Login:
@@ -116,21 +93,21 @@ class Session:
 
     @property
     def has_replies(self) -> bool:
-        """Tell whether answers wait for the socket."""
+        """Tell whether replies wait for the socket."""
         return bool(self._replies)
 
     def reply(self, frame: Frame) -> None:
-        """Send a frame that is no event: in order, and never dropped. All frames of a socket pass this writer."""
+        """Send a frame that is not an event: in order, and never dropped. All frames of a socket pass this writer."""
         if self.is_gone:
             return
         if self._replies or not self._write([frame]):
             self._replies.append(frame)
             self._reply_bytes += len(frame.payload)
-            self._make_room()
+            self._update_ready()
             self._work()
 
     def signal(self, frame: Frame) -> None:
-        """Send a frame that may be lost: dropped while the session is behind."""
+        """Send a frame that may be lost: it is dropped while the session is behind."""
         is_live = not self._replies and not any(place.is_behind for place in self.places.values())
         if not (is_live and self._write([frame])):
             self._has_missed_signals = True
@@ -141,7 +118,7 @@ class Session:
         if place.is_behind or place.cursor >= first + len(run.frames) - 1:
             return
         if place.cursor == first - 1 and not self._replies:
-            place.cursor += self._taken(run)
+            place.cursor += self._write_run(run)
         if place.cursor < first + len(run.frames) - 1:
             self.fall_behind(place)
 
@@ -150,66 +127,67 @@ class Session:
         place.is_behind = True
         self._work()
 
-    async def until_room(self) -> None:
-        """Wait while too many replies wait for the socket or too many drafts for the database."""
-        await self._has_room.wait()
+    async def until_ready(self) -> None:
+        """Wait while too many replies wait for the socket, or too many drafts for the database."""
+        await self._is_ready.wait()
 
-    def hold(self) -> None:
+    def add_draft(self) -> None:
         """Count a draft that is on its way to the log."""
         self.unacknowledged += 1
-        self._make_room()
+        self._update_ready()
 
-    def answered(self, frame: Frame | None) -> None:
-        """Answer a draft that was on its way."""
+    def answer_draft(self, frame: Frame | None) -> None:
+        """Send the answer to a draft that was on its way, if it has one."""
         self.unacknowledged -= 1
-        self._make_room()
+        self._update_ready()
         if frame is not None:
             self.reply(frame)
 
-    async def refuse(self, reason: ErrorCode, code: int) -> None:
-        """Tell why, and close the socket."""
+    async def refuse(self, reason: ErrorCode, code: CloseCode) -> None:
+        """Send the reason, and close the socket."""
         self.reply(protocol.encode(Refused(error=reason.value)))
         await self.close(code)
 
-    async def close(self, code: int) -> None:
+    async def close(self, code: CloseCode) -> None:
         """Close the socket: nothing more is written to it."""
         if not self.is_gone:
-            self._let_go()
+            self._set_gone()
             await self._socket.close(code)
 
     async def turn_away(self) -> None:
-        """Close without a word: this server is ending, and its neighbour or successor takes over."""
-        await self.close(CLOSE_RESTARTING)
+        """Close without a reply, because this server is shutting down: another process takes over."""
+        await self.close(CloseCode.RESTARTING)
 
     def end(self) -> None:
-        """Forget the socket: it is gone, however it went."""
-        self._let_go()
+        """Forget the socket, because it is gone for whatever reason."""
+        self._set_gone()
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    def _let_go(self) -> None:
+    def _set_gone(self) -> None:
         self.is_gone = True
         self._replies.clear()
         self._reply_bytes = 0
-        # The consumer may wait for room; it has to go on, to hear that the socket is gone.
-        self._has_room.set()
+        # The consumer may be waiting. It has to go on to be notified that the socket is gone.
+        self._is_ready.set()
 
-    def _make_room(self) -> None:
+    def _update_ready(self) -> None:
         if self.is_gone:
             return
-        many = conf.SOCKET_UNACKNOWLEDGED
-        if max(len(self._replies), self.unacknowledged) >= many or self._reply_bytes > WRITE_BYTES:
-            self._has_room.clear()
+        most = conf.SOCKET_UNACKNOWLEDGED
+        if max(len(self._replies), self.unacknowledged) >= most or self._reply_bytes > WRITE_BYTES:
+            self._is_ready.clear()
         else:
-            self._has_room.set()
+            self._is_ready.set()
 
     def _write(self, frames: Sequence[Frame]) -> int:
-        return self._taken(Run(frames))
+        return self._write_run(Run(frames))
 
-    def _taken(self, run: Run) -> int:
-        # A process that was frozen may hold an old tail and old rights: it looks before it writes.
-        if self.is_gone or self.hub.is_stale():
+    def _write_run(self, run: Run) -> int:
+        """Write to the socket, and return how many frames it took."""
+        # After a standstill the tail and the rights may be old, so nothing is written until a sweep has read them.
+        if self.is_gone or self.hub.pulse.is_stale():
             return 0
         return self._socket.write(run)
 
@@ -218,26 +196,26 @@ class Session:
             self._task = asyncio.get_running_loop().create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        """Write what waits: replies first, then each room from its cursor, while the socket takes it."""
+        """Write what waits, while the socket takes it: replies first, then each room from its cursor."""
         try:
             while True:
-                await self.hub.until_fresh()
+                await self.hub.pulse.until_fresh()
                 if not await self._socket.drained():
-                    self._let_go()
+                    self._set_gone()
                     return
-                # After every wait: joined and cursor are asked again, then frames are written.
+                # After every await, check again that the room is still joined and where its cursor is.
                 if self._replies:
                     self._write_replies()
                 elif place := next((place for place in self.places.values() if place.is_behind), None):
                     await self._catch_up_in(place)
                 elif self._has_missed_signals:
                     self._has_missed_signals = False
-                    self.hub.recap(self)
+                    self.hub.resend_signals(self)
                 else:
                     return
                 await asyncio.sleep(0)
         except database.AWAY:
-            # The log is away: the sweep says so, once for all. This session tries again, and hurts no other.
+            # Not logged here, because the sweep logs it once for all. This session tries again; others go on.
             await asyncio.sleep(conf.SWEEP_SECONDS)
         except Exception:
             logger.exception("catching up failed: user=%s", self.user_id)
@@ -253,21 +231,21 @@ class Session:
     def _write_replies(self) -> None:
         for _ in range(self._write(chunk(self._replies))):
             self._reply_bytes -= len(self._replies.popleft().payload)
-        self._make_room()
+        self._update_ready()
 
     async def _catch_up_in(self, place: Place) -> None:
         feed = place.feed
         if place.cursor >= feed.head:
             place.is_behind = False
             return
-        # Where the log was when the events were taken: what happens to them from here on is in the ring.
+        # Where the log was when the events were read. What changes them from here on is in the ring.
         head, cursor = feed.head, place.cursor
-        events = feed.ring_after(cursor)
+        events = feed.ring.after(cursor)
         if events is None:
             await feed.reach_back(cursor)
             if not self._is_at(place, cursor):
-                return  # Left, or joined from elsewhere, while the log was read.
-            head, events = feed.head, feed.ring_after(cursor)
+                return  # The room was left, or joined from another cursor, while the log was read.
+            head, events = feed.head, feed.ring.after(cursor)
         if events is None:
             limit = min(self._page_events, conf.CATCH_UP_PAGE)
             self._page_events = 2 * limit
@@ -283,32 +261,20 @@ class Session:
         return self.places.get(place.feed.room) is place and place.cursor == cursor
 
     async def _write_events(self, place: Place, events: Sequence[LoggedEvent], head: int) -> None:
-        """Write events from the place's cursor on, a bounded write a turn, until something comes between.
+        """Write events from the place's cursor on, in writes of bounded size, until something else has to be done.
 
-        They were taken when the log was at `head`. Texts that were deleted or edited away since are not written.
+        They were read when the log was at `head`. Texts that were deleted or edited away since are not written.
         """
         feed, epoch = place.feed, place.feed.epoch
         while self.places.get(feed.room) is place and feed.epoch == epoch:
-            now = feed.as_now(events, head)
+            now = feed.ring.as_now(events, head)
             if not now or now[0].seq != place.cursor + 1:
                 return
             frames = chunk(event.frame for event in now)
-            taken = self._write(frames)
-            place.cursor += taken
-            events, head = now[taken:], feed.head
-            # The socket's buffer tells only in the next turn of the loop whether it is full.
+            written = self._write(frames)
+            place.cursor += written
+            events, head = now[written:], feed.head
+            # The socket's buffer shows only in the next turn of the loop whether it is full.
             await asyncio.sleep(0)
-            if taken < len(frames) or self._replies or not await self._socket.drained():
+            if written < len(frames) or self._replies or not await self._socket.drained():
                 return
-
-
-def chunk(frames: Iterable[Frame]) -> list[Frame]:
-    """Return the first frames, as many as one write may hold, and one at least."""
-    first: list[Frame] = []
-    size = 0
-    for frame in frames:
-        size += len(frame.payload)
-        if first and size > WRITE_BYTES:
-            break
-        first.append(frame)
-    return first

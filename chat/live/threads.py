@@ -1,4 +1,4 @@
-"""The threads of one event loop in which its database work runs, each with connections of its own (Threads)."""
+"""The threads in which one event loop's database work runs, each with its own connections (Threads)."""
 
 import asyncio
 import threading
@@ -10,25 +10,25 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection, connections
 
-from chat import conf
+from chat.conf import conf
 from chat.live.jobs import Job
 from chat.store import faults
 from chat.store.faults import AWAY, Blame
 
 READERS = 2
-# For a query that still runs when the threads are given back.
+# How long closing waits for a query that still runs.
 CLOSE_SECONDS = 5
-# A server that became read-only is left at most this often: a database may stay read-only.
+# The least time between two reconnects because the server became read-only: a database may stay read-only.
 LEAVE_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 class WriteTurn:
-    """Lets one thread of this process write at a time, messages before everything else.
+    """Lets one thread of this process write at a time, and messages before everything else.
 
-    SQLite has one write lock. A thread that finds it taken sleeps up to 100 ms before it tries again,
-    so without this a message could lose to a read position again and again.
+    SQLite has one write lock. A thread that finds it taken sleeps up to 100 ms before it tries again, so without this
+    a message could have to wait for one read position after the other.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class WriteTurn:
         self._messages_waiting = 0
 
     @contextmanager
-    def take(self, *, is_message: bool) -> Iterator[None]:
-        """Hold the turn. Work that is no message keeps it short: at most some hundred rows."""
+    def hold(self, *, is_message: bool) -> Iterator[None]:
+        """Hold the turn. Work that is not a message must be short: at most some hundred rows."""
         with self._condition:
             self._messages_waiting += is_message
             self._condition.wait_for(lambda: not self._is_taken and (is_message or not self._messages_waiting))
@@ -53,7 +53,7 @@ class WriteTurn:
 
 
 class Threads:
-    """The threads of one event loop, made when first used."""
+    """The threads of one event loop. Each is started when it is first used."""
 
     def __init__(self) -> None:
         self.writer = ThreadPoolExecutor(1, "database-write")
@@ -62,11 +62,11 @@ class Threads:
         self.looker = ThreadPoolExecutor(1, "database-look")
         self.turn = WriteTurn()
         self.is_closed = False
-        # Message writes that run or wait.
+        # The number of message writes that run or wait.
         self.writes = 0
         # What was wrong at the last write, and when that was.
         self.fault: tuple[str, float] | None = None
-        # Raised when all threads have to connect anew, because the server they are connected to takes no writes.
+        # Incremented when all threads have to connect again, because their server takes no writes.
         self._generation = 0
         self._left_at = float("-inf")
         self._thread = threading.local()
@@ -83,7 +83,7 @@ class Threads:
             job.give_up_soon()
             raise
         except asyncio.CancelledError:
-            # A write is finished: its caller may have ended, and what it wrote is still true.
+            # A write goes on although its caller has ended, because it is still valid.
             if not is_write:
                 job.give_up_soon()
             raise
@@ -118,29 +118,29 @@ class Threads:
             if now - self._left_at > LEAVE_SECONDS:
                 self._left_at = now
                 self._generation += 1
-                # The pool's idle connections lead there as well.
+                # The pool's idle connections lead to the same server.
                 wrapper: Any = connection
                 wrapper.close_pool()
             self._leave_old_server()
 
     def _leave_old_server(self) -> None:
-        """Close this thread's connections if they lead to a server that takes no writes; the next use connects anew."""
+        """Close this thread's connections if their server takes no writes; the next use connects again."""
         if getattr(self._thread, "generation", self._generation) != self._generation:
             connections.close_all()
         self._thread.generation = self._generation
 
     def close(self) -> asyncio.Future[list[None]]:
-        """Begin to close, at once: the loop may end before anybody waits for it."""
+        """Begin to close at once, because the loop may end before the result is awaited."""
         return asyncio.gather(*map(asyncio.wrap_future, self.begin_to_close()))
 
     def begin_to_close(self) -> list[Future[None]]:
-        """Close as `close`, and return what can be waited for without a loop."""
+        """Do the same as `close`, but return futures that need no event loop."""
         self.is_closed = True
-        # Each thread closes its own connections. The readers wait for each other, so that no thread closes twice
-        # while another never does.
+        # Each thread closes its own connections. The readers wait for each other. Otherwise one of them could do it
+        # twice and the other never.
         all_here = threading.Barrier(READERS)
         closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
-        closing += [one.submit(connections.close_all) for one in (self.writer, self.behind, self.looker)]
+        closing += [executor.submit(connections.close_all) for executor in (self.writer, self.behind, self.looker)]
         for executor in (self.writer, self.behind, self.readers, self.looker):
             executor.shutdown(wait=False)
         return closing
@@ -153,10 +153,10 @@ def _close_connections(all_here: threading.Barrier) -> None:
 
 
 def _check_connections() -> None:
-    # Kept from call to call whatever CONN_MAX_AGE says; one that broke is dropped, and the next use connects anew.
-    for one in connections.all(initialized_only=True):
-        if one.errors_occurred:
-            if one.is_usable():
-                one.errors_occurred = False
+    # Connections are kept whatever CONN_MAX_AGE is. One that broke is closed, and the next use connects again.
+    for each in connections.all(initialized_only=True):
+        if each.errors_occurred:
+            if each.is_usable():
+                each.errors_occurred = False
             else:
-                one.close()
+                each.close()

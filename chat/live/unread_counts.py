@@ -1,4 +1,4 @@
-"""What is unread, in memory: for each user who watches, by room; and how news change it (Counts)."""
+"""The unread counts in memory, by user and room, and how new events change them (Counts, RoomNews)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,9 @@ class RoomNews:
         self._naming = Counter(user for event in events for user in event.named if user != event.author)
 
     def added_to(self, user: int, known: Unread) -> Unread | None:
-        """Return a user's counts with the news; None when they have to be counted.
+        """Return a user's counts with the news added; None when they have to be counted by the database.
 
-        The same as a count at `up_to` would say, whatever part of the news `known` has already.
+        The result is what the database would count at `up_to`, whatever part of the news `known` includes already.
         """
         if known.head >= self.up_to:
             return known
@@ -38,7 +38,7 @@ class RoomNews:
                 unread += 1
                 mentions += user in event.named
             elif mentions or user in event.named:
-                # Whom the message named before is not known any more.
+                # It is not known any more whom the message named before.
                 return None
             elif event.kind == Kind.DELETED and unread < MOST:
                 unread -= 1
@@ -55,7 +55,7 @@ class Counts:
         self._of: dict[int, dict[int, Unread]] = {}
 
     def get(self, user: int, room: int) -> Unread | None:
-        """Return what is known of a user's room."""
+        """Return a user's counts of a room, if they are known."""
         rooms = self._of.get(user)
         return rooms.get(room) if rooms is not None else None
 
@@ -64,7 +64,7 @@ class Counts:
         return list(self._of.get(user, ()))
 
     def put(self, user: int, room: int, counts: Unread) -> bool:
-        """Take counts; tell whether they are other ones than before."""
+        """Set counts; return whether they have changed."""
         rooms = self._of.setdefault(user, {})
         if rooms.get(room) == counts:
             return False
@@ -80,11 +80,11 @@ class Counts:
                 self._of[user].pop(room, None)
 
     def read(self, user: int, room: int, seq: int) -> bool | None:
-        """Move a read position; tell whether anything changed, None when it has to be counted."""
+        """Move a read position; return whether the counts changed, or None when the database has to count."""
         known = self.get(user, room)
         if known is None or seq == known.read:
             return False
         if seq < known.head:
             return None
-        # All that is known is read, and what comes up to `seq` too: nothing has to be counted.
+        # All known messages are read, and those that come up to `seq` too: the count is zero.
         return self.put(user, room, Unread(seq, seq, 0, 0))

@@ -1,11 +1,12 @@
-"""Tells the sockets that want it which rooms there are, and what is unread in them."""
+"""Sends the list of rooms and the unread counts to the sockets that watch (Watchers)."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
-from chat import conf, protocol
+from chat import protocol
+from chat.conf import conf
 from chat.live import audiences, database
 from chat.live.audiences import Audiences, RoomList, Slice
 from chat.live.counting import Counting
@@ -13,28 +14,30 @@ from chat.live.positions import Positions
 from chat.live.session import Session
 from chat.protocol import Frame, Head, Heads
 from chat.store import memberships, unread
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
-# Of how many new users first visits are asked for at once.
-USERS = 500
+# The number of new users whose first visits are read at once.
+MAX_NEW_USERS = 500
 # Rooms in one heads frame.
-HEADS = 1000
+MAX_HEADS = 1000
 
 
-class Watch:
-    """What this process's watching sockets know of rooms and unread counts.
+class Watchers:
+    """The sockets of this process that have sent `watch`, and what each of them was sent.
 
-    One task does all work that waits, in slices; it is proportional to what changed. One frame serves all sockets
-    that are told the same: a list of rooms all users of a kind, counts all sockets of a user.
+    One task does all work, in slices; its cost is proportional to what changed. One frame serves all sockets that get
+    the same: a list of rooms goes to all users of a kind, counts go to all sockets of a user.
     """
 
     def __init__(self, positions: Positions) -> None:
         self._positions = positions
         self._audiences = Audiences()
-        self._counting = Counting(self._audiences, positions, on_changed=self._tell_heads)
-        # Users with a socket that has asked, and has no answer yet; and those whose first visit is not known.
-        self._asking: dict[int, None] = {}
+        self._counting = Counting(self._audiences, positions, on_changed=self._send_heads)
+        # Users with a socket that has no answer to its `watch` yet.
+        self._unanswered: dict[int, None] = {}
+        # Users whose first visit was not read yet.
         self._new_users: dict[int, None] = {}
         # The list by which a user's rooms are counted.
         self._listed: dict[int, RoomList] = {}
@@ -44,26 +47,26 @@ class Watch:
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether nobody watches."""
+        """Tell whether no socket watches."""
         return not self._audiences
 
-    def begin(self, session: Session) -> None:
-        """Tell a socket of all rooms and counts, and from now on of changes."""
+    def add(self, session: Session) -> None:
+        """Send a socket all rooms and counts, and from now on the changes."""
         if self.is_idle:
-            self._counting.look_soon()
+            self._counting.read_moves_soon()
         if self._audiences.add(session):
             self._new_users[session.user_id] = None
-        self._asking[session.user_id] = None
+        self._unanswered[session.user_id] = None
         self._work()
 
-    def end(self, session: Session) -> None:
-        """A socket is gone."""
-        # One that never signed in watches nothing.
+    def remove(self, session: Session) -> None:
+        """Forget a socket that is gone."""
+        # A socket that never signed in does not watch.
         if session.standing is None or not self._audiences.remove(session):
             return
         user = session.user_id
         self._counting.forget(user)
-        self._asking.pop(user, None)
+        self._unanswered.pop(user, None)
         self._new_users.pop(user, None)
         self._listed.pop(user, None)
         if self.is_idle:
@@ -75,55 +78,55 @@ class Watch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def saw(self, heads: dict[int, int]) -> None:
-        """Hear where some or all of the rooms' logs are now."""
+    def note_heads(self, heads: dict[int, int]) -> None:
+        """Take the heads of some or all rooms, as a sweep has read them."""
         if not self.is_idle:
-            self._counting.saw(heads)
-            self._counting.look_soon()
+            self._counting.note_heads(heads)
+            self._counting.read_moves_soon()
             self._work()
 
     def rooms_changed(self) -> None:
-        """Hear that rooms or rights are other ones now."""
+        """Read the lists of rooms again, because rooms or rights have changed."""
         self._are_rooms_old = True
         self._work()
 
-    def read(self, user: int, room: int) -> None:
-        """Hear that a socket of this process has moved a user's read position."""
-        move, known = self._positions.pending((user, room)), self._counting.counts.get(user, room)
+    def position_moved(self, user: int, room: int) -> None:
+        """Update a count, because a socket of this process has moved the user's read position."""
+        move, known = self._positions.pending(RoomUser(room, user)), self._counting.counts.get(user, room)
         if move is not None and known is not None and (move.is_set or move.seq > known.read):
-            self._counting.read(user, room, move.seq)
+            self._counting.move_position(user, room, move.seq)
             self._work()
 
-    def wrote(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Hear which read positions this process has written."""
-        self._counting.wrote(pairs)
+    def positions_written(self, pairs: Iterable[RoomUser]) -> None:
+        """Note which read positions this process has written."""
+        self._counting.positions_written(pairs)
 
-    def refused(self, user: int, room: int) -> None:
-        """Hear that a read position was refused: what was told of it is not so."""
-        self._counting.want_pair(user, room)
+    def position_refused(self, pair: RoomUser) -> None:
+        """Count again, because a read position was refused: the count that was sent is wrong."""
+        self._counting.recount(pair)
         self._work()
 
-    def heard_read(self, user: int) -> None:
-        """Hear that another process has moved a user's read position."""
+    def position_moved_elsewhere(self, user: int) -> None:
+        """Read moved positions soon, because another process has moved one of this user."""
         if user in self._audiences:
-            self._counting.look_soon()
+            self._counting.read_moves_soon()
             self._work()
 
     def position(self, user: int, room: int) -> int:
-        """Return up to where a user has read a room, as far as it is known here; else 0."""
+        """Return up to where a user has read a room, or 0 if it is not known here."""
         if known := self._counting.counts.get(user, room):
             return known.read
-        move = self._positions.pending((user, room))
+        move = self._positions.pending(RoomUser(room, user))
         return move.seq if move else 0
 
     def head(self, user: int, room: int) -> int | None:
-        """Return the head of a room that a watching user was told of."""
+        """Return the head of a room as it was sent to a user who watches."""
         return self._counting.head(user, room)
 
-    def recap(self, session: Session) -> None:
-        """Tell a socket that has missed signals everything again: from memory, and no other socket."""
+    def resend(self, session: Session) -> None:
+        """Send everything again, from memory, to one socket that has missed signals."""
         if session.standing is not None and self._audiences.has(session):
-            self.begin(session)
+            self.add(session)
 
     def _work(self) -> None:
         if self._audiences and self._task is None:
@@ -132,27 +135,27 @@ class Watch:
     async def _work_on(self) -> None:
         try:
             while self._audiences and self._has_work():
-                # Each fails alone: what cannot be counted keeps no news from the others.
+                # Each part fails alone, so that a pair that cannot be counted does not delay other news.
                 done = [
-                    await self._try(self._list_rooms, "rooms could not be listed, held"),
-                    await self._try(self._answer, "rooms could not be told, held"),
-                    await self._try(self._begin_users, "first visits could not be stored, held"),
-                    await self._try(self._counting.look, "read positions could not be read, held"),
-                    await self._try(self._counting.count, "unread messages could not be counted, held"),
-                    await self._try(self._counting.add_news, "new messages could not be counted, held"),
+                    await self._try(self._list_rooms, "rooms could not be listed; trying again"),
+                    await self._try(self._answer_watches, "rooms could not be sent; trying again"),
+                    await self._try(self._add_new_users, "first visits could not be stored; trying again"),
+                    await self._try(self._counting.read_moves, "read positions could not be read; trying again"),
+                    await self._try(self._counting.count_pairs, "unread messages could not be counted; trying again"),
+                    await self._try(self._counting.add_news, "new messages could not be counted; trying again"),
                 ]
                 await asyncio.sleep(0 if all(done) else conf.SWEEP_SECONDS)
         finally:
             self._task = None
 
     def _has_work(self) -> bool:
-        return self._are_rooms_old or bool(self._asking or self._new_users) or self._counting.has_work
+        return self._are_rooms_old or bool(self._unanswered or self._new_users) or self._counting.has_work
 
     async def _try(self, work: Callable[[], Awaitable[None]], failure: str) -> bool:
         try:
             await work()
         except Exception as error:
-            # Once, however often it is tried.
+            # Logged once, however often it fails.
             if failure not in self._failing:
                 database.warn(logger, failure, error)
             self._failing.add(failure)
@@ -161,78 +164,78 @@ class Watch:
         return True
 
     async def _list_rooms(self) -> None:
-        """Put users with their kind, load the rooms of each, and tell the users whose rooms are other ones now."""
+        """Sort users by kind, load the rooms of each kind, and send the list to users whose rooms have changed."""
         if not self._are_rooms_old:
             return
         self._are_rooms_old = False
         share = Slice()
         for user in self._audiences.users():
             self._audiences.sort(user)
-            await share.turn()
+            await share.pause_if_used()
         try:
-            self._audiences.put(await database.read(audiences.load, self._audiences.kinds()))
+            self._audiences.set_lists(await database.read(audiences.load, self._audiences.kinds()))
         except Exception:
             self._are_rooms_old = True
             raise
         for user in self._audiences.users():
-            self._tell_rooms(user)
-            await share.turn()
+            self._send_rooms(user)
+            await share.pause_if_used()
 
-    async def _answer(self) -> None:
-        """Tell the sockets that asked."""
-        asking = list(self._asking)
-        for user in asking:
+    async def _answer_watches(self) -> None:
+        """Send rooms and counts to the sockets that have sent `watch`."""
+        users = list(self._unanswered)
+        for user in users:
             self._audiences.sort(user)
         if unlisted := self._audiences.kinds(without_list=True):
-            self._audiences.put(await database.read(audiences.load, unlisted))
+            self._audiences.set_lists(await database.read(audiences.load, unlisted))
         share = Slice()
-        for user in asking:
-            self._asking.pop(user, None)
-            self._tell_rooms(user)
-            await share.turn()
+        for user in users:
+            self._unanswered.pop(user, None)
+            self._send_rooms(user)
+            await share.pause_if_used()
 
-    def _tell_rooms(self, user: int) -> None:
-        """Send a user's list of rooms where it is another one, and count the rooms that came."""
+    def _send_rooms(self, user: int) -> None:
+        """Send a user's list of rooms to the sockets that have another one, and count the rooms that are new in it."""
         now, before = self._audiences.list_of(user), self._listed.get(user)
         if now is None:
-            return  # Gone, or came meanwhile.
+            return  # The user has gone, or has just come.
         if now is not before:
             self._listed[user] = now
             if before is not None:
                 self._counting.forget(user, before.rooms.keys() - now.rooms.keys())
                 if user not in self._new_users:
-                    self._counting.want(user, now.rooms.keys() - before.rooms.keys())
-        if asking := self._audiences.tell(user):
+                    self._counting.count_rooms(user, now.rooms.keys() - before.rooms.keys())
+        if unanswered := self._audiences.send_list(user):
             for frame in self._heads(user, now.rooms):
-                for session in asking:
+                for session in unanswered:
                     session.signal(frame)
 
-    async def _begin_users(self) -> None:
-        """Store when users came first, and count their rooms."""
-        users = [user for user in islice(self._new_users, USERS) if user in self._listed]
+    async def _add_new_users(self) -> None:
+        """Store the first visits of new users, and count their rooms."""
+        users = [user for user in islice(self._new_users, MAX_NEW_USERS) if user in self._listed]
         if not users:
             return
         if new := set(users) - await database.read(unread.visitors, users):
             await database.write_behind(memberships.store_first_visits, new)
         share = Slice()
         for user in users:
-            # Gone, or in line again, meanwhile.
+            # The user may have gone, or come again, in the meantime.
             if user in self._new_users and user in self._listed:
                 del self._new_users[user]
-                self._counting.want(user, self._listed[user].rooms)
-            await share.turn()
+                self._counting.count_rooms(user, self._listed[user].rooms)
+            await share.pause_if_used()
 
-    def _tell_heads(self, user: int, rooms: Iterable[int]) -> None:
-        """Tell a user's sockets what is unread in some rooms."""
-        if sessions := self._audiences.told(user):
+    def _send_heads(self, user: int, rooms: Iterable[int]) -> None:
+        """Send the unread counts of some rooms to a user's sockets."""
+        if sessions := self._audiences.listed_sessions(user):
             for frame in self._heads(user, rooms):
                 for session in sessions:
                     session.signal(frame)
 
     def _heads(self, user: int, rooms: Iterable[int]) -> Iterable[Frame]:
-        """Return frames of what is unread in those of the rooms that are counted and the user's."""
+        """Return frames with the unread counts of these rooms, if they are counted and the user may enter them."""
         names, get = self._audiences.rooms(user), self._counting.counts.get
         heads = {names[room]: Head(*known) for room in rooms if room in names and (known := get(user, room))}
         entries = iter(heads.items())
-        while part := dict(islice(entries, HEADS)):
+        while part := dict(islice(entries, MAX_HEADS)):
             yield protocol.encode(Heads(heads=part))

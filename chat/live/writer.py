@@ -1,15 +1,14 @@
-"""Collects drafts; one transaction per batch; a result for each."""
+"""Collects drafts and commits them in batches, one transaction each; every draft gets its own outcome (Writer)."""
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from weakref import WeakKeyDictionary
 
-from chat import conf
-from chat.exceptions import ClientError, ErrorCode
-from chat.live import database
+from chat.conf import conf
+from chat.exceptions import unavailable
+from chat.live import database, runtime
 from chat.live.held import Held, Key, Waiting
 from chat.store import actions
 from chat.store.actions import Draft, NotSaved, Outcome
@@ -18,20 +17,20 @@ from chat.store.log import Committed, LoggedEvent
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.2
-# A room that is locked for longer than this is worth a line in the log.
+# A room that is locked for longer than this is logged.
 REPORT_SECONDS = 1.0
 
-# A room, the epoch of its log, and what was added to it.
+# Gets a room, the epoch of its log, and the events that were added to it.
 Publish = Callable[[int, str, list[LoggedEvent]], None]
 
 
 class Writer:
     """Writes for the sockets of this event loop.
 
-    Drafts that come in while a transaction is being written go into the next one: under load one thread
-    hop and one commit serve many. First in, first out, also after a failed batch: the order in which
-    a socket sent in a room is the order in its log. The drafts of a room that another transaction has
-    locked wait by themselves (chat.live.held), and those of other rooms go on.
+    Drafts that come in while a transaction is being written go into the next one, so under load one thread hop and one
+    commit serve many. First in, first out, also after a failed batch: a room's log has the messages of a socket in the
+    order in which it sent them. The drafts of a room that another transaction has locked wait apart (chat.live.held),
+    and those of other rooms go on.
     """
 
     def __init__(self, publish: Publish) -> None:
@@ -40,18 +39,18 @@ class Writer:
         self._held = Held()
         self._task: asyncio.Task[None] | None = None
         self._has_news = asyncio.Event()
-        # Since when the database takes nothing; None while it does.
+        # Since when the database has been away; None while it is not.
         self._away_since: float | None = None
 
     def submit(self, draft: Draft, answer: Callable[[Outcome], None]) -> None:
-        """Take a draft; `answer` gets its outcome after the commit, never before.
+        """Take a draft. `answer` gets its outcome after the commit, never before.
 
-        Raises ClientError: SERVER_UNAVAILABLE when too many wait already.
+        Raises ClientError: SERVER_UNAVAILABLE when too many drafts wait already.
         """
         key = self._held.find(draft)
-        # Counted apart, so that one locked room does not use up what all share.
+        # Held drafts are counted apart, so that one locked room does not fill the queue of all rooms.
         if len(self._queue if key is None else self._held) >= conf.DRAFT_QUEUE:
-            raise _unavailable("Too many messages wait to be saved.")
+            raise unavailable("Too many messages are waiting to be saved. Try again in a moment.")
         loop = asyncio.get_running_loop()
         waiting = Waiting(draft, loop.time() + conf.DRAFT_HOLD_SECONDS, answer)
         if key is None:
@@ -63,13 +62,13 @@ class Writer:
             self._task = loop.create_task(self._write_all())
 
     async def flush(self) -> None:
-        """Wait until all that was taken is answered."""
+        """Wait until all drafts are answered."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
     @property
     def is_holding(self) -> bool:
-        """Tell whether a room has been locked for long."""
+        """Tell whether a room has been locked for longer than REPORT_SECONDS."""
         self._held.drop_answered()
         return bool(self._held.reported())
 
@@ -98,7 +97,7 @@ class Writer:
         return batch
 
     async def _write(self, batch: list[Waiting]) -> None:
-        """Write the first drafts of the queue and answer them. If the database is away, they stay where they are."""
+        """Write the first drafts of the queue and answer them. If the database is away, they stay in the queue."""
         outcomes = await self._commit(actions.commit, batch)
         if outcomes is None:
             return
@@ -111,12 +110,12 @@ class Writer:
             if isinstance(outcome, NotSaved) and not waiting.is_answered
         ]
         if later:
-            # In their order, and before all that came after them.
+            # In their order, and before the drafts that came after them.
             self._queue.extendleft(waiting for waiting, _ in reversed(later))
             self._hold([(waiting.draft, outcome) for waiting, outcome in later])
 
     async def _probe(self, heads: list[tuple[Key, Waiting]]) -> None:
-        """Try the first draft of each locked room, or the one of a sender whose draft failed alone."""
+        """Try again the first draft of each locked room, or a draft that failed alone."""
         began = asyncio.get_running_loop().time()
         batch = [waiting for _, waiting in heads]
         outcomes = await self._commit(actions.commit_unlocked, batch)
@@ -127,7 +126,7 @@ class Writer:
             if not isinstance(outcome, NotSaved):
                 self._release(key)
             elif key[1] is None and outcome.error is not None:
-                # The room is free, and this draft fails by itself.
+                # The room is free again, but this draft fails alone.
                 self._release(key)
                 self._hold([(waiting.draft, outcome)])
             else:
@@ -147,12 +146,12 @@ class Writer:
     async def _commit(
         self, work: Callable[[Sequence[Draft]], list[Outcome]], batch: list[Waiting]
     ) -> list[Outcome] | None:
-        """Return an outcome for each draft; None when the database is away and all are to be tried again."""
+        """Return an outcome for each draft; None when the database is away and all have to be tried again."""
         commit = asyncio.ensure_future(database.write(work, [waiting.draft for waiting in batch]))
         try:
             while not commit.done():
-                # A database that hangs says nothing: its drafts are answered in time, and what became of them
-                # is told to whoever sends them again.
+                # A database may hang without an error. Its drafts are refused in time, and a client that sends one
+                # again gets its outcome.
                 await asyncio.wait([commit], timeout=self._until_overdue())
                 if self._refuse_overdue():
                     self._set_away("no answer")
@@ -160,14 +159,15 @@ class Writer:
             self._set_back()
             return outcomes
         except database.AWAY as error:
-            # Whether it was committed is unknown. The same drafts again: their keys keep them from doubling.
+            # It is unknown whether the batch was committed. Try the same drafts again: their keys keep them from being
+            # appended twice.
             self._set_away(database.reason(error))
             await asyncio.sleep(RETRY_SECONDS)
             self._refuse_overdue()
             return None
         except Exception:
             logger.exception("batch of %d failed", len(batch))
-            return [_unavailable(actions.TRY_AGAIN) for _ in batch]
+            return [unavailable(actions.TRY_AGAIN) for _ in batch]
 
     def _answer(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
         committed: dict[tuple[int, str], list[LoggedEvent]] = {}
@@ -180,27 +180,27 @@ class Writer:
             try:
                 self._publish(room, epoch, events)
             except Exception:
-                # It is in the log: the bell or the sweep brings it.
-                logger.exception("room=%s: handing over failed", room)
+                # The events are in the log, so the bell or the sweep brings them.
+                logger.exception("room=%s: publishing failed", room)
 
     def _hold(self, later: list[tuple[Draft, NotSaved]]) -> None:
-        """Let locked rooms wait, and the senders of drafts that failed alone, with all that they have in the queue."""
+        """Hold locked rooms, and the authors of drafts that failed alone, with all their drafts in the queue."""
         for draft, outcome in later:
             if self._held.find(draft) is None and (outcome.is_locked or outcome.error is not None):
-                self._held.begin(draft, outcome)
+                self._held.hold(draft, outcome)
                 if outcome.error is not None:
                     reason = database.reason(outcome.error)
                     logger.warning("room=%s author=%s: a message is held: %s", draft.room, draft.author, reason)
-        self._sort_out()
+        self._sort_queue()
 
     def _release(self, key: Key) -> None:
         if key in self._held.reported():
             logger.info("room=%s takes messages again", key[0])
-        self._queue.extendleft(reversed([one for one in self._held.release(key) if not one.is_answered]))
-        self._sort_out()
+        self._queue.extendleft(reversed([waiting for waiting in self._held.release(key) if not waiting.is_answered]))
+        self._sort_queue()
 
-    def _sort_out(self) -> None:
-        """Take from the queue what has to wait by itself."""
+    def _sort_queue(self) -> None:
+        """Move drafts that have to wait apart from the queue to the held ones."""
         queue, self._queue = self._queue, deque()
         for waiting in queue:
             if (key := self._held.find(waiting.draft)) is None:
@@ -211,11 +211,12 @@ class Writer:
     def _until_overdue(self) -> float:
         now = asyncio.get_running_loop().time()
         drafts = [*self._queue, *(waiting for _, waiting in self._held)]
-        return max(0.0, min((one.until for one in drafts if not one.is_answered), default=now + 1) - now) + 0.01
+        until = min((waiting.until for waiting in drafts if not waiting.is_answered), default=now + 1)
+        return max(0.0, until - now) + 0.01
 
     def _refuse_overdue(self) -> bool:
-        """Answer what was held for too long; tell whether any of it waits for the database as a whole."""
-        # Held for longer, the socket's server would stop reading, miss a pong and close it.
+        """Refuse drafts that have waited too long; return whether any of them waits for the database as a whole."""
+        # If they waited longer, uvicorn would stop reading their socket, miss a pong and close it.
         now = asyncio.get_running_loop().time()
         for (_, author), waiting in self._held:
             if waiting.until <= now:
@@ -223,11 +224,11 @@ class Writer:
         self._held.drop_answered()
         overdue = [waiting for waiting in self._queue if waiting.until <= now and not waiting.is_answered]
         for waiting in overdue:
-            _answer(waiting, _unavailable("The database is away. Nothing is lost: try again."))
+            _answer(waiting, unavailable())
         return bool(overdue)
 
     def _set_away(self, why: str) -> None:
-        # Once, however often it is tried.
+        # Logged once, however often it fails.
         if self._away_since is None:
             self._away_since = asyncio.get_running_loop().time()
             logger.warning("the database takes no messages (%s): they are held", why)
@@ -250,34 +251,27 @@ def _answer(waiting: Waiting, outcome: Outcome) -> None:
         logger.exception("answering failed: room=%s", waiting.draft.room)
 
 
-def _unavailable(detail: str) -> ClientError:
-    return ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=detail, retry_after=1)
-
-
-_writers: WeakKeyDictionary[asyncio.AbstractEventLoop, Writer] = WeakKeyDictionary()
-
-
-def running(publish: Publish) -> Writer:
-    """Return the running loop's writer; a new one hands what it commits to `publish`, a room's events at once."""
-    loop = asyncio.get_running_loop()
-    if loop not in _writers:
-        _writers[loop] = Writer(publish)
-    return _writers[loop]
+def running() -> Writer:
+    """Return the running loop's writer, which publishes to the loop's hub."""
+    loop = runtime.current()
+    if loop.writer is None:
+        loop.writer = Writer(loop.publish)
+    return loop.writer
 
 
 async def flush() -> None:
     """Wait until all drafts of the running loop are answered."""
-    if writer := _writers.get(asyncio.get_running_loop()):
+    if writer := runtime.current().writer:
         await writer.flush()
 
 
 def state() -> str | None:
-    """Name what keeps messages from being saved on the running loop, or None.
+    """Return what keeps messages from being saved on the running loop, or None.
 
     One of read_only, full, damaged, denied, schema, overloaded, slow, failing, away; or locked, when only some rooms
-    are. For a health check: it says nothing of addresses, and nothing that the database said.
+    are. For a health check, so it includes no addresses and nothing that the database said.
     """
     if wrong := database.state():
         return wrong
-    writer = _writers.get(asyncio.get_running_loop())
+    writer = runtime.current().writer
     return "locked" if writer is not None and writer.is_holding else None

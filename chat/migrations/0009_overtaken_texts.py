@@ -3,7 +3,7 @@
 from django.db import migrations
 from django.db.models import Max, Min, OuterRef, Subquery
 
-from chat import conf
+from chat.conf import conf
 
 POSTED, EDITED = 0, 1
 # The most rows for one statement, so that it neither holds locks for long nor exceeds a time limit.

@@ -11,8 +11,8 @@ from typing import Any
 import regex
 from django.db import IntegrityError
 
-from chat import conf
-from chat.exceptions import ClientError, ErrorCode
+from chat.conf import conf
+from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.models import Event, Room
 from chat.store import faults, graphemes, lock_waits, log, policies
 from chat.store.faults import Blame
@@ -194,7 +194,7 @@ def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
         case Blame.STATEMENT:
             return NotSaved(error=error)
     faults.log_once(logger, f"room={draft.room} author={draft.author}: a draft could not be saved", error)
-    return ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=TRY_AGAIN, retry_after=1)
+    return unavailable(TRY_AGAIN)
 
 
 def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:

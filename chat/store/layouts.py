@@ -5,7 +5,7 @@ from collections.abc import Container, Sequence
 from django.db import transaction
 from django.db.models import Q
 
-from chat import conf
+from chat.conf import conf
 from chat.models import Membership, Room
 from chat.protocol import Layout, Put
 from chat.store import policies

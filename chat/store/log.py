@@ -15,7 +15,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from chat import conf, doorbell, protocol
+from chat import doorbell, protocol
+from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted
 from chat.store import faults, lock_waits, mentions

@@ -12,7 +12,7 @@ from chat.models import Membership, PositionCounter, Room, Visit
 from chat.protocol import MAX_ID
 from chat.store import policies, unread
 from chat.store.policies import Login
-from chat.store.unread import Pair
+from chat.store.room_user import RoomUser
 
 _UPSERT = """
 INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change) VALUES {values}
@@ -59,24 +59,23 @@ class CheckedMoves(NamedTuple):
 
     forward: list[PositionRow]
     exact: list[PositionRow]
-    refused: dict[Pair, ClientError]
+    refused: dict[RoomUser, ClientError]
 
 
-def check_moves(moves: Mapping[Pair, Move]) -> CheckedMoves:
+def check_moves(moves: Mapping[RoomUser, Move]) -> CheckedMoves:
     """Return the positions to write: never beyond the head, and forward only. Takes a few queries for all moves.
 
     Moves are refused with USER_HAS_TO_LOGIN, ROOM_INVALID or ROOM_ACCESS_DENIED, and then change nothing.
     """
-    answers = policies.load_enterable_rooms({(move.login, room) for (_, room), move in moves.items()})
+    answers = policies.load_enterable_rooms({(move.login, room) for (room, _), move in moves.items()})
     checked = CheckedMoves([], [], {})
     for pair, move in moves.items():
-        answer = answers[move.login, pair[1]]
+        answer = answers[move.login, pair.room]
         if isinstance(answer, ClientError):
             checked.refused[pair] = answer
     for pair, now in unread.positions(moves.keys() - checked.refused.keys()).items():
-        user, room = pair
         # New rows come last.
-        row = PositionRow(now.membership or MAX_ID, room, user, min(moves[pair].seq, now.head))
+        row = PositionRow(now.membership or MAX_ID, pair.room, pair.user, min(moves[pair].seq, now.head))
         if moves[pair].is_set:
             checked.exact.append(row)
         elif row.seq > now.read:
@@ -116,22 +115,23 @@ def store_layouts(layouts: Collection[UserLayout]) -> None:
     """Store one layout for each user, in one transaction; rooms that the user may not enter are left out."""
     standings = policies.load_standings({layout.login for layout in layouts})
     rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.rooms})
-    panes: dict[Pair, tuple[int, bool]] = {}
+    panes: dict[RoomUser, tuple[int, bool]] = {}
     for layout in layouts:
         if standing := standings.get(layout.login):
             allowed = [room for room in layout.rooms if _may_enter(standing.user, rooms.get(room))]
-            panes |= {(layout.login.user_id, room): (place, room == layout.wide) for place, room in enumerate(allowed)}
+            user = layout.login.user_id
+            panes |= {RoomUser(room, user): (place, room == layout.wide) for place, room in enumerate(allowed)}
     users = {layout.login.user_id for layout in layouts if layout.login in standings}
     with transaction.atomic():
         # Locked in the order in which presence locks them.
         placed = Membership.objects.select_for_update(no_key=True).filter(user_id__in=users, position__isnull=False)
-        known = {(row.user_id, row.room_id): row for row in placed.order_by("pk")}
+        known = {RoomUser(row.room_id, row.user_id): row for row in placed.order_by("pk")}
         closed = [membership.pk for pair, membership in known.items() if pair not in panes]
         Membership.objects.filter(pk__in=closed).update(position=None, is_wide=False)
         changed = [
-            Membership(room_id=room, user_id=user, position=place, is_wide=is_wide)
-            for (user, room), (place, is_wide) in sorted(panes.items())
-            if (row := known.get((user, room))) is None or (row.position, row.is_wide) != (place, is_wide)
+            Membership(room_id=pair.room, user_id=pair.user, position=place, is_wide=is_wide)
+            for pair, (place, is_wide) in sorted(panes.items())
+            if (row := known.get(pair)) is None or (row.position, row.is_wide) != (place, is_wide)
         ]
         Membership.objects.bulk_create(
             changed,

@@ -15,8 +15,9 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
-from chat import conf
+from chat.conf import conf
 from chat.models import Membership, Presence, Process, Room
+from chat.store.room_user import RoomUser
 
 # The most pairs in one transaction. Each takes two parameters, and SQLite may allow no more than 999.
 PIECE_PAIRS = 200
@@ -24,8 +25,6 @@ PIECE_PAIRS = 200
 LIST_ROOMS = 500
 # Marks the lease of a process whose users are being removed: it cannot be renewed.
 _ENDED = datetime(1970, 1, 1, tzinfo=UTC)
-
-Pair = tuple[int, int]  # room, user
 
 User = get_user_model()
 
@@ -38,7 +37,7 @@ class Change(NamedTuple):
     is_here: bool
 
 
-def pieces(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+def pieces(pairs: Iterable[RoomUser]) -> Iterator[list[RoomUser]]:
     """Divide pairs into pieces for one transaction each, sorted, so that all processes use the same order."""
     ordered = sorted(pairs)
     for start in range(0, len(ordered), PIECE_PAIRS):
@@ -88,7 +87,7 @@ def expire_piece(process: str) -> tuple[list[Change], bool]:
             return [], False
         Process.objects.filter(pk=process).update(expires_at=_ENDED)
         left = Presence.objects.filter(process=process).order_by("room_id", "user_id")
-        pairs = list(left.values_list("room_id", "user_id")[: PIECE_PAIRS + 1])
+        pairs = [RoomUser(*row) for row in left.values_list("room_id", "user_id")[: PIECE_PAIRS + 1]]
         changes = update_presence(process, came=(), went=pairs[:PIECE_PAIRS])
         if is_more := len(pairs) > PIECE_PAIRS:
             return changes, is_more
@@ -96,7 +95,7 @@ def expire_piece(process: str) -> tuple[list[Change], bool]:
     return changes, False
 
 
-def update_presence(process: str, *, came: Collection[Pair], went: Collection[Pair]) -> list[Change]:
+def update_presence(process: str, *, came: Collection[RoomUser], went: Collection[RoomUser]) -> list[Change]:
     """Store which users now have sessions in rooms in this process (`came`), and which no longer have one (`went`).
 
     Returns the users who have entered or left a room by it. At most PIECE_PAIRS pairs in total.
@@ -143,16 +142,16 @@ def present_usernames(rooms: Sequence[int]) -> dict[int, set[str]]:
     return names
 
 
-def _existing(pairs: Collection[Pair]) -> list[Pair]:
+def _existing(pairs: Collection[RoomUser]) -> list[RoomUser]:
     """Leave out the pairs whose room or user was deleted meanwhile."""
     if not pairs:
         return []
     rooms = set(Room.objects.filter(pk__in={room for room, _ in pairs}).values_list("pk", flat=True))
     users = set(User.objects.filter(pk__in={user for _, user in pairs}).values_list("pk", flat=True))
-    return sorted((room, user) for room, user in pairs if room in rooms and user in users)
+    return sorted(RoomUser(room, user) for room, user in pairs if room in rooms and user in users)
 
 
-def _filter_pairs(rows: QuerySet[Any], pairs: Collection[Pair]) -> QuerySet[Any]:
+def _filter_pairs(rows: QuerySet[Any], pairs: Collection[RoomUser]) -> QuerySet[Any]:
     """Narrow rows to these pairs. Each is looked up by the index; all users in all rooms are never compared."""
     if not pairs:
         return rows.none()

@@ -7,9 +7,9 @@ from django.db import connection
 from django.db.models import Q
 
 from chat.models import Event, Membership, PositionCounter, Visit
+from chat.store.room_user import RoomUser
 
 Kind = Event.Kind
-Pair = tuple[int, int]  # user, room
 
 # Counts stop at this number, which means "more than 999" on the wire.
 MOST = 1000
@@ -19,8 +19,8 @@ MOVED_LIMIT = 1000
 # The rows of VALUES come first in each join, so that each is one look-up by index. On SQLite, CROSS JOIN keeps this
 # order.
 _POSITIONS = """
-WITH asked(user_id, room_id) AS (VALUES {values})
-SELECT asked.user_id, asked.room_id, room.head_seq, membership.id, COALESCE(
+WITH asked(room_id, user_id) AS (VALUES {values})
+SELECT asked.room_id, asked.user_id, room.head_seq, membership.id, COALESCE(
     membership.read_seq,
     (SELECT event.seq FROM chat_event event
      WHERE event.room_id = asked.room_id AND event.kind = 0 AND event.at <= visit.at
@@ -33,8 +33,8 @@ WHERE room.id = asked.room_id
 """
 # The ORDER BY makes PostgreSQL read the index instead of the table when it expects many rows.
 _COUNTS = f"""
-WITH asked(user_id, room_id, seq) AS (VALUES {{values}})
-SELECT asked.user_id, asked.room_id, room.head_seq, asked.seq,
+WITH asked(room_id, user_id, seq) AS (VALUES {{values}})
+SELECT asked.room_id, asked.user_id, room.head_seq, asked.seq,
     (SELECT COUNT(*) FROM (
         SELECT 1 FROM chat_event event
         WHERE event.room_id = asked.room_id AND event.seq > asked.seq AND event.kind = 0
@@ -84,7 +84,7 @@ class Moved(NamedTuple):
 
     epoch: str
     changes: int
-    positions: dict[Pair, int]
+    positions: dict[RoomUser, int]
     is_all: bool
 
 
@@ -93,29 +93,29 @@ def visitors(users: Collection[int]) -> set[int]:
     return set(Visit.objects.filter(user__in=users).values_list("user_id", flat=True))
 
 
-def positions(pairs: Iterable[Pair]) -> dict[Pair, Position]:
+def positions(pairs: Iterable[RoomUser]) -> dict[RoomUser, Position]:
     """Return the read positions of users in rooms; deleted rooms are left out.
 
     If a user has no position in a room, messages from before their first visit count as read. The comparison uses
     the event's `at`, which is exact enough for counting, and is never used for delivery.
     """
     rows = _rows(_POSITIONS, pairs)
-    return {(user, room): Position(head, membership, read) for user, room, head, membership, read in rows}
+    return {RoomUser(room, user): Position(head, membership, read) for room, user, head, membership, read in rows}
 
 
-def count(asked: Mapping[Pair, int | None]) -> dict[Pair, Unread]:
+def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
     """Count unread messages and mentions after these positions; None stands for the stored position."""
     unknown = [pair for pair, read in asked.items() if read is None]
-    known = {(user, room, read) for (user, room), read in asked.items() if read is not None}
-    counts: dict[Pair, Unread] = {}
+    known = {(room, user, read) for (room, user), read in asked.items() if read is not None}
+    counts: dict[RoomUser, Unread] = {}
     for pair, (head, _, read) in positions(unknown).items():
         if read >= head:
             counts[pair] = Unread(head, read, 0, 0)
         else:
             known.add((*pair, read))
     # One statement reads head and counts, so they belong to the same moment, and all later events are news.
-    for user, room, head, read, unread, mentions in _rows(_COUNTS, known):
-        counts[user, room] = Unread(head, read, unread, mentions)
+    for room, user, head, read, unread, mentions in _rows(_COUNTS, known):
+        counts[RoomUser(room, user)] = Unread(head, read, unread, mentions)
     return counts
 
 
@@ -143,10 +143,11 @@ def moved_since(changes: int | None) -> Moved:
         return Moved(epoch, counted, {}, is_all=True)
     # Read after the counter. All changes up to its number are committed, because its lock is held until the commit.
     moved = Membership.objects.filter(read_change__gt=changes).order_by("read_change")
-    rows = list(moved.values_list("user_id", "room_id", "read_seq", "read_change")[:MOVED_LIMIT])
+    rows = list(moved.values_list("room_id", "user_id", "read_seq", "read_change")[:MOVED_LIMIT])
     is_all = len(rows) < MOVED_LIMIT
     last = max([counted, *(change for *_, change in rows)]) if is_all else max(changes, rows[-1][3] - 1)
-    return Moved(epoch, last, {(user, room): read for user, room, read, _ in rows if read is not None}, is_all)
+    positions = {RoomUser(room, user): read for room, user, read, _ in rows if read is not None}
+    return Moved(epoch, last, positions, is_all)
 
 
 class _Event(NamedTuple):

@@ -17,10 +17,10 @@ from typing import Any, Literal, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from chat.protocol import CloseCode
 from chat.testing.recording import Seen, Sent
 
 STREAM_PATH = "/chat/stream/"
-CLOSE_SIGN_IN = 4401
 # Refusals after which the same command is sent again. All others are final.
 RETRYABLE = ("SERVER_UNAVAILABLE", "RATE_LIMITED")
 
@@ -267,7 +267,7 @@ class SocketClient:
 
     async def _run(self) -> None:
         tries = 0
-        while CLOSE_SIGN_IN not in self.closes:
+        while CloseCode.SIGN_IN not in self.closes:
             with suppress(OSError, WebSocketException, TimeoutError):
                 began = asyncio.get_running_loop().time()
                 async with self._connect() as self._socket:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chat import conf
+from chat.conf import conf
 
 if TYPE_CHECKING:
     from chat.models import Event

@@ -24,6 +24,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 from chat.models import Process, Room  # noqa: E402
 from chat.store import access, actions, log, memberships, policies, presence, unread  # noqa: E402
 from chat.store.log import HistoryPlace  # noqa: E402
+from chat.store.room_user import RoomUser  # noqa: E402
 
 PROCESS = "plans"
 
@@ -56,7 +57,7 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
     }
     memberships.store_first_visits([user.pk])
     room_heads = {room: head for room, (head, _, _) in log.heads(list(range(1, 101))).items()}
-    pairs = {(room, user_id) for room in range(1, 11) for user_id in range(1, 21)}
+    pairs = {RoomUser(room, user_id) for room in range(1, 11) for user_id in range(1, 21)}
     return {
         "sweep: heads of 100 rooms": lambda: log.heads(list(range(1, 101))),
         "sweep: access": access.recent_changes,
@@ -68,16 +69,18 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
             f"history, {name}": partial(log.history, room, place, limit=50, max_bytes=256 * 1024)
             for name, (room, place) in pages.items()
         },
-        "unread: 200 rooms of a user": lambda: unread.count({(user.pk, room): None for room in range(1, 201)}),
-        "unread: 200 users far behind": lambda: unread.count({(user_id, 1): 0 for user_id in range(1, 201)}),
-        "unread: by the first visit": lambda: unread.positions([(logins[0].user_id, room) for room in range(1, 101)]),
+        "unread: 200 rooms of a user": lambda: unread.count({RoomUser(room, user.pk): None for room in range(1, 201)}),
+        "unread: 200 users far behind": lambda: unread.count({RoomUser(1, user_id): 0 for user_id in range(1, 201)}),
+        "unread: by the first visit": lambda: unread.positions(
+            [RoomUser(room, logins[0].user_id) for room in range(1, 101)]
+        ),
         "unread: news of 100 rooms": lambda: unread.news(
             {room: (room_heads[room] - 5, room_heads[room]) for room in range(1, 101)}
         ),
         "unread: positions moved since": lambda: unread.moved_since(0),
         "read: 50 positions": lambda: memberships.store_moves(
             memberships.check_moves(
-                {(user.pk, room): memberships.Move(logins[0], 5, is_set=True) for room in range(1, 51)}
+                {RoomUser(room, user.pk): memberships.Move(logins[0], 5, is_set=True) for room in range(1, 51)}
             )
         ),
         "post 64 messages": lambda: _post(user.pk, [1] * 64),

@@ -6,7 +6,7 @@ import contextlib
 import uvicorn
 from kosoku import FailureError, run_fuzzingclient
 
-from chat import conf
+from chat.conf import conf
 from multichat.listening import bind
 from multichat.server import ChatProtocol
 

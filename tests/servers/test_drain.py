@@ -9,6 +9,7 @@ from itertools import pairwise
 import psycopg
 import pytest
 
+from chat.protocol import CloseCode
 from chat.testing import check
 from tests.servers.conftest import recorded
 from tests.servers.figures import acks, in_ms, percentile, report
@@ -18,7 +19,6 @@ from tests.servers.services import WorkersServer, directory, wait_for
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
 ROOMS = (1, 2)
-RESTARTING = 1012
 # In seconds, so short that a lease left behind expires during the test.
 PRESENCE = {"LEASE_SECONDS": 3.0, "LEASE_RENEW_SECONDS": 1.0, "GRACE_SECONDS": 1.0}
 
@@ -117,7 +117,7 @@ async def test_on_sigterm_drafts_are_acknowledged_and_each_client_gets_a_time_to
     run = await checked_run(server, pages)
     report(f"SIGTERM ×{Q.drains}: ended within {max(took):.1f} s; acknowledged {in_ms(acks(run))}")
     assert max(took) < 10
-    assert [page.closes for page in pages] == [[RESTARTING] * Q.drains] * len(pages)
+    assert [page.closes for page in pages] == [[CloseCode.RESTARTING] * Q.drains] * len(pages)
     assert len(load.byes) == Q.drains * len(pages)
     assert len({retry_ms for _, retry_ms in load.byes}) > len(pages) / 2, "all clients reconnect at the same time"
     stuck.resume_reading()()
@@ -175,7 +175,7 @@ async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_
         f"rolling restart ×{Q.rolls}, {len(pages)} pages: 0 of {len(run.rows)} lost or doubled; longest silence of a"
         f" page {in_ms(gaps)}; acknowledged {in_ms(waits)}"
     )
-    assert {code for codes in closes for code in codes} == {RESTARTING}
+    assert {code for codes in closes for code in codes} == {CloseCode.RESTARTING}
     assert sum(map(len, closes)) >= Q.rolls * len(pages)
     assert percentile(gaps, 0.99) < 2
     assert percentile(waits, 0.99) < 2

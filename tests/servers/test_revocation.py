@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from chat.protocol import CloseCode
 from chat.testing.page import READ_AFTER_SECONDS
 from tests.servers.figures import percentile, report
 from tests.servers.quantities import TIMEOUT, Q
@@ -21,7 +22,6 @@ from tests.servers.shell import CAUSES, MARK
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
-CLOSE_SIGN_IN = 4401
 REASONS = {
     "staff_flag_taken": "ROOM_ACCESS_DENIED",
     "made_staff_only": "ROOM_ACCESS_DENIED",
@@ -206,7 +206,7 @@ def check_trials(trials, what):
         f"sends accepted {sum(trial['accepted after'] for trial in trials)}"
     )
     for trial in trials:
-        assert trial["reason"] == REASONS.get(trial["cause"], CLOSE_SIGN_IN), trial
+        assert trial["reason"] == REASONS.get(trial["cause"], CloseCode.SIGN_IN), trial
         assert trial["seen"] > 0, "the page got no event before the revocation"
         assert trial["last"] < 1, trial
         assert trial["frames after"] == 0, trial
@@ -280,7 +280,7 @@ async def test_rights_revoked_by_plain_sql_end_access_at_the_next_check(start_se
         outcomes = await asyncio.gather(*(try_cause(shell, cause) for cause in SQL))
     for cause, pages in zip(SQL, outcomes, strict=True):
         for seconds, reason, accepted in pages:
-            assert reason == REASONS.get(cause, CLOSE_SIGN_IN)
+            assert reason == REASONS.get(cause, CloseCode.SIGN_IN)
             assert accepted == 0
             assert seconds < 2.0
     slowest = max(seconds for pages in outcomes for seconds, *_ in pages)
@@ -294,11 +294,11 @@ async def test_a_busy_socket_does_not_prolong_its_session(start_server, database
         created_at = time.monotonic()
         async with Page(server, target) as busy:
             await busy.until_revoked(8)
-            assert busy.closed is None or busy.closed == CLOSE_SIGN_IN
+            assert busy.closed is None or busy.closed == CloseCode.SIGN_IN
             async with asyncio.timeout(5):
                 while busy.closed is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-        assert busy.closed == CLOSE_SIGN_IN
+        assert busy.closed == CloseCode.SIGN_IN
         assert 1.5 < busy.closed_at - created_at < 2 + 5
         report(f"session expiry: closed {busy.closed_at - created_at - 2:.1f} s after it expired")
 

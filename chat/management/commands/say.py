@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from chat import conf
+from chat.conf import conf
 from chat.exceptions import ClientError
 from chat.models import Room
 
