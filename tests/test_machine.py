@@ -1,4 +1,4 @@
-"""Log, hub and sessions under any sequence of steps: what a socket got is the log, without holes."""
+"""Log, hub and sessions under any sequence of steps: the frames of each socket are the log, without holes."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ SESSIONS = st.integers(0, 2)
 
 
 class OnlyWorld(World):
-    """Its database answers in the next turn, and no bell is rung but by the machine."""
+    """Its database answers in the next turn of the loop, and only the machine rings bells."""
 
     async def takes_time(self, seconds):
         await asyncio.sleep(0)
@@ -67,17 +67,17 @@ class Delivery(RuleBasedStateMachine):
         for session in self.sessions:
             session._socket.drain()
         await asyncio.sleep(3)  # several sweeps
-        self.what_was_written_is_the_log()
+        self.written_frames_match_the_log()
         events = self.world.events[1]
         for session in self.sessions:
             if session.log is not None:
-                assert session.log.cursor == len(events), "not brought to the head"
+                assert session.log.cursor == len(events), "the session did not reach the head"
                 for shown in session.log.events:
                     assert shown["seq"] <= len(events)
                     assert shown.get("client_id") == self.world.client_ids[1][shown["seq"] - 1]
             await hubs.exit(session)
 
-    # What people do
+    # What users do
 
     @rule(number=SESSIONS, repeats=st.booleans())
     def post(self, number, repeats):
@@ -85,7 +85,7 @@ class Delivery(RuleBasedStateMachine):
         for _ in range(1 + repeats):
             self.say(number, Send(room=ROOM, message="hello", client_id=client_id))
         self.run(asyncio.sleep(0.01))
-        assert sum(str(client_id) == one for one in self.world.client_ids[1]) <= 1
+        assert self.world.client_ids[1].count(str(client_id)) <= 1
 
     @rule(number=SESSIONS, seq=st.integers(1, 12))
     def edit(self, number, seq):
@@ -103,7 +103,7 @@ class Delivery(RuleBasedStateMachine):
     def join_since(self, number, back, by_resume):
         log = self.sessions[number].log
         if log is None and self.sessions[number].has_replies:
-            # A page that has not read the answers to its last join cannot know where it is.
+            # A page that has not read the reply to its last join cannot know its cursor.
             return
         since = max(0, (log.cursor if log else len(self.world.events[1])) - back)
         epoch = log.epoch if log else self.world.epoch[1]
@@ -120,8 +120,8 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(number=SESSIONS)
     def reconnect(self, number):
-        """The socket is lost with what it holds; its page comes back from its cursor."""
-        self.what_was_written_is_the_log()
+        """The socket is lost with its unread frames, and its page resumes from its cursor."""
+        self.written_frames_match_the_log()
         old = self.sessions[number]
         self.run(hubs.exit(old))
         self.sessions[number] = self.run(self.entered(number))
@@ -133,10 +133,10 @@ class Delivery(RuleBasedStateMachine):
         return self.enter(number)
 
     def say(self, number, command):
-        with contextlib.suppress(ClientError):  # as when the room is not joined
+        with contextlib.suppress(ClientError):  # for example when the room is not joined
             self.run(commands.run(self.sessions[number], command))
 
-    # What happens around them
+    # What happens in their surroundings
 
     @rule(number=SESSIONS, room=st.integers(0, 3))
     def socket_is_full(self, number, room):
@@ -160,7 +160,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(times=st.integers(1, 2), wrong_by=st.sampled_from([0, 0, -3, 4]))
     def bell(self, times, wrong_by):
-        """Once or doubled; right, stale, or of a head that is not there."""
+        """The bell is rung once or twice, for the right head, an old one, or one that does not exist."""
         self.run(self.ring(times, max(0, len(self.world.events[1]) + wrong_by)))
 
     async def ring(self, times, head):
@@ -179,19 +179,19 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.events[1]) > 2)
     @rule()
     def backup_is_restored(self):
-        """The same numbers mean other events from now on; a sweep finds it."""
+        """From now on the same numbers mean other events. A sweep notices it."""
         self.world.restore(1, len(self.world.events[1]) // 2)
         self.run(asyncio.sleep(1))
 
     @invariant()
-    def what_was_written_is_the_log(self):
+    def written_frames_match_the_log(self):
         for session in self.sessions:
             frames = session._socket.frames
             while session.read < len(frames):
-                self.take(session, frames[session.read])
+                self.apply_frame(session, frames[session.read])
                 session.read += 1
 
-    def take(self, session, frame):
+    def apply_frame(self, session, frame):
         if "join" in frame:
             if session.log is None:
                 session.log = RoomLog("1", getattr(session, "expects", None), frame["epoch"])

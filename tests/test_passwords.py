@@ -1,4 +1,4 @@
-"""Password hashes: OWASP's parameters, and few at a time."""
+"""Password hashes: OWASP's parameters, and a limit of concurrent computations."""
 
 import threading
 
@@ -16,7 +16,7 @@ def hashers(settings):
     settings.PASSWORD_HASHERS = HASHERS
 
 
-def test_the_settings_name_our_hashers():
+def test_the_settings_use_our_hashers():
     from multichat import settings as ours
 
     assert ours.PASSWORD_HASHERS == HASHERS
@@ -38,7 +38,7 @@ def test_a_hash_of_an_earlier_version_is_accepted_and_replaced_at_the_next_sign_
 
 
 @pytest.mark.parametrize("name", ["argon2", "pbkdf2_sha256", "scrypt"])
-def test_each_hasher_takes_a_turn_to_hash_and_to_check(hashers, settings, name, monkeypatch):
+def test_each_hasher_waits_for_a_turn_to_hash_and_to_check(hashers, settings, name, monkeypatch):
     settings.LIMITS = {"PASSWORD_CHECKS": 1}
     for hasher in (passwords.PBKDF2, passwords.Scrypt):
         monkeypatch.setattr(hasher, "iterations", 1, raising=False)
@@ -52,7 +52,7 @@ def test_each_hasher_takes_a_turn_to_hash_and_to_check(hashers, settings, name, 
     assert len(taken) >= 3
 
 
-def test_only_so_many_threads_compute_at_once(settings):
+def test_the_number_of_threads_that_hash_at_once_is_limited(settings):
     settings.LIMITS = {"PASSWORD_CHECKS": 2, "PASSWORD_CHECKS_WAIT_SECONDS": 10}
     turns = passwords.Turns()
     now, most = 0, 0
@@ -77,7 +77,7 @@ def test_only_so_many_threads_compute_at_once(settings):
     assert (now, most) == (0, 2)
 
 
-def test_a_wait_that_takes_too_long_is_answered_with_503(settings, client, bob, password):
+def test_a_sign_in_that_waits_too_long_for_a_turn_gets_503(settings, client, bob, password):
     settings.LIMITS = {"PASSWORD_CHECKS": 1, "PASSWORD_CHECKS_WAIT_SECONDS": 0.01}
     with passwords.turns.take():
         response = client.post("/accounts/login/", {"username": "bob", "password": password})
@@ -85,6 +85,6 @@ def test_a_wait_that_takes_too_long_is_answered_with_503(settings, client, bob, 
     assert client.post("/accounts/login/", {"username": "bob", "password": password}).status_code == 302
 
 
-def test_other_errors_are_not_ours():
+def test_the_middleware_ignores_other_errors():
     middleware = passwords.Middleware(lambda request: None)
     assert middleware.process_exception(RequestFactory().get("/"), ValueError()) is None

@@ -1,4 +1,4 @@
-"""The stepped model and its checker find what they are there to find: each bug, planted, is caught."""
+"""Each bug planted on purpose is caught by the stepped model and its checker."""
 
 import asyncio
 from collections import deque
@@ -19,7 +19,7 @@ SEEDS = range(30)
 
 
 def acknowledge_before_commit(patch):
-    """The ack goes out when the draft is taken; what the database then refuses is lost."""
+    """The ack is sent when the draft is queued, and a draft that the database then refuses is lost."""
     submit = writer.Writer.submit
 
     def too_soon(self, draft, answer):
@@ -33,7 +33,7 @@ def acknowledge_before_commit(patch):
 
 
 def acknowledge_and_lose(patch):
-    """A batch whose commit failed is dropped and acknowledged all the same."""
+    """A batch whose commit failed is dropped, but acknowledged."""
     write = stepped.World._write
 
     async def forgetful(self, work, *arguments):
@@ -46,7 +46,7 @@ def acknowledge_and_lose(patch):
 
 
 def no_sweep(patch):
-    """A lost bell is never made up for."""
+    """There is no sweep, so events after a lost bell are not sent."""
 
     async def sweep(self):
         pass
@@ -55,7 +55,7 @@ def no_sweep(patch):
 
 
 def no_cursor_rule(patch):
-    """A session writes whatever it is offered."""
+    """A session writes every run that it is offered."""
 
     def offer(self, place, first, run):
         place.cursor = first + self._taken(run) - 1
@@ -64,7 +64,7 @@ def no_cursor_rule(patch):
 
 
 def cursor_moved_before_the_write(patch):
-    """A full socket is believed to have taken all."""
+    """The cursor moves on although the full socket took fewer frames."""
 
     def offer(self, place, first, run):
         if not place.is_behind and place.cursor == first - 1:
@@ -75,12 +75,12 @@ def cursor_moved_before_the_write(patch):
 
 
 def no_deduplication(patch):
-    """A repeated client_id posts again."""
+    """A repeated client_id posts a second message."""
     patch.setattr(stepped.World, "is_known", lambda self, draft: False)
 
 
 def deduplication_in_one_statement(patch):
-    """The number of a duplicate is taken, and nothing is stored there."""
+    """A duplicate uses up a number, and no event is stored under it."""
     commit = stepped.World.commit
 
     def holes(self, drafts):
@@ -94,7 +94,7 @@ def deduplication_in_one_statement(patch):
 
 
 def order_of_arrival(patch):
-    """A feed takes what comes as it comes, without waiting for the number in between."""
+    """A feed takes events in the order of arrival, without waiting for missing numbers."""
 
     def advance(self, events):
         for event in events:
@@ -107,21 +107,21 @@ def order_of_arrival(patch):
 
 
 def retried_batches_go_to_the_end(patch):
-    """A failed batch is put behind what came meanwhile."""
+    """A failed batch is queued behind the drafts that came meanwhile."""
     write = writer.Writer._write
 
     async def behind(self, batch):
         done = await write(self, batch)
         if not done:
-            waiting = [one for one in self._queue if one not in batch]
-            self._queue = deque(waiting + [one for one in self._queue if one in batch])
+            others = [waiting for waiting in self._queue if waiting not in batch]
+            self._queue = deque(others + [waiting for waiting in self._queue if waiting in batch])
         return done
 
     patch.setattr(writer.Writer, "_write", behind)
 
 
 def join_reads_then_listens(patch):
-    """The head is told, and only later is the session attached."""
+    """The reply with the head is sent, and the session is attached only later."""
     attach = Feed.attach
 
     def late(self, session, *, cursor, reply):
@@ -137,7 +137,7 @@ def join_reads_then_listens(patch):
 
 
 def resume_from_the_head(patch):
-    """A page that comes back is given only what is new."""
+    """A page that resumes gets only new events, and not the ones that it missed."""
     attach = Feed.attach
 
     def forgetful(self, session, *, cursor, reply):
@@ -147,12 +147,12 @@ def resume_from_the_head(patch):
 
 
 def deleted_text_stays_in_the_ring(patch):
-    """Whoever catches up from the ring gets a text that was deleted or edited away."""
+    """A session that catches up from the ring gets text that was deleted or edited away."""
     patch.setattr(Feed, "_change", lambda self, seq, change: None)
 
 
 def join_reply_comes_after_its_events(patch):
-    """The reply waits for the next turn of the loop, and events go first."""
+    """The reply is delayed, so events are written before it."""
     reply = sessions.Session.reply
 
     def later(self, frame):
@@ -165,7 +165,7 @@ def join_reply_comes_after_its_events(patch):
 
 
 def rights_are_not_checked_again(patch):
-    """A pane stays open when its room becomes the staff's."""
+    """A pane stays open when its room becomes staff-only."""
 
     async def check(self, *concern):
         pass
@@ -174,7 +174,7 @@ def rights_are_not_checked_again(patch):
 
 
 def epoch_is_ignored(patch):
-    """A cursor of another log is taken for one of this."""
+    """A cursor of another epoch is accepted."""
 
     def serves(self, since, epoch):
         return since <= self.head
@@ -209,11 +209,11 @@ def test_a_planted_bug_is_caught(plant, monkeypatch):
     for seed in SEEDS:
         try:
             wrong = stepped.run(stepped.busy, seed)
-        except Exception as error:  # a page that never shows all there is, or a frame it cannot take
+        except Exception as error:  # a page that never shows all events, or a frame that it cannot apply
             wrong = [f"LIVE {type(error).__name__}"]
         if wrong:
             return
-    pytest.fail(f"{len(SEEDS)} interleavings did not find it: {plant.__doc__}")
+    pytest.fail(f"{len(SEEDS)} interleavings did not find the bug: {plant.__doc__}")
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,11 @@ def test_a_planted_bug_is_caught(plant, monkeypatch):
     [
         (rights_are_not_checked_again, test_races.test_r12_no_event_follows_a_revocation),
         (epoch_is_ignored, test_races.test_r14_a_restored_backup_starts_every_page_over),
-        (deleted_text_stays_in_the_ring, test_races.test_r23_no_text_follows_the_ack_of_its_deletion_or_its_edit),
+        (deleted_text_stays_in_the_ring, test_races.test_r23_no_old_text_follows_the_ack_of_its_deletion_or_edit),
     ],
-    ids=lambda one: one.__name__,
+    ids=lambda function: function.__name__,
 )
-def test_a_planted_bug_breaks_its_race(plant, race, monkeypatch):
+def test_a_planted_bug_fails_its_race_test(plant, race, monkeypatch):
     plant(monkeypatch)
     with pytest.raises((AssertionError, TimeoutError)):
         for seed in range(5):
@@ -233,7 +233,7 @@ def test_a_planted_bug_breaks_its_race(plant, race, monkeypatch):
 
 
 @pytest.mark.parametrize("plant", [no_cursor_rule, cursor_moved_before_the_write], ids=lambda plant: plant.__name__)
-def test_a_planted_bug_stops_the_machine(plant, monkeypatch):
+def test_a_planted_bug_fails_the_state_machine(plant, monkeypatch):
     plant(monkeypatch)
     few = settings(test_machine.TestDelivery.settings, database=None, phases=[Phase.generate], derandomize=True)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""Read positions and layouts on their way to the database: the newest of each, together, behind messages."""
+"""Read positions and layouts on their way to the database: only the newest is written, in batches, after messages."""
 
 import asyncio
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ def session_of(user):
 
 
 class FakeDatabase:
-    """Takes what is written, one transaction after the other, or fails."""
+    """A database that records each transaction, or fails."""
 
     def __init__(self, monkeypatch):
         self.transactions = []
@@ -52,7 +52,7 @@ class FakeDatabase:
 
     def _check(self, moves):
         refused = {pair: self.refused[pair] for pair in moves if pair in self.refused}
-        # What is written is not looked at here.
+        # The tests compare moves, so moves stand in for the rows to write.
         return Checked({pair: move for pair, move in moves.items() if pair not in refused}, [], refused)
 
     def _store(self, checked):
@@ -72,147 +72,148 @@ async def fake(monkeypatch):
 
 
 @pytest.fixture
-async def told(fake):
-    """What the positions tell: what was written, and what was refused."""
-    told = SimpleNamespace(written=[], refused=[])
-    told.positions = Positions(
-        on_written=told.written.extend, on_refused=lambda session, pair, error: told.refused.append((pair, error.code))
+async def world(fake):
+    """The positions under test, with the pairs that they reported as written and as refused."""
+    world = SimpleNamespace(written=[], refused=[])
+    world.positions = Positions(
+        on_written=world.written.extend,
+        on_refused=lambda session, pair, error: world.refused.append((pair, error.code)),
     )
-    yield told
-    await told.positions.stop()
+    yield world
+    await world.positions.stop()
 
 
-async def test_what_comes_within_a_moment_is_written_by_one_transaction_the_newest_of_each(fake, told):
+async def test_the_newest_positions_of_a_short_period_are_written_in_one_transaction(fake, world):
     for seq in range(1, 6):
         for user in (1, 2):
-            told.positions.move(session_of(user), 7, seq, back=False)
-    assert told.positions.pending((1, 7)) == Move(session_of(1).login, 5)
-    await told.positions.flush()
+            world.positions.move(session_of(user), 7, seq, back=False)
+    assert world.positions.pending((1, 7)) == Move(session_of(1).login, 5)
+    await world.positions.flush()
     assert fake.transactions == [{(user, 7): Move(session_of(user).login, 5) for user in (1, 2)}]
-    assert sorted(told.written) == [(1, 7), (2, 7)]
-    assert told.positions.pending((1, 7)) is None
+    assert sorted(world.written) == [(1, 7), (2, 7)]
+    assert world.positions.pending((1, 7)) is None
 
 
-async def test_back_and_forward_keep_their_order(fake, told):
+async def test_moves_back_and_forward_are_merged_in_order(fake, world):
     for seq, back in [(9, False), (3, True), (5, False), (4, False)]:
-        told.positions.move(session_of(1), 7, seq, back=back)
-    await told.positions.flush()
+        world.positions.move(session_of(1), 7, seq, back=back)
+    await world.positions.flush()
     assert fake.transactions == [{(1, 7): Move(session_of(1).login, 5, is_set=True)}]
 
 
-async def test_what_comes_while_it_is_written_is_written_after_it(fake, told):
-    told.positions.move(session_of(1), 7, 9, back=False)
+async def test_a_move_during_a_write_is_written_after_it(fake, world):
+    world.positions.move(session_of(1), 7, 9, back=False)
     fake.gate.clear()
     await asyncio.sleep(0.05)
-    told.positions.move(session_of(1), 7, 4, back=True)
-    assert told.positions.pending((1, 7)) == Move(session_of(1).login, 4, is_set=True)
+    world.positions.move(session_of(1), 7, 4, back=True)
+    assert world.positions.pending((1, 7)) == Move(session_of(1).login, 4, is_set=True)
     fake.gate.set()
-    await told.positions.flush()
-    assert [one[1, 7].seq for one in fake.transactions] == [9, 4]
+    await world.positions.flush()
+    assert [transaction[1, 7].seq for transaction in fake.transactions] == [9, 4]
 
 
-async def test_positions_wait_while_messages_are_written_but_not_for_ever(fake, told):
+async def test_positions_wait_for_messages_for_a_limited_time(fake, world):
     fake.is_writing = True
-    told.positions.move(session_of(1), 7, 9, back=False)
+    world.positions.move(session_of(1), 7, 9, back=False)
     async with asyncio.timeout(5):
         await asyncio.sleep(0.05)
         assert not fake.transactions
         await until(lambda: fake.transactions)
-    told.positions.move(session_of(1), 7, 10, back=False)
+    world.positions.move(session_of(1), 7, 10, back=False)
     await asyncio.sleep(0.03)
     assert len(fake.transactions) == 1
     fake.is_writing = False
     await until(lambda: len(fake.transactions) == 2)
 
 
-async def test_many_are_written_in_pieces(fake, told, monkeypatch):
+async def test_many_positions_are_written_in_pieces(fake, world, monkeypatch):
     monkeypatch.setattr(positions, "ROWS", 10)
-    told.positions._rows = 10
+    world.positions._rows = 10
     for user in range(25):
-        told.positions.move(session_of(user), 7, 1, back=False)
-    await told.positions.flush()
+        world.positions.move(session_of(user), 7, 1, back=False)
+    await world.positions.flush()
     assert [len(piece) for piece in fake.transactions] == [10, 10, 5]
 
 
-async def test_a_database_that_is_away_loses_nothing_and_the_log_says_so_once(fake, told, caplog):
+async def test_a_database_outage_loses_no_position_and_is_logged_once(fake, world, caplog):
     fake.failure = lambda moves: OperationalError("away")
-    told.positions.move(session_of(1), 7, 9, back=False)
+    world.positions.move(session_of(1), 7, 9, back=False)
     await until(lambda: "could not be written" in caplog.text)
     await asyncio.sleep(0.1)
-    assert told.positions.pending((1, 7)) is not None
-    told.positions.move(session_of(1), 7, 12, back=False)
+    assert world.positions.pending((1, 7)) is not None
+    world.positions.move(session_of(1), 7, 12, back=False)
     fake.failure = lambda moves: None
     await until(lambda: fake.transactions)
     assert fake.transactions == [{(1, 7): Move(session_of(1).login, 12)}]
     assert caplog.text.count("could not be written") == 1
 
 
-async def test_one_that_cannot_be_written_holds_up_no_other(fake, told, caplog):
+async def test_a_position_that_cannot_be_written_does_not_delay_others(fake, world, caplog):
     fake.failure = lambda moves: IntegrityError("no such user") if (13, 7) in moves else None
     for user in range(100):
-        told.positions.move(session_of(user), 7, 1, back=False)
+        world.positions.move(session_of(user), 7, 1, back=False)
     await until(lambda: sum(map(len, fake.transactions)) == 99)
-    # Found by halves, not one by one, and within one round: the others do not wait for the next.
+    # The bad one is found by halving, not one by one, and within one round, so the others do not wait for the next.
     assert len(fake.transactions) < 12
-    assert told.positions._rows >= positions.ROWS / 2
-    assert told.positions.pending((13, 7)) is not None
+    assert world.positions._rows >= positions.ROWS / 2
+    assert world.positions.pending((13, 7)) is not None
     fake.failure = lambda moves: None
-    await until(lambda: told.positions.pending((13, 7)) is None)
+    await until(lambda: world.positions.pending((13, 7)) is None)
 
 
-async def test_a_refusal_is_told_to_who_asked_and_changes_nothing_else(fake, told):
+async def test_a_refusal_is_reported_to_its_session_and_affects_no_other_move(fake, world):
     fake.refused[1, 3] = ClientError(ErrorCode.ROOM_ACCESS_DENIED)
-    told.positions.move(session_of(1), 3, 1, back=False)
-    told.positions.move(session_of(1), 7, 1, back=False)
-    await told.positions.flush()
-    assert told.refused == [((1, 3), ErrorCode.ROOM_ACCESS_DENIED)]
-    assert told.written == [(1, 7)]
-    assert told.positions.pending((1, 3)) is None
+    world.positions.move(session_of(1), 3, 1, back=False)
+    world.positions.move(session_of(1), 7, 1, back=False)
+    await world.positions.flush()
+    assert world.refused == [((1, 3), ErrorCode.ROOM_ACCESS_DENIED)]
+    assert world.written == [(1, 7)]
+    assert world.positions.pending((1, 3)) is None
 
 
-async def test_of_layouts_the_newest_is_written_and_is_shown_before_it_is(fake, told):
+async def test_the_newest_layout_is_written_and_visible_before_that(fake, world):
     for rooms in ([1, 2], [2], [2, 3]):
-        told.positions.lay_out(session_of(1), rooms, 3)
+        world.positions.lay_out(session_of(1), rooms, 3)
     assert positions.layout_of(1) == ((2, 3), 3)
     assert positions.layout_of(2) == fake.stored
-    await told.positions.flush()
+    await world.positions.flush()
     assert fake.layouts == [[Layout(session_of(1).login, (2, 3), 3)]]
     assert positions.layout_of(1) == fake.stored
 
 
-async def test_changes_of_a_layout_are_written_in_their_order_and_are_shown_before_they_are(fake, told):
+async def test_layout_changes_are_written_in_order_and_visible_before_that(fake, world):
     session = session_of(1)
     opened = protocol.Layout(put=[protocol.Put(room=5)], wide=5)
     closed = protocol.Layout(close=protocol.RoomIds([4]))
-    told.positions.change_layout(session, opened)
-    told.positions.change_layout(session, closed)
+    world.positions.change_layout(session, opened)
+    world.positions.change_layout(session, closed)
     assert positions.layout_of(1) == ([5], 5)
-    await told.positions.flush()
+    await world.positions.flush()
     assert (fake.layouts, fake.changes) == ([], [(session.login, opened), (session.login, closed)])
-    # A whole layout makes what came before it void, and is written before what came after it.
+    # A whole layout replaces earlier changes, and is written before later ones.
     fake.changes.clear()
-    told.positions.change_layout(session, opened)
-    told.positions.lay_out(session, [7, 8], None)
-    told.positions.change_layout(session, closed)
+    world.positions.change_layout(session, opened)
+    world.positions.lay_out(session, [7, 8], None)
+    world.positions.change_layout(session, closed)
     assert positions.layout_of(1) == ([7, 8], None)
-    await told.positions.flush()
+    await world.positions.flush()
     assert fake.layouts == [[Layout(session.login, (7, 8), None)]]
     assert fake.changes == [(session.login, closed)]
 
 
-async def test_what_waits_is_written_when_it_stops(fake, told):
+async def test_pending_positions_are_written_on_stop(fake, world):
     fake.is_writing = True
-    told.positions.move(session_of(1), 7, 9, back=False)
-    told.positions.lay_out(session_of(1), [7], None)
-    await told.positions.stop()
+    world.positions.move(session_of(1), 7, 9, back=False)
+    world.positions.lay_out(session_of(1), [7], None)
+    await world.positions.stop()
     assert len(fake.transactions) == len(fake.layouts) == 1
 
 
-async def test_stopping_ends_when_the_database_does_not_answer(fake, told, monkeypatch, caplog):
+async def test_stop_gives_up_when_the_database_does_not_answer(fake, world, monkeypatch, caplog):
     monkeypatch.setitem(vars(conf), "DRAIN_SECONDS", 0.05)
     fake.gate.clear()
-    told.positions.move(session_of(1), 7, 9, back=False)
-    await told.positions.stop()
+    world.positions.move(session_of(1), 7, 9, back=False)
+    await world.positions.stop()
     await turns()
     assert "could not be saved in time" in caplog.text
 
@@ -221,8 +222,8 @@ moves = st.lists(st.builds(Move, st.just(LOGIN), st.integers(0, 9), st.booleans(
 
 
 @given(moves, st.lists(st.sampled_from(["begin", "done", "fail"]), max_size=9), st.integers(0, 9))
-def test_whatever_is_merged_comes_to_the_same_position(moves, steps, stored):
-    """One after the other, or merged while some of it is being written and fails: the position is the same."""
+def test_merged_moves_give_the_same_position_as_single_ones(moves, steps, stored):
+    """Moves applied one by one, or merged while some are being written or fail, give the same position."""
 
     def apply(position, move):
         return move.seq if move.is_set else max(position, move.seq)
@@ -237,7 +238,7 @@ def test_whatever_is_merged_comes_to_the_same_position(moves, steps, stored):
             case "begin" if not pending._writing:
                 pending.begin()
             case "done" if pending._writing:
-                # Written, whatever comes after it.
+                # This move is stored, even if later ones fail.
                 stored = apply(stored, pending._writing["pair"])
                 pending.done(["pair"])
             case "fail":

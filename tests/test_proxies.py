@@ -1,4 +1,4 @@
-"""Whose word is taken for where a visitor comes from."""
+"""Which proxies are trusted to report a visitor's address and scheme."""
 
 import pytest
 
@@ -9,10 +9,10 @@ HERE = ("10.0.0.7", 5)
 
 async def seen(headers, *, client=HERE, trusted=("10.0.0.0/24", "::1"), kind="http"):
     """Return client, scheme and forwarded headers as the application sees them."""
-    got = {}
+    seen_scope = {}
 
     async def application(scope, receive, send):
-        got.update(scope)
+        seen_scope.update(scope)
 
     scope = {
         "type": kind,
@@ -21,35 +21,39 @@ async def seen(headers, *, client=HERE, trusted=("10.0.0.0/24", "::1"), kind="ht
         "headers": [(b"host", b"chat.example"), *headers],
     }
     await TrustedProxies(application, list(trusted))(scope, None, None)
-    return got["client"] and got["client"][0], got["scheme"], dict(got["headers"][1:])
+    return (
+        seen_scope["client"] and seen_scope["client"][0],
+        seen_scope["scheme"],
+        dict(seen_scope["headers"][1:]),
+    )
 
 
 FORWARDED = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-proto", b"https")]
 HTTPS = {b"x-forwarded-proto": b"https"}
 
 
-async def test_a_proxy_is_believed():
+async def test_a_trusted_proxys_headers_are_used():
     assert await seen(FORWARDED) == ("203.0.113.9", "https", HTTPS)
     assert await seen(FORWARDED, kind="websocket") == ("203.0.113.9", "wss", HTTPS)
 
 
 @pytest.mark.parametrize("client", [("10.0.1.7", 5), ("203.0.113.1", 5), None, ("", 0), ("nonsense", 0)])
-async def test_nobody_else_is(client):
+async def test_headers_from_other_addresses_are_ignored(client):
     assert await seen(FORWARDED, client=client) == (client and client[0], "http", {})
 
 
-async def test_nobody_is_when_there_is_no_proxy():
+async def test_forwarded_headers_are_ignored_without_trusted_proxies():
     assert await seen(FORWARDED, trusted=()) == ("10.0.0.7", "http", {})
 
 
-async def test_a_unix_socket_is_named():
+async def test_a_unix_socket_is_trusted_by_the_name_unix():
     assert await seen(FORWARDED, client=None, trusted=["unix"]) == ("203.0.113.9", "https", HTTPS)
 
 
 @pytest.mark.parametrize(
     ("chain", "address"),
     [
-        (b"1.1.1.1, 203.0.113.9", "203.0.113.9"),  # the visitor wrote the first one
+        (b"1.1.1.1, 203.0.113.9", "203.0.113.9"),  # the visitor sent the first one
         (b"1.1.1.1, 203.0.113.9, 10.0.0.3", "203.0.113.9"),  # two proxies
         (b"10.0.0.3", "10.0.0.7"),
         (b"203.0.113.9:4711", "203.0.113.9"),
@@ -61,17 +65,17 @@ async def test_a_unix_socket_is_named():
         (b"203.0.113.9\r\nx", "10.0.0.7"),
     ],
 )
-async def test_the_last_that_is_no_proxy_is_the_visitor(chain, address):
+async def test_the_last_address_that_is_no_proxy_is_the_visitors(chain, address):
     assert (await seen([(b"x-forwarded-for", chain)]))[0] == address
 
 
-async def test_the_last_proto_counts_and_only_a_known_one():
+async def test_the_last_forwarded_proto_counts_if_it_is_known():
     assert (await seen([(b"x-forwarded-proto", b"http"), (b"x-forwarded-proto", b"https")]))[1] == "https"
     assert (await seen([(b"x-forwarded-proto", b"https, http")]))[1] == "http"
     assert await seen([(b"x-forwarded-proto", b"gopher")]) == ("10.0.0.7", "http", {})
 
 
-async def test_headers_with_underscores_never_arrive():
+async def test_headers_with_underscores_and_other_forwarded_headers_are_removed():
     headers = [
         (b"x_forwarded_proto", b"https"),
         (b"cookie", b"a=b"),

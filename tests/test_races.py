@@ -1,6 +1,6 @@
-"""Races, each by its number in docs/testing.md: whatever the interleaving, a snapshot and its events are a fresh one.
+"""Races, numbered as in docs/testing.md: in every interleaving, a snapshot plus its events equals a fresh snapshot.
 
-Each seed is another interleaving of everything that takes time (tests/stepped.py).
+Each seed gives another interleaving of all steps that take time (tests/stepped.py).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from chat.live.session import Session
 from tests import stepped
 from tests.fakes import FakeSocket, posted
 
-# script/soak asks for more, and for others each time.
+# script/soak sets SEEDS to run more interleavings, and different ones each time.
 COUNT = int(os.environ.get("SEEDS", "40"))
 FIRST = random.SystemRandom().randrange(10**6) if "SEEDS" in os.environ else 0
 SEEDS = range(FIRST, FIRST + COUNT)
@@ -32,7 +32,7 @@ def test_everything_at_once(seed):
     assert stepped.run(stepped.busy, seed) == []
 
 
-def test_everything_at_once_with_no_bell_at_all(seed):
+def test_everything_at_once_without_any_bell(seed):
     assert stepped.run(stepped.busy, seed, lost_bells=1.0) == []
 
 
@@ -108,7 +108,7 @@ def test_r12_no_event_follows_a_revocation(seed):
         assert asyncio.get_running_loop().time() - start < 1
         posting.cancel()
         await asyncio.sleep(1)
-        # What was written after the change was written by none of those who lost the right.
+        # No user who lost the right wrote a message after the change.
         late = world.authors[1][head:]
         assert set(late) <= {"alice"}, late
         await reader.until(lambda: reader.logs["1"].cursor == len(world.events[1]), 5)
@@ -131,8 +131,8 @@ def test_editing_and_deleting_during_a_burst(seed):
     assert stepped.run(scenario, seed) == []
 
 
-def test_r8_an_unknown_commit_is_run_again(seed):
-    """Every second answer of the database is lost."""
+def test_r8_a_commit_with_an_unknown_outcome_is_run_again(seed):
+    """The database fails often, and some answers to a commit are lost."""
 
     async def scenario(world):
         writers = [await world.open(name, [1, 2]) for name in ("bob", "charlie")]
@@ -156,7 +156,7 @@ def test_r14_a_restored_backup_starts_every_page_over(seed):
             await page.until_sent()
         world.failing = 0.0
         await world.settle()
-        # The backup is shorter, and goes on with other messages under the same numbers.
+        # The restored log is shorter, and continues with other messages under the same numbers.
         keep = len(world.events[1]) // 2
         world.restore(1, keep)
         for _ in range(len(world.client_ids[1]) - keep + 5):
@@ -166,7 +166,7 @@ def test_r14_a_restored_backup_starts_every_page_over(seed):
         for _ in range(keep):
             world.commit_elsewhere(1, "more, past the old head")
         await asyncio.sleep(3)
-        await writers[0].send(1, "and on it goes")
+        await writers[0].send(1, "after all that")
         await world.settle()
         shown = [world.views[page].texts["1"] == world.fresh(1) for page in writers]
         resets = [page.logs["1"].resets for page in writers]
@@ -182,48 +182,48 @@ async def feed(monkeypatch, settings):
     """An open feed of room 1 at head 0, without a database, and one session that listens."""
     settings.FROZEN_SECONDS = 60
     hub = SimpleNamespace(feeds={}, is_stale=lambda: False, drop_idle=lambda feed: None)
-    one = hub.feeds[1] = Feed(hub, 1)
-    one.opened = asyncio.get_running_loop().create_future()
-    one.opened.set_result(None)
-    one.rung = lambda head: None
+    room_feed = hub.feeds[1] = Feed(hub, 1)
+    room_feed.opened = asyncio.get_running_loop().create_future()
+    room_feed.opened.set_result(None)
+    room_feed.rung = lambda head: None
     session = Session(FakeSocket(), hub=hub)
-    one.attach(session, cursor=0, reply=one.joined())
-    yield one
+    room_feed.attach(session, cursor=0, reply=room_feed.joined())
+    yield room_feed
     session.end()
 
 
-def numbers(feed):
+def received_seqs(feed):
     [session] = feed.sessions
     return session._socket.seqs()
 
 
-async def test_r2_commits_that_arrive_in_the_wrong_order_are_shown_in_the_right_one(feed):
+async def test_r2_commits_that_arrive_out_of_order_are_shown_in_order(feed):
     feed.advance([posted(2)])
-    assert numbers(feed) == []
+    assert received_seqs(feed) == []
     feed.advance([posted(1)])
-    assert numbers(feed) == [1, 2]
+    assert received_seqs(feed) == [1, 2]
 
 
-async def test_r6_bell_commit_sweep_and_healing_may_all_tell_the_same(feed):
+async def test_r6_repeated_news_from_bell_commit_sweep_and_healing_is_harmless(feed):
     for _ in range(3):
         feed.advance([posted(1), posted(2)])
         feed.advance([posted(2)])
-    assert numbers(feed) == [1, 2]
+    assert received_seqs(feed) == [1, 2]
 
 
 async def test_r17_an_own_commit_waits_for_the_earlier_one_of_another_process(feed):
     feed.advance([posted(3), posted(2)])
-    assert numbers(feed) == []
+    assert received_seqs(feed) == []
     feed.advance([posted(1)])
-    assert numbers(feed) == [1, 2, 3]
+    assert received_seqs(feed) == [1, 2, 3]
 
 
 async def replaced_texts(world):
-    """Everything at once, on a database that never fails: what an ack says of a text holds from then on."""
+    """Everything at once, on a database that never fails: after the ack of a change, the old text is not sent again."""
     return await stepped.busy(world) + world.late_texts
 
 
-def test_r23_no_text_follows_the_ack_of_its_deletion_or_its_edit(seed):
+def test_r23_no_old_text_follows_the_ack_of_its_deletion_or_edit(seed):
     assert stepped.run(replaced_texts, seed, failing=0.0, slowness=0.5) == []
 
 
@@ -242,7 +242,7 @@ async def test_r22_ack_and_event_may_come_in_either_order(first):
     assert (await sent, page.sent[0].seqs, page.logs["1"].cursor) == (1, [1, 1], 1)
 
 
-async def test_r18_a_process_that_was_frozen_writes_nothing_before_it_has_looked(settings, monkeypatch):
+async def test_r18_a_frozen_process_writes_nothing_before_it_has_read_the_heads(settings, monkeypatch):
     settings.FROZEN_SECONDS = 2
     hub = hubs.Hub()
     session = Session(FakeSocket(), hub=hub)

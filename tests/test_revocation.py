@@ -1,4 +1,4 @@
-"""When rights are checked, whose, and what a join does meanwhile."""
+"""Checks of rights: when they run, for which users and rooms, and their effect on a join meanwhile."""
 
 import asyncio
 import itertools
@@ -20,24 +20,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def quick(settings):
     settings.GRACE_SECONDS = 0
     settings.TELL_WHO_IS_PRESENT = False
-    # No check comes by itself.
+    # No check starts by itself.
     settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = settings.FROZEN_SECONDS = 60
 
 
 @pytest.fixture
 def loads(monkeypatch):
-    """Whose rights were asked for: user ids and rooms."""
-    load, asked = policies.load_rights, []
+    """The user ids and rooms of each query for rights."""
+    load, queries = policies.load_rights, []
 
     def record(logins, rooms):
-        asked.append(({login.user_id for login in logins}, rooms))
+        queries.append(({login.user_id for login in logins}, rooms))
         return load(logins, rooms)
 
     monkeypatch.setattr(policies, "load_rights", record)
-    return asked
+    return queries
 
 
-async def test_only_those_concerned_are_asked_for(alice, bob, rooms, loads):
+async def test_a_check_reads_only_the_rights_of_the_users_and_rooms_concerned(alice, bob, rooms, loads):
     async with connected(alice) as first, connected(bob) as second:
         for socket in (first, second):
             await socket.ask(command="join", room=rooms.lobby.pk)
@@ -57,15 +57,15 @@ async def test_only_those_concerned_are_asked_for(alice, bob, rooms, loads):
 
 
 async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, rooms, monkeypatch):
-    """As while a script saves all users: each check begins while a question of bob's is out."""
-    load_rooms, asked = policies.load_enterable_rooms, []
+    """As while a script saves all users, each check starts while the answer to bob's question is on its way."""
+    load_rooms, queries = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         running = hub.running().rights
         loop = asyncio.get_running_loop()
 
         def change_meanwhile(keys):
-            asked.append(keys)
+            queries.append(keys)
             answer = load_rooms(keys)
             asyncio.run_coroutine_threadsafe(running.check(of(users=[alice.pk, charlie.pk])), loop).result(5)
             return answer
@@ -73,23 +73,23 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
         monkeypatch.setattr(hub.running().rooms, "_load", change_meanwhile)
         answer = await socket.ask(command="join", room=rooms.lobby.pk)
         assert answer["join"] == str(rooms.lobby.pk)
-        assert len(asked) == 1
+        assert len(queries) == 1
 
 
 @pytest.mark.parametrize("concern", ["user", "room", "everybody"])
-async def test_a_join_asks_again_when_a_check_about_it_began_meanwhile(bob, rooms, monkeypatch, concern):
+async def test_a_join_repeats_its_question_when_a_check_about_it_began_meanwhile(bob, rooms, monkeypatch, concern):
     about = {"user": of(users=[bob.pk]), "room": of(rooms=[rooms.lobby.pk]), "everybody": EVERYBODY}[concern]
-    load_rooms, asked = policies.load_enterable_rooms, []
+    load_rooms, queries = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         running = hub.running().rights
         loop = asyncio.get_running_loop()
 
         def be_late(keys):
-            asked.append(keys)
+            queries.append(keys)
             answer = load_rooms(keys)
-            if len(asked) == 1:
-                # As plain SQL does it, so that nothing else is heard of it.
+            if len(queries) == 1:
+                # The update goes past Django's signals, so only the check below can notice it.
                 Room.objects.filter(pk=rooms.lobby.pk).update(staff_only=True)
                 asyncio.run_coroutine_threadsafe(running.check(about), loop).result(5)
             return answer
@@ -97,10 +97,10 @@ async def test_a_join_asks_again_when_a_check_about_it_began_meanwhile(bob, room
         monkeypatch.setattr(hub.running().rooms, "_load", be_late)
         answer = await socket.ask(command="join", room=rooms.lobby.pk)
         assert answer["error"] == "ROOM_ACCESS_DENIED"
-        assert len(asked) == 2
+        assert len(queries) == 2
 
 
-async def test_a_check_that_begins_between_the_answer_and_the_attaching_is_not_missed(bob, rooms, monkeypatch):
+async def test_a_join_notices_a_check_that_begins_between_its_answer_and_its_attaching(bob, rooms, monkeypatch):
     feed = hub.Hub.feed
     async with connected(bob) as socket:
         await socket.ask(command="ping")
@@ -130,7 +130,7 @@ async def test_a_check_that_begins_between_the_answer_and_the_attaching_is_not_m
         assert running.sessions and not any(session.places for session in running.sessions)
 
 
-async def test_a_stream_of_changes_is_checked_at_a_pace_and_the_first_at_once(bob, settings, monkeypatch):
+async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited_rate(bob, settings, monkeypatch):
     settings.ACCESS_PACE_SECONDS = 0.1
     async with connected(bob) as socket:
         await socket.ask(command="ping")
@@ -152,7 +152,7 @@ async def test_a_stream_of_changes_is_checked_at_a_pace_and_the_first_at_once(bo
         assert all(later - earlier >= 0.099 for earlier, later in itertools.pairwise(began))
 
 
-async def test_everybody_is_checked_now_and_then_also_while_changes_stream_in(bob, charlie, settings, loads):
+async def test_all_users_are_checked_periodically_also_while_changes_stream_in(bob, charlie, settings, loads):
     settings.ACCESS_PACE_SECONDS, settings.ACCESS_CHECK_SECONDS = 0.01, 0.1
     async with connected(bob) as socket:
         await socket.ask(command="ping")
@@ -163,7 +163,7 @@ async def test_everybody_is_checked_now_and_then_also_while_changes_stream_in(bo
                 await asyncio.sleep(0.002)
 
 
-async def test_a_check_that_failed_is_made_up_for(bob, settings, monkeypatch):
+async def test_a_failed_check_is_retried(bob, settings, monkeypatch):
     settings.SWEEP_SECONDS = settings.ACCESS_PACE_SECONDS = 0.01
     async with connected(bob) as socket:
         await socket.ask(command="ping")
@@ -201,7 +201,7 @@ async def swept(running):
     await running.sweep(await database.look(access.recent), began=began)
 
 
-async def test_the_sweep_finds_each_change_once_in_whatever_order_they_are_committed(checked):
+async def test_the_sweep_finds_each_change_once_in_any_order_of_commits(checked):
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
     assert checked == [EVERYBODY]
@@ -214,11 +214,11 @@ async def test_the_sweep_finds_each_change_once_in_whatever_order_they_are_commi
     await swept(running)
     await swept(running)
     assert checked == [of(users=[1]), EVERYBODY]
-    # A sweep reads and does nothing while nothing changes.
+    # A sweep without changes has an empty concern, and checks nothing.
     assert not NOBODY
 
 
-async def test_a_sweep_that_comes_late_checks_everybody(checked, settings):
+async def test_a_late_sweep_checks_all_users(checked, settings):
     settings.ACCESS_KEEP_SECONDS = 0.05
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
@@ -228,7 +228,7 @@ async def test_a_sweep_that_comes_late_checks_everybody(checked, settings):
     assert checked == [EVERYBODY]
 
 
-async def test_a_sweep_that_finds_too_many_changes_checks_everybody_each_time(checked, monkeypatch):
+async def test_a_sweep_that_finds_too_many_changes_checks_all_users_each_time(checked, monkeypatch):
     monkeypatch.setattr(access, "MAX_ROWS", 3)
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
@@ -239,7 +239,7 @@ async def test_a_sweep_that_finds_too_many_changes_checks_everybody_each_time(ch
     assert checked == [EVERYBODY] * 3
 
 
-async def test_a_check_that_fails_in_the_sweep_is_asked_for_by_the_next_one(monkeypatch):
+async def test_a_check_that_fails_in_a_sweep_is_repeated_by_the_next_sweep(monkeypatch):
     running = Rights(set(), {}, on_checked=lambda: None)
     await swept(running)
     failures, checked = [OperationalError("away")], []
@@ -258,7 +258,7 @@ async def test_a_check_that_fails_in_the_sweep_is_asked_for_by_the_next_one(monk
     await database.close()
 
 
-async def test_changes_are_removed_when_every_process_had_the_time_to_see_them(settings, checked):
+async def test_changes_are_removed_after_every_process_had_time_to_see_them(settings, checked):
     settings.ACCESS_KEEP_SECONDS = 0.05
     running = Rights(set(), {}, on_checked=lambda: None)
     for user in range(3):
@@ -267,25 +267,25 @@ async def test_changes_are_removed_when_every_process_had_the_time_to_see_them(s
     pruning = asyncio.ensure_future(running.prune())
     async with asyncio.timeout(5):
         await asyncio.sleep(0.07)
-        assert await database.look(AccessChange.objects.count) == 3, "seen, and kept for the others"
+        assert await database.look(AccessChange.objects.count) == 3, "seen here, but kept for the other processes"
         while await database.look(AccessChange.objects.exists):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     pruning.cancel()
     await asyncio.gather(pruning, return_exceptions=True)
 
 
-async def test_the_rooms_of_a_page_are_told_anew_only_when_they_may_be_others(bob, charlie, rooms):
-    told = []
+async def test_the_list_of_rooms_is_sent_again_only_when_it_may_have_changed(bob, charlie, rooms):
+    notifications = []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         running = hub.running().rights
-        running._on_checked = lambda: told.append(True)
+        running._on_checked = lambda: notifications.append(True)
         await running.check(of(users=[bob.pk]))
         await running.check(of(users=[charlie.pk]))
-        assert told == []
+        assert notifications == []
         await running.check(of(rooms=[rooms.lobby.pk]))
-        assert len(told) == 1
+        assert len(notifications) == 1
         bob.is_staff = True
         await database.write_behind(bob.save)
         await running.check(concerns.of(users=[bob.pk]))
-        assert len(told) >= 2
+        assert len(notifications) >= 2

@@ -1,4 +1,4 @@
-"""The log says which process served whom, and never what was said."""
+"""The log says which process served which user, and never contains message text."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ async def act(bob, room):
         await socket.until(lambda frame: "ack" in frame)
 
 
-async def test_joins_and_sends_are_one_line_each_without_the_text(rooms, bob, caplog):
+async def test_each_join_and_each_send_logs_one_line_without_the_text(rooms, bob, caplog):
     with caplog.at_level(logging.INFO, logger="chat.served"):
         await act(bob, rooms.lobby)
     lines = [record for record in caplog.records if record.name == "chat.served"]
@@ -33,7 +33,7 @@ async def test_joins_and_sends_are_one_line_each_without_the_text(rooms, bob, ca
     assert {formatter.format(line) for line in lines} == {str(os.getpid())}
 
 
-def test_every_line_names_its_process_and_who_is_served_can_be_left_out(settings, monkeypatch):
+def test_every_log_line_names_its_process_and_log_served_can_be_turned_off(settings, monkeypatch):
     import importlib
 
     import multichat.settings as ours

@@ -1,4 +1,4 @@
-"""The one rule by which a session takes frames, without a database and without Channels."""
+"""The rule by which a session takes frames, without a database and without Channels."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ PONG = {"pong": True}
 
 @pytest.fixture
 async def hub(monkeypatch, settings):
-    # No sweep and no probe comes between.
+    # No sweep and no probe runs during a test.
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
     settings.GRACE_SECONDS = 0
     settings.TELL_WHO_IS_PRESENT = False
@@ -52,7 +52,7 @@ def commit(hub, count=1, room=1, text="hi"):
     hub.advance(room, "a", hub.log.post(count, room, text))
 
 
-async def test_a_live_session_gets_events_in_the_step_in_which_they_are_committed(hub):
+async def test_a_live_session_gets_committed_events_at_once(hub):
     session = enter(hub)
     await join(session)
     commit(hub, 2)
@@ -61,7 +61,7 @@ async def test_a_live_session_gets_events_in_the_step_in_which_they_are_committe
     assert session.socket.runs == [1, 2, 1]
 
 
-async def test_without_a_cursor_the_next_event_is_the_one_after_the_head(hub):
+async def test_a_session_without_a_cursor_starts_after_the_head(hub):
     hub.log.post(5)
     session = enter(hub)
     await join(session)
@@ -70,7 +70,7 @@ async def test_without_a_cursor_the_next_event_is_the_one_after_the_head(hub):
     assert session.socket.seqs() == [6]
 
 
-async def test_what_a_session_has_already_is_not_written_again(hub):
+async def test_an_event_that_a_session_has_is_not_written_again(hub):
     session = enter(hub)
     feed = await join(session)
     commit(hub, 3)
@@ -83,7 +83,7 @@ async def test_what_a_session_has_already_is_not_written_again(hub):
     assert session.socket.seqs() == [1, 2, 3]
 
 
-async def test_a_session_that_misses_an_event_falls_behind_and_is_caught_up_in_order(hub):
+async def test_a_session_that_misses_an_event_falls_behind_and_catches_up_in_order(hub):
     session = enter(hub)
     await join(session)
     commit(hub, 3)
@@ -95,7 +95,7 @@ async def test_a_session_that_misses_an_event_falls_behind_and_is_caught_up_in_o
     assert session.socket.seqs() == [1, 2, 3, 2, 3]
 
 
-async def test_a_run_that_begins_before_the_cursor_is_not_written_again_from_its_beginning(hub):
+async def test_a_run_that_begins_before_the_cursor_is_written_only_after_it(hub):
     session = enter(hub)
     await join(session)
     commit(hub, 4)
@@ -106,7 +106,7 @@ async def test_a_run_that_begins_before_the_cursor_is_not_written_again_from_its
     assert session.socket.seqs() == [1, 2, 3, 4, 3, 4]
 
 
-async def test_a_full_socket_falls_behind_and_catches_up_from_the_ring_without_reading_the_log(hub):
+async def test_a_session_with_a_full_socket_falls_behind_and_catches_up_from_the_ring(hub):
     socket = FakeSocket(room=3)  # the join reply and two events
     session = enter(hub, socket)
     await join(session)
@@ -126,7 +126,7 @@ async def test_a_full_socket_falls_behind_and_catches_up_from_the_ring_without_r
     assert hub.log.reads == []
 
 
-async def test_a_run_that_is_taken_in_part_moves_the_cursor_by_what_was_taken(hub):
+async def test_the_cursor_moves_by_the_part_of_a_run_that_the_socket_took(hub):
     socket = FakeSocket(room=3)
     session = enter(hub, socket)
     await join(session)
@@ -136,7 +136,7 @@ async def test_a_run_that_is_taken_in_part_moves_the_cursor_by_what_was_taken(hu
     await until(lambda: socket.seqs() == [1, 2, 3, 4, 5])
 
 
-async def test_whom_the_ring_no_longer_serves_reads_the_log_in_pages(hub, settings):
+async def test_a_session_that_missed_more_than_the_ring_reads_the_log_in_pages(hub, settings):
     settings.RING_EVENTS = 3
     settings.REACH_BACK_EVENTS = 0
     settings.CATCH_UP_PAGE = 4
@@ -145,10 +145,10 @@ async def test_whom_the_ring_no_longer_serves_reads_the_log_in_pages(hub, settin
     await join(session, since=0)
     await until(lambda: not session.places[1].is_behind)
     assert session.socket.seqs() == list(range(1, 21))
-    assert [one[1] for one in hub.log.reads if one[0] == "read"] == [0, 4, 8, 12, 16]
+    assert [read[1] for read in hub.log.reads if read[0] == "read"] == [0, 4, 8, 12, 16]
 
 
-async def test_events_committed_while_the_log_is_read_come_after_it_once(hub, settings):
+async def test_events_committed_while_a_session_reads_the_log_follow_once(hub, settings):
     settings.RING_EVENTS = 2
     hub.log.post(5)
     session = enter(hub)
@@ -164,7 +164,7 @@ async def test_events_committed_while_the_log_is_read_come_after_it_once(hub, se
     assert session.socket.seqs() == list(range(1, 9))
 
 
-async def test_one_room_behind_holds_up_no_other_room(hub):
+async def test_a_room_that_is_behind_does_not_delay_another_room(hub):
     hub.log.post(3)
     session = enter(hub)
     await join(session, room=2)
@@ -179,7 +179,7 @@ async def test_one_room_behind_holds_up_no_other_room(hub):
     await until(lambda: session.socket.seqs(1) == [1, 2, 3])
 
 
-async def test_replies_that_find_the_socket_full_keep_their_order_and_are_never_dropped(hub):
+async def test_replies_to_a_full_socket_keep_their_order_and_are_never_dropped(hub):
     socket = FakeSocket(room=1)
     session = enter(hub, socket)
     await join(session)
@@ -195,11 +195,11 @@ async def test_replies_that_find_the_socket_full_keep_their_order_and_are_never_
     assert [frame["pong"] for frame in socket.replies()[1:]] == list(range(30))
 
 
-async def test_a_reply_does_not_overtake_one_that_waits(hub):
+async def test_a_reply_does_not_overtake_a_waiting_reply(hub):
     socket = FakeSocket(room=0)
     session = enter(hub, socket)
     session.reply(encode(Pong(pong=1)))
-    socket.room = None  # there is room again, and the task has not noticed yet
+    socket.room = None  # the socket has room again, but the task has not noticed yet
     session.reply(encode(Pong(pong=2)))
     assert socket.frames == []
     socket.drain()
@@ -222,7 +222,7 @@ async def test_signals_are_dropped_while_the_session_is_behind(hub):
     assert socket.replies()[1:] == [PONG, PONG]
 
 
-async def test_nothing_of_a_room_is_written_after_leaving_it(hub):
+async def test_no_event_of_a_room_is_written_after_leaving_it(hub):
     socket = FakeSocket(room=2)
     session = enter(hub, socket)
     feed = await join(session)
@@ -237,7 +237,7 @@ async def test_nothing_of_a_room_is_written_after_leaving_it(hub):
     assert socket.frames[-1] == PONG
 
 
-async def test_nothing_is_written_to_a_room_left_while_its_log_was_read(hub, settings):
+async def test_no_event_is_written_when_the_room_was_left_while_its_log_was_read(hub, settings):
     settings.RING_EVENTS = 1
     hub.log.post(5)
     session = enter(hub)
@@ -251,7 +251,7 @@ async def test_nothing_is_written_to_a_room_left_while_its_log_was_read(hub, set
     assert session.socket.seqs() == []
 
 
-async def test_a_room_joined_anew_while_its_log_was_read_is_served_from_the_new_cursor_alone(hub, settings):
+async def test_a_rejoin_while_the_log_is_read_is_served_only_from_the_new_cursor(hub, settings):
     settings.RING_EVENTS = 1
     hub.log.post(5)
     session = enter(hub)
@@ -265,7 +265,7 @@ async def test_a_room_joined_anew_while_its_log_was_read_is_served_from_the_new_
     assert session.socket.seqs() == [4, 5]
 
 
-async def test_rejoining_with_a_cursor_replays_and_misses_nothing_meanwhile(hub):
+async def test_a_rejoin_with_a_cursor_replays_and_misses_no_event_meanwhile(hub):
     session = enter(hub)
     feed = await join(session)
     commit(hub, 3)
@@ -275,7 +275,7 @@ async def test_rejoining_with_a_cursor_replays_and_misses_nothing_meanwhile(hub)
     assert session.socket.seqs() == [1, 2, 3, 2, 3, 4]
 
 
-async def test_the_log_being_away_is_waited_for_and_hurts_no_other_session(hub, settings, caplog):
+async def test_a_session_waits_for_an_unavailable_log_and_affects_no_other_session(hub, settings, caplog):
     settings.RING_EVENTS = 1
     settings.SWEEP_SECONDS = 0.01
     hub.log.post(3)
@@ -291,7 +291,7 @@ async def test_the_log_being_away_is_waited_for_and_hurts_no_other_session(hub, 
     await until(lambda: behind.socket.seqs() == [1, 2, 3, 4])
 
 
-async def test_a_log_that_lost_what_is_missing_makes_the_session_start_over(hub, settings):
+async def test_a_session_starts_over_when_the_events_it_missed_were_pruned(hub, settings):
     settings.RING_EVENTS = 1
     hub.log.post(5)
     session = enter(hub)
@@ -304,7 +304,7 @@ async def test_a_log_that_lost_what_is_missing_makes_the_session_start_over(hub,
     assert session.places[1].cursor == 5
 
 
-async def test_a_socket_that_is_gone_gets_nothing_more(hub):
+async def test_a_lost_socket_gets_no_further_frame(hub):
     socket = FakeSocket(room=1)
     session = enter(hub, socket)
     await join(session)
@@ -317,7 +317,7 @@ async def test_a_socket_that_is_gone_gets_nothing_more(hub):
     assert len(socket.frames) == 1
 
 
-async def test_closing_says_the_code_and_ends_the_writing(hub):
+async def test_a_refused_session_gets_its_error_and_no_further_frame(hub):
     session = enter(hub)
     await join(session)
     await session.refuse(ErrorCode.USER_HAS_TO_LOGIN, 4401)
@@ -326,7 +326,7 @@ async def test_closing_says_the_code_and_ends_the_writing(hub):
     assert session.socket.frames[-1] == {"error": "USER_HAS_TO_LOGIN"}
 
 
-async def test_large_events_are_written_a_bounded_write_at_a_time(hub):
+async def test_large_events_are_written_in_bounded_writes(hub):
     hub.log.post(20, text="x" * 20_000)
     session = enter(hub)
     await join(session, since=0)
@@ -338,13 +338,13 @@ async def test_large_events_are_written_a_bounded_write_at_a_time(hub):
 
 @pytest.mark.parametrize("reach_back", [0, 100], ids=["from the log", "from the ring"])
 @pytest.mark.parametrize("change", ["delete", "edit"])
-async def test_a_slow_reader_gets_no_text_that_went_while_it_waited(hub, settings, reach_back, change):
+async def test_a_slow_reader_gets_no_text_that_was_removed_while_it_waited(hub, settings, reach_back, change):
     settings.REACH_BACK_EVENTS = reach_back
     hub.log.post(10, text="secret" + "x" * 30_000)
     socket = FakeSocket()
     session = enter(hub, socket)
     await join(session)
-    # The reply and one write of two events: the next write waits, with events in hand.
+    # The socket takes the reply and one write of two events. The next write waits with events in hand.
     socket.room = 3
     feed = session.places[1].feed
     feed.attach(session, cursor=0, reply=feed.joined())
@@ -360,7 +360,7 @@ async def test_a_slow_reader_gets_no_text_that_went_while_it_waited(hub, setting
     assert texts[2:] == [None if change == "delete" else "better"] * 8
 
 
-async def test_what_is_deleted_while_a_page_of_the_log_is_read_is_not_written(hub, settings):
+async def test_a_text_deleted_while_a_page_of_the_log_is_read_is_not_written(hub, settings):
     settings.REACH_BACK_EVENTS = 0
     hub.log.post(10, text="secret")
     session = enter(hub)
@@ -375,7 +375,7 @@ async def test_what_is_deleted_while_a_page_of_the_log_is_read_is_not_written(hu
     assert texts == ["secret"] * 4 + [None] + ["secret"] * 5
 
 
-async def test_one_who_waits_while_more_happens_than_the_ring_holds_reads_the_log_again(hub, settings):
+async def test_a_slow_reader_reads_the_log_again_after_more_events_than_the_ring_holds(hub, settings):
     settings.RING_EVENTS = 4
     settings.REACH_BACK_EVENTS = 0
     hub.log.post(10, text="secret" + "x" * 30_000)
@@ -394,7 +394,7 @@ async def test_one_who_waits_while_more_happens_than_the_ring_holds_reads_the_lo
     assert texts == [None]
 
 
-async def test_no_command_is_read_while_many_replies_or_drafts_wait(hub, settings):
+async def test_no_command_is_read_while_too_many_replies_or_drafts_wait(hub, settings):
     settings.SOCKET_UNACKNOWLEDGED = 3
     socket = FakeSocket(room=0)
     session = enter(hub, socket)
@@ -420,7 +420,7 @@ async def test_no_command_is_read_while_many_replies_or_drafts_wait(hub, setting
     await asyncio.wait_for(session.until_room(), 5)
 
 
-async def test_a_session_that_ends_lets_go_whoever_waits_for_room(hub, settings):
+async def test_a_session_that_ends_releases_callers_that_wait_for_room(hub, settings):
     settings.SOCKET_UNACKNOWLEDGED = 1
     session = enter(hub)
     session.hold()
@@ -448,7 +448,7 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @profile(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-async def test_whatever_happens_a_session_has_every_event_once_and_in_order(steps, monkeypatch):
+async def test_a_session_has_every_event_once_and_in_order_after_any_steps(steps, monkeypatch):
     with monkeypatch.context() as patch:
         log = FakeLog(patch)
         # A small ring, so that the log is read as well.
@@ -488,21 +488,21 @@ async def test_whatever_happens_a_session_has_every_event_once_and_in_order(step
         await hubs.exit(session)
 
 
-async def test_a_page_of_the_log_weighs_little_whatever_the_messages_size(hub, settings):
+async def test_a_page_of_large_messages_from_the_log_is_bounded_in_bytes(hub, settings):
     settings.RING_EVENTS = 1
-    held = []
+    page_sizes = []
     write_events = Session._write_events
 
-    async def weighed(self, place, events, head):
-        held.append(sum(len(event.frame.payload) for event in events))
+    async def measured(self, place, events, head):
+        page_sizes.append(sum(len(event.frame.payload) for event in events))
         await write_events(self, place, events, head)
 
     session = enter(hub)
     hub.log.post(300, text="x" * 30_000)
-    Session._write_events = weighed
+    Session._write_events = measured
     try:
         await join(session, since=0)
         await until(lambda: session.socket.seqs() == list(range(1, 301)))
     finally:
         Session._write_events = write_events
-    assert max(held) < 600_000
+    assert max(page_sizes) < 600_000

@@ -1,4 +1,4 @@
-"""Each setting: its default, an empty variable, what it takes, and the sentence for a wrong value."""
+"""Each setting: its default, an empty variable, valid values, and the error for an invalid value."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ BASE = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def read(monkeypatch, tmp_path):
-    """Read the settings afresh with these variables and no others."""
+    """Read the settings again, with these environment variables only."""
 
     def read(command="check", **variables):
         for name in SETTINGS.split():
@@ -56,7 +56,7 @@ def test_an_empty_variable_counts_as_unset(read, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variables", "words"),
+    ("variables", "beginning"),
     [
         ({"DEBUG": "ture"}, "DEBUG is 'ture'"),
         ({"DEBUG": "on", "HOST": "0.0.0.0"}, "DEBUG is on and HOST is 0.0.0.0"),
@@ -95,19 +95,19 @@ def test_an_empty_variable_counts_as_unset(read, tmp_path):
         ({"UVICORN_ROOT_PATH": "chat"}, "UVICORN_ROOT_PATH is 'chat'"),
     ],
 )
-def test_a_wrong_value_ends_with_one_sentence(read, variables, words):
+def test_an_invalid_value_stops_startup_with_a_one_line_explanation(read, variables, beginning):
     with pytest.raises(SystemExit) as refusal:
         read(**variables)
-    sentence = str(refusal.value)
-    assert sentence.startswith(f"Multichat: {words}")
-    assert "\n" not in sentence
-    assert "hunter2" not in sentence
+    explanation = str(refusal.value)
+    assert explanation.startswith(f"Multichat: {beginning}")
+    assert "\n" not in explanation
+    assert "hunter2" not in explanation
 
 
 @pytest.mark.parametrize(
     "start", [["manage.py", "check"], ["manage.py", "runserver", "--noreload"], ["-c", "import multichat.settings"]]
 )
-def test_however_it_is_started_there_is_no_traceback(start):
+def test_an_invalid_setting_prints_no_traceback(start):
     result = subprocess.run(
         [sys.executable, *start],
         cwd=BASE,
@@ -121,7 +121,7 @@ def test_however_it_is_started_there_is_no_traceback(start):
 
 
 @pytest.mark.parametrize("word", ["on", "ON", "true", "yes", "1", " on "])
-def test_yes_in_many_words(read, word):
+def test_a_flag_may_be_spelled_in_several_ways(read, word):
     assert read(DEBUG=word)["DEBUG"] is True
 
 
@@ -159,7 +159,7 @@ def test_allowed_hosts(read, variables, more):
     assert read(**variables)["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]", *more]
 
 
-def test_the_secret_key_is_made_once_for_the_owner_only(read, tmp_path):
+def test_the_secret_key_is_made_once_and_readable_only_by_its_owner(read, tmp_path):
     key = read()["SECRET_KEY"]
     path = tmp_path / "secret_key"
     assert len(key) > 50
@@ -181,7 +181,7 @@ def test_processes_that_start_at_once_agree_on_the_key(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
-def test_a_file_system_without_hard_links_keeps_the_key(read, tmp_path, monkeypatch, number):
+def test_the_key_is_made_once_on_a_file_system_without_hard_links(read, tmp_path, monkeypatch, number):
     def link(*arguments, **named):
         raise OSError(number, os.strerror(number))
 
@@ -195,11 +195,11 @@ def test_a_file_system_without_hard_links_keeps_the_key(read, tmp_path, monkeypa
 
 
 def test_processes_that_start_at_once_without_hard_links_agree_on_the_key(tmp_path):
-    # Each waits long between creating the file and writing it.
+    # Each process waits a long time between creating the file and writing it.
     code = """
 import errno, os, pathlib, time
 def link(*arguments):
-    raise OSError(errno.EPERM, "no links here")
+    raise OSError(errno.EPERM, "no hard links here")
 os.link, replace = link, pathlib.Path.replace
 pathlib.Path.replace = lambda *arguments: (time.sleep(0.3), replace(*arguments))[1]
 import multichat.settings as s; print(s.SECRET_KEY)
@@ -214,7 +214,7 @@ import multichat.settings as s; print(s.SECRET_KEY)
     assert len(keys.pop()) > 50
 
 
-def test_servers_of_which_one_takes_writes_are_given_in_the_address(read):
+def test_a_database_url_may_name_several_servers(read):
     url = "postgres://u:p@/chat?host=db1,db2&port=5432,5433&target_session_attrs=read-write"
     database = read(DATABASE_URL=url)["DATABASES"]["default"]
     options = database["OPTIONS"]
@@ -232,34 +232,34 @@ def test_a_truncated_key_file_is_refused(read, tmp_path):
         read()
 
 
-def test_two_sites_on_one_host_have_cookies_of_their_own(read):
+def test_a_suffix_gives_two_sites_on_one_host_different_cookies(read):
     settings = read(COOKIE_SUFFIX="team-2")
     assert (settings["SESSION_COOKIE_NAME"], settings["CSRF_COOKIE_NAME"]) == ("sessionid_team-2", "csrftoken_team-2")
     assert read(COOKIE_SUFFIX="b", HTTPS="on")["SESSION_COOKIE_NAME"] == "__Host-sessionid_b"
 
 
-def test_the_root_of_a_host_is_no_path(read):
+def test_a_script_name_of_a_slash_is_accepted(read):
     assert read(SCRIPT_NAME="/")["PORT"] == 8000
 
 
-def test_limits_are_read_to_the_last_digit(read):
+def test_limits_are_read_exactly(read):
     assert read()["LIMITS"]["BODY_BYTES"] == 1048576
     assert read(LIMIT_BODY_BYTES="2097153")["LIMITS"]["BODY_BYTES"] == 2097153
 
 
-def test_load_tests_lift_limits_but_not_what_a_process_works_on_at_once(read):
+def test_limits_off_keeps_the_limits_of_concurrent_work(read):
     limits = read(LIMITS="off")["LIMITS"]
     assert (limits["BODY_BYTES"], limits["MESSAGES_AT_ONCE"]) == (0, 0)
     assert (limits["HTTP_REQUESTS"], limits["PASSWORD_CHECKS"]) == (8, 2)
 
 
-def test_static_files_may_lie_anywhere(read, tmp_path):
-    place = tmp_path / "not/there/yet"
-    assert read(STATIC_ROOT=str(place))["STATIC_ROOT"] == place
-    assert not place.exists()
+def test_static_root_may_be_any_directory(read, tmp_path):
+    directory = tmp_path / "not/there/yet"
+    assert read(STATIC_ROOT=str(directory))["STATIC_ROOT"] == directory
+    assert not directory.exists()
 
 
-def test_sqlite_waits_writes_ahead_and_syncs(read):
+def test_sqlite_uses_immediate_transactions_wal_and_full_sync(read):
     options = read()["DATABASES"]["default"]["OPTIONS"]
     assert options["transaction_mode"] == "IMMEDIATE"
     assert options["init_command"] == "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
@@ -285,15 +285,15 @@ def test_postgresql_on_a_unix_socket(read):
     assert (database["NAME"], database["HOST"], database["OPTIONS"]["host"]) == ("chat", "", "/run/pg")
 
 
-def test_a_server_waits_for_postgresql_for_a_while(read):
+def test_a_server_has_time_limits_for_postgresql(read):
     url = "postgres://u@h/chat?connect_timeout=2&options=-c%20lock_timeout%3D1s"
     options = read(DATABASE_URL=url)["DATABASES"]["default"]["OPTIONS"]
     assert (options["connect_timeout"], options["keepalives_idle"]) == (2, 10)
-    # The last one holds.
+    # The last value of an option takes effect.
     assert options["options"] == f"{environment.POSTGRES_SERVER_LIMITS} -c lock_timeout=1s"
 
 
-def test_behind_a_pooler_nothing_is_asked_of_a_session(read):
+def test_behind_a_pooler_no_option_needs_a_session(read):
     database = read(DATABASE_URL="postgres://u@h/chat?pooler=transaction")["DATABASES"]["default"]
     assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
     assert database["OPTIONS"] == environment.POSTGRES_OPTIONS
@@ -301,7 +301,7 @@ def test_behind_a_pooler_nothing_is_asked_of_a_session(read):
 
 
 @pytest.mark.parametrize("program", [["manage.py"], ["-m", "django"]])
-def test_a_command_waits_for_postgresql_as_long_as_it_takes(program, tmp_path):
+def test_a_management_command_has_no_statement_timeout(program, tmp_path):
     environ = {
         "PATH": os.environ["PATH"],
         "VAR": str(tmp_path),
@@ -343,7 +343,7 @@ def test_daphne_is_loaded_for_runserver_only(read):
     assert "daphne" not in read("check")["INSTALLED_APPS"]
 
 
-def test_files_are_hashed_once_they_are_collected(read, tmp_path):
+def test_collected_static_files_have_hashed_names(read, tmp_path):
     assert read()["STORAGES"]["staticfiles"]["BACKEND"].endswith(".StaticFilesStorage")
     assert read("collectstatic")["STORAGES"]["staticfiles"]["BACKEND"] == "multichat.static.Storage"
     (tmp_path / "static").mkdir()

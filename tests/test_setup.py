@@ -1,4 +1,4 @@
-"""The lists of packages agree, and the scripts are sound and say what is wrong."""
+"""The lists of packages agree, and the scripts are valid and explain what is missing."""
 
 import json
 import os
@@ -16,7 +16,7 @@ REQUIREMENT = re.compile(r"^([a-z0-9-]+)(\[[a-z,]+\])?(.*)$")
 
 
 def requirements(name):
-    """Return {package: condition} of a list that people read."""
+    """Return {package: condition} of a hand-written list."""
     lines = (BASE / name).read_text("utf-8").splitlines()
     matches = [REQUIREMENT.match(line) for line in lines if line and line[0] not in "#-"]
     return {match[1]: match[3] for match in matches}
@@ -42,7 +42,7 @@ def test_each_listed_package_is_locked_as_listed(listed, locked):
     assert wrong == []
 
 
-def test_development_runs_what_production_runs():
+def test_development_has_the_same_package_versions_as_production():
     runtime, development = lock("requirements.lock"), lock("requirements-dev.lock")
     assert {name: development.get(name) for name in runtime} == runtime
 
@@ -50,25 +50,26 @@ def test_development_runs_what_production_runs():
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_each_listed_package_has_a_reason(name):
     lines = (BASE / name).read_text("utf-8").splitlines()
-    without = [line for before, line in pairwise(lines) if line[:1].isalnum() and before[:2] != "# "]
-    assert without == []
+    without_reason = [line for before, line in pairwise(lines) if line[:1].isalnum() and before[:2] != "# "]
+    assert without_reason == []
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
-def test_locked_packages_have_hashes_and_no_address(name):
+def test_locked_packages_have_hashes_and_no_urls(name):
     text = (BASE / name).read_text("utf-8")
     assert not re.search(r"^[a-z0-9-]+==(?!.*\\$)", text, re.MULTILINE)
     assert "://" not in text
     assert "index-url" not in text
 
 
-def test_npm_packages_are_locked_without_addresses():
+def test_npm_packages_are_locked_without_urls():
     package = json.loads((BASE / "package.json").read_text("utf-8"))
     packages = json.loads((BASE / "package-lock.json").read_text("utf-8"))["packages"]
     for name, version in {**package["dependencies"], **package["devDependencies"]}.items():
         assert packages[f"node_modules/{name}"]["version"] == version
     assert [path for path, entry in packages.items() if "resolved" in entry] == []
-    # Else `npm ci` refuses: npm leaves out the packages of other platforms that a registry does not have.
+    # Every optional package must be in the lock, because otherwise `npm ci` refuses. npm leaves out packages for other
+    # platforms that a registry does not have.
     optional = {name for entry in packages.values() for name in entry.get("optionalDependencies", ())}
     assert [name for name in optional if f"node_modules/{name}" not in packages] == []
 
@@ -86,7 +87,7 @@ def test_scripts_are_posix_shell(path):
 
 @pytest.fixture
 def bare(tmp_path):
-    """A copy of what script/setup reads, with stamps as after a development set-up, and a PATH of its own."""
+    """A copy of the files that script/setup reads, with a directory `bin` for its PATH."""
     for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json"):
         shutil.copy(BASE / name, tmp_path)
     shutil.copytree(BASE / "script", tmp_path / "script")
@@ -122,7 +123,7 @@ def put_python_stamp(bare, kind):
 
 
 @pytest.mark.parametrize("kind", ["dev", "runtime"])
-def test_a_second_set_up_does_nothing(bare, kind):
+def test_a_repeated_setup_does_nothing(bare, kind):
     put_python_stamp(bare, "dev")
     (bare / "node_modules").mkdir()
     (bare / "node_modules/.stamp").write_text(cksum("package-lock.json", cwd=bare) + " dev", "utf-8")
@@ -130,7 +131,7 @@ def test_a_second_set_up_does_nothing(bare, kind):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_an_old_python_is_named(bare):
+def test_setup_names_a_python_that_is_too_old(bare):
     put(bare / "bin/python3", 'case "$1" in -V) echo Python 3.9.2 ;; *) exit 1 ;; esac')
     result = set_up(bare)
     assert result.returncode == 1
@@ -138,7 +139,7 @@ def test_an_old_python_is_named(bare):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_missing_node_is_named(bare):
+def test_setup_names_a_missing_node(bare):
     put_python_stamp(bare, "dev")
     result = set_up(bare)
     assert result.returncode == 1
@@ -146,7 +147,7 @@ def test_a_missing_node_is_named(bare):
     assert result.stderr.count("\n") == 1
 
 
-def test_an_old_node_is_named(bare):
+def test_setup_names_a_node_that_is_too_old(bare):
     put_python_stamp(bare, "dev")
     put(bare / "bin/npm", "exit 0")
     put(bare / "bin/node", 'case "$1" in -v) echo v18.1.0 ;; *) exit 1 ;; esac')
@@ -154,7 +155,7 @@ def test_an_old_node_is_named(bare):
 
 
 @pytest.mark.parametrize(
-    ("tools", "sentence"),
+    ("tools", "advice"),
     [
         (
             [],
@@ -167,7 +168,7 @@ def test_an_old_node_is_named(bare):
         ),
     ],
 )
-def test_missing_services_are_named(bare, tools, sentence):
+def test_a_script_names_the_missing_services(bare, tools, advice):
     (bare / "bin/id").unlink()
     put(bare / "bin/id", "echo 1000")
     (bare / "bin/ls").symlink_to("/bin/false")  # neither /usr/lib/postgresql nor /usr/sbin/pgbouncer
@@ -177,10 +178,10 @@ def test_missing_services_are_named(bare, tools, sentence):
     result = subprocess.run(
         ["/bin/sh", "-c", script, "test"], cwd=bare, env={"PATH": str(bare / "bin")}, capture_output=True, text=True
     )
-    assert (result.returncode, result.stderr) == (1, f"test: {sentence}\n")
+    assert (result.returncode, result.stderr) == (1, f"test: {advice}\n")
 
 
-def test_what_is_missing_is_installed_from_the_newest_list(bare):
+def test_apt_install_updates_the_package_lists_after_a_failure(bare):
     log = bare / "log"
     (bare / "bin/id").unlink()
     put(bare / "bin/id", "echo 0")
@@ -208,10 +209,10 @@ def test_the_version_is_the_first_one_in_the_changelog():
 
 
 @pytest.mark.parametrize(
-    ("variables", "place"),
+    ("variables", "directory"),
     [({}, "var/static"), ({"VAR": "state"}, "state/static"), ({"STATIC_ROOT": "out/of/here"}, "out/of/here")],
 )
-def test_static_files_are_collected_once_and_where_static_root_says(bare, variables, place):
+def test_static_files_are_collected_once_into_static_root(bare, variables, directory):
     for tool in ("find", "sort", "mkdir"):
         (bare / "bin" / tool).symlink_to(shutil.which(tool))
     for name in ("multichat/static.py", "static/page.js"):
@@ -232,7 +233,7 @@ def test_static_files_are_collected_once_and_where_static_root_says(bare, variab
     for _ in range(2):
         assert collect().returncode == 0
     assert log.read_text("utf-8") == "manage.py collectstatic --no-input --verbosity 0\n"
-    assert (bare / place / ".stamp").is_file()
+    assert (bare / directory / ".stamp").is_file()
     (bare / "a file").touch()
     refused = collect(STATIC_ROOT="a file/static")
     assert refused.returncode == 1

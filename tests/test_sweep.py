@@ -1,4 +1,4 @@
-"""What the sweep asks for: everything on a small site, on a large one what is needed and a slice of the rest."""
+"""The rooms that a sweep reads: all on a small site; on a large one the rooms in use and a slice of the rest."""
 
 import time
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def many_rooms():
-    """Make so many rooms and return their ids in order."""
+    """Make `count` rooms and return their ids in order."""
 
     def make(count):
         Room.objects.bulk_create(
@@ -29,26 +29,26 @@ def many_rooms():
 
 
 def looks(rooms, after=0):
-    """Return what one look after the other sees, until the slices begin again."""
+    """Yield the rooms and the number of queries of each look, until the slices start again."""
     while True:
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as queries:
             heads, after = sweep.look(rooms, after)
-        yield set(heads), len(asked)
+        yield set(heads), len(queries)
         if not after:
             return
 
 
 @pytest.mark.parametrize(("count", "slices"), [(7, [7]), (10, [10]), (11, [10, 1]), (20, [10, 10]), (25, [10, 10, 5])])
-def test_above_a_slice_all_rooms_are_looked_at_in_turn(many_rooms, monkeypatch, count, slices):
+def test_a_site_above_a_slice_is_swept_slice_by_slice(many_rooms, monkeypatch, count, slices):
     monkeypatch.setattr(sweep, "SLICE", 10)
     ids = many_rooms(count)
     seen = [heads for heads, _ in looks([])]
     assert set().union(*seen) == set(ids)
-    # One more than the slice is read, to know whether it is the last one.
+    # One more room than the slice is read, to know whether this is the last slice.
     assert [min(len(heads), 10) for heads in seen] == slices
 
 
-def test_rooms_with_listeners_are_in_every_look(many_rooms, monkeypatch):
+def test_rooms_with_listeners_are_in_every_sweep(many_rooms, monkeypatch):
     monkeypatch.setattr(sweep, "SLICE", 10)
     ids = many_rooms(35)
     listened_to = [ids[2], ids[30]]
@@ -58,50 +58,50 @@ def test_rooms_with_listeners_are_in_every_look(many_rooms, monkeypatch):
         assert queries <= 2
 
 
-def test_a_small_site_is_looked_at_in_one_query_also_when_a_room_is_gone(many_rooms, monkeypatch):
+def test_a_small_site_is_swept_in_one_query_even_if_a_room_is_gone(many_rooms, monkeypatch):
     monkeypatch.setattr(sweep, "SLICE", 10)
     ids = many_rooms(10)
     [(heads, queries)] = looks([ids[0], 10**6])
     assert (heads, queries) == (set(ids), 1)
 
 
-def test_where_nobody_watches_only_rooms_with_listeners_are_asked_for(many_rooms):
+def test_without_watchers_only_rooms_with_listeners_are_swept(many_rooms):
     ids = many_rooms(5)
     heads, after = sweep.look(ids[:2], None)
     assert (set(heads), after) == (set(ids[:2]), 0)
     assert heads[ids[0]] == (1, 1, Room.objects.get(pk=ids[0]).epoch)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         assert sweep.look([], None) == ({}, 0)
-    assert len(asked) == 0
+    assert len(queries) == 0
 
 
-def test_rooms_that_a_bell_named_are_asked_for_once_and_not_without_bound(monkeypatch):
+def test_rooms_named_by_bells_are_swept_once_up_to_a_bound(monkeypatch):
     monkeypatch.setattr(sweep, "MOST_BELLS", 5)
-    one = Sweep()
+    state = Sweep()
     for room in (7, 7, 8):
-        one.rung(room)
-    assert sorted(one.rooms([1, 7])) == [1, 7, 8]
-    assert one.rooms([1]) == [1]
+        state.rung(room)
+    assert sorted(state.rooms([1, 7])) == [1, 7, 8]
+    assert state.rooms([1]) == [1]
     for room in range(100):
-        one.rung(room)
-    assert len(one.rooms([])) == 5
+        state.rung(room)
+    assert len(state.rooms([])) == 5
 
 
-def test_a_look_at_10000_rooms_costs_as_much_as_one_at_1000(many_rooms):
+def test_a_sweep_of_10000_rooms_costs_as_much_as_one_of_1000(many_rooms):
     many_rooms(10_000)
     sweep.look([], 0)
     start = time.thread_time()
     for _ in looks([]):
         pass
-    # Ten looks are five seconds: one hundredth of a processor is 50 ms. What the database does is in it on SQLite.
+    # Ten looks cover five seconds, so 1% of a core is 50 ms. On SQLite this includes the work of the database.
     assert time.thread_time() - start < 0.5
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         sweep.look([], 0)
-    assert len(asked) == 1
-    assert f"LIMIT {sweep.SLICE + 1}" in asked[0]["sql"]
+    assert len(queries) == 1
+    assert f"LIMIT {sweep.SLICE + 1}" in queries[0]["sql"]
 
 
-async def test_a_bell_tells_those_who_watch_a_room_that_nobody_here_listens_to(monkeypatch, settings):
+async def test_a_bell_of_a_room_without_listeners_updates_its_watchers(monkeypatch, settings):
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
     log = FakeLog(monkeypatch)
     monkeypatch.setattr("chat.store.log.heads_after", lambda room, *, limit: {})
@@ -115,6 +115,6 @@ async def test_a_bell_tells_those_who_watch_a_room_that_nobody_here_listens_to(m
     hub.rung(2, 99)
     await hub.sweep()
     await hub.sweep()
-    # What is true is asked of the database; the bell only says which room.
+    # The head is read from the database. The bell only names the room.
     assert seen == [{2: 3}, {}]
     await hubs.exit(session)
