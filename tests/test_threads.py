@@ -1,4 +1,4 @@
-"""The threads in which database work runs: they are free again soon, and leave a server that takes no writes."""
+"""The threads for database work: they do not stay busy, and they leave a server that is read-only."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from chat.live import database, writer
 from tests.fakes import until
 
 SLOW = {
-    # Some minutes.
+    # These queries take minutes.
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000) SELECT max(i) FROM n",
     "postgresql": "SELECT pg_sleep(300)",
 }
@@ -39,19 +39,19 @@ def slow_query():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("lane", ["read", "look", "write", "write_behind"])
-async def test_a_query_that_timed_out_ends_and_its_thread_serves_others(lane, settings):
+async def test_a_timed_out_query_ends_and_frees_its_thread(lane, settings):
     run = getattr(database, lane)
     await run(lambda: connection.ensure_connection())
     settings.DATABASE_SECONDS = 0.2
     with pytest.raises(TimeoutError):
         await run(slow_query)
     settings.DATABASE_SECONDS = 30
-    # As many as there are threads, so that each of them has to be free.
+    # There are as many calls as threads, so every thread must be free.
     assert await asyncio.gather(*(run(lambda: 1) for _ in range(database.READERS))) == [1] * database.READERS
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_queries_that_nobody_waits_for_any_more_keep_no_reader_busy():
+async def test_queries_of_cancelled_callers_free_their_readers():
     running = []
 
     def work():
@@ -66,7 +66,7 @@ async def test_queries_that_nobody_waits_for_any_more_keep_no_reader_busy():
     assert await database.read(lambda: 1) == 1
 
 
-async def test_a_write_is_finished_although_its_caller_was_cancelled():
+async def test_a_write_finishes_after_its_caller_was_cancelled():
     gate, done = threading.Event(), []
     is_running = threading.Event()
 
@@ -91,7 +91,7 @@ async def test_a_write_is_finished_although_its_caller_was_cancelled():
         OperationalError("database is locked"),
     ],
 )
-async def test_an_error_of_the_databases_own_is_one_that_stands_for_later(error):
+async def test_errors_of_the_database_itself_count_as_away(error):
     def fail():
         raise error
 
@@ -101,7 +101,7 @@ async def test_an_error_of_the_databases_own_is_one_that_stands_for_later(error)
 
 
 @pytest.mark.parametrize("error", [DataError("no"), ProgrammingError("syntax error"), KeyError("no")])
-async def test_an_error_about_the_work_is_not_taken_for_a_database_that_is_away(error):
+async def test_errors_of_the_work_do_not_count_as_away(error):
     def fail():
         raise error
 
@@ -121,7 +121,7 @@ async def test_an_error_about_the_work_is_not_taken_for_a_database_that_is_away(
         (KeyError("no"), None),
     ],
 )
-async def test_what_keeps_messages_from_being_saved_has_a_name(error, state, monkeypatch):
+async def test_the_writer_names_the_state_that_prevents_saving(error, state, monkeypatch):
     def fail():
         raise error
 
@@ -133,7 +133,7 @@ async def test_what_keeps_messages_from_being_saved_has_a_name(error, state, mon
     assert writer.state() is None
 
 
-async def test_a_fault_is_forgotten_when_nothing_was_tried_for_a_while(monkeypatch):
+async def test_a_fault_is_cleared_after_a_while_without_an_attempt(monkeypatch):
     def fail():
         raise OperationalError("database or disk is full")
 
@@ -145,9 +145,9 @@ async def test_a_fault_is_forgotten_when_nothing_was_tried_for_a_while(monkeypat
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_server_that_became_read_only_is_left_by_every_thread():
+async def test_every_thread_leaves_a_server_that_became_read_only():
     if connection.vendor != "postgresql":
-        pytest.skip("about PostgreSQL")
+        pytest.skip("only PostgreSQL servers become read-only")
 
     def server():
         with connection.cursor() as cursor:
@@ -170,7 +170,7 @@ async def test_a_server_that_became_read_only_is_left_by_every_thread():
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_thread_that_is_busy_while_the_threads_close_closes_its_connection_afterwards(monkeypatch):
+async def test_a_thread_that_is_busy_during_close_closes_its_connection_afterwards(monkeypatch):
     monkeypatch.setattr("chat.live.threads.CLOSE_SECONDS", 0.05)
     gate, used = threading.Event(), []
 
@@ -182,7 +182,7 @@ async def test_a_thread_that_is_busy_while_the_threads_close_closes_its_connecti
     reading = asyncio.ensure_future(database.read(read_slowly))
     await until(lambda: used)
     closing = asyncio.ensure_future(database.close())
-    await asyncio.sleep(0.2)  # the other reader has waited for this one, and has closed in its place as well
+    await asyncio.sleep(0.2)  # the other reader has waited for this one, and has closed in its place too
     gate.set()
     await asyncio.gather(reading, closing)
     assert used[0].connection is None

@@ -1,4 +1,4 @@
-"""What is unread, in memory: news and reads move a count as the database would count it."""
+"""Unread counts in memory: after news and reads they equal what the database would count."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,22 +19,22 @@ def added(known, *events):
     return RoomNews(events, events[-1].seq).added_to(ME, known)
 
 
-def test_messages_of_others_are_added_and_what_names_the_user_apart():
+def test_news_add_messages_of_others_and_count_mentions_separately():
     known = Unread(head=4, read=2, unread=1, mentions=0)
     events = [news(5), news(6, OTHER, ME), news(7, ME, ME), news(8, None, ME, 3)]
     assert added(known, *events) == Unread(head=8, read=2, unread=4, mentions=2)
 
 
-def test_what_the_count_has_already_is_not_added_again():
+def test_news_up_to_the_counted_head_are_not_added_again():
     assert added(Unread(6, 2, 3, 0), news(5), news(6)) == Unread(6, 2, 3, 0)
     assert added(Unread(5, 2, 3, 0), news(5), news(6)) == Unread(6, 2, 4, 0)
 
 
-def test_what_is_read_already_is_not_added():
+def test_news_up_to_the_read_position_are_not_added():
     assert added(Unread(4, 6, 0, 0), news(5), news(6), news(7)) == Unread(7, 6, 1, 0)
 
 
-def test_a_delete_takes_one_unread_message_of_another_away():
+def test_a_delete_of_an_unread_message_of_another_user_lowers_the_count():
     def deleted(message, author=OTHER):
         return added(Unread(9, 4, 3, 0), news(10, author, kind=Kind.DELETED, message=message))
 
@@ -43,7 +43,7 @@ def test_a_delete_takes_one_unread_message_of_another_away():
     assert deleted(7, ME) == Unread(10, 4, 3, 0)
 
 
-def test_a_change_is_counted_by_the_database_only_where_it_may_have_named_the_user():
+def test_a_change_needs_a_query_only_if_mentions_may_have_changed():
     edit = news(10, OTHER, kind=Kind.EDITED, message=7)
     assert added(Unread(9, 4, 3, 0), edit) == Unread(10, 4, 3, 0)
     assert added(Unread(9, 4, 3, 1), edit) is None
@@ -52,14 +52,14 @@ def test_a_change_is_counted_by_the_database_only_where_it_may_have_named_the_us
     assert added(Unread(9, 4, 3, 1), news(10, OTHER, kind=Kind.DELETED, message=7)) is None
 
 
-def test_a_count_stops_at_the_most_and_stays_there():
+def test_a_count_that_reached_the_maximum_stays_there():
     many = added(Unread(0, 0, 0, 0), *(news(seq, OTHER, ME) for seq in range(1, MOST + 5)))
     assert many == Unread(MOST + 4, 0, MOST, MOST)
     full = Unread(2000, 0, MOST, 0)
     assert added(full, news(2001, kind=Kind.DELETED, message=9)) == Unread(2001, 0, MOST, 0)
 
 
-def test_reading_to_the_end_needs_no_count():
+def test_a_read_to_the_head_needs_no_count():
     counts = Counts()
     assert counts.read(ME, 7, 5) is False
     counts.put(ME, 7, Unread(9, 2, 4, 1))
@@ -69,14 +69,14 @@ def test_reading_to_the_end_needs_no_count():
     assert counts.get(ME, 7) == Unread(9, 9, 0, 0)
 
 
-def test_reading_what_the_count_has_not_heard_of_yet_leaves_nothing_to_add():
+def test_messages_read_before_their_news_arrive_are_not_added():
     counts = Counts()
     counts.put(ME, 7, Unread(9, 2, 4, 1))
     assert counts.read(ME, 7, 11) is True
     assert added(counts.get(ME, 7), news(10), news(11, OTHER, ME), news(12)) == Unread(12, 11, 1, 0)
 
 
-def test_a_user_who_is_gone_is_forgotten_and_no_other():
+def test_counts_of_one_user_can_be_removed():
     counts = Counts()
     for user in (ME, OTHER):
         counts.put(user, 7, Unread(1, 1, 0, 0))
@@ -87,7 +87,7 @@ def test_a_user_who_is_gone_is_forgotten_and_no_other():
     assert (counts.rooms(ME), counts.rooms(OTHER)) == ([], [7, 8])
 
 
-# A log as a person would read it: (kind, author, names the user, message it is about).
+# Steps of a log: (kind, author, whether the user is named, index of the message to change).
 steps = st.lists(
     st.tuples(
         st.sampled_from([Kind.POSTED, Kind.POSTED, Kind.EDITED, Kind.DELETED]),
@@ -100,20 +100,20 @@ steps = st.lists(
 
 
 class PlainLog:
-    """Messages by seq, and what happened, without anything clever."""
+    """A naive log: the messages by seq, and all events."""
 
     def __init__(self):
         self.messages = {}
         self.events = []
 
-    def add(self, kind, author, is_named, place):
+    def add(self, kind, author, is_named, index):
         seq = len(self.events) + 1
-        there = [one for one, message in self.messages.items() if not message["deleted"]]
-        if kind == Kind.POSTED or not there:
+        undeleted = [target for target, message in self.messages.items() if not message["deleted"]]
+        if kind == Kind.POSTED or not undeleted:
             self.messages[seq] = {"author": author, "named": is_named, "deleted": False}
             self.events.append((Kind.POSTED, seq))
             return
-        target = there[place % len(there)]
+        target = undeleted[index % len(undeleted)]
         message = self.messages[target]
         message["named"] = is_named and kind == Kind.EDITED
         message["deleted"] = kind == Kind.DELETED
@@ -128,7 +128,7 @@ class PlainLog:
         return Unread(len(self.events), read, len(later), sum(message["named"] for message in later))
 
     def news(self, after):
-        """Return the events after a seq as the database tells of them now."""
+        """Return the events after a seq as the database would return them now."""
         found = []
         for seq, (kind, target) in list(enumerate(self.events, 1))[after:]:
             message = self.messages[target]
@@ -138,14 +138,14 @@ class PlainLog:
 
 
 @given(steps, steps, steps, st.integers(0, 30))
-def test_a_count_and_the_news_since_are_a_fresh_count(before, then, later, read):
+def test_a_count_plus_later_news_equals_a_fresh_count(before, then, later, read):
     log = PlainLog()
     for step in before:
         log.add(*step)
     snapshot = log.count(min(read, len(log.events)))
     for step in then:
         log.add(*step)
-    # The news may be read after more has happened: what they say of a message is of then.
+    # The news may be read after later events, and then describe messages as of the later time.
     up_to = len(log.events)
     expected = log.count(snapshot.read)
     for step in later:
@@ -153,7 +153,7 @@ def test_a_count_and_the_news_since_are_a_fresh_count(before, then, later, read)
     news = [event for event in log.news(snapshot.head) if event.seq <= up_to]
     known = RoomNews(news, up_to).added_to(ME, snapshot) if news else snapshot
     if later:
-        # Nothing is wrong for good: the next news bring it to what is so now.
+        # A wrong count does not last, because the next news correct it.
         rest = log.news(up_to)
         known = known and RoomNews(rest, len(log.events)).added_to(ME, known)
         expected = log.count(snapshot.read)

@@ -1,4 +1,4 @@
-"""What the sockets that watch are told: rooms, and what is unread in them."""
+"""What sockets that watch receive: the rooms, and what is unread in them."""
 
 import asyncio
 import random
@@ -35,15 +35,15 @@ def quick(settings):
 
 
 @pytest.fixture(params=["bell", "sweep"])
-def told_by(request, monkeypatch):
-    """What a promise holds by: with the bell, and with every bell lost."""
+def updated_by(request, monkeypatch):
+    """Run the test with bells, and again with every bell lost, so that only the sweep is left."""
     if request.param == "sweep":
         monkeypatch.setattr("chat.doorbell.ring", lambda heads: None)
         monkeypatch.setattr("chat.doorbell.ring_access", lambda concern: None)
 
 
 class Watcher:
-    """A socket that watches, and what it was told last."""
+    """A socket that watches, with the last rooms and counts that it received."""
 
     def __init__(self, socket):
         self.socket = socket
@@ -51,7 +51,7 @@ class Watcher:
         self.heads = {}
         self.frames = []
 
-    def hear(self, frame):
+    def receive(self, frame):
         self.frames.append(frame)
         if "rooms" in frame:
             self.rooms = {int(room["id"]): room["title"] for room in frame["rooms"]}
@@ -59,17 +59,17 @@ class Watcher:
             self.heads[int(room)] = head
 
     async def until(self, condition):
-        """Hear until a condition holds, which it does soon."""
+        """Receive frames until the condition holds."""
         async with asyncio.timeout(20):
             while not condition():
-                self.hear(await self.socket.next())
+                self.receive(await self.socket.next())
 
     async def until_unread(self, room, unread, mentions=0):
         await self.until(lambda: self.counts(room) == (unread, mentions))
 
     async def rest(self):
         for frame in await self.socket.rest():
-            self.hear(frame)
+            self.receive(frame)
 
     def counts(self, room):
         head = self.heads.get(room.pk)
@@ -100,10 +100,10 @@ async def counted(user):
     def count():
         return unread.count({(user.pk, room.pk): None for room in Room.objects.enterable_by(user)})
 
-    return {room: one._asdict() for (_, room), one in (await database.read(count)).items()}
+    return {room: counts._asdict() for (_, room), counts in (await database.read(count)).items()}
 
 
-async def test_one_who_watches_is_told_of_the_rooms_that_they_may_enter_and_of_no_other(alice, bob, rooms):
+async def test_a_watcher_gets_the_rooms_that_the_user_may_enter_and_no_others(alice, bob, rooms):
     async with watching(bob) as bobs, watching(alice) as alices:
         assert bobs.rooms == {rooms.lobby.pk: "Lobby", rooms.random.pk: "Random"}
         assert alices.rooms == bobs.rooms | {rooms.staff.pk: "Staff"}
@@ -116,14 +116,14 @@ async def test_one_who_watches_is_told_of_the_rooms_that_they_may_enter_and_of_n
         assert rooms.staff.pk not in bobs.heads
 
 
-async def test_one_who_does_not_watch_is_told_nothing(bob, rooms):
+async def test_a_socket_that_does_not_watch_gets_no_counts(bob, rooms):
     async with connected(bob) as quiet, watching(bob) as watcher:
         await post(rooms.lobby)
         await watcher.until_unread(rooms.lobby, 1)
         assert await quiet.rest() == []
 
 
-async def test_what_is_said_is_counted_and_what_names_apart(told_by, alice, bob, rooms):
+async def test_messages_of_others_are_counted_and_mentions_separately(updated_by, alice, bob, rooms):
     async with watching(bob) as watcher:
         await post(rooms.lobby, alice)
         await post(rooms.lobby, alice, "@bob")
@@ -133,7 +133,7 @@ async def test_what_is_said_is_counted_and_what_names_apart(told_by, alice, bob,
         assert watcher.counts(rooms.random) == (0, 0)
 
 
-async def test_a_delete_and_an_edit_are_counted_anew(told_by, alice, bob, rooms):
+async def test_a_delete_and_an_edit_update_the_counts(updated_by, alice, bob, rooms):
     async with watching(bob) as watcher:
         for body in ("one @bob", "two"):
             await post(rooms.lobby, alice, body)
@@ -144,7 +144,7 @@ async def test_a_delete_and_an_edit_are_counted_anew(told_by, alice, bob, rooms)
         await watcher.until_unread(rooms.lobby, 1, 1)
 
 
-async def test_more_news_than_are_added_up_are_counted(alice, bob, rooms, monkeypatch):
+async def test_news_above_the_limit_are_counted_by_the_database(alice, bob, rooms, monkeypatch):
     monkeypatch.setattr("chat.live.counting.NEWS_LIMIT", 3)
     async with watching(bob) as watcher:
         drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(10)]
@@ -152,7 +152,7 @@ async def test_more_news_than_are_added_up_are_counted(alice, bob, rooms, monkey
         await watcher.until_unread(rooms.lobby, 10, 10)
 
 
-async def test_a_room_made_renamed_and_deleted_is_told(told_by, bob, rooms):
+async def test_a_watcher_sees_a_room_created_renamed_and_deleted(updated_by, bob, rooms):
     async with watching(bob) as watcher:
         made = await database.write(Room.objects.create, title="New")
         await watcher.until(lambda: made.pk in watcher.rooms and made.pk in watcher.heads)
@@ -167,7 +167,7 @@ async def test_a_room_made_renamed_and_deleted_is_told(told_by, bob, rooms):
         assert list(watcher.rooms.values()) == ["Lobby", "Random"]
 
 
-async def test_a_room_that_came_is_unread_from_its_beginning(told_by, bob, rooms):
+async def test_a_new_room_is_unread_from_its_beginning(updated_by, bob, rooms):
     def make():
         room = Room.objects.create(title="New")
         room.send_message("welcome", None)
@@ -177,7 +177,7 @@ async def test_a_room_that_came_is_unread_from_its_beginning(told_by, bob, rooms
         await watcher.until_unread(await database.write(make), 1)
 
 
-async def test_a_room_closed_to_the_user_is_told_no_more_and_again_once_it_is_open(told_by, bob, rooms):
+async def test_a_watcher_loses_a_room_that_closes_and_gets_it_back_when_it_opens(updated_by, bob, rooms):
     async with watching(bob) as watcher:
         lobby = rooms.lobby
         lobby.staff_only = True
@@ -195,7 +195,7 @@ async def test_a_room_closed_to_the_user_is_told_no_more_and_again_once_it_is_op
         await watcher.until_unread(lobby, 1)
 
 
-async def test_one_who_joins_the_staff_and_leaves_it_sees_its_rooms_come_and_go(told_by, bob, rooms):
+async def test_a_watcher_gets_staff_rooms_while_the_user_is_staff(updated_by, bob, rooms):
     async with watching(bob) as watcher:
         bob.is_staff = True
         await database.write(bob.save)
@@ -205,7 +205,7 @@ async def test_one_who_joins_the_staff_and_leaves_it_sees_its_rooms_come_and_go(
         await watcher.until(lambda: rooms.staff.pk not in watcher.rooms)
 
 
-async def test_all_sockets_of_a_user_and_nobody_elses_are_told_what_was_read(alice, bob, rooms):
+async def test_a_read_position_is_sent_to_all_sockets_of_its_user_only(alice, bob, rooms):
     async with watching(bob) as first, watching(bob) as second, watching(alice) as alices:
         for _ in range(3):
             await post(rooms.lobby)
@@ -229,14 +229,14 @@ async def test_all_sockets_of_a_user_and_nobody_elses_are_told_what_was_read(ali
         assert alices.counts(rooms.lobby) == (3, 0)
 
 
-async def test_two_sockets_of_a_user_are_told_of_what_another_process_wrote(told_by, alice, bob, rooms):
+async def test_all_sockets_of_a_user_get_counts_of_messages_from_another_process(updated_by, alice, bob, rooms):
     async with watching(bob) as first, watching(bob) as second:
         await post(rooms.lobby, alice, "@bob")
         for watcher in (first, second):
             await watcher.until_unread(rooms.lobby, 1, 1)
 
 
-async def test_a_socket_that_goes_takes_nothing_from_another_of_its_user(bob, rooms):
+async def test_a_socket_that_closes_does_not_affect_another_of_its_user(bob, rooms):
     async with watching(bob) as stays:
         async with connected(bob) as goes:
             await goes.ask(command="watch")
@@ -244,7 +244,7 @@ async def test_a_socket_that_goes_takes_nothing_from_another_of_its_user(bob, ro
         await stays.until_unread(rooms.lobby, 1)
 
 
-async def test_a_count_that_failed_is_made_again(bob, rooms, monkeypatch, caplog):
+async def test_a_failed_count_is_retried(bob, rooms, monkeypatch, caplog):
     count, failures = unread.count, [TimeoutError(), TimeoutError()]
 
     def fail(*arguments):
@@ -263,7 +263,7 @@ async def test_a_count_that_failed_is_made_again(bob, rooms, monkeypatch, caplog
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_whatever_happens_what_is_told_is_what_the_database_says(alice, bob, rooms, seed):
+async def test_after_any_steps_the_counts_sent_equal_those_of_the_database(alice, bob, rooms, seed):
     chance = random.Random(seed)
     users, both = (alice, bob), rooms[:2]
     async with watching(alice) as alices, watching(bob) as bobs:
@@ -286,12 +286,12 @@ async def test_whatever_happens_what_is_told_is_what_the_database_says(alice, bo
                     await change(room, user, Kind.DELETED, seq)
                 case way:
                     await watcher.socket.send(command="read", room=room.pk, seq=seq, back=way == "back")
-                    # A read has no answer; this is one after it.
+                    # A read has no reply, so the watcher sends a ping after it and waits for the pong.
                     await watcher.rest()
         await hub.flush()
         for user, watcher in zip(users, (alices, bobs), strict=True):
-            said = await counted(user)
-            await watcher.until(lambda said=said, watcher=watcher: watcher.heads == said)
+            expected = await counted(user)
+            await watcher.until(lambda expected=expected, watcher=watcher: watcher.heads == expected)
 
 
 def login_of(user):
@@ -302,7 +302,7 @@ def login_of(user):
 
 
 def move_elsewhere(user, room, seq, *, back=False):
-    """Move a read position as another process does, whose bell is lost."""
+    """Move a read position as another process would whose bell is lost."""
     checked = memberships.check_moves({(user.pk, room.pk): Move(login_of(user), seq, is_set=back)})
     memberships.store_moves(checked)
 
@@ -312,7 +312,7 @@ def stored(user, room):
 
 
 async def afterwards(work, *arguments):
-    """Ask the database when the last socket is gone, and close its threads again."""
+    """Query the database after the last socket has closed, and close the threads again."""
     try:
         return await database.read(work, *arguments)
     finally:
@@ -330,7 +330,7 @@ async def test_a_read_position_whose_bell_was_lost_is_found_by_the_sweep(bob, ro
             assert watcher.heads[rooms.lobby.pk]["read"] == seq
 
 
-async def test_a_read_is_told_before_it_is_written_and_is_written_soon(bob, rooms, monkeypatch, settings):
+async def test_a_read_position_is_sent_before_it_is_written(bob, rooms, monkeypatch, settings):
     settings.POSITIONS_SECONDS = 30
     async with watching(bob) as first, watching(bob) as second:
         await post(rooms.lobby)
@@ -339,16 +339,16 @@ async def test_a_read_is_told_before_it_is_written_and_is_written_soon(bob, room
         await first.socket.send(command="read", room=rooms.lobby.pk, seq=1)
         await second.until_unread(rooms.lobby, 0)
         assert await database.read(stored, bob, rooms.lobby) is None
-        # Whoever joins meanwhile is told of it too.
+        # A join meanwhile is answered with the new position too.
         joined = await second.socket.ask(command="join", room=rooms.lobby.pk, since=0)
         while "join" not in joined:
             joined = await second.socket.next()
         assert joined["read"] == 1
-    # The last socket is gone: nothing is left behind.
+    # The last socket has closed, so the position is written.
     assert await afterwards(stored, bob, rooms.lobby) == 1
 
 
-async def test_a_server_that_is_drained_writes_what_was_read(bob, rooms, settings):
+async def test_a_draining_server_writes_pending_positions_and_layouts(bob, rooms, settings):
     settings.POSITIONS_SECONDS = 30
     async with watching(bob) as watcher:
         await post(rooms.lobby)
@@ -361,17 +361,17 @@ async def test_a_server_that_is_drained_writes_what_was_read(bob, rooms, setting
         assert await database.read(memberships.layout, bob.pk) == ([rooms.lobby.pk], None)
 
 
-async def test_a_read_asks_the_database_nothing_and_no_message_waits_for_it(bob, rooms, monkeypatch, settings):
+async def test_a_read_and_a_layout_need_no_query(bob, rooms, monkeypatch, settings):
     settings.POSITIONS_SECONDS = 30
     async with connected(bob) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
         await post(rooms.lobby)
         await socket.until(lambda frame: "seq" in frame)
-        asked = []
+        calls = []
         for lane in (database.read, database.write, database.write_behind):
 
             async def note(work, *arguments, lane=lane, **named):
-                asked.append(work)
+                calls.append(work)
                 return await lane(work, *arguments, **named)
 
             monkeypatch.setattr(database, lane.__name__, note)
@@ -379,11 +379,11 @@ async def test_a_read_asks_the_database_nothing_and_no_message_waits_for_it(bob,
             await socket.send(command="read", room=rooms.lobby.pk, seq=1)
             await socket.send(command="layout", rooms=[rooms.lobby.pk])
         await socket.rest()
-        # The join is still being written down, as a presence.
-        assert [work for work in asked if work.__module__ != presence.__name__] == []
+        # The presence of the join may still be written.
+        assert [work for work in calls if work.__module__ != presence.__name__] == []
 
 
-async def test_a_read_of_a_room_that_may_not_be_entered_is_refused_and_changes_nothing(bob, rooms):
+async def test_a_read_in_a_room_that_may_not_be_entered_is_refused(bob, rooms):
     await post(rooms.staff)
     async with connected(bob) as socket:
         for room, code in [(rooms.staff.pk, "ROOM_ACCESS_DENIED"), (10**6, "ROOM_INVALID")]:
@@ -398,7 +398,7 @@ async def test_a_read_of_a_room_that_may_not_be_entered_is_refused_and_changes_n
     assert await afterwards(stored, bob, rooms.staff) is None
 
 
-async def test_what_was_told_of_a_position_that_is_refused_is_taken_back(alice, rooms):
+async def test_the_count_is_corrected_when_a_position_is_refused(alice, rooms):
     async with watching(alice) as watcher:
         await post(rooms.lobby)
         await watcher.until_unread(rooms.lobby, 1)
@@ -406,26 +406,26 @@ async def test_what_was_told_of_a_position_that_is_refused_is_taken_back(alice, 
         [session] = running.sessions
         running.read(session, rooms.lobby.pk, 1, back=False)
         await watcher.until_unread(rooms.lobby, 0)
-        # As if the right had gone in the moment before it was written.
+        # Simulate a right that ended just before the position was written.
         pair = (alice.pk, rooms.lobby.pk)
         running.positions._moves.done(running.positions._moves.begin())
         running._on_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED))
         await watcher.until_unread(rooms.lobby, 1)
 
 
-async def test_more_than_the_most_is_told_as_the_most(alice, bob, rooms):
+async def test_counts_above_the_maximum_are_sent_as_the_maximum(alice, bob, rooms):
     async with watching(bob) as watcher:
         for _ in range(2):
             drafts = [Draft(room=rooms.lobby.pk, author=alice.pk, body="@bob") for _ in range(600)]
             await database.write(actions.commit, drafts)
         await watcher.until(lambda: watcher.heads[rooms.lobby.pk]["head"] == 1200)
         assert watcher.counts(rooms.lobby) == (MOST, MOST)
-        # Reading counts again, this pair alone.
+        # A read makes this pair be counted again.
         await watcher.socket.send(command="read", room=rooms.lobby.pk, seq=1199)
         await watcher.until_unread(rooms.lobby, 1, 1)
 
 
-async def test_a_staff_room_that_is_opened_is_counted_for_all_who_are_there(bob, charlie, rooms):
+async def test_a_staff_room_that_is_opened_is_counted_for_all_watchers(bob, charlie, rooms):
     async with watching(bob) as bobs, watching(charlie) as charlies:
         drafts = [Draft(room=rooms.staff.pk, author=None, body="old", trusted=True) for _ in range(1100)]
         await database.write(actions.commit, drafts)
@@ -436,7 +436,7 @@ async def test_a_staff_room_that_is_opened_is_counted_for_all_who_are_there(bob,
     assert await afterwards(Membership.objects.filter(read_seq__isnull=False).exists) is False
 
 
-async def test_watch_answers_the_socket_that_asks_and_no_other(bob, rooms):
+async def test_a_watch_command_is_answered_only_to_its_socket(bob, rooms):
     async with watching(bob) as first, watching(bob) as second:
         for watcher in (first, second):
             await watcher.rest()
@@ -450,7 +450,7 @@ async def test_watch_answers_the_socket_that_asks_and_no_other(bob, rooms):
 
 
 class FakeSession:
-    """Has a user, and keeps the frames that it is told."""
+    """A session with a user, which records the frames that it gets."""
 
     def __init__(self, user_id, *, is_staff=False):
         self.user_id = user_id
@@ -460,7 +460,7 @@ class FakeSession:
 
 
 class Crowd:
-    """Many sockets that watch, without sockets and without a database: what a message costs the event loop."""
+    """Many watching sessions without sockets and database, to measure what a message costs the event loop."""
 
     def __init__(self, monkeypatch, sessions, rooms):
         self.sessions, self.rooms = sessions, rooms
@@ -471,7 +471,7 @@ class Crowd:
         monkeypatch.setattr(audiences, "load", lambda kinds: {kind: self._list() for kind in kinds})
         monkeypatch.setattr(unread, "visitors", set)
         monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True))
-        monkeypatch.setattr(unread, "count", lambda asked: {pair: Unread(0, 0, 0, 0) for pair in asked})
+        monkeypatch.setattr(unread, "count", lambda pairs: {pair: Unread(0, 0, 0, 0) for pair in pairs})
         monkeypatch.setattr(unread, "news", self._news)
         self.watch = Watch(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))
         for session in sessions:
@@ -492,7 +492,7 @@ class Crowd:
         return [News(room, up_to, Kind.POSTED, up_to, None, frozenset()) for room, (_, up_to) in ranges.items()]
 
     async def settle(self):
-        """Let it work; return the CPU seconds of it, and how often the loop had its turn meanwhile."""
+        """Wait until the work is done. Return its CPU seconds and the number of turns that the loop had meanwhile."""
         turns, start = 0, time.thread_time()
         while self.watch._task is not None:
             await asyncio.sleep(0)
@@ -506,10 +506,10 @@ class Crowd:
             session.frames.clear()
 
 
-async def test_a_thousand_pages_cost_what_changes_for_them(monkeypatch):
+async def test_the_cost_of_a_thousand_watchers_follows_what_changes(monkeypatch):
     crowd = Crowd(monkeypatch, [FakeSession(number, is_staff=number % 10 == 0) for number in range(1000)], rooms=12)
     took, turns = await crowd.settle()
-    assert crowd.encoded.count(protocol.Rooms) == 2, "one list for each kind of reader"
+    assert crowd.encoded.count(protocol.Rooms) == 2, "a list is encoded once for each kind of reader"
     assert len(crowd.queries) <= 12_000 / 200 + 10
     assert all(len(session.frames) >= 2 for session in crowd.sessions)
     assert took < 5 and turns > took / 0.05
@@ -517,18 +517,18 @@ async def test_a_thousand_pages_cost_what_changes_for_them(monkeypatch):
     crowd.clear()
     crowd.watch.saw({room: int(room < 10) for room in range(12)})
     took, turns = await crowd.settle()
-    # One message in each of 10 rooms: one query, and one frame for each user.
+    # One message in each of 10 rooms takes one query, and one frame for each user.
     assert crowd.queries.count(unread.news) == 1
     assert crowd.encoded == [protocol.Heads] * 1000
     assert all(len(session.frames) == 1 for session in crowd.sessions)
-    # 2.3 s before; about 0.05 now.
+    # It once took 2.3 s, and takes about 0.05 s now.
     assert took < 1 and turns > took / 0.05
 
     crowd.clear()
     for session in crowd.sessions:
         crowd.watch.recap(session)
     await crowd.settle()
-    # After a standstill all are told from memory.
+    # After a standstill all counts are sent again from memory.
     assert crowd.queries == [] and crowd.encoded == [protocol.Heads] * 1000
 
     crowd.clear()
@@ -564,7 +564,7 @@ async def test_more_rooms_than_a_query_takes_move_between_two_sweeps(bob, rooms)
 
     def say(made):
         drafts = [Draft(room=room, author=None, body="hi", trusted=True) for room in made]
-        # By one transaction, so that one sweep finds them all.
+        # One transaction, so that one sweep finds all messages.
         with transaction.atomic():
             for start in range(0, len(drafts), 100):
                 actions.commit(drafts[start : start + 100])
