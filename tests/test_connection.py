@@ -98,7 +98,7 @@ async def test_a_hostile_request_is_answered_at_little_cost(hostile):
         assert threading.active_count() <= threads + 1 + LIMITS["HTTP_REQUESTS"]
         assert len(made) == 1
     assert len(idle_connections) == 0
-    # The server reads no more before it refuses than fits into its buffers and the client's.
+    # Before it refuses, the server reads only as much as fits into its buffers and the client's.
     assert outcome.sent < 24 * 2**20
 
 

@@ -44,7 +44,7 @@ async def test_sockets_without_a_session_are_limited_per_address_and_users_still
         assert (await communicator.connect(5))[0]
         sockets.append(Socket(communicator))
     first, second, elsewhere, user = sockets
-    # It is closed without an error frame, which the original client would show to a user who did nothing.
+    # The second socket gets no error frame, because the original client would show it to a user who did nothing.
     assert (await second.next(), second.closed) == (None, 4401)
     assert await user.ask(command="ping") == {"pong": True}
     for waiting in (first, elsewhere):

@@ -79,7 +79,7 @@ class FakeDatabase:
 
 class World(SimpleNamespace):
     async def settle(self, tries=300):
-        """Work until nothing is left, and retry failed parts, as `Watch` does."""
+        """Work until nothing is left, and retry failed parts as chat/live/watchers.py does."""
         for _ in range(tries):
             if not self.counting.has_work:
                 return

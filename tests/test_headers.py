@@ -121,7 +121,7 @@ def test_signing_in_starts_a_new_session(client, alice, password):
         (checks.check_one_process, {"DATABASES": {"default": {"ENGINE": "x.sqlite3"}}}, []),
     ],
 )
-def test_a_system_check_reports(monkeypatch, check, settings, found):
+def test_a_system_check_reports_the_expected_messages(monkeypatch, check, settings, found):
     for name, value in settings.items():
         monkeypatch.setattr(f"django.conf.settings.{name}", value)
     assert [message.id for message in check()] == found

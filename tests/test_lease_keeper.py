@@ -85,7 +85,7 @@ async def test_a_user_who_came_and_left_during_the_writing_is_not_written(keeper
     assert late not in keeper.written
 
 
-async def test_presence_in_memory_is_read_only_on_the_loop(here, announced, pairs):
+async def test_only_the_loops_thread_reads_presence_in_memory(here, announced, pairs):
     calling_threads = set()
 
     def is_here(pair):

@@ -76,9 +76,9 @@ async def test_a_join_is_not_delayed_by_changes_of_others(alice, bob, charlie, r
         assert len(queries) == 1
 
 
-@pytest.mark.parametrize("concern", ["user", "room", "everybody"])
+@pytest.mark.parametrize("concern", ["user", "room", "all users"])
 async def test_a_join_repeats_its_question_when_a_check_about_it_began_meanwhile(bob, rooms, monkeypatch, concern):
-    about = {"user": of(users=[bob.pk]), "room": of(rooms=[rooms.lobby.pk]), "everybody": EVERYBODY}[concern]
+    about = {"user": of(users=[bob.pk]), "room": of(rooms=[rooms.lobby.pk]), "all users": EVERYBODY}[concern]
     load_rooms, queries = policies.load_enterable_rooms, []
     async with connected(bob) as socket:
         await socket.ask(command="ping")
