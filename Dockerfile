@@ -15,9 +15,11 @@ COPY multichat multichat
 COPY chat chat
 COPY templates templates
 COPY static static
-COPY --from=browser /app/node_modules/reconnecting-websocket node_modules/reconnecting-websocket
+COPY --from=browser /app/node_modules node_modules
 # The state of the build goes to /tmp, so that no secret key stays in the image.
-RUN VAR=/tmp/var STATIC_ROOT=/app/collected /opt/venv/bin/python manage.py collectstatic --no-input --verbosity 0
+# esbuild, which makes the bundles, is not needed to serve.
+RUN VAR=/tmp/var STATIC_ROOT=/app/collected /opt/venv/bin/python manage.py collectstatic --no-input --verbosity 0 \
+ && rm -rf node_modules/esbuild node_modules/@esbuild
 
 FROM python:3.11-slim-trixie
 # For manage.py backup and restore. The version of the Debian release is the right one.

@@ -260,14 +260,14 @@ def test_the_page_works_from_collected_files(visit, collected):
     expect(bob.texts("Lobby")).to_have_text(["hashed and compressed"])
     names = bob.page.evaluate("performance.getEntriesByType('resource').map(({name}) => name.split('/').pop())")
     names = [name for name in names if name.endswith(("js", "css"))]
-    assert len(names) > 50
+    assert len(names) == 4, "main.js, reconnecting-websocket and two style sheets"
     assert [name for name in names if not re.search(r"\.[0-9a-f]{12}\.", name)] == []
     ours = [
         (name, path.stat().st_size)
         for path in (collected / "chat").rglob("*.gz")
         if (name := path.name.removesuffix(".gz")).endswith(("js", "css")) and re.search(r"\.[0-9a-f]{12}\.", name)
     ]
-    assert 10_000 < sum(size for _, size in ours) < 60_000, "the size of our own files as they are sent"
+    assert 10_000 < sum(size for _, size in ours) < 45_000, "the size of our own files as they are sent"
 
 
 def test_the_panes_head_shows_the_people_in_the_room(visit, site):

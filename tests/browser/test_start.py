@@ -12,13 +12,13 @@ INCOMPLETE = "Part of this page could not be loaded. Check your connection, then
 
 def test_a_script_that_fails_to_load_is_reported_with_a_reload_button(visit):
     bob = visit("bob", "/?rooms=")
-    for name in ("main.*.js", "model/dates.*.js"):  # the first file, and one that others import
-        bob.page.route(f"**/chat/{name}", lambda route: route.abort())
+    for name in ("chat/main.*.js", "vendor/reconnecting-websocket/*"):  # our bundle, and the package that it imports
+        bob.page.route(f"**/static/{name}", lambda route: route.abort())
         bob.page.reload()
         expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
         for words in ("Connecting…", "Choose a room"):
             expect(bob.page.get_by_text(words)).to_be_hidden()
-        bob.page.unroute(f"**/chat/{name}")
+        bob.page.unroute(f"**/static/{name}")
         bob.page.get_by_role("button", name="Reload").click()
         bob.expect_state("Connected")
         expect(bob.page.get_by_role("alert")).to_have_count(0)
@@ -27,12 +27,12 @@ def test_a_script_that_fails_to_load_is_reported_with_a_reload_button(visit):
 def test_a_missing_script_is_reported_after_20_seconds_until_it_arrives(visit):
     bob = visit("bob", "/?rooms=", keep=False)
     held = []
-    bob.page.route("**/chat/model/dates.*.js", lambda route: held.append(route))
+    bob.page.route("**/vendor/reconnecting-websocket/*", lambda route: held.append(route))
     bob.page.clock.install()
     bob.page.reload(wait_until="commit")
     expect(bob.page.get_by_text("Connecting…")).to_be_visible()
     if not held:
-        bob.page.wait_for_event("request", lambda request: "/dates." in request.url)
+        bob.page.wait_for_event("request", lambda request: "/reconnecting-websocket." in request.url)
     bob.page.clock.fast_forward(21_000)
     expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
     held[0].continue_()
