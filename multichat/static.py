@@ -17,11 +17,11 @@ ENTRIES = ("chat/main.js", "chat/common.css", "chat/page.css")
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it ships no types
     def post_process(self, paths: dict[str, tuple[Source, str]], *args: Any, **options: Any) -> Iterator[Any]:
-        paths = {name: source for name, source in paths.items() if name in ENTRIES or not is_bundled(name)}
+        processed: dict[str, Any] = {name: source for name, source in paths.items() if not is_bundled(name)}
         for name in ENTRIES:
             source, path = paths[name]
-            paths[name] = (Bundled(source), path)
-        return super().post_process(paths, *args, **options)  # type: ignore[no-any-return]
+            processed[name] = (Bundled(source), path)
+        return super().post_process(processed, *args, **options)  # type: ignore[no-any-return]
 
 
 class Bundled:
