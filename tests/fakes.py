@@ -97,11 +97,11 @@ class FakeLog:
         # Presence is not part of this fake; it has its own tests.
         monkeypatch.setattr(database, "write", self._write)
         monkeypatch.setattr(database, "write_behind", self._write)
-        monkeypatch.setattr(presence, "begin", lambda process: None)
-        monkeypatch.setattr(presence, "renew", lambda process: True)
-        monkeypatch.setattr(presence, "expired", list)
-        monkeypatch.setattr(presence, "settle", lambda process, *, came, went: [])
-        monkeypatch.setattr(presence, "present", lambda rooms: {room: set() for room in rooms})
+        monkeypatch.setattr(presence, "begin_lease", lambda process: None)
+        monkeypatch.setattr(presence, "renew_lease", lambda process: True)
+        monkeypatch.setattr(presence, "expired_processes", list)
+        monkeypatch.setattr(presence, "update_presence", lambda process, *, came, went: [])
+        monkeypatch.setattr(presence, "present_usernames", lambda rooms: {room: set() for room in rooms})
         monkeypatch.setattr(conf, "TELL_WHO_IS_PRESENT", False)
         monkeypatch.setattr(conf, "GRACE_SECONDS", 0)
         monkeypatch.setattr(log, "read", self._read)
@@ -109,7 +109,7 @@ class FakeLog:
         monkeypatch.setattr(log, "alerts", lambda rooms: {})
         monkeypatch.setattr(log, "heads_after", lambda room, *, limit: self._heads())
         # Rights do not change.
-        monkeypatch.setattr(access, "recent", list)
+        monkeypatch.setattr(access, "recent_changes", list)
         monkeypatch.setattr(deletion, "unfinished", lambda: deletion.Unfinished([], []))
         monkeypatch.setattr(Revocation, "check_soon", lambda self, *concern: None)
         monkeypatch.setattr(Revocation, "check", self._nothing)
@@ -122,7 +122,7 @@ class FakeLog:
         return new
 
     def append(self, event, room=1):
-        self.events[room] = [kept.after(event.event) for kept in self.events[room]] + [event]
+        self.events[room] = [kept.changed_by(event.event) for kept in self.events[room]] + [event]
         return [event]
 
     async def _run(self, work, *arguments, **named):

@@ -54,7 +54,7 @@ def pieces(monkeypatch):
         given.append((len(came), len(went)))
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", record)
+    monkeypatch.setattr(presence, "update_presence", record)
     return given
 
 
@@ -106,7 +106,7 @@ async def test_a_failed_piece_does_not_stop_the_others_and_is_retried(keeper, he
             raise failures.pop()
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", fail_once)
+    monkeypatch.setattr(presence, "update_presence", fail_once)
     assert not await keeper.settle(pairs)
     assert len(keeper.written) == len(pairs) - PIECE_PAIRS
     assert await keeper.settle(here - keeper.written)
@@ -123,7 +123,7 @@ async def test_a_pair_that_cannot_be_written_fails_alone(keeper, here, pairs, mo
             raise IntegrityError("refused")
         return settle(process, came=came, went=went)
 
-    monkeypatch.setattr(presence, "settle", refuse)
+    monkeypatch.setattr(presence, "update_presence", refuse)
     assert not await keeper.settle(pairs)
     assert here - keeper.written == {poisoned}
 

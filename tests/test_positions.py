@@ -44,9 +44,9 @@ class FakeDatabase:
         monkeypatch.setattr(database, "is_writing", lambda: self.is_writing)
         monkeypatch.setattr(memberships, "check_moves", self._check)
         monkeypatch.setattr(memberships, "store_moves", self._store)
-        monkeypatch.setattr(memberships, "lay_out", self._lay_out)
-        monkeypatch.setattr(memberships, "layout", lambda user: self.stored)
-        monkeypatch.setattr(layouts, "change", lambda login, change: self.changes.append((login, change)))
+        monkeypatch.setattr(memberships, "store_layouts", self._lay_out)
+        monkeypatch.setattr(memberships, "load_layout", lambda user: self.stored)
+        monkeypatch.setattr(layouts, "change_layout", lambda login, change: self.changes.append((login, change)))
 
     async def _run(self, work, *arguments):
         await self.gate.wait()
