@@ -86,6 +86,15 @@ test("edits and deletes change held messages", () => {
   assert.deepEqual([message.text, message.deleted], [null, true]);
 });
 
+test("an event of a newer server moves the cursor and changes no message", () => {
+  const log = joinedLog(5);
+  log.applyEvent(posted(6));
+  const reacted = { room: "1", reacted: 6, emoji: "👍", username: "bob", on: true, seq: 7, at: AT };
+  assert.deepEqual(log.applyEvent(reacted), { verdict: "applied", message: null });
+  assert.equal(log.applyEvent(posted(8)).verdict, "applied");
+  assert.equal(paged(log, page([posted(6)], 8))[0].text, "text 6");
+});
+
 test("an overtaken edit moves the cursor and does not change the message", () => {
   const log = joinedLog(0);
   const { message } = log.applyEvent(posted(1, "first"));

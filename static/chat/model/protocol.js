@@ -111,7 +111,7 @@ function parse(text) {
 
 /** @param {Event} event @returns {event is Posted} */
 export function isPosted(event) {
-  return "username" in event;
+  return "msg_type" in event;
 }
 
 /** @param {Event} event @returns {event is Edited} */

@@ -180,7 +180,8 @@ export class RoomLog {
       );
     }
     // A later edit, which is still to arrive, replaced this one: the message shown stays.
-    if (isOvertaken(event)) return null;
+    // An event of a newer server, which this page does not know, changes nothing that is shown.
+    if (isOvertaken(event) || !("edited" in event || "deleted" in event)) return null;
     const target = isEdited(event) ? event.edited : event.deleted;
     if (this.requested) this.#changes.set(target, event);
     const message = this.#messages.get(target);
