@@ -253,6 +253,7 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event:
         if not policies.can_edit(user, author_id=target.author_id):
             raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can edit only your own messages.")
         return batch.edit(room, target, draft.body, **signature)
+    assert draft.kind == Kind.DELETED, f"a kind of event without a rule: {draft.kind}"
     if not policies.can_delete(user, author_id=target.author_id):
         raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can delete only your own messages.")
     return batch.delete(room, target, **signature)

@@ -90,6 +90,7 @@ def _as_event(event: Event) -> AnyEvent:
     assert target is not None, f"an edit or a delete without its message: {event}"
     if event.kind == Event.Kind.DELETED:
         return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id)
+    assert event.kind == Event.Kind.EDITED, f"a kind of event without a frame: {event}"
     if event.edit_seq is not None:
         # The replaced text is never sent, not even on a site that keeps it in the database.
         return Overtaken(room=room, edited=target, overtaken=True, seq=event.seq, at=at, client_id=client_id)

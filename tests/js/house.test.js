@@ -60,7 +60,7 @@ test("imports have no cycles, type imports counted", () => {
   for (const name of MODULES) walk(name, []);
 });
 
-test("every import is on a line of its own, in the form that collectstatic rewrites", () => {
+test("every import is on a line of its own, where the layer test finds it", () => {
   for (const name of MODULES) {
     const imports = sourceOf(name)
       .split("\n")

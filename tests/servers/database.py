@@ -18,7 +18,7 @@ from django.db import connection, connections  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from chat import testing  # noqa: E402
-from chat.models import Event, Membership, Room  # noqa: E402
+from chat.models import Event, Membership, Presence, Room  # noqa: E402
 from chat.store import actions  # noqa: E402
 from tests.servers.services import CAST, PASSWORD  # noqa: E402
 
@@ -96,6 +96,11 @@ def make_rooms(count):
     existing = Room.objects.count()
     Room.objects.bulk_create([Room(title=f"Room {number}") for number in range(existing + 1, int(count) + 1)])
     return list(Room.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def count_presences(username, room):
+    """Return how many processes have a user in a room."""
+    return Presence.objects.filter(user__username=username, room=room).count()
 
 
 def positions(room):
