@@ -49,7 +49,7 @@ class Workers:
         """Serve until cancelled, then end all workers. Raises StartError if the first workers do not start."""
         try:
             await asyncio.gather(*(self._start() for _ in range(self._count)))
-            logger.info("%d processes are serving on %s", self._count, settings.URL)
+            logger.info("%d processes serve on %s", self._count, settings.URL)
             while True:
                 await self._wait_for_event()
                 await self._replace_dead()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import uuid
 
@@ -204,7 +205,9 @@ class Delivery(RuleBasedStateMachine):
             assert session.log.apply_event(frame) != "gap", "a hole on the wire"
 
 
+# script/soak sets SEEDS to run more.
+EXAMPLES = int(os.environ.get("SEEDS", "50"))
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

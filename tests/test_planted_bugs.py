@@ -236,6 +236,7 @@ def test_a_planted_bug_fails_its_race_test(plant, race, monkeypatch):
 @pytest.mark.parametrize("plant", [no_cursor_rule, cursor_moved_before_the_write], ids=lambda plant: plant.__name__)
 def test_a_planted_bug_fails_the_state_machine(plant, monkeypatch):
     plant(monkeypatch)
-    few = settings(test_machine.TestDelivery.settings, database=None, phases=[Phase.generate], derandomize=True)
+    kept = test_machine.TestDelivery.settings
+    few = settings(kept, max_examples=150, database=None, phases=[Phase.generate], derandomize=True)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(test_machine.Delivery, settings=few)

@@ -254,7 +254,7 @@ def browser_type_launch_args(browser_type_launch_args):
         path = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), path)
     return browser_type_launch_args | {
         "executable_path": path,
-        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+        "args": ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
     }
 
 

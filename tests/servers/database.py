@@ -125,9 +125,11 @@ def crowd(count):
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {task.__name__: task for task in (count_room_rows, rows, crowd, positions)}
+ANSWERS: dict[str, Callable[..., Any]] = {
+    task.__name__: task for task in (count_room_rows, count_presences, crowd, make_rooms, positions, rows)
+}
 TASKS: dict[str, Callable[..., Any]] = {
-    task.__name__: task for task in (make, fill, pour, promote, delete_room, make_room, make_rooms)
+    task.__name__: task for task in (make, fill, pour, promote, delete_room, make_room)
 }
 
 

@@ -120,7 +120,7 @@ async def test_on_sigterm_drafts_are_acknowledged_and_each_client_gets_a_time_to
     assert [page.closes for page in pages] == [[CloseCode.RESTARTING] * Q.drains] * len(pages)
     assert len(load.byes) == Q.drains * len(pages)
     assert len({retry_ms for _, retry_ms in load.byes}) > len(pages) / 2, "all clients reconnect at the same time"
-    stuck.resume_reading()()
+    stuck.resume_reading()
 
 
 async def test_drafts_received_before_sigterm_are_saved_and_acknowledged(
