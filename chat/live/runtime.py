@@ -53,5 +53,8 @@ def current() -> Runtime:
     """Return the runtime of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _runtimes:
+        # A runtime may refer to its loop, so the weak key alone does not end with it.
+        for ended in [known for known in _runtimes if known.is_closed()]:
+            del _runtimes[ended]
         _runtimes[loop] = Runtime()
     return _runtimes[loop]

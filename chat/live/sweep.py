@@ -99,10 +99,11 @@ class Sweep:
             feed.hear_bell(head)
             return
         try:
-            await feed.reopen()
-        except ClientError as refusal:
-            for session in list(feed.sessions):
-                self._hub.dismiss(session, feed.room, refusal.code)
+            try:
+                await feed.reopen()
+            except ClientError as refusal:
+                for session in list(feed.sessions):
+                    self._hub.dismiss(session, feed.room, refusal.code)
         except Exception:
             # The next sweep tries again; the other rooms go on.
             logger.exception("room=%s: starting over failed", feed.room)

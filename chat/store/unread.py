@@ -13,7 +13,7 @@ Kind = Event.Kind
 
 # Counts stop at this number, which means "more than 999" on the wire.
 MOST = 1000
-# The most moved positions in one answer. Must exceed the positions of one transaction (chat.store.memberships).
+# The most moved positions in one answer. Must exceed the positions of one transaction (chat.live.positions.MAX_ROWS).
 MOVED_LIMIT = 1000
 
 # The rows of VALUES come first in each join, so that each is one look-up by index. On SQLite, CROSS JOIN keeps this
