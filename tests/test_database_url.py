@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from multichat.database_url import parse
+from tests.servers.quantities import IS_FULL
 
 BASE = Path(__file__).resolve().parent.parent
 ODD = ["c++", "a#b", "what?", "100%25", "100%", "a b", "ünï", "a&b=c", "a;b"]
@@ -71,7 +72,7 @@ def test_an_unusual_valid_url_is_accepted(url):
     assert parse("X", url, BASE, Path())["NAME"] == "d"
 
 
-@pytest.mark.parametrize("name", ["c++", "a#b", "what?", "100%25"])
+@pytest.mark.parametrize("name", ["a#b", "100%25", "c++", "what?"][: 4 if IS_FULL else 2])
 def test_a_clone_in_a_directory_with_an_odd_name_keeps_its_database_in_var(tmp_path, name):
     clone = tmp_path / name
     clone.mkdir()

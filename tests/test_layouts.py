@@ -9,6 +9,7 @@ from chat import protocol
 from chat.live import database, hub
 from chat.models import Membership, Room
 from chat.store import layouts, policies
+from tests.servers.quantities import seeds
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,7 +79,7 @@ def test_a_layout_leaves_out_forbidden_rooms_and_has_a_maximum_of_panes(bob, roo
     assert saved(bob) == ([rooms.lobby.pk, rooms.random.pk], None)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_changes_of_two_pages_are_all_kept(bob, room_ids, seed):
     """Each page opens and closes its own rooms, in any order."""
     chance = random.Random(seed)

@@ -14,6 +14,7 @@ from chat.models import Event, Room
 from chat.store import actions, log
 from chat.store.actions import Draft
 from chat.store.log import HistoryPlace, Kind
+from tests.servers.quantities import seeds
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -247,7 +248,7 @@ def test_a_page_of_history_is_bounded_by_its_bytes(bob, rooms):
     assert shown(history(rooms.lobby, 10, 5000, around=99)) == ([9], True, False)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_pages_of_any_size_have_every_message_once(bob, rooms, seed):
     chance = random.Random(seed)
     post(rooms.lobby, bob, *("x" * chance.choice([1, 100, 1000, 3000]) for _ in range(40)))

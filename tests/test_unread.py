@@ -14,6 +14,7 @@ from chat.store import actions, memberships, unread
 from chat.store.actions import Draft
 from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Unread
+from tests.servers.quantities import seeds
 
 Kind = Event.Kind
 pytestmark = pytest.mark.django_db
@@ -202,7 +203,7 @@ def test_the_news_of_an_edit_costs_the_same_after_any_number_of_edits(alice, bob
     assert costs == [2, 2]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_after_random_changes_unread_matches_a_plain_count(alice, bob, rooms, seed):
     chance = random.Random(seed)
     users, both = (alice, bob), rooms[:2]

@@ -21,6 +21,7 @@ from chat.store.actions import Draft
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Moved, News, Unread
+from tests.servers.quantities import seeds
 from tests.sockets import connected
 
 Kind = Event.Kind
@@ -263,7 +264,7 @@ async def test_a_failed_count_is_retried(bob, rooms, monkeypatch, caplog):
     assert caplog.text.count("could not be counted") == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 async def test_after_any_steps_the_counts_sent_equal_those_of_the_database(alice, bob, rooms, seed):
     chance = random.Random(seed)
     users, both = (alice, bob), rooms[:2]

@@ -15,6 +15,7 @@ from chat.store import actions
 from chat.store.actions import Draft, NotSaved
 from chat.store.log import Committed
 from tests.fakes import until
+from tests.servers.quantities import seeds
 
 
 def draft(body="hi", *, room=1, author=2):
@@ -367,7 +368,7 @@ async def test_many_locked_rooms_are_all_retried(writer_with_locks, locks, setti
     assert {answer.room for answer in answers} == set(range(1, 31))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 async def test_drafts_of_an_author_in_a_room_keep_their_order_under_changing_locks(writer_with_locks, locks, seed):
     chance = random.Random(seed)
     sent = {}

@@ -105,3 +105,8 @@ IS_FULL = bool(os.environ.get("FULL_SIZE"))
 Q = FULL if IS_FULL else Quantities()
 # A test that hangs fails; at full size tests may take longer.
 TIMEOUT = 1200 if IS_FULL else 90
+
+
+def seeds(count: int) -> range:
+    """Return the seeds of a test with random steps: all at full size, otherwise a third."""
+    return range(count if IS_FULL else max(2, count // 3))
