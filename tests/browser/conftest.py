@@ -291,6 +291,9 @@ def visit(browser, site):
             is_kept = keep and not options and name in CAST
             if is_kept and site.contexts[name]:
                 context = site.contexts[name].pop()
+                # Another test may have ended the session that this context was kept with.
+                context.clear_cookies()
+                context.add_cookies(state["cookies"])
             else:
                 context = browser.new_context(storage_state=state, **options)
             if is_kept:
