@@ -93,6 +93,7 @@ def test_an_alert_stays_pinned_until_this_user_dismisses_it(visit, site):
     expect(pinned.locator(".pinned")).to_have_count(0)
 
 
+@pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
 @pytest.mark.timeout(600 if IS_FULL else 60)
 def test_thousands_of_messages_stay_cheap(visit, site):
     names = [f"Load {number}" for number in range(ROOMS)]

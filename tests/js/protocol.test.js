@@ -63,9 +63,10 @@ test("every golden frame of the server is decoded to its kind", () => {
 
 test("posted events are distinguished from edits and deletes", () => {
   assert.equal(
-    isPosted({ room: "1", username: "bob", message: null, deleted: true, seq: 1 }),
+    isPosted({ room: "1", username: "bob", message: null, msg_type: 0, deleted: true, seq: 1 }),
     true,
   );
+  assert.equal(isPosted({ room: "1", reacted: 1, username: "bob", seq: 3 }), false);
   assert.equal(isPosted({ room: "1", deleted: 1, seq: 2 }), false);
 });
 

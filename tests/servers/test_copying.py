@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.servers.figures import report
-from tests.servers.quantities import TIMEOUT
+from tests.servers.quantities import IS_FULL, TIMEOUT
 from tests.servers.services import PRINT_PEAK
 from tests.test_copying import Installation
 
@@ -72,6 +72,7 @@ def peak(installation, source):
     return int(done.stdout.split("peak ")[1])
 
 
+@pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
 @pytest.mark.timeout(200)
 def test_memory_does_not_grow_with_the_source(postgres, tmp_path):
     old = Installation(tmp_path / "old").make()

@@ -64,6 +64,7 @@ async def attack(server, cookie, hostile, seconds):
         await asyncio.gather(reading, return_exceptions=True)
 
 
+@pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
 async def test_the_most_expensive_frames_delay_no_neighbour(start_server):
     server = start_server(is_probed=True)
     server.ask("fill", 1, 500)

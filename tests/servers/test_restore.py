@@ -8,6 +8,7 @@ import pytest
 
 from chat.testing import check
 from tests.servers.conftest import recorded
+from tests.servers.quantities import IS_FULL
 from tests.servers.services import BASE, PRINT_PEAK, Server
 
 pytestmark = pytest.mark.timeout(90)
@@ -130,6 +131,7 @@ call_command("restore", sys.argv[1], yes=True, verbosity=0)
 """
 
 
+@pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
 @pytest.mark.timeout(200)
 def test_a_restore_takes_no_more_memory_for_a_large_backup_than_for_an_empty_one(database_url, postgres, tmp_path):
     name = database_url.split("/")[3].split("?")[0]
