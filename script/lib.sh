@@ -1,6 +1,13 @@
 # The other scripts source this file from the top of the repository. Each step leaves a stamp (versions and a checksum
 # of its inputs). While the stamp is current, the step does nothing and does not use the network.
 
+# The unit tests that run a second time on PostgreSQL: what differs between the databases, in script/test, and what else
+# queries the database, in script/soak alone.
+POSTGRESQL_MODULES="access actions admin cleaning database deletion health janitor jobs lease_keeper lock_waits log
+  log_races memberships migration_of_edits presence threads unread upgrade watchers web_sessions writer"
+POSTGRESQL_MORE_MODULES="attendance audit commands consumers held hostile_frames mentions models original_client policies
+  positions revocation sweep views"
+
 say() { printf '%s\n' "$*" >&2; }
 step() { say "==> $*"; }
 fail() { say "$(basename "$0"): $*"; exit 1; }
