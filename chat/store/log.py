@@ -174,6 +174,8 @@ class Batch:
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
             Event.objects.bulk_update(changed, ["body", "first_body", "edit_seq", "edited_at", "deleted_at"])
         mentions.store(new=[event for event in self.added if event.kind == Kind.POSTED], changed=changed)
+        if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
+            Event.objects.bulk_update(reacted, ["reactions"])
         self._reactions.store(new=new)
         self._store_edits()
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}

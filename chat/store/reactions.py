@@ -41,8 +41,8 @@ class Changes:
     """The reactions that one transaction changes. Its lock of the room keeps others from changing the same ones."""
 
     def __init__(self) -> None:
-        # By room and seq, because a message of the same transaction has no key yet.
-        self._messages: dict[Seq, Event] = {}
+        # The messages whose summary has changed. By room and seq, because one of the same transaction has no key yet.
+        self.messages: dict[Seq, Event] = {}
         self._deleted: dict[Seq, Event] = {}
         self._rows: dict[tuple[Seq, str, int | None], Reaction] = {}
 
@@ -64,7 +64,7 @@ class Changes:
         message.reactions = _encoder.encode(summary).decode() if summary else None
         row.username, row.is_on, row.seq = person.username, is_on, seq
         self._rows[_seq(message), emoji, person.user] = row
-        self._messages[_seq(message)] = message
+        self.messages[_seq(message)] = message
 
     def _without(self, message: Event, emoji: str, person: Person) -> list[Reactions]:
         summary = of(message)
@@ -91,12 +91,10 @@ class Changes:
         self._deleted[_seq(message)] = message
         if message.reactions is not None:
             message.reactions = None
-            self._messages[_seq(message)] = message
+            self.messages[_seq(message)] = message
 
     def store(self, *, new: Collection[Seq]) -> None:
-        """Write the changes, after the events. The messages `new` are written already."""
-        if old := [message for seq, message in sorted(self._messages.items()) if seq not in new]:
-            Event.objects.bulk_update(old, ["reactions"])
+        """Write the rows, after the events. The messages `new` were written in this transaction."""
         if deleted := [message.pk for seq, message in self._deleted.items() if seq not in new]:
             Reaction.objects.filter(event__in=deleted).delete()
         rows = list(self._rows.values())
