@@ -23,6 +23,7 @@ from chat.consumers import ChatConsumer  # noqa: E402
 from multichat import claim, hints  # noqa: E402
 from multichat.bounded import BoundedRequests  # noqa: E402
 from multichat.cookies import JoinedCookies  # noqa: E402
+from multichat.handshake import HandshakeCheck  # noqa: E402
 from multichat.health import Health  # noqa: E402
 from multichat.proxies import TrustedProxies  # noqa: E402
 
@@ -136,13 +137,16 @@ routes: list[Any] = [
 sockets = URLRouter(routes)
 application = TrustedProxies(
     Health(
-        JoinedCookies(
-            ProtocolTypeRouter(
-                {
-                    "http": BoundedRequests(django_application),
-                    "websocket": AddressLimits(WholeOriginValidator(sockets)),  # cheapest first
-                }
-            )
+        HandshakeCheck(
+            JoinedCookies(
+                ProtocolTypeRouter(
+                    {
+                        "http": BoundedRequests(django_application),
+                        "websocket": AddressLimits(WholeOriginValidator(sockets)),  # cheapest first
+                    }
+                )
+            ),
+            is_own_origin,
         )
     ),
     settings.TRUSTED_PROXIES,

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -16,6 +16,8 @@ logger = logging.getLogger("multichat.hints")
 
 # The most lines for one cause, because clients can cause some of them with any number of names.
 MAX_PER_CAUSE = 50
+# `host`: the proxy passes another Host than the browser's. `name`: it is not in ALLOWED_HOSTS. `scheme`: HTTPS is off.
+Cause = Literal["host", "name", "scheme", "origin"]
 WORD = re.compile(r"[\x21-\x7e]{1,200}")
 CSRF_ORIGIN = re.compile(r"(?:Origin|Referer) checking failed - (\S+) does not match any trusted origins")
 
@@ -70,21 +72,32 @@ def origin_refused(origin: str, host: str) -> None:
     once("origin", f"A page of {origin} may not open a socket here. {_advice(origin, host)}", key=origin)
 
 
-def _advice(origin: str, host: str) -> str:
+def cause_of_refusal(origin: str, host: str) -> Cause:
+    """Return why a page of `origin` may not open a socket at `host`: the first of the checks that fails."""
     scheme, _, origin_host = origin.partition("://")
     if origin_host.lower() != host.lower():
-        if not WORD.fullmatch(host):
-            host = "invalid"
-        return (
-            f"The request's Host is {host}. If the page belongs to this site, make the proxy pass the browser's Host "
-            f"(nginx: proxy_set_header Host $http_host;); otherwise set CSRF_TRUSTED_ORIGINS={origin}."
-        )
+        return "host"
     domain, _ = split_domain_port(host)
     if not validate_host(domain, settings.ALLOWED_HOSTS):
-        return f"If this is a name of this site, set ALLOWED_HOSTS={domain}."
-    if scheme == "https" and not settings.HTTPS:
-        return "If a proxy with TLS is in front, set HTTPS=on."
-    return f"To allow it, set CSRF_TRUSTED_ORIGINS={origin}."
+        return "name"
+    return "scheme" if scheme == "https" and not settings.HTTPS else "origin"
+
+
+def _advice(origin: str, host: str) -> str:
+    match cause_of_refusal(origin, host):
+        case "host":
+            named = host if WORD.fullmatch(host) else "invalid"
+            return (
+                f"The request's Host is {named}. If the page belongs to this site, make the proxy pass the browser's "
+                "Host (nginx: proxy_set_header Host $http_host;); otherwise set "
+                f"CSRF_TRUSTED_ORIGINS={origin}."
+            )
+        case "name":
+            return f"If this is a name of this site, set ALLOWED_HOSTS={split_domain_port(host)[0]}."
+        case "scheme":
+            return "If a proxy with TLS is in front, set HTTPS=on."
+        case "origin":
+            return f"To allow it, set CSRF_TRUSTED_ORIGINS={origin}."
 
 
 def _hostname(origin: str) -> str:

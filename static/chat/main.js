@@ -67,6 +67,7 @@ const page = new Page(
     }),
 );
 const { workspace } = page;
+page.ontrynow = () => connection.wake();
 const signedOut = new SignedOut(config.user.id, {
   store,
   fetchUser: async () => (await (await fetch(config.session, { cache: "no-store" })).json()).user,

@@ -19,7 +19,7 @@ const isShort = matchMedia("(max-height: 25em)");
 
 /** How much of a log's view the sticky day covers at the top. Its height and position are in styles/log.css. */
 export function coveredPx() {
-  return isShort.matches ? 0 : 12 + Math.round(1.45 * 0.78125 * rem);
+  return isShort.matches ? 0 : 6 + Math.round(1.45 * 0.75 * rem);
 }
 
 /**

@@ -26,6 +26,7 @@ export class MessageList extends HTMLElement {
   #me = /** @type {Me} */ ({ id: 0, username: "" });
   // The template's content is there already, because importNode upgrades elements with their children.
   #rows = new Rows(part(this, "messages"));
+  #unsent = part(this, "unsent");
   #presence = new PresenceLine(part(this, "messages"));
   newLine = new NewLine(this, this.#rows, {
     isOwn: (message) => isOwn(message, this.#me),
@@ -129,7 +130,9 @@ export class MessageList extends HTMLElement {
   get inView() {
     const box = this.getBoundingClientRect();
     const first = this.#rows.seqs[this.#rows.indexAt(box.top + coveredPx())];
-    const last = this.#rows.seqs[this.#rows.indexAt(box.bottom + 1) - 1];
+    // Unsent messages cover the end of a log that is scrolled up.
+    const bottom = Math.min(box.bottom, this.#unsent.getBoundingClientRect().top);
+    const last = this.#rows.seqs[this.#rows.indexAt(bottom + 1) - 1];
     return first === undefined || last === undefined || last < first ? null : { first, last };
   }
 
@@ -190,7 +193,7 @@ export class MessageList extends HTMLElement {
    * @param {Entry[]} entries
    */
   showUnsent(entries) {
-    const box = part(this, "unsent");
+    const box = this.#unsent;
     const shown = new Map(
       [...box.children].map((child) => [child.getAttribute("data-state-id"), child]),
     );
@@ -203,6 +206,10 @@ export class MessageList extends HTMLElement {
     });
     for (const element of wanted) if (!element.isConnected) box.append(element);
     this.followBottom();
+    // Measuring forces a layout, and at the bottom no button floats above these messages.
+    const covered = this.isAtBottom || entries.length === 0 ? 0 : box.offsetHeight;
+    this.parentElement?.style.setProperty("--unsent", `${covered}px`);
+    if (covered) box.scrollTop = box.scrollHeight;
   }
 
   /**

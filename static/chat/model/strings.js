@@ -3,6 +3,7 @@
 import { ALERT, countGraphemes, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
+/** @import {Diagnosis} from "./diagnosis.js" */
 /** @import {ErrorFrame, Limits} from "./protocol.js" */
 
 /** At most this many characters of a message are quoted in a sentence. */
@@ -163,6 +164,47 @@ export function stateWords(state, waitMs) {
   if (state === "returning") return ["Reconnecting…", ""];
   if (state === "signed out") return ["Signed out – ", ""];
   return ["Offline – trying again", waitMs > 0 ? ` in ${Math.ceil(waitMs / 1000)} s` : "…"];
+}
+
+/** What is wrong with the connection, and what to do. @param {Diagnosis} diagnosis */
+function causeWords({ cause, status, host }) {
+  const { origin, hostname } = location;
+  switch (cause) {
+    case "silent":
+      return "The server doesn't answer.";
+    case "gateway":
+      return `The server is down; its proxy answers with error ${status}.`;
+    case "cookies":
+      return "Your browser's cookies for this site are too large for the server. Delete them and log in again.";
+    case "host":
+      return `The proxy tells the server the name “${host}”. An administrator has to make it pass on the Host header, or add ${origin} to CSRF_TRUSTED_ORIGINS.`;
+    case "name":
+      return `The server doesn't accept the name ${hostname}. An administrator has to add it to ALLOWED_HOSTS.`;
+    case "scheme":
+      return "The server doesn't expect https here. An administrator has to set HTTPS=on.";
+    case "origin":
+      return `The server refuses pages of ${origin}. An administrator has to add it to CSRF_TRUSTED_ORIGINS.`;
+    default:
+      return "The server answers, but its WebSocket doesn't open. An administrator has to make the proxy pass on upgrades of /chat/stream/.";
+  }
+}
+
+/**
+ * What the bar above the panes says.
+ * @param {Diagnosis | null} diagnosis
+ * @param {{wait: number, isOnline: boolean}} now `wait`: milliseconds until the next attempt
+ * @returns {[string, string]} the sentence, and a countdown that changes too often to be read out
+ */
+export function barWords(diagnosis, { wait, isOnline }) {
+  const why = !isOnline
+    ? "This device is offline."
+    : diagnosis
+      ? causeWords(diagnosis)
+      : "You're offline.";
+  return [
+    `${why} What you send is kept until you're connected.`,
+    wait > 0 ? `Next try in ${Math.ceil(wait / 1000)} s` : "Trying…",
+  ];
 }
 
 /** @param {number} waitMs until the next attempt */

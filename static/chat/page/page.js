@@ -9,6 +9,7 @@ import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/st
 import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { Announcer } from "./announcer.js";
+import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { ReadTracker } from "./read_tracker.js";
@@ -38,12 +39,16 @@ export class Page {
   #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
   #connectionStatus = new ConnectionStatus(this.#notices);
+  #connectionBar;
   #isUpdateDue = false;
   #serverVersion = "";
   workspace;
   unsent;
   #readTracker;
   #userActions;
+
+  /** Connect without waiting any longer. @type {() => void} */
+  ontrynow = () => {};
 
   /**
    * @param {Config} config
@@ -54,6 +59,7 @@ export class Page {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
+    this.#connectionBar = new ConnectionBar(config.stream, () => this.ontrynow());
     panes.layout.wide = config.wide;
     this.workspace = createWorkspace(this);
     const { workspace } = this;
@@ -104,6 +110,7 @@ export class Page {
     this.#day = today();
     this.unsent.tick();
     this.#connectionStatus.tick();
+    this.#connectionBar.tick();
   }
 
   /**
@@ -119,6 +126,7 @@ export class Page {
       this.#userActions.navigation.connected();
     }
     this.#connectionStatus.showState(state, retryAt);
+    this.#connectionBar.showState(state, retryAt);
   }
 
   /** Another user has signed in in this browser. */

@@ -1,0 +1,98 @@
+/** The bar above the panes: after some seconds without a connection it says why, and offers to try now. */
+
+import { part, setText } from "../dom/templates.js";
+import { diagnose } from "../model/diagnosis.js";
+import { barWords } from "../model/strings.js";
+
+/** @import {State} from "../model/connection.js" */
+/** @import {Diagnosis} from "../model/diagnosis.js" */
+
+/** A shorter loss is no reason to say anything. */
+const SHOWN_AFTER_MS = 5_000;
+/** The server is asked at most this often, and has this long to answer. */
+const ASK_EVERY_MS = 8_000;
+const ANSWER_WITHIN_MS = 5_000;
+
+export class ConnectionBar {
+  #bar = part(document, "connection-bar");
+  #address;
+  #tryNow;
+  /** @type {State} */
+  #state = "connecting";
+  #retryAt = 0;
+  /** When the connection was lost. */
+  #since = performance.now();
+  #askedAt = Number.NEGATIVE_INFINITY;
+  /** @type {Diagnosis | null} */
+  #diagnosis = null;
+  /** How many times in a row the server answered and yet no socket was opened. */
+  #refusals = 0;
+
+  /** @param {string} stream the address of the WebSocket @param {() => void} tryNow */
+  constructor(stream, tryNow) {
+    this.#address = `${stream}check?origin=${encodeURIComponent(location.origin)}`;
+    this.#tryNow = tryNow;
+    part(this.#bar, "try-now").addEventListener("click", () => {
+      this.#askedAt = Number.NEGATIVE_INFINITY;
+      this.#tryNow();
+    });
+  }
+
+  /** @param {State} state @param {number} retryAt */
+  showState(state, retryAt) {
+    if (isWell(this.#state) && !isWell(state)) this.#since = performance.now();
+    this.#state = state;
+    this.#retryAt = retryAt;
+    if (isWell(state)) {
+      this.#diagnosis = null;
+      this.#refusals = 0;
+    }
+    this.tick();
+  }
+
+  /** Once a second. */
+  tick() {
+    const isShown = !isWell(this.#state) && performance.now() - this.#since >= SHOWN_AFTER_MS;
+    this.#show(isShown);
+    if (!isShown) return;
+    if (this.#state === "waiting" && !document.hidden) this.#ask();
+    const wait = this.#state === "waiting" ? this.#retryAt - performance.now() : 0;
+    const [words, countdown] = barWords(this.#diagnosis, { wait, isOnline: navigator.onLine });
+    setText(part(this.#bar, "sentence"), words);
+    setText(part(this.#bar, "countdown"), countdown);
+  }
+
+  /** @param {boolean} isShown */
+  #show(isShown) {
+    document.body.classList.toggle("offline", isShown);
+    if (this.#bar.hidden === !isShown) return;
+    // A focus that would be lost goes to where no key does anything.
+    if (this.#bar.contains(document.activeElement))
+      part(document, "panes-and-notices").focus({ preventScroll: true });
+    this.#bar.hidden = !isShown;
+  }
+
+  async #ask() {
+    const now = performance.now();
+    if (now - this.#askedAt < ASK_EVERY_MS) return;
+    this.#askedAt = now;
+    const found = await diagnose((areCookiesSent) =>
+      fetch(this.#address, {
+        cache: "no-store",
+        credentials: areCookiesSent ? "same-origin" : "omit",
+        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      }),
+    );
+    if (isWell(this.#state)) return;
+    // The server may just have come back, so the socket gets another chance before the page says that it is refused.
+    this.#refusals = found.cause === "socket" ? this.#refusals + 1 : 0;
+    if (this.#refusals === 1) return this.#tryNow();
+    this.#diagnosis = found;
+    this.tick();
+  }
+}
+
+/** Whether nothing is wrong, or another sentence says what is. @param {State} state */
+function isWell(state) {
+  return state === "open" || state === "signed out";
+}
