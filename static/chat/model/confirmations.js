@@ -1,4 +1,4 @@
-/** Who has confirmed an alert, as the page shows it: a join frame or a page of history says it, and events add to it. */
+/** The users who have confirmed an alert: a join frame or a page of history names them, and events add to them. */
 
 /** @import {Confirmations, Confirmed, Person} from "./protocol.js" */
 

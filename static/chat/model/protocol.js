@@ -6,8 +6,8 @@
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
-/** Who has confirmed an alert: how many users, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
-/** Who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
+/** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
+/** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
 /** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
