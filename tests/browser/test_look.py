@@ -1,7 +1,10 @@
 """The page's look: what is in view, what stays quiet, and what a narrower window does."""
 
+import signal
+
 from playwright.sync_api import expect
 
+from tests.browser.test_accessibility import violations
 from tests.browser.test_delivery import post
 
 IN_VIEW = """(log) => {
@@ -67,3 +70,64 @@ def test_a_window_of_medium_width_has_a_rail_of_rooms(visit):
     assert alice.page.evaluate(motion) == "0.15s"
     alice.page.emulate_media(reduced_motion="reduce")
     assert alice.page.evaluate(motion) == "0s"
+
+
+def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_all_devices(visit, site):
+    site.shell(
+        "from chat.models import Room\n"
+        "Room.objects.get(title='Here').send_message('Do not deploy before 18:00', None, 2)"
+    )
+    bob, phone, alice = visit("bob"), visit("bob", viewport={"width": 360, "height": 740}), visit("alice")
+    for page in (bob.page, phone.page):
+        line = page.get_by_role("group", name="Alerts", exact=True)
+        expect(line).to_contain_text("Alert in Here")
+        expect(page).to_have_title("● Alert (1) Multichat")
+    row = bob.page.locator("room-list li", has_text="Here").first
+    expect(row).to_contain_text("Alert")
+    for theme in ("light", "dark"):
+        bob.page.emulate_media(color_scheme=theme)
+        assert violations(bob.page) == []
+    line = bob.page.locator("[data-part=alert-line]")
+    line.get_by_role("button", name="Show the alert in Here").click()
+    expect(line).to_contain_text("Do not deploy before 18:00")
+    pinned = bob.pane("Here").locator(".pinned")
+    # Its twin in the log is quiet meanwhile.
+    expect(bob.log("Here").locator(".note.is-pinned")).to_have_count(1)
+    alice.open("Here")
+    pinned.get_by_role("button", name="Got it").click()
+    expect(pinned).to_have_count(0)
+    expect(line).to_be_hidden()
+    expect(row).not_to_contain_text("● Alert")
+    expect(bob.log("Here").locator(".is-pinned")).to_have_count(0)
+    # On the other device it is gone, too, and everybody in the room sees who has confirmed it.
+    expect(phone.page.locator("[data-part=alert-line]")).to_be_hidden()
+    expect(phone.page).not_to_have_title("● Alert (1) Multichat")
+    for visitor in (alice, bob):
+        expect(visitor.log("Here").locator(".note.alert")).to_contain_text("Confirmed by bob")
+    expect(alice.pane("Here").locator(".pinned")).to_have_count(1)
+
+
+def test_without_a_server_the_page_says_so_and_an_unsent_text_stays_in_view(visit, site):
+    post(site, ("Lobby", 1, 60))
+    alice = visit("alice", "/chat/Lobby/")
+    expect(alice.texts("Lobby").last).to_have_text("text 60")
+    bar = alice.page.get_by_role("group", name="Connection")
+    site.stop(signal.SIGKILL)
+    try:
+        alice.expect_state("Offline")
+        expect(bar).to_be_visible(timeout=8000)
+        expect(bar).to_contain_text("The server doesn't answer.")
+        alice.say("Lobby", "this one waits")
+        alice.log("Lobby").evaluate("(log) => { log.scrollTop = 0; }")
+        expect(alice.unsent("Lobby")).to_be_in_viewport(ratio=1)
+        for theme in ("light", "dark"):
+            alice.page.emulate_media(color_scheme=theme)
+            assert violations(alice.page) == []
+        bar.get_by_role("button", name="Try now").focus()
+    finally:
+        site.start()
+    alice.page.keyboard.press("Enter")
+    expect(bar).to_be_hidden()
+    # The focus is where the next Enter does nothing.
+    expect(alice.main).to_be_focused()
+    expect(alice.texts("Lobby").last).to_have_text("this one waits")

@@ -133,3 +133,56 @@ test("losing access to a room, and signing out, remove its alerts from the stora
   alerts.clear();
   assert.equal(store.length, 0);
 });
+
+const head = (alerts, last = 1) => ({ 1: { head: last, read: 0, unread: 0, mentions: 0, alerts } });
+const RECENT = new Date().toISOString();
+
+test("an alert waits in any room, also in one that is not open, until the server says otherwise", () => {
+  const changed = [];
+  alerts.onchange = (room) => changed.push(room);
+  alerts.applyHeads(head([1]));
+  assert.deepEqual([alerts.waitingRooms, changed], [["1"], ["1"]]);
+  alerts.applyHeads(head([]));
+  assert.deepEqual([alerts.waitingRooms, changed], [[], ["1", "1"]]);
+});
+
+test("an alert that was confirmed on another device is unpinned, but not one that the server has not counted yet", () => {
+  for (const seq of [1, 2])
+    alerts.applyMessages("1", [alert(`alert ${seq}`, { seq, at: RECENT })], true);
+  alerts.applyHeads(head(undefined, 1));
+  assert.deepEqual(texts(alerts), ["alert 2"]);
+  alerts.applyHeads(head([2], 2));
+  assert.deepEqual(texts(alerts), ["alert 2"]);
+});
+
+test("what was confirmed offline is confirmed again when the server still waits for it, and waits here no more", () => {
+  const confirmed = [];
+  alerts.onconfirm = (room, seq) => confirmed.push([room, seq]);
+  alerts.applyMessages("1", [alert("disk full", { at: RECENT })], true);
+  alerts.gotIt("1", idOf(alerts, "disk full"));
+  assert.deepEqual(confirmed, [["1", 1]]);
+  alerts.applyHeads(head([1]));
+  assert.deepEqual(confirmed.length, 2);
+  assert.equal(alerts.isWaiting("1"), false);
+});
+
+test("an alert with the number of one that was confirmed in an earlier log is not confirmed unseen", () => {
+  const confirmed = [];
+  alerts.applyMessages("1", [alert("old", { at: RECENT })], true);
+  alerts.gotIt("1", idOf(alerts, "old"));
+  const later = new Alerts(7, store);
+  later.onconfirm = (...confirmation) => confirmed.push(confirmation);
+  later.applyHeads(head([1]));
+  later.mergeAlerts("1", [posted("new", { at: new Date(Date.now() + 1).toISOString() })]);
+  assert.deepEqual([confirmed, later.isWaiting("1"), texts(later)], [[], true, ["new"]]);
+});
+
+test("the reader's own alert, and one that is over, are not pinned", () => {
+  const over = { username: "bob", seq: 9, at: RECENT };
+  alerts.mergeAlerts("1", [
+    { ...posted("own", { seq: 1 }), user: 7 },
+    { ...posted("over", { seq: 2 }), resolution: over },
+  ]);
+  alerts.applyMessages("1", [{ ...alert("own", { seq: 3 }), user: 7 }], true);
+  assert.deepEqual(texts(alerts), []);
+});

@@ -3,7 +3,7 @@
 import { copyElement, part, setAvatar } from "../dom/templates.js";
 import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
-import { authorWords, HELD, sentenceFor } from "../model/strings.js";
+import { authorWords, confirmedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
 import { foldMessage } from "./fold.js";
 
@@ -62,6 +62,8 @@ export function fillMessage(element, message, me) {
   part(element, "act").hidden = deleted;
   if (deleted) element.querySelector(".undo")?.remove();
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
+  if (type === ALERT)
+    part(element, "confirmed").textContent = deleted ? "" : confirmedWords(message);
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);
 }

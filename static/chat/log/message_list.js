@@ -26,6 +26,8 @@ export class MessageList extends HTMLElement {
   #me = /** @type {Me} */ ({ id: 0, username: "" });
   // The template's content is there already, because importNode upgrades elements with their children.
   #rows = new Rows(part(this, "messages"));
+  /** Alerts that are pinned above this log. @type {Set<string>} */
+  #pinned = new Set();
   #unsent = part(this, "unsent");
   #presence = new PresenceLine(part(this, "messages"));
   newLine = new NewLine(this, this.#rows, {
@@ -292,11 +294,21 @@ export class MessageList extends HTMLElement {
     fillMessage(this.elementOf(message.seq) ?? this.#addMessage(message), message, this.#me);
   }
 
+  /** An alert that is pinned above the log is quiet in the log. @param {string[]} ids "seq@at" */
+  showPinned(ids) {
+    for (const id of new Set([...ids, ...this.#pinned])) {
+      const element = this.elementOf(Number.parseInt(id, 10));
+      element?.classList.toggle("is-pinned", ids.includes(id));
+    }
+    this.#pinned = new Set(ids);
+  }
+
   /** @param {Message} message */
   #addMessage(message) {
     if (message.seq > this.#rows.last) this.#presence.endLine();
     const element = this.#rows.addMessage(message);
     element.classList.toggle("own", isOwn(message, this.#me));
+    element.classList.toggle("is-pinned", this.#pinned.has(`${message.seq}@${message.at}`));
     return element;
   }
 

@@ -1,9 +1,9 @@
-/** The alerts that this user has not dismissed with "Got it": one item of localStorage for each room. */
+/** The alerts that this user has not confirmed with "Got it": as the server says, and until then as this browser does. */
 
 import { ALERT } from "./protocol.js";
 
 /** @import {Store} from "./outbox_store.js" */
-/** @import {Posted} from "./protocol.js" */
+/** @import {HeadsFrame, Posted} from "./protocol.js" */
 /** @import {Message} from "./room_log.js" */
 
 /** @typedef {{id: string, at: string, username: string, text: string}} Pinned */
@@ -11,20 +11,31 @@ import { ALERT } from "./protocol.js";
 
 /** How many dismissed alerts are remembered: more than the server sends for a room, so that none of those returns. */
 const MAX_DISMISSED = 100;
+/** The server lists the alerts of this time, and at most so many of a room. */
+const LISTED_MS = 7 * 86_400_000;
+const MOST_LISTED = 20;
 
 export class Alerts {
   #prefix;
   #store;
   /** What the storage refused, known as long as the page is open. @type {Map<string, RoomAlerts>} */
   #unstored = new Map();
+  /** The alerts of each room that the server waits for this user to confirm. @type {Map<string, number[]>} */
+  #waiting = new Map();
+  /** Ids of the alerts that this page has seen, by room and seq: a seq alone may belong to another log. @type {Map<string, Map<number, string>>} */
+  #known = new Map();
+  #user;
   /** @type {(room: string) => void} */
   onchange = () => {};
+  /** Called to tell the server that the user has seen an alert. It may be called again for the same alert. @type {(room: string, seq: number) => void} */
+  onconfirm = () => {};
 
   /**
    * @param {number | string} user
    * @param {Store} store
    */
   constructor(user, store) {
+    this.#user = user;
     this.#prefix = `multichat.alerts.${user}.`;
     this.#store = store;
   }
@@ -32,6 +43,57 @@ export class Alerts {
   /** @param {string} room */
   alertsOf(room) {
     return Object.values(this.#readRoom(room).pinned).sort(byTime);
+  }
+
+  /** The rooms that have an alert that the user has not confirmed. */
+  get waitingRooms() {
+    return [...this.#waiting.keys()].filter((room) => this.isWaiting(room));
+  }
+
+  /** Whether a room has an alert that the user has not confirmed, here or elsewhere. @param {string} room */
+  isWaiting(room) {
+    const { got } = this.#readRoom(room);
+    const known = this.#known.get(room);
+    return (this.#waiting.get(room) ?? []).some((seq) => !got.includes(known?.get(seq) ?? ""));
+  }
+
+  /** The server says which alerts wait for this user: unpin those that were confirmed elsewhere or are over. @param {HeadsFrame["heads"]} heads */
+  applyHeads(heads) {
+    for (const [room, { head, alerts = [] }] of Object.entries(heads)) {
+      const before = this.#waiting.get(room) ?? [];
+      if (alerts.length) this.#waiting.set(room, alerts);
+      else this.#waiting.delete(room);
+      const stored = this.#readRoom(room);
+      const done = Object.values(stored.pinned).filter(
+        ({ id, at }) =>
+          Number.parseInt(id, 10) <= head &&
+          !alerts.includes(Number.parseInt(id, 10)) &&
+          isListed(at, alerts),
+      );
+      for (const { id } of done) delete stored.pinned[id];
+      if (done.length) this.#writeRoom(room, stored);
+      else if (before.join() !== alerts.join()) this.onchange(room);
+      this.#confirmAgain(room, stored);
+    }
+  }
+
+  /** What was confirmed without a connection did not reach the server. @param {string} room @param {RoomAlerts} stored */
+  #confirmAgain(room, { got }) {
+    for (const seq of this.#waiting.get(room) ?? [])
+      if (got.includes(this.#known.get(room)?.get(seq) ?? "")) this.onconfirm(room, seq);
+  }
+
+  /** @param {string} room @param {number} seq @param {string} at */
+  #remember(room, seq, at) {
+    const known = this.#known.get(room) ?? new Map();
+    this.#known.set(room, known.set(seq, idOf(seq, at)));
+  }
+
+  /** Whether the server no longer waits for this user to confirm an alert. @param {string} room @param {Posted} alert */
+  #isDone(room, { seq, at, user, resolution }) {
+    const waiting = this.#waiting.get(room);
+    const isConfirmed = waiting !== undefined && !waiting.includes(seq) && isListed(at, waiting);
+    return isConfirmed || user === this.#user || resolution !== undefined;
   }
 
   /**
@@ -47,8 +109,13 @@ export class Alerts {
     // An alert that is missing, though newer than the oldest of them, was deleted while the page was closed.
     for (const { id, at } of Object.values(stored.pinned))
       if (at > first.at && !ids.has(id)) delete stored.pinned[id];
-    for (const { seq, at, username, message } of alerts) pin(stored, seq, at, username, message);
+    for (const alert of alerts) {
+      const { seq, at, username, message } = alert;
+      this.#remember(room, seq, at);
+      pin(stored, seq, at, username, this.#isDone(room, alert) ? null : message);
+    }
     this.#writeRoom(room, stored);
+    this.#confirmAgain(room, stored);
   }
 
   /**
@@ -62,9 +129,12 @@ export class Alerts {
     const alerts = messages.filter(({ type }) => type === ALERT);
     if (!alerts.length) return;
     const stored = this.#readRoom(room);
-    for (const { seq, at, username, text } of alerts)
+    for (const { seq, at, user, username, text, resolution, confirmations } of alerts) {
+      this.#remember(room, seq, at);
+      const isDone = user === this.#user || Boolean(resolution) || confirmations?.own;
       if (areNew || Object.hasOwn(stored.pinned, idOf(seq, at)))
-        pin(stored, seq, at, username, text);
+        pin(stored, seq, at, username, isDone ? null : text);
+    }
     this.#writeRoom(room, stored);
   }
 
@@ -78,12 +148,16 @@ export class Alerts {
     // Remember the newest alerts, in whichever order they were dismissed.
     const dismissed = [...new Set([...got, id])].sort((a, b) => timeOf(a).localeCompare(timeOf(b)));
     this.#writeRoom(room, { pinned, got: dismissed.slice(-MAX_DISMISSED) });
+    this.onconfirm(room, Number.parseInt(id, 10));
   }
 
   /** Remove the alerts of a room that the user may no longer enter. @param {string} room */
   forgetRoom(room) {
     this.#unstored.delete(room);
+    this.#waiting.delete(room);
+    this.#known.delete(room);
     this.#store.removeItem(this.#prefix + room);
+    this.onchange(room);
   }
 
   /** Another tab changed the storage. @param {string | null} key */
@@ -115,6 +189,11 @@ export class Alerts {
     }
     this.onchange(room);
   }
+}
+
+/** Whether the server would list an alert, if it waited. @param {string} at @param {number[]} listed */
+function isListed(at, listed) {
+  return listed.length < MOST_LISTED && Date.now() - Date.parse(at) < LISTED_MS;
 }
 
 /** @param {number} seq @param {string} at */

@@ -255,6 +255,30 @@ export function unreadWords({ unread, mentions }) {
     : `${capped(unread)} unread`;
 }
 
+/**
+ * The alert that waits for the reader, without its text while the room is not open.
+ * @param {string} title
+ * @param {string} text
+ * @param {number} others how many more rooms have an alert
+ */
+export function alertLineWords(title, text, others) {
+  if (!title) return "";
+  const more = others ? ` (and ${others} more ${others === 1 ? "room" : "rooms"})` : "";
+  return `Alert in ${title}${more}${text ? `: ${text}` : ""}`;
+}
+
+/** Who has confirmed an alert, and whether it is over. @param {{confirmations: {count: number, users: {username: string}[]}, resolution: {username: string} | null}} alert */
+export function confirmedWords({ confirmations: { count, users }, resolution }) {
+  const [first = "", second = ""] = users.map(({ username }) => username);
+  const names = [first, second]
+    .slice(0, Math.min(2, users.length))
+    .join(count > 2 ? ", " : " and ");
+  const more = count > 2 ? ` and ${count - 2} more` : "";
+  const confirmed = count ? `Confirmed by ${names}${more}` : "";
+  const over = resolution ? `Over, says ${authorWords(resolution.username)}` : "";
+  return [over, confirmed].filter(Boolean).join(". ");
+}
+
 /** @param {number} count @param {string} room */
 export function newMessagesWords(count, room) {
   return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;

@@ -8,6 +8,7 @@ import { ALERT, isSoon } from "../model/protocol.js";
 import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
 import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
+import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
@@ -39,6 +40,7 @@ export class Page {
   #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
   #connectionStatus = new ConnectionStatus(this.#notices);
+  #alertLine;
   #connectionBar;
   #isUpdateDue = false;
   #serverVersion = "";
@@ -82,7 +84,17 @@ export class Page {
     });
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
-    this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
+    this.#alertLine = new AlertLine(this.#alerts, {
+      ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
+      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+    });
+    this.#alerts.onchange = (room) => {
+      panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
+      this.#alertLine.showRoom(room);
+    };
+    // If this fails, the server goes on listing the alert, and the page confirms it again.
+    this.#alerts.onconfirm = (room, seq) =>
+      workspace.changeMessage({ command: "confirm", room, seq }, { done() {}, failed() {} });
     const updateOverflow = showOverflow(part(document, "panes"), panes);
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
@@ -154,6 +166,7 @@ export class Page {
   #showRooms(areShown) {
     for (const name of ["panes", "nav", "find", "sign-out", "all"])
       part(document, name).hidden = !areShown;
+    this.#alertLine.setHidden(!areShown);
     this.#list.collapse();
     this.#showOpenRooms();
   }
@@ -270,6 +283,7 @@ export class Page {
   /** @param {HeadsFrame["heads"]} heads */
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
+    this.#alerts.applyHeads(heads);
   }
 
   /**

@@ -29,6 +29,8 @@ export class ReadTracker {
   #awaitingNewLine = new Set();
   /** Rooms that were opened before the server sent their unread counts. @type {Set<string>} */
   #awaitingHeads = new Set();
+  /** Whether an alert waits for the user, in any room. */
+  #hasAlert = false;
   /** The room whose pane was focused last. @type {string | null} */
   #focusedRoom = null;
 
@@ -197,8 +199,14 @@ export class ReadTracker {
     for (const room of rooms) this.#list.setCounts(room, this.#unread.countsOf(room));
     const { total } = this.#unread;
     this.#nextButton.hidden = total.unread === 0;
-    showBadge(total);
+    showBadge(total, this.#hasAlert);
     this.#showAbove();
+  }
+
+  /** @param {boolean} hasAlert */
+  showHasAlert(hasAlert) {
+    this.#hasAlert = hasAlert;
+    showBadge(this.#unread.total, hasAlert);
   }
 
   #showAbove() {

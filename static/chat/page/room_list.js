@@ -21,6 +21,8 @@ export class RoomList extends HTMLElement {
   #buttons = new Map();
   /** Counts may arrive before their room is in the list. @type {Map<string, Counts>} */
   #counts = new Map();
+  /** Ids of the rooms that have an alert that the user has not confirmed. @type {Set<string>} */
+  #alerts = new Set();
   /** Ids of open rooms, in the order of their panes. @type {string[]} */
   #open = [];
   /** Ids of all rooms in the list's order: open rooms, then the other rooms by title. @type {string[]} */
@@ -118,6 +120,7 @@ export class RoomList extends HTMLElement {
     part(this, "rooms").append(item);
     this.#addButton(button);
     this.#showCounts(room.id);
+    this.#showAlert(room.id);
   }
 
   /**
@@ -144,6 +147,21 @@ export class RoomList extends HTMLElement {
     this.#showCounts(room);
   }
 
+  /** @param {string} room @param {boolean} hasAlert an alert that the user has not confirmed */
+  setAlert(room, hasAlert) {
+    if (hasAlert) this.#alerts.add(room);
+    else this.#alerts.delete(room);
+    this.#showAlert(room);
+  }
+
+  /** @param {string} room */
+  #showAlert(room) {
+    const button = this.#buttonOf(room);
+    if (!button) return;
+    part(button, "alert").hidden = !this.#alerts.has(room);
+    this.#describe(button);
+  }
+
   /** @param {string} room */
   #showCounts(room) {
     const button = this.#buttonOf(room);
@@ -160,6 +178,7 @@ export class RoomList extends HTMLElement {
   #describe(button) {
     const counts = this.#counts.get(button.dataset.room ?? "");
     const parts = [
+      this.#alerts.has(button.dataset.room ?? "") ? "Alert" : "",
       counts ? unreadWords(counts) : "",
       button.dataset.staff === "true" ? "Staff only" : "",
     ];

@@ -158,6 +158,7 @@ export class RoomPane extends HTMLElement {
   /** Show the alerts that this user has not dismissed. @param {Pinned[]} alerts */
   showAlerts(alerts) {
     this.list.keepStill(() => this.pinned.showAlerts(alerts));
+    this.list.showPinned(alerts.map(({ id }) => id));
   }
 
   /** @param {PresentFrame["present"]} present */

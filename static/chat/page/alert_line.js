@@ -1,0 +1,63 @@
+/** Shows which rooms have an alert that the user has not confirmed: in the list, the title, the icon, and above the panes. */
+
+import { part, setText } from "../dom/templates.js";
+import { alertLineWords } from "../model/strings.js";
+
+/** @import {Alerts} from "../model/alerts.js" */
+/** @import {Room} from "../model/protocol.js" */
+/** @import {ReadTracker} from "./read_tracker.js" */
+/** @import {RoomList} from "./room_list.js" */
+
+export class AlertLine {
+  #line = part(document, "alert-line");
+  #alerts;
+  #page;
+  /** The room of which the line speaks. */
+  #room = "";
+  #isHidden = false;
+
+  /**
+   * @param {Alerts} alerts
+   * @param {{list: RoomList, readTracker: ReadTracker, rooms: Map<string, Room>, focusRoom: (room: string) => void}} page
+   */
+  constructor(alerts, page) {
+    this.#alerts = alerts;
+    this.#page = page;
+    part(this.#line, "show").addEventListener("click", () => page.focusRoom(this.#room));
+  }
+
+  /** The alerts of a room changed. @param {string} room */
+  showRoom(room) {
+    const { list, readTracker } = this.#page;
+    list.setAlert(room, this.#alerts.isWaiting(room));
+    const rooms = this.#enterableRooms;
+    readTracker.showHasAlert(rooms.length > 0);
+    this.#showLine(rooms);
+  }
+
+  /** While the user is signed out, nothing of the rooms is shown. @param {boolean} isHidden */
+  setHidden(isHidden) {
+    this.#isHidden = isHidden;
+    this.#showLine(this.#enterableRooms);
+  }
+
+  get #enterableRooms() {
+    if (this.#isHidden) return [];
+    return this.#alerts.waitingRooms.filter((room) => this.#page.rooms.has(room));
+  }
+
+  /** @param {string[]} rooms */
+  #showLine(rooms) {
+    // It goes on about the same room, so that a click never leads to another one.
+    if (!rooms.includes(this.#room)) this.#room = rooms[0] ?? "";
+    const title = this.#page.rooms.get(this.#room)?.title ?? "";
+    const text = this.#alerts.alertsOf(this.#room).at(-1)?.text ?? "";
+    setText(part(this.#line, "sentence"), alertLineWords(title, text, rooms.length - 1));
+    part(this.#line, "show").setAttribute("aria-label", `Show the alert in ${title}`);
+    if (this.#line.hidden === (rooms.length === 0)) return;
+    // A focus that would be lost goes to where no key does anything.
+    if (this.#line.contains(document.activeElement))
+      part(document, "panes-and-notices").focus({ preventScroll: true });
+    this.#line.hidden = rooms.length === 0;
+  }
+}
