@@ -291,3 +291,12 @@ test("a draft of the previous version is offered", () => {
   store.setItem("multichat.draft.7.1", "typed before the upgrade");
   assert.deepEqual(left(tab("a")), ["typed before the upgrade"]);
 });
+
+test("a draft keeps the type that was chosen, and gets another id with it", () => {
+  const drafts = tab("a");
+  drafts.saveDraft("1", "it burns");
+  const before = drafts.idFor("1", "it burns");
+  drafts.saveDraft("1", "it burns", { type: 2 });
+  assert.notEqual(drafts.idFor("1", "it burns"), before);
+  assert.equal(tab("b", { previous: "a" }).draftOf("1").type, 2);
+});

@@ -411,3 +411,18 @@ test("after signing out in another tab a message is not stored, and is reported 
   assert.equal(store.length, 1);
   assert.equal(outbox.isAtRisk, false);
 });
+
+test("a warning or an alert keeps its type over a reload and until it is sent", () => {
+  tab({ isOnline: false }).outbox.add("1", "it burns", { type: 2 });
+  const { outbox, sent } = tab();
+  outbox.roomJoined("1");
+  outbox.settle(sent[0].client_id);
+  outbox.add("1", "all is well");
+  assert.deepEqual(
+    sent.map(({ message, msg_type }) => [message, msg_type]),
+    [
+      ["it burns", 2],
+      ["all is well", undefined],
+    ],
+  );
+});

@@ -14,6 +14,12 @@ import { foldMessage } from "./fold.js";
 /** Messages of one author within this time are in one group. */
 const GROUP_MS = 5 * 60_000;
 
+/** What an unsent message says of its type. @type {Map<number | undefined, string>} */
+const TYPE_WORDS = new Map([
+  [WARNING, " · Warning"],
+  [ALERT, " · Alert"],
+]);
+
 /**
  * Create a message's element. Warnings and alerts are marked with a word and a sign, not by colour alone.
  * @param {Message} message
@@ -92,7 +98,7 @@ export function createUnsent(entry, me) {
   const element = copyElement(hasFailed ? "failed-template" : "pending-template");
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
-  part(element, "author").textContent = me;
+  part(element, "author").textContent = `${me}${TYPE_WORDS.get(entry.type) ?? ""}`;
   part(element, "text").textContent = entry.text;
   foldMessage(element, entry.text);
   setAvatar(part(element, "avatar"), me);

@@ -8,6 +8,7 @@
  */
 
 import { uuid } from "./outbox_store.js";
+import { MESSAGE } from "./protocol.js";
 import { Records } from "./records.js";
 
 /** @import {Store} from "./outbox_store.js" */
@@ -15,7 +16,7 @@ import { Records } from "./records.js";
 /** @import {Tabs} from "./tabs.js" */
 
 /** The message that is edited, with its text when the edit began. `isOpen`: the edit is in the box. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
-/** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined}} Draft */
+/** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined, type?: number | undefined}} Draft */
 
 export class Drafts {
   /** @type {Records<Draft>} */
@@ -109,15 +110,28 @@ export class Drafts {
    * Save the text in the box. Clearing it here does not remove the draft of another tab.
    * @param {string} room
    * @param {string} text
-   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined}} options `id`: under which the text may already have been sent
+   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined, type?: number}} options `id`: under which the text may already have been sent
    */
-  saveDraft(room, text, { title, edit, id = uuid() } = {}) {
+  saveDraft(room, text, { title, edit, id = uuid(), type = MESSAGE } = {}) {
     const key = this.#keyOf(room, edit?.seq);
     const saved = edit === undefined ? this.draftOf(room) : this.#records.get(key);
-    if (saved?.text === text && saved.edit?.isOpen === edit?.isOpen) return;
+    const isSame = saved?.text === text && (saved.type ?? MESSAGE) === type;
+    if (isSame && saved.edit?.isOpen === edit?.isOpen) return;
+    const kind = type === MESSAGE ? {} : { type };
     const [at, epoch] = [Date.now(), this.#epochs.get(room)];
     if (text === "" && edit === undefined) this.#records.remove(key);
-    else this.#records.save(key, { id, room, tab: this.#tabs.id, text, at, epoch, title, edit });
+    else
+      this.#records.save(key, {
+        id,
+        room,
+        tab: this.#tabs.id,
+        text,
+        at,
+        epoch,
+        title,
+        edit,
+        ...kind,
+      });
     this.#removeReplaced(room, edit?.seq);
   }
 

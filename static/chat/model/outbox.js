@@ -2,7 +2,7 @@
 
 import { Entries } from "./entries.js";
 import { uuid } from "./outbox_store.js";
-import { isTransient, isUnreadable } from "./protocol.js";
+import { isTransient, isUnreadable, MESSAGE } from "./protocol.js";
 import { RoomLock } from "./room_lock.js";
 
 /** @import {Entry, Store} from "./outbox_store.js" */
@@ -79,9 +79,9 @@ export class Outbox {
    * Store a message, then send it when its turn comes.
    * @param {string} room
    * @param {string} text
-   * @param {{client_id?: string | undefined, title?: string}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
+   * @param {{client_id?: string | undefined, title?: string, type?: number}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
    */
-  add(room, text, { client_id = uuid(), title } = {}) {
+  add(room, text, { client_id = uuid(), title, type = MESSAGE } = {}) {
     const last = this.entriesOf(room).at(-1)?.at ?? 0;
     // Later than the entry before it, even if the clock was set back.
     const at = Math.max(Date.now(), last + 1);
@@ -91,6 +91,7 @@ export class Outbox {
       ...{ client_id, room, text, at, state: "pending" },
       ...(epoch === undefined ? {} : { epoch }),
       ...(title === undefined ? {} : { title }),
+      ...(type === MESSAGE ? {} : { type }),
     });
     this.#sendNext(room);
     this.#stealLockLater(room);
@@ -271,9 +272,10 @@ export class Outbox {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message } = entry;
+    const { client_id, text: message, type } = entry;
+    const kind = type === undefined ? {} : { msg_type: type };
     lane.flying = client_id; // before sending, so that nothing overtakes it
-    if (this.#send({ command: "send", room, message, client_id }))
+    if (this.#send({ command: "send", room, message, client_id, ...kind }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);
     else lane.flying = null;
   }

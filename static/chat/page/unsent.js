@@ -1,5 +1,6 @@
 /** Shows unsent messages and drafts: in their pane, or offered back above the panes. */
 
+import { MESSAGE } from "../model/protocol.js";
 import { AT_RISK } from "../model/strings.js";
 import { OrphanedMessages } from "./orphaned_messages.js";
 
@@ -55,7 +56,13 @@ export class Unsent {
   /** The draft of a room that is opened. @param {string} room */
   openDraft(room) {
     this.#drafts.openRoom(room);
-    return this.#drafts.draftOf(room)?.text ?? "";
+    return this.#draftOf(room);
+  }
+
+  /** @param {string} room @returns {{text: string, type: number}} */
+  #draftOf(room) {
+    const { text = "", type = MESSAGE } = this.#drafts.draftOf(room) ?? {};
+    return { text, type };
   }
 
   /** @param {string} room */
@@ -130,14 +137,16 @@ export class Unsent {
   /** Another tab changed the draft that a room's box shows here. @param {string} room */
   #showDraft(room) {
     const composer = this.#panes.get(room)?.composer;
-    composer?.showDraft(this.#drafts.draftOf(room)?.text ?? "");
+    const { text, type } = this.#draftOf(room);
+    composer?.showDraft(text);
+    if (composer) composer.type = type;
     composer?.showEdits();
     this.showOrphans();
   }
 
   /** @param {Draft} draft */
   #putBack(draft) {
-    this.#panes.get(draft.room)?.composer.putBack(draft.text);
+    this.#panes.get(draft.room)?.composer.putBack(draft.text, undefined, draft.type);
     this.#drafts.removeDraft(draft);
     this.showOrphans();
   }

@@ -87,21 +87,21 @@ export class UserActions {
         this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
-      saveDraft: (text, draftId) =>
-        drafts.saveDraft(id, text, { title: this.#titleOf(id), id: draftId }),
+      saveDraft: (text, type, draftId) =>
+        drafts.saveDraft(id, text, { title: this.#titleOf(id), id: draftId, type }),
       unsavedEdits: () => drafts.editsOf(id),
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
       saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
-      sendMessage: (text) => this.#sendMessage(id, text),
+      sendMessage: (text, type) => this.#sendMessage(id, text, type),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
       discardMessage: (clientId) => outbox.discard(clientId),
     };
   }
 
-  /** @param {string} id @param {string} text */
-  #sendMessage(id, text) {
+  /** @param {string} id @param {string} text @param {number} type */
+  #sendMessage(id, text, type) {
     const pane = this.#panes.get(id);
     if (!pane) return;
     this.#readTracker.messageSent(pane);
@@ -109,7 +109,7 @@ export class UserActions {
     // Ask for the newest page before sending, so that the message is posted into what is shown then.
     this.jumps.jumpToNewest(id);
     const { outbox, drafts } = this.#userData;
-    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id) });
+    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
     drafts.removeSent(id);
   }
 
@@ -118,7 +118,7 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    this.#panes.get(id)?.composer.putBack(entry.text, clientId);
+    this.#panes.get(id)?.composer.putBack(entry.text, clientId, entry.type);
     outbox.discard(clientId);
   }
 

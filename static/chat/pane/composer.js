@@ -2,7 +2,7 @@
 
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
-import { refusalOf } from "../model/protocol.js";
+import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, refusalSentence } from "../model/strings.js";
 
 /** @import {Draft} from "../model/drafts.js" */
@@ -16,8 +16,8 @@ const KEY_CODE_COMPOSING = 229;
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string) => void,
- *   saveDraft: (text: string, id?: string) => void,
+ *   sendMessage: (text: string, type: number) => void,
+ *   saveDraft: (text: string, type: number, id?: string) => void,
  *   unsavedEdits: () => Draft[],
  *   saveEditDraft: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
  *   dropEditDraft: (seq: number) => void,
@@ -56,6 +56,10 @@ export class Composer extends HTMLElement {
     box.addEventListener("input", () => this.#textChanged());
     box.addEventListener("keydown", (event) => {
       if (this.#handleKey(event)) event.preventDefault();
+    });
+    this.#typeBox.addEventListener("change", () => {
+      this.#showType();
+      if (this.#edit === null) actions.saveDraft(box.value, this.type);
     });
     this.#onClick("cancel", () => this.#leaveEdit());
     this.#onClick("send", () => this.#submit());
@@ -103,7 +107,36 @@ export class Composer extends HTMLElement {
 
   set text(text) {
     this.showDraft(text);
-    this.#actions.saveDraft(text);
+    this.#actions.saveDraft(text, this.type);
+  }
+
+  /** The type of the message that is being written. */
+  get type() {
+    return Number(this.#typeBox.value);
+  }
+
+  set type(type) {
+    this.#typeBox.value = String([WARNING, ALERT].includes(type) ? type : MESSAGE);
+    this.#showType();
+  }
+
+  get #typeBox() {
+    return /** @type {HTMLSelectElement} */ (part(this, "type"));
+  }
+
+  /** A warning or an alert is not sent by accident: the box and the button have its colour and name. */
+  #showType() {
+    this.dataset.type = this.#edit === null ? this.#typeBox.value : String(MESSAGE);
+    this.#typeBox.disabled = this.#edit !== null;
+    const button = part(this, "send");
+    const kind =
+      this.type === MESSAGE ? "" : ` ${this.#typeBox.selectedOptions[0]?.label.toLowerCase()}`;
+    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}` : "Save";
+  }
+
+  /** Only staff may send warnings and alerts. @param {boolean} isStaff */
+  showTypes(isStaff) {
+    this.#typeBox.hidden = !isStaff;
   }
 
   /** The draft, also while a message is edited. */
@@ -123,6 +156,7 @@ export class Composer extends HTMLElement {
   resetDraft(text) {
     this.#edit = null;
     this.#box.value = text;
+    this.type = MESSAGE;
     this.#showReason("");
     this.showEdits();
   }
@@ -131,12 +165,14 @@ export class Composer extends HTMLElement {
    * Put an unsent text back into the box, before the draft.
    * @param {string} text
    * @param {string} [id] the client_id under which it may already have been sent
+   * @param {number} [type] kept only if nothing else is in the box
    */
-  putBack(text, id) {
+  putBack(text, id, type = MESSAGE) {
     const { draft } = this;
+    if (draft === "") this.type = type;
     const newDraft = [text, draft].filter(Boolean).join("\n");
     this.showDraft(newDraft);
-    this.#actions.saveDraft(newDraft, draft === "" ? id : undefined);
+    this.#actions.saveDraft(newDraft, this.type, draft === "" ? id : undefined);
     this.focus();
   }
 
@@ -186,8 +222,7 @@ export class Composer extends HTMLElement {
   /** Show whether a message is being edited, and whether there is another unfinished edit. */
   showEdits() {
     part(this, "editing").hidden = this.#edit === null;
-    const button = part(this, "send");
-    button.ariaLabel = button.title = this.#edit === null ? "Send" : "Save";
+    this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
     this.#box.readOnly = this.#edit !== null && this.#edit.saving !== null;
     this.#fitHeight();
@@ -273,7 +308,8 @@ export class Composer extends HTMLElement {
     this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
     if (code !== null) return;
     if (edit === null) {
-      this.#actions.sendMessage(text); // which stores it in the outbox before it leaves the box
+      this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
+      this.type = MESSAGE;
       this.text = "";
       return;
     }
@@ -284,7 +320,7 @@ export class Composer extends HTMLElement {
   }
 
   #textChanged() {
-    if (this.#edit === null) this.#actions.saveDraft(this.#box.value);
+    if (this.#edit === null) this.#actions.saveDraft(this.#box.value, this.type);
     else this.#keepEdit(true);
     this.#showReason("");
     this.#fitHeight();

@@ -33,7 +33,7 @@ export class RoomPane extends HTMLElement {
 
   /**
    * @param {Room} room
-   * @param {{me: Me, limits: Limits, draft: string, actions: PaneActions}} page
+   * @param {{me: Me & {staff: boolean}, limits: Limits, draft: {text: string, type: number}, actions: PaneActions}} page
    */
   configure(room, { me, limits, draft, actions }) {
     this.room = room.id;
@@ -62,7 +62,9 @@ export class RoomPane extends HTMLElement {
     const messageOf = (/** @type {number} */ seq) =>
       this.list.messageAt(this.list.elementOf(seq) ?? null);
     this.composer.configure(limits, { ...actions, editLast, messageOf });
-    this.composer.showDraft(draft);
+    this.composer.showTypes(me.staff);
+    this.composer.showDraft(draft.text);
+    this.composer.type = draft.type;
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
     for (const name of ["close", "more-button", "send"])
