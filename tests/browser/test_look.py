@@ -111,6 +111,10 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
     expect(phone.page).not_to_have_title("● Alert (1) Multichat")
     for visitor in (alice, bob):
         expect(visitor.log("Here").locator(".note.alert")).to_contain_text("Confirmed by bob")
+    # It is over for all users.
+    alice.log("Here").locator(".note.alert").get_by_role("button", name="More about this message").click()
+    alice.page.get_by_role("menuitem", name="Alert is over").click()
+    expect(bob.log("Here").locator(".note.alert")).to_contain_text("Over, says alice")
     # Its author has nothing to confirm.
     expect(alice.pane("Here").locator(".pinned")).to_have_count(0)
 

@@ -1,12 +1,12 @@
 /** Lists what can be done with a message. */
 
 import { isOwn } from "../model/own.js";
-import { MESSAGE } from "../model/protocol.js";
+import { ALERT, MESSAGE } from "../model/protocol.js";
 
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, copyText: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
  * Leave out what would have no effect, and what the server would refuse.
@@ -15,8 +15,9 @@ import { MESSAGE } from "../model/protocol.js";
  * @param {Actions} actions
  * @returns {Item[]}
  */
-export function messageItems(message, reader, { edit, markUnread, remove, copyText, copyLink }) {
+export function messageItems(message, reader, actions) {
   if (message.deleted) return [];
+  const { edit, markUnread, remove, resolve, copyText, copyLink } = actions;
   const isAuthor = isOwn(message, reader);
   /** @type {Item[]} */
   const items = [];
@@ -24,6 +25,8 @@ export function messageItems(message, reader, { edit, markUnread, remove, copyTe
   if (copyText) items.push({ label: "Copy text", act: copyText });
   if (copyLink) items.push({ label: "Copy link", act: copyLink });
   if (!isAuthor) items.push({ label: "Mark as unread", act: markUnread });
+  const isRunning = message.type === ALERT && message.resolution === null;
+  if (isRunning && (isAuthor || reader.staff)) items.push({ label: "Alert is over", act: resolve });
   if (isAuthor || reader.staff) items.push({ label: "Delete", act: remove });
   return items;
 }

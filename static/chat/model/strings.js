@@ -267,7 +267,7 @@ export function alertLineWords(title, text, others) {
   return `Alert in ${title}${more}${text ? `: ${text}` : ""}`;
 }
 
-/** Who has confirmed an alert, and whether it is over. @param {{confirmations: {count: number, users: {username: string}[]}, resolution: {username: string} | null}} alert */
+/** Name the users who have confirmed an alert, and the one who said that it is over. @param {{confirmations: {count: number, users: {username: string}[]}, resolution: {username: string} | null}} alert */
 export function confirmedWords({ confirmations: { count, users }, resolution }) {
   const [first = "", second = ""] = users.map(({ username }) => username);
   const names = [first, second]

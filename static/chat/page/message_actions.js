@@ -34,7 +34,8 @@ export class MessageActions {
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
-      remove: () => this.deleteMessage(room, message),
+      remove: () => this.#change("delete", room, message),
+      resolve: () => this.#change("resolve", room, message),
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
@@ -67,12 +68,12 @@ export class MessageActions {
     );
   }
 
-  /** @param {string} room @param {Message} message */
-  deleteMessage(room, { seq }) {
+  /** Delete a message, or say that an alert is over. @param {"delete" | "resolve"} command @param {string} room @param {Message} message */
+  #change(command, room, { seq }) {
     const pane = this.#panes.get(room);
     pane?.showTrouble("");
     this.#workspace.changeMessage(
-      { command: "delete", room, seq },
+      { command, room, seq },
       { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
     );
   }
@@ -83,7 +84,7 @@ export class MessageActions {
     if (!composer) return;
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
-    this.deleteMessage(room, message);
+    this.#change("delete", room, message);
   }
 
   /** @param {string} room @param {number} seq */
