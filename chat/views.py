@@ -16,7 +16,8 @@ from chat import protocol
 from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
-from chat.store import memberships, own_rooms
+from chat.room_views import as_json
+from chat.store import memberships, own_rooms, policies, room_actions
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +162,8 @@ def _page(
         "stream": STREAM_PATH,
         "version": conf.PAGE_VERSION,
         "session": reverse("session"),
+        # For whom the user may make rooms.
+        "makes": [who for who in room_actions.WHO if policies.can_create(user, who)],
         "limits": {
             "graphemes": conf.MESSAGE_MAX_GRAPHEMES,
             "bytes": conf.MESSAGE_MAX_BYTES,
@@ -169,6 +172,7 @@ def _page(
     }
     context = {
         "config": config,
+        "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,
         "open_rooms": [by_id[room_id] for room_id in opened],
         "closed_rooms": list(islice((room for key, room in by_id.items() if key not in opened_ids), LISTED_ROOMS)),
@@ -178,12 +182,5 @@ def _page(
 
 
 def _as_json(room: Room, reader: int) -> dict[str, Any]:
-    """Return a room as the list of rooms on the wire has it (chat.protocol.RoomTitle)."""
-    shown: dict[str, Any] = {"id": str(room.pk), "title": room.title, "staff_only": room.staff_only}
-    if room.kind:
-        shown["kind"] = room.kind
-    if room.direct_key is not None:
-        shown["people"] = own_rooms.others(room.people, reader)
-    if room.topic:
-        shown["topic"] = room.topic
-    return shown
+    """Return a room for the page, which may open an archived one."""
+    return as_json(room, reader) | ({"archived": True} if room.archived_at else {})

@@ -22,6 +22,7 @@ TOP = {
     "limits",
     "models",
     "protocol",
+    "room_views",
     "views",
 }
 
