@@ -297,5 +297,4 @@ class Watchers:
 
     def _head(self, user: int, room: int, known: Unread) -> Head:
         """Return a room's counts as frames have them: every message in a direct room is for its reader."""
-        mentions = known.unread if self._audiences.is_direct(user, room) else known.mentions
-        return Head(known.head, known.read, known.unread, mentions)
+        return Head(*(known._replace(mentions=known.unread) if self._audiences.is_direct(user, room) else known))
