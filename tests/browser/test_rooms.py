@@ -45,7 +45,7 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
     expect(charlie.page.get_by_role("alert").first).to_contain_text("There is no room")
     # Added by alice, renamed, and removed again while charlie's pane is open.
     settings = page.get_by_role("dialog", name="Plans")
-    alice.pane("Plans").get_by_role("button", name="More").click()
+    alice.pane("Plans").get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Members and settings").click()
     settings.get_by_role("combobox", name="Add people").fill("charlie")
     settings.get_by_role("button", name="Add", exact=True).click()
@@ -61,7 +61,7 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
     expect(bob.pane("Ideas")).to_be_visible()
     # An archived room can be read, and the box keeps what is typed.
     bob.box("Ideas").fill("unfinished")
-    alice.pane("Ideas").get_by_role("button", name="More").click()
+    alice.pane("Ideas").get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Members and settings").click()
     page.get_by_role("dialog", name="Ideas").get_by_role("button", name="Archive room").click()
     expect(bob.pane("Ideas")).to_contain_text("This room is archived.")
