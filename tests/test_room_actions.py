@@ -99,7 +99,7 @@ def test_only_owners_remove_others_and_every_member_may_leave(plans, bob, charli
     ("who", "staff", "others", "others_with_setting"),
     [("everybody", True, False, True), ("members", True, False, True), ("staff", True, False, False)],
 )
-def test_who_may_make_which_room(alice, bob, settings, who, staff, others, others_with_setting):
+def test_users_may_make_the_rooms_of_their_role(alice, bob, settings, who, staff, others, others_with_setting):
     def may(user):
         try:
             return bool(room_actions.create_room(f"{user} {who}", who=who, by=user.pk))

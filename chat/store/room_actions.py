@@ -18,8 +18,8 @@ from chat.models import Room, RoomMember
 from chat.store import access, own_rooms, policies
 from chat.store.room_user import RoomUser
 
-Who = Literal["everybody", "staff", "members"]
-WHO: tuple[Who, ...] = ("everybody", "staff", "members")
+Access = Literal["everybody", "staff", "members"]
+WHO: tuple[Access, ...] = ("everybody", "staff", "members")
 # The most people of a direct room, its maker included. A room of members is better for more.
 MAX_DIRECT = 8
 # The most users that one request adds, and the most members that are added to a room from the page.
@@ -28,7 +28,7 @@ MAX_MEMBERS = 1000
 
 
 def create_room(
-    title: str, *, topic: str = "", who: Who = "everybody", members: Collection[int] = (), by: int | None = None
+    title: str, *, topic: str = "", who: Access = "everybody", members: Collection[int] = (), by: int | None = None
 ) -> Room:
     """Make a room. Its maker is the first member of a room of members, and its owner.
 
