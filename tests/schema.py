@@ -34,7 +34,17 @@ COMMANDS: tuple[type, ...] = AnyCommand.__args__
 def frames() -> list[type]:
     """Return the structs that the server sends, in the order of chat.protocol."""
     structs = [value for value in vars(protocol).values() if isinstance(value, type(msgspec.Struct))]
-    parts = (msgspec.Struct, Cursor, ByeTime, Head, Person, Reactions, Confirmations, Resolution, RoomTitle)
+    parts: tuple[type, ...] = (
+        msgspec.Struct,
+        Cursor,
+        ByeTime,
+        Head,
+        Person,
+        Reactions,
+        Confirmations,
+        Resolution,
+        RoomTitle,
+    )
     parts += (Copy, QuoteSource, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
