@@ -21,7 +21,7 @@ def refuse_if_rooms_would_open(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0012_confirmations"),
+        ("chat", "0013_quotes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
