@@ -22,6 +22,7 @@ TOP = {
     "fields",
     "limits",
     "models",
+    "own_password",
     "protocol",
     "room_views",
     "views",
