@@ -147,10 +147,13 @@ class SocketLimits:
         self._refused = TokenBucket("BAD_FRAMES")
         # Commands that cost more than a ping have their own bucket. A room costs the same by join and by resume.
         joins = TokenBucket("JOINS")
+        pages = TokenBucket("HISTORY")
         self._expensive = {
             "join": joins,
             "resume": joins,
-            "history": TokenBucket("HISTORY"),
+            "history": pages,
+            "quote": pages,
+            "copies": pages,
             "watch": TokenBucket("WATCH"),
         }
 
