@@ -51,10 +51,11 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         last = Event.objects.filter(room=OuterRef("pk"), seq=OuterRef("head_seq")).values("at")[:1]
         members = RoomMember.objects.filter(room=OuterRef("pk")).order_by().values("room")
         counted = members.annotate(count=Count("pk")).values("count")
-        return super().get_queryset(request).annotate(last_at=Subquery(last), member_count=Subquery(counted))
+        rooms: QuerySet[Room] = super().get_queryset(request)
+        return rooms.annotate(last_at=Subquery(last), member_count=Subquery(counted))
 
-    def get_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
-        return ["title", "topic", "staff_only"] if obj is None else list(self.fields or ())
+    def get_fields(self, request: HttpRequest, obj: Room | None = None) -> Any:
+        return ["title", "topic", "staff_only"] if obj is None else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
         # A room of members can't be opened to others here, because flags give no entry to it.

@@ -20,7 +20,7 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        rows: Any = self.object_list.order_by()  # type: ignore[union-attr]
+        rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
         counted = int(rows[: MAX_COUNTED + 1].count())
         if counted <= MAX_COUNTED:
             return counted
