@@ -4,7 +4,8 @@ import { copyByButton } from "../dom/clipboard.js";
 import { Scroll } from "../dom/scroll.js";
 import { part } from "../dom/templates.js";
 import { isOwn } from "../model/own.js";
-import { coveredPx } from "./days.js";
+import { heldWords } from "../model/strings.js";
+import { coveredPx, dates } from "./days.js";
 import { handleKey, keepOneTabStop } from "./keyboard.js";
 import { createUnsent, fillMessage, stateId } from "./message.js";
 import { NewLine } from "./new_line.js";
@@ -229,6 +230,15 @@ export class MessageList extends HTMLElement {
   messageAt(target) {
     const element = target instanceof Element ? target.closest(".message") : null;
     return this.#rows.messageAt(element);
+  }
+
+  /** Which messages of the log the page holds, in words. */
+  get heldWords() {
+    const [first, last] = [this.#rows.first, this.#rows.last].map((seq) =>
+      this.#rows.messageOf(seq),
+    );
+    if (!first || !last) return "";
+    return heldWords(dates.full(first.at), dates.full(last.at), this.#edges);
   }
 
   /** The reader's newest message, unless it is not held. */

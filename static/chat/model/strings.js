@@ -248,3 +248,12 @@ export function beyondWords(count) {
 export function belowWords(count) {
   return count ? `${capped(count)} new below` : "Jump to newest";
 }
+
+/**
+ * What of a room is printed. @param {string} from @param {string} to @param {{hasOlder: boolean, hasNewer: boolean}} edges
+ */
+export function heldWords(from, to, { hasOlder, hasNewer }) {
+  const left = hasOlder && hasNewer ? "Older and newer" : hasOlder ? "Older" : "Newer";
+  const rest = hasOlder || hasNewer ? ` ${left} messages were not loaded and are not printed.` : "";
+  return `Messages from ${from} to ${to}.${rest}`;
+}
