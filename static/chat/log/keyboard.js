@@ -34,8 +34,8 @@ export function handleKey(event, log, rows, start) {
 export function keepOneTabStop(log) {
   const set = (/** @type {EventTarget | null} */ target, /** @type {number} */ tabIndex) => {
     const message = target instanceof Element ? target.closest(".message") : null;
-    /** @type {HTMLElement} */ for (const control of message?.querySelectorAll(CONTROLS) ?? [])
-      control.tabIndex = tabIndex;
+    for (const control of message?.querySelectorAll(CONTROLS) ?? [])
+      control.setAttribute("tabindex", String(tabIndex));
   };
   log.addEventListener("focusin", ({ target }) => set(target, 0));
   log.addEventListener("focusout", ({ target }) => set(target, -1));

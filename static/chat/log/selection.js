@@ -70,8 +70,8 @@ function selectedText(range, body, typed) {
 function linesOf(node) {
   if (node instanceof Text) return node.data;
   if (node instanceof HTMLButtonElement) return "";
-  const address = node instanceof HTMLAnchorElement ? node.ariaLabel : null;
-  if (address !== null) return address;
+  const address = node instanceof HTMLAnchorElement ? node.dataset.typed : undefined;
+  if (address !== undefined) return address;
   const text = [...node.childNodes].map(linesOf).join("");
   const isLine = node instanceof Element && node.matches(LINES);
   return isLine && text && !text.endsWith("\n") ? `${text}\n` : text;

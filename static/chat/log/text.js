@@ -27,10 +27,10 @@ export function showText(element, text, me) {
   shown.set(element, key);
   const blocks = typeset(text);
   const [only] = blocks;
-  const isLine = blocks.length === 1 && only?.kind === "paragraph";
-  element.classList.toggle("blocks", !isLine);
+  const line = blocks.length === 1 && only?.kind === "paragraph" ? only.nodes : null;
+  element.classList.toggle("blocks", line === null);
   element.parentElement?.classList.toggle("stacked", STACKED.test(text));
-  if (isLine) element.replaceChildren(...inlineNodes(only.nodes, me));
+  if (line) element.replaceChildren(...inlineNodes(line, me));
   else element.replaceChildren(...blocks.map((block) => blockNode(block, me)));
   return countLines(blocks);
 }
@@ -110,7 +110,10 @@ function linkNode({ address, typed, nodes = [] }) {
   link.tabIndex = -1;
   if (typed !== undefined) {
     link.textContent = shorten(typed);
-    if (link.textContent !== typed) link.ariaLabel = typed;
+    if (link.textContent === typed) return link;
+    link.dataset.typed = typed;
+    // The name contains what is in view, because users say that to their computer.
+    link.ariaLabel = `${typed} (${link.textContent})`;
     return link;
   }
   link.append(...inlineNodes(nodes, ""));

@@ -156,6 +156,7 @@ class Tokens {
 /**
  * Whether a run of signs can open and close emphasis, by CommonMark's rule for what stands on each side of it.
  * @param {string} sign @param {number} length @param {string} before @param {string} after
+ * @returns {[boolean, boolean]}
  */
 function flanks(sign, length, before, after) {
   const isLeft = isFlank(after, before);
