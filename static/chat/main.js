@@ -8,6 +8,7 @@ import { Connection } from "./model/connection.js";
 import { Drafts } from "./model/drafts.js";
 import { Outbox } from "./model/outbox.js";
 import { openStore } from "./model/outbox_store.js";
+import { Preferences } from "./model/preferences.js";
 import { SignedOut } from "./model/signed_out.js";
 import { Tabs } from "./model/tabs.js";
 import { Unread } from "./model/unread.js";
@@ -51,15 +52,19 @@ const { locks } = navigator;
 const outbox = new Outbox(config.user.id, { store, send, locks, epochs });
 const tabs = new Tabs(locks);
 const alerts = new Alerts(config.user.id, store);
+const preferences = new Preferences(config.user.id, store);
 const drafts = new Drafts(config.user.id, {
   ...{ store, tabs, epochs },
   isSent: (id) => outbox.has(id),
 });
 const page = new Page(
   config,
-  { outbox, drafts, alerts, unread: new Unread(send) },
+  { outbox, drafts, alerts, preferences, unread: new Unread(send) },
   (view) =>
-    new Workspace(config.rooms, { send, outbox, view, epochs, maxPanes: config.limits.rooms }),
+    new Workspace(config.rooms, {
+      ...{ send, outbox, view, epochs },
+      ...{ maxPanes: config.limits.rooms, me: config.user.id },
+    }),
 );
 const { workspace } = page;
 const signedOut = new SignedOut(config.user.id, {
@@ -76,7 +81,8 @@ for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) 
   if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);
 }
 if (at) page.jumpToMessage(at.room, at.seq);
-page.layoutRestored();
+// The server does not have a newcomer's layout yet.
+if (!config.newcomer) page.layoutRestored();
 page.unsent.showOrphans();
 signedOut.announce();
 connection.start({
@@ -99,6 +105,7 @@ window.addEventListener("storage", ({ key, oldValue, newValue }) => {
   outbox.storageChanged(key, { oldValue, newValue });
   drafts.storageChanged(key, { oldValue, newValue });
   alerts.storageChanged(key);
+  preferences.storageChanged(key);
   signedOut.storageChanged(key);
 });
 window.addEventListener("focus", () => signedOut.checkUser());

@@ -15,12 +15,13 @@ import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcut
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
+/** @import {Preferences} from "../model/preferences.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
-/** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, unread: Unread}} UserData */
+/** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
 
 export class UserActions {
   #workspace;
