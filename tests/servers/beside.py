@@ -1,4 +1,4 @@
-"""Runs servers, and tasks of tests.servers.database beside them, in processes forked from one that has the libraries.
+"""Runs servers, manage.py, and tasks of tests.servers.database, in processes forked from one that has the libraries.
 
 Each has an environment of its own, because none of the libraries reads Django's settings when it is imported. A task
 takes 0.2 s of CPU time this way instead of 0.7, and the start of a server 0.6 s instead of 1.2.
@@ -8,10 +8,14 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 
+BASE = Path(__file__).resolve().parents[2]
 SECONDS = 120
 LIBRARIES = [
     "__main__",
@@ -95,18 +99,45 @@ def serve(module, environment, output, listening):
 
 
 def _serve(module, environment, output, listening):
-    descriptor = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.dup2(descriptor, sys.stderr.fileno())
-    os.close(descriptor)
-    os.environ.clear()
-    os.environ.update(environment)
+    _become(environment, output, output)
     sys.argv = [module, "--fd", str(listening.detach())]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         # multiprocessing does not call these.
         atexit._run_exitfuncs()
+
+
+def manage(environment, *arguments):
+    """Run manage.py, and return what subprocess.run returns."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder, "output"), Path(folder, "errors")
+        process = Fork(_manage, environment, *map(str, files), arguments)
+        try:
+            process.wait(SECONDS)
+        finally:
+            process.send_signal(signal.SIGKILL)
+        return subprocess.CompletedProcess(arguments, process.returncode, *(file.read_text() for file in files))
+
+
+def _manage(environment, output, errors, arguments):
+    _become(environment, output, errors)
+    sys.argv = ["manage.py", *map(str, arguments)]
+    try:
+        runpy.run_path(str(BASE / "manage.py"), run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()
+
+
+def _become(environment, output, errors):
+    """Take an environment, and write to these files."""
+    for stream, path in (sys.stdout, output), (sys.stderr, errors):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+    os.chdir(BASE)
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def ask(environment, task, *arguments):
