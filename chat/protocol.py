@@ -67,6 +67,8 @@ class Send(Command, frozen=True, kw_only=True):
     msg_type: int = 0
     # The message that this one answers.
     reply_to: Seq | None = None
+    # The log for which it was written. None: the current one.
+    epoch: Epoch | None = None
 
 
 class Edit(Command, frozen=True, kw_only=True):

@@ -174,6 +174,7 @@ def send(session: Session, command: Send) -> None:
         body=actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         reply_to=command.reply_to,
+        epoch=command.epoch,
         client_id=command.client_id,
     )
     _submit(session, draft, "send")

@@ -22,6 +22,7 @@ from chat.store.policies import Login, Standing
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN = "The message could not be saved. Try again in a moment."
+NEW_LOG = "This room was restored or reset after the message was written. Check the message and send it again."
 # A failing draft may take long. After this time the drafts behind it wait for the next transaction.
 ALONE_SECONDS = 1.0
 # More than any emoji has. Bounds the length for sites that allow more bytes.
@@ -48,6 +49,8 @@ class Draft:
     target_seq: int | None = None
     # The message that a message answers.
     reply_to: int | None = None
+    # The epoch of the log for which a message was written. None: whatever log the room has.
+    epoch: str | None = None
     # Whether a reaction is given, or taken back. Its emoji is the body.
     is_on: bool = True
     # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
@@ -255,6 +258,9 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
     room = policies.check_writable(user, room, msg_type=draft.msg_type)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
+        # The room is locked, so a restore cannot come between this question and the commit.
+        if draft.epoch not in (None, room.epoch):
+            raise ClientError(ErrorCode.EPOCH_CHANGED, detail=NEW_LOG)
         if draft.reply_to is not None:
             # A message that was deleted meanwhile can still be answered, because the answer would be lost otherwise.
             _check_exists(batch, room, draft.reply_to)

@@ -316,6 +316,27 @@ test("a waiting message is not sent if its room is restored meanwhile", () => {
   assert.equal(outbox.orphans(new Map()).length, 1);
 });
 
+test("a message is sent for the log that it was written for, and offered back if that is gone", () => {
+  const epochs = logs("old");
+  const { outbox, sent } = tab({ epochs });
+  outbox.roomJoined("1");
+  // Restored, but the join frame that says so has not arrived.
+  outbox.add("1", "secret");
+  assert.deepEqual(
+    sent.map(({ epoch }) => epoch),
+    ["old"],
+  );
+  outbox.refuse({ error: "EPOCH_CHANGED", client_id: sent[0].client_id });
+  assert.deepEqual(states(outbox), [["secret", "failed"]]);
+  epochs.set("1", "new");
+  outbox.roomJoined("1");
+  assert.equal(sent.length, 1);
+  assert.deepEqual(
+    outbox.orphans(new Map([["1", {}]])).map(({ text }) => text),
+    ["secret"],
+  );
+});
+
 test("a message written before the room's epoch was known is sent to its log", () => {
   const epochs = new Map();
   const { outbox, texts } = tab({ epochs });

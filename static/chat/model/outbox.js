@@ -271,9 +271,10 @@ export class Outbox {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message } = entry;
+    const { client_id, text: message, epoch } = entry;
     lane.flying = client_id; // before sending, so that nothing overtakes it
-    if (this.#send({ command: "send", room, message, client_id }))
+    const log = epoch === undefined ? {} : { epoch }; // the server refuses it if the room has another log by then
+    if (this.#send({ command: "send", room, message, client_id, ...log }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);
     else lane.flying = null;
   }

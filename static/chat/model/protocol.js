@@ -49,7 +49,7 @@
  * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
- *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number}
+ *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, epoch?: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "watch"}

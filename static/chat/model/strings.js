@@ -21,6 +21,7 @@ const SENTENCES = {
   MESSAGE_INVALID: "This message has characters that can't be sent.",
   MESSAGE_TYPE_DENIED: "You can't send messages of this type.",
   NOT_AUTHOR: "Only the author can change this message.",
+  EPOCH_CHANGED: "This room was restored or reset. Check your message and send it again.",
   RATE_LIMITED: "You're sending too fast.",
   USER_MUTED: "You're muted in this room for now.",
   ROOM_READ_ONLY: "This room is read-only at the moment.",
