@@ -33,6 +33,7 @@ def frame_context(rooms, bob, settings):
     for room in (rooms.lobby, others[0]):
         room.send_message("hi", bob)
         copy_event(Event.objects.get(room=room), 2, MESSAGES, client_id="NULL")
+        Event.objects.filter(room=room, seq=2).update(msg_type=2)
         _set_head(room, MESSAGES)
     # The last edit overtakes the first one. The others are copies of the first, which has no text any more.
     edit = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}
