@@ -414,7 +414,7 @@ class World:
             log.read: self._page,
             log.heads: self._heads,
             alerts.recent: lambda rooms: {},
-            sweep._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
+            sweep._poll: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.stored_keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),
             presence.expired_processes: list,

@@ -159,7 +159,7 @@ async def test_every_thread_leaves_a_server_that_became_read_only():
             cursor.execute("SET default_transaction_read_only = on")
             cursor.execute("DELETE FROM chat_event")
 
-    lanes = (database.read, database.look, database.write, database.write_behind)
+    lanes = (database.read, database.poll, database.write, database.write_behind)
     before = {lane: await lane(server) for lane in lanes}
     with pytest.raises(OperationalError, match="read-only"):
         await database.write(write)

@@ -109,7 +109,7 @@ class Revocation:
                 async with asyncio.timeout_at(self._all_began_at + conf.ACCESS_CHECK_SECONDS):
                     await self._wanted.wait()
             # The first change is checked at once. Further ones wait, because a script may save all users.
-            await asyncio.sleep(max(0.0, self._began_at + conf.ACCESS_PACE_SECONDS - self._loop.time()))
+            await asyncio.sleep(max(0.0, self._began_at + conf.ACCESS_CHECK_PAUSE_SECONDS - self._loop.time()))
             self._wanted.clear()
             if is_due := self._loop.time() >= self._all_began_at + conf.ACCESS_CHECK_SECONDS:
                 self._all_began_at = self._loop.time()
@@ -146,7 +146,7 @@ class Revocation:
             try:
                 for start in range(0, len(old), access.PRUNED_ROWS):
                     await database.write_behind(access.prune, old[start : start + access.PRUNED_ROWS])
-                old = await database.look(access.stored_keys) if self._seen else []
+                old = await database.poll(access.stored_keys) if self._seen else []
             except Exception as error:
                 old = []
                 database.warn(logger, "changes of rights could not be removed; trying again", error)
@@ -191,7 +191,7 @@ class Revocation:
         standings: dict[Login, Standing] = {}
         known: dict[int, EnterableRoom] = {}
         if places:
-            standings, known = await database.look(policies.load_rights, set(logins.values()), rooms)
+            standings, known = await database.poll(policies.load_rights, set(logins.values()), rooms)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only

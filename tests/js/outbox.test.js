@@ -166,7 +166,7 @@ test("a refused message can be retried or discarded", () => {
   assert.equal(store.length, 0);
 });
 
-test("an error without a client_id is about the flying message", () => {
+test("an error without a client_id is about the message in flight", () => {
   const { outbox } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -224,7 +224,7 @@ test("a message that the server cannot read is offered back, and the next messag
   assert.equal(texts().at(-1), "b");
 });
 
-test("a flying message can be discarded, and the next message is sent", () => {
+test("a message in flight can be discarded, and the next message is sent", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   for (const text of ["a", "b"]) outbox.add("1", text);

@@ -117,7 +117,7 @@ class Tab {
   boxes = new Map();
   edits = new Map();
   joined = new Set();
-  flying = [];
+  inFlight = [];
   isOnline = false;
   isSignedOut = false;
 
@@ -129,7 +129,7 @@ class Tab {
     const store = world.storage.for(this);
     this.epochs = new Map(world.server.epochs);
     const { epochs } = this;
-    const send = (command) => this.isOnline && this.flying.push(command) > 0;
+    const send = (command) => this.isOnline && this.inFlight.push(command) > 0;
     const locks = { request: (name, ...rest) => world.locks.request(name, ...rest) };
     this.outbox = new Outbox(user, { store, send, locks, epochs });
     const tabs = { id: this.id, previous, isClosed: async (tab) => !world.alive.has(tab) };
@@ -327,7 +327,7 @@ class World {
   }
 
   answer(tab) {
-    const command = tab.flying.shift();
+    const command = tab.inFlight.shift();
     if (command === undefined) return;
     const fate = this.chance();
     const { room, client_id } = command;
@@ -421,7 +421,7 @@ class World {
     for (const tab of this.tabs) {
       // A restore cuts no connection. The tab hears of it later, and until then it may send.
       if (this.chance() < 0.5) continue;
-      tab.flying = [];
+      tab.inFlight = [];
       tab.cut();
       if (this.chance() < 0.7) tab.connect();
     }

@@ -225,7 +225,7 @@ export function hereWords(count) {
 }
 
 /** The message that a link leads to is not there. @param {boolean} wasThere */
-export function gonePlaceWords(wasThere) {
+export function missingMessageWords(wasThere) {
   return wasThere ? "The linked message was deleted." : "The linked message doesn't exist.";
 }
 
@@ -241,7 +241,7 @@ export function aboveWords(count) {
 }
 
 /** How many panes are out of view. @param {number} count */
-export function beyondWords(count) {
+export function overflowWords(count) {
   return `${count} more ${count === 1 ? "pane" : "panes"}`;
 }
 
