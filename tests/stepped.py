@@ -313,7 +313,7 @@ class World:
 
         self._patches.enter_context(override_settings(**SMALL))
         self._patches.enter_context(patch.object(database, "read", self._read))
-        self._patches.enter_context(patch.object(database, "look", self._read))
+        self._patches.enter_context(patch.object(database, "poll", self._read))
         self._patches.enter_context(patch.object(database, "write", self._write))
         self._patches.enter_context(patch.object(database, "write_behind", self._write))
         self._patches.enter_context(patch.object(hubs, "Doorbell", SilentDoorbell))

@@ -1,6 +1,6 @@
 /** Jumps within a room's log: to the newest message, the first unread one, a linked message, or a day. */
 
-import { missingMessageWords, JUMP_WAITS, noDayWords } from "../model/strings.js";
+import { JUMP_WAITS, missingMessageWords, noDayWords } from "../model/strings.js";
 
 /** @import {DayDialog} from "./day_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
