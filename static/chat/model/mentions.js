@@ -15,6 +15,31 @@ export function isNamed(text, username) {
   return text?.includes("@") === true && namesIn(text).has(username);
 }
 
+/** The places where a text mentions a user, each with its @. @param {string} text @param {string} username @returns {[number, number][]} */
+export function mentionsOf(text, username) {
+  if (!username || !text.includes("@")) return [];
+  /** @type {[number, number][]} */
+  const places = [];
+  for (const { 1: run = "", index } of text.matchAll(NAME))
+    if ([...spellings(run)].includes(username)) places.push([index, index + 1 + username.length]);
+  return places;
+}
+
+/** Every name with an @ in a text, and whether it is the reader's. @param {string} text @param {string} me empty: marks nothing @returns {[number, number, boolean][]} */
+export function marksOf(text, me) {
+  if (!me || !text.includes("@")) return [];
+  const own = new Map(mentionsOf(text, me));
+  /** @type {[number, number, boolean][]} */
+  const places = [];
+  for (const { 1: run = "", index } of text.matchAll(NAME)) {
+    // A mark at the end of another user's name more probably ends the sentence.
+    const end = own.get(index) ?? index + 1 + run.replace(/[.@+-]+$/, "").length;
+    if (end > index + 1) places.push([index, end, own.has(index)]);
+    if (places.length === MAX_NAMES) break;
+  }
+  return places;
+}
+
 /** @param {string} text */
 function namesIn(text) {
   /** @type {Set<string>} */

@@ -14,6 +14,7 @@ import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { ReadTracker } from "./read_tracker.js";
+import { Rooms } from "./rooms.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
@@ -47,6 +48,7 @@ export class Page {
   workspace;
   unsent;
   #readTracker;
+  #rooms;
   #userActions;
 
   /** Connect without waiting any longer. @type {() => void} */
@@ -71,7 +73,12 @@ export class Page {
       focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
+    this.#rooms = new Rooms({
+      ...{ me: config.user.username, notices },
+      openRoom: (room) => this.#userActions.navigation.goToRoom(room),
+    });
     this.#userActions = new UserActions(workspace, {
+      rooms: this.#rooms,
       ...{ panes, list, notices, userData },
       readTracker: this.#readTracker,
       user: config.user,
@@ -96,6 +103,9 @@ export class Page {
     this.#alerts.onconfirm = (room, seq) =>
       workspace.changeMessage({ command: "confirm", room, seq }, { done() {}, failed() {} });
     const updateOverflow = showOverflow(part(document, "panes"), panes);
+    addEventListener("beforeprint", () => {
+      for (const pane of panes.all) pane.showHeld();
+    });
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
 
@@ -268,6 +278,11 @@ export class Page {
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
     const title = this.workspace.rooms.get(room)?.title ?? "";
     this.#announcer.announce(senderWords(message), title, text);
+  }
+
+  /** What is known of an open room has changed. @param {Room} room */
+  roomChanged(room) {
+    this.#panes.get(room.id)?.showRoom(room);
   }
 
   /** @param {Room[]} rooms @param {Room[]} removed */

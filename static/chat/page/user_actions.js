@@ -1,6 +1,7 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
 import { Menu } from "../dom/menu.js";
+import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
@@ -18,6 +19,7 @@ import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcut
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
+/** @import {Rooms} from "./rooms.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
@@ -31,19 +33,23 @@ export class UserActions {
   #userData;
   #menu = new Menu(part(document, "menu"));
   #messageActions;
+  #rooms;
+  #isStaff;
   navigation;
   jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
    */
-  constructor(workspace, { panes, list, notices, readTracker, user, userData }) {
+  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
+    this.#rooms = rooms;
+    this.#isStaff = user.staff;
     this.navigation = new Navigation(panes, { workspace, list });
     this.#messageActions = new MessageActions(panes, {
       workspace,
@@ -79,6 +85,7 @@ export class UserActions {
       trimTo: (first, last) => this.#workspace.trimTo(id, first, last),
       jumpToNew: () => this.jumps.jumpToNew(id),
       jumpToNewest: () => this.jumps.jumpToNewest(id),
+      openDirect: (name) => void this.#rooms.openDirect(name),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
@@ -127,7 +134,20 @@ export class UserActions {
     return paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
+      print: () => {
+        const pane = this.#panes.get(id);
+        if (pane) printOnly(pane);
+      },
+      settings: this.#settingsItem(id),
     });
+  }
+
+  /** Members of a room see who they are; staff may change the rooms that users share. @param {string} id */
+  #settingsItem(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
+    const label = room.kind ? "Members and settings…" : "Room settings…";
+    return { label, act: () => this.#rooms.showSettings(room) };
   }
 
   /** @param {string} id */
