@@ -19,7 +19,7 @@ from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted
-from chat.store import faults, lock_waits, mentions, reactions
+from chat.store import faults, lock_waits, mentions, reactions, search
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -173,7 +173,9 @@ class Batch:
         new = {(event.room_id, event.seq) for event in self.added}
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
             Event.objects.bulk_update(changed, ["body", "first_body", "edit_seq", "edited_at", "deleted_at"])
-        mentions.store(new=[event for event in self.added if event.kind == Kind.POSTED], changed=changed)
+        posts = [event for event in self.added if event.kind == Kind.POSTED]
+        mentions.store(new=posts, changed=changed)
+        search.store(new=posts, changed=changed)
         if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
             Event.objects.bulk_update(reacted, ["reactions"])
         self._reactions.store(new=new)
