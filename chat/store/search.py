@@ -33,6 +33,7 @@ BEST_OF = 200
 MAX_SECONDS = 2.0
 # How many steps SQLite works between two looks at the clock.
 STEPS_PER_LOOK = 20_000
+LIKE = "found.text LIKE %s ESCAPE '!'"
 
 # Scripts that are written without spaces, or whose words are often only two letters long: kana, Han and Hangul.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -175,7 +176,7 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     else:
         key = "found.event_id"
     for term in likes:
-        conditions.append("found.text LIKE %s ESCAPE '!'")
+        conditions.append(LIKE)
         params.append("%" + re.sub("([!%_])", r"!\1", term) + "%")
     for condition, value in _filters(query, key, before):
         conditions.append(condition)
