@@ -65,7 +65,7 @@ class Installation:
         """Return all rows of all tables except the migrations, whose times differ."""
         with closing(sqlite3.connect(self.file)) as database:
             names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            # The tables of the search index depend on the order in which it was filled; chat_search compares its content.
+            # The tables of the search index depend on the order in which it was filled. chat_search has its content.
             tables = [name for name in names if not name.startswith(("sqlite_", "chat_search_", "django_migrations"))]
             return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
 
