@@ -67,7 +67,7 @@ def drop_index(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chat", "0011_reactions")]
+    dependencies = [("chat", "0012_confirmations")]
 
     operations = [
         migrations.CreateModel(
