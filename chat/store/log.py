@@ -18,7 +18,8 @@ from django.utils import timezone
 from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
-from chat.store import HistoryPage, Posted, Resolution, chat, from, store
+from chat.protocol import HistoryPage, Posted, Resolution
+from chat.store import confirmations, faults, lock_waits, mentions, reactions, search
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
