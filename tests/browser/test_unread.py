@@ -115,7 +115,7 @@ def test_a_closed_room_counts_messages_and_opens_at_the_first_unread_one(visit, 
     alice.open("Long")
     expect(alice.texts("Long")).to_have_count(30)
     expect(badge(alice, "Long")).to_be_hidden()
-    alice.button("Long").click()
+    alice.toggle("Long").click()
     post(site, ("Long", 31, 76))
     expect(badge(alice, "Long")).to_have_text("46")
     alice.page.get_by_role("button", name="Next unread").click()
@@ -167,7 +167,7 @@ def test_counts_match_the_database_after_a_random_walk_of_two_devices(visit, sit
             said += 1
             alice.say(title, f"walk {said}")
         elif step < 0.6:
-            device.button(title).click()
+            device.toggle(title).click()
         elif step < 0.7:
             look_away(device)
         elif step < 0.85:

@@ -213,6 +213,16 @@ export function unreadWords({ unread, mentions }) {
     : `${capped(unread)} unread`;
 }
 
+/** The button beside a room in the list. @param {string} title @param {boolean} isOpen */
+export function toggleWords(title, isOpen) {
+  return `${isOpen ? "Close" : "Open"} ${title}`;
+}
+
+/** @param {string} title */
+export function closedWords(title) {
+  return `${title} is closed.`;
+}
+
 /** @param {number} count @param {string} room */
 export function newMessagesWords(count, room) {
   return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;

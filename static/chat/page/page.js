@@ -75,7 +75,9 @@ export class Page {
     });
     setHue(part(document, "my-avatar"), config.user.username);
     this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
-    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    const updateOverflow = showOverflow(part(document, "panes"), panes, (rooms) =>
+      list.showAway(rooms),
+    );
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
 

@@ -44,7 +44,10 @@ export class UserActions {
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
-    this.navigation = new Navigation(panes, { workspace, list });
+    this.navigation = new Navigation(panes, {
+      ...{ workspace, list, preferences: userData.preferences },
+      showNewest: (room) => this.jumps.jumpToNewest(room),
+    });
     this.#messageActions = new MessageActions(panes, {
       workspace,
       readTracker,

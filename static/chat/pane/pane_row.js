@@ -76,6 +76,13 @@ export class PaneRow {
     this.scrollToPane(room);
   }
 
+  /** Put a pane before another one. @param {string} room @param {string} next */
+  placeBefore(room, next) {
+    const { order } = this.layout;
+    const index = order.filter((id) => id !== room).indexOf(next);
+    if (this.layout.moveTo(room, index)) this.#arrange();
+  }
+
   /** @param {string} room */
   toggleWide(room) {
     this.layout.toggleWide(room);
