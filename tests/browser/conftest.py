@@ -207,8 +207,7 @@ class Visitor:
 
     def toggle(self, title):
         """Return the button beside a room's own, which opens its pane or closes it."""
-        row = self.page.get_by_role("navigation", name="Rooms").get_by_role("listitem")
-        return row.filter(has=self.button(title)).locator("[aria-pressed]").last
+        return self.button(title).locator("xpath=following-sibling::button")
 
     def pane(self, title):
         return self.page.get_by_role("region", name=title, exact=True)

@@ -54,7 +54,7 @@ def bob(browser, site):
 def load(visitor):
     visitor.goto("/?rooms=" + ",".join(map(str, visitor.ids[:3])))
     visitor.expect_state("Connected")
-    expect(visitor.page.locator("room-list nav button")).to_have_count(ROOMS + 7)
+    expect(visitor.page.locator("room-list nav [data-room]")).to_have_count(ROOMS + 7)
     visitor.page.evaluate("() => new Promise((done) => setTimeout(done, 500))")
     visitor.page.evaluate(WATCH)
 

@@ -113,7 +113,8 @@ SHUFFLE = """(choice) => {
   const unfocused = panes.filter((pane) => pane !== focused);
   const pane = unfocused[choice % unfocused.length];
   if (choice % 3 === 0 && pane && panes.length > 3) pane.querySelector('[data-part=close]').click();
-  else if (choice % 3 === 1) rooms.find((e) => e.nextElementSibling.ariaPressed === 'false' && e.textContent.startsWith('Fuzz'))?.click();
+  else if (choice % 3 === 1)
+    rooms.find((e) => e.textContent.startsWith('Fuzz') && !e.parentElement.matches('.open'))?.click();
   else document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {
     key: choice % 2 ? 'ArrowLeft' : 'ArrowRight', altKey: true, shiftKey: true, bubbles: true,
   }));

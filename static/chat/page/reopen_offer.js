@@ -11,7 +11,7 @@ export class ReopenOffer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  /** @param {HTMLElement} box a status above the row of panes */
+  /** @param {HTMLElement} box over the row of panes */
   constructor(box) {
     this.#box = box;
   }
