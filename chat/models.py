@@ -165,15 +165,16 @@ class Room(models.Model):
 class Event(models.Model):
     """A numbered fact in a room's log.
 
-    A posted event holds its current text. Edits and deletes are events of their own that point at it by
+    A posted event holds its current text. Edits, deletes and reactions are events of their own that point at it by
     `target_seq`. An edit takes the text out of the edit before it, and a delete out of the message and its
-    latest edit, so no replaced text stays in the log.
+    latest edit, so no replaced text stays in the log. The text of a reaction is its emoji.
     """
 
     class Kind(models.IntegerChoices):
         POSTED = 0
         EDITED = 1
         DELETED = 2
+        REACTED = 3
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
@@ -193,6 +194,12 @@ class Event(models.Model):
     client_id = models.UUIDField(null=True)
     # Whether the sender gave it. If not, the server made it, and frames do not show it.
     client_id_given = models.BooleanField(default=False)
+    # In a message: the seq of the message that it answers.
+    reply_to = models.PositiveBigIntegerField(null=True)
+    # In a reaction: whether it was given, or taken back.
+    is_on = models.BooleanField(null=True)
+    # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
+    reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions
     at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
@@ -239,6 +246,34 @@ class Mention(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "room_id", "seq"], name="mention_user_room_seq")
+        ]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id} user={self.user_id}"
+
+
+class Reaction(models.Model):
+    """Whether a user has given a message an emoji: one row for each user, message and emoji.
+
+    A reaction that was taken back keeps its row. Rows of deleted users stay, because their events do too.
+    """
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, db_index=False, related_name="+")
+    emoji = models.CharField(max_length=64)
+    user = FormerUserField(null=True, db_index=False, related_name="+")
+    # Copied, as in the event.
+    username = models.CharField(max_length=150)
+    is_on = models.BooleanField(default=True)
+    # The number of the event that gave it or took it back last.
+    seq = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "emoji", "user"], name="reaction_event_emoji_user")
+        ]
+        indexes: ClassVar = [
+            # Finds a reader's own reactions to the messages of a page, at most some for each message.
+            models.Index(fields=["user", "event"], name="reaction_own", condition=models.Q(is_on=True)),
         ]
 
     def __str__(self) -> str:

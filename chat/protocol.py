@@ -16,6 +16,8 @@ from chat.exceptions import ClientError, ErrorCode
 MAX_ID = 2**63 - 1
 # The most rooms that a frame may name, whatever number a site allows on a page.
 MAX_ROOMS = 1000
+# The most code points of an emoji: more than any has (chat/store/emoji.py).
+MAX_EMOJI = 64
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -63,6 +65,8 @@ class Send(Command, frozen=True, kw_only=True):
     message: str
     client_id: uuid.UUID | None = None
     msg_type: int = 0
+    # The message that this one answers.
+    reply_to: Seq | None = None
 
 
 class Edit(Command, frozen=True, kw_only=True):
@@ -75,6 +79,16 @@ class Edit(Command, frozen=True, kw_only=True):
 class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
+    client_id: uuid.UUID | None = None
+
+
+class React(Command, frozen=True, kw_only=True):
+    """Gives a message an emoji, or takes it back. Repeating it changes nothing."""
+
+    room: RoomId
+    seq: Seq
+    emoji: Annotated[str, msgspec.Meta(max_length=MAX_EMOJI)]
+    on: bool = True
     client_id: uuid.UUID | None = None
 
 
@@ -133,7 +147,7 @@ class Layout(Command, frozen=True, kw_only=True):
 
 _ROOM_DETAIL = "The room is not valid. Give its number."
 
-AnyCommand = Join | Leave | Send | Edit | Delete | Resume | History | Watch | Read | Layout | Ping
+AnyCommand = Join | Leave | Send | Edit | Delete | React | Resume | History | Watch | Read | Layout | Ping
 
 
 def room_id(value: Any) -> RoomId:
@@ -307,8 +321,27 @@ class Heads(msgspec.Struct, kw_only=True):
     heads: dict[str, Head]
 
 
+class Person(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user by id, if there is one, and the name that they had at the time."""
+
+    user: int | None = None
+    username: str
+
+
+class Reactions(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One emoji of a message: how many users gave it, some of them, and whether the reader (`own`) is one."""
+
+    emoji: str
+    count: int
+    users: list[Person]
+    own: bool = False
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any."""
+    """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any.
+
+    Only a page of history has `reactions`: in the log they are events of their own.
+    """
 
     room: str
     username: str
@@ -320,6 +353,8 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     edited_at: str | None = None
     deleted: bool = False
     user: int | None = None
+    reply_to: int | None = None
+    reactions: list[Reactions] = []
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -356,7 +391,21 @@ class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
-AnyEvent = Posted | Edited | Overtaken | Deleted
+class Reacted(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user gave message `reacted` an emoji, or took it back (`on` false)."""
+
+    room: str
+    reacted: int
+    emoji: str
+    username: str
+    user: int | None = None
+    on: bool
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
+
+
+AnyEvent = Posted | Edited | Overtaken | Deleted | Reacted
 
 
 def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:

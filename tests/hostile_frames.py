@@ -146,6 +146,27 @@ TABLE = [
     ),
     HostileFrame("delete a message that does not exist", "delete", room_command("delete", seq=2**62), **WRITE),
     HostileFrame(
+        "react and take it back",
+        "react",
+        lambda context, n: command("react", room=context.room, seq=context.edited_seq, emoji="👍", on=not n % 2),
+        **WRITE,
+    ),
+    HostileFrame(
+        "react with another emoji each time",
+        "react",
+        lambda context, n: command("react", room=context.room, seq=context.edited_seq, emoji=chr(0x1F600 + n)),
+        **WRITE,
+    ),
+    HostileFrame(
+        "react with 64 code points",
+        "react",
+        room_command("react", seq=1, emoji="👩" + "\u200d👩" * 31 + "\u200d"),
+        queries=0,
+    ),
+    HostileFrame(
+        "react to a message that does not exist", "react", room_command("react", seq=2**62, emoji="👍"), **WRITE
+    ),
+    HostileFrame(
         "resume 60 rooms that do not exist",
         "resume",
         lambda context, n: command("resume", rooms=rooms_of(60)),

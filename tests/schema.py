@@ -8,7 +8,19 @@ import msgspec
 
 from chat import protocol
 from chat.exceptions import ErrorCode
-from chat.protocol import MAX_ROOMS, AnyCommand, ByeTime, Command, Cursor, Head, RoomId, RoomIds, RoomTitle
+from chat.protocol import (
+    MAX_ROOMS,
+    AnyCommand,
+    ByeTime,
+    Command,
+    Cursor,
+    Head,
+    Person,
+    Reactions,
+    RoomId,
+    RoomIds,
+    RoomTitle,
+)
 
 PATH = Path(__file__).parent.parent / "docs" / "protocol.schema.json"
 COMMANDS: tuple[type, ...] = AnyCommand.__args__
@@ -17,7 +29,7 @@ COMMANDS: tuple[type, ...] = AnyCommand.__args__
 def frames() -> list[type]:
     """Return the structs that the server sends, in the order of chat.protocol."""
     structs = [value for value in vars(protocol).values() if isinstance(value, type(msgspec.Struct))]
-    parts = (msgspec.Struct, Cursor, ByeTime, Head, RoomTitle)
+    parts = (msgspec.Struct, Cursor, ByeTime, Head, Person, Reactions, RoomTitle)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

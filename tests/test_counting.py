@@ -1,5 +1,6 @@
 """Unread counts: counted once, in bounded pieces, then updated by news and reads."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -84,7 +85,8 @@ class World(SimpleNamespace):
         for _ in range(tries):
             if not self.counting.has_work:
                 return
-            for part in (self.counting.read_moves, self.counting.count_pairs, self.counting.add_news):
+            counting = self.counting
+            for part in (counting.announce, counting.read_moves, counting.count_pairs, counting.add_news):
                 try:
                     await part()
                 except TimeoutError:
@@ -210,6 +212,7 @@ async def test_a_read_to_the_head_needs_no_query_and_an_earlier_one_counts_only_
     await world.settle()
     counted, world.notified[:] = len(world.database.counted), []
     world.counting.move_position(1, 7, 5)
+    await world.settle()
     assert (world.notified, len(world.database.counted)) == ([(1, {7})], counted)
     world.counting.move_position(1, 7, 2)
     await world.settle()
@@ -307,3 +310,26 @@ async def test_nothing_is_counted_before_the_number_of_the_last_change_is_known(
     with pytest.raises(AssertionError, match="does not end"):
         await world.settle(5)
     assert world.database.counted == []
+
+
+async def test_announcements_wait_while_messages_are_written_but_only_a_moment(make, monkeypatch):
+    world = make()
+    world.database.heads = {7: 5}
+    await world.settle()
+    world.notified.clear()
+    writing = [True]
+    monkeypatch.setattr(database, "is_writing", lambda: writing[0])
+    world.counting.move_position(1, 7, 5)
+    task = asyncio.ensure_future(world.counting.announce())
+    await asyncio.sleep(0)
+    assert world.notified == []
+    writing[0] = False
+    await task
+    assert world.notified == [(1, {7})]
+    # Messages that never end delay the counts only a moment.
+    writing[0] = True
+    world.counting.move_position(1, 7, 4)
+    await world.settle()
+    world.counting.move_position(1, 7, 5)
+    await asyncio.wait_for(world.counting.announce(), 5)
+    assert world.notified[-1] == (1, {7})

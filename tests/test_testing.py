@@ -32,15 +32,53 @@ def good_run():
     return Recording(sent=sent, seen=seen, rows=rows)
 
 
-def make_sent(username, client_id, kind, text, target, seq):
+def make_sent(username, client_id, kind, text, target, seq, **more):
     times = {"began": float(seq), "acked": seq + 0.5, "seqs": [seq, seq]} if seq else {"began": 9.0, "seqs": []}
-    return Sent(
-        client=username, username=username, room="1", client_id=client_id, kind=kind, text=text, target=target, **times
-    )
+    fields = {"client_id": client_id, "kind": kind, "text": text, "target": target}
+    return Sent(client=username, username=username, room="1", **fields | times | more)
+
+
+def run_with_reactions():
+    """After a good run, both give the first message a thumb; charlie takes it back, and bob gives it once more."""
+    run = good_run()
+    for seq, username, is_on in ((9, "bob", True), (10, "charlie", True), (11, "charlie", False)):
+        client_id = f"id-{seq + 100}"
+        event = {"room": "1", "reacted": 1, "emoji": "👍", "username": username, "on": is_on, "seq": seq, "at": AT}
+        for seen in run.seen:
+            seen.events.append(event | {"client_id": client_id})
+        fields = {"room": "1", "seq": seq, "kind": "react", "username": username, "text": "👍", "target": 1}
+        run.rows.append(Row(client_id=client_id, is_on=is_on, **fields))
+        run.sent.append(make_sent(username, client_id, "react", "👍", 1, seq, is_on=is_on))
+    run.sent.append(run.sent.pop(8))  # the one that was never acknowledged
+    run.sent.insert(-1, make_sent("bob", "id-112", "react", "👍", 1, 9, is_on=True, began=12.0, acked=12.5))
+    run.rows[0].reactions = {"👍": 1}
+    return run
 
 
 def test_the_checker_finds_nothing_in_a_good_run():
     assert check(good_run()) == []
+    assert check(run_with_reactions()) == []
+
+
+REACTIONS = {
+    "a reaction is shown as taken back": ("I4", lambda run: run.seen[0].events[8].update(on=False)),
+    "a reaction has another emoji at one client": ("I4", lambda run: run.seen[0].events[8].update(emoji="🎉")),
+    "a repeated reaction is acknowledged with another one's number": (
+        "I1",
+        lambda run: run.sent[-2].seqs.clear() or run.sent[-2].seqs.append(10),
+    ),
+    "a reaction is saved that changes nothing": ("I11", lambda run: run.rows.append(copy_of(run.rows[8], 12))),
+    "a message has lost a reaction": ("I11", lambda run: run.rows[0].reactions.clear()),
+    "a deleted message has reactions": ("I11", lambda run: run.rows[2].reactions.update({"👍": 1})),
+}
+
+
+@pytest.mark.parametrize("bug", REACTIONS)
+def test_the_checker_finds_a_planted_bug_in_reactions(bug):
+    promise, plant = REACTIONS[bug]
+    run = run_with_reactions()
+    plant(run)
+    assert promise in {wrong.split()[0] for wrong in check(run)}, check(run)
 
 
 def test_a_run_can_be_written_to_a_file_and_read_again(tmp_path):

@@ -21,11 +21,13 @@ class Slice:
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + SLICE_SECONDS
 
-    async def pause_if_used(self) -> None:
-        """Let other tasks run if the share is used up."""
-        if self._loop.time() > self._until:
-            await asyncio.sleep(0)
-            self._until = self._loop.time() + SLICE_SECONDS
+    async def pause_if_used(self) -> bool:
+        """Let other tasks run if the share is used up, and tell whether it was."""
+        if self._loop.time() <= self._until:
+            return False
+        await asyncio.sleep(0)
+        self._until = self._loop.time() + SLICE_SECONDS
+        return True
 
 
 class RoomList(NamedTuple):

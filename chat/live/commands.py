@@ -25,6 +25,7 @@ from chat.protocol import (
     Left,
     Ping,
     Pong,
+    React,
     Read,
     Resume,
     Send,
@@ -59,6 +60,8 @@ async def run(session: Session, command: AnyCommand) -> None:
             edit(session, command)
         case Delete():
             delete(session, command)
+        case React():
+            react(session, command)
         case Resume():
             await resume(session, command)
         case History():
@@ -170,6 +173,7 @@ def send(session: Session, command: Send) -> None:
         login=session.login,
         body=actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
+        reply_to=command.reply_to,
         client_id=command.client_id,
     )
     _submit(session, draft, "send")
@@ -206,6 +210,23 @@ def delete(session: Session, command: Delete) -> None:
     _submit(session, draft, "delete")
 
 
+def react(session: Session, command: React) -> None:
+    """Give a message an emoji, or take it back; acknowledged when it is saved, or when nothing changes."""
+    _check_joined(session, command.room)
+    limits.check_message(session.user_id)
+    draft = Draft(
+        room=command.room,
+        author=session.user_id,
+        login=session.login,
+        kind=Kind.REACTED,
+        body=actions.check_emoji(command.emoji),
+        is_on=command.on,
+        target_seq=command.seq,
+        client_id=command.client_id,
+    )
+    _submit(session, draft, "react")
+
+
 async def history(session: Session, command: History) -> None:
     """Send a page of messages: older ones, or the newest."""
     session.is_original = False
@@ -229,7 +250,8 @@ async def history(session: Session, command: History) -> None:
 
 def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -> protocol.Frame:
     room = policies.load_enterable_room(login, room_id)
-    return protocol.encode(log.history(room, place, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES))
+    page = log.history(room, place, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES, reader=login.user_id)
+    return protocol.encode(page)
 
 
 def read(session: Session, command: Read) -> None:

@@ -1,5 +1,6 @@
 """Keeps the unread counts up to date: counted once, then changed by new events and read positions (Counting)."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 
@@ -17,6 +18,9 @@ MAX_ROOMS = 200
 # If a room has more new events than this, they are not added up. Its readers are counted again instead, because a
 # count ends at unread.MOST anyway.
 MAX_NEWS = 1000
+# How often a slice of announcements checks whether messages are still being written before it goes on regardless.
+ANNOUNCE_POLLS = 10
+ANNOUNCE_POLL_SECONDS = 0.002
 
 
 class Counting:
@@ -47,11 +51,13 @@ class Counting:
         self._are_moves_due = False
         # Positions that this process has written during a read of moved positions, which may have missed them.
         self._written: set[RoomUser] = set()
+        # The rooms whose counts have changed, by user, until the user's sockets are notified.
+        self._changed: dict[int, dict[int, None]] = {}
 
     @property
     def has_work(self) -> bool:
         """Tell whether there is something to count, to add up or to read."""
-        return self._are_moves_due or bool(self._pairs or self._rooms or self._moved)
+        return self._are_moves_due or bool(self._changed or self._pairs or self._rooms or self._moved)
 
     def count_rooms(self, user: int, rooms: Iterable[int]) -> None:
         """Count rooms for a user soon."""
@@ -109,13 +115,13 @@ class Counting:
         self._written.update(pairs)
 
     def move_position(self, user: int, room: int, seq: int) -> None:
-        """Move a read position. The count is sent at once if it is zero, otherwise when this pair is counted."""
+        """Move a read position. If the new count is zero, it is announced soon, otherwise when this pair is counted."""
         if (is_changed := self.counts.read(user, room, seq)) is None:
             self._pairs[RoomUser(room, user)] = seq
         else:
             self._pairs.pop(RoomUser(room, user), None)
             if is_changed:
-                self._on_changed(user, [room])
+                self._note_change(user, room)
 
     async def read_moves(self) -> None:
         """Read which positions other processes have moved, because bells may be lost."""
@@ -157,15 +163,14 @@ class Counting:
             self._pairs = self._pairs | {pair: seq for pair, seq in asked.items() if pair not in self._pairs}
             raise
         self._pair_limit = min(MAX_PAIRS, self._pair_limit * 2)
-        changed: dict[int, list[int]] = {}
         for pair, counts in counted.items():
             room, user = pair
             # Otherwise the user has read to the end in the meantime, which is newer, or is gone.
             if self.counts.get(user, room) is before[pair] and user in self._audiences:
                 self._heads.setdefault(room, counts.head)
                 if self._set_counted(pair, counts, is_from_move=asked[pair] is not None):
-                    changed.setdefault(user, []).append(room)
-        await self._announce(changed)
+                    self._note_change(user, room)
+        await self.announce()
 
     def _next_pairs(self) -> dict[RoomUser, int | None]:
         pairs = list(islice(self._pairs, self._pair_limit))
@@ -210,18 +215,17 @@ class Counting:
         for event in news:
             by_room[event.room].append(event)
         share = Slice()
-        changed: dict[int, list[int]] = {}
         for room, events in by_room.items():
             up_to = ranges[room][1]
             self._heads[room] = up_to
             added = RoomNews(events, up_to)
             for users in self._audiences.readers(room):
                 for user in users:
-                    self._add(added, user, room, changed)
+                    self._add(added, user, room)
                     await share.pause_if_used()
-        await self._announce(changed)
+        await self.announce()
 
-    def _add(self, news: RoomNews, user: int, room: int, changed: dict[int, list[int]]) -> None:
+    def _add(self, news: RoomNews, user: int, room: int) -> None:
         known = self.counts.get(user, room)
         if known is None:
             return
@@ -229,7 +233,7 @@ class Counting:
         if new is None:
             self._pairs.setdefault(RoomUser(room, user), known.read)
         elif self.counts.put(user, room, new):
-            changed.setdefault(user, []).append(room)
+            self._note_change(user, room)
 
     def _next_ranges(self) -> dict[int, tuple[int, int]]:
         ranges: dict[int, tuple[int, int]] = {}
@@ -255,8 +259,23 @@ class Counting:
             for user in users:
                 self.recount(RoomUser(room, user))
 
-    async def _announce(self, changed: dict[int, list[int]]) -> None:
+    def _note_change(self, user: int, room: int) -> None:
+        self._changed.setdefault(user, {})[room] = None
+
+    async def announce(self) -> None:
+        """Notify users of their counts that have changed: in slices, and behind messages that are being written."""
         share = Slice()
-        for user, rooms in changed.items():
-            self._on_changed(user, rooms)
-            await share.pause_if_used()
+        await _until_messages_are_written()
+        while self._changed:
+            user = next(iter(self._changed))
+            self._on_changed(user, self._changed.pop(user))
+            if await share.pause_if_used():
+                await _until_messages_are_written()
+
+
+async def _until_messages_are_written() -> None:
+    """Wait while messages are being written, so that their acks come first, but at most a moment."""
+    for _ in range(ANNOUNCE_POLLS):
+        if not database.is_writing():
+            return
+        await asyncio.sleep(ANNOUNCE_POLL_SECONDS)

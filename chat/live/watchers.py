@@ -137,6 +137,7 @@ class Watchers:
             while self._audiences and self._has_work():
                 # Each part fails alone, so that a pair that cannot be counted does not delay other news.
                 done = [
+                    await self._try(self._counting.announce, "unread counts could not be sent; trying again"),
                     await self._try(self._list_rooms, "rooms could not be listed; trying again"),
                     await self._try(self._answer_watches, "rooms could not be sent; trying again"),
                     await self._try(self._add_new_users, "first visits could not be stored; trying again"),

@@ -14,7 +14,7 @@ from django.db import IntegrityError
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.models import Event, Room
-from chat.store import faults, graphemes, lock_waits, log, policies
+from chat.store import emoji, faults, graphemes, lock_waits, log, policies
 from chat.store.faults import Blame
 from chat.store.log import Batch, Committed, Kind
 from chat.store.policies import Login, Standing
@@ -46,6 +46,10 @@ class Draft:
     body: str = ""
     msg_type: int = conf.MSG_TYPE_MESSAGE
     target_seq: int | None = None
+    # The message that a message answers.
+    reply_to: int | None = None
+    # Whether a reaction is given, or taken back. Its emoji is the body.
+    is_on: bool = True
     # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
     client_id: uuid.UUID | None = None
     own_id: uuid.UUID = field(default_factory=uuid.uuid4)
@@ -99,6 +103,13 @@ def check_text(text: str) -> str:
 def is_blank(text: str) -> bool:
     """Return whether a text shows nothing: it has only white space, control and invisible characters."""
     return _BLANK.fullmatch(text) is not None
+
+
+def check_emoji(text: str) -> str:
+    """Return an emoji in its one spelling. Raises ClientError: MESSAGE_INVALID when the text is not one emoji."""
+    if (found := emoji.canonical(text)) is None:
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This is not an emoji. React with one emoji.")
+    return found
 
 
 def check_type(msg_type: int) -> int:
@@ -209,13 +220,13 @@ def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
                 results.append(known[draft.key])
                 continue
             try:
-                event = _add_event(batch, draft, _author(draft, standings, users))
+                added = _add_event(batch, draft, _author(draft, standings, users))
             except ClientError as refusal:
                 results.append(refusal)
             else:
-                results.append(event)
-                if draft.key:
-                    known[draft.key] = Committed(event.room_id, event.seq)
+                results.append(added)
+                if draft.key and isinstance(added, Event):
+                    known[draft.key] = Committed(added.room_id, added.seq)
     return [_outcome(result) if isinstance(result, Event) else result for result in results]
 
 
@@ -230,7 +241,7 @@ def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any
     return standings[draft.login].user if draft.login in standings else None
 
 
-def _add_event(batch: Batch, draft: Draft, user: Any) -> Event:
+def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
     if draft.room in batch.busy:
         raise NotSaved(is_locked=True)
     room = batch.rooms.get(draft.room)
@@ -244,19 +255,37 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event:
     room = policies.check_writable(user, room, msg_type=draft.msg_type)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
-        return batch.post(room, body=draft.body, msg_type=draft.msg_type, **signature)
-    assert draft.target_seq is not None, "an edit or delete points at a message"
-    target = batch.target(room.pk, draft.target_seq)
-    if target is None or target.deleted_at is not None or target.seq < room.floor_seq:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message does not exist. It may have been deleted.")
-    if draft.kind == Kind.EDITED:
-        if not policies.can_edit(user, author_id=target.author_id):
-            raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can edit only your own messages.")
-        return batch.edit(room, target, draft.body, **signature)
-    assert draft.kind == Kind.DELETED, f"a kind of event without a rule: {draft.kind}"
-    if not policies.can_delete(user, author_id=target.author_id):
-        raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can delete only your own messages.")
-    return batch.delete(room, target, **signature)
+        if draft.reply_to is not None:
+            # A message that was deleted meanwhile can still be answered, because the answer would be lost otherwise.
+            _check_exists(batch, room, draft.reply_to)
+        return batch.post(room, body=draft.body, msg_type=draft.msg_type, reply_to=draft.reply_to, **signature)
+    assert draft.target_seq is not None, "a change points at a message"
+    target = _check_exists(batch, room, draft.target_seq)
+    if target.deleted_at is not None:
+        raise _no_message()
+    match draft.kind:
+        case Kind.EDITED:
+            if not policies.can_edit(user, author_id=target.author_id):
+                raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can edit only your own messages.")
+            return batch.edit(room, target, draft.body, **signature)
+        case Kind.DELETED:
+            if not policies.can_delete(user, author_id=target.author_id):
+                raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can delete only your own messages.")
+            return batch.delete(room, target, **signature)
+        case Kind.REACTED:
+            return batch.react(room, target, draft.body, is_on=draft.is_on, **signature)
+    raise AssertionError(f"a kind of event without a rule: {draft.kind}")
+
+
+def _check_exists(batch: Batch, room: Room, seq: int) -> Event:
+    target = batch.target(room.pk, seq)
+    if target is None or target.seq < room.floor_seq:
+        raise _no_message()
+    return target
+
+
+def _no_message() -> ClientError:
+    return ClientError(ErrorCode.MESSAGE_INVALID, detail="This message does not exist. It may have been deleted.")
 
 
 def _signature(draft: Draft, username: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
 
 from chat.fields import FormerUserField
-from chat.models import DeletedUser, Event, Room
+from chat.models import DeletedUser, Event, Reaction, Room
 from chat.store import access
 
 # The most rows of one transaction, because on SQLite, and on slow disks, messages wait for it.
@@ -27,6 +27,8 @@ PAUSE_SECONDS = 0.02
 # How many deletions take turns, a piece of each at a time.
 MAX_UNFINISHED = 100
 RETRIES = 5
+# What is said in a room stays when its author is deleted.
+LOG = (Event, Reaction)
 
 Removed = Counter[str]  # how many rows, by model
 
@@ -141,10 +143,10 @@ def remove_piece_of_user(user_id: int) -> Removed:
 
 
 def _fields_of_former_users() -> list[tuple[type[models.Model], str]]:
-    """Return the fields that refer to users who may be deleted, except that of the log, which keeps its authors."""
+    """Return the fields that refer to users who may be deleted, except those of the log, which keeps its authors."""
     relations = [relation for relation in relations_to(get_user_model()) if isinstance(relation.field, FormerUserField)]
     return [
-        (relation.related_model, relation.field.name) for relation in relations if relation.related_model is not Event
+        (relation.related_model, relation.field.name) for relation in relations if relation.related_model not in LOG
     ]
 
 
@@ -188,6 +190,7 @@ def disown(user_id: int) -> None:
     """
     if Event.objects.filter(author=user_id).exists():
         Event._base_manager.filter(author=user_id).update(author=None)
+    Reaction._base_manager.filter(user=user_id).update(user=None)
     for model, field in _fields_of_former_users():
         model._base_manager.filter(**{field: user_id}).delete()
     DeletedUser.objects.filter(pk=user_id).delete()

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from chat import protocol
 from chat.models import Event
-from chat.protocol import AnyEvent, Deleted, Edited, Frame, Overtaken, Posted
+from chat.protocol import AnyEvent, Deleted, Edited, Frame, Overtaken, Posted, Reacted
+from chat.store import reactions
 
 # Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
 EVENT_BYTES = 500
@@ -48,11 +49,11 @@ def apply_changes(events: Sequence[LoggedEvent], later: Iterable[LoggedEvent]) -
 
 
 def _message_of(event: AnyEvent) -> int:
-    """Return the seq of the message that an event posts, edits or deletes."""
+    """Return the seq of the message that an event posts, changes or deletes."""
     match event:
         case Posted(seq=seq):
             return seq
-        case Edited(edited=seq) | Overtaken(edited=seq) | Deleted(deleted=seq):
+        case Edited(edited=seq) | Overtaken(edited=seq) | Deleted(deleted=seq) | Reacted(reacted=seq):
             return seq
 
 
@@ -62,9 +63,10 @@ def logged(event: Event) -> LoggedEvent:
 
 
 def posted(event: Event) -> Posted:
-    """Return the row of a message as the event on the message."""
+    """Return the row of a message as it stands now, with its reactions."""
     message = _as_event(event)
     assert isinstance(message, Posted), f"not a message: {event}"
+    message.reactions = reactions.of(event)
     return message
 
 
@@ -85,9 +87,22 @@ def _as_event(event: Event) -> AnyEvent:
             edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
             deleted=deleted,
             user=event.author_id,
+            reply_to=event.reply_to,
         )
     target = event.target_seq
-    assert target is not None, f"an edit or a delete without its message: {event}"
+    assert target is not None, f"a change without its message: {event}"
+    if event.kind == Event.Kind.REACTED:
+        return Reacted(
+            room=room,
+            reacted=target,
+            emoji=event.body,
+            username=event.username,
+            user=event.author_id,
+            on=bool(event.is_on),
+            seq=event.seq,
+            at=at,
+            client_id=client_id,
+        )
     if event.kind == Event.Kind.DELETED:
         return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id)
     assert event.kind == Event.Kind.EDITED, f"a kind of event without a frame: {event}"

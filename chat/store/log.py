@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import Case, Q, QuerySet, Value, When
@@ -19,7 +19,7 @@ from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted
-from chat.store import faults, lock_waits, mentions
+from chat.store import faults, lock_waits, mentions, reactions
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -92,6 +92,7 @@ class Batch:
     _blanked: dict[int, list[int]] = field(default_factory=dict)
     # Deleted messages of which the site has kept replaced texts.
     _kept: set[tuple[int, int]] = field(default_factory=set)
+    _reactions: reactions.Changes = field(default_factory=reactions.Changes)
 
     def target(self, room: int, seq: int) -> Event | None:
         """Return message `seq` as it stands now, with the changes of this batch; None when it does not exist."""
@@ -129,6 +130,7 @@ class Batch:
         if target.first_body is not None:
             target.first_body = None
             self._kept.add((room.pk, target.seq))
+        self._reactions.forget(target)
         self._changed.add((room.pk, target.seq))
         if edit := self._edits.get((room.pk, target.edit_seq or 0)):
             edit.body = ""
@@ -136,6 +138,19 @@ class Batch:
         elif target.edit_seq is not None:
             self._blanked.setdefault(room.pk, []).append(target.edit_seq)
         return self._append(room, Kind.DELETED, target_seq=target.seq, **fields)
+
+    def react(self, room: Room, target: Event, emoji: str, *, is_on: bool, **fields: Any) -> Event | Committed:
+        """Append a reaction, or return the event that has already brought about the same.
+
+        Raises ClientError: MESSAGE_INVALID when the message has too many different emoji.
+        """
+        state = self._reactions.state(target, emoji, fields["author_id"])
+        if is_on == (state is not None and state.is_on):
+            return Committed(room.pk, target.seq if state is None else state.seq)
+        person = protocol.Person(user=fields["author_id"], username=fields["username"])
+        # Checked first, because a number that was taken must be used.
+        self._reactions.set(target, emoji, person, is_on=is_on, seq=room.head_seq + 1)
+        return self._append(room, Kind.REACTED, target_seq=target.seq, body=emoji, is_on=is_on, **fields)
 
     def _append(self, room: Room, kind: Kind, **fields: object) -> Event:
         room.head_seq += 1
@@ -159,6 +174,9 @@ class Batch:
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
             Event.objects.bulk_update(changed, ["body", "first_body", "edit_seq", "edited_at", "deleted_at"])
         mentions.store(new=[event for event in self.added if event.kind == Kind.POSTED], changed=changed)
+        if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
+            Event.objects.bulk_update(reacted, ["reactions"])
+        self._reactions.store(new=new)
         self._store_edits()
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
         for room_id, head in heads.items():
@@ -275,9 +293,10 @@ def _heads(rooms: QuerySet[Room]) -> dict[int, tuple[int, int, str]]:
     return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
 
 
-def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int) -> HistoryPage:
+def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, reader: int | None = None) -> HistoryPage:
     """Return a page of up to `limit` messages as they stand now, fewer when their frames exceed `max_bytes`.
 
+    The reactions that the user `reader` gave are marked as their own.
     `room` was read before the messages, so they include every change up to its head, which becomes `as_of`.
     """
     kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
@@ -296,9 +315,11 @@ def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int) -> H
         older = _downwards(kept, first - 1, floor, back + 1)
         earlier = _part(older, back, max_bytes - newer_part.size, least=0 if newer_part.events else 1)
         has_newer = newer_part.has_more
+    events = [*reversed(earlier.events), *newer_part.events]
+    reactions.mark_own(room.pk, events, reader)
     return HistoryPage(
         history=str(room.pk),
-        events=[*reversed(earlier.events), *newer_part.events],
+        events=events,
         as_of=room.head_seq,
         more=earlier.has_more,
         newer=has_newer,

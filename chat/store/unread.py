@@ -163,7 +163,8 @@ def _events(conditions: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
     found = Q(pk__in=[])
     for room, condition in conditions.items():
         found |= Q(room=room) & condition
-    rows = Event.objects.filter(found).order_by("room", "seq")
+    # Reactions neither are messages nor change whether one counts.
+    rows = Event.objects.filter(found).exclude(kind=Kind.REACTED).order_by("room", "seq")
     events: dict[tuple[int, int], _Event] = {}
     # There is a row for each user whom a message names.
     for room, seq, kind, author, target, user in rows.values_list(

@@ -228,6 +228,10 @@ class SocketClient:
         """Delete message `seq`. Returns a future as `send` does."""
         return self._enqueue("delete", str(room), None, seq, {"seq": seq})
 
+    def react(self, room: int | str, seq: int, emoji: str, *, on: bool = True) -> asyncio.Future[int]:
+        """Give message `seq` an emoji, or take it back. Returns a future as `send` does."""
+        return self._enqueue("react", str(room), emoji, seq, {"seq": seq, "emoji": emoji, "on": on})
+
     async def history(self, room: int | str, **fields: int) -> Frame:
         """Return a page of history."""
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
@@ -460,6 +464,7 @@ class SocketClient:
             kind=kind,
             text=text,
             target=target,
+            is_on=fields.get("on"),
             seqs=[],
         )
         waiting = _Waiting(sent, {"command": kind, "room": room, "client_id": client_id, **fields})

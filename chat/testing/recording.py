@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from chat.testing.client import SocketClient
 
 
+# The command that makes an event of each kind.
+KINDS = ("send", "edit", "delete", "react")
+
+
 class Sent(msgspec.Struct, kw_only=True):
-    """A message, edit or delete that a client sent. Times are from the monotonic clock."""
+    """A message, edit, delete or reaction that a client sent. Times are from the monotonic clock."""
 
     client: str
     username: str
@@ -23,6 +27,8 @@ class Sent(msgspec.Struct, kw_only=True):
     kind: str = "send"
     text: str | None = None
     target: int | None = None
+    # Whether a reaction is given, or taken back. Its text is the emoji.
+    is_on: bool | None = None
     # When it was first written to the socket; None if never.
     began: float | None = None
     # When its ack or its event came, and the seqs that both named.
@@ -57,6 +63,9 @@ class Row(msgspec.Struct, kw_only=True):
     target: int | None = None
     # Whether it is an edit that a later edit has replaced, so that its text is removed.
     overtaken: bool = False
+    is_on: bool | None = None
+    # Of a message: its reactions as a page of history has them, as emoji and count.
+    reactions: dict[str, int] = {}
 
 
 class Recording(msgspec.Struct, kw_only=True):
@@ -79,19 +88,21 @@ class Recording(msgspec.Struct, kw_only=True):
 def rows(room_ids: Iterable[int] | None = None) -> list[Row]:
     """Return the events of the rooms (None: all) as Django's database has them."""
     from chat.models import Event
+    from chat.store import reactions
 
-    kinds = {Event.Kind.POSTED: "send", Event.Kind.EDITED: "edit", Event.Kind.DELETED: "delete"}
     events = Event.objects.all() if room_ids is None else Event.objects.filter(room_id__in=list(room_ids))
     return [
         Row(
             room=str(event.room_id),
             seq=event.seq,
-            kind=kinds[Event.Kind(event.kind)],
+            kind=KINDS[event.kind],
             username=event.username,
             text=_text(event),
             client_id=str(event.client_id) if event.client_id_given else None,
             target=event.target_seq,
             overtaken=_is_overtaken(event),
+            is_on=event.is_on,
+            reactions={each.emoji: each.count for each in reactions.of(event)},
         )
         for event in events.order_by("room_id", "seq")
     ]

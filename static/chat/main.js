@@ -61,7 +61,10 @@ const page = new Page(
   config,
   { outbox, drafts, alerts, preferences, unread: new Unread(send) },
   (view) =>
-    new Workspace(config.rooms, { send, outbox, view, epochs, maxPanes: config.limits.rooms }),
+    new Workspace(config.rooms, {
+      ...{ send, outbox, view, epochs },
+      ...{ maxPanes: config.limits.rooms, me: config.user.id },
+    }),
 );
 const { workspace } = page;
 const signedOut = new SignedOut(config.user.id, {

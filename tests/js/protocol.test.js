@@ -13,6 +13,7 @@ const KINDS = {
   Edited: "event",
   Overtaken: "event",
   Deleted: "event",
+  Reacted: "event",
   Acknowledged: "ack",
   HistoryPage: "history",
   Refused: "error",

@@ -89,8 +89,8 @@ test("edits and deletes change held messages", () => {
 test("an event of a newer server moves the cursor and changes no message", () => {
   const log = joinedLog(5);
   log.applyEvent(posted(6));
-  const reacted = { room: "1", reacted: 6, emoji: "👍", username: "bob", on: true, seq: 7, at: AT };
-  assert.deepEqual(log.applyEvent(reacted), { verdict: "applied", message: null });
+  const crowned = { room: "1", crowned: 6, username: "bob", seq: 7, at: AT };
+  assert.deepEqual(log.applyEvent(crowned), { verdict: "applied", message: null });
   assert.equal(log.applyEvent(posted(8)).verdict, "applied");
   assert.equal(paged(log, page([posted(6)], 8))[0].text, "text 6");
 });

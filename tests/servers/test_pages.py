@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 
@@ -29,6 +30,21 @@ def busy_core():
     finally:
         program.kill()
         program.wait()
+
+
+@contextmanager
+def low_priority():
+    """Give this process, in which the pages run, a lower priority than the server.
+
+    Pages run on other machines. Here they would take the time of the core that the server needs for its acks.
+    """
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, 10)
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 async def open_many(open_page, server, cookies, rooms, **options):
@@ -71,7 +87,7 @@ async def test_readers_do_not_delay_acknowledgements(database, is_busy, start_se
     async with sender(server, own, ROOM) as writer:
         # Warm up, and let the pages finish what they do when they open.
         await writer.send_for(Q.reading_seconds)
-        with busy_core() if is_busy else nullcontext():
+        with busy_core() if is_busy else nullcontext(), low_priority() if IS_FULL else nullcontext():
             head = await measure_turns(server, writer, pages, figures)
     for turn, (took, cpu) in figures.items():
         report(

@@ -1,4 +1,4 @@
-/** Edits and deletes that await their answer. Each is sent once and has one outcome, which may be unknown. */
+/** Edits, deletes and reactions that await their answer. Each is sent once and has one outcome, which may be unknown. */
 
 import { uuid } from "./outbox_store.js";
 

@@ -4,11 +4,14 @@
 /** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
 /** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
-/** @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number}} Posted */
+/** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
+/** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
+/** Only in history does it have `reactions`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, reactions?: Reactions[]}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
-/** @typedef {Posted | Edited | Overtaken | Deleted} Event */
+/** @typedef {{room: string, reacted: number, emoji: string, username: string, user?: number, on: boolean, seq: number, at: string, client_id?: string}} Reacted */
+/** @typedef {Posted | Edited | Overtaken | Deleted | Reacted} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
@@ -38,7 +41,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number}} Change */
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number} | {command: "react", room: string, seq: number, emoji: string, on: boolean}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 
@@ -46,7 +49,7 @@
  * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
- *   | {command: "send", room: string, message: string, client_id: string}
+ *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "watch"}
@@ -122,6 +125,11 @@ export function isEdited(event) {
 /** @param {Event} event @returns {event is Overtaken} */
 export function isOvertaken(event) {
   return "overtaken" in event;
+}
+
+/** @param {Event} event @returns {event is Reacted} */
+export function isReacted(event) {
+  return "reacted" in event;
 }
 
 /** Errors that mean "later": the message stays in the outbox. */

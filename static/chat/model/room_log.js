@@ -1,12 +1,17 @@
 /** A room's events, applied in order, and the window of its messages that the page holds. */
 
-import { isEdited, isOvertaken, isPosted } from "./protocol.js";
+import { isEdited, isOvertaken, isPosted, isReacted } from "./protocol.js";
+import { reactionsOf, withReaction } from "./reactions.js";
 
-/** @import {Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted} from "./protocol.js" */
+/** @import {Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted, Reacted} from "./protocol.js" */
+/** @import {Reaction} from "./reactions.js" */
+
+/** What changes a message that is there already. @typedef {Edited | Deleted | Reacted} MessageChange */
 
 /**
- * A message in its current state; `asOf` is the seq of the last event that this state includes.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, asOf: number}} Message
+ * A message in its current state; `asOf` is the seq of the last event that this state includes, and `replyTo` that of
+ * the message it answers.
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, reactions: Reaction[], asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -26,7 +31,7 @@ export class RoomLog {
   #epoch = "";
   /** The window: all messages of the log between two ends. @type {Map<number, Message>} */
   #messages = new Map();
-  /** The latest change of each message since a page was requested, because the page may be read before the change. @type {Map<number, Edited | Deleted>} */
+  /** The changes of each message since a page was requested, because the page may be read before them. @type {Map<number, MessageChange[]>} */
   #changes = new Map();
   #oldest = Number.POSITIVE_INFINITY;
   #newest = 0;
@@ -43,6 +48,12 @@ export class RoomLog {
   requested = null;
   /** The target of a jump, until its page arrives. @type {Page | null} */
   pendingJump = null;
+  #me;
+
+  /** @param {number} [me] the reader's id */
+  constructor(me) {
+    this.#me = me;
+  }
 
   /** @returns {Cursor | null} */
   get cursor() {
@@ -181,11 +192,12 @@ export class RoomLog {
     }
     // A later edit, which is still to arrive, replaced this one: the message shown stays.
     // An event of a newer server, which this page does not know, changes nothing that is shown.
-    if (isOvertaken(event) || !("edited" in event || "deleted" in event)) return null;
-    const target = isEdited(event) ? event.edited : event.deleted;
-    if (this.requested) this.#changes.set(target, event);
+    if (isOvertaken(event)) return null;
+    const target = targetOf(event);
+    if (target === undefined) return null;
+    if (this.requested) this.#changes.set(target, [...(this.#changes.get(target) ?? []), event]);
     const message = this.#messages.get(target);
-    return message === undefined ? null : applyChange(message, event);
+    return message === undefined ? null : this.#applyChange(message, event);
   }
 
   /**
@@ -197,17 +209,39 @@ export class RoomLog {
     this.#messages.set(message.seq, message);
     this.#oldest = Math.min(this.#oldest, message.seq);
     this.#newest = Math.max(this.#newest, message.seq);
-    const later = this.#changes.get(message.seq);
-    return later === undefined ? message : applyChange(message, later);
+    for (const change of this.#changes.get(message.seq) ?? []) this.#applyChange(message, change);
+    return message;
   }
+
+  /** @param {Message} message @param {MessageChange} event */
+  #applyChange(message, event) {
+    if (event.seq <= message.asOf) return message;
+    message.asOf = event.seq;
+    if (isReacted(event)) {
+      if (!message.deleted) message.reactions = withReaction(message.reactions, event, this.#me);
+      return message;
+    }
+    message.text = isEdited(event) ? event.message : null;
+    message.edited = true;
+    message.deleted = message.text === null;
+    if (message.deleted) message.reactions = [];
+    return message;
+  }
+}
+
+/** The seq of the message that an event changes; undefined for an event of a newer server. @param {MessageChange} event @returns {number | undefined} */
+function targetOf(event) {
+  if (isReacted(event)) return event.reacted;
+  return isEdited(event) ? event.edited : event.deleted;
 }
 
 /**
  * @param {Posted} posted
  * @returns {Message}
  */
-function newMessage({ seq, user, username, msg_type: type, at }) {
-  return { seq, user, username, type, at, text: null, edited: false, deleted: false, asOf: 0 };
+function newMessage({ seq, user, username, msg_type: type, at, reply_to: replyTo }) {
+  const state = { text: null, edited: false, deleted: false, reactions: [], asOf: 0 };
+  return { seq, user, username, type, at, replyTo, ...state };
 }
 
 /**
@@ -219,19 +253,7 @@ function fillMessage(message, posted, asOf) {
   message.text = posted.message;
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;
+  message.reactions = reactionsOf(posted.reactions);
   message.asOf = asOf;
-  return message;
-}
-
-/**
- * @param {Message} message
- * @param {Edited | Deleted} event
- */
-function applyChange(message, event) {
-  if (event.seq <= message.asOf) return message;
-  message.asOf = event.seq;
-  message.text = isEdited(event) ? event.message : null;
-  message.edited = true;
-  message.deleted = message.text === null;
   return message;
 }

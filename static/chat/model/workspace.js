@@ -51,21 +51,23 @@ export class Workspace {
   #changes;
   #maxPanes;
   #epochs;
+  #me;
   #isOnline = false;
   /** The last change of the layout, sent again if it is refused. @type {LayoutChange | null} */
   #layoutChange = null;
 
   /**
    * @param {Room[]} rooms
-   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, maxPanes?: number | undefined}} options `epochs`: of the known rooms; `maxPanes`: 0 for no limit
+   * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, maxPanes?: number | undefined, me?: number}} options `epochs`: of the known rooms; `maxPanes`: 0 for no limit; `me`: the reader's id
    */
-  constructor(rooms, { send, outbox, view, epochs = new Map(), maxPanes = 0 }) {
+  constructor(rooms, { send, outbox, view, epochs = new Map(), maxPanes = 0, me }) {
     this.rooms = new Map(rooms.map((room) => [room.id, room]));
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
     this.#maxPanes = maxPanes;
     this.#epochs = epochs;
+    this.#me = me;
     this.#changes = new Changes(send);
   }
 
@@ -86,7 +88,7 @@ export class Workspace {
       return this.#view.commandRefused(null, { error: "RATE_LIMITED", detail });
     }
     this.rooms.set(room.id, room);
-    this.#panes.set(room.id, new RoomLog());
+    this.#panes.set(room.id, new RoomLog(this.#me));
     this.#view.paneOpened(room, isByUser);
     this.#send({ command: "join", room: room.id });
   }
@@ -159,7 +161,7 @@ export class Workspace {
   }
 
   /**
-   * Edit or delete a message.
+   * Edit or delete a message, or give it a reaction.
    * @param {Change} change
    * @param {Outcome} outcome
    */
@@ -216,7 +218,7 @@ export class Workspace {
   /** Another person may use the page now, so forget all messages. */
   #forgetMessages() {
     for (const id of this.#panes.keys()) {
-      this.#panes.set(id, new RoomLog());
+      this.#panes.set(id, new RoomLog(this.#me));
       this.#view.logCleared(id);
     }
   }
@@ -253,7 +255,7 @@ export class Workspace {
     // The server may open a pane by itself.
     if (!this.#panes.has(id)) {
       this.rooms.set(id, known);
-      this.#panes.set(id, new RoomLog());
+      this.#panes.set(id, new RoomLog(this.#me));
       this.#view.paneOpened(known, false);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
