@@ -68,7 +68,7 @@ def test_borders_have_enough_contrast(visit):
     alice = visit("alice", "/chat/Lobby/")
     for theme in ("light", "dark"):
         alice.page.emulate_media(color_scheme=theme)
-        alice.page.get_by_role("textbox", name="Open a room by name").focus()
+        alice.page.get_by_role("combobox", name="Find or jump").focus()
         assert contrast(alice.page, "room-composer .box") >= 3
         alice.box("Lobby").focus()
         assert contrast(alice.page, ".find input") >= 3

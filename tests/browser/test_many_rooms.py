@@ -106,7 +106,7 @@ def test_opening_or_closing_a_room_moves_no_row(bob):
 
 def test_the_list_is_one_tab_stop_and_arrow_keys_move_within_it(bob):
     load(bob)  # because the tab stop is the room that had the focus last
-    bob.page.get_by_role("textbox", name="Open a room by name").focus()
+    bob.page.get_by_role("combobox", name="Find or jump").focus()
     bob.page.keyboard.press("Tab")
     focused = "() => document.activeElement.dataset.room ?? document.activeElement.tagName"
     assert bob.page.evaluate(focused) == str(bob.ids[0])

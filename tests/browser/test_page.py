@@ -55,7 +55,7 @@ def test_other_users_neither_see_nor_open_a_staff_room(visit):
         bob.goto(f"/chat/{title}/")
         expect(bob.page.get_by_role("alert")).to_have_text(f"There is no room called “{title}”.")
         expect(bob.page.get_by_role("region")).to_have_count(0)
-        box = bob.page.get_by_role("textbox", name="Open a room by name")
+        box = bob.page.get_by_role("combobox", name="Find or jump")
         box.fill(title)
         box.press("Enter")
         expect(bob.page.locator("#not-found")).to_have_text(f"There is no room called “{title}”.")
@@ -152,7 +152,7 @@ def test_an_address_opens_a_room_with_any_title(visit):
 def test_a_room_is_opened_by_its_name(visit, site):
     bob = visit("bob")
     site.shell("from chat.models import Room; Room.objects.get_or_create(title='Made since')")
-    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
     for typed, title in (("random", "Random"), (ODD_TITLE, ODD_TITLE), ("made SINCE", "Made since")):
         box.fill(typed)
         box.press("Enter")
@@ -164,12 +164,62 @@ def test_a_room_is_opened_by_its_name(visit, site):
     expect(bob.page.get_by_role("alert")).to_have_text("There is no room called “..”.")
 
 
+def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site):
+    site.shell("from chat.models import Room\nfor title in ('Köln office', 'Kassel'): Room.objects.create(title=title)")
+    bob = visit("bob")
+    bob.open("Lobby", "Random", "Third")
+    bob.box("Third").fill("half a sentence")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
+    options = bob.page.get_by_role("listbox").get_by_role("option")
+    press = bob.page.keyboard.press
+    press("Control+k")
+    expect(box).to_be_focused()
+    expect(box).to_have_attribute("aria-expanded", "true")
+    # Escape gives the focus back, and the text is as it was.
+    box.press_sequentially("koln")
+    expect(options).to_have_text([re.compile("Köln office")])
+    press("Escape")
+    expect(bob.box("Third")).to_be_focused()
+    expect(bob.box("Third")).to_have_value("half a sentence")
+    expect(options).to_have_count(0)
+    # Initials find a room. The arrows choose, and Enter opens.
+    press("Control+k")
+    box.press_sequentially("ko")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    box.fill("k")
+    expect(options).to_have_text([re.compile("Kassel"), re.compile("Köln office")])
+    press("ArrowDown")
+    expect(box).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id"))
+    press("Enter")
+    expect(bob.box("Köln office")).to_be_focused()
+    expect(box).to_have_value("")
+    for key, title in (
+        ("F6", "Lobby"),
+        ("Shift+F6", "Köln office"),
+        ("Shift+F6", "Third"),
+        ("Control+Shift+Digit2", "Random"),
+    ):
+        press(key)
+        expect(bob.box(title)).to_be_focused()
+    press("Control+Shift+Comma")
+    assert bob.page.evaluate("document.querySelector('room-pane').ariaLabel") == "Random"
+    expect(bob.box("Random")).to_be_focused()
+    bob.say("Random", "frist")
+    expect(bob.texts("Random")).to_have_text(["frist"])
+    bob.box("Random").press_sequentially("next")
+    press("F2")
+    expect(bob.box("Random")).to_have_value("frist")
+    press("Escape")
+    expect(bob.box("Random")).to_have_value("next")
+    assert len(bob.commands("send")) == 1
+
+
 def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
     bob = visit("bob")
     bob.open("Lobby")
     held = []
     bob.page.route("**/chat/Slow/", lambda route: held.append(route))
-    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
     box.fill("Slow")
     with bob.page.expect_request("**/chat/Slow/"):
         box.press("Enter")
@@ -270,7 +320,7 @@ def test_a_phone_shows_one_pane_and_tabs_for_the_others(visit):
     width = bob.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
     bob.page.get_by_role("button", name="All rooms and account").click()
-    expect(bob.page.get_by_role("textbox", name="Open a room by name")).to_be_visible()
+    expect(bob.page.get_by_role("combobox", name="Find or jump")).to_be_visible()
     expect(bob.page.get_by_role("button", name="Log out")).to_be_visible()
     bob.button("Third").click()
     expect(bob.box("Third")).to_be_focused()
@@ -280,7 +330,7 @@ def test_on_a_phone_the_list_closes_when_a_room_opens(visit):
     bob = visit("bob", viewport={"width": 360, "height": 740})
     all_rooms = bob.page.get_by_role("button", name="All rooms and account")
     all_rooms.click()
-    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
     box.fill("random")
     box.press("Enter")
     expect(bob.box("Random")).to_be_focused()

@@ -4,6 +4,7 @@ import { part } from "../dom/templates.js";
 import { findRoom } from "../model/find_room.js";
 import { changeOf } from "../model/layout.js";
 import { ReopenOffer } from "./reopen_offer.js";
+import { Switcher } from "./switcher.js";
 
 /** @import {Panes} from "../model/layout.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -20,6 +21,7 @@ export class Navigation {
   #list;
   #preferences;
   #showNewest;
+  switcher;
   #reopenOffer = new ReopenOffer(part(document, "reopen"));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -41,6 +43,13 @@ export class Navigation {
       goTo: (room) => this.#goTo(room),
       toggle: (room) => this.#toggleRoom(room),
       close: (room) => this.closeRoom(room),
+    });
+    this.switcher = new Switcher(/** @type {HTMLFormElement} */ (part(document, "find")), {
+      candidates: () => list.rows,
+      open: (room) => {
+        list.collapse();
+        this.focusRoom(room);
+      },
       openByTitle: (title) => this.#openByTitle(title),
     });
     preferences.follow("clickCloses", () => list.showClickCloses(preferences.get("clickCloses")));
@@ -100,6 +109,21 @@ export class Navigation {
     if (!this.#panes.get(id)) return; // the page is full
     this.#panes.scrollToPane(id);
     this.#panes.get(id)?.composer.focus();
+  }
+
+  /** Focus the composer of the pane beside, going round. @param {number} step 1 or -1 */
+  focusBeside(step) {
+    const { order } = this.#panes.layout;
+    const from = order.indexOf(this.#panes.focused?.room ?? this.#panes.seen ?? "");
+    const start = from < 0 && step < 0 ? 0 : from;
+    const room = order.at((start + step) % order.length);
+    if (room !== undefined) this.focusRoom(room);
+  }
+
+  /** Focus the composer of the first, second, … pane. @param {number} number */
+  focusNumber(number) {
+    const room = this.#panes.layout.order[number - 1];
+    if (room !== undefined) this.focusRoom(room);
   }
 
   /** Update the address at once, and save the layout for the user's other browsers after a short pause. */

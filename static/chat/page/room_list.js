@@ -1,4 +1,4 @@
-/** <room-list>: a row for each room, in the order of their titles, and a box to open a room by its title. */
+/** <room-list>: a row for each room, in the order of their titles. */
 
 import { part } from "../dom/templates.js";
 import { RoomKeys } from "./room_keys.js";
@@ -7,7 +7,7 @@ import { createRow, RoomRow } from "./room_row.js";
 /** @import {Room} from "../model/protocol.js" */
 /** @import {Counts} from "../model/strings.js" */
 
-/** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click; `openByTitle` returns a sentence if it fails. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void, openByTitle: (title: string) => Promise<string>}} ListActions */
+/** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void}} ListActions */
 
 /** Created once, because `localeCompare` looks up its rules at each comparison. */
 const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
@@ -42,21 +42,11 @@ export class RoomList extends HTMLElement {
     this.#actions = actions;
     for (const item of part(this, "rooms").children)
       this.#addRow(new RoomRow(/** @type {HTMLElement} */ (item)));
-    const form = /** @type {HTMLFormElement} */ (part(this, "find"));
-    const box = /** @type {HTMLInputElement} */ (part(this, "name"));
-    box.addEventListener("input", () => this.#showTrouble(""));
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const title = box.value.trim();
-      if (title === "") return;
-      const sentence = await actions.openByTitle(title);
-      this.#showTrouble(sentence);
-      if (sentence === "" && box.value.trim() === title) box.value = "";
-    });
     const all = part(this, "all");
     all.addEventListener("click", () => this.#expand(all.getAttribute("aria-expanded") !== "true"));
-    this.addEventListener("keydown", ({ key }) => {
-      if (key !== "Escape" || all.getAttribute("aria-expanded") !== "true") return;
+    this.addEventListener("keydown", ({ key, defaultPrevented }) => {
+      if (defaultPrevented || key !== "Escape" || all.getAttribute("aria-expanded") !== "true")
+        return;
       this.collapse();
       all.focus();
     });
@@ -221,6 +211,11 @@ export class RoomList extends HTMLElement {
     this.#rows.get(room)?.showUnsentCount(count);
   }
 
+  /** All rooms, in the list's order. */
+  get rows() {
+    return this.#order.flatMap((room) => this.#rows.get(room) ?? []);
+  }
+
   /** Ids of all rooms in the list's order. */
   get order() {
     return this.#order;
@@ -242,13 +237,6 @@ export class RoomList extends HTMLElement {
     this.#placeTabs(this.#open);
     // The tabs may be scrolled sideways, but the list shows its rooms' titles from the left edge.
     if (isExpanded) part(this, "nav").scrollLeft = 0;
-  }
-
-  /** @param {string} sentence */
-  #showTrouble(sentence) {
-    const trouble = part(this, "not-found");
-    trouble.hidden = sentence === "";
-    trouble.textContent = sentence;
   }
 }
 

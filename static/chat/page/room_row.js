@@ -12,8 +12,8 @@ export class RoomRow {
   button;
   toggle;
   item;
-  #counts = NOTHING;
-  #isOpen = false;
+  counts = NOTHING;
+  isOpen = false;
   #isAway = false;
 
   /** @param {HTMLElement} item */
@@ -21,7 +21,7 @@ export class RoomRow {
     this.item = item;
     this.button = part(item, "button");
     this.toggle = part(item, "toggle");
-    this.#isOpen = this.toggle.ariaPressed === "true";
+    this.isOpen = this.toggle.ariaPressed === "true";
     setHue(item, this.room);
   }
 
@@ -47,7 +47,7 @@ export class RoomRow {
 
   /** Show whether the room has a pane. @param {boolean} isOpen */
   showOpen(isOpen) {
-    this.#isOpen = isOpen;
+    this.isOpen = isOpen;
     this.#isAway &&= isOpen;
     this.item.classList.toggle("open", isOpen);
     this.item.classList.toggle("away", this.#isAway);
@@ -72,7 +72,7 @@ export class RoomRow {
 
   /** Whether the room's own button opens and closes, as in the original. @param {boolean} isToggle */
   showAsToggle(isToggle) {
-    this.button.ariaPressed = isToggle ? String(this.#isOpen) : null;
+    this.button.ariaPressed = isToggle ? String(this.isOpen) : null;
     this.toggle.hidden = isToggle;
   }
 
@@ -84,9 +84,9 @@ export class RoomRow {
 
   /** @param {Counts} counts */
   showCounts(counts) {
-    const { unread, mentions } = this.#counts;
+    const { unread, mentions } = this.counts;
     if (unread === counts.unread && mentions === counts.mentions) return;
-    this.#counts = { unread: counts.unread, mentions: counts.mentions };
+    this.counts = { unread: counts.unread, mentions: counts.mentions };
     const badge = part(this.button, "unread");
     badge.hidden = counts.unread === 0;
     badge.textContent = countsWords(counts);
@@ -105,13 +105,13 @@ export class RoomRow {
   }
 
   #nameToggle() {
-    this.toggle.ariaLabel = toggleWords(this.title, this.#isOpen);
+    this.toggle.ariaLabel = toggleWords(this.title, this.isOpen);
   }
 
   /** Describe the room: its unread messages, whether it is for staff, and whether its pane is out of view. */
   #describe() {
     const parts = [
-      unreadWords(this.#counts),
+      unreadWords(this.counts),
       this.button.dataset.staff === "true" ? "Staff only" : "",
       this.#isAway ? "Out of view" : "",
     ];

@@ -24,6 +24,8 @@ export class RoomPane extends HTMLElement {
   list = /** @type {MessageList} */ (part(this.#inside, "list"));
   composer = /** @type {Composer} */ (part(this.#inside, "composer"));
   pinned = /** @type {PinnedAlerts} */ (part(this.#inside, "pinned"));
+  /** Edit the reader's newest message. */
+  editLast = () => {};
   #above = part(this.#inside, "above");
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -54,14 +56,14 @@ export class RoomPane extends HTMLElement {
     };
     this.list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
     this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
-    const editLast = () => {
+    this.editLast = () => {
       const last = this.list.lastOwn;
       if (last) actions.editMessage(last);
     };
     this.showRoom(room);
     const messageOf = (/** @type {number} */ seq) =>
       this.list.messageAt(this.list.elementOf(seq) ?? null);
-    this.composer.configure(limits, { ...actions, editLast, messageOf });
+    this.composer.configure(limits, { ...actions, editLast: this.editLast, messageOf });
     this.composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
