@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { changeOf, Layout } from "../../static/chat/model/layout.js";
-import { chord } from "../../static/chat/page/shortcuts.js";
 
 let layout;
 
@@ -33,14 +32,6 @@ test("one pane is wide, and only while it is open", () => {
   layout.toggleWide("3");
   layout.toggleWide("3");
   assert.equal(layout.wide, null);
-});
-
-test("shortcuts need exactly Alt and Shift, and are off while they select words", () => {
-  const keys = { key: "ArrowLeft", altKey: true, shiftKey: true, ctrlKey: false, metaKey: false };
-  assert.equal(chord(keys, false), "Alt+Shift+ArrowLeft");
-  assert.equal(chord({ ...keys, ctrlKey: true }, false), "");
-  assert.equal(chord({ ...keys, altKey: false }, false), "");
-  assert.equal(chord(keys, true), "");
 });
 
 /** Applies a change as the server does in chat/store/layouts.py. */

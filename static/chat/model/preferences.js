@@ -4,10 +4,11 @@
 
 /**
  * Every setting and its default. A stored value of another type counts as unset.
- * `clickCloses`: a click on an open room closes it. `shortcuts`: the user's own chord for a shortcut's name, "" for none.
+ * `clickCloses`: a click on an open room closes it. `isCompact`: messages stand closer together. `shortcuts`: the user's own chord for a shortcut's name, "" for none.
  */
 export const DEFAULTS = {
   clickCloses: false,
+  isCompact: false,
   shortcuts: /** @type {Record<string, string>} */ ({}),
 };
 

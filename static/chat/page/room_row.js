@@ -38,6 +38,7 @@ export class RoomRow {
     const isRenamed = this.title !== title;
     if (!isRenamed && this.button.dataset.staff === String(staff_only)) return false;
     part(this.button, "title").textContent = title;
+    this.button.dataset.short = [...title].slice(0, 2).join("");
     part(this.button, "staff").hidden = !staff_only;
     this.button.dataset.staff = String(staff_only);
     this.#describe();
