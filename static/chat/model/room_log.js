@@ -11,7 +11,7 @@ import { reactionsOf, withReaction } from "./reactions.js";
 /**
  * A message in its current state; `asOf` is the seq of the last event that this state includes, and `replyTo` that of
  * the message it answers.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, reactions: Reaction[], asOf: number}} Message
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, takenBack: boolean, replyTo?: number | undefined, reactions: Reaction[], asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -225,6 +225,7 @@ export class RoomLog {
     message.edited = true;
     message.deleted = message.text === null;
     if (message.deleted) message.reactions = [];
+    if (!isEdited(event)) message.takenBack = event.taken_back === true;
     return message;
   }
 }
@@ -240,7 +241,14 @@ function targetOf(event) {
  * @returns {Message}
  */
 function newMessage({ seq, user, username, msg_type: type, at, reply_to: replyTo }) {
-  const state = { text: null, edited: false, deleted: false, reactions: [], asOf: 0 };
+  const state = {
+    text: null,
+    edited: false,
+    deleted: false,
+    takenBack: false,
+    reactions: [],
+    asOf: 0,
+  };
   return { seq, user, username, type, at, replyTo, ...state };
 }
 
@@ -253,6 +261,7 @@ function fillMessage(message, posted, asOf) {
   message.text = posted.message;
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;
+  message.takenBack = posted.taken_back === true;
   message.reactions = reactionsOf(posted.reactions);
   message.asOf = asOf;
   return message;

@@ -213,6 +213,13 @@ export function unreadWords({ unread, mentions }) {
     : `${capped(unread)} unread`;
 }
 
+/** Deleted messages below each other, in one line. @param {number} count */
+export function deletedWords(count) {
+  return count === 1 ? "Message deleted" : `${count} messages deleted`;
+}
+
+export const DELETE_MESSAGE = "Delete this message for everybody?";
+
 /** The button beside a room in the list. @param {string} title @param {boolean} isOpen */
 export function toggleWords(title, isOpen) {
   return `${isOpen ? "Close" : "Open"} ${title}`;

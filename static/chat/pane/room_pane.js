@@ -1,7 +1,8 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
-import { copy, copyElement, part, setHue } from "../dom/templates.js";
+import { copy, part, setHue } from "../dom/templates.js";
 import { aboveWords, againWords, belowWords } from "../model/strings.js";
+import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
@@ -30,8 +31,8 @@ export class RoomPane extends HTMLElement {
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
-  /** Messages that can be taken back. @type {Set<Message>} */
-  #undoable = new Set();
+  /** @type {UndoOffer | undefined} */
+  #undo;
 
   /**
    * @param {Room} room
@@ -47,6 +48,10 @@ export class RoomPane extends HTMLElement {
     const more = part(this, "more-button");
     more.addEventListener("click", () => actions.openMenu(more));
     /** @type {People} */ (part(this, "people")).configure();
+    this.#undo = new UndoOffer(part(this, "undo"), {
+      undo: actions.undoMessage,
+      leave: () => this.list.focus({ preventScroll: true }),
+    });
     this.pinned.configure(actions.dismissAlert, () => this.list.focus());
     this.#above.addEventListener("click", actions.jumpToNew);
     this.#below.addEventListener("click", actions.jumpToNewest);
@@ -67,7 +72,7 @@ export class RoomPane extends HTMLElement {
     this.composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "send"])
+    for (const name of ["close", "more-button", "send", "undo"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
@@ -99,23 +104,7 @@ export class RoomPane extends HTMLElement {
 
   /** Offer to take back a sent message for a while. @param {Message} message @param {number} ms */
   offerUndo(message, ms) {
-    this.#undoable.add(message);
-    this.#showUndo();
-    setTimeout(() => {
-      this.#undoable.delete(message);
-      this.list.elementOf(message.seq)?.querySelector(".undo")?.remove();
-    }, ms);
-  }
-
-  /** Show the Undo buttons: a message may be shown only with a later page. */
-  #showUndo() {
-    for (const { seq, at } of this.#undoable) {
-      const element = this.list.elementOf(seq);
-      // After a restore, another message may have this seq.
-      const isSame = this.list.messageAt(element ?? null)?.at === at;
-      if (isSame && !element?.matches(":has(.undo), .deleted"))
-        element?.append(copyElement("undo-template"));
-    }
+    this.#undo?.add(message, ms);
   }
 
   /** Move the pane without scrolling its log. @param {() => void} change */
@@ -137,8 +126,10 @@ export class RoomPane extends HTMLElement {
    */
   showHistory(messages, edges) {
     this.list.showPage(messages, edges);
-    for (const message of messages) this.composer.messageChanged(message);
-    this.#showUndo();
+    for (const message of messages) {
+      this.composer.messageChanged(message);
+      this.#undo?.messageShown(message);
+    }
     this.#showBelow();
     // A page of short messages may not fill a tall pane.
     requestAnimationFrame(() => this.#scrolled());
@@ -152,6 +143,7 @@ export class RoomPane extends HTMLElement {
   showMessage(message, isNew) {
     this.list.showLive(message);
     this.composer.messageChanged(message);
+    this.#undo?.messageShown(message);
     if (isNew && !this.list.isAtBottom) this.list.newBelow += 1;
     this.#showBelow();
     this.#trim();
@@ -210,7 +202,6 @@ export class RoomPane extends HTMLElement {
     const message = this.list.messageAt(button);
     if (!button || !message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
-    if (button.dataset.part === "undo") actions.undoMessage(message);
   }
 
   #trim() {
