@@ -14,6 +14,8 @@ const KINDS = {
   Overtaken: "event",
   Deleted: "event",
   Reacted: "event",
+  Confirmed: "event",
+  Resolved: "event",
   Acknowledged: "ack",
   HistoryPage: "history",
   Refused: "error",
