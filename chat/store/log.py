@@ -32,31 +32,8 @@ FIND_AUTHORS = 200
 ROWS_PER_QUERY = 64
 # Rooms in one query, because SQLite limits the number of parameters.
 ROOMS_PER_QUERY = 500
-<<<<<<< HEAD
 # The page offers Undo for ten seconds. Later than this, a message cannot be taken back without a trace.
 UNDO_WITHIN = timedelta(minutes=1)
-# The most alerts that a join frame carries: the newest of the room.
-ALERTS_AT_MOST = 20
-
-# Both forms find each room's alerts through the partial index, for any number of rooms and alerts. SQLite has no
-# LATERAL, and PostgreSQL would evaluate the form for SQLite for every event.
-_NEWEST_ALERTS = f"""
-    SELECT newest.id FROM chat_event newest
-    WHERE newest.room_id = asked.room_id AND newest.kind = 0 AND newest.msg_type = {conf.MSG_TYPE_ALERT}
-      AND newest.deleted_at IS NULL ORDER BY newest.seq DESC LIMIT {ALERTS_AT_MOST}
-"""
-_ALERTS = {
-    "sqlite": f"""
-WITH asked(room_id) AS (VALUES {{rooms}})
-SELECT event.* FROM asked CROSS JOIN chat_event event WHERE event.id IN ({_NEWEST_ALERTS})
-""",
-    "postgresql": f"""
-WITH asked(room_id) AS (VALUES {{rooms}})
-SELECT event.* FROM asked CROSS JOIN LATERAL ({_NEWEST_ALERTS}) newest JOIN chat_event event ON event.id = newest.id
-""",
-}
-=======
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True)

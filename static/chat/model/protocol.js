@@ -6,13 +6,9 @@
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
-<<<<<<< HEAD
-/** Only in history does it have `reactions`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, reactions?: Reactions[]}} Posted */
-=======
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
-/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
->>>>>>> main
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string, taken_back?: boolean}} Deleted */
@@ -49,11 +45,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-<<<<<<< HEAD
-/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number, undo?: true} | {command: "react", room: string, seq: number, emoji: string, on: boolean}} Change */
-=======
-/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
->>>>>>> main
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number, undo?: true} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 
