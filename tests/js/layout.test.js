@@ -34,6 +34,15 @@ test("one pane is wide, and only while it is open", () => {
   assert.equal(layout.wide, null);
 });
 
+test("a provisional pane is in the row, but neither saved nor in the address", () => {
+  layout.peek = "7";
+  assert.deepEqual(layout.order, ["1", "3", "7"]);
+  assert.equal(layout.address, "/?rooms=1,3");
+  assert.deepEqual(layout.panes.order, ["1", "3"]);
+  layout.remove("7");
+  assert.equal(layout.peek, null);
+});
+
 /** Applies a change as the server does in chat/store/layouts.py. */
 function apply({ put, close }, saved) {
   const order = saved.filter((room) => !close.includes(room));

@@ -43,6 +43,7 @@ export class Navigation {
       goTo: (room) => this.#goTo(room),
       toggle: (room) => this.#toggleRoom(room),
       close: (room) => this.closeRoom(room),
+      keep: (room) => panes.keep(room),
     });
     this.switcher = new Switcher(/** @type {HTMLFormElement} */ (part(document, "find")), {
       candidates: () => list.rows,
@@ -109,6 +110,29 @@ export class Navigation {
     if (!this.#panes.get(id)) return; // the page is full
     this.#panes.scrollToPane(id);
     this.#panes.get(id)?.composer.focus();
+  }
+
+  /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id */
+  peekRoom(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (!room || this.#panes.get(id)) return this.focusRoom(id);
+    const { order, peek } = this.#panes.layout;
+    const next = peek === null ? undefined : order[order.indexOf(peek) + 1];
+    if (peek !== null) this.#workspace.closePane(peek);
+    this.#workspace.openPane(room, true);
+    if (!this.#panes.get(id)) return; // the page is full
+    this.#panes.setPeek(id);
+    if (next !== undefined) this.#panes.placeBefore(id, next);
+    this.focusRoom(id);
+    this.#updateAddress();
+  }
+
+  /** Close the provisional pane, unless it is this one. @param {string | null} kept */
+  closePeek(kept) {
+    const { peek } = this.#panes.layout;
+    if (peek === null || peek === kept) return;
+    this.#workspace.closePane(peek);
+    this.#updateAddress();
   }
 
   /** Focus the composer of the pane beside, going round. @param {number} step 1 or -1 */

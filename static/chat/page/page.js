@@ -60,7 +60,7 @@ export class Page {
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
-      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
     this.#userActions = new UserActions(workspace, {

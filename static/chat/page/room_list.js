@@ -7,7 +7,7 @@ import { createRow, RoomRow } from "./room_row.js";
 /** @import {Room} from "../model/protocol.js" */
 /** @import {Counts} from "../model/strings.js" */
 
-/** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void}} ListActions */
+/** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click; `keep`: a double click. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void, keep: (room: string) => void}} ListActions */
 
 /** Created once, because `localeCompare` looks up its rules at each comparison. */
 const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
@@ -37,6 +37,9 @@ export class RoomList extends HTMLElement {
   #isToggle = false;
   #keys = new RoomKeys(this);
 
+  /** Open a row's menu. @type {(row: RoomRow) => boolean} whether it has one */
+  onmenu = () => false;
+
   /** @param {ListActions} actions */
   configure(actions) {
     this.#actions = actions;
@@ -52,6 +55,16 @@ export class RoomList extends HTMLElement {
     });
     const nav = part(this, "nav");
     nav.addEventListener("click", (event) => this.#clicked(event));
+    // A right click, or the menu key on a row that has the focus.
+    nav.addEventListener("contextmenu", (event) => {
+      const item = event.target instanceof Element ? event.target.closest("nav li") : null;
+      const row = item && this.#rows.get(part(item, "button").dataset.room ?? "");
+      if (row && this.onmenu(row)) event.preventDefault();
+    });
+    nav.addEventListener("dblclick", ({ target }) => {
+      const button = target instanceof Element ? target.closest("[data-room]") : null;
+      if (button) actions.keep(button.getAttribute("data-room") ?? "");
+    });
     nav.addEventListener("auxclick", (event) => this.#clicked(event));
     // Without this, a middle click would scroll the list with the mouse.
     nav.addEventListener("mousedown", (event) => {

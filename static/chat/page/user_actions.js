@@ -3,6 +3,7 @@
 import { Menu } from "../dom/menu.js";
 import { part } from "../dom/templates.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
+import { CatchUp } from "./catch_up.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
@@ -18,6 +19,7 @@ import { IS_MAC, isSelectingText } from "./shortcuts.js";
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
 /** @import {Unread} from "../model/unread.js" */
@@ -35,6 +37,7 @@ export class UserActions {
   #shortcuts;
   #messageActions;
   navigation;
+  #catchUp;
   jumps;
 
   /**
@@ -64,6 +67,11 @@ export class UserActions {
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
+    this.#catchUp = new CatchUp(panes, {
+      ...{ navigation: this.navigation, readTracker, workspace },
+      unread: userData.unread,
+    });
+    list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
@@ -129,6 +137,24 @@ export class UserActions {
     outbox.discard(clientId);
   }
 
+  /** @param {RoomRow} row @returns {boolean} whether it has any item */
+  #openRowMenu({ room, button, isOpen, title }) {
+    const readTracker = this.#readTracker;
+    const items = [
+      ...(readTracker.hasUnread(room)
+        ? [{ label: "Mark as read", act: () => readTracker.markRead(room) }]
+        : []),
+      ...(this.#userData.unread.total.unread
+        ? [{ label: "Mark all as read", act: () => readTracker.markAllRead() }]
+        : []),
+      isOpen
+        ? { label: "Close", act: () => this.navigation.closeRoom(room) }
+        : { label: "Open", act: () => this.navigation.focusRoom(room) },
+    ];
+    this.#menu.open(button, title, items);
+    return true;
+  }
+
   /** @param {string} id */
   #paneItems(id) {
     return paneItems(this.#panes, id, {
@@ -167,6 +193,7 @@ export class UserActions {
     else if (name === "paneNumber") this.navigation.focusNumber(digit);
     else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
+    else if (name === "catchUp") this.#catchUp.start();
     else if (room === undefined) return false;
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);

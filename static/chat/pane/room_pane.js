@@ -1,7 +1,7 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
 import { copy, part, setHue } from "../dom/templates.js";
-import { aboveWords, againWords, belowWords } from "../model/strings.js";
+import { aboveWords, againWords, belowWords, PEEKED } from "../model/strings.js";
 import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
@@ -84,6 +84,14 @@ export class RoomPane extends HTMLElement {
     part(this, "staff-only").hidden = !room.staff_only;
     this.list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.composer.showRoom(room);
+  }
+
+  /** Show whether the pane is provisional. @param {boolean} isPeek */
+  showPeek(isPeek) {
+    if (this.classList.contains("peek") === isPeek) return;
+    this.classList.toggle("peek", isPeek);
+    if (isPeek) this.setAttribute("aria-description", PEEKED);
+    else this.removeAttribute("aria-description");
   }
 
   /** Whether most of the pane is in view: panes scroll sideways, and a phone shows one at a time. */
