@@ -198,7 +198,7 @@ class Event(models.Model):
     client_id_given = models.BooleanField(default=False)
     # In a message: the seq of the message that it answers.
     reply_to = models.PositiveBigIntegerField(null=True)
-    # In a reaction: whether it was given, or taken back.
+    # In a reaction: whether it was given, or taken back. In a delete and its message: whether Undo took it back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions

@@ -3,7 +3,7 @@
 import { copyElement, part, setAvatar } from "../dom/templates.js";
 import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
-import { authorWords, HELD, sentenceFor } from "../model/strings.js";
+import { authorWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
 import { foldMessage } from "./fold.js";
 
@@ -56,11 +56,10 @@ export function fillMessage(element, message, me) {
   part(element, "author").textContent = authorWords(username);
   showTime(element, at);
   const body = part(element, "text");
-  body.textContent = deleted ? "Message deleted" : text;
+  body.textContent = deleted ? deletedWords(1) : text;
   foldMessage(element, deleted ? "" : (text ?? ""));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
-  if (deleted) element.querySelector(".undo")?.remove();
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);

@@ -99,12 +99,13 @@ export class MessageList extends HTMLElement {
     const isOnlyNew = messages.every(({ seq }) => !this.elementOf(seq) && seq > this.#rows.last);
     const show = () => {
       for (const message of messages) this.#showMessage(message);
+      if (!isOnlyNew || messages.some(({ deleted }) => deleted)) this.#rows.foldDeleted();
       this.newLine.messagesAdded();
     };
     // Appended messages move nothing, so finding an anchor would force a layout for nothing.
     if (isOnlyNew) show();
     else this.keepStill(show);
-    part(this, "empty").hidden = this.#rows.seqs.length > 0;
+    part(this, "empty").hidden = this.#rows.areShown;
     this.followBottom();
   }
 

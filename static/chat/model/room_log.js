@@ -13,7 +13,7 @@ import { reactionsOf, withReaction } from "./reactions.js";
 /**
  * A message in its current state; `asOf` is the seq of the last event that this state includes, and `replyTo` that of
  * the message it answers.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, takenBack: boolean, replyTo?: number | undefined, reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -240,6 +240,7 @@ export class RoomLog {
       message.confirmations = confirmationsOf();
       message.resolution = null;
     }
+    if (!isEdited(event)) message.takenBack = event.taken_back === true;
     return message;
   }
 }
@@ -257,7 +258,7 @@ function targetOf(event) {
  * @returns {Message}
  */
 function newMessage({ seq, user, username, msg_type: type, at, reply_to: replyTo }) {
-  const state = { text: null, edited: false, deleted: false, asOf: 0 };
+  const state = { text: null, edited: false, deleted: false, takenBack: false, asOf: 0 };
   const answers = { reactions: [], confirmations: confirmationsOf(), resolution: null };
   return { seq, user, username, type, at, replyTo, ...state, ...answers };
 }
@@ -271,6 +272,7 @@ function fillMessage(message, posted, asOf) {
   message.text = posted.message;
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;
+  message.takenBack = posted.taken_back === true;
   message.reactions = reactionsOf(posted.reactions);
   message.confirmations = confirmationsOf(posted.confirmations);
   message.resolution = posted.resolution ?? null;

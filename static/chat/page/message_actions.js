@@ -1,7 +1,10 @@
 /** Edits, deletes, takes back and copies messages. */
 
+import { part } from "../dom/templates.js";
 import { messageItems } from "../log/message_menu.js";
-import { unchangedSentence } from "../model/strings.js";
+import { DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
+
+import { ConfirmDialog } from "./confirm_dialog.js";
 
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -9,12 +12,16 @@ import { unchangedSentence } from "../model/strings.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
+/** How much of a message is quoted before it is deleted. */
+const MOST_QUOTED = 300;
+
 export class MessageActions {
   #panes;
   #workspace;
   #readTracker;
   #user;
   #drafts;
+  #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
    * @param {PaneRow} panes
@@ -34,7 +41,7 @@ export class MessageActions {
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
-      remove: () => this.deleteMessage(room, message),
+      remove: () => this.#askToDelete(room, message),
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
@@ -67,12 +74,21 @@ export class MessageActions {
     );
   }
 
+  /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
+  #askToDelete(room, message) {
+    this.#confirmDialog.ask(DELETE_MESSAGE, {
+      text: (message.text ?? "").slice(0, MOST_QUOTED),
+      label: "Delete",
+      confirmed: () => this.deleteMessage(room, message),
+    });
+  }
+
   /** @param {string} room @param {Message} message */
-  deleteMessage(room, { seq }) {
+  deleteMessage(room, { seq }, isUndo = false) {
     const pane = this.#panes.get(room);
     pane?.showTrouble("");
     this.#workspace.changeMessage(
-      { command: "delete", room, seq },
+      { command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) },
       { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
     );
   }
@@ -83,7 +99,7 @@ export class MessageActions {
     if (!composer) return;
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
-    this.deleteMessage(room, message);
+    this.deleteMessage(room, message, true);
   }
 
   /** @param {string} room @param {number} seq */

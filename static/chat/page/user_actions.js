@@ -2,12 +2,14 @@
 
 import { Menu } from "../dom/menu.js";
 import { part } from "../dom/templates.js";
+import { chordWords, Shortcuts } from "../model/shortcuts.js";
+import { CatchUp } from "./catch_up.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
+import { IS_MAC, isSelectingText } from "./shortcuts.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {Drafts} from "../model/drafts.js" */
@@ -17,6 +19,8 @@ import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcut
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {RoomRow} from "./room_row.js" */
+/** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
@@ -29,9 +33,11 @@ export class UserActions {
   #list;
   #readTracker;
   #userData;
-  #menu = new Menu(part(document, "menu"));
+  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  #shortcuts;
   #messageActions;
   navigation;
+  #catchUp;
   jumps;
 
   /**
@@ -44,7 +50,11 @@ export class UserActions {
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
-    this.navigation = new Navigation(panes, { workspace, list });
+    this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
+    this.navigation = new Navigation(panes, {
+      ...{ workspace, list, preferences: userData.preferences },
+      showNewest: (room) => this.jumps.jumpToNewest(room),
+    });
     this.#messageActions = new MessageActions(panes, {
       workspace,
       readTracker,
@@ -57,6 +67,11 @@ export class UserActions {
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
+    this.#catchUp = new CatchUp(panes, {
+      ...{ navigation: this.navigation, readTracker, workspace },
+      unread: userData.unread,
+    });
+    list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
@@ -122,10 +137,29 @@ export class UserActions {
     outbox.discard(clientId);
   }
 
+  /** @param {RoomRow} row @returns {boolean} whether it has any item */
+  #openRowMenu({ room, button, isOpen, title }) {
+    const readTracker = this.#readTracker;
+    const items = [
+      ...(readTracker.hasUnread(room)
+        ? [{ label: "Mark as read", act: () => readTracker.markRead(room) }]
+        : []),
+      ...(this.#userData.unread.total.unread
+        ? [{ label: "Mark all as read", act: () => readTracker.markAllRead() }]
+        : []),
+      isOpen
+        ? { label: "Close", act: () => this.navigation.closeRoom(room) }
+        : { label: "Open", act: () => this.navigation.focusRoom(room) },
+    ];
+    this.#menu.open(button, title, items);
+    return true;
+  }
+
   /** @param {string} id */
   #paneItems(id) {
     return paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
+      shortcuts: this.#shortcuts,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
     });
   }
@@ -137,14 +171,35 @@ export class UserActions {
 
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
-    const keys = chord(event, isSelectingText(event.target, navigator.platform));
-    const room = this.#panes.focused?.room;
-    const items = room ? this.#paneItems(room) : [];
-    if (keys === NEXT_UNREAD) this.#readTracker.goToNextUnread(1);
-    else if (keys === PREVIOUS_UNREAD) this.#readTracker.goToNextUnread(-1);
-    else if (items.some((item) => item.keys === keys))
-      items.find((item) => item.keys === keys)?.act();
-    else return;
-    event.preventDefault();
+    // While an input method composes, or a dialog is open, every key belongs to it.
+    if (event.isComposing || event.defaultPrevented || document.querySelector("dialog:modal"))
+      return;
+    if (event.getModifierState("AltGraph")) return; // it types
+    const found = this.#shortcuts.find(event, isSelectingText(event.target, IS_MAC));
+    if (found && this.#runShortcut(found.name, found.digit)) event.preventDefault();
+  }
+
+  /**
+   * @param {ShortcutName} name
+   * @param {number} digit
+   * @returns {boolean} whether the key is taken
+   */
+  #runShortcut(name, digit) {
+    const panes = this.#panes;
+    const room = panes.focused?.room;
+    if (name === "find") this.navigation.switcher.open();
+    else if (name === "nextPane") this.navigation.focusBeside(1);
+    else if (name === "previousPane") this.navigation.focusBeside(-1);
+    else if (name === "paneNumber") this.navigation.focusNumber(digit);
+    else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
+    else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
+    else if (name === "catchUp") this.#catchUp.start();
+    else if (room === undefined) return false;
+    else if (name === "newest") this.jumps.jumpToNewest(room);
+    else if (name === "moveLeft") panes.movePane(room, -1);
+    else if (name === "moveRight") panes.movePane(room, 1);
+    else if (name === "edit") panes.get(room)?.editLast();
+    else return false;
+    return true;
   }
 }
