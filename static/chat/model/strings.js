@@ -275,3 +275,14 @@ export function beyondWords(count) {
 export function belowWords(count) {
   return count ? `${capped(count)} new below` : "Jump to newest";
 }
+
+/** How many messages a search found. @param {number} count @param {boolean} hasMore */
+export function resultsWords(count, hasMore) {
+  if (count === 0) return "No messages found.";
+  return `${count}${hasMore ? "+" : ""} ${count === 1 && !hasMore ? "message" : "messages"}`;
+}
+
+/** @param {string} typed */
+export function searchWords(typed) {
+  return `Search messages for “${typed}”`;
+}

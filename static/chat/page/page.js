@@ -12,6 +12,7 @@ import { Announcer } from "./announcer.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { ReadTracker } from "./read_tracker.js";
+import { SearchPane } from "./search_pane.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
@@ -44,6 +45,7 @@ export class Page {
   unsent;
   #readTracker;
   #userActions;
+  #search;
 
   /**
    * @param {Config} config
@@ -68,6 +70,13 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
     });
+    this.#search = new SearchPane(part(document, "panes"), {
+      titleOf: (room) => workspace.rooms.get(room)?.title,
+      show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
+      isPhone: () => panes.isPhone,
+      begin: () => list.collapse(),
+    });
+    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
@@ -131,6 +140,7 @@ export class Page {
   /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
   #hideRooms() {
     this.#showRooms(false);
+    this.#search.close();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
@@ -190,6 +200,7 @@ export class Page {
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
+    this.#search.removeRoom(room.id);
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
@@ -253,7 +264,10 @@ export class Page {
 
   /** @param {Room[]} rooms @param {Room[]} removed */
   roomsChanged(rooms, removed) {
-    for (const { id } of removed) this.#list.removeRoom(id);
+    for (const { id } of removed) {
+      this.#list.removeRoom(id);
+      this.#search.removeRoom(id);
+    }
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
