@@ -8,10 +8,10 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
         "from chat.models import Room\n"
         "from django.contrib.auth.models import User\n"
         "alice = User.objects.get(username='alice')\n"
-        "lobby, support, staff = (Room.objects.get(title=title) for title in ('Lobby', 'Support', 'Staff'))\n"
+        "lobby, random, staff = (Room.objects.get(title=title) for title in ('Lobby', 'Random', 'Staff'))\n"
         "lobby.send_message('The Deployment of Monday failed', alice)\n"
         "for n in range(120): lobby.send_message(f'line {n}', alice)\n"
-        "support.send_message('another déploy <b>here</b>', alice)\n"
+        "random.send_message('another déploy <b>here</b>', alice)\n"
         "staff.send_message('a secret deployment', alice)"
     )
     bob = visit("bob")
@@ -30,7 +30,7 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
     expect(results.locator("mark")).to_have_text(["déploy", "Deploy"])
     expect(results.locator(".hit").nth(0)).to_be_focused()
     # Walking the hits moves each room's own pane to the message, and opens a closed room.
-    expect(bob.log("Support")).to_contain_text("another déploy <b>here</b>")
+    expect(bob.log("Random")).to_contain_text("another déploy <b>here</b>")
     page.keyboard.press("ArrowDown")
     expect(results.locator(".hit").nth(1)).to_be_focused()
     message = bob.log("Lobby").get_by_text("The Deployment of Monday failed")
