@@ -18,6 +18,7 @@ export const DEFAULTS = {
   edit: "F2",
   moveLeft: "Control+Shift+Comma",
   moveRight: "Control+Shift+Period",
+  help: "Control+Slash",
 };
 
 /** What each shortcut does, in the order in which they are listed. @type {Record<ShortcutName, string>} */
@@ -33,6 +34,7 @@ export const LABELS = {
   edit: "Edit your last message",
   moveLeft: "Move the pane left",
   moveRight: "Move the pane right",
+  help: "Keyboard shortcuts",
 };
 
 /** The chords of earlier versions. They stay for users who know them, unless the user gave the shortcut another chord. @type {Partial<Record<ShortcutName, string>>} */
@@ -81,6 +83,11 @@ export class Shortcuts {
   chordFor(name) {
     const chord = this.#preferences.get("shortcuts")[name] ?? DEFAULTS[name];
     return chord.replace("Mod", this.isMac ? "Meta" : "Control");
+  }
+
+  /** Whether the user changed a shortcut. @param {ShortcutName} name */
+  isOwn(name) {
+    return this.#preferences.get("shortcuts")[name] !== undefined;
   }
 
   /**

@@ -9,10 +9,11 @@ import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText } from "./shortcuts.js";
+import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {Drafts} from "../model/drafts.js" */
+/** @import {KeysDialog} from "./keys_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -35,6 +36,8 @@ export class UserActions {
   #userData;
   #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
+  /** @type {KeysDialog | undefined} */
+  #keysDialog;
   #messageActions;
   navigation;
   #catchUp;
@@ -176,7 +179,18 @@ export class UserActions {
       return;
     if (event.getModifierState("AltGraph")) return; // it types
     const found = this.#shortcuts.find(event, isSelectingText(event.target, IS_MAC));
-    if (found && this.#runShortcut(found.name, found.digit)) event.preventDefault();
+    const isHelp =
+      event.key === "?" && !event.ctrlKey && !event.metaKey && !isTextField(event.target);
+    if (isHelp && this.#shortcuts.chordFor("help") !== "") this.#showKeys();
+    else if (!found || !this.#runShortcut(found.name, found.digit)) return;
+    event.preventDefault();
+  }
+
+  async #showKeys() {
+    const { KeysDialog } = await import("./keys_dialog.js");
+    const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
+    this.#keysDialog ??= new KeysDialog(dialog, this.#shortcuts);
+    if (!document.querySelector("dialog:modal")) this.#keysDialog.open();
   }
 
   /**
@@ -193,6 +207,7 @@ export class UserActions {
     else if (name === "paneNumber") this.navigation.focusNumber(digit);
     else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
+    else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#catchUp.start();
     else if (room === undefined) return false;
     else if (name === "newest") this.jumps.jumpToNewest(room);
