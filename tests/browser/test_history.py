@@ -560,3 +560,36 @@ def test_history_and_mentions_pass_the_accessibility_checks(visit, site):
     alice.page.keyboard.press("Enter")
     expect(alice.page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
     assert violations_in_all_looks(alice.page) == []
+
+
+def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_read(visit, site):
+    fill(site, "Deploys", 300, ages=[(100, 40)])
+    fill(site, "Errors", 200, ages=[(60, 40)])
+    bob = visit("bob", viewport={"width": 1320, "height": 780})
+    bob.open("Deploys", "Errors")
+    for title, last in (("Deploys", 300), ("Errors", 200)):
+        expect(text(bob, title, last)).to_be_attached()
+    top = "(log) => log.scrollTop"
+    bob.log("Errors").evaluate("(log) => { log.scrollTop -= 333; }")
+    before = bob.log("Errors").evaluate(top)
+    # The last messages of forty days ago, in the other pane beyond what it holds.
+    bob.log("Deploys").evaluate("(log) => { log.scrollTop = 0; }")
+    bob.log("Deploys").focus()
+    for _ in range(8):
+        bob.log("Deploys").evaluate("(log) => { log.scrollTop = 0; }")
+        bob.page.evaluate("new Promise((done) => { setTimeout(done, 80); })")
+        if message(bob, "Deploys", 90).count():
+            break
+    message(bob, "Deploys", 90).evaluate("(e) => e.scrollIntoView({block: 'center'})")
+    reads = len(bob.commands("read"))
+    choose_at_message(bob, "Deploys", "text 90", "Same moment")
+    line = bob.page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
+    expect(line).to_be_visible()
+    expect(text(bob, "Errors", 61)).to_be_in_viewport()
+    bob.page.keyboard.press("ArrowUp")
+    expect(line).to_be_visible()
+    bob.page.keyboard.press("Escape")
+    expect(line).to_be_hidden()
+    expect(text(bob, "Errors", 61)).not_to_be_in_viewport()
+    bob.page.wait_for_function("(was) => Math.abs(document.querySelectorAll('message-list')[1].scrollTop - was) > -1", arg=before)
+    assert len(bob.commands("read")) == reads

@@ -186,6 +186,14 @@ export class UserActions {
     event.preventDefault();
   }
 
+  /** From the message that has the focus, otherwise from the first in view. @param {string} room */
+  #showSameMoment(room) {
+    const list = this.#panes.get(room)?.list;
+    const first = list?.elementOf(list.inView?.first ?? -1);
+    const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
+    if (message) this.#messageActions.sameMoment.start(room, message);
+  }
+
   async #showKeys() {
     const { KeysDialog } = await import("./keys_dialog.js");
     const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
@@ -210,6 +218,7 @@ export class UserActions {
     else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#catchUp.start();
     else if (room === undefined) return false;
+    else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);
     else if (name === "moveRight") panes.movePane(room, 1);
