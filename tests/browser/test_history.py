@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations_in_all_looks
 from tests.browser.test_delivery import change
+from tests.browser.test_honest import pause
 from tests.browser.test_log import STORM
 from tests.browser.test_unread import choose_at_message, wait_until
 
@@ -562,34 +563,38 @@ def test_history_and_mentions_pass_the_accessibility_checks(visit, site):
     assert violations_in_all_looks(alice.page) == []
 
 
+FIRST_IN_VIEW = """(log) => {
+  const {top} = log.getBoundingClientRect();
+  const first = [...log.querySelectorAll('.message')].find((e) => e.getBoundingClientRect().bottom > top + 40);
+  return [first?.querySelector('[data-part=text]').textContent, Math.round(first?.getBoundingClientRect().top - top)];
+}"""
+
+
 def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_read(visit, site):
-    fill(site, "Deploys", 300, ages=[(100, 40)])
-    fill(site, "Errors", 200, ages=[(60, 40)])
-    bob = visit("bob", viewport={"width": 1320, "height": 780})
-    bob.open("Deploys", "Errors")
-    for title, last in (("Deploys", 300), ("Errors", 200)):
-        expect(text(bob, title, last)).to_be_attached()
-    top = "(log) => log.scrollTop"
+    room = fill(site, "Deploys", 120, ages=[(100, 40)])
+    other = fill(site, "Errors", 200, ages=[(60, 41)])
+    bob = visit("bob", f"/?rooms={room},{other}&at={room}.90", viewport={"width": 1320, "height": 780})
+    expect(text(bob, "Deploys", 90)).to_be_in_viewport()
+    expect(text(bob, "Errors", 200)).to_be_in_viewport()
     bob.log("Errors").evaluate("(log) => { log.scrollTop -= 333; }")
-    before = bob.log("Errors").evaluate(top)
-    # The last messages of forty days ago, in the other pane beyond what it holds.
-    bob.log("Deploys").evaluate("(log) => { log.scrollTop = 0; }")
-    bob.log("Deploys").focus()
-    for _ in range(8):
-        bob.log("Deploys").evaluate("(log) => { log.scrollTop = 0; }")
-        bob.page.evaluate("new Promise((done) => { setTimeout(done, 80); })")
-        if message(bob, "Deploys", 90).count():
-            break
-    message(bob, "Deploys", 90).evaluate("(e) => e.scrollIntoView({block: 'center'})")
+    pause(bob)
+    before = bob.log("Errors").evaluate(FIRST_IN_VIEW)
+    kept = bob.log("Deploys").evaluate(FIRST_IN_VIEW)
     reads = len(bob.commands("read"))
+    # What the other pane said at that time is beyond what it holds.
     choose_at_message(bob, "Deploys", "text 90", "Same moment")
     line = bob.page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
     expect(line).to_be_visible()
     expect(text(bob, "Errors", 61)).to_be_in_viewport()
+    assert bob.log("Deploys").evaluate(FIRST_IN_VIEW) == kept
+    words = line.text_content()
     bob.page.keyboard.press("ArrowUp")
-    expect(line).to_be_visible()
+    expect(line).not_to_have_text(words)
     bob.page.keyboard.press("Escape")
     expect(line).to_be_hidden()
-    expect(text(bob, "Errors", 61)).not_to_be_in_viewport()
-    bob.page.wait_for_function("(was) => Math.abs(document.querySelectorAll('message-list')[1].scrollTop - was) > -1", arg=before)
+    for _ in range(40):
+        if bob.log("Errors").evaluate(FIRST_IN_VIEW) == before:
+            break
+        pause(bob, 50)
+    assert bob.log("Errors").evaluate(FIRST_IN_VIEW) == before
     assert len(bob.commands("read")) == reads
