@@ -37,8 +37,8 @@ export class RoomList extends HTMLElement {
   #isToggle = false;
   #keys = new RoomKeys(this);
 
-  /** Open a row's menu. @type {(row: RoomRow) => boolean} whether it has one */
-  onmenu = () => false;
+  /** Open a row's menu. @type {(row: RoomRow) => void} */
+  onmenu = () => {};
 
   /** @param {ListActions} actions */
   configure(actions) {
@@ -59,7 +59,14 @@ export class RoomList extends HTMLElement {
     nav.addEventListener("contextmenu", (event) => {
       const item = event.target instanceof Element ? event.target.closest("nav li") : null;
       const row = item && this.#rows.get(part(item, "button").dataset.room ?? "");
-      if (row && this.onmenu(row)) event.preventDefault();
+      if (!row) return;
+      event.preventDefault();
+      // While the mouse button is down, releasing it would close the menu.
+      if (event.buttons === 0) this.onmenu(row);
+      else
+        document.addEventListener("pointerup", () => setTimeout(() => this.onmenu(row)), {
+          once: true,
+        });
     });
     nav.addEventListener("dblclick", ({ target }) => {
       const button = target instanceof Element ? target.closest("[data-room]") : null;

@@ -140,7 +140,7 @@ export class UserActions {
     outbox.discard(clientId);
   }
 
-  /** @param {RoomRow} row @returns {boolean} whether it has any item */
+  /** @param {RoomRow} row */
   #openRowMenu({ room, button, isOpen, title }) {
     const readTracker = this.#readTracker;
     const items = [
@@ -155,7 +155,6 @@ export class UserActions {
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
     this.#menu.open(button, title, items);
-    return true;
   }
 
   /** @param {string} id */
