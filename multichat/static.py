@@ -12,7 +12,7 @@ from django.core.files.storage import Storage as Source
 from servestatic.storage import CompressedManifestStaticFilesStorage
 
 # What a page links. Each becomes one file with everything that it imports.
-ENTRIES = ("chat/main.js", "chat/common.css", "chat/page.css")
+ENTRIES = ("chat/main.js", "chat/common.css", "chat/page.css", "chat/account.css")
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it ships no types
