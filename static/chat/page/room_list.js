@@ -26,8 +26,8 @@ export class RoomList extends HTMLElement {
   #open = [];
   /** Ids of the open rooms whose panes are out of view. @type {Set<string>} */
   #away = new Set();
-  /** Ids of the rooms whose tabs stay where they are, because they were opened there. @type {Set<string>} */
-  #stayingTabs = new Set();
+  /** Whether the user opened or closed a room by its tab: the tabs then stay where they are until the list is opened. */
+  #areTabsStill = false;
   /** Ids of all rooms by title. @type {string[]} */
   #order = [];
   /** Whether rooms were added or renamed since the list was last sorted. */
@@ -93,7 +93,7 @@ export class RoomList extends HTMLElement {
     const item = element?.parentElement;
     const row = item ? this.#rows.get(part(item, "button").dataset.room ?? "") : undefined;
     if (!row) return;
-    if (!this.classList.contains("expanded")) this.#stayingTabs.add(row.room);
+    if (!this.classList.contains("expanded")) this.#areTabsStill = true;
     if (button === MIDDLE_BUTTON) return this.#actions.close(row.room);
     if (button !== 0) return;
     if (element === row.toggle) return this.#actions.toggle(row.room);
@@ -143,12 +143,13 @@ export class RoomList extends HTMLElement {
     this.#away = away;
   }
 
-  /** The tabs of a phone begin with the open rooms, in the order of their panes. A tab that was just tapped stays. @param {string[]} rooms whose tabs may change */
+  /** The tabs of a phone begin with the open rooms, in the order of their panes. @param {string[]} rooms whose tabs may change */
   #placeTabs(rooms) {
     for (const room of rooms) {
       const index = this.#open.indexOf(room);
-      const stays = this.#stayingTabs.has(room) || index < 0;
-      this.#rows.get(room)?.setTabPlace(stays ? 0 : index - this.#open.length);
+      const row = this.#rows.get(room);
+      if (this.#areTabsStill) row?.keepTabPlace();
+      else row?.setTabPlace(index < 0 ? 0 : index - this.#open.length);
     }
   }
 
@@ -253,7 +254,7 @@ export class RoomList extends HTMLElement {
     if (isExpanded === this.classList.contains("expanded")) return;
     this.classList.toggle("expanded", isExpanded);
     part(this, "all").setAttribute("aria-expanded", String(isExpanded));
-    this.#stayingTabs.clear();
+    this.#areTabsStill = false;
     this.#placeTabs(this.#open);
     // The tabs may be scrolled sideways, but the list shows its rooms' titles from the left edge.
     if (isExpanded) part(this, "nav").scrollLeft = 0;

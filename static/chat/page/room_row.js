@@ -77,10 +77,14 @@ export class RoomRow {
     this.toggle.hidden = isToggle;
   }
 
-  /** Place the row among the tabs of a phone. @param {number | null} place null: by title */
+  /** Place the row among the tabs of a phone. @param {number} place 0: by title */
   setTabPlace(place) {
-    if (place === null) this.item.style.removeProperty("--tab");
-    else this.item.style.setProperty("--tab", String(place));
+    this.item.style.setProperty("--tab", String(place));
+  }
+
+  /** Open or closed, the tab stays where it is. */
+  keepTabPlace() {
+    if (this.item.style.getPropertyValue("--tab") === "") this.setTabPlace(0);
   }
 
   /** @param {Counts} counts */
