@@ -43,7 +43,7 @@ export class RoomList extends HTMLElement {
   /** @param {ListActions} actions */
   configure(actions) {
     this.#actions = actions;
-    for (const item of part(this, "rooms").children)
+    for (const item of this.querySelectorAll("[data-part=rooms] > li, [data-part=people] > li"))
       this.#addRow(new RoomRow(/** @type {HTMLElement} */ (item)));
     const all = part(this, "all");
     all.addEventListener("click", () => this.#expand(all.getAttribute("aria-expanded") !== "true"));
@@ -160,11 +160,15 @@ export class RoomList extends HTMLElement {
     this.#order = [...this.#rows.keys()].sort((a, b) =>
       COLLATOR.compare(titles.get(a) ?? "", titles.get(b) ?? ""),
     );
+    const isDirect = (/** @type {string} */ room) => this.#rows.get(room)?.isDirect === true;
+    const people = this.#order.filter(isDirect);
+    this.#order = [...this.#order.filter((room) => !isDirect(room)), ...people];
     const rows = this.#order.flatMap((room) => this.#rows.get(room) ?? []);
-    arrange(
-      part(this, "rooms"),
-      rows.map(({ item }) => item),
-    );
+    const itemsOf = (/** @type {boolean} */ direct) =>
+      rows.filter((row) => row.isDirect === direct).map(({ item }) => item);
+    arrange(part(this, "rooms"), itemsOf(false));
+    arrange(part(this, "people"), itemsOf(true));
+    part(this, "people-heading").hidden = people.length === 0;
     this.#keys.setRows(rows);
   }
 

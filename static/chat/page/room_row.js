@@ -29,6 +29,10 @@ export class RoomRow {
     return this.button.dataset.room ?? "";
   }
 
+  get isDirect() {
+    return this.button.dataset.kind === "direct";
+  }
+
   get title() {
     return part(this.button, "title").textContent ?? "";
   }
@@ -130,6 +134,7 @@ export class RoomRow {
 export function createRow(room) {
   const item = copyElement("room-template");
   part(item, "button").dataset.room = room.id;
+  if (room.kind) part(item, "button").dataset.kind = room.kind;
   const row = new RoomRow(item);
   row.showRoom(room);
   return row;

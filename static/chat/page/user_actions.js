@@ -23,6 +23,7 @@ import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
+/** @import {Rooms} from "./rooms.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
@@ -39,20 +40,24 @@ export class UserActions {
   /** @type {KeysDialog | undefined} */
   #keysDialog;
   #messageActions;
+  #rooms;
+  #isStaff;
   navigation;
   #catchUp;
   jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
    */
-  constructor(workspace, { panes, list, notices, readTracker, user, userData }) {
+  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
+    this.#rooms = rooms;
+    this.#isStaff = user.staff;
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
     this.navigation = new Navigation(panes, {
       ...{ workspace, list, preferences: userData.preferences },
@@ -97,6 +102,7 @@ export class UserActions {
       trimTo: (first, last) => this.#workspace.trimTo(id, first, last),
       jumpToNew: () => this.jumps.jumpToNew(id),
       jumpToNewest: () => this.jumps.jumpToNewest(id),
+      openDirect: (name) => void this.#rooms.openDirect(name),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
@@ -163,7 +169,16 @@ export class UserActions {
       readTracker: this.#readTracker,
       shortcuts: this.#shortcuts,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
+      settings: this.#settingsItem(id),
     });
+  }
+
+  /** Members of a room see who they are; staff may change the rooms that users share. @param {string} id */
+  #settingsItem(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
+    const label = room.kind ? "Members and settings…" : "Room settings…";
+    return { label, act: () => this.#rooms.showSettings(room) };
   }
 
   /** @param {string} id */
