@@ -18,6 +18,8 @@ MAX_ID = 2**63 - 1
 MAX_ROOMS = 1000
 # The most code points of an emoji: more than any has (chat/store/emoji.py).
 MAX_EMOJI = 64
+# The most messages that a `quote` may ask for.
+MAX_QUOTES = 50
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -60,6 +62,13 @@ class Leave(Command, frozen=True, kw_only=True):
     room: RoomId
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The message that a message is going to quote."""
+
+    room: RoomId
+    seq: Seq
+
+
 class Send(Command, frozen=True, kw_only=True):
     room: RoomId
     message: str
@@ -67,6 +76,10 @@ class Send(Command, frozen=True, kw_only=True):
     msg_type: int = 0
     # The message that this one answers.
     reply_to: Seq | None = None
+    # The same for all copies of a message in several rooms.
+    across: uuid.UUID | None = None
+    # The message that this one quotes.
+    source: Source | None = None
 
 
 class Edit(Command, frozen=True, kw_only=True):
@@ -109,6 +122,25 @@ class Resolve(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     client_id: uuid.UUID | None = None
+
+
+class Quote(Command, frozen=True, kw_only=True):
+    """Asks for single messages of a room, which need not be joined."""
+
+    room: RoomId
+    seqs: Annotated[list[Seq], msgspec.Meta(max_length=MAX_QUOTES)]
+
+
+class Copies(Command, frozen=True, kw_only=True):
+    """Asks where else a message was sent."""
+
+    across: uuid.UUID
+
+
+class Typing(Command, frozen=True, kw_only=True):
+    """Says that its user is writing in a room."""
+
+    room: RoomId
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -167,7 +199,23 @@ class Layout(Command, frozen=True, kw_only=True):
 _ROOM_DETAIL = "The room is not valid. Give its number."
 
 AnyCommand = (
-    Join | Leave | Send | Edit | Delete | React | Confirm | Resolve | Resume | History | Watch | Read | Layout | Ping
+    Join
+    | Leave
+    | Send
+    | Edit
+    | Delete
+    | React
+    | Confirm
+    | Resolve
+    | Resume
+    | History
+    | Watch
+    | Read
+    | Layout
+    | Quote
+    | Copies
+    | Typing
+    | Ping
 )
 
 
@@ -280,6 +328,7 @@ class Frame:
 class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Opens a pane, or gives the state of a joined room. With `reset` the pane starts over.
 
+    `kind`, `people` and `topic` are as in the list of rooms. Nothing can be written in a room that is `archived`.
     `alerts` are the room's alerts of the last days, as they stand at `head` or later, oldest first.
     """
 
@@ -289,6 +338,10 @@ class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     floor: int
     epoch: str
     staff_only: bool = False
+    kind: str = ""
+    people: list[str] = []
+    topic: str = ""
+    archived: bool = False
     reset: bool = False
     read: int = 0
     alerts: "list[Posted]" = []
@@ -317,10 +370,25 @@ class Present(msgspec.Struct, kw_only=True):
     present: list[str] | dict[str, bool]
 
 
+class IsTyping(msgspec.Struct, kw_only=True):
+    """A signal: a user is writing in the room."""
+
+    room: str
+    typing: str
+
+
 class RoomTitle(msgspec.Struct, kw_only=True):
+    """A room in the list. `kind` is `members` or `direct` if it is only for its members.
+
+    A direct room has the names of the other `people`; its title is made of them.
+    """
+
     id: str
     title: str
     staff_only: bool
+    kind: str | msgspec.UnsetType = msgspec.UNSET
+    people: list[str] | msgspec.UnsetType = msgspec.UNSET
+    topic: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rooms(msgspec.Struct, kw_only=True):
@@ -378,6 +446,13 @@ class Resolution(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: str
 
 
+class QuoteSource(msgspec.Struct, kw_only=True):
+    """The message that a message quotes."""
+
+    room: str
+    seq: int
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any.
 
@@ -397,6 +472,8 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     taken_back: bool = False
     user: int | None = None
     reply_to: int | None = None
+    across: uuid.UUID | None = None
+    source: QuoteSource | None = None
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
@@ -516,6 +593,30 @@ class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     as_of: int
     more: bool
     newer: bool = False
+
+
+class Quoted(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Single messages of the room `quote` as they stood at `as_of`; `more`: the others did not fit."""
+
+    quote: str
+    events: list[Posted]
+    as_of: int
+    more: bool = False
+
+
+class Copy(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A message by room and number, and the id of its author."""
+
+    room: str
+    seq: int
+    user: int | None = None
+
+
+class CopiesFound(msgspec.Struct, kw_only=True):
+    """The messages that share the `across` `copies`, in the rooms that the reader may enter."""
+
+    copies: uuid.UUID
+    messages: list[Copy]
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

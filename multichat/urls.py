@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, views
+from chat import accounts, own_password, room_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -13,8 +13,21 @@ urlpatterns = [
     path("chat/", RedirectView.as_view(pattern_name="index")),
     # A title may have any characters, including slashes. The WebSocket /chat/stream/ is routed in multichat/asgi.py.
     path("chat/<path:title>/", views.room, name="room"),
+    path("rooms/", room_views.rooms, name="rooms"),
+    path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
+    path("rooms/<int:room_id>/members/", room_views.members, name="members"),
+    path("direct/", room_views.direct, name="direct"),
+    path("people/", room_views.names, name="people"),
     path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/logout/", accounts.SignOut.as_view(), name="logout"),
     path("accounts/session/", accounts.session, name="session"),
+    path("accounts/password_change/", own_password.PasswordChange.as_view(), name="password_change"),
+    path("accounts/password_change/done/", own_password.PasswordChangeDone.as_view(), name="password_change_done"),
+    path("accounts/password_reset/", own_password.PasswordReset.as_view(), name="password_reset"),
+    path("accounts/password_reset/done/", own_password.PasswordResetDone.as_view(), name="password_reset_done"),
+    path("accounts/reset/done/", own_password.PasswordResetComplete.as_view(), name="password_reset_complete"),
+    path(
+        "accounts/reset/<uidb64>/<token>/", own_password.PasswordResetConfirm.as_view(), name="password_reset_confirm"
+    ),
     path("admin/", admin.site.urls),
 ]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 TOP = {
     "accounts",
     "admin",
+    "admin_lists",
     "apps",
     "audit",
     "checks",
@@ -21,7 +22,9 @@ TOP = {
     "fields",
     "limits",
     "models",
+    "own_password",
     "protocol",
+    "room_views",
     "views",
 }
 

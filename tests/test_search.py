@@ -178,6 +178,19 @@ def test_a_user_finds_nothing_in_rooms_that_they_may_not_enter(lobby, alice, bob
     assert texts(bob, "here") == []
 
 
+def test_a_members_only_room_is_searched_for_its_members_alone(lobby, alice, bob, charlie):
+    private = Room.objects.create(title="Private", members_only=True)
+    private.add_member(charlie)
+    actions.post_message(private, charlie, "secretword of members")
+    alice.is_superuser = True
+    alice.save()
+    for user in (alice, bob):
+        assert texts(user, "secretword") == texts(user, "in:private") == texts(user, "from:charlie") == []
+    assert texts(charlie, "secretword") == ["secretword of members"]
+    private.remove_member(charlie)
+    assert texts(charlie, "secretword") == []
+
+
 def test_deleting_a_room_removes_its_texts(lobby, bob):
     actions.post_message(lobby, bob, "a text")
     lobby.delete()

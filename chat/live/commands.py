@@ -10,12 +10,14 @@ from chat import limits, protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.live import attendance, database, writer
+from chat.live.feed import RoomView
 from chat.live.revocation import Question
 from chat.live.session import Place, Session
 from chat.protocol import (
     Acknowledged,
     AnyCommand,
     Confirm,
+    Copies,
     Cursor,
     Delete,
     Edit,
@@ -26,14 +28,16 @@ from chat.protocol import (
     Left,
     Ping,
     Pong,
+    Quote,
     React,
     Read,
     Resolve,
     Resume,
     Send,
+    Typing,
     Watch,
 )
-from chat.store import actions, concerns, log, policies
+from chat.store import actions, concerns, log, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -79,6 +83,12 @@ async def run(session: Session, command: AnyCommand) -> None:
             read(session, command)
         case Layout():
             layout(session, command)
+        case Quote():
+            await quote(session, command)
+        case Copies():
+            await find_copies(session, command)
+        case Typing():
+            typing(session, command)
         case Ping():
             session.reply(protocol.encode(Pong(version=conf.PAGE_VERSION or UNSET)))
 
@@ -135,7 +145,9 @@ async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
 
 async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, question: Question) -> bool:
     """Attach the session; return False when its rights were checked again since the question."""
-    entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
+    entering = session.hub.feed(
+        room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq, view=_view_of(room)
+    )
     async with entering as feed:
         if session.is_gone or question.is_outdated(user=session.user_id, room=room.pk):
             return False
@@ -144,7 +156,8 @@ async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, 
         if is_new:
             limits.check_rooms(len(session.places))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
-        reply = feed.joined(reset=not is_served, read=session.hub.watchers.position(session.user_id, room.pk))
+        read = session.hub.watchers.position(session.user_id, room.pk)
+        reply = feed.joined(reader=session.user_id, reset=not is_served, read=read)
         if cursor is not None:
             feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
         elif is_new:
@@ -155,6 +168,10 @@ async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, 
             session.hub.attendance.join(feed, session)
             served.info("join room=%s user=%s", room.pk, session.user_id)
     return True
+
+
+def _view_of(room: EnterableRoom) -> RoomView:
+    return RoomView(room.topic, room.kind, room.archived_at is not None, room.people)
 
 
 def leave(session: Session, command: Leave) -> None:
@@ -180,6 +197,8 @@ def send(session: Session, command: Send) -> None:
         body=actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         reply_to=command.reply_to,
+        across=command.across,
+        source=(command.source.room, command.source.seq) if command.source else None,
         client_id=command.client_id,
     )
     _submit(session, draft, "send")
@@ -297,6 +316,35 @@ def layout(session: Session, command: Layout) -> None:
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     session.hub.positions.set_layout(session, rooms, command.wide)
+
+
+async def quote(session: Session, command: Quote) -> None:
+    """Send single messages of any room that the user may enter now."""
+    session.is_original = False
+    async with database.only_one(("history", session.user_id)):
+        found = await database.read(_read_quotes, session.login, command)
+    session.reply(found)
+
+
+def _read_quotes(login: Login, command: Quote) -> protocol.Frame:
+    return protocol.encode(quotes.read(login, command.room, command.seqs, max_bytes=conf.HISTORY_PAGE_BYTES))
+
+
+async def find_copies(session: Session, command: Copies) -> None:
+    """Send where else a message was sent, as far as the user may enter these rooms now."""
+    session.is_original = False
+    async with database.only_one(("history", session.user_id)):
+        found = await database.read(quotes.find_copies, session.login, command.across)
+    session.reply(protocol.encode(found))
+
+
+def typing(session: Session, command: Typing) -> None:
+    """Show the other users in the room that this one is writing, at most once in three seconds."""
+    place = _check_joined(session, command.room)
+    now = asyncio.get_running_loop().time()
+    if conf.SHOW_WHO_IS_TYPING and now - place.typed_at >= conf.TYPING_SECONDS:
+        place.typed_at = now
+        session.hub.show_typing(session, command.room)
 
 
 def _check_joined(session: Session, room: int) -> Place:

@@ -11,7 +11,7 @@ from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, janitor, runtime
 from chat.live.attendance import Attendance
-from chat.live.feed import Feed
+from chat.live.feed import Feed, RoomView
 from chat.live.janitor import Janitor
 from chat.live.positions import Positions
 from chat.live.pulse import Pulse
@@ -41,13 +41,18 @@ class Hub:
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.revocation = Revocation(
-            self.sessions, self.feeds, dismiss=self.dismiss, on_checked=self.watchers.rooms_changed
+            self.sessions,
+            self.feeds,
+            dismiss=self.dismiss,
+            on_checked=self.watchers.rooms_changed,
+            on_concerned=self.watchers.memberships_changed,
         )
         self._doorbell = Doorbell(
             on_bell=self.hear_bell,
             on_signal=self._on_signal,
             on_access=self._on_access,
             on_read=self.watchers.position_moved_elsewhere,
+            on_typing=self._show_typing,
         )
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, announce=lambda change: self._doorbell.signal_presence(*change)
@@ -105,7 +110,9 @@ class Hub:
         return self._doorbell.is_degraded
 
     @asynccontextmanager
-    async def feed(self, room: int, *, title: str, staff_only: bool, head: int) -> AsyncIterator[Feed]:
+    async def feed(
+        self, room: int, *, title: str, staff_only: bool, head: int, view: RoomView | None = None
+    ) -> AsyncIterator[Feed]:
         """Hold a room's feed, opened and brought to `head`, which the caller has read in the database.
 
         Raises ClientError: ROOM_INVALID, SERVER_UNAVAILABLE.
@@ -121,7 +128,7 @@ class Hub:
         try:
             assert feed.opened is not None, "a feed is opened when it is made"
             await asyncio.shield(feed.opened)
-            feed.title, feed.staff_only = title, staff_only
+            feed.title, feed.staff_only, feed.view = title, staff_only, view or feed.view
             await feed.reach(head)
             yield feed
         finally:
@@ -197,6 +204,15 @@ class Hub:
         head = max((head for head in heads if head is not None), default=protocol.MAX_ID)
         self.positions.move(session, room, min(seq, head), back=back)
         self.watchers.position_moved(session.user_id, room)
+
+    def show_typing(self, session: Session, room: int) -> None:
+        """Show the other users in a room that a session's user is writing, in all processes; may be lost."""
+        self._show_typing(room, session.username)
+        self._doorbell.signal_typing(room, session.username)
+
+    def _show_typing(self, room: int, username: str) -> None:
+        if feed := self.feeds.get(room):
+            feed.show_typing(username)
 
     def _on_positions_written(self, pairs: Collection[RoomUser]) -> None:
         self.watchers.positions_written(pairs)

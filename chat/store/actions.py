@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +14,11 @@ from django.db import IntegrityError
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.models import Event, Room
-from chat.store import emoji, faults, graphemes, lock_waits, log, policies
+from chat.store import emoji, faults, graphemes, lock_waits, log, policies, quotes
 from chat.store.faults import Blame
 from chat.store.log import Batch, Committed, Kind
 from chat.store.policies import Login, Standing
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,10 @@ class Draft:
     target_seq: int | None = None
     # The message that a message answers.
     reply_to: int | None = None
+    # The same for all copies of a message in several rooms.
+    across: uuid.UUID | None = None
+    # The room and the seq of the message that a message quotes.
+    source: tuple[int, int] | None = None
     # Whether a reaction is given, or taken back. Its emoji is the body.
     is_on: bool = True
     # Whether a delete is its author's Undo.
@@ -216,13 +221,15 @@ def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
         known = log.find_committed([draft.key for draft in drafts if draft.key])
         standings = policies.load_standings({draft.login for draft in drafts if draft.login is not None})
         users = policies.load_users(draft.author for draft in drafts if draft.author and draft.login is None)
+        written = {RoomUser(draft.room, draft.author) for draft in drafts if draft.author and not draft.trusted}
+        members = policies.load_members(written, batch.rooms)
         results: list[Event | Outcome] = []
         for draft in drafts:
             if draft.key in known:
                 results.append(known[draft.key])
                 continue
             try:
-                added = _add_event(batch, draft, _author(draft, standings, users))
+                added = _add_event(batch, draft, _author(draft, standings, users), members)
             except ClientError as refusal:
                 results.append(refusal)
             else:
@@ -243,7 +250,7 @@ def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any
     return standings[draft.login].user if draft.login in standings else None
 
 
-def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
+def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUser]) -> Event | Committed:
     if draft.room in batch.busy:
         raise NotSaved(is_locked=True)
     room = batch.rooms.get(draft.room)
@@ -254,17 +261,32 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
             detail = "The author of this message was deleted. Post it as another user."
             raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
+    is_member = user is not None and RoomUser(draft.room, user.pk) in members
     if draft.kind == Kind.CONFIRMED:
         # Readers confirm alerts, also where they may not write.
-        room = policies.check_enterable(user, room)
+        room = policies.check_enterable(user, room, is_member=is_member)
     else:
-        room = policies.check_writable(user, room, msg_type=draft.msg_type)
+        room = policies.check_writable(user, room, msg_type=draft.msg_type, is_member=is_member)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
         if draft.reply_to is not None:
             # A message that was deleted meanwhile can still be answered, because the answer would be lost otherwise.
             _check_exists(batch, room, draft.reply_to)
-        return batch.post(room, body=draft.body, msg_type=draft.msg_type, reply_to=draft.reply_to, **signature)
+        if draft.source is not None and not quotes.find_source(user, *draft.source):
+            # The same for a message that does not exist and for one in a room that the author may not enter.
+            detail = "The quoted message does not exist, or you may not read it."
+            raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
+        source_room, source_seq = draft.source or (None, None)
+        return batch.post(
+            room,
+            body=draft.body,
+            msg_type=draft.msg_type,
+            reply_to=draft.reply_to,
+            across=draft.across,
+            source_room=source_room,
+            source_seq=source_seq,
+            **signature,
+        )
     assert draft.target_seq is not None, "a change points at a message"
     target = _check_exists(batch, room, draft.target_seq)
     if target.deleted_at is not None:

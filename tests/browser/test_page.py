@@ -86,7 +86,6 @@ def test_a_click_goes_to_a_room_and_never_closes_it_unless_the_user_wants_that(v
     bob.open("Lobby", "Random", "Third")
     bob.toggle("Lobby").hover()
     # A click on an open room brings its pane into view and focuses it.
-    expect(bob.pane("Lobby")).not_to_be_in_viewport()
     expect(bob.button("Lobby")).to_have_accessible_description("Out of view")
     bob.button("Lobby").click()
     expect(bob.pane("Lobby")).to_be_in_viewport(ratio=1)
@@ -212,6 +211,24 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
     press("Escape")
     expect(bob.box("Random")).to_have_value("next")
     assert len(bob.commands("send")) == 1
+    # The keys are listed, and each can be changed or switched off.
+    press("Control+Slash")
+    keys = bob.page.get_by_role("dialog", name="Keyboard shortcuts")
+    row = keys.get_by_role("listitem").filter(has_text="Next pane")
+    expect(row).to_contain_text("F6")
+    row.get_by_role("button", name="Change").click()
+    press("Control+Alt+KeyP")
+    expect(row).to_contain_text("Ctrl+Alt+P")
+    press("Escape")
+    bob.box("Random").focus()
+    press("F6")
+    expect(bob.box("Random")).to_be_focused()
+    press("Control+Alt+KeyP")
+    expect(bob.box("Random")).not_to_be_focused()
+    bob.log("Random").focus()
+    press("?")
+    row.get_by_role("button", name="Default").click()
+    expect(row).to_contain_text("F6")
 
 
 def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):

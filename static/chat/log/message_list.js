@@ -168,6 +168,33 @@ export class MessageList extends HTMLElement {
     );
   }
 
+  /** Where the reader is, to come back later: a message and its distance from the top; null at the newest message. */
+  get stand() {
+    if (this.isAtHead && this.isAtBottom) return null;
+    const element = this.#firstInView();
+    const message = this.#rows.messageAt(element);
+    if (!element || !message) return null;
+    return {
+      seq: message.seq,
+      px: element.getBoundingClientRect().top - this.getBoundingClientRect().top,
+    };
+  }
+
+  /** Find the first message at or after a time, and whether the log before it is held. @param {string} at */
+  firstSince(at) {
+    const { seqs } = this.#rows;
+    const time = Date.parse(at);
+    const index = seqs.findIndex((seq) => Date.parse(this.#rows.messageOf(seq)?.at ?? "") >= time);
+    const isKnown = index > 0 || (index < 0 ? this.isAtHead : !this.#edges.hasOlder);
+    return { seq: seqs[index], isKnown };
+  }
+
+  /** Scroll so that a message is so many pixels below the top. @param {number} seq @param {number} px */
+  scrollToSeq(seq, px) {
+    const element = this.elementOf(seq);
+    if (element) this.#scrollToElement(element, px);
+  }
+
   followBottom() {
     this.#scroll.followBottom();
   }

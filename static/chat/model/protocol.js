@@ -1,14 +1,15 @@
 /** The frames, both ways, and the limits of a message: docs/protocol.md as types. */
 
-/** @typedef {{id: string, title: string, staff_only: boolean}} Room */
+/** `kind`: only its members see it; `people`: the others in a direct room; `archived`: only in a join frame. @typedef {{id: string, title: string, staff_only: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean}} Room */
 /** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
-/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
+/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
+/** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
-/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string, taken_back?: boolean}} Deleted */
@@ -18,6 +19,9 @@
 /** @typedef {Posted | Edited | Overtaken | Deleted | Reacted | Confirmed | Resolved} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
+/** Single messages of the room `quote`; `more`: the others did not fit. @typedef {{quote: string, events: Posted[], as_of: number, more?: boolean}} QuotedFrame */
+/** The messages that share an `across`, in the rooms that the reader may enter. @typedef {{copies: string, messages: {room: string, seq: number, user?: number}[]}} CopiesFrame */
+/** A user is writing. @typedef {{room: string, typing: string}} TypingFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
@@ -33,6 +37,9 @@
  *   | {kind: "event", frame: Event}
  *   | {kind: "signal", frame: Signal}
  *   | {kind: "present", frame: PresentFrame}
+ *   | {kind: "typing", frame: TypingFrame}
+ *   | {kind: "quote", frame: QuotedFrame}
+ *   | {kind: "copies", frame: CopiesFrame}
  *   | {kind: "ack", frame: AckFrame}
  *   | {kind: "history", frame: HistoryFrame}
  *   | {kind: "error", frame: ErrorFrame}
@@ -53,10 +60,13 @@
  * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
- *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number}
+ *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "watch"}
+ *   | {command: "typing", room: string}
+ *   | {command: "quote", room: string, seqs: number[]}
+ *   | {command: "copies", across: string}
  *   | {command: "read", room: string, seq: number, back?: true}
  *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
@@ -84,6 +94,8 @@ const OWN_KEYS = /** @type {const} */ ([
   "pong",
   "rooms",
   "heads",
+  "quote",
+  "copies",
 ]);
 
 /**
@@ -104,6 +116,7 @@ function kindInRoom(frame) {
   if (!("room" in frame)) return "unknown";
   if ("seq" in frame) return "event";
   if ("present" in frame) return "present";
+  if ("typing" in frame) return "typing";
   return "msg_type" in frame ? "signal" : "unknown";
 }
 

@@ -15,9 +15,11 @@ export const DEFAULTS = {
   previousUnread: "Shift+F8",
   catchUp: "Control+Shift+F8",
   newest: "Alt+PageDown",
+  sameMoment: "Alt+PageUp",
   edit: "F2",
   moveLeft: "Control+Shift+Comma",
   moveRight: "Control+Shift+Period",
+  help: "Control+Slash",
 };
 
 /** What each shortcut does, in the order in which they are listed. @type {Record<ShortcutName, string>} */
@@ -30,9 +32,11 @@ export const LABELS = {
   previousUnread: "Previous unread",
   catchUp: "Catch up",
   newest: "Newest message",
+  sameMoment: "Same moment in all panes",
   edit: "Edit your last message",
   moveLeft: "Move the pane left",
   moveRight: "Move the pane right",
+  help: "Keyboard shortcuts",
 };
 
 /** The chords of earlier versions. They stay for users who know them, unless the user gave the shortcut another chord. @type {Partial<Record<ShortcutName, string>>} */
@@ -81,6 +85,11 @@ export class Shortcuts {
   chordFor(name) {
     const chord = this.#preferences.get("shortcuts")[name] ?? DEFAULTS[name];
     return chord.replace("Mod", this.isMac ? "Meta" : "Control");
+  }
+
+  /** Whether the user changed a shortcut. @param {ShortcutName} name */
+  isOwn(name) {
+    return this.#preferences.get("shortcuts")[name] !== undefined;
   }
 
   /**

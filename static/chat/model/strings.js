@@ -218,6 +218,12 @@ export function deletedWords(count) {
   return count === 1 ? "Message deleted" : `${count} messages deleted`;
 }
 
+/** The line across the panes that show the same moment. @param {number} time */
+export function momentWords(time) {
+  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return `${clock.format(time)} in all panes`;
+}
+
 export const ALL_CAUGHT_UP = "All caught up";
 
 /** @param {string} title @param {number} left unread rooms after this one */

@@ -5,6 +5,7 @@ import { messageItems } from "../log/message_menu.js";
 import { DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 
 import { ConfirmDialog } from "./confirm_dialog.js";
+import { SameMoment } from "./same_moment.js";
 
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -21,6 +22,7 @@ export class MessageActions {
   #readTracker;
   #user;
   #drafts;
+  sameMoment;
   #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
@@ -33,6 +35,7 @@ export class MessageActions {
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
+    this.sameMoment = new SameMoment(panes, { workspace, readTracker });
   }
 
   /** @param {string} room @param {Message} message */
@@ -42,6 +45,9 @@ export class MessageActions {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
       remove: () => this.#askToDelete(room, message),
+      sameMoment: this.sameMoment.isPossible
+        ? () => this.sameMoment.start(room, message)
+        : undefined,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });

@@ -112,6 +112,13 @@ export class Navigation {
     this.#panes.get(id)?.composer.focus();
   }
 
+  /** The user made this room, or asked for a room that may be new. @param {Room} room */
+  goToRoom(room) {
+    if (!this.#panes.get(room.id)) this.#openRoom(room);
+    this.#list.collapse();
+    this.focusRoom(room.id);
+  }
+
   /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id */
   peekRoom(id) {
     const room = this.#workspace.rooms.get(id);

@@ -12,6 +12,7 @@ import { Announcer } from "./announcer.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { ReadTracker } from "./read_tracker.js";
+import { Rooms } from "./rooms.js";
 import { SearchPane } from "./search_pane.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
@@ -44,6 +45,7 @@ export class Page {
   workspace;
   unsent;
   #readTracker;
+  #rooms;
   #userActions;
   #search;
 
@@ -65,7 +67,12 @@ export class Page {
       focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
+    this.#rooms = new Rooms({
+      ...{ me: config.user.username, notices },
+      openRoom: (room) => this.#userActions.navigation.goToRoom(room),
+    });
     this.#userActions = new UserActions(workspace, {
+      rooms: this.#rooms,
       ...{ panes, list, notices, userData },
       readTracker: this.#readTracker,
       user: config.user,
@@ -260,6 +267,11 @@ export class Page {
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
     const title = this.workspace.rooms.get(room)?.title ?? "";
     this.#announcer.announce(senderWords(message), title, text);
+  }
+
+  /** What is known of an open room has changed. @param {Room} room */
+  roomChanged(room) {
+    this.#panes.get(room.id)?.showRoom(room);
   }
 
   /** @param {Room[]} rooms @param {Room[]} removed */

@@ -9,10 +9,10 @@
  * Leave out what would have no effect.
  * @param {PaneRow} panes
  * @param {string} room
- * @param {{readTracker: ReadTracker, shortcuts: Shortcuts, askForDay: () => void}} ways
+ * @param {{readTracker: ReadTracker, shortcuts: Shortcuts, askForDay: () => void, settings: Item | null}} ways
  * @returns {Item[]}
  */
-export function paneItems(panes, room, { readTracker, shortcuts, askForDay }) {
+export function paneItems(panes, room, { readTracker, shortcuts, askForDay, settings }) {
   const { order, wide } = panes.layout;
   const index = order.indexOf(room);
   /** @type {Item[]} */
@@ -34,5 +34,6 @@ export function paneItems(panes, room, { readTracker, shortcuts, askForDay }) {
   items.push({ label: "Jump to date…", act: askForDay });
   if (readTracker.hasUnread(room))
     items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
+  if (settings) items.push(settings);
   return items;
 }

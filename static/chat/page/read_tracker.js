@@ -31,6 +31,7 @@ export class ReadTracker {
   #awaitingNewLine = new Set();
   /** Rooms that were opened before the server sent their unread counts. @type {Set<string>} */
   #awaitingHeads = new Set();
+  #isPaused = false;
   /** The room whose pane was focused last. @type {string | null} */
   #focusedRoom = null;
 
@@ -125,6 +126,16 @@ export class ReadTracker {
     }, CHECK_AFTER_MS);
   }
 
+  /** Nothing that is shown counts as read from now on. */
+  pause() {
+    this.#isPaused = true;
+  }
+
+  resume() {
+    this.#isPaused = false;
+    this.checkSoon();
+  }
+
   /** @param {string} room */
   markRead(room) {
     this.#unread.markRead(room);
@@ -189,7 +200,8 @@ export class ReadTracker {
 
   /** Only messages in view of a user who is present count, and none that were jumped over. */
   #markVisible() {
-    if (isLookedAt()) for (const pane of this.#panes.all) this.#markVisibleIn(pane);
+    if (isLookedAt() && !this.#isPaused)
+      for (const pane of this.#panes.all) this.#markVisibleIn(pane);
     this.#showAbove();
   }
 

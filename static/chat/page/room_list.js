@@ -26,8 +26,8 @@ export class RoomList extends HTMLElement {
   #open = [];
   /** Ids of the open rooms whose panes are out of view. @type {Set<string>} */
   #away = new Set();
-  /** Ids of the rooms whose tabs stay where they are, because they were opened there. @type {Set<string>} */
-  #stayingTabs = new Set();
+  /** Whether the user opened or closed a room by its tab: the tabs then stay where they are until the list is opened. */
+  #areTabsStill = false;
   /** Ids of all rooms by title. @type {string[]} */
   #order = [];
   /** Whether rooms were added or renamed since the list was last sorted. */
@@ -37,13 +37,13 @@ export class RoomList extends HTMLElement {
   #isToggle = false;
   #keys = new RoomKeys(this);
 
-  /** Open a row's menu. @type {(row: RoomRow) => boolean} whether it has one */
-  onmenu = () => false;
+  /** Open a row's menu. @type {(row: RoomRow) => void} */
+  onmenu = () => {};
 
   /** @param {ListActions} actions */
   configure(actions) {
     this.#actions = actions;
-    for (const item of part(this, "rooms").children)
+    for (const item of this.querySelectorAll("[data-part=rooms] > li, [data-part=people] > li"))
       this.#addRow(new RoomRow(/** @type {HTMLElement} */ (item)));
     const all = part(this, "all");
     all.addEventListener("click", () => this.#expand(all.getAttribute("aria-expanded") !== "true"));
@@ -59,7 +59,14 @@ export class RoomList extends HTMLElement {
     nav.addEventListener("contextmenu", (event) => {
       const item = event.target instanceof Element ? event.target.closest("nav li") : null;
       const row = item && this.#rows.get(part(item, "button").dataset.room ?? "");
-      if (row && this.onmenu(row)) event.preventDefault();
+      if (!row) return;
+      event.preventDefault();
+      // While the mouse button is down, releasing it would close the menu.
+      if (event.buttons === 0) this.onmenu(row);
+      else
+        document.addEventListener("pointerup", () => setTimeout(() => this.onmenu(row)), {
+          once: true,
+        });
     });
     nav.addEventListener("dblclick", ({ target }) => {
       const button = target instanceof Element ? target.closest("[data-room]") : null;
@@ -86,7 +93,7 @@ export class RoomList extends HTMLElement {
     const item = element?.parentElement;
     const row = item ? this.#rows.get(part(item, "button").dataset.room ?? "") : undefined;
     if (!row) return;
-    if (!this.classList.contains("expanded")) this.#stayingTabs.add(row.room);
+    if (!this.classList.contains("expanded")) this.#areTabsStill = true;
     if (button === MIDDLE_BUTTON) return this.#actions.close(row.room);
     if (button !== 0) return;
     if (element === row.toggle) return this.#actions.toggle(row.room);
@@ -136,12 +143,13 @@ export class RoomList extends HTMLElement {
     this.#away = away;
   }
 
-  /** The tabs of a phone begin with the open rooms, in the order of their panes. A tab that was just tapped stays. @param {string[]} rooms whose tabs may change */
+  /** The tabs of a phone begin with the open rooms, in the order of their panes. @param {string[]} rooms whose tabs may change */
   #placeTabs(rooms) {
     for (const room of rooms) {
       const index = this.#open.indexOf(room);
-      const stays = this.#stayingTabs.has(room) || index < 0;
-      this.#rows.get(room)?.setTabPlace(stays ? 0 : index - this.#open.length);
+      const row = this.#rows.get(room);
+      if (this.#areTabsStill) row?.keepTabPlace();
+      else row?.setTabPlace(index < 0 ? 0 : index - this.#open.length);
     }
   }
 
@@ -152,11 +160,15 @@ export class RoomList extends HTMLElement {
     this.#order = [...this.#rows.keys()].sort((a, b) =>
       COLLATOR.compare(titles.get(a) ?? "", titles.get(b) ?? ""),
     );
+    const isDirect = (/** @type {string} */ room) => this.#rows.get(room)?.isDirect === true;
+    const people = this.#order.filter(isDirect);
+    this.#order = [...this.#order.filter((room) => !isDirect(room)), ...people];
     const rows = this.#order.flatMap((room) => this.#rows.get(room) ?? []);
-    arrange(
-      part(this, "rooms"),
-      rows.map(({ item }) => item),
-    );
+    const itemsOf = (/** @type {boolean} */ direct) =>
+      rows.filter((row) => row.isDirect === direct).map(({ item }) => item);
+    arrange(part(this, "rooms"), itemsOf(false));
+    arrange(part(this, "people"), itemsOf(true));
+    part(this, "people-heading").hidden = people.length === 0;
     this.#keys.setRows(rows);
   }
 
@@ -246,7 +258,7 @@ export class RoomList extends HTMLElement {
     if (isExpanded === this.classList.contains("expanded")) return;
     this.classList.toggle("expanded", isExpanded);
     part(this, "all").setAttribute("aria-expanded", String(isExpanded));
-    this.#stayingTabs.clear();
+    this.#areTabsStill = false;
     this.#placeTabs(this.#open);
     // The tabs may be scrolled sideways, but the list shows its rooms' titles from the left edge.
     if (isExpanded) part(this, "nav").scrollLeft = 0;

@@ -29,6 +29,10 @@ export class RoomRow {
     return this.button.dataset.room ?? "";
   }
 
+  get isDirect() {
+    return this.button.dataset.kind === "direct";
+  }
+
   get title() {
     return part(this.button, "title").textContent ?? "";
   }
@@ -77,10 +81,14 @@ export class RoomRow {
     this.toggle.hidden = isToggle;
   }
 
-  /** Place the row among the tabs of a phone. @param {number | null} place null: by title */
+  /** Place the row among the tabs of a phone. @param {number} place 0: by title */
   setTabPlace(place) {
-    if (place === null) this.item.style.removeProperty("--tab");
-    else this.item.style.setProperty("--tab", String(place));
+    this.item.style.setProperty("--tab", String(place));
+  }
+
+  /** Open or closed, the tab stays where it is. */
+  keepTabPlace() {
+    if (this.item.style.getPropertyValue("--tab") === "") this.setTabPlace(0);
   }
 
   /** @param {Counts} counts */
@@ -126,6 +134,7 @@ export class RoomRow {
 export function createRow(room) {
   const item = copyElement("room-template");
   part(item, "button").dataset.room = room.id;
+  if (room.kind) part(item, "button").dataset.kind = room.kind;
   const row = new RoomRow(item);
   row.showRoom(room);
   return row;

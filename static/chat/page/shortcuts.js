@@ -1,4 +1,4 @@
-/** Tells whether an arrow key with Alt+Shift selects text, as on a Mac. */
+/** Tells when a key belongs to a text field and not to the page. */
 
 /**
  * @param {EventTarget | null} target
@@ -9,3 +9,8 @@ export function isSelectingText(target, isMac) {
 }
 
 export const IS_MAC = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
+
+/** @param {EventTarget | null} target */
+export function isTextField(target) {
+  return target instanceof Element && target.matches("input, textarea, select, [contenteditable]");
+}

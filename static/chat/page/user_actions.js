@@ -9,10 +9,11 @@ import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText } from "./shortcuts.js";
+import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {Drafts} from "../model/drafts.js" */
+/** @import {KeysDialog} from "./keys_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -22,6 +23,7 @@ import { IS_MAC, isSelectingText } from "./shortcuts.js";
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
+/** @import {Rooms} from "./rooms.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
@@ -35,21 +37,27 @@ export class UserActions {
   #userData;
   #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
+  /** @type {KeysDialog | undefined} */
+  #keysDialog;
   #messageActions;
+  #rooms;
+  #isStaff;
   navigation;
   #catchUp;
   jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
    */
-  constructor(workspace, { panes, list, notices, readTracker, user, userData }) {
+  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
+    this.#rooms = rooms;
+    this.#isStaff = user.staff;
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
     this.navigation = new Navigation(panes, {
       ...{ workspace, list, preferences: userData.preferences },
@@ -100,6 +108,7 @@ export class UserActions {
       trimTo: (first, last) => this.#workspace.trimTo(id, first, last),
       jumpToNew: () => this.jumps.jumpToNew(id),
       jumpToNewest: () => this.jumps.jumpToNewest(id),
+      openDirect: (name) => void this.#rooms.openDirect(name),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
@@ -143,7 +152,7 @@ export class UserActions {
     outbox.discard(clientId);
   }
 
-  /** @param {RoomRow} row @returns {boolean} whether it has any item */
+  /** @param {RoomRow} row */
   #openRowMenu({ room, button, isOpen, title }) {
     const readTracker = this.#readTracker;
     const items = [
@@ -158,7 +167,6 @@ export class UserActions {
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
     this.#menu.open(button, title, items);
-    return true;
   }
 
   /** @param {string} id */
@@ -167,7 +175,16 @@ export class UserActions {
       readTracker: this.#readTracker,
       shortcuts: this.#shortcuts,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
+      settings: this.#settingsItem(id),
     });
+  }
+
+  /** Members of a room see who they are; staff may change the rooms that users share. @param {string} id */
+  #settingsItem(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
+    const label = room.kind ? "Members and settings…" : "Room settings…";
+    return { label, act: () => this.#rooms.showSettings(room) };
   }
 
   /** @param {string} id */
@@ -182,7 +199,26 @@ export class UserActions {
       return;
     if (event.getModifierState("AltGraph")) return; // it types
     const found = this.#shortcuts.find(event, isSelectingText(event.target, IS_MAC));
-    if (found && this.#runShortcut(found.name, found.digit)) event.preventDefault();
+    const isHelp =
+      event.key === "?" && !event.ctrlKey && !event.metaKey && !isTextField(event.target);
+    if (isHelp && this.#shortcuts.chordFor("help") !== "") this.#showKeys();
+    else if (!found || !this.#runShortcut(found.name, found.digit)) return;
+    event.preventDefault();
+  }
+
+  /** From the message that has the focus, otherwise from the first in view. @param {string} room */
+  #showSameMoment(room) {
+    const list = this.#panes.get(room)?.list;
+    const first = list?.elementOf(list.inView?.first ?? -1);
+    const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
+    if (message) this.#messageActions.sameMoment.start(room, message);
+  }
+
+  async #showKeys() {
+    const { KeysDialog } = await import("./keys_dialog.js");
+    const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
+    this.#keysDialog ??= new KeysDialog(dialog, this.#shortcuts);
+    if (!document.querySelector("dialog:modal")) this.#keysDialog.open();
   }
 
   /**
@@ -199,8 +235,10 @@ export class UserActions {
     else if (name === "paneNumber") this.navigation.focusNumber(digit);
     else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
+    else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#catchUp.start();
     else if (room === undefined) return false;
+    else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);
     else if (name === "moveRight") panes.movePane(room, 1);

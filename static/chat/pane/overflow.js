@@ -26,6 +26,7 @@ export function showOverflow(row, panes, showAway) {
     const all = panes.layout.order.flatMap((room) => panes.get(room) ?? []);
     const hidden = all.filter((pane) => {
       const { left, right } = pane.getBoundingClientRect();
+      if (left === right) return false; // it steps aside while the user catches up
       const middle = (left + right) / 2;
       return side === "left" ? middle < edge.left : middle > edge.right;
     });
