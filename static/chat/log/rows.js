@@ -4,6 +4,7 @@ import { part } from "../dom/templates.js";
 import { deletedWords } from "../model/strings.js";
 import { createSeparator, isSameDay, showDay } from "./days.js";
 import { createMessage, isSameGroup, showTime } from "./message.js";
+import { showSentence } from "./text.js";
 
 /** @import {Message} from "../model/room_log.js" */
 
@@ -127,12 +128,12 @@ export class Rows {
       } else if (run && isSameDay(run.message, message)) {
         run.count += 1;
         element.classList.add("gone");
-        part(run.element, "text").textContent = deletedWords(run.count);
+        showSentence(part(run.element, "text"), deletedWords(run.count));
         run.element.classList.add("run");
       } else {
         run = { element, message, count: 1 };
         element.classList.remove("gone", "run");
-        part(element, "text").textContent = deletedWords(1);
+        showSentence(part(element, "text"), deletedWords(1));
       }
     });
   }

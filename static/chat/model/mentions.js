@@ -15,6 +15,16 @@ export function isNamed(text, username) {
   return text?.includes("@") === true && namesIn(text).has(username);
 }
 
+/** The places where a text mentions a user, each with its @. @param {string} text @param {string} username @returns {[number, number][]} */
+export function mentionsOf(text, username) {
+  if (!username || !text.includes("@")) return [];
+  /** @type {[number, number][]} */
+  const places = [];
+  for (const { 1: run = "", index } of text.matchAll(NAME))
+    if ([...spellings(run)].includes(username)) places.push([index, index + 1 + username.length]);
+  return places;
+}
+
 /** @param {string} text */
 function namesIn(text) {
   /** @type {Set<string>} */

@@ -1,9 +1,10 @@
 /** Edits, deletes, takes back and copies messages. */
 
 import { part } from "../dom/templates.js";
+import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
-import { DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
-
+import { asMarkdown } from "../model/markdown.js";
+import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
 import { SameMoment } from "./same_moment.js";
 
@@ -41,6 +42,13 @@ export class MessageActions {
   /** @param {string} room @param {Message} message */
   menuItems(room, message) {
     const { clipboard } = navigator;
+    // As the menu opens, because the selection may end with it.
+    const selected = this.#panes.get(room)?.list.selectedMessages ?? [];
+    const markdown = asMarkdown(selected.includes(message) ? selected : [message], {
+      linkTo: (each) => linkTo(room, each),
+      time: ({ at }) => dates.stamp(at),
+      author: ({ username }) => authorWords(username),
+    });
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
@@ -49,6 +57,7 @@ export class MessageActions {
         ? () => this.sameMoment.start(room, message)
         : undefined,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
+      copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
   }

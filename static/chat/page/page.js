@@ -96,6 +96,9 @@ export class Page {
     const updateOverflow = showOverflow(part(document, "panes"), panes, (rooms) =>
       list.showAway(rooms),
     );
+    addEventListener("beforeprint", () => {
+      for (const pane of panes.all) pane.showHeld();
+    });
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
 

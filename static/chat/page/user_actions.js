@@ -1,6 +1,7 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
 import { Menu } from "../dom/menu.js";
+import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { CatchUp } from "./catch_up.js";
@@ -175,6 +176,10 @@ export class UserActions {
       readTracker: this.#readTracker,
       shortcuts: this.#shortcuts,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
+      print: () => {
+        const pane = this.#panes.get(id);
+        if (pane) printOnly(pane);
+      },
       settings: this.#settingsItem(id),
     });
   }

@@ -1,7 +1,7 @@
 /** Shows how many panes are beyond the edges of the row, with a button that brings the next one into view. */
 
 import { part } from "../dom/templates.js";
-import { beyondWords } from "../model/strings.js";
+import { overflowWords } from "../model/strings.js";
 
 /** @import {PaneRow} from "./pane_row.js" */
 /** @import {RoomPane} from "./room_pane.js" */
@@ -14,7 +14,7 @@ import { beyondWords } from "../model/strings.js";
  */
 export function showOverflow(row, panes, showAway) {
   const buttons = /** @type {const} */ (["left", "right"]).map((side) => {
-    const button = part(document, `beyond-${side}`);
+    const button = part(document, `overflow-${side}`);
     button.addEventListener("click", () =>
       beyond(side).at(0)?.scrollIntoView({ block: "nearest" }),
     );
@@ -36,7 +36,7 @@ export function showOverflow(row, panes, showAway) {
     for (const { side, button } of buttons) {
       const count = panes.isPhone ? 0 : beyond(side).length;
       button.hidden = count === 0;
-      button.textContent = count ? beyondWords(count) : "";
+      button.textContent = count ? overflowWords(count) : "";
     }
     showAway(new Set(panes.isPhone ? [] : [...beyond("left"), ...beyond("right")].map(roomOf)));
   };
