@@ -292,6 +292,7 @@ export function resultsWords(count, hasMore) {
 /** @param {string} typed */
 export function searchWords(typed) {
   return `Search messages for “${typed}”`;
+}
 
 /**
  * What of a room is printed. @param {string} from @param {string} to @param {{hasOlder: boolean, hasNewer: boolean}} edges
