@@ -203,3 +203,8 @@ def can_resolve(user: Any, *, author_id: int | None) -> bool:
 def can_delete(user: Any, *, author_id: int | None) -> bool:
     """Return whether `user` may delete a message: its author and staff may."""
     return can_edit(user, author_id=author_id) or bool(user.is_staff)
+
+
+def can_invite(user: Any) -> bool:
+    """Return whether `user` may make and revoke invitations: staff may."""
+    return user is not None and bool(user.is_active and user.is_staff)
