@@ -28,7 +28,7 @@ def record_sessions(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("sessions", "0001_initial"),
-        ("chat", "0012_confirmations"),
+        ("chat", "0013_quotes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
