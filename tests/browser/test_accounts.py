@@ -18,7 +18,7 @@ def picture(page, name):
             page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
 
 
-def test_a_person_who_was_invited_signs_up_and_every_page_of_accounts_is_accessible(visit):
+def test_a_person_who_was_invited_signs_up_and_every_page_of_accounts_is_accessible(visit, site):
     page = visit("alice").page
     picture(page, "chat")
     page.set_viewport_size({"width": 1320, "height": 740})
@@ -28,7 +28,7 @@ def test_a_person_who_was_invited_signs_up_and_every_page_of_accounts_is_accessi
     link = page.get_by_role("link", name="/invite/").inner_text()
     picture(page, "invite")
     assert violations_in_all_looks(page) == []
-    page.goto("/")
+    page.goto(site.url)
     page.set_viewport_size({"width": 1320, "height": 740})
     page.get_by_role("button", name="My account").click()
     expect(page.get_by_text("Signed in here since")).to_be_visible()
