@@ -16,8 +16,9 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import audit
-        from chat.store import access, deletion
+        from chat.store import access, deletion, sign_ins
 
         access.connect()
         audit.connect()
         deletion.connect()
+        sign_ins.connect()
