@@ -69,6 +69,10 @@ export function senderWords({ username, type }) {
 
 export const NEW_VERSION = "A new version of this page is available.";
 
+/** A part of the page is loaded when it is first used. */
+export const NOT_LOADED =
+  "This part of the page couldn't be loaded. Check your connection, then try again.";
+
 export const AT_RISK =
   "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.";
 

@@ -10,6 +10,7 @@ import { paneItems } from "./pane_menu.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
+/** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
@@ -29,6 +30,7 @@ export class UserActions {
   #list;
   #readTracker;
   #userData;
+  #emoji;
   #menu = new Menu(part(document, "menu"));
   #messageActions;
   navigation;
@@ -36,14 +38,15 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData, emoji: EmojiSource}} page
    */
-  constructor(workspace, { panes, list, notices, readTracker, user, userData }) {
+  constructor(workspace, { panes, list, notices, readTracker, user, userData, emoji }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
+    this.#emoji = emoji;
     this.navigation = new Navigation(panes, { workspace, list });
     this.#messageActions = new MessageActions(panes, {
       workspace,
@@ -93,6 +96,7 @@ export class UserActions {
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
       saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
+      chooseEmoji: (button) => this.#emoji.choose(button),
       sendMessage: (text) => this.#sendMessage(id, text),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),

@@ -2,8 +2,9 @@
 
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
+import { replaceText } from "../dom/text_box.js";
 import { refusalOf } from "../model/protocol.js";
-import { EDIT_DELETED, editedWords, refusalSentence } from "../model/strings.js";
+import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
 
 /** @import {Draft} from "../model/drafts.js" */
 /** @import {Limits, Room} from "../model/protocol.js" */
@@ -17,6 +18,7 @@ const KEY_CODE_COMPOSING = 229;
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
  *   sendMessage: (text: string) => void,
+ *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
  *   saveDraft: (text: string, id?: string) => void,
  *   unsavedEdits: () => Draft[],
  *   saveEditDraft: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
@@ -59,6 +61,7 @@ export class Composer extends HTMLElement {
     });
     this.#onClick("cancel", () => this.#leaveEdit());
     this.#onClick("send", () => this.#submit());
+    part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
       if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
@@ -281,6 +284,19 @@ export class Composer extends HTMLElement {
     this.#keepEdit(true);
     this.showEdits();
     this.#actions.saveEdit(edit.seq, text);
+  }
+
+  async #insertEmoji() {
+    const button = part(this, "emoji");
+    // Escape gives the focus back to where it was. On a phone, the focus in the box would open the keyboard.
+    if (!matchMedia("(pointer: coarse)").matches) this.focus();
+    try {
+      const emoji = await this.#actions.chooseEmoji(button);
+      const { selectionStart, selectionEnd } = this.#box;
+      if (emoji !== null) replaceText(this.#box, selectionStart, selectionEnd, emoji);
+    } catch {
+      this.#showReason(NOT_LOADED);
+    }
   }
 
   #textChanged() {

@@ -65,7 +65,7 @@ export class RoomPane extends HTMLElement {
     this.composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "send"])
+    for (const name of ["close", "more-button", "emoji", "send"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
