@@ -17,9 +17,12 @@ from chat import protocol
 from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
+from chat.store import memberships
 
 logger = logging.getLogger(__name__)
 
+# The title_key of the room that users find open on their first page.
+LOBBY = "lobby"
 STREAM_PATH = "/chat/stream/"
 # The most closed rooms with a button in the HTML. The page adds the others when the socket lists them. With thousands
 # of rooms, most of the time and bytes of a response went into buttons that users never scroll to.
@@ -36,7 +39,7 @@ def index(request: HttpRequest) -> HttpResponse:
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
     wide = request.GET.get("wide", "")
-    is_cut = False
+    is_cut = is_newcomer = False
     if "rooms" in request.GET:
         named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
         requested = list(named)[: conf.LAYOUT_PANES]
@@ -48,6 +51,9 @@ def index(request: HttpRequest) -> HttpResponse:
         layout, widened = positions.layout_of(user_id)
         opened = requested = [str(room_id) for room_id in layout if str(room_id) in known]
         wide = str(widened or "")
+        if not opened and memberships.is_newcomer(user_id):
+            opened = requested = _rooms_of_newcomer(rooms)
+            is_newcomer = True
     at = _place(request.GET.get("at", ""), known)
     # The sentences are the same for a missing room and for a room that the user may not enter.
     notice = ""
@@ -57,7 +63,7 @@ def index(request: HttpRequest) -> HttpResponse:
         notice = "Some of these rooms don't exist, or you don't have access to them."
     elif request.GET.get("at") and at is None:
         notice = "The linked message doesn't exist."
-    return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice)
+    return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice, is_newcomer=is_newcomer)
 
 
 @require_safe
@@ -96,6 +102,13 @@ def _enterable(request: HttpRequest) -> list[Room]:
     return list(Room.objects.enterable_by(request.user))
 
 
+def _rooms_of_newcomer(rooms: list[Room]) -> list[str]:
+    """Return the room that users find open on their first page: the Lobby, otherwise the oldest room for everybody."""
+    public = [room for room in rooms if not room.staff_only]
+    lobby = [room for room in public if room.title_key == LOBBY] or sorted(public, key=lambda room: room.pk)
+    return [str(room.pk) for room in lobby[:1]]
+
+
 def _place(at: str, known: set[str]) -> dict[str, Any] | None:
     """Parse a message's address, ROOM.SEQ. None if it is invalid, or in a room that the user may not enter."""
     room_id, _, seq = at.partition(".")
@@ -113,6 +126,7 @@ def _page(
     wide: str = "",
     at: dict[str, Any] | None = None,
     status: int = 200,
+    is_newcomer: bool = False,
 ) -> HttpResponse:
     user = request.user
     by_id = {str(room.pk): room for room in rooms}
@@ -127,6 +141,7 @@ def _page(
         # The browser may hold unsent messages that were written for an earlier room with the same id.
         "epochs": {str(room.pk): room.epoch for room in rooms},
         "open": opened,
+        "newcomer": is_newcomer,
         "wide": wide if wide in opened else None,
         "at": at,
         "notice": notice,

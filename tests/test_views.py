@@ -9,6 +9,7 @@ from django.db import OperationalError
 
 from chat import protocol, views
 from chat.models import Room
+from chat.store import memberships
 
 
 def config_of(response):
@@ -48,12 +49,12 @@ def test_the_login_does_not_redirect_to_another_site(client, bob, password):
 def test_the_rooms_that_a_user_may_enter_are_listed_by_title(client, rooms, alice, bob):
     Room.objects.create(title="annex")
     client.force_login(bob)
-    response = client.get("/")
+    response = client.get("/?rooms=")
     assert buttons_of(response) == ["annex", "Lobby", "Random"]
     assert [room["title"] for room in config_of(response)["rooms"]] == ["annex", "Lobby", "Random"]
     assert "Staff" not in without_secrets(response).split("<template")[0]
     client.force_login(alice)
-    assert buttons_of(client.get("/")) == ["annex", "Lobby", "Random", "Staff"]
+    assert buttons_of(client.get("/?rooms=")) == ["annex", "Lobby", "Random", "Staff"]
 
 
 def test_the_page_has_its_user_and_its_limit_of_rooms(client, rooms, bob, settings):
@@ -112,6 +113,25 @@ def test_with_many_rooms_the_page_has_few_buttons_but_all_titles(client, bob):
     assert len(buttons_of(response)) == views.LISTED_ROOMS + 1
     assert buttons_of(response)[0] == "Room 0999", "an open room has a button"
     assert len(response.content) < 200_000
+
+
+def test_a_newcomer_finds_the_lobby_open_and_later_the_own_layout(client, rooms, bob):
+    client.force_login(bob)
+    config = config_of(client.get("/"))
+    assert (config["open"], config["newcomer"]) == ([str(Room.objects.get(title="Lobby").pk)], True)
+    assert config_of(client.get("/?rooms="))["open"] == []
+    memberships.store_first_visits([bob.pk])
+    config = config_of(client.get("/"))
+    assert (config["open"], config["newcomer"]) == ([], False)
+
+
+def test_without_a_lobby_a_newcomer_finds_the_oldest_room_for_everybody_open(client, bob):
+    client.force_login(bob)
+    assert config_of(client.get("/"))["open"] == []
+    Room.objects.create(title="Aardvarks", staff_only=True)
+    oldest = Room.objects.create(title="Zebras")
+    Room.objects.create(title="Ants")
+    assert config_of(client.get("/"))["open"] == [str(oldest.pk)]
 
 
 def test_forbidden_and_unknown_rooms_get_the_same_sentence(client, rooms, bob):
@@ -193,4 +213,4 @@ def test_other_methods_get_405_and_unknown_addresses_a_404_page(client, rooms, b
     assert client.post("/").status_code == 405
     response = client.get("/nowhere/")
     assert response.status_code == 404
-    assert "There is nothing here" in response.content.decode()
+    assert "Page not found" in response.content.decode()

@@ -150,6 +150,11 @@ def _may_enter(user: object, room: Room | None) -> bool:
     return True
 
 
+def is_newcomer(user_id: int) -> bool:
+    """Return whether the user's page has never been connected."""
+    return not Visit.objects.filter(user=user_id).exists()
+
+
 def load_layout(user_id: int) -> tuple[Sequence[int], int | None]:
     """Return the rooms of the user's open panes in order, and the room of the wide pane."""
     panes = Membership.objects.filter(user=user_id, position__isnull=False).order_by("position")

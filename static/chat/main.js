@@ -81,7 +81,8 @@ for (const id of new Set([...open, ...(at ? [at.room] : []), ...outbox.rooms])) 
   if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);
 }
 if (at) page.jumpToMessage(at.room, at.seq);
-page.layoutRestored();
+// The server does not have a newcomer's layout yet.
+if (!config.newcomer) page.layoutRestored();
 page.unsent.showOrphans();
 signedOut.announce();
 connection.start({

@@ -87,3 +87,25 @@ test("the model runs without a browser", async () => {
   for (const name of MODULES.filter((module) => folderOf(module) === "model"))
     await import(new URL(name, HOME));
 });
+
+const SHEETS = readdirSync(new URL("styles/", HOME)).map((name) => `styles/${name}`);
+
+test("type has the sizes of tokens.css, and colours are mixed in oklab, which keeps the hue", () => {
+  for (const name of SHEETS) {
+    const source = sourceOf(name).replaceAll(/\/\*.*?\*\//gs, "");
+    for (const [declaration] of source.matchAll(/(?<!-)\bfont(-size)?: [^;]+;/g))
+      assert.match(declaration, /var\(--(text|small|tiny|title|field)\)|inherit/, name);
+    assert.doesNotMatch(source, /color-mix\(in (?!oklab)/, name);
+  }
+});
+
+test("every icon is used, and every icon that is used is there", () => {
+  const TEMPLATES = new URL("../../templates/", import.meta.url);
+  const sources = readdirSync(TEMPLATES, { recursive: true })
+    .filter((name) => name.endsWith(".html"))
+    .map((name) => readFileSync(new URL(name, TEMPLATES), "utf8"))
+    .join("\n");
+  const found = (pattern) =>
+    [...new Set([...sources.matchAll(pattern)].map(([, id]) => id))].sort();
+  assert.deepEqual(found(/icon\.html" with name="([^"]+)"/g), found(/<symbol id="i-([^"]+)"/g));
+});

@@ -30,6 +30,11 @@ export function part(root, name) {
   return /** @type {T} */ (found);
 }
 
+/** Hues that look equally different from each other (CIEDE2000). Red is missing, because only alerts are red. */
+export const HUES = [48, 73, 100, 125, 154, 184, 209, 239, 270, 303, 341];
+/** Neighbouring numbers get hues that are this far apart in the list. It has no divisor in common with its length. */
+const STEP = 4;
+
 /**
  * Give an element the hue of a name or id: the same on every page, and far from the hues of neighbouring ids.
  * @param {HTMLElement} element
@@ -37,8 +42,7 @@ export function part(root, name) {
  */
 export function setHue(element, name) {
   const number = /^\d+$/.test(name) ? Number(name) : hash(name);
-  // By the golden angle, the hue of each next number is far from the last ones.
-  element.style.setProperty("--h", String(Math.round(number * 137.508 + 120) % 360));
+  element.style.setProperty("--h", String(hueOf(number)));
 }
 
 /**
@@ -55,6 +59,11 @@ export function setAvatar(element, username) {
 /** Set a text if it changed: a status or alert that is set again is read out again. @param {HTMLElement} element @param {string} text */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {number} number */
+export function hueOf(number) {
+  return HUES[((number % HUES.length) * STEP) % HUES.length];
 }
 
 /** FNV-1a, so that names that differ by a letter get different hues. @param {string} text */

@@ -19,15 +19,10 @@ const GROUP_MS = 5 * 60_000;
  * @param {Message} message
  */
 export function createMessage({ type }) {
-  if (type !== WARNING && type !== ALERT) {
-    const element = copyElement("message-template");
-    element.classList.toggle("muted", type !== MESSAGE);
-    return element;
-  }
-  const element = copyElement("note-template");
-  element.classList.add(type === ALERT ? "alert" : "warning");
-  part(element, "kind").textContent = type === ALERT ? "Alert" : "Warning";
-  part(element, "sign").textContent = type === ALERT ? "●" : "▲";
+  if (type === WARNING) return copyElement("warning-template");
+  if (type === ALERT) return copyElement("alert-template");
+  const element = copyElement("message-template");
+  element.classList.toggle("muted", type !== MESSAGE);
   return element;
 }
 

@@ -27,7 +27,7 @@ function icon(unread, isForMe) {
     .join("");
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="9" fill="#3d63c4"/>${bars}` +
-    `<rect x="${number.length > 1 ? 10 : 15}" y="14" width="${number.length > 1 ? 22 : 17}" height="18" rx="7" fill="${isForMe ? "#b3261e" : "#1c2333"}" stroke="#fff" stroke-width="1.5"/>` +
+    `<rect x="${number.length > 1 ? 10 : 15}" y="14" width="${number.length > 1 ? 22 : 17}" height="18" rx="7" fill="${isForMe ? "#3d63c4" : "#1c2333"}" stroke="#fff" stroke-width="1.5"/>` +
     `<text x="${number.length > 1 ? 21 : 23.5}" y="28" font-family="sans-serif" font-size="14" font-weight="700" fill="#fff" text-anchor="middle">${number}</text></svg>`;
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }

@@ -173,6 +173,7 @@ export class RoomList extends HTMLElement {
     const isKnown = part(button, "title").textContent === title;
     if (isKnown && button.dataset.staff === String(staff_only)) return;
     part(button, "title").textContent = title;
+    button.dataset.short = [...title].slice(0, 2).join("");
     part(button, "staff").hidden = !staff_only;
     button.dataset.staff = String(staff_only);
     this.#describe(button);
