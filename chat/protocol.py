@@ -18,6 +18,8 @@ MAX_ID = 2**63 - 1
 MAX_ROOMS = 1000
 # The most code points of an emoji: more than any has (chat/store/emoji.py).
 MAX_EMOJI = 64
+# The most code points of a username, as in Django.
+MAX_NAME = 150
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -112,6 +114,13 @@ class History(Command, frozen=True, kw_only=True):
     limit: int | None = None
 
 
+class People(Command, frozen=True, kw_only=True):
+    """Asks who may enter the room and has a name that begins like `prefix`, to complete a name that is typed."""
+
+    room: RoomId
+    prefix: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
+
+
 class Ping(Command, frozen=True, kw_only=True):
     pass
 
@@ -147,7 +156,7 @@ class Layout(Command, frozen=True, kw_only=True):
 
 _ROOM_DETAIL = "The room is not valid. Give its number."
 
-AnyCommand = Join | Leave | Send | Edit | Delete | React | Resume | History | Watch | Read | Layout | Ping
+AnyCommand = Join | Leave | Send | Edit | Delete | React | Resume | History | Watch | Read | Layout | People | Ping
 
 
 def room_id(value: Any) -> RoomId:
@@ -444,6 +453,14 @@ class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     as_of: int
     more: bool
     newer: bool = False
+
+
+class Names(msgspec.Struct, kw_only=True):
+    """Some users who may enter the room and whose names begin like `prefix`, by name."""
+
+    people: str
+    prefix: str
+    names: list[str]
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Makes static/chat/emoji.json from an unpacked package: `npm pack emojibase-data`, then python -m tests.emoji_data FOLDER."""
+"""Makes static/chat/emoji.json: `npm pack emojibase-data`, unpack it, python -m tests.emoji_data FOLDER."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ NEWEST = 15.1
 
 
 def trimmed(package: Path) -> dict[str, Any]:
-    """Return the emoji by group, each as [emoji, name, short names and tags separated by spaces, number of short names]."""
+    """Return the emoji by group, each as [emoji, name, short names and tags, number of short names]."""
     data = json.loads((package / "en" / "data.json").read_text("utf-8"))
     messages = json.loads((package / "en" / "messages.json").read_text("utf-8"))
     version = json.loads((package / "package.json").read_text("utf-8"))["version"]
@@ -30,7 +30,9 @@ def trimmed(package: Path) -> dict[str, Any]:
             continue
         names = list(dict.fromkeys(name for codes in shortcodes for name in _list(codes.get(item["hexcode"], []))))
         tags = [tag for tag in item.get("tags", []) if " " not in tag and tag not in names]
-        groups.setdefault(item["group"], []).append([canonical(item["emoji"]), item["label"], " ".join(names + tags), len(names)])
+        groups.setdefault(item["group"], []).append(
+            [canonical(item["emoji"]), item["label"], " ".join(names + tags), len(names)]
+        )
     titles = {group["order"]: group["message"].capitalize() for group in messages["groups"]}
     return {
         "source": f"emojibase-data {version} by Miles Johnson, MIT licence, from data of Unicode",

@@ -3,7 +3,7 @@
 import { placeBeside } from "./place.js";
 import { copyElement, part } from "./templates.js";
 
-/** `keys`: the shortcut, as in `aria-keyshortcuts`. @typedef {{label: string, act: () => void, keys?: string}} Item */
+/** `keys`: the shortcut, as in `aria-keyshortcuts`; `isOn`: of a setting that the item switches. @typedef {{label: string, act: () => void, keys?: string, isOn?: boolean}} Item */
 
 /** @type {Record<string, string>} */
 const ARROWS = { Left: "←", Right: "→", Up: "↑", Down: "↓" };
@@ -44,13 +44,17 @@ export class Menu {
   }
 
   /** @param {Item} item */
-  #button({ label, act, keys }) {
+  #button({ label, act, keys, isOn }) {
     const button = copyElement("menu-item-template");
     part(button, "label").textContent = label;
     part(button, "keys").textContent = (keys ?? "").replace(
       /Arrow(\w+)/,
       (_, way) => ARROWS[way] ?? way,
     );
+    if (isOn !== undefined) {
+      button.role = "menuitemcheckbox";
+      button.ariaChecked = String(isOn);
+    }
     if (keys) button.setAttribute("aria-keyshortcuts", keys);
     button.addEventListener("click", () => {
       this.#box.hidePopover();

@@ -20,6 +20,7 @@
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
 /** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
+/** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -34,6 +35,7 @@
  *   | {kind: "error", frame: ErrorFrame}
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
+ *   | {kind: "people", frame: NamesFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -52,6 +54,7 @@
  *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
+ *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "read", room: string, seq: number, back?: true}
  *   | ({command: "layout"} & LayoutChange)
@@ -80,6 +83,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "pong",
   "rooms",
   "heads",
+  "people",
 ]);
 
 /**

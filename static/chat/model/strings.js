@@ -196,6 +196,12 @@ function someNames([first, second, ...others]) {
   return `${first} and ${others.length + 1} others`;
 }
 
+/** Who is writing in a room. @param {string[]} names */
+export function typingWords(names) {
+  if (names.length === 0) return "";
+  return `${someNames(names)} ${names.length === 1 ? "is" : "are"} writing …`;
+}
+
 /** @typedef {{unread: number, mentions: number}} Counts */
 
 /** The server counts to 1000, which means more than 999. @param {number} count */
@@ -220,6 +226,11 @@ export function unreadWords({ unread, mentions }) {
 /** @param {number} count @param {string} room */
 export function newMessagesWords(count, room) {
   return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;
+}
+
+/** How many choices a list has, for screen readers. @param {number} count */
+export function choicesWords(count) {
+  return count === 1 ? "1 suggestion" : `${count} suggestions`;
 }
 
 /** @param {number} count */

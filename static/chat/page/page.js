@@ -33,6 +33,7 @@ const UNDO_MS = 10_000;
 export class Page {
   #config;
   #alerts;
+  #preferences;
   #day = today();
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
@@ -55,6 +56,7 @@ export class Page {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
+    this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
     this.workspace = createWorkspace(this);
     const { workspace } = this;
@@ -75,6 +77,10 @@ export class Page {
       clearStorage: () => this.#clearStorage(),
       showNotices: () => list.collapse(),
       notices,
+    });
+    userData.preferences.follow("showsTyping", () => {
+      if (!userData.preferences.get("showsTyping"))
+        for (const pane of panes.all) pane.clearTyping();
     });
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
@@ -272,6 +278,11 @@ export class Page {
    */
   signalReceived(room, signal) {
     this.#panes.get(room)?.list.showSignal(signal);
+  }
+
+  /** @param {string} room @param {string} username */
+  typingReceived(room, username) {
+    if (this.#preferences.get("showsTyping")) this.#panes.get(room)?.showTyping(username);
   }
 
   /**

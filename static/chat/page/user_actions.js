@@ -2,12 +2,14 @@
 
 import { Menu } from "../dom/menu.js";
 import { part } from "../dom/templates.js";
+import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
+import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
@@ -31,6 +33,7 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
+  #choices;
   #menu = new Menu(part(document, "menu"));
   #messageActions;
   navigation;
@@ -38,7 +41,7 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData, emoji: EmojiSource}} page
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
    */
   constructor(workspace, { panes, list, notices, readTracker, user, userData, emoji }) {
     this.#workspace = workspace;
@@ -47,6 +50,7 @@ export class UserActions {
     this.#readTracker = readTracker;
     this.#userData = userData;
     this.#emoji = emoji;
+    this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
     this.navigation = new Navigation(panes, { workspace, list });
     this.#messageActions = new MessageActions(panes, {
       workspace,
@@ -60,6 +64,7 @@ export class UserActions {
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
+    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
@@ -96,6 +101,10 @@ export class UserActions {
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
       saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
+      sayTyping: () => {
+        if (this.#userData.preferences.get("showsTyping")) this.#workspace.sayTyping(id);
+      },
+      findChoices: (word) => this.#choices.find(id, word),
       chooseEmoji: (button) => this.#emoji.choose(button),
       sendMessage: (text) => this.#sendMessage(id, text),
       retryMessage: (clientId) => outbox.retry(clientId),
