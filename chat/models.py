@@ -173,9 +173,9 @@ class Room(models.Model):
 class Event(models.Model):
     """A numbered fact in a room's log.
 
-    A posted event holds its current text. Edits, deletes and reactions are events of their own that point at it by
-    `target_seq`. An edit takes the text out of the edit before it, and a delete out of the message and its
-    latest edit, so no replaced text stays in the log. The text of a reaction is its emoji.
+    A posted event holds its current text. Edits, deletes, reactions, and confirmations of alerts are events of their
+    own that point at it by `target_seq`. An edit takes the text out of the edit before it, and a delete out of the
+    message and its latest edit, so no replaced text stays in the log. The text of a reaction is its emoji.
     """
 
     class Kind(models.IntegerChoices):
@@ -183,6 +183,8 @@ class Event(models.Model):
         EDITED = 1
         DELETED = 2
         REACTED = 3
+        CONFIRMED = 4
+        RESOLVED = 5
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
@@ -208,6 +210,9 @@ class Event(models.Model):
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions
+    # In an alert: who has confirmed it, and who said that it is over, as JSON (chat.store.confirmations).
+    confirmations = models.TextField(null=True)  # noqa: DJ001
+    resolved = models.TextField(null=True)  # noqa: DJ001
     at = models.DateTimeField()
     edited_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
@@ -283,6 +288,23 @@ class Reaction(models.Model):
             # Finds a reader's own reactions to the messages of a page, at most some for each message.
             models.Index(fields=["user", "event"], name="reaction_own", condition=models.Q(is_on=True)),
         ]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id} user={self.user_id}"
+
+
+class Confirmation(models.Model):
+    """A user has confirmed an alert. Rows of deleted users stay, because their events do too."""
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, db_index=False, related_name="+")
+    user = FormerUserField(null=True, related_name="+")
+    # Copied, as in the event.
+    username = models.CharField(max_length=150)
+    # The number of the event by which the user confirmed it.
+    seq = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["event", "user"], name="confirmation_event_user")]
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"

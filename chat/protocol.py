@@ -94,6 +94,22 @@ class React(Command, frozen=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
+class Confirm(Command, frozen=True, kw_only=True):
+    """Confirms an alert: its reader has seen it. Repeating it changes nothing."""
+
+    room: RoomId
+    seq: Seq
+    client_id: uuid.UUID | None = None
+
+
+class Resolve(Command, frozen=True, kw_only=True):
+    """Says that an alert is over."""
+
+    room: RoomId
+    seq: Seq
+    client_id: uuid.UUID | None = None
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """What a client has of a room: all events up to `since`, of the log `epoch` (None: the current log)."""
 
@@ -156,7 +172,23 @@ class Layout(Command, frozen=True, kw_only=True):
 
 _ROOM_DETAIL = "The room is not valid. Give its number."
 
-AnyCommand = Join | Leave | Send | Edit | Delete | React | Resume | History | Watch | Read | Layout | People | Ping
+AnyCommand = (
+    Join
+    | Leave
+    | Send
+    | Edit
+    | Delete
+    | React
+    | Confirm
+    | Resolve
+    | Resume
+    | History
+    | Watch
+    | Read
+    | Layout
+    | People
+    | Ping
+)
 
 
 def room_id(value: Any) -> RoomId:
@@ -317,11 +349,14 @@ class Rooms(msgspec.Struct, kw_only=True):
     rooms: list[RoomTitle]
 
 
-class Head(msgspec.Struct):
+class Head(msgspec.Struct, omit_defaults=True):
+    """What a user has not read in a room, and which of its recent alerts they have not confirmed (by seq)."""
+
     head: int
     read: int
     unread: int
     mentions: int
+    alerts: tuple[int, ...] = ()
 
 
 class Heads(msgspec.Struct, kw_only=True):
@@ -346,10 +381,28 @@ class Reactions(msgspec.Struct, omit_defaults=True, kw_only=True):
     own: bool = False
 
 
+class Confirmations(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """How many users have confirmed an alert, some of them, and whether the reader (`own`) is one."""
+
+    count: int
+    users: list[Person]
+    own: bool = False
+
+
+class Resolution(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Event `seq` says that an alert is over."""
+
+    user: int | None = None
+    username: str
+    seq: int
+    at: str
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any.
 
-    Only a page of history has `reactions`: in the log they are events of their own.
+    Only a page of history has `reactions`, `confirmations` and `resolution`, and the alerts of a join frame have the
+    last two: in the log they are events of their own.
     """
 
     room: str
@@ -364,6 +417,8 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     user: int | None = None
     reply_to: int | None = None
     reactions: list[Reactions] = []
+    confirmations: Confirmations | None = None
+    resolution: Resolution | None = None
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -414,7 +469,31 @@ class Reacted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
-AnyEvent = Posted | Edited | Overtaken | Deleted | Reacted
+class Confirmed(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user has confirmed the alert `confirmed`."""
+
+    room: str
+    confirmed: int
+    username: str
+    user: int | None = None
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
+
+
+class Resolved(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user said that the alert `resolved` is over."""
+
+    room: str
+    resolved: int
+    username: str
+    user: int | None = None
+    seq: int
+    at: str
+    client_id: uuid.UUID | None = None
+
+
+AnyEvent = Posted | Edited | Overtaken | Deleted | Reacted | Confirmed | Resolved
 
 
 def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:

@@ -9,7 +9,7 @@ from chat.conf import conf
 from chat.live import database
 from chat.live.revocation import Revocation
 from chat.protocol import Deleted, Edited, Overtaken, Posted
-from chat.store import access, deletion, log, presence
+from chat.store import access, alerts, deletion, log, presence
 from chat.store.events import LoggedEvent
 from chat.store.policies import Login, Standing
 
@@ -106,7 +106,7 @@ class FakeLog:
         monkeypatch.setattr(conf, "GRACE_SECONDS", 0)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)
-        monkeypatch.setattr(log, "alerts", lambda rooms: {})
+        monkeypatch.setattr(alerts, "recent", lambda rooms: {})
         monkeypatch.setattr(log, "heads_after", lambda room, *, limit: self._heads())
         # Rights do not change.
         monkeypatch.setattr(access, "recent_changes", list)

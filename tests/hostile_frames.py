@@ -166,6 +166,15 @@ TABLE = [
     HostileFrame(
         "react to a message that does not exist", "react", room_command("react", seq=2**62, emoji="👍"), **WRITE
     ),
+    HostileFrame("confirm an alert again and again", "confirm", room_command("confirm", seq=2), **WRITE),
+    HostileFrame("confirm an alert that does not exist", "confirm", room_command("confirm", seq=2**62), **WRITE),
+    HostileFrame(
+        "confirm in rooms that do not exist",
+        "confirm",
+        lambda context, n: command("confirm", room=10**9 + n, seq=1),
+        **WRITE,
+    ),
+    HostileFrame("end an alert again and again", "resolve", room_command("resolve", seq=2), **WRITE),
     HostileFrame(
         "resume 60 rooms that do not exist",
         "resume",

@@ -13,10 +13,12 @@ from chat.protocol import (
     AnyCommand,
     ByeTime,
     Command,
+    Confirmations,
     Cursor,
     Head,
     Person,
     Reactions,
+    Resolution,
     RoomId,
     RoomIds,
     RoomTitle,
@@ -29,7 +31,7 @@ COMMANDS: tuple[type, ...] = AnyCommand.__args__
 def frames() -> list[type]:
     """Return the structs that the server sends, in the order of chat.protocol."""
     structs = [value for value in vars(protocol).values() if isinstance(value, type(msgspec.Struct))]
-    parts = (msgspec.Struct, Cursor, ByeTime, Head, Person, Reactions, RoomTitle)
+    parts = (msgspec.Struct, Cursor, ByeTime, Head, Person, Reactions, Confirmations, Resolution, RoomTitle)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

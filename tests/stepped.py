@@ -23,7 +23,7 @@ from chat.live import hub as hubs
 from chat.live.session import Session
 from chat.models import Room
 from chat.protocol import Deleted, Edited, HistoryPage, Overtaken, Pong, Posted, encode
-from chat.store import access, actions, concerns, deletion, log, policies, presence
+from chat.store import access, actions, alerts, concerns, deletion, log, policies, presence
 from chat.store.events import LoggedEvent
 from chat.store.log import Committed, Kind
 from chat.store.policies import Login, Standing
@@ -413,7 +413,7 @@ class World:
         return {
             log.read: self._page,
             log.heads: self._heads,
-            log.alerts: lambda rooms: {},
+            alerts.recent: lambda rooms: {},
             sweep._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.stored_keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),

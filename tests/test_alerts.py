@@ -11,7 +11,7 @@ from chat import protocol
 from chat.live import database
 from chat.live.alerts import MAX_BYTES, Alerts
 from chat.protocol import Deleted, Edited, Posted
-from chat.store import actions, log
+from chat.store import actions, alerts
 from chat.store.actions import Draft
 from chat.store.log import Kind
 from tests.sockets import connected
@@ -27,23 +27,23 @@ def alert(seq, text="Disk full", at=None, **more):
     )
 
 
-def seqs_and_messages(alerts):
-    return [(event.seq, event.message) for event in alerts.recent()]
+def seqs_and_messages(kept):
+    return [(event.seq, event.message) for event in kept.recent()]
 
 
 def test_alerts_are_listed_oldest_first_with_edits_and_deletions_applied():
-    alerts = Alerts([alert(5, "b"), alert(2, "a")])
-    alerts.apply_event(alert(6, "no alert", msg_type=1))
-    alerts.apply_event(Edited(room="1", edited=2, message="A", seq=7, at=ago(minutes=5)))
-    alerts.apply_event(Edited(room="1", edited=6, message="still none", seq=8, at=ago(minutes=5)))
-    assert seqs_and_messages(alerts) == [(2, "A"), (5, "b")]
-    assert alerts.recent()[0].edited_at
-    alerts.apply_event(Deleted(room="1", deleted=5, seq=9, at=ago(minutes=4)))
-    assert seqs_and_messages(alerts) == [(2, "A")]
+    kept = Alerts([alert(5, "b"), alert(2, "a")])
+    kept.apply_event(alert(6, "no alert", msg_type=1))
+    kept.apply_event(Edited(room="1", edited=2, message="A", seq=7, at=ago(minutes=5)))
+    kept.apply_event(Edited(room="1", edited=6, message="still none", seq=8, at=ago(minutes=5)))
+    assert seqs_and_messages(kept) == [(2, "A"), (5, "b")]
+    assert kept.recent()[0].edited_at
+    kept.apply_event(Deleted(room="1", deleted=5, seq=9, at=ago(minutes=4)))
+    assert seqs_and_messages(kept) == [(2, "A")]
     # The log's form of an edit whose message was deleted later.
-    alerts.apply_event(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
-    alerts.apply_event(alert(10, None, deleted=True))
-    assert seqs_and_messages(alerts) == []
+    kept.apply_event(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
+    kept.apply_event(alert(10, None, deleted=True))
+    assert seqs_and_messages(kept) == []
 
 
 def test_alerts_are_limited_in_age_number_and_size():
@@ -66,8 +66,8 @@ def test_the_log_finds_alerts_by_their_index_after_many_later_messages(bob, room
     ]
     actions.commit([*drafts, *(Draft(**change, body=f"text {n}") for n in range(100))])
     with CaptureQueriesContext(connection) as queries:
-        alerts = log.alerts([rooms.lobby.pk, rooms.random.pk, rooms.staff.pk])
-    assert {room: [(event.seq, event.message) for event in found] for room, found in alerts.items()} == {
+        found = alerts.recent([rooms.lobby.pk, rooms.random.pk, rooms.staff.pk])
+    assert {room: [(event.seq, event.message) for event in recent.alerts] for room, recent in found.items()} == {
         rooms.lobby.pk: [(3, "Full")],
         rooms.random.pk: [(1, "elsewhere")],
         rooms.staff.pk: [],

@@ -38,6 +38,7 @@ def frame_context(rooms, bob, settings):
             for room_seq in range(2, MESSAGES + 1)
         )
         Room.objects.filter(pk=room.pk).update(head_seq=MESSAGES)
+        Event.objects.filter(room=room, seq=2).update(msg_type=2)
     Event.objects.create(room=rooms.lobby, seq=1, author=bob, username="bob", body="hi", at=now)
     for _ in range(EDITS // 20):
         change = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}

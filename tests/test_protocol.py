@@ -57,7 +57,18 @@ def test_every_command_and_every_kind_of_frame_has_a_golden_frame():
         return {frame["kind"] for frame in json.loads((FRAMES / file).read_text())["frames"]}
 
     assert kinds("commands.json") == {kind.__name__ for kind in AnyCommand.__args__}
-    parts = {"Command", "Cursor", "ByeTime", "RoomTitle", "Head", "Person", "Reactions", *kinds("commands.json")}
+    parts = {
+        "Command",
+        "Cursor",
+        "ByeTime",
+        "RoomTitle",
+        "Head",
+        "Person",
+        "Reactions",
+        "Confirmations",
+        "Resolution",
+        *kinds("commands.json"),
+    }
     structs = {name for name, value in vars(protocol).items() if isinstance(value, type(msgspec.Struct))}
     assert kinds("server.json") == structs - parts - {"Struct"}
 

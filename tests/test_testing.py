@@ -52,6 +52,13 @@ def run_with_reactions():
     run.sent.append(run.sent.pop(8))  # the one that was never acknowledged
     run.sent.insert(-1, make_sent("bob", "id-112", "react", "👍", 1, 9, is_on=True, began=12.0, acked=12.5))
     run.rows[0].reactions = {"👍": 1}
+    for seen in run.seen:
+        event = {"room": "1", "confirmed": 1, "username": "bob", "seq": 12, "at": AT, "client_id": "id-113"}
+        seen.events.append(event)
+    confirmed = {"room": "1", "seq": 12, "kind": "confirm", "username": "bob", "text": None, "target": 1}
+    run.rows.append(Row(client_id="id-113", **confirmed))
+    run.sent.insert(-1, make_sent("bob", "id-113", "confirm", None, 1, 12))
+    run.sent.insert(-1, make_sent("bob", "id-114", "confirm", None, 1, 12, began=13.0, acked=13.5))
     return run
 
 
@@ -65,10 +72,11 @@ REACTIONS = {
     "a reaction has another emoji at one client": ("I4", lambda run: run.seen[0].events[8].update(emoji="🎉")),
     "a repeated reaction is acknowledged with another one's number": (
         "I1",
-        lambda run: run.sent[-2].seqs.clear() or run.sent[-2].seqs.append(10),
+        lambda run: run.sent[-4].seqs.clear() or run.sent[-4].seqs.append(10),
     ),
-    "a reaction is saved that changes nothing": ("I11", lambda run: run.rows.append(copy_of(run.rows[8], 12))),
+    "a reaction is saved that changes nothing": ("I11", lambda run: run.rows.append(copy_of(run.rows[8], 13))),
     "a message has lost a reaction": ("I11", lambda run: run.rows[0].reactions.clear()),
+    "a confirmation names another alert at one client": ("I3", lambda run: run.seen[0].events[11].update(confirmed=2)),
     "a deleted message has reactions": ("I11", lambda run: run.rows[2].reactions.update({"👍": 1})),
 }
 

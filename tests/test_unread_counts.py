@@ -5,14 +5,15 @@ from hypothesis import strategies as st
 
 from chat.live.unread_counts import Counts, RoomNews
 from chat.models import Event
+from chat.store.alerts import AT_MOST
 from chat.store.unread import MOST, News, Unread
 
 Kind = Event.Kind
 ME, OTHER = 1, 2
 
 
-def news(seq, author=OTHER, *named, kind=Kind.POSTED, message=None):
-    return News(7, seq, kind, message or seq, author, frozenset(named))
+def news(seq, author=OTHER, *named, kind=Kind.POSTED, message=None, **fields):
+    return News(7, seq, kind, message or seq, author, frozenset(named), **fields)
 
 
 def added(known, *events):
@@ -50,6 +51,21 @@ def test_a_change_needs_a_query_only_if_mentions_may_have_changed():
     assert added(Unread(9, 4, 3, 0), news(10, OTHER, ME, kind=Kind.EDITED, message=7)) is None
     assert added(Unread(9, 7, 2, 1), edit) == Unread(10, 7, 2, 1)
     assert added(Unread(9, 4, 3, 1), news(10, OTHER, kind=Kind.DELETED, message=7)) is None
+
+
+def test_alerts_of_others_wait_until_the_user_confirms_them_or_they_are_over():
+    alerts = [news(10, is_alert=True), news(11, ME, is_alert=True), news(12, None, is_alert=True)]
+    known = added(Unread(9, 9, 0, 0, (4,)), *alerts)
+    assert known == Unread(12, 9, 2, 0, (4, 10, 12))
+    confirmed = [news(13, kind=Kind.CONFIRMED, message=10, by=ME), news(14, kind=Kind.CONFIRMED, message=4, by=OTHER)]
+    assert added(known, *confirmed) == Unread(14, 9, 2, 0, (4, 12))
+    assert added(known, news(13, kind=Kind.RESOLVED, message=4, by=OTHER)) == Unread(13, 9, 2, 0, (10, 12))
+    assert added(known, news(13, None, kind=Kind.DELETED, message=12, is_alert=True)).alerts == (4, 10)
+    # Reading a room confirms nothing.
+    counts = Counts()
+    counts.put(ME, 7, known)
+    counts.read(ME, 7, 12)
+    assert counts.get(ME, 7) == Unread(12, 12, 0, 0, (4, 10, 12))
 
 
 def test_a_count_that_reached_the_maximum_stays_there():
@@ -90,7 +106,7 @@ def test_counts_of_one_user_can_be_removed():
 # Steps of a log: (kind, author, whether the user is named, index of the message to change).
 steps = st.lists(
     st.tuples(
-        st.sampled_from([Kind.POSTED, Kind.POSTED, Kind.EDITED, Kind.DELETED]),
+        st.sampled_from([Kind.POSTED, Kind.POSTED, Kind.EDITED, Kind.DELETED, Kind.CONFIRMED, Kind.RESOLVED]),
         st.sampled_from([ME, OTHER, None]),
         st.booleans(),
         st.integers(0, 30),
@@ -104,20 +120,29 @@ class PlainLog:
 
     def __init__(self):
         self.messages = {}
+        # The kind, message and author of each event.
         self.events = []
 
     def add(self, kind, author, is_named, index):
         seq = len(self.events) + 1
         undeleted = [target for target, message in self.messages.items() if not message["deleted"]]
         if kind == Kind.POSTED or not undeleted:
-            self.messages[seq] = {"author": author, "named": is_named, "deleted": False}
-            self.events.append((Kind.POSTED, seq))
+            # As many alerts as a frame carries.
+            is_alert = index % 3 == 0 and sum(message["alert"] for message in self.messages.values()) < AT_MOST
+            self.messages[seq] = {
+                **{"author": author, "named": is_named, "deleted": False, "alert": is_alert},
+                "waits": is_alert and author != ME,
+            }
+            self.events.append((Kind.POSTED, seq, author))
             return
         target = undeleted[index % len(undeleted)]
         message = self.messages[target]
-        message["named"] = is_named and kind == Kind.EDITED
-        message["deleted"] = kind == Kind.DELETED
-        self.events.append((kind, target))
+        if kind in (Kind.EDITED, Kind.DELETED):
+            message["named"] = is_named and kind == Kind.EDITED
+            message["deleted"] = kind == Kind.DELETED
+        if kind in (Kind.DELETED, Kind.RESOLVED) or (kind == Kind.CONFIRMED and author == ME):
+            message["waits"] = False
+        self.events.append((kind, target, author))
 
     def count(self, read):
         later = [
@@ -125,15 +150,16 @@ class PlainLog:
             for seq, message in self.messages.items()
             if seq > read and not message["deleted"] and message["author"] != ME
         ]
-        return Unread(len(self.events), read, len(later), sum(message["named"] for message in later))
+        alerts = tuple(seq for seq, message in self.messages.items() if message["waits"])
+        return Unread(len(self.events), read, len(later), sum(message["named"] for message in later), alerts)
 
     def news(self, after):
         """Return the events after a seq as the database would return them now."""
         found = []
-        for seq, (kind, target) in list(enumerate(self.events, 1))[after:]:
+        for seq, (kind, target, author) in list(enumerate(self.events, 1))[after:]:
             message = self.messages[target]
             named = frozenset({ME} if message["named"] else ())
-            found.append(News(7, seq, kind, target, message["author"], named))
+            found.append(News(7, seq, kind, target, message["author"], named, author, message["alert"]))
         return found
 
 

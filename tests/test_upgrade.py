@@ -84,7 +84,7 @@ class OldRoom:
 def counts(user, *rooms):
     """Return for each room the user's read position, unread messages, and unread mentions."""
     counted = unread.count({RoomUser(room.pk, user.pk): None for room in rooms})
-    return [counted[room.pk, user.pk][1:] for room in rooms]
+    return [counted[room.pk, user.pk][1:4] for room in rooms]
 
 
 def login_of(user):
@@ -201,7 +201,12 @@ def test_a_database_with_deleted_users_and_rooms_can_be_downgraded(upgraded, ali
         edit = Draft(room=rooms.lobby.pk, author=alice.pk, login=login, kind=Kind.EDITED, target_seq=1, body=body)
         actions.commit([edit])
     reaction = Draft(room=rooms.lobby.pk, author=alice.pk, login=login, kind=Kind.REACTED, target_seq=1, body="👍")
-    assert actions.commit([reaction])[0].seq == 5
+    alert = Draft(room=rooms.lobby.pk, author=alice.pk, login=login, body="Disk full", msg_type=2)
+    confirm, resolve = (
+        Draft(room=rooms.lobby.pk, author=alice.pk, login=login, kind=kind, target_seq=6)
+        for kind in (Kind.CONFIRMED, Kind.RESOLVED)
+    )
+    assert [outcome.seq for outcome in actions.commit([reaction, alert, confirm, resolve])] == [5, 6, 7, 8]
     presence.begin_lease("one")
     number = gone.pk
     gone.delete()
@@ -217,9 +222,10 @@ def test_a_database_with_deleted_users_and_rooms_can_be_downgraded(upgraded, ali
 
     models = migrate(("chat", LAST))
     old = {name: models.get_model("chat", name).objects for name in ("Room", "Event", "Membership", "Mention")}
-    assert sorted(old["Room"].values_list("title", "head_seq")) == [("Lobby", 5), ("Random", 0), ("Staff", 2)]
-    # Its number is still used, by an event that this version passes over.
-    assert list(old["Event"].filter(room_id=rooms.lobby.pk, seq=5).values_list("kind", "body")) == [(Kind.EDITED, "")]
+    assert sorted(old["Room"].values_list("title", "head_seq")) == [("Lobby", 8), ("Random", 0), ("Staff", 2)]
+    # The numbers of new kinds of events are still used, by edits that this version passes over.
+    new = old["Event"].filter(room_id=rooms.lobby.pk, seq__in=(5, 7, 8))
+    assert list(new.values_list("kind", "body")) == [(Kind.EDITED, "")] * 3
     messages = old["Event"].filter(room_id=rooms.staff.pk).order_by("seq")
     assert list(messages.values_list("author_id", "username")) == [(alice.pk, "alice"), (None, "gone")]
     assert set(old["Mention"].values_list("user_id", flat=True)) == {bob.pk}
@@ -231,7 +237,7 @@ def test_a_database_with_deleted_users_and_rooms_can_be_downgraded(upgraded, ali
     migrate()
     assert Room.objects.count() == 3
     assert Process.objects.count() == 1
-    assert counts(bob, rooms.lobby, rooms.staff) == [(0, 2, 1), (0, 2, 2)]
+    assert counts(bob, rooms.lobby, rooms.staff) == [(0, 3, 1), (0, 2, 2)]
 
 
 def test_an_interrupted_upgrade_continues_where_it_stopped(old, alice):

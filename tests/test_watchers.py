@@ -102,7 +102,12 @@ async def counted(user):
     def count():
         return unread.count({RoomUser(room.pk, user.pk): None for room in Room.objects.enterable_by(user)})
 
-    return {pair.room: one._asdict() for pair, one in (await database.read(count)).items()}
+    counts = {pair.room: one._asdict() for pair, one in (await database.read(count)).items()}
+    # As in a frame: a list, which is left out if it is empty.
+    return {
+        room: {key: list(value) if key == "alerts" else value for key, value in one.items() if value != ()}
+        for room, one in counts.items()
+    }
 
 
 async def test_a_watcher_gets_the_rooms_that_the_user_may_enter_and_no_others(alice, bob, rooms):
@@ -273,7 +278,7 @@ async def test_after_any_steps_the_counts_sent_equal_those_of_the_database(alice
             room, user = chance.choice(both), chance.choice(users)
             watcher = alices if user is alice else bobs
             seq = chance.randrange(1, 15)
-            match chance.choice(["post", "post", "edit", "delete", "read", "back"]):
+            match chance.choice(["post", "post", "edit", "delete", "alert", "confirm", "resolve", "read", "back"]):
                 case "post":
                     draft = Draft(
                         room=room.pk,
@@ -286,6 +291,12 @@ async def test_after_any_steps_the_counts_sent_equal_those_of_the_database(alice
                     await change(room, user, Kind.EDITED, seq, chance.choice(["hi", "@bob", "@alice"]))
                 case "delete":
                     await change(room, user, Kind.DELETED, seq)
+                case "alert":
+                    await database.write(actions.post_message, room, user, "Disk full", msg_type=2)
+                case "confirm":
+                    await change(room, user, Kind.CONFIRMED, seq)
+                case "resolve":
+                    await change(room, user, Kind.RESOLVED, seq)
                 case way:
                     await watcher.socket.send(command="read", room=room.pk, seq=seq, back=way == "back")
                     # A read has no reply, so the watcher sends a ping after it and waits for the pong.

@@ -15,6 +15,7 @@ from chat.live.session import Place, Session
 from chat.protocol import (
     Acknowledged,
     AnyCommand,
+    Confirm,
     Cursor,
     Delete,
     Edit,
@@ -29,6 +30,7 @@ from chat.protocol import (
     Pong,
     React,
     Read,
+    Resolve,
     Resume,
     Send,
     Watch,
@@ -64,6 +66,10 @@ async def run(session: Session, command: AnyCommand) -> None:
             delete(session, command)
         case React():
             react(session, command)
+        case Confirm():
+            confirm(session, command)
+        case Resolve():
+            resolve(session, command)
         case Resume():
             await resume(session, command)
         case History():
@@ -229,6 +235,30 @@ def react(session: Session, command: React) -> None:
         client_id=command.client_id,
     )
     _submit(session, draft, "react")
+
+
+def confirm(session: Session, command: Confirm) -> None:
+    """Confirm an alert, in any room that the user may enter; acknowledged when it is saved, or was before."""
+    _change_alert(session, command, Kind.CONFIRMED, "confirm")
+
+
+def resolve(session: Session, command: Resolve) -> None:
+    """Say that an alert is over, in any room that the user may enter; acknowledged when it is saved."""
+    _change_alert(session, command, Kind.RESOLVED, "resolve")
+
+
+def _change_alert(session: Session, command: Confirm | Resolve, kind: Kind, name: str) -> None:
+    # The room need not be joined: alerts show for all rooms that the user watches. The write checks the right.
+    limits.check_message(session.user_id)
+    draft = Draft(
+        room=command.room,
+        author=session.user_id,
+        login=session.login,
+        kind=kind,
+        target_seq=command.seq,
+        client_id=command.client_id,
+    )
+    _submit(session, draft, name)
 
 
 async def history(session: Session, command: History) -> None:

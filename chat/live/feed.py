@@ -13,8 +13,9 @@ from chat.live.database import Gathering
 from chat.live.fan_out import FanOut
 from chat.live.ring import Ring
 from chat.live.session import Place, Session
-from chat.protocol import Frame, Joined, Left, Posted
+from chat.protocol import Frame, Joined, Left
 from chat.store import log
+from chat.store.alerts import RecentAlerts
 from chat.store.events import LoggedEvent
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Feed:
     """One room in this process: how far its log was read, its recent events, and the sessions that listen to it."""
 
     def __init__(
-        self, room: int, *, heads: Gathering[int, tuple[int, int, str]], alerts: Gathering[int, list[Posted]]
+        self, room: int, *, heads: Gathering[int, tuple[int, int, str]], alerts: Gathering[int, RecentAlerts]
     ) -> None:
         self.room = room
         self.title = ""
@@ -71,16 +72,16 @@ class Feed:
             raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
         return place
 
-    def _start_at(self, head: int, floor: int, epoch: str, alerts: Iterable[Posted]) -> None:
+    def _start_at(self, head: int, floor: int, epoch: str, recent: RecentAlerts) -> None:
         self.epoch, self.floor = epoch, floor
-        self._alerts = Alerts(event for event in alerts if event.seq >= floor)
+        self._alerts = Alerts((event for event in recent.alerts if event.seq >= floor), as_of=recent.as_of)
         self._fan_out.start_at(head)
         self._early.clear()
         self.ring.restart(head)
 
-    async def _alerts_now(self) -> list[Posted]:
-        # Read after the head, so that none is missing: applying an event twice changes nothing.
-        return await self._read_alerts(self.room) or []
+    async def _alerts_now(self) -> RecentAlerts:
+        # Read after the head, so that none is missing. They know which of the next events they include already.
+        return await self._read_alerts(self.room) or RecentAlerts(0, [])
 
     def hear_bell(self, head: int) -> None:
         """Note that the room's head is at least `head`, and read the log if that is new."""

@@ -20,7 +20,7 @@ from chat.live.session import Session
 from chat.live.sweep import Sweep
 from chat.live.watchers import Watchers
 from chat.protocol import Bye, ByeTime, Left
-from chat.store import log, policies
+from chat.store import alerts, log, policies
 from chat.store.concerns import Concern
 from chat.store.events import LoggedEvent
 from chat.store.presence import Change
@@ -37,7 +37,7 @@ class Hub:
         self.logins = database.Gathering(policies.load_logins)
         self.rooms = database.Gathering(policies.load_enterable_rooms)
         self._heads = database.Gathering(log.heads)
-        self._alerts = database.Gathering(log.alerts)
+        self._alerts = database.Gathering(alerts.recent)
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.revocation = Revocation(

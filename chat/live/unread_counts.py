@@ -3,7 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from chat.store.alerts import AT_MOST
 from chat.store.unread import MOST, Kind, News, Unread
+
+# Events that may take an alert away.
+ENDS_ALERT = (Kind.CONFIRMED, Kind.RESOLVED, Kind.DELETED)
 
 
 class RoomNews:
@@ -15,6 +19,7 @@ class RoomNews:
         self._first = events[0].seq if events else up_to
         self._is_plain = all(event.kind == Kind.POSTED for event in events)
         self._by_author = Counter(event.author for event in events)
+        self._of_alerts = [event for event in events if event.is_alert or event.kind in ENDS_ALERT]
         self._naming = Counter(user for event in events for user in event.named if user != event.author)
 
     def added_to(self, user: int, known: Unread) -> Unread | None:
@@ -27,12 +32,14 @@ class RoomNews:
         if not self._is_plain or known.head >= self._first or known.read >= self._first:
             return self._added_one_by_one(user, known)
         others = len(self._events) - self._by_author[user]
-        return self._capped(known, known.unread + others, known.mentions + self._naming[user])
+        return self._capped(user, known, known.unread + others, known.mentions + self._naming[user])
 
     def _added_one_by_one(self, user: int, known: Unread) -> Unread | None:
         unread, mentions = known.unread, known.mentions
         for event in self._events:
             if event.seq <= known.head or event.message <= known.read or event.author == user:
+                continue
+            if event.kind in (Kind.CONFIRMED, Kind.RESOLVED):
                 continue
             if event.kind == Kind.POSTED:
                 unread += 1
@@ -42,10 +49,22 @@ class RoomNews:
                 return None
             elif event.kind == Kind.DELETED and unread < MOST:
                 unread -= 1
-        return self._capped(known, unread, mentions)
+        return self._capped(user, known, unread, mentions)
 
-    def _capped(self, known: Unread, unread: int, mentions: int) -> Unread:
-        return Unread(self.up_to, known.read, min(unread, MOST), min(mentions, MOST))
+    def _capped(self, user: int, known: Unread, unread: int, mentions: int) -> Unread:
+        alerts = self._alerts_of(user, known) if self._of_alerts else known.alerts
+        return Unread(self.up_to, known.read, min(unread, MOST), min(mentions, MOST), alerts)
+
+    def _alerts_of(self, user: int, known: Unread) -> tuple[int, ...]:
+        unconfirmed = dict.fromkeys(known.alerts)
+        for event in self._of_alerts:
+            if event.seq <= known.head:
+                continue
+            if event.kind == Kind.POSTED and event.author != user:
+                unconfirmed[event.message] = None
+            elif event.kind in (Kind.RESOLVED, Kind.DELETED) or (event.kind == Kind.CONFIRMED and event.by == user):
+                unconfirmed.pop(event.message, None)
+        return tuple(sorted(unconfirmed)[-AT_MOST:])
 
 
 class Counts:
@@ -87,4 +106,4 @@ class Counts:
         if seq < known.head:
             return None
         # All known messages are read, and those that come up to `seq` too: the count is zero.
-        return self.put(user, room, Unread(seq, seq, 0, 0))
+        return self.put(user, room, Unread(seq, seq, 0, 0, known.alerts))

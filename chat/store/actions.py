@@ -252,7 +252,11 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
             detail = "The author of this message was deleted. Post it as another user."
             raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
-    room = policies.check_writable(user, room, msg_type=draft.msg_type)
+    if draft.kind == Kind.CONFIRMED:
+        # Readers confirm alerts, also where they may not write.
+        room = policies.check_enterable(user, room)
+    else:
+        room = policies.check_writable(user, room, msg_type=draft.msg_type)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
         if draft.reply_to is not None:
@@ -274,6 +278,14 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
             return batch.delete(room, target, **signature)
         case Kind.REACTED:
             return batch.react(room, target, draft.body, is_on=draft.is_on, **signature)
+        case Kind.CONFIRMED:
+            _check_alert(target)
+            return batch.confirm(room, target, **signature)
+        case Kind.RESOLVED:
+            _check_alert(target)
+            if not policies.can_resolve(user, author_id=target.author_id):
+                raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can end only your own alerts.")
+            return batch.resolve(room, target, **signature)
     raise AssertionError(f"a kind of event without a rule: {draft.kind}")
 
 
@@ -282,6 +294,11 @@ def _check_exists(batch: Batch, room: Room, seq: int) -> Event:
     if target is None or target.seq < room.floor_seq:
         raise _no_message()
     return target
+
+
+def _check_alert(message: Event) -> None:
+    if message.msg_type != conf.MSG_TYPE_ALERT:
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message is not an alert.")
 
 
 def _no_message() -> ClientError:

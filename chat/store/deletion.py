@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
 
 from chat.fields import FormerUserField
-from chat.models import DeletedUser, Event, Reaction, Room
+from chat.models import Confirmation, DeletedUser, Event, Reaction, Room
 from chat.store import access
 
 # The most rows of one transaction, because on SQLite, and on slow disks, messages wait for it.
@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.02
 MAX_UNFINISHED = 100
 RETRIES = 5
 # What is said in a room stays when its author is deleted.
-LOG = (Event, Reaction)
+LOG = (Event, Reaction, Confirmation)
 
 Removed = Counter[str]  # how many rows, by model
 
@@ -190,7 +190,8 @@ def disown(user_id: int) -> None:
     """
     if Event.objects.filter(author=user_id).exists():
         Event._base_manager.filter(author=user_id).update(author=None)
-    Reaction._base_manager.filter(user=user_id).update(user=None)
+    for kept in (Reaction, Confirmation):
+        kept._base_manager.filter(user=user_id).update(user=None)
     for model, field in _fields_of_former_users():
         model._base_manager.filter(**{field: user_id}).delete()
     DeletedUser.objects.filter(pk=user_id).delete()

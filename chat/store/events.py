@@ -1,11 +1,12 @@
 """An event of a room's log as it stands in frames, encoded once for all sessions."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from chat import protocol
 from chat.models import Event
-from chat.protocol import AnyEvent, Deleted, Edited, Frame, Overtaken, Posted, Reacted
-from chat.store import reactions
+from chat.protocol import AnyEvent, Confirmed, Deleted, Edited, Frame, Overtaken, Posted, Reacted, Resolved
+from chat.store import confirmations, reactions
 
 # Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
 EVENT_BYTES = 500
@@ -53,7 +54,9 @@ def _message_of(event: AnyEvent) -> int:
     match event:
         case Posted(seq=seq):
             return seq
-        case Edited(edited=seq) | Overtaken(edited=seq) | Deleted(deleted=seq) | Reacted(reacted=seq):
+        case Edited(edited=seq) | Overtaken(edited=seq) | Deleted(deleted=seq):
+            return seq
+        case Reacted(reacted=seq) | Confirmed(confirmed=seq) | Resolved(resolved=seq):
             return seq
 
 
@@ -63,10 +66,11 @@ def logged(event: Event) -> LoggedEvent:
 
 
 def posted(event: Event) -> Posted:
-    """Return the row of a message as it stands now, with its reactions."""
+    """Return the row of a message as it stands now, with its reactions and confirmations."""
     message = _as_event(event)
     assert isinstance(message, Posted), f"not a message: {event}"
     message.reactions = reactions.of(event)
+    message.confirmations, message.resolution = confirmations.of(event), confirmations.resolution_of(event)
     return message
 
 
@@ -91,18 +95,15 @@ def _as_event(event: Event) -> AnyEvent:
         )
     target = event.target_seq
     assert target is not None, f"a change without its message: {event}"
-    if event.kind == Event.Kind.REACTED:
-        return Reacted(
-            room=room,
-            reacted=target,
-            emoji=event.body,
-            username=event.username,
-            user=event.author_id,
-            on=bool(event.is_on),
-            seq=event.seq,
-            at=at,
-            client_id=client_id,
-        )
+    signed: Any = {"room": room, "seq": event.seq, "at": at, "client_id": client_id}
+    signed |= {"username": event.username, "user": event.author_id}
+    match event.kind:
+        case Event.Kind.REACTED:
+            return Reacted(reacted=target, emoji=event.body, on=bool(event.is_on), **signed)
+        case Event.Kind.CONFIRMED:
+            return Confirmed(confirmed=target, **signed)
+        case Event.Kind.RESOLVED:
+            return Resolved(resolved=target, **signed)
     if event.kind == Event.Kind.DELETED:
         return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id)
     assert event.kind == Event.Kind.EDITED, f"a kind of event without a frame: {event}"

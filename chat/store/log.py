@@ -18,8 +18,8 @@ from django.utils import timezone
 from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
-from chat.protocol import HistoryPage, Posted
-from chat.store import faults, lock_waits, mentions, reactions
+from chat.protocol import HistoryPage, Posted, Resolution
+from chat.store import confirmations, faults, lock_waits, mentions, reactions
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -32,26 +32,6 @@ FIND_AUTHORS = 200
 ROWS_PER_QUERY = 64
 # Rooms in one query, because SQLite limits the number of parameters.
 ROOMS_PER_QUERY = 500
-# The most alerts that a join frame carries: the newest of the room.
-ALERTS_AT_MOST = 20
-
-# Both forms find each room's alerts through the partial index, for any number of rooms and alerts. SQLite has no
-# LATERAL, and PostgreSQL would evaluate the form for SQLite for every event.
-_NEWEST_ALERTS = f"""
-    SELECT newest.id FROM chat_event newest
-    WHERE newest.room_id = asked.room_id AND newest.kind = 0 AND newest.msg_type = {conf.MSG_TYPE_ALERT}
-      AND newest.deleted_at IS NULL ORDER BY newest.seq DESC LIMIT {ALERTS_AT_MOST}
-"""
-_ALERTS = {
-    "sqlite": f"""
-WITH asked(room_id) AS (VALUES {{rooms}})
-SELECT event.* FROM asked CROSS JOIN chat_event event WHERE event.id IN ({_NEWEST_ALERTS})
-""",
-    "postgresql": f"""
-WITH asked(room_id) AS (VALUES {{rooms}})
-SELECT event.* FROM asked CROSS JOIN LATERAL ({_NEWEST_ALERTS}) newest JOIN chat_event event ON event.id = newest.id
-""",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +73,7 @@ class Batch:
     # Deleted messages of which the site has kept replaced texts.
     _kept: set[tuple[int, int]] = field(default_factory=set)
     _reactions: reactions.Changes = field(default_factory=reactions.Changes)
+    _confirmations: confirmations.Changes = field(default_factory=confirmations.Changes)
 
     def target(self, room: int, seq: int) -> Event | None:
         """Return message `seq` as it stands now, with the changes of this batch; None when it does not exist."""
@@ -131,6 +112,7 @@ class Batch:
             target.first_body = None
             self._kept.add((room.pk, target.seq))
         self._reactions.forget(target)
+        self._confirmations.forget(target)
         self._changed.add((room.pk, target.seq))
         if edit := self._edits.get((room.pk, target.edit_seq or 0)):
             edit.body = ""
@@ -151,6 +133,24 @@ class Batch:
         # Checked first, because a number that was taken must be used.
         self._reactions.set(target, emoji, person, is_on=is_on, seq=room.head_seq + 1)
         return self._append(room, Kind.REACTED, target_seq=target.seq, body=emoji, is_on=is_on, **fields)
+
+    def confirm(self, room: Room, target: Event, **fields: Any) -> Event | Committed:
+        """Append a user's confirmation of an alert, or return the one that is there."""
+        if seq := self._confirmations.confirmed(target, fields["author_id"]):
+            return Committed(room.pk, seq)
+        event = self._append(room, Kind.CONFIRMED, target_seq=target.seq, **fields)
+        self._confirmations.confirm(target, fields["author_id"], fields["username"], seq=event.seq)
+        return event
+
+    def resolve(self, room: Room, target: Event, **fields: Any) -> Event | Committed:
+        """Append that an alert is over, or return the event that has said so."""
+        if known := confirmations.resolution_of(target):
+            return Committed(room.pk, known.seq)
+        event = self._append(room, Kind.RESOLVED, target_seq=target.seq, **fields)
+        at = protocol.timestamp(self.at)
+        resolution = Resolution(user=event.author_id, username=event.username, seq=event.seq, at=at)
+        self._confirmations.resolve(target, resolution)
+        return event
 
     def _append(self, room: Room, kind: Kind, **fields: object) -> Event:
         room.head_seq += 1
@@ -177,6 +177,9 @@ class Batch:
         if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
             Event.objects.bulk_update(reacted, ["reactions"])
         self._reactions.store(new=new)
+        if alerts := [alert for seq, alert in sorted(self._confirmations.alerts.items()) if seq not in new]:
+            Event.objects.bulk_update(alerts, ["confirmations", "resolved"])
+        self._confirmations.store(new=new)
         self._store_edits()
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
         for room_id, head in heads.items():
@@ -270,18 +273,6 @@ def heads(room_ids: Collection[int] | None = None) -> dict[int, tuple[int, int, 
     return found
 
 
-def alerts(room_ids: Collection[int]) -> dict[int, list[Posted]]:
-    """Return the newest alerts by room, as they stand now, without deleted ones."""
-    found: dict[int, list[Posted]] = {room: [] for room in room_ids}
-    ids = list(found)
-    for start in range(0, len(ids), ROOMS_PER_QUERY):
-        asked = ids[start : start + ROOMS_PER_QUERY]
-        values = ", ".join(["(CAST(%s AS bigint))"] * len(asked))
-        for row in Event.objects.raw(_ALERTS[connection.vendor].format(rooms=values), asked):
-            found[row.room_id].append(posted(row))
-    return found
-
-
 def heads_after(room_id: int, *, limit: int) -> dict[int, tuple[int, int, str]]:
     """Return head, floor and epoch of the next `limit` rooms whose ids are above `room_id`."""
     return _heads(Room.objects.filter(pk__gt=room_id).order_by("pk")[:limit])
@@ -296,7 +287,7 @@ def _heads(rooms: QuerySet[Room]) -> dict[int, tuple[int, int, str]]:
 def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, reader: int | None = None) -> HistoryPage:
     """Return a page of up to `limit` messages as they stand now, fewer when their frames exceed `max_bytes`.
 
-    The reactions that the user `reader` gave are marked as their own.
+    The reactions and confirmations that the user `reader` gave are marked as their own.
     `room` was read before the messages, so they include every change up to its head, which becomes `as_of`.
     """
     kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
@@ -317,6 +308,7 @@ def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, read
         has_newer = newer_part.has_more
     events = [*reversed(earlier.events), *newer_part.events]
     reactions.mark_own(room.pk, events, reader)
+    confirmations.mark_own(room.pk, events, reader)
     return HistoryPage(
         history=str(room.pk),
         events=events,

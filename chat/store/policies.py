@@ -200,6 +200,11 @@ def can_edit(user: Any, *, author_id: int | None) -> bool:
     return author_id is not None and bool(user.pk == author_id)
 
 
+def can_resolve(user: Any, *, author_id: int | None) -> bool:
+    """Return whether `user` may say that an alert is over: its author and staff may."""
+    return can_delete(user, author_id=author_id)
+
+
 def can_delete(user: Any, *, author_id: int | None) -> bool:
     """Return whether `user` may delete a message: its author and staff may."""
     return can_edit(user, author_id=author_id) or bool(user.is_staff)

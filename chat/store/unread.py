@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
+from chat.conf import conf
 from chat.models import Event, Membership, PositionCounter, Visit
+from chat.store import alerts
 from chat.store.room_user import RoomUser
 
 Kind = Event.Kind
@@ -58,6 +60,8 @@ class Unread(NamedTuple):
     read: int
     unread: int
     mentions: int
+    # The recent alerts that the user has not confirmed, by seq.
+    alerts: tuple[int, ...] = ()
 
 
 class Position(NamedTuple):
@@ -77,6 +81,9 @@ class News(NamedTuple):
     message: int
     author: int | None
     named: frozenset[int]
+    # The author of the event itself, and whether its message is an alert.
+    by: int | None = None
+    is_alert: bool = False
 
 
 class Moved(NamedTuple):
@@ -116,6 +123,9 @@ def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
     # One statement reads head and counts, so they belong to the same moment, and all later events are news.
     for room, user, head, read, unread, mentions in _rows(_COUNTS, known):
         counts[RoomUser(room, user)] = Unread(head, read, unread, mentions)
+    # Read after the heads, so none is missing. A later event is applied a second time, which changes nothing.
+    for pair, seqs in alerts.unconfirmed(counts).items():
+        counts[pair] = counts[pair]._replace(alerts=seqs)
     return counts
 
 
@@ -124,14 +134,16 @@ def news(ranges: Mapping[int, tuple[int, int]]) -> list[News]:
     events = _events({room: Q(seq__gt=after, seq__lte=up_to) for room, (after, up_to) in ranges.items()})
     changed: dict[int, set[int]] = {}
     for event in events.values():
-        if event.kind != Kind.POSTED and event.target is not None:
+        if event.kind in (Kind.EDITED, Kind.DELETED) and event.target is not None:
             changed.setdefault(event.room, set()).add(event.target)
     targets = _events({room: Q(seq__in=seqs) for room, seqs in changed.items()}) if changed else {}
     found = []
     for (room, seq), event in events.items():
         message = seq if event.target is None else event.target
         message_event = targets.get((room, message)) or events.get((room, message)) or event
-        found.append(News(room, seq, event.kind, message, message_event.author, frozenset(message_event.named)))
+        named = frozenset(message_event.named)
+        news = News(room, seq, event.kind, message, message_event.author, named, event.author, event.is_alert)
+        found.append(news)
     return found
 
 
@@ -155,6 +167,7 @@ class _Event(NamedTuple):
     kind: int
     author: int | None
     target: int | None
+    is_alert: bool
     named: set[int]
 
 
@@ -167,10 +180,11 @@ def _events(conditions: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
     rows = Event.objects.filter(found).exclude(kind=Kind.REACTED).order_by("room", "seq")
     events: dict[tuple[int, int], _Event] = {}
     # There is a row for each user whom a message names.
-    for room, seq, kind, author, target, user in rows.values_list(
-        "room_id", "seq", "kind", "author_id", "target_seq", "mentions__user_id"
+    for room, seq, kind, author, target, msg_type, user in rows.values_list(
+        "room_id", "seq", "kind", "author_id", "target_seq", "msg_type", "mentions__user_id"
     ):
-        event = events.setdefault((room, seq), _Event(room, kind, author, target, set()))
+        is_alert = msg_type == conf.MSG_TYPE_ALERT
+        event = events.setdefault((room, seq), _Event(room, kind, author, target, is_alert, set()))
         if user is not None:
             event.named.add(user)
     return events

@@ -8,7 +8,16 @@ from typing import Any
 from chat.testing.recording import Recording, Row, Seen, Sent
 
 # The commands that change a message, by the key of their events that names it.
-CHANGES = {"edited": "edit", "deleted": "delete", "reacted": "react"}
+CHANGES = {
+    "edited": "edit",
+    "deleted": "delete",
+    "reacted": "react",
+    "confirmed": "confirm",
+    "resolved": "resolve",
+}
+HAVE_TEXT = ("send", "edit", "react")
+# Those that change nothing when they are repeated.
+REPEATABLE = ("react", "confirm", "resolve")
 
 
 def check(run: Recording) -> list[str]:
@@ -63,10 +72,12 @@ def acknowledged_is_saved_and_seen(run: Recording) -> Iterator[str]:
 
 def _is_repeated(sent: Sent, row: Row | None) -> bool:
     """Tell whether a row is the event that had brought about already what a command asks for."""
-    if sent.kind != "react" or row is None:
+    if sent.kind not in REPEATABLE or row is None:
         return False
-    if not sent.is_on and row.seq == sent.target:
+    if sent.is_on is False and row.seq == sent.target:
         return True  # A reaction that was never given was taken back.
+    if sent.kind == "resolve":
+        return (row.kind, row.target) == (sent.kind, sent.target)  # An alert is over for all users.
     asked = (sent.kind, sent.username, sent.target, sent.text, sent.is_on)
     return (row.kind, row.username, row.target, row.text, row.is_on) == asked
 
@@ -150,7 +161,7 @@ def texts_are_as_sent(run: Recording) -> Iterator[str]:
             yield f"I4 {client_id} in room {room} is given where it was taken back, or the other way round"
         elif overtaken and text is not None:
             yield f"I4 {client_id} in room {room} still has a text that was edited away"
-        elif kind != "delete" and not overtaken and text != origin.text and text not in changes[room, seq]:
+        elif kind in HAVE_TEXT and not overtaken and text != origin.text and text not in changes[room, seq]:
             yield f"I4 {client_id} in room {room} has a text that was never sent"
     final = {(row.room, row.seq): row.text for row in run.rows if row.kind == "send"}
     for seen in run.seen:
@@ -203,7 +214,7 @@ def order_is_kept(run: Recording) -> Iterator[str]:
     saved = _committed(run)
     for room, all_sent in by_room.items():
         # Without those that changed nothing: they are acknowledged with an earlier number.
-        own_seqs = [sent for sent in all_sent if sent.seqs and (sent.kind != "react" or sent.client_id in saved)]
+        own_seqs = [sent for sent in all_sent if sent.seqs and (sent.kind not in REPEATABLE or sent.client_id in saved)]
         ends = sorted((sent.acked, sent.seqs[0]) for sent in own_seqs if sent.acked is not None)
         begins = sorted((sent.began, sent.seqs[0]) for sent in own_seqs if sent.began is not None)
         highest = done = 0

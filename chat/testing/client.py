@@ -232,6 +232,14 @@ class SocketClient:
         """Give message `seq` an emoji, or take it back. Returns a future as `send` does."""
         return self._enqueue("react", str(room), emoji, seq, {"seq": seq, "emoji": emoji, "on": on})
 
+    def confirm(self, room: int | str, seq: int) -> asyncio.Future[int]:
+        """Confirm alert `seq`. Returns a future as `send` does."""
+        return self._enqueue("confirm", str(room), None, seq, {"seq": seq})
+
+    def resolve(self, room: int | str, seq: int) -> asyncio.Future[int]:
+        """Say that alert `seq` is over. Returns a future as `send` does."""
+        return self._enqueue("resolve", str(room), None, seq, {"seq": seq})
+
     async def history(self, room: int | str, **fields: int) -> Frame:
         """Return a page of history."""
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()

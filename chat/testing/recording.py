@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 # The command that makes an event of each kind.
-KINDS = ("send", "edit", "delete", "react")
+KINDS = ("send", "edit", "delete", "react", "confirm", "resolve")
 
 
 class Sent(msgspec.Struct, kw_only=True):
-    """A message, edit, delete or reaction that a client sent. Times are from the monotonic clock."""
+    """A message, or a change of one, that a client sent. Times are from the monotonic clock."""
 
     client: str
     username: str
@@ -110,7 +110,7 @@ def rows(room_ids: Iterable[int] | None = None) -> list[Row]:
 
 def _text(event: "Event") -> str | None:
     """Return a row's text; None if it was removed, or is kept but never sent."""
-    if event.deleted_at or event.kind == event.Kind.DELETED:
+    if event.deleted_at or event.kind in (event.Kind.DELETED, event.Kind.CONFIRMED, event.Kind.RESOLVED):
         return None
     return None if _is_overtaken(event) and (not event.body or conf.KEEP_EDITED_TEXT) else event.body
 

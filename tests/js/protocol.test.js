@@ -14,6 +14,8 @@ const KINDS = {
   Overtaken: "event",
   Deleted: "event",
   Reacted: "event",
+  Confirmed: "event",
+  Resolved: "event",
   Acknowledged: "ack",
   HistoryPage: "history",
   Refused: "error",
@@ -22,6 +24,7 @@ const KINDS = {
   Present: "present",
   Rooms: "rooms",
   Heads: "heads",
+  Names: "people",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;
@@ -44,6 +47,7 @@ test("each frame is decoded to its kind", () => {
   assert.equal(kindOf({ pong: true }), "pong");
   assert.equal(kindOf({ rooms: [] }), "rooms");
   assert.equal(kindOf({ heads: {} }), "heads");
+  assert.equal(kindOf({ people: "1", prefix: "", names: [] }), "people");
 });
 
 test("unknown frames of a newer server are no error", () => {

@@ -6,19 +6,23 @@
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
-/** Only in history does it have `reactions`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, reactions?: Reactions[]}} Posted */
+/** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
+/** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
 /** @typedef {{room: string, reacted: number, emoji: string, username: string, user?: number, on: boolean, seq: number, at: string, client_id?: string}} Reacted */
-/** @typedef {Posted | Edited | Overtaken | Deleted | Reacted} Event */
+/** @typedef {{room: string, confirmed: number, username: string, user?: number, seq: number, at: string, client_id?: string}} Confirmed */
+/** @typedef {{room: string, resolved: number, username: string, user?: number, seq: number, at: string, client_id?: string}} Resolved */
+/** @typedef {Posted | Edited | Overtaken | Deleted | Reacted | Confirmed | Resolved} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
-/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. @typedef {{head: number, read: number, unread: number, mentions: number}} Head */
+/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
@@ -43,7 +47,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number} | {command: "react", room: string, seq: number, emoji: string, on: boolean}} Change */
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 
@@ -134,6 +138,16 @@ export function isOvertaken(event) {
 /** @param {Event} event @returns {event is Reacted} */
 export function isReacted(event) {
   return "reacted" in event;
+}
+
+/** @param {Event} event @returns {event is Confirmed} */
+export function isConfirmed(event) {
+  return "confirmed" in event;
+}
+
+/** @param {Event} event @returns {event is Resolved} */
+export function isResolved(event) {
+  return "resolved" in event;
 }
 
 /** Errors that mean "later": the message stays in the outbox. */

@@ -1,17 +1,19 @@
 /** A room's events, applied in order, and the window of its messages that the page holds. */
 
-import { isEdited, isOvertaken, isPosted, isReacted } from "./protocol.js";
+import { confirmationsOf, withConfirmation } from "./confirmations.js";
+import { isConfirmed, isEdited, isOvertaken, isPosted, isReacted, isResolved } from "./protocol.js";
 import { reactionsOf, withReaction } from "./reactions.js";
 
-/** @import {Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted, Reacted} from "./protocol.js" */
+/** @import {Confirmation} from "./confirmations.js" */
+/** @import {Confirmed, Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted, Reacted, Resolution, Resolved} from "./protocol.js" */
 /** @import {Reaction} from "./reactions.js" */
 
-/** What changes a message that is there already. @typedef {Edited | Deleted | Reacted} MessageChange */
+/** What changes a message that is there already. @typedef {Edited | Deleted | Reacted | Confirmed | Resolved} MessageChange */
 
 /**
  * A message in its current state; `asOf` is the seq of the last event that this state includes, and `replyTo` that of
  * the message it answers.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, reactions: Reaction[], asOf: number}} Message
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -221,10 +223,23 @@ export class RoomLog {
       if (!message.deleted) message.reactions = withReaction(message.reactions, event, this.#me);
       return message;
     }
+    if (isConfirmed(event)) {
+      message.confirmations = withConfirmation(message.confirmations, event, this.#me);
+      return message;
+    }
+    if (isResolved(event)) {
+      const { user, username, seq, at } = event;
+      message.resolution = { ...(user !== undefined && { user }), username, seq, at };
+      return message;
+    }
     message.text = isEdited(event) ? event.message : null;
     message.edited = true;
     message.deleted = message.text === null;
-    if (message.deleted) message.reactions = [];
+    if (message.deleted) {
+      message.reactions = [];
+      message.confirmations = confirmationsOf();
+      message.resolution = null;
+    }
     return message;
   }
 }
@@ -232,6 +247,8 @@ export class RoomLog {
 /** The seq of the message that an event changes; undefined for an event of a newer server. @param {MessageChange} event @returns {number | undefined} */
 function targetOf(event) {
   if (isReacted(event)) return event.reacted;
+  if (isConfirmed(event)) return event.confirmed;
+  if (isResolved(event)) return event.resolved;
   return isEdited(event) ? event.edited : event.deleted;
 }
 
@@ -240,8 +257,9 @@ function targetOf(event) {
  * @returns {Message}
  */
 function newMessage({ seq, user, username, msg_type: type, at, reply_to: replyTo }) {
-  const state = { text: null, edited: false, deleted: false, reactions: [], asOf: 0 };
-  return { seq, user, username, type, at, replyTo, ...state };
+  const state = { text: null, edited: false, deleted: false, asOf: 0 };
+  const answers = { reactions: [], confirmations: confirmationsOf(), resolution: null };
+  return { seq, user, username, type, at, replyTo, ...state, ...answers };
 }
 
 /**
@@ -254,6 +272,8 @@ function fillMessage(message, posted, asOf) {
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;
   message.reactions = reactionsOf(posted.reactions);
+  message.confirmations = confirmationsOf(posted.confirmations);
+  message.resolution = posted.resolution ?? null;
   message.asOf = asOf;
   return message;
 }

@@ -196,7 +196,7 @@ function someNames([first, second, ...others]) {
   return `${first} and ${others.length + 1} others`;
 }
 
-/** Who is writing in a room. @param {string[]} names */
+/** Say who is writing in a room. @param {string[]} names */
 export function typingWords(names) {
   if (names.length === 0) return "";
   return `${someNames(names)} ${names.length === 1 ? "is" : "are"} writing …`;

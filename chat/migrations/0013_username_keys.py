@@ -54,7 +54,7 @@ def rename_rooms(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0011_reactions"),
+        ("chat", "0012_confirmations"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
