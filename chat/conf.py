@@ -101,6 +101,9 @@ class Conf:
     LEASE_RENEW_SECONDS: float = 5.0
     GRACE_SECONDS: float = 15.0
     TELL_WHO_IS_PRESENT: bool = True
+    # Whether users see who is writing in their rooms, and the least time between two signals of a socket in a room.
+    SHOW_WHO_IS_TYPING: bool = True
+    TYPING_SECONDS: float = 3.0
 
     # How often expired sessions and old failed sign-ins are deleted.
     CLEAN_SECONDS: float = 3600.0

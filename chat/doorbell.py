@@ -108,6 +108,7 @@ class Doorbell:
         on_signal: Callable[[int, str, bool], None],
         on_access: Callable[[Concern], None],
         on_read: Callable[[int], None],
+        on_typing: Callable[[int, str], None],
     ) -> None:
         self.id = secrets.token_hex(6)
         self.is_degraded = False
@@ -116,6 +117,8 @@ class Doorbell:
         self._on_access = on_access
         self._concern = NO_USERS
         self._on_read = on_read
+        self._on_typing = on_typing
+        self._typing: set[tuple[int, str]] = set()
         self._readers: set[int] = set()
         self._loop = asyncio.get_running_loop()
         self._heads: dict[int, int] = {}
@@ -153,6 +156,12 @@ class Doorbell:
         self._readers.add(user)
         self._has_work.set()
 
+    def signal_typing(self, room: int, username: str) -> None:
+        """Notify the other processes that a user is writing in a room; may be lost."""
+        if len(self._typing) < MAX_SIGNALS:
+            self._typing.add((room, username))
+            self._has_work.set()
+
     def signal_presence(self, room: int, username: str, is_here: bool) -> None:
         """Notify the other processes that a user entered or left a room; may be lost."""
         if len(self._signals) < MAX_SIGNALS:
@@ -180,6 +189,7 @@ class Doorbell:
             message: dict[str, Any] = {"type": "bell", "from": self.id, "heads": _on_layer(heads), "signals": signals}
             message["access"], self._concern = self._concern.as_message(), NO_USERS
             message["reads"], self._readers = sorted(self._readers), set()
+            message["typing"], self._typing = [list(pair) for pair in sorted(self._typing)], set()
             if self._loop.time() >= self._paused_until:
                 await self._try_layer(_send(message))
 
@@ -261,6 +271,8 @@ class Doorbell:
             self._on_bell(int(room), int(head))
         for user in message.get("reads", ()):
             self._on_read(int(user))
+        for room, username in message.get("typing", ()):
+            self._on_typing(int(room), str(username))
         for signal in message.get("signals", ()):
             self._on_signal(int(signal["room"]), str(signal["username"]), bool(signal["is_here"]))
 

@@ -110,6 +110,12 @@ class Resolve(Command, frozen=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
+class Typing(Command, frozen=True, kw_only=True):
+    """Says that its user is writing in a room."""
+
+    room: RoomId
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """What a client has of a room: all events up to `since`, of the log `epoch` (None: the current log)."""
 
@@ -187,6 +193,7 @@ AnyCommand = (
     | Read
     | Layout
     | People
+    | Typing
     | Ping
 )
 
@@ -335,6 +342,13 @@ class Present(msgspec.Struct, kw_only=True):
 
     room: str
     present: list[str] | dict[str, bool]
+
+
+class IsTyping(msgspec.Struct, kw_only=True):
+    """A signal: a user is writing in the room."""
+
+    room: str
+    typing: str
 
 
 class RoomTitle(msgspec.Struct, kw_only=True):

@@ -104,6 +104,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
+SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
 
 # Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 means unlimited. LIMITS=0 lifts all limits except those of failed
 # logins and BOUND_DEFAULTS.

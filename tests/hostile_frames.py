@@ -299,6 +299,13 @@ TABLE = [
         queries=16,
         parameters=400,
     ),
+    HostileFrame("type without a pause", "typing", room_command("typing"), queries=0),
+    HostileFrame(
+        "type in rooms that were never joined",
+        "typing",
+        lambda context, n: command("typing", room=10**9 + n),
+        queries=0,
+    ),
     HostileFrame(
         "ping with a large unknown field", "ping", lambda context, n: command("ping", other="x" * 60_000), queries=0
     ),

@@ -55,6 +55,7 @@ async def bells(layer):
             on_signal=lambda *signal, heard=heard: heard.append(signal),
             on_access=lambda concern, heard=heard: heard.append(concern),
             on_read=lambda user, heard=heard: heard.append(("read", user)),
+            on_typing=lambda *typing, heard=heard: heard.append(("typing", *typing)),
         )
         bell.heard = heard
         bell.start()
@@ -86,6 +87,12 @@ async def test_waiting_bells_are_rung_in_one_message_with_the_highest_heads(bell
     assert message["heads"] == {"7": 3, "8": 1}
 
 
+async def test_typing_is_heard_only_in_other_processes(bells):
+    bells[0].signal_typing(7, "bob")
+    await until(lambda: bells[1].heard == [("typing", 7, "bob")])
+    assert bells[0].heard == []
+
+
 async def test_a_signal_is_heard_only_in_other_processes(bells):
     bells[0].signal_presence(7, "bob", True)
     await until(lambda: bells[1].heard == [(7, "bob", True)])
@@ -96,7 +103,7 @@ async def test_no_message_text_passes_through_the_layer(bells, layer):
     bells[0].ring_threadsafe({7: 3})
     bells[0].signal_presence(7, "bob", True)
     await until(lambda: (7, "bob", True) in bells[1].heard)
-    keys = {"type", "from", "heads", "signals", "number", "access", "reads"}
+    keys = {"type", "from", "heads", "signals", "number", "access", "reads", "typing"}
     assert all(set(message) <= keys for message in layer.sent)
     assert "message" not in json.dumps(layer.sent)
 

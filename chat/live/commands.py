@@ -33,6 +33,7 @@ from chat.protocol import (
     Resolve,
     Resume,
     Send,
+    Typing,
     Watch,
 )
 from chat.store import actions, concerns, log, names, policies
@@ -83,6 +84,8 @@ async def run(session: Session, command: AnyCommand) -> None:
             layout(session, command)
         case People():
             await people(session, command)
+        case Typing():
+            typing(session, command)
         case Ping():
             session.reply(protocol.encode(Pong(version=conf.PAGE_VERSION or UNSET)))
 
@@ -312,6 +315,15 @@ def layout(session: Session, command: Layout) -> None:
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     session.hub.positions.set_layout(session, rooms, command.wide)
+
+
+def typing(session: Session, command: Typing) -> None:
+    """Show the other users in the room that this one is writing, at most once in three seconds."""
+    place = _check_joined(session, command.room)
+    now = asyncio.get_running_loop().time()
+    if conf.SHOW_WHO_IS_TYPING and now - place.typed_at >= conf.TYPING_SECONDS:
+        place.typed_at = now
+        session.hub.show_typing(session, command.room)
 
 
 def _check_joined(session: Session, room: int) -> Place:

@@ -13,7 +13,7 @@ from chat.live.database import Gathering
 from chat.live.fan_out import FanOut
 from chat.live.ring import Ring
 from chat.live.session import Place, Session
-from chat.protocol import Frame, Joined, Left
+from chat.protocol import Frame, IsTyping, Joined, Left
 from chat.store import log
 from chat.store.alerts import RecentAlerts
 from chat.store.events import LoggedEvent
@@ -179,6 +179,13 @@ class Feed:
         for session, place in list(self.sessions.items()):
             if session.username != but and (before is None or place.order < before):
                 session.signal(frame)
+
+    def show_typing(self, username: str) -> None:
+        """Show all other users who listen that a user is writing."""
+        frame = protocol.encode(IsTyping(room=str(self.room), typing=username))
+        for session in list(self.sessions):
+            if session.username != username:
+                session.hint(frame)
 
     def joined(self, *, reset: bool = False, read: int = 0) -> Frame:
         """Return the frame that says where this room stands, and up to where the user has read it."""

@@ -48,6 +48,7 @@ class Hub:
             on_signal=self._on_signal,
             on_access=self._on_access,
             on_read=self.watchers.position_moved_elsewhere,
+            on_typing=self._show_typing,
         )
         self.attendance = Attendance(
             process=self._doorbell.id, feeds=self.feeds, announce=lambda change: self._doorbell.signal_presence(*change)
@@ -197,6 +198,15 @@ class Hub:
         head = max((head for head in heads if head is not None), default=protocol.MAX_ID)
         self.positions.move(session, room, min(seq, head), back=back)
         self.watchers.position_moved(session.user_id, room)
+
+    def show_typing(self, session: Session, room: int) -> None:
+        """Show the other users in a room that a session's user is writing, in all processes; may be lost."""
+        self._show_typing(room, session.username)
+        self._doorbell.signal_typing(room, session.username)
+
+    def _show_typing(self, room: int, username: str) -> None:
+        if feed := self.feeds.get(room):
+            feed.show_typing(username)
 
     def _on_positions_written(self, pairs: Collection[RoomUser]) -> None:
         self.watchers.positions_written(pairs)

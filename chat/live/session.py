@@ -36,7 +36,7 @@ FIRST_PAGE = 16
 class Place:
     """Where a session stands in a room."""
 
-    __slots__ = ("cursor", "feed", "is_behind", "order")
+    __slots__ = ("cursor", "feed", "is_behind", "order", "typed_at")
 
     _orders = count(1)
 
@@ -46,6 +46,8 @@ class Place:
         self.feed = feed
         self.cursor = cursor
         self.is_behind = False
+        # When the session last said that its user is writing here.
+        self.typed_at = float("-inf")
 
 
 class Session:
@@ -112,6 +114,11 @@ class Session:
         if not (is_live and self._write([frame])):
             self._has_missed_signals = True
             self._work()
+
+    def hint(self, frame: Frame) -> None:
+        """Send a frame that is soon out of date: it is dropped while the session is behind, and never sent again."""
+        if not self._replies and not any(place.is_behind for place in self.places.values()):
+            self._write([frame])
 
     def offer(self, place: Place, first: int, run: Run) -> None:
         """Take events from seq `first` on if the first is the next one; otherwise fall behind."""

@@ -22,6 +22,7 @@ const KINDS = {
   Pong: "pong",
   Bye: "bye",
   Present: "present",
+  IsTyping: "typing",
   Rooms: "rooms",
   Heads: "heads",
   Names: "people",
@@ -51,7 +52,7 @@ test("each frame is decoded to its kind", () => {
 });
 
 test("unknown frames of a newer server are no error", () => {
-  for (const frame of [{ crowns: {} }, { room: "1", typing: "bob" }, [], null, 3]) {
+  for (const frame of [{ crowns: {} }, { room: "1", crowned: "bob" }, [], null, 3]) {
     assert.equal(kindOf(frame), "unknown");
   }
   assert.equal(decode("{").kind, "unknown");

@@ -18,6 +18,7 @@
 /** @typedef {Posted | Edited | Overtaken | Deleted | Reacted | Confirmed | Resolved} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
+/** A user is writing. @typedef {{room: string, typing: string}} TypingFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
@@ -34,6 +35,7 @@
  *   | {kind: "event", frame: Event}
  *   | {kind: "signal", frame: Signal}
  *   | {kind: "present", frame: PresentFrame}
+ *   | {kind: "typing", frame: TypingFrame}
  *   | {kind: "ack", frame: AckFrame}
  *   | {kind: "history", frame: HistoryFrame}
  *   | {kind: "error", frame: ErrorFrame}
@@ -60,6 +62,7 @@
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
+ *   | {command: "typing", room: string}
  *   | {command: "read", room: string, seq: number, back?: true}
  *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
@@ -108,6 +111,7 @@ function kindInRoom(frame) {
   if (!("room" in frame)) return "unknown";
   if ("seq" in frame) return "event";
   if ("present" in frame) return "present";
+  if ("typing" in frame) return "typing";
   return "msg_type" in frame ? "signal" : "unknown";
 }
 

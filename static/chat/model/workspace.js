@@ -9,7 +9,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, Received, Room, Signal} from "./protocol.js" */
+/** @import {AckFrame, Change, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -25,6 +25,7 @@ import { fullPageWords } from "./strings.js";
  *   messageChanged: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
+ *   typingReceived?: (room: string, username: string) => void,
  *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
  *   headsReceived: (heads: HeadsFrame["heads"]) => void,
  *   commandRefused: (room: string | null, frame: ErrorFrame) => void,
@@ -212,6 +213,7 @@ export class Workspace {
     else if (kind === "event") this.#applyEvent(frame);
     else if (kind === "signal") this.#showSignal(frame);
     else if (kind === "present") this.#showPresent(frame);
+    else if (kind === "typing") this.#showTyping(frame);
     else if (kind === "history") this.#applyPage(frame);
     else if (kind === "rooms") this.#setRooms(frame.rooms);
     else if (kind === "heads") this.#view.headsReceived(frame.heads);
@@ -348,6 +350,11 @@ export class Workspace {
   /** @param {PresentFrame} frame */
   #showPresent({ room, present }) {
     if (this.#logOf(room)) this.#view.presenceChanged(room, present);
+  }
+
+  /** @param {TypingFrame} frame */
+  #showTyping({ room, typing }) {
+    if (this.#logOf(room)) this.#view.typingReceived?.(room, typing);
   }
 
   /** @param {HistoryFrame} page */
