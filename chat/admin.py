@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from chat.models import Room
-from chat.store import deletion
+from chat.store import deletion, names
 
 # The most objects that the confirmation page names; the others are counted.
 NAMED = 20
@@ -50,7 +53,31 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), []
 
 
+class NameForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Refuses a username that looks like another user's, beside the field."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if name := cleaned.get(User.USERNAME_FIELD):
+            try:
+                names.check_username(name, self.instance.pk)
+            except ValidationError as refusal:
+                self.add_error(User.USERNAME_FIELD, refusal)
+        return cleaned
+
+
+class UserCreation(NameForm, AdminUserCreationForm):  # type: ignore[type-arg]
+    pass
+
+
+class UserChange(NameForm, UserChangeForm):  # type: ignore[type-arg]
+    pass
+
+
 class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
+    add_form = UserCreation
+    form = UserChange
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         # In several transactions, because on SQLite messages wait for each.
         ids = list(queryset.values_list("pk", flat=True))

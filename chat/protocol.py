@@ -20,6 +20,8 @@ MAX_ROOMS = 1000
 MAX_EMOJI = 64
 # The most messages that a `quote` may ask for.
 MAX_QUOTES = 50
+# The most code points of a username, as in Django.
+MAX_NAME = 150
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -160,6 +162,13 @@ class History(Command, frozen=True, kw_only=True):
     limit: int | None = None
 
 
+class People(Command, frozen=True, kw_only=True):
+    """Asks who may enter the room and has a name that begins like `prefix`, to complete a name that is typed."""
+
+    room: RoomId
+    prefix: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
+
+
 class Ping(Command, frozen=True, kw_only=True):
     pass
 
@@ -211,6 +220,7 @@ AnyCommand = (
     | Layout
     | Quote
     | Copies
+    | People
     | Typing
     | Ping
 )
@@ -597,6 +607,14 @@ class CopiesFound(msgspec.Struct, kw_only=True):
 
     copies: uuid.UUID
     messages: list[Copy]
+
+
+class Names(msgspec.Struct, kw_only=True):
+    """Some users who may enter the room and whose names begin like `prefix`, by name."""
+
+    people: str
+    prefix: str
+    names: list[str]
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -147,6 +148,7 @@ def _page(
         "stream": STREAM_PATH,
         "version": conf.PAGE_VERSION,
         "session": reverse("session"),
+        "emoji": static("chat/emoji.json"),
         "limits": {
             "graphemes": conf.MESSAGE_MAX_GRAPHEMES,
             "bytes": conf.MESSAGE_MAX_BYTES,

@@ -13,12 +13,14 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 
 # What a page links. Each becomes one file with everything that it imports.
 ENTRIES = ("chat/main.js", "chat/common.css", "chat/page.css")
+# What the page loads when it is first used, by the names in its import map. Each file here becomes one file too.
+LAZY = "chat/lazy/"
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it ships no types
     def post_process(self, paths: dict[str, tuple[Source, str]], *args: Any, **options: Any) -> Iterator[Any]:
         processed: dict[str, Any] = {name: source for name, source in paths.items() if not is_bundled(name)}
-        for name in ENTRIES:
+        for name in (*ENTRIES, *(name for name in paths if name.startswith(LAZY))):
             source, path = paths[name]
             processed[name] = (Bundled(source), path)
         return super().post_process(processed, *args, **options)  # type: ignore[no-any-return]
@@ -31,8 +33,9 @@ class Bundled:
         self._source = source
 
     def open(self, path: str) -> "ContentFile[bytes]":
-        # The import map of the page names this package.
-        options = ["--bundle", "--minify", "--format=esm", "--external:reconnecting-websocket", "--log-level=error"]
+        # The import map of the page names these.
+        external = ["--external:reconnecting-websocket", "--external:lazy/*"]
+        options = ["--bundle", "--minify", "--format=esm", *external, "--log-level=error"]
         done = subprocess.run([find_esbuild(), self._source.path(path), *options], capture_output=True)
         if done.returncode:
             raise ImproperlyConfigured(f"esbuild could not bundle {path}: {done.stderr.decode(errors='replace')}")

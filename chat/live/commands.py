@@ -25,6 +25,8 @@ from chat.protocol import (
     Layout,
     Leave,
     Left,
+    Names,
+    People,
     Ping,
     Pong,
     Quote,
@@ -36,7 +38,7 @@ from chat.protocol import (
     Typing,
     Watch,
 )
-from chat.store import actions, concerns, log, policies, quotes
+from chat.store import actions, concerns, log, names, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -86,6 +88,8 @@ async def run(session: Session, command: AnyCommand) -> None:
             await quote(session, command)
         case Copies():
             await find_copies(session, command)
+        case People():
+            await people(session, command)
         case Typing():
             typing(session, command)
         case Ping():
@@ -293,6 +297,18 @@ def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -
     room = policies.load_enterable_room(login, room_id)
     page = log.history(room, place, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES, reader=login.user_id)
     return protocol.encode(page)
+
+
+async def people(session: Session, command: People) -> None:
+    """Send some names of users who may enter the room, which begin like what was typed."""
+    session.is_original = False
+    _check_joined(session, command.room)
+    # One at a time, so that one user's typing never takes all the threads that other users' joins need.
+    async with database.only_one(("people", session.user_id)):
+        found = await database.read(names.people_named, session.login, command.room, command.prefix)
+    # Check again: the right may have ended, or the room been left, while the names were read.
+    _check_joined(session, command.room)
+    session.reply(protocol.encode(Names(people=str(command.room), prefix=command.prefix, names=found)))
 
 
 def read(session: Session, command: Read) -> None:

@@ -16,7 +16,8 @@ const folderOf = (name) => name.split("/").at(-2) ?? "";
 /** The folders from which each folder may import, besides itself. main.js is above all of them. */
 const BELOW = {
   "": ["page", "pane", "log", "dom", "model"],
-  page: ["pane", "log", "dom", "model"],
+  lazy: ["dom", "model"],
+  page: ["pane", "log", "lazy", "dom", "model"],
   pane: ["log", "dom", "model"],
   log: ["dom", "model"],
   dom: [],
@@ -72,6 +73,14 @@ test("every import is on a line of its own, where the layer test finds it", () =
         name,
       );
   }
+});
+
+test("what is loaded when first used is in the page's import map, and only types of it are imported", () => {
+  const page = readFileSync(new URL("../../templates/chat/index.html", HOME), "utf8");
+  for (const name of MODULES.filter((module) => folderOf(module) === "lazy"))
+    assert.ok(page.includes(`"${name.replace(".js", "")}": "{{ `), name);
+  for (const name of MODULES.filter((module) => folderOf(module) !== "lazy"))
+    assert.doesNotMatch(sourceOf(name), /^import .* from ".*lazy\//m, name);
 });
 
 test("the model runs without a browser", async () => {

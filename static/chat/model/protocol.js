@@ -28,6 +28,7 @@
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
 /** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
+/** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -45,6 +46,7 @@
  *   | {kind: "error", frame: ErrorFrame}
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
+ *   | {kind: "people", frame: NamesFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -63,6 +65,7 @@
  *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
+ *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "typing", room: string}
  *   | {command: "quote", room: string, seqs: number[]}
@@ -96,6 +99,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "heads",
   "quote",
   "copies",
+  "people",
 ]);
 
 /**

@@ -2,14 +2,17 @@
 
 import { Menu } from "../dom/menu.js";
 import { part } from "../dom/templates.js";
+import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
+import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
+/** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
@@ -29,6 +32,8 @@ export class UserActions {
   #list;
   #readTracker;
   #userData;
+  #emoji;
+  #choices;
   #menu = new Menu(part(document, "menu"));
   #messageActions;
   navigation;
@@ -36,14 +41,16 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
+   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
    */
-  constructor(workspace, { panes, list, notices, readTracker, user, userData }) {
+  constructor(workspace, { panes, list, notices, readTracker, user, userData, emoji }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
+    this.#emoji = emoji;
+    this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
     this.navigation = new Navigation(panes, { workspace, list });
     this.#messageActions = new MessageActions(panes, {
       workspace,
@@ -57,6 +64,7 @@ export class UserActions {
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
+    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
@@ -93,6 +101,11 @@ export class UserActions {
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
       saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
+      sayTyping: () => {
+        if (this.#userData.preferences.get("showsTyping")) this.#workspace.sayTyping(id);
+      },
+      findChoices: (word) => this.#choices.find(id, word),
+      chooseEmoji: (button) => this.#emoji.choose(button),
       sendMessage: (text) => this.#sendMessage(id, text),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
