@@ -122,6 +122,7 @@ class Slot:
 messages = TokenBucket("MESSAGES")
 handshakes = TokenBucket("HANDSHAKES")
 sign_ins = TokenBucket("SIGN_INS")
+password_changes = TokenBucket("PASSWORD_CHANGES")
 sockets_of_user = ConcurrencyLimit("SOCKETS_PER_USER")
 sockets_of_address = ConcurrencyLimit("SOCKETS_PER_ADDRESS")
 unauthenticated = ConcurrencyLimit("UNAUTHENTICATED_SOCKETS")
@@ -130,7 +131,7 @@ unauthenticated_of_address = ConcurrencyLimit("UNAUTHENTICATED_PER_ADDRESS")
 
 def clear() -> None:
     """Forget all counts: for tests."""
-    buckets = (messages, handshakes, sign_ins)
+    buckets = (messages, handshakes, sign_ins, password_changes)
     concurrency_limits = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
     for limit in (*buckets, *concurrency_limits):
         limit.clear()

@@ -11,8 +11,8 @@ from multichat.answers import answer
 from multichat.fair_slots import FairSlots, NoSlotError
 
 # Paths where a password is checked or hashed. Their POST waits here for a slot, so that it does not block a thread.
-SIGN_IN = re.compile(r"/(accounts|admin)/login/")
-PASSWORDS = re.compile(r"/(accounts|admin)/login/|/admin/password_change/|/admin/auth/user/(add|[^/]+/password)/")
+SIGN_IN = re.compile(r"/(accounts|admin)/login/|/accounts/(password_change/|reset/[^/]+/[^/]+/)")
+PASSWORDS = re.compile(rf"{SIGN_IN.pattern}|/admin/password_change/|/admin/auth/user/(add|[^/]+/password)/")
 # Each body may use this much memory of its own. Beyond it, all bodies share the second amount.
 OWN_BODY_BYTES = 64 * 1024
 SHARED_BODY_BYTES = 16 * 1024 * 1024

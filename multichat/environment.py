@@ -182,6 +182,14 @@ def is_origin(value: str) -> bool:
     )
 
 
+def site_url(name: str, default: str) -> str:
+    """Return the site's own address without a slash at its end, or "" if it is unknown."""
+    value = text(name, default).removesuffix("/")
+    if value and not is_origin(value):
+        refuse(f"{name} is {value!r}, but must be an address like https://chat.example.com, without a path.")
+    return value
+
+
 def secret_key(name: str, directory: Path) -> str:
     """Return the secret key from the variable, or from `directory`, where the first start creates it."""
     if value := text(name):

@@ -7,11 +7,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from csp.constants import NONCE, NONE, SELF
 
 from . import __version__ as VERSION  # noqa: F401  templates and commands read settings.VERSION
-from . import database_url, environment, logs
+from . import database_url, environment, logs, mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.refuse_path_prefix()
@@ -145,6 +146,9 @@ LIMIT_DEFAULTS = {
     # Per address: sign-ins.
     "SIGN_INS_AT_ONCE": 60,
     "SIGN_INS_PER_SECOND": 2,
+    # Per user: tries to change the own password. Per address, and per e-mail address: mails to reset a password.
+    "PASSWORD_CHANGES_AT_ONCE": 10,
+    "PASSWORD_CHANGES_PER_SECOND": 0.02,
     # Per process: lines in the security log that any client can cause.
     "LOG_LINES_AT_ONCE": 100,
     "LOG_LINES_PER_SECOND": 10,
@@ -289,6 +293,18 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_VERBOSE = False
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+
+# Mail. Without a server for it, users ask an administrator for a new password.
+EMAIL_URL = environment.text("EMAIL_URL")
+# The address in links that leave the page, as in mails. The Host header is not used there, because clients choose it.
+SITE_URL = environment.site_url("SITE_URL", URL if ON_LOOPBACK else "")
+if EMAIL_URL and not SITE_URL:
+    environment.refuse("EMAIL_URL is set, so SITE_URL is needed for links in mails, as in https://chat.example.com.")
+EMAIL_BACKEND = "multichat.mail.Backend"
+globals().update(mail.parse("EMAIL_URL", EMAIL_URL))
+EMAIL_TIMEOUT = mail.TIMEOUT_SECONDS
+DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", f"multichat@{urlsplit(SITE_URL).hostname or 'localhost'}")
+PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 # Static files
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, views
+from chat import accounts, own_password, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -15,5 +15,13 @@ urlpatterns = [
     path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/logout/", accounts.SignOut.as_view(), name="logout"),
     path("accounts/session/", accounts.session, name="session"),
+    path("accounts/password_change/", own_password.PasswordChange.as_view(), name="password_change"),
+    path("accounts/password_change/done/", own_password.PasswordChangeDone.as_view(), name="password_change_done"),
+    path("accounts/password_reset/", own_password.PasswordReset.as_view(), name="password_reset"),
+    path("accounts/password_reset/done/", own_password.PasswordResetDone.as_view(), name="password_reset_done"),
+    path("accounts/reset/done/", own_password.PasswordResetComplete.as_view(), name="password_reset_complete"),
+    path(
+        "accounts/reset/<uidb64>/<token>/", own_password.PasswordResetConfirm.as_view(), name="password_reset_confirm"
+    ),
     path("admin/", admin.site.urls),
 ]

@@ -21,6 +21,7 @@ TOP = {
     "fields",
     "limits",
     "models",
+    "own_password",
     "protocol",
     "views",
 }

@@ -109,6 +109,7 @@ test("one question is asked for a prefix, and none when a shorter prefix had all
     names: Array.from({ length: 20 }, (_, n) => `c${n}`),
   });
   await more;
+  assert.equal((await search.find("1", "c")).length, 20);
   search.find("1", "ca");
   search.find("2", "b");
   assert.deepEqual(sent, ["b", "c", "ca", "b"]);
