@@ -152,6 +152,7 @@ class SocketLimits:
             "resume": joins,
             "history": history,
             "quote": history,
+            "mentions": history,
             "copies": history,
             "people": history,
             "watch": TokenBucket("WATCH"),
