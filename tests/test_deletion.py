@@ -13,7 +13,18 @@ from django.utils import timezone
 
 from chat.exceptions import ClientError, ErrorCode
 from chat.fields import FormerUserField
-from chat.models import Confirmation, DeletedUser, Event, Membership, Mention, Presence, Reaction, Room, Visit
+from chat.models import (
+    Confirmation,
+    DeletedUser,
+    Event,
+    Membership,
+    Mention,
+    Presence,
+    Reaction,
+    Room,
+    UsernameKey,
+    Visit,
+)
 from chat.store import actions, deletion, log, memberships, policies, presence
 from chat.store.actions import Draft
 from chat.store.room_user import RoomUser
@@ -315,7 +326,16 @@ def test_a_user_with_the_id_of_a_deleted_user_owns_none_of_their_messages(rooms)
 def test_references_to_users_have_no_constraint_in_the_database():
     models = apps.get_app_config("chat").get_models()
     fields = [field for model in models for field in model._meta.get_fields() if field.related_model is User]
-    assert {field.model for field in fields} == {Event, Reaction, Confirmation, Membership, Mention, Presence, Visit}
+    assert {field.model for field in fields} == {
+        Event,
+        Reaction,
+        Confirmation,
+        Membership,
+        Mention,
+        Presence,
+        UsernameKey,
+        Visit,
+    }
     assert {type(field) for field in fields} == {FormerUserField}
 
 

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from chat.checks import check_names
 from chat.models import Room, UsernameKey
 from chat.names import MAX_KEY, name_key
 from chat.store import names
@@ -179,6 +180,9 @@ def test_an_upgrade_keeps_users_and_rooms_whose_names_collide():
         executor.migrate(executor.loader.graph.leaf_nodes())
     assert [key.user.username for key in names.collisions()] == ["BOB", "System"]
     assert [room.title for room in Room.objects.order_by("pk")] == ["x", "\uff58", "\uff59", "y"]
+    found = check_names(databases=["default"])
+    assert [warning.id for warning in found] == ["chat.W004"] * 4
+    assert "'BOB'" in found[0].msg
     # They go on working: saved, and not as another's name.
     for name in ("bob", "BOB", "System"):
         user = User.objects.get(username=name)

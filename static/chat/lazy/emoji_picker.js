@@ -108,13 +108,12 @@ export class EmojiPicker extends HTMLElement {
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
     if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
-    const isHandled =
-      event.target === this.#search
-        ? this.#searchKeyPressed(event.key)
-        : this.#gridKeyPressed(event);
-    if (isHandled) event.preventDefault();
-    // The keys that the picker uses do nothing else on the page.
-    if (event.key !== "Escape") event.stopPropagation();
+    const isSearch = event.target === this.#search;
+    event.stopPropagation(); // what is typed here does nothing else on the page
+    // A search box would only be emptied by Escape.
+    if (event.key === "Escape") this.hidePopover();
+    else if (!(isSearch ? this.#searchKeyPressed(event.key) : this.#gridKeyPressed(event))) return;
+    event.preventDefault();
   }
 
   /** @param {string} key */

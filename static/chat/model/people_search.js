@@ -13,7 +13,7 @@ const ANSWER_MS = 30_000;
 export class PeopleSearch {
   #send;
   #now;
-  /** Whoever waits for an answer, by room and prefix. @type {Map<string, ((names: string[]) => void)[]>} */
+  /** The callers that wait for an answer, by room and prefix. @type {Map<string, ((names: string[]) => void)[]>} */
   #waiting = new Map();
   /** @type {Map<string, Answer>} */
   #answers = new Map();

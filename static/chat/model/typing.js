@@ -1,4 +1,4 @@
-/** Who is writing in a room, and how often to say that the reader is. */
+/** Keeps who is writing in a room, and how often to say that the reader is. */
 
 /** The server ignores more than one in this time. */
 const SEND_MS = 3000;

@@ -45,7 +45,8 @@ export class Completion {
     for (const moved of ["keyup", "click"])
       box.addEventListener(moved, () => this.isOpen && this.#word === null && this.close());
     // A click would take the focus out of the box.
-    list.addEventListener("pointerdown", (event) => event.preventDefault());
+    for (const pressed of ["pointerdown", "mousedown"])
+      list.addEventListener(pressed, (event) => event.preventDefault());
     list.addEventListener("click", ({ target }) => {
       const option = target instanceof Element ? target.closest('[role="option"]') : null;
       if (option) this.#accept([...list.children].indexOf(option));
