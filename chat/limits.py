@@ -153,6 +153,7 @@ class SocketLimits:
             "resume": joins,
             "history": history,
             "quote": history,
+            "mentions": history,
             "copies": history,
             "people": history,
             "watch": TokenBucket("WATCH"),

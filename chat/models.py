@@ -211,6 +211,8 @@ class Event(models.Model):
     # In a quote: the room and the seq of the quoted message. Its text stays there alone, and no constraint keeps it.
     source_room = models.PositiveBigIntegerField(null=True)
     source_seq = models.PositiveBigIntegerField(null=True)
+    # In a message and an edit: whom its text mentions, as JSON (chat.store.mentions).
+    named = models.TextField(null=True)  # noqa: DJ001
     # In a reaction: whether it was given, or taken back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
@@ -255,7 +257,7 @@ class Event(models.Model):
 
 
 class Mention(models.Model):
-    """A user whom a message names by @username."""
+    """A user whom a message mentions, or all users (`chat.store.mentions.EVERYONE`)."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="mentions")
     user = FormerUserField(db_index=False, related_name="+")
@@ -267,6 +269,8 @@ class Mention(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "room_id", "seq"], name="mention_user_room_seq")
         ]
+        # A user's mentions in all rooms, newest first.
+        indexes: ClassVar = [models.Index(fields=["user", "event"], name="mention_user_newest")]
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"

@@ -123,6 +123,13 @@ class Resolve(Command, frozen=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
+class Mentions(Command, frozen=True, kw_only=True):
+    """Asks for the messages that mention its user, newest first."""
+
+    before: Seq | None = None
+    limit: int | None = None
+
+
 class Quote(Command, frozen=True, kw_only=True):
     """Asks for single messages of a room, which need not be joined."""
 
@@ -220,6 +227,7 @@ AnyCommand = (
     | Layout
     | Quote
     | Copies
+    | Mentions
     | People
     | Typing
     | Ping
@@ -414,6 +422,13 @@ class Person(msgspec.Struct, omit_defaults=True, kw_only=True):
     username: str
 
 
+class Mentioned(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`."""
+
+    name: str
+    user: int | None = None
+
+
 class Reactions(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One emoji of a message: how many users gave it, some of them, and whether the reader (`own`) is one."""
 
@@ -467,6 +482,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     reply_to: int | None = None
     across: uuid.UUID | None = None
     source: QuoteSource | None = None
+    mentions: list[Mentioned] = []
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
@@ -482,6 +498,7 @@ class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: str
     client_id: uuid.UUID | None = None
     deleted: bool = False
+    mentions: list[Mentioned] = []
 
 
 class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -551,9 +568,10 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
     """Return an event as the log has it after a later event, `change`, was appended: its text may be removed."""
     match change, event:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
-            return msgspec.structs.replace(event, message=None, deleted=True)
+            return msgspec.structs.replace(event, message=None, deleted=True, mentions=[])
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
-            return msgspec.structs.replace(event, message=change.message, edited_at=change.at, deleted=change.deleted)
+            text: dict[str, Any] = {"message": change.message, "mentions": change.mentions}
+            return msgspec.structs.replace(event, **text, edited_at=change.at, deleted=change.deleted)
         case ((Edited(edited=target) | Overtaken(edited=target)), Edited(edited=edited)) if edited == target:
             return Overtaken(
                 room=event.room,
@@ -592,6 +610,13 @@ class Quoted(msgspec.Struct, omit_defaults=True, kw_only=True):
     events: list[Posted]
     as_of: int
     more: bool = False
+
+
+class MentionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Messages that mention the reader as they stand now, newest first; `next` is the `before` of the next page."""
+
+    mentioned: list[Posted]
+    next: int | None = None
 
 
 class Copy(msgspec.Struct, omit_defaults=True, kw_only=True):

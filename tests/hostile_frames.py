@@ -329,6 +329,16 @@ TABLE = [
         parameters=60,
     ),
     HostileFrame(
+        "send mentions of all users",
+        "send",
+        send("@all @here " * 300),
+        **WRITE | {"queries": 20.0},
+    ),
+    HostileFrame("mentions again and again", "mentions", fixed(command("mentions")), queries=12, parameters=100),
+    HostileFrame(
+        "mentions with a huge limit", "mentions", fixed(command("mentions", limit=10**9)), queries=12, parameters=100
+    ),
+    HostileFrame(
         "copies that do not exist",
         "copies",
         lambda context, n: command("copies", across=str(uuid.UUID(int=n))),

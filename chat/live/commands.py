@@ -25,6 +25,7 @@ from chat.protocol import (
     Layout,
     Leave,
     Left,
+    Mentions,
     Names,
     People,
     Ping,
@@ -38,7 +39,7 @@ from chat.protocol import (
     Typing,
     Watch,
 )
-from chat.store import actions, concerns, log, names, policies, quotes
+from chat.store import actions, concerns, log, names, own_mentions, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -84,6 +85,8 @@ async def run(session: Session, command: AnyCommand) -> None:
             read(session, command)
         case Layout():
             layout(session, command)
+        case Mentions():
+            await mentions(session, command)
         case Quote():
             await quote(session, command)
         case Copies():
@@ -323,6 +326,22 @@ def layout(session: Session, command: Layout) -> None:
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     session.hub.positions.set_layout(session, rooms, command.wide)
+
+
+async def mentions(session: Session, command: Mentions) -> None:
+    """Send a page of the messages that mention the user, in the rooms that they may enter now."""
+    session.is_original = False
+    limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
+    if limit < 1:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Ask for at least one message.")
+    async with database.only_one(("history", session.user_id)):
+        page = await database.read(_read_mentions, session.login, command.before, limit)
+    session.reply(page)
+
+
+def _read_mentions(login: Login, before: int | None, limit: int) -> protocol.Frame:
+    page = own_mentions.read(login, before=before, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES)
+    return protocol.encode(page)
 
 
 async def quote(session: Session, command: Quote) -> None:

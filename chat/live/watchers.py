@@ -236,7 +236,12 @@ class Watchers:
     def _heads(self, user: int, rooms: Iterable[int]) -> Iterable[Frame]:
         """Return frames with the unread counts of these rooms, if they are counted and the user may enter them."""
         names, get = self._audiences.rooms(user), self._counting.counts.get
-        heads = {names[room]: Head(*known) for room in rooms if room in names and (known := get(user, room))}
+        # A user may have read beyond the events that are counted.
+        heads = {
+            names[room]: Head(max(known.head, known.read), *known[1:])
+            for room in rooms
+            if room in names and (known := get(user, room))
+        }
         entries = iter(heads.items())
         while part := dict(islice(entries, MAX_HEADS)):
             yield protocol.encode(Heads(heads=part))

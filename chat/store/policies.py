@@ -140,6 +140,12 @@ def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]
     return [user for user in found if not isinstance(_check_enterable_by(user, room), ClientError)]
 
 
+def count_users_who_may_enter(room: Room, *, most: int) -> int:
+    """Return how many users may enter the room, or `most` if there are more."""
+    users = User._default_manager.filter(is_active=True, **({"is_staff": True} if room.staff_only else {}))
+    return len(users.order_by("pk").values_list("pk", flat=True)[:most])
+
+
 def kind_of(user: Any) -> Hashable:
     """Return the attributes that decide which rooms a user may enter: the same rooms for all users of a kind."""
     return user.is_active, user.is_staff

@@ -25,6 +25,7 @@ const KINDS = {
   IsTyping: "typing",
   Quoted: "quote",
   CopiesFound: "copies",
+  MentionPage: "mentioned",
   Rooms: "rooms",
   Heads: "heads",
   Names: "people",
