@@ -151,6 +151,8 @@ class SocketLimits:
             "join": joins,
             "resume": joins,
             "history": history,
+            "quote": history,
+            "copies": history,
             "people": history,
             "watch": TokenBucket("WATCH"),
         }

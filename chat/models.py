@@ -206,6 +206,11 @@ class Event(models.Model):
     client_id_given = models.BooleanField(default=False)
     # In a message: the seq of the message that it answers.
     reply_to = models.PositiveBigIntegerField(null=True)
+    # In a message that was sent into several rooms at once: the same for all its copies.
+    across = models.UUIDField(null=True)
+    # In a quote: the room and the seq of the quoted message. Its text stays there alone, and no constraint keeps it.
+    source_room = models.PositiveBigIntegerField(null=True)
+    source_seq = models.PositiveBigIntegerField(null=True)
     # In a reaction: whether it was given, or taken back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
@@ -239,6 +244,8 @@ class Event(models.Model):
                 name="event_alerts",
                 condition=models.Q(kind=0, msg_type=conf.MSG_TYPE_ALERT),
             ),
+            # Finds the copies of a message in other rooms.
+            models.Index(fields=["across"], name="event_across", condition=models.Q(across__isnull=False)),
             # Finds the messages from before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
         ]

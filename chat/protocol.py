@@ -18,6 +18,8 @@ MAX_ID = 2**63 - 1
 MAX_ROOMS = 1000
 # The most code points of an emoji: more than any has (chat/store/emoji.py).
 MAX_EMOJI = 64
+# The most messages that a `quote` may ask for.
+MAX_QUOTES = 50
 # The most code points of a username, as in Django.
 MAX_NAME = 150
 
@@ -62,6 +64,13 @@ class Leave(Command, frozen=True, kw_only=True):
     room: RoomId
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The message that a message is going to quote."""
+
+    room: RoomId
+    seq: Seq
+
+
 class Send(Command, frozen=True, kw_only=True):
     room: RoomId
     message: str
@@ -69,6 +78,10 @@ class Send(Command, frozen=True, kw_only=True):
     msg_type: int = 0
     # The message that this one answers.
     reply_to: Seq | None = None
+    # The same for all copies of a message in several rooms.
+    across: uuid.UUID | None = None
+    # The message that this one quotes.
+    source: Source | None = None
 
 
 class Edit(Command, frozen=True, kw_only=True):
@@ -108,6 +121,19 @@ class Resolve(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     client_id: uuid.UUID | None = None
+
+
+class Quote(Command, frozen=True, kw_only=True):
+    """Asks for single messages of a room, which need not be joined."""
+
+    room: RoomId
+    seqs: Annotated[list[Seq], msgspec.Meta(max_length=MAX_QUOTES)]
+
+
+class Copies(Command, frozen=True, kw_only=True):
+    """Asks where else a message was sent."""
+
+    across: uuid.UUID
 
 
 class Typing(Command, frozen=True, kw_only=True):
@@ -192,6 +218,8 @@ AnyCommand = (
     | Watch
     | Read
     | Layout
+    | Quote
+    | Copies
     | People
     | Typing
     | Ping
@@ -412,6 +440,13 @@ class Resolution(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: str
 
 
+class QuoteSource(msgspec.Struct, kw_only=True):
+    """The message that a message quotes."""
+
+    room: str
+    seq: int
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any.
 
@@ -430,6 +465,8 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     deleted: bool = False
     user: int | None = None
     reply_to: int | None = None
+    across: uuid.UUID | None = None
+    source: QuoteSource | None = None
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
@@ -546,6 +583,30 @@ class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     as_of: int
     more: bool
     newer: bool = False
+
+
+class Quoted(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Single messages of the room `quote` as they stood at `as_of`; `more`: the others did not fit."""
+
+    quote: str
+    events: list[Posted]
+    as_of: int
+    more: bool = False
+
+
+class Copy(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A message by room and number, and the id of its author."""
+
+    room: str
+    seq: int
+    user: int | None = None
+
+
+class CopiesFound(msgspec.Struct, kw_only=True):
+    """The messages that share the `across` `copies`, in the rooms that the reader may enter."""
+
+    copies: uuid.UUID
+    messages: list[Copy]
 
 
 class Names(msgspec.Struct, kw_only=True):

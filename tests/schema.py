@@ -14,14 +14,17 @@ from chat.protocol import (
     ByeTime,
     Command,
     Confirmations,
+    Copy,
     Cursor,
     Head,
     Person,
+    QuoteSource,
     Reactions,
     Resolution,
     RoomId,
     RoomIds,
     RoomTitle,
+    Source,
 )
 
 PATH = Path(__file__).parent.parent / "docs" / "protocol.schema.json"
@@ -31,7 +34,18 @@ COMMANDS: tuple[type, ...] = AnyCommand.__args__
 def frames() -> list[type]:
     """Return the structs that the server sends, in the order of chat.protocol."""
     structs = [value for value in vars(protocol).values() if isinstance(value, type(msgspec.Struct))]
-    parts = (msgspec.Struct, Cursor, ByeTime, Head, Person, Reactions, Confirmations, Resolution, RoomTitle)
+    parts: tuple[type, ...] = (
+        msgspec.Struct,
+        Cursor,
+        ByeTime,
+        Head,
+        Person,
+        Reactions,
+        Confirmations,
+        Resolution,
+        RoomTitle,
+    )
+    parts += (Copy, QuoteSource, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

@@ -16,6 +16,7 @@ from chat.protocol import (
     Acknowledged,
     AnyCommand,
     Confirm,
+    Copies,
     Cursor,
     Delete,
     Edit,
@@ -28,6 +29,7 @@ from chat.protocol import (
     People,
     Ping,
     Pong,
+    Quote,
     React,
     Read,
     Resolve,
@@ -36,7 +38,7 @@ from chat.protocol import (
     Typing,
     Watch,
 )
-from chat.store import actions, concerns, log, names, policies
+from chat.store import actions, concerns, log, names, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -82,6 +84,10 @@ async def run(session: Session, command: AnyCommand) -> None:
             read(session, command)
         case Layout():
             layout(session, command)
+        case Quote():
+            await quote(session, command)
+        case Copies():
+            await find_copies(session, command)
         case People():
             await people(session, command)
         case Typing():
@@ -187,6 +193,8 @@ def send(session: Session, command: Send) -> None:
         body=actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         reply_to=command.reply_to,
+        across=command.across,
+        source=(command.source.room, command.source.seq) if command.source else None,
         client_id=command.client_id,
     )
     _submit(session, draft, "send")
@@ -315,6 +323,26 @@ def layout(session: Session, command: Layout) -> None:
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     session.hub.positions.set_layout(session, rooms, command.wide)
+
+
+async def quote(session: Session, command: Quote) -> None:
+    """Send single messages of any room that the user may enter now."""
+    session.is_original = False
+    async with database.only_one(("history", session.user_id)):
+        found = await database.read(_read_quotes, session.login, command)
+    session.reply(found)
+
+
+def _read_quotes(login: Login, command: Quote) -> protocol.Frame:
+    return protocol.encode(quotes.read(login, command.room, command.seqs, max_bytes=conf.HISTORY_PAGE_BYTES))
+
+
+async def find_copies(session: Session, command: Copies) -> None:
+    """Send where else a message was sent, as far as the user may enter these rooms now."""
+    session.is_original = False
+    async with database.only_one(("history", session.user_id)):
+        found = await database.read(quotes.find_copies, session.login, command.across)
+    session.reply(protocol.encode(found))
 
 
 def typing(session: Session, command: Typing) -> None:

@@ -14,7 +14,7 @@ from django.db import IntegrityError
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.models import Event, Room
-from chat.store import emoji, faults, graphemes, lock_waits, log, policies
+from chat.store import emoji, faults, graphemes, lock_waits, log, policies, quotes
 from chat.store.faults import Blame
 from chat.store.log import Batch, Committed, Kind
 from chat.store.policies import Login, Standing
@@ -48,6 +48,10 @@ class Draft:
     target_seq: int | None = None
     # The message that a message answers.
     reply_to: int | None = None
+    # The same for all copies of a message in several rooms.
+    across: uuid.UUID | None = None
+    # The room and the seq of the message that a message quotes.
+    source: tuple[int, int] | None = None
     # Whether a reaction is given, or taken back. Its emoji is the body.
     is_on: bool = True
     # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
@@ -262,7 +266,21 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
         if draft.reply_to is not None:
             # A message that was deleted meanwhile can still be answered, because the answer would be lost otherwise.
             _check_exists(batch, room, draft.reply_to)
-        return batch.post(room, body=draft.body, msg_type=draft.msg_type, reply_to=draft.reply_to, **signature)
+        if draft.source is not None and not quotes.find_source(user, *draft.source):
+            # The same for a message that does not exist and for one in a room that the author may not enter.
+            detail = "The quoted message does not exist, or you may not read it."
+            raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
+        source_room, source_seq = draft.source or (None, None)
+        return batch.post(
+            room,
+            body=draft.body,
+            msg_type=draft.msg_type,
+            reply_to=draft.reply_to,
+            across=draft.across,
+            source_room=source_room,
+            source_seq=source_seq,
+            **signature,
+        )
     assert draft.target_seq is not None, "a change points at a message"
     target = _check_exists(batch, room, draft.target_seq)
     if target.deleted_at is not None:

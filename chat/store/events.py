@@ -5,7 +5,18 @@ from typing import Any
 
 from chat import protocol
 from chat.models import Event
-from chat.protocol import AnyEvent, Confirmed, Deleted, Edited, Frame, Overtaken, Posted, Reacted, Resolved
+from chat.protocol import (
+    AnyEvent,
+    Confirmed,
+    Deleted,
+    Edited,
+    Frame,
+    Overtaken,
+    Posted,
+    QuoteSource,
+    Reacted,
+    Resolved,
+)
 from chat.store import confirmations, reactions
 
 # Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
@@ -74,6 +85,12 @@ def posted(event: Event) -> Posted:
     return message
 
 
+def _source_of(event: Event) -> QuoteSource | None:
+    if event.source_room is None or event.source_seq is None:
+        return None
+    return QuoteSource(room=str(event.source_room), seq=event.source_seq)
+
+
 def _as_event(event: Event) -> AnyEvent:
     room, at = str(event.room_id), protocol.timestamp(event.at)
     client_id = event.client_id if event.client_id_given else None
@@ -92,6 +109,8 @@ def _as_event(event: Event) -> AnyEvent:
             deleted=deleted,
             user=event.author_id,
             reply_to=event.reply_to,
+            across=event.across,
+            source=_source_of(event),
         )
     target = event.target_seq
     assert target is not None, f"a change without its message: {event}"

@@ -187,6 +187,14 @@ def _check_enterable_by(user: Any, room: Room | None) -> Room | ClientError:
         return refusal
 
 
+def load_user(login: Login) -> Any:
+    """Return a login's user as the database has them now. Raises ClientError: USER_HAS_TO_LOGIN."""
+    standing = load_standings([login]).get(login)
+    if standing is None:
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+    return standing.user
+
+
 def load_enterable_room(login: Login, room_id: int) -> Room:
     """Return a room as it is now. Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED."""
     answer = load_enterable_rooms([(login, room_id)])[login, room_id]

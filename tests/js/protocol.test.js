@@ -23,6 +23,8 @@ const KINDS = {
   Bye: "bye",
   Present: "present",
   IsTyping: "typing",
+  Quoted: "quote",
+  CopiesFound: "copies",
   Rooms: "rooms",
   Heads: "heads",
   Names: "people",

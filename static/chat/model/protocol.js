@@ -4,11 +4,12 @@
 /** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
 /** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
+/** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
-/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
@@ -18,6 +19,8 @@
 /** @typedef {Posted | Edited | Overtaken | Deleted | Reacted | Confirmed | Resolved} Event */
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
+/** Single messages of the room `quote`; `more`: the others did not fit. @typedef {{quote: string, events: Posted[], as_of: number, more?: boolean}} QuotedFrame */
+/** The messages that share an `across`, in the rooms that the reader may enter. @typedef {{copies: string, messages: {room: string, seq: number, user?: number}[]}} CopiesFrame */
 /** A user is writing. @typedef {{room: string, typing: string}} TypingFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
@@ -37,6 +40,8 @@
  *   | {kind: "signal", frame: Signal}
  *   | {kind: "present", frame: PresentFrame}
  *   | {kind: "typing", frame: TypingFrame}
+ *   | {kind: "quote", frame: QuotedFrame}
+ *   | {kind: "copies", frame: CopiesFrame}
  *   | {kind: "ack", frame: AckFrame}
  *   | {kind: "history", frame: HistoryFrame}
  *   | {kind: "error", frame: ErrorFrame}
@@ -59,13 +64,15 @@
  * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
- *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number}
+ *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "mentions", before?: number, limit?: number}
  *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "typing", room: string}
+ *   | {command: "quote", room: string, seqs: number[]}
+ *   | {command: "copies", across: string}
  *   | {command: "read", room: string, seq: number, back?: true}
  *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
@@ -93,6 +100,8 @@ const OWN_KEYS = /** @type {const} */ ([
   "pong",
   "rooms",
   "heads",
+  "quote",
+  "copies",
   "people",
   "mentioned",
 ]);

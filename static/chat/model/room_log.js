@@ -5,15 +5,15 @@ import { isConfirmed, isEdited, isOvertaken, isPosted, isReacted, isResolved } f
 import { reactionsOf, withReaction } from "./reactions.js";
 
 /** @import {Confirmation} from "./confirmations.js" */
-/** @import {Confirmed, Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted, Reacted, Resolution, Resolved} from "./protocol.js" */
+/** @import {Confirmed, Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Posted, Reacted, Resolution, Resolved, Source} from "./protocol.js" */
 /** @import {Reaction} from "./reactions.js" */
 
 /** What changes a message that is there already. @typedef {Edited | Deleted | Reacted | Confirmed | Resolved} MessageChange */
 
 /**
- * A message in its current state; `asOf` is the seq of the last event that this state includes, and `replyTo` that of
- * the message it answers.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
+ * A message in its current state; `asOf` is the seq of the last event that this state includes, `replyTo` that of the
+ * message it answers, `across` shared by its copies in other rooms, and `source` the message that it quotes.
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, across?: string | undefined, source?: Source | undefined, reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -256,10 +256,19 @@ function targetOf(event) {
  * @param {Posted} posted
  * @returns {Message}
  */
-function newMessage({ seq, user, username, msg_type: type, at, reply_to: replyTo }) {
+function newMessage({
+  seq,
+  user,
+  username,
+  msg_type: type,
+  at,
+  reply_to: replyTo,
+  across,
+  source,
+}) {
   const state = { text: null, edited: false, deleted: false, asOf: 0 };
   const answers = { reactions: [], confirmations: confirmationsOf(), resolution: null };
-  return { seq, user, username, type, at, replyTo, ...state, ...answers };
+  return { seq, user, username, type, at, replyTo, across, source, ...state, ...answers };
 }
 
 /**
