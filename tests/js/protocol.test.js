@@ -29,6 +29,7 @@ const KINDS = {
   Rooms: "rooms",
   Heads: "heads",
   Names: "people",
+  MentionPage: "mentioned",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;

@@ -73,6 +73,10 @@ export const NEW_VERSION = "A new version of this page is available.";
 export const NOT_LOADED =
   "This part of the page couldn't be loaded. Check your connection, then try again.";
 
+export const NO_MENTIONS = "You haven't been mentioned yet.";
+
+export const OFFLINE = "You're offline. Try again when you're connected.";
+
 export const AT_RISK =
   "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.";
 

@@ -1,6 +1,7 @@
 /** The open panes: joins, resumes and heals their rooms, and passes on what arrives for them. */
 
 import { Changes } from "./changes.js";
+import { MentionSearch } from "./mention_search.js";
 import { PeopleSearch } from "./people_search.js";
 import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
@@ -39,7 +40,7 @@ import { fullPageWords } from "./strings.js";
 
 const RETRY_AFTER_S = 2;
 /** Refusals of these are not shown: the user did not ask for them, and they are sent again after the next change or reconnect. */
-const QUIET = new Set(["watch", "read", "layout", "leave", "people", "typing"]);
+const QUIET = new Set(["watch", "read", "layout", "leave", "people", "typing", "mentions"]);
 
 export class Workspace {
   /** @type {Map<string, Room>} */
@@ -55,6 +56,7 @@ export class Workspace {
   #view;
   #changes;
   #peopleSearch;
+  #mentionSearch;
   #maxPanes;
   #epochs;
   #me;
@@ -76,6 +78,7 @@ export class Workspace {
     this.#me = me;
     this.#changes = new Changes(send);
     this.#peopleSearch = new PeopleSearch(send);
+    this.#mentionSearch = new MentionSearch(send);
   }
 
   /** Ids of the open panes, in their order. */
@@ -176,6 +179,11 @@ export class Workspace {
     this.#changes.sendChange(change, outcome);
   }
 
+  /** Find the messages that mention the user. @param {number} [before] the `next` of the last page */
+  findMentions(before) {
+    return this.#mentionSearch.find(before);
+  }
+
   /** Say to the others in a room that the user is writing. @param {string} room */
   sayTyping(room) {
     if (this.#isOnline) this.#send({ command: "typing", room });
@@ -223,6 +231,7 @@ export class Workspace {
     else if (kind === "history") this.#applyPage(frame);
     else if (kind === "rooms") this.#setRooms(frame.rooms);
     else if (kind === "heads") this.#view.headsReceived(frame.heads);
+    else if (kind === "mentioned") this.#mentionSearch.answered(frame);
     else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "ack") this.#applyAck(frame);
     else if (kind === "error") this.#applyError(frame);
@@ -235,6 +244,7 @@ export class Workspace {
     this.#outbox.connectionLost();
     this.#changes.connectionLost();
     this.#peopleSearch.connectionLost();
+    this.#mentionSearch.connectionLost();
     for (const log of this.#panes.values()) log.requested = null;
   }
 
@@ -391,6 +401,7 @@ export class Workspace {
       log.requested = null;
       if (!isTransient(frame)) log.pendingJump = null;
     }
+    if (command === "mentions") this.#mentionSearch.refused();
     if (command === "people") this.#peopleSearch.refused(frame);
     if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);
     if (command === "layout" && isTransient(frame))

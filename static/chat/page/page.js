@@ -152,7 +152,7 @@ export class Page {
 
   /** @param {boolean} areShown */
   #showRooms(areShown) {
-    for (const name of ["panes", "nav", "find", "sign-out", "all"])
+    for (const name of ["panes", "nav", "find", "mentions", "sign-out", "all"])
       part(document, name).hidden = !areShown;
     this.#list.collapse();
     this.#showOpenRooms();

@@ -6,6 +6,7 @@ import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
+import { openMentionsAtClick } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
@@ -64,6 +65,16 @@ export class UserActions {
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
+    const source = {
+      load: (/** @type {number | undefined} */ before) => workspace.findMentions(before),
+      titleOf: (/** @type {string} */ room) => this.#titleOf(room),
+      open: (/** @type {string} */ room, /** @type {number} */ seq) => {
+        list.collapse();
+        this.navigation.focusRoom(room);
+        this.jumpToMessage(room, seq);
+      },
+    };
+    openMentionsAtClick(part(document, "mentions"), source, notices);
     openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
