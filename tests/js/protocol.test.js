@@ -25,7 +25,6 @@ const KINDS = {
   IsTyping: "typing",
   Quoted: "quote",
   CopiesFound: "copies",
-  MentionPage: "mentioned",
   Rooms: "rooms",
   Heads: "heads",
   Names: "people",

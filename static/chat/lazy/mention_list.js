@@ -5,9 +5,9 @@ import { setAvatar } from "../dom/templates.js";
 import { Dates } from "../model/dates.js";
 import { authorWords, NO_MENTIONS, OFFLINE } from "../model/strings.js";
 
-/** @import {MentionPage, Posted} from "../model/protocol.js" */
+/** @import {MentionsFrame, Posted} from "../model/protocol.js" */
 
-/** What the list needs of the page. @typedef {{load: (before: number | undefined) => Promise<MentionPage | null>, titleOf: (room: string) => string, open: (room: string, seq: number) => void}} Source */
+/** What the list needs of the page. @typedef {{load: (before: number | undefined) => Promise<MentionsFrame | null>, titleOf: (room: string) => string, open: (room: string, seq: number) => void}} Source */
 
 /** The most characters of a message that are shown. */
 const MAX_TEXT = 280;

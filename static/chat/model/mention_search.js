@@ -1,13 +1,13 @@
 /** Asks the server for the messages that mention the user, a page at a time. */
 
 /** @import {Send} from "./outbox.js" */
-/** @import {MentionPage} from "./protocol.js" */
+/** @import {MentionsFrame} from "./protocol.js" */
 
 const PAGE = 20;
 
 export class MentionSearch {
   #send;
-  /** The callers that wait, in the order of their questions, which is that of the answers. @type {((page: MentionPage | null) => void)[]} */
+  /** The callers that wait, in the order of their questions, which is that of the answers. @type {((page: MentionsFrame | null) => void)[]} */
   #waiting = [];
 
   /** @param {Send} send */
@@ -18,7 +18,7 @@ export class MentionSearch {
   /**
    * Return the newest page, or the one before a place.
    * @param {number} [before] the `next` of the last page
-   * @returns {Promise<MentionPage | null>} null: refused, or the connection is down
+   * @returns {Promise<MentionsFrame | null>} null: refused, or the connection is down
    */
   async find(before) {
     const place = before === undefined ? {} : { before };
@@ -28,7 +28,7 @@ export class MentionSearch {
     });
   }
 
-  /** @param {MentionPage} page */
+  /** @param {MentionsFrame} page */
   answered(page) {
     this.#waiting.shift()?.(page);
   }

@@ -31,7 +31,6 @@
 /** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
-/** Messages that mention the reader, newest first; `next` is the `before` of the next page. @typedef {{mentioned: Posted[], next?: number}} MentionPage */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -51,7 +50,6 @@
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
- *   | {kind: "mentioned", frame: MentionPage}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -70,7 +68,6 @@
  *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
- *   | {command: "mentions", before?: number, limit?: number}
  *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "typing", room: string}
@@ -106,7 +103,6 @@ const OWN_KEYS = /** @type {const} */ ([
   "heads",
   "quote",
   "copies",
-  "mentioned",
   "people",
   "mentioned",
 ]);

@@ -10,7 +10,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, MentionsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
+/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -26,7 +26,6 @@ import { fullPageWords } from "./strings.js";
  *   messageChanged: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
- *   mentionsReceived?: (frame: MentionsFrame) => void,
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
@@ -226,7 +225,6 @@ export class Workspace {
     else if (kind === "present") this.#showPresent(frame);
     else if (kind === "typing") this.#showTyping(frame);
     else if (kind === "quote") this.#view.quotesReceived?.(frame);
-    else if (kind === "mentioned") this.#view.mentionsReceived?.(frame);
     else if (kind === "copies") this.#view.copiesReceived?.(frame);
     else if (kind === "history") this.#applyPage(frame);
     else if (kind === "rooms") this.#setRooms(frame.rooms);
