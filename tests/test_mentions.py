@@ -94,6 +94,13 @@ def test_mentions_are_matched_without_regard_to_case_and_composition(alice, bob,
     ]
 
 
+def test_users_who_were_written_without_a_key_are_mentioned_by_their_exact_name(alice, rooms):
+    User.objects.bulk_create([User(username="Imported", password="x")])
+    rooms.lobby.send_message("@Imported", alice)
+    rooms.lobby.send_message("@imported", alice)
+    assert [mentioned(rooms.lobby, seq) for seq in (1, 2)] == [{"Imported"}, set()]
+
+
 def test_a_user_is_mentioned_by_the_new_name_right_after_a_rename(alice, bob, rooms):
     rooms.lobby.send_message("@bob", alice)
     bob.username = "robert"

@@ -121,7 +121,7 @@ def find(events: Collection[Event], rooms: Mapping[int, Room]) -> list[Found]:
     found = []
     texts = [(event, names_in(event.body)) for event in events if "@" in event.body]
     keys = {name: name_key(name) for _, names in texts for name in names}
-    ids = _ids(set(keys.values()))
+    ids = _ids(keys)
     calling = [event for event, names in texts if any(keys[name] in (ALL, HERE) for name in names)]
     callers = _callers(calling, rooms) if calling else set()
     for event in events:
@@ -159,14 +159,23 @@ def store(found: Sequence[Found], *, changed: Collection[Event]) -> None:
         Mention.objects.bulk_create(rows)
 
 
-def _ids(keys: Collection[str]) -> dict[str, list[int]]:
-    """Return the ids of the users with these names, by key. Old names may collide, so a key may have several."""
+def _ids(keys: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the ids of the users with these names, by key. Old names may collide, so a key may have several.
+
+    `keys` are the keys by name. Users who were written without a signal (`bulk_create`) have no key in the database,
+    and are found by the exact name.
+    """
     ids: dict[str, list[int]] = {}
-    wanted = sorted(key for key in keys if key)
+    names, wanted = sorted(keys), sorted({key for key in keys.values() if key})
     for start in range(0, len(wanted), NAMES_PER_QUERY):
         rows = UsernameKey.objects.filter(key__in=wanted[start : start + NAMES_PER_QUERY]).order_by("user_id")
         for key, user in rows.values_list("key", "user_id"):
             ids.setdefault(key, []).append(user)
+    for start in range(0, len(names), NAMES_PER_QUERY):
+        users = User._default_manager.filter(**{f"{User.USERNAME_FIELD}__in": names[start : start + NAMES_PER_QUERY]})
+        for name, user in users.values_list(User.USERNAME_FIELD, "pk"):
+            if user not in ids.setdefault(keys[name], []):
+                ids[keys[name]].append(user)
     return ids
 
 
