@@ -311,7 +311,7 @@ class Event(models.Model):
     source_seq = models.PositiveBigIntegerField(null=True)
     # In a message and an edit: whom its text mentions, as JSON (chat.store.mentions).
     named = models.TextField(null=True)  # noqa: DJ001
-    # In a reaction: whether it was given, or taken back.
+    # In a reaction: whether it was given, or taken back. In a delete and its message: whether Undo took it back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions

@@ -144,12 +144,10 @@ def _page(
     user = request.user
     # Archived rooms are out of the list, unless one is opened by its address.
     rooms = [room for room in rooms if room.archived_at is None or str(room.pk) in opened]
-    by_id = {str(room.pk): room for room in rooms}
     reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
     # A site's own user model may not have this field.
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
-    opened_ids = set(opened)
     config = {
         "user": reader,
         "rooms": [_as_json(room, user.pk or 0) for room in rooms],
@@ -176,11 +174,16 @@ def _page(
         "config": config,
         "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,
-        "open_rooms": [by_id[room_id] for room_id in opened],
-        "closed_rooms": list(islice((room for key, room in by_id.items() if key not in opened_ids), LISTED_ROOMS)),
+        "listed": _listed(rooms, set(opened)),
         "notice": notice,
     }
     return render(request, "chat/index.html", context, status=status)
+
+
+def _listed(rooms: list[Room], opened: set[str]) -> list[tuple[Room, bool]]:
+    """Return the rooms that the page is sent with and whether each is open: all open ones, and the first others."""
+    closed = set(islice((room.pk for room in rooms if str(room.pk) not in opened), LISTED_ROOMS))
+    return [(room, str(room.pk) in opened) for room in rooms if str(room.pk) in opened or room.pk in closed]
 
 
 def _as_json(room: Room, reader: int) -> dict[str, Any]:

@@ -205,6 +205,10 @@ class Visitor:
     def button(self, title):
         return self.page.get_by_role("navigation", name="Rooms").get_by_role("button", name=title, exact=True)
 
+    def toggle(self, title):
+        """Return the button beside a room's own, which opens its pane or closes it."""
+        return self.button(title).locator("xpath=following-sibling::button")
+
     def pane(self, title):
         return self.page.get_by_role("region", name=title, exact=True)
 

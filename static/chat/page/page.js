@@ -65,7 +65,7 @@ export class Page {
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
-      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
     this.#rooms = new Rooms({
@@ -92,7 +92,9 @@ export class Page {
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
     this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
-    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    const updateOverflow = showOverflow(part(document, "panes"), panes, (rooms) =>
+      list.showAway(rooms),
+    );
     addEventListener("beforeprint", () => {
       for (const pane of panes.all) pane.showHeld();
     });
