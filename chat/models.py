@@ -402,6 +402,21 @@ class Reaction(models.Model):
         return f"event={self.event_id} user={self.user_id}"
 
 
+class SearchText(models.Model):
+    """The text of a message as chat.store.search looks for it. Deleted messages have none."""
+
+    event = models.OneToOneField(Event, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    # Copied from the event, so that the rights of the reader are checked without reading it.
+    room_id = models.PositiveBigIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["room_id", "event"], name="search_room_event")]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id}"
+
+
 class Confirmation(models.Model):
     """A user has confirmed an alert. Rows of deleted users stay, because their events do too."""
 

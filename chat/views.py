@@ -1,15 +1,22 @@
 """Views: the chat page, a room by its address, and the health check."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -18,7 +25,7 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import memberships, own_rooms, policies, room_actions
+from chat.store import memberships, own_rooms, policies, room_actions, search
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +37,10 @@ STREAM_PATH = "/chat/stream/"
 LISTED_ROOMS = 200
 # The most ids in `?rooms=` that are read.
 MAX_NAMED = 1000
+
+# The users who have a search running in this process.
+_searching: set[int] = set()
+_searching_lock = threading.Lock()
 
 
 @require_safe
@@ -87,6 +98,63 @@ def room(request: HttpRequest, title: str) -> HttpResponse:
         answer = _as_json(found, request.user.pk or 0) if found else {"error": "ROOM_INVALID", "detail": notice}
         return JsonResponse(answer, status=status)
     return _page(request, rooms, opened=[str(found.pk)] if found else [], notice=notice, status=status)
+
+
+@require_safe
+@never_cache
+def find(request: HttpRequest) -> HttpResponse:
+    """Answer `?q=` with messages of the rooms that the user may enter, as JSON: {"results": [...], "cursor": "7"}.
+
+    `tz` is the reader's time zone, `sort=best` puts the best first, `before` is the cursor of the page before.
+    """
+    if not request.user.is_authenticated:
+        return _refuse(401, "You are signed out. Sign in again.")
+    cursor = request.GET.get("before", "")
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        return _refuse(400, "The cursor is not valid. Search again.")
+    with _one_search(request.user.pk) as is_free:
+        if not is_free:
+            return _refuse(429, "Another search of yours is still running. Try again in a moment.")
+        try:
+            query = search.parse(
+                request.GET.get("q", ""),
+                now=timezone.now(),
+                zone=_zone(request.GET.get("tz", "")),
+                is_best_first=request.GET.get("sort") == "best",
+            )
+            found = search.find(request.user, query, before=int(cursor) if cursor else None)
+        except search.SearchTimeoutError as error:
+            return _refuse(503, str(error))
+        except search.SearchError as error:
+            return _refuse(400, str(error))
+    answer = {"results": found.messages, "cursor": None if found.cursor is None else str(found.cursor)}
+    return HttpResponse(msgspec.json.encode(answer), content_type="application/json")
+
+
+@contextmanager
+def _one_search(user_id: int) -> Iterator[bool]:
+    """Yield whether this user has no other search in this process, so that one user cannot occupy all threads."""
+    with _searching_lock:
+        is_free = user_id not in _searching
+        if is_free:
+            _searching.add(user_id)
+    try:
+        yield is_free
+    finally:
+        if is_free:
+            with _searching_lock:
+                _searching.discard(user_id)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def _refuse(status: int, detail: str) -> HttpResponse:
+    return JsonResponse({"detail": detail}, status=status)
 
 
 @require_safe

@@ -19,7 +19,7 @@ from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted, Resolution
-from chat.store import confirmations, faults, lock_waits, mentions, reactions
+from chat.store import confirmations, faults, lock_waits, mentions, reactions, search
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -185,6 +185,8 @@ class Batch:
             fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on"]
             Event.objects.bulk_update(changed, fields)
         mentions.store(found, changed=changed)
+        posts = [event for event in self.added if event.kind == Kind.POSTED]
+        search.store(new=posts, changed=changed)
         if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
             Event.objects.bulk_update(reacted, ["reactions"])
         self._reactions.store(new=new)

@@ -174,11 +174,9 @@ export class MessageList extends HTMLElement {
     element.classList.add("found");
     element.classList.remove("more"); // its author may be out of view
     this.#scrollToElement(element, Math.max(NEW_AT_PX, this.clientHeight / 4));
-    // The page may arrive late, and a user who is writing by then keeps the focus.
-    const { activeElement } = document;
-    const isWriting =
-      activeElement instanceof HTMLTextAreaElement || activeElement instanceof HTMLInputElement;
-    if (!isWriting) element.focus({ preventScroll: true });
+    // The page may arrive late. A user who is writing by then, or walking through search results, keeps the focus.
+    const isOccupied = document.activeElement?.matches("textarea, input, .hit") === true;
+    if (!isOccupied) element.focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement} element @param {number} px below the top */

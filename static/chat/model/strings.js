@@ -302,6 +302,17 @@ export function belowWords(count) {
   return count ? `${capped(count)} new below` : "Jump to newest";
 }
 
+/** How many messages a search found. @param {number} count @param {boolean} hasMore */
+export function resultsWords(count, hasMore) {
+  if (count === 0) return "No messages found.";
+  return `${count}${hasMore ? "+" : ""} ${count === 1 && !hasMore ? "message" : "messages"}`;
+}
+
+/** @param {string} typed */
+export function searchWords(typed) {
+  return `Search messages for “${typed}”`;
+}
+
 /**
  * What of a room is printed. @param {string} from @param {string} to @param {{hasOlder: boolean, hasNewer: boolean}} edges
  */

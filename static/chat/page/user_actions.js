@@ -110,6 +110,12 @@ export class UserActions {
     this.jumps.jumpToMessage(room, seq);
   }
 
+  /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
+  showFound(room, seq, isFinal) {
+    if (isFinal || !this.#panes.get(room)) this.navigation.peekRoom(room);
+    if (this.#panes.get(room)) this.jumpToMessage(room, seq);
+  }
+
   /** What a pane can do. @param {string} id @returns {PaneActions} */
   actionsFor(id) {
     const { outbox, drafts, alerts } = this.#userData;
