@@ -154,15 +154,17 @@ class SocketLimits:
     def __init__(self) -> None:
         self._commands = TokenBucket("COMMANDS")
         self._refused = TokenBucket("BAD_FRAMES")
-        # Commands that cost more than a ping have their own bucket. A room costs the same by join and by resume.
-        joins = TokenBucket("JOINS")
-        pages = TokenBucket("HISTORY")
+        # Commands that cost more than a ping have their own bucket. A room costs the same by join and by resume, and
+        # what is read for a reader has one bucket.
+        joins, history = TokenBucket("JOINS"), TokenBucket("HISTORY")
         self._expensive = {
             "join": joins,
             "resume": joins,
-            "history": pages,
-            "quote": pages,
-            "copies": pages,
+            "history": history,
+            "quote": history,
+            "mentions": history,
+            "copies": history,
+            "people": history,
             "watch": TokenBucket("WATCH"),
         }
 

@@ -20,6 +20,8 @@ MAX_ROOMS = 1000
 MAX_EMOJI = 64
 # The most messages that a `quote` may ask for.
 MAX_QUOTES = 50
+# The most code points of a username, as in Django.
+MAX_NAME = 150
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -126,6 +128,13 @@ class Resolve(Command, frozen=True, kw_only=True):
     client_id: uuid.UUID | None = None
 
 
+class Mentions(Command, frozen=True, kw_only=True):
+    """Asks for the messages that mention its user, newest first."""
+
+    before: Seq | None = None
+    limit: int | None = None
+
+
 class Quote(Command, frozen=True, kw_only=True):
     """Asks for single messages of a room, which need not be joined."""
 
@@ -163,6 +172,13 @@ class History(Command, frozen=True, kw_only=True):
     around: Seq | None = None
     since_time: datetime | None = msgspec.field(name="from", default=None)
     limit: int | None = None
+
+
+class People(Command, frozen=True, kw_only=True):
+    """Asks who may enter the room and has a name that begins like `prefix`, to complete a name that is typed."""
+
+    room: RoomId
+    prefix: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
 
 
 class Ping(Command, frozen=True, kw_only=True):
@@ -216,6 +232,8 @@ AnyCommand = (
     | Layout
     | Quote
     | Copies
+    | Mentions
+    | People
     | Typing
     | Ping
 )
@@ -422,6 +440,13 @@ class Person(msgspec.Struct, omit_defaults=True, kw_only=True):
     username: str
 
 
+class Mentioned(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`."""
+
+    name: str
+    user: int | None = None
+
+
 class Reactions(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One emoji of a message: how many users gave it, some of them, and whether the reader (`own`) is one."""
 
@@ -476,6 +501,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     reply_to: int | None = None
     across: uuid.UUID | None = None
     source: QuoteSource | None = None
+    mentions: list[Mentioned] = []
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
@@ -491,6 +517,7 @@ class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: str
     client_id: uuid.UUID | None = None
     deleted: bool = False
+    mentions: list[Mentioned] = []
 
 
 class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -562,10 +589,13 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
     match change, event:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
             if isinstance(event, Posted):
-                return msgspec.structs.replace(event, message=None, deleted=True, taken_back=change.taken_back)
-            return msgspec.structs.replace(event, message=None, deleted=True)
+                return msgspec.structs.replace(
+                    event, message=None, deleted=True, mentions=[], taken_back=change.taken_back
+                )
+            return msgspec.structs.replace(event, message=None, deleted=True, mentions=[])
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
-            return msgspec.structs.replace(event, message=change.message, edited_at=change.at, deleted=change.deleted)
+            text: dict[str, Any] = {"message": change.message, "mentions": change.mentions}
+            return msgspec.structs.replace(event, **text, edited_at=change.at, deleted=change.deleted)
         case ((Edited(edited=target) | Overtaken(edited=target)), Edited(edited=edited)) if edited == target:
             return Overtaken(
                 room=event.room,
@@ -606,6 +636,13 @@ class Quoted(msgspec.Struct, omit_defaults=True, kw_only=True):
     more: bool = False
 
 
+class MentionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Messages that mention the reader as they stand now, newest first; `next` is the `before` of the next page."""
+
+    mentioned: list[Posted]
+    next: int | None = None
+
+
 class Copy(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message by room and number, and the id of its author."""
 
@@ -619,6 +656,14 @@ class CopiesFound(msgspec.Struct, kw_only=True):
 
     copies: uuid.UUID
     messages: list[Copy]
+
+
+class Names(msgspec.Struct, kw_only=True):
+    """Some users who may enter the room and whose names begin like `prefix`, by name."""
+
+    people: str
+    prefix: str
+    names: list[str]
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

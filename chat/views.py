@@ -14,6 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -228,6 +229,7 @@ def _page(
         "stream": STREAM_PATH,
         "version": conf.PAGE_VERSION,
         "session": reverse("session"),
+        "emoji": static("chat/emoji.json"),
         # For whom the user may make rooms.
         "makes": [who for who in room_actions.WHO if policies.can_create(user, who)],
         "limits": {

@@ -24,6 +24,7 @@ TOP = {
     "invitations",
     "models",
     "my_account",
+    "names",
     "own_password",
     "protocol",
     "room_views",

@@ -24,6 +24,7 @@ from chat.models import (
     Reaction,
     Room,
     SignIn,
+    UsernameKey,
     Visit,
 )
 from chat.store import actions, deletion, log, memberships, policies, presence
@@ -343,6 +344,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Membership,
         Mention,
         Presence,
+        UsernameKey,
         Visit,
         Invitation,
         SignIn,

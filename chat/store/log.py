@@ -176,12 +176,16 @@ class Batch:
         """Write the whole batch, in few statements whatever the number of events."""
         if not self.added:
             return
+        changed_texts = [self._targets[key] for key in sorted(self._changed)]
+        with_texts = [event for event in self.added if event.kind in (Kind.POSTED, Kind.EDITED)]
+        found = mentions.find({id(event): event for event in with_texts + changed_texts}.values(), self.rooms)
         Event.objects.bulk_create(self.added)
         new = {(event.room_id, event.seq) for event in self.added}
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
-            Event.objects.bulk_update(changed, ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "is_on"])
+            fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on"]
+            Event.objects.bulk_update(changed, fields)
+        mentions.store(found, changed=changed)
         posts = [event for event in self.added if event.kind == Kind.POSTED]
-        mentions.store(new=posts, changed=changed)
         search.store(new=posts, changed=changed)
         if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
             Event.objects.bulk_update(reacted, ["reactions"])
@@ -196,12 +200,12 @@ class Batch:
         transaction.on_commit(lambda: doorbell.ring(heads))
 
     def _store_edits(self) -> None:
-        texts = {} if conf.KEEP_EDITED_TEXT else {"body": ""}
+        texts: dict[str, Any] = {"named": None} if conf.KEEP_EDITED_TEXT else {"named": None, "body": ""}
         for room_id, overtaken in self._overtaken.items():
             by = Case(*(When(seq=seq, then=Value(later)) for seq, later in overtaken.items()))
             Event.objects.filter(room_id=room_id, seq__in=overtaken).update(edit_seq=by, **texts)
         for room_id, seqs in self._blanked.items():
-            Event.objects.filter(room_id=room_id, seq__in=seqs).update(body="", deleted_at=self.at)
+            Event.objects.filter(room_id=room_id, seq__in=seqs).update(body="", named=None, deleted_at=self.at)
         for room_id, seq in sorted(self._kept):
             Event.objects.filter(room_id=room_id, target_seq=seq, kind=Kind.EDITED).update(body="")
 

@@ -70,6 +70,14 @@ export function senderWords({ username, type }) {
 
 export const NEW_VERSION = "A new version of this page is available.";
 
+/** A part of the page is loaded when it is first used. */
+export const NOT_LOADED =
+  "This part of the page couldn't be loaded. Check your connection, then try again.";
+
+export const NO_MENTIONS = "You haven't been mentioned yet.";
+
+export const OFFLINE = "You're offline. Try again when you're connected.";
+
 export const AT_RISK =
   "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.";
 
@@ -193,6 +201,12 @@ function someNames([first, second, ...others]) {
   return `${first} and ${others.length + 1} others`;
 }
 
+/** Say who is writing in a room. @param {string[]} names */
+export function typingWords(names) {
+  if (names.length === 0) return "";
+  return `${someNames(names)} ${names.length === 1 ? "is" : "are"} writing …`;
+}
+
 /** @typedef {{unread: number, mentions: number}} Counts */
 
 /** The server counts to 1000, which means more than 999. @param {number} count */
@@ -250,6 +264,11 @@ export function closedWords(title) {
 /** @param {number} count @param {string} room */
 export function newMessagesWords(count, room) {
   return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;
+}
+
+/** How many choices a list has, for screen readers. @param {number} count */
+export function choicesWords(count) {
+  return count === 1 ? "1 suggestion" : `${count} suggestions`;
 }
 
 /** @param {number} count */

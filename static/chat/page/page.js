@@ -11,6 +11,7 @@ import { PaneRow } from "../pane/pane_row.js";
 import { Announcer } from "./announcer.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
+import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
 import { SearchPane } from "./search_pane.js";
@@ -26,7 +27,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -34,6 +35,7 @@ const UNDO_MS = 10_000;
 export class Page {
   #config;
   #alerts;
+  #preferences;
   #day = today();
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
@@ -58,6 +60,7 @@ export class Page {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
+    this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
     this.workspace = createWorkspace(this);
     const { workspace } = this;
@@ -76,6 +79,7 @@ export class Page {
       ...{ panes, list, notices, userData },
       readTracker: this.#readTracker,
       user: config.user,
+      emoji: new EmojiSource(config.emoji, userData.preferences),
     });
     this.#search = new SearchPane(part(document, "panes"), {
       titleOf: (room) => workspace.rooms.get(room)?.title,
@@ -89,6 +93,10 @@ export class Page {
       clearStorage: () => this.#clearStorage(),
       showNotices: () => list.collapse(),
       notices,
+    });
+    userData.preferences.follow("showsTyping", () => {
+      if (!userData.preferences.get("showsTyping"))
+        for (const pane of panes.all) pane.clearTyping();
     });
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
@@ -166,7 +174,7 @@ export class Page {
 
   /** @param {boolean} areShown */
   #showRooms(areShown) {
-    for (const name of ["panes", "nav", "find", "sign-out", "all"])
+    for (const name of ["panes", "nav", "find", "mentions", "sign-out", "all"])
       part(document, name).hidden = !areShown;
     this.#list.collapse();
     this.#showOpenRooms();
@@ -301,6 +309,11 @@ export class Page {
    */
   signalReceived(room, signal) {
     this.#panes.get(room)?.list.showSignal(signal);
+  }
+
+  /** @param {string} room @param {string} username */
+  typingReceived(room, username) {
+    if (this.#preferences.get("showsTyping")) this.#panes.get(room)?.showTyping(username);
   }
 
   /**

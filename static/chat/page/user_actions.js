@@ -5,14 +5,18 @@ import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { CatchUp } from "./catch_up.js";
+import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
+import { openMentionsAtClick } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
+import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
+/** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {KeysDialog} from "./keys_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
@@ -36,6 +40,8 @@ export class UserActions {
   #list;
   #readTracker;
   #userData;
+  #emoji;
+  #choices;
   #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
   /** @type {KeysDialog | undefined} */
@@ -49,14 +55,16 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean}, userData: UserData}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
    */
-  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData }) {
+  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData, emoji }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
+    this.#emoji = emoji;
+    this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
     this.#rooms = rooms;
     this.#isStaff = user.staff;
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
@@ -76,6 +84,17 @@ export class UserActions {
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
+    const source = {
+      load: (/** @type {number | undefined} */ before) => workspace.findMentions(before),
+      titleOf: (/** @type {string} */ room) => this.#titleOf(room),
+      open: (/** @type {string} */ room, /** @type {number} */ seq) => {
+        list.collapse();
+        this.navigation.focusRoom(room);
+        this.jumpToMessage(room, seq);
+      },
+    };
+    openMentionsAtClick(part(document, "mentions"), source, notices);
+    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
     this.#catchUp = new CatchUp(panes, {
       ...{ navigation: this.navigation, readTracker, workspace },
       unread: userData.unread,
@@ -124,6 +143,11 @@ export class UserActions {
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
       saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
+      sayTyping: () => {
+        if (this.#userData.preferences.get("showsTyping")) this.#workspace.sayTyping(id);
+      },
+      findChoices: (word) => this.#choices.find(id, word),
+      chooseEmoji: (button) => this.#emoji.choose(button),
       sendMessage: (text) => this.#sendMessage(id, text),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),

@@ -1,7 +1,8 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
-import { copy, part, setHue } from "../dom/templates.js";
-import { aboveWords, againWords, belowWords, PEEKED } from "../model/strings.js";
+import { copy, part, setHue, setText } from "../dom/templates.js";
+import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
+import { Writers } from "../model/typing.js";
 import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
@@ -33,6 +34,7 @@ export class RoomPane extends HTMLElement {
   #countdown;
   /** @type {UndoOffer | undefined} */
   #undo;
+  #writers = new Writers((names) => setText(part(this, "typing"), typingWords(names)));
 
   /**
    * @param {Room} room
@@ -72,7 +74,7 @@ export class RoomPane extends HTMLElement {
     this.composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "send", "undo"])
+    for (const name of ["close", "more-button", "new-line", "emoji", "send", "undo"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
@@ -126,7 +128,18 @@ export class RoomPane extends HTMLElement {
     this.list.scrollTop = scrollTop;
   }
 
+  /** @param {string} username */
+  showTyping(username) {
+    this.#writers.isWriting(username);
+  }
+
+  /** Show nobody any more: the user turned it off. */
+  clearTyping() {
+    this.#writers.clear();
+  }
+
   clearLog() {
+    this.clearTyping();
     this.list.clear();
     this.#showBelow();
   }
@@ -153,6 +166,7 @@ export class RoomPane extends HTMLElement {
    * @param {boolean} isNew
    */
   showMessage(message, isNew) {
+    if (isNew) this.#writers.hasStopped(message.username);
     this.list.showLive(message);
     this.composer.messageChanged(message);
     this.#undo?.messageShown(message);
@@ -164,6 +178,11 @@ export class RoomPane extends HTMLElement {
   /** Show the alerts that this user has not dismissed. @param {Pinned[]} alerts */
   showAlerts(alerts) {
     this.list.keepStill(() => this.pinned.showAlerts(alerts));
+  }
+
+  /** The names of the people in the room. */
+  get present() {
+    return /** @type {People} */ (part(this, "people")).names;
   }
 
   /** @param {PresentFrame["present"]} present */
