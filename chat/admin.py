@@ -4,16 +4,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import axes.utils
+from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from chat.admin_lists import EstimatingPaginator, as_text
 from chat.models import Event, Room, RoomMember
-from chat.store import deletion, explanations
+from chat.store import deletion, explanations, names
 
 # The most objects that the confirmation page names; the others are counted.
 NAMED = 20
@@ -103,7 +106,30 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), []
 
 
+class NameForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Refuses a username that looks like another user's, beside the field."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if name := cleaned.get(User.USERNAME_FIELD):
+            try:
+                names.check_username(name, self.instance.pk)
+            except ValidationError as refusal:
+                self.add_error(User.USERNAME_FIELD, refusal)
+        return cleaned
+
+
+class UserCreation(NameForm, AdminUserCreationForm):  # type: ignore[type-arg]
+    pass
+
+
+class UserChange(NameForm, UserChangeForm):  # type: ignore[type-arg]
+    pass
+
+
 class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
+    add_form = UserCreation
+    form = UserChange
     list_display = [User.USERNAME_FIELD, "email", "role", "is_active"]
     actions = ["let_try_again"]
     paginator = EstimatingPaginator

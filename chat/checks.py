@@ -5,6 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+
+# The most names that one check lists.
+NAMED = 20
 
 
 @register(Tags.staticfiles)
@@ -46,3 +50,24 @@ def check_one_process(**kwargs: Any) -> list[CheckMessage]:
     hint = "Set REDIS_URL before you start a second server. A server on another machine would not be refused."
     message = "Servers on this database are not connected, so messages between them arrive late, by the sweep."
     return [Warning(message, hint=hint, id="chat.W003")]
+
+
+@register(Tags.database)
+def check_names(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """chat.W004: users and rooms have names that people take for each other's. Runs with --database default."""
+    from chat.models import COLLIDED, Room
+    from chat.store import names
+
+    if not databases:
+        return []
+    try:
+        users = [key.user.get_username() for key in names.collisions()[:NAMED]]
+        rooms = list(Room.objects.filter(title_key__contains=COLLIDED).values_list("title", flat=True)[:NAMED])
+    except DatabaseError:  # before the first `migrate`
+        return []
+    hint = "Rename them, so that no user or room is taken for another one."
+    return [
+        Warning(f"The {kind} {name!r} is called like another one, or like the system.", hint=hint, id="chat.W004")
+        for kind, found in (("user", users), ("room", rooms))
+        for name in found
+    ]

@@ -1,7 +1,6 @@
 """The models: fields, constraints and querysets, without side effects."""
 
 import secrets
-import unicodedata
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,6 +11,7 @@ from django.utils import timezone
 
 from chat.conf import conf
 from chat.fields import FormerUserField
+from chat.names import MAX_KEY, SYSTEM, SYSTEM_KEY, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +25,15 @@ def new_epoch() -> str:
 
 
 def title_key(title: str) -> str:
-    """Return a key that is the same for titles that differ only in case.
+    """Return a key that is the same for titles that differ only in case or in invisible characters.
 
-    Follows Unicode's caseless match. It has a column of its own, because LOWER() of SQLite knows only ASCII.
+    It has a column of its own, because LOWER() of SQLite knows only ASCII.
     """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", title.strip()).casefold())
+    return name_key(title)
+
+
+# Ends the keys of rooms whose titles collided before the rule was made. No title has a line break.
+COLLIDED = "\n"
 
 
 # The columns of a room that only chat.store.log writes.
@@ -89,6 +93,9 @@ class TitleKeyField(models.CharField):  # type: ignore[type-arg]
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
         key = title_key(str(getattr(model_instance, "title", "")))
+        current = getattr(model_instance, self.attname)
+        if isinstance(current, str) and current.startswith(key + COLLIDED):
+            return current
         setattr(model_instance, self.attname, key)
         return key
 
@@ -104,7 +111,6 @@ class Room(models.Model):
         max_length=255,
         validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A title is one line.", inverse_match=True)],
     )
-    # Case folding and composing each make a text at most three times as long.
     title_key = TitleKeyField(max_length=255 * 9, editable=False)
     topic = models.CharField(
         max_length=250,
@@ -188,8 +194,10 @@ class Room(models.Model):
 
     def clean(self) -> None:
         self.title = self.title.strip()
-        if not self.title:
+        if not title_key(self.title):
             raise ValidationError({"title": "A room needs a title."})
+        if title_key(self.title) == SYSTEM_KEY:
+            raise ValidationError({"title": f"A room can't be called {SYSTEM}."})
         if self.title in (".", ".."):
             # Browsers remove these from an address: /chat/../ is another page.
             raise ValidationError({"title": "A title can't be only dots, because it would have no address."})
@@ -301,7 +309,9 @@ class Event(models.Model):
     # In a quote: the room and the seq of the quoted message. Its text stays there alone, and no constraint keeps it.
     source_room = models.PositiveBigIntegerField(null=True)
     source_seq = models.PositiveBigIntegerField(null=True)
-    # In a reaction: whether it was given, or taken back.
+    # In a message and an edit: whom its text mentions, as JSON (chat.store.mentions).
+    named = models.TextField(null=True)  # noqa: DJ001
+    # In a reaction: whether it was given, or taken back. In a delete and its message: whether Undo took it back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions
@@ -345,7 +355,7 @@ class Event(models.Model):
 
 
 class Mention(models.Model):
-    """A user whom a message names by @username."""
+    """A user whom a message mentions, or all users (`chat.store.mentions.EVERYONE`)."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="mentions")
     user = FormerUserField(db_index=False, related_name="+")
@@ -357,6 +367,8 @@ class Mention(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "room_id", "seq"], name="mention_user_room_seq")
         ]
+        # A user's mentions in all rooms, newest first.
+        indexes: ClassVar = [models.Index(fields=["user", "event"], name="mention_user_newest")]
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"
@@ -388,6 +400,21 @@ class Reaction(models.Model):
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"
+
+
+class SearchText(models.Model):
+    """The text of a message as chat.store.search looks for it. Deleted messages have none."""
+
+    event = models.OneToOneField(Event, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    # Copied from the event, so that the rights of the reader are checked without reading it.
+    room_id = models.PositiveBigIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["room_id", "event"], name="search_room_event")]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id}"
 
 
 class Confirmation(models.Model):
@@ -441,6 +468,28 @@ class Visit(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="visit_user")]
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
+class UsernameKey(models.Model):
+    """The key of a user's name, the same for names that people take for each other (`chat.store.names`)."""
+
+    user = FormerUserField(db_index=False, related_name="+")
+    # Indexed for its beginnings too, by which users are found while a name is typed.
+    key = models.CharField(max_length=MAX_KEY, db_index=True)
+    # The name collided with another user's, or was reserved, before there was this table.
+    is_exempt = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user"], name="username_user"),
+            models.UniqueConstraint(fields=["key"], condition=models.Q(is_exempt=False), name="username_key"),
+            models.CheckConstraint(
+                condition=models.Q(is_exempt=True) | ~models.Q(key__in=["", SYSTEM_KEY]), name="username_allowed"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"user={self.user_id}"
@@ -509,3 +558,31 @@ class DeletedUser(models.Model):
 
     def __str__(self) -> str:
         return f"user={self.pk}"
+
+
+class Invitation(models.Model):
+    """A link by which new users sign up. Only a hash of its code is stored."""
+
+    code_hash = models.CharField(max_length=64, unique=True)
+    inviter = FormerUserField(related_name="+")
+    at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    uses_left = models.PositiveIntegerField()
+    revoked_at = models.DateTimeField(null=True)
+    rooms = models.ManyToManyField(Room, related_name="+")
+
+    def __str__(self) -> str:
+        return f"invitation={self.pk}"
+
+
+class SignIn(models.Model):
+    """A web session in which a user is signed in. The session's own row has the user only in its encoded data."""
+
+    user = FormerUserField(related_name="+")
+    session_key = models.CharField(max_length=40, unique=True)
+    at = models.DateTimeField()
+    # The User-Agent header, so that users recognise the browser.
+    agent = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"

@@ -20,6 +20,8 @@ MAX_ROOMS = 1000
 MAX_EMOJI = 64
 # The most messages that a `quote` may ask for.
 MAX_QUOTES = 50
+# The most code points of a username, as in Django.
+MAX_NAME = 150
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -92,8 +94,11 @@ class Edit(Command, frozen=True, kw_only=True):
 
 
 class Delete(Command, frozen=True, kw_only=True):
+    """Deletes a message. With `undo`, its author takes it back: the message was just posted, and leaves no trace."""
+
     room: RoomId
     seq: Seq
+    undo: bool = False
     client_id: uuid.UUID | None = None
 
 
@@ -121,6 +126,13 @@ class Resolve(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     client_id: uuid.UUID | None = None
+
+
+class Mentions(Command, frozen=True, kw_only=True):
+    """Asks for the messages that mention its user, newest first."""
+
+    before: Seq | None = None
+    limit: int | None = None
 
 
 class Quote(Command, frozen=True, kw_only=True):
@@ -160,6 +172,13 @@ class History(Command, frozen=True, kw_only=True):
     around: Seq | None = None
     since_time: datetime | None = msgspec.field(name="from", default=None)
     limit: int | None = None
+
+
+class People(Command, frozen=True, kw_only=True):
+    """Asks who may enter the room and has a name that begins like `prefix`, to complete a name that is typed."""
+
+    room: RoomId
+    prefix: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
 
 
 class Ping(Command, frozen=True, kw_only=True):
@@ -213,6 +232,8 @@ AnyCommand = (
     | Layout
     | Quote
     | Copies
+    | Mentions
+    | People
     | Typing
     | Ping
 )
@@ -419,6 +440,13 @@ class Person(msgspec.Struct, omit_defaults=True, kw_only=True):
     username: str
 
 
+class Mentioned(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`."""
+
+    name: str
+    user: int | None = None
+
+
 class Reactions(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One emoji of a message: how many users gave it, some of them, and whether the reader (`own`) is one."""
 
@@ -468,10 +496,12 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
     edited_at: str | None = None
     deleted: bool = False
+    taken_back: bool = False
     user: int | None = None
     reply_to: int | None = None
     across: uuid.UUID | None = None
     source: QuoteSource | None = None
+    mentions: list[Mentioned] = []
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
@@ -487,16 +517,18 @@ class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: str
     client_id: uuid.UUID | None = None
     deleted: bool = False
+    mentions: list[Mentioned] = []
 
 
 class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Message `deleted` was deleted."""
+    """Message `deleted` was deleted, or taken back by its author just after it was posted."""
 
     room: str
     deleted: int
     seq: int
     at: str
     client_id: uuid.UUID | None = None
+    taken_back: bool = False
 
 
 class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -556,9 +588,14 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
     """Return an event as the log has it after a later event, `change`, was appended: its text may be removed."""
     match change, event:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
-            return msgspec.structs.replace(event, message=None, deleted=True)
+            if isinstance(event, Posted):
+                return msgspec.structs.replace(
+                    event, message=None, deleted=True, mentions=[], taken_back=change.taken_back
+                )
+            return msgspec.structs.replace(event, message=None, deleted=True, mentions=[])
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
-            return msgspec.structs.replace(event, message=change.message, edited_at=change.at, deleted=change.deleted)
+            text: dict[str, Any] = {"message": change.message, "mentions": change.mentions}
+            return msgspec.structs.replace(event, **text, edited_at=change.at, deleted=change.deleted)
         case ((Edited(edited=target) | Overtaken(edited=target)), Edited(edited=edited)) if edited == target:
             return Overtaken(
                 room=event.room,
@@ -599,6 +636,13 @@ class Quoted(msgspec.Struct, omit_defaults=True, kw_only=True):
     more: bool = False
 
 
+class MentionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Messages that mention the reader as they stand now, newest first; `next` is the `before` of the next page."""
+
+    mentioned: list[Posted]
+    next: int | None = None
+
+
 class Copy(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message by room and number, and the id of its author."""
 
@@ -612,6 +656,14 @@ class CopiesFound(msgspec.Struct, kw_only=True):
 
     copies: uuid.UUID
     messages: list[Copy]
+
+
+class Names(msgspec.Struct, kw_only=True):
+    """Some users who may enter the room and whose names begin like `prefix`, by name."""
+
+    people: str
+    prefix: str
+    names: list[str]
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

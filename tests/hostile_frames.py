@@ -235,6 +235,15 @@ TABLE = [
     HostileFrame("history after the largest number", "history", history(after=2**63 - 1), queries=8),
     HostileFrame("history before the first message", "history", history(before=0), queries=8),
     HostileFrame("history with an invalid limit", "history", history(limit=-1), queries=0),
+    HostileFrame("people of any name", "people", room_command("people"), milliseconds=6, queries=9, parameters=120),
+    HostileFrame(
+        "people of the longest name",
+        "people",
+        room_command("people", prefix="\ufdfa" * 150),
+        milliseconds=6,
+        queries=9,
+        parameters=60,
+    ),
     HostileFrame("watch repeatedly", "watch", fixed(command("watch")), milliseconds=6, queries=10, parameters=60),
     HostileFrame(
         "read message by message",
@@ -318,6 +327,16 @@ TABLE = [
         milliseconds=6,
         queries=8,
         parameters=60,
+    ),
+    HostileFrame(
+        "send mentions of all users",
+        "send",
+        send("@all @here " * 300),
+        **WRITE | {"queries": 20.0},
+    ),
+    HostileFrame("mentions again and again", "mentions", fixed(command("mentions")), queries=12, parameters=100),
+    HostileFrame(
+        "mentions with a huge limit", "mentions", fixed(command("mentions", limit=10**9)), queries=12, parameters=100
     ),
     HostileFrame(
         "copies that do not exist",

@@ -1,5 +1,8 @@
 """Emoji: what counts as one, and the one spelling of each."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from chat.store.emoji import canonical
@@ -53,3 +56,9 @@ def test_other_spellings_of_an_emoji_become_the_same(text, spelling):
 )
 def test_anything_else_is_not_one_emoji(text):
     assert canonical(text) is None
+
+
+def test_the_picker_offers_only_emoji_in_the_spelling_that_the_server_keeps():
+    groups = json.loads((Path(__file__).parent.parent / "static/chat/emoji.json").read_text("utf-8"))["groups"]
+    offered = [emoji for group in groups for emoji, *_ in group["emoji"]]
+    assert [emoji for emoji in offered if canonical(emoji) != emoji] == []

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from chat.live.unread_counts import Counts, RoomNews
 from chat.models import Event
 from chat.store.alerts import AT_MOST
+from chat.store.mentions import EVERYONE
 from chat.store.unread import MOST, News, Unread
 
 Kind = Event.Kind
@@ -24,6 +25,15 @@ def test_news_add_messages_of_others_and_count_mentions_separately():
     known = Unread(head=4, read=2, unread=1, mentions=0)
     events = [news(5), news(6, OTHER, ME), news(7, ME, ME), news(8, None, ME, 3)]
     assert added(known, *events) == Unread(head=8, read=2, unread=4, mentions=2)
+
+
+def test_a_mention_of_all_users_counts_for_all_but_its_author():
+    events = [news(5, OTHER, EVERYONE), news(6, ME, EVERYONE), news(7, None, EVERYONE), news(8, OTHER, ME)]
+    known = Unread(head=4, read=2, unread=1, mentions=0)
+    assert added(known, *events) == Unread(head=8, read=2, unread=4, mentions=3)
+    # The same one by one.
+    assert added(known._replace(head=5), *events) == Unread(head=8, read=2, unread=3, mentions=2)
+    assert added(known, news(9, OTHER, EVERYONE, kind=Kind.EDITED, message=5)) is None
 
 
 def test_news_up_to_the_counted_head_are_not_added_again():
@@ -66,6 +76,14 @@ def test_alerts_of_others_wait_until_the_user_confirms_them_or_they_are_over():
     counts.put(ME, 7, known)
     counts.read(ME, 7, 12)
     assert counts.get(ME, 7) == Unread(12, 12, 0, 0, (4, 10, 12))
+
+
+def test_an_alert_that_ends_before_a_position_that_was_read_ahead_of_the_news_does_not_wait():
+    counts = Counts()
+    counts.put(ME, 7, Unread(9, 2, 4, 1, (4,)))
+    assert counts.read(ME, 7, 11)
+    known = added(counts.get(ME, 7), news(10, kind=Kind.RESOLVED, message=4), news(11))
+    assert known == Unread(11, 11, 0, 0)
 
 
 def test_a_count_that_reached_the_maximum_stays_there():

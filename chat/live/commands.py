@@ -26,6 +26,9 @@ from chat.protocol import (
     Layout,
     Leave,
     Left,
+    Mentions,
+    Names,
+    People,
     Ping,
     Pong,
     Quote,
@@ -37,7 +40,7 @@ from chat.protocol import (
     Typing,
     Watch,
 )
-from chat.store import actions, concerns, log, policies, quotes
+from chat.store import actions, concerns, log, names, own_mentions, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -83,10 +86,14 @@ async def run(session: Session, command: AnyCommand) -> None:
             read(session, command)
         case Layout():
             layout(session, command)
+        case Mentions():
+            await mentions(session, command)
         case Quote():
             await quote(session, command)
         case Copies():
             await find_copies(session, command)
+        case People():
+            await people(session, command)
         case Typing():
             typing(session, command)
         case Ping():
@@ -231,6 +238,7 @@ def delete(session: Session, command: Delete) -> None:
         login=session.login,
         kind=Kind.DELETED,
         target_seq=command.seq,
+        is_undo=command.undo,
         client_id=command.client_id,
     )
     _submit(session, draft, "delete")
@@ -304,6 +312,18 @@ def _read_history(login: Login, room_id: int, place: HistoryPlace, limit: int) -
     return protocol.encode(page)
 
 
+async def people(session: Session, command: People) -> None:
+    """Send some names of users who may enter the room, which begin like what was typed."""
+    session.is_original = False
+    _check_joined(session, command.room)
+    # One at a time, so that one user's typing never takes all the threads that other users' joins need.
+    async with database.only_one(("people", session.user_id)):
+        found = await database.read(names.people_named, session.login, command.room, command.prefix)
+    # Check again: the right may have ended, or the room been left, while the names were read.
+    _check_joined(session, command.room)
+    session.reply(protocol.encode(Names(people=str(command.room), prefix=command.prefix, names=found)))
+
+
 def read(session: Session, command: Read) -> None:
     """Move the user's read position. Their sockets that watch are notified; it is written soon, behind messages."""
     session.hub.move_position(session, command.room, command.seq, back=command.back)
@@ -316,6 +336,22 @@ def layout(session: Session, command: Layout) -> None:
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     session.hub.positions.set_layout(session, rooms, command.wide)
+
+
+async def mentions(session: Session, command: Mentions) -> None:
+    """Send a page of the messages that mention the user, in the rooms that they may enter now."""
+    session.is_original = False
+    limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
+    if limit < 1:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Ask for at least one message.")
+    async with database.only_one(("history", session.user_id)):
+        page = await database.read(_read_mentions, session.login, command.before, limit)
+    session.reply(page)
+
+
+def _read_mentions(login: Login, before: int | None, limit: int) -> protocol.Frame:
+    page = own_mentions.read(login, before=before, limit=limit, max_bytes=conf.HISTORY_PAGE_BYTES)
+    return protocol.encode(page)
 
 
 async def quote(session: Session, command: Quote) -> None:

@@ -196,7 +196,9 @@ class Counting:
         if seq < counts.head and seq != counts.read:
             self._pairs[pair] = seq
             return False
-        return self.counts.put(user, room, counts if seq == counts.read else Unread(seq, seq, 0, 0, counts.alerts))
+        return self.counts.put(
+            user, room, counts if seq == counts.read else counts._replace(read=seq, unread=0, mentions=0)
+        )
 
     async def add_news(self) -> None:
         """Add some of the new events to the counts of their rooms' readers."""

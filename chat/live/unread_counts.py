@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from chat.store.alerts import AT_MOST
+from chat.store.mentions import EVERYONE
 from chat.store.unread import MOST, Kind, News, Unread
 
 # Events that may take an alert away.
@@ -21,6 +22,8 @@ class RoomNews:
         self._by_author = Counter(event.author for event in events)
         self._of_alerts = [event for event in events if event.is_alert or event.kind in ENDS_ALERT]
         self._naming = Counter(user for event in events for user in event.named if user != event.author)
+        # Events that mention all users, by author.
+        self._calling = Counter(event.author for event in events if EVERYONE in event.named)
 
     def added_to(self, user: int, known: Unread) -> Unread | None:
         """Return a user's counts with the news added; None when they have to be counted by the database.
@@ -32,7 +35,10 @@ class RoomNews:
         if not self._is_plain or known.head >= self._first or known.read >= self._first:
             return self._added_one_by_one(user, known)
         others = len(self._events) - self._by_author[user]
-        return self._capped(user, known, known.unread + others, known.mentions + self._naming[user])
+        return self._capped(user, known, known.unread + others, known.mentions + self._named(user))
+
+    def _named(self, user: int) -> int:
+        return self._naming[user] + self._calling.total() - self._calling[user]
 
     def _added_one_by_one(self, user: int, known: Unread) -> Unread | None:
         unread, mentions = known.unread, known.mentions
@@ -43,8 +49,8 @@ class RoomNews:
                 continue
             if event.kind == Kind.POSTED:
                 unread += 1
-                mentions += user in event.named
-            elif mentions or user in event.named:
+                mentions += user in event.named or EVERYONE in event.named
+            elif mentions or user in event.named or EVERYONE in event.named:
                 # It is not known any more whom the message named before.
                 return None
             elif event.kind == Kind.DELETED and unread < MOST:
@@ -105,5 +111,6 @@ class Counts:
             return False
         if seq < known.head:
             return None
-        # All known messages are read, and those that come up to `seq` too: the count is zero.
-        return self.put(user, room, Unread(seq, seq, 0, 0, known.alerts))
+        # All known messages are read, and those that come up to `seq` too: the count is zero. The head stays, because
+        # the events up to `seq` may still end alerts.
+        return self.put(user, room, Unread(known.head, seq, 0, 0, known.alerts))

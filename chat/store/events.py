@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from chat import protocol
 from chat.models import Event
 from chat.protocol import (
@@ -11,6 +13,7 @@ from chat.protocol import (
     Deleted,
     Edited,
     Frame,
+    Mentioned,
     Overtaken,
     Posted,
     QuoteSource,
@@ -19,6 +22,7 @@ from chat.protocol import (
 )
 from chat.store import confirmations, reactions
 
+_mentions = msgspec.json.Decoder(list[Mentioned])
 # Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
 EVENT_BYTES = 500
 
@@ -85,6 +89,11 @@ def posted(event: Event) -> Posted:
     return message
 
 
+def mentions_of(event: Event) -> list[Mentioned]:
+    """Return whom a message or an edit mentions, and how its text spells them."""
+    return _mentions.decode(event.named) if event.named else []
+
+
 def _source_of(event: Event) -> QuoteSource | None:
     if event.source_room is None or event.source_seq is None:
         return None
@@ -107,10 +116,12 @@ def _as_event(event: Event) -> AnyEvent:
             client_id=client_id,
             edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
             deleted=deleted,
+            taken_back=deleted and event.is_on is True,
             user=event.author_id,
             reply_to=event.reply_to,
             across=event.across,
             source=_source_of(event),
+            mentions=[] if deleted else mentions_of(event),
         )
     target = event.target_seq
     assert target is not None, f"a change without its message: {event}"
@@ -124,9 +135,19 @@ def _as_event(event: Event) -> AnyEvent:
         case Event.Kind.RESOLVED:
             return Resolved(resolved=target, **signed)
     if event.kind == Event.Kind.DELETED:
-        return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id)
+        is_taken_back = event.is_on is True
+        return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id, taken_back=is_taken_back)
     assert event.kind == Event.Kind.EDITED, f"a kind of event without a frame: {event}"
     if event.edit_seq is not None:
         # The replaced text is never sent, not even on a site that keeps it in the database.
         return Overtaken(room=room, edited=target, overtaken=True, seq=event.seq, at=at, client_id=client_id)
-    return Edited(room=room, edited=target, message=body, seq=event.seq, at=at, client_id=client_id, deleted=deleted)
+    return Edited(
+        room=room,
+        edited=target,
+        message=body,
+        seq=event.seq,
+        at=at,
+        client_id=client_id,
+        deleted=deleted,
+        mentions=[] if deleted else mentions_of(event),
+    )

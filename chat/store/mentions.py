@@ -1,34 +1,66 @@
-"""Finds @username in messages, and stores it beside the log so that the database can count mentions."""
+"""Finds whom a message mentions, by user, and stores it beside the log so that the database can count mentions.
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+A name is `@username` outside code and links. It is compared by its key (chat/names.py), so neither case nor the way in
+which an accent is written matters. The page follows the same rule (static/chat/model/mentions.js, tests/mentions.json).
+"""
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+import regex
 from django.contrib.auth import get_user_model
 
-from chat.models import Event, Mention
+from chat.models import Event, Membership, Mention, Room, UsernameKey
+from chat.names import name_key
+from chat.protocol import Mentioned
+from chat.store import policies
 
 User = get_user_model()
 
-# The characters that Django allows in a username. Some of them may also be punctuation after a name.
-_NAME = re.compile(r"(?<![\w.@+-])@([\w.@+-]+)")
+# The characters that Django allows in a username, and accents that are written apart from their letters. Some of them
+# may also be punctuation after a name.
+_NAME = regex.compile(r"(?<![\p{L}\p{N}\p{M}_.@+-])@([\p{L}\p{N}\p{M}_.@+-]+)")
 _TAIL = ".@+-"
 # The most characters of punctuation after a name, and the most names in a message. Without these bounds one text could
-# ask the database for thousands of names. The page counts the same way (static/chat/model/mentions.js).
+# ask the database for thousands of names.
 MOST_TAIL = 3
 MOST_NAMES = 50
 NAMES_PER_QUERY = 500
 _MAX_LENGTH: int = getattr(User._meta.get_field(User.USERNAME_FIELD), "max_length", None) or 150
 
+# The names of all users of a room, and of those who are here now.
+ALL, HERE = "all", "here"
+# Users who are not staff may use these names in rooms that so many users may enter.
+SMALL_ROOM = 20
+# With more users here than this, `@here` counts as `@all`.
+MOST_HERE = 200
+# The user of a mention of all users. No user has this id.
+EVERYONE = 0
 
-def names_in(text: str) -> set[str]:
+_FENCE = regex.compile(r"^ {0,3}(`{3,}|~{3,})")
+_TICKS = regex.compile(r"`+")
+_LINK = regex.compile(r"\[[^\[\]\n]*\]\([^()\s]*\)|(?:https?://|mailto:|www\.)\S+", regex.IGNORECASE)
+
+_encoder = msgspec.json.Encoder()
+
+
+class Found(NamedTuple):
+    """Whom a message mentions: the ids of users, EVERYONE for all of the room."""
+
+    event: Event
+    users: set[int]
+
+
+def names_in(text: str) -> list[str]:
     """Return the possible usernames in a text: each name with and without the punctuation at its end."""
-    names: set[str] = set()
-    for run in _NAME.finditer(text):
+    names: dict[str, None] = {}
+    for run in _NAME.finditer(_without_code_and_links(text)):
         for name in _spellings(run[1]):
-            names.add(name)
+            names[name] = None
             if len(names) == MOST_NAMES:
-                return names
-    return names
+                return list(names)
+    return list(names)
 
 
 def _spellings(run: str) -> Iterator[str]:
@@ -40,29 +72,130 @@ def _spellings(run: str) -> Iterator[str]:
             yield name
 
 
-def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
-    """Store the mentions of new messages, and replace those of changed ones, in the messages' own transaction."""
+def _without_code_and_links(text: str) -> str:
+    if "`" in text or "~~~" in text:
+        text = _without_code_spans(_without_fences(text))
+    return _LINK.sub(" ", text)
+
+
+def _without_fences(text: str) -> str:
+    kept: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+            continue
+        if mark and not (mark[1][0] == "`" and "`" in line[mark.end() :]):
+            fence = mark[1]
+            continue
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _without_code_spans(text: str) -> str:
+    """Remove what stands between two runs of backticks of the same length."""
+    runs = list(_TICKS.finditer(text))
+    # The next run of the same length, by index.
+    following: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for index in range(len(runs) - 1, -1, -1):
+        length = len(runs[index][0])
+        if length in last:
+            following[index] = last[length]
+        last[length] = index
+    kept: list[str] = []
+    position = index = 0
+    while index < len(runs):
+        if index in following:
+            kept += [text[position : runs[index].start()], " "]
+            index = following[index]
+            position = runs[index].end()
+        index += 1
+    return "".join([*kept, text[position:]])
+
+
+def find(events: Collection[Event], rooms: Mapping[int, Room]) -> list[Found]:
+    """Find whom these messages and edits in locked rooms mention, and note it in them (`named`)."""
+    found = []
+    texts = [(event, names_in(event.body)) for event in events if "@" in event.body]
+    keys = {name: name_key(name) for _, names in texts for name in names}
+    ids = _ids(keys)
+    calling = [event for event, names in texts if any(keys[name] in (ALL, HERE) for name in names)]
+    callers = _callers(calling, rooms) if calling else set()
+    for event in events:
+        event.named = None
+    for event, names in texts:
+        mentioned: list[Mentioned] = []
+        users: set[int] = set()
+        for name in names:
+            key = keys[name]
+            if key in (ALL, HERE) and (event.room_id, event.author_id) in callers:
+                mentioned.append(Mentioned(name=name))
+                users |= {EVERYONE} if key == ALL else _here(event.room_id)
+            for user in ids.get(key, ()):
+                mentioned.append(Mentioned(name=name, user=user))
+                users.add(user)
+        if mentioned:
+            event.named = _encoder.encode(mentioned).decode()
+        if users:
+            # A mention of all users includes each of them, and is counted once.
+            found.append(Found(event, {EVERYONE} if EVERYONE in users else users))
+    return found
+
+
+def store(found: Sequence[Found], *, changed: Collection[Event]) -> None:
+    """Store the mentions of messages, and remove the earlier ones of changed messages, in the messages' transaction."""
     if changed:
         Mention.objects.filter(event__in=changed).delete()
-    named = {event: names_in(event.body) for event in (*new, *changed) if "@" in event.body}
-    names_to_find = {name for names in named.values() for name in names}
-    if not names_to_find:
-        return
-    ids = _ids(sorted(names_to_find))
-    Mention.objects.bulk_create(
-        [
-            Mention(event=event, user_id=ids[name], room_id=event.room_id, seq=event.seq)
-            for event, names in named.items()
-            for name in names
-            if name in ids
-        ]
-    )
+    rows = [
+        Mention(event=event, user_id=user, room_id=event.room_id, seq=event.seq)
+        for event, users in found
+        if event.kind == Event.Kind.POSTED
+        for user in sorted(users)
+    ]
+    if rows:
+        Mention.objects.bulk_create(rows)
 
 
-def _ids(names: Sequence[str]) -> dict[str, int]:
-    """Return the ids of the users with these names, by name."""
-    ids: dict[str, int] = {}
+def _ids(keys: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the ids of the users with these names, by key. Old names may collide, so a key may have several.
+
+    `keys` are the keys by name. Users who were written without a signal (`bulk_create`) have no key in the database,
+    and are found by the exact name.
+    """
+    ids: dict[str, list[int]] = {}
+    names, wanted = sorted(keys), sorted({key for key in keys.values() if key})
+    for start in range(0, len(wanted), NAMES_PER_QUERY):
+        rows = UsernameKey.objects.filter(key__in=wanted[start : start + NAMES_PER_QUERY]).order_by("user_id")
+        for key, user in rows.values_list("key", "user_id"):
+            ids.setdefault(key, []).append(user)
     for start in range(0, len(names), NAMES_PER_QUERY):
-        users = User.objects.filter(**{f"{User.USERNAME_FIELD}__in": names[start : start + NAMES_PER_QUERY]})
-        ids |= dict(users.values_list(User.USERNAME_FIELD, "pk"))
+        users = User._default_manager.filter(**{f"{User.USERNAME_FIELD}__in": names[start : start + NAMES_PER_QUERY]})
+        for name, user in users.values_list(User.USERNAME_FIELD, "pk"):
+            if user not in ids.setdefault(keys[name], []):
+                ids[keys[name]].append(user)
     return ids
+
+
+def _callers(events: Collection[Event], rooms: Mapping[int, Room]) -> set[tuple[int, int | None]]:
+    """Return rooms and authors of those messages whose authors may mention all users: staff, or in a small room."""
+    authors = policies.load_users(event.author_id for event in events if event.author_id is not None)
+    sizes = {
+        room_id: policies.count_users_who_may_enter(rooms[room_id], most=SMALL_ROOM + 1)
+        for room_id in {event.room_id for event in events}
+    }
+    return {
+        (event.room_id, event.author_id)
+        for event in events
+        if event.author_id is None
+        or sizes[event.room_id] <= SMALL_ROOM
+        or (event.author_id in authors and authors[event.author_id].is_staff)
+    }
+
+
+def _here(room_id: int) -> set[int]:
+    here = Membership.objects.filter(room=room_id, is_here=True).values_list("user_id", flat=True)
+    users = set(here[: MOST_HERE + 1])
+    return users if len(users) <= MOST_HERE else {EVERYONE}

@@ -12,7 +12,7 @@ from django.utils.crypto import constant_time_compare
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
-from chat.models import Room
+from chat.models import Room, RoomMember
 from chat.store import own_rooms, values, web_sessions
 from chat.store.room_user import RoomUser
 
@@ -139,6 +139,32 @@ def check_enterable(user: Any, room: Room | None, *, is_member: bool = False) ->
         detail = "This room is for staff only. Ask an administrator for access."
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
     return room
+
+
+def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]:
+    """Return those of these users who may enter the room now."""
+    users = User._default_manager.filter(pk__in=user_ids, is_active=True)
+    if room.staff_only:
+        users = users.filter(is_staff=True)  # so that fewer rows are read; the policy itself decides below
+    found = list(users.only(User.USERNAME_FIELD, "is_active", "is_staff"))
+    members = load_members([RoomUser(room.pk, user.pk) for user in found], {room.pk: room})
+    return [user for user in found if _may_enter(user, room, is_member=RoomUser(room.pk, user.pk) in members)]
+
+
+def count_users_who_may_enter(room: Room, *, most: int) -> int:
+    """Return how many users may enter the room, or `most` if there are more."""
+    users = User._default_manager.filter(is_active=True, **({"is_staff": True} if room.staff_only else {}))
+    if room.members_only:
+        users = users.filter(pk__in=RoomMember.objects.filter(room=room).values("user"))
+    return len(users.order_by("pk").values_list("pk", flat=True)[:most])
+
+
+def _may_enter(user: Any, room: Room, *, is_member: bool) -> bool:
+    try:
+        check_enterable(user, room, is_member=is_member)
+    except ClientError:
+        return False
+    return True
 
 
 def kind_of(user: Any) -> Hashable:
@@ -274,3 +300,8 @@ def check_can_remove(*, is_owner: bool) -> None:
     """Raises ClientError: ROOM_ACCESS_DENIED when a member who is not an owner wants to remove another member."""
     if not is_owner:
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only the room's owner can remove other members.")
+
+
+def can_invite(user: Any) -> bool:
+    """Return whether `user` may make and revoke invitations: staff may."""
+    return user is not None and bool(user.is_active and user.is_staff)

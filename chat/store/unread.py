@@ -8,6 +8,7 @@ from django.db.models import Q
 from chat.conf import conf
 from chat.models import Event, Membership, PositionCounter, Visit
 from chat.store import alerts, values
+from chat.store.mentions import EVERYONE
 from chat.store.room_user import RoomUser
 
 Kind = Event.Kind
@@ -46,7 +47,13 @@ SELECT asked.room_id, asked.user_id, room.head_seq, asked.seq,
         WHERE mention.user_id = asked.user_id AND mention.room_id = asked.room_id AND mention.seq > asked.seq
           AND COALESCE((SELECT event.author_id FROM chat_event event WHERE event.id = mention.event_id), -1)
               <> asked.user_id
-        ORDER BY mention.seq LIMIT {MOST}) mentions)
+        ORDER BY mention.seq LIMIT {MOST}) mentions),
+    (SELECT COUNT(*) FROM (
+        SELECT 1 FROM chat_mention mention
+        WHERE mention.user_id = {EVERYONE} AND mention.room_id = asked.room_id AND mention.seq > asked.seq
+          AND COALESCE((SELECT event.author_id FROM chat_event event WHERE event.id = mention.event_id), -1)
+              <> asked.user_id
+        ORDER BY mention.seq LIMIT {MOST}) of_all)
 FROM asked CROSS JOIN chat_room room
 WHERE room.id = asked.room_id
 """
@@ -72,7 +79,7 @@ class Position(NamedTuple):
 
 
 class News(NamedTuple):
-    """An event that moved a room's head: its message, the message's author, and the users whom it names now."""
+    """An event that moved a room's head: its message, the message's author, and whom it names now (EVERYONE: all)."""
 
     room: int
     seq: int
@@ -120,8 +127,8 @@ def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
         else:
             known.add((*pair, read))
     # One statement reads head and counts, so they belong to the same moment, and all later events are news.
-    for room, user, head, read, unread, mentions in values.select(_COUNTS, known):
-        counts[RoomUser(room, user)] = Unread(head, read, unread, mentions)
+    for room, user, head, read, unread, mentions, of_all in values.select(_COUNTS, known):
+        counts[RoomUser(room, user)] = Unread(head, read, unread, min(mentions + of_all, MOST))
     # Read after the heads, so none is missing. A later event is applied a second time, which changes nothing.
     for pair, seqs in alerts.unconfirmed(counts).items():
         counts[pair] = counts[pair]._replace(alerts=seqs)

@@ -45,3 +45,27 @@ test("a mention of a name does not reach a user who got the name later", () => {
   assert.equal(isForMe(message, { id: 7, username: "bob" }), true);
   assert.equal(isForMe(message, { id: 3, username: "bob" }), false);
 });
+
+test("the server says whom a message mentions, by id, and all users are meant by a name without one", () => {
+  const me = { id: 7, username: "bob" };
+  const message = { user: 3, text: "@robert", at: "2026-11-21T10:00:00.000Z" };
+  assert.equal(isForMe({ ...message, mentions: [{ name: "robert", user: 7 }] }, me), true);
+  assert.equal(isForMe({ ...message, mentions: [{ name: "robert", user: 8 }] }, me), false);
+  assert.equal(isForMe({ ...message, mentions: [{ name: "all" }] }, me), true);
+  assert.equal(isForMe({ ...message, user: 7, mentions: [{ name: "all" }] }, me), false);
+});
+
+test("a log keeps whom a message mentions, and an edit changes it", () => {
+  const log = new RoomLog(7);
+  log.applyJoin({ join: "1", title: "Lobby", head: 0, floor: 1, epoch: "k3" });
+  const mentions = [{ name: "bob", user: 7 }];
+  const { message } = log.applyEvent(posted(1, { mentions }));
+  assert.deepEqual(message.mentions, mentions);
+  const edit = { room: "1", edited: 1, message: "hi", at: "2026-11-21T10:00:00Z" };
+  log.applyEvent({ ...edit, seq: 2 });
+  assert.deepEqual(message.mentions, []);
+  log.applyEvent({ ...edit, seq: 3, mentions });
+  assert.deepEqual(message.mentions, mentions);
+  log.applyEvent({ room: "1", deleted: 1, seq: 4, at: "2026-11-21T10:00:00Z" });
+  assert.deepEqual(message.mentions, []);
+});

@@ -27,6 +27,8 @@ const KINDS = {
   CopiesFound: "copies",
   Rooms: "rooms",
   Heads: "heads",
+  Names: "people",
+  MentionPage: "mentioned",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;
@@ -49,6 +51,7 @@ test("each frame is decoded to its kind", () => {
   assert.equal(kindOf({ pong: true }), "pong");
   assert.equal(kindOf({ rooms: [] }), "rooms");
   assert.equal(kindOf({ heads: {} }), "heads");
+  assert.equal(kindOf({ people: "1", prefix: "", names: [] }), "people");
 });
 
 test("unknown frames of a newer server are no error", () => {

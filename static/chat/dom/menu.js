@@ -1,21 +1,20 @@
 /** The page's only menu: opens at a button, is used with the arrow keys, and closes on Escape or a click elsewhere. */
 
+import { placeBeside } from "./place.js";
 import { copyElement, part } from "./templates.js";
 
-/** `keys`: the shortcut, as in `aria-keyshortcuts`. @typedef {{label: string, act: () => void, keys?: string}} Item */
-
-const MARGIN = 8;
-/** @type {Record<string, string>} */
-const ARROWS = { Left: "←", Right: "→", Up: "↑", Down: "↓" };
+/** `keys`: the shortcut, as in `aria-keyshortcuts`; `isOn`: of a setting that the item switches. @typedef {{label: string, act: () => void, keys?: string, isOn?: boolean}} Item */
 
 export class Menu {
   #box;
+  #keyWords;
   /** @type {HTMLElement | null} */
   #anchor = null;
 
-  /** @param {HTMLElement} box a popover */
-  constructor(box) {
+  /** @param {HTMLElement} box a popover @param {(keys: string) => string} keyWords how a shortcut is shown */
+  constructor(box, keyWords) {
     this.#box = box;
+    this.#keyWords = keyWords;
     box.addEventListener("keydown", (event) => this.#moveFocus(event));
     box.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
@@ -35,7 +34,7 @@ export class Menu {
     this.#box.setAttribute("aria-label", name);
     this.#box.replaceChildren(...items.map((item) => this.#button(item)));
     this.#box.showPopover();
-    this.#place(anchor.getBoundingClientRect());
+    placeBeside(this.#box, anchor.getBoundingClientRect());
     this.#buttons[0]?.focus();
   }
 
@@ -44,29 +43,20 @@ export class Menu {
   }
 
   /** @param {Item} item */
-  #button({ label, act, keys }) {
+  #button({ label, act, keys, isOn }) {
     const button = copyElement("menu-item-template");
     part(button, "label").textContent = label;
-    part(button, "keys").textContent = (keys ?? "").replace(
-      /Arrow(\w+)/,
-      (_, way) => ARROWS[way] ?? way,
-    );
+    part(button, "keys").textContent = this.#keyWords(keys ?? "");
+    if (isOn !== undefined) {
+      button.role = "menuitemcheckbox";
+      button.ariaChecked = String(isOn);
+    }
     if (keys) button.setAttribute("aria-keyshortcuts", keys);
     button.addEventListener("click", () => {
       this.#box.hidePopover();
       act();
     });
     return button;
-  }
-
-  /** Place the menu below its button, or above if it does not fit below. @param {DOMRect} at */
-  #place(at) {
-    const { offsetWidth: width, offsetHeight: height, style } = this.#box;
-    const left = Math.max(MARGIN, Math.min(at.right - width, innerWidth - width - MARGIN));
-    const fits = at.bottom + height + MARGIN < innerHeight;
-    const top = fits ? at.bottom + 2 : Math.max(MARGIN, at.top - height - 2);
-    style.left = `${left}px`;
-    style.top = `${top}px`;
   }
 
   /** @param {KeyboardEvent} event */

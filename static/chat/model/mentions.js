@@ -1,18 +1,31 @@
-/** Finds the users that a message mentions, by the same rule as the server's in chat/store/mentions.py. */
+/** Finds the names that a message mentions, by the same rule as the server's in chat/store/mentions.py. */
 
-const NAME = /(?<![\p{L}\p{N}_.@+-])@([\p{L}\p{N}_.@+-]+)/gu;
+/** An accent may be a character of its own. */
+const NAME = /(?<![\p{L}\p{N}\p{M}_.@+-])@([\p{L}\p{N}\p{M}_.@+-]+)/gu;
 /** Limits, as on the server: of punctuation after a name, of a name's length, and of the names in a message. */
 const MAX_TAIL = 3;
 const MAX_LENGTH = 150;
 const MAX_NAMES = 50;
 
+const FENCE = /^ {0,3}(`{3,}|~{3,})/;
+const LINK = /\[[^[\]\n]*\]\([^()\s]*\)|(?:https?:\/\/|mailto:|www\.)\S+/gi;
+
 /**
- * Whether a message mentions a user. Punctuation after a name may end the sentence or belong to the name.
+ * Whether a message mentions a user, without regard to case and to how accents are written. Punctuation after a name
+ * may end the sentence or belong to the name. Code and links mention nobody.
  * @param {string | null} text
  * @param {string} username
  */
 export function isNamed(text, username) {
-  return text?.includes("@") === true && namesIn(text).has(username);
+  if (!text?.includes("@")) return false;
+  const key = nameKey(username);
+  return namesIn(text).some((name) => nameKey(name) === key);
+}
+
+/** The same for names that differ only in case or composition, as chat.names.name_key. @param {string} name */
+function nameKey(name) {
+  const folded = name.normalize("NFKC").toUpperCase().toLowerCase().replaceAll("ς", "σ");
+  return folded.normalize("NFKC");
 }
 
 /** The places where a text mentions a user, each with its @. @param {string} text @param {string} username @returns {[number, number][]} */
@@ -41,16 +54,16 @@ export function marksOf(text, me) {
 }
 
 /** @param {string} text */
-function namesIn(text) {
+export function namesIn(text) {
   /** @type {Set<string>} */
   const names = new Set();
-  for (const [, run = ""] of text.matchAll(NAME)) {
+  for (const [, run = ""] of withoutCodeAndLinks(text).matchAll(NAME)) {
     for (const name of spellings(run)) {
       names.add(name);
-      if (names.size === MAX_NAMES) return names;
+      if (names.size === MAX_NAMES) return [...names];
     }
   }
-  return names;
+  return [...names];
 }
 
 /** @param {string} run */
@@ -60,4 +73,54 @@ function* spellings(run) {
     const name = run.slice(0, run.length - cut);
     if ([...name].length <= MAX_LENGTH) yield name;
   }
+}
+
+/** @param {string} text */
+function withoutCodeAndLinks(text) {
+  const hasCode = text.includes("`") || text.includes("~~~");
+  return (hasCode ? withoutCodeSpans(withoutFences(text)) : text).replace(LINK, " ");
+}
+
+/** @param {string} text */
+function withoutFences(text) {
+  const kept = [];
+  let fence = "";
+  for (const line of text.split("\n")) {
+    const mark = FENCE.exec(line)?.[1] ?? "";
+    if (fence) {
+      const rest = line.trim().replaceAll(fence.charAt(0), "");
+      if (mark.startsWith(fence) && !rest) fence = "";
+    } else if (mark && !(mark.startsWith("`") && line.trimStart().slice(mark.length).includes("`")))
+      fence = mark;
+    else kept.push(line);
+  }
+  return kept.join("\n");
+}
+
+/** Remove what stands between two runs of backticks of the same length. @param {string} text */
+function withoutCodeSpans(text) {
+  const runs = [...text.matchAll(/`+/g)].map(({ index, 0: run }) => ({
+    start: index,
+    length: run.length,
+  }));
+  /** The next run of the same length. @type {Map<number, number>} */
+  const last = new Map();
+  const next = runs.map(() => -1);
+  for (let index = runs.length - 1; index >= 0; index -= 1) {
+    const { length } = /** @type {{length: number}} */ (runs[index]);
+    next[index] = last.get(length) ?? -1;
+    last.set(length, index);
+  }
+  let kept = "";
+  let position = 0;
+  for (let index = 0; index < runs.length; index += 1) {
+    const end = next[index] ?? -1;
+    const opening = runs[index];
+    const closing = runs[end];
+    if (!opening || !closing) continue;
+    kept += `${text.slice(position, opening.start)} `;
+    position = closing.start + closing.length;
+    index = end;
+  }
+  return kept + text.slice(position);
 }

@@ -2,6 +2,8 @@
 
 import { isNamed } from "./mentions.js";
 
+/** @import {Mentioned} from "./protocol.js" */
+
 /** The reader; `since` is when their account was made. @typedef {{id: number, username: string, since?: string}} Me */
 
 /**
@@ -14,11 +16,14 @@ export function isOwn({ user }, { id }) {
 }
 
 /**
- * Whether another user's message mentions the reader. A message older than the reader's account meant an earlier user of the name.
- * @param {{user?: number | undefined, text: string | null, at: string}} message
+ * Whether another user's message mentions the reader, or all users. The server says whom it mentions, except of messages from before it did. A message older than the reader's account meant an earlier user of the name.
+ * @param {{user?: number | undefined, text: string | null, at: string, mentions?: Mentioned[]}} message
  * @param {Me} me
  */
 export function isForMe(message, me) {
   const isOlder = me.since !== undefined && message.at < me.since;
-  return !isOlder && !isOwn(message, me) && isNamed(message.text, me.username);
+  if (isOlder || isOwn(message, me)) return false;
+  const { mentions = [] } = message;
+  if (mentions.length) return mentions.some(({ user }) => user === undefined || user === me.id);
+  return isNamed(message.text, me.username);
 }

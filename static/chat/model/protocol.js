@@ -5,14 +5,15 @@
 /** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
+/** A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`. @typedef {{name: string, user?: number}} Mentioned */
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
-/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
-/** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean}} Edited */
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
+/** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean, mentions?: Mentioned[]}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
-/** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
+/** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string, taken_back?: boolean}} Deleted */
 /** @typedef {{room: string, reacted: number, emoji: string, username: string, user?: number, on: boolean, seq: number, at: string, client_id?: string}} Reacted */
 /** @typedef {{room: string, confirmed: number, username: string, user?: number, seq: number, at: string, client_id?: string}} Confirmed */
 /** @typedef {{room: string, resolved: number, username: string, user?: number, seq: number, at: string, client_id?: string}} Resolved */
@@ -20,6 +21,7 @@
 /** @typedef {{room: string, username: string, message: null, msg_type: number}} Signal */
 /** The people present: all of them, or who entered (true) and left (false). @typedef {{room: string, present: string[] | Record<string, boolean>}} PresentFrame */
 /** Single messages of the room `quote`; `more`: the others did not fit. @typedef {{quote: string, events: Posted[], as_of: number, more?: boolean}} QuotedFrame */
+/** Messages that mention the reader, newest first; `next`: the `before` of the next page. @typedef {{mentioned: Posted[], next?: number}} MentionsFrame */
 /** The messages that share an `across`, in the rooms that the reader may enter. @typedef {{copies: string, messages: {room: string, seq: number, user?: number}[]}} CopiesFrame */
 /** A user is writing. @typedef {{room: string, typing: string}} TypingFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
@@ -28,6 +30,7 @@
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
 /** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
+/** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -40,11 +43,13 @@
  *   | {kind: "typing", frame: TypingFrame}
  *   | {kind: "quote", frame: QuotedFrame}
  *   | {kind: "copies", frame: CopiesFrame}
+ *   | {kind: "mentioned", frame: MentionsFrame}
  *   | {kind: "ack", frame: AckFrame}
  *   | {kind: "history", frame: HistoryFrame}
  *   | {kind: "error", frame: ErrorFrame}
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
+ *   | {kind: "people", frame: NamesFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -52,7 +57,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number, undo?: true} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 
@@ -63,10 +68,12 @@
  *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source, epoch?: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
+ *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "typing", room: string}
  *   | {command: "quote", room: string, seqs: number[]}
  *   | {command: "copies", across: string}
+ *   | {command: "mentions", before?: number, limit?: number}
  *   | {command: "read", room: string, seq: number, back?: true}
  *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
@@ -96,6 +103,8 @@ const OWN_KEYS = /** @type {const} */ ([
   "heads",
   "quote",
   "copies",
+  "people",
+  "mentioned",
 ]);
 
 /**

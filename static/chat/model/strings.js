@@ -71,6 +71,14 @@ export function senderWords({ username, type }) {
 
 export const NEW_VERSION = "A new version of this page is available.";
 
+/** A part of the page is loaded when it is first used. */
+export const NOT_LOADED =
+  "This part of the page couldn't be loaded. Check your connection, then try again.";
+
+export const NO_MENTIONS = "You haven't been mentioned yet.";
+
+export const OFFLINE = "You're offline. Try again when you're connected.";
+
 export const AT_RISK =
   "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.";
 
@@ -235,6 +243,12 @@ function someNames([first, second, ...others]) {
   return `${first} and ${others.length + 1} others`;
 }
 
+/** Say who is writing in a room. @param {string[]} names */
+export function typingWords(names) {
+  if (names.length === 0) return "";
+  return `${someNames(names)} ${names.length === 1 ? "is" : "are"} writing …`;
+}
+
 /** @typedef {{unread: number, mentions: number}} Counts */
 
 /** The server counts to 1000, which means more than 999. @param {number} count */
@@ -280,9 +294,47 @@ export function confirmedWords({ confirmations: { count, users }, resolution }) 
   return [over, confirmed].filter(Boolean).join(". ");
 }
 
+/** Deleted messages below each other, in one line. @param {number} count */
+export function deletedWords(count) {
+  return count === 1 ? "Message deleted" : `${count} messages deleted`;
+}
+
+/** The line across the panes that show the same moment. @param {number} time */
+export function momentWords(time) {
+  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return `${clock.format(time)} in all panes`;
+}
+
+export const ALL_CAUGHT_UP = "All caught up";
+
+/** @param {string} title @param {number} left unread rooms after this one */
+export function catchUpWords(title, left) {
+  const others = left === 0 ? "the last unread room" : `${left} more unread`;
+  return `${title}, ${others}`;
+}
+
+export const PEEKED = "Provisional. Write here or double-click the head to keep this pane.";
+
+export const DELETE_MESSAGE = "Delete this message for everybody?";
+
+/** The button beside a room in the list. @param {string} title @param {boolean} isOpen */
+export function toggleWords(title, isOpen) {
+  return `${isOpen ? "Close" : "Open"} ${title}`;
+}
+
+/** @param {string} title */
+export function closedWords(title) {
+  return `${title} is closed.`;
+}
+
 /** @param {number} count @param {string} room */
 export function newMessagesWords(count, room) {
   return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;
+}
+
+/** How many choices a list has, for screen readers. @param {number} count */
+export function choicesWords(count) {
+  return count === 1 ? "1 suggestion" : `${count} suggestions`;
 }
 
 /** @param {number} count */
@@ -314,6 +366,17 @@ export function overflowWords(count) {
 /** @param {number} count */
 export function belowWords(count) {
   return count ? `${capped(count)} new below` : "Jump to newest";
+}
+
+/** How many messages a search found. @param {number} count @param {boolean} hasMore */
+export function resultsWords(count, hasMore) {
+  if (count === 0) return "No messages found.";
+  return `${count}${hasMore ? "+" : ""} ${count === 1 && !hasMore ? "message" : "messages"}`;
+}
+
+/** @param {string} typed */
+export function searchWords(typed) {
+  return `Search messages for “${typed}”`;
 }
 
 /**

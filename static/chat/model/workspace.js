@@ -1,6 +1,8 @@
 /** The open panes: joins, resumes and heals their rooms, and passes on what arrives for them. */
 
 import { Changes } from "./changes.js";
+import { MentionSearch } from "./mention_search.js";
+import { PeopleSearch } from "./people_search.js";
 import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
 import { fullPageWords } from "./strings.js";
@@ -38,7 +40,7 @@ import { fullPageWords } from "./strings.js";
 
 const RETRY_AFTER_S = 2;
 /** Refusals of these are not shown: the user did not ask for them, and they are sent again after the next change or reconnect. */
-const QUIET = new Set(["watch", "read", "layout", "leave"]);
+const QUIET = new Set(["watch", "read", "layout", "leave", "people", "typing", "mentions"]);
 
 export class Workspace {
   /** @type {Map<string, Room>} */
@@ -53,6 +55,8 @@ export class Workspace {
   #outbox;
   #view;
   #changes;
+  #peopleSearch;
+  #mentionSearch;
   #maxPanes;
   #epochs;
   #me;
@@ -73,6 +77,8 @@ export class Workspace {
     this.#epochs = epochs;
     this.#me = me;
     this.#changes = new Changes(send);
+    this.#peopleSearch = new PeopleSearch(send);
+    this.#mentionSearch = new MentionSearch(send);
   }
 
   /** Ids of the open panes, in their order. */
@@ -173,6 +179,21 @@ export class Workspace {
     this.#changes.sendChange(change, outcome);
   }
 
+  /** Find the messages that mention the user. @param {number} [before] the `next` of the last page */
+  findMentions(before) {
+    return this.#mentionSearch.find(before);
+  }
+
+  /** Say to the others in a room that the user is writing. @param {string} room */
+  sayTyping(room) {
+    if (this.#isOnline) this.#send({ command: "typing", room });
+  }
+
+  /** Find people who may enter a room. @param {string} room @param {string} prefix of their names */
+  findPeople(room, prefix) {
+    return this.#peopleSearch.find(room, prefix);
+  }
+
   /**
    * The pane has removed the messages before the first and after the last of these.
    * @param {string} id
@@ -209,6 +230,8 @@ export class Workspace {
     else if (kind === "history") this.#applyPage(frame);
     else if (kind === "rooms") this.#setRooms(frame.rooms);
     else if (kind === "heads") this.#view.headsReceived(frame.heads);
+    else if (kind === "mentioned") this.#mentionSearch.answered(frame);
+    else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "ack") this.#applyAck(frame);
     else if (kind === "error") this.#applyError(frame);
     else if (kind === "pong" && frame.version) this.#view.versionReceived(frame.version);
@@ -219,6 +242,8 @@ export class Workspace {
     this.#healing.clear();
     this.#outbox.connectionLost();
     this.#changes.connectionLost();
+    this.#peopleSearch.connectionLost();
+    this.#mentionSearch.connectionLost();
     for (const log of this.#panes.values()) log.requested = null;
   }
 
@@ -387,6 +412,8 @@ export class Workspace {
       log.requested = null;
       if (!isTransient(frame)) log.pendingJump = null;
     }
+    if (command === "mentions") this.#mentionSearch.refused();
+    if (command === "people") this.#peopleSearch.refused(frame);
     if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);
     if (command === "layout" && isTransient(frame))
       this.#afterRetryTime(frame, () => this.#resendLayout());

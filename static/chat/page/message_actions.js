@@ -1,15 +1,22 @@
 /** Edits, deletes, takes back and copies messages. */
 
+import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import { authorWords, unchangedSentence } from "../model/strings.js";
+import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
+import { ConfirmDialog } from "./confirm_dialog.js";
+import { SameMoment } from "./same_moment.js";
 
+/** @import {Change} from "../model/protocol.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
+
+/** How much of a message is quoted before it is deleted. */
+const MOST_QUOTED = 300;
 
 export class MessageActions {
   #panes;
@@ -17,6 +24,8 @@ export class MessageActions {
   #readTracker;
   #user;
   #drafts;
+  sameMoment;
+  #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
    * @param {PaneRow} panes
@@ -28,6 +37,7 @@ export class MessageActions {
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
+    this.sameMoment = new SameMoment(panes, { workspace, readTracker });
   }
 
   /** @param {string} room @param {Message} message */
@@ -43,8 +53,11 @@ export class MessageActions {
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
-      remove: () => this.#change("delete", room, message),
-      resolve: () => this.#change("resolve", room, message),
+      remove: () => this.#askToDelete(room, message),
+      resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
+      sameMoment: this.sameMoment.isPossible
+        ? () => this.sameMoment.start(room, message)
+        : undefined,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
@@ -78,14 +91,28 @@ export class MessageActions {
     );
   }
 
-  /** Delete a message, or say that an alert is over. @param {"delete" | "resolve"} command @param {string} room @param {Message} message */
-  #change(command, room, { seq }) {
-    const pane = this.#panes.get(room);
+  /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
+  #askToDelete(room, message) {
+    this.#confirmDialog.ask(DELETE_MESSAGE, {
+      text: (message.text ?? "").slice(0, MOST_QUOTED),
+      label: "Delete",
+      confirmed: () => this.deleteMessage(room, message),
+    });
+  }
+
+  /** @param {string} room @param {Message} message */
+  deleteMessage(room, { seq }, isUndo = false) {
+    this.#change({ command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) });
+  }
+
+  /** @param {Change} change */
+  #change(change) {
+    const pane = this.#panes.get(change.room);
     pane?.showTrouble("");
-    this.#workspace.changeMessage(
-      { command, room, seq },
-      { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
-    );
+    this.#workspace.changeMessage(change, {
+      done: () => {},
+      failed: (frame) => pane?.showTrouble(unchangedSentence(frame)),
+    });
   }
 
   /** Put the text back before deleting the message, so that it is not lost if the connection fails. @param {string} room @param {Message} message */
@@ -94,7 +121,7 @@ export class MessageActions {
     if (!composer) return;
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
-    this.#change("delete", room, message);
+    this.deleteMessage(room, message, true);
   }
 
   /** @param {string} room @param {number} seq */

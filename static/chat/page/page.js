@@ -13,8 +13,10 @@ import { Announcer } from "./announcer.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
+import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
+import { SearchPane } from "./search_pane.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
@@ -27,7 +29,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -35,6 +37,7 @@ const UNDO_MS = 10_000;
 export class Page {
   #config;
   #alerts;
+  #preferences;
   #day = today();
   #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
@@ -50,6 +53,7 @@ export class Page {
   #readTracker;
   #rooms;
   #userActions;
+  #search;
 
   /** Connect without waiting any longer. @type {() => void} */
   ontrynow = () => {};
@@ -64,13 +68,14 @@ export class Page {
     this.#config = config;
     this.#alerts = userData.alerts;
     this.#connectionBar = new ConnectionBar(config.stream, () => this.ontrynow());
+    this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
     this.workspace = createWorkspace(this);
     const { workspace } = this;
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
-      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
     this.#rooms = new Rooms({
@@ -82,12 +87,24 @@ export class Page {
       ...{ panes, list, notices, userData },
       readTracker: this.#readTracker,
       user: config.user,
+      emoji: new EmojiSource(config.emoji, userData.preferences),
     });
+    this.#search = new SearchPane(part(document, "panes"), {
+      titleOf: (room) => workspace.rooms.get(room)?.title,
+      show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
+      isPhone: () => panes.isPhone,
+      begin: () => list.collapse(),
+    });
+    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
       showNotices: () => list.collapse(),
       notices,
+    });
+    userData.preferences.follow("showsTyping", () => {
+      if (!userData.preferences.get("showsTyping"))
+        for (const pane of panes.all) pane.clearTyping();
     });
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
@@ -102,7 +119,9 @@ export class Page {
     // If this fails, the server goes on listing the alert, and the page confirms it again.
     this.#alerts.onconfirm = (room, seq) =>
       workspace.changeMessage({ command: "confirm", room, seq }, { done() {}, failed() {} });
-    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    const updateOverflow = showOverflow(part(document, "panes"), panes, (rooms) =>
+      list.showAway(rooms),
+    );
     addEventListener("beforeprint", () => {
       for (const pane of panes.all) pane.showHeld();
     });
@@ -159,6 +178,7 @@ export class Page {
   /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
   #hideRooms() {
     this.#showRooms(false);
+    this.#search.close();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
@@ -174,7 +194,7 @@ export class Page {
 
   /** @param {boolean} areShown */
   #showRooms(areShown) {
-    for (const name of ["panes", "nav", "find", "sign-out", "all"])
+    for (const name of ["panes", "nav", "find", "mentions", "sign-out", "all"])
       part(document, name).hidden = !areShown;
     this.#alertLine.setHidden(!areShown);
     this.#list.collapse();
@@ -219,6 +239,7 @@ export class Page {
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
+    this.#search.removeRoom(room.id);
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
@@ -287,7 +308,10 @@ export class Page {
 
   /** @param {Room[]} rooms @param {Room[]} removed */
   roomsChanged(rooms, removed) {
-    for (const { id } of removed) this.#list.removeRoom(id);
+    for (const { id } of removed) {
+      this.#list.removeRoom(id);
+      this.#search.removeRoom(id);
+    }
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
@@ -307,6 +331,11 @@ export class Page {
    */
   signalReceived(room, signal) {
     this.#panes.get(room)?.list.showSignal(signal);
+  }
+
+  /** @param {string} room @param {string} username */
+  typingReceived(room, username) {
+    if (this.#preferences.get("showsTyping")) this.#panes.get(room)?.showTyping(username);
   }
 
   /**

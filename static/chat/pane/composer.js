@@ -2,11 +2,15 @@
 
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
+import { replaceText } from "../dom/text_box.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
-import { EDIT_DELETED, editedWords, refusalSentence } from "../model/strings.js";
+import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
+import { TypingSignal } from "../model/typing.js";
+import { Completion } from "./completion.js";
 
 /** @import {Draft} from "../model/drafts.js" */
 /** @import {Limits, Room} from "../model/protocol.js" */
+/** @import {FindChoices} from "./completion.js" */
 /** @import {Message} from "../model/room_log.js" */
 
 /** The keyCode that old browsers give while an input method composes. */
@@ -17,6 +21,9 @@ const KEY_CODE_COMPOSING = 229;
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
  *   sendMessage: (text: string, type: number) => void,
+ *   findChoices: FindChoices,
+ *   sayTyping: () => void,
+ *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
  *   saveDraft: (text: string, type: number, id?: string) => void,
  *   unsavedEdits: () => Draft[],
  *   saveEditDraft: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
@@ -35,6 +42,9 @@ export class Composer extends HTMLElement {
   #edit = null;
   /** The draft while a message is being edited in the box. */
   #draftDuringEdit = "";
+  #typing = new TypingSignal(() => this.#actions.sayTyping());
+  /** @type {Completion | null} */
+  #completion = null;
   #width = 0;
   #resizes = new ResizeObserver(() => {
     // The height is set here, and only another width changes the line breaks.
@@ -54,6 +64,8 @@ export class Composer extends HTMLElement {
       onrefused: (text) => this.#showReason(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
     });
     box.addEventListener("input", () => this.#textChanged());
+    const parts = { list: part(this, "choices"), status: part(this, "choices-status") };
+    this.#completion = new Completion(box, parts, actions.findChoices);
     box.addEventListener("keydown", (event) => {
       if (this.#handleKey(event)) event.preventDefault();
     });
@@ -63,6 +75,11 @@ export class Composer extends HTMLElement {
     });
     this.#onClick("cancel", () => this.#leaveEdit());
     this.#onClick("send", () => this.#submit());
+    part(this, "new-line").addEventListener("click", () => {
+      const { selectionStart, selectionEnd } = this.#box;
+      replaceText(this.#box, selectionStart, selectionEnd, "\n");
+    });
+    part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
       if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
@@ -256,6 +273,10 @@ export class Composer extends HTMLElement {
     // While an input method composes, every key belongs to it.
     if (event.isComposing || event.keyCode === KEY_CODE_COMPOSING) return false;
     if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false;
+    if (this.#completion?.handleKey(event)) {
+      event.stopPropagation(); // Escape closes the list, and nothing else
+      return true;
+    }
     if (event.key === "Enter") {
       // A key that is held down opened this pane, or has already sent the message.
       if (!event.repeat) this.#submit();
@@ -315,6 +336,7 @@ export class Composer extends HTMLElement {
       this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
       this.type = MESSAGE;
       this.text = "";
+      this.#typing.reset();
       return;
     }
     edit.saving = text;
@@ -323,9 +345,24 @@ export class Composer extends HTMLElement {
     this.#actions.saveEdit(edit.seq, text);
   }
 
+  async #insertEmoji() {
+    const button = part(this, "emoji");
+    // Escape gives the focus back to where it was. On a phone, the focus in the box would open the keyboard.
+    if (!matchMedia("(pointer: coarse)").matches) this.focus();
+    try {
+      const emoji = await this.#actions.chooseEmoji(button);
+      const { selectionStart, selectionEnd } = this.#box;
+      if (emoji !== null) replaceText(this.#box, selectionStart, selectionEnd, emoji);
+    } catch {
+      this.#showReason(NOT_LOADED);
+    }
+  }
+
   #textChanged() {
-    if (this.#edit === null) this.#actions.saveDraft(this.#box.value, this.type);
-    else this.#keepEdit(true);
+    if (this.#edit === null) {
+      this.#actions.saveDraft(this.#box.value, this.type);
+      this.#typing.changed(this.#box.value);
+    } else this.#keepEdit(true);
     this.#showReason("");
     this.#fitHeight();
   }

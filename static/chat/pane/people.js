@@ -37,6 +37,11 @@ export class People extends HTMLElement {
     });
   }
 
+  /** The names of the people present. */
+  get names() {
+    return this.#names;
+  }
+
   /**
    * Show the people present: the whole list, or who entered (true) and left (false) since.
    * @param {PresentFrame["present"]} present

@@ -1,0 +1,18 @@
+/** Changes the text of a box as typing would: at the caret, with an `input` event, and so that the browser can undo it. */
+
+/**
+ * Replace a part of the text, and put the caret after the new part.
+ * @param {HTMLTextAreaElement} box
+ * @param {number} start
+ * @param {number} end
+ * @param {string} text
+ */
+export function replaceText(box, start, end, text) {
+  if (box.readOnly) return;
+  box.focus({ preventScroll: true });
+  box.setSelectionRange(start, end);
+  // Deprecated, but nothing else keeps the browser's undo. Where it does nothing, the text is set.
+  if (document.execCommand("insertText", false, text)) return;
+  box.setRangeText(text, start, end, "end");
+  box.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertText" }));
+}

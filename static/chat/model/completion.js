@@ -1,0 +1,93 @@
+/** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
+
+/** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
+/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person. @typedef {{label: string, text: string, hint?: string, isHere?: boolean}} Choice */
+
+/** The most choices that are shown, and the longest word that is completed. */
+export const MAX_CHOICES = 8;
+const MAX_WORD = 60;
+
+/**
+ * Each sign begins a word: after it stand the characters that names have, and before it stands none of them, so that
+ * addresses, times and links are not completed. One letter after a colon is more often a smiley than an emoji's name.
+ * @type {RegExp[]}
+ */
+const WORDS = [
+  /(?<![\p{L}\p{N}_.@+-])(@)([\p{L}\p{N}\p{M}_.@+-]*)$/u,
+  /(?<![^\s(])(#)([\p{L}\p{N}\p{M}_./-]*)$/u,
+  /(?<![^\s(])(:)([\p{L}\p{N}_+-]{2,})$/u,
+];
+
+/**
+ * Return the word at the caret that can be completed.
+ * @param {string} text
+ * @param {number} caret
+ * @returns {Word | null}
+ */
+export function wordAt(text, caret) {
+  const before = text.slice(Math.max(0, caret - MAX_WORD - 1), caret);
+  for (const pattern of WORDS) {
+    const found = pattern.exec(before);
+    if (found === null) continue;
+    const [whole, sign, typed = ""] = found;
+    if (typed.length > MAX_WORD - 1) return null;
+    return { sign: /** @type {Word["sign"]} */ (sign), typed, start: caret - whole.length };
+  }
+  return null;
+}
+
+/** Names without regard to case and to the spelling of a character. @param {string} name */
+export function fold(name) {
+  return name.normalize("NFKC").toLowerCase().normalize("NFKC");
+}
+
+/**
+ * The people whose names begin like what was typed: those who are here first, and the reader after the others here.
+ * @param {string} typed
+ * @param {{here: Iterable<string>, others: string[], me: string}} people
+ * @returns {Choice[]}
+ */
+export function peopleChoices(typed, { here, others, me }) {
+  const key = fold(typed);
+  const present = [...here].sort(
+    (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
+  );
+  const names = [...new Set([...present, ...others])].filter((name) => fold(name).startsWith(key));
+  const isHere = new Set(present);
+  return names
+    .slice(0, MAX_CHOICES)
+    .map((name) => ({ label: name, text: `@${name}`, isHere: isHere.has(name) }));
+}
+
+/**
+ * The rooms whose title, or a word of it, begins like what was typed. Titles that begin so come first.
+ * @param {string} typed
+ * @param {Iterable<{title: string}>} rooms
+ * @returns {Choice[]}
+ */
+export function roomChoices(typed, rooms) {
+  const key = fold(typed);
+  const titles = [...rooms].map(({ title }) => ({ title, key: fold(title) }));
+  const first = titles.filter((room) => room.key.startsWith(key));
+  const second = titles.filter(
+    (room) =>
+      !room.key.startsWith(key) && room.key.split(/[\s/_-]+/).some((word) => word.startsWith(key)),
+  );
+  return [...sorted(first), ...sorted(second)]
+    .slice(0, MAX_CHOICES)
+    .map(({ title }) => ({ label: title, text: `#${title}` }));
+}
+
+/** @template {{title: string}} T @param {T[]} rooms */
+function sorted(rooms) {
+  return rooms.sort((a, b) => a.title.localeCompare(b.title));
+}
+
+/**
+ * Whether the first choice is chosen by Enter at once. What is typed completely is sent by Enter, so nothing is chosen.
+ * @param {Word} word
+ * @param {Choice[]} choices
+ */
+export function isComplete(word, choices) {
+  return choices.some(({ label }) => fold(label) === fold(word.typed));
+}

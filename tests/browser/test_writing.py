@@ -1,0 +1,211 @@
+"""Ways to write besides typing: the emoji picker, completion, a new line on a phone, and who else is writing."""
+
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import violations_in_all_looks
+
+
+def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(visit):
+    bob = visit("bob")
+    page, loaded = bob.page, []
+    page.on("request", lambda request: loaded.append(request.url))
+    bob.open("Lobby")
+    assert [url for url in loaded if "emoji" in url] == []
+    box, picker = bob.box("Lobby"), page.get_by_role("dialog", name="Choose an emoji")
+    button = bob.pane("Lobby").get_by_role("button", name="Emoji")
+    search, grid = picker.get_by_role("searchbox", name="Search emoji"), picker.get_by_role("grid", name="Emoji")
+    box.fill("well done!")
+    box.press("Home")
+    for _ in range(4):
+        box.press("ArrowRight")
+    button.click()
+    expect(search).to_be_focused()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    # Escape closes it, leaves the text and the caret as they were, and gives the focus back.
+    page.keyboard.type("party popp")
+    assert violations_in_all_looks(page) == []
+    page.set_viewport_size({"width": 1320, "height": 740})
+    page.keyboard.press("Escape")
+    expect(picker).to_be_hidden()
+    expect(box).to_be_focused()
+    expect(box).to_have_value("well done!")
+    # Enter chooses the first one found.
+    button.click()
+    expect(search).to_have_value("")
+    page.keyboard.type("tada")
+    expect(grid.get_by_role("button")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(box).to_be_focused()
+    expect(box).to_have_value("well🎉 done!")
+    assert bob.commands("send") == []
+    # The emoji chosen last is the first one, and the arrows move in the grid.
+    button.click()
+    page.keyboard.press("ArrowDown")
+    expect(grid.get_by_role("button", name="party popper").first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(grid.get_by_role("button", name="grinning face", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    expect(grid.get_by_role("button", name="grinning face with big eyes")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("well🎉😃 done!")
+    # What was put in is undone like what was typed, and kept like it.
+    page.keyboard.press("Control+z")
+    expect(box).to_have_value("well🎉 done!")
+    page.reload()
+    expect(box).to_have_value("well🎉 done!")
+    button.click()
+    picker.get_by_role("searchbox").fill("nothing like this")
+    expect(picker.get_by_role("status")).to_have_text("No emoji found.")
+    page.keyboard.press("Enter")
+    expect(picker).to_be_visible()
+
+
+def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(visit, site):
+    alice, bob = visit("alice"), visit("bob")
+    alice.open("Lobby")
+    bob.open("Lobby")
+    page, box = bob.page, bob.box("Lobby")
+    choices = bob.pane("Lobby").get_by_role("listbox")
+    options = choices.get_by_role("option")
+    # Those who are here come first, then others who may enter.
+    page.keyboard.type("hi @")
+    expect(options.first).to_have_accessible_name("alice")
+    expect(options.filter(has_text="bob")).to_contain_text("here")
+    marks = [text.endswith("here") for text in options.all_text_contents()]
+    assert marks == sorted(marks, reverse=True)
+    expect(choices.get_by_role("option", name="charlie", exact=True)).to_be_visible()
+    expect(box).to_be_focused()
+    expect(box).to_have_attribute("aria-controls", choices.get_attribute("id"))
+    expect(box).to_have_attribute("aria-activedescendant", options.first.get_attribute("id"))
+    assert violations_in_all_looks(page) == []
+    page.set_viewport_size({"width": 1320, "height": 740})
+    # Arrows choose, Enter accepts, and sends nothing.
+    page.keyboard.type("C")
+    expect(options).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("hi @charlie ")
+    expect(choices).to_be_hidden()
+    page.keyboard.type("@")
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    second = options.nth(1).locator("bdi").text_content()
+    page.keyboard.press("Tab")
+    written = f"hi @charlie @{second} "
+    expect(box).to_have_value(written)
+    expect(box).to_be_focused()
+    # Escape closes the list, and only the list.
+    page.keyboard.type("#r")
+    expect(options).to_have_text(["Random"])
+    page.keyboard.press("Escape")
+    expect(choices).to_be_hidden()
+    expect(box).to_have_value(f"{written}#r")
+    page.keyboard.type("a")
+    options.click()
+    expect(box).to_have_value(f"{written}#Random ")
+    expect(box).to_be_focused()
+    page.keyboard.type(":tad")
+    expect(options.first).to_contain_text("tada")
+    page.keyboard.press("Enter")
+    expect(box).to_have_value(f"{written}#Random 🎉 ")
+    # A name that is typed completely is sent by Enter.
+    page.keyboard.type("@Alice")
+    expect(options).to_have_count(1)
+    assert bob.commands("send") == []
+    page.keyboard.press("Enter")
+    expect(alice.texts("Lobby")).to_have_text([f"{written}#Random 🎉 @Alice"])
+    # A name that cannot be found, and one that is left, close the list.
+    page.keyboard.type("@zz")
+    expect(choices).to_be_hidden()
+    for _ in range(3):
+        page.keyboard.press("Backspace")
+    page.keyboard.type("@a")
+    expect(choices).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(choices).to_be_hidden()
+    # While an input method composes, every key belongs to it.
+    box.fill("")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Input.imeSetComposition", {"text": "@al", "selectionStart": 3, "selectionEnd": 3})
+    expect(choices).to_be_hidden()
+    devtools.send("Input.insertText", {"text": "@al"})
+    expect(options.first).to_have_text("alicehere")
+
+
+def test_a_phone_has_a_way_to_write_a_new_line(visit):
+    desktop = visit("bob")
+    desktop.open("Lobby")
+    expect(desktop.pane("Lobby").get_by_role("button", name="New line")).to_have_count(0)
+    phone = visit("bob", "/chat/Lobby/", viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    box = phone.box("Lobby")
+    box.fill("first")
+    phone.pane("Lobby").get_by_role("button", name="New line").tap()
+    expect(box).to_be_focused()
+    phone.page.keyboard.type("second @al")
+    option = phone.pane("Lobby").get_by_role("option", name="alice", exact=True)
+    expect(option).to_be_in_viewport(ratio=1)
+    option.tap()
+    expect(box).to_have_value("first\nsecond @alice ")
+    box.press("Enter")
+    expect(phone.texts("Lobby")).to_have_text("first\nsecond @alice", use_inner_text=True)
+
+
+def test_users_see_who_is_writing_and_may_turn_it_off(visit):
+    alice, bob = visit("alice"), visit("bob")
+    alice.open("Lobby")
+    bob.open("Lobby")
+    status = alice.pane("Lobby").get_by_role("status").filter(has_text="writing")
+    top = "document.querySelector('room-composer').getBoundingClientRect().top"
+    before = alice.page.evaluate(top)
+    bob.box("Lobby").press_sequentially("hello")
+    expect(status).to_have_text("bob is writing …")
+    assert alice.page.evaluate(top) == before
+    # One signal for several keys. The message ends it.
+    assert len(bob.commands("typing")) == 1
+    bob.page.keyboard.press("Enter")
+    expect(alice.texts("Lobby")).to_have_text(["hello"])
+    expect(status).to_have_count(0)
+    # A user who turns it off sends none.
+    bob.page.get_by_role("button", name="bob", exact=True).click()
+    bob.page.get_by_role("menuitemcheckbox", name="Show who is writing", checked=True).click()
+    bob.box("Lobby").press_sequentially("again")
+    bob.page.keyboard.press("Enter")
+    expect(alice.texts("Lobby").last).to_have_text("again")
+    assert len(bob.commands("typing")) == 1
+    expect(status).to_have_count(0)
+
+
+def test_my_mentions_are_listed_newest_first_and_open_at_their_place(visit, site):
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "alice = User.objects.get(username='alice')\n"
+        "lobby, third, staff = (Room.objects.get(title=title) for title in ('Lobby', 'Third', 'Staff'))\n"
+        "lobby.send_message('first @bob', alice)\n"
+        "for number in range(150): lobby.send_message(f'filler {number}', alice)\n"
+        "third.send_message('second @BOB <b>bold</b>', alice)\n"
+        "staff.send_message('secret @bob', alice)\n"
+    )
+    bob = visit("bob")
+    bob.open("Random")
+    page = bob.page
+    button, panel = page.get_by_role("button", name="Mentions", exact=True), page.get_by_role("dialog", name="Mentions")
+    button.click()
+    items = panel.get_by_role("listitem")
+    expect(items).to_have_count(2)
+    expect(items.first).to_contain_text("second @BOB <b>bold</b>")
+    expect(items.first).to_contain_text("alice in Third")
+    assert violations_in_all_looks(page) == []
+    page.set_viewport_size({"width": 1320, "height": 740})
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    items.nth(1).get_by_role("button").click()
+    expect(panel).to_be_hidden()
+    place = bob.log("Lobby").locator(".message", has_text="first @bob")
+    expect(place).to_be_in_viewport()
+    assert bob.commands("send") == []
