@@ -301,7 +301,7 @@ class Event(models.Model):
     # In a quote: the room and the seq of the quoted message. Its text stays there alone, and no constraint keeps it.
     source_room = models.PositiveBigIntegerField(null=True)
     source_seq = models.PositiveBigIntegerField(null=True)
-    # In a reaction: whether it was given, or taken back.
+    # In a reaction: whether it was given, or taken back. In a delete and its message: whether Undo took it back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions
@@ -388,6 +388,21 @@ class Reaction(models.Model):
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"
+
+
+class SearchText(models.Model):
+    """The text of a message as chat.store.search looks for it. Deleted messages have none."""
+
+    event = models.OneToOneField(Event, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    # Copied from the event, so that the rights of the reader are checked without reading it.
+    room_id = models.PositiveBigIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["room_id", "event"], name="search_room_event")]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id}"
 
 
 class Confirmation(models.Model):

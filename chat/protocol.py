@@ -92,8 +92,11 @@ class Edit(Command, frozen=True, kw_only=True):
 
 
 class Delete(Command, frozen=True, kw_only=True):
+    """Deletes a message. With `undo`, its author takes it back: the message was just posted, and leaves no trace."""
+
     room: RoomId
     seq: Seq
+    undo: bool = False
     client_id: uuid.UUID | None = None
 
 
@@ -468,6 +471,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
     edited_at: str | None = None
     deleted: bool = False
+    taken_back: bool = False
     user: int | None = None
     reply_to: int | None = None
     across: uuid.UUID | None = None
@@ -490,13 +494,14 @@ class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Message `deleted` was deleted."""
+    """Message `deleted` was deleted, or taken back by its author just after it was posted."""
 
     room: str
     deleted: int
     seq: int
     at: str
     client_id: uuid.UUID | None = None
+    taken_back: bool = False
 
 
 class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -556,6 +561,8 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
     """Return an event as the log has it after a later event, `change`, was appended: its text may be removed."""
     match change, event:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
+            if isinstance(event, Posted):
+                return msgspec.structs.replace(event, message=None, deleted=True, taken_back=change.taken_back)
             return msgspec.structs.replace(event, message=None, deleted=True)
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
             return msgspec.structs.replace(event, message=change.message, edited_at=change.at, deleted=change.deleted)

@@ -5,17 +5,17 @@ import { copyElement, part } from "./templates.js";
 /** `keys`: the shortcut, as in `aria-keyshortcuts`. @typedef {{label: string, act: () => void, keys?: string}} Item */
 
 const MARGIN = 8;
-/** @type {Record<string, string>} */
-const ARROWS = { Left: "←", Right: "→", Up: "↑", Down: "↓" };
 
 export class Menu {
   #box;
+  #keyWords;
   /** @type {HTMLElement | null} */
   #anchor = null;
 
-  /** @param {HTMLElement} box a popover */
-  constructor(box) {
+  /** @param {HTMLElement} box a popover @param {(keys: string) => string} keyWords how a shortcut is shown */
+  constructor(box, keyWords) {
     this.#box = box;
+    this.#keyWords = keyWords;
     box.addEventListener("keydown", (event) => this.#moveFocus(event));
     box.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
@@ -47,10 +47,7 @@ export class Menu {
   #button({ label, act, keys }) {
     const button = copyElement("menu-item-template");
     part(button, "label").textContent = label;
-    part(button, "keys").textContent = (keys ?? "").replace(
-      /Arrow(\w+)/,
-      (_, way) => ARROWS[way] ?? way,
-    );
+    part(button, "keys").textContent = this.#keyWords(keys ?? "");
     if (keys) button.setAttribute("aria-keyshortcuts", keys);
     button.addEventListener("click", () => {
       this.#box.hidePopover();

@@ -13,6 +13,7 @@ import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
+import { SearchPane } from "./search_pane.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
@@ -46,6 +47,7 @@ export class Page {
   #readTracker;
   #rooms;
   #userActions;
+  #search;
 
   /**
    * @param {Config} config
@@ -62,7 +64,7 @@ export class Page {
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
-      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
     this.#rooms = new Rooms({
@@ -75,6 +77,13 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
     });
+    this.#search = new SearchPane(part(document, "panes"), {
+      titleOf: (room) => workspace.rooms.get(room)?.title,
+      show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
+      isPhone: () => panes.isPhone,
+      begin: () => list.collapse(),
+    });
+    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
@@ -84,7 +93,9 @@ export class Page {
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
     this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
-    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    const updateOverflow = showOverflow(part(document, "panes"), panes, (rooms) =>
+      list.showAway(rooms),
+    );
     addEventListener("beforeprint", () => {
       for (const pane of panes.all) pane.showHeld();
     });
@@ -139,6 +150,7 @@ export class Page {
   /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
   #hideRooms() {
     this.#showRooms(false);
+    this.#search.close();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
@@ -198,6 +210,7 @@ export class Page {
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
+    this.#search.removeRoom(room.id);
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
@@ -266,7 +279,10 @@ export class Page {
 
   /** @param {Room[]} rooms @param {Room[]} removed */
   roomsChanged(rooms, removed) {
-    for (const { id } of removed) this.#list.removeRoom(id);
+    for (const { id } of removed) {
+      this.#list.removeRoom(id);
+      this.#search.removeRoom(id);
+    }
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
