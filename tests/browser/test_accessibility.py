@@ -210,6 +210,11 @@ def test_enter_on_a_deleted_message_opens_no_empty_menu(visit):
 def test_a_long_message_is_folded_until_its_reader_unfolds_it(visit, site):
     bob = visit("bob", "/chat/Lobby/")
     bob.expect_state("Connected")
+    # Few messages stand at the bottom, and would move up into the space above them.
+    site.shell(
+        "from chat.models import Room\n"
+        "for number in range(12): Room.objects.get(title='Lobby').send_message(f'text {number}', None)"
+    )
     # Chromium's own textarea would need half a minute for it.
     site.shell(
         "from chat.models import Room; Room.objects.get(title='Lobby').send_message('a' + chr(10) * 3990 + 'z', None)"

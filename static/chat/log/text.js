@@ -45,7 +45,7 @@ export function showSentence(element, sentence) {
 
 /** @param {Block} block @param {string} me @returns {HTMLElement} */
 function blockNode(block, me) {
-  if (block.kind === "fence" || block.kind === "table") return preformatted(block.kind, block.text);
+  if ("text" in block) return preformatted(block.kind, block.text);
   if (block.kind === "list") return listNode(block.items, me);
   if (block.kind === "quote") return filled("blockquote", block.blocks, me);
   const paragraph = document.createElement("p");
@@ -113,7 +113,7 @@ function linkNode({ address, typed, nodes = [] }) {
     if (link.textContent === typed) return link;
     link.dataset.typed = typed;
     // The name contains what is in view, because users say that to their computer.
-    link.ariaLabel = `${typed} (${link.textContent})`;
+    link.ariaLabel = `${typed} – ${link.textContent}`;
     return link;
   }
   link.append(...inlineNodes(nodes, ""));
