@@ -95,7 +95,21 @@ def _login_again(request: HttpRequest) -> HttpResponse:
 
 
 class AdminSite(admin.AdminSite):
-    """Django's admin, in which changing a password keeps the session that changed it."""
+    """Django's admin with our name, in which changing a password keeps the session that changed it."""
+
+    site_header = site_title = "Multichat"
+    index_title = "Administration"
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        # The tables of failed logins are for programs. "Let them try again now" is an action on users.
+        return [app for app in super().get_app_list(request, app_label) if app_label or app["app_label"] != "axes"]
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show what a user may change, or, if it is nothing, what their flag allows."""
+        if not self.get_app_list(request):
+            context = self.each_context(request) | {"title": "Nothing to change here"}
+            return render(request, "admin/nothing.html", context)
+        return super().index(request, extra_context)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         # All views of the admin pass here, also those of a site's own user model.

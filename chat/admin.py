@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import axes.utils
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -10,11 +11,12 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
-from chat.models import Room
-from chat.store import deletion, names
+from chat.admin_lists import EstimatingPaginator, as_text
+from chat.models import Event, Room, RoomMember
+from chat.store import deletion, explanations, names
 
 # The most objects that the confirmation page names; the others are counted.
 NAMED = 20
@@ -28,13 +30,64 @@ Deleted = tuple[list[str], dict[str, Any], set[str], list[str]]
 
 User = get_user_model()
 
+# What each flag of a user means, said where it is set.
+ROLES = {
+    "is_staff": "Staff see the rooms for staff, may delete any message where they can read, and may open this admin.",
+    "is_superuser": "Admins may change everything in this admin. They see no room of members that they are not in.",
+    "is_active": "Take this away to sign the user out everywhere. Their messages stay.",
+}
+
 
 @admin.register(Room)
 class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["id", "title", "staff_only"]
+    list_display = ["id", "title", "who", "messages", "people", "last_written"]
     list_display_links = ["id", "title"]
-    list_filter = ["staff_only"]
+    list_filter = ["staff_only", "members_only"]
     search_fields = ["title"]
+    fields = ["title", "topic", "staff_only", "who", "messages", "people", "why"]
+    readonly_fields = ["who", "messages", "people", "why"]
+    paginator = EstimatingPaginator
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
+        # By index for each row that is shown, so the lists take the same time whatever the log holds.
+        last = Event.objects.filter(room=OuterRef("pk"), seq=OuterRef("head_seq")).values("at")[:1]
+        members = RoomMember.objects.filter(room=OuterRef("pk")).order_by().values("room")
+        counted = members.annotate(count=Count("pk")).values("count")
+        rooms: QuerySet[Room] = super().get_queryset(request)
+        return rooms.annotate(last_at=Subquery(last), member_count=Subquery(counted))
+
+    def get_fields(self, request: HttpRequest, obj: Room | None = None) -> Any:
+        return ["title", "topic", "staff_only"] if obj is None else self.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
+        # A room of members can't be opened to others here, because flags give no entry to it.
+        fixed = ["staff_only"] if obj is not None and obj.members_only else []
+        title = ["title", "topic"] if obj is not None and obj.direct_key is not None else []
+        return [*self.readonly_fields, *fixed, *title]
+
+    @admin.display(description="who can see it")
+    def who(self, room: Room) -> str:
+        if room.direct_key is not None:
+            return "Its people (direct)"
+        return "Members" if room.members_only else "Staff" if room.staff_only else "Everybody"
+
+    @admin.display(description="messages")
+    def messages(self, room: Room) -> str:
+        # From the log's numbers, without reading it. They include edits and reactions.
+        return _grouped(max(room.head_seq - room.floor_seq + 1, 0))
+
+    @admin.display(description="members")
+    def people(self, room: Room) -> str:
+        return _grouped(getattr(room, "member_count", None) or 0) if room.members_only else "–"
+
+    @admin.display(description="last written", ordering="last_at")
+    def last_written(self, room: Room) -> Any:
+        return getattr(room, "last_at", None)
+
+    @admin.display(description="Why can they see it?")
+    def why(self, room: Room) -> str:
+        return as_text(explanations.explain_room(room))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
         # In a transaction, so that a server removes the messages and the page need not wait for it.
@@ -77,6 +130,37 @@ class UserChange(NameForm, UserChangeForm):  # type: ignore[type-arg]
 class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
     add_form = UserCreation
     form = UserChange
+    list_display = [User.USERNAME_FIELD, "email", "role", "is_active"]
+    actions = ["let_try_again"]
+    paginator = EstimatingPaginator
+    show_full_result_count = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [*super().get_readonly_fields(request, obj), *(["why"] if obj is not None else [])]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        rooms = [("Rooms", {"fields": ["why"]})] if obj is not None else []
+        return [*super().get_fieldsets(request, obj), *rooms]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in ROLES:
+            field.help_text = ROLES[db_field.name]
+        return field
+
+    @admin.display(description="role")
+    def role(self, user: Any) -> str:
+        return "Admin" if user.is_superuser else "Staff" if user.is_staff else "Member"
+
+    @admin.display(description="Which rooms can they see, and why?")
+    def why(self, user: Any) -> str:
+        return as_text(explanations.explain_user(user))
+
+    @admin.action(description="Let them try again now (after too many failed logins)", permissions=["change"])
+    def let_try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        names = list(queryset.values_list(User.USERNAME_FIELD, flat=True)[:USERS_AT_ONCE])
+        removed = sum(axes.utils.reset(username=name) for name in names)
+        self.message_user(request, f"They can try again. {_grouped(removed)} failed logins were forgotten.")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         # In several transactions, because on SQLite messages wait for each.

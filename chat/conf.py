@@ -46,6 +46,8 @@ class Conf:
     HISTORY_PAGE_MAX: int = 100
     HISTORY_PAGE_BYTES: int = 256 * 1024
     LAYOUT_PANES: int = 64
+    # Whether users who are not staff may make rooms, for everybody and for members.
+    ROOMS_BY_EVERYBODY: bool = False
     # Whether a message's earlier texts stay in the database after an edit. They are never sent to clients either way.
     KEEP_EDITED_TEXT: bool = False
     # The version of the page's files that is served; empty when they are not collected.

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils import timezone
 
 from chat.conf import conf
 from chat.fields import FormerUserField
 from chat.names import MAX_KEY, SYSTEM, SYSTEM_KEY, name_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
@@ -39,15 +42,25 @@ LOG_FIELDS = {"head_seq", "floor_seq", "epoch"}
 
 class RoomQuerySet(models.QuerySet["Room"]):
     def enterable_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
-        """Narrow to the rooms that `user` may see and enter, by title."""
+        """Narrow to the rooms that `user` may see and enter, by title.
+
+        The rows of other users' rooms are not read, however many there are: the two parts are found by index.
+        """
         if not user.is_active:
             return self.none()
-        rooms = self if getattr(user, "is_staff", False) else self.filter(staff_only=False)
+        own = RoomMember.objects.filter(user=user.pk).values("room")
+        shared = Room.objects.shared_by(user).order_by().values("pk")
+        return self.filter(pk__in=shared.union(own, all=True)).order_by("title_key", "pk")
+
+    def shared_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
+        """Narrow to the rooms that all active users of this user's kind may see and enter, by title."""
+        rooms = self.filter(members_only=False)
+        rooms = rooms if getattr(user, "is_staff", False) else rooms.filter(staff_only=False)
         return rooms.order_by("title_key", "pk")
 
     def titled(self, title: str) -> Self:
-        """Narrow to the room with this title, without regard to case."""
-        return self.filter(title_key=title_key(title))
+        """Narrow to the rooms with this title, without regard to case, those for everybody first."""
+        return self.filter(title_key=title_key(title)).order_by("members_only", "staff_only", "pk")
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete these rooms as `Room.delete` does."""
@@ -66,8 +79,12 @@ class RoomManager(models.Manager["Room"]):
         """Narrow to the rooms that `user` may see and enter, by title."""
         return self.get_queryset().enterable_by(user)
 
+    def shared_by(self, user: "AbstractBaseUser | AnonymousUser") -> RoomQuerySet:
+        """Narrow to the rooms that all active users of this user's kind may see and enter, by title."""
+        return self.get_queryset().shared_by(user)
+
     def titled(self, title: str) -> RoomQuerySet:
-        """Narrow to the room with this title, without regard to case."""
+        """Narrow to the rooms with this title, without regard to case, those for everybody first."""
         return self.get_queryset().titled(title)
 
 
@@ -84,14 +101,32 @@ class TitleKeyField(models.CharField):  # type: ignore[type-arg]
 
 
 class Room(models.Model):
-    """A named place with one log: events numbered from 1 to head_seq, kept from floor_seq on."""
+    """A named place with one log: events numbered from 1 to head_seq, kept from floor_seq on.
+
+    It is for everybody, for staff, or for its members. A direct room is a room for members who never change. Its
+    title is made of their names, for each reader anew; the stored one is for the admin and the command line.
+    """
 
     title = models.CharField(
         max_length=255,
         validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A title is one line.", inverse_match=True)],
     )
     title_key = TitleKeyField(max_length=255 * 9, editable=False)
+    topic = models.CharField(
+        max_length=250,
+        blank=True,
+        db_default="",
+        default="",
+        validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A topic is one line.", inverse_match=True)],
+    )
     staff_only = models.BooleanField("staff only", default=False)
+    members_only = models.BooleanField("members only", default=False, db_default=False)
+    # In a direct room: the ids of its people, so that there is one room for each set of people.
+    direct_key = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001  null in all other rooms
+    # The names of the people of a direct room by id, where chat.store.policies has loaded it.
+    people: "Mapping[int, str]" = {}
+    # Set when the room is archived: nothing can be written there, and the list leaves it out.
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Written only by chat.store.log, under the row's lock. Not indexed, so that PostgreSQL can update it in place.
     head_seq = models.PositiveBigIntegerField(default=0, editable=False)
     floor_seq = models.PositiveBigIntegerField(default=1, editable=False)
@@ -106,15 +141,31 @@ class Room(models.Model):
     class Meta:
         ordering: ClassVar = ["title_key"]
         constraints: ClassVar = [
+            # Unique among rooms that the same users see: a refused title must not tell that a hidden room has it.
             models.UniqueConstraint(
-                fields=["title_key"],
-                condition=models.Q(deleted_at=None),
+                fields=["title_key", "staff_only"],
+                condition=models.Q(deleted_at=None, members_only=False),
                 name="room_title",
                 violation_error_message="There is a room with this title already.",
+            ),
+            models.UniqueConstraint(
+                fields=["direct_key"],
+                condition=models.Q(deleted_at=None, direct_key__isnull=False),
+                name="room_direct_key",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(staff_only=True, members_only=True),
+                name="room_staff_or_members",
+                violation_error_message="A room is for staff or for its members, not both.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(direct_key=None) | models.Q(members_only=True), name="room_direct_is_for_members"
             ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["deleted_at"], name="room_deleted", condition=models.Q(deleted_at__isnull=False)),
+            # Finds the rooms that users of a kind share, however many rooms of members there are.
+            models.Index(fields=["title_key"], name="room_shared", condition=models.Q(members_only=False)),
         ]
 
     def __str__(self) -> str:
@@ -151,8 +202,39 @@ class Room(models.Model):
             # Browsers remove these from an address: /chat/../ is another page.
             raise ValidationError({"title": "A title can't be only dots, because it would have no address."})
         # full_clean() also gets here with a title that its validators refused, and PostgreSQL cannot search for a NUL.
-        if "\x00" not in self.title and Room.objects.titled(self.title).exclude(pk=self.pk).exists():
+        if "\x00" not in self.title and self._is_title_taken():
             raise ValidationError({"title": "There is a room with this title already."})
+
+    def _is_title_taken(self) -> bool:
+        """Return whether a room of the same kind has this title. Rooms of members may have any."""
+        rooms = Room.objects.titled(self.title).filter(members_only=False, staff_only=self.staff_only)
+        return not self.members_only and rooms.exclude(pk=self.pk).exists()
+
+    def add_member(self, user: "AbstractBaseUser") -> None:
+        """Let `user` see and enter this room of members. Shorthand for room_actions.add_members.
+
+        Raises ClientError: ROOM_INVALID (deleted meanwhile), COMMAND_INVALID (not a room of members, or a direct one).
+        """
+        # Imported here for the same reason as in send_message.
+        from chat.store import room_actions
+
+        room_actions.add_members(self.pk, [user.pk])
+
+    def remove_member(self, user: "AbstractBaseUser") -> None:
+        """End the right of `user` to see and enter this room of members. Shorthand for room_actions.remove_member.
+
+        Raises ClientError: as add_member.
+        """
+        from chat.store import room_actions
+
+        room_actions.remove_member(self.pk, user.pk)
+
+    @property
+    def kind(self) -> str:
+        """The kind of a room of members, as frames say it; empty for a room that users share."""
+        if self.direct_key is not None:
+            return "direct"
+        return "members" if self.members_only else ""
 
     def send_message(
         self,
@@ -168,6 +250,22 @@ class Room(models.Model):
         from chat.store import actions
 
         return actions.post_message(self, user, message, msg_type=msg_type)
+
+
+class RoomMember(models.Model):
+    """A user may see and enter a room that is for its members only."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="members")
+    user = FormerUserField(related_name="+")
+    # Whether this member may rename and archive the room, and remove others.
+    is_owner = models.BooleanField(default=False)
+    added_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="room_member")]
+
+    def __str__(self) -> str:
+        return f"room={self.room_id} user={self.user_id}"
 
 
 class Event(models.Model):

@@ -117,6 +117,7 @@ class PasswordResetConfirm(views.PasswordResetConfirmView):
         response = super().form_valid(form)
         address = self.request.META.get("REMOTE_ADDR")
         # The user has most likely tried the old password several times before.
+        assert self.user is not None, "the form is shown only to a user with a valid link"
         forget_failures(username=self.user.get_username(), ip=address)
         audit.write("password_reset", user=self.user.pk, address=address)
         return response

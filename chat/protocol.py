@@ -343,6 +343,7 @@ class Frame:
 class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Opens a pane, or gives the state of a joined room. With `reset` the pane starts over.
 
+    `kind`, `people` and `topic` are as in the list of rooms. Nothing can be written in a room that is `archived`.
     `alerts` are the room's alerts of the last days, as they stand at `head` or later, oldest first.
     """
 
@@ -352,6 +353,10 @@ class Joined(msgspec.Struct, omit_defaults=True, kw_only=True):
     floor: int
     epoch: str
     staff_only: bool = False
+    kind: str = ""
+    people: list[str] = []
+    topic: str = ""
+    archived: bool = False
     reset: bool = False
     read: int = 0
     alerts: "list[Posted]" = []
@@ -388,9 +393,17 @@ class IsTyping(msgspec.Struct, kw_only=True):
 
 
 class RoomTitle(msgspec.Struct, kw_only=True):
+    """A room in the list. `kind` is `members` or `direct` if it is only for its members.
+
+    A direct room has the names of the other `people`; its title is made of them.
+    """
+
     id: str
     title: str
     staff_only: bool
+    kind: str | msgspec.UnsetType = msgspec.UNSET
+    people: list[str] | msgspec.UnsetType = msgspec.UNSET
+    topic: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rooms(msgspec.Struct, kw_only=True):

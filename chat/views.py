@@ -17,7 +17,8 @@ from chat import protocol
 from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
-from chat.store import memberships
+from chat.room_views import as_json
+from chat.store import memberships, own_rooms, policies, room_actions
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,14 @@ def room(request: HttpRequest, title: str) -> HttpResponse:
     rooms = _enterable(request)
     key = title_key(title)
     # Only the user's own rooms are searched, so that not even the time reveals whether another room exists.
-    found = next((room for room in rooms if room.title_key == key), None)
+    # Rooms that users share come first, because their addresses are the ones that users pass on.
+    named = [room for room in rooms if room.title_key == key]
+    found = min(named, key=lambda room: room.members_only, default=None)
     notice = "" if found else f"There is no room called “{title}”."
     status = 200 if found else 404
     if request.headers.get("Accept") == "application/json":
-        return JsonResponse(_as_json(found) if found else {"error": "ROOM_INVALID", "detail": notice}, status=status)
+        answer = _as_json(found, request.user.pk or 0) if found else {"error": "ROOM_INVALID", "detail": notice}
+        return JsonResponse(answer, status=status)
     return _page(request, rooms, opened=[str(found.pk)] if found else [], notice=notice, status=status)
 
 
@@ -99,12 +103,21 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def _enterable(request: HttpRequest) -> list[Room]:
-    return list(Room.objects.enterable_by(request.user))
+    """Return the user's rooms by title, direct rooms with the title and the people that this user sees."""
+    rooms = list(Room.objects.enterable_by(request.user))
+    reader = request.user.pk or 0
+    people = own_rooms.names_of_people(rooms)
+    for room in rooms:
+        if room.direct_key is not None:
+            room.people = people[room.pk]
+            room.title = own_rooms.title_for(own_rooms.others(room.people, reader))
+            room.title_key = title_key(room.title)
+    return rooms
 
 
 def _rooms_of_newcomer(rooms: list[Room]) -> list[str]:
     """Return the room that users find open on their first page: the Lobby, otherwise the oldest room for everybody."""
-    public = [room for room in rooms if not room.staff_only]
+    public = [room for room in rooms if not (room.staff_only or room.members_only or room.archived_at)]
     lobby = [room for room in public if room.title_key == LOBBY] or sorted(public, key=lambda room: room.pk)
     return [str(room.pk) for room in lobby[:1]]
 
@@ -129,6 +142,8 @@ def _page(
     is_newcomer: bool = False,
 ) -> HttpResponse:
     user = request.user
+    # Archived rooms are out of the list, unless one is opened by its address.
+    rooms = [room for room in rooms if room.archived_at is None or str(room.pk) in opened]
     by_id = {str(room.pk): room for room in rooms}
     reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
     # A site's own user model may not have this field.
@@ -137,7 +152,7 @@ def _page(
     opened_ids = set(opened)
     config = {
         "user": reader,
-        "rooms": [_as_json(room) for room in rooms],
+        "rooms": [_as_json(room, user.pk or 0) for room in rooms],
         # The browser may hold unsent messages that were written for an earlier room with the same id.
         "epochs": {str(room.pk): room.epoch for room in rooms},
         "open": opened,
@@ -149,6 +164,8 @@ def _page(
         "version": conf.PAGE_VERSION,
         "session": reverse("session"),
         "emoji": static("chat/emoji.json"),
+        # For whom the user may make rooms.
+        "makes": [who for who in room_actions.WHO if policies.can_create(user, who)],
         "limits": {
             "graphemes": conf.MESSAGE_MAX_GRAPHEMES,
             "bytes": conf.MESSAGE_MAX_BYTES,
@@ -157,6 +174,7 @@ def _page(
     }
     context = {
         "config": config,
+        "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,
         "open_rooms": [by_id[room_id] for room_id in opened],
         "closed_rooms": list(islice((room for key, room in by_id.items() if key not in opened_ids), LISTED_ROOMS)),
@@ -165,5 +183,6 @@ def _page(
     return render(request, "chat/index.html", context, status=status)
 
 
-def _as_json(room: Room) -> dict[str, Any]:
-    return {"id": str(room.pk), "title": room.title, "staff_only": room.staff_only}
+def _as_json(room: Room, reader: int) -> dict[str, Any]:
+    """Return a room for the page, which may open an archived one."""
+    return as_json(room, reader) | ({"archived": True} if room.archived_at else {})

@@ -104,6 +104,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+ROOMS_BY_EVERYBODY = environment.flag("ROOMS_BY_EVERYBODY", default=False)
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
 SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
 

@@ -1,12 +1,14 @@
 """Rooms and users in Django's admin."""
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from chat import admin_lists
 from chat.models import Event, Room
-from chat.store import actions, deletion
+from chat.store import actions, deletion, explanations, room_actions
 from chat.store.actions import Draft
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +123,90 @@ def test_a_user_without_the_right_to_delete_gets_403(client, alice, rooms):
     alice.user_permissions.set(Permission.objects.filter(codename__in=["view_room", "change_room"]))
     client.force_login(alice)
     assert client.get(f"{ROOMS}{rooms.lobby.pk}/delete/").status_code == 403
+
+
+# What the lists and pages show
+
+
+@pytest.fixture
+def hidden(admin, bob, charlie):
+    room = room_actions.create_room("Acquisition", who="members", members=[bob.pk, charlie.pk])
+    room.send_message("the price is secret", bob)
+    return room
+
+
+def test_a_room_of_members_shows_its_title_and_size_and_never_its_messages(admin, hidden, alice):
+    pages = admin.get(ROOMS).content.decode() + admin.get(f"{ROOMS}{hidden.pk}/change/").content.decode()
+    pages += admin.get(f"{ROOMS}{hidden.pk}/history/").content.decode()
+    assert "Acquisition" in pages and "bob, charlie" in pages and "the price" not in pages
+    # The admin opens it to nobody: the flag of the room can't be changed, and no field adds a member.
+    admin.post(f"{ROOMS}{hidden.pk}/change/", {"title": "Deal", "staff_only": "on", "members_only": "", "members": "1"})
+    hidden.refresh_from_db()
+    assert (hidden.title, hidden.members_only, hidden.staff_only) == ("Deal", True, False)
+    assert not explanations.may_enter(alice, hidden)
+
+
+@pytest.mark.parametrize("count", [3, 60])
+@pytest.mark.parametrize("address", [ROOMS, USERS])
+def test_a_list_takes_the_same_queries_for_any_number_of_rows(admin, address, count, hidden):
+    Room.objects.bulk_create([Room(title=f"Room {number}", title_key=f"room {number}") for number in range(count)])
+    User.objects.bulk_create([User(username=f"user {number}") for number in range(count)])
+    admin.get(address)  # reads content types once
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert admin.get(address).status_code == 200
+    assert len(queries) <= 7, [query["sql"] for query in queries]
+
+
+def test_a_long_table_is_estimated_and_not_counted(admin, monkeypatch):
+    monkeypatch.setattr(admin_lists, "MAX_COUNTED", 5)
+    users = User.objects.bulk_create([User(username=f"user {number}") for number in range(20)])
+    with CaptureQueriesContext(connection) as queries:
+        count = admin_lists.EstimatingPaginator(User.objects.order_by("pk"), 100).count
+    assert count == max(user.pk for user in users)
+    assert "LIMIT 6" in queries[0]["sql"]
+    assert admin_lists.EstimatingPaginator(User.objects.filter(username="user 1").order_by("pk"), 100).count == 1
+
+
+@pytest.mark.parametrize("kind", ["everybody", "staff", "members", "direct"])
+def test_the_explanation_of_a_room_agrees_with_the_policy(alice, bob, charlie, kind):
+    gone = User.objects.create_user("gone", is_active=False, is_staff=True)
+    if kind == "direct":
+        room = room_actions.open_direct([bob.pk], by=alice.pk)
+    else:
+        room = room_actions.create_room("Room", who=kind, members=[charlie.pk, gone.pk] if kind == "members" else [])
+    told = {name: said.may_enter for said in explanations.explain_room(room) for name in said.names}
+    assert told == {user.username: explanations.may_enter(user, room) for user in (alice, bob, charlie, gone)}
+
+
+def test_the_explanation_of_a_user_has_the_rule_of_each_room_and_no_room_of_others(admin, alice, bob, rooms, hidden):
+    other = room_actions.create_room("Elsewhere", who="members", members=[alice.pk])
+    said = {name: (one.may_enter, one.rule) for one in explanations.explain_user(bob) for name in one.names}
+    assert said["Lobby"] == (True, "For everybody who can sign in.")
+    assert said["Acquisition"] == (True, "Member of these rooms.")
+    assert said["Staff"][0] is False
+    page = admin.get(f"{USERS}{bob.pk}/change/").content.decode()
+    assert "Member of these rooms." in page and other.title not in page
+
+
+def test_staff_without_permissions_see_what_they_may_do(client, bob):
+    bob.is_staff = True
+    bob.save()
+    client.force_login(bob)
+    page = client.get("/admin/").content.decode()
+    assert "may delete any message" in page and "Back to the rooms" in page
+
+
+def test_failed_logins_are_forgotten_from_the_list_of_users(admin, bob):
+    AccessAttempt.objects.create(username="bob", ip_address="127.0.0.1", failures_since_start=50)
+    assert "Access attempts" not in admin.get("/admin/").content.decode()
+    answer = admin.post(USERS, {"action": "let_try_again", "_selected_action": [bob.pk]}, follow=True)
+    assert "They can try again." in answer.content.decode()
+    assert not AccessAttempt.objects.exists()
+
+
+def test_roles_are_said_in_words(admin, bob):
+    page = admin.get(USERS).content.decode()
+    assert ">Admin<" in page and ">Member<" in page
+    assert "They see no room of members that they are not in." in admin.get(f"{USERS}{bob.pk}/change/").content.decode()

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 TOP = {
     "accounts",
     "admin",
+    "admin_lists",
     "apps",
     "audit",
     "checks",
@@ -23,6 +24,7 @@ TOP = {
     "models",
     "own_password",
     "protocol",
+    "room_views",
     "views",
 }
 

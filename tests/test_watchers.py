@@ -482,6 +482,7 @@ class Crowd:
         monkeypatch.setattr(protocol, "encode", lambda struct: self.encoded.append(type(struct)) or encode(struct))
         monkeypatch.setattr(database, "read", self._run)
         monkeypatch.setattr(audiences, "load", lambda kinds: {kind: self._list() for kind in kinds})
+        monkeypatch.setattr(audiences, "load_own", lambda users: dict.fromkeys(users, audiences.NO_ROOMS))
         monkeypatch.setattr(unread, "visitors", set)
         monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True))
         monkeypatch.setattr(unread, "count", lambda pairs: {pair: Unread(0, 0, 0, 0) for pair in pairs})

@@ -1,13 +1,20 @@
-"""Users who watch, by kind: users who may enter the same rooms share one list and one frame (Audiences)."""
+"""Users who watch, by kind, and their lists of rooms (Audiences).
+
+All users of a kind share one list of rooms and one frame. A user who is a member of other rooms has a list of these
+besides, and gets one frame made of both when it is sent.
+"""
 
 import asyncio
-from collections.abc import Hashable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+from msgspec import UNSET
 
 from chat import protocol
 from chat.live.session import Session
 from chat.protocol import Frame, Rooms, RoomTitle
-from chat.store import policies
+from chat.store import own_rooms, policies
 from chat.store.policies import Standing
 
 # How long work on the event loop continues before other tasks run.
@@ -37,6 +44,44 @@ class RoomList(NamedTuple):
     frame: Frame
 
 
+class OwnRooms:
+    """The rooms that a user sees as a member: their ids as on the wire, by id, and the encoded entries of the list."""
+
+    __slots__ = ("direct", "entries", "rooms")
+
+    def __init__(self, rooms: dict[int, str], direct: frozenset[int], entries: bytes) -> None:
+        self.rooms = rooms
+        self.direct = direct
+        self.entries = entries
+
+
+NO_ROOMS = OwnRooms({}, frozenset(), b"")
+
+
+class UserList(NamedTuple):
+    """All rooms of a user. Two lists are the same if both their parts are the same objects."""
+
+    shared: RoomList
+    own: OwnRooms
+
+    def is_same(self, other: "UserList | None") -> bool:
+        """Tell whether this list needs not be sent to a socket that has the other one."""
+        return other is not None and self.shared is other.shared and self.own is other.own
+
+    @property
+    def rooms(self) -> Mapping[int, str]:
+        """The ids on the wire, by id."""
+        return ChainMap(self.own.rooms, self.shared.rooms) if self.own.rooms else self.shared.rooms
+
+    def frame(self) -> Frame:
+        """Return the frame. One with rooms of the user's own is not kept, because on a large site it is large."""
+        if not self.own.rooms:
+            return self.shared.frame
+        opening, closing = _EMPTY.payload[:-2], _EMPTY.payload[-2:]
+        entries = [self.shared.frame.payload.removeprefix(opening).removesuffix(closing), self.own.entries]
+        return Frame(opening + b",".join(filter(None, entries)) + closing)
+
+
 class Audience:
     """The users of one kind who watch, and their list of rooms if it is known."""
 
@@ -51,7 +96,10 @@ class Audiences:
 
     def __init__(self) -> None:
         # The list that each socket was sent last; None before the first one.
-        self._sessions: dict[int, dict[Session, RoomList | None]] = {}
+        self._sessions: dict[int, dict[Session, UserList | None]] = {}
+        # The rooms of each user as a member, once they are known; and the users who see each of these rooms.
+        self._own: dict[int, OwnRooms] = {}
+        self._members: dict[int, dict[int, None]] = {}
         self._kinds: dict[Hashable, Audience] = {}
         # The audience of each user.
         self._of: dict[int, Audience] = {}
@@ -82,6 +130,8 @@ class Audiences:
         if sessions:
             return False
         del self._sessions[user]
+        self.set_own(user, NO_ROOMS)
+        del self._own[user]
         if audience := self._of.pop(user, None):
             self._leave(user, audience)
         return True
@@ -94,20 +144,51 @@ class Audiences:
         """Return a user's sockets that were sent a list already."""
         return [session for session, sent in self._sessions.get(user, {}).items() if sent is not None]
 
-    def rooms(self, user: int) -> dict[int, str]:
+    def rooms(self, user: int) -> Mapping[int, str]:
         """Return the rooms of a user's list."""
         listed = self.list_of(user)
         return listed.rooms if listed else {}
+
+    def is_direct(self, user: int, room: int) -> bool:
+        """Tell whether a room in a user's list is a direct room."""
+        own = self._own.get(user)
+        return own is not None and room in own.direct
 
     def readers(self, room: int) -> Iterator[list[int]]:
         """Return the users who watch a room, one kind at a time."""
         for audience in list(self._kinds.values()):
             if audience.list and room in audience.list.rooms:
                 yield list(audience.users)
+        if members := self._members.get(room):
+            yield list(members)
 
     def has_readers(self, room: int) -> bool:
         """Tell whether a user watches a room."""
-        return any(audience.list and room in audience.list.rooms for audience in self._kinds.values())
+        return room in self._members or any(
+            audience.list and room in audience.list.rooms for audience in self._kinds.values()
+        )
+
+    def members(self, rooms: Iterable[int]) -> set[int]:
+        """Return the users who see one of these rooms as a member."""
+        return {user for room in rooms for user in self._members.get(room, ())}
+
+    def lacks_own(self, user: int) -> bool:
+        """Tell whether the rooms of a user who watches are not known yet."""
+        return user in self._sessions and user not in self._own
+
+    def set_own(self, user: int, own: OwnRooms) -> None:
+        """Set the rooms that a user sees as a member. An unchanged list stays the same object."""
+        before = self._own.get(user, NO_ROOMS)
+        if own.entries == before.entries:
+            self._own.setdefault(user, own)
+            return
+        for room in before.rooms.keys() - own.rooms.keys():
+            del self._members[room][user]
+            if not self._members[room]:
+                del self._members[room]
+        for room in own.rooms:
+            self._members.setdefault(room, {})[user] = None
+        self._own[user] = own
 
     def sort(self, user: int) -> None:
         """Put a user into the audience of their kind, which may have changed with their rights."""
@@ -136,9 +217,10 @@ class Audiences:
             if not (without_list and audience.list)
         }
 
-    def list_of(self, user: int) -> RoomList | None:
+    def list_of(self, user: int) -> UserList | None:
         """Return a user's list, if it is known."""
-        return self._of[user].list if user in self._of else None
+        shared, own = self._of[user].list if user in self._of else None, self._own.get(user)
+        return UserList(shared, own) if shared is not None and own is not None else None
 
     def set_lists(self, lists: Mapping[Hashable, RoomList]) -> None:
         """Set the lists of kinds. An unchanged list stays the same object, so it is not sent again."""
@@ -150,10 +232,12 @@ class Audiences:
     def send_list(self, user: int) -> list[Session]:
         """Send the list to a user's sockets that have another one; return those that had none."""
         listed, new = self.list_of(user), []
+        frame: Frame | None = None
         for session, sent in list(self._sessions.get(user, {}).items()):
-            if listed is not None and sent is not listed:
+            if listed is not None and not listed.is_same(sent):
                 self._sessions[user][session] = listed
-                session.signal(listed.frame)
+                frame = frame or listed.frame()
+                session.signal(frame)
                 if sent is None:
                     new.append(session)
         return new
@@ -165,11 +249,43 @@ class Audiences:
 
 
 def load(kinds: Mapping[Hashable, Any]) -> dict[Hashable, RoomList]:
-    """Read the rooms of each kind of user, by title, with one query for each kind."""
+    """Read the rooms that the users of each kind share, by title, with one query for each kind."""
     return {kind: _list(user) for kind, user in kinds.items()}
 
 
+def load_own(users: Collection[int]) -> dict[int, OwnRooms]:
+    """Read the rooms that each of these users sees as a member, in two queries for some hundred users."""
+    return {user: _own(found) if found else NO_ROOMS for user, found in own_rooms.load(users).items()}
+
+
+def _own(found: list[own_rooms.OwnRoom]) -> OwnRooms:
+    titles = [
+        RoomTitle(
+            id=str(room.id),
+            title=room.title,
+            staff_only=False,
+            kind="members" if room.people is None else "direct",
+            people=UNSET if room.people is None else list(room.people),
+            topic=room.topic or UNSET,
+        )
+        for room in found
+    ]
+    entries = protocol.encode(Rooms(rooms=titles)).payload
+    opening, closing = _EMPTY.payload[:-2], _EMPTY.payload[-2:]
+    direct = frozenset(room.id for room in found if room.people is not None)
+    return OwnRooms(
+        {room.id: str(room.id) for room in found}, direct, entries.removeprefix(opening).removesuffix(closing)
+    )
+
+
 def _list(user: Any) -> RoomList:
-    rows = policies.list_rooms(user)
-    titles = [RoomTitle(id=str(pk), title=title, staff_only=staff_only) for pk, title, staff_only in rows]
-    return RoomList({pk: str(pk) for pk, _, _ in rows}, protocol.encode(Rooms(rooms=titles)))
+    rows = policies.list_shared_rooms(user)
+    titles = [
+        RoomTitle(id=str(pk), title=title, staff_only=staff_only, topic=topic or UNSET)
+        for pk, title, staff_only, topic in rows
+    ]
+    return RoomList({pk: str(pk) for pk, *_ in rows}, protocol.encode(Rooms(rooms=titles)))
+
+
+# A list without rooms: its bytes are what is around the entries of every list.
+_EMPTY = protocol.encode(Rooms(rooms=[]))

@@ -10,6 +10,7 @@ from chat import limits, protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.live import attendance, database, writer
+from chat.live.feed import RoomView
 from chat.live.revocation import Question
 from chat.live.session import Place, Session
 from chat.protocol import (
@@ -151,7 +152,9 @@ async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
 
 async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, question: Question) -> bool:
     """Attach the session; return False when its rights were checked again since the question."""
-    entering = session.hub.feed(room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq)
+    entering = session.hub.feed(
+        room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq, view=_view_of(room)
+    )
     async with entering as feed:
         if session.is_gone or question.is_outdated(user=session.user_id, room=room.pk):
             return False
@@ -160,7 +163,8 @@ async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, 
         if is_new:
             limits.check_rooms(len(session.places))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
-        reply = feed.joined(reset=not is_served, read=session.hub.watchers.position(session.user_id, room.pk))
+        read = session.hub.watchers.position(session.user_id, room.pk)
+        reply = feed.joined(reader=session.user_id, reset=not is_served, read=read)
         if cursor is not None:
             feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
         elif is_new:
@@ -171,6 +175,10 @@ async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, 
             session.hub.attendance.join(feed, session)
             served.info("join room=%s user=%s", room.pk, session.user_id)
     return True
+
+
+def _view_of(room: EnterableRoom) -> RoomView:
+    return RoomView(room.topic, room.kind, room.archived_at is not None, room.people)
 
 
 def leave(session: Session, command: Leave) -> None:

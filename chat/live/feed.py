@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from chat import protocol
 from chat.conf import conf
@@ -14,11 +15,20 @@ from chat.live.fan_out import FanOut
 from chat.live.ring import Ring
 from chat.live.session import Place, Session
 from chat.protocol import Frame, IsTyping, Joined, Left
-from chat.store import log
+from chat.store import log, own_rooms
 from chat.store.alerts import RecentAlerts
 from chat.store.events import LoggedEvent
 
 logger = logging.getLogger(__name__)
+
+
+class RoomView(NamedTuple):
+    """What a join frame says about a room besides its title; `people` are those of a direct room, by id."""
+
+    topic: str = ""
+    kind: str = ""
+    is_archived: bool = False
+    people: Mapping[int, str] = {}
 
 
 class Feed:
@@ -30,6 +40,7 @@ class Feed:
         self.room = room
         self.title = ""
         self.staff_only = False
+        self.view = RoomView()
         self.epoch = ""
         self.floor = 1
         self.ring = Ring(head=0)
@@ -187,12 +198,20 @@ class Feed:
             if session.username != username:
                 session.hint(frame)
 
-    def joined(self, *, reset: bool = False, read: int = 0) -> Frame:
-        """Return the frame that says where this room stands, and up to where the user has read it."""
+    def joined(self, *, reader: int | None = None, reset: bool = False, read: int = 0) -> Frame:
+        """Return the frame that says where this room stands, and up to where the user `reader` has read it.
+
+        It is the same for all readers, except that a direct room shows each of them the names of the others.
+        """
+        people = own_rooms.others(self.view.people, reader) if self.view.people and reader is not None else []
         return protocol.encode(
             Joined(
                 join=str(self.room),
-                title=self.title,
+                title=own_rooms.title_for(people) if self.view.people else self.title,
+                kind=self.view.kind,
+                people=people,
+                topic=self.view.topic,
+                archived=self.view.is_archived,
                 head=self.head,
                 floor=self.floor,
                 epoch=self.epoch,
@@ -205,8 +224,9 @@ class Feed:
 
     def start_over(self, sessions: Iterable[Session]) -> None:
         """Reset sessions whose cursor cannot be served: they begin again at the head."""
-        reply = self.joined(reset=True)
+        shared = self.joined(reset=True)
         for session in list(sessions):
+            reply = self.joined(reader=session.user_id, reset=True) if self.view.people else shared
             place = session.places[self.room]
             place.is_behind = False
             if session.is_original:

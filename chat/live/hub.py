@@ -11,7 +11,7 @@ from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, janitor, runtime
 from chat.live.attendance import Attendance
-from chat.live.feed import Feed
+from chat.live.feed import Feed, RoomView
 from chat.live.janitor import Janitor
 from chat.live.positions import Positions
 from chat.live.pulse import Pulse
@@ -41,7 +41,11 @@ class Hub:
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.revocation = Revocation(
-            self.sessions, self.feeds, dismiss=self.dismiss, on_checked=self.watchers.rooms_changed
+            self.sessions,
+            self.feeds,
+            dismiss=self.dismiss,
+            on_checked=self.watchers.rooms_changed,
+            on_concerned=self.watchers.memberships_changed,
         )
         self._doorbell = Doorbell(
             on_bell=self.hear_bell,
@@ -106,7 +110,9 @@ class Hub:
         return self._doorbell.is_degraded
 
     @asynccontextmanager
-    async def feed(self, room: int, *, title: str, staff_only: bool, head: int) -> AsyncIterator[Feed]:
+    async def feed(
+        self, room: int, *, title: str, staff_only: bool, head: int, view: RoomView | None = None
+    ) -> AsyncIterator[Feed]:
         """Hold a room's feed, opened and brought to `head`, which the caller has read in the database.
 
         Raises ClientError: ROOM_INVALID, SERVER_UNAVAILABLE.
@@ -122,7 +128,7 @@ class Hub:
         try:
             assert feed.opened is not None, "a feed is opened when it is made"
             await asyncio.shield(feed.opened)
-            feed.title, feed.staff_only = title, staff_only
+            feed.title, feed.staff_only, feed.view = title, staff_only, view or feed.view
             await feed.reach(head)
             yield feed
         finally:

@@ -19,6 +19,7 @@ from chat.protocol import CloseCode
 from chat.store import access, concerns, policies
 from chat.store.concerns import ALL_USERS, NO_USERS, Concern
 from chat.store.policies import EnterableRoom, Login, Standing
+from chat.store.room_user import RoomUser
 
 if TYPE_CHECKING:
     from chat.live.feed import Feed
@@ -53,6 +54,7 @@ class Revocation:
         *,
         dismiss: Callable[[Session, int, ErrorCode], None],
         on_checked: Callable[[], None],
+        on_concerned: Callable[[Concern], None] = lambda concern: None,
     ) -> None:
         # How many checks have begun.
         self.checks = 0
@@ -60,6 +62,7 @@ class Revocation:
         self._feeds = feeds
         self._dismiss = dismiss
         self._on_checked = on_checked
+        self._on_concerned = on_concerned
         self._questions: set[Question] = set()
         # The users and rooms of changes that were not checked yet.
         self._pending = NO_USERS
@@ -190,13 +193,19 @@ class Revocation:
         logins = {session: session.login for session in places}
         standings: dict[Login, Standing] = {}
         known: dict[int, EnterableRoom] = {}
+        members: set[RoomUser] = set()
         if places:
-            standings, known = await database.look(policies.load_rights, set(logins.values()), rooms)
+            pairs = {RoomUser(room, session.user_id) for session, joined in places.items() for room in joined}
+            standings, known, members = await database.look(_load_rights, set(logins.values()), rooms, pairs)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only
+                feed.view = feed.view._replace(
+                    topic=room.topic, kind=room.kind, is_archived=room.archived_at is not None
+                )
         if concern.is_all_users or concern.rooms or _is_other_staff(places, standings):
             self._on_checked()
+        self._on_concerned(concern)
         ended = []
         for session, joined in places.items():
             standing = standings.get(logins[session])
@@ -209,10 +218,14 @@ class Revocation:
             for room_id, place in joined.items():
                 if session.places.get(room_id) is not place:
                     continue  # The room was left, or joined again, in the meantime.
+                now = known.get(room_id)
                 try:
-                    policies.check_enterable(standing.user, known.get(room_id))
+                    is_member = RoomUser(room_id, session.user_id) in members
+                    policies.check_enterable(standing.user, now, is_member=is_member)
                 except ClientError as refusal:
-                    self._dismiss(session, room_id, refusal.code)
+                    # The user has seen this room, so they may know that it still exists.
+                    code = ErrorCode.ROOM_ACCESS_DENIED if now is not None else refusal.code
+                    self._dismiss(session, room_id, code)
         if ended:
             await self._end_logins(ended)
 
@@ -228,6 +241,13 @@ class Revocation:
         _, waiting = await asyncio.wait(refusing, timeout=1)
         for task in waiting:
             task.cancel()
+
+
+def _load_rights(
+    logins: Collection[Login], rooms: Collection[int], pairs: Collection[RoomUser]
+) -> tuple[dict[Login, Standing], dict[int, EnterableRoom], set[RoomUser]]:
+    standings, known = policies.load_rights(logins, rooms)
+    return standings, known, policies.load_members(pairs, known)
 
 
 def _is_other_staff(sessions: Collection[Session], standings: dict[Login, Standing]) -> bool:

@@ -8,18 +8,22 @@ from itertools import islice
 from chat import protocol
 from chat.conf import conf
 from chat.live import audiences, database
-from chat.live.audiences import Audiences, RoomList, Slice
+from chat.live.audiences import Audiences, Slice, UserList
 from chat.live.counting import Counting
 from chat.live.positions import Positions
 from chat.live.session import Session
 from chat.protocol import Frame, Head, Heads
-from chat.store import memberships, unread
+from chat.store import memberships, own_rooms, unread
+from chat.store.concerns import Concern
 from chat.store.room_user import RoomUser
+from chat.store.unread import Unread
 
 logger = logging.getLogger(__name__)
 
 # The number of new users whose first visits are read at once.
 MAX_NEW_USERS = 500
+# The number of users whose rooms as members are read at once.
+MAX_OWN_USERS = 500
 # Rooms in one heads frame.
 MAX_HEADS = 1000
 
@@ -40,8 +44,11 @@ class Watchers:
         # Users whose first visit was not read yet.
         self._new_users: dict[int, None] = {}
         # The list by which a user's rooms are counted.
-        self._listed: dict[int, RoomList] = {}
+        self._listed: dict[int, UserList] = {}
         self._are_rooms_old = False
+        # Users whose rooms as a member have to be read again, and rooms whose members have.
+        self._own_old: dict[int, None] = {}
+        self._members_old: set[int] = set()
         self._failing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -56,6 +63,7 @@ class Watchers:
             self._counting.read_moves_soon()
         if self._audiences.add(session):
             self._new_users[session.user_id] = None
+            self._own_old[session.user_id] = None
         self._unanswered[session.user_id] = None
         self._work()
 
@@ -68,6 +76,7 @@ class Watchers:
         self._counting.forget(user)
         self._unanswered.pop(user, None)
         self._new_users.pop(user, None)
+        self._own_old.pop(user, None)
         self._listed.pop(user, None)
         if self.is_idle:
             self._counting.clear()
@@ -86,8 +95,18 @@ class Watchers:
             self._work()
 
     def rooms_changed(self) -> None:
-        """Read the lists of rooms again, because rooms or rights have changed."""
+        """Read the lists of shared rooms again, because rooms or rights have changed."""
         self._are_rooms_old = True
+        self._work()
+
+    def memberships_changed(self, concern: Concern) -> None:
+        """Read again which rooms these users, or the members of these rooms, see as members."""
+        if self.is_idle:
+            return
+        users = self._audiences.users() if concern.is_all_users else concern.users
+        self._own_old |= dict.fromkeys(user for user in users if user in self._audiences)
+        self._own_old |= dict.fromkeys(self._audiences.members(concern.rooms))
+        self._members_old |= concern.rooms
         self._work()
 
     def position_moved(self, user: int, room: int) -> None:
@@ -138,6 +157,7 @@ class Watchers:
                 # Each part fails alone, so that a pair that cannot be counted does not delay other news.
                 done = [
                     await self._try(self._counting.announce, "unread counts could not be sent; trying again"),
+                    await self._try(self._read_own_rooms, "rooms of members could not be read; trying again"),
                     await self._try(self._list_rooms, "rooms could not be listed; trying again"),
                     await self._try(self._answer_watches, "rooms could not be sent; trying again"),
                     await self._try(self._add_new_users, "first visits could not be stored; trying again"),
@@ -150,7 +170,8 @@ class Watchers:
             self._task = None
 
     def _has_work(self) -> bool:
-        return self._are_rooms_old or bool(self._unanswered or self._new_users) or self._counting.has_work
+        is_listing = self._are_rooms_old or bool(self._unanswered or self._own_old or self._members_old)
+        return is_listing or bool(self._new_users) or self._counting.has_work
 
     async def _try(self, work: Callable[[], Awaitable[None]], failure: str) -> bool:
         try:
@@ -163,6 +184,36 @@ class Watchers:
             return False
         self._failing.discard(failure)
         return True
+
+    async def _read_own_rooms(self) -> None:
+        """Read the rooms that some users see as members, and send the list to users whose rooms have changed."""
+        if rooms := self._members_old:
+            self._members_old = set()
+            try:
+                members = await database.read(own_rooms.members_of, rooms)
+            except Exception:
+                self._members_old |= rooms
+                raise
+            self._own_old |= dict.fromkeys(user for user in members if user in self._audiences)
+        users = list(islice(self._own_old, MAX_OWN_USERS))
+        if not users:
+            return
+        # Taken out before the query, so that a change meanwhile asks again.
+        for user in users:
+            del self._own_old[user]
+        try:
+            found = await database.read(audiences.load_own, users)
+        except Exception:
+            self._own_old |= dict.fromkeys(user for user in users if user in self._audiences)
+            raise
+        share = Slice()
+        for user, own in found.items():
+            if user in self._audiences:
+                self._audiences.set_own(user, own)
+                # A list of shared rooms that is old may still have a room that is for members now.
+                if not self._are_rooms_old:
+                    self._send_rooms(user)
+            await share.pause_if_used()
 
     async def _list_rooms(self) -> None:
         """Sort users by kind, load the rooms of each kind, and send the list to users whose rooms have changed."""
@@ -184,7 +235,8 @@ class Watchers:
 
     async def _answer_watches(self) -> None:
         """Send rooms and counts to the sockets that have sent `watch`."""
-        users = list(self._unanswered)
+        # The others are answered when their rooms as members are known.
+        users = [user for user in self._unanswered if not self._audiences.lacks_own(user)]
         for user in users:
             self._audiences.sort(user)
         if unlisted := self._audiences.kinds(without_list=True):
@@ -200,7 +252,7 @@ class Watchers:
         now, before = self._audiences.list_of(user), self._listed.get(user)
         if now is None:
             return  # The user has gone, or has just come.
-        if now is not before:
+        if not now.is_same(before):
             self._listed[user] = now
             if before is not None:
                 self._counting.forget(user, before.rooms.keys() - now.rooms.keys())
@@ -236,12 +288,15 @@ class Watchers:
     def _heads(self, user: int, rooms: Iterable[int]) -> Iterable[Frame]:
         """Return frames with the unread counts of these rooms, if they are counted and the user may enter them."""
         names, get = self._audiences.rooms(user), self._counting.counts.get
-        # A user may have read beyond the events that are counted.
         heads = {
-            names[room]: Head(max(known.head, known.read), *known[1:])
-            for room in rooms
-            if room in names and (known := get(user, room))
+            names[room]: self._head(user, room, known) for room in rooms if room in names and (known := get(user, room))
         }
         entries = iter(heads.items())
         while part := dict(islice(entries, MAX_HEADS)):
             yield protocol.encode(Heads(heads=part))
+
+    def _head(self, user: int, room: int, known: Unread) -> Head:
+        """Return a room's counts as frames have them: every message in a direct room is for its reader."""
+        # A user may have read beyond the events that are counted.
+        known = known._replace(head=max(known.head, known.read))
+        return Head(*(known._replace(mentions=known.unread) if self._audiences.is_direct(user, room) else known))

@@ -136,9 +136,10 @@ def _on_user_save(instance: Any, created: bool, **kwargs: Any) -> None:
         record_change(users=[instance.pk])
 
 
-def _on_room_save(instance: Room, **kwargs: Any) -> None:
-    # All users who may enter a new room have to hear of it.
-    record_change(rooms=[instance.pk])
+def _on_room_save(instance: Room, created: bool, **kwargs: Any) -> None:
+    # All users who may enter a new room have to hear of it. A new room of members has none yet.
+    if not (created and instance.members_only):
+        record_change(rooms=[instance.pk])
 
 
 def _on_user_delete(instance: Any, **kwargs: Any) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from chat.store import emoji, faults, graphemes, lock_waits, log, policies, quot
 from chat.store.faults import Blame
 from chat.store.log import Batch, Committed, Kind
 from chat.store.policies import Login, Standing
+from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
@@ -218,13 +219,15 @@ def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
         known = log.find_committed([draft.key for draft in drafts if draft.key])
         standings = policies.load_standings({draft.login for draft in drafts if draft.login is not None})
         users = policies.load_users(draft.author for draft in drafts if draft.author and draft.login is None)
+        written = {RoomUser(draft.room, draft.author) for draft in drafts if draft.author and not draft.trusted}
+        members = policies.load_members(written, batch.rooms)
         results: list[Event | Outcome] = []
         for draft in drafts:
             if draft.key in known:
                 results.append(known[draft.key])
                 continue
             try:
-                added = _add_event(batch, draft, _author(draft, standings, users))
+                added = _add_event(batch, draft, _author(draft, standings, users), members)
             except ClientError as refusal:
                 results.append(refusal)
             else:
@@ -245,7 +248,7 @@ def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any
     return standings[draft.login].user if draft.login in standings else None
 
 
-def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
+def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUser]) -> Event | Committed:
     if draft.room in batch.busy:
         raise NotSaved(is_locked=True)
     room = batch.rooms.get(draft.room)
@@ -256,11 +259,12 @@ def _add_event(batch: Batch, draft: Draft, user: Any) -> Event | Committed:
             detail = "The author of this message was deleted. Post it as another user."
             raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
+    is_member = user is not None and RoomUser(draft.room, user.pk) in members
     if draft.kind == Kind.CONFIRMED:
         # Readers confirm alerts, also where they may not write.
-        room = policies.check_enterable(user, room)
+        room = policies.check_enterable(user, room, is_member=is_member)
     else:
-        room = policies.check_writable(user, room, msg_type=draft.msg_type)
+        room = policies.check_writable(user, room, msg_type=draft.msg_type, is_member=is_member)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
         if draft.reply_to is not None:

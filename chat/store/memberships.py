@@ -115,11 +115,17 @@ def store_layouts(layouts: Collection[UserLayout]) -> None:
     """Store one layout for each user, in one transaction; rooms that the user may not enter are left out."""
     standings = policies.load_standings({layout.login for layout in layouts})
     rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.rooms})
+    asked = {RoomUser(room, layout.login.user_id) for layout in layouts for room in layout.rooms}
+    members = policies.load_members(asked, rooms)
     panes: dict[RoomUser, tuple[int, bool]] = {}
     for layout in layouts:
         if standing := standings.get(layout.login):
-            allowed = [room for room in layout.rooms if _may_enter(standing.user, rooms.get(room))]
             user = layout.login.user_id
+            allowed = [
+                room
+                for room in layout.rooms
+                if _may_enter(standing.user, rooms.get(room), is_member=RoomUser(room, user) in members)
+            ]
             panes |= {RoomUser(room, user): (place, room == layout.wide) for place, room in enumerate(allowed)}
     users = {layout.login.user_id for layout in layouts if layout.login in standings}
     with transaction.atomic():
@@ -141,9 +147,9 @@ def store_layouts(layouts: Collection[UserLayout]) -> None:
         )
 
 
-def _may_enter(user: object, room: Room | None) -> bool:
+def _may_enter(user: object, room: Room | None, *, is_member: bool) -> bool:
     try:
-        policies.check_enterable(user, room)
+        policies.check_enterable(user, room, is_member=is_member)
     except ClientError as refusal:
         assert refusal.code in (ErrorCode.ROOM_INVALID, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.USER_HAS_TO_LOGIN)
         return False

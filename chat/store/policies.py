@@ -1,24 +1,34 @@
 """Decides which users may see, join, write, edit and moderate, with a reason for each refusal."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session as WebSession
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
-from chat.models import Room
-from chat.store import web_sessions
+from chat.models import Room, RoomMember
+from chat.store import own_rooms, values, web_sessions
+from chat.store.room_user import RoomUser
 
 User = get_user_model()
 # For modules that handle rooms without knowing the models.
 EnterableRoom: TypeAlias = Room
 # Values in one query: fewer than the 999 parameters that some builds of SQLite take.
 PIECE = 900
+
+# As in chat.store.unread: the VALUES come first, so that each is one look-up by index.
+_MEMBERS = """
+WITH asked(room_id, user_id) AS (VALUES {values})
+SELECT asked.room_id, asked.user_id FROM asked CROSS JOIN chat_roommember member
+WHERE member.room_id = asked.room_id AND member.user_id = asked.user_id
+"""
 
 # The field of a web session that holds its new key, after the key was changed (chat/accounts.py).
 SUCCESSOR = "successor"
@@ -94,11 +104,11 @@ def _alive(session_keys: Iterable[str], *, data: bool = True) -> Iterator[WebSes
         yield from rows if data else rows.defer("session_data")
 
 
-def _pieces(values: Iterable[Any]) -> Iterator[list[Any]]:
+def _pieces(rows: Iterable[Any], *, size: int = PIECE) -> Iterator[list[Any]]:
     """Split distinct values into lists that are short enough for the parameters of one query."""
-    distinct = list(dict.fromkeys(values))
-    for start in range(0, len(distinct), PIECE):
-        yield distinct[start : start + PIECE]
+    distinct = list(dict.fromkeys(rows))
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
 
 
 def _standings(logins: dict[Login, datetime]) -> dict[Login, Standing]:
@@ -116,14 +126,15 @@ def _is_valid(login: Login, user: Any) -> bool:
     return user.is_active and any(constant_time_compare(login.auth_hash, known) for known in hashes)
 
 
-def check_enterable(user: Any, room: Room | None) -> Room:
-    """Return the room if `user` may see, join and read it now.
+def check_enterable(user: Any, room: Room | None, *, is_member: bool = False) -> Room:
+    """Return the room if `user` may see, join and read it now. `is_member` says whether it has them as a member.
 
+    A room of members is answered like a room that does not exist, to staff and superusers too.
     Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID when there is no room, ROOM_ACCESS_DENIED when it is for staff.
     """
     if user is None or not user.is_active:
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
-    if room is None:
+    if room is None or (room.members_only and not is_member):
         raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
     if room.staff_only and not user.is_staff:
         detail = "This room is for staff only. Ask an administrator for access."
@@ -133,30 +144,42 @@ def check_enterable(user: Any, room: Room | None) -> Room:
 
 def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]:
     """Return those of these users who may enter the room now."""
-    users = User._default_manager.filter(pk__in=user_ids, is_active=True)
-    if room.staff_only:
-        users = users.filter(is_staff=True)  # so that fewer rows are read; the policy itself decides below
-    found = users.only(User.USERNAME_FIELD, "is_active", "is_staff")
-    return [user for user in found if not isinstance(_check_enterable_by(user, room), ClientError)]
+    found = users_who_may_enter(room).filter(pk__in=user_ids).only(User.USERNAME_FIELD, "is_active", "is_staff")
+    members = load_members({RoomUser(room.pk, user.pk) for user in found}, {room.pk: room})
+    return [
+        user
+        for user in found
+        if not isinstance(_check_enterable_by(user, room, is_member=RoomUser(room.pk, user.pk) in members), ClientError)
+    ]
 
 
 def count_users_who_may_enter(room: Room, *, most: int) -> int:
     """Return how many users may enter the room, or `most` if there are more."""
-    users = User._default_manager.filter(is_active=True, **({"is_staff": True} if room.staff_only else {}))
-    return len(users.order_by("pk").values_list("pk", flat=True)[:most])
+    return len(users_who_may_enter(room).order_by("pk").values_list("pk", flat=True)[:most])
+
+
+def users_who_may_enter(room: Room) -> QuerySet[Any]:
+    """Return the users who may enter the room now: a query, so that few rows are read. The policy itself decides."""
+    users = User._default_manager.filter(is_active=True)
+    if room.members_only:
+        return users.filter(pk__in=RoomMember.objects.filter(room=room).values("user"))
+    return users.filter(is_staff=True) if room.staff_only else users
 
 
 def kind_of(user: Any) -> Hashable:
-    """Return the attributes that decide which rooms a user may enter: the same rooms for all users of a kind."""
+    """Return the attributes that decide which shared rooms a user may enter: the same for all users of a kind."""
     return user.is_active, user.is_staff
 
 
-def check_writable(user: Any, room: Room | None, *, msg_type: int) -> Room:
+def check_writable(user: Any, room: Room | None, *, msg_type: int, is_member: bool = False) -> Room:
     """Return the room if `user` may post a message of this type there now.
 
-    Raises ClientError: as check_enterable, and MESSAGE_TYPE_DENIED when only staff may use the type.
+    Raises ClientError: as check_enterable, ROOM_READ_ONLY when the room is archived, and MESSAGE_TYPE_DENIED when only
+    staff may use the type.
     """
-    room = check_enterable(user, room)
+    room = check_enterable(user, room, is_member=is_member)
+    if room.archived_at is not None:
+        raise ClientError(ErrorCode.ROOM_READ_ONLY, detail="This room is archived. You can read it, but not write.")
     if msg_type and not user.is_staff:
         detail = "Only staff can use this message type. Send it as an ordinary message."
         raise ClientError(ErrorCode.MESSAGE_TYPE_DENIED, detail=detail)
@@ -164,10 +187,33 @@ def check_writable(user: Any, room: Room | None, *, msg_type: int) -> Room:
 
 
 def load_enterable_rooms(asked: Collection[tuple[Login, int]]) -> dict[tuple[Login, int], Room | ClientError]:
-    """Return for each pair the room, or the refusal if the login may not enter it; three queries for any number."""
+    """Return for each pair the room, or the refusal if the login may not enter it; four queries for any number."""
     standings = load_standings({login for login, _ in asked})
     rooms = Room.objects.in_bulk({room_id for _, room_id in asked})
-    return {(login, room_id): _check_enterable(standings.get(login), rooms.get(room_id)) for login, room_id in asked}
+    members = load_members({RoomUser(room_id, login.user_id) for login, room_id in asked}, rooms)
+    # Only for rooms that are shown to one of their people: the query takes time, which others must not notice.
+    shown = [room for pk, room in rooms.items() if room.direct_key and any(pair.room == pk for pair in members)]
+    for pk, people in own_rooms.names_of_people(shown).items():
+        rooms[pk].people = people
+    return {
+        (login, room_id): _check_enterable(
+            standings.get(login), rooms.get(room_id), is_member=RoomUser(room_id, login.user_id) in members
+        )
+        for login, room_id in asked
+    }
+
+
+def load_members(asked: Iterable[RoomUser], rooms: Mapping[int, Room]) -> set[RoomUser]:
+    """Return the pairs whose user is a member of the room. `rooms` has the rooms as they are now.
+
+    Pairs in shared rooms are left out, because they need no query. Pairs in rooms that do not exist are asked for:
+    otherwise the time of the answer would tell a missing room from one that the user may not see.
+    """
+    found: set[RoomUser] = set()
+    pairs = [pair for pair in asked if (room := rooms.get(pair.room)) is None or room.members_only]
+    for piece in _pieces(pairs, size=PIECE // 2):
+        found |= {RoomUser(room, user) for room, user in values.select(_MEMBERS, piece)}
+    return found
 
 
 def load_rights(
@@ -177,18 +223,19 @@ def load_rights(
     return load_standings(logins), Room.objects.in_bulk(room_ids)
 
 
-def list_rooms(user: Any) -> list[tuple[int, str, bool]]:
-    """Return the rooms that a user may enter, ordered by title, as (id, title, staff_only)."""
-    return list(Room.objects.enterable_by(user).values_list("pk", "title", "staff_only"))
+def list_shared_rooms(user: Any) -> list[tuple[int, str, bool, str]]:
+    """Return the rooms that all users of a kind may enter, by title, as (id, title, staff_only, topic)."""
+    rooms = Room.objects.shared_by(user).filter(archived_at=None)
+    return list(rooms.values_list("pk", "title", "staff_only", "topic"))
 
 
-def _check_enterable(standing: Standing | None, room: Room | None) -> Room | ClientError:
-    return _check_enterable_by(standing and standing.user, room)
+def _check_enterable(standing: Standing | None, room: Room | None, *, is_member: bool) -> Room | ClientError:
+    return _check_enterable_by(standing and standing.user, room, is_member=is_member)
 
 
-def _check_enterable_by(user: Any, room: Room | None) -> Room | ClientError:
+def _check_enterable_by(user: Any, room: Room | None, *, is_member: bool) -> Room | ClientError:
     try:
-        return check_enterable(user, room)
+        return check_enterable(user, room, is_member=is_member)
     except ClientError as refusal:
         return refusal
 
@@ -222,3 +269,37 @@ def can_resolve(user: Any, *, author_id: int | None) -> bool:
 def can_delete(user: Any, *, author_id: int | None) -> bool:
     """Return whether `user` may delete a message: its author and staff may."""
     return can_edit(user, author_id=author_id) or bool(user.is_staff)
+
+
+def can_create(user: Any, who: str) -> bool:
+    """Return whether `user` may make a room for everybody, for staff, or for members (`who`)."""
+    return bool(user.is_staff) or (who != "staff" and conf.ROOMS_BY_EVERYBODY)
+
+
+def check_can_create(user: Any, who: str) -> None:
+    """Raises ClientError: USER_HAS_TO_LOGIN, ROOM_ACCESS_DENIED when `user` may not make such a room."""
+    if user is None or not user.is_active:
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+    if not can_create(user, who):
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only staff can make this room. Ask an administrator.")
+
+
+def can_manage(user: Any, room: Room, *, is_owner: bool) -> bool:
+    """Return whether `user`, who may enter the room, may rename and archive it: staff, or a room's own owner."""
+    if room.direct_key is not None:
+        return False
+    return is_owner if room.members_only else bool(user.is_staff)
+
+
+def check_can_manage(user: Any, room: Room, *, is_owner: bool) -> None:
+    """Raises ClientError: ROOM_ACCESS_DENIED when `user` may not rename and archive the room."""
+    if not can_manage(user, room, is_owner=is_owner):
+        who = "its owner" if room.members_only else "staff"
+        detail = "A direct room can't be changed." if room.direct_key else f"Only {who} can change this room."
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
+
+
+def check_can_remove(*, is_owner: bool) -> None:
+    """Raises ClientError: ROOM_ACCESS_DENIED when a member who is not an owner wants to remove another member."""
+    if not is_owner:
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only the room's owner can remove other members.")

@@ -1,14 +1,13 @@
 """Counts unread messages and mentions in the database, by pairs of user and room, up to MOST."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db import connection
 from django.db.models import Q
 
 from chat.conf import conf
 from chat.models import Event, Membership, PositionCounter, Visit
-from chat.store import alerts
+from chat.store import alerts, values
 from chat.store.mentions import EVERYONE
 from chat.store.room_user import RoomUser
 
@@ -113,7 +112,7 @@ def positions(pairs: Iterable[RoomUser]) -> dict[RoomUser, Position]:
     If a user has no position in a room, messages from before their first visit count as read. The comparison uses
     the event's `at`, which is exact enough for counting, and is never used for delivery.
     """
-    rows = _rows(_POSITIONS, pairs)
+    rows = values.select(_POSITIONS, pairs)
     return {RoomUser(room, user): Position(head, membership, read) for room, user, head, membership, read in rows}
 
 
@@ -128,7 +127,7 @@ def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
         else:
             known.add((*pair, read))
     # One statement reads head and counts, so they belong to the same moment, and all later events are news.
-    for room, user, head, read, unread, mentions, of_all in _rows(_COUNTS, known):
+    for room, user, head, read, unread, mentions, of_all in values.select(_COUNTS, known):
         counts[RoomUser(room, user)] = Unread(head, read, unread, min(mentions + of_all, MOST))
     # Read after the heads, so none is missing. A later event is applied a second time, which changes nothing.
     for pair, seqs in alerts.unconfirmed(counts).items():
@@ -195,22 +194,3 @@ def _events(conditions: Mapping[int, Q]) -> dict[tuple[int, int], _Event]:
         if user is not None:
             event.named.add(user)
     return events
-
-
-def _rows(sql: str, asked: Iterable[tuple[int, ...]]) -> list[Any]:
-    """Run a query with these rows of numbers as the VALUES in its WITH."""
-    asked = sorted(asked)
-    if not asked:
-        return []
-    width = len(asked[0])
-    # The casts in the first row set the types, because PostgreSQL does not infer those of parameters.
-    first = f"({', '.join(['CAST(%s AS bigint)'] * width)})"
-    rest = f"({', '.join(['%s'] * width)})"
-    rows: list[Any]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.format(values=", ".join([first, *[rest] * (len(asked) - 1)])),
-            [number for row in asked for number in row],
-        )
-        rows = cursor.fetchall()
-    return rows

@@ -22,10 +22,12 @@ from chat.models import Room  # noqa: E402
 MARK = "answer: "
 
 
-def make(name, *, staff_only=False, is_staff=False, expires_in=None):
-    """Make a user with a session, and a room named after this user."""
+def make(name, *, staff_only=False, members_only=False, is_staff=False, expires_in=None):
+    """Make a user with a session, and a room named after this user, of which they are a member if it has members."""
     user = User.objects.create_user(name, is_staff=is_staff)
-    room = Room.objects.create(title=f"{name}'s room", staff_only=staff_only)
+    room = Room.objects.create(title=f"{name}'s room", staff_only=staff_only, members_only=members_only)
+    if members_only:
+        room.add_member(user)
     client = Client()
     client.force_login(user)
     session = client.session.session_key
@@ -44,6 +46,10 @@ def made_staff_only(target):
     room = Room.objects.get(pk=target["room"])
     room.staff_only = True
     room.save()
+
+
+def removed_from_members(target):
+    Room.objects.get(pk=target["room"]).remove_member(User.objects.get(pk=target["user"]))
 
 
 def room_deleted(target):
@@ -81,6 +87,7 @@ CAUSES = {
     for cause in (
         staff_flag_taken,
         made_staff_only,
+        removed_from_members,
         room_deleted,
         deactivated,
         user_deleted,

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(TIMEOUT)
 REASONS = {
     "staff_flag_taken": "ROOM_ACCESS_DENIED",
     "made_staff_only": "ROOM_ACCESS_DENIED",
+    "removed_from_members": "ROOM_ACCESS_DENIED",
     "room_deleted": "ROOM_INVALID",
 }
 
@@ -170,7 +171,8 @@ class Page:
 async def try_cause(shell, servers, cause, name):
     """Revoke a right while two pages are open. Return, for each, when it was notified and what came too late."""
     is_staff = cause in ("staff_flag_taken",)
-    target = await shell.ask(make=name, is_staff=is_staff, staff_only=is_staff)
+    members_only = cause == "removed_from_members"
+    target = await shell.ask(make=name, is_staff=is_staff, staff_only=is_staff, members_only=members_only)
     # The first page also writes: its messages are refused, so its process checks rights at once. The second page can
     # only be notified by the bell or the sweep.
     async with Page(servers[0], target) as writer, Page(servers[1], target, writes=False) as reader:
@@ -236,6 +238,7 @@ def log_lines(servers):
 SQL = {
     "staff_flag_taken": "UPDATE auth_user SET is_staff = false WHERE id = {user}",
     "made_staff_only": "UPDATE chat_room SET staff_only = true WHERE id = {room}",
+    "removed_from_members": "DELETE FROM chat_roommember WHERE room_id = {room}",
     "deactivated": "UPDATE auth_user SET is_active = false WHERE id = {user}",
     "password_changed": "UPDATE auth_user SET password = 'x' WHERE id = {user}",
     "session_deleted": "DELETE FROM django_session WHERE session_key = '{session}'",
@@ -267,7 +270,10 @@ async def test_rights_revoked_by_plain_sql_end_access_at_the_next_check(start_se
 
     async def try_cause(shell, cause):
         is_staff = cause == "staff_flag_taken"
-        target = await shell.ask(make=f"{cause} by sql", is_staff=is_staff, staff_only=is_staff)
+        members_only = cause == "removed_from_members"
+        target = await shell.ask(
+            make=f"{cause} by sql", is_staff=is_staff, staff_only=is_staff, members_only=members_only
+        )
         async with Page(servers[0], target) as first, Page(servers[1], target) as second:
             await asyncio.to_thread(postgres.execute, database, SQL[cause].format(**target))
             done = time.monotonic()

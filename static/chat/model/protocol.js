@@ -1,8 +1,8 @@
 /** The frames, both ways, and the limits of a message: docs/protocol.md as types. */
 
-/** @typedef {{id: string, title: string, staff_only: boolean}} Room */
+/** `kind`: only its members see it; `people`: the others in a direct room; `archived`: only in a join frame. @typedef {{id: string, title: string, staff_only: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean}} Room */
 /** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
-/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
+/** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
 /** A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`. @typedef {{name: string, user?: number}} Mentioned */

@@ -26,6 +26,7 @@ import { fullPageWords } from "./strings.js";
  *   messageChanged: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
+ *   roomChanged: (room: Room) => void,
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
@@ -282,12 +283,17 @@ export class Workspace {
     const id = frame.join;
     if (this.#leaving.has(id)) return;
     this.#healing.delete(id);
-    const known = { id, title: frame.title, staff_only: frame.staff_only === true };
+    const known = roomOf(frame);
     // The server may open a pane by itself.
     if (!this.#panes.has(id)) {
       this.rooms.set(id, known);
       this.#panes.set(id, new RoomLog(this.#me));
       this.#view.paneOpened(known, false);
+    }
+    // A title may have changed since the list was sent, and only here does the page learn that a room is archived.
+    else if (isOther(known, this.rooms.get(id))) {
+      this.rooms.set(id, known);
+      this.#view.roomChanged(known);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
     this.#epochs.set(id, frame.epoch); // first, so that nothing written for another log is sent or shown
@@ -354,6 +360,13 @@ export class Workspace {
     for (const { id } of removed) this.rooms.delete(id);
     for (const room of rooms) this.rooms.set(room.id, room);
     this.#view.roomsChanged(rooms, removed);
+    for (const room of this.rooms.values()) {
+      // An open room that the list leaves out, and that no `leave` frame closes, was archived.
+      if (current.has(room.id) || room.archived) continue;
+      const archived = { ...room, archived: true };
+      this.rooms.set(room.id, archived);
+      this.#view.roomChanged(archived);
+    }
   }
 
   /** @param {Signal} signal */
@@ -445,4 +458,23 @@ export class Workspace {
   #resendLayout() {
     if (this.#layoutChange) this.changeLayout(this.#layoutChange);
   }
+}
+
+/** What a join frame says about its room. @param {JoinFrame} frame @returns {Room} */
+function roomOf({ join, title, staff_only, kind, people, topic, archived }) {
+  /** @type {Room} */
+  const room = { id: join, title, staff_only: staff_only === true };
+  if (kind) room.kind = kind;
+  if (people) room.people = people;
+  if (topic) room.topic = topic;
+  if (archived) room.archived = true;
+  return room;
+}
+
+/** @param {Room} room @param {Room | undefined} known */
+function isOther(room, known) {
+  if (known === undefined) return true;
+  const { title, staff_only, topic = "", archived = false } = room;
+  const isSame = title === known.title && staff_only === known.staff_only;
+  return !isSame || topic !== (known.topic ?? "") || archived !== (known.archived ?? false);
 }

@@ -71,6 +71,13 @@ export class Navigation {
     this.#panes.get(id)?.composer.focus();
   }
 
+  /** The user made this room, or asked for a room that may be new. @param {Room} room */
+  goToRoom(room) {
+    if (!this.#panes.get(room.id)) this.#openRoom(room);
+    this.#list.collapse();
+    this.focusRoom(room.id);
+  }
+
   /** Update the address at once, and save the layout for the user's other browsers after a short pause. */
   #updateAddress() {
     history.replaceState(null, "", this.#panes.layout.address);

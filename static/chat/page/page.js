@@ -13,6 +13,7 @@ import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
+import { Rooms } from "./rooms.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
@@ -45,6 +46,7 @@ export class Page {
   workspace;
   unsent;
   #readTracker;
+  #rooms;
   #userActions;
 
   /**
@@ -66,7 +68,12 @@ export class Page {
       focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
+    this.#rooms = new Rooms({
+      ...{ me: config.user.username, notices },
+      openRoom: (room) => this.#userActions.navigation.goToRoom(room),
+    });
     this.#userActions = new UserActions(workspace, {
+      rooms: this.#rooms,
       ...{ panes, list, notices, userData },
       readTracker: this.#readTracker,
       user: config.user,
@@ -255,6 +262,11 @@ export class Page {
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
     const title = this.workspace.rooms.get(room)?.title ?? "";
     this.#announcer.announce(senderWords(message), title, text);
+  }
+
+  /** What is known of an open room has changed. @param {Room} room */
+  roomChanged(room) {
+    this.#panes.get(room.id)?.showRoom(room);
   }
 
   /** @param {Room[]} rooms @param {Room[]} removed */

@@ -10,10 +10,10 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
  * Leave out what would have no effect.
  * @param {PaneRow} panes
  * @param {string} room
- * @param {{readTracker: ReadTracker, askForDay: () => void}} ways
+ * @param {{readTracker: ReadTracker, askForDay: () => void, settings: Item | null}} ways
  * @returns {Item[]}
  */
-export function paneItems(panes, room, { readTracker, askForDay }) {
+export function paneItems(panes, room, { readTracker, askForDay, settings }) {
   const { order, wide } = panes.layout;
   const index = order.indexOf(room);
   /** @type {Item[]} */
@@ -27,5 +27,6 @@ export function paneItems(panes, room, { readTracker, askForDay }) {
   items.push({ label: "Jump to date…", act: askForDay });
   if (readTracker.hasUnread(room))
     items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
+  if (settings) items.push(settings);
   return items;
 }

@@ -90,11 +90,16 @@ export class RoomList extends HTMLElement {
     const closed = [...this.#buttons.keys()].filter((room) => !open.has(room));
     const titles = new Map(closed.map((room) => [room, this.#titleOf(room)]));
     closed.sort((a, b) => COLLATOR.compare(titles.get(a) ?? "", titles.get(b) ?? ""));
-    this.#order = [...this.#open.filter((room) => this.#buttons.has(room)), ...closed];
+    const isDirect = (/** @type {string} */ room) =>
+      this.#buttonOf(room)?.dataset.kind === "direct";
+    const [rooms, people] = [closed.filter((room) => !isDirect(room)), closed.filter(isDirect)];
+    this.#order = [...this.#open.filter((room) => this.#buttons.has(room)), ...rooms, ...people];
     this.#arrange(part(this, "open-rooms"), this.#open);
-    this.#arrange(part(this, "rooms"), closed);
+    this.#arrange(part(this, "rooms"), rooms);
+    this.#arrange(part(this, "people"), people);
     part(this, "open-heading").hidden = open.size === 0;
-    part(this, "rooms-heading").hidden = open.size === 0 || closed.length === 0;
+    part(this, "rooms-heading").hidden = open.size === 0 || rooms.length === 0;
+    part(this, "people-heading").hidden = people.length === 0;
     this.#keys.setButtons(this.#order.map((room) => this.#buttons.get(room)));
   }
 
@@ -114,6 +119,7 @@ export class RoomList extends HTMLElement {
     const item = copyElement("room-template");
     const button = part(item, "button");
     button.dataset.room = room.id;
+    if (room.kind) button.dataset.kind = room.kind;
     this.#showTitle(button, room);
     part(this, "rooms").append(item);
     this.#addButton(button);

@@ -22,6 +22,7 @@ import { openAtClick } from "./user_menu.js";
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
+/** @import {Rooms} from "./rooms.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
@@ -37,14 +38,16 @@ export class UserActions {
   #choices;
   #menu = new Menu(part(document, "menu"));
   #messageActions;
+  #rooms;
+  #isStaff;
   navigation;
   jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
    */
-  constructor(workspace, { panes, list, notices, readTracker, user, userData, emoji }) {
+  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData, emoji }) {
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
@@ -52,6 +55,8 @@ export class UserActions {
     this.#userData = userData;
     this.#emoji = emoji;
     this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
+    this.#rooms = rooms;
+    this.#isStaff = user.staff;
     this.navigation = new Navigation(panes, { workspace, list });
     this.#messageActions = new MessageActions(panes, {
       workspace,
@@ -98,6 +103,7 @@ export class UserActions {
       trimTo: (first, last) => this.#workspace.trimTo(id, first, last),
       jumpToNew: () => this.jumps.jumpToNew(id),
       jumpToNewest: () => this.jumps.jumpToNewest(id),
+      openDirect: (name) => void this.#rooms.openDirect(name),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
@@ -151,7 +157,16 @@ export class UserActions {
     return paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
+      settings: this.#settingsItem(id),
     });
+  }
+
+  /** Members of a room see who they are; staff may change the rooms that users share. @param {string} id */
+  #settingsItem(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
+    const label = room.kind ? "Members and settings…" : "Room settings…";
+    return { label, act: () => this.#rooms.showSettings(room) };
   }
 
   /** @param {string} id */

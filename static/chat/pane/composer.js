@@ -100,8 +100,11 @@ export class Composer extends HTMLElement {
   }
 
   /** Name the room to which messages are sent. @param {Room} room */
-  showRoom({ title, staff_only }) {
+  showRoom({ title, staff_only, archived = false }) {
     const box = this.#box;
+    // The box keeps its text, and can be read and copied.
+    box.readOnly = archived;
+    part(this, "archived").hidden = !archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
     if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
@@ -285,6 +288,7 @@ export class Composer extends HTMLElement {
 
   /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
   #submit() {
+    if (this.#box.readOnly) return; // the room is archived, and says so
     const text = this.#box.value;
     const edit = this.#edit;
     if (edit !== null && edit.saving !== null) return; // wait for the answer

@@ -12,9 +12,17 @@ export class People extends HTMLElement {
   /** @type {Set<string>} */
   #names = new Set();
   #isUpdateDue = false;
+  #me = "";
 
-  /** Listen to events. Not in connectedCallback, because a pane that moves is connected again. */
-  configure() {
+  /** Listen to events. Not in connectedCallback, because a pane that moves is connected again. @param {string} me @param {(name: string) => void} openDirect */
+  configure(me, openDirect) {
+    this.#me = me;
+    this.addEventListener("click", ({ target }) => {
+      const button = target instanceof Element ? target.closest("button") : null;
+      if (!button?.dataset.username) return;
+      close();
+      openDirect(button.dataset.username);
+    });
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
     const close = () => {
       details.open = false;
@@ -58,7 +66,7 @@ export class People extends HTMLElement {
     const more = names.length - AVATARS;
     part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
     part(this, "more").textContent = more > 0 ? `+${more}` : "";
-    part(this, "names").replaceChildren(...names.map(person));
+    part(this, "names").replaceChildren(...names.map((name) => person(name, name !== this.#me)));
   }
 }
 
@@ -70,10 +78,14 @@ function avatar(name) {
   return element;
 }
 
-/** @param {string} name */
-function person(name) {
+/** @param {string} name @param {boolean} isOther */
+function person(name, isOther) {
   const item = copyElement("person-template");
   setAvatar(part(item, "avatar"), name);
   part(item, "name").textContent = name;
+  const button = part(item, "message");
+  button.hidden = !isOther;
+  button.dataset.username = name;
+  button.setAttribute("aria-label", `Message ${name}`);
   return item;
 }

@@ -14,7 +14,7 @@ import { Writers } from "../model/typing.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -46,7 +46,7 @@ export class RoomPane extends HTMLElement {
     part(this, "close").addEventListener("click", actions.closePane);
     const more = part(this, "more-button");
     more.addEventListener("click", () => actions.openMenu(more));
-    /** @type {People} */ (part(this, "people")).configure();
+    /** @type {People} */ (part(this, "people")).configure(me.username, actions.openDirect);
     this.pinned.configure(actions.dismissAlert, () => this.list.focus());
     this.#above.addEventListener("click", actions.jumpToNew);
     this.#below.addEventListener("click", actions.jumpToNewest);
@@ -77,6 +77,10 @@ export class RoomPane extends HTMLElement {
     this.setAttribute("aria-label", room.title);
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
+    part(this, "members-only").hidden = room.kind !== "members";
+    const topic = part(this, "topic");
+    topic.textContent = topic.title = room.topic ?? "";
+    topic.hidden = !room.topic;
     this.list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.composer.showRoom(room);
   }

@@ -54,7 +54,7 @@ def rename_rooms(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0013_quotes"),
+        ("chat", "0014_members"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,39 @@
+"""What the lists of the admin share: a paginator that never counts a whole table, and explanations as text."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Max
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from chat.store.explanations import Explanation
+
+# The most rows that are counted. Beyond it the highest id is the estimate: ids are given once, so it is never too low.
+MAX_COUNTED = 10_000
+
+
+class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts at most MAX_COUNTED rows, so a list of a table of any size takes the same time."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
+        counted = int(rows[: MAX_COUNTED + 1].count())
+        if counted <= MAX_COUNTED:
+            return counted
+        highest = rows.model._base_manager.aggregate(highest=Max("pk"))["highest"]
+        return max(int(highest or 0), counted)
+
+
+def as_text(explanations: Iterable[Explanation]) -> SafeString:
+    """Return explanations as paragraphs for a page of the admin."""
+    return format_html_join("", "<p>{} <b>{}</b><br>{}</p>", (_parts(explanation) for explanation in explanations))
+
+
+def _parts(explanation: Explanation) -> tuple[str, str, SafeString]:
+    answer = "Yes:" if explanation.may_enter else "No:"
+    names = ", ".join(explanation.names) or "none"
+    return answer, explanation.rule, format_html("{}{}", names, " … and more" if explanation.is_cut else "")

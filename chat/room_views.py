@@ -1,0 +1,165 @@
+"""Rooms and their members over HTTP, for the page: JSON in, JSON out, for the user who is signed in.
+
+Every change goes through `store/room_actions`, and open pages learn of it by their socket. A room that the user may not
+see is answered like one that does not exist.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from chat import limits
+from chat.exceptions import ClientError, ErrorCode
+from chat.models import Room, RoomMember
+from chat.store import own_rooms, people, policies, room_actions
+
+T = TypeVar("T")
+Name = Annotated[str, msgspec.Meta(max_length=150)]
+Names = Annotated[list[Name], msgspec.Meta(max_length=room_actions.MAX_ADDED)]
+Title = Annotated[str, msgspec.Meta(max_length=255)]
+Topic = Annotated[str, msgspec.Meta(max_length=250)]
+
+STATUS = {
+    ErrorCode.USER_HAS_TO_LOGIN: 403,
+    ErrorCode.ROOM_ACCESS_DENIED: 403,
+    ErrorCode.ROOM_INVALID: 404,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.SERVER_UNAVAILABLE: 503,
+}
+
+
+class NewRoom(msgspec.Struct, forbid_unknown_fields=True):
+    title: Title
+    topic: Topic = ""
+    who: Literal["everybody", "staff", "members"] = "everybody"
+    people: Names = []
+
+
+class RoomChange(msgspec.Struct, forbid_unknown_fields=True):
+    title: Title | None = None
+    topic: Topic | None = None
+    archived: bool | None = None
+
+
+class MembersChange(msgspec.Struct, forbid_unknown_fields=True):
+    add: Names = []
+    remove: Name | None = None
+
+
+class Direct(msgspec.Struct, forbid_unknown_fields=True):
+    people: Names
+
+
+def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
+    """Answer with what a view returns, and a refusal as `{"error": CODE, "detail": sentence}`."""
+
+    @never_cache
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            if not request.user.is_authenticated:
+                raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+            return JsonResponse(view(request, *args, **kwargs))
+        except ClientError as refusal:
+            shown = {"error": refusal.code.value, "detail": refusal.context.get("detail", "")}
+            return JsonResponse(shown, status=STATUS.get(refusal.code, 400))
+
+    return answer
+
+
+@require_POST
+@answers_json
+def rooms(request: HttpRequest) -> dict[str, Any]:
+    """Make a room, and return it as the list of rooms has it."""
+    asked = _body(request, NewRoom)
+    limits.check_message(_user(request))
+    members = people.ids_of(asked.people) if asked.who == "members" else []
+    room = room_actions.create_room(asked.title, topic=asked.topic, who=asked.who, members=members, by=_user(request))
+    return as_json(room, _user(request))
+
+
+@require_POST
+@answers_json
+def room(request: HttpRequest, room_id: int) -> dict[str, Any]:
+    """Rename a room, set its topic, or archive it, and return it."""
+    asked = _body(request, RoomChange)
+    limits.check_message(_user(request))
+    changed = room_actions.change_room(
+        room_id, title=asked.title, topic=asked.topic, is_archived=asked.archived, by=_user(request)
+    )
+    return as_json(changed, _user(request))
+
+
+@require_http_methods(["GET", "POST"])
+@answers_json
+def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
+    """Add or remove members of a room, and return its members and what the user may do there."""
+    user = _user(request)
+    if request.method == "POST":
+        asked = _body(request, MembersChange)
+        limits.check_message(user)
+        if asked.add:
+            room_actions.add_members(room_id, people.ids_of(asked.add), by=user)
+        if asked.remove is not None:
+            [removed] = people.ids_of([asked.remove])
+            room_actions.remove_member(room_id, removed, by=user)
+            if removed == user:
+                return {"left": True}
+    found, rows = room_actions.list_members(room_id, by=user)
+    is_owner = any(row.is_owner and row.user_id == user for row in rows)
+    return {
+        "room": as_json(found, user),
+        "members": [_as_member(row) for row in rows if row.user is not None],
+        "manage": policies.can_manage(request.user, found, is_owner=is_owner),
+        "archived": found.archived_at is not None,
+    }
+
+
+@require_POST
+@answers_json
+def direct(request: HttpRequest) -> dict[str, Any]:
+    """Return the direct room of the user and these people; it is made if there is none."""
+    asked = _body(request, Direct)
+    limits.check_message(_user(request))
+    return as_json(room_actions.open_direct(people.ids_of(asked.people), by=_user(request)), _user(request))
+
+
+@require_GET
+@answers_json
+def names(request: HttpRequest) -> dict[str, Any]:
+    """Return some names of users that begin with `?q=`, without the user's own."""
+    return {"people": people.names_like(request.GET.get("q", "")[:150], but=_user(request))}
+
+
+def as_json(room: Room, reader: int) -> dict[str, Any]:
+    """Return a room as the list of rooms on the wire has it (chat.protocol.RoomTitle)."""
+    shown: dict[str, Any] = {"id": str(room.pk), "title": room.title, "staff_only": room.staff_only}
+    if room.kind:
+        shown["kind"] = room.kind
+    if room.direct_key is not None:
+        people_here = room.people or own_rooms.names_of_people([room])[room.pk]
+        shown["people"] = own_rooms.others(people_here, reader)
+        shown["title"] = own_rooms.title_for(shown["people"])
+    if room.topic:
+        shown["topic"] = room.topic
+    return shown
+
+
+def _as_member(row: RoomMember) -> dict[str, Any]:
+    return {"username": row.user.get_username(), "owner": row.is_owner}
+
+
+def _user(request: HttpRequest) -> int:
+    return request.user.pk or 0
+
+
+def _body(request: HttpRequest, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(request.body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=f"The request is invalid: {error}.") from None

@@ -1,0 +1,33 @@
+/** Asks the server over HTTP, in JSON. Open pages learn of every change by their socket. */
+
+const AWAY = "The server isn't responding. Try again in a moment.";
+const REFUSED = "The server refused. Reload the page and try again.";
+
+/**
+ * Returns a sentence instead if the server refuses or is away.
+ * @template {object} T
+ * @param {string} path
+ * @param {object} [body] with it, the request is a POST
+ * @returns {Promise<T | string>}
+ */
+export async function ask(path, body) {
+  try {
+    const answer = await fetch(path, body === undefined ? {} : post(body));
+    const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
+    if (!isJson) return REFUSED;
+    const content = await answer.json();
+    return answer.ok ? content : content.detail || REFUSED;
+  } catch {
+    return AWAY;
+  }
+}
+
+/** @param {object} body @returns {RequestInit} */
+function post(body) {
+  // The cookie is newer than the form in the page if the user has signed in again in another tab.
+  const cookie = /(?:^|; )(?:__Host-)?csrftoken=(\w+)/.exec(document.cookie)?.[1];
+  const field = document.querySelector("input[name=csrfmiddlewaretoken]");
+  const token = cookie ?? (field instanceof HTMLInputElement ? field.value : "");
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
+  return { method: "POST", headers, body: JSON.stringify(body) };
+}

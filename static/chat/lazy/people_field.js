@@ -1,0 +1,106 @@
+/** Chooses people by name: a box that completes names, and a list of those who were chosen. */
+
+import { ask } from "../dom/ask.js";
+import { copyElement, part, setAvatar } from "../dom/templates.js";
+
+const COMPLETE_AFTER_MS = 150;
+
+export class PeopleField {
+  #field;
+  #box;
+  /** @type {string[]} */
+  #names = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #asked = 0;
+
+  /** @param {HTMLElement} field @param {(names: string[]) => void} [onadd] by default the names are kept in the list */
+  constructor(field, onadd = (names) => this.#keep(names)) {
+    this.#field = field;
+    this.#box = /** @type {HTMLInputElement} */ (part(field, "person"));
+    const add = () => {
+      const names = this.#box.value.split(/[\s,]+/).filter(Boolean);
+      if (names.length === 0) return;
+      this.#box.value = "";
+      onadd(names.map((name) => name.replace(/^@/, "")));
+      this.#box.focus();
+    };
+    this.#box.addEventListener("input", () => this.#completeSoon());
+    this.#box.addEventListener("focus", () => this.#completeSoon());
+    this.#box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing || this.#box.value.trim() === "") return;
+      event.preventDefault(); // so that the form is not sent
+      add();
+    });
+    part(field, "add").addEventListener("click", add);
+  }
+
+  /** The names that were chosen, and the one that is typed. */
+  get names() {
+    const typed = this.#box.value.split(/[\s,]+/).filter(Boolean);
+    return [...new Set([...this.#names, ...typed])];
+  }
+
+  /** Put names back into the box, because they were refused. @param {string[]} names */
+  putBack(names) {
+    this.#box.value = names.join(" ");
+  }
+
+  clear() {
+    this.#names = [];
+    this.#box.value = "";
+    this.#show();
+  }
+
+  /** @param {string[]} names */
+  #keep(names) {
+    this.#names = [...new Set([...this.#names, ...names])];
+    this.#show();
+  }
+
+  #show() {
+    part(this.#field, "chosen").replaceChildren(
+      ...this.#names.map((name) =>
+        memberItem(name, "", () => {
+          this.#names = this.#names.filter((other) => other !== name);
+          this.#show();
+          this.#box.focus();
+        }),
+      ),
+    );
+  }
+
+  #completeSoon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#complete(), COMPLETE_AFTER_MS);
+  }
+
+  async #complete() {
+    this.#asked += 1;
+    const asked = this.#asked;
+    const query = encodeURIComponent(this.#box.value.trim());
+    /** @type {{people: string[]} | string} */
+    const answer = await ask(`/people/?q=${query}`);
+    if (asked !== this.#asked || typeof answer === "string") return;
+    const options = answer.people.map((name) => Object.assign(new Option(), { value: name }));
+    part(this.#field, "names").replaceChildren(...options);
+  }
+}
+
+/**
+ * An item with a person's name and a button that removes them.
+ * @param {string} name
+ * @param {string} about
+ * @param {(() => void) | null} remove null: without a button
+ */
+export function memberItem(name, about, remove) {
+  const item = copyElement("member-template");
+  setAvatar(part(item, "avatar"), name);
+  part(item, "name").textContent = name;
+  part(item, "about").textContent = about;
+  const button = part(item, "remove");
+  button.hidden = remove === null;
+  button.setAttribute("aria-label", `Remove ${name}`);
+  button.addEventListener("click", () => remove?.());
+  return item;
+}

@@ -1,0 +1,176 @@
+/** The dialogs that make a room, and that change a room and its members. What is typed stays until it is saved. */
+
+import { ask } from "../dom/ask.js";
+import { part } from "../dom/templates.js";
+import { memberItem, PeopleField } from "./people_field.js";
+
+/** @import {Room} from "../model/protocol.js" */
+
+/** @typedef {{username: string, owner: boolean}} Member */
+/** @typedef {{room: Room, members: Member[], manage: boolean, archived: boolean} | {left: true}} RoomMembers */
+
+export class NewRoomDialog {
+  #dialog;
+  #people;
+  #isBusy = false;
+
+  /** @param {HTMLDialogElement} dialog @param {(room: Room) => void} onmade */
+  constructor(dialog, onmade) {
+    this.#dialog = dialog;
+    this.#people = new PeopleField(part(dialog, "people"));
+    part(dialog, "cancel").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("change", () => this.#showPeople());
+    part(dialog, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#make(onmade);
+    });
+  }
+
+  open() {
+    showTrouble(this.#dialog, "");
+    this.#showPeople();
+    this.#dialog.showModal();
+    input(this.#dialog, "title").focus();
+  }
+
+  get #who() {
+    const chosen = this.#dialog.querySelector("input[name=who]:checked");
+    return chosen instanceof HTMLInputElement ? chosen.value : "everybody";
+  }
+
+  #showPeople() {
+    part(this.#dialog, "people").hidden = this.#who !== "members";
+  }
+
+  /** @param {(room: Room) => void} onmade */
+  async #make(onmade) {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    const [title, topic] = [input(this.#dialog, "title"), input(this.#dialog, "topic")];
+    const people = this.#who === "members" ? this.#people.names : [];
+    /** @type {Room | string} */
+    const made = await ask("/rooms/", {
+      ...{ title: title.value, topic: topic.value, who: this.#who, people },
+    });
+    this.#isBusy = false;
+    if (typeof made === "string") return showTrouble(this.#dialog, made);
+    title.value = topic.value = "";
+    this.#people.clear();
+    this.#dialog.close();
+    onmade(made);
+  }
+}
+
+export class RoomDialog {
+  #dialog;
+  #people;
+  #room = "";
+  #me;
+
+  /** @param {HTMLDialogElement} dialog @param {string} me */
+  constructor(dialog, me) {
+    this.#dialog = dialog;
+    this.#me = me;
+    this.#people = new PeopleField(part(dialog, "people"), (names) => void this.#add(names));
+    part(dialog, "done").addEventListener("click", () => dialog.close());
+    part(dialog, "leave").addEventListener("click", () => void this.#remove(me));
+    part(dialog, "archive").addEventListener("click", () => void this.#archive());
+    part(dialog, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#save();
+    });
+  }
+
+  /** @param {Room} room */
+  async open(room) {
+    this.#room = room.id;
+    showTrouble(this.#dialog, "");
+    this.#people.clear();
+    const answer = await this.#ask("members/");
+    if (this.#room !== room.id || this.#dialog.open) return;
+    this.#dialog.showModal();
+    if (typeof answer === "string") return showTrouble(this.#dialog, answer);
+    if ("left" in answer) return;
+    input(this.#dialog, "title").value = answer.room.title;
+    input(this.#dialog, "topic").value = answer.room.topic ?? "";
+    this.#show(answer);
+    part(this.#dialog, answer.manage ? "title" : "done").focus();
+  }
+
+  /**
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<RoomMembers | string>}
+   */
+  #ask(path, body) {
+    return ask(`/rooms/${this.#room}/${path}`, body);
+  }
+
+  /** @param {Exclude<RoomMembers, {left: true}>} answer */
+  #show({ room, members, manage, archived }) {
+    const isOfMembers = room.kind === "members";
+    part(this.#dialog, "heading").textContent = room.title;
+    part(this.#dialog, "settings").hidden = !manage;
+    part(this.#dialog, "archive").textContent = archived ? "Open again" : "Archive room";
+    for (const name of ["archive", "save"]) part(this.#dialog, name).hidden = !manage;
+    part(this.#dialog, "archive").dataset.archived = String(archived);
+    for (const name of ["members-of", "people", "leave"])
+      part(this.#dialog, name).hidden = !isOfMembers;
+    part(this.#dialog, "members").replaceChildren(
+      ...members.map(({ username, owner }) => {
+        const isRemovable = manage && username !== this.#me;
+        const remove = isRemovable ? () => void this.#remove(username) : null;
+        return memberItem(username, owner ? "owner" : "", remove);
+      }),
+    );
+  }
+
+  /** @param {string[]} names */
+  async #add(names) {
+    const answer = await this.#ask("members/", { add: names });
+    if (typeof answer === "string") this.#people.putBack(names);
+    this.#answered(answer);
+  }
+
+  /** @param {string} name */
+  async #remove(name) {
+    this.#answered(await this.#ask("members/", { remove: name }));
+  }
+
+  async #save() {
+    const changes = {
+      title: input(this.#dialog, "title").value,
+      topic: input(this.#dialog, "topic").value,
+    };
+    const answer = await this.#ask("", changes);
+    if (typeof answer === "string") showTrouble(this.#dialog, answer);
+    else this.#dialog.close();
+  }
+
+  async #archive() {
+    const archived = part(this.#dialog, "archive").dataset.archived !== "true";
+    const answer = await this.#ask("", { archived });
+    if (typeof answer === "string") showTrouble(this.#dialog, answer);
+    else this.#dialog.close();
+  }
+
+  /** @param {RoomMembers | string} answer */
+  #answered(answer) {
+    if (typeof answer === "string") return showTrouble(this.#dialog, answer);
+    showTrouble(this.#dialog, "");
+    if ("left" in answer) this.#dialog.close();
+    else this.#show(answer);
+  }
+}
+
+/** @param {HTMLElement} dialog @param {string} sentence */
+function showTrouble(dialog, sentence) {
+  const trouble = part(dialog, "trouble");
+  trouble.hidden = sentence === "";
+  trouble.textContent = sentence;
+}
+
+/** @param {HTMLElement} dialog @param {string} name */
+function input(dialog, name) {
+  return /** @type {HTMLInputElement} */ (part(dialog, name));
+}

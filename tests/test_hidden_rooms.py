@@ -1,0 +1,212 @@
+"""Nothing tells a user of a room of members that they may not enter: no command, frame, page or error.
+
+Staff and superusers are no exception. Members see such a room come, change and go.
+"""
+
+import json
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from chat.live import audiences, database
+from chat.models import Membership, Room
+from chat.store import room_actions
+from tests.sockets import connected
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TITLE, TOPIC, TEXT = "Acquisition of Initech", "Codename Falcon", "the price is secret"
+SECRETS = re.compile("|".join([TITLE, TOPIC, TEXT]), re.IGNORECASE)
+PERSON = "zacharias"  # of the room of members, and of the direct room
+MISSING = 987_654
+
+
+@pytest.fixture(autouse=True)
+def quick(settings):
+    settings.GRACE_SECONDS = 0
+    settings.SWEEP_SECONDS = 0.05
+    settings.POSITIONS_SECONDS = 0.02
+
+
+@pytest.fixture
+def person(db):
+    return User.objects.create_user(PERSON)
+
+
+@pytest.fixture(params=["members", "direct"])
+def hidden(request, person, charlie, rooms):
+    """A room of members, or a direct one, with a message that mentions everyone."""
+    if request.param == "direct":
+        room = room_actions.open_direct([charlie.pk], by=person.pk)
+    else:
+        room = room_actions.create_room(TITLE, topic=TOPIC, who="members", members=[person.pk, charlie.pk])
+    room.send_message(f"{TEXT} @bob @root @alice", person)
+    return Room.objects.get(pk=room.pk)
+
+
+@pytest.fixture(params=["staff", "superuser", "user"])
+def outsider(request, db):
+    """A user who is no member."""
+    if request.param == "superuser":
+        return User.objects.create_superuser("root")
+    return User.objects.create_user("alice" if request.param == "staff" else "bob", is_staff=request.param == "staff")
+
+
+def without_room(frame, room):
+    """Return a frame as text with the room's id replaced, so that answers about two rooms can be compared."""
+    return re.sub(rf'"{room}"', '"ROOM"', json.dumps(frame, sort_keys=True))
+
+
+def commands_about(room):
+    """Return a command of each kind about a room."""
+    return [
+        {"command": "join", "room": room},
+        {"command": "join", "room": room, "since": 0},
+        {"command": "resume", "rooms": {str(room): {"since": 0}}},
+        {"command": "history", "room": room},
+        {"command": "send", "room": room, "message": "hi", "client_id": "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"},
+        {"command": "edit", "room": room, "seq": 1, "message": "hi"},
+        {"command": "delete", "room": room, "seq": 1},
+        {"command": "react", "room": room, "seq": 1, "emoji": "👍", "on": True},
+        {"command": "leave", "room": room},
+    ]
+
+
+async def test_no_command_or_frame_tells_an_outsider_of_a_hidden_room(outsider, hidden):
+    async with connected(outsider) as socket:
+        await socket.send(command="watch")
+        frames = await socket.until(lambda frame: "heads" in frame)
+        for missing, about in zip(commands_about(MISSING), commands_about(hidden.pk), strict=True):
+            expected, answer = await socket.ask(**missing), await socket.ask(**about)
+            assert without_room(answer, hidden.pk) == without_room(expected, MISSING)
+            frames += [answer]
+        await socket.send(command="read", room=hidden.pk, seq=1)
+        await socket.send(command="layout", rooms=[str(hidden.pk)], wide=str(hidden.pk))
+        await socket.send(command="layout", put=[{"room": str(hidden.pk)}])
+        await database.write(hidden.send_message, TEXT, None)
+        await database.write(room_actions.create_room, "Seen by all")
+        frames += await socket.until(lambda frame: "Seen by all" in str(frame))
+        frames += await socket.rest()
+        # Everything that was to be stored for the outsider is stored when the socket has gone.
+    seen = [frame for frame in frames if frame.get("room") is None and "leave" not in frame]
+    assert not SECRETS.search(json.dumps(frames)) and PERSON not in json.dumps(frames)
+    assert all(str(hidden.pk) not in frame.get("heads", {}) for frame in seen)
+    rows = Membership.objects.filter(room=hidden, user=outsider)
+    assert not await database.read(rows.exists), "no trace of the outsider is stored in the room"
+
+
+def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden):
+    client = Client()
+    client.force_login(outsider)
+    shown = client.get("/").content.decode()
+    for missing, address in [
+        (f"/?rooms={MISSING}", f"/?rooms={hidden.pk}"),
+        (f"/?rooms=1&at={MISSING}.1", f"/?rooms=1&at={hidden.pk}.1"),
+        ("/chat/Nothing here/", f"/chat/{hidden.title}/"),
+    ]:
+        expected, page = client.get(missing), client.get(address)
+        assert page.status_code == expected.status_code
+        text = page.content.decode()
+        shown += text.replace(hidden.title, "")
+        notices = [re.findall(r'"notice": "([^"]*)"', body) for body in (text, expected.content.decode())]
+        assert notices[0][0].replace(hidden.title, "Nothing here") == notices[1][0]
+    answer = client.get(f"/chat/{hidden.title}/", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (404, "ROOM_INVALID")
+    assert not SECRETS.search(shown) and PERSON not in shown
+    assert f'data-room="{hidden.pk}"' not in shown
+
+
+def test_members_see_their_rooms_on_the_page(hidden, person, charlie):
+    client = Client()
+    client.force_login(charlie)
+    title = PERSON if hidden.kind == "direct" else TITLE
+    page = client.get(f"/chat/{title}/")
+    assert page.status_code == 200
+    [room] = [room for room in page.context["config"]["rooms"] if room["id"] == str(hidden.pk)]
+    if hidden.kind == "direct":
+        assert room == {
+            "id": str(hidden.pk),
+            "title": PERSON,
+            "staff_only": False,
+            "kind": "direct",
+            "people": [PERSON],
+        }
+    else:
+        assert (room["kind"], room["topic"]) == ("members", TOPIC)
+
+
+async def test_members_see_a_room_of_theirs_come_and_go_on_open_pages(rooms, bob, charlie):
+    async with connected(bob) as socket:
+        await socket.send(command="watch")
+        await socket.until(lambda frame: "heads" in frame)
+        room = await database.write(room_actions.create_room, TITLE, topic=TOPIC, who="members", members=[charlie.pk])
+        await database.write(room.send_message, "before", charlie)
+        await database.write(room.add_member, bob)
+        frames = await socket.until(lambda frame: str(room.pk) in frame.get("heads", {}))
+        listed = next(frame["rooms"] for frame in frames if "rooms" in frame)
+        assert listed[-1] == {
+            **{"id": str(room.pk), "title": TITLE, "staff_only": False, "kind": "members", "topic": TOPIC}
+        }
+        assert [entry["title"] for entry in listed] == ["Lobby", "Random", TITLE]
+        joined = await socket.ask(command="join", room=room.pk)
+        assert (joined["join"], joined["kind"], joined["topic"]) == (str(room.pk), "members", TOPIC)
+        await database.write(lambda: room_actions.change_room(room.pk, title="Initech", topic=""))
+        frames = await socket.until(lambda frame: "Initech" in str(frame.get("rooms")))
+        await database.write(room.remove_member, bob)
+        frames = await socket.until(lambda frame: "rooms" in frame)
+        frames += await socket.rest()
+        assert {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"} in frames
+        await database.write(room.send_message, "after", charlie)
+        await database.write(rooms.lobby.send_message, "for all", charlie)
+        later = await socket.until(lambda frame: str(rooms.lobby.pk) in frame.get("heads", {}))
+        assert str(room.pk) not in json.dumps(later + await socket.rest()).replace(f'"{rooms.lobby.pk}"', "")
+
+
+async def test_every_message_in_a_direct_room_counts_as_for_its_reader(alice, bob):
+    async with connected(bob) as socket:
+        await socket.send(command="watch")
+        await socket.until(lambda frame: "rooms" in frame)
+        room = await database.write(lambda: room_actions.open_direct([bob.pk], by=alice.pk))
+        [frame] = [frame for frame in await socket.until(lambda frame: frame.get("rooms")) if "rooms" in frame]
+        assert frame["rooms"] == [
+            {"id": str(room.pk), "title": "alice", "staff_only": False, "kind": "direct", "people": ["alice"]}
+        ]
+        await database.write(room.send_message, "hello", alice)
+        frames = await socket.until(lambda frame: frame.get("heads", {}).get(str(room.pk), {}).get("unread") == 1)
+        assert frames[-1]["heads"][str(room.pk)]["mentions"] == 1
+        joined = await socket.ask(command="join", room=room.pk)
+        assert (joined["title"], joined["kind"], joined["people"]) == ("alice", "direct", ["alice"])
+
+
+async def test_a_room_that_becomes_one_of_members_stays_with_its_members_alone(rooms, bob, charlie):
+    def close():
+        rooms.lobby.members_only = True
+        rooms.lobby.save()
+        rooms.lobby.add_member(bob)
+
+    async with connected(bob) as first, connected(charlie) as second:
+        for socket in (first, second):
+            await socket.send(command="watch")
+            await socket.until(lambda frame: "rooms" in frame)
+        await second.send(command="join", room=rooms.lobby.pk)
+        await second.until(lambda frame: "join" in frame)
+        await database.write(close)
+        frames = await second.until(lambda frame: "Lobby" not in str(frame.get("rooms", "Lobby")))
+        frames += await second.rest()
+        assert {"leave": str(rooms.lobby.pk), "reason": "ROOM_ACCESS_DENIED"} in frames
+        await first.until(lambda frame: "members" in str(frame.get("rooms")))
+
+
+def test_a_list_of_shared_rooms_is_encoded_once_however_many_users_have_rooms_of_their_own(rooms, bob, charlie):
+    room = room_actions.create_room(TITLE, who="members", members=[bob.pk])
+    own = audiences.load_own([bob.pk, charlie.pk])
+    shared = audiences.load({"kind": bob})["kind"]
+    assert own[charlie.pk] is audiences.NO_ROOMS
+    assert audiences.UserList(shared, own[charlie.pk]).frame() is shared.frame
+    frame = json.loads(audiences.UserList(shared, own[bob.pk]).frame().payload)
+    assert [entry["id"] for entry in frame["rooms"]] == [str(pk) for pk in (rooms.lobby.pk, rooms.random.pk, room.pk)]
+    no_shared = audiences.RoomList({}, audiences._EMPTY)
+    alone = json.loads(audiences.UserList(no_shared, own[bob.pk]).frame().payload)
+    assert [entry["id"] for entry in alone["rooms"]] == [str(room.pk)]
