@@ -195,7 +195,7 @@ def test_an_upgrade_keeps_users_and_rooms_whose_names_collide():
     assert Room.objects.titled("X").get().title == "x"
 
 
-BEFORE = "0012_confirmations"
+BEFORE = "0014_members"
 
 
 def code(frame):

@@ -35,11 +35,13 @@ def rename_rooms(apps, schema_editor):
     rooms = apps.get_model("chat", "Room")._base_manager.using(schema_editor.connection.alias).filter(deleted_at=None)
     seen = set()
     changed = []
-    for room in rooms.order_by("pk").only("pk", "title", "title_key").iterator(PIECE):
+    for room in rooms.order_by("pk").iterator(PIECE):
         key = name_key(room.title)
-        if key in seen:
-            key = f"{key}{COLLIDED}{room.pk}"
-        seen.add(key)
+        # Rooms of members may have any title.
+        if not room.members_only:
+            if (key, room.staff_only) in seen:
+                key = f"{key}{COLLIDED}{room.pk}"
+            seen.add((key, room.staff_only))
         if key != room.title_key:
             changed.append((room.pk, key))
     # In two steps, because the new key of a room may be the old one of another.

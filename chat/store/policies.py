@@ -166,6 +166,14 @@ def users_who_may_enter(room: Room) -> QuerySet[Any]:
     return users.filter(is_staff=True) if room.staff_only else users
 
 
+def _may_enter(user: Any, room: Room, *, is_member: bool) -> bool:
+    try:
+        check_enterable(user, room, is_member=is_member)
+    except ClientError:
+        return False
+    return True
+
+
 def kind_of(user: Any) -> Hashable:
     """Return the attributes that decide which shared rooms a user may enter: the same for all users of a kind."""
     return user.is_active, user.is_staff
