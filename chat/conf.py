@@ -80,7 +80,7 @@ class Conf:
     STUCK_SECONDS: float = 10.0
     STUCK_ABORT_SECONDS: float = 5.0
     DRAIN_SECONDS: float = 6.0
-    DRAIN_TELL_SECONDS: float = 1.0
+    DRAIN_REPLY_SECONDS: float = 1.0
     BYE_SPREAD_MS: int = 1500
 
     # How often read positions and layouts are written, and how long they wait while messages are being written.
@@ -90,7 +90,7 @@ class Conf:
     # How often all rights are checked without a notification, because a change by plain SQL sends none.
     ACCESS_CHECK_SECONDS: float = 20.0
     # The least time from one check to the next while changes stream in, as when a script saves all users.
-    ACCESS_PACE_SECONDS: float = 0.2
+    ACCESS_CHECK_PAUSE_SECONDS: float = 0.2
     # How long the row of a change of rights stays after a process saw it, so that every other process sees it too.
     ACCESS_KEEP_SECONDS: float = 5.0
 
@@ -102,7 +102,7 @@ class Conf:
     LEASE_SECONDS: float = 15.0
     LEASE_RENEW_SECONDS: float = 5.0
     GRACE_SECONDS: float = 15.0
-    TELL_WHO_IS_PRESENT: bool = True
+    SEND_PRESENCE: bool = True
     # Whether users see who is writing in their rooms, and the least time between two signals of a socket in a room.
     SHOW_WHO_IS_TYPING: bool = True
     TYPING_SECONDS: float = 3.0
@@ -126,6 +126,8 @@ class Conf:
 
 
 _DEFAULTS = Conf()
+# Renamed settings, which a site may still have under their old names.
+_OLD_NAMES = {"SEND_PRESENCE": "TELL_WHO_IS_PRESENT"}
 conf = object.__new__(Conf)
 
 
@@ -135,7 +137,8 @@ def _read(name: str) -> Any:
         raise AttributeError(f"chat.conf has no setting {name!r}")
     if name == "MESSAGE_TYPES_LIST" and not hasattr(settings, name):
         return [number for number, _ in conf.MESSAGE_TYPES_CHOICES]
-    return getattr(settings, name, getattr(_DEFAULTS, name))
+    old_name = _OLD_NAMES.get(name, name)
+    return getattr(settings, name, getattr(settings, old_name, getattr(_DEFAULTS, name)))
 
 
 @receiver(setting_changed)

@@ -82,6 +82,8 @@ class Send(Command, frozen=True, kw_only=True):
     across: uuid.UUID | None = None
     # The message that this one quotes.
     source: Source | None = None
+    # The log for which it was written. None: the current one.
+    epoch: Epoch | None = None
 
 
 class Edit(Command, frozen=True, kw_only=True):

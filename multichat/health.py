@@ -82,7 +82,7 @@ class Probe:
     async def _check(self) -> State:
         state = State(layer=await _layer_state())
         try:
-            is_missing, is_read_only = await database.look(_check_database)
+            is_missing, is_read_only = await database.poll(_check_database)
         except database.AWAY as error:
             if self._state is None or self._state.database != "away":
                 logger.warning("health: the database does not answer: %s", database.reason(error))

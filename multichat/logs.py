@@ -16,7 +16,7 @@ QUEUE_LINES = 10_000
 FLUSH_SECONDS = 2.0
 
 
-class Writer:
+class LineWriter:
     """Accepts lines from any thread without blocking, and writes them in order."""
 
     def __init__(self, descriptor: int) -> None:
@@ -76,7 +76,7 @@ class Writer:
                 return  # the reader has closed the pipe
 
 
-_writer = Writer(2)
+_writer = LineWriter(2)
 
 
 def flush() -> None:

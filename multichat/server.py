@@ -254,11 +254,11 @@ class Server(uvicorn.Server):
             await janitor.release()
         with suppress(TimeoutError):
             # Save read positions and layouts, because no page sends them again.
-            async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
+            async with asyncio.timeout(conf.DRAIN_REPLY_SECONDS):
                 await hub.flush()
         with suppress(TimeoutError):
             # Write the acks of slow readers. A stuck one learns the result when it resumes.
-            async with asyncio.timeout(conf.DRAIN_TELL_SECONDS):
+            async with asyncio.timeout(conf.DRAIN_REPLY_SECONDS):
                 await hub.until_replied()
         await super().shutdown(sockets)
         # Health checks and cleaning use the database even without sessions.

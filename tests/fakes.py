@@ -93,7 +93,7 @@ class FakeLog:
         self.gate = asyncio.Event()
         self.gate.set()
         monkeypatch.setattr(database, "read", self._run)
-        monkeypatch.setattr(database, "look", self._run)
+        monkeypatch.setattr(database, "poll", self._run)
         # Presence is not part of this fake; it has its own tests.
         monkeypatch.setattr(database, "write", self._write)
         monkeypatch.setattr(database, "write_behind", self._write)
@@ -102,7 +102,7 @@ class FakeLog:
         monkeypatch.setattr(presence, "expired_processes", list)
         monkeypatch.setattr(presence, "update_presence", lambda process, *, came, went: [])
         monkeypatch.setattr(presence, "present_usernames", lambda rooms: {room: set() for room in rooms})
-        monkeypatch.setattr(conf, "TELL_WHO_IS_PRESENT", False)
+        monkeypatch.setattr(conf, "SEND_PRESENCE", False)
         monkeypatch.setattr(conf, "GRACE_SECONDS", 0)
         monkeypatch.setattr(log, "read", self._read)
         monkeypatch.setattr(log, "heads", self._heads)

@@ -313,7 +313,7 @@ class World:
 
         self._patches.enter_context(override_settings(**SMALL))
         self._patches.enter_context(patch.object(database, "read", self._read))
-        self._patches.enter_context(patch.object(database, "look", self._read))
+        self._patches.enter_context(patch.object(database, "poll", self._read))
         self._patches.enter_context(patch.object(database, "write", self._write))
         self._patches.enter_context(patch.object(database, "write_behind", self._write))
         self._patches.enter_context(patch.object(hubs, "Doorbell", SilentDoorbell))
@@ -414,7 +414,7 @@ class World:
             log.read: self._page,
             log.heads: self._heads,
             alerts.recent: lambda rooms: {},
-            sweep._look: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
+            sweep._poll: lambda rooms, after: (self._heads(rooms), 0, list(self.changes)),
             access.stored_keys: lambda: [key for key, *_ in self.changes],
             deletion.unfinished: lambda: deletion.Unfinished([], []),
             presence.expired_processes: list,

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def quick(settings):
     settings.GRACE_SECONDS = 0
-    settings.TELL_WHO_IS_PRESENT = False
+    settings.SEND_PRESENCE = False
 
 
 @pytest.fixture

@@ -333,6 +333,14 @@ def test_an_edit_is_an_event_and_changes_the_message(bob, rooms):
     assert Event.objects.get(seq=1).edited_at is not None
 
 
+def test_a_message_for_another_log_of_the_room_is_refused_alone(bob, rooms):
+    stale, sent = post(rooms.lobby, bob, epoch="before"), post(rooms.lobby, bob, epoch=rooms.lobby.epoch)
+    assert results([stale, sent, post(rooms.lobby, bob)]) == [ErrorCode.EPOCH_CHANGED, 1, 2]
+    Room.objects.filter(pk=rooms.lobby.pk).update(epoch="after")
+    # A message that the restored log has is acknowledged, whatever log its sender knows.
+    assert results([post(rooms.lobby, bob, epoch=rooms.lobby.epoch), sent]) == [ErrorCode.EPOCH_CHANGED, 1]
+
+
 def test_only_the_author_may_edit_and_only_the_author_and_staff_may_delete(alice, bob, charlie, rooms):
     actions.commit([post(rooms.lobby, bob), post(rooms.lobby, alice)])
     drafts = [

@@ -88,7 +88,7 @@ async def test_two_tabs_of_a_user_count_as_one_presence(rooms, alice, bob):
 
 
 @pytest.mark.parametrize(
-    ("off", "heard"), [("TELL_WHO_IS_PRESENT", "msg_type"), ("NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS", "present")]
+    ("off", "heard"), [("SEND_PRESENCE", "msg_type"), ("NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS", "present")]
 )
 async def test_enter_and_leave_and_the_list_can_be_turned_off_separately(settings, rooms, alice, bob, off, heard):
     setattr(settings, off, False)

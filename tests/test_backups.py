@@ -4,10 +4,7 @@ import errno
 import io
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -17,8 +14,8 @@ from chat.backups import BackupError
 from chat.models import Membership, Process, Room
 from chat.store import access
 from chat.store.concerns import ALL_USERS
+from tests.servers import beside
 
-BASE = Path(__file__).resolve().parents[1]
 MAKE = """
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
@@ -60,11 +57,10 @@ class Installation:
         self.database = state / "db.sqlite3"
 
     def manage(self, *arguments, fails=False, database=None):
-        command = [sys.executable, "manage.py", *map(str, arguments)]
         environment = {"PATH": "/usr/bin:/bin", "VAR": str(self.state)}
         if database is not None:
             environment["DATABASE_URL"] = f"sqlite:///{database}"
-        done = subprocess.run(command, cwd=BASE, env=environment, capture_output=True, text=True, timeout=60)
+        done = beside.manage(environment, *arguments)
         assert bool(done.returncode) is fails, done.stderr
         assert "Traceback" not in done.stderr
         return done.stderr if fails else done.stdout

@@ -255,6 +255,19 @@ async def test_edits_and_deletes_are_acknowledged_and_sent_as_events(alice, bob,
             assert code(answer) == ("NOT_AUTHOR", command["command"], lobby)
 
 
+async def test_a_message_for_another_log_of_the_room_is_refused_with_its_client_id(bob, rooms):
+    lobby = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=lobby)
+        fields = {"command": "send", "room": lobby, "message": "hi", "client_id": str(uuid.uuid4())}
+        refused = await socket.ask(**fields, epoch="before")
+        assert code(refused) == ("EPOCH_CHANGED", "send", lobby)
+        assert refused["client_id"] == fields["client_id"]
+        await socket.send(**fields, epoch=rooms.lobby.epoch)
+        frames = await socket.until(lambda frame: "ack" in frame)
+        assert frames[-1]["seq"] == 1
+
+
 async def test_one_user_holds_at_most_one_reader_thread_for_history(alice, bob, rooms, monkeypatch):
     """Joins need the reader threads, so all sockets of one user together may hold only one of them."""
     running, most, gate, read = set(), [], threading.Event(), commands._read_history

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.conf import conf
+from chat.conf import clear, conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.store import actions
 
@@ -20,6 +20,13 @@ def test_a_setting_of_the_site_overrides_the_default(settings):
     assert conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS is False
     with pytest.raises(ClientError):
         actions.check_text("abcd")
+
+
+def test_a_renamed_setting_is_read_under_its_old_name_too(settings):
+    assert conf.SEND_PRESENCE is True
+    clear()
+    settings.TELL_WHO_IS_PRESENT = False
+    assert conf.SEND_PRESENCE is False
 
 
 def test_the_list_of_message_types_follows_the_choices_unless_it_is_set(settings):

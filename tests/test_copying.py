@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import beside
+
 BASE = Path(__file__).resolve().parents[1]
 MAKE = """
 import datetime, uuid
@@ -50,10 +52,7 @@ class Installation:
         self._environment = {"PATH": os.environ["PATH"], "VAR": str(state), "DATABASE_URL": database_url}
 
     def manage(self, *arguments):
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=BASE, env=self._environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        return beside.manage(self._environment, *arguments)
 
     def make(self):
         assert self.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0

@@ -56,7 +56,7 @@ async def test_messages_are_written_before_other_waiting_writes():
 async def test_the_sweep_does_not_wait_for_readers():
     gate = threading.Event()
     reading = [asyncio.ensure_future(database.read(gate.wait, 10)) for _ in range(2 * database.READERS)]
-    assert await database.look(lambda: "looked") == "looked"
+    assert await database.poll(lambda: "looked") == "looked"
     gate.set()
     await asyncio.gather(*reading)
 

@@ -142,9 +142,9 @@ async def test_readyz_finds_a_read_only_database_before_any_message_is_sent():
         with connection.cursor() as cursor:
             cursor.execute(f"SET default_transaction_read_only = {mode}")
 
-    await database.look(set_mode, "on")
+    await database.poll(set_mode, "on")
     status, shown = await ready()
-    await database.look(set_mode, "off")
+    await database.poll(set_mode, "off")
     assert (status, shown["database"]) == (503, "read_only")
     assert (await ask("/healthz"))[0] == 200
 

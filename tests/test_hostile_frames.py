@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 from django.db.backends.signals import connection_created
-from django.utils import timezone
 
 from chat import protocol
 from chat.live import database, writer
@@ -15,6 +14,7 @@ from chat.models import Event, Room
 from chat.store import actions
 from chat.store.actions import Draft
 from chat.store.log import Kind
+from tests.copies import copy_event
 from tests.hostile_frames import EDITS, MESSAGES, TABLE, FrameContext
 from tests.sockets import connected
 
@@ -30,20 +30,23 @@ def frame_context(rooms, bob, settings):
     settings.GRACE_SECONDS = 0
     settings.LIMITS = {"JSON_DEPTH": 8, "ROOMS_PER_SOCKET": 64}
     others = [Room.objects.create(title=f"Other {number}") for number in range(10)]
-    others[0].send_message("hi", bob)
-    now = timezone.now()
     for room in (rooms.lobby, others[0]):
-        Event.objects.bulk_create(
-            Event(room=room, seq=room_seq, author=bob, username="bob", body="hi", at=now)
-            for room_seq in range(2, MESSAGES + 1)
-        )
-        Room.objects.filter(pk=room.pk).update(head_seq=MESSAGES)
+        room.send_message("hi", bob)
+        copy_event(Event.objects.get(room=room), 2, MESSAGES, client_id="NULL")
         Event.objects.filter(room=room, seq=2).update(msg_type=2)
-    Event.objects.create(room=rooms.lobby, seq=1, author=bob, username="bob", body="hi", at=now)
-    for _ in range(EDITS // 20):
-        change = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}
-        actions.commit([Draft(**change, body=str(number)) for number in range(20)])
+        _set_head(room, MESSAGES)
+    # The last edit overtakes the first one. The others are copies of the first, which has no text any more.
+    edit = {"room": rooms.lobby.pk, "author": bob.pk, "kind": Kind.EDITED, "target_seq": 1}
+    actions.commit([Draft(**edit, body="one")])
+    _set_head(rooms.lobby, MESSAGES + EDITS - 1)
+    actions.commit([Draft(**edit, body="two")])
+    overtaken = Event.objects.get(room=rooms.lobby, seq=MESSAGES + 1)
+    copy_event(overtaken, MESSAGES + 2, MESSAGES + EDITS - 1, client_id="NULL")
     return FrameContext(str(rooms.lobby.pk), [str(room.pk) for room in others], edited_seq=1)
+
+
+def _set_head(room, seq):
+    Room.objects.filter(pk=room.pk).update(head_seq=seq)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, settings):
     settings.GRACE_SECONDS = 0
-    settings.TELL_WHO_IS_PRESENT = False
+    settings.SEND_PRESENCE = False
     monkeypatch.setattr(deletion, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
     monkeypatch.setattr(janitor, "LOOK_SECONDS", 0.01)
@@ -32,7 +32,7 @@ def close(room, bob, count=35):
 async def until_count(count=2, model=Room, manager="all_objects"):
     """Wait until a table has this many rows; by default, until one of three rooms is gone."""
     async with asyncio.timeout(10):
-        while await database.look(getattr(model, manager).count) != count:  # noqa: ASYNC110
+        while await database.poll(getattr(model, manager).count) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -40,7 +40,7 @@ async def test_deletions_that_were_left_unfinished_are_continued_at_the_start(bo
     await database.write(close, rooms.lobby, bob)
     janitor.acquire()
     await until_count()
-    assert not await database.look(Event.objects.exists)
+    assert not await database.poll(Event.objects.exists)
     await janitor.release()
     await database.close()
 
@@ -83,7 +83,7 @@ async def test_rows_of_deleted_users_are_removed(bob, rooms):
     await database.write(delete)
     janitor.acquire()
     await until_count(0, DeletedUser, "objects")
-    assert not await database.look(Membership.objects.exists)
+    assert not await database.poll(Membership.objects.exists)
     await janitor.release()
     await database.close()
 

@@ -23,7 +23,7 @@ def test_waits_are_brief_only_in_the_block_and_its_thread():
 
 
 async def test_only_the_writers_thread_waits_briefly():
-    lanes = (database.write, database.write_behind, database.read, database.look)
+    lanes = (database.write, database.write_behind, database.read, database.poll)
     assert [await lane(lock_waits.is_brief) for lane in lanes] == [True, False, False, False]
     await database.close()
 

@@ -24,7 +24,7 @@ def pipe():
 
 def test_log_lines_arrive_in_order(pipe):
     read, write = pipe
-    writer = logs.Writer(write)
+    writer = logs.LineWriter(write)
     for number in range(100):
         writer.put(b"line %d\n" % number)
     writer.flush()
@@ -34,7 +34,7 @@ def test_log_lines_arrive_in_order(pipe):
 def test_a_full_pipe_delays_no_caller_and_dropped_lines_are_counted(pipe, monkeypatch):
     read, write = pipe
     monkeypatch.setattr(logs, "QUEUE_LINES", 50)
-    writer = logs.Writer(write)
+    writer = logs.LineWriter(write)
     size = fcntl.fcntl(write, fcntl.F_GETPIPE_SZ)
     line = b"x" * 999 + b"\n"
     count = size // 1000 + 500
@@ -53,7 +53,7 @@ def test_a_full_pipe_delays_no_caller_and_dropped_lines_are_counted(pipe, monkey
 def test_a_closed_pipe_is_no_error(pipe):
     read, write = pipe
     os.close(read)
-    writer = logs.Writer(write)
+    writer = logs.LineWriter(write)
     writer.put(b"line\n")
     writer.flush()
     assert not writer._lines.unfinished_tasks
@@ -62,7 +62,7 @@ def test_a_closed_pipe_is_no_error(pipe):
 def test_a_non_blocking_pipe_loses_no_line(pipe):
     read, write = pipe
     os.set_blocking(write, False)
-    writer = logs.Writer(write)
+    writer = logs.LineWriter(write)
     text = b"x" * (fcntl.fcntl(write, fcntl.F_GETPIPE_SZ) * 2) + b"\n"
     writer.put(text)
     output = b""
@@ -73,7 +73,7 @@ def test_a_non_blocking_pipe_loses_no_line(pipe):
 
 def test_a_handler_formats_at_once_and_writes_the_traceback(pipe, monkeypatch):
     read, write = pipe
-    monkeypatch.setattr(logs, "_writer", logs.Writer(write))
+    monkeypatch.setattr(logs, "_writer", logs.LineWriter(write))
     handler = logs.Handler()
     changing = ["then"]
     handler.emit(logging.LogRecord("x", logging.INFO, "f", 1, "said %s \ud800", (changing,), None))

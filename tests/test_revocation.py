@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def quick(settings):
     settings.GRACE_SECONDS = 0
-    settings.TELL_WHO_IS_PRESENT = False
+    settings.SEND_PRESENCE = False
     # No check starts by itself.
     settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = settings.FROZEN_SECONDS = 60
 
@@ -131,12 +131,12 @@ async def test_a_join_notices_a_check_that_begins_between_its_answer_and_its_att
 
 
 async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited_rate(bob, settings, monkeypatch):
-    settings.ACCESS_PACE_SECONDS = 0.1
+    settings.ACCESS_CHECK_PAUSE_SECONDS = 0.1
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         running = hub.running().revocation
         began, loop, load = [], asyncio.get_running_loop(), Revocation._check
-        await asyncio.sleep(settings.ACCESS_PACE_SECONDS)
+        await asyncio.sleep(settings.ACCESS_CHECK_PAUSE_SECONDS)
 
         async def note(self, *arguments):
             began.append(loop.time())
@@ -153,7 +153,7 @@ async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited
 
 
 async def test_all_users_are_checked_periodically_also_while_changes_stream_in(bob, charlie, settings, loads):
-    settings.ACCESS_PACE_SECONDS, settings.ACCESS_CHECK_SECONDS = 0.01, 0.1
+    settings.ACCESS_CHECK_PAUSE_SECONDS, settings.ACCESS_CHECK_SECONDS = 0.01, 0.1
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         running = hub.running().revocation
@@ -164,7 +164,7 @@ async def test_all_users_are_checked_periodically_also_while_changes_stream_in(b
 
 
 async def test_a_failed_check_is_retried(bob, settings, monkeypatch):
-    settings.SWEEP_SECONDS = settings.ACCESS_PACE_SECONDS = 0.01
+    settings.SWEEP_SECONDS = settings.ACCESS_CHECK_PAUSE_SECONDS = 0.01
     async with connected(bob) as socket:
         await socket.ask(command="ping")
         load, failures = policies.load_rights, [OperationalError("the database went away")] * 3
@@ -198,7 +198,7 @@ async def checked(monkeypatch):
 
 async def swept(running):
     began = asyncio.get_running_loop().time()
-    await running.sweep(await database.look(access.recent_changes), began=began)
+    await running.sweep(await database.poll(access.recent_changes), began=began)
 
 
 async def test_the_sweep_finds_each_change_once_in_any_order_of_commits(checked):
@@ -267,8 +267,8 @@ async def test_changes_are_removed_after_every_process_had_time_to_see_them(sett
     pruning = asyncio.ensure_future(running.prune_always())
     async with asyncio.timeout(5):
         await asyncio.sleep(0.07)
-        assert await database.look(AccessChange.objects.count) == 3, "seen here, but kept for the other processes"
-        while await database.look(AccessChange.objects.exists):  # noqa: ASYNC110
+        assert await database.poll(AccessChange.objects.count) == 3, "seen here, but kept for the other processes"
+        while await database.poll(AccessChange.objects.exists):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     pruning.cancel()
     await asyncio.gather(pruning, return_exceptions=True)

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from chat.exceptions import ClientError, ErrorCode
-from chat.models import Room, RoomMember
+from chat.models import AccessChange, Room, RoomMember
 from chat.store import deletion, own_rooms, policies, room_actions
 from chat.store.access import concern_of, recent_changes
 from chat.store.room_user import RoomUser
@@ -56,6 +56,7 @@ def test_members_are_added_and_removed_from_python(plans, bob, charlie):
     plans.add_member(charlie)
     assert members(plans) == ["bob", "charlie"]
     assert charlie.pk in concern_of(recent_changes()).users
+    AccessChange.objects.all().delete()
     plans.remove_member(bob)
     plans.remove_member(bob)
     assert members(plans) == ["charlie"]

@@ -24,7 +24,7 @@ async def hub(monkeypatch, settings):
     # No sweep and no probe runs during a test.
     settings.SWEEP_SECONDS = settings.PROBE_SECONDS = settings.FROZEN_SECONDS = 60
     settings.GRACE_SECONDS = 0
-    settings.TELL_WHO_IS_PRESENT = False
+    settings.SEND_PRESENCE = False
     log = FakeLog(monkeypatch)
     keeper = hubs.add(lambda hub: Session(FakeSocket(), hub=hub))
     keeper.standing = standing(0, "keeper")

@@ -38,7 +38,7 @@ def slow_query():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("lane", ["read", "look", "write", "write_behind"])
+@pytest.mark.parametrize("lane", ["read", "poll", "write", "write_behind"])
 async def test_a_timed_out_query_ends_and_frees_its_thread(lane, settings):
     run = getattr(database, lane)
     await run(lambda: connection.ensure_connection())
@@ -159,7 +159,7 @@ async def test_every_thread_leaves_a_server_that_became_read_only():
             cursor.execute("SET default_transaction_read_only = on")
             cursor.execute("DELETE FROM chat_event")
 
-    lanes = (database.read, database.look, database.write, database.write_behind)
+    lanes = (database.read, database.poll, database.write, database.write_behind)
     before = {lane: await lane(server) for lane in lanes}
     with pytest.raises(OperationalError, match="read-only"):
         await database.write(write)

@@ -87,7 +87,7 @@ class Attendance:
             self._orders[feed.room, session.username] = session.places[feed.room].order
         if timer := self._in_grace.pop(pair, None):
             timer.cancel()
-        if conf.TELL_WHO_IS_PRESENT and feed.room in self._here:
+        if conf.SEND_PRESENCE and feed.room in self._here:
             session.signal(self._list(feed.room))
         if pair not in self._lease.written or feed.room not in self._here:
             self._settle_soon()
@@ -117,7 +117,7 @@ class Attendance:
     def resend_lists(self, session: "Session") -> None:
         """Send the lists of users to a session that has missed signals."""
         for room in session.places:
-            if conf.TELL_WHO_IS_PRESENT and room in self._here:
+            if conf.SEND_PRESENCE and room in self._here:
                 session.signal(self._list(room))
 
     def apply_changes(self, changes: Iterable[Change]) -> None:
@@ -242,7 +242,7 @@ class Attendance:
                 self.forget_room(room)
             elif room not in self._here:
                 self._here[room] = names
-                if conf.TELL_WHO_IS_PRESENT:
+                if conf.SEND_PRESENCE:
                     self._feeds[room].signal(self._list(room))
             elif names != self._here[room]:
                 before, self._here[room] = self._here[room], names
@@ -251,7 +251,7 @@ class Attendance:
                 self._send_present(room, differences)
 
     def _send_present(self, room: int, differences: dict[str, bool]) -> None:
-        if conf.TELL_WHO_IS_PRESENT and (feed := self._feeds.get(room)):
+        if conf.SEND_PRESENCE and (feed := self._feeds.get(room)):
             feed.signal(protocol.encode(Present(room=str(room), present=differences)))
 
     def _list(self, room: int) -> Frame:

@@ -206,6 +206,7 @@ def send(session: Session, command: Send) -> None:
         reply_to=command.reply_to,
         across=command.across,
         source=(command.source.room, command.source.seq) if command.source else None,
+        epoch=command.epoch,
         client_id=command.client_id,
     )
     _submit(session, draft, "send")

@@ -2,7 +2,7 @@
 
 Django's own thread for async code is shared by everything in the process, so one slow query there would freeze every
 socket. Here each kind of work has its own threads and connections, so that no kind waits for another: `write`
-(messages), `write_behind` (everything else that is written), `read` (joins, history, counts) and `look` (the sweep and
+(messages), `write_behind` (everything else that is written), `read` (joins, history, counts) and `poll` (the sweep and
 the check of rights). Each of them raises TimeoutError after DATABASE_SECONDS and cancels the query, so that its thread
 is free again soon after.
 
@@ -31,8 +31,8 @@ __all__ = [
     "Gathering",
     "close",
     "is_writing",
-    "look",
     "only_one",
+    "poll",
     "read",
     "reason",
     "state",
@@ -63,10 +63,10 @@ async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await threads.run(threads.readers, lambda: work(*args, **kwargs))
 
 
-async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def poll(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run the sweep's query or a check of rights, in a thread that no other work can block."""
     threads = runtime.current().open_threads()
-    return await threads.run(threads.looker, lambda: work(*args, **kwargs))
+    return await threads.run(threads.poller, lambda: work(*args, **kwargs))
 
 
 async def write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

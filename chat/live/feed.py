@@ -80,7 +80,7 @@ class Feed:
     async def _place(self) -> tuple[int, int, str]:
         place = await self._read_place(self.room)
         if place is None:
-            raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room.")
+            raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
         return place
 
     def _start_at(self, head: int, floor: int, epoch: str, recent: RecentAlerts) -> None:

@@ -48,7 +48,7 @@ class Janitor:
 
     async def _work(self) -> bool:
         """Remove a piece of each unfinished deletion; return False when nothing was removed."""
-        unfinished = await database.look(deletion.unfinished)
+        unfinished = await database.poll(deletion.unfinished)
         # Another process may remove the same piece first. Each deletion fails alone, and does not stop the others.
         removed = [await self._remove(deletion.remove_piece_of_room, room) for room in unfinished.rooms]
         removed += [await self._remove(deletion.remove_piece_of_user, user) for user in unfinished.users]

@@ -112,7 +112,7 @@ class Revocation:
                 async with asyncio.timeout_at(self._all_began_at + conf.ACCESS_CHECK_SECONDS):
                     await self._wanted.wait()
             # The first change is checked at once. Further ones wait, because a script may save all users.
-            await asyncio.sleep(max(0.0, self._began_at + conf.ACCESS_PACE_SECONDS - self._loop.time()))
+            await asyncio.sleep(max(0.0, self._began_at + conf.ACCESS_CHECK_PAUSE_SECONDS - self._loop.time()))
             self._wanted.clear()
             if is_due := self._loop.time() >= self._all_began_at + conf.ACCESS_CHECK_SECONDS:
                 self._all_began_at = self._loop.time()
@@ -149,7 +149,7 @@ class Revocation:
             try:
                 for start in range(0, len(old), access.PRUNED_ROWS):
                     await database.write_behind(access.prune, old[start : start + access.PRUNED_ROWS])
-                old = await database.look(access.stored_keys) if self._seen else []
+                old = await database.poll(access.stored_keys) if self._seen else []
             except Exception as error:
                 old = []
                 database.warn(logger, "changes of rights could not be removed; trying again", error)
@@ -196,7 +196,7 @@ class Revocation:
         members: set[RoomUser] = set()
         if places:
             pairs = {RoomUser(room, session.user_id) for session, joined in places.items() for room in joined}
-            standings, known, members = await database.look(_load_rights, set(logins.values()), rooms, pairs)
+            standings, known, members = await database.poll(_load_rights, set(logins.values()), rooms, pairs)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
                 feed.title, feed.staff_only = room.title, room.staff_only

@@ -84,7 +84,7 @@ class Sweep:
         began = asyncio.get_running_loop().time()
         # A slice of all rooms is read only if users watch: for their unread counts.
         after = None if hub.watchers.is_idle else self.after
-        heads, self.after, changes = await database.look(_look, self.next_rooms(rooms), after)
+        heads, self.after, changes = await database.poll(_poll, self.next_rooms(rooms), after)
         # Before any feed reads on: messages that came after a right ended must not reach the users who had it.
         hub.look_for_deletions(await hub.revocation.sweep(changes, began=began))
         hub.watchers.note_heads({room: head for room, (head, _, _) in heads.items()})
@@ -109,7 +109,7 @@ class Sweep:
             logger.exception("room=%s: starting over failed", feed.room)
 
 
-def _look(rooms: list[int], after: int | None) -> tuple[Heads, int, list[access.Row]]:
+def _poll(rooms: list[int], after: int | None) -> tuple[Heads, int, list[access.Row]]:
     return *read_heads(rooms, after), access.recent_changes()
 
 

@@ -59,7 +59,7 @@ class Threads:
         self.writer = ThreadPoolExecutor(1, "database-write")
         self.behind = ThreadPoolExecutor(1, "database-behind")
         self.readers = ThreadPoolExecutor(READERS, "database-read")
-        self.looker = ThreadPoolExecutor(1, "database-look")
+        self.poller = ThreadPoolExecutor(1, "database-poll")
         self.turn = WriteTurn()
         self.is_closed = False
         # The number of message writes that run or wait.
@@ -140,8 +140,8 @@ class Threads:
         # twice and the other never.
         all_here = threading.Barrier(READERS)
         closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
-        closing += [executor.submit(connections.close_all) for executor in (self.writer, self.behind, self.looker)]
-        for executor in (self.writer, self.behind, self.readers, self.looker):
+        closing += [executor.submit(connections.close_all) for executor in (self.writer, self.behind, self.poller)]
+        for executor in (self.writer, self.behind, self.readers, self.poller):
             executor.shutdown(wait=False)
         return closing
 

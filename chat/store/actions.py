@@ -23,6 +23,7 @@ from chat.store.room_user import RoomUser
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN = "The message could not be saved. Try again in a moment."
+NEW_LOG = "This room was restored or reset after the message was written. Check the message and send it again."
 # A failing draft may take long. After this time the drafts behind it wait for the next transaction.
 ALONE_SECONDS = 1.0
 # More than any emoji has. Bounds the length for sites that allow more bytes.
@@ -53,6 +54,8 @@ class Draft:
     across: uuid.UUID | None = None
     # The room and the seq of the message that a message quotes.
     source: tuple[int, int] | None = None
+    # The epoch of the log for which a message was written. None: whatever log the room has.
+    epoch: str | None = None
     # Whether a reaction is given, or taken back. Its emoji is the body.
     is_on: bool = True
     # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
@@ -267,6 +270,9 @@ def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUse
         room = policies.check_writable(user, room, msg_type=draft.msg_type, is_member=is_member)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
+        # The room is locked, so a restore cannot come between this question and the commit.
+        if draft.epoch not in (None, room.epoch):
+            raise ClientError(ErrorCode.EPOCH_CHANGED, detail=NEW_LOG)
         if draft.reply_to is not None:
             # A message that was deleted meanwhile can still be answered, because the answer would be lost otherwise.
             _check_exists(batch, room, draft.reply_to)

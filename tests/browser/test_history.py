@@ -516,7 +516,7 @@ def test_a_reader_at_the_newest_message_stays_there_when_the_pane_widens_and_mes
 
 def test_panes_beyond_the_edge_are_counted_and_scrolled_into_view(visit):
     alice = visit("alice", viewport={"width": 1000, "height": 700})
-    right, left = alice.page.locator(".beyond.right"), alice.page.locator(".beyond:not(.right)")
+    right, left = alice.page.locator(".overflow.right"), alice.page.locator(".overflow:not(.right)")
     alice.open("Lobby", "Random")
     expect(right.or_(left)).to_have_text(["", ""])
     alice.open("Third", "Here")
@@ -535,7 +535,7 @@ def test_panes_beyond_the_edge_are_counted_and_scrolled_into_view(visit):
     expect(right).to_be_hidden()
     phone = visit("bob", alice.page.url.removeprefix(alice.site.url), viewport={"width": 360, "height": 740})
     expect(phone.box("Lobby")).to_be_visible()
-    expect(phone.page.locator(".beyond:visible")).to_have_count(0)
+    expect(phone.page.locator(".overflow:visible")).to_have_count(0)
 
 
 def test_history_and_mentions_pass_the_accessibility_checks(visit, site):

@@ -163,7 +163,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     alice.log("Mend").focus()
     for key in ("ArrowUp", "Enter"):
         alice.page.keyboard.press(key)
-    expect(alice.page.get_by_role("menuitem")).to_have_count(4)
+    expect(alice.page.get_by_role("menuitem")).to_have_count(5)
     alice.page.get_by_role("menuitem", name="Delete").click()
     expect(bob.texts("Mend").last).to_have_text("Message deleted")
     alice.say("Mend", "of the staff")
@@ -171,7 +171,9 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     bob.log("Mend").focus()
     for key in ("ArrowUp", "Enter"):
         bob.page.keyboard.press(key)
-    expect(bob.page.get_by_role("menuitem")).to_have_text(["Copy text", "Copy link", "Mark as unread"])
+    expect(bob.page.get_by_role("menuitem")).to_have_text(
+        ["Copy text", "Copy as Markdown", "Copy link", "Mark as unread"]
+    )
 
 
 def test_undo_removes_a_message_everywhere_for_ten_seconds(visit, site):

@@ -19,6 +19,10 @@ from django.contrib.auth.models import User
 from chat.models import Room
 payloads = {PAYLOADS!r}
 bob = User.objects.get(username="bob")
+room = Room.objects.create(title="Links")
+for text in payloads:
+    room.send_message(f"[x]({{text}}) [{{text}}](https://a.example) https://a.example/{{text}} `{{text}}`", bob)
+    room.send_message(f"```{{text}}\\n{{text}}\\n```", bob)
 room = Room.objects.create(title="Payloads")
 for text in payloads:
     room.send_message(text, bob)
@@ -33,6 +37,12 @@ window.hit = () => console.error('HIT');
 document.addEventListener('securitypolicyviolation',
   (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI}`));
 """
+
+# Elements in texts that the page never makes, attributes that would run or style something, and other addresses.
+ODD = """[...document.querySelectorAll('message-list [data-part=text] *')].filter((element) =>
+  !element.matches('a, code, strong, em, del, mark, small, p, pre, ul, ol, li, blockquote, .fence, button')
+  || [...element.attributes].some(({name}) => /^on|^style$/.test(name))
+  || (element.matches('a') && !/^(https?|mailto):$/.test(element.protocol))).map((element) => element.localName)"""
 
 
 @pytest.fixture
@@ -84,6 +94,14 @@ def test_no_payload_runs_as_message_name_title_or_address(watched, site):
     )
     assert made == 0
     alice.page.mouse.move(300, 300)
+    # The same in links and in code, which are elements.
+    alice.goto("/chat/Links/")
+    expect(alice.log("Links").locator("pre").last).to_be_visible()
+    while alice.texts("Links").count() < 2 * len(PAYLOADS):
+        alice.log("Links").evaluate("(log) => { log.scrollTop = 0; }")
+        alice.page.wait_for_timeout(50)
+    assert alice.page.evaluate(ODD) == []
+    assert alice.log("Links").locator("a").count() > 1.5 * len(PAYLOADS)
 
 
 def test_no_payload_runs_in_frames_of_the_server(watched, site):

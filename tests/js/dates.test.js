@@ -88,3 +88,9 @@ test("Dates knows its zone, so that a change of zone is noticed", () => {
   assert.equal(dates("Asia/Tokyo").zone, "Asia/Tokyo");
   assert.equal(new Dates().zone, currentZone());
 });
+
+test("a stamp is the same in every language", () => {
+  const at = "2026-11-21T09:05:59Z";
+  assert.equal(dates("UTC", "de-DE").stamp(at), "2026-11-21 09:05");
+  assert.equal(dates("Asia/Kathmandu", "ar-EG").stamp(at), "2026-11-21 14:50");
+});

@@ -166,7 +166,7 @@ test("a refused message can be retried or discarded", () => {
   assert.equal(store.length, 0);
 });
 
-test("an error without a client_id is about the flying message", () => {
+test("an error without a client_id is about the message in flight", () => {
   const { outbox } = tab();
   outbox.roomJoined("1");
   outbox.add("1", "a");
@@ -224,7 +224,7 @@ test("a message that the server cannot read is offered back, and the next messag
   assert.equal(texts().at(-1), "b");
 });
 
-test("a flying message can be discarded, and the next message is sent", () => {
+test("a message in flight can be discarded, and the next message is sent", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");
   for (const text of ["a", "b"]) outbox.add("1", text);
@@ -314,6 +314,27 @@ test("a waiting message is not sent if its room is restored meanwhile", () => {
   outbox.roomJoined("1");
   assert.deepEqual(sent, []);
   assert.equal(outbox.orphans(new Map()).length, 1);
+});
+
+test("a message is sent for the log that it was written for, and offered back if that is gone", () => {
+  const epochs = logs("old");
+  const { outbox, sent } = tab({ epochs });
+  outbox.roomJoined("1");
+  // Restored, but the join frame that says so has not arrived.
+  outbox.add("1", "secret");
+  assert.deepEqual(
+    sent.map(({ epoch }) => epoch),
+    ["old"],
+  );
+  outbox.refuse({ error: "EPOCH_CHANGED", client_id: sent[0].client_id });
+  assert.deepEqual(states(outbox), [["secret", "failed"]]);
+  epochs.set("1", "new");
+  outbox.roomJoined("1");
+  assert.equal(sent.length, 1);
+  assert.deepEqual(
+    outbox.orphans(new Map([["1", {}]])).map(({ text }) => text),
+    ["secret"],
+  );
 });
 
 test("a message written before the room's epoch was known is sent to its log", () => {

@@ -5,6 +5,7 @@ import {
   aboveWords,
   belowWords,
   countsWords,
+  heldWords,
   keptWords,
   newMessagesWords,
   presenceWords,
@@ -95,4 +96,11 @@ test("counts above 999 are shown as 999+", () => {
 test("a single new message is in the singular", () => {
   assert.equal(newMessagesWords(1, "Lobby"), "1 new message in Lobby");
   assert.equal(newMessagesWords(12, "Lobby"), "12 new messages in Lobby");
+});
+
+test("a print says which messages of the room it has", () => {
+  const words = (hasOlder, hasNewer) => heldWords("A", "B", { hasOlder, hasNewer });
+  assert.equal(words(false, false), "Messages from A to B.");
+  assert.match(words(true, false), /Older messages were not loaded/);
+  assert.match(words(true, true), /Older and newer messages/);
 });

@@ -84,10 +84,13 @@ class Server {
   #known = new Set();
   #made = 0;
 
-  post(user, { room, message, client_id }) {
+  /** Post a message, and return the code if it is refused. */
+  post(user, { room, message, client_id, epoch }) {
     if (this.#known.has(`${user} ${client_id}`)) return;
+    const now = this.epochs.get(room);
+    if (epoch !== undefined && epoch !== now) return "EPOCH_CHANGED";
     this.#known.add(`${user} ${client_id}`);
-    this.posted.push({ user, room, epoch: this.epochs.get(room), text: message, client_id });
+    this.posted.push({ user, room, epoch: now, text: message, client_id });
   }
 
   edit(user, room, text) {
@@ -114,7 +117,7 @@ class Tab {
   boxes = new Map();
   edits = new Map();
   joined = new Set();
-  flying = [];
+  inFlight = [];
   isOnline = false;
   isSignedOut = false;
 
@@ -126,7 +129,7 @@ class Tab {
     const store = world.storage.for(this);
     this.epochs = new Map(world.server.epochs);
     const { epochs } = this;
-    const send = (command) => this.isOnline && this.flying.push(command) > 0;
+    const send = (command) => this.isOnline && this.inFlight.push(command) > 0;
     const locks = { request: (name, ...rest) => world.locks.request(name, ...rest) };
     this.outbox = new Outbox(user, { store, send, locks, epochs });
     const tabs = { id: this.id, previous, isClosed: async (tab) => !world.alive.has(tab) };
@@ -166,6 +169,11 @@ class Tab {
     this.outbox.roomJoined(room);
   }
 
+  /** Whether the room has another log on the server than the tab has heard of. */
+  isOutdated(room) {
+    return this.epochs.get(room) !== this.world.server.epochs.get(room);
+  }
+
   connect() {
     if (this.isOnline || this.isSignedOut) return;
     this.isOnline = true;
@@ -193,7 +201,7 @@ class Tab {
 
   saveEdit(room) {
     const [kept] = this.drafts.editsOf(room);
-    if (!kept || !this.joined.has(room)) return;
+    if (!kept || !this.joined.has(room) || this.isOutdated(room)) return;
     this.world.server.edit(this.user, room, kept.text);
     this.drafts.dropEdit(room, kept.edit.seq);
   }
@@ -319,14 +327,15 @@ class World {
   }
 
   answer(tab) {
-    const command = tab.flying.shift();
+    const command = tab.inFlight.shift();
     if (command === undefined) return;
     const fate = this.chance();
     const { room, client_id } = command;
     if (fate < 0.1 || !this.server.epochs.has(room)) return; // the command is lost
     if (fate < 0.2) return tab.outbox.refuse({ error: "RATE_LIMITED", client_id, retry_after: 1 });
     if (fate < 0.25) return tab.outbox.refuse({ error: "USER_MUTED", client_id });
-    this.server.post(tab.user, command);
+    const error = this.server.post(tab.user, command);
+    if (error) return tab.outbox.refuse({ error, client_id });
     if (fate < 0.4) return; // the ack is lost
     if (!tab.isOnline) return;
     const isEventDue = fate < 0.6;
@@ -410,7 +419,9 @@ class World {
     else if (draw < 0.6) this.server.replace(room);
     else this.server.restore();
     for (const tab of this.tabs) {
-      tab.flying = [];
+      // A restore cuts no connection. The tab hears of it later, and until then it may send.
+      if (this.chance() < 0.5) continue;
+      tab.inFlight = [];
       tab.cut();
       if (this.chance() < 0.7) tab.connect();
     }
@@ -433,6 +444,8 @@ class World {
     this.sinceEmptied += 1;
     this.storage.ticks += 1;
     for (const tab of this.tabs) {
+      for (const room of [...tab.joined])
+        if (tab.isOutdated(room) && this.chance() < 0.5) tab.join(room);
       // Events are late, but by less than a second.
       this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
       tab.outbox.repairStorage();

@@ -39,7 +39,7 @@ class Quantities:
     grace_seconds: float = 1.5
     presence_seconds: float = 4.0
     # A client that never reads: how many frames it misses, and the bytes of each message.
-    unread_frames: int = 3000
+    unread_frames: int = 1500
     unread_bytes: int = 3000
     stuck_seconds: float = 3.0
     # How long a service is away, and the pause between two faults.

@@ -60,13 +60,17 @@ class Program:
 
     def start(self, *, wait=True):
         assert not self.is_running, "it is running already"
-        with self.output() as file:
-            self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=file, stderr=file, **self.options()
-            )
+        self.process = self.run()
         if wait:
             self.wait_until_ready()
         return self
+
+    def run(self):
+        """Start the process, and return it."""
+        with self.output() as file:
+            return subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=file, stderr=file, **self.options()
+            )
 
     def wait_until_ready(self):
         wait_for(lambda: self._has_died() or self.is_ready(), what=f"{type(self).__name__} did not start")
@@ -276,6 +280,8 @@ server_round_robin = 1
 class Server(Program):
     """One server process. The test owns its listening socket, so the port stays when the process is killed."""
 
+    MODULE = "multichat.server"
+
     def __init__(self, state, *, database_url="", redis_url="", settings=None, log=None, environment=None):
         self.state = Path(state)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -299,11 +305,8 @@ class Server(Program):
             **self.own,
         }
 
-    def command(self):
-        return [sys.executable, "-m", "multichat.server", "--fd", str(self.listening.fileno())]
-
-    def options(self):
-        return {"cwd": BASE, "env": self.environment, "pass_fds": [self.listening.fileno()]}
+    def run(self):
+        return beside.serve(self.MODULE, self.environment, self.log, self.listening)
 
     def output(self):
         return self.log.open("a")
@@ -350,8 +353,7 @@ class Server(Program):
 class ProbedServer(Server):
     """A server that measures the steps of its event loop."""
 
-    def command(self):
-        return [sys.executable, "-m", "tests.servers.probe", "--fd", str(self.listening.fileno())]
+    MODULE = "tests.servers.probe"
 
     def largest_step(self):
         """Return the CPU seconds of the loop's largest step since the last call, and reset it."""
@@ -364,6 +366,8 @@ class ProbedServer(Server):
 
 class WorkersServer(Server):
     """A supervisor and its workers, as in the image. They share a port, which it binds itself, and can be rolled."""
+
+    run = Program.run
 
     def __init__(self, state, *, workers=2, command=(sys.executable, "-m", "multichat.workers"), **options):
         super().__init__(state, **options)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from chat.testing import check
+from tests.servers import beside
 from tests.servers.conftest import recorded
 from tests.servers.quantities import IS_FULL
 from tests.servers.services import BASE, PRINT_PEAK, Server
@@ -18,8 +19,7 @@ ROOMS = (1, 2)
 
 def manage(server, *arguments, fails=False):
     """Run manage.py beside a server, on its database."""
-    command = [sys.executable, "manage.py", *map(str, arguments)]
-    done = subprocess.run(command, cwd=BASE, env=server.environment, capture_output=True, text=True, timeout=60)
+    done = beside.manage(server.environment, *arguments)
     assert bool(done.returncode) is fails, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr if fails else done.stdout

@@ -4,16 +4,17 @@ import { copyElement } from "../dom/templates.js";
 
 /** The list that contains the message. @typedef {HTMLElement & {keepTop: (element: HTMLElement, change: () => void) => void}} List */
 
-/** A folded message shows this many lines: the same number as in styles/message.css. */
-const MAX_LINES = 30;
+/** A folded message shows 20 lines (styles/message.css). One that takes few more is not folded: the button takes space too. */
+const MAX_LINES = 24;
 
 /**
  * Fold a long message, unless the reader has unfolded it.
  * @param {HTMLElement} element
- * @param {string} text
+ * @param {number | undefined} lines about how many it has; undefined when its text has not changed
  */
-export function foldMessage(element, text) {
-  const isLong = hasMoreLines(text, MAX_LINES) && !element.classList.contains("unfolded");
+export function foldMessage(element, lines) {
+  if (lines === undefined) return;
+  const isLong = lines > MAX_LINES && !element.classList.contains("unfolded");
   const button = element.querySelector(".unfold");
   element.classList.toggle("folded", isLong);
   if (!isLong) button?.remove();
@@ -30,15 +31,5 @@ function addButton(element) {
       button.remove();
     });
   });
-  element.querySelector("p.text")?.after(button);
-}
-
-/** @param {string} text @param {number} count */
-function hasMoreLines(text, count) {
-  let at = -1;
-  for (let line = 0; line < count; line += 1) {
-    at = text.indexOf("\n", at + 1);
-    if (at === -1) return false;
-  }
-  return true;
+  element.querySelector(".text")?.after(button);
 }

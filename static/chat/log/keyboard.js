@@ -4,6 +4,9 @@ import { part } from "../dom/templates.js";
 
 /** @import {Rows} from "./rows.js" */
 
+/** What a message's text may contain to be focused. */
+const CONTROLS = '.text a, .text [data-part="copy-code"]';
+
 /**
  * @param {KeyboardEvent} event
  * @param {HTMLElement} log
@@ -22,6 +25,20 @@ export function handleKey(event, log, rows, start) {
   } else if (key === "Escape" && message) log.focus();
   else return;
   event.preventDefault();
+}
+
+/**
+ * Tab goes from the focused message to its own links and buttons, and to no other message's.
+ * @param {HTMLElement} log
+ */
+export function keepOneTabStop(log) {
+  const set = (/** @type {EventTarget | null} */ target, /** @type {number} */ tabIndex) => {
+    const message = target instanceof Element ? target.closest(".message") : null;
+    for (const control of message?.querySelectorAll(CONTROLS) ?? [])
+      control.setAttribute("tabindex", String(tabIndex));
+  };
+  log.addEventListener("focusin", ({ target }) => set(target, 0));
+  log.addEventListener("focusout", ({ target }) => set(target, -1));
 }
 
 /** Open a message's menu; a deleted message has none. @param {HTMLElement} element */

@@ -6,6 +6,7 @@ import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
 import { foldMessage } from "./fold.js";
+import { showSentence, showText } from "./text.js";
 
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
@@ -56,8 +57,8 @@ export function fillMessage(element, message, me) {
   part(element, "author").textContent = authorWords(username);
   showTime(element, at);
   const body = part(element, "text");
-  body.textContent = deleted ? "Message deleted" : text;
-  foldMessage(element, deleted ? "" : (text ?? ""));
+  if (deleted) showSentence(body, "Message deleted");
+  foldMessage(element, deleted ? 0 : showText(body, text ?? "", isForReader ? me.username : ""));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   if (deleted) element.querySelector(".undo")?.remove();
@@ -91,8 +92,7 @@ export function createUnsent(entry, me) {
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = me;
-  part(element, "text").textContent = entry.text;
-  foldMessage(element, entry.text);
+  foldMessage(element, showText(part(element, "text"), entry.text, ""));
   setAvatar(part(element, "avatar"), me);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)

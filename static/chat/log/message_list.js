@@ -1,14 +1,17 @@
 /** <message-list>: shows a room's log. */
 
+import { copyByButton } from "../dom/clipboard.js";
 import { Scroll } from "../dom/scroll.js";
 import { part } from "../dom/templates.js";
 import { isOwn } from "../model/own.js";
-import { coveredPx } from "./days.js";
-import { handleKey } from "./keyboard.js";
+import { heldWords } from "../model/strings.js";
+import { coveredPx, dates } from "./days.js";
+import { handleKey, keepOneTabStop } from "./keyboard.js";
 import { createUnsent, fillMessage, stateId } from "./message.js";
 import { NewLine } from "./new_line.js";
 import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
+import { copySelection, selectedMessages } from "./selection.js";
 
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
@@ -64,6 +67,21 @@ export class MessageList extends HTMLElement {
     this.addEventListener("keydown", (event) =>
       handleKey(event, this, this.#rows, () => this.#arrowStart),
     );
+    keepOneTabStop(this);
+    this.addEventListener("click", ({ target }) => copyCode(target));
+    this.addEventListener("copy", (event) =>
+      copySelection(event, this, (element) => this.#rows.messageAt(element)),
+    );
+    // A press on a message's button leaves selected what the button may be about.
+    this.addEventListener("mousedown", (event) => {
+      const isButton = event.target instanceof Element && event.target.closest("button");
+      if (isButton && getSelection()?.isCollapsed === false) event.preventDefault();
+    });
+  }
+
+  /** The messages of which something is selected, oldest first. */
+  get selectedMessages() {
+    return selectedMessages(this, (element) => this.#rows.messageAt(element));
   }
 
   get isAtBottom() {
@@ -214,6 +232,15 @@ export class MessageList extends HTMLElement {
     return this.#rows.messageAt(element);
   }
 
+  /** Which messages of the log the page holds, in words. */
+  get heldWords() {
+    const [first, last] = [this.#rows.first, this.#rows.last].map((seq) =>
+      this.#rows.messageOf(seq),
+    );
+    if (!first || !last) return "";
+    return heldWords(dates.full(first.at), dates.full(last.at), this.#edges);
+  }
+
   /** The reader's newest message, unless it is not held. */
   get lastOwn() {
     if (!this.isAtHead) return undefined;
@@ -303,4 +330,11 @@ export class MessageList extends HTMLElement {
     const { seqs } = this.#rows;
     return this.elementOf(seqs[this.#rows.indexAt(this.getBoundingClientRect().top)] ?? -1);
   }
+}
+
+/** @param {EventTarget | null} target */
+function copyCode(target) {
+  const button = target instanceof Element ? target.closest('[data-part="copy-code"]') : null;
+  const code = button?.previousElementSibling?.textContent;
+  if (button instanceof HTMLElement && code) copyByButton(button, code);
 }

@@ -6,7 +6,7 @@ import { MESSAGE } from "../model/protocol.js";
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
  * Leave out what would have no effect, and what the server would refuse.
@@ -15,13 +15,18 @@ import { MESSAGE } from "../model/protocol.js";
  * @param {Actions} actions
  * @returns {Item[]}
  */
-export function messageItems(message, reader, { edit, markUnread, remove, copyText, copyLink }) {
+export function messageItems(
+  message,
+  reader,
+  { edit, markUnread, remove, copyText, copyMarkdown, copyLink },
+) {
   if (message.deleted) return [];
   const isAuthor = isOwn(message, reader);
   /** @type {Item[]} */
   const items = [];
   if (isAuthor && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
   if (copyText) items.push({ label: "Copy text", act: copyText });
+  if (copyMarkdown) items.push({ label: "Copy as Markdown", act: copyMarkdown });
   if (copyLink) items.push({ label: "Copy link", act: copyLink });
   if (!isAuthor) items.push({ label: "Mark as unread", act: markUnread });
   if (isAuthor || reader.staff) items.push({ label: "Delete", act: remove });

@@ -7,6 +7,7 @@ export class Dates {
   #day;
   #date;
   #full;
+  #minute;
   #relative;
 
   /** @param {Where} [where] the reader's own by default */
@@ -32,6 +33,11 @@ export class Dates {
       day: "2-digit",
       timeZone,
     });
+    this.#minute = new Intl.DateTimeFormat("en-GB", {
+      hour: "2-digit",
+      minute: "2-digit",
+      timeZone,
+    });
     this.#relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   }
 
@@ -53,6 +59,11 @@ export class Dates {
   /** @param {string} at ISO 8601 */
   full(at) {
     return this.#full.format(new Date(at));
+  }
+
+  /** "2026-11-21 09:18", the same in every language. @param {string} at ISO 8601 */
+  stamp(at) {
+    return `${this.day(at)} ${this.#minute.format(new Date(at))}`;
   }
 
   /** The calendar day as `2026-11-21`. @param {string | number} at ISO 8601, or a timestamp in milliseconds */

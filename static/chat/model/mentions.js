@@ -28,6 +28,16 @@ function nameKey(name) {
   return folded.normalize("NFKC");
 }
 
+/** The places where a text mentions a user, each with its @. @param {string} text @param {string} username @returns {[number, number][]} */
+export function mentionsOf(text, username) {
+  if (!username || !text.includes("@")) return [];
+  /** @type {[number, number][]} */
+  const places = [];
+  for (const { 1: run = "", index } of text.matchAll(NAME))
+    if ([...spellings(run)].includes(username)) places.push([index, index + 1 + username.length]);
+  return places;
+}
+
 /** @param {string} text */
 export function namesIn(text) {
   /** @type {Set<string>} */

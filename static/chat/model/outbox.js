@@ -11,7 +11,7 @@ import { RoomLock } from "./room_lock.js";
 
 /** @typedef {(command: Command) => boolean} Send */
 /** @typedef {ReturnType<typeof setTimeout>} Timer */
-/** `flying`: the client_id of the unacknowledged send. @typedef {{lock: RoomLock, flying: string | null, timer?: Timer, stealTimer?: Timer}} Lane */
+/** `inFlight`: the client_id of the unacknowledged send. @typedef {{lock: RoomLock, inFlight: string | null, timer?: Timer, stealTimer?: Timer}} Lane */
 
 /** The server answers within 10 s, perhaps that it is busy. Without any answer, the page sends again after this time. */
 const ANSWER_WITHIN_MS = 15_000;
@@ -109,13 +109,13 @@ export class Outbox {
         this.#sendNext(room);
       },
       lost: () => {
-        // Another tab sends now, including the entry that is flying here.
+        // Another tab sends now, including the entry that is in flight here.
         clearTimeout(lane.timer);
-        lane.flying = null;
+        lane.inFlight = null;
       },
     });
     /** @type {Lane} */
-    const lane = { lock, flying: null };
+    const lane = { lock, inFlight: null };
     this.#lanes.set(room, lane);
     lock.acquire();
     this.#stealLockLater(room);
@@ -124,7 +124,7 @@ export class Outbox {
   }
 
   /**
-   * The room was left or the connection is down, so the outcome of the flying entry is unknown.
+   * The room was left or the connection is down, so the outcome of the entry in flight is unknown.
    * @param {string} room
    */
   roomLeft(room) {
@@ -162,7 +162,7 @@ export class Outbox {
    * @param {ErrorFrame} frame
    */
   refuse(frame) {
-    const clientId = frame.client_id ?? this.#flyingOf(frame);
+    const clientId = frame.client_id ?? this.#inFlightOf(frame);
     this.#discarded.delete(clientId ?? "");
     const entry = this.#entries.records.get(clientId ?? "");
     if (entry === undefined) return;
@@ -175,13 +175,15 @@ export class Outbox {
 
   /**
    * Find the entry that an error without a client_id is about. If the error names no room either, it may be any
-   * flying entry: if there are several, the valid ones are answered, and the invalid one flies alone next time.
+   * entry in flight: if there are several, the valid ones are answered, and the invalid one is sent alone next time.
    * @param {ErrorFrame} frame
    */
-  #flyingOf(frame) {
-    if (!isUnreadable(frame)) return this.#lanes.get(frame.room ?? "")?.flying;
-    const flying = [...this.#lanes.values()].map((lane) => lane.flying).filter((id) => id !== null);
-    return flying.length === 1 ? flying[0] : null;
+  #inFlightOf(frame) {
+    if (!isUnreadable(frame)) return this.#lanes.get(frame.room ?? "")?.inFlight;
+    const inFlight = [...this.#lanes.values()]
+      .map((lane) => lane.inFlight)
+      .filter((id) => id !== null);
+    return inFlight.length === 1 ? inFlight[0] : null;
   }
 
   /**
@@ -200,9 +202,9 @@ export class Outbox {
 
   /** @param {string} clientId */
   discard(clientId) {
-    const isFlying = [...this.#lanes.values()].some(({ flying }) => flying === clientId);
+    const isInFlight = [...this.#lanes.values()].some(({ inFlight }) => inFlight === clientId);
     this.settle(clientId);
-    if (isFlying) this.#discarded.add(clientId);
+    if (isInFlight) this.#discarded.add(clientId);
   }
 
   /** Remove everything, at sign-out. */
@@ -236,7 +238,7 @@ export class Outbox {
     if (!this.#entries.records.storageChanged(key, change)) return;
     for (const room of new Set([...before, ...this.rooms])) {
       const lane = this.#lanes.get(room);
-      if (lane?.flying && !this.#entries.get(lane.flying)) lane.flying = null;
+      if (lane?.inFlight && !this.#entries.get(lane.inFlight)) lane.inFlight = null;
       this.onchange(room);
       this.#sendNext(room);
     }
@@ -264,28 +266,29 @@ export class Outbox {
   /** @param {string} room @returns {void} */
   #sendNext(room) {
     const lane = this.#lanes.get(room);
-    if (!lane?.lock.isHeld || lane.flying !== null) return;
+    if (!lane?.lock.isHeld || lane.inFlight !== null) return;
     const entry = this.entriesOf(room).find(({ state }) => state === "pending");
     if (entry === undefined) return;
     if (Date.now() - (entry.since ?? entry.at) > FRESH_MS) {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message } = entry;
-    lane.flying = client_id; // before sending, so that nothing overtakes it
-    if (this.#send({ command: "send", room, message, client_id }))
+    const { client_id, text: message, epoch } = entry;
+    lane.inFlight = client_id; // before sending, so that nothing overtakes it
+    const log = epoch === undefined ? {} : { epoch }; // the server refuses it if the room has another log by then
+    if (this.#send({ command: "send", room, message, client_id, ...log }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);
-    else lane.flying = null;
+    else lane.inFlight = null;
   }
 
   /**
-   * Send the flying entry again after `ms`. It stays flying, so that nothing overtakes it.
+   * Send the entry in flight again after `ms`. It stays in flight, so that nothing overtakes it.
    * @param {Entry} entry
    * @param {number} ms
    */
   #resendAfter(entry, ms) {
     const lane = this.#lanes.get(entry.room);
-    if (lane?.flying !== entry.client_id) return;
+    if (lane?.inFlight !== entry.client_id) return;
     clearTimeout(lane.timer);
     lane.timer = setTimeout(() => this.#endFlight(entry), ms);
   }
@@ -293,9 +296,9 @@ export class Outbox {
   /** @param {Entry} entry */
   #endFlight(entry) {
     const lane = this.#lanes.get(entry.room);
-    if (lane?.flying !== entry.client_id) return;
+    if (lane?.inFlight !== entry.client_id) return;
     clearTimeout(lane.timer);
-    lane.flying = null;
+    lane.inFlight = null;
     this.#sendNext(entry.room);
   }
 }

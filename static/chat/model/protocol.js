@@ -65,7 +65,7 @@
  * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
- *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source}
+ *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source, epoch?: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "people", room: string, prefix: string}

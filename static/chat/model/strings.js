@@ -21,6 +21,7 @@ const SENTENCES = {
   MESSAGE_INVALID: "This message has characters that can't be sent.",
   MESSAGE_TYPE_DENIED: "You can't send messages of this type.",
   NOT_AUTHOR: "Only the author can change this message.",
+  EPOCH_CHANGED: "This room was restored or reset. Check your message and send it again.",
   RATE_LIMITED: "You're sending too fast.",
   USER_MUTED: "You're muted in this room for now.",
   ROOM_READ_ONLY: "This room is read-only at the moment.",
@@ -243,7 +244,7 @@ export function hereWords(count) {
 }
 
 /** The message that a link leads to is not there. @param {boolean} wasThere */
-export function gonePlaceWords(wasThere) {
+export function missingMessageWords(wasThere) {
   return wasThere ? "The linked message was deleted." : "The linked message doesn't exist.";
 }
 
@@ -259,11 +260,20 @@ export function aboveWords(count) {
 }
 
 /** How many panes are out of view. @param {number} count */
-export function beyondWords(count) {
+export function overflowWords(count) {
   return `${count} more ${count === 1 ? "pane" : "panes"}`;
 }
 
 /** @param {number} count */
 export function belowWords(count) {
   return count ? `${capped(count)} new below` : "Jump to newest";
+}
+
+/**
+ * What of a room is printed. @param {string} from @param {string} to @param {{hasOlder: boolean, hasNewer: boolean}} edges
+ */
+export function heldWords(from, to, { hasOlder, hasNewer }) {
+  const left = hasOlder && hasNewer ? "Older and newer" : hasOlder ? "Older" : "Newer";
+  const rest = hasOlder || hasNewer ? ` ${left} messages were not loaded and are not printed.` : "";
+  return `Messages from ${from} to ${to}.${rest}`;
 }

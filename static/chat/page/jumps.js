@@ -1,6 +1,6 @@
 /** Jumps within a room's log: to the newest message, the first unread one, a linked message, or a day. */
 
-import { gonePlaceWords, JUMP_WAITS, noDayWords } from "../model/strings.js";
+import { JUMP_WAITS, missingMessageWords, noDayWords } from "../model/strings.js";
 
 /** @import {DayDialog} from "./day_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
@@ -47,7 +47,8 @@ export class Jumps {
     this.#jump(room, { around: seq }, (messages) => {
       const message = messages.find((candidate) => candidate.seq === seq);
       this.#panes.get(room)?.list.scrollToMessage(seq);
-      if (!message || message.deleted) this.#notices.show(gonePlaceWords(message !== undefined));
+      if (!message || message.deleted)
+        this.#notices.show(missingMessageWords(message !== undefined));
     });
   }
 

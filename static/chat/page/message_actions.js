@@ -1,7 +1,9 @@
 /** Edits, deletes, takes back and copies messages. */
 
+import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
-import { unchangedSentence } from "../model/strings.js";
+import { asMarkdown } from "../model/markdown.js";
+import { authorWords, unchangedSentence } from "../model/strings.js";
 
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -31,11 +33,19 @@ export class MessageActions {
   /** @param {string} room @param {Message} message */
   menuItems(room, message) {
     const { clipboard } = navigator;
+    // As the menu opens, because the selection may end with it.
+    const selected = this.#panes.get(room)?.list.selectedMessages ?? [];
+    const markdown = asMarkdown(selected.includes(message) ? selected : [message], {
+      linkTo: (each) => linkTo(room, each),
+      time: ({ at }) => dates.stamp(at),
+      author: ({ username }) => authorWords(username),
+    });
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
       remove: () => this.deleteMessage(room, message),
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
+      copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
   }

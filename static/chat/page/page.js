@@ -93,6 +93,9 @@ export class Page {
     setHue(part(document, "my-avatar"), config.user.username);
     this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
     const updateOverflow = showOverflow(part(document, "panes"), panes);
+    addEventListener("beforeprint", () => {
+      for (const pane of panes.all) pane.showHeld();
+    });
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
   }
 

@@ -10,10 +10,10 @@ import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
  * Leave out what would have no effect.
  * @param {PaneRow} panes
  * @param {string} room
- * @param {{readTracker: ReadTracker, askForDay: () => void, settings: Item | null}} ways
+ * @param {{readTracker: ReadTracker, askForDay: () => void, print: () => void, settings: Item | null}} ways
  * @returns {Item[]}
  */
-export function paneItems(panes, room, { readTracker, askForDay, settings }) {
+export function paneItems(panes, room, { readTracker, askForDay, print, settings }) {
   const { order, wide } = panes.layout;
   const index = order.indexOf(room);
   /** @type {Item[]} */
@@ -25,6 +25,7 @@ export function paneItems(panes, room, { readTracker, askForDay, settings }) {
   if (order.length > 1 && !panes.isPhone)
     items.push({ label: wide === room ? "Even out" : "Widen", act: () => panes.toggleWide(room) });
   items.push({ label: "Jump to date…", act: askForDay });
+  items.push({ label: "Print", act: print });
   if (readTracker.hasUnread(room))
     items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
   if (settings) items.push(settings);

@@ -1,6 +1,7 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
 import { Menu } from "../dom/menu.js";
+import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
@@ -157,6 +158,10 @@ export class UserActions {
     return paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
+      print: () => {
+        const pane = this.#panes.get(id);
+        if (pane) printOnly(pane);
+      },
       settings: this.#settingsItem(id),
     });
   }

@@ -1,7 +1,7 @@
 /** Shows how many panes are beyond the edges of the row, with a button that brings the next one into view. */
 
 import { part } from "../dom/templates.js";
-import { beyondWords } from "../model/strings.js";
+import { overflowWords } from "../model/strings.js";
 
 /** @import {PaneRow} from "./pane_row.js" */
 
@@ -12,7 +12,7 @@ import { beyondWords } from "../model/strings.js";
  */
 export function showOverflow(row, panes) {
   const buttons = /** @type {const} */ (["left", "right"]).map((side) => {
-    const button = part(document, `beyond-${side}`);
+    const button = part(document, `overflow-${side}`);
     button.addEventListener("click", () =>
       beyond(side).at(0)?.scrollIntoView({ block: "nearest" }),
     );
@@ -33,7 +33,7 @@ export function showOverflow(row, panes) {
     for (const { side, button } of buttons) {
       const count = panes.isPhone ? 0 : beyond(side).length;
       button.hidden = count === 0;
-      button.textContent = count ? beyondWords(count) : "";
+      button.textContent = count ? overflowWords(count) : "";
     }
   };
   row.addEventListener("scroll", update, { passive: true });

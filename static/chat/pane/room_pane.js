@@ -188,6 +188,11 @@ export class RoomPane extends HTMLElement {
     /** @type {People} */ (part(this, "people")).showPresent(present);
   }
 
+  /** Say on paper which of the room's messages are printed. */
+  showHeld() {
+    part(this, "held").textContent = this.list.heldWords;
+  }
+
   /** Scroll to the newest message, as after sending a message. */
   scrollToBottom() {
     this.list.scrollToBottom();

@@ -1,0 +1,151 @@
+"""How a message is read: its text as nodes, folded, from right to left, copied and printed."""
+
+import os
+
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import violations
+from tests.browser.test_delivery import change
+
+ADDRESS = "https://grafana.ops.example.com/d/" + "dashboard/" * 8 + "panel?from=now-6h"
+SNIPPET = "def f(x):\n    return x  # " + "a long comment " * 20
+MARKED = f"""**Deploy** of *db-2* ~~failed~~ is back, see {ADDRESS}.
+1. run `make *all*`
+2. ask @alice, not `@alice`
+
+> quoted [runbook](https://wiki.example/x)
+
+```py
+{SNIPPET}
+```"""
+
+
+def post(site, room, *texts, author="bob"):
+    site.shell(
+        f"""
+from django.contrib.auth.models import User
+from chat.models import Room
+from chat.store import actions
+room = Room.objects.filter(title={room!r}).first() or Room.objects.create(title={room!r})
+author = User.objects.get(username={author!r})
+for text in {list(texts)!r}:
+    actions.post_message(room, author, text)
+"""
+    )
+
+
+def width(locator):
+    return locator.evaluate("(element) => element.getBoundingClientRect().width")
+
+
+def test_a_text_is_typeset_as_nodes(visit, site):
+    post(site, "Reading", MARKED, "plain  text\n\nas typed")
+    alice = visit("alice", "/chat/Reading/")
+    log, texts = alice.log("Reading"), alice.texts("Reading")
+    expect(texts.last).to_have_text("plain  text\n\nas typed", use_inner_text=False)
+    assert texts.last.evaluate("(element) => element.textContent") == "plain  text\n\nas typed"
+    link = log.get_by_role("link", name=ADDRESS)
+    expect(link).to_have_attribute("href", ADDRESS)
+    expect(link).to_have_attribute("title", ADDRESS)
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    shown = link.inner_text()
+    assert shown.startswith("https://grafana.ops.example.com/") and "…" in shown and len(shown) < 60, shown
+    expect(log.get_by_role("link", name="runbook (wiki.example)", exact=True)).to_be_visible()
+    for tag, text in (("strong", "Deploy"), ("em", "db-2"), ("del", "failed"), ("mark", "@alice")):
+        expect(log.locator(f"[data-part=text] {tag}")).to_have_text(text)
+    expect(log.locator("li code")).to_have_text(["make *all*", "@alice"])
+    # Code scrolls sideways, and its pane does not.
+    code = log.locator("pre")
+    assert code.evaluate("(pre) => pre.scrollWidth > pre.clientWidth + 100")
+    assert code.locator("code").inner_text() == SNIPPET
+    assert log.evaluate("(log) => log.scrollWidth <= log.clientWidth")
+    # Tab goes from the log to no message's link, and from a focused message to its own.
+    log.focus()
+    for key in ("ArrowUp", "ArrowUp", "Tab"):
+        alice.page.keyboard.press(key)
+    expect(link).to_be_focused()
+    alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
+    log.get_by_role("button", name="Copy code").click()
+    expect(log.get_by_role("button", name="Copied")).to_be_visible()
+    assert alice.page.evaluate("navigator.clipboard.readText()") == SNIPPET
+    assert violations(alice.page) == []
+    # Its own fold: about twenty lines.
+    bob = visit("bob", "/chat/Reading/")
+    bob.say("Reading", "line\n" * 22)
+    bob.say("Reading", "line\n" * 30 + "the end")
+    expect(alice.texts("Reading")).to_have_count(4)
+    expect(log.get_by_role("button", name="Show all")).to_have_count(1)
+    if folder := os.environ.get("PICTURES"):
+        alice.page.screenshot(path=f"{folder}/reading.png")
+
+
+def test_directions_and_marks_stay_within_their_paragraph(visit, site):
+    reverse = "\u202ereversed\u2069\u2069"
+    post(site, "Scripts", f"@alice {reverse}", "שלום @alice", "hello\nשלום עולם\nhello", "Z" + "\u0351" * 60 + "algo")
+    alice = visit("alice", "/chat/Scripts/")
+    log, texts = alice.log("Scripts"), alice.texts("Scripts")
+    direction = "(element) => getComputedStyle(element).direction"
+    expect(log.get_by_text("Mentions you")).to_have_count(2)
+    assert [text.evaluate(direction) for text in log.locator(".text").all()] == ["ltr", "rtl", "ltr", "ltr"]
+    assert [line.evaluate(direction) for line in texts.nth(2).locator("p").all()] == ["ltr", "rtl", "ltr"]
+    assert texts.nth(2).evaluate("(element) => element.textContent") == "hello\nשלום עולם\nhello"
+    stacked = log.locator(".text").nth(3)
+    assert stacked.evaluate("(element) => getComputedStyle(element).overflowY") == "clip"
+    # A name of hostile signs turns nothing beside it.
+    site.shell("from django.contrib.auth.models import User; User.objects.create(username='\u202eevil\u2069\u202e')")
+    post(site, "Scripts", "by another", author="\u202eevil\u2069\u202e")
+    by = log.locator(".by").last
+    expect(by).to_contain_text("evil")
+    name, time = by.locator("[data-part=author]").bounding_box(), by.locator("time").bounding_box()
+    assert name["x"] + name["width"] <= time["x"]
+    # The laptop travels.
+    before = by.locator("time").inner_text()
+    devtools = alice.page.context.new_cdp_session(alice.page)
+    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
+    expect(by.locator("time")).not_to_have_text(before)
+    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+SELECT = """([log, from, to]) => {
+  const texts = log.querySelectorAll('[data-part=messages] [data-part=text]');
+  const start = texts[from].firstChild, end = texts[to].lastChild;
+  getSelection().setBaseAndExtent(start, 2, end, end.length);
+}"""
+
+
+def test_a_selection_is_copied_and_a_pane_is_printed(visit, site):
+    post(site, "Copies", "the first", f"**second** {ADDRESS}", "deleted", "the last")
+    change(site, ("Copies", [(3, None)]))
+    alice = visit("alice", "/chat/Copies/")
+    alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
+    log = alice.log("Copies")
+    expect(alice.texts("Copies")).to_have_count(4)
+    handle = log.element_handle()
+    alice.page.evaluate(SELECT, [handle, 0, 3])
+    alice.page.keyboard.press("Control+c")
+    by = [f"bob, {time}" for time in log.locator("time").all_text_contents()]
+    expected = f"{by[0]}\ne first\n\n{by[1]}\n**second** {ADDRESS}\n\n{by[3]}\nthe last"
+    assert alice.page.evaluate("navigator.clipboard.readText()") == expected
+    message = log.locator(".message").first
+    message.hover()
+    message.get_by_role("button", name="More about this message").click()
+    alice.page.get_by_role("menuitem", name="Copy as Markdown").click()
+    copied = alice.page.evaluate("navigator.clipboard.readText()")
+    assert copied.count("**bob** · [20") == 3 and copied.endswith("\n\nthe last\n"), copied
+    assert f"]({site.url}/?rooms=" in copied and "\n\nthe first\n" in copied
+    # On paper.
+    alice.page.evaluate(
+        "() => { window.print = () => { window.printed = document.querySelector('.printed').ariaLabel; }; }"
+    )
+    alice.pane("Copies").get_by_role("button", name="More", exact=True).click()
+    alice.page.get_by_role("menuitem", name="Print").click()
+    assert alice.page.evaluate("window.printed") == "Copies"
+    alice.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    alice.page.emulate_media(media="print")
+    expect(alice.pane("Copies").get_by_text("Messages from")).to_be_visible()
+    expect(alice.box("Copies")).to_be_hidden()
+    expect(alice.page.get_by_role("navigation", name="Rooms")).to_be_hidden()
+    assert log.evaluate("(log) => log.scrollHeight <= log.clientHeight")
+    alice.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    alice.page.emulate_media(media="screen")
+    expect(alice.box("Copies")).to_be_visible()
