@@ -22,6 +22,7 @@ TOP = {
     "fields",
     "limits",
     "models",
+    "names",
     "own_password",
     "protocol",
     "room_views",
