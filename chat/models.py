@@ -311,7 +311,7 @@ class Event(models.Model):
     source_seq = models.PositiveBigIntegerField(null=True)
     # In a message and an edit: whom its text mentions, as JSON (chat.store.mentions).
     named = models.TextField(null=True)  # noqa: DJ001
-    # In a reaction: whether it was given, or taken back.
+    # In a reaction: whether it was given, or taken back. In a delete and its message: whether Undo took it back.
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions
@@ -400,6 +400,21 @@ class Reaction(models.Model):
 
     def __str__(self) -> str:
         return f"event={self.event_id} user={self.user_id}"
+
+
+class SearchText(models.Model):
+    """The text of a message as chat.store.search looks for it. Deleted messages have none."""
+
+    event = models.OneToOneField(Event, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    # Copied from the event, so that the rights of the reader are checked without reading it.
+    room_id = models.PositiveBigIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["room_id", "event"], name="search_room_event")]
+
+    def __str__(self) -> str:
+        return f"event={self.event_id}"
 
 
 class Confirmation(models.Model):

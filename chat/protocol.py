@@ -94,8 +94,11 @@ class Edit(Command, frozen=True, kw_only=True):
 
 
 class Delete(Command, frozen=True, kw_only=True):
+    """Deletes a message. With `undo`, its author takes it back: the message was just posted, and leaves no trace."""
+
     room: RoomId
     seq: Seq
+    undo: bool = False
     client_id: uuid.UUID | None = None
 
 
@@ -493,6 +496,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_id: uuid.UUID | None = None
     edited_at: str | None = None
     deleted: bool = False
+    taken_back: bool = False
     user: int | None = None
     reply_to: int | None = None
     across: uuid.UUID | None = None
@@ -517,13 +521,14 @@ class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Deleted(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Message `deleted` was deleted."""
+    """Message `deleted` was deleted, or taken back by its author just after it was posted."""
 
     room: str
     deleted: int
     seq: int
     at: str
     client_id: uuid.UUID | None = None
+    taken_back: bool = False
 
 
 class Overtaken(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -583,6 +588,10 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
     """Return an event as the log has it after a later event, `change`, was appended: its text may be removed."""
     match change, event:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
+            if isinstance(event, Posted):
+                return msgspec.structs.replace(
+                    event, message=None, deleted=True, mentions=[], taken_back=change.taken_back
+                )
             return msgspec.structs.replace(event, message=None, deleted=True, mentions=[])
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
             text: dict[str, Any] = {"message": change.message, "mentions": change.mentions}

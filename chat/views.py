@@ -1,15 +1,22 @@
 """Views: the chat page, a room by its address, and the health check."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -18,7 +25,7 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import memberships, own_rooms, policies, room_actions
+from chat.store import memberships, own_rooms, policies, room_actions, search
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +37,10 @@ STREAM_PATH = "/chat/stream/"
 LISTED_ROOMS = 200
 # The most ids in `?rooms=` that are read.
 MAX_NAMED = 1000
+
+# The users who have a search running in this process.
+_searching: set[int] = set()
+_searching_lock = threading.Lock()
 
 
 @require_safe
@@ -91,6 +102,63 @@ def room(request: HttpRequest, title: str) -> HttpResponse:
 
 @require_safe
 @never_cache
+def find(request: HttpRequest) -> HttpResponse:
+    """Answer `?q=` with messages of the rooms that the user may enter, as JSON: {"results": [...], "cursor": "7"}.
+
+    `tz` is the reader's time zone, `sort=best` puts the best first, `before` is the cursor of the page before.
+    """
+    if not request.user.is_authenticated:
+        return _refuse(401, "You are signed out. Sign in again.")
+    cursor = request.GET.get("before", "")
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        return _refuse(400, "The cursor is not valid. Search again.")
+    with _one_search(request.user.pk) as is_free:
+        if not is_free:
+            return _refuse(429, "Another search of yours is still running. Try again in a moment.")
+        try:
+            query = search.parse(
+                request.GET.get("q", ""),
+                now=timezone.now(),
+                zone=_zone(request.GET.get("tz", "")),
+                is_best_first=request.GET.get("sort") == "best",
+            )
+            found = search.find(request.user, query, before=int(cursor) if cursor else None)
+        except search.SearchTimeoutError as error:
+            return _refuse(503, str(error))
+        except search.SearchError as error:
+            return _refuse(400, str(error))
+    answer = {"results": found.messages, "cursor": None if found.cursor is None else str(found.cursor)}
+    return HttpResponse(msgspec.json.encode(answer), content_type="application/json")
+
+
+@contextmanager
+def _one_search(user_id: int) -> Iterator[bool]:
+    """Yield whether this user has no other search in this process, so that one user cannot occupy all threads."""
+    with _searching_lock:
+        is_free = user_id not in _searching
+        if is_free:
+            _searching.add(user_id)
+    try:
+        yield is_free
+    finally:
+        if is_free:
+            with _searching_lock:
+                _searching.discard(user_id)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def _refuse(status: int, detail: str) -> HttpResponse:
+    return JsonResponse({"detail": detail}, status=status)
+
+
+@require_safe
+@never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
     """Return 200 if the database answers, otherwise 503."""
     try:
@@ -144,12 +212,10 @@ def _page(
     user = request.user
     # Archived rooms are out of the list, unless one is opened by its address.
     rooms = [room for room in rooms if room.archived_at is None or str(room.pk) in opened]
-    by_id = {str(room.pk): room for room in rooms}
     reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
     # A site's own user model may not have this field.
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
-    opened_ids = set(opened)
     config = {
         "user": reader,
         "rooms": [_as_json(room, user.pk or 0) for room in rooms],
@@ -176,11 +242,16 @@ def _page(
         "config": config,
         "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,
-        "open_rooms": [by_id[room_id] for room_id in opened],
-        "closed_rooms": list(islice((room for key, room in by_id.items() if key not in opened_ids), LISTED_ROOMS)),
+        "listed": _listed(rooms, set(opened)),
         "notice": notice,
     }
     return render(request, "chat/index.html", context, status=status)
+
+
+def _listed(rooms: list[Room], opened: set[str]) -> list[tuple[Room, bool]]:
+    """Return the rooms that the page is sent with and whether each is open: all open ones, and the first others."""
+    closed = set(islice((room.pk for room in rooms if str(room.pk) not in opened), LISTED_ROOMS))
+    return [(room, str(room.pk) in opened) for room in rooms if str(room.pk) in opened or room.pk in closed]
 
 
 def _as_json(room: Room, reader: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from chat import accounts, own_password, room_views, views
 urlpatterns = [
     path("", views.index, name="index"),
     path("healthz", views.healthz, name="healthz"),
+    path("search/", views.find, name="search"),
     path("chat/", RedirectView.as_view(pattern_name="index")),
     # A title may have any characters, including slashes. The WebSocket /chat/stream/ is routed in multichat/asgi.py.
     path("chat/<path:title>/", views.room, name="room"),

@@ -2,12 +2,14 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, DataError, InternalError, OperationalError, ProgrammingError, connection
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Event, Room
@@ -360,6 +362,27 @@ def test_only_messages_can_be_edited_or_deleted(bob, rooms, seq):
     drafts = [edit(rooms.lobby, bob, seq), delete(rooms.lobby, bob, seq)]
     assert results(drafts) == [ErrorCode.MESSAGE_INVALID] * 2
     assert Room.objects.get(pk=rooms.lobby.pk).head_seq == 3
+
+
+def test_an_author_takes_back_a_message_that_was_just_posted_and_no_other_one(alice, bob, rooms):
+    results([post(rooms.lobby, bob, text) for text in ("undone", "old", "deleted", "by the staff")])
+    Event.objects.filter(seq=2).update(at=timezone.now() - log.UNDO_WITHIN - timedelta(seconds=1))
+    done = actions.commit(
+        [
+            delete(rooms.lobby, bob, 1, is_undo=True),
+            delete(rooms.lobby, bob, 2, is_undo=True),
+            delete(rooms.lobby, bob, 3),
+            delete(rooms.lobby, alice, 4, is_undo=True),
+        ]
+    )
+    assert [outcome.logged.event.taken_back for outcome in done] == [True, False, False, False]
+    page = log.history(rooms.lobby, log.HistoryPlace(), limit=9, max_bytes=9999)
+    assert [(event.deleted, event.taken_back) for event in page.events] == [
+        (True, True),
+        (True, False),
+        (True, False),
+        (True, False),
+    ]
 
 
 def test_a_deleted_message_cannot_be_edited_or_deleted_again(bob, rooms):

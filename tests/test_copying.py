@@ -64,7 +64,8 @@ class Installation:
         """Return all rows of all tables except the migrations, whose times differ."""
         with closing(sqlite3.connect(self.file)) as database:
             names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            tables = [name for name in names if not name.startswith("sqlite_") and name != "django_migrations"]
+            # The tables of the search index depend on the order in which it was filled. chat_search has its content.
+            tables = [name for name in names if not name.startswith(("sqlite_", "chat_search_", "django_migrations"))]
             return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables}
 
 

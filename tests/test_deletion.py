@@ -73,11 +73,17 @@ def test_a_room_is_removed_in_pieces_with_all_its_rows(bob, rooms, pieces, monke
     Membership.objects.create(room=rooms.lobby, user=bob)
     Membership.objects.create(room=rooms.random, user=bob)
     count, by_model = rooms.lobby.delete()
-    assert by_model == {"chat.Event": 1234, "chat.Mention": 1234, "chat.Membership": 1, "chat.Room": 1}
+    assert by_model == {
+        "chat.Event": 1234,
+        "chat.Mention": 1234,
+        "chat.SearchText": 1234,
+        "chat.Membership": 1,
+        "chat.Room": 1,
+    }
     assert count == sum(by_model.values())
-    # Each event has a mention.
-    assert len(pieces) == 13
-    assert max(pieces) == 200
+    # Each event has a mention and a text to search. The last piece takes what refers to the room itself.
+    assert len(pieces) == 14
+    assert max(pieces) == 300
     assert (Event.objects.count(), Mention.objects.count(), Membership.objects.count()) == (10, 10, 1)
     assert rooms.lobby.pk is None
 
@@ -94,9 +100,12 @@ def test_a_queryset_deletes_rooms_in_pieces(bob, rooms, pieces, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
     fill(rooms.lobby, bob, 25)
     fill(rooms.random, bob, 25)
-    assert Room.objects.filter(staff_only=False).delete() == (52, {"chat.Event": 50, "chat.Room": 2})
+    assert Room.objects.filter(staff_only=False).delete() == (
+        102,
+        {"chat.Event": 50, "chat.SearchText": 50, "chat.Room": 2},
+    )
     assert list(Room.all_objects.all()) == [rooms.staff]
-    assert max(pieces) <= 11
+    assert max(pieces) <= 21
 
 
 def half_delete(room, bob, monkeypatch, count=50):
@@ -161,8 +170,8 @@ def test_an_interrupted_deletion_continues_where_it_stopped(bob, rooms, monkeypa
     assert deletion.unfinished() == ([rooms.lobby.pk], [])
     while deletion.unfinished().rooms:
         assert deletion.remove_piece_of_room(rooms.lobby.pk)
-    # 20 rows were removed before the interruption.
-    assert sum(pieces) == 51
+    # Each event has a text to search. 20 events were removed before the interruption.
+    assert sum(pieces) == 2 * 50 + 1
     assert not Event.objects.exists()
     assert not Room.all_objects.filter(pk=rooms.lobby.pk).exists()
 
@@ -211,7 +220,7 @@ def test_a_piece_that_fails_is_tried_again(bob, rooms, monkeypatch):
         return remove(room_id)
 
     monkeypatch.setattr(deletion, "remove_piece_of_room", fail)
-    assert rooms.lobby.delete()[0] == 51
+    assert rooms.lobby.delete()[0] == 2 * 50 + 1
 
 
 def in_threads(*works):

@@ -195,7 +195,7 @@ def test_an_upgrade_keeps_users_and_rooms_whose_names_collide():
     assert Room.objects.titled("X").get().title == "x"
 
 
-BEFORE = "0014_members"
+BEFORE = "0020_search"
 
 
 def code(frame):

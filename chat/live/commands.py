@@ -238,6 +238,7 @@ def delete(session: Session, command: Delete) -> None:
         login=session.login,
         kind=Kind.DELETED,
         target_seq=command.seq,
+        is_undo=command.undo,
         client_id=command.client_id,
     )
     _submit(session, draft, "delete")

@@ -58,6 +58,8 @@ class Draft:
     epoch: str | None = None
     # Whether a reaction is given, or taken back. Its emoji is the body.
     is_on: bool = True
+    # Whether a delete is its author's Undo.
+    is_undo: bool = False
     # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
     client_id: uuid.UUID | None = None
     own_id: uuid.UUID = field(default_factory=uuid.uuid4)
@@ -303,7 +305,8 @@ def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUse
         case Kind.DELETED:
             if not policies.can_delete(user, author_id=target.author_id):
                 raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can delete only your own messages.")
-            return batch.delete(room, target, **signature)
+            is_undo = draft.is_undo and target.author_id == draft.author
+            return batch.delete(room, target, is_undo=is_undo, **signature)
         case Kind.REACTED:
             return batch.react(room, target, draft.body, is_on=draft.is_on, **signature)
         case Kind.CONFIRMED:

@@ -116,6 +116,7 @@ def _as_event(event: Event) -> AnyEvent:
             client_id=client_id,
             edited_at=protocol.timestamp(event.edited_at) if event.edited_at else None,
             deleted=deleted,
+            taken_back=deleted and event.is_on is True,
             user=event.author_id,
             reply_to=event.reply_to,
             across=event.across,
@@ -134,7 +135,8 @@ def _as_event(event: Event) -> AnyEvent:
         case Event.Kind.RESOLVED:
             return Resolved(resolved=target, **signed)
     if event.kind == Event.Kind.DELETED:
-        return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id)
+        is_taken_back = event.is_on is True
+        return Deleted(room=room, deleted=target, seq=event.seq, at=at, client_id=client_id, taken_back=is_taken_back)
     assert event.kind == Event.Kind.EDITED, f"a kind of event without a frame: {event}"
     if event.edit_seq is not None:
         # The replaced text is never sent, not even on a site that keeps it in the database.

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
@@ -19,7 +19,7 @@ from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted, Resolution
-from chat.store import confirmations, faults, lock_waits, mentions, reactions
+from chat.store import confirmations, faults, lock_waits, mentions, reactions, search
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -32,6 +32,8 @@ FIND_AUTHORS = 200
 ROWS_PER_QUERY = 64
 # Rooms in one query, because SQLite limits the number of parameters.
 ROOMS_PER_QUERY = 500
+# The page offers Undo for ten seconds. Later than this, a message cannot be taken back without a trace.
+UNDO_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,15 @@ class Batch:
         self._changed.add((room.pk, target.seq))
         return event
 
-    def delete(self, room: Room, target: Event, **fields: object) -> Event:
-        """Append a delete, and blank the message and its latest edit. Earlier edits have no text any more."""
+    def delete(self, room: Room, target: Event, *, is_undo: bool = False, **fields: object) -> Event:
+        """Append a delete, and blank the message and its latest edit. Earlier edits have no text any more.
+
+        With `is_undo`, a message that was just posted counts as taken back.
+        """
+        is_taken_back = True if is_undo and self.at - target.at <= UNDO_WITHIN else None
         target.body = ""
         target.deleted_at = self.at
+        target.is_on = is_taken_back
         if target.first_body is not None:
             target.first_body = None
             self._kept.add((room.pk, target.seq))
@@ -119,7 +126,7 @@ class Batch:
             edit.deleted_at = self.at
         elif target.edit_seq is not None:
             self._blanked.setdefault(room.pk, []).append(target.edit_seq)
-        return self._append(room, Kind.DELETED, target_seq=target.seq, **fields)
+        return self._append(room, Kind.DELETED, target_seq=target.seq, is_on=is_taken_back, **fields)
 
     def react(self, room: Room, target: Event, emoji: str, *, is_on: bool, **fields: Any) -> Event | Committed:
         """Append a reaction, or return the event that has already brought about the same.
@@ -175,8 +182,11 @@ class Batch:
         Event.objects.bulk_create(self.added)
         new = {(event.room_id, event.seq) for event in self.added}
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
-            Event.objects.bulk_update(changed, ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named"])
+            fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on"]
+            Event.objects.bulk_update(changed, fields)
         mentions.store(found, changed=changed)
+        posts = [event for event in self.added if event.kind == Kind.POSTED]
+        search.store(new=posts, changed=changed)
         if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
             Event.objects.bulk_update(reacted, ["reactions"])
         self._reactions.store(new=new)

@@ -93,7 +93,7 @@ class Site:
     def clean(self):
         """Make the rooms as they were at first, without messages: beside the server, as a restore would."""
         with self._sql() as sql:
-            for table in ("mention", "event", "visit"):
+            for table in ("mention", "searchtext", "event", "visit"):
                 sql.execute(f"DELETE FROM chat_{table}")
             last = max(self.rooms)[:1]
             for table, column in (("presence", "room_id"), ("membership", "room_id"), ("room", "id")):
@@ -204,6 +204,10 @@ class Visitor:
 
     def button(self, title):
         return self.page.get_by_role("navigation", name="Rooms").get_by_role("button", name=title, exact=True)
+
+    def toggle(self, title):
+        """Return the button beside a room's own, which opens its pane or closes it."""
+        return self.button(title).locator("xpath=following-sibling::button")
 
     def pane(self, title):
         return self.page.get_by_role("region", name=title, exact=True)

@@ -193,7 +193,11 @@ def _refuse_sends(socket):
 def test_enter_on_a_deleted_message_opens_no_empty_menu(visit):
     bob = visit("bob", "/chat/Lobby/")
     bob.say("Lobby", "oops")
-    bob.log("Lobby").get_by_role("button", name="Undo").click()
+    message = bob.log("Lobby").locator(".message").last
+    message.hover()
+    message.get_by_role("button", name="More about this message").click()
+    bob.page.get_by_role("menuitem", name="Delete").click()
+    bob.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(bob.texts("Lobby").last).to_have_text("Message deleted")
     bob.log("Lobby").focus()
     bob.page.keyboard.press("ArrowUp")

@@ -147,7 +147,7 @@ def test_a_jump_that_waits_for_the_connection_says_so_and_is_cancelled_by_scroll
 def test_an_alert_among_many_unread_messages_is_pinned_even_with_a_wrong_clock(visit, site):
     bob = visit("bob")
     bob.open("Lobby")
-    bob.button("Lobby").click()
+    bob.toggle("Lobby").click()
     post(site, ("Lobby", 1, 40))
     site.shell(ALERT.format(title="Lobby", text="Disk full"))
     post(site, ("Lobby", 42, 130))

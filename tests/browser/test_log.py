@@ -158,6 +158,12 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     expect(bob.page.get_by_role("menuitem", name="Edit")).to_be_focused()
     bob.page.keyboard.press("End")
     bob.page.keyboard.press("Enter")
+    # The page asks once. The focus is on the answer that changes nothing.
+    asked = bob.page.get_by_role("alertdialog", name="Delete this message for everybody?")
+    expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
+    expect(asked).to_contain_text("second")
+    assert bob.commands("delete") == []
+    asked.get_by_role("button", name="Delete").click()
     expect(alice.texts("Mend")).to_have_text(["first", "Message deleted", "third"])
     # Staff may delete the messages of others, but not edit them. Other users may do neither.
     alice.log("Mend").focus()
@@ -165,7 +171,9 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
         alice.page.keyboard.press(key)
     expect(alice.page.get_by_role("menuitem")).to_have_count(5)
     alice.page.get_by_role("menuitem", name="Delete").click()
-    expect(bob.texts("Mend").last).to_have_text("Message deleted")
+    alice.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+    expect(bob.texts("Mend").nth(1)).to_have_text("2 messages deleted")
+    expect(bob.texts("Mend").last).to_be_hidden()
     alice.say("Mend", "of the staff")
     expect(bob.texts("Mend").last).to_have_text("of the staff")
     bob.log("Mend").focus()
@@ -184,10 +192,19 @@ def test_undo_removes_a_message_everywhere_for_ten_seconds(visit, site):
     bob.say("Oops", "to the wrong room")
     expect(alice.texts("Oops")).to_have_text(["to the wrong room"])
     undo = bob.pane("Oops").get_by_role("button", name="Undo")
+    expect(undo).to_have_text("Undo 10 s")
+    box, button = bob.box("Oops").bounding_box(), undo.bounding_box()
+    assert button["y"] >= box["y"] + box["height"], "below the composer's box"
     expect(alice.pane("Oops").get_by_role("button", name="Undo")).to_have_count(0)
     bob.box("Oops").fill("next")
     undo.click()
-    expect(alice.texts("Oops")).to_have_text(["Message deleted"])
+    # No trace of it is in view, for anybody: no line and no day.
+    for visitor in (alice, bob):
+        expect(visitor.log("Oops").locator(".message:not(.gone)")).to_have_count(0)
+        expect(visitor.log("Oops").locator(".day")).to_have_count(0)
+        expect(visitor.log("Oops").get_by_text("No messages yet")).to_be_visible()
+    alice.page.reload()
+    expect(alice.log("Oops").get_by_text("No messages yet")).to_be_visible()
     expect(bob.box("Oops")).to_have_value("to the wrong room\nnext")
     expect(bob.box("Oops")).to_be_focused()
     expect(undo).to_have_count(0)

@@ -55,7 +55,7 @@ def test_other_users_neither_see_nor_open_a_staff_room(visit):
         bob.goto(f"/chat/{title}/")
         expect(bob.page.get_by_role("alert")).to_have_text(f"There is no room called “{title}”.")
         expect(bob.page.get_by_role("region")).to_have_count(0)
-        box = bob.page.get_by_role("textbox", name="Open a room by name")
+        box = bob.page.get_by_role("combobox", name="Find or jump")
         box.fill(title)
         box.press("Enter")
         expect(bob.page.locator("#not-found")).to_have_text(f"There is no room called “{title}”.")
@@ -76,17 +76,56 @@ def test_three_panes_share_one_socket(visit):
     expect(alice.texts("Staff")).to_have_text(["one line"])
 
 
-def test_a_click_opens_a_room_and_another_closes_it(visit):
-    bob = visit("bob")
-    bob.open("Lobby")
-    expect(bob.button("Lobby")).to_have_attribute("aria-pressed", "true")
+CLICK_CLOSES = "localStorage.setItem('multichat.preference.%d.clickCloses', 'true')"
+
+
+def test_a_click_goes_to_a_room_and_never_closes_it_unless_the_user_wants_that(visit):
+    bob = visit("bob", viewport={"width": 1000, "height": 700})
+    rows = bob.page.locator("room-list nav li .title")
+    before = rows.all_text_contents()
+    bob.open("Lobby", "Random", "Third")
+    bob.toggle("Lobby").hover()
+    # A click on an open room brings its pane into view and focuses it.
+    expect(bob.button("Lobby")).to_have_accessible_description("Out of view")
     bob.button("Lobby").click()
-    expect(bob.pane("Lobby")).to_have_count(0)
-    expect(bob.button("Lobby")).to_have_attribute("aria-pressed", "false")
-    bob.open("Lobby")
+    expect(bob.pane("Lobby")).to_be_in_viewport(ratio=1)
+    expect(bob.box("Lobby")).to_be_focused()
+    expect(bob.button("Lobby")).to_have_attribute("aria-current", "true")
+    expect(bob.button("Third")).to_have_accessible_description("Out of view")
+    assert rows.all_text_contents() == before
+    # Beside it is a button that opens and closes, and a middle click closes too.
+    close = bob.page.get_by_role("button", name="Close Random", exact=True)
+    size = close.bounding_box()
+    assert min(size["width"], size["height"]) >= 24
+    expect(close).to_have_attribute("aria-pressed", "true")
+    close.click()
+    expect(bob.pane("Random")).to_have_count(0)
+    expect(bob.page.get_by_role("button", name="Open Random", exact=True)).to_have_attribute("aria-pressed", "false")
+    # For some seconds it can be opened again where it was, by mouse or key.
+    expect(bob.page.get_by_role("status").filter(has_text="Random is closed.")).to_be_visible()
+    bob.page.get_by_role("button", name="Reopen").click()
+    expect(bob.box("Random")).to_be_focused()
+    assert bob.page.evaluate("[...document.querySelectorAll('room-pane')].map((pane) => pane.ariaLabel)") == [
+        "Lobby",
+        "Random",
+        "Third",
+    ]
+    bob.button("Random").click(button="middle")
+    expect(bob.pane("Random")).to_have_count(0)
     bob.pane("Lobby").get_by_role("button", name="Close").click()
-    expect(bob.pane("Lobby")).to_have_count(0)
     expect(bob.button("Lobby")).to_be_focused()
+    expect(bob.page.get_by_role("button", name="Reopen")).to_have_count(1)
+    assert rows.all_text_contents() == before
+    # With the setting, a row is the original's: a click opens it, and a second click closes it. Other tabs follow.
+    other = visit("bob", "/healthz", context=bob.page.context)
+    user = bob.page.evaluate("JSON.parse(document.getElementById('config').textContent).user.id")
+    other.page.evaluate(CLICK_CLOSES % user)
+    expect(bob.button("Third")).to_have_attribute("aria-pressed", "true")
+    expect(bob.page.get_by_role("button", name="Close Third")).to_have_count(0)
+    bob.button("Third").click()
+    expect(bob.pane("Third")).to_have_count(0)
+    bob.button("Third").click()
+    expect(bob.box("Third")).to_be_focused()
 
 
 def test_markup_is_shown_as_text_in_titles_names_and_messages(visit):
@@ -112,16 +151,84 @@ def test_an_address_opens_a_room_with_any_title(visit):
 def test_a_room_is_opened_by_its_name(visit, site):
     bob = visit("bob")
     site.shell("from chat.models import Room; Room.objects.get_or_create(title='Made since')")
-    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
     for typed, title in (("random", "Random"), (ODD_TITLE, ODD_TITLE), ("made SINCE", "Made since")):
         box.fill(typed)
         box.press("Enter")
         expect(bob.box(title)).to_be_focused()
         expect(box).to_have_value("")
-    expect(bob.button("Made since")).to_have_attribute("aria-pressed", "true")
+    expect(bob.toggle("Made since")).to_have_attribute("aria-pressed", "true")
     box.fill("..")
     box.press("Enter")
     expect(bob.page.get_by_role("alert")).to_have_text("There is no room called “..”.")
+
+
+def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site):
+    site.shell("from chat.models import Room\nfor title in ('Köln office', 'Kassel'): Room.objects.create(title=title)")
+    bob = visit("bob")
+    bob.open("Lobby", "Random", "Third")
+    bob.box("Third").fill("half a sentence")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
+    options = bob.page.get_by_role("listbox").get_by_role("option")
+    press = bob.page.keyboard.press
+    press("Control+k")
+    expect(box).to_be_focused()
+    expect(box).to_have_attribute("aria-expanded", "true")
+    # Escape gives the focus back, and the text is as it was.
+    box.press_sequentially("koln")
+    expect(options).to_have_text([re.compile("Köln office")])
+    press("Escape")
+    expect(bob.box("Third")).to_be_focused()
+    expect(bob.box("Third")).to_have_value("half a sentence")
+    expect(options).to_have_count(0)
+    # Initials find a room. The arrows choose, and Enter opens.
+    press("Control+k")
+    box.press_sequentially("ko")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    box.fill("k")
+    expect(options).to_have_text([re.compile("Kassel"), re.compile("Köln office")])
+    press("ArrowDown")
+    expect(box).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id"))
+    press("Enter")
+    expect(bob.box("Köln office")).to_be_focused()
+    expect(box).to_have_value("")
+    for key, title in (
+        ("F6", "Lobby"),
+        ("Shift+F6", "Köln office"),
+        ("Shift+F6", "Third"),
+        ("Control+Shift+Digit2", "Random"),
+    ):
+        press(key)
+        expect(bob.box(title)).to_be_focused()
+    press("Control+Shift+Comma")
+    assert bob.page.evaluate("document.querySelector('room-pane').ariaLabel") == "Random"
+    expect(bob.box("Random")).to_be_focused()
+    bob.say("Random", "frist")
+    expect(bob.texts("Random")).to_have_text(["frist"])
+    bob.box("Random").press_sequentially("next")
+    press("F2")
+    expect(bob.box("Random")).to_have_value("frist")
+    press("Escape")
+    expect(bob.box("Random")).to_have_value("next")
+    assert len(bob.commands("send")) == 1
+    # The keys are listed, and each can be changed or switched off.
+    press("Control+Slash")
+    keys = bob.page.get_by_role("dialog", name="Keyboard shortcuts")
+    row = keys.get_by_role("listitem").filter(has_text="Next pane")
+    expect(row).to_contain_text("F6")
+    row.get_by_role("button", name="Change").click()
+    press("Control+Alt+KeyP")
+    expect(row).to_contain_text("Ctrl+Alt+P")
+    press("Escape")
+    bob.box("Random").focus()
+    press("F6")
+    expect(bob.box("Random")).to_be_focused()
+    press("Control+Alt+KeyP")
+    expect(bob.box("Random")).not_to_be_focused()
+    bob.log("Random").focus()
+    press("?")
+    row.get_by_role("button", name="Default").click()
+    expect(row).to_contain_text("F6")
 
 
 def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
@@ -129,7 +236,7 @@ def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
     bob.open("Lobby")
     held = []
     bob.page.route("**/chat/Slow/", lambda route: held.append(route))
-    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
     box.fill("Slow")
     with bob.page.expect_request("**/chat/Slow/"):
         box.press("Enter")
@@ -218,10 +325,19 @@ def test_a_phone_shows_one_pane_and_tabs_for_the_others(visit):
     expect(bob.pane("Lobby")).to_be_visible()
     bob.say("Lobby", "from the train")
     expect(bob.texts("Lobby").last).to_have_text("from the train")
+    # A tap on the tab that is shown goes to the newest message, and closes nothing.
+    for line in range(30):
+        bob.say("Lobby", f"line {line}")
+    expect(bob.texts("Lobby")).to_have_count(31)
+    bob.log("Lobby").evaluate("(log) => { log.scrollTop = 0; }")
+    expect(bob.texts("Lobby").last).not_to_be_in_viewport()
+    bob.button("Lobby").click()
+    expect(bob.texts("Lobby").last).to_be_in_viewport()
+    expect(bob.page.get_by_role("button", name="Close Lobby")).to_be_visible()
     width = bob.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
     bob.page.get_by_role("button", name="All rooms and account").click()
-    expect(bob.page.get_by_role("textbox", name="Open a room by name")).to_be_visible()
+    expect(bob.page.get_by_role("combobox", name="Find or jump")).to_be_visible()
     expect(bob.page.get_by_role("button", name="Log out")).to_be_visible()
     bob.button("Third").click()
     expect(bob.box("Third")).to_be_focused()
@@ -231,7 +347,7 @@ def test_on_a_phone_the_list_closes_when_a_room_opens(visit):
     bob = visit("bob", viewport={"width": 360, "height": 740})
     all_rooms = bob.page.get_by_role("button", name="All rooms and account")
     all_rooms.click()
-    box = bob.page.get_by_role("textbox", name="Open a room by name")
+    box = bob.page.get_by_role("combobox", name="Find or jump")
     box.fill("random")
     box.press("Enter")
     expect(bob.box("Random")).to_be_focused()
@@ -283,7 +399,7 @@ def test_the_panes_head_shows_the_people_in_the_room(visit, site):
     alice.page.keyboard.press("Enter")
     names = alice.pane("Quiet").get_by_role("list", name="People here").get_by_role("listitem")
     expect(names).to_contain_text(["alice", "bob"])
-    bob.button("Quiet").click()
+    bob.toggle("Quiet").click()
     expect(names).to_contain_text(["alice"])
     expect(names).to_have_count(1)
     alice.page.keyboard.press("Escape")

@@ -100,6 +100,7 @@ def test_only_messages_in_view_are_marked_as_read_on_all_devices(visit, site):
         expect(device.log("News").locator(".new + .message")).to_contain_text("hello @bob")
     # A deleted message is not counted any more. A user's own messages never count.
     choose_at_message(alice, "News", "four", "Delete")
+    alice.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(badge(bob, "News")).to_have_text("1, @1")
     # A key goes to the next unread room from another pane.
     bob.box("Other").focus()
@@ -109,13 +110,74 @@ def test_only_messages_in_view_are_marked_as_read_on_all_devices(visit, site):
     expect(badge(phone, "News")).to_be_hidden()
 
 
+def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(visit, site):
+    bob = visit("bob", viewport={"width": 1320, "height": 780})
+    bob.open("Lobby", "Here")
+    bob.expect_state("Connected")
+    for title, texts in (("Random", ["a"]), ("Third", ["b", "b2"]), ("There", ["@bob c"])):
+        for text in texts:
+            site.shell(f"from chat.models import Room; Room.objects.get(title={title!r}).send_message({text!r}, None)")
+    expect(badge(bob, "There")).to_have_text("1, @1")
+    saved = bob.page.url
+    panes = bob.page.get_by_role("region").filter(has=bob.page.get_by_role("log"))
+    # One provisional pane, which the next one replaces. It is neither in the address nor saved.
+    look_away(bob)  # so that what is shown stays unread
+    bob.box("Here").press("F8")
+    expect(panes).to_have_count(3)
+    first = panes.last.get_attribute("aria-label")
+    assert first in ("Random", "There", "Third")
+    expect(panes.last).to_have_class(re.compile("peek"))
+    bob.box(first).press("F8")
+    expect(bob.pane(first)).to_have_count(0)
+    expect(panes).to_have_count(3)
+    assert bob.page.url == saved
+    # Writing in it keeps it.
+    second = panes.last.get_attribute("aria-label")
+    bob.box(second).press_sequentially("x")
+    expect(bob.pane(second)).not_to_have_class(re.compile("peek"))
+    bob.box(second).fill("")
+    bob.toggle(second).click()
+    # Catching up: mentions first, one room alone at a time.
+    look_back(bob)
+    bob.box("Lobby").fill("half")
+    bob.page.get_by_role("button", name="Catch up").click()
+    expect(panes).to_have_count(1)
+    expect(bob.pane("There")).to_be_visible()
+    expect(bob.log("There")).to_be_focused()
+    for title in ("Third", "Random"):
+        bob.page.keyboard.press("e")
+        expect(bob.pane(title)).to_be_visible()
+        expect(panes).to_have_count(1)
+    bob.page.get_by_role("button", name="Mark read and on").click()
+    expect(bob.page.get_by_role("status").filter(has_text="All caught up")).to_be_visible()
+    expect(bob.page.get_by_role("button", name="Catch up")).to_be_hidden()
+    bob.page.keyboard.press("Escape")
+    expect(panes).to_have_count(2)
+    expect(bob.pane("Here")).to_be_visible()
+    expect(bob.box("Lobby")).to_have_value("half")
+    assert bob.page.url == saved
+    # From the list: one room, and all of them.
+    for title in ("Random", "Third", "There"):
+        site.shell(f"from chat.models import Room; Room.objects.get(title={title!r}).send_message('new', None)")
+    expect(badge(bob, "There")).to_be_visible()
+    bob.button("There").click(button="right")
+    bob.page.get_by_role("menuitem", name="Mark as read").click()
+    expect(badge(bob, "There")).to_be_hidden()
+    expect(badge(bob, "Third")).to_be_visible()
+    bob.button("Third").click(button="right")
+    bob.page.get_by_role("menuitem", name="Mark all as read").click()
+    for title in ("Random", "Third"):
+        expect(badge(bob, title)).to_be_hidden()
+    wait_until(lambda: not any(by_database(site, "bob").values()), bob)
+
+
 def test_a_closed_room_counts_messages_and_opens_at_the_first_unread_one(visit, site):
     post(site, ("Long", 1, 30))
     alice = visit("alice")
     alice.open("Long")
     expect(alice.texts("Long")).to_have_count(30)
     expect(badge(alice, "Long")).to_be_hidden()
-    alice.button("Long").click()
+    alice.toggle("Long").click()
     post(site, ("Long", 31, 76))
     expect(badge(alice, "Long")).to_have_text("46")
     alice.page.get_by_role("button", name="Next unread").click()
@@ -167,7 +229,7 @@ def test_counts_match_the_database_after_a_random_walk_of_two_devices(visit, sit
             said += 1
             alice.say(title, f"walk {said}")
         elif step < 0.6:
-            device.button(title).click()
+            device.toggle(title).click()
         elif step < 0.7:
             look_away(device)
         elif step < 0.85:

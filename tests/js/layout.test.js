@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { changeOf, Layout } from "../../static/chat/model/layout.js";
-import { chord } from "../../static/chat/page/shortcuts.js";
 
 let layout;
 
@@ -35,12 +34,13 @@ test("one pane is wide, and only while it is open", () => {
   assert.equal(layout.wide, null);
 });
 
-test("shortcuts need exactly Alt and Shift, and are off while they select words", () => {
-  const keys = { key: "ArrowLeft", altKey: true, shiftKey: true, ctrlKey: false, metaKey: false };
-  assert.equal(chord(keys, false), "Alt+Shift+ArrowLeft");
-  assert.equal(chord({ ...keys, ctrlKey: true }, false), "");
-  assert.equal(chord({ ...keys, altKey: false }, false), "");
-  assert.equal(chord(keys, true), "");
+test("a provisional pane is in the row, but neither saved nor in the address", () => {
+  layout.peek = "7";
+  assert.deepEqual(layout.order, ["1", "3", "7"]);
+  assert.equal(layout.address, "/?rooms=1,3");
+  assert.deepEqual(layout.panes.order, ["1", "3"]);
+  layout.remove("7");
+  assert.equal(layout.peek, null);
 });
 
 /** Applies a change as the server does in chat/store/layouts.py. */

@@ -5,17 +5,16 @@ import { copyElement, part } from "./templates.js";
 
 /** `keys`: the shortcut, as in `aria-keyshortcuts`; `isOn`: of a setting that the item switches. @typedef {{label: string, act: () => void, keys?: string, isOn?: boolean}} Item */
 
-/** @type {Record<string, string>} */
-const ARROWS = { Left: "←", Right: "→", Up: "↑", Down: "↓" };
-
 export class Menu {
   #box;
+  #keyWords;
   /** @type {HTMLElement | null} */
   #anchor = null;
 
-  /** @param {HTMLElement} box a popover */
-  constructor(box) {
+  /** @param {HTMLElement} box a popover @param {(keys: string) => string} keyWords how a shortcut is shown */
+  constructor(box, keyWords) {
     this.#box = box;
+    this.#keyWords = keyWords;
     box.addEventListener("keydown", (event) => this.#moveFocus(event));
     box.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
@@ -47,10 +46,7 @@ export class Menu {
   #button({ label, act, keys, isOn }) {
     const button = copyElement("menu-item-template");
     part(button, "label").textContent = label;
-    part(button, "keys").textContent = (keys ?? "").replace(
-      /Arrow(\w+)/,
-      (_, way) => ARROWS[way] ?? way,
-    );
+    part(button, "keys").textContent = this.#keyWords(keys ?? "");
     if (isOn !== undefined) {
       button.role = "menuitemcheckbox";
       button.ariaChecked = String(isOn);

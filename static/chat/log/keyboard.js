@@ -21,7 +21,11 @@ export function handleKey(event, log, rows, start) {
   if (key === "Enter" && element && message) openMenu(element);
   else if (key === "ArrowUp" || key === "ArrowDown") {
     const by = key === "ArrowUp" ? -1 : 1;
-    focusOn(rows, message ? rows.seqs[rows.seqs.indexOf(message.seq) + by] : start());
+    focusOn(
+      rows,
+      message ? rows.seqs.indexOf(message.seq) + by : rows.seqs.indexOf(start() ?? -1),
+      by,
+    );
   } else if (key === "Escape" && message) log.focus();
   else return;
   event.preventDefault();
@@ -47,9 +51,11 @@ function openMenu(element) {
   if (!button.hidden) button.click();
 }
 
-/** @param {Rows} rows @param {number | undefined} seq */
-function focusOn(rows, seq) {
-  const element = rows.elementOf(seq);
+/** Messages that are not shown are passed over. @param {Rows} rows @param {number} index @param {number} by */
+function focusOn(rows, index, by) {
+  let at = index;
+  while (rows.elementOf(rows.seqs[at])?.classList.contains("gone")) at += by;
+  const element = rows.elementOf(rows.seqs[at]);
   element?.focus({ preventScroll: true });
   element?.scrollIntoView({ block: "nearest" });
 }

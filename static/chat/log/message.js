@@ -3,7 +3,7 @@
 import { copyElement, part, setAvatar } from "../dom/templates.js";
 import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
-import { authorWords, HELD, sentenceFor } from "../model/strings.js";
+import { authorWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
 import { foldMessage } from "./fold.js";
 import { showSentence, showText } from "./text.js";
@@ -57,11 +57,10 @@ export function fillMessage(element, message, me) {
   part(element, "author").textContent = authorWords(username);
   showTime(element, at);
   const body = part(element, "text");
-  if (deleted) showSentence(body, "Message deleted");
+  if (deleted) showSentence(body, deletedWords(1));
   foldMessage(element, deleted ? 0 : showText(body, text ?? "", isForReader ? me.username : ""));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
-  if (deleted) element.querySelector(".undo")?.remove();
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);

@@ -117,12 +117,13 @@ export class MessageList extends HTMLElement {
     const isOnlyNew = messages.every(({ seq }) => !this.elementOf(seq) && seq > this.#rows.last);
     const show = () => {
       for (const message of messages) this.#showMessage(message);
+      if (!isOnlyNew || messages.some(({ deleted }) => deleted)) this.#rows.foldDeleted();
       this.newLine.messagesAdded();
     };
     // Appended messages move nothing, so finding an anchor would force a layout for nothing.
     if (isOnlyNew) show();
     else this.keepStill(show);
-    part(this, "empty").hidden = this.#rows.seqs.length > 0;
+    part(this, "empty").hidden = this.#rows.areShown;
     this.followBottom();
   }
 
@@ -173,11 +174,9 @@ export class MessageList extends HTMLElement {
     element.classList.add("found");
     element.classList.remove("more"); // its author may be out of view
     this.#scrollToElement(element, Math.max(NEW_AT_PX, this.clientHeight / 4));
-    // The page may arrive late, and a user who is writing by then keeps the focus.
-    const { activeElement } = document;
-    const isWriting =
-      activeElement instanceof HTMLTextAreaElement || activeElement instanceof HTMLInputElement;
-    if (!isWriting) element.focus({ preventScroll: true });
+    // The page may arrive late. A user who is writing by then, or walking through search results, keeps the focus.
+    const isOccupied = document.activeElement?.matches("textarea, input, .hit") === true;
+    if (!isOccupied) element.focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement} element @param {number} px below the top */
@@ -185,6 +184,33 @@ export class MessageList extends HTMLElement {
     this.#scroll.scrollBy(
       element.getBoundingClientRect().top - this.getBoundingClientRect().top - px,
     );
+  }
+
+  /** Where the reader is, to come back later: a message and its distance from the top; null at the newest message. */
+  get stand() {
+    if (this.isAtHead && this.isAtBottom) return null;
+    const element = this.#firstInView();
+    const message = this.#rows.messageAt(element);
+    if (!element || !message) return null;
+    return {
+      seq: message.seq,
+      px: element.getBoundingClientRect().top - this.getBoundingClientRect().top,
+    };
+  }
+
+  /** Find the first message at or after a time, and whether the log before it is held. @param {string} at */
+  firstSince(at) {
+    const { seqs } = this.#rows;
+    const time = Date.parse(at);
+    const index = seqs.findIndex((seq) => Date.parse(this.#rows.messageOf(seq)?.at ?? "") >= time);
+    const isKnown = index > 0 || (index < 0 ? this.isAtHead : !this.#edges.hasOlder);
+    return { seq: seqs[index], isKnown };
+  }
+
+  /** Scroll so that a message is so many pixels below the top. @param {number} seq @param {number} px */
+  scrollToSeq(seq, px) {
+    const element = this.elementOf(seq);
+    if (element) this.#scrollToElement(element, px);
   }
 
   followBottom() {

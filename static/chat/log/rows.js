@@ -1,7 +1,10 @@
 /** The messages of a log on the page, in the order of their seqs, with day separators and grouped by author. */
 
+import { part } from "../dom/templates.js";
+import { deletedWords } from "../model/strings.js";
 import { createSeparator, isSameDay, showDay } from "./days.js";
 import { createMessage, isSameGroup, showTime } from "./message.js";
+import { showSentence } from "./text.js";
 
 /** @import {Message} from "../model/room_log.js" */
 
@@ -87,16 +90,75 @@ export class Rows {
    */
   updateGroup(element, at = this.seqs.indexOf(this.messageAt(element)?.seq ?? -1), mayJoin = true) {
     const message = /** @type {Message} */ (this.messageAt(element));
-    const above = this.elementOf(this.seqs[at - 1]);
+    const above = this.#shownBefore(at);
     const previous = this.messageAt(above);
-    const isNewDay = previous === undefined || !isSameDay(previous, message);
+    const isNewDay =
+      !message.takenBack && (previous === undefined || !isSameDay(previous, message));
     const lead = leadOf(element);
     const hasDay = lead.classList.contains("day");
     if (!isNewDay && hasDay) lead.remove();
     if (isNewDay && !hasDay) lead.before(createSeparator(message.at));
-    const isNeighbour = !isNewDay && element.previousElementSibling === above;
-    const isMore = isNeighbour && isSameGroup(previous, message);
+    const isNeighbour = !isNewDay && shownSiblingBefore(element) === above;
+    const isMore =
+      isNeighbour && previous !== undefined && !previous.deleted && isSameGroup(previous, message);
     if (mayJoin || !isMore) element.classList.toggle("more", isMore);
+  }
+
+  /** Whether any message is shown, and not taken back. */
+  get areShown() {
+    return this.seqs.some((seq) => {
+      const message = this.messageOf(seq);
+      return message !== undefined && !message.takenBack;
+    });
+  }
+
+  /** Show no trace of messages that were taken back, and each run of other deleted messages as one line. */
+  foldDeleted() {
+    /** The first of the run, and how many it has. @type {{element: HTMLElement, message: Message, count: number} | null} */
+    let run = null;
+    this.seqs.forEach((seq, at) => {
+      const element = this.elementOf(seq);
+      const message = this.messageAt(element);
+      if (!element || !message) return;
+      if (message.takenBack) return this.#takeAway(element, at);
+      if (!message.deleted) {
+        // The name of its author may have stood at a message that is folded now.
+        if (run && run.count > 1) this.updateGroup(element, at);
+        run = null;
+      } else if (run && isSameDay(run.message, message)) {
+        run.count += 1;
+        element.classList.add("gone");
+        showSentence(part(run.element, "text"), deletedWords(run.count));
+        run.element.classList.add("run");
+      } else {
+        run = { element, message, count: 1 };
+        element.classList.remove("gone", "run");
+        showSentence(part(element, "text"), deletedWords(1));
+      }
+    });
+  }
+
+  /** @param {HTMLElement} element of a message that was taken back @param {number} at */
+  #takeAway(element, at) {
+    if (element.classList.contains("gone")) return;
+    element.classList.add("gone");
+    this.updateGroup(element, at);
+    const next = this.seqs.findIndex((seq, i) => {
+      const message = this.messageOf(seq);
+      return i > at && message !== undefined && !message.takenBack;
+    });
+    const follower = this.elementOf(this.seqs[next]);
+    if (follower) this.updateGroup(follower, next);
+  }
+
+  /** The nearest message above that was not taken back. @param {number} at */
+  #shownBefore(at) {
+    for (let index = at - 1; index >= 0; index -= 1) {
+      const element = this.elementOf(this.seqs[index]);
+      const message = this.messageAt(element);
+      if (message && !message.takenBack) return element;
+    }
+    return undefined;
   }
 
   /** Update the days' labels. */
@@ -125,6 +187,13 @@ export class Rows {
     }
     return low;
   }
+}
+
+/** The sibling above that is shown. @param {HTMLElement} element */
+function shownSiblingBefore(element) {
+  let sibling = element.previousElementSibling;
+  while (sibling?.classList.contains("gone")) sibling = sibling.previousElementSibling;
+  return sibling;
 }
 
 /** Find the element with which a message begins: its day, the "New" line, or itself. @param {HTMLElement} element */

@@ -10,6 +10,9 @@ export class Layout {
   /** @type {string | null} */
   wide = null;
 
+  /** A provisional pane, which the next peek replaces. It is in the order, but not saved. @type {string | null} */
+  peek = null;
+
   /** @param {string} room */
   add(room) {
     if (!this.order.includes(room)) this.order.push(room);
@@ -19,6 +22,7 @@ export class Layout {
   remove(room) {
     this.order = this.order.filter((id) => id !== room);
     if (this.wide === room) this.wide = null;
+    if (this.peek === room) this.peek = null;
   }
 
   /**
@@ -49,16 +53,22 @@ export class Layout {
     this.wide = this.wide === room ? null : room;
   }
 
+  /** The panes that are saved. */
+  get #kept() {
+    return this.order.filter((room) => room !== this.peek);
+  }
+
   /** A copy of the current layout. @returns {Panes} */
   get panes() {
-    return { order: [...this.order], wide: this.wide };
+    return { order: this.#kept, wide: this.wide };
   }
 
   /** The page's address, which can be shared. */
   get address() {
-    if (!this.order.length) return "/";
+    const order = this.#kept;
+    if (!order.length) return "/";
     const wide = this.wide === null ? "" : `&wide=${this.wide}`;
-    return `/?rooms=${this.order.join(",")}${wide}`;
+    return `/?rooms=${order.join(",")}${wide}`;
   }
 }
 

@@ -10,10 +10,10 @@
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
-/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean, mentions?: Mentioned[]}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
-/** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string}} Deleted */
+/** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string, taken_back?: boolean}} Deleted */
 /** @typedef {{room: string, reacted: number, emoji: string, username: string, user?: number, on: boolean, seq: number, at: string, client_id?: string}} Reacted */
 /** @typedef {{room: string, confirmed: number, username: string, user?: number, seq: number, at: string, client_id?: string}} Confirmed */
 /** @typedef {{room: string, resolved: number, username: string, user?: number, seq: number, at: string, client_id?: string}} Resolved */
@@ -57,7 +57,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
+/** @typedef {{command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number, undo?: true} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 

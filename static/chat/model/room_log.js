@@ -13,7 +13,7 @@ import { reactionsOf, withReaction } from "./reactions.js";
 /**
  * A message in its current state; `asOf` is the seq of the last event that this state includes, `replyTo` that of the
  * message it answers, `across` shared by its copies in other rooms, and `source` the message that it quotes.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, replyTo?: number | undefined, across?: string | undefined, source?: Source | undefined, mentions: Mentioned[], reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, takenBack: boolean, replyTo?: number | undefined, across?: string | undefined, source?: Source | undefined, mentions: Mentioned[], reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -241,6 +241,7 @@ export class RoomLog {
       message.confirmations = confirmationsOf();
       message.resolution = null;
     }
+    if (!isEdited(event)) message.takenBack = event.taken_back === true;
     return message;
   }
 }
@@ -267,7 +268,7 @@ function newMessage({
   across,
   source,
 }) {
-  const state = { text: null, edited: false, deleted: false, asOf: 0 };
+  const state = { text: null, edited: false, deleted: false, takenBack: false, asOf: 0 };
   const answers = {
     mentions: [],
     reactions: [],
@@ -287,6 +288,7 @@ function fillMessage(message, posted, asOf) {
   message.mentions = posted.mentions ?? [];
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;
+  message.takenBack = posted.taken_back === true;
   message.reactions = reactionsOf(posted.reactions);
   message.confirmations = confirmationsOf(posted.confirmations);
   message.resolution = posted.resolution ?? null;

@@ -228,6 +228,39 @@ export function unreadWords({ unread, mentions }) {
     : `${capped(unread)} unread`;
 }
 
+/** Deleted messages below each other, in one line. @param {number} count */
+export function deletedWords(count) {
+  return count === 1 ? "Message deleted" : `${count} messages deleted`;
+}
+
+/** The line across the panes that show the same moment. @param {number} time */
+export function momentWords(time) {
+  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return `${clock.format(time)} in all panes`;
+}
+
+export const ALL_CAUGHT_UP = "All caught up";
+
+/** @param {string} title @param {number} left unread rooms after this one */
+export function catchUpWords(title, left) {
+  const others = left === 0 ? "the last unread room" : `${left} more unread`;
+  return `${title}, ${others}`;
+}
+
+export const PEEKED = "Provisional. Write here or double-click the head to keep this pane.";
+
+export const DELETE_MESSAGE = "Delete this message for everybody?";
+
+/** The button beside a room in the list. @param {string} title @param {boolean} isOpen */
+export function toggleWords(title, isOpen) {
+  return `${isOpen ? "Close" : "Open"} ${title}`;
+}
+
+/** @param {string} title */
+export function closedWords(title) {
+  return `${title} is closed.`;
+}
+
 /** @param {number} count @param {string} room */
 export function newMessagesWords(count, room) {
   return `${count} new ${count === 1 ? "message" : "messages"} in ${room}`;
@@ -267,6 +300,17 @@ export function overflowWords(count) {
 /** @param {number} count */
 export function belowWords(count) {
   return count ? `${capped(count)} new below` : "Jump to newest";
+}
+
+/** How many messages a search found. @param {number} count @param {boolean} hasMore */
+export function resultsWords(count, hasMore) {
+  if (count === 0) return "No messages found.";
+  return `${count}${hasMore ? "+" : ""} ${count === 1 && !hasMore ? "message" : "messages"}`;
+}
+
+/** @param {string} typed */
+export function searchWords(typed) {
+  return `Search messages for “${typed}”`;
 }
 
 /**

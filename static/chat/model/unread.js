@@ -7,6 +7,7 @@
 /** `unconfirmed`: the read position of this page that the server has not confirmed. @typedef {Head & {unconfirmed: number | null, hold: Hold | null}} State */
 
 const SEND_AFTER_MS = 400;
+const MOST_SENT_AT_ONCE = 16;
 const NOTHING = { unread: 0, mentions: 0 };
 
 export class Unread {
@@ -76,6 +77,18 @@ export class Unread {
   countsOf(room) {
     const state = this.#rooms.get(room);
     return state === undefined || state.read >= state.head ? NOTHING : state;
+  }
+
+  /** Rooms with unread messages: those with alerts first, then those with mentions, then by size. */
+  get unreadRooms() {
+    const rooms = [...this.#rooms.keys()].filter((room) => this.countsOf(room).unread > 0);
+    /** @param {string} room */
+    const weight = (room) => {
+      const { alerts } = /** @type {State} */ (this.#rooms.get(room));
+      const { unread, mentions } = this.countsOf(room);
+      return (alerts?.length ? 1e6 : 0) + (mentions ? 1e5 : 0) + unread;
+    };
+    return rooms.sort((a, b) => weight(b) - weight(a));
   }
 
   get total() {
@@ -153,10 +166,16 @@ export class Unread {
   #sendPositions() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (const room of [...this.#unsent]) {
+    // In portions, because a user may mark a thousand rooms as read at once.
+    let isSent = true;
+    for (const room of [...this.#unsent].slice(0, MOST_SENT_AT_ONCE)) {
       const seq = this.#rooms.get(room)?.unconfirmed;
-      if (!seq || this.#send({ command: "read", room, seq })) this.#unsent.delete(room);
+      isSent = !seq || this.#send({ command: "read", room, seq });
+      if (isSent) this.#unsent.delete(room);
+      else break; // the connection is down, and `connected` sends the rest
     }
+    if (this.#unsent.size > 0 && isSent)
+      this.#timer = setTimeout(() => this.#sendPositions(), SEND_AFTER_MS);
   }
 }
 

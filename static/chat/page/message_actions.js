@@ -1,9 +1,12 @@
 /** Edits, deletes, takes back and copies messages. */
 
+import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import { authorWords, unchangedSentence } from "../model/strings.js";
+import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
+import { ConfirmDialog } from "./confirm_dialog.js";
+import { SameMoment } from "./same_moment.js";
 
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -11,12 +14,17 @@ import { authorWords, unchangedSentence } from "../model/strings.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
+/** How much of a message is quoted before it is deleted. */
+const MOST_QUOTED = 300;
+
 export class MessageActions {
   #panes;
   #workspace;
   #readTracker;
   #user;
   #drafts;
+  sameMoment;
+  #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
    * @param {PaneRow} panes
@@ -28,6 +36,7 @@ export class MessageActions {
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
+    this.sameMoment = new SameMoment(panes, { workspace, readTracker });
   }
 
   /** @param {string} room @param {Message} message */
@@ -43,7 +52,10 @@ export class MessageActions {
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
-      remove: () => this.deleteMessage(room, message),
+      remove: () => this.#askToDelete(room, message),
+      sameMoment: this.sameMoment.isPossible
+        ? () => this.sameMoment.start(room, message)
+        : undefined,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
@@ -77,12 +89,21 @@ export class MessageActions {
     );
   }
 
+  /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
+  #askToDelete(room, message) {
+    this.#confirmDialog.ask(DELETE_MESSAGE, {
+      text: (message.text ?? "").slice(0, MOST_QUOTED),
+      label: "Delete",
+      confirmed: () => this.deleteMessage(room, message),
+    });
+  }
+
   /** @param {string} room @param {Message} message */
-  deleteMessage(room, { seq }) {
+  deleteMessage(room, { seq }, isUndo = false) {
     const pane = this.#panes.get(room);
     pane?.showTrouble("");
     this.#workspace.changeMessage(
-      { command: "delete", room, seq },
+      { command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) },
       { done: () => {}, failed: (frame) => pane?.showTrouble(unchangedSentence(frame)) },
     );
   }
@@ -93,7 +114,7 @@ export class MessageActions {
     if (!composer) return;
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
-    this.deleteMessage(room, message);
+    this.deleteMessage(room, message, true);
   }
 
   /** @param {string} room @param {number} seq */

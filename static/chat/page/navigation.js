@@ -1,10 +1,14 @@
 /** Opens and closes rooms, and saves the open ones in the page's address and at the server. */
 
+import { part } from "../dom/templates.js";
 import { findRoom } from "../model/find_room.js";
 import { changeOf } from "../model/layout.js";
+import { ReopenOffer } from "./reopen_offer.js";
+import { Switcher } from "./switcher.js";
 
 /** @import {Panes} from "../model/layout.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {Preferences} from "../model/preferences.js" */
 /** @import {Room} from "../model/protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {Workspace} from "../model/workspace.js" */
@@ -15,6 +19,10 @@ export class Navigation {
   #panes;
   #workspace;
   #list;
+  #preferences;
+  #showNewest;
+  switcher;
+  #reopenOffer = new ReopenOffer(part(document, "reopen"));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** The layout as the server knows it from this page. @type {Panes} */
@@ -22,17 +30,30 @@ export class Navigation {
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, list: RoomList}} page
+   * @param {{workspace: Workspace, list: RoomList, preferences: Preferences, showNewest: (room: string) => void}} page
    */
-  constructor(panes, { workspace, list }) {
+  constructor(panes, { workspace, list, preferences, showNewest }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#list = list;
+    this.#preferences = preferences;
+    this.#showNewest = showNewest;
     panes.onarranged = () => this.#updateAddress();
-    list.configure(
-      (room) => this.#toggleRoom(room),
-      (title) => this.#openByTitle(title),
-    );
+    list.configure({
+      goTo: (room) => this.#goTo(room),
+      toggle: (room) => this.#toggleRoom(room),
+      close: (room) => this.closeRoom(room),
+      keep: (room) => panes.keep(room),
+    });
+    this.switcher = new Switcher(/** @type {HTMLFormElement} */ (part(document, "find")), {
+      candidates: () => list.rows,
+      open: (room) => {
+        list.collapse();
+        this.focusRoom(room);
+      },
+      openByTitle: (title) => this.#openByTitle(title),
+    });
+    preferences.follow("clickCloses", () => list.showClickCloses(preferences.get("clickCloses")));
     addEventListener("pagehide", () => this.#saveLayout());
   }
 
@@ -56,9 +77,29 @@ export class Navigation {
     this.#updateAddress();
   }
 
-  /** @param {string} id */
+  /** Close a pane, and offer to open it again. @param {string} id */
   closeRoom(id) {
+    const pane = this.#panes.get(id);
+    const room = this.#workspace.rooms.get(id);
+    if (!pane || !room) return;
+    const { left, width } = pane.getBoundingClientRect();
+    const { order, wide } = this.#panes.layout;
+    const next = order.slice(order.indexOf(id) + 1);
     this.#workspace.closePane(id);
+    this.#updateAddress();
+    this.#reopenOffer.show(room.title, {
+      x: this.#panes.isPhone || next.length === 0 ? left + width / 2 : left,
+      reopen: () => this.#reopen(room, next, wide === id),
+    });
+  }
+
+  /** Open a room where its pane was: before the pane that followed it. @param {Room} room @param {string[]} next the panes that followed @param {boolean} isWide */
+  #reopen(room, next, isWide) {
+    if (!this.#panes.get(room.id)) this.#workspace.openPane(room, true);
+    const follower = next.find((id) => this.#panes.get(id));
+    if (follower !== undefined) this.#panes.placeBefore(room.id, follower);
+    if (isWide) this.#panes.toggleWide(room.id);
+    this.focusRoom(room.id);
     this.#updateAddress();
   }
 
@@ -78,6 +119,44 @@ export class Navigation {
     this.focusRoom(room.id);
   }
 
+  /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id */
+  peekRoom(id) {
+    const room = this.#workspace.rooms.get(id);
+    if (!room || this.#panes.get(id)) return this.focusRoom(id);
+    const { order, peek } = this.#panes.layout;
+    const next = peek === null ? undefined : order[order.indexOf(peek) + 1];
+    if (peek !== null) this.#workspace.closePane(peek);
+    this.#workspace.openPane(room, true);
+    if (!this.#panes.get(id)) return; // the page is full
+    this.#panes.setPeek(id);
+    if (next !== undefined) this.#panes.placeBefore(id, next);
+    this.focusRoom(id);
+    this.#updateAddress();
+  }
+
+  /** Close the provisional pane, unless it is this one. @param {string | null} kept */
+  closePeek(kept) {
+    const { peek } = this.#panes.layout;
+    if (peek === null || peek === kept) return;
+    this.#workspace.closePane(peek);
+    this.#updateAddress();
+  }
+
+  /** Focus the composer of the pane beside, going round. @param {number} step 1 or -1 */
+  focusBeside(step) {
+    const { order } = this.#panes.layout;
+    const from = order.indexOf(this.#panes.focused?.room ?? this.#panes.seen ?? "");
+    const start = from < 0 && step < 0 ? 0 : from;
+    const room = order.at((start + step) % order.length);
+    if (room !== undefined) this.focusRoom(room);
+  }
+
+  /** Focus the composer of the first, second, … pane. @param {number} number */
+  focusNumber(number) {
+    const room = this.#panes.layout.order[number - 1];
+    if (room !== undefined) this.focusRoom(room);
+  }
+
   /** Update the address at once, and save the layout for the user's other browsers after a short pause. */
   #updateAddress() {
     history.replaceState(null, "", this.#panes.layout.address);
@@ -93,12 +172,22 @@ export class Navigation {
     if (change === null || this.#workspace.changeLayout(change)) this.#savedLayout = layout;
   }
 
-  /** A click opens a room, and a second click closes it. On a phone the first may only bring it to the front. @param {string} id */
+  /** A click in the list brings a room's pane into view and focuses it. On a phone, a tap on the tab that is shown goes to the newest message. @param {string} id */
+  #goTo(id) {
+    if (this.#preferences.get("clickCloses")) return this.#toggleRoom(id);
+    if (!this.#panes.get(id) || !this.#panes.isPhone) return this.focusRoom(id);
+    // On a phone, a focused composer would open the keyboard.
+    if (this.#panes.seen === id) this.#showNewest(id);
+    else this.#panes.setSeen(id);
+  }
+
+  /** As in the original: open a room, or close it. On a phone its tab first brings it to the front. @param {string} id */
   #toggleRoom(id) {
     const room = this.#workspace.rooms.get(id);
     if (room === undefined) return;
+    const isTab = this.#preferences.get("clickCloses") && this.#panes.isPhone;
     if (!this.#panes.get(id)) this.#openRoom(room);
-    else if (this.#panes.isPhone && this.#panes.seen !== id) this.#panes.setSeen(id);
+    else if (isTab && this.#panes.seen !== id) this.#panes.setSeen(id);
     else this.closeRoom(id);
   }
 

@@ -14,6 +14,7 @@ import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
+import { SearchPane } from "./search_pane.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
@@ -48,6 +49,7 @@ export class Page {
   #readTracker;
   #rooms;
   #userActions;
+  #search;
 
   /**
    * @param {Config} config
@@ -65,7 +67,7 @@ export class Page {
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
-      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
     });
     this.#rooms = new Rooms({
@@ -79,6 +81,13 @@ export class Page {
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
     });
+    this.#search = new SearchPane(part(document, "panes"), {
+      titleOf: (room) => workspace.rooms.get(room)?.title,
+      show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
+      isPhone: () => panes.isPhone,
+      begin: () => list.collapse(),
+    });
+    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
@@ -92,7 +101,9 @@ export class Page {
     followDensity(userData.preferences, panes);
     setHue(part(document, "my-avatar"), config.user.username);
     this.#alerts.onchange = (room) => panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));
-    const updateOverflow = showOverflow(part(document, "panes"), panes);
+    const updateOverflow = showOverflow(part(document, "panes"), panes, (rooms) =>
+      list.showAway(rooms),
+    );
     addEventListener("beforeprint", () => {
       for (const pane of panes.all) pane.showHeld();
     });
@@ -147,6 +158,7 @@ export class Page {
   /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
   #hideRooms() {
     this.#showRooms(false);
+    this.#search.close();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
@@ -206,6 +218,7 @@ export class Page {
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
+    this.#search.removeRoom(room.id);
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
@@ -274,7 +287,10 @@ export class Page {
 
   /** @param {Room[]} rooms @param {Room[]} removed */
   roomsChanged(rooms, removed) {
-    for (const { id } of removed) this.#list.removeRoom(id);
+    for (const { id } of removed) {
+      this.#list.removeRoom(id);
+      this.#search.removeRoom(id);
+    }
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();

@@ -1,27 +1,34 @@
 /** Lists what can be done with a pane, by menu or by key. */
 
-import { MOVE_LEFT, MOVE_RIGHT } from "./shortcuts.js";
-
 /** @import {Item} from "../dom/menu.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {Shortcuts} from "../model/shortcuts.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 
 /**
  * Leave out what would have no effect.
  * @param {PaneRow} panes
  * @param {string} room
- * @param {{readTracker: ReadTracker, askForDay: () => void, print: () => void, settings: Item | null}} ways
+ * @param {{readTracker: ReadTracker, shortcuts: Shortcuts, askForDay: () => void, print: () => void, settings: Item | null}} ways
  * @returns {Item[]}
  */
-export function paneItems(panes, room, { readTracker, askForDay, print, settings }) {
+export function paneItems(panes, room, { readTracker, shortcuts, askForDay, print, settings }) {
   const { order, wide } = panes.layout;
   const index = order.indexOf(room);
   /** @type {Item[]} */
   const items = [];
   if (index > 0)
-    items.push({ label: "Move left", keys: MOVE_LEFT, act: () => panes.movePane(room, -1) });
+    items.push({
+      label: "Move left",
+      keys: shortcuts.chordFor("moveLeft"),
+      act: () => panes.movePane(room, -1),
+    });
   if (index < order.length - 1)
-    items.push({ label: "Move right", keys: MOVE_RIGHT, act: () => panes.movePane(room, 1) });
+    items.push({
+      label: "Move right",
+      keys: shortcuts.chordFor("moveRight"),
+      act: () => panes.movePane(room, 1),
+    });
   if (order.length > 1 && !panes.isPhone)
     items.push({ label: wide === room ? "Even out" : "Widen", act: () => panes.toggleWide(room) });
   items.push({ label: "Jump to date…", act: askForDay });

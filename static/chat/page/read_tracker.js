@@ -1,6 +1,7 @@
 /** Marks messages as read when they are in view, and shows what is unread: counts, "New" lines, the next unread room. */
 
 import { part } from "../dom/templates.js";
+import { countsWords } from "../model/strings.js";
 import { showBadge } from "./badge.js";
 
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -23,12 +24,14 @@ export class ReadTracker {
   /** @type {(room: string) => void} */
   #jumpToNew;
   #nextButton = part(document, "next-unread");
+  #catchUpButton = part(document, "catch-up-button");
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Rooms to scroll to their "New" line as soon as it is shown. @type {Set<string>} */
   #awaitingNewLine = new Set();
   /** Rooms that were opened before the server sent their unread counts. @type {Set<string>} */
   #awaitingHeads = new Set();
+  #isPaused = false;
   /** The room whose pane was focused last. @type {string | null} */
   #focusedRoom = null;
 
@@ -123,10 +126,33 @@ export class ReadTracker {
     }, CHECK_AFTER_MS);
   }
 
+  /** Nothing that is shown counts as read from now on. */
+  pause() {
+    this.#isPaused = true;
+  }
+
+  resume() {
+    this.#isPaused = false;
+    this.checkSoon();
+  }
+
   /** @param {string} room */
   markRead(room) {
     this.#unread.markRead(room);
     this.#panes.get(room)?.list.showNewLine(null);
+  }
+
+  markAllRead() {
+    for (const room of this.#unread.unreadRooms) this.markRead(room);
+  }
+
+  /** Bring the first unread message of an open room into view, as soon as it is there. @param {string} room */
+  showFirstUnread(room) {
+    const pane = this.#panes.get(room);
+    if (!pane) return;
+    this.#awaitingNewLine.add(room);
+    if (pane.list.newLine.isShown) this.pageShown(pane);
+    else if (isElsewhere(pane)) this.#jumpToNew(room);
   }
 
   /** @param {string} room @param {number} seq */
@@ -168,16 +194,14 @@ export class ReadTracker {
     const room = this.#unread.nextUnread(this.#list.order, this.#panes.seen, step);
     const id = room ?? (seen && this.hasUnread(seen.room) ? seen.room : null);
     if (id === null) return;
-    this.#awaitingNewLine.add(id);
     this.#focusRoom(id);
-    const pane = this.#panes.get(id);
-    if (pane?.list.newLine.isShown) this.pageShown(pane);
-    else if (pane && isElsewhere(pane)) this.#jumpToNew(id);
+    this.showFirstUnread(id);
   }
 
   /** Only messages in view of a user who is present count, and none that were jumped over. */
   #markVisible() {
-    if (isLookedAt()) for (const pane of this.#panes.all) this.#markVisibleIn(pane);
+    if (isLookedAt() && !this.#isPaused)
+      for (const pane of this.#panes.all) this.#markVisibleIn(pane);
     this.#showAbove();
   }
 
@@ -196,7 +220,8 @@ export class ReadTracker {
   #showCounts(rooms) {
     for (const room of rooms) this.#list.setCounts(room, this.#unread.countsOf(room));
     const { total } = this.#unread;
-    this.#nextButton.hidden = total.unread === 0;
+    this.#nextButton.hidden = this.#catchUpButton.hidden = total.unread === 0;
+    part(this.#catchUpButton, "total").textContent = countsWords(total);
     showBadge(total);
     this.#showAbove();
   }

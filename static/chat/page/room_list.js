@@ -1,60 +1,110 @@
-/** <room-list>: a button for each room, and a box to open a room by its title. */
+/** <room-list>: a row for each room, in the order of their titles. */
 
-import { copyElement, part, setHue } from "../dom/templates.js";
-import { countsWords, unreadWords, unsentWords } from "../model/strings.js";
+import { part } from "../dom/templates.js";
 import { RoomKeys } from "./room_keys.js";
+import { createRow, RoomRow } from "./room_row.js";
 
 /** @import {Room} from "../model/protocol.js" */
 /** @import {Counts} from "../model/strings.js" */
 
+/** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click; `keep`: a double click. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void, keep: (room: string) => void}} ListActions */
+
 /** Created once, because `localeCompare` looks up its rules at each comparison. */
 const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
-
-const NOTHING = { unread: 0, mentions: 0 };
+const MIDDLE_BUTTON = 1;
 
 export class RoomList extends HTMLElement {
-  /** @type {(room: string) => void} */
-  #toggleRoom = () => {};
+  /** Set by `configure`, before any event can arrive. */
+  #actions = /** @type {ListActions} */ (/** @type {unknown} */ (null));
   /** @type {string | null} */
   #seen = null;
-  /** There may be a thousand, so each change touches only the buttons that it concerns. @type {Map<string, HTMLElement>} */
-  #buttons = new Map();
+  /** There may be a thousand, so each change touches only the rows that it concerns. @type {Map<string, RoomRow>} */
+  #rows = new Map();
   /** Counts may arrive before their room is in the list. @type {Map<string, Counts>} */
   #counts = new Map();
   /** Ids of open rooms, in the order of their panes. @type {string[]} */
   #open = [];
-  /** Ids of all rooms in the list's order: open rooms, then the other rooms by title. @type {string[]} */
+  /** Ids of the open rooms whose panes are out of view. @type {Set<string>} */
+  #away = new Set();
+  /** Whether the user opened or closed a room by its tab: the tabs then stay where they are until the list is opened. */
+  #areTabsStill = false;
+  /** Ids of all rooms by title. @type {string[]} */
   #order = [];
-  /** Whether rooms were opened, closed, added or renamed since the list was last sorted. */
+  /** Whether rooms were added or renamed since the list was last sorted. */
   #isUnsorted = true;
+  /** No row moves under the pointer. */
+  #isPointedAt = false;
+  #isToggle = false;
   #keys = new RoomKeys(this);
 
-  /**
-   * @param {(room: string) => void} toggleRoom
-   * @param {(title: string) => Promise<string>} openByTitle returns a sentence if it fails
-   */
-  configure(toggleRoom, openByTitle) {
-    this.#toggleRoom = toggleRoom;
-    for (const button of this.querySelectorAll("button[data-room]"))
-      this.#addButton(/** @type {HTMLElement} */ (button));
-    const form = /** @type {HTMLFormElement} */ (part(this, "find"));
-    const box = /** @type {HTMLInputElement} */ (part(this, "name"));
-    box.addEventListener("input", () => this.#showTrouble(""));
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const title = box.value.trim();
-      if (title === "") return;
-      const sentence = await openByTitle(title);
-      this.#showTrouble(sentence);
-      if (sentence === "" && box.value.trim() === title) box.value = "";
-    });
+  /** Open a row's menu. @type {(row: RoomRow) => void} */
+  onmenu = () => {};
+
+  /** @param {ListActions} actions */
+  configure(actions) {
+    this.#actions = actions;
+    for (const item of this.querySelectorAll("[data-part=rooms] > li, [data-part=people] > li"))
+      this.#addRow(new RoomRow(/** @type {HTMLElement} */ (item)));
     const all = part(this, "all");
     all.addEventListener("click", () => this.#expand(all.getAttribute("aria-expanded") !== "true"));
-    this.addEventListener("keydown", ({ key }) => {
-      if (key !== "Escape" || all.getAttribute("aria-expanded") !== "true") return;
+    this.addEventListener("keydown", ({ key, defaultPrevented }) => {
+      if (defaultPrevented || key !== "Escape" || all.getAttribute("aria-expanded") !== "true")
+        return;
       this.collapse();
       all.focus();
     });
+    const nav = part(this, "nav");
+    nav.addEventListener("click", (event) => this.#clicked(event));
+    // A right click, or the menu key on a row that has the focus.
+    nav.addEventListener("contextmenu", (event) => {
+      const item = event.target instanceof Element ? event.target.closest("nav li") : null;
+      const row = item && this.#rows.get(part(item, "button").dataset.room ?? "");
+      if (!row) return;
+      event.preventDefault();
+      // While the mouse button is down, releasing it would close the menu.
+      if (event.buttons === 0) this.onmenu(row);
+      else
+        document.addEventListener("pointerup", () => setTimeout(() => this.onmenu(row)), {
+          once: true,
+        });
+    });
+    nav.addEventListener("dblclick", ({ target }) => {
+      const button = target instanceof Element ? target.closest("[data-room]") : null;
+      if (button) actions.keep(button.getAttribute("data-room") ?? "");
+    });
+    nav.addEventListener("auxclick", (event) => this.#clicked(event));
+    // Without this, a middle click would scroll the list with the mouse.
+    nav.addEventListener("mousedown", (event) => {
+      if (event.button === MIDDLE_BUTTON) event.preventDefault();
+    });
+    // Rows that came while the pointer was over the list are put into their places now.
+    nav.addEventListener("pointerenter", () => {
+      this.#isPointedAt = true;
+    });
+    nav.addEventListener("pointerleave", () => {
+      this.#isPointedAt = false;
+      this.#sortIfNeeded();
+    });
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked({ target, button }) {
+    const element = target instanceof Element ? target.closest("nav li > button") : null;
+    const item = element?.parentElement;
+    const row = item ? this.#rows.get(part(item, "button").dataset.room ?? "") : undefined;
+    if (!row) return;
+    if (!this.classList.contains("expanded")) this.#areTabsStill = true;
+    if (button === MIDDLE_BUTTON) return this.#actions.close(row.room);
+    if (button !== 0) return;
+    if (element === row.toggle) return this.#actions.toggle(row.room);
+    this.#expand(false);
+    this.#actions.goTo(row.room);
+  }
+
+  /** Whether a click on an open room closes it, as in the original. @param {boolean} isToggle */
+  showClickCloses(isToggle) {
+    this.#isToggle = isToggle;
+    for (const row of this.#rows.values()) row.showAsToggle(isToggle);
   }
 
   /** On a phone, go back to the panes. */
@@ -63,52 +113,63 @@ export class RoomList extends HTMLElement {
   }
 
   /**
-   * Show which rooms are open, in their order, and which of them is seen on a phone.
-   * @param {string[]} open
+   * Mark which rooms are open, and which pane has or had the focus. No row moves.
+   * @param {string[]} open in the order of the panes
    * @param {string | null} seen
    */
   showOpenRooms(open, seen) {
     if (!isSame(open, this.#open)) {
-      const changed = new Set([...open, ...this.#open]);
+      const changed = [...new Set([...open, ...this.#open])];
+      const before = new Set(this.#open);
       this.#open = [...open];
-      this.#isUnsorted = true;
       for (const room of changed)
-        this.#buttonOf(room)?.setAttribute("aria-pressed", String(open.includes(room)));
+        if (before.has(room) !== open.includes(room))
+          this.#rows.get(room)?.showOpen(open.includes(room));
+      this.#placeTabs(changed);
     }
-    if (this.#isUnsorted) this.#sort();
+    this.#sortIfNeeded();
     if (seen === this.#seen) return;
-    this.#buttonOf(this.#seen)?.classList.remove("seen");
+    this.#rows.get(this.#seen ?? "")?.showSeen(false);
     this.#seen = seen;
-    const button = this.#buttonOf(seen);
-    button?.classList.add("seen");
-    button?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const row = this.#rows.get(seen ?? "");
+    row?.showSeen(true);
+    row?.item.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
-  #sort() {
+  /** Mark the open rooms whose panes are out of view. @param {Set<string>} away */
+  showAway(away) {
+    for (const room of new Set([...away, ...this.#away]))
+      if (away.has(room) !== this.#away.has(room)) this.#rows.get(room)?.showAway(away.has(room));
+    this.#away = away;
+  }
+
+  /** The tabs of a phone begin with the open rooms, in the order of their panes. @param {string[]} rooms whose tabs may change */
+  #placeTabs(rooms) {
+    for (const room of rooms) {
+      const index = this.#open.indexOf(room);
+      const row = this.#rows.get(room);
+      if (this.#areTabsStill) row?.keepTabPlace();
+      else row?.setTabPlace(index < 0 ? 0 : index - this.#open.length);
+    }
+  }
+
+  #sortIfNeeded() {
+    if (!this.#isUnsorted || this.#isPointedAt) return;
     this.#isUnsorted = false;
-    const open = new Set(this.#open);
-    const closed = [...this.#buttons.keys()].filter((room) => !open.has(room));
-    const titles = new Map(closed.map((room) => [room, this.#titleOf(room)]));
-    closed.sort((a, b) => COLLATOR.compare(titles.get(a) ?? "", titles.get(b) ?? ""));
-    const isDirect = (/** @type {string} */ room) =>
-      this.#buttonOf(room)?.dataset.kind === "direct";
-    const [rooms, people] = [closed.filter((room) => !isDirect(room)), closed.filter(isDirect)];
-    this.#order = [...this.#open.filter((room) => this.#buttons.has(room)), ...rooms, ...people];
-    this.#arrange(part(this, "open-rooms"), this.#open);
-    this.#arrange(part(this, "rooms"), rooms);
-    this.#arrange(part(this, "people"), people);
-    part(this, "open-heading").hidden = open.size === 0;
-    part(this, "rooms-heading").hidden = open.size === 0 || rooms.length === 0;
-    part(this, "people-heading").hidden = people.length === 0;
-    this.#keys.setButtons(this.#order.map((room) => this.#buttons.get(room)));
-  }
-
-  /** @param {HTMLElement} list @param {string[]} rooms */
-  #arrange(list, rooms) {
-    arrange(
-      list,
-      rooms.map((room) => this.#buttonOf(room)),
+    const titles = new Map([...this.#rows].map(([room, { title }]) => [room, title]));
+    this.#order = [...this.#rows.keys()].sort((a, b) =>
+      COLLATOR.compare(titles.get(a) ?? "", titles.get(b) ?? ""),
     );
+    const isDirect = (/** @type {string} */ room) => this.#rows.get(room)?.isDirect === true;
+    const people = this.#order.filter(isDirect);
+    this.#order = [...this.#order.filter((room) => !isDirect(room)), ...people];
+    const rows = this.#order.flatMap((room) => this.#rows.get(room) ?? []);
+    const itemsOf = (/** @type {boolean} */ direct) =>
+      rows.filter((row) => row.isDirect === direct).map(({ item }) => item);
+    arrange(part(this, "rooms"), itemsOf(false));
+    arrange(part(this, "people"), itemsOf(true));
+    part(this, "people-heading").hidden = people.length === 0;
+    this.#keys.setRows(rows);
   }
 
   /**
@@ -116,14 +177,13 @@ export class RoomList extends HTMLElement {
    * @param {Room} room
    */
   addRoom(room) {
-    const item = copyElement("room-template");
-    const button = part(item, "button");
-    button.dataset.room = room.id;
-    if (room.kind) button.dataset.kind = room.kind;
-    this.#showTitle(button, room);
-    part(this, "rooms").append(item);
-    this.#addButton(button);
-    this.#showCounts(room.id);
+    const row = createRow(room);
+    part(this, "rooms").append(row.item);
+    this.#addRow(row);
+    if (this.#open.includes(room.id)) row.showOpen(true);
+    row.showCounts(this.#counts.get(room.id) ?? { unread: 0, mentions: 0 });
+    // Until the list is sorted, the keys reach the row at its end.
+    this.#order.push(room.id);
   }
 
   /**
@@ -132,9 +192,9 @@ export class RoomList extends HTMLElement {
    */
   updateRooms(rooms) {
     for (const room of rooms) {
-      const button = this.#buttonOf(room.id);
-      if (!button) this.addRoom(room);
-      else this.#showTitle(button, room);
+      const row = this.#rows.get(room.id);
+      if (!row) this.addRoom(room);
+      else if (row.showRoom(room)) this.#isUnsorted = true;
     }
     this.querySelector(".no-rooms")?.remove();
   }
@@ -143,65 +203,28 @@ export class RoomList extends HTMLElement {
    * @param {string} room
    * @param {Counts} counts
    */
-  setCounts(room, { unread, mentions }) {
-    const before = this.#counts.get(room) ?? NOTHING;
-    this.#counts.set(room, { unread, mentions });
-    if (before.unread === unread && before.mentions === mentions) return;
-    this.#showCounts(room);
-  }
-
-  /** @param {string} room */
-  #showCounts(room) {
-    const button = this.#buttonOf(room);
-    const counts = this.#counts.get(room);
-    if (!button || !counts) return;
-    const badge = part(button, "unread");
-    badge.hidden = counts.unread === 0;
-    badge.textContent = countsWords(counts);
-    badge.classList.toggle("for-me", counts.mentions > 0);
-    this.#describe(button);
-  }
-
-  /** Describe a room: its unread messages, and whether it is for staff. @param {HTMLElement} button */
-  #describe(button) {
-    const counts = this.#counts.get(button.dataset.room ?? "");
-    const parts = [
-      counts ? unreadWords(counts) : "",
-      button.dataset.staff === "true" ? "Staff only" : "",
-    ];
-    const description = parts.filter(Boolean).join(", ");
-    if (description) button.setAttribute("aria-description", description);
-    else button.removeAttribute("aria-description");
-  }
-
-  /** @param {HTMLElement} button @param {Room} room */
-  #showTitle(button, { title, staff_only }) {
-    const isKnown = part(button, "title").textContent === title;
-    if (isKnown && button.dataset.staff === String(staff_only)) return;
-    part(button, "title").textContent = title;
-    button.dataset.short = [...title].slice(0, 2).join("");
-    part(button, "staff").hidden = !staff_only;
-    button.dataset.staff = String(staff_only);
-    this.#describe(button);
-    this.#isUnsorted = true;
+  setCounts(room, counts) {
+    this.#counts.set(room, counts);
+    this.#rows.get(room)?.showCounts(counts);
   }
 
   /** @param {string} room */
   hasRoom(room) {
-    return this.#buttons.has(room);
+    return this.#rows.has(room);
   }
 
   /** @param {string} room */
   removeRoom(room) {
-    this.#buttonOf(room)?.closest("li")?.remove();
-    this.#buttons.delete(room);
+    this.#rows.get(room)?.item.remove();
+    this.#rows.delete(room);
     this.#counts.delete(room);
+    this.#order = this.#order.filter((id) => id !== room);
     this.#isUnsorted = true;
   }
 
   /** @param {string} room */
   focusRoom(room) {
-    this.#buttonOf(room)?.focus();
+    this.#rows.get(room)?.button.focus();
   }
 
   /**
@@ -210,13 +233,12 @@ export class RoomList extends HTMLElement {
    * @param {number} count
    */
   showUnsentCount(room, count) {
-    const button = this.#buttonOf(room);
-    button?.querySelector(".not-sent")?.remove();
-    if (!button || count === 0) return;
-    const mark = document.createElement("span");
-    mark.className = "not-sent";
-    mark.textContent = unsentWords(count);
-    button.append(" ", mark);
+    this.#rows.get(room)?.showUnsentCount(count);
+  }
+
+  /** All rooms, in the list's order. */
+  get rows() {
+    return this.#order.flatMap((room) => this.#rows.get(room) ?? []);
   }
 
   /** Ids of all rooms in the list's order. */
@@ -224,56 +246,34 @@ export class RoomList extends HTMLElement {
     return this.#order;
   }
 
-  /** @param {string | null} room */
-  #buttonOf(room) {
-    return this.#buttons.get(room ?? "");
-  }
-
-  /** @param {string} room */
-  #titleOf(room) {
-    const button = this.#buttonOf(room);
-    return (button && part(button, "title").textContent) ?? "";
-  }
-
-  /** @param {HTMLElement} button */
-  #addButton(button) {
-    const room = button.dataset.room ?? "";
-    this.#buttons.set(room, button);
+  /** @param {RoomRow} row */
+  #addRow(row) {
+    this.#rows.set(row.room, row);
     this.#isUnsorted = true;
-    setHue(button, room);
-    button.addEventListener("click", () => {
-      this.#expand(false);
-      this.#toggleRoom(room);
-    });
+    if (this.#isToggle) row.showAsToggle(true);
   }
 
   /** On a phone, show the whole list over the page. @param {boolean} isExpanded */
   #expand(isExpanded) {
+    if (isExpanded === this.classList.contains("expanded")) return;
     this.classList.toggle("expanded", isExpanded);
     part(this, "all").setAttribute("aria-expanded", String(isExpanded));
+    this.#areTabsStill = false;
+    this.#placeTabs(this.#open);
     // The tabs may be scrolled sideways, but the list shows its rooms' titles from the left edge.
     if (isExpanded) part(this, "nav").scrollLeft = 0;
-  }
-
-  /** @param {string} sentence */
-  #showTrouble(sentence) {
-    const trouble = part(this, "not-found");
-    trouble.hidden = sentence === "";
-    trouble.textContent = sentence;
   }
 }
 
 /**
- * Put the items of these buttons into a list in this order, moving as few items as possible.
+ * Put items into a list in this order, moving as few items as possible.
  * @param {HTMLElement} list
- * @param {(HTMLElement | undefined)[]} buttons
+ * @param {HTMLElement[]} items
  */
-function arrange(list, buttons) {
+function arrange(list, items) {
   const focused = document.activeElement;
   let place = list.firstElementChild;
-  for (const button of buttons) {
-    const item = button?.closest("li");
-    if (!item) continue;
+  for (const item of items) {
     if (item === place) place = item.nextElementSibling;
     else list.insertBefore(item, place);
   }

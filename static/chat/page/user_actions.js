@@ -3,6 +3,8 @@
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
+import { chordWords, Shortcuts } from "../model/shortcuts.js";
+import { CatchUp } from "./catch_up.js";
 import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
@@ -10,18 +12,21 @@ import { MessageActions } from "./message_actions.js";
 import { openMentionsAtClick } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { chord, isSelectingText, NEXT_UNREAD, PREVIOUS_UNREAD } from "./shortcuts.js";
+import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
+/** @import {KeysDialog} from "./keys_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {RoomRow} from "./room_row.js" */
+/** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
 /** @import {Rooms} from "./rooms.js" */
 /** @import {Unread} from "../model/unread.js" */
@@ -37,11 +42,15 @@ export class UserActions {
   #userData;
   #emoji;
   #choices;
-  #menu = new Menu(part(document, "menu"));
+  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  #shortcuts;
+  /** @type {KeysDialog | undefined} */
+  #keysDialog;
   #messageActions;
   #rooms;
   #isStaff;
   navigation;
+  #catchUp;
   jumps;
 
   /**
@@ -58,7 +67,11 @@ export class UserActions {
     this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
     this.#rooms = rooms;
     this.#isStaff = user.staff;
-    this.navigation = new Navigation(panes, { workspace, list });
+    this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
+    this.navigation = new Navigation(panes, {
+      ...{ workspace, list, preferences: userData.preferences },
+      showNewest: (room) => this.jumps.jumpToNewest(room),
+    });
     this.#messageActions = new MessageActions(panes, {
       workspace,
       readTracker,
@@ -82,6 +95,11 @@ export class UserActions {
     };
     openMentionsAtClick(part(document, "mentions"), source, notices);
     openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
+    this.#catchUp = new CatchUp(panes, {
+      ...{ navigation: this.navigation, readTracker, workspace },
+      unread: userData.unread,
+    });
+    list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
@@ -90,6 +108,12 @@ export class UserActions {
     this.#readTracker.skipUnread(room);
     this.#panes.scrollToPane(room);
     this.jumps.jumpToMessage(room, seq);
+  }
+
+  /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
+  showFound(room, seq, isFinal) {
+    if (isFinal || !this.#panes.get(room)) this.navigation.peekRoom(room);
+    if (this.#panes.get(room)) this.jumpToMessage(room, seq);
   }
 
   /** What a pane can do. @param {string} id @returns {PaneActions} */
@@ -153,10 +177,28 @@ export class UserActions {
     outbox.discard(clientId);
   }
 
+  /** @param {RoomRow} row */
+  #openRowMenu({ room, button, isOpen, title }) {
+    const readTracker = this.#readTracker;
+    const items = [
+      ...(readTracker.hasUnread(room)
+        ? [{ label: "Mark as read", act: () => readTracker.markRead(room) }]
+        : []),
+      ...(this.#userData.unread.total.unread
+        ? [{ label: "Mark all as read", act: () => readTracker.markAllRead() }]
+        : []),
+      isOpen
+        ? { label: "Close", act: () => this.navigation.closeRoom(room) }
+        : { label: "Open", act: () => this.navigation.focusRoom(room) },
+    ];
+    this.#menu.open(button, title, items);
+  }
+
   /** @param {string} id */
   #paneItems(id) {
     return paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
+      shortcuts: this.#shortcuts,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
       print: () => {
         const pane = this.#panes.get(id);
@@ -181,14 +223,56 @@ export class UserActions {
 
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
-    const keys = chord(event, isSelectingText(event.target, navigator.platform));
-    const room = this.#panes.focused?.room;
-    const items = room ? this.#paneItems(room) : [];
-    if (keys === NEXT_UNREAD) this.#readTracker.goToNextUnread(1);
-    else if (keys === PREVIOUS_UNREAD) this.#readTracker.goToNextUnread(-1);
-    else if (items.some((item) => item.keys === keys))
-      items.find((item) => item.keys === keys)?.act();
-    else return;
+    // While an input method composes, or a dialog is open, every key belongs to it.
+    if (event.isComposing || event.defaultPrevented || document.querySelector("dialog:modal"))
+      return;
+    if (event.getModifierState("AltGraph")) return; // it types
+    const found = this.#shortcuts.find(event, isSelectingText(event.target, IS_MAC));
+    const isHelp =
+      event.key === "?" && !event.ctrlKey && !event.metaKey && !isTextField(event.target);
+    if (isHelp && this.#shortcuts.chordFor("help") !== "") this.#showKeys();
+    else if (!found || !this.#runShortcut(found.name, found.digit)) return;
     event.preventDefault();
+  }
+
+  /** From the message that has the focus, otherwise from the first in view. @param {string} room */
+  #showSameMoment(room) {
+    const list = this.#panes.get(room)?.list;
+    const first = list?.elementOf(list.inView?.first ?? -1);
+    const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
+    if (message) this.#messageActions.sameMoment.start(room, message);
+  }
+
+  async #showKeys() {
+    const { KeysDialog } = await import("./keys_dialog.js");
+    const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
+    this.#keysDialog ??= new KeysDialog(dialog, this.#shortcuts);
+    if (!document.querySelector("dialog:modal")) this.#keysDialog.open();
+  }
+
+  /**
+   * @param {ShortcutName} name
+   * @param {number} digit
+   * @returns {boolean} whether the key is taken
+   */
+  #runShortcut(name, digit) {
+    const panes = this.#panes;
+    const room = panes.focused?.room;
+    if (name === "find") this.navigation.switcher.open();
+    else if (name === "nextPane") this.navigation.focusBeside(1);
+    else if (name === "previousPane") this.navigation.focusBeside(-1);
+    else if (name === "paneNumber") this.navigation.focusNumber(digit);
+    else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
+    else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
+    else if (name === "help") this.#showKeys();
+    else if (name === "catchUp") this.#catchUp.start();
+    else if (room === undefined) return false;
+    else if (name === "sameMoment") this.#showSameMoment(room);
+    else if (name === "newest") this.jumps.jumpToNewest(room);
+    else if (name === "moveLeft") panes.movePane(room, -1);
+    else if (name === "moveRight") panes.movePane(room, 1);
+    else if (name === "edit") panes.get(room)?.editLast();
+    else return false;
+    return true;
   }
 }

@@ -4,13 +4,15 @@ import { part } from "../dom/templates.js";
 import { overflowWords } from "../model/strings.js";
 
 /** @import {PaneRow} from "./pane_row.js" */
+/** @import {RoomPane} from "./room_pane.js" */
 
 /**
  * @param {HTMLElement} row
  * @param {PaneRow} panes
+ * @param {(rooms: Set<string>) => void} showAway gets the rooms whose panes are out of view
  * @returns {() => void} updates the buttons
  */
-export function showOverflow(row, panes) {
+export function showOverflow(row, panes, showAway) {
   const buttons = /** @type {const} */ (["left", "right"]).map((side) => {
     const button = part(document, `overflow-${side}`);
     button.addEventListener("click", () =>
@@ -24,6 +26,7 @@ export function showOverflow(row, panes) {
     const all = panes.layout.order.flatMap((room) => panes.get(room) ?? []);
     const hidden = all.filter((pane) => {
       const { left, right } = pane.getBoundingClientRect();
+      if (left === right) return false; // it steps aside while the user catches up
       const middle = (left + right) / 2;
       return side === "left" ? middle < edge.left : middle > edge.right;
     });
@@ -35,8 +38,14 @@ export function showOverflow(row, panes) {
       button.hidden = count === 0;
       button.textContent = count ? overflowWords(count) : "";
     }
+    showAway(new Set(panes.isPhone ? [] : [...beyond("left"), ...beyond("right")].map(roomOf)));
   };
   row.addEventListener("scroll", update, { passive: true });
   new ResizeObserver(update).observe(row);
   return update;
+}
+
+/** @param {RoomPane} pane */
+function roomOf({ room }) {
+  return room;
 }

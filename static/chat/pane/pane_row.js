@@ -26,6 +26,12 @@ export class PaneRow {
     row.addEventListener("focusin", ({ target }) =>
       this.setSeen(paneOf(target)?.room ?? this.seen),
     );
+    // Writing in a provisional pane, or a double click on its head, keeps it.
+    row.addEventListener("input", ({ target }) => this.keep(paneOf(target)?.room));
+    row.addEventListener("dblclick", ({ target }) => {
+      if (target instanceof Element && target.closest(".pane-head") && !target.closest("button"))
+        this.keep(paneOf(target)?.room);
+    });
     row.addEventListener("pointerdown", (event) => this.#startDrag(event));
     this.#phone.addEventListener("change", () => this.setSeen(this.seen));
   }
@@ -72,8 +78,37 @@ export class PaneRow {
    */
   movePane(room, by) {
     if (!this.layout.moveBy(room, by)) return;
+    this.keep(room);
     this.#arrange();
     this.scrollToPane(room);
+  }
+
+  /** Make an open pane provisional: the next peek replaces it. @param {string} room */
+  setPeek(room) {
+    this.layout.peek = room;
+    this.#showLayout();
+  }
+
+  /** Keep a pane that was provisional. @param {string | undefined} room */
+  keep(room) {
+    if (room === undefined || this.layout.peek !== room) return;
+    this.layout.peek = null;
+    this.#showLayout();
+    this.onarranged();
+  }
+
+  /** Show one pane alone, none of them ("") or again all (null). @param {string | null} room */
+  showAlone(room) {
+    this.#row.classList.toggle("alone", room !== null);
+    for (const [id, pane] of this.#panes) pane.classList.toggle("alone", id === room);
+    if (room) this.setSeen(room);
+  }
+
+  /** Put a pane before another one. @param {string} room @param {string} next */
+  placeBefore(room, next) {
+    const { order } = this.layout;
+    const index = order.filter((id) => id !== room).indexOf(next);
+    if (this.layout.moveTo(room, index)) this.#arrange();
   }
 
   /** @param {string} room */
@@ -124,6 +159,7 @@ export class PaneRow {
     for (const [room, pane] of this.#panes) {
       pane.classList.toggle("seen", room === this.seen);
       pane.classList.toggle("wide", room === this.layout.wide);
+      pane.showPeek(room === this.layout.peek);
     }
     this.onchange();
   }

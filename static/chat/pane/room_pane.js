@@ -1,8 +1,9 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
-import { copy, copyElement, part, setHue, setText } from "../dom/templates.js";
-import { aboveWords, againWords, belowWords, typingWords } from "../model/strings.js";
+import { copy, part, setHue, setText } from "../dom/templates.js";
+import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
 import { Writers } from "../model/typing.js";
+import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
@@ -25,12 +26,14 @@ export class RoomPane extends HTMLElement {
   list = /** @type {MessageList} */ (part(this.#inside, "list"));
   composer = /** @type {Composer} */ (part(this.#inside, "composer"));
   pinned = /** @type {PinnedAlerts} */ (part(this.#inside, "pinned"));
+  /** Edit the reader's newest message. */
+  editLast = () => {};
   #above = part(this.#inside, "above");
   #below = part(this.#inside, "below");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
-  /** Messages that can be taken back. @type {Set<Message>} */
-  #undoable = new Set();
+  /** @type {UndoOffer | undefined} */
+  #undo;
   #writers = new Writers((names) => setText(part(this, "typing"), typingWords(names)));
 
   /**
@@ -47,6 +50,10 @@ export class RoomPane extends HTMLElement {
     const more = part(this, "more-button");
     more.addEventListener("click", () => actions.openMenu(more));
     /** @type {People} */ (part(this, "people")).configure(me.username, actions.openDirect);
+    this.#undo = new UndoOffer(part(this, "undo"), {
+      undo: actions.undoMessage,
+      leave: () => this.list.focus({ preventScroll: true }),
+    });
     this.pinned.configure(actions.dismissAlert, () => this.list.focus());
     this.#above.addEventListener("click", actions.jumpToNew);
     this.#below.addEventListener("click", actions.jumpToNewest);
@@ -56,18 +63,18 @@ export class RoomPane extends HTMLElement {
     };
     this.list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
     this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
-    const editLast = () => {
+    this.editLast = () => {
       const last = this.list.lastOwn;
       if (last) actions.editMessage(last);
     };
     this.showRoom(room);
     const messageOf = (/** @type {number} */ seq) =>
       this.list.messageAt(this.list.elementOf(seq) ?? null);
-    this.composer.configure(limits, { ...actions, editLast, messageOf });
+    this.composer.configure(limits, { ...actions, editLast: this.editLast, messageOf });
     this.composer.showDraft(draft);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "new-line", "emoji", "send"])
+    for (const name of ["close", "more-button", "new-line", "emoji", "send", "undo"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
@@ -83,6 +90,14 @@ export class RoomPane extends HTMLElement {
     topic.hidden = !room.topic;
     this.list.setAttribute("aria-label", `Messages in ${room.title}`);
     this.composer.showRoom(room);
+  }
+
+  /** Show whether the pane is provisional. @param {boolean} isPeek */
+  showPeek(isPeek) {
+    if (this.classList.contains("peek") === isPeek) return;
+    this.classList.toggle("peek", isPeek);
+    if (isPeek) this.setAttribute("aria-description", PEEKED);
+    else this.removeAttribute("aria-description");
   }
 
   /** Whether most of the pane is in view: panes scroll sideways, and a phone shows one at a time. */
@@ -103,23 +118,7 @@ export class RoomPane extends HTMLElement {
 
   /** Offer to take back a sent message for a while. @param {Message} message @param {number} ms */
   offerUndo(message, ms) {
-    this.#undoable.add(message);
-    this.#showUndo();
-    setTimeout(() => {
-      this.#undoable.delete(message);
-      this.list.elementOf(message.seq)?.querySelector(".undo")?.remove();
-    }, ms);
-  }
-
-  /** Show the Undo buttons: a message may be shown only with a later page. */
-  #showUndo() {
-    for (const { seq, at } of this.#undoable) {
-      const element = this.list.elementOf(seq);
-      // After a restore, another message may have this seq.
-      const isSame = this.list.messageAt(element ?? null)?.at === at;
-      if (isSame && !element?.matches(":has(.undo), .deleted"))
-        element?.append(copyElement("undo-template"));
-    }
+    this.#undo?.add(message, ms);
   }
 
   /** Move the pane without scrolling its log. @param {() => void} change */
@@ -152,8 +151,10 @@ export class RoomPane extends HTMLElement {
    */
   showHistory(messages, edges) {
     this.list.showPage(messages, edges);
-    for (const message of messages) this.composer.messageChanged(message);
-    this.#showUndo();
+    for (const message of messages) {
+      this.composer.messageChanged(message);
+      this.#undo?.messageShown(message);
+    }
     this.#showBelow();
     // A page of short messages may not fill a tall pane.
     requestAnimationFrame(() => this.#scrolled());
@@ -168,6 +169,7 @@ export class RoomPane extends HTMLElement {
     if (isNew) this.#writers.hasStopped(message.username);
     this.list.showLive(message);
     this.composer.messageChanged(message);
+    this.#undo?.messageShown(message);
     if (isNew && !this.list.isAtBottom) this.list.newBelow += 1;
     this.#showBelow();
     this.#trim();
@@ -236,7 +238,6 @@ export class RoomPane extends HTMLElement {
     const message = this.list.messageAt(button);
     if (!button || !message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
-    if (button.dataset.part === "undo") actions.undoMessage(message);
   }
 
   #trim() {

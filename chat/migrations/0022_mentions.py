@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0015_username_keys"),
+        ("chat", "0021_username_keys"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -56,7 +56,7 @@ def rename_rooms(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0014_members"),
+        ("chat", "0020_search"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,235 @@
+"""Finds messages by parts of their text, in the rooms that a user may enter.
+
+A copy of each message's text, in a form in which spellings that users take for the same are the same, is stored beside
+the log in the message's own transaction. Both databases index its trigrams, so a part of a word is found in any script.
+"""
+
+import re
+import time
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, NamedTuple
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import EmptyResultSet
+from django.db import OperationalError, connection, transaction
+
+from chat.models import Event, Room, SearchText
+from chat.protocol import Posted
+from chat.store.events import posted
+
+User = get_user_model()
+
+MAX_QUERY = 200
+MAX_TERMS = 10
+# SQLite's index has no shorter parts. Shorter terms are compared with the texts that the rest of the query finds.
+GRAM = 3
+# The newest messages found, among which the best are chosen.
+BEST_OF = 200
+# A search that takes longer is given up, because it would keep one of the few threads of the views.
+MAX_SECONDS = 2.0
+# How many steps SQLite works between two looks at the clock.
+STEPS_PER_LOOK = 20_000
+LIKE = "found.text LIKE %s ESCAPE '!'"
+
+# Scripts that are written without spaces, or whose words are often only two letters long: kana, Han and Hangul.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_LETTER_OF_UNSPACED = re.compile(f"([{_UNSPACED}])")
+_TOKEN = re.compile(r'(?P<key>[a-z]+):(?:"(?P<quoted>[^"]*)"|(?P<value>\S+))|"(?P<phrase>[^"]*)"?|(?P<word>\S+)', re.I)
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class SearchError(Exception):
+    """A query that cannot be run. Its text is a sentence for the user."""
+
+
+class SearchTimeoutError(SearchError):
+    """A search that took too long."""
+
+
+@dataclass(slots=True)
+class Query:
+    """What to look for. All conditions must hold."""
+
+    terms: list[str] = field(default_factory=list)
+    author: str | None = None
+    room: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    has_link: bool = False
+    is_best_first: bool = False
+
+
+class Found(NamedTuple):
+    """Messages as they stand now, and from where to continue; None if there are no more."""
+
+    messages: list[Posted]
+    cursor: int | None
+
+
+def searchable(text: str) -> str:
+    """Return the form of a text that is stored: without case and accents, and with spaces around it.
+
+    Each letter of a script without spaces becomes a word, so a search for two letters has a trigram too.
+    """
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    spaced = _LETTER_OF_UNSPACED.sub(r" \1 ", unicodedata.normalize("NFC", plain))
+    return f" {' '.join(spaced.split())} "
+
+
+def _term(text: str) -> str:
+    """Return the form in which a part of a text stands in searchable texts."""
+    term = searchable(text).strip()
+    if not term:
+        return ""
+    before = " " if _LETTER_OF_UNSPACED.match(term[0]) else ""
+    after = " " if _LETTER_OF_UNSPACED.match(term[-1]) else ""
+    return f"{before}{term}{after}"
+
+
+def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False) -> Query:
+    """Parse a query: words, "phrases", from:bob, in:incidents, after:monday, before:2026-11-25, has:link.
+
+    Days begin at midnight in `zone`. Raises SearchError.
+    """
+    if len(text) > MAX_QUERY:
+        raise SearchError(f"This search is too long. Use at most {MAX_QUERY} characters.")
+    query = Query(is_best_first=is_best_first)
+    for token in _TOKEN.finditer(text.replace("\x00", "")):
+        value = token["value"] if token["quoted"] is None else token["quoted"]
+        match (token["key"] or "").lower():
+            case "from":
+                query.author = value.removeprefix("@")
+            case "in":
+                query.room = value.removeprefix("#")
+            case "after":
+                query.after = _day(value, now.astimezone(zone))
+            case "before":
+                query.before = _day(value, now.astimezone(zone))
+            case "has":
+                if value.lower() not in ("link", "links"):
+                    raise SearchError("After has: write link.")
+                query.has_link = True
+            case _:
+                query.terms.append(_term(token["phrase"] if token["phrase"] is not None else token[0]))
+    query.terms = [term for term in dict.fromkeys(query.terms) if term][:MAX_TERMS]
+    if sum(len(term) for term in query.terms) == 1:
+        raise SearchError("Search for at least two letters.")
+    if not query.terms and not (query.author or query.room or query.after or query.before or query.has_link):
+        raise SearchError("Enter what to search for.")
+    return query
+
+
+def _day(value: str, now: datetime) -> datetime:
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    name = value.lower()
+    if name in ("today", "yesterday"):
+        return today - timedelta(days=name == "yesterday")
+    if name in _DAYS:
+        # The last such day before today.
+        return today - timedelta(days=(today.weekday() - _DAYS.index(name) - 1) % 7 + 1)
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo)
+    except ValueError:
+        raise SearchError("Write a day as 2026-11-25, monday, today or yesterday.") from None
+
+
+def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20) -> Found:
+    """Return the messages that match, newest first (or the best of them), in rooms that `user` may enter now.
+
+    The rights are a part of the query, so nothing about other rooms shows in what is found. Raises SearchTimeoutError.
+    """
+    wanted = BEST_OF if query.is_best_first else limit + 1
+    try:
+        sql, params = _statement(user, query, before=before, limit=wanted)
+        with _limited():
+            rows: list[Any] = list(Event.objects.raw(sql, params))
+    except EmptyResultSet:
+        return Found([], None)  # a user who may enter no room
+    except OperationalError as error:
+        raise SearchTimeoutError("This search takes too long. Add a longer word, a room or a day.") from error
+    if query.is_best_first:
+        ranked = sorted(rows, key=lambda row: _score(row.search_text, query.terms), reverse=True)
+        return Found([posted(row) for row in ranked[:limit]], None)
+    more = rows[limit - 1].pk if len(rows) > limit else None
+    return Found([posted(row) for row in rows[:limit]], more)
+
+
+def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tuple[str, list[Any]]:
+    rooms = Room.objects.enterable_by(user)
+    if query.room is not None:
+        rooms = rooms.titled(query.room)
+    rooms_sql, rooms_params = rooms.order_by().values("pk").query.sql_with_params()
+    likes = [*query.terms, "://"] if query.has_link else query.terms
+    source, conditions, params = "chat_searchtext found", [f"found.room_id IN ({rooms_sql})"], [*rooms_params]
+    if connection.vendor == "sqlite" and (indexed := [term for term in likes if len(term) >= GRAM]):
+        # CROSS JOIN: SQLite would otherwise be free to read all texts first. The index yields the newest first.
+        source = "chat_search CROSS JOIN chat_searchtext found ON found.event_id = chat_search.rowid"
+        conditions.append("chat_search MATCH %s")
+        params.append(" AND ".join('"' + term.replace('"', '""') + '"' for term in indexed))
+        likes = [term for term in likes if len(term) < GRAM]
+        key = "chat_search.rowid"
+    else:
+        key = "found.event_id"
+    for term in likes:
+        conditions.append(LIKE)
+        params.append("%" + re.sub("([!%_])", r"!\1", term) + "%")
+    for condition, value in _filters(query, key, before):
+        conditions.append(condition)
+        params.append(value)
+    return (
+        f"SELECT event.*, found.text AS search_text FROM {source} JOIN chat_event event ON event.id = found.event_id "
+        f"WHERE {' AND '.join(conditions)} ORDER BY {key} DESC LIMIT {int(limit)}",
+        params,
+    )
+
+
+def _filters(query: Query, key: str, before: int | None) -> Iterator[tuple[str, Any]]:
+    if before is not None:
+        yield f"{key} < %s", before
+    if query.author is not None:
+        users = User.objects.filter(**{f"{User.USERNAME_FIELD}__iexact": query.author}).values_list("pk", flat=True)
+        author = users.first()
+        yield ("event.username = %s", query.author) if author is None else ("event.author_id = %s", author)
+    if query.after is not None:
+        yield "event.at >= %s", connection.ops.adapt_datetimefield_value(query.after)
+    if query.before is not None:
+        yield "event.at < %s", connection.ops.adapt_datetimefield_value(query.before)
+
+
+def _score(text: str, terms: Sequence[str]) -> float:
+    """Return how well a text fits: whole words count more than parts of words, and short texts more than long ones."""
+    found = sum(text.count(term) + 4 * (f" {term.strip()} " in text) for term in terms)
+    return found / (1 + len(text) / 200)
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Give up the queries of this block after MAX_SECONDS, with an OperationalError."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(MAX_SECONDS * 1000))])
+            yield
+            return
+        connection.ensure_connection()
+        deadline = time.monotonic() + MAX_SECONDS
+        connection.connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_PER_LOOK)
+        try:
+            yield
+        finally:
+            connection.connection.set_progress_handler(None, 0)
+
+
+def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
+    """Store the searchable texts of new messages, and replace those of changed ones, in the messages' transaction."""
+    if changed:
+        SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
+    kept = [event for event in (*new, *changed) if event.deleted_at is None]
+    SearchText.objects.bulk_create(
+        [SearchText(event=event, room_id=event.room_id, text=searchable(event.body)) for event in kept]
+    )

@@ -1,0 +1,71 @@
+/** Matches typed words against the titles of rooms, without regard to case and accents. */
+
+/** Letters that do not decompose into a base letter and an accent. @type {Record<string, string>} */
+const BASES = { ø: "o", ł: "l", đ: "d", æ: "ae", œ: "oe", ı: "i", ð: "d", þ: "th" };
+const WORD = /[\p{L}\p{N}]+/gu;
+/** Titles are folded once. @type {Map<string, Folded>} */
+const folded = new Map();
+const MOST_FOLDED = 10_000;
+
+/** @typedef {{text: string, words: string[], initials: string}} Folded */
+
+/** @param {string} text */
+export function foldText(text) {
+  return text
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .toUpperCase() // "ß" becomes "SS"
+    .toLowerCase()
+    .replace(/[øłđæœıðþ]/g, (letter) => BASES[letter] ?? letter);
+}
+
+/** @param {string} title @returns {Folded} */
+function foldTitle(title) {
+  const known = folded.get(title);
+  if (known) return known;
+  const text = foldText(title);
+  const words = text.match(WORD) ?? [];
+  const value = { text, words, initials: words.map((word) => [...word][0]).join("") };
+  if (folded.size >= MOST_FOLDED) folded.clear();
+  folded.set(title, value);
+  return value;
+}
+
+/**
+ * How well a title matches what is typed: 0 is best, null is no match. The whole title, its beginning, the beginnings of
+ * its words, its initials, and last a part of a word.
+ * @param {string} title
+ * @param {string} typed
+ */
+export function rank(title, typed) {
+  const wanted = foldText(typed).trim();
+  const { text, words, initials } = foldTitle(title);
+  if (wanted === "") return 0;
+  if (text === wanted) return 0;
+  if (text.startsWith(wanted)) return 1;
+  const parts = wanted.match(WORD) ?? [wanted];
+  if (parts.every((part) => words.some((word) => word.startsWith(part)))) return 2;
+  if (initials.startsWith(wanted.replace(/\s/g, ""))) return 3;
+  return text.includes(wanted) ? 4 : null;
+}
+
+/**
+ * The best matches, the best first. Equal ones keep their order.
+ * @template {{title: string}} T
+ * @param {Iterable<T>} candidates
+ * @param {string} typed
+ * @param {number} most
+ * @returns {T[]}
+ */
+export function bestMatches(candidates, typed, most) {
+  /** @type {{candidate: T, at: number}[]} */
+  const ranked = [];
+  for (const candidate of candidates) {
+    const at = rank(candidate.title, typed);
+    if (at !== null) ranked.push({ candidate, at });
+  }
+  return ranked
+    .sort((a, b) => a.at - b.at)
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
+}

@@ -1,0 +1,100 @@
+/** Asks the server for messages that contain some words, and finds these words in a message's text. */
+
+/** @import {Posted} from "./protocol.js" */
+
+/** What a search found: `cursor` leads to the next page, `trouble` is a sentence if it failed. @typedef {{results: Posted[], cursor: string | null, trouble: string}} Answer */
+/** A part of a text, which may be what was searched for. @typedef {{text: string, isHit: boolean}} Part */
+
+const NO_ANSWER = "The server isn't responding. Try again in a moment.";
+/** Words of the query that are no text: from:bob, in:incidents, after:monday, has:link. */
+const FILTER = /^(from|in|after|before|has):/i;
+const TOKEN = /([a-z]+):"([^"]*)"|"([^"]*)"?|(\S+)/giu;
+const ACCENTS = /[\u0300-\u036f]/g;
+
+/**
+ * @param {string} query
+ * @param {{sort: string, before?: string | null, signal?: AbortSignal}} options
+ * @returns {Promise<Answer>}
+ */
+export async function search(query, { sort, before, signal }) {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  const params = new URLSearchParams({ q: query, sort, tz: timeZone });
+  if (before) params.set("before", before);
+  const none = { results: [], cursor: null };
+  try {
+    const answer = await fetch(`/search/?${params}`, { signal: signal ?? null });
+    const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
+    if (!isJson) return { ...none, trouble: NO_ANSWER };
+    const body = await answer.json();
+    return answer.ok ? { ...body, trouble: "" } : { ...none, trouble: body.detail ?? NO_ANSWER };
+  } catch {
+    return { ...none, trouble: NO_ANSWER };
+  }
+}
+
+/** The words and phrases of a query, without its filters. @param {string} query */
+export function termsOf(query) {
+  const terms = [];
+  for (const [whole, key, , phrase, word] of query.matchAll(TOKEN)) {
+    if (key !== undefined && FILTER.test(whole)) continue;
+    const term = phrase ?? word ?? whole;
+    if (term.trim() !== "" && !(word !== undefined && FILTER.test(word))) terms.push(term.trim());
+  }
+  return terms;
+}
+
+/**
+ * Split a text into the parts that were searched for and the others. Case and accents make no difference.
+ * @param {string} text
+ * @param {string[]} terms
+ * @returns {Part[]}
+ */
+export function markHits(text, terms) {
+  // One folded character may stand for a part of one character of the text, or for none.
+  let folded = "";
+  /** @type {number[]} */
+  const startOf = [];
+  let at = 0;
+  for (const character of text) {
+    const plain = fold(character);
+    for (let i = 0; i < plain.length; i += 1) startOf.push(at);
+    folded += plain;
+    at += character.length;
+  }
+  startOf.push(text.length);
+  const isHit = new Uint8Array(folded.length);
+  for (const term of terms.map(fold).filter(Boolean)) {
+    for (let i = folded.indexOf(term); i >= 0; i = folded.indexOf(term, i + term.length))
+      isHit.fill(1, i, i + term.length);
+  }
+  /** @type {Part[]} */
+  const parts = [];
+  for (let start = 0, end = 0; start < folded.length; start = end) {
+    for (end = start + 1; end < folded.length && isHit[end] === isHit[start]; ) end += 1;
+    // An accent that follows its letter belongs to the same part.
+    parts.push({ text: text.slice(startOf[start], startOf[end]), isHit: isHit[start] === 1 });
+  }
+  return parts;
+}
+
+/** @param {string} text */
+function fold(text) {
+  return text.normalize("NFKD").replace(ACCENTS, "").toLowerCase().replaceAll("ß", "ss");
+}
+
+/** The text around the first hit, for a list of results. @param {string} text @param {string[]} terms @param {number} length */
+export function excerpt(text, terms, length) {
+  const characters = [...text];
+  if (characters.length <= length) return text;
+  let first = 0;
+  for (const { text: piece, isHit } of markHits(text, terms)) {
+    if (isHit) break;
+    first += [...piece].length;
+  }
+  const start = first >= characters.length ? 0 : Math.max(0, first - Math.floor(length / 3));
+  const piece = characters
+    .slice(start, start + length)
+    .join("")
+    .trim();
+  return `${start > 0 ? "…" : ""}${piece}${start + length < characters.length ? "…" : ""}`;
+}

@@ -1,0 +1,127 @@
+/** Catches up: one room after the other alone on the page, alerts and mentions first, until all is read. The panes step aside and come back as they were. */
+
+import { part } from "../dom/templates.js";
+import { ALL_CAUGHT_UP, catchUpWords } from "../model/strings.js";
+
+/** @import {Navigation} from "./navigation.js" */
+/** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {ReadTracker} from "./read_tracker.js" */
+/** @import {Unread} from "../model/unread.js" */
+/** @import {Workspace} from "../model/workspace.js" */
+
+/** How much of the view the next screen moves on: a line or two stay in view. */
+const SCREEN = 0.9;
+const TYPES = "input, textarea, [contenteditable]";
+
+export class CatchUp {
+  #bar = part(document, "catch-up");
+  #row = part(document, "panes");
+  #panes;
+  #parts;
+  /** Rooms that were unread when it began, the next first. @type {string[]} */
+  #queue = [];
+  /** @type {string | null} */
+  #room = null;
+  /** Where the user was. @type {{focus: Element | null, scrollLeft: number, seen: string | null, peek: string | null} | null} */
+  #before = null;
+
+  /**
+   * @param {PaneRow} panes
+   * @param {{navigation: Navigation, readTracker: ReadTracker, unread: Unread, workspace: Workspace}} parts
+   */
+  constructor(panes, parts) {
+    this.#panes = panes;
+    this.#parts = parts;
+    part(this.#bar, "screen").addEventListener("click", () => this.#nextScreen());
+    part(this.#bar, "read-on").addEventListener("click", () => this.#readAndGoOn());
+    part(this.#bar, "all-read").addEventListener("click", () => this.#readAll());
+    part(this.#bar, "done").addEventListener("click", () => this.#finish());
+    part(document, "catch-up-button").addEventListener("click", () => this.start());
+    document.addEventListener("keydown", (event) => this.#keyPressed(event));
+  }
+
+  /** Begin, unless it has begun. */
+  start() {
+    if (this.#before) return;
+    this.#before = {
+      focus: document.activeElement,
+      scrollLeft: this.#row.scrollLeft,
+      seen: this.#panes.seen,
+      peek: this.#panes.layout.peek,
+    };
+    this.#queue = this.#parts.unread.unreadRooms;
+    this.#bar.hidden = false;
+    this.#goOn();
+  }
+
+  /** Show the next room that is still unread. */
+  #goOn() {
+    const { navigation, readTracker, workspace } = this.#parts;
+    let room = this.#queue.shift();
+    while (room !== undefined && !readTracker.hasUnread(room)) room = this.#queue.shift();
+    this.#room = room ?? null;
+    if (room !== undefined) navigation.peekRoom(room);
+    this.#panes.showAlone(room ?? "");
+    const left = this.#queue.filter((id) => readTracker.hasUnread(id)).length;
+    const title = workspace.rooms.get(room ?? "")?.title ?? "";
+    part(this.#bar, "where").textContent =
+      room === undefined ? ALL_CAUGHT_UP : catchUpWords(title, left);
+    for (const name of ["screen", "read-on", "all-read"])
+      part(this.#bar, name).hidden = room === undefined;
+    // In the log, the keys of this mode scroll and go on, and nothing is typed.
+    if (room === undefined) part(this.#bar, "done").focus();
+    else {
+      this.#panes.get(room)?.list.focus({ preventScroll: true });
+      readTracker.showFirstUnread(room);
+    }
+  }
+
+  #nextScreen() {
+    const list = this.#panes.get(this.#room)?.list;
+    if (!list) return;
+    if (list.isAtBottom && list.isAtHead) return this.#readAndGoOn();
+    list.scrollTop += list.clientHeight * SCREEN;
+    list.focus({ preventScroll: true });
+  }
+
+  #readAndGoOn() {
+    if (this.#room !== null) this.#parts.readTracker.markRead(this.#room);
+    this.#goOn();
+  }
+
+  #readAll() {
+    this.#parts.readTracker.markAllRead();
+    this.#goOn();
+  }
+
+  #finish() {
+    const before = this.#before;
+    if (!before) return;
+    this.#before = this.#room = null;
+    this.#bar.hidden = true;
+    this.#panes.showAlone(null);
+    this.#parts.navigation.closePeek(before.peek);
+    this.#panes.setSeen(before.seen);
+    this.#row.scrollLeft = before.scrollLeft;
+    const { focus } = before;
+    if (focus instanceof HTMLElement && focus.isConnected && focus.checkVisibility())
+      focus.focus({ preventScroll: true });
+    else part(document, "panes-and-notices").focus({ preventScroll: true });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyPressed(event) {
+    const { key, target, defaultPrevented, altKey, ctrlKey, metaKey } = event;
+    if (!this.#before || defaultPrevented || altKey || ctrlKey || metaKey || event.isComposing)
+      return;
+    if (document.querySelector("dialog:modal, .menu:popover-open")) return;
+    const isTyping = target instanceof Element && target.matches(TYPES);
+    const isButton = target instanceof Element && target.closest("button, summary, a") !== null;
+    if (key === "Escape") this.#finish();
+    else if (isTyping || this.#room === null) return;
+    else if (key === " " && !isButton) this.#nextScreen();
+    else if (key.toLowerCase() === "e") this.#readAndGoOn();
+    else return;
+    event.preventDefault();
+  }
+}

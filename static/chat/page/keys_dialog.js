@@ -1,0 +1,85 @@
+/** Lists the keyboard shortcuts. The user can give each another chord, switch it off, and get its default back. Loaded when it is first asked for. */
+
+import { copyElement, part } from "../dom/templates.js";
+import { chordOf, chordWords, LABELS } from "../model/shortcuts.js";
+
+/** @import {ShortcutName, Shortcuts} from "../model/shortcuts.js" */
+
+const NAMES = /** @type {ShortcutName[]} */ (Object.keys(LABELS));
+
+export class KeysDialog {
+  #dialog;
+  #shortcuts;
+  /** The shortcut that waits for its new chord. @type {ShortcutName | null} */
+  #waiting = null;
+
+  /** @param {HTMLDialogElement} dialog @param {Shortcuts} shortcuts */
+  constructor(dialog, shortcuts) {
+    this.#dialog = dialog;
+    this.#shortcuts = shortcuts;
+    part(dialog, "close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      this.#waiting = null;
+    });
+    dialog.addEventListener("keydown", (event) => this.#keyPressed(event));
+  }
+
+  open() {
+    this.#show();
+    this.#dialog.showModal();
+    part(this.#dialog, "close").focus();
+  }
+
+  /** @param {ShortcutName} [focused] whose first button gets the focus */
+  #show(focused) {
+    const rows = NAMES.map((name) => this.#row(name));
+    part(this.#dialog, "keys").replaceChildren(...rows);
+    if (focused !== undefined) rows[NAMES.indexOf(focused)]?.querySelector("button")?.focus();
+  }
+
+  /** @param {ShortcutName} name */
+  #row(name) {
+    const row = copyElement("keys-row-template");
+    const chord = this.#shortcuts.chordFor(name);
+    const isWaiting = this.#waiting === name;
+    part(row, "label").textContent = LABELS[name];
+    part(row, "chord").textContent = isWaiting
+      ? "Press the keys…"
+      : chordWords(chord, this.#shortcuts.isMac) || "Off";
+    /** @param {string} label @param {() => void} act @param {boolean} isShown */
+    const button = (label, act, isShown) => {
+      const element = part(row, label.toLowerCase());
+      element.hidden = !isShown;
+      element.setAttribute("aria-label", `${label}: ${LABELS[name]}`);
+      element.addEventListener("click", () => {
+        act();
+        this.#show(name);
+      });
+    };
+    button("Change", () => this.#waitFor(name), !isWaiting);
+    button("Off", () => this.#shortcuts.change(name, ""), chord !== "" && !isWaiting);
+    button("Default", () => this.#shortcuts.change(name, null), this.#shortcuts.isOwn(name));
+    return row;
+  }
+
+  /** @param {ShortcutName} name */
+  #waitFor(name) {
+    this.#waiting = name;
+    part(this.#dialog, "close").focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyPressed(event) {
+    const name = this.#waiting;
+    if (name === null) return;
+    const chord = chordOf(event);
+    if (event.key === "Escape") event.preventDefault();
+    else if (chord === "")
+      return; // a modifier alone, or a key that types
+    else this.#shortcuts.change(name, chord);
+    event.preventDefault();
+    event.stopPropagation();
+    this.#waiting = null;
+    this.#show(name);
+  }
+}

@@ -1,0 +1,54 @@
+/** Offers for some seconds to open a room again that the user closed, at the place where its pane was. */
+
+import { copyElement, part } from "../dom/templates.js";
+import { closedWords } from "../model/strings.js";
+
+const OFFER_MS = 8_000;
+const MARGIN = 8;
+
+export class ReopenOffer {
+  #box;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {HTMLElement} box over the row of panes */
+  constructor(box) {
+    this.#box = box;
+  }
+
+  /**
+   * Show the offer, in place of an earlier one.
+   * @param {string} title
+   * @param {{x: number, reopen: () => void}} pane `x`: the middle of the gap that it left, in the window
+   */
+  show(title, { x, reopen }) {
+    const offer = copyElement("reopen-template");
+    part(offer, "closed").textContent = closedWords(title);
+    part(offer, "reopen-button").addEventListener("click", () => {
+      this.hide();
+      reopen();
+    });
+    this.#box.replaceChildren(offer);
+    const { left, width } = /** @type {HTMLElement} */ (
+      this.#box.parentElement
+    ).getBoundingClientRect();
+    const most = Math.max(MARGIN, width - offer.offsetWidth - MARGIN);
+    const start = Math.min(Math.max(x - left - offer.offsetWidth / 2, MARGIN), most);
+    this.#box.style.setProperty("--x", `${start}px`);
+    this.#hideLater();
+  }
+
+  hide() {
+    clearTimeout(this.#timer);
+    this.#box.replaceChildren();
+  }
+
+  /** An offer that the user points at or has focused stays. */
+  #hideLater() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#box.matches(":hover, :focus-within")) this.#hideLater();
+      else this.hide();
+    }, OFFER_MS);
+  }
+}

@@ -1,0 +1,141 @@
+/** A room's row in the list: a button that goes to the room, and beside it a button that opens or closes its pane. */
+
+import { copyElement, part, setHue } from "../dom/templates.js";
+import { countsWords, toggleWords, unreadWords, unsentWords } from "../model/strings.js";
+
+/** @import {Room} from "../model/protocol.js" */
+/** @import {Counts} from "../model/strings.js" */
+
+const NOTHING = { unread: 0, mentions: 0 };
+
+export class RoomRow {
+  button;
+  toggle;
+  item;
+  counts = NOTHING;
+  isOpen = false;
+  #isAway = false;
+
+  /** @param {HTMLElement} item */
+  constructor(item) {
+    this.item = item;
+    this.button = part(item, "button");
+    this.toggle = part(item, "toggle");
+    this.isOpen = this.toggle.ariaPressed === "true";
+    setHue(item, this.room);
+  }
+
+  get room() {
+    return this.button.dataset.room ?? "";
+  }
+
+  get isDirect() {
+    return this.button.dataset.kind === "direct";
+  }
+
+  get title() {
+    return part(this.button, "title").textContent ?? "";
+  }
+
+  /** @param {Room} room @returns {boolean} whether the title changed */
+  showRoom({ title, staff_only }) {
+    const isRenamed = this.title !== title;
+    if (!isRenamed && this.button.dataset.staff === String(staff_only)) return false;
+    part(this.button, "title").textContent = title;
+    this.button.dataset.short = [...title].slice(0, 2).join("");
+    part(this.button, "staff").hidden = !staff_only;
+    this.button.dataset.staff = String(staff_only);
+    this.#describe();
+    this.#nameToggle();
+    return isRenamed;
+  }
+
+  /** Show whether the room has a pane. @param {boolean} isOpen */
+  showOpen(isOpen) {
+    this.isOpen = isOpen;
+    this.#isAway &&= isOpen;
+    this.item.classList.toggle("open", isOpen);
+    this.item.classList.toggle("away", this.#isAway);
+    this.toggle.ariaPressed = String(isOpen);
+    if (this.button.ariaPressed !== null) this.button.ariaPressed = String(isOpen);
+    this.#nameToggle();
+    this.#describe();
+  }
+
+  /** Show whether the pane is out of view. @param {boolean} isAway */
+  showAway(isAway) {
+    this.#isAway = isAway;
+    this.item.classList.toggle("away", isAway);
+    this.#describe();
+  }
+
+  /** Show whether the room's pane has or had the focus. @param {boolean} isSeen */
+  showSeen(isSeen) {
+    this.button.classList.toggle("seen", isSeen);
+    this.button.ariaCurrent = isSeen ? "true" : null;
+  }
+
+  /** Whether the room's own button opens and closes, as in the original. @param {boolean} isToggle */
+  showAsToggle(isToggle) {
+    this.button.ariaPressed = isToggle ? String(this.isOpen) : null;
+    this.toggle.hidden = isToggle;
+  }
+
+  /** Place the row among the tabs of a phone. @param {number} place 0: by title */
+  setTabPlace(place) {
+    this.item.style.setProperty("--tab", String(place));
+  }
+
+  /** Open or closed, the tab stays where it is. */
+  keepTabPlace() {
+    if (this.item.style.getPropertyValue("--tab") === "") this.setTabPlace(0);
+  }
+
+  /** @param {Counts} counts */
+  showCounts(counts) {
+    const { unread, mentions } = this.counts;
+    if (unread === counts.unread && mentions === counts.mentions) return;
+    this.counts = { unread: counts.unread, mentions: counts.mentions };
+    const badge = part(this.button, "unread");
+    badge.hidden = counts.unread === 0;
+    badge.textContent = countsWords(counts);
+    badge.classList.toggle("for-me", counts.mentions > 0);
+    this.#describe();
+  }
+
+  /** Show that messages wait for a room that is not open. @param {number} count */
+  showUnsentCount(count) {
+    this.button.querySelector(".not-sent")?.remove();
+    if (count === 0) return;
+    const mark = document.createElement("span");
+    mark.className = "not-sent";
+    mark.textContent = unsentWords(count);
+    this.button.append(" ", mark);
+  }
+
+  #nameToggle() {
+    this.toggle.ariaLabel = toggleWords(this.title, this.isOpen);
+  }
+
+  /** Describe the room: its unread messages, whether it is for staff, and whether its pane is out of view. */
+  #describe() {
+    const parts = [
+      unreadWords(this.counts),
+      this.button.dataset.staff === "true" ? "Staff only" : "",
+      this.#isAway ? "Out of view" : "",
+    ];
+    const description = parts.filter(Boolean).join(", ");
+    if (description) this.button.setAttribute("aria-description", description);
+    else this.button.removeAttribute("aria-description");
+  }
+}
+
+/** Create the row of a room that the server's page did not have. @param {Room} room */
+export function createRow(room) {
+  const item = copyElement("room-template");
+  part(item, "button").dataset.room = room.id;
+  if (room.kind) part(item, "button").dataset.kind = room.kind;
+  const row = new RoomRow(item);
+  row.showRoom(room);
+  return row;
+}

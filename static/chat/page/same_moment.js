@@ -1,0 +1,126 @@
+/** Same moment: every other pane goes to what stood there at the time of a message. Escape returns each pane to where it was, and nothing counts as read meanwhile. */
+
+import { part } from "../dom/templates.js";
+import { momentWords } from "../model/strings.js";
+import { isTextField } from "./shortcuts.js";
+
+/** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {RoomPane} from "../pane/room_pane.js" */
+/** @import {ReadTracker} from "./read_tracker.js" */
+/** @import {Workspace} from "../model/workspace.js" */
+
+/** Where a pane was: at a message, so many pixels below the log's top; null at the newest message. @typedef {{seq: number, px: number} | null} Stand */
+
+const MINUTE_MS = 60_000;
+/** The line keeps this far from the edges of the row of panes. */
+const EDGE_PX = 90;
+
+export class SameMoment {
+  #line = part(document, "moment");
+  #row = part(document, "panes");
+  #panes;
+  #workspace;
+  #readTracker;
+  /** Where the panes were, by room; null while this is off. @type {Map<string, Stand> | null} */
+  #stands = null;
+  /** The pane of the message, which is not moved. @type {string | null} */
+  #source = null;
+  #time = 0;
+  #y = 0;
+
+  /** @param {PaneRow} panes @param {{workspace: Workspace, readTracker: ReadTracker}} page */
+  constructor(panes, { workspace, readTracker }) {
+    this.#panes = panes;
+    this.#workspace = workspace;
+    this.#readTracker = readTracker;
+    // Before the logs hear them, in which the arrows move between messages.
+    document.addEventListener("keydown", (event) => this.#keyPressed(event), { capture: true });
+  }
+
+  /** Whether there is a pane to move. */
+  get isPossible() {
+    return this.#panes.all.length > 1 && !this.#panes.isPhone;
+  }
+
+  /** @param {string} room @param {{seq: number, at: string}} message */
+  start(room, { seq, at }) {
+    const list = this.#panes.get(room)?.list;
+    if (!list || !this.isPossible) return;
+    this.#stands ??= new Map(this.#panes.all.map((pane) => [pane.room, pane.list.stand]));
+    this.#readTracker.pause();
+    this.#source = room;
+    this.#time = Date.parse(at);
+    const box = this.#row.getBoundingClientRect();
+    const top = list.elementOf(seq)?.getBoundingClientRect().top ?? 0;
+    this.#y = Math.min(Math.max(top, box.top + EDGE_PX), box.bottom - EDGE_PX);
+    this.#show();
+  }
+
+  #show() {
+    const main = /** @type {HTMLElement} */ (this.#line.parentElement);
+    this.#line.hidden = false;
+    this.#line.style.setProperty("--y", `${this.#y - main.getBoundingClientRect().top}px`);
+    part(this.#line, "words").textContent = momentWords(this.#time);
+    for (const pane of this.#panes.all) if (pane.room !== this.#source) this.#move(pane);
+  }
+
+  /** Bring the first message since the moment to the line. @param {RoomPane} pane */
+  #move({ room, list }) {
+    const at = new Date(this.#time).toISOString();
+    /** @param {number | undefined} seq */
+    const place = (seq) => {
+      if (seq === undefined) list.scrollToBottom();
+      else list.scrollToSeq(seq, this.#y - list.getBoundingClientRect().top);
+    };
+    const { seq, isKnown } = list.firstSince(at);
+    if (isKnown) return place(seq);
+    const time = this.#time;
+    this.#workspace.jump(room, { from: at }, ([first]) => {
+      if (this.#stands && this.#time === time) place(first?.seq);
+    });
+  }
+
+  #finish() {
+    const stands = this.#stands;
+    this.#stands = this.#source = null;
+    this.#line.hidden = true;
+    let waiting = 1;
+    const returned = () => {
+      waiting -= 1;
+      if (waiting === 0) this.#readTracker.resume();
+    };
+    for (const [room, stand] of stands ?? []) {
+      const list = this.#panes.get(room)?.list;
+      if (!list) continue;
+      const isHeld = stand === null ? list.isAtHead : list.elementOf(stand.seq) !== undefined;
+      const restore = () =>
+        stand === null ? list.scrollToBottom() : list.scrollToSeq(stand.seq, stand.px);
+      if (isHeld) restore();
+      else {
+        waiting += 1;
+        this.#workspace.jump(room, stand === null ? {} : { around: stand.seq }, () => {
+          restore();
+          returned();
+        });
+      }
+    }
+    returned();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyPressed(event) {
+    const { key, target, altKey, ctrlKey, metaKey, shiftKey } = event;
+    if (!this.#stands || altKey || ctrlKey || metaKey || shiftKey || event.isComposing) return;
+    if (document.querySelector("dialog:modal, .menu:popover-open")) return;
+    const step = { ArrowUp: -1, ArrowDown: 1 }[key];
+    if (key === "Escape") this.#finish();
+    else if (step !== undefined && !isTextField(target)) {
+      this.#time += step * MINUTE_MS;
+      // The moment is the line's now, so the pane of the message moves too.
+      this.#source = null;
+      this.#show();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}

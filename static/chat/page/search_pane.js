@@ -1,0 +1,180 @@
+/** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
+
+import { copyElement, part, setHue, setText } from "../dom/templates.js";
+import { dates } from "../log/days.js";
+import { excerpt, markHits, search, termsOf } from "../model/search.js";
+import { resultsWords, searchWords } from "../model/strings.js";
+
+/** @import {Posted} from "../model/protocol.js" */
+
+/** `show` brings the message into view in its room's pane; with `isFinal` the focus goes there too. @typedef {{titleOf: (room: string) => string | undefined, show: (room: string, seq: number, isFinal: boolean) => void, isPhone: () => boolean, begin: () => void}} SearchActions */
+
+const EXCERPT = 300;
+const SHOW_AFTER_MS = 150;
+
+export class SearchPane {
+  #row;
+  #actions;
+  #query = "";
+  /** @type {HTMLElement | null} */
+  #pane = null;
+  /** @type {AbortController | null} */
+  #running = null;
+  /** @type {string | null} */
+  #cursor = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** Where the focus goes when the results are closed. @type {Element | null} */
+  #cameFrom = null;
+
+  /** @param {HTMLElement} row where the panes stand @param {SearchActions} actions */
+  constructor(row, actions) {
+    this.#row = row;
+    this.#actions = actions;
+  }
+
+  /** The last option of the box "Find or jump". @param {string} typed */
+  optionsFor(typed) {
+    return typed === ""
+      ? []
+      : [{ id: "search", label: searchWords(typed), act: () => this.open(typed) }];
+  }
+
+  /** Show the newest messages that match. @param {string} query */
+  open(query) {
+    this.#actions.begin();
+    const pane = this.#pane ?? this.#create();
+    this.#query = query;
+    part(pane, "query").textContent = query;
+    part(pane, "hits").replaceChildren();
+    pane.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.#load(null);
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#running?.abort();
+    const hadFocus = this.#pane?.contains(document.activeElement);
+    this.#pane?.remove();
+    this.#pane = null;
+    if (hadFocus && this.#cameFrom instanceof HTMLElement && this.#cameFrom.isConnected)
+      this.#cameFrom.focus({ preventScroll: true });
+  }
+
+  /** The reader may not see this room any more. @param {string} room */
+  removeRoom(room) {
+    for (const hit of this.#pane?.querySelectorAll(`[data-room="${CSS.escape(room)}"]`) ?? [])
+      hit.remove();
+  }
+
+  #create() {
+    const pane = copyElement("search-template");
+    this.#cameFrom = document.activeElement;
+    part(pane, "close").addEventListener("click", () => this.close());
+    part(pane, "sort").addEventListener("change", () => this.open(this.#query));
+    part(pane, "more").addEventListener("click", () => this.#load(this.#cursor));
+    pane.addEventListener("keydown", (event) => this.#keyPressed(event));
+    this.#row.prepend(pane);
+    this.#pane = pane;
+    return pane;
+  }
+
+  /** @param {string | null} before */
+  async #load(before) {
+    const pane = this.#pane;
+    if (!pane) return;
+    this.#running?.abort();
+    const running = new AbortController();
+    this.#running = running;
+    setText(part(pane, "state"), "Searching…");
+    const sort = /** @type {HTMLSelectElement} */ (part(pane, "sort")).value;
+    const answer = await search(this.#query, { sort, before, signal: running.signal });
+    if (running.signal.aborted) return;
+    const hits = part(pane, "hits");
+    const terms = termsOf(this.#query);
+    const shown = answer.results
+      // The room may have been closed to the reader since.
+      .filter(({ room, message }) => message !== null && this.#actions.titleOf(room) !== undefined)
+      .map((message) => this.#hit(message, terms));
+    hits.append(...shown);
+    this.#cursor = answer.cursor;
+    part(pane, "more").hidden = answer.cursor === null;
+    const count = hits.children.length;
+    setText(part(pane, "state"), answer.trouble || resultsWords(count, answer.cursor !== null));
+    if (before !== null || pane.contains(document.activeElement))
+      shown[0]?.querySelector("button")?.focus();
+    else if (this.#isFocusFree())
+      (shown[0]?.querySelector("button") ?? part(pane, "close")).focus();
+  }
+
+  /** The results take the focus only if the user is not typing elsewhere meanwhile. */
+  #isFocusFree() {
+    const { activeElement } = document;
+    return (
+      !(activeElement instanceof HTMLTextAreaElement) &&
+      !(activeElement instanceof HTMLInputElement && activeElement.value !== "")
+    );
+  }
+
+  /** @param {Posted} message @param {string[]} terms */
+  #hit({ room, seq, username, message, at }, terms) {
+    const item = copyElement("hit-template");
+    const button = /** @type {HTMLElement} */ (item.firstElementChild);
+    setHue(part(item, "hue"), room);
+    part(item, "room").textContent = this.#actions.titleOf(room) ?? "";
+    part(item, "author").textContent = username;
+    const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
+    time.dateTime = at;
+    time.textContent = dates.dayLabel(at, Date.now());
+    time.title = dates.full(at);
+    item.dataset.room = room;
+    part(item, "text").append(
+      ...markHits(excerpt(message ?? "", terms, EXCERPT), terms).map(partElement),
+    );
+    button.addEventListener("click", () => this.#show(button, room, seq, true));
+    button.addEventListener("focus", () => {
+      clearTimeout(this.#timer);
+      if (button.hasAttribute("aria-current")) return;
+      // Keys that repeat pass over many hits. Only the one that they stop at is shown.
+      this.#timer = setTimeout(() => this.#show(button, room, seq, false), SHOW_AFTER_MS);
+    });
+    return item;
+  }
+
+  /** @param {HTMLElement} button @param {string} room @param {number} seq @param {boolean} isFinal */
+  #show(button, room, seq, isFinal) {
+    clearTimeout(this.#timer);
+    for (const other of this.#pane?.querySelectorAll("[aria-current]") ?? [])
+      other.removeAttribute("aria-current");
+    button.setAttribute("aria-current", "true");
+    if (this.#actions.isPhone()) {
+      if (!isFinal) return; // the results cover the panes
+      this.close();
+    }
+    this.#actions.show(room, seq, isFinal);
+    // Opening a pane moves the focus into it, but the arrows go on walking the hits.
+    if (!isFinal) button.focus({ preventScroll: true });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyPressed(event) {
+    if (event.key === "Escape" && !event.defaultPrevented) {
+      event.preventDefault();
+      return this.close();
+    }
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const hits = [...(this.#pane?.querySelectorAll(".hit") ?? [])];
+    const index = hits.indexOf(/** @type {Element} */ (document.activeElement));
+    if (step === undefined || index < 0) return;
+    event.preventDefault();
+    /** @type {HTMLElement | undefined} */ (hits[index + step])?.focus();
+  }
+}
+
+/** @param {{text: string, isHit: boolean}} hit */
+function partElement({ text, isHit }) {
+  if (!isHit) return document.createTextNode(text);
+  const mark = document.createElement("mark");
+  mark.textContent = text;
+  return mark;
+}

@@ -1,0 +1,185 @@
+/** The box "Find or jump" above the list: finds rooms while the user types, and opens the chosen one. */
+
+import { copyElement, part, setHue } from "../dom/templates.js";
+import { bestMatches } from "../model/match.js";
+import { countsWords } from "../model/strings.js";
+
+/** @import {Counts} from "../model/strings.js" */
+
+/** A room that can be chosen. @typedef {{room: string, title: string, isOpen: boolean, counts: Counts}} Candidate */
+/** What the list offers for a typed text. `label` is its text. @typedef {{id: string, label: string, mark?: string, hue?: string, act: () => void}} Option */
+/** `openByTitle` returns a sentence if it fails. @typedef {{candidates: () => Iterable<Candidate>, open: (room: string) => void, openByTitle: (title: string) => Promise<string>}} SwitcherActions */
+
+const MOST_OPTIONS = 12;
+
+export class Switcher {
+  #form;
+  #box;
+  #list;
+  #actions;
+  /** @type {Option[]} */
+  #options = [];
+  #active = 0;
+  /** Where the focus was before it came here. @type {Element | null} */
+  #cameFrom = null;
+  /** More options for a typed text, after the rooms. @type {(typed: string) => Option[]} */
+  moreOptions = () => [];
+
+  /** @param {HTMLFormElement} form @param {SwitcherActions} actions */
+  constructor(form, actions) {
+    this.#form = form;
+    this.#box = /** @type {HTMLInputElement} */ (part(form, "name"));
+    this.#list = part(form, "found");
+    this.#actions = actions;
+    this.#box.addEventListener("focus", ({ relatedTarget }) => {
+      if (!form.contains(/** @type {Node | null} */ (relatedTarget)))
+        this.#cameFrom = /** @type {Element | null} */ (relatedTarget);
+    });
+    this.#box.addEventListener("blur", () => this.#close());
+    this.#box.addEventListener("click", () => this.#update());
+    this.#box.addEventListener("input", () => {
+      this.#showTrouble("");
+      this.#update();
+    });
+    this.#box.addEventListener("keydown", (event) => {
+      if (!event.isComposing && this.#keyPressed(event.key)) event.preventDefault();
+    });
+    // The box keeps the focus while an option is clicked.
+    this.#list.addEventListener("pointerdown", (event) => event.preventDefault());
+    this.#list.addEventListener("click", ({ target }) => {
+      const option = target instanceof Element ? target.closest("[role=option]") : null;
+      const index = [...this.#list.children].indexOf(/** @type {Element} */ (option));
+      if (index >= 0) this.#choose(index);
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+  }
+
+  get #isOpen() {
+    return !this.#list.hidden;
+  }
+
+  /** The user pressed the key for it. Again, it goes back. */
+  open() {
+    if (document.activeElement === this.#box && this.#isOpen) return this.#goBack();
+    this.#form.classList.add("finding");
+    const from = document.activeElement;
+    this.#box.focus();
+    this.#box.select();
+    if (from !== this.#box) this.#cameFrom = from === document.body ? null : from;
+    this.#update();
+  }
+
+  #update() {
+    const typed = this.#box.value.trim();
+    const rooms = bestMatches(sorted(this.#actions.candidates(), typed), typed, MOST_OPTIONS);
+    this.#options = [
+      ...rooms.map((candidate) => this.#optionOf(candidate)),
+      ...this.moreOptions(typed),
+    ];
+    this.#list.replaceChildren(...this.#options.map(optionElement));
+    this.#list.hidden = this.#options.length === 0;
+    this.#box.ariaExpanded = String(this.#isOpen);
+    this.#activate(0);
+  }
+
+  /** @param {Candidate} candidate @returns {Option} */
+  #optionOf({ room, title, isOpen, counts }) {
+    const mark = [isOpen ? "open" : "", countsWords(counts)].filter(Boolean).join(" · ");
+    return { id: room, label: title, mark, hue: room, act: () => this.#actions.open(room) };
+  }
+
+  /** @param {number} index */
+  #activate(index) {
+    this.#active = index;
+    [...this.#list.children].forEach((option, i) => {
+      option.ariaSelected = String(i === index);
+    });
+    const option = this.#list.children[index];
+    if (option && this.#isOpen) {
+      this.#box.setAttribute("aria-activedescendant", option.id);
+      option.scrollIntoView({ block: "nearest" });
+    } else this.#box.removeAttribute("aria-activedescendant");
+  }
+
+  /** @param {string} key @returns {boolean} whether the key was handled */
+  #keyPressed(key) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (step !== undefined) {
+      const { length } = this.#options;
+      if (!this.#isOpen) this.#update();
+      else if (length) this.#activate((this.#active + step + length) % length);
+      return true;
+    }
+    if (key !== "Escape") return false;
+    const isUsed = this.#isOpen || this.#box.value !== "" || this.#form.matches(".finding");
+    if (isUsed) this.#goBack();
+    return isUsed;
+  }
+
+  #submit() {
+    if (this.#isOpen) this.#choose(this.#active);
+    else if (this.#box.value.trim() !== "") this.#openByTitle(this.#box.value.trim());
+  }
+
+  /** @param {number} index */
+  #choose(index) {
+    const option = this.#options[index];
+    this.#box.value = "";
+    this.#close();
+    option?.act();
+  }
+
+  /** No known room has such a title, but the server may know a newer one. @param {string} title */
+  async #openByTitle(title) {
+    const sentence = await this.#actions.openByTitle(title);
+    this.#showTrouble(sentence);
+    if (sentence === "" && this.#box.value.trim() === title) this.#box.value = "";
+  }
+
+  /** Escape: the focus goes back where it was. */
+  #goBack() {
+    this.#box.value = "";
+    this.#showTrouble("");
+    this.#close();
+    const from = this.#cameFrom;
+    if (from instanceof HTMLElement && from.isConnected) from.focus({ preventScroll: true });
+    else this.#box.blur();
+  }
+
+  #close() {
+    this.#list.hidden = true;
+    this.#box.ariaExpanded = "false";
+    this.#box.removeAttribute("aria-activedescendant");
+    this.#form.classList.remove("finding");
+  }
+
+  /** @param {string} sentence */
+  #showTrouble(sentence) {
+    const trouble = part(this.#form, "not-found");
+    trouble.hidden = sentence === "";
+    trouble.textContent = sentence;
+  }
+}
+
+/** Before anything is typed, the rooms with unread messages come first, those with mentions before the others. @param {Iterable<Candidate>} candidates @param {string} typed */
+function sorted(candidates, typed) {
+  if (typed !== "") return candidates;
+  /** @param {Candidate} candidate */
+  const weight = ({ counts: { unread, mentions } }) => (mentions ? 2 : unread ? 1 : 0);
+  return [...candidates].sort((a, b) => weight(b) - weight(a));
+}
+
+/** @param {Option} option */
+function optionElement({ id, label, mark, hue }) {
+  const element = copyElement("found-template");
+  element.id = `found-${id}`;
+  part(element, "label").textContent = label;
+  part(element, "mark").textContent = mark ?? "";
+  const square = part(element, "hue");
+  square.hidden = hue === undefined;
+  if (hue !== undefined) setHue(square, hue);
+  return element;
+}

@@ -1,0 +1,48 @@
+"""Finding a message in Chromium: from the box to the results, and from hit to hit, by keyboard."""
+
+from playwright.sync_api import expect
+
+
+def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "alice = User.objects.get(username='alice')\n"
+        "lobby, random, staff = (Room.objects.get(title=title) for title in ('Lobby', 'Random', 'Staff'))\n"
+        "lobby.send_message('The Deployment of Monday failed', alice)\n"
+        "for n in range(120): lobby.send_message(f'line {n}', alice)\n"
+        "random.send_message('another déploy <b>here</b>', alice)\n"
+        "staff.send_message('a secret deployment', alice)"
+    )
+    bob = visit("bob")
+    bob.open("Lobby")
+    bob.box("Lobby").focus()
+    page = bob.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("deploy")
+    option = page.get_by_role("option", name="Search messages for “deploy”")
+    expect(option).to_be_visible()
+    page.keyboard.press("ArrowUp")  # the last option
+    page.keyboard.press("Enter")
+    results = page.get_by_role("region", name="Search results")
+    expect(results.get_by_role("status")).to_have_text("2 messages")
+    # What stands in rooms that bob may not enter gives nothing, and no count.
+    expect(results.locator("mark")).to_have_text(["déploy", "Deploy"])
+    expect(results.locator(".hit").nth(0)).to_be_focused()
+    # Walking the hits moves each room's own pane to the message, and opens a closed room.
+    expect(bob.log("Random")).to_contain_text("another déploy <b>here</b>")
+    page.keyboard.press("ArrowDown")
+    expect(results.locator(".hit").nth(1)).to_be_focused()
+    message = bob.log("Lobby").get_by_text("The Deployment of Monday failed")
+    expect(message).to_be_in_viewport()
+    expect(results.locator(".hit").nth(1)).to_have_attribute("aria-current", "true")
+    page.keyboard.press("Enter")
+    expect(bob.box("Lobby")).to_be_focused()
+    # A query that cannot be run gets a sentence; nothing found says so.
+    for typed, words in (("x", "Search for at least two letters."), ("absentword", "No messages found.")):
+        page.keyboard.press("Control+k")
+        page.keyboard.type(typed)
+        page.get_by_role("option", name="Search messages for").click()
+        expect(results.get_by_role("status")).to_have_text(words)
+    results.get_by_role("button", name="Close search results").click()
+    expect(results).to_have_count(0)

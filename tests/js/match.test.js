@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bestMatches, rank } from "../../static/chat/model/match.js";
+
+const TITLES = [
+  "Köln office",
+  "Support · tier 2",
+  "Incidents",
+  "Staff",
+  "Straße",
+  "Øresund",
+  "ops-alerts",
+];
+const found = (typed, most = 9) =>
+  bestMatches(
+    TITLES.map((title) => ({ title })),
+    typed,
+    most,
+  ).map(({ title }) => title);
+
+test("a title is found without regard to case and accents", () => {
+  assert.deepEqual(found("koln"), ["Köln office"]);
+  assert.deepEqual(found("KÖLN O"), ["Köln office"]);
+  assert.deepEqual(found("strasse"), ["Straße"]);
+  assert.deepEqual(found("ore"), ["Øresund"]);
+});
+
+test("a title is found by the beginnings of its words, by its initials and by a part of a word", () => {
+  assert.deepEqual(found("tier"), ["Support · tier 2"]);
+  assert.deepEqual(found("office koln"), ["Köln office"]);
+  assert.deepEqual(found("st2"), ["Support · tier 2"]);
+  assert.deepEqual(found("oa"), ["ops-alerts"]);
+  assert.deepEqual(found("lert"), ["ops-alerts"]);
+  assert.deepEqual(found("xyz"), []);
+});
+
+test("the whole title comes first, then beginnings, then initials", () => {
+  assert.deepEqual(found("st"), ["Staff", "Straße", "Support · tier 2"]);
+  assert.ok(rank("Staff", "staff") < rank("Staff room", "staff"));
+  assert.deepEqual(found("", 2), TITLES.slice(0, 2));
+});
+
+test("a title of any characters is matched as text", () => {
+  assert.equal(rank("(.*", ".*"), 4);
+  assert.equal(rank("日本語", "日本"), 1);
+  assert.equal(rank("✓", "✓"), 0);
+});

@@ -1,0 +1,266 @@
+"""Search: what is found in which spelling, in which order, and by whom (chat/store/search.py)."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+
+from chat import views
+from chat.models import Event, Room, SearchText
+from chat.store import actions, search
+from chat.store.actions import Draft
+from chat.store.search import Query, SearchError, SearchTimeoutError
+
+Kind = Event.Kind
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)  # a Wednesday
+
+
+def ask(user, text, **options):
+    query = search.parse(text, now=datetime.now(UTC), zone=UTC, is_best_first=options.pop("best", False))
+    return search.find(user, query, **options)
+
+
+def change(room, author, seq, kind, body=""):
+    return Draft(room=room.pk, author=author.pk, kind=kind, target_seq=seq, body=body)
+
+
+def texts(user, text, **options):
+    return [message.message for message in ask(user, text, **options).messages]
+
+
+@pytest.fixture
+def lobby(db):
+    return Room.objects.create(title="Lobby")
+
+
+@pytest.mark.parametrize(
+    ("message", "query"),
+    [
+        ("The deployment failed", "deploy"),
+        ("The deployment failed", "PLOYM"),
+        ("The deployment failed", "failed deployment"),
+        ("The deployment failed", '"deployment failed"'),
+        ("Die Straße ist gesperrt", "STRASSE"),
+        ("Déjà vu à l'école", "deja ecole"),
+        ("deja vu", "déjà"),
+        ("Проверка связи", "проверк"),
+        ("Ёлка", "елка"),
+        ("東京都の温度は高い", "温度"),
+        ("東京都の温度は高い", "都"),
+        ("서울에서 만나요", "서울"),
+        ("カタカナのテスト", "テスト"),
+        ("ＦＵＬＬ width", "full"),
+        ("release v1.2.3-rc4", "1.2.3-rc"),
+        ("it is ok", "ok"),
+        ("100% of_it!", "100% of_it!"),
+        ('a "quoted" word', 'quoted" word'),
+        ("see https://example.org/a?b=c", "example.org/a?b"),
+        ("see https://example.org", "see has:link"),
+        ("مرحبا بالعالم", "بالعالم"),
+        ("สวัสดีชาวโลก", "ชาวโลก"),
+        ("two\nlines of text", "lines of"),
+    ],
+)
+def test_a_message_is_found_by_a_part_of_its_text(lobby, bob, message, query):
+    actions.post_message(lobby, bob, message)
+    actions.post_message(lobby, bob, "another thing entirely")
+    assert texts(bob, query) == [message]
+
+
+@pytest.mark.parametrize("query", ["absent", "deployed", "温泉", "of%it", "o_ %", '"failed the"', "zq"])
+def test_other_words_find_nothing(lobby, bob, query):
+    for message in ("The deployment failed", "東京都の温度は高い", "of it"):
+        actions.post_message(lobby, bob, message)
+    assert texts(bob, query) == []
+
+
+def test_the_newest_come_first_and_a_cursor_continues(lobby, bob):
+    for number in range(5):
+        actions.post_message(lobby, bob, f"needle {number}")
+    first = ask(bob, "needle", limit=2)
+    assert [message.message for message in first.messages] == ["needle 4", "needle 3"]
+    second = ask(bob, "needle", limit=3, before=first.cursor)
+    assert [message.message for message in second.messages] == ["needle 2", "needle 1", "needle 0"]
+    assert second.cursor is None
+
+
+def test_the_best_come_first_on_request(lobby, bob):
+    actions.post_message(lobby, bob, "disk")
+    actions.post_message(lobby, bob, "diskette " + "and many other words " * 20)
+    assert texts(bob, "disk", best=True)[0] == "disk"
+    assert texts(bob, "disk")[0].startswith("diskette")
+
+
+def test_edited_messages_are_found_by_their_new_text_and_deleted_ones_not_at_all(lobby, bob):
+    seq = actions.post_message(lobby, bob, "the first wording")
+    actions.commit([change(lobby, bob, seq, Kind.EDITED, "the second wording")])
+    assert texts(bob, "first") == []
+    assert texts(bob, "second") == ["the second wording"]
+    actions.commit([change(lobby, bob, seq, Kind.DELETED)])
+    assert texts(bob, "wording") == []
+    assert not SearchText.objects.exists()
+
+
+def test_a_message_that_is_posted_and_changed_in_one_batch_is_stored_as_it_stands(lobby, bob):
+    actions.commit(
+        [
+            Draft(room=lobby.pk, author=bob.pk, body="gone at once"),
+            change(lobby, bob, 1, Kind.DELETED),
+            Draft(room=lobby.pk, author=bob.pk, body="a first wording"),
+            change(lobby, bob, 3, Kind.EDITED, "a last wording"),
+        ]
+    )
+    assert texts(bob, "gone") == texts(bob, "first") == []
+    assert texts(bob, "wording") == ["a last wording"]
+
+
+def test_filters_narrow_what_is_found(lobby, alice, bob):
+    other = Room.objects.create(title="Incidents")
+    actions.post_message(lobby, alice, "disk full")
+    actions.post_message(lobby, bob, "disk empty")
+    actions.post_message(other, bob, "disk gone")
+    assert texts(bob, "disk from:alice") == ["disk full"]
+    assert texts(bob, "disk from:@BOB") == ["disk gone", "disk empty"]
+    assert texts(bob, "disk in:incidents") == ["disk gone"]
+    assert texts(bob, 'disk in:"Incidents" from:alice') == []
+    assert texts(bob, "in:nowhere disk") == []
+    Event.objects.filter(body="disk full").update(at=datetime.now(UTC) - timedelta(days=3))
+    assert texts(bob, "disk before:yesterday") == ["disk full"]
+    assert "disk full" not in texts(bob, "disk after:yesterday")
+
+
+@pytest.mark.parametrize(
+    ("value", "day"),
+    [
+        ("2026-11-20", "2026-11-20"),
+        ("today", "2026-11-25"),
+        ("yesterday", "2026-11-24"),
+        ("monday", "2026-11-23"),
+        ("Wednesday", "2026-11-18"),
+        ("thursday", "2026-11-19"),
+    ],
+)
+def test_days_begin_at_midnight_of_the_reader(value, day):
+    zone = ZoneInfo("Europe/Berlin")
+    found = search.parse(f"x1 after:{value}", now=NOW, zone=zone).after
+    assert found == datetime.fromisoformat(day).replace(tzinfo=zone)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x", "a" * 201, "x after:someday", "x has:cheese", '""'])
+def test_a_query_that_cannot_be_run_is_refused_with_a_sentence(text):
+    with pytest.raises(SearchError, match=r"\.$"):
+        search.parse(text, now=NOW, zone=UTC)
+
+
+def test_words_with_a_colon_that_name_no_filter_are_words(lobby, bob):
+    actions.post_message(lobby, bob, "at 12:30 see error:404 and http://x.org/")
+    assert texts(bob, "12:30") == texts(bob, "error:404") == texts(bob, "http://x.org/") != []
+
+
+def test_a_user_finds_nothing_in_rooms_that_they_may_not_enter(lobby, alice, bob):
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    actions.post_message(staff, alice, "secretword here")
+    actions.post_message(lobby, bob, "public here")
+    assert texts(bob, "secretword") == texts(bob, "secretword in:staff") == texts(bob, "from:alice") == []
+    assert texts(bob, "here") == ["public here"]
+    assert texts(alice, "here") == ["public here", "secretword here"]
+    # The right is asked anew at each search.
+    staff.staff_only = False
+    staff.save()
+    assert texts(bob, "secretword") == ["secretword here"]
+    staff.delete()
+    assert texts(bob, "secretword") == []
+    bob.is_active = False
+    assert texts(bob, "here") == []
+
+
+def test_a_members_only_room_is_searched_for_its_members_alone(lobby, alice, bob, charlie):
+    private = Room.objects.create(title="Private", members_only=True)
+    private.add_member(charlie)
+    actions.post_message(private, charlie, "secretword of members")
+    alice.is_superuser = True
+    alice.save()
+    for user in (alice, bob):
+        assert texts(user, "secretword") == texts(user, "in:private") == texts(user, "from:charlie") == []
+    assert texts(charlie, "secretword") == ["secretword of members"]
+    private.remove_member(charlie)
+    assert texts(charlie, "secretword") == []
+
+
+def test_deleting_a_room_removes_its_texts(lobby, bob):
+    actions.post_message(lobby, bob, "a text")
+    lobby.delete()
+    assert not SearchText.objects.exists()
+
+
+def test_a_search_that_takes_too_long_is_given_up(lobby, bob, monkeypatch):
+    for number in range(3):
+        actions.post_message(lobby, bob, f"needle {number}")
+    monkeypatch.setattr(search, "MAX_SECONDS", 0.001 if connection.vendor == "postgresql" else -1.0)
+    monkeypatch.setattr(search, "STEPS_PER_LOOK", 1)
+    if connection.vendor == "postgresql":
+        sleep = "SELECT event.*, pg_sleep(1) AS search_text FROM chat_event event"
+        monkeypatch.setattr(search, "_statement", lambda *args, **options: (sleep, []))
+    with pytest.raises(SearchTimeoutError, match="too long"):
+        search.find(bob, Query(terms=["needle"]))
+    assert Event.objects.count() == 3  # the connection still works
+
+
+def test_the_index_and_not_the_table_is_searched(lobby, bob):
+    actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(600)])
+    sql, params = search._statement(bob, Query(terms=["number 417"]), before=None, limit=20)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+            plan = [row[-1] for row in cursor.fetchall()]
+            assert "VIRTUAL TABLE INDEX" in plan[0], plan
+            assert not [line for line in plan if line.startswith(("SCAN chat_event", "SCAN chat_searchtext"))]
+        else:
+            # Among so few rows PostgreSQL would choose another plan. The question is whether the index can be used.
+            cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+            cursor.execute(f"EXPLAIN SELECT event_id FROM chat_searchtext found WHERE {search.LIKE}", params[-1:])
+            plan = [row[0] for row in cursor.fetchall()]
+            assert any("search_trigrams" in line for line in plan), plan
+
+
+def test_the_address_answers_with_messages_and_refusals(lobby, bob, client):
+    address = reverse("search")
+    assert client.get(address, {"q": "hello"}).status_code == 401
+    client.force_login(bob)
+    seq = actions.post_message(lobby, bob, "hello there")
+    answer = client.get(address, {"q": "hello", "tz": "Europe/Berlin"})
+    (result,) = json.loads(answer.content)["results"]
+    assert (result["room"], result["seq"], result["message"], result["username"]) == (
+        str(lobby.pk),
+        seq,
+        "hello there",
+        "bob",
+    )
+    assert answer["Cache-Control"].startswith("max-age=0, no-cache, no-store")
+    for query in ({"q": ""}, {"q": "hello", "before": "x"}, {"q": "x after:never"}):
+        refused = client.get(address, query)
+        assert refused.status_code == 400
+        assert refused.json()["detail"].endswith(".")
+    assert client.get(address, {"q": "hello", "tz": "../../etc/passwd"}).status_code == 200
+    assert client.post(address, {"q": "hello"}).status_code == 405
+
+
+def test_one_user_runs_one_search_at_a_time(lobby, bob, client, monkeypatch):
+    client.force_login(bob)
+    inside = []
+
+    def find(*args, **options):
+        thread = threading.Thread(target=lambda: inside.append(views._one_search(bob.pk).__enter__()))
+        thread.start()
+        thread.join()
+        return search.Found([], None)
+
+    monkeypatch.setattr(search, "find", find)
+    assert client.get(reverse("search"), {"q": "hello"}).status_code == 200
+    assert inside == [False]
+    monkeypatch.undo()
+    assert client.get(reverse("search"), {"q": "hello"}).status_code == 200
