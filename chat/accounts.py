@@ -20,6 +20,7 @@ from django.views.csrf import csrf_failure as default_csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from chat.store import sign_ins
 from chat.store.policies import SUCCESSOR
 from multichat.login import NEXT_LENGTH, LoginView
 
@@ -135,6 +136,7 @@ def keep_session(view: View) -> View:
             if before and request.session.session_key != before:
                 request.session.save()
                 _hand_over(request.session, before)
+                sign_ins.record(request.user, request.session, request.META.get("HTTP_USER_AGENT", ""))
         return response
 
     return keeping

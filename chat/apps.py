@@ -16,10 +16,11 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import audit
-        from chat.store import access, deletion, names
+        from chat.store import access, deletion, names, sign_ins
 
         access.connect()
         audit.connect()
         deletion.connect()
         # After deletion, which removes rows of a deleted user who had the same id.
         names.connect()
+        sign_ins.connect()

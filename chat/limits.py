@@ -70,6 +70,14 @@ class TokenBucket:
             self._prune(now)
         return 0.0
 
+    def peek(self, key: Hashable = None) -> float:
+        """Return the seconds until the caller may take a token, without taking one."""
+        at_once, per_second = of(self._at_once), of(self._per_second)
+        if not at_once or not per_second:
+            return 0.0
+        wait = self._full_at.get(key, 0.0) - clock() - max(at_once - 1, 0) / per_second
+        return wait if wait > 1e-6 else 0.0
+
     def clear(self) -> None:
         self._full_at.clear()
 
@@ -123,6 +131,7 @@ messages = TokenBucket("MESSAGES")
 handshakes = TokenBucket("HANDSHAKES")
 sign_ins = TokenBucket("SIGN_INS")
 password_changes = TokenBucket("PASSWORD_CHANGES")
+invitations = TokenBucket("INVITATIONS")
 sockets_of_user = ConcurrencyLimit("SOCKETS_PER_USER")
 sockets_of_address = ConcurrencyLimit("SOCKETS_PER_ADDRESS")
 unauthenticated = ConcurrencyLimit("UNAUTHENTICATED_SOCKETS")
@@ -131,7 +140,7 @@ unauthenticated_of_address = ConcurrencyLimit("UNAUTHENTICATED_PER_ADDRESS")
 
 def clear() -> None:
     """Forget all counts: for tests."""
-    buckets = (messages, handshakes, sign_ins, password_changes)
+    buckets = (messages, handshakes, sign_ins, password_changes, invitations)
     concurrency_limits = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
     for limit in (*buckets, *concurrency_limits):
         limit.clear()

@@ -558,3 +558,31 @@ class DeletedUser(models.Model):
 
     def __str__(self) -> str:
         return f"user={self.pk}"
+
+
+class Invitation(models.Model):
+    """A link by which new users sign up. Only a hash of its code is stored."""
+
+    code_hash = models.CharField(max_length=64, unique=True)
+    inviter = FormerUserField(related_name="+")
+    at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    uses_left = models.PositiveIntegerField()
+    revoked_at = models.DateTimeField(null=True)
+    rooms = models.ManyToManyField(Room, related_name="+")
+
+    def __str__(self) -> str:
+        return f"invitation={self.pk}"
+
+
+class SignIn(models.Model):
+    """A web session in which a user is signed in. The session's own row has the user only in its encoded data."""
+
+    user = FormerUserField(related_name="+")
+    session_key = models.CharField(max_length=40, unique=True)
+    at = models.DateTimeField()
+    # The User-Agent header, so that users recognise the browser.
+    agent = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"

@@ -11,7 +11,9 @@ from multichat.answers import answer
 from multichat.fair_slots import FairSlots, NoSlotError
 
 # Paths where a password is checked or hashed. Their POST waits here for a slot, so that it does not block a thread.
-SIGN_IN = re.compile(r"/(accounts|admin)/login/|/accounts/(password_change/|reset/[^/]+/[^/]+/)")
+SIGN_IN = re.compile(
+    r"/(accounts|admin)/login/|/accounts/(password_change/|sign_up/|reset/[^/]+/[^/]+/)?|/invite/[^/]+/"
+)
 PASSWORDS = re.compile(rf"{SIGN_IN.pattern}|/admin/password_change/|/admin/auth/user/(add|[^/]+/password)/")
 # Each body may use this much memory of its own. Beyond it, all bodies share the second amount.
 OWN_BODY_BYTES = 64 * 1024

@@ -18,6 +18,7 @@ logger = logging.getLogger("multichat.hints")
 MAX_PER_CAUSE = 50
 WORD = re.compile(r"[\x21-\x7e]{1,200}")
 CSRF_ORIGIN = re.compile(r"(?:Origin|Referer) checking failed - (\S+) does not match any trusted origins")
+CODE = re.compile(r"(/invite/|/accounts/reset/)[^\s\"'<>]+")
 
 _logged: set[tuple[str, str]] = set()
 
@@ -116,6 +117,17 @@ class Noise(logging.Filter):
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         return self._bucket.take() == 0
+
+
+class HiddenCodes(logging.Filter):
+    """Takes the codes of invitations and of links to reset a password out of addresses in log lines."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        hidden = CODE.sub(r"\1…", message)
+        if hidden != message:
+            record.msg, record.args = hidden, ()
+        return True
 
 
 class Once(logging.Filter):

@@ -150,6 +150,9 @@ LIMIT_DEFAULTS = {
     # Per user: tries to change the own password. Per address, and per e-mail address: mails to reset a password.
     "PASSWORD_CHANGES_AT_ONCE": 10,
     "PASSWORD_CHANGES_PER_SECOND": 0.02,
+    # Per address: links with an invalid code of an invitation.
+    "INVITATIONS_AT_ONCE": 20,
+    "INVITATIONS_PER_SECOND": 0.1,
     # Per process: lines in the security log that any client can cause.
     "LOG_LINES_AT_ONCE": 100,
     "LOG_LINES_PER_SECOND": 10,
@@ -295,6 +298,9 @@ AXES_VERBOSE = False
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
+# Whether any visitor may become a user. Otherwise new users need an invitation.
+SIGN_UP = environment.flag("SIGN_UP", default=False)
+
 # Mail. Without a server for it, users ask an administrator for a new password.
 EMAIL_URL = environment.text("EMAIL_URL")
 # The address in links that leave the page, as in mails. The Host header is not used there, because clients choose it.
@@ -357,11 +363,12 @@ LOGGING = {
     },
     "filters": {
         "noise": {"()": "multichat.hints.Noise"},
+        "hidden_codes": {"()": "multichat.hints.HiddenCodes"},
         "once_per_host": {"()": "multichat.hints.OncePerHost"},
         "once_per_origin": {"()": "multichat.hints.OncePerOrigin"},
     },
     "handlers": {
-        "stderr": {"class": _handler, "formatter": "line", "filters": ["noise"]},
+        "stderr": {"class": _handler, "formatter": "line", "filters": ["noise", "hidden_codes"]},
         "security": {"class": _handler, "formatter": "bare"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, own_password, room_views, views
+from chat import accounts, invitations, my_account, own_password, room_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -18,6 +18,13 @@ urlpatterns = [
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
     path("direct/", room_views.direct, name="direct"),
     path("people/", room_views.names, name="people"),
+    path("accounts/", my_account.account, name="account"),
+    path("accounts/sessions/<int:pk>/end/", my_account.end_session, name="end_session"),
+    path("accounts/sign_out_everywhere/", my_account.sign_out_everywhere, name="sign_out_everywhere"),
+    path("accounts/sign_up/", invitations.sign_up, name="sign_up"),
+    path("invite/", invitations.invite, name="invite"),
+    path("invite/<int:pk>/revoke/", invitations.revoke, name="revoke_invitation"),
+    path("invite/<str:code>/", invitations.accept, name="accept_invitation"),
     path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/logout/", accounts.SignOut.as_view(), name="logout"),
     path("accounts/session/", accounts.session, name="session"),

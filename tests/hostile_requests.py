@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 MIB = 1024 * 1024
 HOST = b"Host: localhost\r\n"
+HTTP = b" HTTP/1.1\r\n" + HOST
 GET = b"GET /accounts/login/ HTTP/1.1\r\n" + HOST
 POST = b"POST /accounts/login/ HTTP/1.1\r\n" + HOST
 END = b"\r\n"
@@ -82,6 +83,11 @@ HOSTILE = [
     Request("10,000 requests at once", b"", (200,), (GET + END) * 100, 100),
     Request("an upgrade behind a request", GET + END + GET + UPGRADE, (200,)),
     Request("an upgrade to an unknown protocol", GET + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", (200,)),
+    Request("an invitation's code of 5,000 bytes", b"GET /invite/" + b"a" * 5000 + b"/" + HTTP + END, (404,)),
+    Request("an invitation's code with a NUL", b"GET /invite/a%00b/ HTTP/1.1\r\n" + HOST + END, (404,)),
+    Request("an invitation without a CSRF token", b"POST /invite/a/ HTTP/1.1\r\n" + HOST + FORM + TWO + b"a=", (403,)),
+    Request("a reset without a CSRF token", b"POST /accounts/password_reset/" + HTTP + FORM + TWO + b"a=", (403,)),
+    Request("a reset with an invalid link", b"GET /accounts/reset/%00/a-%00/ HTTP/1.1\r\n" + HOST + END, (200,)),
 ]  # fmt: skip
 
 

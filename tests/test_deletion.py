@@ -17,11 +17,13 @@ from chat.models import (
     Confirmation,
     DeletedUser,
     Event,
+    Invitation,
     Membership,
     Mention,
     Presence,
     Reaction,
     Room,
+    SignIn,
     UsernameKey,
     Visit,
 )
@@ -344,6 +346,8 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Presence,
         UsernameKey,
         Visit,
+        Invitation,
+        SignIn,
     }
     assert {type(field) for field in fields} == {FormerUserField}
 

@@ -67,7 +67,7 @@ def drop_index(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chat", "0014_members")]
+    dependencies = [("chat", "0015_accounts")]
 
     operations = [
         migrations.CreateModel(

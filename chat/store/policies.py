@@ -311,3 +311,8 @@ def check_can_remove(*, is_owner: bool) -> None:
     """Raises ClientError: ROOM_ACCESS_DENIED when a member who is not an owner wants to remove another member."""
     if not is_owner:
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only the room's owner can remove other members.")
+
+
+def can_invite(user: Any) -> bool:
+    """Return whether `user` may make and revoke invitations: staff may."""
+    return user is not None and bool(user.is_active and user.is_staff)

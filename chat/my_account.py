@@ -1,0 +1,94 @@
+"""The page of the user's own account: name, e-mail address, password, and the browsers where they are signed in."""
+
+import unicodedata
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model, logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from chat import audit
+from chat.own_password import address_of, refuse_too_many
+from chat.store import sign_ins
+
+# A site's own user model may not have all of these fields.
+_KNOWN = {field.name for field in get_user_model()._meta.get_fields()}
+FIELDS = [name for name in ("first_name", "last_name", "email") if name in _KNOWN]
+
+
+class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Name and e-mail address. Another address needs the password, because a password can be reset through it."""
+
+    password = forms.CharField(
+        label="Password",
+        required=False,
+        strip=False,
+        max_length=4096,
+        help_text="Only needed to change your e-mail address.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    class Meta:
+        model = get_user_model()
+        fields = FIELDS
+        widgets = {
+            "first_name": forms.TextInput(attrs={"autocomplete": "given-name", "dir": "auto"}),
+            "last_name": forms.TextInput(attrs={"autocomplete": "family-name", "dir": "auto"}),
+            "email": forms.EmailInput(attrs={"autocomplete": "email"}),
+        }
+        labels = {"first_name": "First name", "last_name": "Last name", "email": "E-mail address"}
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or {}
+        for name in ("first_name", "last_name"):
+            if any(unicodedata.category(character).startswith("C") for character in values.get(name, "")):
+                self.add_error(name, "A name can't contain invisible characters.")
+        if "email" in self.changed_data and "email" in values:
+            stored = type(self.instance)._default_manager.get(pk=self.instance.pk)
+            if not stored.check_password(values.get("password", "")):
+                self.add_error("password", "Enter your password to change your e-mail address.")
+        return values
+
+
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def account(request: HttpRequest) -> HttpResponse:
+    """Show the account, and save the name and the e-mail address."""
+    user: Any = get_user_model()._default_manager.get(pk=request.user.pk)
+    form = AccountForm(request.POST if request.method == "POST" else None, instance=user)
+    if request.method == "POST":
+        # Per user, because a stolen session must not be used to guess the password.
+        if refusal := refuse_too_many(request, ("change", user.pk)):
+            return refusal
+        if form.is_valid():
+            # Never the whole row: a right that an administrator takes away meanwhile would come back.
+            user.save(update_fields=FIELDS)
+            if "email" in form.changed_data:
+                audit.write("email_changed", user=user.pk, address=address_of(request))
+            return redirect("account")
+    sessions = sign_ins.list_sessions(user, request.session.session_key)
+    return render(request, "registration/account.html", {"form": form, "sessions": sessions})
+
+
+@require_POST
+@login_required
+def end_session(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sign out in one other browser."""
+    sign_ins.end_session(request.user, pk)
+    return redirect("account")
+
+
+@require_POST
+@login_required
+def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
+    """Sign out in all browsers, this one included."""
+    sign_ins.end_all_sessions(request.user)
+    logout(request)
+    return redirect("login")

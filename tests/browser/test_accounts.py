@@ -1,0 +1,57 @@
+"""An invitation, from the button to the first room, and the pages of the account."""
+
+import os
+
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import violations_in_all_looks
+
+CHOSEN = "five other words, hard to guess"
+
+
+def picture(page, name):
+    """Keep a picture for the eye, if PICTURES names a folder."""
+    if folder := os.environ.get("PICTURES"):
+        for width, theme in ((1320, "light"), (360, "dark")):
+            page.set_viewport_size({"width": width, "height": 740})
+            page.emulate_media(color_scheme=theme)
+            page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
+
+
+def test_a_person_who_was_invited_signs_up_and_every_page_of_accounts_is_accessible(visit, site):
+    page = visit("alice").page
+    picture(page, "chat")
+    page.set_viewport_size({"width": 1320, "height": 740})
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_role("checkbox", name="Random").check()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_role("link", name="/invite/").inner_text()
+    picture(page, "invite")
+    assert violations_in_all_looks(page) == []
+    page.goto(site.url)
+    page.set_viewport_size({"width": 1320, "height": 740})
+    page.get_by_role("button", name="My account").click()
+    expect(page.get_by_text("Signed in here since")).to_be_visible()
+    picture(page, "account")
+    assert violations_in_all_looks(page) == []
+    page.get_by_role("link", name="Change password").click()
+    page.get_by_role("button", name="Change password").click()
+    picture(page, "password")
+    assert violations_in_all_looks(page) == []
+
+    context = page.context.browser.new_context()
+    page = context.new_page()
+    page.goto(link)
+    picture(page, "sign_up")
+    assert violations_in_all_looks(page) == []
+    page.get_by_label("Username").fill("dora")
+    page.locator("#id_password1").fill(CHOSEN)
+    page.locator("#id_password2").fill(CHOSEN)
+    # The page sends no Referer, so the browser gives the form the Origin "null".
+    page.get_by_role("button", name="Sign up").click()
+    expect(page.get_by_role("region", name="Random")).to_be_visible()
+    expect(page.locator(".me")).to_have_text("dora")
+    expect(page.get_by_role("button", name="Invite", exact=True)).to_have_count(0)
+    page.goto(link)
+    expect(page.get_by_role("heading", name="This invitation doesn't work")).to_be_visible()
+    context.close()
