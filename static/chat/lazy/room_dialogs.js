@@ -20,6 +20,7 @@ export class NewRoomDialog {
     this.#people = new PeopleField(part(dialog, "people"));
     part(dialog, "cancel").addEventListener("click", () => dialog.close());
     dialog.addEventListener("change", () => this.#showPeople());
+    dialog.addEventListener("input", () => showTrouble(dialog, ""));
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#make(onmade);
