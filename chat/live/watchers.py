@@ -297,6 +297,7 @@ class Watchers:
 
     def _head(self, user: int, room: int, known: Unread) -> Head:
         """Return a room's counts as frames have them: every message in a direct room is for its reader."""
+        if self._audiences.is_direct(user, room):
+            known = known._replace(mentions=known.unread)
         # A user may have read beyond the events that are counted.
-        known = known._replace(head=max(known.head, known.read))
-        return Head(*(known._replace(mentions=known.unread) if self._audiences.is_direct(user, room) else known))
+        return Head(max(known.head, known.read), *known[1:])

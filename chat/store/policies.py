@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypeAlias
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session as WebSession
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -144,26 +143,20 @@ def check_enterable(user: Any, room: Room | None, *, is_member: bool = False) ->
 
 def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]:
     """Return those of these users who may enter the room now."""
-    found = users_who_may_enter(room).filter(pk__in=user_ids).only(User.USERNAME_FIELD, "is_active", "is_staff")
-    members = load_members({RoomUser(room.pk, user.pk) for user in found}, {room.pk: room})
-    return [
-        user
-        for user in found
-        if not isinstance(_check_enterable_by(user, room, is_member=RoomUser(room.pk, user.pk) in members), ClientError)
-    ]
+    users = User._default_manager.filter(pk__in=user_ids, is_active=True)
+    if room.staff_only:
+        users = users.filter(is_staff=True)  # so that fewer rows are read; the policy itself decides below
+    found = list(users.only(User.USERNAME_FIELD, "is_active", "is_staff"))
+    members = load_members([RoomUser(room.pk, user.pk) for user in found], {room.pk: room})
+    return [user for user in found if _may_enter(user, room, is_member=RoomUser(room.pk, user.pk) in members)]
 
 
 def count_users_who_may_enter(room: Room, *, most: int) -> int:
     """Return how many users may enter the room, or `most` if there are more."""
-    return len(users_who_may_enter(room).order_by("pk").values_list("pk", flat=True)[:most])
-
-
-def users_who_may_enter(room: Room) -> QuerySet[Any]:
-    """Return the users who may enter the room now: a query, so that few rows are read. The policy itself decides."""
-    users = User._default_manager.filter(is_active=True)
+    users = User._default_manager.filter(is_active=True, **({"is_staff": True} if room.staff_only else {}))
     if room.members_only:
-        return users.filter(pk__in=RoomMember.objects.filter(room=room).values("user"))
-    return users.filter(is_staff=True) if room.staff_only else users
+        users = users.filter(pk__in=RoomMember.objects.filter(room=room).values("user"))
+    return len(users.order_by("pk").values_list("pk", flat=True)[:most])
 
 
 def _may_enter(user: Any, room: Room, *, is_member: bool) -> bool:
@@ -238,12 +231,8 @@ def list_shared_rooms(user: Any) -> list[tuple[int, str, bool, str]]:
 
 
 def _check_enterable(standing: Standing | None, room: Room | None, *, is_member: bool) -> Room | ClientError:
-    return _check_enterable_by(standing and standing.user, room, is_member=is_member)
-
-
-def _check_enterable_by(user: Any, room: Room | None, *, is_member: bool) -> Room | ClientError:
     try:
-        return check_enterable(user, room, is_member=is_member)
+        return check_enterable(standing and standing.user, room, is_member=is_member)
     except ClientError as refusal:
         return refusal
 
