@@ -14,13 +14,14 @@ import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
-import { SearchPane } from "./search_pane.js";
+import { Search } from "./search.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
 /** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -81,12 +82,14 @@ export class Page {
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
     });
-    this.#search = new SearchPane(part(document, "panes"), {
+    /** @type {SearchActions} */
+    const searchActions = {
       titleOf: (room) => workspace.rooms.get(room)?.title,
       show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
-    });
+    };
+    this.#search = new Search(part(document, "panes"), searchActions, notices);
     this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
