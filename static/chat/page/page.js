@@ -70,6 +70,7 @@ export class Page {
       ...{ panes, list },
       focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
+      isJumping: (room) => workspace.isJumping(room),
     });
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices },
@@ -162,6 +163,7 @@ export class Page {
   #hideRooms() {
     this.#showRooms(false);
     this.#search.close();
+    this.#userActions.closeOverlays();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
@@ -222,6 +224,7 @@ export class Page {
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
     this.#search.removeRoom(room.id);
+    this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
@@ -294,6 +297,7 @@ export class Page {
       this.#list.removeRoom(id);
       this.#search.removeRoom(id);
     }
+    if (removed.length) this.#userActions.forgetRooms();
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
