@@ -40,7 +40,8 @@ class InviteForm(forms.Form):
 
     def chosen_rooms(self) -> list[int]:
         """Return the ids of the rooms that were ticked, of those that were offered."""
-        ticked = set(self.data.getlist("rooms"))
+        data: Any = self.data  # a QueryDict, if the form was sent
+        ticked = set(data.getlist("rooms"))
         return [room.pk for room in self.room_choices if str(room.pk) in ticked]
 
 

@@ -61,7 +61,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 @never_cache
 def account(request: HttpRequest) -> HttpResponse:
     """Show the account, and save the name and the e-mail address."""
-    user: Any = get_user_model()._default_manager.get(pk=request.user.pk)
+    user: Any = get_user_model()._default_manager.get(pk=request.user.pk or 0)
     form = AccountForm(request.POST if request.method == "POST" else None, instance=user)
     if request.method == "POST":
         # Per user, because a stolen session must not be used to guess the password.

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from chat.consumers import ChatConsumer
 from chat.exceptions import ClientError, ErrorCode
-from chat.live import commands, database, sweep
+from chat.live import commands, database, revocation, sweep
 from chat.live import hub as hubs
 from chat.live.session import Session
 from chat.models import Room
@@ -419,9 +419,10 @@ class World:
             deletion.unfinished: lambda: deletion.Unfinished([], []),
             presence.expired_processes: list,
             presence.present_usernames: lambda rooms: {room: set() for room in rooms},
-            policies.load_rights: lambda logins, rooms: (
+            revocation._load_rights: lambda logins, rooms, pairs: (
                 {login: self._standing(login) for login in logins},
                 {room: self._room(room) for room in rooms},
+                set(),
             ),
             policies.load_enterable_rooms: lambda asked: {
                 (login, room): self._enter(login, room) for login, room in asked

@@ -10,7 +10,7 @@ from django.utils import timezone
 from chat import protocol
 from chat.live import database
 from chat.live.alerts import MAX_BYTES, Alerts
-from chat.protocol import Deleted, Edited, Posted
+from chat.protocol import Confirmations, Confirmed, Deleted, Edited, Person, Posted
 from chat.store import actions, alerts
 from chat.store.actions import Draft
 from chat.store.log import Kind
@@ -44,6 +44,20 @@ def test_alerts_are_listed_oldest_first_with_edits_and_deletions_applied():
     kept.apply_event(Edited(room="1", edited=2, message=None, seq=7, at=ago(minutes=5), deleted=True))
     kept.apply_event(alert(10, None, deleted=True))
     assert seqs_and_messages(kept) == []
+
+
+def test_events_that_the_alerts_include_already_are_not_applied_again():
+    def confirmed(seq, user):
+        return Confirmed(room="1", confirmed=5, username=f"user{user}", user=user, seq=seq, at=ago(minutes=1))
+
+    known = Confirmations(count=1, users=[Person(user=1, username="user1")])
+    kept = Alerts([alert(5, confirmations=known)], as_of=7)
+    kept.apply_event(confirmed(7, 1))
+    assert kept.recent()[0].confirmations.count == 1
+    kept.apply_event(confirmed(8, 2))
+    assert kept.recent()[0].confirmations.count == 2
+    # What a join frame was made of is not changed by later events.
+    assert known.count == 1
 
 
 def test_alerts_are_limited_in_age_number_and_size():

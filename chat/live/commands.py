@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from functools import partial
+from typing import Any
 
 from msgspec import UNSET
 
@@ -216,64 +217,43 @@ def edit(session: Session, command: Edit) -> None:
     """Change the text of a message; acknowledged when it is saved."""
     _check_joined(session, command.room)
     limits.check_message(session.user_id)
-    draft = Draft(
-        room=command.room,
-        author=session.user_id,
-        login=session.login,
-        kind=Kind.EDITED,
-        body=actions.check_text(command.message),
-        target_seq=command.seq,
-        client_id=command.client_id,
-    )
-    _submit(session, draft, "edit")
+    _submit_change(session, command, Kind.EDITED, "edit", body=actions.check_text(command.message))
 
 
 def delete(session: Session, command: Delete) -> None:
     """Delete a message; acknowledged when its text has left the database."""
     _check_joined(session, command.room)
     limits.check_message(session.user_id)
-    draft = Draft(
-        room=command.room,
-        author=session.user_id,
-        login=session.login,
-        kind=Kind.DELETED,
-        target_seq=command.seq,
-        is_undo=command.undo,
-        client_id=command.client_id,
-    )
-    _submit(session, draft, "delete")
+    _submit_change(session, command, Kind.DELETED, "delete", is_undo=command.undo)
 
 
 def react(session: Session, command: React) -> None:
     """Give a message an emoji, or take it back; acknowledged when it is saved, or when nothing changes."""
     _check_joined(session, command.room)
     limits.check_message(session.user_id)
-    draft = Draft(
-        room=command.room,
-        author=session.user_id,
-        login=session.login,
-        kind=Kind.REACTED,
-        body=actions.check_emoji(command.emoji),
-        is_on=command.on,
-        target_seq=command.seq,
-        client_id=command.client_id,
-    )
-    _submit(session, draft, "react")
+    body = actions.check_emoji(command.emoji)
+    _submit_change(session, command, Kind.REACTED, "react", body=body, is_on=command.on)
+
+
+# An alert's room need not be joined, because alerts show for all rooms that the user watches. The write checks rights.
 
 
 def confirm(session: Session, command: Confirm) -> None:
     """Confirm an alert, in any room that the user may enter; acknowledged when it is saved, or was before."""
-    _change_alert(session, command, Kind.CONFIRMED, "confirm")
+    limits.check_message(session.user_id)
+    _submit_change(session, command, Kind.CONFIRMED, "confirm")
 
 
 def resolve(session: Session, command: Resolve) -> None:
     """Say that an alert is over, in any room that the user may enter; acknowledged when it is saved."""
-    _change_alert(session, command, Kind.RESOLVED, "resolve")
-
-
-def _change_alert(session: Session, command: Confirm | Resolve, kind: Kind, name: str) -> None:
-    # The room need not be joined: alerts show for all rooms that the user watches. The write checks the right.
     limits.check_message(session.user_id)
+    _submit_change(session, command, Kind.RESOLVED, "resolve")
+
+
+def _submit_change(
+    session: Session, command: Edit | Delete | React | Confirm | Resolve, kind: Kind, name: str, **fields: Any
+) -> None:
+    """Submit a change of the message that a command names. The caller has asked the limits, before any other work."""
     draft = Draft(
         room=command.room,
         author=session.user_id,
@@ -281,6 +261,7 @@ def _change_alert(session: Session, command: Confirm | Resolve, kind: Kind, name
         kind=kind,
         target_seq=command.seq,
         client_id=command.client_id,
+        **fields,
     )
     _submit(session, draft, name)
 

@@ -199,10 +199,10 @@ def test_a_new_alert_does_not_take_the_focus_and_enter_dismisses_one_alert(visit
 def test_a_message_stays_its_authors_after_a_rename_and_the_next_user_of_the_name_does_not_own_it(visit, site):
     bob = visit("bob")
     site.shell(
-        "from django.contrib.auth.models import User\nu = User.objects.create_user('dora', password='x')\n"
-        "from chat.models import Room\nRoom.objects.get(title='There').send_message('by the first dora', u)\n"
+        "from django.contrib.auth.models import User\nu = User.objects.create_user('nora', password='x')\n"
+        "from chat.models import Room\nRoom.objects.get(title='There').send_message('by the first nora', u)\n"
         "b = User.objects.get(username='bob')\nRoom.objects.get(title='There').send_message('by bob', b)\n"
-        "b.username = 'robert'; b.save()\nu.username = 'theodora'; u.save()"
+        "b.username = 'robert'; b.save()\nu.username = 'eleonora'; u.save()"
     )
     try:
         bob.goto("/chat/There/")
@@ -217,6 +217,6 @@ def test_a_message_stays_its_authors_after_a_rename_and_the_next_user_of_the_nam
     finally:
         site.shell(
             "from django.contrib.auth.models import User\n"
-            "User.objects.filter(username='robert').update(username='bob')\n"
-            "User.objects.filter(username='theodora').delete()"
+            "User.objects.filter(username='eleonora').delete()\n"
+            "bob = User.objects.get(username='robert')\nbob.username = 'bob'\nbob.save()"
         )

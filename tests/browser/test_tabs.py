@@ -36,15 +36,20 @@ def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two
     site.shell(
         "from chat.models import Room\n"
         "Room.objects.get(title='Lobby').send_message('the secret', None, 2)\n"
-        "Room.objects.get(title='Random').send_message('unread', None)"
+        "Room.objects.get(title='Random').send_message('unread', None)\n"
+        "from django.contrib.auth.models import User\n"
+        "Room.objects.get(title='Third').send_message('@bob another secret', User.objects.get(username='alice'))"
     )
     second.goto("/chat/Lobby/")
     expect(second.texts("Lobby")).to_have_text(["the secret"])
     expect(second.page.locator(".pinned")).to_have_count(1)
     second.box("Lobby").fill("half written")
+    second.page.get_by_role("button", name="Mentions").click()
+    expect(second.page.get_by_text("another secret")).to_be_visible()
     log_out(first)
     second.expect_state("Signed out")
     expect(second.page.get_by_text("the secret")).to_have_count(0)
+    expect(second.page.get_by_text("another secret")).to_have_count(0)
     expect(second.pane("Lobby")).to_be_hidden()
     expect(second.button("Lobby")).to_be_hidden()
     expect(second.page).to_have_title("Multichat")

@@ -103,3 +103,13 @@ test("chords are shown as keyboards name the keys", () => {
   assert.equal(chordWords("Alt+Shift+ArrowDown"), "Alt+Shift+↓");
   assert.equal(chordWords("Meta+K", true), "⌘+K");
 });
+
+test("a chord that the user chose wins over those of earlier versions and over numbers", () => {
+  const own = shortcuts();
+  own.change("edit", "Alt+Shift+ArrowDown");
+  const down = pressed("ArrowDown", "ArrowDown", { altKey: true, shiftKey: true });
+  assert.equal(own.find(down)?.name, "edit");
+  own.change("help", "Control+Shift+3");
+  assert.equal(own.find(pressed("#", "Digit3", CTRL_SHIFT))?.name, "help");
+  assert.deepEqual(own.find(pressed("$", "Digit4", CTRL_SHIFT)), { name: "paneNumber", digit: 4 });
+});

@@ -40,7 +40,7 @@ class Image(WorkersServer):
             "PORT": str(self.port),
         }  # fmt: skip
 
-    def run(self, *arguments):
+    def run_command(self, *arguments):
         return subprocess.run(
             arguments, cwd=BASE, env=self.environment, capture_output=True, text=True, timeout=60, check=False
         )
@@ -57,20 +57,20 @@ def image(postgres, redis):
 
 
 def test_an_empty_database_is_served_by_two_processes_and_gets_its_first_admin(image):
-    early = image.run("python", "manage.py", "first_run")
+    early = image.run_command("python", "manage.py", "first_run")
     assert "has no tables yet" in early.stderr
     assert "Traceback" not in early.stderr
     image.start()
     # The command uses `exec`, so the supervisor is the container's first process and gets SIGTERM.
     assert b"multichat.workers" in Path(f"/proc/{image.pid}/cmdline").read_bytes()
     assert len(image.workers()) == int(environment_of_compose()["WORKERS"]) == 2
-    assert image.run(*command("HEALTHCHECK")).returncode == 0
-    first = image.run("python", "manage.py", "first_run")
+    assert image.run_command(*command("HEALTHCHECK")).returncode == 0
+    first = image.run_command("python", "manage.py", "first_run")
     assert "Password" in first.stdout, first.stderr
     assert f"http://localhost:{image.port}/" in first.stdout
     assert "Password" not in image.log.read_text()
     image.terminate()
-    assert image.run(*command("HEALTHCHECK")).returncode != 0
+    assert image.run_command(*command("HEALTHCHECK")).returncode != 0
 
 
 def test_the_container_is_published_on_loopback_only_and_does_not_run_as_root():

@@ -66,6 +66,8 @@ export class EmojiPicker extends HTMLElement {
    * @param {string[]} recent shown first
    */
   open(anchor, recent) {
+    // Closing and opening in one click is one event, of opening. The button that opened it before gets no emoji any more.
+    this.dispatchEvent(new CustomEvent("emoji-closed"));
     this.#anchor?.setAttribute("aria-expanded", "false");
     this.#anchor = anchor;
     const known = this.#data?.named(recent) ?? [];

@@ -22,7 +22,7 @@ export class MentionList extends HTMLElement {
   #anchor = null;
   /** @type {number | undefined} */
   #next;
-  /** Counts the openings, so that an answer to an earlier one is not shown. */
+  /** Counts the questions, so that an answer to an earlier one is not shown. */
   #opening = 0;
 
   /** @param {Source} source */
@@ -49,7 +49,6 @@ export class MentionList extends HTMLElement {
   /** @param {HTMLElement} anchor the button that opens it */
   open(anchor) {
     this.#anchor = anchor;
-    this.#opening += 1;
     this.#next = undefined;
     this.#list.replaceChildren();
     this.#older.hidden = true;
@@ -59,7 +58,16 @@ export class MentionList extends HTMLElement {
     this.#load();
   }
 
+  /** Close the list and forget what it shows. */
+  clear() {
+    this.#opening += 1;
+    this.#list.replaceChildren();
+    this.hidePopover();
+  }
+
   async #load() {
+    // Only the newest answer counts, also when the button was pressed twice.
+    this.#opening += 1;
     const opening = this.#opening;
     this.#status.textContent = "Loading…";
     const page = (await this.#source?.load(this.#next)) ?? null;

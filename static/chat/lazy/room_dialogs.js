@@ -4,6 +4,7 @@ import { ask } from "../dom/ask.js";
 import { part } from "../dom/templates.js";
 import { memberItem, PeopleField } from "./people_field.js";
 
+/** @import {Notices} from "../dom/notices.js" */
 /** @import {Room} from "../model/protocol.js" */
 
 /** @typedef {{username: string, owner: boolean}} Member */
@@ -68,9 +69,12 @@ export class RoomDialog {
   #room = "";
   #me;
 
-  /** @param {HTMLDialogElement} dialog @param {string} me */
-  constructor(dialog, me) {
+  #notices;
+
+  /** @param {HTMLDialogElement} dialog @param {string} me @param {Notices} notices */
+  constructor(dialog, me, notices) {
     this.#dialog = dialog;
+    this.#notices = notices;
     this.#me = me;
     this.#people = new PeopleField(part(dialog, "people"), (names) => void this.#add(names));
     part(dialog, "done").addEventListener("click", () => dialog.close());
@@ -88,10 +92,11 @@ export class RoomDialog {
     showTrouble(this.#dialog, "");
     this.#people.clear();
     const answer = await this.#ask("members/");
-    if (this.#room !== room.id || this.#dialog.open) return;
-    this.#dialog.showModal();
-    if (typeof answer === "string") return showTrouble(this.#dialog, answer);
+    if (answer === null || this.#dialog.open) return;
+    // Without an answer the dialog would show, and change, the room that it was opened for before.
+    if (typeof answer === "string") return this.#notices.show(answer);
     if ("left" in answer) return;
+    this.#dialog.showModal();
     input(this.#dialog, "title").value = answer.room.title;
     input(this.#dialog, "topic").value = answer.room.topic ?? "";
     this.#show(answer);
@@ -101,10 +106,12 @@ export class RoomDialog {
   /**
    * @param {string} path
    * @param {object} [body]
-   * @returns {Promise<RoomMembers | string>}
+   * @returns {Promise<RoomMembers | string | null>} null: the dialog was opened for another room meanwhile
    */
-  #ask(path, body) {
-    return ask(`/rooms/${this.#room}/${path}`, body);
+  async #ask(path, body) {
+    const room = this.#room;
+    const answer = await ask(`/rooms/${room}/${path}`, body);
+    return this.#room === room ? /** @type {RoomMembers | string} */ (answer) : null;
   }
 
   /** @param {Exclude<RoomMembers, {left: true}>} answer */
@@ -144,19 +151,24 @@ export class RoomDialog {
       topic: input(this.#dialog, "topic").value,
     };
     const answer = await this.#ask("", changes);
-    if (typeof answer === "string") showTrouble(this.#dialog, answer);
-    else this.#dialog.close();
+    this.#closeIfDone(answer);
   }
 
   async #archive() {
     const archived = part(this.#dialog, "archive").dataset.archived !== "true";
     const answer = await this.#ask("", { archived });
-    if (typeof answer === "string") showTrouble(this.#dialog, answer);
-    else this.#dialog.close();
+    this.#closeIfDone(answer);
   }
 
-  /** @param {RoomMembers | string} answer */
+  /** @param {RoomMembers | string | null} answer */
+  #closeIfDone(answer) {
+    if (typeof answer === "string") showTrouble(this.#dialog, answer);
+    else if (answer !== null) this.#dialog.close();
+  }
+
+  /** @param {RoomMembers | string | null} answer */
   #answered(answer) {
+    if (answer === null) return;
     if (typeof answer === "string") return showTrouble(this.#dialog, answer);
     showTrouble(this.#dialog, "");
     if ("left" in answer) this.#dialog.close();

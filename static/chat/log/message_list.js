@@ -191,16 +191,18 @@ export class MessageList extends HTMLElement {
     );
   }
 
-  /** Where the reader is, to come back later: a message and its distance from the top; null at the newest message. */
+  /** Where the reader is, to come back later: the first message that begins in view and its distance from the top; null at the newest message. */
   get stand() {
     if (this.isAtHead && this.isAtBottom) return null;
-    const element = this.#firstInView();
-    const message = this.#rows.messageAt(element);
-    if (!element || !message) return null;
-    return {
-      seq: message.seq,
-      px: element.getBoundingClientRect().top - this.getBoundingClientRect().top,
-    };
+    const { top } = this.getBoundingClientRect();
+    const at = this.#rows.indexAt(top);
+    // The message that is cut by the top may have another height later, when another one stands above it.
+    const isCut =
+      (this.elementOf(this.#rows.seqs[at] ?? -1)?.getBoundingClientRect().top ?? top) < top;
+    const seq = this.#rows.seqs[isCut ? at + 1 : at] ?? this.#rows.seqs[at];
+    const element = this.elementOf(seq ?? -1);
+    if (seq === undefined || !element) return null;
+    return { seq, px: element.getBoundingClientRect().top - top };
   }
 
   /** Find the first message at or after a time, and whether the log before it is held. @param {string} at */

@@ -113,7 +113,7 @@ function linkNode({ address, typed, nodes = [] }) {
     if (link.textContent === typed) return link;
     link.dataset.typed = typed;
     // The name contains what is in view, because users say that to their computer.
-    link.ariaLabel = `${typed} (${link.textContent})`;
+    link.ariaLabel = `${typed} – ${link.textContent}`;
     return link;
   }
   link.append(...inlineNodes(nodes, ""));

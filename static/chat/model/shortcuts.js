@@ -104,13 +104,15 @@ export class Shortcuts {
     const digit = Number(chord.at(-1));
     const isDigit = /\+[1-9]$/.test(chord);
     const own = this.#preferences.get("shortcuts");
-    for (const name of NAMES) {
-      const wanted = this.chordFor(name);
-      const isFormer = FORMER[name] === chord && own[name] === undefined && !isSelecting;
-      const isNumbered = isDigit && wanted === chord.replace(/\d$/, "#");
-      if (wanted === chord || isFormer || isNumbered) return { name, digit: isDigit ? digit : 0 };
-    }
-    return null;
+    const numbered = isDigit ? chord.replace(/\d$/, "#") : chord;
+    // A chord that a shortcut has now comes before "#", which takes nine at once, and before those of earlier versions.
+    const name =
+      NAMES.find((candidate) => this.chordFor(candidate) === chord) ??
+      NAMES.find((candidate) => this.chordFor(candidate) === numbered) ??
+      (isSelecting
+        ? undefined
+        : NAMES.find((former) => FORMER[former] === chord && own[former] === undefined));
+    return name === undefined ? null : { name, digit: isDigit ? digit : 0 };
   }
 
   /** Give a shortcut a chord of the user's own; "" switches it off, null gives the default back. Another shortcut loses the chord. @param {ShortcutName} name @param {string | null} chord */

@@ -158,6 +158,11 @@ export class Workspace {
     return true;
   }
 
+  /** Whether a pane waits for the messages that it jumps to. @param {string} id */
+  isJumping(id) {
+    return Boolean(this.#panes.get(id)?.pendingJump);
+  }
+
   /** Cancel a jump. @param {string} id */
   cancelJump(id) {
     const log = this.#panes.get(id);

@@ -35,7 +35,7 @@ export class CatchUp {
     part(this.#bar, "screen").addEventListener("click", () => this.#nextScreen());
     part(this.#bar, "read-on").addEventListener("click", () => this.#readAndGoOn());
     part(this.#bar, "all-read").addEventListener("click", () => this.#readAll());
-    part(this.#bar, "done").addEventListener("click", () => this.#finish());
+    part(this.#bar, "done").addEventListener("click", () => this.finish());
     part(document, "catch-up-button").addEventListener("click", () => this.start());
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -61,6 +61,8 @@ export class CatchUp {
     while (room !== undefined && !readTracker.hasUnread(room)) room = this.#queue.shift();
     this.#room = room ?? null;
     if (room !== undefined) navigation.peekRoom(room);
+    // The page has as many panes as it may have, so nothing of the room would be shown.
+    if (room !== undefined && !this.#panes.get(room)) return this.finish();
     this.#panes.showAlone(room ?? "");
     const left = this.#queue.filter((id) => readTracker.hasUnread(id)).length;
     const title = workspace.rooms.get(room ?? "")?.title ?? "";
@@ -94,7 +96,7 @@ export class CatchUp {
     this.#goOn();
   }
 
-  #finish() {
+  finish() {
     const before = this.#before;
     if (!before) return;
     this.#before = this.#room = null;
@@ -117,7 +119,7 @@ export class CatchUp {
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
     const isTyping = target instanceof Element && target.matches(TYPES);
     const isButton = target instanceof Element && target.closest("button, summary, a") !== null;
-    if (key === "Escape") this.#finish();
+    if (key === "Escape") this.finish();
     else if (isTyping || this.#room === null) return;
     else if (key === " " && !isButton) this.#nextScreen();
     else if (key.toLowerCase() === "e") this.#readAndGoOn();

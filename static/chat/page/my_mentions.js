@@ -5,26 +5,37 @@ import { NOT_LOADED } from "../model/strings.js";
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {MentionList, Source} from "../lazy/mention_list.js" */
 
-/**
- * @param {HTMLElement} button
- * @param {Source} source
- * @param {Notices} notices
- */
-export function openMentionsAtClick(button, source, notices) {
+export class MyMentions {
+  #source;
+  #notices;
   /** @type {Promise<MentionList> | null} */
-  let loading = null;
-  button.addEventListener("click", async () => {
+  #loading = null;
+
+  /** @param {HTMLElement} button @param {Source} source @param {Notices} notices */
+  constructor(button, source, notices) {
+    this.#source = source;
+    this.#notices = notices;
+    button.addEventListener("click", () => this.#open(button));
+  }
+
+  /** @param {HTMLElement} button */
+  async #open(button) {
     const focused = document.activeElement;
-    loading ??= load(source);
+    this.#loading ??= load(this.#source);
     try {
-      const list = await loading;
+      const list = await this.#loading;
       // A user who has moved the focus meanwhile keeps it.
       if (document.activeElement === focused) list.open(button);
     } catch {
-      loading = null;
-      notices.show(NOT_LOADED);
+      this.#loading = null;
+      this.#notices.show(NOT_LOADED);
     }
-  });
+  }
+
+  /** The reader may not see all of these messages any more. */
+  async clear() {
+    (await this.#loading?.catch(() => null))?.clear();
+  }
 }
 
 /** @param {Source} source */

@@ -93,6 +93,10 @@ export class Navigation {
     });
   }
 
+  hideReopenOffer() {
+    this.#reopenOffer.hide();
+  }
+
   /** Open a room where its pane was: before the pane that followed it. @param {Room} room @param {string[]} next the panes that followed @param {boolean} isWide */
   #reopen(room, next, isWide) {
     if (!this.#panes.get(room.id)) this.#workspace.openPane(room, true);

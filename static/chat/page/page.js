@@ -16,13 +16,14 @@ import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
-import { SearchPane } from "./search_pane.js";
+import { Search } from "./search.js";
 import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
 /** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -77,6 +78,7 @@ export class Page {
       ...{ panes, list },
       focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
+      isJumping: (room) => workspace.isJumping(room),
     });
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices },
@@ -89,12 +91,14 @@ export class Page {
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
     });
-    this.#search = new SearchPane(part(document, "panes"), {
+    /** @type {SearchActions} */
+    const searchActions = {
       titleOf: (room) => workspace.rooms.get(room)?.title,
       show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
-    });
+    };
+    this.#search = new Search(part(document, "panes"), searchActions, notices);
     this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
@@ -179,6 +183,7 @@ export class Page {
   #hideRooms() {
     this.#showRooms(false);
     this.#search.close();
+    this.#userActions.closeOverlays();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
       pane.showAlerts([]);
@@ -240,6 +245,7 @@ export class Page {
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
     this.#search.removeRoom(room.id);
+    this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
@@ -312,6 +318,7 @@ export class Page {
       this.#list.removeRoom(id);
       this.#search.removeRoom(id);
     }
+    if (removed.length) this.#userActions.forgetRooms();
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();

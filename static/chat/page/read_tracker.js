@@ -34,14 +34,16 @@ export class ReadTracker {
   /** Whether an alert waits for the user, in any room. */
   #hasAlert = false;
   #isPaused = false;
+  #isJumping;
   /** The room whose pane was focused last. @type {string | null} */
   #focusedRoom = null;
 
   /**
    * @param {Unread} unread
-   * @param {{panes: PaneRow, list: RoomList, focusRoom: (room: string) => void, jumpToNew: (room: string) => void}} page
+   * @param {{panes: PaneRow, list: RoomList, focusRoom: (room: string) => void, jumpToNew: (room: string) => void, isJumping: (room: string) => boolean}} page
    */
-  constructor(unread, { panes, list, focusRoom, jumpToNew }) {
+  constructor(unread, { panes, list, focusRoom, jumpToNew, isJumping }) {
+    this.#isJumping = isJumping;
     this.#unread = unread;
     this.#panes = panes;
     this.#list = list;
@@ -210,6 +212,7 @@ export class ReadTracker {
   /** @param {RoomPane} pane */
   #markVisibleIn(pane) {
     if (this.#unread.isRead(pane.room)) return; // most rooms are, so save a layout
+    if (this.#isJumping(pane.room)) return; // the reader has not asked for what is shown
     const read = this.#unread.readOf(pane.room);
     const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;
     if (read === undefined || inView === null) return;

@@ -180,7 +180,8 @@ export class RoomList extends HTMLElement {
    */
   addRoom(room) {
     const row = createRow(room);
-    part(this, "rooms").append(row.item);
+    part(this, row.isDirect ? "people" : "rooms").append(row.item);
+    if (row.isDirect) part(this, "people-heading").hidden = false;
     this.#addRow(row);
     if (this.#open.includes(room.id)) row.showOpen(true);
     row.showCounts(this.#counts.get(room.id) ?? { unread: 0, mentions: 0 });

@@ -51,7 +51,7 @@ export class Rooms {
       /** @type {HTMLDialogElement} */ (part(document, name));
     return {
       newRoom: new NewRoomDialog(dialog("new-room-dialog"), (room) => this.#page.openRoom(room)),
-      room: new RoomDialog(dialog("room-dialog"), this.#page.me),
+      room: new RoomDialog(dialog("room-dialog"), this.#page.me, this.#page.notices),
     };
   }
 }

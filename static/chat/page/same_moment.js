@@ -80,31 +80,23 @@ export class SameMoment {
     });
   }
 
-  #finish() {
+  /** Return each pane to where it was. */
+  finish() {
     const stands = this.#stands;
+    if (!stands) return;
     this.#stands = this.#source = null;
     this.#line.hidden = true;
-    let waiting = 1;
-    const returned = () => {
-      waiting -= 1;
-      if (waiting === 0) this.#readTracker.resume();
-    };
-    for (const [room, stand] of stands ?? []) {
+    for (const [room, stand] of stands) {
       const list = this.#panes.get(room)?.list;
       if (!list) continue;
       const isHeld = stand === null ? list.isAtHead : list.elementOf(stand.seq) !== undefined;
       const restore = () =>
         stand === null ? list.scrollToBottom() : list.scrollToSeq(stand.seq, stand.px);
       if (isHeld) restore();
-      else {
-        waiting += 1;
-        this.#workspace.jump(room, stand === null ? {} : { around: stand.seq }, () => {
-          restore();
-          returned();
-        });
-      }
+      else this.#workspace.jump(room, stand === null ? {} : { around: stand.seq }, restore);
     }
-    returned();
+    // Nothing counts as read in a pane whose jump is still on its way.
+    this.#readTracker.resume();
   }
 
   /** @param {KeyboardEvent} event */
@@ -113,7 +105,7 @@ export class SameMoment {
     if (!this.#stands || altKey || ctrlKey || metaKey || shiftKey || event.isComposing) return;
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
     const step = { ArrowUp: -1, ArrowDown: 1 }[key];
-    if (key === "Escape") this.#finish();
+    if (key === "Escape") this.finish();
     else if (step !== undefined && !isTextField(target)) {
       this.#time += step * MINUTE_MS;
       // The moment is the line's now, so the pane of the message moves too.

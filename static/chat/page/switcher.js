@@ -82,7 +82,8 @@ export class Switcher {
     this.#list.replaceChildren(...this.#options.map(optionElement));
     this.#list.hidden = this.#options.length === 0;
     this.#box.ariaExpanded = String(this.#isOpen);
-    this.#activate(0);
+    // Without a matching room, Enter asks the server for one of this title. The arrows reach the other options.
+    this.#activate(rooms.length ? 0 : -1);
   }
 
   /** @param {Candidate} candidate @returns {Option} */
@@ -110,7 +111,8 @@ export class Switcher {
     if (step !== undefined) {
       const { length } = this.#options;
       if (!this.#isOpen) this.#update();
-      else if (length) this.#activate((this.#active + step + length) % length);
+      else if (length)
+        this.#activate((Math.max(this.#active, step > 0 ? -1 : 0) + step + length) % length);
       return true;
     }
     if (key !== "Escape") return false;
@@ -120,7 +122,7 @@ export class Switcher {
   }
 
   #submit() {
-    if (this.#isOpen) this.#choose(this.#active);
+    if (this.#isOpen && this.#active >= 0) this.#choose(this.#active);
     else if (this.#box.value.trim() !== "") this.#openByTitle(this.#box.value.trim());
   }
 
@@ -136,7 +138,9 @@ export class Switcher {
   async #openByTitle(title) {
     const sentence = await this.#actions.openByTitle(title);
     this.#showTrouble(sentence);
-    if (sentence === "" && this.#box.value.trim() === title) this.#box.value = "";
+    if (sentence !== "" || this.#box.value.trim() !== title) return;
+    this.#box.value = "";
+    this.#close();
   }
 
   /** Escape: the focus goes back where it was. */

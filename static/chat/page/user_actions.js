@@ -9,7 +9,7 @@ import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
-import { openMentionsAtClick } from "./my_mentions.js";
+import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
@@ -34,6 +34,9 @@ import { openAtClick } from "./user_menu.js";
 
 /** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
 
+/** The dialogs that show what stands in a room. */
+const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog"]);
+
 export class UserActions {
   #workspace;
   #panes;
@@ -51,6 +54,7 @@ export class UserActions {
   #isStaff;
   navigation;
   #catchUp;
+  #mentions;
   jumps;
 
   /**
@@ -93,7 +97,7 @@ export class UserActions {
         this.jumpToMessage(room, seq);
       },
     };
-    openMentionsAtClick(part(document, "mentions"), source, notices);
+    this.#mentions = new MyMentions(part(document, "mentions"), source, notices);
     openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
     this.#catchUp = new CatchUp(panes, {
       ...{ navigation: this.navigation, readTracker, workspace },
@@ -108,6 +112,24 @@ export class UserActions {
     this.#readTracker.skipUnread(room);
     this.#panes.scrollToPane(room);
     this.jumps.jumpToMessage(room, seq);
+  }
+
+  /** Close everything that lies over the panes, because it shows something of rooms. */
+  closeOverlays() {
+    for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+    for (const popover of document.querySelectorAll(":popover-open"))
+      if (popover instanceof HTMLElement) popover.hidePopover();
+    this.#catchUp.finish();
+    this.#messageActions.sameMoment.finish();
+    this.forgetRooms();
+  }
+
+  /** A room is gone, or the reader may not see it any more: nothing outside its pane shows what stood in it. */
+  forgetRooms() {
+    for (const dialog of document.querySelectorAll("dialog"))
+      if (SHOWS_ROOM.has(dialog.dataset.part ?? "")) dialog.close();
+    this.#mentions.clear();
+    this.navigation.hideReopenOffer();
   }
 
   /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */

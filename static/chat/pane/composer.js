@@ -40,6 +40,7 @@ export class Composer extends HTMLElement {
   #limits = /** @type {Limits} */ (/** @type {unknown} */ (null));
   /** @type {Edit | null} */
   #edit = null;
+  #isArchived = false;
   /** The draft while a message is being edited in the box. */
   #draftDuringEdit = "";
   #typing = new TypingSignal(() => this.#actions.sayTyping());
@@ -106,8 +107,8 @@ export class Composer extends HTMLElement {
   /** Name the room to which messages are sent. @param {Room} room */
   showRoom({ title, staff_only, archived = false }) {
     const box = this.#box;
-    // The box keeps its text, and can be read and copied.
-    box.readOnly = archived;
+    this.#isArchived = archived;
+    this.#lock();
     part(this, "archived").hidden = !archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
@@ -222,7 +223,7 @@ export class Composer extends HTMLElement {
   editFailed(seq) {
     if (this.#edit?.seq !== seq) return;
     this.#edit.saving = null;
-    this.#box.readOnly = false;
+    this.#lock();
   }
 
   /** A message changed, perhaps the one being edited here. @param {Message} message */
@@ -244,8 +245,13 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
-    this.#box.readOnly = this.#edit !== null && this.#edit.saving !== null;
+    this.#lock();
     this.#fitHeight();
+  }
+
+  /** In an archived room, and while an edit is being saved, the box keeps its text, which can be read and copied. */
+  #lock() {
+    this.#box.readOnly = this.#isArchived || (this.#edit?.saving ?? null) !== null;
   }
 
   focus() {

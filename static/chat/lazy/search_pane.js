@@ -1,9 +1,9 @@
 /** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
 
 import { copyElement, part, setHue, setText } from "../dom/templates.js";
-import { dates } from "../log/days.js";
+import { Dates } from "../model/dates.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
-import { resultsWords, searchWords } from "../model/strings.js";
+import { resultsWords } from "../model/strings.js";
 
 /** @import {Posted} from "../model/protocol.js" */
 
@@ -31,13 +31,6 @@ export class SearchPane {
   constructor(row, actions) {
     this.#row = row;
     this.#actions = actions;
-  }
-
-  /** The last option of the box "Find or jump". @param {string} typed */
-  optionsFor(typed) {
-    return typed === ""
-      ? []
-      : [{ id: "search", label: searchWords(typed), act: () => this.open(typed) }];
   }
 
   /** Show the newest messages that match. @param {string} query */
@@ -123,6 +116,7 @@ export class SearchPane {
     setHue(part(item, "hue"), room);
     part(item, "room").textContent = this.#actions.titleOf(room) ?? "";
     part(item, "author").textContent = username;
+    const dates = new Dates();
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
     time.textContent = dates.dayLabel(at, Date.now());
