@@ -251,6 +251,13 @@ export function typingWords(names) {
 
 /** @typedef {{unread: number, mentions: number}} Counts */
 
+/** What a user can choose to hear of a room. @type {["all" | "mentions" | "quiet", string][]} */
+export const LEVELS = [
+  ["all", "All"],
+  ["mentions", "Mentions"],
+  ["quiet", "Quiet"],
+];
+
 /** The server counts to 1000, which means more than 999. @param {number} count */
 function capped(count) {
   return count > 999 ? "999+" : String(count);
