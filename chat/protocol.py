@@ -205,10 +205,11 @@ class Level(Command, frozen=True, kw_only=True):
 
 
 class Notify(Command, frozen=True, kw_only=True):
-    """Asks whether to show the notification of a message: one of the user's devices and tabs gets a yes."""
+    """Asks for the newest message after `after` and up to `seq` that a notification may show."""
 
     room: RoomId
     seq: Seq
+    after: Seq = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,14 +450,6 @@ class Head(msgspec.Struct, omit_defaults=True):
     level: str = "all"
 
 
-class Notifies(msgspec.Struct, kw_only=True):
-    """The answer to `notify`: whether this socket is the first of its user's to ask for this message."""
-
-    notify: str
-    seq: int
-    first: bool
-
-
 class Heads(msgspec.Struct, kw_only=True):
     """A signal to sockets that watch: unread counts by room, for the rooms that changed."""
 
@@ -535,6 +528,14 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
+
+
+class Notifies(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The answer to `notify`: the message, only for the first of the user's sockets that asks for it."""
+
+    notify: str
+    seq: int
+    event: Posted | None = None
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):

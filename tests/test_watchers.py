@@ -296,26 +296,6 @@ async def test_a_level_in_a_room_that_may_not_be_entered_is_refused(bob, rooms):
         assert not await database.read(lambda: Membership.objects.filter(room=rooms.staff).exists())
 
 
-async def test_one_socket_of_a_user_may_show_the_notification_of_a_message(alice, bob, rooms):
-    room = str(rooms.lobby.pk)
-
-    async def asked(watcher, seq, room=room):
-        await watcher.socket.send(command="notify", room=room, seq=seq)
-        while True:
-            frame = await watcher.socket.next()
-            if "notify" in frame or "error" in frame:
-                return frame
-
-    async with watching(bob) as first, watching(bob) as second, watching(alice) as other:
-        assert await asked(first, 3) == {"notify": room, "seq": 3, "first": True}
-        assert await asked(second, 3) == {"notify": room, "seq": 3, "first": False}
-        # A later notification has replaced it.
-        assert (await asked(second, 2))["first"] is False
-        assert (await asked(second, 4))["first"] is True
-        assert (await asked(other, 3))["first"] is True
-        assert (await asked(first, 1, str(rooms.staff.pk)))["error"] == "ROOM_ACCESS_DENIED"
-
-
 async def test_all_sockets_of_a_user_get_counts_of_messages_from_another_process(updated_by, alice, bob, rooms):
     async with watching(bob) as first, watching(bob) as second:
         await post(rooms.lobby, alice, "@bob")

@@ -44,7 +44,7 @@ from chat.protocol import (
     Typing,
     Watch,
 )
-from chat.store import actions, concerns, levels, log, names, own_mentions, policies, quotes
+from chat.store import actions, concerns, log, names, notifications, own_mentions, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -323,11 +323,11 @@ def level(session: Session, command: Level) -> None:
 
 
 async def notify(session: Session, command: Notify) -> None:
-    """Say whether this device may show the notification of a message: it is the first of the user's that asks."""
+    """Send the message that a notification may show: only the first of the user's sockets that asks gets it."""
     session.is_original = False
     async with database.only_one(("notify", session.user_id)):
-        is_first = await database.write_behind(levels.claim, session.login, command.room, command.seq)
-    session.reply(protocol.encode(Notifies(notify=str(command.room), seq=command.seq, first=is_first)))
+        event = await database.write_behind(notifications.take, session.login, command.room, command.after, command.seq)
+    session.reply(protocol.encode(Notifies(notify=str(command.room), seq=command.seq, event=event)))
 
 
 def layout(session: Session, command: Layout) -> None:

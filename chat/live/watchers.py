@@ -305,5 +305,5 @@ class Watchers:
         if self._audiences.is_direct(user, room):
             known = known._replace(mentions=known.unread)
         # A user may have read beyond the events that are counted.
-        *counts, level = known[1:]
-        return Head(max(known.head, known.read), *counts, protocol.LEVELS[level])
+        head, level = max(known.head, known.read), protocol.LEVELS[known.level]
+        return Head(head, known.read, known.unread, known.mentions, known.alerts, level)

@@ -53,38 +53,3 @@ def _known(pairs: Collection[RoomUser]) -> dict[RoomUser, None]:
     users, rooms = {pair.user for pair in pairs}, {pair.room for pair in pairs}
     found = Membership.objects.filter(user__in=users, room__in=rooms).order_by("pk").values_list("room_id", "user_id")
     return {pair: None for row in found if (pair := RoomUser(*row)) in pairs}
-
-
-def load_levels(users: Collection[int], room: int) -> dict[int, int]:
-    """Return the levels of these users in a room, where they are not ALL."""
-    rows = Membership.objects.filter(user__in=users, room=room, level__gt=0)
-    return dict(rows.values_list("user_id", "level"))
-
-
-def claim(login: Login, room: int, seq: int) -> bool:
-    """Return whether this device may show the notification of a message: none of the user's others has before.
-
-    Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED.
-    """
-    policies.load_enterable_room(login, room)
-    return claim_for(login.user_id, room, seq)
-
-
-def claim_for(user: int, room: int, seq: int) -> bool:
-    """Return whether no device of this user has shown the notification of this message or of a later one."""
-    own = Membership.objects.filter(user=user, room=room)
-    if own.filter(notified_seq__lt=seq).update(notified_seq=seq):
-        return True
-    # Two devices at once may both find no row. Only one of them inserts it.
-    return not own.exists() and _insert(user, room, seq)
-
-
-def _insert(user: int, room: int, seq: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, notified_seq)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (room_id, user_id) DO UPDATE"
-            " SET notified_seq = excluded.notified_seq WHERE chat_membership.notified_seq < excluded.notified_seq",
-            [room, user, False, False, seq],
-        )
-        return cursor.rowcount > 0

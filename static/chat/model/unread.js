@@ -80,6 +80,11 @@ export class Unread {
     return this.#rooms.get(room)?.read;
   }
 
+  /** The heads of all rooms, as far as they are known. */
+  get heads() {
+    return [...this.#rooms].map(([room, { head }]) => /** @type {const} */ ([room, head]));
+  }
+
   /** Whether there is nothing to read, as far as is known. @param {string} room */
   isRead(room) {
     const state = this.#rooms.get(room);

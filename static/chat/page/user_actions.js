@@ -47,7 +47,7 @@ export class UserActions {
   #userData;
   #emoji;
   #choices;
-  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
   /** @type {KeysDialog | undefined} */
   #keysDialog;
@@ -100,7 +100,7 @@ export class UserActions {
       },
     };
     this.#mentions = new MyMentions(part(document, "mentions"), source, notices);
-    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
+    openAtClick(part(document, "my-menu"), this.menu, userData.preferences);
     this.#catchUp = new CatchUp(panes, {
       ...{ navigation: this.navigation, readTracker, workspace },
       unread: userData.unread,
@@ -157,9 +157,9 @@ export class UserActions {
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
       openMenu: (button) =>
-        this.#menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
+        this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
@@ -216,7 +216,7 @@ export class UserActions {
         ? { label: "Close", act: () => this.navigation.closeRoom(room) }
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
-    this.#menu.open(button, title, items, this.#levelChoices(room));
+    this.menu.open(button, title, items, this.#levelChoices(room));
   }
 
   /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
