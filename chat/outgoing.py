@@ -20,7 +20,9 @@ from chat.conf import conf
 MAX_ANSWER = 4096
 MAX_URL = 2000
 # Networks that carry an IPv4 address in an IPv6 one, by which a public address may lead to a private one.
-TRANSLATED = [ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
+TRANSLATED = [
+    ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+]
 
 
 class OutgoingError(Exception):
