@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.browser.test_accessibility import violations
 from tests.browser.test_unread import badge
 
@@ -117,7 +118,7 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
     bob.open("Lobby", "Random")
     alice.open("Lobby", "Random", "Third")
     for page in pages:
-        expect(page.get_by_role("status").first).to_contain_text("Connected")
+        until(page, "document.querySelector('[data-part=state]').dataset.state === 'open'")
         page.evaluate("hideTab(true)")
     alice.say("Lobby", "hello <b>\u202ebob</b>")
     wait_for(lambda: shown(*pages), bob.page)
@@ -173,5 +174,5 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
     # After signing out, nothing of a room stays on the screen.
     bob.page.evaluate("document.querySelector('[data-part=sign-out]').requestSubmit()")
     for page in pages[1:3]:
-        expect(page.get_by_role("status").first).to_contain_text("signed out")
+        until(page, "document.querySelector('[data-part=state]').dataset.state === 'signed out'")
         assert [is_closed for *_, is_closed in shown(page)].count(False) == 0
