@@ -16,7 +16,7 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import audit
-        from chat.store import access, deletion, names, sign_ins
+        from chat.store import access, deletion, names, push, sign_ins
 
         access.connect()
         audit.connect()
@@ -24,3 +24,4 @@ class ChatConfig(AppConfig):
         # After deletion, which removes rows of a deleted user who had the same id.
         names.connect()
         sign_ins.connect()
+        push.connect()
