@@ -10,7 +10,7 @@ from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chat import limits, outgoing, web_push
 from chat.room_views import answers_json, read_body, user_of
@@ -39,10 +39,10 @@ class Ended(msgspec.Struct):
     endpoint: Address
 
 
-@require_http_methods(["GET", "POST", "DELETE"])
+@require_http_methods(["GET", "POST"])
 @answers_json
 def subscription(request: HttpRequest) -> dict[str, Any]:
-    """Subscribe or unsubscribe this browser, and return the key that it needs to subscribe."""
+    """Subscribe this browser, and return the key that it needs to subscribe."""
     user = user_of(request)
     if request.method == "POST":
         limits.check_message(user)
@@ -56,10 +56,17 @@ def subscription(request: HttpRequest) -> dict[str, Any]:
             shows_text=asked.shows_text,
         )
         push.pause(user, asked.endpoint, asked.paused_until)
-    elif request.method == "DELETE":
-        limits.check_message(user)
-        push.unsubscribe(user, read_body(request, Ended).endpoint)
     return {"key": web_push.public_site_key()}
+
+
+@require_POST
+@answers_json
+def end_subscription(request: HttpRequest) -> dict[str, Any]:
+    """Send nothing more to a browser of the user."""
+    user = user_of(request)
+    limits.check_message(user)
+    push.unsubscribe(user, read_body(request, Ended).endpoint)
+    return {}
 
 
 @require_GET
@@ -83,9 +90,9 @@ def _source() -> str:
 def manifest(request: HttpRequest) -> JsonResponse:
     """Return what a browser needs to install the page as an application."""
     icons = [
-        {"src": static("chat/icons/app-192.png"), "sizes": "192x192", "type": "image/png"},
-        {"src": static("chat/icons/app-512.png"), "sizes": "512x512", "type": "image/png"},
-        {"src": static("chat/icons/app-maskable.png"), "sizes": "512x512", "type": "image/png", "purpose": "maskable"},
+        {"src": static("chat/app/icon-192.png"), "sizes": "192x192", "type": "image/png"},
+        {"src": static("chat/app/icon-512.png"), "sizes": "512x512", "type": "image/png"},
+        {"src": static("chat/app/icon-maskable.png"), "sizes": "512x512", "type": "image/png", "purpose": "maskable"},
         {"src": static("chat/favicon.svg"), "sizes": "any", "type": "image/svg+xml"},
     ]
     described = {

@@ -99,13 +99,13 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "manifest-src": [SELF],
-        "worker-src": [SELF],
         "connect-src": [SELF],  # current browsers include ws: and wss: of the same host and port
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "require-trusted-types-for": ["'script'"],
-        "trusted-types": [NONE],
+        # The one script address that is not in a page is that of the service worker (static/chat/lazy/push.js).
+        "trusted-types": ["service-worker"],
     }
 }
 

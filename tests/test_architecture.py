@@ -28,8 +28,10 @@ TOP = {
     "outgoing",
     "own_password",
     "protocol",
+    "push_views",
     "room_views",
     "views",
+    "web_push",
 }
 
 

@@ -181,13 +181,13 @@ def test_a_user_cannot_end_anothers_subscription_and_has_a_bounded_number(servic
     body = json.dumps({"endpoint": device.browser.endpoint})
     other = Client()
     other.force_login(alice)
-    assert other.delete("/push/", body, content_type="application/json").status_code == 200
+    assert other.post("/push/end/", body, content_type="application/json").status_code == 200
     assert PushSubscription.objects.count() == 1
     assert Client().get("/push/").status_code == 403
     for number in range(push.MOST_BROWSERS + 2):
         Device(service, bob, f"device{number}")
     assert PushSubscription.objects.filter(user=bob).count() == push.MOST_BROWSERS
-    assert device.client.delete("/push/", body, content_type="application/json").status_code == 200
+    assert device.client.post("/push/end/", body, content_type="application/json").status_code == 200
 
 
 async def test_the_task_of_a_server_sends_to_users_without_a_socket(service, alice, bob, rooms, settings):

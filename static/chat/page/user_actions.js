@@ -7,7 +7,6 @@ import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { LEVELS } from "../model/strings.js";
 import { CatchUp } from "./catch_up.js";
 import { Choices } from "./choices.js";
-import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
@@ -85,9 +84,7 @@ export class UserActions {
       drafts: userData.drafts,
     });
     this.jumps = new Jumps(panes, {
-      workspace,
-      dialog: new DayDialog(part(document, "day-dialog")),
-      notices,
+      ...{ workspace, notices },
       readOf: (room) => userData.unread.readOf(room),
     });
     const source = {
