@@ -15,6 +15,7 @@ import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from ".
 
 /** Long enough that the position of a user who reads the message elsewhere is known here. */
 const DELAY_MS = 1000;
+const DAY_MS = 24 * 3600 * 1000;
 
 export class Notifications {
   #button;
@@ -28,6 +29,8 @@ export class Notifications {
   /** What other tabs of this browser have in view. */
   #tabs = new BroadcastChannel("multichat.in_view");
   #isConnected = true;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #resuming;
   /** Whether this browser is subscribed, as far as this page knows. */
   #hasPush = false;
   /** @type {Promise<unknown>} */
@@ -70,6 +73,10 @@ export class Notifications {
       paused: `Paused until ${clockOf(until)}`,
     }[state];
     this.#button.title = `Notifications: ${this.#button.ariaDescription}`;
+    clearTimeout(this.#resuming);
+    // At most a day ahead, because a longer time would overflow.
+    const wait = Math.min(until - Date.now() + 100, DAY_MS);
+    if (until) this.#resuming = setTimeout(() => this.showState(), wait);
     part(this.#button, "bell").hidden = state !== "on";
     part(this.#button, "bell-off").hidden = state === "on";
     if (state !== "on") this.#clear();
