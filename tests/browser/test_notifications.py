@@ -173,6 +173,7 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
     wait_for(lambda: len(shown(*pages)) > 3, bob.page)
     assert [text for _, text, _ in shown(*pages)].count("alice: during the pause") == 0
     # After signing out, nothing of a room stays on the screen.
+    site.states.pop("bob")
     bob.page.evaluate("document.querySelector('[data-part=sign-out]').requestSubmit()")
     for page in pages[1:3]:
         until(page, "document.querySelector('[data-part=state]').dataset.state === 'signed out'")
@@ -183,8 +184,10 @@ def test_a_push_is_shown_without_its_text_and_a_click_leads_to_the_message(visit
     # Headless Chromium has no push service, so the browser's own tools deliver what the service worker gets.
     bob = visit("bob", keep=False)
     bob.page.context.grant_permissions(["notifications"])
-    bob.page.get_by_role("button", name="Notifications", exact=True).click()
-    bob.page.get_by_role("button", name="Notifications", exact=True).click()
+    button = bob.page.get_by_role("button", name="Notifications", exact=True)
+    button.click()
+    expect(button).to_have_attribute("aria-description", "On")
+    button.click()
     bob.page.get_by_role("menuitemcheckbox", name="Also while Multichat is closed").click()
     registered = """async () => {
       const registration = await navigator.serviceWorker.ready;
