@@ -91,6 +91,7 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     /** @type {SearchActions} */
     const searchActions = {
@@ -100,7 +101,6 @@ export class Page {
       begin: () => list.collapse(),
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
-    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
