@@ -6,6 +6,7 @@ import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
+import { LEVELS } from "../model/strings.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
@@ -16,6 +17,7 @@ import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
@@ -44,7 +46,7 @@ export class UserActions {
   #userData;
   #emoji;
   #me;
-  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
   #keysDialog;
   #messageActions;
@@ -100,7 +102,7 @@ export class UserActions {
       },
     };
     this.#mentions = new MyMentions(part(document, "mentions"), source, notLoaded);
-    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
+    openAtClick(part(document, "my-menu"), this.menu, userData.preferences);
     this.#catchUp = new LazyPart(async () => {
       const { CatchUp } = await import("lazy/catch_up");
       const { navigation } = this;
@@ -164,9 +166,10 @@ export class UserActions {
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
-      openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
+      openMenu: (button) =>
+        this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
@@ -229,7 +232,17 @@ export class UserActions {
         ? { label: "Close", act: () => this.navigation.closeRoom(room) }
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
-    this.#menu.open(button, title, items);
+    this.menu.open(button, title, items, this.#levelChoices(room));
+  }
+
+  /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
+  #levelChoices(room) {
+    const { unread } = this.#userData;
+    return LEVELS.map(([level, label]) => ({
+      label,
+      isOn: unread.levelOf(room) === level,
+      act: () => unread.setLevel(room, level),
+    }));
   }
 
   /** @param {string} id */
