@@ -16,7 +16,7 @@ from chat.models import Confirmation, Event, Mention, Reaction, Room, RoomMember
 from chat.names import SYSTEM_KEY, name_key
 from chat.records import FORMAT, PIECE_ROWS, AnyLine, EventLine, Header, RecordError, RoomLine, UserLine
 from chat.records.exporting import JSON_FIELDS
-from chat.store import search
+from chat.store import log
 
 # No line of an export is longer: a message has at most some hundred kilobytes.
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -165,10 +165,8 @@ class _Import:
                 raise RecordError(f"The export is incomplete, or was changed: {detail}.")
             self._last = line.seq
         events = [_event(line) for line in lines]
-        Event.objects.bulk_create(events)
-        posts = [event for event in events if event.kind == Kind.POSTED]
-        self.messages += len(posts)
-        search.store(new=posts, changed=[])
+        log.import_events(events)
+        self.messages += sum(event.kind == Kind.POSTED for event in events)
         Mention.objects.bulk_create(
             Mention(event=event, user_id=user, room_id=event.room_id, seq=event.seq)
             for event, line in zip(events, lines, strict=True)

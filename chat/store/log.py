@@ -240,6 +240,12 @@ def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Ba
         batch.store()
 
 
+def import_events(events: Sequence[Event]) -> None:
+    """Store the events of an imported room as they are, with the numbers that they have."""
+    Event.objects.bulk_create(events)
+    search.store(new=[event for event in events if event.kind == Kind.POSTED], changed=[])
+
+
 def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], Committed]:
     """Return the drafts that are in the log already, by (author, client_id).
 

@@ -342,7 +342,8 @@ export class MessageList extends HTMLElement {
     const { seqs } = this.#rows;
     const count = seqs.filter((seq) => seq < floor).length;
     if (count === seqs.length) this.#keepFocus(() => this.#rows.clear());
-    else if (count) this.keepStill(() => this.#keepFocus(() => this.#rows.removeMessages(count, true)));
+    else if (count)
+      this.keepStill(() => this.#keepFocus(() => this.#rows.removeMessages(count, true)));
     this.#edges = { ...this.#edges, hasOlder: false };
   }
 
