@@ -8,7 +8,7 @@ import msgspec
 from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from chat.models import Event, Mention, Room, RoomMember
+from chat.models import Event, Mention, Room, RoomMember, title_key
 from chat.records import FORMAT, PIECE_ROWS, AnyLine, EventLine, Header, MemberLine, RecordError, RoomLine, UserLine
 
 SNAPSHOT = "snapshot"
@@ -63,7 +63,7 @@ def _find(name: str, using: str) -> int:
     found = rooms.filter(pk=int(name)).first() if name.isascii() and name.isdecimal() else None
     if found is not None:
         return found.pk
-    titled = list(rooms.titled(name)[:2])
+    titled = list(rooms.filter(title_key=title_key(name)).order_by("pk")[:2])
     if len(titled) > 1:
         numbers = " and ".join(str(each.pk) for each in titled)
         raise RecordError(f"Several rooms are called {name}: give the number of one of them, such as {numbers}.")

@@ -177,7 +177,7 @@ class _Import:
     def _store_states(self, room: int, events: list[Event]) -> None:
         """Store the current reactions and confirmations, which the events of the log have brought about."""
         changes = [event for event in events if event.kind in (Kind.REACTED, Kind.CONFIRMED)]
-        seqs = {event.target_seq for event in changes}
+        seqs = {event.target_seq for event in changes if event.target_seq is not None}
         found = Event.objects.filter(room=room, seq__in=seqs, deleted_at=None).values_list("seq", "pk")
         targets: dict[int | None, int] = dict(found)
         reactions: dict[tuple[int, str, int | None], Reaction] = {}

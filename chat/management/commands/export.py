@@ -1,5 +1,6 @@
 """Writes rooms and their messages as JSON lines, while servers run: manage.py export [ROOM] [--output FILE]."""
 
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         try:
             with exporting.snapshot() as alias:
                 if options["output"] is None:
-                    exporting.write(self.stdout.buffer, room=options["room"], using=alias)  # type: ignore[attr-defined]
+                    exporting.write(sys.stdout.buffer, room=options["room"], using=alias)
                     return
                 with save_draft(options["output"]) as draft, draft.open("wb") as out:
                     rooms, messages = exporting.write(out, room=options["room"], using=alias)
