@@ -1,26 +1,30 @@
 /** The dialog that asks for a day; Escape closes it. */
 
 import { part } from "../dom/templates.js";
+import { JUMP_WAITS, noDayWords } from "../model/strings.js";
+
+/** @import {Message} from "../model/room_log.js" */
+
+/** `jump` asks for the messages from a time on, and returns whether it waits for the connection; `found` gets the first of them. @typedef {{jump: (from: string, arrived: (messages: Message[]) => void) => boolean, found: (message: Message) => void, cancelled: () => void}} DayActions */
 
 export class DayDialog {
   #dialog;
-  /** @type {(start: Date) => void} */
-  #chosen = () => {};
-  #cancelled = () => {};
+  /** @type {DayActions | null} */
+  #actions = null;
 
   /** @param {HTMLDialogElement} dialog */
   constructor(dialog) {
     this.#dialog = dialog;
     part(dialog, "cancel").addEventListener("click", () => {
-      this.#cancelled();
-      this.close();
+      this.#actions?.cancelled();
+      dialog.close();
     });
-    dialog.addEventListener("cancel", () => this.#cancelled()); // Escape
+    dialog.addEventListener("cancel", () => this.#actions?.cancelled()); // Escape
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.showTrouble("");
+      this.#showTrouble("");
       // Without a zone, Date uses the reader's, in which the day begins.
-      this.#chosen(new Date(`${this.#day.value}T00:00`));
+      this.#jump(new Date(`${this.#day.value}T00:00`));
     });
   }
 
@@ -28,27 +32,30 @@ export class DayDialog {
     return /** @type {HTMLInputElement} */ (part(this.#dialog, "day"));
   }
 
-  /**
-   * @param {string} title
-   * @param {{chosen: (start: Date) => void, cancelled: () => void}} answers `chosen` gets the day's first moment in the reader's zone
-   */
-  open(title, { chosen, cancelled }) {
-    this.#chosen = chosen;
-    this.#cancelled = cancelled;
+  /** @param {string} title of the room @param {DayActions} actions */
+  open(title, actions) {
+    this.#actions = actions;
     part(this.#dialog, "room").textContent = title;
-    this.showTrouble("");
+    this.#showTrouble("");
     this.#dialog.showModal();
     this.#day.focus();
   }
 
-  /** Show why the jump failed or waits. @param {string} sentence */
-  showTrouble(sentence) {
+  /** Jump to the first message on or after a day. @param {Date} start */
+  #jump(start) {
+    const actions = this.#actions;
+    const isWaiting = actions?.jump(start.toISOString(), ([first]) => {
+      if (first === undefined) return this.#showTrouble(noDayWords(start));
+      this.#dialog.close();
+      actions.found(first);
+    });
+    if (isWaiting) this.#showTrouble(JUMP_WAITS);
+  }
+
+  /** Say why the jump failed or waits. @param {string} sentence */
+  #showTrouble(sentence) {
     const trouble = part(this.#dialog, "trouble");
     trouble.hidden = sentence === "";
     trouble.textContent = sentence;
-  }
-
-  close() {
-    this.#dialog.close();
   }
 }

@@ -1,9 +1,9 @@
 /** Jumps within a room's log: to the newest message, the first unread one, a linked message, or a day. */
 
-import { part } from "../dom/templates.js";
-import { JUMP_WAITS, missingMessageWords, NOT_LOADED, noDayWords } from "../model/strings.js";
+import { JUMP_WAITS, missingMessageWords } from "../model/strings.js";
 
 /** @import {DayDialog} from "../lazy/day_dialog.js" */
+/** @import {LazyPart} from "../dom/lazy_part.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Message, Place} from "../model/room_log.js" */
@@ -12,18 +12,18 @@ import { JUMP_WAITS, missingMessageWords, NOT_LOADED, noDayWords } from "../mode
 export class Jumps {
   #panes;
   #workspace;
-  /** Loaded when it is first used. @type {DayDialog | undefined} */
   #dialog;
   #notices;
   #readOf;
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, notices: Notices, readOf: (room: string) => number | undefined}} page
+   * @param {{workspace: Workspace, dialog: LazyPart<DayDialog>, notices: Notices, readOf: (room: string) => number | undefined}} page
    */
-  constructor(panes, { workspace, notices, readOf }) {
+  constructor(panes, { workspace, dialog, notices, readOf }) {
     this.#panes = panes;
     this.#workspace = workspace;
+    this.#dialog = dialog;
     this.#notices = notices;
     this.#readOf = readOf;
   }
@@ -73,27 +73,13 @@ export class Jumps {
   }
 
   /** Ask for a day, and jump to the first message on or after it. @param {string} room @param {string} title */
-  async askForDay(room, title) {
-    try {
-      const { DayDialog } = await import("lazy/day_dialog");
-      this.#dialog ??= new DayDialog(part(document, "day-dialog"));
-    } catch {
-      return this.#notices.show(NOT_LOADED);
-    }
-    const dialog = this.#dialog;
-    // The user may have gone on, or signed out, while it was loaded.
-    const isHidden = part(document, "panes").hidden || !this.#panes.get(room);
-    if (isHidden || document.querySelector("dialog:modal")) return;
-    dialog.open(title, {
-      chosen: (start) => {
-        const isWaiting = this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
-          if (first === undefined) return dialog.showTrouble(noDayWords(start));
-          dialog.close();
-          this.#panes.get(room)?.list.scrollToMessage(first.seq);
-        });
-        if (isWaiting) dialog.showTrouble(JUMP_WAITS);
-      },
-      cancelled: () => this.#workspace.cancelJump(room),
-    });
+  askForDay(room, title) {
+    this.#dialog.use((dialog) =>
+      dialog.open(title, {
+        jump: (from, arrived) => this.#workspace.jump(room, { from }, arrived),
+        found: ({ seq }) => this.#panes.get(room)?.list.scrollToMessage(seq),
+        cancelled: () => this.#workspace.cancelJump(room),
+      }),
+    );
   }
 }
