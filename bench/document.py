@@ -19,7 +19,7 @@ CHARTS = BASE / "docs" / "images" / "performance"
 
 HEAD = """# Performance
 
-`script/bench` wrote this page. It starts each contender pinned to one core, loads it from another core, and **fails when
+`script/bench` wrote this page. It starts each contender pinned to one core, loads it from another, and **fails when
 a message is missing, doubled or out of order**. Only ratios within one run mean something on another machine. Rounds
 alternate between the contenders, and each figure is the median of its rounds.
 
@@ -27,7 +27,7 @@ alternate between the contenders, and each figure is the median of its rounds.
     script/bench fanout       # one part: {parts}
     script/bench data         # makes the large database once, under var/
 
-Every contender does the same work: it receives a command of about 150 bytes and sends each member a message of about 220
+Every contender does the same work: it receives a command of about 150 bytes and sends each member about 220
 bytes. Multichat also checks the author's login and rights, and writes the message durably to its log, before it sends
 it. The others neither sign users in nor store anything. Limits are lifted (`LIMITS=off`), as
 [configuration.md](configuration.md) describes.

@@ -37,9 +37,9 @@ def prepare(users: str, rooms: str) -> list[str]:
 
 def sign_in(users: list[User]) -> list[str]:
     """Sign users in, and return their Cookie headers."""
-    sessions = []
+    sessions: list[Any] = []
     for user in users:
-        store = SessionStore()
+        store: Any = SessionStore()
         store[SESSION_KEY] = str(user.pk)
         store[BACKEND_SESSION_KEY] = BACKEND
         store[HASH_SESSION_KEY] = user.get_session_auth_hash()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.load import Dialect
 from tests.servers.services import Postgres, Redis, directory
@@ -133,7 +134,8 @@ def _wait_for(running: Running, log: Path) -> None:
 def redis() -> Iterator[str]:
     """Start a Redis of our own and return its URL."""
     with directory("bench-redis") as path:
-        program = Redis(path).start()
+        program: Any = Redis(path)  # type: ignore[no-untyped-call]
+        program.start()
         try:
             yield program.url
         finally:
@@ -144,7 +146,8 @@ def redis() -> Iterator[str]:
 def postgres() -> Iterator[str]:
     """Start a PostgreSQL of our own, with fsync and synchronous_commit on, and return the URL of a database."""
     with directory("bench-pg") as path:
-        cluster = Postgres(path).start()
+        cluster: Any = Postgres(path)  # type: ignore[no-untyped-call]
+        cluster.start()
         try:
             yield cluster.create("bench")
         finally:
@@ -220,7 +223,7 @@ def chat_dialect(port: int, cookie: str, rooms: list[str], *, path: str = "/chat
     return Dialect(path=path, headers=headers, answers=answers, ready=before)
 
 
-def ask(environment: dict[str, str], task: str, *arguments: object) -> list[str]:
+def ask(environment: dict[str, str], task: str, *arguments: object) -> Any:
     """Run a task of bench.prepare beside a server, and return its answer."""
     done = subprocess.run(
         pinned(LOAD_CORE, [sys.executable, "-m", "bench.prepare", task, *map(str, arguments)]),
@@ -230,8 +233,7 @@ def ask(environment: dict[str, str], task: str, *arguments: object) -> list[str]
         stdout=subprocess.PIPE,
         check=True,
     )
-    answer: list[str] = json.loads(done.stdout)
-    return answer
+    return json.loads(done.stdout)
 
 
 def has_node_packages() -> bool:

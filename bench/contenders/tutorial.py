@@ -48,7 +48,7 @@ class TutorialConsumer(AsyncJsonWebsocketConsumer):
 
 
 application = ProtocolTypeRouter(
-    {"http": get_asgi_application(), "websocket": URLRouter([path("", TutorialConsumer.as_asgi())])}  # type: ignore[list-item]
+    {"http": get_asgi_application(), "websocket": URLRouter([path("", TutorialConsumer.as_asgi())])}  # type: ignore[list-item, arg-type]
 )
 
 
