@@ -9,17 +9,29 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import document, fanout, posts, servers
+from bench import campfire, connect, data, document, fanout, growth, history, latency, posts, servers, storm
 from bench.report import Part, as_text
 from bench.sizes import FULL, SMALL, Sizes
 
-PARTS: dict[str, Callable[[Sizes], Awaitable[Part]]] = {"fanout": fanout.run, "posts": posts.run}
+PARTS: dict[str, Callable[[Sizes], Awaitable[Part]]] = {
+    "fanout": fanout.run,
+    "posts": posts.run,
+    "latency": latency.run,
+    "connect": connect.run,
+    "storm": storm.run,
+    "history": history.run,
+    "growth": growth.run,
+    "campfire": campfire.run,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("--small", action="store_true", help="use tiny sizes, to see that everything works")
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"one of {', '.join(PARTS)}")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"one of {', '.join(PARTS)}, or data")
+    if sys.argv[1:2] == ["data"]:
+        data.make(float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
+        return
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")

@@ -17,7 +17,11 @@ from django.contrib.sessions.models import Session  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
+from bench.wire import WORDS  # noqa: E402
 from chat.models import Event, Room  # noqa: E402
+from chat.store import actions  # noqa: E402
+from chat.store.actions import Draft  # noqa: E402
+from chat.store.log import Committed  # noqa: E402
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -49,13 +53,34 @@ def sign_in(users: list[User]) -> list[str]:
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
+def sign_in_some(count: str) -> list[str]:
+    """Sign in some users of an existing database, and return their Cookie headers."""
+    call_command("migrate", interactive=False, verbosity=0)
+    return sign_in(list(User.objects.filter(is_active=True, is_staff=False).order_by("-pk")[: int(count)]))
+
+
 def logged() -> list[list[object]]:
     """Return client_id, room and number of each message, in the order of the log."""
     posted = Event.objects.filter(kind=Event.Kind.POSTED, client_id_given=True).order_by("room", "seq")
     return [[str(client_id), room, seq] for client_id, room, seq in posted.values_list("client_id", "room", "seq")]
 
 
-TASKS: dict[str, Callable[..., Any]] = {"prepare": prepare, "logged": logged}
+def post(count: str) -> list[int]:
+    """Post so many messages in each room, as a management command would."""
+    rooms = list(Room.objects.order_by("pk"))
+    for number in range(int(count)):
+        drafts = [Draft(room=room.pk, author=None, body=f"{number} {WORDS}"[:60], trusted=True) for room in rooms]
+        for start in range(0, len(drafts), 100):
+            assert all(isinstance(one, Committed) for one in actions.commit(drafts[start : start + 100]))
+    return [len(rooms)]
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    "prepare": prepare,
+    "logged": logged,
+    "post": post,
+    "sign_in_some": sign_in_some,
+}
 
 if __name__ == "__main__":
     json.dump(TASKS[sys.argv[1]](*sys.argv[2:]), sys.stdout)

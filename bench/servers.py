@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -36,10 +35,15 @@ class Running:
     dialects: list[Dialect]
     processes: list[subprocess.Popen[bytes]]
     environment: dict[str, str] = field(default_factory=dict)
+    # Starts one more process on the same listening socket.
+    start: Callable[[], None] = lambda: None
 
-    @property
-    def pid(self) -> int:
-        return self.processes[0].pid
+    def kill(self) -> None:
+        """Kill all processes. Connections wait in the listening socket until others are started."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.processes.clear()
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that its processes have used, their threads included."""
@@ -77,11 +81,16 @@ def started(name: str, make: Make, clients: int) -> Iterator[Running]:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=BACKLOG))
         plan = make(listening.getsockname()[1], clients, stack)
         log = stack.enter_context(directory("bench-log")) / "log"
-        processes = []
+        running = Running(name, listening.getsockname()[1], plan.dialects, [], plan.environment)
+
+        def start() -> None:
+            command = [*plan.command, str(listening.fileno())]
+            running.processes.append(_start(command, plan.environment, log, listening))
+            stack.callback(_end, running.processes[-1])
+
+        running.start = start
         for _ in range(plan.processes):
-            processes.append(_start([*plan.command, str(listening.fileno())], plan.environment, log, listening))
-            stack.callback(_end, processes[-1])
-        running = Running(name, listening.getsockname()[1], plan.dialects, processes, plan.environment)
+            running.start()
         _wait_for(running, log)
         yield running
 
@@ -107,7 +116,7 @@ def _start(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     try:
         process.wait(3)
     except subprocess.TimeoutExpired:
