@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import campfire, connect, data, document, fanout, growth, history, latency, posts, servers, storm
+from bench import campfire, connect, data, document, echo, fanout, growth, history, latency, posts, servers, storm
 from bench.report import Part, as_text
 from bench.sizes import FULL, SMALL, Sizes
 
 PARTS: dict[str, Callable[[Sizes], Awaitable[Part]]] = {
     "fanout": fanout.run,
+    "echo": echo.run,
     "posts": posts.run,
     "latency": latency.run,
     "connect": connect.run,

@@ -122,6 +122,7 @@ async def open_posting(running: servers.Running) -> Posting:
     return Posting(running, await open_sockets(Chatter, running.dialects, running.port))
 
 
+ONE_BY_ONE = "bench.contenders.one_by_one"
 BASELINE = "one transaction each"
 VARIANTS = {
     "SQLite": {"grown": False},
@@ -159,7 +160,7 @@ def _makes(rooms: int, joined: int, *, is_last: bool) -> list[tuple[str, servers
     found = []
     for name, options in VARIANTS.items():
         make = servers.multichat(**options, rooms=rooms, joined=joined)
-        baseline = servers.multichat(**options, rooms=rooms, joined=joined, one_by_one=True)
+        baseline = servers.multichat(**options, rooms=rooms, joined=joined, module=ONE_BY_ONE)
         found += [(name, make), (f"{name}, {BASELINE}", baseline)]
     if rooms == 1 and is_last:
         two = servers.multichat(grown=True, rooms=rooms, joined=joined, processes=2)

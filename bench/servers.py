@@ -189,7 +189,7 @@ def tutorial(server: str) -> Make:
 
 
 def multichat(
-    *, grown: bool = False, rooms: int = 1, joined: int = 1, one_by_one: bool = False, processes: int = 1
+    *, grown: bool = False, rooms: int = 1, joined: int = 1, module: str = "multichat.server", processes: int = 1
 ) -> Make:
     """Return Multichat on SQLite, or grown to Redis and PostgreSQL. Each client joins `joined` of the rooms."""
 
@@ -203,7 +203,6 @@ def multichat(
             chat_dialect(port, cookie, [str(1 + (joined * number + step) % rooms) for step in range(joined)])
             for number, cookie in enumerate(cookies)
         ]
-        module = "bench.contenders.one_by_one" if one_by_one else "multichat.server"
         return Plan([sys.executable, "-m", module, "--fd"], dialects, environment, processes)
 
     return make
