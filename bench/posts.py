@@ -119,7 +119,11 @@ def check_log(logged: list[list[object]], acks: dict[str, tuple[int, int]]) -> N
 
 
 async def open_posting(running: servers.Running) -> Posting:
-    return Posting(running, await open_sockets(Chatter, running.dialects, running.port))
+    """Open all clients of a server. Raises Broken."""
+    try:
+        return Posting(running, await open_sockets(Chatter, running.dialects, running.port))
+    except Broken as error:
+        raise Broken(f"{running.name}: {error}") from error
 
 
 ONE_BY_ONE = "bench.contenders.one_by_one"

@@ -92,7 +92,12 @@ def started(name: str, make: Make, clients: int) -> Iterator[Running]:
         for _ in range(plan.processes):
             running.start()
         _wait_for(running, log)
-        yield running
+        try:
+            yield running
+        except Exception:
+            if text := log.read_text(errors="replace")[-1000:]:
+                print(f"bench: the last lines of {name}:\n{text}", file=sys.stderr)
+            raise
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
