@@ -47,7 +47,7 @@ async def _posts(sizes: Sizes) -> float:
         running = stack.enter_context(servers.started("SQLite", servers.multichat(), POSTERS))
         posting = await open_posting(running)
         await asyncio.sleep(sizes.settle_seconds)
-        await posting.measure(seconds=0, warm_up=sizes.campfire_warm_up)
+        await posting.measure(seconds=sizes.campfire_warm_up, warm_up=0)
         figures = [(await posting.measure(seconds=sizes.campfire_seconds, warm_up=0)).posts for _ in range(3)]
         _close(posting.clients)
         posting.audit()

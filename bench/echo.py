@@ -30,7 +30,7 @@ async def run(sizes: Sizes) -> Part:
         members = sizes.members[-1]
         running = [stack.enter_context(servers.started(name, make, members + 1)) for name, make in makes.items()]
         clubs = [await open_club(server) for server in running]
-        await asyncio.sleep(sizes.settle_seconds)
+        await asyncio.gather(*(club.until_quiet(sizes.settle_seconds) for club in clubs))
         for _ in range(sizes.rounds):
             commits.append(_bare_commit())
             for club in clubs:

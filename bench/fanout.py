@@ -41,6 +41,14 @@ class Club:
             member.close()
         del self.members[size:]
 
+    async def until_quiet(self, seconds: float) -> None:
+        """Wait until nothing has come for so long: Multichat announces who entered or left, and that is no message."""
+        before = -1
+        while before != (before := sum(member.count for member in self.members)):
+            for member in self.members:
+                member.stream = None
+            await asyncio.sleep(seconds)
+
 
 async def open_club(running: servers.Running) -> Club:
     """Open a socket for each client of a contender; the last one is the sender."""
@@ -131,14 +139,12 @@ async def run(sizes: Sizes) -> Part:
             if not sizes.contenders or name in sizes.contenders
         ]
         clubs = [await open_club(server) for server in running]
-        # Until then, Multichat announces who entered, and these frames are not messages.
-        await asyncio.sleep(sizes.settle_seconds)
         for members in sizes.members:
             for club in clubs:
                 club.shrink(members)
-            await asyncio.sleep(sizes.settle_seconds)
+            await asyncio.gather(*(club.until_quiet(sizes.settle_seconds) for club in clubs))
             for window in sizes.windows:
-                setting = f"{members:,} members, window {window}"
+                setting = f"{members:,} members, {window} in flight"
                 for _ in range(sizes.rounds):
                     for club in clubs:
                         figure = await _measure(club, window, sizes)
@@ -151,7 +157,7 @@ async def _measure(club: Club, window: int, sizes: Sizes) -> Figure:
     try:
         return await measure(club, window=window, seconds=sizes.seconds, warm_up=sizes.warm_up)
     except Broken as error:
-        raise Broken(f"{club.running.name}, {len(club.members)} members, window {window}: {error}") from error
+        raise Broken(f"{club.running.name}, {len(club.members)} members, {window} in flight: {error}") from error
 
 
 def _tables(rows: Rows, echoes: Rows) -> list[Row]:

@@ -94,6 +94,8 @@ class Socket(asyncio.Protocol):
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_closing = False
         self.errors: list[bytes] = []
+        # How many frames it has received.
+        self.count = 0
         self._host = host
         self._is_open = False
         self._buffer = b""
@@ -148,6 +150,7 @@ class Socket(asyncio.Protocol):
 
     def receive(self, payload: bytes) -> None:
         """Handle a frame."""
+        self.count += 1
         if not self.ready.done():
             for prefix in self.dialect.answers:
                 if prefix is not None and payload.startswith(prefix):
