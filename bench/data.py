@@ -15,7 +15,7 @@ from typing import Any
 
 from bench import servers
 from bench.servers import BASE
-from tests.servers.services import Postgres
+from tests.servers.services import Postgres, directory
 
 PLACE = BASE / "var" / "bench"
 # The server of PostgreSQL refuses root, and its own user may not enter var/.
@@ -59,7 +59,7 @@ MISSING = "There was no large database when this was measured: `script/bench dat
 def opened(kind: str) -> Iterator[dict[str, str]]:
     """Run what a database needs, and return the environment of a Multichat server on it."""
     with contextlib.ExitStack() as stack:
-        environment = servers.multichat_environment(stack.enter_context(servers.directory("bench")))
+        environment = servers.multichat_environment(stack.enter_context(directory("bench")))
         if kind == "SQLite":
             environment["DATABASE_URL"] = f"sqlite:///{_sqlite()}"
         else:

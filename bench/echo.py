@@ -16,6 +16,7 @@ from bench import servers
 from bench.fanout import LIMIT, Figure, measure, open_club
 from bench.report import Bars, Part, Row
 from bench.sizes import Sizes
+from tests.servers.services import directory
 
 TRACED = "Multichat, SQLite"
 COMMITS = 200
@@ -66,7 +67,7 @@ def _ms(seconds: float) -> str:
 
 def _bare_commit() -> float:
     """Return how long SQLite takes to commit one row durably, as the median of many."""
-    with servers.directory("bench-disk") as path:
+    with directory("bench-disk") as path:
         connection = sqlite3.connect(path / "disk.sqlite3", isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

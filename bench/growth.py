@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 from bench import data, servers
 from bench.chatter import Chatter
@@ -77,7 +78,7 @@ async def _watch(port: int, cookie: str) -> float:
     return took
 
 
-def _plans(environment: dict[str, str]) -> list[dict[str, object]]:
+def _plans(environment: dict[str, str]) -> list[dict[str, Any]]:
     done = subprocess.run(
         servers.pinned(servers.SERVER_CORE, [sys.executable, "-m", "tests.servers.plans"]),
         cwd=servers.BASE,
@@ -86,5 +87,5 @@ def _plans(environment: dict[str, str]) -> list[dict[str, object]]:
         stdout=subprocess.PIPE,
         check=True,
     )
-    found: list[dict[str, object]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
     return found

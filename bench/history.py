@@ -8,6 +8,7 @@ import contextlib
 import random
 import sys
 import time
+from collections.abc import Callable
 
 from bench import data, servers
 from bench.chatter import Chatter
@@ -32,7 +33,7 @@ async def run(sizes: Sizes) -> Part:
             [client] = await open_sockets(Chatter, [dialect], running.port)
             head = client.heads[DEEP]
             chance = random.Random(1)
-            pages = {
+            pages: dict[str, Callable[[], dict[str, object]]] = {
                 f"newest of {head:,} events": lambda: {"room": str(DEEP)},
                 f"anywhere in {head:,} events": lambda: {"room": str(DEEP), "before": chance.randint(51, head)},  # noqa: B023
                 "oldest": lambda: {"room": str(DEEP), "before": 60},

@@ -19,9 +19,9 @@ from bench.sizes import Sizes
 async def run(sizes: Sizes) -> Part:
     table: list[Row] = [["server", "posts/s", "echo p50, ms", "echo p99, ms", "ack p50, ms", "server CPU"]]
     medians = []
-    for name, options in VARIANTS.items():
+    for name, grown in VARIANTS.items():
         with contextlib.ExitStack() as stack:
-            make = servers.multichat(**options, rooms=sizes.latency_rooms)
+            make = servers.multichat(grown=grown, rooms=sizes.latency_rooms)
             running = stack.enter_context(servers.started(name, make, sizes.latency_sockets))
             clients = await open_sockets(Chatter, running.dialects, running.port)
             await asyncio.sleep(sizes.settle_seconds)

@@ -67,6 +67,6 @@ def _preparation(field: Any) -> Callable[[Any], Any]:
 
 @lru_cache
 def _statement(model: type[models.Model], columns: tuple[str, ...], count: int) -> str:
-    table, key = (connection.ops.quote_name(name) for name in (model._meta.db_table, model._meta.pk.column))
+    table, key = map(connection.ops.quote_name, (model._meta.db_table, str(model._meta.pk.column)))
     row = f"({', '.join(['%s'] * len(columns))})"
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)} RETURNING {key}"
