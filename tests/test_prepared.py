@@ -1,6 +1,7 @@
 """Queries that are composed once return the same rows as those that Django composes."""
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -18,6 +19,10 @@ def by_id_and_title(ids):
     return Room.objects.filter(pk__in=ids, title="Lobby")
 
 
+def expiries(keys):
+    return Session.objects.filter(session_key__in=keys).only("expire_date")
+
+
 @pytest.fixture
 def many(db):
     return [Room.objects.create(title=f"Room {number}") for number in range(11)]
@@ -28,6 +33,13 @@ def test_any_number_of_ids_returns_each_row_once_and_complete(many, count):
     ids = [room.pk for room in many[:count]]
     found = prepared.select(by_id, ids)
     assert [room.__dict__ | {"_state": 0} for room in found] == [room.__dict__ | {"_state": 0} for room in by_id(ids)]
+
+
+def test_values_are_those_of_the_models_attributes(bob, client):
+    client.force_login(bob)
+    [session] = Session.objects.all()
+    assert [tuple(row) for row in prepared.select_values(expiries, [session.pk])] == [(session.pk, session.expire_date)]
+    assert prepared.select(expiries, [session.pk])[0].session_data == session.session_data
 
 
 def test_ids_without_a_row_are_left_out_and_deleted_rooms_stay_hidden(many):

@@ -112,9 +112,8 @@ def _expiries(session_keys: Iterable[str]) -> dict[str, datetime]:
     expiries: dict[str, datetime] = {}
     now = timezone.now()
     for piece in _pieces(session_keys):
-        for row in prepared.select(_sessions, piece):
-            if row.expire_date > now:
-                expiries[row.session_key] = row.expire_date
+        rows = prepared.select_values(_sessions, piece)
+        expiries |= {session_key: expire_date for session_key, expire_date in rows if expire_date > now}
     return expiries
 
 

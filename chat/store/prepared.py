@@ -1,4 +1,4 @@
-"""Runs small queries that select rows by their ids, without composing the SQL anew each time (select).
+"""Runs small queries that select rows by their ids, without composing the SQL anew each time (select, select_values).
 
 Django takes several times as long to compose such a query as the database takes to answer it. So a query is composed
 once for each number of ids, and the numbers are few, because shorter lists repeat their last id.
@@ -6,9 +6,9 @@ once for each number of ids, and the numbers are few, because shorter lists repe
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models import QuerySet
 
 # Some builds of SQLite take 999 parameters.
@@ -17,19 +17,64 @@ MOST = 900
 M = TypeVar("M", bound=models.Model)
 
 
+class _Composed(NamedTuple, Generic[M]):
+    model: type[M]
+    sql: str
+    attributes: list[str]
+    # What turns the database's value at an index into Python's.
+    converters: list[tuple[int, Callable[[Any], Any]]]
+
+
 def select(query: Callable[[Sequence[Any]], QuerySet[M]], ids: Sequence[Any]) -> list[M]:
     """Return the rows of `query(ids)`, a function of a module. Its only parameters are these ids, at most MOST."""
     if not ids:
         return []
-    size = min(1 << (len(ids) - 1).bit_length(), MOST)
-    model, sql = _compose(query, size, connection.vendor)
-    return list(model._default_manager.raw(sql, [*ids, *[ids[-1]] * (size - len(ids))]))
+    composed = _compose(query, _size(ids), connection.vendor)
+    return [composed.model.from_db(DEFAULT_DB_ALIAS, composed.attributes, row) for row in select_values(query, ids)]
+
+
+def select_values(query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
+    """Return the rows as values of their columns, in the order of the model's fields."""
+    if not ids:
+        return []
+    size = _size(ids)
+    composed = _compose(query, size, connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(composed.sql, [*ids, *[ids[-1]] * (size - len(ids))])
+        rows: list[Sequence[Any]] = cursor.fetchall()
+    return [_convert(row, composed.converters) for row in rows] if composed.converters else rows
+
+
+def _size(ids: Sequence[Any]) -> int:
+    return min(1 << (len(ids) - 1).bit_length(), MOST)
+
+
+def _convert(row: Sequence[Any], converters: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+    values = list(row)
+    for index, convert in converters:
+        values[index] = convert(values[index])
+    return values
 
 
 @lru_cache
-def _compose(query: Callable[[Sequence[Any]], QuerySet[M]], size: int, vendor: str) -> tuple[type[M], str]:
+def _compose(query: Callable[[Sequence[Any]], QuerySet[M]], size: int, vendor: str) -> _Composed[M]:
     ids = list(map(str, range(size)))
     rows = query(ids)
-    sql, parameters = rows.query.sql_with_params()
+    compiler = rows.query.get_compiler(DEFAULT_DB_ALIAS)
+    sql, parameters = compiler.as_sql()
     assert list(map(str, parameters)) == ids, f"the query has other parameters than the ids: {sql}"
-    return rows.model, sql
+    columns: list[Any] = [expression for expression, _, _ in compiler.select]
+    converters = [
+        (index, _conversion(found, expression))
+        for index, (found, expression) in compiler.get_converters(columns).items()
+    ]
+    return _Composed(rows.model, sql, [column.target.attname for column in columns], converters)
+
+
+def _conversion(converters: list[Callable[..., Any]], expression: Any) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        for converter in converters:
+            value = converter(value, expression, connection)
+        return value
+
+    return convert
