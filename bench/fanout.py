@@ -150,7 +150,20 @@ async def run(sizes: Sizes) -> Part:
                         figure = await _measure(club, window, sizes)
                         rows.add(setting, club.running.name, figure.deliveries)
                         echoes.add(setting, club.running.name, figure.echo_p50 * 1000)
-    return Part("Fan-out", __doc__ or "", _tables(rows, echoes), [_bars(rows, setting) for setting in rows.settings])
+    charts = [_bars(rows, setting) for setting in rows.settings]
+    return Part("Fan-out", __doc__ or "", _tables(rows, echoes), charts, _remarks())
+
+
+def _remarks() -> list[str]:
+    """Return which contenders are missing, and why."""
+    remarks = [
+        "ejabberd is not measured: its rooms send each member other bytes, which the load program cannot check yet."
+    ]
+    if not servers.has_node_packages():
+        remarks.append("Node's contenders are not measured, because their packages are not installed.")
+    if not servers.has_daphne():
+        remarks.append("The tutorials' way on daphne is not measured, because daphne is not installed.")
+    return remarks
 
 
 async def _measure(club: Club, window: int, sizes: Sizes) -> Figure:
