@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import campfire, connect, data, document, echo, fanout, growth, history, latency, posts, servers, storm
+from bench import campfire, connect, data, document, echo, fanout, growth, history, latency, page, posts, servers, storm
 from bench.report import Part, as_text
 from bench.sizes import FULL, SMALL, Sizes
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Sizes], Awaitable[Part]]] = {
     "storm": storm.run,
     "history": history.run,
     "growth": growth.run,
+    "page": page.run,
     "campfire": campfire.run,
 }
 

@@ -219,6 +219,8 @@ def multichat_environment(state: Path) -> dict[str, str]:
         "LIMITS": "off",
         "LOG_SERVED": "off",
         "DJANGO_SETTINGS_MODULE": "multichat.settings",
+        # Collected by script/bench.
+        "STATIC_ROOT": str(BASE / "var" / "static"),
         "DATABASE_URL": "",
         "REDIS_URL": "",
     }

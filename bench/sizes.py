@@ -41,6 +41,9 @@ class Sizes:
     subscribers: int = 1000
     posters: tuple[int, ...] = (4, 64)
     cable_seconds: float = 8.0
+    # The page.
+    page_rooms: int = 500
+    page_messages: int = 100
 
 
 FULL = Sizes()
@@ -71,4 +74,6 @@ SMALL = Sizes(
     subscribers=50,
     posters=(2, 8),
     cable_seconds=0.5,
+    page_rooms=20,
+    page_messages=20,
 )
