@@ -18,13 +18,16 @@ from bench import data, servers
 from bench.chatter import Chatter
 from bench.history import start_on_large
 from bench.load import open_sockets
-from bench.report import Part, Row, percentile
+from bench.posts import open_posting
+from bench.report import Part, Row, Rows, percentile, times
 from bench.sizes import Sizes
+
+POSTERS = 16
 
 
 async def run(sizes: Sizes) -> Part:
     table: list[Row] = [["database", "work", "queries", "ms"]]
-    remarks = []
+    remarks = [await _rooms(sizes)]
     for kind in data.KINDS:
         if data.scale_of(kind) is None:
             remarks.append(f"{kind}: {data.MISSING}")
@@ -38,6 +41,35 @@ async def run(sizes: Sizes) -> Part:
             for measured in _plans(running.environment):
                 table.append([data.describe(kind), measured["name"], str(measured["queries"]), f"{measured['ms']:.1f}"])
     return Part("What grows", __doc__ or "", table, remarks=remarks)
+
+
+async def _rooms(sizes: Sizes) -> str:
+    """Return a sentence about the same members in few and in many rooms, into which sixteen of them post in turn."""
+    rows = Rows("deliveries/s")
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                servers.started(f"{rooms}", servers.multichat(rooms=rooms, joined=rooms), sizes.room_members)
+            )
+            for rooms in sizes.room_counts
+        ]
+        postings = [await open_posting(server) for server in running]
+        await asyncio.sleep(sizes.settle_seconds)
+        for _ in range(sizes.rounds):
+            for posting in postings:
+                figure = await posting.measure(seconds=sizes.posts_seconds, warm_up=sizes.warm_up, clients=POSTERS)
+                rows.add("rooms", posting.running.name, figure.posts * sizes.room_members)
+        for posting in postings:
+            posting.shrink(0)
+            posting.audit()
+    one = rows.median("rooms", rows.names("rooms")[0])
+    figures = [
+        f"{own:,.0f} in {name} rooms ({times(own, one)} ×)"
+        for name in rows.names("rooms")
+        if (own := rows.median("rooms", name)) is not None
+    ]
+    members = f"{sizes.room_members} sockets in all rooms, {POSTERS} of which post"
+    return f"Deliveries a second, {members}: {', '.join(figures)}. The target is 0.85 to 1.15 ×."
 
 
 def _median(values: list[float]) -> float:

@@ -35,6 +35,8 @@ class Sizes:
     # History and what grows.
     pages: int = 200
     page_reads: int = 20
+    room_counts: tuple[int, ...] = (1, 10, 100)
+    room_members: int = 200
     # Campfire's definitions.
     campfire_warm_up: float = 2.0
     campfire_seconds: float = 8.0
@@ -69,6 +71,8 @@ SMALL = Sizes(
     storm_missed=5,
     pages=10,
     page_reads=3,
+    room_counts=(1, 3, 10),
+    room_members=20,
     campfire_warm_up=0.5,
     campfire_seconds=0.5,
     subscribers=50,
