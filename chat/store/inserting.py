@@ -57,7 +57,7 @@ def _columns(model: type[models.Model], vendor: str) -> list[_Column]:
     columns = []
     for field in model._meta.concrete_fields:
         prepare = None if isinstance(field, _PLAIN) else _preparation(field)
-        columns.append(_Column(field.attname, connection.ops.quote_name(field.column), prepare))
+        columns.append(_Column(field.attname, connection.ops.quote_name(str(field.column)), prepare))
     return columns
 
 
