@@ -47,6 +47,11 @@ def test_ids_without_a_row_are_left_out_and_deleted_rooms_stay_hidden(many):
     assert prepared.select(by_id, [many[0].pk, many[1].pk, 10**12]) == [many[1]]
 
 
+def test_more_ids_than_one_query_takes_are_read_in_pieces(many):
+    ids = [*range(10**9, 10**9 + prepared.MOST), many[3].pk, many[4].pk]
+    assert prepared.select(by_id, ids) == [many[4], many[3]]
+
+
 def test_no_ids_need_no_query(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert prepared.select(by_id, []) == []

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models import QuerySet
 
-# Some builds of SQLite take 999 parameters.
+# Ids in one query. Some builds of SQLite take 999 parameters.
 MOST = 900
 
 M = TypeVar("M", bound=models.Model)
@@ -26,23 +26,28 @@ class _Composed(NamedTuple, Generic[M]):
 
 
 def select(query: Callable[[Sequence[Any]], QuerySet[M]], ids: Sequence[Any]) -> list[M]:
-    """Return the rows of `query(ids)`, a function of a module. Its only parameters are these ids, at most MOST."""
+    """Return the rows of `query(ids)`, a function of a module. Its only parameters are these ids."""
     if not ids:
         return []
-    composed = _compose(query, _size(ids), connection.vendor)
-    return [composed.model.from_db(DEFAULT_DB_ALIAS, composed.attributes, row) for row in select_values(query, ids)]
+    model, _, attributes, _ = _compose(query, _size(ids), connection.vendor)
+    return [model.from_db(DEFAULT_DB_ALIAS, attributes, row) for row in select_values(query, ids)]
 
 
 def select_values(query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
     """Return the rows as values of their columns, in the order of the model's fields."""
-    if not ids:
-        return []
+    rows: list[Sequence[Any]] = []
+    for start in range(0, len(ids), MOST):
+        rows += _read(query, ids[start : start + MOST])
+    return rows
+
+
+def _read(query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
     size = _size(ids)
-    composed = _compose(query, size, connection.vendor)
+    _, sql, _, converters = _compose(query, size, connection.vendor)
     with connection.cursor() as cursor:
-        cursor.execute(composed.sql, [*ids, *[ids[-1]] * (size - len(ids))])
+        cursor.execute(sql, [*ids, *[ids[-1]] * (size - len(ids))])
         rows: list[Sequence[Any]] = cursor.fetchall()
-    return [_convert(row, composed.converters) for row in rows] if composed.converters else rows
+    return [_convert(row, converters) for row in rows] if converters else rows
 
 
 def _size(ids: Sequence[Any]) -> int:
