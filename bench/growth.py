@@ -49,7 +49,7 @@ async def _rooms(sizes: Sizes) -> str:
     with contextlib.ExitStack() as stack:
         running = [
             stack.enter_context(
-                servers.started(f"{rooms}", servers.multichat(rooms=rooms, joined=rooms), sizes.room_members)
+                servers.started(_name(rooms), servers.multichat(rooms=rooms, joined=rooms), sizes.room_members)
             )
             for rooms in sizes.room_counts
         ]
@@ -64,12 +64,16 @@ async def _rooms(sizes: Sizes) -> str:
             posting.audit()
     one = rows.median("rooms", rows.names("rooms")[0])
     figures = [
-        f"{own:,.0f} in {name} rooms ({times(own, one)} ×)"
+        f"{own:,.0f} in {name} ({times(own, one)} ×)"
         for name in rows.names("rooms")
         if (own := rows.median("rooms", name)) is not None
     ]
     members = f"{sizes.room_members} sockets in all rooms, {POSTERS} of which post"
     return f"Deliveries a second, {members}: {', '.join(figures)}. The target is 0.85 to 1.15 ×."
+
+
+def _name(rooms: int) -> str:
+    return "one room" if rooms == 1 else f"{rooms} rooms"
 
 
 def _median(values: list[float]) -> float:
