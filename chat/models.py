@@ -481,11 +481,14 @@ class UsernameKey(models.Model):
     key = models.CharField(max_length=MAX_KEY, db_index=True)
     # The name collided with another user's, or was reserved, before there was this table.
     is_exempt = models.BooleanField(default=False)
+    # The key of the user's display name, null while they have none that they may be shown by.
+    display_key = models.CharField(max_length=MAX_KEY, null=True, db_index=True)  # noqa: DJ001  null, so that it is unique
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user"], name="username_user"),
             models.UniqueConstraint(fields=["key"], condition=models.Q(is_exempt=False), name="username_key"),
+            models.UniqueConstraint(fields=["display_key"], name="username_display_key"),
             models.CheckConstraint(
                 condition=models.Q(is_exempt=True) | ~models.Q(key__in=["", SYSTEM_KEY]), name="username_allowed"
             ),

@@ -22,6 +22,8 @@ MAX_EMOJI = 64
 MAX_QUOTES = 50
 # The most code points of a username, as in Django.
 MAX_NAME = 150
+# The most usernames that a `users` may ask for.
+MAX_USERS = 200
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -181,6 +183,12 @@ class People(Command, frozen=True, kw_only=True):
     prefix: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
 
 
+class Users(Command, frozen=True, kw_only=True):
+    """Asks by which names users are shown, now and whenever one of them changes."""
+
+    names: Annotated[list[Annotated[str, msgspec.Meta(max_length=MAX_NAME)]], msgspec.Meta(max_length=MAX_USERS)]
+
+
 class Ping(Command, frozen=True, kw_only=True):
     pass
 
@@ -235,6 +243,7 @@ AnyCommand = (
     | Mentions
     | People
     | Typing
+    | Users
     | Ping
 )
 
@@ -664,6 +673,20 @@ class Names(msgspec.Struct, kw_only=True):
     people: str
     prefix: str
     names: list[str]
+
+
+class ShownUser(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user's id and display name. Without an id, no user has this username any more."""
+
+    user: int | None = None
+    name: str = ""
+
+
+class ShownUsers(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A signal: users by username. With `reset` others may have changed too, so a client has to ask again."""
+
+    users: dict[str, ShownUser]
+    reset: bool = False
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -11,6 +11,7 @@ from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, janitor, runtime
 from chat.live.attendance import Attendance
+from chat.live.display_names import DisplayNames
 from chat.live.feed import Feed, RoomView
 from chat.live.janitor import Janitor
 from chat.live.positions import Positions
@@ -40,12 +41,13 @@ class Hub:
         self._alerts = database.Gathering(alerts.recent)
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
+        self.display_names = DisplayNames()
         self.revocation = Revocation(
             self.sessions,
             self.feeds,
             dismiss=self.dismiss,
             on_checked=self.watchers.rooms_changed,
-            on_concerned=self.watchers.memberships_changed,
+            on_concerned=self._on_concerned,
         )
         self._doorbell = Doorbell(
             on_bell=self.hear_bell,
@@ -87,6 +89,7 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.positions.stop()
         await self.watchers.stop()
+        await self.display_names.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
         if self._janitor is not None:
@@ -195,6 +198,7 @@ class Hub:
         """Send the current state to a session that has missed signals."""
         self.attendance.resend_lists(session)
         self.watchers.resend(session)
+        self.display_names.resend(session)
 
     def move_position(self, session: Session, room: int, seq: int, *, back: bool) -> None:
         """Move a user's read position: their sockets here are notified at once, and it is written soon."""
@@ -226,6 +230,10 @@ class Hub:
     def _on_access(self, concern: Concern) -> None:
         self.revocation.check_soon(concern)
         self.look_for_deletions(concern)
+
+    def _on_concerned(self, concern: Concern) -> None:
+        self.watchers.memberships_changed(concern)
+        self.display_names.users_changed(concern)
 
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""
@@ -262,6 +270,7 @@ async def remove(session: Session) -> None:
     for room in list(session.places):
         hub.leave(session, room, is_lost=True)
     hub.watchers.remove(session)
+    hub.display_names.remove(session)
     hub.sessions.discard(session)
     if hub.sessions:
         return

@@ -49,11 +49,39 @@ export function setHue(element, name) {
  * Make an element the avatar of a user, two letters on a hue, or of the system, a sign.
  * @param {HTMLElement} element
  * @param {string} username
+ * @param {string} [shown] the name by which the user is shown
  */
-export function setAvatar(element, username) {
-  element.textContent = [...username].slice(0, 2).join("").toLocaleUpperCase() || "✦";
+export function setAvatar(element, username, shown = username) {
+  setText(element, initials(shown) || "✦");
   element.classList.toggle("system", username === "");
   setHue(element, username);
+}
+
+/** What fills an element again when names have changed. @type {WeakMap<Element, () => void>} */
+const fills = new WeakMap();
+
+/**
+ * Fill an element with a user's name, now and whenever names have changed.
+ * @param {Element} element
+ * @param {() => void} fill
+ */
+export function showName(element, fill) {
+  element.setAttribute("data-names", "");
+  fills.set(element, fill);
+  fill();
+}
+
+/** Names have changed. @param {ParentNode} root */
+export function updateNames(root) {
+  for (const element of root.querySelectorAll("[data-names]")) fills.get(element)?.();
+}
+
+/** The first letters of the first and the last word, or of the only one. @param {string} name */
+function initials(name) {
+  const words = name.trim().split(/\s+/);
+  const last = words.length > 1 ? (words.at(-1) ?? "") : "";
+  const letters = last ? [[...words[0]][0], [...last][0]] : [...name].slice(0, 2);
+  return letters.join("").toLocaleUpperCase();
 }
 
 /** Set a text if it changed: a status or alert that is set again is read out again. @param {HTMLElement} element @param {string} text */

@@ -88,7 +88,8 @@ export class MentionList extends HTMLElement {
   }
 
   /** @param {Posted} message @param {Dates} dates */
-  #item({ room, seq, username, message, at }, dates) {
+  #item(mentioned, dates) {
+    const { room, seq, username, message, at } = mentioned;
     const item = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
@@ -99,7 +100,7 @@ export class MentionList extends HTMLElement {
     const by = document.createElement("span");
     by.className = "by";
     const author = document.createElement("bdi");
-    author.textContent = authorWords(username);
+    author.textContent = authorWords(mentioned);
     const where = document.createElement("bdi");
     where.textContent = this.#source?.titleOf(room) ?? "";
     const time = document.createElement("time");

@@ -1,7 +1,7 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
 /** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
-/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person. @typedef {{label: string, text: string, hint?: string, isHere?: boolean}} Choice */
+/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`, `about`: of a person, and the name by which they are shown. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, about?: string}} Choice */
 
 /** The most choices that are shown, and the longest word that is completed. */
 export const MAX_CHOICES = 8;
@@ -44,19 +44,24 @@ export function fold(name) {
 /**
  * The people whose names begin like what was typed: those who are here first, and the reader after the others here.
  * @param {string} typed
- * @param {{here: Iterable<string>, others: string[], me: string}} people
+ * @param {{here: Iterable<string>, others: string[], me: string, shown?: (username: string) => string}} people `shown` returns the name by which a user is shown
  * @returns {Choice[]}
  */
-export function peopleChoices(typed, { here, others, me }) {
+export function peopleChoices(typed, { here, others, me, shown = (name) => name }) {
   const key = fold(typed);
   const present = [...here].sort(
     (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
   );
-  const names = [...new Set([...present, ...others])].filter((name) => fold(name).startsWith(key));
+  const names = [...new Set([...present, ...others])].filter((name) =>
+    [name, shown(name)].some((spelling) => fold(spelling).startsWith(key)),
+  );
   const isHere = new Set(present);
-  return names
-    .slice(0, MAX_CHOICES)
-    .map((name) => ({ label: name, text: `@${name}`, isHere: isHere.has(name) }));
+  return names.slice(0, MAX_CHOICES).map((name) => ({
+    label: name,
+    text: `@${name}`,
+    isHere: isHere.has(name),
+    ...(shown(name) !== name && { about: shown(name) }),
+  }));
 }
 
 /**

@@ -6,6 +6,8 @@
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
 /** A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`. @typedef {{name: string, user?: number}} Mentioned */
+/** @import {ShownUser} from "./names.js" */
+
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
@@ -31,6 +33,7 @@
 /** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
+/** Users by username, as they are shown; with `reset` others may have changed too. @typedef {{users: Record<string, ShownUser>, reset?: true}} UsersFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -50,6 +53,7 @@
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
+ *   | {kind: "users", frame: UsersFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -71,6 +75,7 @@
  *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "typing", room: string}
+ *   | {command: "users", names: string[]}
  *   | {command: "quote", room: string, seqs: number[]}
  *   | {command: "copies", across: string}
  *   | {command: "mentions", before?: number, limit?: number}
@@ -105,6 +110,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "copies",
   "people",
   "mentioned",
+  "users",
 ]);
 
 /**

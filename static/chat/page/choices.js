@@ -1,6 +1,7 @@
 /** Finds what can complete a word in a composer: people who may enter its room, the reader's rooms, emoji. */
 
 import { MAX_CHOICES, peopleChoices, roomChoices } from "../model/completion.js";
+import { shownNames } from "../model/names.js";
 
 /** @import {Choice, Word} from "../model/completion.js" */
 /** @import {Workspace} from "../model/workspace.js" */
@@ -30,7 +31,10 @@ export class Choices {
     if (sign === "@") {
       const others = await this.#workspace.findPeople(room, typed);
       const here = this.#panes.get(room)?.present ?? [];
-      return peopleChoices(typed, { here, others, me: this.#me });
+      return peopleChoices(typed, {
+        ...{ here, others, me: this.#me },
+        shown: (name) => shownNames.of(name),
+      });
     }
     const found = await this.#emoji.search(typed, MAX_CHOICES);
     return found.map(({ emoji, shortNames, name }) => ({

@@ -48,7 +48,7 @@ export class MessageActions {
     const markdown = asMarkdown(selected.includes(message) ? selected : [message], {
       linkTo: (each) => linkTo(room, each),
       time: ({ at }) => dates.stamp(at),
-      author: ({ username }) => authorWords(username),
+      author: authorWords,
     });
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),

@@ -1,8 +1,9 @@
 /** The page as the workspace's view: panes in a row, the room list, notices, and the connection's state. */
 
 import { Notices } from "../dom/notices.js";
-import { part, setHue } from "../dom/templates.js";
+import { part, setAvatar, setText, showName, updateNames } from "../dom/templates.js";
 import { followZone, today } from "../log/days.js";
+import { shownNames } from "../model/names.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
 import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
@@ -21,6 +22,7 @@ import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
+/** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
@@ -30,7 +32,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -111,7 +113,12 @@ export class Page {
         for (const pane of panes.all) pane.clearTyping();
     });
     followDensity(userData.preferences, panes);
-    setHue(part(document, "my-avatar"), config.user.username);
+    const { username } = config.user;
+    const me = part(document, "my-name");
+    showName(me, () => {
+      setText(me, shownNames.of(username));
+      setAvatar(part(document, "my-avatar"), username, shownNames.of(username));
+    });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
       focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
@@ -305,6 +312,11 @@ export class Page {
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
     const title = this.workspace.rooms.get(room)?.title ?? "";
     this.#announcer.announce(senderWords(message), title, text);
+  }
+
+  namesChanged() {
+    for (const pane of this.#panes.all) pane.updateNames();
+    updateNames(document);
   }
 
   /** What is known of an open room has changed. @param {Room} room */

@@ -1,6 +1,7 @@
 /** <room-people>: the people in a room, as two avatars and a count, with a list of their names. */
 
-import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
+import { shownNames } from "../model/names.js";
 import { hereWords } from "../model/strings.js";
 
 /** @import {PresentFrame} from "../model/protocol.js" */
@@ -60,7 +61,7 @@ export class People extends HTMLElement {
 
   #showNames() {
     this.#isUpdateDue = false;
-    const names = [...this.#names].sort((a, b) => a.localeCompare(b));
+    const names = [...this.#names].sort((a, b) => shownNames.of(a).localeCompare(shownNames.of(b)));
     this.hidden = names.length === 0;
     part(this, "count").textContent = hereWords(names.length);
     const more = names.length - AVATARS;
@@ -74,18 +75,22 @@ export class People extends HTMLElement {
 function avatar(name) {
   const element = document.createElement("span");
   element.className = "avatar";
-  setAvatar(element, name);
+  showName(element, () => setAvatar(element, name, shownNames.of(name)));
   return element;
 }
 
 /** @param {string} name @param {boolean} isOther */
 function person(name, isOther) {
   const item = copyElement("person-template");
-  setAvatar(part(item, "avatar"), name);
-  part(item, "name").textContent = name;
   const button = part(item, "message");
   button.hidden = !isOther;
   button.dataset.username = name;
-  button.setAttribute("aria-label", `Message ${name}`);
+  showName(item, () => {
+    const shown = shownNames.of(name);
+    setAvatar(part(item, "avatar"), name, shown);
+    part(item, "name").textContent = shown;
+    part(item, "username").textContent = shown === name ? "" : name;
+    button.setAttribute("aria-label", `Message ${shown}`);
+  });
   return item;
 }

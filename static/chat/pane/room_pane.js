@@ -1,6 +1,6 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
-import { copy, part, setHue, setText } from "../dom/templates.js";
+import { copy, part, setHue, setText, showName, updateNames } from "../dom/templates.js";
 import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
 import { Writers } from "../model/typing.js";
 import { UndoOffer } from "./undo_offer.js";
@@ -34,7 +34,10 @@ export class RoomPane extends HTMLElement {
   #countdown;
   /** @type {UndoOffer | undefined} */
   #undo;
-  #writers = new Writers((names) => setText(part(this, "typing"), typingWords(names)));
+  #writers = new Writers((names) => {
+    const typing = part(this, "typing");
+    showName(typing, () => setText(typing, typingWords(names)));
+  });
 
   /**
    * @param {Room} room
@@ -133,6 +136,11 @@ export class RoomPane extends HTMLElement {
   /** @param {string} username */
   showTyping(username) {
     this.#writers.isWriting(username);
+  }
+
+  /** Users are shown by other names. What is read keeps its place. */
+  updateNames() {
+    this.list.keepStill(() => updateNames(this));
   }
 
   /** Show nobody any more: the user turned it off. */
