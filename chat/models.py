@@ -578,6 +578,22 @@ class Invitation(models.Model):
         return f"invitation={self.pk}"
 
 
+class Appearance(models.Model):
+    """How the page looks to a user, in all their browsers (`chat.appearance` has the values)."""
+
+    user = FormerUserField(db_index=False, related_name="+")
+    theme = models.CharField(max_length=8, default="system")
+    density = models.CharField(max_length=12, default="comfortable")
+    # 12 or 24 hours; empty: as usual in the browser's language.
+    clock = models.CharField(max_length=2, default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="appearance_user")]
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
 class SignIn(models.Model):
     """A web session in which a user is signed in. The session's own row has the user only in its encoded data."""
 

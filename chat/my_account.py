@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chat import audit
+from chat import appearance, audit
 from chat.own_password import address_of, refuse_too_many
 from chat.store import display_names, names, sign_ins
 
@@ -80,7 +80,8 @@ def account(request: HttpRequest) -> HttpResponse:
                 audit.write("email_changed", user=user.pk, address=address_of(request))
             return redirect("account")
     sessions = sign_ins.list_sessions(user, request.session.session_key)
-    return render(request, "registration/account.html", {"form": form, "sessions": sessions})
+    context = {"form": form, "sessions": sessions, "appearance": appearance.form_of(user.pk)}
+    return render(request, "registration/account.html", context)
 
 
 @require_POST

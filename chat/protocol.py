@@ -689,6 +689,20 @@ class ShownUsers(msgspec.Struct, omit_defaults=True, kw_only=True):
     reset: bool = False
 
 
+class Appearance(msgspec.Struct, kw_only=True):
+    """How the page looks to a user. An empty clock is that of the browser's language."""
+
+    theme: str
+    density: str
+    clock: str
+
+
+class AppearanceFrame(msgspec.Struct, kw_only=True):
+    """A signal to the user's own sockets that watch: the user has changed how the page looks."""
+
+    appearance: Appearance
+
+
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A refusal. Sent to the sender of the command alone."""
 

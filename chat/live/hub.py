@@ -10,6 +10,7 @@ from chat.conf import conf
 from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, janitor, runtime
+from chat.live.appearances import Appearances
 from chat.live.attendance import Attendance
 from chat.live.display_names import DisplayNames
 from chat.live.feed import Feed, RoomView
@@ -42,6 +43,7 @@ class Hub:
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.display_names = DisplayNames()
+        self.appearances = Appearances(self.watchers.users, self.watchers.sessions_of)
         self.revocation = Revocation(
             self.sessions,
             self.feeds,
@@ -90,6 +92,7 @@ class Hub:
         await self.positions.stop()
         await self.watchers.stop()
         await self.display_names.stop()
+        await self.appearances.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
         if self._janitor is not None:
@@ -234,6 +237,7 @@ class Hub:
     def _on_concerned(self, concern: Concern) -> None:
         self.watchers.memberships_changed(concern)
         self.display_names.users_changed(concern)
+        self.appearances.users_changed(concern)
 
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""

@@ -57,8 +57,7 @@ export function setAvatar(element, username, shown = username) {
   setHue(element, username);
 }
 
-/** What fills an element again when names have changed. @type {WeakMap<Element, () => void>} */
-const fills = new WeakMap();
+/** Kept at the element, because what is loaded later is bundled with a copy of this module. @typedef {Element & {fillNames?: () => void}} Named */
 
 /**
  * Fill an element with a user's name, now and whenever names have changed.
@@ -67,13 +66,14 @@ const fills = new WeakMap();
  */
 export function showName(element, fill) {
   element.setAttribute("data-names", "");
-  fills.set(element, fill);
+  /** @type {Named} */ (element).fillNames = fill;
   fill();
 }
 
 /** Names have changed. @param {ParentNode} root */
 export function updateNames(root) {
-  for (const element of root.querySelectorAll("[data-names]")) fills.get(element)?.();
+  for (const element of root.querySelectorAll("[data-names]"))
+    /** @type {Named} */ (element).fillNames?.();
 }
 
 /** The first letters of the first and the last word, or of the only one. @param {string} name */

@@ -1,7 +1,7 @@
 /** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
 
 import { copyElement, part, setHue, setText } from "../dom/templates.js";
-import { Dates } from "../model/dates.js";
+import { newDates } from "../log/days.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
 import { authorWords, resultsWords } from "../model/strings.js";
 
@@ -109,7 +109,7 @@ export class SearchPane {
     );
   }
 
-  /** @param {Posted} message @param {string[]} terms */
+  /** @param {Posted} found @param {string[]} terms */
   #hit(found, terms) {
     const { room, seq, message, at } = found;
     const item = copyElement("hit-template");
@@ -117,7 +117,7 @@ export class SearchPane {
     setHue(part(item, "hue"), room);
     part(item, "room").textContent = this.#actions.titleOf(room) ?? "";
     part(item, "author").textContent = authorWords(found);
-    const dates = new Dates();
+    const dates = newDates();
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
     time.textContent = dates.dayLabel(at, Date.now());

@@ -48,5 +48,7 @@ export class ShownNames {
   }
 }
 
-/** Those of this page. */
-export const shownNames = new ShownNames();
+/** Those of this page. What is loaded later is bundled with a copy of this module, and has to share them. */
+const page = /** @type {{multichatNames?: ShownNames}} */ (globalThis);
+page.multichatNames ??= new ShownNames();
+export const shownNames = page.multichatNames;

@@ -34,6 +34,7 @@
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** Users by username, as they are shown; with `reset` others may have changed too. @typedef {{users: Record<string, ShownUser>, reset?: true}} UsersFrame */
+/** How the page looks to its user. An empty clock is that of the language. @typedef {{theme: string, density: string, clock: string}} Appearance */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -54,6 +55,7 @@
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
  *   | {kind: "users", frame: UsersFrame}
+ *   | {kind: "appearance", frame: {appearance: Appearance}}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -111,6 +113,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "people",
   "mentioned",
   "users",
+  "appearance",
 ]);
 
 /**

@@ -11,7 +11,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
+/** @import {AckFrame, Appearance, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -32,6 +32,7 @@ import { fullPageWords } from "./strings.js";
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
  *   namesChanged?: () => void,
+ *   appearanceChanged?: (appearance: Appearance) => void,
  *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
  *   headsReceived: (heads: HeadsFrame["heads"]) => void,
  *   commandRefused: (room: string | null, frame: ErrorFrame) => void,
@@ -275,6 +276,7 @@ export class Workspace {
     else if (kind === "mentioned") this.#mentionSearch.answered(frame);
     else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "users") this.#applyNames(frame);
+    else if (kind === "appearance") this.#view.appearanceChanged?.(frame.appearance);
     else if (kind === "ack") this.#applyAck(frame);
     else if (kind === "error") this.#applyError(frame);
     else if (kind === "pong" && frame.version) this.#view.versionReceived(frame.version);

@@ -11,9 +11,9 @@ import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
+import { showAppearance } from "./appearance.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
-import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
@@ -24,7 +24,7 @@ import { UserActions } from "./user_actions.js";
 
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
-/** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Appearance, ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -112,7 +112,6 @@ export class Page {
       if (!userData.preferences.get("showsTyping"))
         for (const pane of panes.all) pane.clearTyping();
     });
-    followDensity(userData.preferences, panes);
     const { username } = config.user;
     const me = part(document, "my-name");
     showName(me, () => {
@@ -317,6 +316,11 @@ export class Page {
   namesChanged() {
     for (const pane of this.#panes.all) pane.updateNames();
     updateNames(document);
+  }
+
+  /** @param {Appearance} appearance */
+  appearanceChanged(appearance) {
+    showAppearance(appearance, this.#panes);
   }
 
   /** What is known of an open room has changed. @param {Room} room */
