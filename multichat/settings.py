@@ -80,6 +80,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested over plain HTTP from the sa
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_ENGINE = "chat.store.web_sessions"
+SESSION_DAYS = environment.number("SESSION_DAYS", 14)
+if not SESSION_DAYS:
+    environment.refuse("SESSION_DAYS is 0, but a session has to last for some time, as in 14.")
+SESSION_COOKIE_AGE = max(60, int(SESSION_DAYS * 24 * 3600))
 # With the prefix, browsers refuse the cookie from a subdomain or over plain HTTP. Browsers ignore ports in cookies, so
 # two sites on one host need different names.
 _prefix, _suffix = "__Host-" if HTTPS else "", environment.cookie_suffix("COOKIE_SUFFIX")
@@ -201,7 +205,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "multichat.csp.Middleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "multichat.sessions.Middleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

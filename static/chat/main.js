@@ -124,6 +124,8 @@ document.addEventListener("visibilitychange", () => {
   connection.wake();
   signedOut.checkUser();
 });
+// The socket keeps the session alive, but only a request gives the browser a cookie that lasts longer.
+setInterval(() => void fetch(config.session).catch(() => null), 6 * 3600_000);
 setInterval(() => {
   connection.tick();
   page.tick();
