@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.conf import conf
@@ -528,6 +529,8 @@ class Presence(models.Model):
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="+")
     user = FormerUserField(related_name="+")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="presences")
+    # Since when, by the database's clock.
+    at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [

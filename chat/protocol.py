@@ -703,6 +703,12 @@ class AppearanceFrame(msgspec.Struct, kw_only=True):
     appearance: Appearance
 
 
+class AroundFrame(msgspec.Struct, kw_only=True):
+    """A signal to sockets that watch: how many other users are around."""
+
+    around: int
+
+
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A refusal. Sent to the sender of the command alone."""
 

@@ -25,7 +25,7 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import display_names, memberships, own_rooms, policies, room_actions, search
+from chat.store import around, display_names, memberships, own_rooms, policies, room_actions, search
 
 logger = logging.getLogger(__name__)
 
@@ -214,13 +214,14 @@ def _page(
     user = request.user
     # Archived rooms are out of the list, unless one is opened by its address.
     rooms = [room for room in rooms if room.archived_at is None or str(room.pk) in opened]
-    reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
+    username = user.get_username()
+    reader = {"id": user.pk, "username": username, "staff": user.is_staff}
     # A site's own user model may not have this field.
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
-    known = {reader["username"]} | {name for room in rooms for name in own_rooms.others(room.people, user.pk or 0)}
-    shown = display_names.load_users_named([*sorted(known)[:MAX_SHOWN], reader["username"]])
-    names = {person.username: {"user": person.user, "name": person.name} for person in shown}
+    known = {name for room in rooms for name in own_rooms.others(room.people, user.pk or 0)}
+    shown = display_names.load_users_named([*sorted(known)[:MAX_SHOWN], username])
+    names: dict[str, dict[str, Any]] = {person.username: {"user": person.user, "name": person.name} for person in shown}
     config = {
         "user": reader,
         # The names in the first view, so that they need not be asked for. Others are.
@@ -247,7 +248,8 @@ def _page(
     }
     context = {
         "config": config,
-        "my_name": names.get(reader["username"], {}).get("name") or reader["username"],
+        "around": len(around.count() - {user.pk}) if conf.SHOW_WHO_IS_AROUND else None,
+        "my_name": str(names.get(username, {}).get("name") or username),
         "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,
         "listed": _listed(rooms, set(opened)),

@@ -111,6 +111,7 @@ CONTENT_SECURITY_POLICY = {
 ROOMS_BY_EVERYBODY = environment.flag("ROOMS_BY_EVERYBODY", default=False)
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
 SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
+SHOW_WHO_IS_AROUND = environment.flag("SHOW_WHO_IS_AROUND", default=True)
 
 # Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 means unlimited. LIMITS=0 lifts all limits except those of failed
 # logins and BOUND_DEFAULTS.

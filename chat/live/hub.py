@@ -11,6 +11,7 @@ from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, janitor, runtime
 from chat.live.appearances import Appearances
+from chat.live.around import AroundCount
 from chat.live.attendance import Attendance
 from chat.live.display_names import DisplayNames
 from chat.live.feed import Feed, RoomView
@@ -43,6 +44,7 @@ class Hub:
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.display_names = DisplayNames()
+        self.around = AroundCount(self.watchers.users, self.watchers.sessions_of)
         self.appearances = Appearances(self.watchers.users, self.watchers.sessions_of)
         self.revocation = Revocation(
             self.sessions,
@@ -58,9 +60,7 @@ class Hub:
             on_read=self.watchers.position_moved_elsewhere,
             on_typing=self._show_typing,
         )
-        self.attendance = Attendance(
-            process=self._doorbell.id, feeds=self.feeds, announce=lambda change: self._doorbell.signal_presence(*change)
-        )
+        self.attendance = Attendance(process=self._doorbell.id, feeds=self.feeds, announce=self._announce_presence)
         self.sweep = Sweep(self)
         self.pulse = Pulse(on_standstill=self.sweep.run_soon)
         self.is_draining = False
@@ -79,6 +79,7 @@ class Hub:
             self.revocation.check_always(),
             self.revocation.prune_always(),
             self.pulse.beat_always(),
+            self.around.count_always(),
         )
         self._tasks = [self._loop.create_task(task) for task in work]
 
@@ -244,9 +245,14 @@ class Hub:
         if self._janitor is not None and (concern.is_all_users or concern.rooms):
             self._janitor.wake()
 
+    def _announce_presence(self, change: Change) -> None:
+        self._doorbell.signal_presence(*change)
+        self.around.count_soon()
+
     def _on_signal(self, room: int, username: str, is_here: bool) -> None:
         # Frames are built here from these parts, so a process that reaches the layer can never forge a message.
         self.attendance.apply_changes([Change(room, username, is_here)])
+        self.around.count_soon()
 
 
 def running() -> Hub | None:

@@ -81,7 +81,7 @@ def _load(field: str, values: list[Any]) -> list[Shown]:
 def _shown(users: list[Any]) -> list[Shown]:
     names = {user.pk: full_name(user) for user in users}
     named = [pk for pk, name in names.items() if name]
-    keys: dict[int, str] = {}
+    keys: dict[int, str | None] = {}
     if named:
         rows = UsernameKey.objects.filter(user__in=named, display_key__isnull=False)
         keys = dict(rows.values_list("user_id", "display_key"))

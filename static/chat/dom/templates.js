@@ -72,15 +72,15 @@ export function showName(element, fill) {
 
 /** Names have changed. @param {ParentNode} root */
 export function updateNames(root) {
-  for (const element of root.querySelectorAll("[data-names]"))
-    /** @type {Named} */ (element).fillNames?.();
+  /** @type {Named} */ for (const element of root.querySelectorAll("[data-names]"))
+    element.fillNames?.();
 }
 
 /** The first letters of the first and the last word, or of the only one. @param {string} name */
 function initials(name) {
-  const words = name.trim().split(/\s+/);
-  const last = words.length > 1 ? (words.at(-1) ?? "") : "";
-  const letters = last ? [[...words[0]][0], [...last][0]] : [...name].slice(0, 2);
+  const [first = "", ...others] = name.trim().split(/\s+/);
+  const last = others.at(-1);
+  const letters = last ? [[...first][0], [...last][0]] : [...name].slice(0, 2);
   return letters.join("").toLocaleUpperCase();
 }
 

@@ -2,7 +2,7 @@
 
 import { placeBeside } from "../dom/place.js";
 import { setAvatar } from "../dom/templates.js";
-import { newDates } from "../log/days.js";
+import { Dates } from "../model/dates.js";
 import { authorWords, NO_MENTIONS, OFFLINE } from "../model/strings.js";
 
 /** @import {MentionsFrame, Posted} from "../model/protocol.js" */
@@ -77,7 +77,7 @@ export class MentionList extends HTMLElement {
       this.#older.hidden = false;
       return;
     }
-    const dates = newDates();
+    const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const hadFocus = document.activeElement === this.#older;
     const items = page.mentioned.map((message) => this.#item(message, dates));
     this.#list.append(...items);
@@ -87,7 +87,7 @@ export class MentionList extends HTMLElement {
     if (hadFocus) items[0]?.querySelector("button")?.focus();
   }
 
-  /** @param {Posted} mentioned @param {ReturnType<typeof newDates>} dates */
+  /** @param {Posted} mentioned @param {Dates} dates */
   #item(mentioned, dates) {
     const { room, seq, username, message, at } = mentioned;
     const item = document.createElement("li");

@@ -1,7 +1,7 @@
 /** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
 
 import { copyElement, part, setHue, setText } from "../dom/templates.js";
-import { newDates } from "../log/days.js";
+import { Dates } from "../model/dates.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
 import { authorWords, resultsWords } from "../model/strings.js";
 
@@ -117,7 +117,7 @@ export class SearchPane {
     setHue(part(item, "hue"), room);
     part(item, "room").textContent = this.#actions.titleOf(room) ?? "";
     part(item, "author").textContent = authorWords(found);
-    const dates = newDates();
+    const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
     time.textContent = dates.dayLabel(at, Date.now());

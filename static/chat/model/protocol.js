@@ -55,6 +55,7 @@
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
  *   | {kind: "users", frame: UsersFrame}
+ *   | {kind: "around", frame: {around: number}}
  *   | {kind: "appearance", frame: {appearance: Appearance}}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
@@ -114,6 +115,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "mentioned",
   "users",
   "appearance",
+  "around",
 ]);
 
 /**

@@ -32,6 +32,7 @@ import { fullPageWords } from "./strings.js";
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
  *   namesChanged?: () => void,
+ *   aroundChanged?: (count: number) => void,
  *   appearanceChanged?: (appearance: Appearance) => void,
  *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
  *   headsReceived: (heads: HeadsFrame["heads"]) => void,
@@ -277,6 +278,7 @@ export class Workspace {
     else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "users") this.#applyNames(frame);
     else if (kind === "appearance") this.#view.appearanceChanged?.(frame.appearance);
+    else if (kind === "around") this.#view.aroundChanged?.(frame.around);
     else if (kind === "ack") this.#applyAck(frame);
     else if (kind === "error") this.#applyError(frame);
     else if (kind === "pong" && frame.version) this.#view.versionReceived(frame.version);

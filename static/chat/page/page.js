@@ -12,6 +12,7 @@ import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
 import { showAppearance } from "./appearance.js";
+import { WhoIsAround } from "./around.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { EmojiSource } from "./emoji_source.js";
@@ -57,6 +58,7 @@ export class Page {
   #rooms;
   #userActions;
   #search;
+  #around;
 
   /** Connect without waiting any longer. @type {() => void} */
   ontrynow = () => {};
@@ -93,6 +95,10 @@ export class Page {
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
     });
+    this.#around = new WhoIsAround(
+      { titleOf: (room) => workspace.rooms.get(room)?.title, open: this.#rooms.openDirect },
+      notices,
+    );
     /** @type {SearchActions} */
     const searchActions = {
       titleOf: (room) => workspace.rooms.get(room)?.title,
@@ -189,6 +195,7 @@ export class Page {
   #hideRooms() {
     this.#showRooms(false);
     this.#search.close();
+    this.#around.clear();
     this.#userActions.closeOverlays();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
@@ -316,6 +323,11 @@ export class Page {
   namesChanged() {
     for (const pane of this.#panes.all) pane.updateNames();
     updateNames(document);
+  }
+
+  /** @param {number} count of other users */
+  aroundChanged(count) {
+    this.#around.show(count);
   }
 
   /** @param {Appearance} appearance */
