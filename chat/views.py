@@ -220,7 +220,8 @@ def _page(
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
     known = {name for room in rooms for name in own_rooms.others(room.people, user.pk or 0)}
-    shown = display_names.load_users_named([*sorted(known)[:MAX_SHOWN], username])
+    shown = display_names.load_users_named(sorted(known - {username})[:MAX_SHOWN])
+    shown += display_names.show([user])
     names: dict[str, dict[str, Any]] = {person.username: {"user": person.user, "name": person.name} for person in shown}
     config = {
         "user": reader,

@@ -95,7 +95,7 @@ def test_a_change_that_is_no_change_of_rights_does_not_ring(bob, rung):
     new_session(bob)  # writes last_login
     WebSession.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
     WebSession.objects.all().delete()  # as clearsessions does
-    bob.save(update_fields=["email", "first_name"])
+    bob.save(update_fields=["email", "last_login"])
     with transaction.atomic():
         bob.email = "bob@example.com"
         bob.save()  # as a form does
@@ -109,6 +109,7 @@ RIGHTS = {
     "is_superuser": True,
     "password": "!",
     "username": "robert",
+    "first_name": "Robert",
 }
 
 

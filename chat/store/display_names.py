@@ -15,7 +15,6 @@ from django.db.models.signals import post_save
 
 from chat.models import UsernameKey
 from chat.names import SYSTEM_KEY, name_key
-from chat.store import access
 from chat.store.names import EMPTY, RESERVED, TAKEN, NameRefused, of_users
 
 User = get_user_model()
@@ -74,11 +73,12 @@ def _load(field: str, values: list[Any]) -> list[Shown]:
     shown: list[Shown] = []
     for start in range(0, len(values), PIECE):
         users = User._default_manager.filter(**{f"{field}__in": values[start : start + PIECE]})
-        shown += _shown(list(users.only(User.USERNAME_FIELD, *FIELDS)))
+        shown += show(list(users.only(User.USERNAME_FIELD, *FIELDS)))
     return shown
 
 
-def _shown(users: list[Any]) -> list[Shown]:
+def show(users: list[Any]) -> list[Shown]:
+    """Return users as others see them."""
     names = {user.pk: full_name(user) for user in users}
     named = [pk for pk, name in names.items() if name]
     keys: dict[int, str | None] = {}
@@ -103,7 +103,7 @@ def connect() -> None:
     post_save.connect(_on_user_save, sender=User, dispatch_uid="display-names-user-save")
 
 
-def _on_user_save(instance: Any, created: bool, raw: bool, using: str, update_fields: Any, **kwargs: Any) -> None:
+def _on_user_save(instance: Any, raw: bool, using: str, update_fields: Any, **kwargs: Any) -> None:
     if raw or using != DEFAULT_DB_ALIAS or not (update_fields is None or {*FIELDS} & {*update_fields}):
         return
     name = full_name(instance)
@@ -121,6 +121,3 @@ def _on_user_save(instance: Any, created: bool, raw: bool, using: str, update_fi
             rows.update(display_key=key)
     except (NameRefused, IntegrityError):
         rows.update(display_key=None)
-    if not created:
-        # Outside a transaction, the user was saved and announced before this.
-        access.record_change(users=[instance.pk])
