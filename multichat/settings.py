@@ -110,6 +110,7 @@ CONTENT_SECURITY_POLICY = {
 
 ROOMS_BY_EVERYBODY = environment.flag("ROOMS_BY_EVERYBODY", default=False)
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
+OUTGOING_LOOPBACK = environment.flag("OUTGOING_LOOPBACK", default=False)
 SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
 SHOW_WHO_IS_AROUND = environment.flag("SHOW_WHO_IS_AROUND", default=True)
 

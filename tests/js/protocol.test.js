@@ -32,6 +32,7 @@ const KINDS = {
   Heads: "heads",
   Names: "people",
   MentionPage: "mentioned",
+  Notifies: "notify",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;

@@ -6,12 +6,15 @@
  * Every setting and its default. A stored value of another type counts as unset.
  * `clickCloses`: a click on an open room closes it. `shortcuts`: the user's own chord for a shortcut's name, "" for none.
  * `showsTyping`: other users see that this one is writing, and this one sees them.
+ * `notifies`: this browser shows notifications; `pausedUntil`: none until then, in milliseconds.
  * `recentEmoji`: those that the user chose last, the latest first.
  */
 export const DEFAULTS = {
   clickCloses: false,
   shortcuts: /** @type {Record<string, string>} */ ({}),
   showsTyping: true,
+  notifies: false,
+  pausedUntil: 0,
   recentEmoji: /** @type {string[]} */ ([]),
 };
 

@@ -30,8 +30,9 @@
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
-/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
+/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. `level`: what the user wants to hear of the room. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[], level?: "all" | "mentions" | "quiet"}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
+/** The message that a notification may show; none when another page shows it. @typedef {{notify: string, seq: number, event?: Posted}} NotifyFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** Users by username, as they are shown; with `reset` others may have changed too. @typedef {{users: Record<string, ShownUser>, reset?: true}} UsersFrame */
 /** How the page looks to its user. An empty clock is that of the language. @typedef {{theme: string, density: string, clock: string}} Appearance */
@@ -57,6 +58,7 @@
  *   | {kind: "users", frame: UsersFrame}
  *   | {kind: "around", frame: {around: number}}
  *   | {kind: "appearance", frame: {appearance: Appearance}}
+ *   | {kind: "notify", frame: NotifyFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -83,6 +85,8 @@
  *   | {command: "copies", across: string}
  *   | {command: "mentions", before?: number, limit?: number}
  *   | {command: "read", room: string, seq: number, back?: true}
+ *   | {command: "notify", room: string, seq: number, after: number}
+ *   | {command: "level", room: string, level: "all" | "mentions" | "quiet"}
  *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
  *   | {command: "ping"}} Command
@@ -112,6 +116,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "quote",
   "copies",
   "people",
+  "notify",
   "mentioned",
   "users",
   "appearance",

@@ -11,7 +11,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Appearance, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
+/** @import {AckFrame, Appearance, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -28,6 +28,7 @@ import { fullPageWords } from "./strings.js";
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
  *   roomChanged: (room: Room) => void,
+ *   notified?: (frame: NotifyFrame) => void,
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
@@ -274,6 +275,7 @@ export class Workspace {
     else if (kind === "history") this.#applyPage(frame);
     else if (kind === "rooms") this.#setRooms(frame.rooms);
     else if (kind === "heads") this.#view.headsReceived(frame.heads);
+    else if (kind === "notify") this.#view.notified?.(frame);
     else if (kind === "mentioned") this.#mentionSearch.answered(frame);
     else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "users") this.#applyNames(frame);

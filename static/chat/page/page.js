@@ -16,6 +16,7 @@ import { WhoIsAround } from "./around.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { EmojiSource } from "./emoji_source.js";
+import { Notifier } from "./notifier.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
 import { Search } from "./search.js";
@@ -25,7 +26,8 @@ import { UserActions } from "./user_actions.js";
 
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
-/** @import {Appearance, ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Send} from "../model/outbox.js" */
+/** @import {Appearance, ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -59,6 +61,7 @@ export class Page {
   #userActions;
   #search;
   #around;
+  #notifier;
 
   /** Connect without waiting any longer. @type {() => void} */
   ontrynow = () => {};
@@ -67,8 +70,9 @@ export class Page {
    * @param {Config} config
    * @param {UserData} userData
    * @param {(view: View) => Workspace} createWorkspace
+   * @param {Send} send
    */
-  constructor(config, userData, createWorkspace) {
+  constructor(config, userData, createWorkspace, send) {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
@@ -108,6 +112,17 @@ export class Page {
     };
     this.#search = new Search(part(document, "panes"), searchActions, notices);
     this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
+    this.#notifier = new Notifier(part(document, "notifications"), {
+      ...{ send, notices, menu: this.#userActions.menu },
+      ...{ preferences: userData.preferences, unread: userData.unread },
+      roomOf: (room) => workspace.rooms.get(room),
+      isInView: (room) => {
+        const pane = panes.get(room);
+        const isShown = document.visibilityState === "visible" && pane?.isVisible === true;
+        return isShown && pane.list.isAtBottom && pane.list.isAtHead;
+      },
+      show: (room, seq) => this.#userActions.showFound(room, seq, true),
+    });
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
@@ -176,6 +191,7 @@ export class Page {
    */
   connectionChanged(state, retryAt) {
     if (state === "signed out") this.#hideRooms();
+    this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
       this.unsent.connected();
@@ -258,6 +274,7 @@ export class Page {
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
     this.#search.removeRoom(room.id);
+    this.#notifier.removeRoom(room.id);
     this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
@@ -345,6 +362,7 @@ export class Page {
     for (const { id } of removed) {
       this.#list.removeRoom(id);
       this.#search.removeRoom(id);
+      this.#notifier.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
     this.#list.updateRooms(rooms);
@@ -357,7 +375,13 @@ export class Page {
   /** @param {HeadsFrame["heads"]} heads */
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
+    this.#notifier.headsReceived(heads);
     this.#alerts.applyHeads(heads);
+  }
+
+  /** @param {NotifyFrame} frame */
+  notified(frame) {
+    this.#notifier.notified(frame);
   }
 
   /**
