@@ -52,6 +52,10 @@ class MembersChange(msgspec.Struct, forbid_unknown_fields=True):
     remove: Name | None = None
 
 
+class Deactivation(msgspec.Struct, forbid_unknown_fields=True):
+    username: Name
+
+
 class Direct(msgspec.Struct, forbid_unknown_fields=True):
     people: Names
 
@@ -135,6 +139,16 @@ def direct(request: HttpRequest) -> dict[str, Any]:
 def names(request: HttpRequest) -> dict[str, Any]:
     """Return some names of users that begin with `?q=`, without the user's own."""
     return {"people": people.names_like(request.GET.get("q", "")[:150], but=_user(request))}
+
+
+@require_POST
+@answers_json
+def deactivate(request: HttpRequest) -> dict[str, Any]:
+    """Let staff take a user's account out of use."""
+    asked = _body(request, Deactivation)
+    limits.check_message(_user(request))
+    people.deactivate(asked.username, by=_user(request), address=request.META.get("REMOTE_ADDR"))
+    return {"deactivated": asked.username}
 
 
 @require_GET

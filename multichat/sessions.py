@@ -3,8 +3,7 @@
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from chat.store import web_sessions
 
@@ -15,7 +14,7 @@ RENEWED = ("/", "/accounts/session/")
 class Middleware(SessionMiddleware):
     """Django's, which also prolongs. Not by saving, because a session that ends meanwhile would come back."""
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         session = request.session
         is_used = session.accessed and not session.modified and not session.is_empty()
         response = super().process_response(request, response)

@@ -17,6 +17,7 @@ urlpatterns = [
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
     path("direct/", room_views.direct, name="direct"),
+    path("people/deactivate/", room_views.deactivate, name="deactivate"),
     path("people/around/", room_views.people_around, name="around"),
     path("people/", room_views.names, name="people"),
     path("accounts/", my_account.account, name="account"),

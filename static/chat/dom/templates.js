@@ -72,8 +72,9 @@ export function showName(element, fill) {
 
 /** Names have changed. @param {ParentNode} root */
 export function updateNames(root) {
-  /** @type {Named} */ for (const element of root.querySelectorAll("[data-names]"))
-    element.fillNames?.();
+  /** @type {NodeListOf<Named>} */
+  const elements = root.querySelectorAll("[data-names]");
+  for (const element of elements) element.fillNames?.();
 }
 
 /** The first letters of the first and the last word, or of the only one. @param {string} name */

@@ -4,7 +4,12 @@ import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
+import {
+  authorWords,
+  DELETE_MESSAGE,
+  deactivateWords,
+  unchangedSentence,
+} from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
 import { SameMoment } from "./same_moment.js";
 
@@ -98,6 +103,13 @@ export class MessageActions {
       label: "Delete",
       confirmed: () => this.deleteMessage(room, message),
     });
+  }
+
+  /** @param {string} username @param {(username: string) => void} deactivate */
+  confirmDeactivation(username, deactivate) {
+    const [question, text] = deactivateWords(username);
+    const confirmed = () => deactivate(username);
+    this.#confirmDialog.ask(question, { text, label: "Deactivate", confirmed });
   }
 
   /** @param {string} room @param {Message} message */

@@ -153,6 +153,7 @@ export class UserActions {
       jumpToNew: () => this.jumps.jumpToNew(id),
       jumpToNewest: () => this.jumps.jumpToNewest(id),
       openDirect: (name) => void this.#rooms.openDirect(name),
+      deactivate: (name) => this.#messageActions.confirmDeactivation(name, this.#rooms.deactivate),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),

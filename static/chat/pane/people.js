@@ -13,16 +13,23 @@ export class People extends HTMLElement {
   /** @type {Set<string>} */
   #names = new Set();
   #isUpdateDue = false;
-  #me = "";
+  #me = { username: "", staff: false };
 
-  /** Listen to events. Not in connectedCallback, because a pane that moves is connected again. @param {string} me @param {(name: string) => void} openDirect */
-  configure(me, openDirect) {
+  /**
+   * Listen to events. Not in connectedCallback, because a pane that moves is connected again.
+   * @param {{username: string, staff: boolean}} me
+   * @param {{openDirect: (name: string) => void, deactivate: (name: string) => void}} actions
+   */
+  configure(me, { openDirect, deactivate }) {
     this.#me = me;
     this.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("button") : null;
       if (!button?.dataset.username) return;
       close();
-      openDirect(button.dataset.username);
+      // Its dialog gives the focus back.
+      if (button.dataset.part === "deactivate") part(this, "summary").focus();
+      const act = button.dataset.part === "deactivate" ? deactivate : openDirect;
+      act(button.dataset.username);
     });
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
     const close = () => {
@@ -67,7 +74,7 @@ export class People extends HTMLElement {
     const more = names.length - AVATARS;
     part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
     part(this, "more").textContent = more > 0 ? `+${more}` : "";
-    part(this, "names").replaceChildren(...names.map((name) => person(name, name !== this.#me)));
+    part(this, "names").replaceChildren(...names.map((name) => person(name, this.#me)));
   }
 }
 
@@ -79,18 +86,21 @@ function avatar(name) {
   return element;
 }
 
-/** @param {string} name @param {boolean} isOther */
-function person(name, isOther) {
+/** @param {string} name @param {{username: string, staff: boolean}} me */
+function person(name, me) {
   const item = copyElement("person-template");
   const button = part(item, "message");
-  button.hidden = !isOther;
-  button.dataset.username = name;
+  button.hidden = name === me.username;
+  const deactivate = part(item, "deactivate");
+  deactivate.hidden = button.hidden || !me.staff;
+  for (const each of [button, deactivate]) each.dataset.username = name;
   showName(item, () => {
     const shown = shownNames.of(name);
     setAvatar(part(item, "avatar"), name, shown);
     part(item, "name").textContent = shown;
     part(item, "username").textContent = shown === name ? "" : name;
     button.setAttribute("aria-label", `Message ${shown}`);
+    deactivate.setAttribute("aria-label", `Deactivate ${shown}`);
   });
   return item;
 }
