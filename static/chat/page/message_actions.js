@@ -4,12 +4,7 @@ import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import {
-  authorWords,
-  DELETE_MESSAGE,
-  deactivateWords,
-  unchangedSentence,
-} from "../model/strings.js";
+import { authorWords, DELETE_MESSAGE, disableWords, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
 import { SameMoment } from "./same_moment.js";
 
@@ -107,7 +102,7 @@ export class MessageActions {
 
   /** @param {string} username @param {(username: string) => void} deactivate */
   confirmDeactivation(username, deactivate) {
-    const [question, text] = deactivateWords(username);
+    const [question, text] = disableWords(username);
     const confirmed = () => deactivate(username);
     this.#confirmDialog.ask(question, { text, label: "Deactivate", confirmed });
   }
