@@ -22,7 +22,7 @@ from chat.live import database, hub, runtime, writer
 from chat.live.hub import Hub
 from chat.live.session import Session
 from chat.models import AccessChange, Room
-from chat.store import access, actions, policies
+from chat.store import access, actions, policies, web_sessions
 from chat.store.concerns import about
 from tests.fakes import FakeLog, FakeSocket, standing, turns, until
 from tests.sockets import connected
@@ -235,7 +235,9 @@ async def test_frames_do_not_prolong_a_session(bob):
         assert await database.read(list, WebSession.objects.values_list("pk", "expire_date")) == before
 
 
-async def test_a_session_that_expires_is_closed_by_the_sweep(bob, settings):
+async def test_a_session_that_expires_is_closed_by_the_sweep(bob, settings, monkeypatch):
+    # As when the session could not be prolonged.
+    monkeypatch.setattr(web_sessions, "is_due", lambda expires_at: False)
     settings.SWEEP_SECONDS = 0.02
     async with connected(bob) as socket:
         await socket.ask(command="ping")

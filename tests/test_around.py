@@ -1,4 +1,4 @@
-"""Who is around: how many, who, since when, and in which of the reader's rooms. Never anything of other rooms."""
+"""People around: how many, by name, since when, and in which of the reader's rooms. Never anything of other rooms."""
 
 from datetime import datetime, timedelta
 

@@ -105,6 +105,7 @@ def test_a_request_prolongs_its_session_about_once_a_day(client, key, rooms):
 async def test_an_open_socket_prolongs_its_session_without_a_write_for_each_frame(bob, settings):
     settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
     async with connected(bob) as socket:
+        await socket.ask(command="ping")
         key = hub.running().sessions.copy().pop().login.session_key
         await database.write(expire_in, key, days=3)
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""Who is around: the users with a page that has a room open, and in which of the reader's rooms they are."""
+"""The users who are around: those with a page that has a room open, and in which of the reader's rooms they are."""
 
 from datetime import datetime
 from typing import Any, NamedTuple

@@ -59,10 +59,10 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
         time = bob.log("Lobby").locator(".message [data-part=time]").last
         expect(time).to_have_text(re.compile(r"^\d\d:\d\d$"))
 
-        # Who is around: everybody but the reader.
+        # The people around are all but the reader.
         around = alice.page.get_by_role("button", name="2 around")
         around.click()
-        dialog = alice.page.get_by_role("dialog", name="Who is around")
+        dialog = alice.page.get_by_role("dialog", name="People around")
         expect(dialog.get_by_role("button", name=re.compile("Robert Tables.*since.*in Lobby"))).to_be_visible()
         picture(alice.page, "around")
         assert violations_in_all_looks(alice.page) == []

@@ -23,10 +23,10 @@ export class AroundList extends HTMLElement {
     this.#source = source;
     this.popover = "auto";
     this.role = "dialog";
-    this.ariaLabel = "Who is around";
+    this.ariaLabel = "People around";
     this.tabIndex = -1;
     const heading = document.createElement("h2");
-    heading.textContent = "Who is around";
+    heading.textContent = "People around";
     this.#status.role = "status";
     this.append(heading, this.#list, this.#status);
     this.addEventListener("toggle", (event) => {
