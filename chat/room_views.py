@@ -137,8 +137,10 @@ def direct(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 @answers_json
 def names(request: HttpRequest) -> dict[str, Any]:
-    """Return some names of users that begin with `?q=`, without the user's own."""
-    return {"people": people.names_like(request.GET.get("q", "")[:150], but=_user(request))}
+    """Return some usernames whose users' names begin with `?q=`, without the user's own, and their display names."""
+    found = people.named_like(request.GET.get("q", "")[:150], but=_user(request))
+    names_of = {user.username: user.name for user in found if user.name}
+    return {"people": [user.username for user in found]} | ({"shown": names_of} if names_of else {})
 
 
 @require_POST

@@ -148,3 +148,12 @@ def test_many_names_take_few_queries(bob, django_assert_max_num_queries):
     User.objects.bulk_create([User(username=f"user{n}", password="!") for n in range(199)])
     with django_assert_max_num_queries(3):
         assert len(store.load_users_named([f"user{n}" for n in range(199)] + ["bob"])) == 200
+
+
+def test_people_are_found_by_display_name_for_dialogs(alice, bob, client):
+    rename(bob, "Zo\u00eb", "Builder")
+    client.force_login(alice)
+    assert client.get("/people/?q=zo").json() == {"people": ["bob"], "shown": {"bob": "Zo\u00eb Builder"}}
+    bob.is_active = False
+    bob.save()
+    assert client.get("/people/?q=zo").json() == {"people": []}
