@@ -1,24 +1,23 @@
 /** The button that says how many people are around. The list of them is loaded when it is first used. */
 
-import { part, setText } from "../dom/templates.js";
-import { NOT_LOADED } from "../model/strings.js";
+import { LazyPart } from "../dom/lazy_part.js";
+import { setText } from "../dom/templates.js";
 
-/** @import {Notices} from "../dom/notices.js" */
-/** @import {AroundList, AroundSource} from "../lazy/around_list.js" */
+/** @import {AroundSource} from "../lazy/around_list.js" */
 
 export class WhoIsAround {
-  #source;
-  #notices;
   /** Not there if the site has turned it off. @type {HTMLElement | null} */
   #button = document.querySelector("[data-part=around]");
-  /** @type {AroundList | null} */
-  #list = null;
+  #list;
 
-  /** @param {AroundSource} source @param {Notices} notices */
-  constructor(source, notices) {
-    this.#source = source;
-    this.#notices = notices;
-    this.#button?.addEventListener("click", () => void this.#open());
+  /** @param {AroundSource} source @param {() => void} onfailed */
+  constructor(source, onfailed) {
+    this.#list = new LazyPart(
+      async () => (await import("lazy/around_list")).createAroundList(source),
+      onfailed,
+    );
+    const button = this.#button;
+    button?.addEventListener("click", () => this.#list.use((list) => void list.open(button)));
   }
 
   /** @param {number} count */
@@ -28,16 +27,6 @@ export class WhoIsAround {
 
   /** Another person may use the page now. */
   clear() {
-    this.#list?.clear();
-  }
-
-  async #open() {
-    try {
-      const { createAroundList } = await import("lazy/around_list");
-      this.#list ??= createAroundList(this.#source);
-    } catch {
-      return this.#notices.show(NOT_LOADED);
-    }
-    if (this.#button && !part(document, "panes").hidden) this.#list.open(this.#button);
+    this.#list.loaded?.clear();
   }
 }
