@@ -103,7 +103,7 @@ export class Page {
     });
     this.#around = new WhoIsAround(
       { titleOf: (room) => workspace.rooms.get(room)?.title, open: this.#rooms.openDirect },
-      () => notices.show(NOT_LOADED),
+      notLoaded,
     );
     /** @type {SearchActions} */
     const searchActions = {
