@@ -343,7 +343,7 @@ export function catchUpWords(title, left) {
 
 export const PEEKED = "Provisional. Write here or double-click the head to keep this pane.";
 
-/** A question, and what follows from a yes. @param {string} username */
+/** A question, and what follows from a yes. @param {string} username @returns {[string, string]} */
 export function disableWords(username) {
   const shown = shownNames.of(username);
   const name = shown === username ? shown : `${shown} (${username})`;
