@@ -32,7 +32,7 @@ def keep_display_names(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0038_levels"),
+        ("chat", "0047_retention"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
