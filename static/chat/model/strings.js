@@ -343,16 +343,6 @@ export function catchUpWords(title, left) {
 
 export const PEEKED = "Provisional. Write here or double-click the head to keep this pane.";
 
-/** A question, and what follows from a yes. @param {string} username @returns {[string, string]} */
-export function disableWords(username) {
-  const shown = shownNames.of(username);
-  const name = shown === username ? shown : `${shown} (${username})`;
-  return [
-    `Deactivate ${name}?`,
-    "They are signed out at once and can't sign in again. Their messages stay.",
-  ];
-}
-
 export const DELETE_MESSAGE = "Delete this message for everybody?";
 
 /** The button beside a room in the list. @param {string} title @param {boolean} isOpen */

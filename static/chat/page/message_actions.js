@@ -5,7 +5,7 @@ import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import { authorWords, DELETE_MESSAGE, disableWords, unchangedSentence } from "../model/strings.js";
+import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
 
 /** @import {Change} from "../model/protocol.js" */
@@ -115,11 +115,14 @@ export class MessageActions {
     });
   }
 
-  /** @param {string} username @param {(username: string) => void} deactivate */
-  confirmDeactivation(username, deactivate) {
-    const [question, text] = disableWords(username);
-    const confirmed = () => deactivate(username);
-    this.#confirmDialog.ask(question, { text, label: "Deactivate", confirmed });
+  /** @param {string} username @param {(sentence: string) => void} onfailed */
+  async confirmDeactivation(username, onfailed) {
+    const { confirmDeactivation } = await import("lazy/deactivation");
+    confirmDeactivation(
+      username,
+      (question, what) => this.#confirmDialog.ask(question, what),
+      onfailed,
+    );
   }
 
   /** @param {string} room @param {Message} message */

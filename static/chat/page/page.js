@@ -2,7 +2,7 @@
 
 import { Notices } from "../dom/notices.js";
 import { part, setAvatar, setText, showName, updateNames } from "../dom/templates.js";
-import { followZone, today } from "../log/days.js";
+import { followClock, followZone, today } from "../log/days.js";
 import { shownNames } from "../model/names.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
@@ -11,7 +11,6 @@ import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
-import { showAppearance } from "./appearance.js";
 import { WhoIsAround } from "./around.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
@@ -350,7 +349,12 @@ export class Page {
 
   /** @param {Appearance} appearance */
   appearanceChanged(appearance) {
-    showAppearance(appearance, this.#panes);
+    const logs = [...this.#panes.all].map(({ list }) => list);
+    // If it can't be loaded, the next page that is opened has it.
+    import("lazy/appearance").then(
+      ({ showAppearance }) => showAppearance(appearance, logs, followClock),
+      () => {},
+    );
   }
 
   /** What is known of an open room has changed. @param {Room} room */

@@ -27,12 +27,6 @@ export class Rooms {
     else this.#page.openRoom(room);
   };
 
-  /** Take a user's account out of use. Their pages close by themselves. @type {(username: string) => Promise<void>} */
-  deactivate = async (username) => {
-    const answer = await ask("/people/deactivate/", { username });
-    if (typeof answer === "string") this.#page.notices.show(answer);
-  };
-
   /** Show a room's members, and what its managers may change. @param {Room} room */
   showSettings(room) {
     this.#dialogs.use((dialogs) => void dialogs.room.open(room));

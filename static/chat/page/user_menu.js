@@ -1,7 +1,6 @@
 /** The menu at the user's name: settings that this browser keeps, and the density. */
 
 import { ask } from "../dom/ask.js";
-import { appearance } from "./appearance.js";
 
 /** @import {Item, Menu} from "../dom/menu.js" */
 /** @import {Name, Preferences} from "../model/preferences.js" */
@@ -24,7 +23,7 @@ export function openAtClick(button, menu, preferences) {
 
 /** @param {Preferences} preferences @returns {Item[]} */
 function items(preferences) {
-  const isCompact = appearance().density === "compact";
+  const isCompact = document.documentElement.dataset.density === "compact";
   return [
     ...SWITCHES.map(([name, label]) => ({
       label,
