@@ -75,6 +75,7 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
 
         # dora is deactivated, after a question. Her page closes at once.
         people.click()
+        alice.pane("Lobby").get_by_role("button", name="Deactivate a person").click()
         alice.page.get_by_role("button", name="Deactivate dora").click()
         question = alice.page.get_by_role("alertdialog", name="Deactivate dora?")
         expect(question.get_by_role("button", name="Cancel")).to_be_focused()

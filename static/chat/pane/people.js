@@ -24,6 +24,7 @@ export class People extends HTMLElement {
     this.#me = me;
     this.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("button") : null;
+      if (button === manage) this.#showManaging(manage.ariaPressed !== "true");
       if (!button?.dataset.username) return;
       close();
       // Its dialog gives the focus back.
@@ -32,8 +33,11 @@ export class People extends HTMLElement {
       act(button.dataset.username);
     });
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
+    const manage = part(this, "manage");
+    manage.hidden = !me.staff;
     const close = () => {
       details.open = false;
+      this.#showManaging(false);
     };
     this.addEventListener("keydown", ({ key }) => {
       if (key !== "Escape" || !details.open) return;
@@ -43,6 +47,14 @@ export class People extends HTMLElement {
     this.addEventListener("focusout", ({ relatedTarget }) => {
       if (!(relatedTarget instanceof Node && this.contains(relatedTarget))) close();
     });
+  }
+
+  /** Show the buttons that deactivate, which stand beside no name otherwise. @param {boolean} isOn */
+  #showManaging(isOn) {
+    part(this, "manage").ariaPressed = String(isOn);
+    for (const button of this.querySelectorAll("[data-part=deactivate]"))
+      if (button instanceof HTMLElement)
+        button.hidden = !isOn || button.dataset.username === this.#me.username;
   }
 
   /** The names of the people present. */
@@ -75,6 +87,7 @@ export class People extends HTMLElement {
     part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
     part(this, "more").textContent = more > 0 ? `+${more}` : "";
     part(this, "names").replaceChildren(...names.map((name) => person(name, this.#me)));
+    this.#showManaging(part(this, "manage").ariaPressed === "true");
   }
 }
 
@@ -92,7 +105,6 @@ function person(name, me) {
   const button = part(item, "message");
   button.hidden = name === me.username;
   const deactivate = part(item, "deactivate");
-  deactivate.hidden = button.hidden || !me.staff;
   for (const each of [button, deactivate]) each.dataset.username = name;
   showName(item, () => {
     const shown = shownNames.of(name);
