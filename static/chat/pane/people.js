@@ -24,7 +24,7 @@ export class People extends HTMLElement {
     this.#me = me;
     this.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("button") : null;
-      if (button === manage) this.#showManaging(manage.ariaPressed !== "true");
+      if (button === manage) manage.ariaPressed = String(manage.ariaPressed !== "true");
       if (!button?.dataset.username) return;
       close();
       // Its dialog gives the focus back.
@@ -37,7 +37,7 @@ export class People extends HTMLElement {
     manage.hidden = !me.staff;
     const close = () => {
       details.open = false;
-      this.#showManaging(false);
+      manage.ariaPressed = "false";
     };
     this.addEventListener("keydown", ({ key }) => {
       if (key !== "Escape" || !details.open) return;
@@ -47,14 +47,6 @@ export class People extends HTMLElement {
     this.addEventListener("focusout", ({ relatedTarget }) => {
       if (!(relatedTarget instanceof Node && this.contains(relatedTarget))) close();
     });
-  }
-
-  /** Show the buttons that deactivate, which stand beside no name otherwise. @param {boolean} isOn */
-  #showManaging(isOn) {
-    part(this, "manage").ariaPressed = String(isOn);
-    for (const button of this.querySelectorAll("[data-part=deactivate]"))
-      if (button instanceof HTMLElement)
-        button.hidden = !isOn || button.dataset.username === this.#me.username;
   }
 
   /** The names of the people present. */
@@ -87,7 +79,6 @@ export class People extends HTMLElement {
     part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
     part(this, "more").textContent = more > 0 ? `+${more}` : "";
     part(this, "names").replaceChildren(...names.map((name) => person(name, this.#me)));
-    this.#showManaging(part(this, "manage").ariaPressed === "true");
   }
 }
 
@@ -105,6 +96,7 @@ function person(name, me) {
   const button = part(item, "message");
   button.hidden = name === me.username;
   const deactivate = part(item, "deactivate");
+  deactivate.hidden = button.hidden;
   for (const each of [button, deactivate]) each.dataset.username = name;
   showName(item, () => {
     const shown = shownNames.of(name);
