@@ -133,19 +133,19 @@ export class Completion {
 }
 
 /** @param {Choice} choice @param {string} id */
-function option({ label, hint, isHere }, id) {
+function option({ label, hint, isHere, note = isHere ? "here" : undefined }, id) {
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";
   const name = document.createElement("bdi");
   name.textContent = label;
   element.append(name);
-  if (hint !== undefined || isHere) {
+  if (hint !== undefined || note !== undefined) {
     const mark = document.createElement("span");
     mark.ariaHidden = "true";
-    mark.className = isHere ? "here" : "hint";
-    mark.textContent = hint ?? "here";
-    if (isHere) element.append(mark);
+    mark.className = note === undefined ? "hint" : "here";
+    mark.textContent = hint ?? note ?? "";
+    if (note !== undefined) element.append(mark);
     else element.prepend(mark);
   }
   return element;

@@ -1,7 +1,7 @@
 /** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
 import { copyElement, part, setAvatar } from "../dom/templates.js";
-import { isForMe } from "../model/own.js";
+import { isForMe, namesOf } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, confirmedWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
@@ -64,7 +64,7 @@ export function fillMessage(element, message, me) {
   showTime(element, at);
   const body = part(element, "text");
   if (deleted) showSentence(body, deletedWords(1));
-  foldMessage(element, deleted ? 0 : showText(body, text ?? "", isForReader ? me.username : ""));
+  foldMessage(element, deleted ? 0 : showText(body, text ?? "", namesOf(message, me)));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
@@ -99,7 +99,7 @@ export function createUnsent(entry, me) {
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = `${me}${TYPE_WORDS.get(entry.type) ?? ""}`;
-  foldMessage(element, showText(part(element, "text"), entry.text, ""));
+  foldMessage(element, showText(part(element, "text"), entry.text));
   setAvatar(part(element, "avatar"), me);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)

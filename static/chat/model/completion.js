@@ -1,13 +1,19 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
+import { CALLS } from "./mentions.js";
+
 /** @import {Emoji} from "./emoji.js" */
 
 /** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
-/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person. @typedef {{label: string, text: string, hint?: string, isHere?: boolean}} Choice */
+/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person; `note`: what it means. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, note?: string}} Choice */
 /**
- * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it.
- * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
+ * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it;
+ * `mayCall`: the reader may mention all of them.
+ * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, mayCall: () => boolean, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
  */
+
+/** What CALLS mean, in the same order. */
+const CALL_NOTES = ["everybody who is here", "everybody in the room"];
 
 /** The most choices that are shown, and the longest word that is completed. */
 export const MAX_CHOICES = 8;
@@ -43,11 +49,12 @@ export function wordAt(text, caret) {
 }
 
 /** @param {Word} word @param {Source} source @returns {Promise<Choice[]>} */
-export async function findChoices({ sign, typed }, { me, present, rooms, findPeople, findEmoji }) {
+export async function findChoices({ sign, typed }, source) {
+  const { me, present, rooms, findPeople, mayCall, findEmoji } = source;
   if (sign === "#") return roomChoices(typed, rooms());
   if (sign === "@") {
     const others = await findPeople(typed);
-    return peopleChoices(typed, { here: present(), others, me });
+    return peopleChoices(typed, { here: present(), others, me, mayCall: mayCall() });
   }
   const found = await findEmoji(typed, MAX_CHOICES);
   return found.map(({ emoji, shortNames, name }) => ({
@@ -66,19 +73,26 @@ export function fold(name) {
 /**
  * The people whose names begin like what was typed: those who are here first, and the reader after the others here.
  * @param {string} typed
- * @param {{here: Iterable<string>, others: string[], me: string}} people
+ * @param {{here: Iterable<string>, others: string[], me: string, mayCall?: boolean}} people
  * @returns {Choice[]}
  */
-export function peopleChoices(typed, { here, others, me }) {
+export function peopleChoices(typed, { here, others, me, mayCall = false }) {
   const key = fold(typed);
   const present = [...here].sort(
     (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
   );
   const names = [...new Set([...present, ...others])].filter((name) => fold(name).startsWith(key));
   const isHere = new Set(present);
-  return names
-    .slice(0, MAX_CHOICES)
-    .map((name) => ({ label: name, text: `@${name}`, isHere: isHere.has(name) }));
+  const calls = CALLS.map((name, index) => ({ name, note: CALL_NOTES[index] ?? "" })).filter(
+    ({ name }) => mayCall && name.startsWith(key),
+  );
+  // There is always a place for them, after the people.
+  return [
+    ...names
+      .slice(0, MAX_CHOICES - calls.length)
+      .map((name) => ({ label: name, text: `@${name}`, isHere: isHere.has(name) })),
+    ...calls.map(({ name, note }) => ({ label: name, text: `@${name}`, note })),
+  ];
 }
 
 /**
