@@ -133,13 +133,19 @@ export class Completion {
 }
 
 /** @param {Choice} choice @param {string} id */
-function option({ label, hint, isHere, note = isHere ? "here" : undefined }, id) {
+function option({ label, hint, isHere, about, note = isHere ? "here" : undefined }, id) {
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";
   const name = document.createElement("bdi");
   name.textContent = label;
   element.append(name);
+  if (about) {
+    const person = document.createElement("bdi");
+    person.className = "about";
+    person.textContent = about;
+    element.append(" ", person);
+  }
   if (hint !== undefined || note !== undefined) {
     const mark = document.createElement("span");
     mark.ariaHidden = "true";

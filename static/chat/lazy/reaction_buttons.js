@@ -1,5 +1,6 @@
 /** Shows the reactions of a message as buttons below its text, named by emoji and count. */
 
+import { showName } from "../dom/templates.js";
 import { reactedWords } from "../model/answer_words.js";
 
 /** @import {Reaction} from "../model/reactions.js" */
@@ -62,7 +63,9 @@ function fill(button, reaction, { me, isArchived }) {
   if (button.textContent !== name) button.textContent = name;
   button.ariaPressed = String(reaction.own);
   button.ariaDisabled = isArchived ? "true" : null;
-  button.title = reactedWords(reaction, me);
+  showName(button, () => {
+    button.title = reactedWords(reaction, me);
+  });
   button.classList.toggle("pending", reaction.isPending);
 }
 

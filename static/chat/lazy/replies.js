@@ -1,6 +1,6 @@
 /** Shows what a message answers as a link above its text, and above a composer what its draft answers. */
 
-import { part, setText } from "../dom/templates.js";
+import { part, setText, showName } from "../dom/templates.js";
 import { firstWords, SOURCE } from "../model/answer_words.js";
 import { isTransient } from "../model/protocol.js";
 import { Quotes } from "../model/quotes.js";
@@ -138,7 +138,7 @@ export class Replies {
     }
     const author = document.createElement("b");
     author.dir = "auto";
-    author.textContent = authorWords(source.username);
+    showName(author, () => setText(author, authorWords(source)));
     const words = document.createElement("bdi");
     words.textContent = firstWords(text);
     const before = document.createElement("span");

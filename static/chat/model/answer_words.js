@@ -1,5 +1,8 @@
 /** What the page says about reactions and replies. Loaded with them (lazy/answers.js). */
 
+import { shownNames } from "./names.js";
+
+/** @import {Person} from "./protocol.js" */
 /** @import {Reaction} from "./reactions.js" */
 
 /** In place of the author and the words of a message that is answered. */
@@ -24,7 +27,7 @@ export function firstWords(text) {
 
 /** Name the users who gave a message an emoji: "You, alice and 3 others". @param {Reaction} reaction @param {number} me */
 export function reactedWords({ count, users, own }, me) {
-  const others = users.filter(({ user }) => user !== me).map(({ username }) => isolated(username));
+  const others = users.filter(({ user }) => user !== me).map(isolated);
   const names = own ? ["You", ...others] : others;
   const rest = count - names.length;
   if (rest > 0) return [...names, rest === 1 ? "1 other" : `${rest} others`].reduce(joined);
@@ -36,7 +39,7 @@ function joined(before, name, index, names) {
   return `${before}${index === names.length - 1 ? " and " : ", "}${name}`;
 }
 
-/** A name's own direction reaches nothing beside it. @param {string} name */
-function isolated(name) {
-  return `\u2068${name}\u2069`;
+/** The direction of a name reaches nothing beside it. @param {Person} person */
+function isolated({ username, user }) {
+  return `\u2068${shownNames.of(username, user)}\u2069`;
 }

@@ -1,11 +1,12 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
 import { CALLS } from "./mentions.js";
+import { shownNames } from "./names.js";
 
 /** @import {Emoji} from "./emoji.js" */
 
 /** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
-/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person; `note`: what it means. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, note?: string}} Choice */
+/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`, `about`: of a person, and the name by which they are shown; `note`: what it means. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, about?: string, note?: string}} Choice */
 /**
  * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it;
  * `mayCall`: the reader may mention all of them.
@@ -54,7 +55,8 @@ export async function findChoices({ sign, typed }, source) {
   if (sign === "#") return roomChoices(typed, rooms());
   if (sign === "@") {
     const others = await findPeople(typed);
-    return peopleChoices(typed, { here: present(), others, me, mayCall: mayCall() });
+    const shown = (/** @type {string} */ name) => shownNames.of(name);
+    return peopleChoices(typed, { here: present(), others, me, mayCall: mayCall(), shown });
   }
   const found = await findEmoji(typed, MAX_CHOICES);
   return found.map(({ emoji, shortNames, name }) => ({
@@ -73,26 +75,32 @@ export function fold(name) {
 /**
  * The people whose names begin like what was typed: those who are here first, and the reader after the others here.
  * @param {string} typed
- * @param {{here: Iterable<string>, others: string[], me: string, mayCall?: boolean}} people
+ * @param {{here: Iterable<string>, others: string[], me: string, mayCall?: boolean, shown?: (username: string) => string}} people `shown` returns the name by which a user is shown
  * @returns {Choice[]}
  */
-export function peopleChoices(typed, { here, others, me, mayCall = false }) {
+export function peopleChoices(
+  typed,
+  { here, others, me, mayCall = false, shown = (name) => name },
+) {
   const key = fold(typed);
   const present = [...here].sort(
     (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
   );
-  const names = [...new Set([...present, ...others])].filter((name) => fold(name).startsWith(key));
+  const names = [...new Set([...present, ...others])].filter((name) =>
+    [name, shown(name)].some((spelling) => fold(spelling).startsWith(key)),
+  );
   const isHere = new Set(present);
   const calls = CALLS.map((name, index) => ({ name, note: CALL_NOTES[index] ?? "" })).filter(
     ({ name }) => mayCall && name.startsWith(key),
   );
   // There is always a place for them, after the people.
-  return [
-    ...names
-      .slice(0, MAX_CHOICES - calls.length)
-      .map((name) => ({ label: name, text: `@${name}`, isHere: isHere.has(name) })),
-    ...calls.map(({ name, note }) => ({ label: name, text: `@${name}`, note })),
-  ];
+  const people = names.slice(0, MAX_CHOICES - calls.length).map((name) => ({
+    label: name,
+    text: `@${name}`,
+    isHere: isHere.has(name),
+    ...(shown(name) !== name && { about: shown(name) }),
+  }));
+  return [...people, ...calls.map(({ name, note }) => ({ label: name, text: `@${name}`, note }))];
 }
 
 /**
