@@ -156,9 +156,7 @@ def test_a_query_that_cannot_be_run_is_refused_with_a_sentence(text):
         search.parse(text, now=NOW, zone=UTC)
 
 
-@pytest.mark.parametrize(
-    ("text", "zone"), [("after:0001-01-01", "Asia/Tokyo"), ("before:0001-01-01", "Europe/Berlin")]
-)
+@pytest.mark.parametrize(("text", "zone"), [("after:0001-01-01", "Asia/Tokyo"), ("before:0001-01-01", "Europe/Berlin")])
 def test_a_day_that_the_database_cannot_hold_is_refused_with_a_sentence(lobby, bob, text, zone):
     with pytest.raises(SearchError, match=r"Write a day"):
         search.find(bob, search.parse(text, now=NOW, zone=ZoneInfo(zone)))
