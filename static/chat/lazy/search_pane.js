@@ -113,14 +113,15 @@ export class SearchPane {
     );
   }
 
-  /** @param {Posted} message @param {Room} room @param {string[]} terms */
-  #hit({ seq, username, message, at }, room, terms) {
+  /** @param {Posted} found @param {Room} room @param {string[]} terms */
+  #hit(found, room, terms) {
+    const { seq, message, at } = found;
     const item = copyElement("hit-template");
     const button = /** @type {HTMLElement} */ (item.firstElementChild);
     setHue(part(item, "hue"), room.id);
     part(item, "room").textContent = room.title;
-    part(item, "author").textContent = authorWords(username);
-    const dates = new Dates();
+    part(item, "author").textContent = authorWords(found);
+    const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
     time.textContent = dates.dayLabel(at, Date.now());
