@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, invitations, my_account, own_password, room_views, views
+from chat import accounts, file_views, invitations, my_account, own_password, room_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -16,6 +16,9 @@ urlpatterns = [
     path("rooms/", room_views.rooms, name="rooms"),
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
+    path("rooms/<int:room_id>/files/", file_views.upload, name="upload"),
+    path("files/<uuid:file_id>/", file_views.file, name="file"),
+    path("files/<uuid:file_id>/thumbnail/", file_views.thumbnail, name="thumbnail"),
     path("direct/", room_views.direct, name="direct"),
     path("people/", room_views.names, name="people"),
     path("accounts/", my_account.account, name="account"),

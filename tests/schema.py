@@ -11,6 +11,7 @@ from chat.exceptions import ErrorCode
 from chat.protocol import (
     MAX_ROOMS,
     AnyCommand,
+    AttachedFile,
     ByeTime,
     Command,
     Confirmations,
@@ -47,7 +48,7 @@ def frames() -> list[type]:
         Resolution,
         RoomTitle,
     )
-    parts += (Copy, QuoteSource, Source)
+    parts += (AttachedFile, Copy, QuoteSource, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

@@ -11,13 +11,20 @@ from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.migrations.loader import MigrationLoader
 
+from chat.backups import stored_files
+from chat.backups.stored_files import FilesError
 from chat.models import AccessChange, Membership, PositionCounter, Process, Room, new_epoch
+from chat.store import files
 
 Applied = set[tuple[str, str]]  # app, name
 
 
 class BackupError(Exception):
     """A backup or a restore failed, and nothing was changed. Its text is a sentence for the user."""
+
+
+class FilesNotRestoredError(Exception):
+    """The database was restored, and not all of its files. Its text is a sentence for the user."""
 
 
 class Engine(Protocol):
@@ -49,12 +56,34 @@ def save(file: Path, *, overwrite: bool = False) -> None:
         raise BackupError(f"The directory {file.parent} does not exist. Create it first.")
     with draft_beside(file) as draft:
         engine().save(draft)
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        if overwrite:
-            draft.replace(file)
-        else:
-            _place(draft, file)
+        # After the database: a file that is uploaded meanwhile is in no message of the snapshot.
+        files_draft, archive = draft.with_name("files"), stored_files.beside(file)
+        if archive.exists() and not overwrite:
+            raise BackupError(f"{archive} already exists. Choose another name, or add --overwrite.")
+        with _as_backup_errors():
+            has_files = bool(stored_files.save(files_draft))
+        if has_files:
+            _place_or_replace(files_draft, archive, overwrite=overwrite)
+        elif overwrite:
+            archive.unlink(missing_ok=True)
+        _place_or_replace(draft, file, overwrite=overwrite)
+
+
+@contextmanager
+def _as_backup_errors() -> Iterator[None]:
+    try:
+        yield
+    except FilesError as error:
+        raise BackupError(str(error)) from None
+
+
+def _place_or_replace(draft: Path, file: Path, *, overwrite: bool) -> None:
+    with draft.open("rb") as written:
+        os.fsync(written.fileno())
+    if overwrite:
+        draft.replace(file)
+    else:
+        _place(draft, file)
 
 
 def _place(draft: Path, file: Path) -> None:
@@ -83,7 +112,17 @@ def load(file: Path, *, replace: bool = False) -> None:
     check_migrations(database.applied(file))
     if not replace and (content := describe_content()):
         raise BackupError(f"This database has {content}. Restoring replaces all of it. Add --yes to go on.")
+    archive = stored_files.beside(file)
+    with _as_backup_errors():
+        stored_files.check(archive)
+    before = stored_files.stored_now()
     database.load(file)
+    # After the database, of which the janitor learns what it has to remove.
+    files.remove_bytes_of(before - files.stored())
+    try:
+        stored_files.load(archive)
+    except FilesError as error:
+        raise FilesNotRestoredError(str(error)) from None
 
 
 def check_migrations(applied: Applied) -> None:
