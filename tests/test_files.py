@@ -1,6 +1,7 @@
 """Files over HTTP and in messages: who may upload, post and see them, and that they go with their message."""
 
 import io
+import tarfile
 import uuid
 from datetime import timedelta
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from chat.backups import stored_files
+from chat.backups.stored_files import FilesError
 from chat.exceptions import ClientError
 from chat.live import database, janitor
 from chat.models import Event, Mention, RemovedFile, Room, StoredFile
@@ -37,7 +40,7 @@ def own_storage(settings, tmp_path):
     return tmp_path / "files"
 
 
-_clients = {}
+_clients: dict[int | None, Client] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -327,6 +330,32 @@ async def test_the_janitor_removes_the_bytes_of_what_is_gone(bob, rooms, own_sto
     assert stored_paths(own_storage) == [uuid.UUID(kept).hex]
     assert not await database.read(RemovedFile.objects.exists)
     await database.close()
+
+
+def test_a_backup_has_the_files_and_a_restore_brings_them_back(bob, rooms, own_storage, tmp_path):
+    made = uploaded(bob, rooms.lobby, picture())["id"]
+    send(bob, rooms.lobby, made)
+    archive = tmp_path / "archive"
+    assert stored_files.save(archive) == 2
+    before = {path.name: path.read_bytes() for path in own_storage.rglob("*") if path.is_file()}
+    file_storage.remove(uuid.UUID(made))
+    stored_files.check(archive)
+    stored_files.load(archive)
+    stored_files.load(archive)
+    assert {path.name: path.read_bytes() for path in own_storage.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/etc/passwd", "files/aa/" + "b" * 32, "files/" + "b" * 32])
+def test_an_archive_restores_nothing_but_files(tmp_path, own_storage, name):
+    archive = tmp_path / "archive"
+    with tarfile.open(archive, "w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = 4
+        tar.addfile(entry, io.BytesIO(b"text"))
+    for work in (stored_files.check, stored_files.load):
+        with pytest.raises(FilesError, match="not an archive of Multichat"):
+            work(archive)
+    assert stored_paths(own_storage) == []
 
 
 def test_messages_are_found_by_their_files(bob, rooms):

@@ -1,13 +1,16 @@
 /** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
 import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { namesOf } from "../model/files.js";
 import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, confirmedWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
+import { showFiles } from "./files.js";
 import { foldMessage } from "./fold.js";
 import { showSentence, showText } from "./text.js";
 
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -55,7 +58,7 @@ export function signature({ username, at }) {
  * @param {Me} me
  */
 export function fillMessage(element, message, me) {
-  const { username, text, type, at, edited, deleted } = message;
+  const { username, text, type, at, edited, deleted, files } = message;
   const isForReader = isForMe(message, me);
   element.classList.toggle("for-me", isForReader);
   part(element, "quiet").textContent =
@@ -64,7 +67,9 @@ export function fillMessage(element, message, me) {
   showTime(element, at);
   const body = part(element, "text");
   if (deleted) showSentence(body, deletedWords(1));
-  foldMessage(element, deleted ? 0 : showText(body, text ?? "", isForReader ? me.username : ""));
+  const typed = typedText(text, files);
+  foldMessage(element, deleted ? 0 : showText(body, typed, isForReader ? me.username : ""));
+  showFiles(body, files);
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
@@ -72,6 +77,11 @@ export function fillMessage(element, message, me) {
     part(element, "confirmed").textContent = deleted ? "" : confirmedWords(message);
   const avatar = element.querySelector(".avatar");
   if (avatar instanceof HTMLElement) setAvatar(avatar, username);
+}
+
+/** A message of files alone has their names as its text, and they are in view. @param {string | null} text @param {FileFacts[]} files */
+function typedText(text, files) {
+  return files.length && text === namesOf(files) ? "" : (text ?? "");
 }
 
 /** Show the time in the reader's zone. @param {HTMLElement} element @param {string} at */
@@ -99,7 +109,9 @@ export function createUnsent(entry, me) {
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
   part(element, "author").textContent = `${me}${TYPE_WORDS.get(entry.type) ?? ""}`;
-  foldMessage(element, showText(part(element, "text"), entry.text, ""));
+  const body = part(element, "text");
+  foldMessage(element, showText(body, entry.text, ""));
+  showFiles(body, entry.files ?? []);
   setAvatar(part(element, "avatar"), me);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)

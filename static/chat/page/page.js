@@ -10,6 +10,7 @@ import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
+import { Attachments } from "./attachments.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
@@ -53,6 +54,7 @@ export class Page {
   unsent;
   #readTracker;
   #rooms;
+  #attachments;
   #userActions;
   #search;
 
@@ -80,6 +82,7 @@ export class Page {
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
       isJumping: (room) => workspace.isJumping(room),
     });
+    this.#attachments = new Attachments(notices, config.limits);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
@@ -90,6 +93,7 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      attachments: this.#attachments,
     });
     /** @type {SearchActions} */
     const searchActions = {
@@ -220,6 +224,7 @@ export class Page {
     });
     if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
     this.#panes.addPane(pane);
+    this.#attachments.paneOpened(pane);
     this.unsent.showUnsent(room.id);
     pane.showAlerts(this.#alerts.alertsOf(room.id));
     pane.addEventListener("focusin", (event) => {

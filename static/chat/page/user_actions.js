@@ -15,6 +15,8 @@ import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
+/** @import {Attachments} from "./attachments.js" */
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
@@ -35,7 +37,7 @@ import { openAtClick } from "./user_menu.js";
 /** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
 
 /** The dialogs that show what stands in a room. */
-const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog"]);
+const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog", "file-viewer"]);
 
 export class UserActions {
   #workspace;
@@ -44,6 +46,7 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
+  #attachments;
   #choices;
   #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
@@ -59,9 +62,13 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments}} page
    */
-  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData, emoji }) {
+  constructor(
+    workspace,
+    { panes, list, rooms, notices, readTracker, user, userData, emoji, attachments },
+  ) {
+    this.#attachments = attachments;
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
@@ -170,15 +177,15 @@ export class UserActions {
       },
       findChoices: (word) => this.#choices.find(id, word),
       chooseEmoji: (button) => this.#emoji.choose(button),
-      sendMessage: (text, type) => this.#sendMessage(id, text, type),
+      sendMessage: (text, type, files) => this.#sendMessage(id, text, type, files),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
       discardMessage: (clientId) => outbox.discard(clientId),
     };
   }
 
-  /** @param {string} id @param {string} text @param {number} type */
-  #sendMessage(id, text, type) {
+  /** @param {string} id @param {string} text @param {number} type @param {FileFacts[]} [files] */
+  #sendMessage(id, text, type, files) {
     const pane = this.#panes.get(id);
     if (!pane) return;
     this.#readTracker.messageSent(pane);
@@ -186,7 +193,13 @@ export class UserActions {
     // Ask for the newest page before sending, so that the message is posted into what is shown then.
     this.jumps.jumpToNewest(id);
     const { outbox, drafts } = this.#userData;
-    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
+    const title = this.#titleOf(id);
+    outbox.add(id, text, {
+      client_id: drafts.idFor(id, text),
+      title,
+      type,
+      ...(files && { files }),
+    });
     drafts.removeSent(id);
   }
 
@@ -195,7 +208,9 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    this.#panes.get(id)?.composer.putBack(entry.text, clientId, entry.type);
+    const pane = this.#panes.get(id);
+    pane?.composer.putBack(entry.text, clientId, entry.type);
+    this.#attachments.putBack(pane, entry.files);
     outbox.discard(clientId);
   }
 

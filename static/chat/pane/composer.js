@@ -9,7 +9,8 @@ import { TypingSignal } from "../model/typing.js";
 import { Completion } from "./completion.js";
 
 /** @import {Draft} from "../model/drafts.js" */
-/** @import {Limits, Room} from "../model/protocol.js" */
+/** @import {FileFacts} from "../model/files.js" */
+/** @import {Attached, Limits, Room} from "../model/protocol.js" */
 /** @import {FindChoices} from "./completion.js" */
 /** @import {Message} from "../model/room_log.js" */
 
@@ -20,7 +21,7 @@ const KEY_CODE_COMPOSING = 229;
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string, type: number) => void,
+ *   sendMessage: (text: string, type: number, files?: FileFacts[]) => void,
  *   findChoices: FindChoices,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
@@ -47,6 +48,8 @@ export class Composer extends HTMLElement {
   /** @type {Completion | null} */
   #completion = null;
   #width = 0;
+  /** The files that are sent with the text (lazy/attachments.js). @type {Attached | null} */
+  attached = null;
   #resizes = new ResizeObserver(() => {
     // The height is set here, and only another width changes the line breaks.
     if (this.#box.clientWidth !== this.#width) this.#fitHeight();
@@ -75,7 +78,7 @@ export class Composer extends HTMLElement {
       if (this.#edit === null) actions.saveDraft(box.value, this.type);
     });
     this.#onClick("cancel", () => this.#leaveEdit());
-    this.#onClick("send", () => this.#submit());
+    this.#onClick("send", () => this.submit());
     part(this, "new-line").addEventListener("click", () => {
       const { selectionStart, selectionEnd } = this.#box;
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
@@ -285,7 +288,7 @@ export class Composer extends HTMLElement {
     }
     if (event.key === "Enter") {
       // A key that is held down opened this pane, or has already sent the message.
-      if (!event.repeat) this.#submit();
+      if (!event.repeat) this.submit();
       return true;
     }
     if (event.key === "Escape" && this.#edit !== null) {
@@ -328,18 +331,21 @@ export class Composer extends HTMLElement {
   }
 
   /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
-  #submit() {
+  submit() {
     if (this.#box.readOnly) return; // the room is archived, and says so
     const text = this.#box.value;
     const edit = this.#edit;
     if (edit !== null && edit.saving !== null) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
-    if (code === "MESSAGE_EMPTY" && edit === null) return; // Enter in an empty box needs no explanation
-    this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
-    if (code !== null) return;
+    const attached = edit === null && this.attached?.size ? this.attached : null;
+    const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
+    if (isEmpty && !attached) return; // Enter in an empty box needs no explanation
+    const reason = isEmpty ? null : code;
+    this.#showReason(reason === null ? "" : refusalSentence(reason, this.#limits, text));
+    if (reason !== null || attached?.holds()) return;
     if (edit === null) {
-      this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
+      this.#actions.sendMessage(isEmpty ? "" : text, this.type, attached?.take()); // which stores it in the outbox before it leaves the box
       this.type = MESSAGE;
       this.text = "";
       this.#typing.reset();

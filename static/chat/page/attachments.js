@@ -1,0 +1,86 @@
+/** Takes files that are chosen, dropped on a pane or pasted. What handles them is loaded when it is first used. */
+
+import { NOT_LOADED } from "../model/strings.js";
+
+/** @import {Notices} from "../dom/notices.js" */
+/** @import {Trays} from "../lazy/attachments.js" */
+/** @import {FileFacts} from "../model/files.js" */
+/** @import {RoomPane} from "../pane/room_pane.js" */
+
+export class Attachments {
+  #notices;
+  #limits;
+  /** @type {Trays | undefined} */
+  #trays;
+
+  /** @param {Notices} notices @param {import("../model/protocol.js").Limits} limits */
+  constructor(notices, limits) {
+    this.#notices = notices;
+    this.#limits = limits;
+    // That a dropped file does not leave the page is seen to in templates/chat/start.html, before this is loaded.
+    addEventListener("dragenter", (event) => {
+      if (event.dataTransfer?.types.includes("Files")) this.#use((trays) => trays.dragged(event));
+    });
+    addEventListener("drop", (event) => this.#take(event, event.dataTransfer));
+    addEventListener("paste", (event) => {
+      // A table or a page that is copied has a picture of itself beside its text.
+      if (!event.clipboardData?.types.includes("text/plain"))
+        this.#take(event, event.clipboardData);
+    });
+    addEventListener("click", (event) => this.#clicked(event));
+  }
+
+  /** A closed pane's files are still there when it is opened again. @param {RoomPane} pane */
+  paneOpened(pane) {
+    this.#trays?.mount(pane);
+  }
+
+  /** Give the files of a message that was not sent back to its writer. @param {RoomPane | undefined} pane @param {FileFacts[]} [files] */
+  putBack(pane, files) {
+    if (pane && files?.length) this.#use((trays) => trays.putBack(pane, files));
+  }
+
+  /** @param {Event} event @param {DataTransfer | null} data */
+  #take(event, data) {
+    const pane = paneOf(event);
+    const files = [...(data?.files ?? [])];
+    if (!files.length || !pane) return;
+    event.preventDefault();
+    this.#use((trays) => trays.add(pane, files));
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked(event) {
+    const target = /** @type {Element} */ (event.target);
+    const pane = paneOf(event);
+    if (pane && target.closest("[data-part=attach]")) {
+      const input = document.createElement("input");
+      Object.assign(input, { type: "file", multiple: true });
+      input.onchange = () => this.#use((trays) => trays.add(pane, [...(input.files ?? [])]));
+      return input.click();
+    }
+    const link = target.closest(".thumb");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.#load(async () => (await import("lazy/file_viewer")).view(link));
+  }
+
+  /** @param {(trays: Trays) => void} act */
+  #use(act) {
+    this.#load(async () => {
+      const { Trays } = await import("lazy/attachments");
+      this.#trays ??= new Trays(this.#limits);
+      act(this.#trays);
+    });
+  }
+
+  /** @param {() => Promise<void>} load */
+  #load(load) {
+    load().catch(() => this.#notices.show(NOT_LOADED));
+  }
+}
+
+/** @param {Event} event @returns {RoomPane | null} */
+function paneOf({ target }) {
+  return target instanceof Element ? target.closest("room-pane") : null;
+}
