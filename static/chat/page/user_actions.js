@@ -4,6 +4,7 @@ import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
+import { LEVELS } from "../model/strings.js";
 import { CatchUp } from "./catch_up.js";
 import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
@@ -19,8 +20,9 @@ import { openAtClick } from "./user_menu.js";
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Drafts} from "../model/drafts.js" */
-/** @import {KeysDialog} from "./keys_dialog.js" */
+/** @import {KeysDialog} from "../lazy/keys_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -48,7 +50,7 @@ export class UserActions {
   #emoji;
   #attachments;
   #choices;
-  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
   /** @type {KeysDialog | undefined} */
   #keysDialog;
@@ -105,7 +107,7 @@ export class UserActions {
       },
     };
     this.#mentions = new MyMentions(part(document, "mentions"), source, notices);
-    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
+    openAtClick(part(document, "my-menu"), this.menu, userData.preferences);
     this.#catchUp = new CatchUp(panes, {
       ...{ navigation: this.navigation, readTracker, workspace },
       unread: userData.unread,
@@ -161,9 +163,10 @@ export class UserActions {
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
-      openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
+      openMenu: (button) =>
+        this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
@@ -228,7 +231,17 @@ export class UserActions {
         ? { label: "Close", act: () => this.navigation.closeRoom(room) }
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
-    this.#menu.open(button, title, items);
+    this.menu.open(button, title, items, this.#levelChoices(room));
+  }
+
+  /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
+  #levelChoices(room) {
+    const { unread } = this.#userData;
+    return LEVELS.map(([level, label]) => ({
+      label,
+      isOn: unread.levelOf(room) === level,
+      act: () => unread.setLevel(room, level),
+    }));
   }
 
   /** @param {string} id */
@@ -281,7 +294,7 @@ export class UserActions {
   }
 
   async #showKeys() {
-    const { KeysDialog } = await import("./keys_dialog.js");
+    const { KeysDialog } = await import("lazy/keys_dialog");
     const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
     this.#keysDialog ??= new KeysDialog(dialog, this.#shortcuts);
     if (!document.querySelector("dialog:modal")) this.#keysDialog.open();
