@@ -83,6 +83,16 @@ test("a refusal is final and gives the server's reason", () => {
   assert.equal(upload.reason, "Too large.");
 });
 
+test("an upload that was refused because of the sign-in can be tried again", () => {
+  const { upload, requests } = uploading();
+  requests[0].answer(403, { detail: "You are signed out. Sign in again." });
+  assert.equal(upload.state, "failed");
+  assert.equal(upload.reason, "You are signed out. Sign in again.");
+  upload.retry();
+  requests[1].answer(200, FACTS);
+  assert.equal(upload.state, "done");
+});
+
 test("a cancelled upload stays cancelled", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { upload, requests } = uploading();

@@ -9,6 +9,9 @@
 const LOST = "The upload was interrupted.";
 /** A lost connection often comes back by itself. After these delays it is the user who tries again. */
 const RETRY_AFTER_MS = [1_000, 3_000, 8_000];
+/** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
+const TRANSIENT = new Set([0, 429, 502, 503, 504]);
+const FINAL = new Set([400, 404, 413]);
 
 export class Upload {
   /** @type {UploadState} */
@@ -73,10 +76,9 @@ export class Upload {
       this.facts = answer;
       return this.#set("done");
     }
-    const isTransient = [0, 429, 502, 503, 504].includes(request.status);
-    const delay = RETRY_AFTER_MS[this.#tries];
+    const delay = TRANSIENT.has(request.status) ? RETRY_AFTER_MS[this.#tries] : undefined;
     this.reason = answer?.detail ?? LOST;
-    if (!isTransient) return this.#set("refused");
+    if (FINAL.has(request.status)) return this.#set("refused");
     if (delay === undefined) return this.#set("failed");
     this.#tries += 1;
     this.#timer = setTimeout(() => this.start(), delay);

@@ -23,8 +23,9 @@ export class Attachments {
     });
     addEventListener("drop", (event) => this.#take(event, event.dataTransfer));
     addEventListener("paste", (event) => {
-      // A table or a page that is copied has a picture of itself beside its text.
-      if (!event.clipboardData?.types.includes("text/plain"))
+      // A table that is copied has a picture of itself beside its text. A file has at most its name.
+      const types = event.clipboardData?.types ?? [];
+      if (!types.includes("text/plain") || !types.includes("text/html"))
         this.#take(event, event.clipboardData);
     });
     addEventListener("click", (event) => this.#clicked(event));

@@ -113,6 +113,7 @@ export class Composer extends HTMLElement {
     this.#isArchived = archived;
     this.#lock();
     part(this, "archived").hidden = !archived;
+    part(this, "attach").hidden = archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
     if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
