@@ -1,21 +1,19 @@
 /** Takes files that are chosen, dropped on a pane or pasted. What handles them is loaded when it is first used. */
 
-import { NOT_LOADED } from "../model/strings.js";
-
-/** @import {Notices} from "../dom/notices.js" */
 /** @import {Trays} from "../lazy/attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
+/** @import {Limits} from "../model/protocol.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 
 export class Attachments {
-  #notices;
   #limits;
+  #notLoaded;
   /** @type {Trays | undefined} */
   #trays;
 
-  /** @param {Notices} notices @param {import("../model/protocol.js").Limits} limits */
-  constructor(notices, limits) {
-    this.#notices = notices;
+  /** @param {Limits} limits @param {() => void} notLoaded says that a part of the page could not be loaded */
+  constructor(limits, notLoaded) {
+    this.#notLoaded = notLoaded;
     this.#limits = limits;
     // That a dropped file does not leave the page is seen to in templates/chat/start.html, before this is loaded.
     addEventListener("dragenter", (event) => {
@@ -77,7 +75,7 @@ export class Attachments {
 
   /** @param {() => Promise<void>} load */
   #load(load) {
-    load().catch(() => this.#notices.show(NOT_LOADED));
+    load().catch(this.#notLoaded);
   }
 }
 

@@ -5,7 +5,7 @@ import { part, setHue } from "../dom/templates.js";
 import { followZone, today } from "../log/days.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
-import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
+import { NEW_VERSION, NOT_LOADED, refusedSentence, senderWords } from "../model/strings.js";
 import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
@@ -86,18 +86,20 @@ export class Page {
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
       isJumping: (room) => workspace.isJumping(room),
     });
-    this.#attachments = new Attachments(notices, config.limits);
+    const notLoaded = () => notices.show(NOT_LOADED);
+    this.#attachments = new Attachments(config.limits, notLoaded);
     this.#rooms = new Rooms({
-      ...{ me: config.user.username, notices },
+      ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
     });
     this.#userActions = new UserActions(workspace, {
       rooms: this.#rooms,
-      ...{ panes, list, notices, userData },
+      ...{ panes, list, notices, notLoaded, userData },
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
       attachments: this.#attachments,
+      moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     /** @type {SearchActions} */
     const searchActions = {
@@ -106,8 +108,7 @@ export class Page {
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
     };
-    this.#search = new Search(part(document, "panes"), searchActions, notices);
-    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
+    this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
     this.#notifier = new Notifier(part(document, "notifications"), {
       ...{ send, notices, menu: this.#userActions.menu },
       ...{ preferences: userData.preferences, unread: userData.unread },
@@ -387,10 +388,9 @@ export class Page {
    * @param {ErrorFrame} frame
    */
   commandRefused(room, frame) {
-    const { error, detail, retry_after } = frame;
+    const { error, retry_after } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // ConnectionStatus says it when the connection closes
-    // The server's sentence advises any client, but the page retries by itself.
-    const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
+    const sentence = refusedSentence(frame);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
     else this.#notices.show(sentence);
