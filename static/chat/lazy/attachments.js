@@ -1,7 +1,6 @@
 /** The files that wait in a composer to be sent with its text: one tray for each room, whatever pane shows it. */
 
 import { csrfToken } from "../dom/ask.js";
-import { loadStyles } from "../dom/styles.js";
 import { copyElement, part, setText } from "../dom/templates.js";
 import { addressOf, namesOf, sizeWords } from "../model/files.js";
 import { Upload } from "../model/upload.js";
@@ -50,17 +49,13 @@ export class Trays {
   }
 
   /** @param {Pane} pane @param {File[]} files */
-  async add(pane, files) {
-    const tray = this.#trayOf(pane);
-    await loadStyles("lazy/attachments.css");
-    tray.add(files, this.#limits.fileBytes ?? 0);
+  add(pane, files) {
+    this.#trayOf(pane).add(files, this.#limits.fileBytes ?? 0);
   }
 
   /** @param {Pane} pane @param {FileFacts[]} files */
-  async putBack(pane, files) {
-    const tray = this.#trayOf(pane);
-    await loadStyles("lazy/attachments.css");
-    tray.putBack(files);
+  putBack(pane, files) {
+    this.#trayOf(pane).putBack(files);
   }
 
   /** Show a room's files in a pane that was opened. @param {Pane} pane */
@@ -132,7 +127,9 @@ class Tray {
     const left = files.length - room;
     if (left > 0)
       setText(this.#status, `A message has at most ${MOST_FILES} files. ${left} left out.`);
-    part(/** @type {HTMLElement} */ (this.#composer), "text").focus({ preventScroll: true });
+    // Who types in another pane meanwhile goes on there.
+    const { activeElement } = document;
+    if (activeElement === document.body || this.#box.contains(activeElement)) this.#focusText();
   }
 
   /** @param {FileFacts[]} files that are on the server already */
@@ -180,7 +177,7 @@ class Tray {
     retry.setAttribute("aria-label", `Try again: ${file.name}`);
     retry.addEventListener("click", () => {
       upload.retry();
-      part(element, "remove").focus();
+      this.#focusText();
     });
     this.#items.push(item);
     this.#list.append(element);
@@ -190,7 +187,6 @@ class Tray {
   /** @param {Item} item */
   #remove(item) {
     const { upload, element } = item;
-    const next = element.nextElementSibling ?? element.previousElementSibling;
     upload.cancel();
     if (upload.facts)
       fetch(addressOf(upload.facts), {
@@ -203,8 +199,12 @@ class Tray {
     element.remove();
     this.#stopWaiting();
     this.#changed();
-    const focused = next?.querySelector("[data-part=remove]") ?? part(this.#box, "text");
-    if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
+    // Not to the next file, which the next key would remove.
+    this.#focusText();
+  }
+
+  #focusText() {
+    part(this.#box, "text").focus({ preventScroll: true });
   }
 
   get #box() {

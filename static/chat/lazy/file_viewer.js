@@ -1,14 +1,12 @@
 /** Shows the images of a log one after the other, large, in a dialog: the arrows walk, Escape closes. */
 
-import { loadStyles } from "../dom/styles.js";
 import { part, setText } from "../dom/templates.js";
 
 /** @type {Viewer | undefined} */
 let viewer;
 
 /** @param {Element} thumbnail the link of an image in a log */
-export async function view(thumbnail) {
-  await loadStyles("lazy/attachments.css");
+export function view(thumbnail) {
   viewer ??= new Viewer();
   viewer.open(/** @type {HTMLAnchorElement} */ (thumbnail));
 }

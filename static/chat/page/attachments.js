@@ -1,20 +1,27 @@
 /** Takes files that are chosen, dropped on a pane or pasted. What handles them is loaded when it is first used. */
 
+import { LazyPart } from "../dom/lazy_part.js";
+
 /** @import {Trays} from "../lazy/attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Limits} from "../model/protocol.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 
 export class Attachments {
-  #limits;
-  #notLoaded;
-  /** @type {Trays | undefined} */
+  /** @type {LazyPart<Trays>} */
   #trays;
+  /** @type {LazyPart<typeof import("../lazy/file_viewer.js")>} */
+  #viewer;
+  #notLoaded;
 
   /** @param {Limits} limits @param {() => void} notLoaded says that a part of the page could not be loaded */
   constructor(limits, notLoaded) {
     this.#notLoaded = notLoaded;
-    this.#limits = limits;
+    this.#trays = new LazyPart(async () => {
+      const { Trays } = await import("lazy/attachments");
+      return new Trays(limits);
+    });
+    this.#viewer = new LazyPart(() => import("lazy/file_viewer"), notLoaded);
     // That a dropped file does not leave the page is seen to in templates/chat/start.html, before this is loaded.
     addEventListener("dragenter", (event) => {
       if (event.dataTransfer?.types.includes("Files")) this.#use((trays) => trays.dragged(event));
@@ -31,7 +38,7 @@ export class Attachments {
 
   /** A closed pane's files are still there when it is opened again. @param {RoomPane} pane */
   paneOpened(pane) {
-    this.#trays?.mount(pane);
+    this.#trays.loaded?.mount(pane);
   }
 
   /** Give the files of a message that was not sent back to its writer. @param {RoomPane | undefined} pane @param {FileFacts[]} [files] */
@@ -61,21 +68,12 @@ export class Attachments {
     const link = target.closest(".thumb");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    this.#load(async () => (await import("lazy/file_viewer")).view(link));
+    this.#viewer.use(({ view }) => view(link));
   }
 
-  /** @param {(trays: Trays) => void} act */
+  /** Files are taken whatever the user does while the tray is loaded, because they belong to their room. @param {(trays: Trays) => void} act */
   #use(act) {
-    this.#load(async () => {
-      const { Trays } = await import("lazy/attachments");
-      this.#trays ??= new Trays(this.#limits);
-      act(this.#trays);
-    });
-  }
-
-  /** @param {() => Promise<void>} load */
-  #load(load) {
-    load().catch(this.#notLoaded);
+    this.#trays.load().then(act, this.#notLoaded);
   }
 }
 
