@@ -3,7 +3,12 @@ import { mock, test } from "node:test";
 import { namesOf, sizeWords } from "../../static/chat/model/files.js";
 import { Upload } from "../../static/chat/model/upload.js";
 
-const FACTS = { id: "1c0e4f52-93a0-4a3e-8c6b-0f5d8a7be9d1", name: "a.txt", type: "text/plain", size: 4 };
+const FACTS = {
+  id: "1c0e4f52-93a0-4a3e-8c6b-0f5d8a7be9d1",
+  name: "a.txt",
+  type: "text/plain",
+  size: 4,
+};
 
 class Request {
   upload = {};
@@ -62,7 +67,11 @@ test("a file is the body of a post to its room, and its name is in the address",
 test("an interrupted upload is tried again by itself, then by the user", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { upload, requests } = uploading();
-  for (const [delay, count] of [[1_000, 2], [3_000, 3], [8_000, 4]]) {
+  for (const [delay, count] of [
+    [1_000, 2],
+    [3_000, 3],
+    [8_000, 4],
+  ]) {
     requests.at(-1).answer(count === 2 ? 0 : 503, { detail: "Busy." });
     assert.equal(upload.state, "sending");
     mock.timers.tick(delay);
