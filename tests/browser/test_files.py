@@ -58,7 +58,7 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
         expect(visitor.texts("Lobby").last).to_have_text("the picture")
         image = visitor.log("Lobby").get_by_role("img", name="cat.png")
         expect(image).to_be_visible()
-        assert image.evaluate("(image) => [image.width, image.height]") == [160, 120]
+        assert image.evaluate("(image) => [image.offsetWidth, image.offsetHeight]") == [160, 120]
     expect(tray).to_be_hidden()
     expect(bob.box("Lobby")).to_have_value("")
     expect(bob.pane("Random").get_by_role("group", name="Attached files")).to_have_count(0)
