@@ -27,12 +27,11 @@ class FileStream(Iterator[bytes]):
             opened.close()
             raise limits.too_fast("You are downloading too many files at once.", 5)
         self._slot = limits.Slot(limits.downloads_of_user, user_id)
-        self._opened, self._first, self._left = opened, first, length
+        self._opened, self._left = opened, length
+        # Its size may have been found by going to its end.
+        opened.seek(first)
 
     def __next__(self) -> bytes:
-        if self._first:
-            self._opened.seek(self._first)
-            self._first = 0
         piece = self._opened.read(min(PIECE_BYTES, self._left))
         if not piece:
             raise StopIteration

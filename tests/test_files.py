@@ -104,6 +104,7 @@ def test_an_image_is_posted_and_shown_with_its_thumbnail(bob, charlie, rooms):
     assert answer["Cache-Control"] == "private, no-cache"
     thumbnail = get(charlie, made["id"], "thumbnail/")
     assert (thumbnail.status_code, thumbnail["Content-Type"]) == (200, "image/webp")
+    assert Image.open(io.BytesIO(thumbnail.body)).size == (64, 48)
     again = get(charlie, made["id"], **{"If-None-Match": answer["ETag"]})
     assert again.status_code == 304
 

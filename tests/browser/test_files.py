@@ -5,6 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.hostile_files import picture
 
 PICTURE = base64.b64encode(picture(size=(400, 300))).decode()
@@ -58,6 +59,7 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
         expect(visitor.texts("Lobby").last).to_have_text("the picture")
         image = visitor.log("Lobby").get_by_role("img", name="cat.png")
         expect(image).to_be_visible()
+        until(visitor.page, "document.querySelector('.thumb img').naturalWidth === 400")
         assert image.evaluate("(image) => [image.offsetWidth, image.offsetHeight]") == [160, 120]
     expect(tray).to_be_hidden()
     expect(bob.box("Lobby")).to_have_value("")

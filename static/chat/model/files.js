@@ -12,7 +12,7 @@ export function sizeWords(size) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const power = Math.min(Math.floor(Math.log2(Math.max(size, 1)) / 10), 3);
   return new Intl.NumberFormat(undefined, {
-    ...{ style: "unit", unit: units[power] ?? "byte" },
+    ...{ style: "unit", unit: units[power] ?? "byte", unitDisplay: power ? "short" : "long" },
     maximumFractionDigits: power && size / 1024 ** power < 10 ? 1 : 0,
   }).format(size / 1024 ** power);
 }
