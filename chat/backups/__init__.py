@@ -50,23 +50,19 @@ def engine() -> Engine:
 
 def save(file: Path, *, overwrite: bool = False) -> None:
     """Write a backup into a file. Raises BackupError."""
-    if file.exists() and not overwrite:
-        raise BackupError(f"{file} already exists. Choose another name, or add --overwrite.")
-    if not file.parent.is_dir():
-        raise BackupError(f"The directory {file.parent} does not exist. Create it first.")
-    with draft_beside(file) as draft:
+    with save_draft(file, overwrite=overwrite) as draft:
         engine().save(draft)
         # After the database: a file that is uploaded meanwhile is in no message of the snapshot.
-        files_draft, archive = draft.with_name("files"), stored_files.beside(file)
-        if archive.exists() and not overwrite:
-            raise BackupError(f"{archive} already exists. Choose another name, or add --overwrite.")
         with _as_backup_errors():
-            has_files = bool(stored_files.save(files_draft))
-        if has_files:
-            _place_or_replace(files_draft, archive, overwrite=overwrite)
-        elif overwrite:
-            archive.unlink(missing_ok=True)
-        _place_or_replace(draft, file, overwrite=overwrite)
+            _save_files(stored_files.beside(file), overwrite=overwrite)
+
+
+def _save_files(archive: Path, *, overwrite: bool) -> None:
+    """Write all stored files into the archive beside a backup; without files there is none. Raises BackupError."""
+    with save_draft(archive, overwrite=overwrite) as draft:
+        saved = stored_files.save(draft)
+    if not saved:
+        archive.unlink()
 
 
 @contextmanager
@@ -77,13 +73,21 @@ def _as_backup_errors() -> Iterator[None]:
         raise BackupError(str(error)) from None
 
 
-def _place_or_replace(draft: Path, file: Path, *, overwrite: bool) -> None:
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
-    if overwrite:
-        draft.replace(file)
-    else:
-        _place(draft, file)
+@contextmanager
+def save_draft(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a private file to write, which gets its name when all is written. Raises BackupError."""
+    if file.exists() and not overwrite:
+        raise BackupError(f"{file} already exists. Choose another name, or add --overwrite.")
+    if not file.parent.is_dir():
+        raise BackupError(f"The directory {file.parent} does not exist. Create it first.")
+    with draft_beside(file) as draft:
+        yield draft
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        if overwrite:
+            draft.replace(file)
+        else:
+            _place(draft, file)
 
 
 def _place(draft: Path, file: Path) -> None:
