@@ -11,6 +11,7 @@ from chat.exceptions import ErrorCode
 from chat.protocol import (
     MAX_ROOMS,
     AnyCommand,
+    Appearance,
     AttachedFile,
     ByeTime,
     Command,
@@ -26,6 +27,7 @@ from chat.protocol import (
     RoomId,
     RoomIds,
     RoomTitle,
+    ShownUser,
     Source,
 )
 
@@ -48,7 +50,7 @@ def frames() -> list[type]:
         Resolution,
         RoomTitle,
     )
-    parts += (AttachedFile, Copy, QuoteSource, Source)
+    parts += (Appearance, AttachedFile, Copy, QuoteSource, ShownUser, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 
