@@ -79,7 +79,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
             return 0
         self.transport.write(run.wire)
-        return len(run.frames)
+        return run.count
 
     async def drained(self) -> bool:
         await self.writable.wait()

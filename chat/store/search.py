@@ -21,6 +21,7 @@ from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
 from chat.store import files
 from chat.store.events import posted
+from chat.store.inserting import insert
 
 User = get_user_model()
 
@@ -243,9 +244,9 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     if changed:
         SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
     kept = [event for event in (*new, *changed) if event.deleted_at is None]
-    SearchText.objects.bulk_create(
+    insert(
         [
-            SearchText(event=event, room_id=event.room_id, text=searchable(files.text_with_names(event)))
+            SearchText(event_id=event.pk, room_id=event.room_id, text=searchable(files.text_with_names(event)))
             for event in kept
         ]
     )
