@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -139,8 +139,9 @@ def _day(value: str, now: datetime) -> datetime:
         # The last such day before today.
         return today - timedelta(days=(today.weekday() - _DAYS.index(name) - 1) % 7 + 1)
     try:
-        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo)
-    except ValueError:
+        # In UTC, in which days of the years 1 and 9999 may not exist.
+        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SearchError("Write a day as 2026-11-25, monday, today or yesterday.") from None
 
 
@@ -193,8 +194,13 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     for condition, value in _filters(query, key, before):
         conditions.append(condition)
         params.append(value)
-    if not query.has_file:
-        source += " JOIN chat_event event ON event.id = found.event_id"
+    # What is below the floor is gone for readers, and its rows are removed later.
+    in_room, is_kept = "room.id = event.room_id", "event.seq >= room.floor_seq"
+    if query.has_file:
+        source += " CROSS JOIN chat_room room"
+        conditions += [in_room, is_kept]
+    else:
+        source += f" JOIN chat_event event ON event.id = found.event_id JOIN chat_room room ON {in_room} AND {is_kept}"
     return (
         f"SELECT event.*, found.text AS search_text FROM {source} "
         f"WHERE {' AND '.join(conditions)} ORDER BY {key} DESC LIMIT {int(limit)}",
