@@ -339,7 +339,9 @@ globals().update(mail.parse("EMAIL_URL", EMAIL_URL))
 EMAIL_TIMEOUT = mail.TIMEOUT_SECONDS
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", f"multichat@{urlsplit(SITE_URL).hostname or 'localhost'}")
 # Whom a push service may ask about messages of this site.
-PUSH_CONTACT = environment.contact("PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1]}")
+PUSH_CONTACT = environment.contact(
+    "PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1] or 'multichat@localhost'}"
+)
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 # Static files

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { namesOf, sizeWords } from "../../static/chat/model/files.js";
+import { fileNames, sizeWords } from "../../static/chat/model/files.js";
 import { Upload } from "../../static/chat/model/upload.js";
 
 const FACTS = {
@@ -114,7 +114,7 @@ test("a cancelled upload stays cancelled", () => {
 });
 
 test("names and sizes are said as people do", () => {
-  assert.equal(namesOf([{ name: "a.txt" }, { name: "b.png" }]), "a.txt, b.png");
+  assert.equal(fileNames([{ name: "a.txt" }, { name: "b.png" }]), "a.txt, b.png");
   assert.match(sizeWords(812), /^812\D/);
   assert.match(sizeWords(48_213), /^47\D/);
   assert.match(sizeWords(1_600_000), /^1.5\D/);

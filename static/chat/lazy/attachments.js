@@ -2,7 +2,7 @@
 
 import { csrfToken } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
-import { addressOf, namesOf, sizeWords } from "../model/files.js";
+import { addressOf, fileNames, sizeWords } from "../model/files.js";
 import { Upload } from "../model/upload.js";
 
 /** @import {FileFacts} from "../model/files.js" */
@@ -240,7 +240,7 @@ class Tray {
     const files = this.#items.map(({ upload }) => ({ name: upload.file.name }));
     this.#list.setAttribute(
       "aria-label",
-      `Attached: ${namesOf(/** @type {FileFacts[]} */ (files))}`,
+      `Attached: ${fileNames(/** @type {FileFacts[]} */ (files))}`,
     );
   }
 }

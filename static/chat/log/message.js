@@ -1,9 +1,9 @@
 /** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
 import { copyElement, part, setAvatar, setText, showName } from "../dom/templates.js";
-import { namesOf } from "../model/files.js";
+import { fileNames } from "../model/files.js";
 import { shownNames } from "../model/names.js";
-import { isForMe } from "../model/own.js";
+import { isForMe, namesOf } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, confirmedWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
@@ -76,7 +76,7 @@ export function fillMessage(element, message, me) {
   const body = part(element, "text");
   if (deleted) showSentence(body, deletedWords(1));
   const typed = typedText(text, files);
-  foldMessage(element, deleted ? 0 : showText(body, typed, isForReader ? me.username : ""));
+  foldMessage(element, deleted ? 0 : showText(body, typed, namesOf(message, me)));
   showFiles(body, files);
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
@@ -88,7 +88,7 @@ export function fillMessage(element, message, me) {
 
 /** A message of files alone has their names as its text, and they are in view. @param {string | null} text @param {FileFacts[]} files */
 function typedText(text, files) {
-  return files.length && text === namesOf(files) ? "" : (text ?? "");
+  return files.length && text === fileNames(files) ? "" : (text ?? "");
 }
 
 /** Show the time in the reader's zone. @param {HTMLElement} element @param {string} at */
@@ -122,7 +122,7 @@ export function createUnsent(entry, me) {
     setAvatar(part(element, "avatar"), me, shownNames.of(me));
   });
   const body = part(element, "text");
-  foldMessage(element, showText(body, entry.text, ""));
+  foldMessage(element, showText(body, entry.text));
   showFiles(body, entry.files ?? []);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)

@@ -3,7 +3,7 @@
 /** A file of a message; one with a `width` is an image that may be shown. @typedef {{id: string, name: string, type: string, size: number, width?: number, height?: number}} FileFacts */
 
 /** The text that the server gives a message of files alone. @param {FileFacts[]} files */
-export function namesOf(files) {
+export function fileNames(files) {
   return files.map(({ name }) => name).join(", ");
 }
 
