@@ -94,6 +94,7 @@ class Edit(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     message: str
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -103,6 +104,7 @@ class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     undo: bool = False
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -113,6 +115,7 @@ class React(Command, frozen=True, kw_only=True):
     seq: Seq
     emoji: Annotated[str, msgspec.Meta(max_length=MAX_EMOJI)]
     on: bool = True
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -121,6 +124,7 @@ class Confirm(Command, frozen=True, kw_only=True):
 
     room: RoomId
     seq: Seq
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -129,6 +133,7 @@ class Resolve(Command, frozen=True, kw_only=True):
 
     room: RoomId
     seq: Seq
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -705,12 +710,14 @@ class CopiesFound(msgspec.Struct, kw_only=True):
     messages: list[Copy]
 
 
-class Names(msgspec.Struct, kw_only=True):
+class Names(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Some users who may enter the room and whose names begin like `prefix`, by name."""
 
     people: str
     prefix: str
     names: list[str]
+    # Whether the asker may mention all users, if `all` or `here` begins like `prefix`.
+    all: bool = False
 
 
 class ShownUser(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -29,8 +29,10 @@ TOP = {
     "outgoing",
     "own_password",
     "protocol",
+    "push_views",
     "room_views",
     "views",
+    "web_push",
 }
 
 

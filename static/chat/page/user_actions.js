@@ -7,18 +7,21 @@ import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { LEVELS } from "../model/strings.js";
+import { Answering } from "./answering.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText } from "./shortcuts.js";
+import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
-/** @import {Item} from "../dom/menu.js" */
+/** @import {Extras} from "../model/extras.js" */
+/** @import {Message} from "../model/room_log.js" */
 /** @import {Drafts} from "../model/drafts.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -26,6 +29,7 @@ import { openAtClick } from "./user_menu.js";
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {Option} from "../lazy/switcher.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {Room} from "../model/protocol.js" */
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
@@ -52,6 +56,7 @@ export class UserActions {
   #messageActions;
   #rooms;
   #isStaff;
+  answering;
   #saying;
   navigation;
   #catchUp;
@@ -81,6 +86,25 @@ export class UserActions {
       openDirect: (name) => void rooms.openDirect(name),
       showNewest: (room) => this.jumps.jumpToNewest(room),
     });
+    this.answering = new Answering(
+      {
+        me: user,
+        panes: () => panes.all,
+        isArchived: (room) => this.#isArchived(room),
+        ask: (command) => workspace.ask(command),
+        change: (...change) => workspace.changeMessage(...change),
+        epochOf: (room) => workspace.epochOf(room),
+        cursorOf: (room) => workspace.cursorOf(room),
+        open: (room, seq) => {
+          const list = panes.get(room)?.list;
+          if (list?.elementOf(seq)) list.scrollToMessage(seq);
+          else this.jumpToMessage(room, seq);
+        },
+        chooseEmoji: (anchor) => emoji.choose(anchor),
+        showTrouble: (room, sentence) => panes.get(room)?.showTrouble(sentence),
+      },
+      notLoaded,
+    );
     this.#messageActions = new MessageActions(panes, {
       ...{ workspace, readTracker, user, notLoaded },
       drafts: userData.drafts,
@@ -114,8 +138,9 @@ export class UserActions {
     part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
     this.#keysDialog = new LazyPart(async () => {
       const { KeysDialog } = await import("lazy/keys_dialog");
-      return new KeysDialog(part(document, "keys-dialog"), this.#shortcuts);
+      return new KeysDialog(part(document, "keys-dialog"), userData.preferences, IS_MAC);
     }, notLoaded);
+    userData.preferences.follow("shortcuts", () => showChords(this.#shortcuts));
     list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -146,10 +171,10 @@ export class UserActions {
     this.navigation.hideReopenOffer();
   }
 
-  /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
-  showFound(room, seq, isFinal) {
-    if (isFinal || !this.#panes.get(room)) this.navigation.peekRoom(room);
-    if (this.#panes.get(room)) this.jumpToMessage(room, seq);
+  /** Show a message that a search found, in its room's pane. @param {string} id @param {number} seq @param {boolean} isFinal whether the focus goes there @param {Room} [room] if the list may not have it */
+  showFound(id, seq, isFinal, room) {
+    if (isFinal || !this.#panes.get(id)) this.navigation.peekRoom(id, room);
+    if (this.#panes.get(id)) this.jumpToMessage(id, seq);
   }
 
   /** What a pane can do. @param {string} id @returns {PaneActions} */
@@ -172,11 +197,25 @@ export class UserActions {
       openMenu: (button) =>
         this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.menu.open(
+          button,
+          "Message",
+          this.#messageActions.menuItems(id, message, {
+            reply: () => this.#reply(id, message),
+            react: () => this.answering.react(id, button, message.seq),
+          }),
+        ),
+      reply: (message) => this.#reply(id, message),
+      react: (button, { seq }) => this.answering.react(id, button, seq),
+      showAnswers: (list, element, message) => this.answering.show(id, list, element, message),
+      showExtras: () => this.answering.showExtras(id),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
-        drafts.saveDraft(id, text, { title: this.#titleOf(id), id: draftId, type }),
+        drafts.saveDraft(id, text, {
+          ...{ title: this.#titleOf(id), id: draftId, type },
+          extras: this.#panes.get(id)?.composer.extras ?? null,
+        }),
       unsavedEdits: () => drafts.editsOf(id),
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
@@ -189,10 +228,11 @@ export class UserActions {
         present: () => this.#panes.get(id)?.present ?? [],
         rooms: () => this.#workspace.rooms.values(),
         findPeople: (typed) => this.#workspace.findPeople(id, typed),
+        mayCall: () => this.#workspace.mayCall(id),
         findEmoji: (typed, most) => this.#emoji.search(typed, most),
       },
       chooseEmoji: (button) => this.#emoji.choose(button),
-      sendMessage: (text, type) => this.#sendMessage(id, text, type),
+      sendMessage: (text, type, extras) => this.#sendMessage(id, text, type, extras),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
       discardMessage: (clientId) => outbox.discard(clientId),
@@ -206,8 +246,8 @@ export class UserActions {
     await this.#messageActions.confirmDeactivation(username, show).catch(notLoaded);
   }
 
-  /** @param {string} id @param {string} text @param {number} type */
-  #sendMessage(id, text, type) {
+  /** @param {string} id @param {string} text @param {number} type @param {Extras | null} extras */
+  #sendMessage(id, text, type, extras) {
     const pane = this.#panes.get(id);
     if (!pane) return;
     this.#readTracker.messageSent(pane);
@@ -215,7 +255,10 @@ export class UserActions {
     // Ask for the newest page before sending, so that the message is posted into what is shown then.
     this.jumps.jumpToNewest(id);
     const { outbox, drafts } = this.#userData;
-    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
+    outbox.add(id, text, {
+      ...{ client_id: drafts.idFor(id, text), title: this.#titleOf(id), type },
+      ...extras,
+    });
     drafts.removeSent(id);
   }
 
@@ -224,7 +267,9 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    this.#panes.get(id)?.composer.putBack(entry.text, clientId, entry.type);
+    const { text, type, replyTo } = entry;
+    const extras = replyTo === undefined ? null : { replyTo };
+    this.#panes.get(id)?.composer.putBack(text, clientId, { type, extras });
     outbox.discard(clientId);
   }
 
@@ -275,6 +320,26 @@ export class UserActions {
     if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
     const label = room.kind ? "Members and settings…" : "Room settings…";
     return { label, act: () => this.#rooms.showSettings(room) };
+  }
+
+  /** @param {string} id @param {Message} message */
+  #reply(id, { seq }) {
+    if (!this.#isArchived(id)) this.#panes.get(id)?.composer.replyTo(seq);
+  }
+
+  /** The message that has the focus, otherwise the newest one in view. @param {string} room @param {(message: Message, button: HTMLElement) => void} act */
+  #onMessage(room, act) {
+    const list = this.#panes.get(room)?.list;
+    const focused = document.activeElement?.closest("[data-part=messages] .message");
+    const element = focused ?? list?.elementOf(list.inView?.last ?? -1);
+    const message = list?.messageAt(element ?? null);
+    if (element && message && !message.deleted && !this.#isArchived(room))
+      act(message, part(element, "react"));
+  }
+
+  /** @param {string} id */
+  #isArchived(id) {
+    return this.#workspace.rooms.get(id)?.archived === true;
   }
 
   /** @param {string} id */
@@ -330,6 +395,9 @@ export class UserActions {
     else if (name === "catchUp") this.#startCatchUp();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
+    else if (name === "reply") this.#onMessage(room, (message) => this.#reply(room, message));
+    else if (name === "react")
+      this.#onMessage(room, ({ seq }, button) => this.answering.react(room, button, seq));
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);
     else if (name === "moveRight") panes.movePane(room, 1);

@@ -4,11 +4,13 @@ import { LazyPart } from "../dom/lazy_part.js";
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
 import { replaceText } from "../dom/text_box.js";
+import { sameExtras } from "../model/extras.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
 import { TypingSignal } from "../model/typing.js";
 
 /** @import {Draft} from "../model/drafts.js" */
+/** @import {Extras} from "../model/extras.js" */
 /** @import {Limits, Room} from "../model/protocol.js" */
 /** @import {Completion} from "../lazy/completion.js" */
 /** @import {Source} from "../model/completion.js" */
@@ -25,7 +27,8 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string, type: number) => void,
+ *   sendMessage: (text: string, type: number, extras: Extras | null) => void,
+ *   showExtras: () => void,
  *   choices: Source,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
@@ -46,6 +49,8 @@ export class Composer extends HTMLElement {
   /** @type {Edit | null} */
   #edit = null;
   #isArchived = false;
+  /** @type {Extras | null} */
+  #extras = null;
   /** The draft while a message is being edited in the box. */
   #draftDuringEdit = "";
   #typing = new TypingSignal(() => this.#actions.sayTyping());
@@ -180,9 +185,36 @@ export class Composer extends HTMLElement {
     this.#fitHeight();
   }
 
+  /** What goes with the draft besides its text. */
+  get extras() {
+    return this.#extras;
+  }
+
+  set extras(extras) {
+    this.showExtras(extras);
+    this.#actions.saveDraft(this.draft, this.type);
+  }
+
+  /** @param {Extras | null} extras of the saved draft */
+  showExtras(extras) {
+    if (sameExtras(extras, this.#extras)) return;
+    this.#extras = extras;
+    this.showEdits();
+    this.#actions.showExtras();
+  }
+
+  /** The message is in the outbox now, so it leaves the box. */
+  #clear() {
+    this.type = MESSAGE;
+    this.showExtras(null);
+    this.text = "";
+    this.#typing.reset();
+  }
+
   /** The room has another log now, so the text written for the old one leaves the box. @param {string} text */
   resetDraft(text) {
     this.#edit = null;
+    this.showExtras(null);
     this.#box.value = text;
     this.type = MESSAGE;
     this.#showReason("");
@@ -193,11 +225,14 @@ export class Composer extends HTMLElement {
    * Put an unsent text back into the box, before the draft.
    * @param {string} text
    * @param {string} [id] the client_id under which it may already have been sent
-   * @param {number} [type] kept only if nothing else is in the box
+   * @param {{type?: number | undefined, extras?: Extras | null | undefined}} [kept] only if nothing else is in the box
    */
-  putBack(text, id, type = MESSAGE) {
+  putBack(text, id, { type = MESSAGE, extras = null } = {}) {
     const { draft } = this;
-    if (draft === "") this.type = type;
+    if (draft === "") {
+      this.type = type;
+      this.showExtras(extras);
+    }
     const newDraft = [text, draft].filter(Boolean).join("\n");
     this.showDraft(newDraft);
     this.#actions.saveDraft(newDraft, this.type, draft === "" ? id : undefined);
@@ -217,6 +252,13 @@ export class Composer extends HTMLElement {
       const current = this.#actions.messageOf(message.seq);
       if (current) this.messageChanged(current);
     }
+    this.focus();
+  }
+
+  /** Answer a message with what is written from now on. @param {number} seq */
+  replyTo(seq) {
+    this.#leaveEdit();
+    this.extras = { ...this.#extras, replyTo: seq };
     this.focus();
   }
 
@@ -252,6 +294,7 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
+    part(this, "extras").hidden = this.#extras === null || this.#edit !== null;
     this.#lock();
     this.#fitHeight();
   }
@@ -297,6 +340,10 @@ export class Composer extends HTMLElement {
     }
     if (event.key === "Escape" && this.#edit !== null) {
       this.#leaveEdit();
+      return true;
+    }
+    if (event.key === "Escape" && this.#extras !== null) {
+      this.extras = null;
       return true;
     }
     const isEmpty = this.#box.value === "" && this.#edit === null;
@@ -346,11 +393,8 @@ export class Composer extends HTMLElement {
     this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
     if (code !== null) return;
     if (edit === null) {
-      this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
-      this.type = MESSAGE;
-      this.text = "";
-      this.#typing.reset();
-      return;
+      this.#actions.sendMessage(text, this.type, this.#extras); // which stores it in the outbox before it leaves the box
+      return this.#clear();
     }
     edit.saving = text;
     this.#keepEdit(true);
