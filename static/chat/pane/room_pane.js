@@ -82,7 +82,7 @@ export class RoomPane extends HTMLElement {
     this.composer.showExtras(draft.extras);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "new-line", "emoji", "send", "undo"])
+    for (const name of ["close", "more-button", "new-line", "attach", "emoji", "send", "undo"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
