@@ -133,8 +133,8 @@ def find(request: HttpRequest) -> HttpResponse:
         # The page does not know archived rooms, and rooms that the user was added to a moment ago.
         named = Room.objects.enterable_by(request.user).filter(pk__in={int(each.room) for each in found.messages})
         rooms = [_as_json(room, request.user.pk) for room in _with_people(named, request.user.pk)]
-    cursor = None if found.cursor is None else str(found.cursor)
-    answer = {"results": found.messages, "rooms": rooms, "cursor": cursor}
+    next_cursor = None if found.cursor is None else str(found.cursor)
+    answer = {"results": found.messages, "rooms": rooms, "cursor": next_cursor}
     return HttpResponse(msgspec.json.encode(answer), content_type="application/json")
 
 

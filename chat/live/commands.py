@@ -313,7 +313,7 @@ async def people(session: Session, command: People) -> None:
     # One at a time, so that one user's typing never takes all the threads that other users' joins need.
     async with database.only_one(("people", session.user_id)):
         found = await database.read(names.people_named, session.login, command.room, command.prefix)
-        await session.hub.display_names.answer(session, found, only_named=True)
+        await session.hub.display_names.answer(session, found.names, only_named=True)
     # Check again: the right may have ended, or the room been left, while the names were read.
     _check_joined(session, command.room)
     session.reply(protocol.encode(found))

@@ -108,7 +108,7 @@ class Tray {
     this.#composer = composer;
     composer.attached = this;
     part(composer, "text").parentElement?.before(this.#element);
-    // Who goes on writing has not finished the message, so it must not be sent under their fingers.
+    // A user who goes on writing has not finished the message, so it must not be sent yet.
     part(composer, "text").addEventListener("input", () => this.#stopWaiting());
     this.#show();
   }
@@ -127,7 +127,7 @@ class Tray {
     const left = files.length - room;
     if (left > 0)
       setText(this.#status, `A message has at most ${MOST_FILES} files. ${left} left out.`);
-    // Who types in another pane meanwhile goes on there.
+    // A user who types in another pane meanwhile goes on there.
     const { activeElement } = document;
     if (activeElement === document.body || this.#box.contains(activeElement)) this.#focusText();
   }
