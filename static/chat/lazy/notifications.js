@@ -5,14 +5,15 @@ import { shownNames } from "../model/names.js";
 import { clockOf, pauses, tidy } from "../model/notifying.js";
 import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from "../model/strings.js";
 
-/** @import {Item, Menu} from "../dom/menu.js" */
+/** @import {Item} from "../dom/menu.js" */
+/** @import {Menus} from "../page/menus.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {HeadsFrame, NotifyFrame, Room} from "../model/protocol.js" */
 /** @import {Unread} from "../model/unread.js" */
 
-/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menu: Menu, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number) => void}} NotificationActions */
+/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menus: Menus, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number) => void}} NotificationActions */
 
 /** Long enough that the position of a user who reads the message elsewhere is known here. */
 const DELAY_MS = 1000;
@@ -85,7 +86,8 @@ export class Notifications {
 
   /** The button was clicked: ask for the permission, or offer what can be changed. */
   async act() {
-    if (this.#isOn) return this.#actions.menu.open(this.#button, "Notifications", this.#items());
+    if (this.#isOn)
+      return this.#actions.menus.open(this.#button, "Notifications", () => this.#items());
     const { notices, preferences } = this.#actions;
     if (!("Notification" in globalThis)) return notices.show(NOTIFYING_MISSING);
     // Browsers ask only once. Later they answer at once with what the user has chosen.

@@ -3,14 +3,13 @@
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
-import { messageItems } from "../log/message_menu.js";
-import { asMarkdown } from "../model/markdown.js";
 import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
 
 /** @import {Change} from "../model/protocol.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
+/** @import {Lists} from "./menus.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
@@ -57,17 +56,17 @@ export class MessageActions {
     this.#sameMoment.loaded?.finish();
   }
 
-  /** @param {string} room @param {Message} message @param {{reply: () => void, react: () => void}} answers */
-  menuItems(room, message, answers) {
+  /** @param {Lists} lists @param {string} room @param {Message} message @param {{reply: () => void, react: () => void}} answers */
+  menuItems(lists, room, message, answers) {
     const { clipboard } = navigator;
     // As the menu opens, because the selection may end with it.
     const selected = this.#panes.get(room)?.list.selectedMessages ?? [];
-    const markdown = asMarkdown(selected.includes(message) ? selected : [message], {
+    const markdown = lists.asMarkdown(selected.includes(message) ? selected : [message], {
       linkTo: (each) => linkTo(room, each),
       time: ({ at }) => dates.stamp(at),
       author: authorWords,
     });
-    return messageItems(
+    return lists.messageItems(
       message,
       { ...this.#user, isArchived: this.#isArchived(room) },
       {

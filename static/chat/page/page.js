@@ -117,7 +117,7 @@ export class Page {
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
     this.#notifier = new Notifier(part(document, "notifications"), {
-      ...{ send, notices, menu: this.#userActions.menu },
+      ...{ send, notices, menus: this.#userActions.menus },
       ...{ preferences: userData.preferences, unread: userData.unread },
       roomOf: (room) => workspace.rooms.get(room),
       isInView: (room) => {

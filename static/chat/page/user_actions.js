@@ -1,7 +1,6 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
 import { LazyPart } from "../dom/lazy_part.js";
-import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
@@ -9,12 +8,11 @@ import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { LEVELS } from "../model/strings.js";
 import { Answering } from "./answering.js";
 import { Jumps } from "./jumps.js";
+import { Menus } from "./menus.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
-import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
-import { openAtClick } from "./user_menu.js";
 
 /** @import {Attachments} from "./attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
@@ -24,6 +22,7 @@ import { openAtClick } from "./user_menu.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Item} from "../dom/menu.js" */
+/** @import {Lists} from "./menus.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -53,7 +52,7 @@ export class UserActions {
   #emoji;
   #attachments;
   #me;
-  menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  menus;
   #shortcuts;
   #keysDialog;
   #messageActions;
@@ -83,6 +82,7 @@ export class UserActions {
     this.#rooms = rooms;
     this.#isStaff = user.staff;
     this.#saying = { notices, notLoaded };
+    this.menus = new Menus(part(document, "menu"), (keys) => chordWords(keys, IS_MAC), notLoaded);
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
     this.navigation = new Navigation(panes, {
       ...{ workspace, list, preferences: userData.preferences },
@@ -132,7 +132,10 @@ export class UserActions {
       },
     };
     this.#mentions = new MyMentions(part(document, "mentions"), source, notLoaded);
-    openAtClick(part(document, "my-menu"), this.menu, userData.preferences);
+    const button = part(document, "my-menu");
+    button.addEventListener("click", () =>
+      this.menus.open(button, "Settings", (lists) => lists.settingItems(userData.preferences)),
+    );
     this.#catchUp = new LazyPart(async () => {
       const { CatchUp } = await import("lazy/catch_up");
       const { navigation } = this;
@@ -199,12 +202,15 @@ export class UserActions {
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
       openMenu: (button) =>
-        this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
-      openMessageMenu: (button, message) =>
-        this.menu.open(
+        this.menus.open(
           button,
-          "Message",
-          this.#messageActions.menuItems(id, message, {
+          this.#titleOf(id),
+          (lists) => this.#paneItems(lists, id),
+          this.#levelChoices(id),
+        ),
+      openMessageMenu: (button, message) =>
+        this.menus.open(button, "Message", (lists) =>
+          this.#messageActions.menuItems(lists, id, message, {
             reply: () => this.#reply(id, message),
             react: () => this.answering.react(id, button, message.seq),
           }),
@@ -293,7 +299,7 @@ export class UserActions {
         ? { label: "Close", act: () => this.navigation.closeRoom(room) }
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
-    this.menu.open(button, title, items, this.#levelChoices(room));
+    this.menus.open(button, title, () => items, this.#levelChoices(room));
   }
 
   /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
@@ -306,9 +312,9 @@ export class UserActions {
     }));
   }
 
-  /** @param {string} id */
-  #paneItems(id) {
-    return paneItems(this.#panes, id, {
+  /** @param {Lists} lists @param {string} id */
+  #paneItems(lists, id) {
+    return lists.paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
       shortcuts: this.#shortcuts,
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),

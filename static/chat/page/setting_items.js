@@ -1,8 +1,8 @@
-/** The menu at the user's name: settings that this browser keeps, and the density. */
+/** The items of the menu at the user's name: settings that this browser keeps, and the density. */
 
 import { ask } from "../dom/ask.js";
 
-/** @import {Item, Menu} from "../dom/menu.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Name, Preferences} from "../model/preferences.js" */
 
 /** The settings that are on or off, in their order. @type {[Name, string][]} */
@@ -11,18 +11,8 @@ const SWITCHES = [
   ["clickCloses", "A click on an open room closes it"],
 ];
 
-/**
- * Open the menu at a button.
- * @param {HTMLElement} button
- * @param {Menu} menu
- * @param {Preferences} preferences
- */
-export function openAtClick(button, menu, preferences) {
-  button.addEventListener("click", () => menu.open(button, "Settings", items(preferences)));
-}
-
 /** @param {Preferences} preferences @returns {Item[]} */
-function items(preferences) {
+export function settingItems(preferences) {
   const isCompact = document.documentElement.dataset.density === "compact";
   return [
     ...SWITCHES.map(([name, label]) => ({
