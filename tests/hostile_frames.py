@@ -345,6 +345,14 @@ TABLE = [
         queries=6,
         parameters=40,
     ),
+    HostileFrame(
+        "copies for rooms that were never joined",
+        "send",
+        lambda context, n: command(
+            "send", room=10**9 + n, message="x", across=str(uuid.UUID(int=n)), client_id=str(uuid.uuid4())
+        ),
+        **WRITE,
+    ),
     HostileFrame("type without a pause", "typing", room_command("typing"), queries=0),
     HostileFrame(
         "type in rooms that were never joined",

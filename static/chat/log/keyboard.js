@@ -5,7 +5,7 @@ import { part } from "../dom/templates.js";
 /** @import {Rows} from "./rows.js" */
 
 /** What a message's text may contain to be focused. */
-const CONTROLS = '.text a, .text [data-part="copy-code"]';
+const CONTROLS = '.quote, .text a, .text [data-part="copy-code"]';
 
 /**
  * @param {KeyboardEvent} event

@@ -19,6 +19,8 @@ import { copySelection, selectedMessages } from "./selection.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
+/** Shows what a message quotes and the messages to which it links. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowQuotes */
+
 /** Above this number of messages the list is trimmed, and to fewer, so that it does not happen at every message. */
 const MAX_MESSAGES = 400;
 const TRIMMED_TO = 300;
@@ -39,6 +41,8 @@ export class MessageList extends HTMLElement {
   });
   #onscroll = () => {};
   #onmoved = () => {};
+  /** @type {ShowQuotes} */
+  #showQuotes = () => {};
   #scroll = new Scroll(
     this,
     part(this, "content"),
@@ -61,10 +65,11 @@ export class MessageList extends HTMLElement {
 
   /**
    * @param {Me} me
-   * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: the reader scrolled
+   * @param {{onscroll: () => void, onmoved: () => void, showQuotes: ShowQuotes}} pane `onmoved`: the reader scrolled
    */
-  configure(me, { onscroll, onmoved }) {
+  configure(me, { onscroll, onmoved, showQuotes }) {
     this.#me = me;
+    this.#showQuotes = showQuotes;
     this.#onscroll = onscroll;
     this.#onmoved = onmoved;
     this.addEventListener("keydown", (event) =>
@@ -346,7 +351,9 @@ export class MessageList extends HTMLElement {
 
   /** @param {Message} message */
   #showMessage(message) {
-    fillMessage(this.elementOf(message.seq) ?? this.#addMessage(message), message, this.#me);
+    const element = this.elementOf(message.seq) ?? this.#addMessage(message);
+    fillMessage(element, message, this.#me);
+    if (message.source || message.text?.includes("at=")) this.#showQuotes(this, element, message);
   }
 
   /** An alert that is pinned above the log is quiet in the log. @param {string[]} ids "seq@at" */

@@ -6,7 +6,7 @@ import { isTransient, isUnreadable, MESSAGE } from "./protocol.js";
 import { RoomLock } from "./room_lock.js";
 
 /** @import {Entry, Store} from "./outbox_store.js" */
-/** @import {Command, ErrorFrame} from "./protocol.js" */
+/** @import {Command, ErrorFrame, Source} from "./protocol.js" */
 /** @import {Change} from "./records.js" */
 
 /** @typedef {(command: Command) => boolean} Send */
@@ -59,6 +59,11 @@ export class Outbox {
     return this.#entries.rooms;
   }
 
+  /** Copies of messages in several rooms that are not known to be saved. */
+  get copies() {
+    return this.#entries.copies;
+  }
+
   /** @param {string | undefined} clientId */
   has(clientId) {
     if (clientId === undefined) return false;
@@ -79,9 +84,9 @@ export class Outbox {
    * Store a message, then send it when its turn comes.
    * @param {string} room
    * @param {string} text
-   * @param {{client_id?: string | undefined, title?: string, type?: number}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
+   * @param {{client_id?: string | undefined, title?: string, type?: number, across?: string | undefined, source?: Source | undefined}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
    */
-  add(room, text, { client_id = uuid(), title, type = MESSAGE } = {}) {
+  add(room, text, { client_id = uuid(), title, type = MESSAGE, across, source } = {}) {
     const last = this.entriesOf(room).at(-1)?.at ?? 0;
     // Later than the entry before it, even if the clock was set back.
     const at = Math.max(Date.now(), last + 1);
@@ -92,6 +97,8 @@ export class Outbox {
       ...(epoch === undefined ? {} : { epoch }),
       ...(title === undefined ? {} : { title }),
       ...(type === MESSAGE ? {} : { type }),
+      ...(across === undefined ? {} : { across }),
+      ...(source === undefined ? {} : { source }),
     });
     this.#sendNext(room);
     this.#stealLockLater(room);
@@ -274,10 +281,14 @@ export class Outbox {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message, epoch, type } = entry;
+    const { client_id, text: message, epoch, type, across, source } = entry;
     lane.inFlight = client_id; // before sending, so that nothing overtakes it
     const log = epoch === undefined ? {} : { epoch }; // the server refuses it if the room has another log by then
-    const kind = type === undefined ? {} : { msg_type: type };
+    const kind = {
+      ...(type && { msg_type: type }),
+      ...(across && { across }),
+      ...(source && { source }),
+    };
     if (this.#send({ command: "send", room, message, client_id, ...kind, ...log }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);
     else lane.inFlight = null;

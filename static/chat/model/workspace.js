@@ -10,7 +10,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
+/** @import {AckFrame, Change, Command, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -29,6 +29,7 @@ import { fullPageWords } from "./strings.js";
  *   roomChanged: (room: Room) => void,
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
+ *   questionRefused?: (frame: ErrorFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
  *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
  *   headsReceived: (heads: HeadsFrame["heads"]) => void,
@@ -79,6 +80,15 @@ export class Workspace {
     this.#changes = new Changes(send);
     this.#peopleSearch = new PeopleSearch(send);
     this.#mentionSearch = new MentionSearch(send);
+  }
+
+  get isOnline() {
+    return this.#isOnline;
+  }
+
+  /** Ask for quoted messages or copies. The view gets the answer. @param {Command} command */
+  ask(command) {
+    return this.#isOnline && this.#send(command);
   }
 
   /** Ids of the open panes, in their order. */
@@ -417,6 +427,7 @@ export class Workspace {
       log.requested = null;
       if (!isTransient(frame)) log.pendingJump = null;
     }
+    if (command === "quote" || command === "copies") return this.#view.questionRefused?.(frame);
     if (command === "mentions") this.#mentionSearch.refused();
     if (command === "people") this.#peopleSearch.refused(frame);
     if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);

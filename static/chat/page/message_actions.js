@@ -4,10 +4,13 @@ import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
+import { authorWords, DELETE_MESSAGE, NOT_LOADED, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
-import { SameMoment } from "./same_moment.js";
 
+/** @import {Notices} from "../dom/notices.js" */
+/** @import {CopiesChange} from "../lazy/copies.js" */
+/** @import {SameMoment} from "../lazy/same_moment.js" */
+/** @import {Carrying} from "./carrying.js" */
 /** @import {Change} from "../model/protocol.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -24,24 +27,28 @@ export class MessageActions {
   #readTracker;
   #user;
   #drafts;
+  #notices;
+  #carrying;
+  /** @type {SameMoment | undefined} */
   sameMoment;
-  #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
+  confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts}} page
+   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notices: Notices, carrying: Carrying}} page
    */
-  constructor(panes, { workspace, readTracker, user, drafts }) {
+  constructor(panes, { workspace, readTracker, user, drafts, notices, carrying }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
-    this.sameMoment = new SameMoment(panes, { workspace, readTracker });
+    this.#notices = notices;
+    this.#carrying = carrying;
   }
 
-  /** @param {string} room @param {Message} message */
-  menuItems(room, message) {
+  /** @param {string} room @param {Message} message @param {(() => void) | undefined} quote */
+  menuItems(room, message, quote) {
     const { clipboard } = navigator;
     // As the menu opens, because the selection may end with it.
     const selected = this.#panes.get(room)?.list.selectedMessages ?? [];
@@ -55,13 +62,38 @@ export class MessageActions {
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
       remove: () => this.#askToDelete(room, message),
       resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
-      sameMoment: this.sameMoment.isPossible
-        ? () => this.sameMoment.start(room, message)
-        : undefined,
+      sameMoment: this.hasOtherPanes ? () => this.showSameMoment(room, message) : undefined,
+      quote,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
+  }
+
+  /** Whether there is a pane beside. */
+  get hasOtherPanes() {
+    return this.#panes.all.length > 1 && !this.#panes.isPhone;
+  }
+
+  /** @param {string} room @param {{seq: number, at: string}} moment */
+  async showSameMoment(room, moment) {
+    try {
+      const { SameMoment } = await import("lazy/same_moment");
+      this.sameMoment ??= new SameMoment(this.#panes, {
+        workspace: this.#workspace,
+        readTracker: this.#readTracker,
+      });
+      if (this.hasOtherPanes) this.sameMoment.start(room, moment);
+    } catch {
+      this.#notices.show(NOT_LOADED);
+    }
+  }
+
+  /** What was sent into several rooms is changed in all of them. @param {string} room @param {number} seq @param {CopiesChange} change */
+  #changeCopies(room, seq, change) {
+    const list = this.#panes.get(room)?.list;
+    const across = list?.messageAt(list.elementOf(seq) ?? null)?.across;
+    if (across) this.#carrying.use(({ copies }) => copies.changeAll(across, room, change));
   }
 
   /** Edit a message, continuing an unsaved edit if there is one. @param {string} room @param {Message} message */
@@ -78,6 +110,7 @@ export class MessageActions {
       { command: "edit", room, seq, message },
       {
         done: () => {
+          this.#changeCopies(room, seq, { message });
           // Keep the draft if its author has gone on editing meanwhile.
           if (this.#editOf(room, seq)?.text === message) this.#drafts.dropEdit(room, seq);
           this.#panes.get(room)?.composer.editSaved(seq, message);
@@ -93,7 +126,7 @@ export class MessageActions {
 
   /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
   #askToDelete(room, message) {
-    this.#confirmDialog.ask(DELETE_MESSAGE, {
+    this.confirmDialog.ask(DELETE_MESSAGE, {
       text: (message.text ?? "").slice(0, MOST_QUOTED),
       label: "Delete",
       confirmed: () => this.deleteMessage(room, message),
@@ -102,6 +135,7 @@ export class MessageActions {
 
   /** @param {string} room @param {Message} message */
   deleteMessage(room, { seq }, isUndo = false) {
+    if (isUndo) this.#changeCopies(room, seq, { undo: true });
     this.#change({ command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) });
   }
 

@@ -22,7 +22,7 @@ import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
-/** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {CopiesFrame, ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -98,6 +98,11 @@ export class Page {
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
     };
+    this.unsent.onchange = () => {
+      const { carrying } = this.#userActions;
+      if (carrying.loaded || userData.outbox.copies.length)
+        carrying.use(({ copies }) => copies.update());
+    };
     this.#search = new Search(part(document, "panes"), searchActions, notices);
     this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
@@ -170,6 +175,8 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
     }
+    if (state === "open") this.#userActions.carrying.connected();
+    else this.#userActions.carrying.loaded?.copies.connectionLost();
     this.#connectionStatus.showState(state, retryAt);
     this.#connectionBar.showState(state, retryAt);
   }
@@ -295,6 +302,22 @@ export class Page {
     this.#alerts.applyMessages(room, [message], isNew);
     if (isNew && isFromHere && !message.deleted) pane?.offerUndo(message, UNDO_MS);
     if (isFromOthers) this.#announce(room, message);
+    this.#userActions.carrying.loaded?.quotes.messageChanged(room, message.seq);
+  }
+
+  /** @param {QuotedFrame} frame */
+  quotesReceived(frame) {
+    this.#userActions.carrying.loaded?.quotes.quotesReceived(frame);
+  }
+
+  /** @param {CopiesFrame} frame */
+  copiesReceived(frame) {
+    this.#userActions.carrying.loaded?.copies.copiesReceived(frame);
+  }
+
+  /** @param {ErrorFrame} frame */
+  questionRefused(frame) {
+    this.#userActions.carrying.loaded?.refused(frame);
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */
@@ -319,6 +342,7 @@ export class Page {
       this.#search.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
+    this.#userActions.carrying.loaded?.roomsChanged(this.workspace.openRooms);
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
@@ -329,6 +353,7 @@ export class Page {
   /** @param {HeadsFrame["heads"]} heads */
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
+    this.#userActions.carrying.loaded?.quotes.headsReceived(heads);
     this.#alerts.applyHeads(heads);
   }
 

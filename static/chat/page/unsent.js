@@ -21,6 +21,8 @@ export class Unsent {
   #workspace;
   #orphanedMessages;
   #wasAtRisk = false;
+  /** Called when the messages of a room that are not acknowledged changed, or its pane was closed. @type {() => void} */
+  onchange = () => {};
 
   /**
    * @param {{outbox: Outbox, drafts: Drafts}} userData
@@ -59,10 +61,10 @@ export class Unsent {
     return this.#draftOf(room);
   }
 
-  /** @param {string} room @returns {{text: string, type: number}} */
+  /** @param {string} room */
   #draftOf(room) {
-    const { text = "", type = MESSAGE } = this.#drafts.draftOf(room) ?? {};
-    return { text, type };
+    const { text = "", type = MESSAGE, extras = null } = this.#drafts.draftOf(room) ?? {};
+    return { text, type, extras };
   }
 
   /** @param {string} room */
@@ -100,6 +102,7 @@ export class Unsent {
     // Nothing waits any more, so the reason for waiting is over.
     if (entries.every(({ state }) => state !== "pending")) pane?.showTrouble("");
     this.showOrphans();
+    this.onchange();
   }
 
   /** Offer back the messages and drafts that no pane shows. */
@@ -137,16 +140,17 @@ export class Unsent {
   /** Another tab changed the draft that a room's box shows here. @param {string} room */
   #showDraft(room) {
     const composer = this.#panes.get(room)?.composer;
-    const { text, type } = this.#draftOf(room);
+    const { text, type, extras } = this.#draftOf(room);
     composer?.showDraft(text);
     if (composer) composer.type = type;
+    composer?.showExtras(extras);
     composer?.showEdits();
     this.showOrphans();
   }
 
   /** @param {Draft} draft */
   #putBack(draft) {
-    this.#panes.get(draft.room)?.composer.putBack(draft.text, undefined, draft.type);
+    this.#panes.get(draft.room)?.composer.putBack(draft.text, undefined, draft);
     this.#drafts.removeDraft(draft);
     this.showOrphans();
   }

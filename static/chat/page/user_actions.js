@@ -3,7 +3,11 @@
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
+import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
+import { allRoomsQuestion } from "../model/strings.js";
+import { followDrops } from "./carry_drag.js";
+import { Carrying } from "./carrying.js";
 import { CatchUp } from "./catch_up.js";
 import { Choices } from "./choices.js";
 import { DayDialog } from "./day_dialog.js";
@@ -12,13 +16,15 @@ import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
+import { IS_MAC, isSelectingText } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {KeysDialog} from "./keys_dialog.js" */
+/** @import {Source} from "../model/protocol.js" */
+/** @import {Message} from "../model/room_log.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -50,6 +56,7 @@ export class UserActions {
   /** @type {KeysDialog | undefined} */
   #keysDialog;
   #messageActions;
+  carrying;
   #rooms;
   #isStaff;
   navigation;
@@ -76,7 +83,28 @@ export class UserActions {
       ...{ workspace, list, preferences: userData.preferences },
       showNewest: (room) => this.jumps.jumpToNewest(room),
     });
+    this.carrying = new Carrying(
+      {
+        ...{ outbox: userData.outbox, drafts: userData.drafts, notices },
+        ...{ me: user.id, isStaff: user.staff },
+        rooms: () => workspace.rooms,
+        isOpen: (room) => panes.get(room) !== undefined,
+        isOnline: () => workspace.isOnline,
+        composerOf: (room) => panes.get(room)?.composer,
+        ask: (command) => workspace.ask(command),
+        change: (change, outcome) => workspace.changeMessage(change, outcome),
+        open: ({ room, seq }) => this.showFound(room, seq, false),
+        prepareToSend: (room) => this.#prepareToSend(room),
+        confirmRooms: (titles, confirmed) =>
+          this.#messageActions.confirmDialog.ask(allRoomsQuestion(titles.length), {
+            ...{ text: titles.join(", "), label: "Add these rooms", confirmed },
+          }),
+      },
+      notices,
+    );
+    followDrops(part(document, "panes"), (room, source) => this.#quoteIn(room, source));
     this.#messageActions = new MessageActions(panes, {
+      ...{ notices, carrying: this.carrying },
       workspace,
       readTracker,
       user,
@@ -120,7 +148,7 @@ export class UserActions {
     for (const popover of document.querySelectorAll(":popover-open"))
       if (popover instanceof HTMLElement) popover.hidePopover();
     this.#catchUp.finish();
-    this.#messageActions.sameMoment.finish();
+    this.#messageActions.sameMoment?.finish();
     this.forgetRooms();
   }
 
@@ -130,6 +158,7 @@ export class UserActions {
       if (SHOWS_ROOM.has(dialog.dataset.part ?? "")) dialog.close();
     this.#mentions.clear();
     this.navigation.hideReopenOffer();
+    this.carrying.loaded?.roomsChanged(this.#workspace.openRooms);
   }
 
   /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
@@ -156,11 +185,26 @@ export class UserActions {
       dismissAlert: (alert) => alerts.gotIt(id, alert),
       openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
       openMessageMenu: (button, message) =>
-        this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.#menu.open(button, "Message", this.#messageItems(id, message, button)),
+      openDayMenu: (button, at) => this.#menu.open(button, "Day", this.#dayItems(id, at)),
+      showQuotes: (list, element, message) =>
+        void this.carrying.use(({ quotes }) => {
+          const show = () => quotes.showMessage(list, element, message);
+          // Loaded already, it is shown together with its message.
+          if (list.elementOf(message.seq) !== element) return;
+          list.keepStill(show);
+          list.followBottom();
+        }),
+      showExtras: () => void this.carrying.use(({ chips }) => chips.show(id)),
+      chooseRooms: () => this.#chooseRooms(id),
+      sendWithExtras: () => void this.carrying.use(({ chips }) => chips.send(id)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
-        drafts.saveDraft(id, text, { title: this.#titleOf(id), id: draftId, type }),
+        drafts.saveDraft(id, text, {
+          ...{ title: this.#titleOf(id), id: draftId, type },
+          extras: this.#panes.get(id)?.composer.extras ?? null,
+        }),
       unsavedEdits: () => drafts.editsOf(id),
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
@@ -179,15 +223,69 @@ export class UserActions {
 
   /** @param {string} id @param {string} text @param {number} type */
   #sendMessage(id, text, type) {
+    if (!this.#panes.get(id)) return;
+    this.#prepareToSend(id);
+    const { outbox, drafts } = this.#userData;
+    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
+    drafts.removeSent(id);
+  }
+
+  /** @param {string} id */
+  #prepareToSend(id) {
     const pane = this.#panes.get(id);
     if (!pane) return;
     this.#readTracker.messageSent(pane);
     pane.showTrouble("");
     // Ask for the newest page before sending, so that the message is posted into what is shown then.
     this.jumps.jumpToNewest(id);
-    const { outbox, drafts } = this.#userData;
-    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
-    drafts.removeSent(id);
+  }
+
+  /** @param {string} id */
+  #chooseRooms(id) {
+    const isLoaded = this.carrying.loaded !== undefined;
+    // A user who goes on typing while it is loaded keeps the focus.
+    this.carrying.use(({ chips }) =>
+      chips.toggleRooms(id, isLoaded || !isTextField(document.activeElement)),
+    );
+  }
+
+  /** Put a quote into another pane's composer, where the user goes on. @param {string} room @param {Source} source */
+  #quoteIn(room, source) {
+    const composer = this.#panes.get(room)?.composer;
+    if (!composer || source.room === room) return;
+    composer.extras = { ...composer.extras, source };
+    this.#panes.keep(room);
+    this.navigation.focusRoom(room);
+  }
+
+  /** @param {string} id @param {Message} message @param {HTMLElement} button */
+  #messageItems(id, message, button) {
+    const others = this.#panes.layout.order.filter((room) => room !== id);
+    const quote = () => this.#askWhereToQuote(id, message, button);
+    return this.#messageActions.menuItems(id, message, others.length ? quote : undefined);
+  }
+
+  /** @param {string} id @param {Message} message @param {HTMLElement} button */
+  #askWhereToQuote(id, { seq, deleted }, button) {
+    const rooms = this.#panes.layout.order.map((room) => this.#workspace.rooms.get(room));
+    const others = rooms.filter((room) => room && room.id !== id && !room.archived);
+    if (deleted) return;
+    this.#menu.open(
+      button,
+      "Quote in another room",
+      others.map((room) => ({
+        label: room?.title ?? "",
+        act: () => this.#quoteIn(room?.id ?? "", { room: id, seq }),
+      })),
+    );
+  }
+
+  /** @param {string} id @param {string} at when its first message was written */
+  #dayItems(id, at) {
+    const jump = { label: "Jump to date…", act: () => this.jumps.askForDay(id, this.#titleOf(id)) };
+    if (!this.#messageActions.hasOtherPanes) return [jump];
+    const show = () => void this.#messageActions.showSameMoment(id, { seq: -1, at });
+    return [{ label: "Same moment", act: show }, jump];
   }
 
   /** Put an unsent message back into the box before it leaves the outbox, so that it is never in neither. @param {string} id @param {string} clientId */
@@ -195,7 +293,10 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    this.#panes.get(id)?.composer.putBack(entry.text, clientId, entry.type);
+    this.#panes.get(id)?.composer.putBack(entry.text, clientId, {
+      type: entry.type,
+      extras: entry.source ? { source: entry.source } : null,
+    });
     outbox.discard(clientId);
   }
 
@@ -262,7 +363,16 @@ export class UserActions {
     const list = this.#panes.get(room)?.list;
     const first = list?.elementOf(list.inView?.first ?? -1);
     const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
-    if (message) this.#messageActions.sameMoment.start(room, message);
+    if (message) this.#messageActions.showSameMoment(room, message);
+  }
+
+  /** The message that has the focus, otherwise the newest in view. @param {string} room */
+  #quoteByKey(room) {
+    const list = this.#panes.get(room)?.list;
+    const element =
+      document.activeElement?.closest("article") ?? list?.elementOf(list.inView?.last ?? -1);
+    const message = list?.messageAt(element ?? null);
+    if (message && element) this.#askWhereToQuote(room, message, part(element, "act"));
   }
 
   async #showKeys() {
@@ -290,6 +400,7 @@ export class UserActions {
     else if (name === "catchUp") this.#catchUp.start();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
+    else if (name === "quote") this.#quoteByKey(room);
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);
     else if (name === "moveRight") panes.movePane(room, 1);

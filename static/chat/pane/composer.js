@@ -9,6 +9,7 @@ import { TypingSignal } from "../model/typing.js";
 import { Completion } from "./completion.js";
 
 /** @import {Draft} from "../model/drafts.js" */
+/** @import {Extras} from "../model/extras.js" */
 /** @import {Limits, Room} from "../model/protocol.js" */
 /** @import {FindChoices} from "./completion.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -21,6 +22,9 @@ const KEY_CODE_COMPOSING = 229;
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
  *   sendMessage: (text: string, type: number) => void,
+ *   sendWithExtras: () => void,
+ *   showExtras: () => void,
+ *   chooseRooms: () => void,
  *   findChoices: FindChoices,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
@@ -41,6 +45,8 @@ export class Composer extends HTMLElement {
   /** @type {Edit | null} */
   #edit = null;
   #isArchived = false;
+  /** @type {Extras | null} */
+  #extras = null;
   /** The draft while a message is being edited in the box. */
   #draftDuringEdit = "";
   #typing = new TypingSignal(() => this.#actions.sayTyping());
@@ -81,6 +87,8 @@ export class Composer extends HTMLElement {
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
     });
     part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
+    for (const name of ["also", "to-room"])
+      part(this, name).addEventListener("click", () => actions.chooseRooms());
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
       if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
@@ -152,7 +160,10 @@ export class Composer extends HTMLElement {
     const button = part(this, "send");
     const kind =
       this.type === MESSAGE ? "" : ` ${this.#typeBox.selectedOptions[0]?.label.toLowerCase()}`;
-    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}` : "Save";
+    const rooms = (this.#extras?.also?.length ?? 0) + 1;
+    const to = rooms > 1 ? ` to ${rooms} rooms` : "";
+    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}${to}` : "Save";
+    part(this, "count").textContent = to && this.#edit === null ? `${rooms}` : "";
   }
 
   /** Only staff may send warnings and alerts. @param {boolean} isStaff */
@@ -173,9 +184,38 @@ export class Composer extends HTMLElement {
     this.#fitHeight();
   }
 
+  /** What goes with the draft besides its text. */
+  get extras() {
+    return this.#extras;
+  }
+
+  set extras(extras) {
+    this.showExtras(extras);
+    this.#actions.saveDraft(this.draft, this.type);
+  }
+
+  /** @param {Extras | null} extras of the saved draft */
+  showExtras(extras) {
+    if (extras === this.#extras) return;
+    this.#extras = extras;
+    this.showEdits();
+    this.#actions.showExtras();
+  }
+
+  /** The message is in the outbox now, so it leaves the box. */
+  clear() {
+    this.type = MESSAGE;
+    this.#extras = null;
+    this.text = "";
+    this.#typing.reset();
+    this.showEdits();
+    this.#actions.showExtras();
+  }
+
   /** The room has another log now, so the text written for the old one leaves the box. @param {string} text */
   resetDraft(text) {
     this.#edit = null;
+    this.#extras = null;
     this.#box.value = text;
     this.type = MESSAGE;
     this.#showReason("");
@@ -186,11 +226,14 @@ export class Composer extends HTMLElement {
    * Put an unsent text back into the box, before the draft.
    * @param {string} text
    * @param {string} [id] the client_id under which it may already have been sent
-   * @param {number} [type] kept only if nothing else is in the box
+   * @param {{type?: number | undefined, extras?: Extras | null | undefined}} [kept] only if nothing else is in the box
    */
-  putBack(text, id, type = MESSAGE) {
+  putBack(text, id, { type = MESSAGE, extras = null } = {}) {
     const { draft } = this;
-    if (draft === "") this.type = type;
+    if (draft === "") {
+      this.type = type;
+      if (extras) this.showExtras(extras);
+    }
     const newDraft = [text, draft].filter(Boolean).join("\n");
     this.showDraft(newDraft);
     this.#actions.saveDraft(newDraft, this.type, draft === "" ? id : undefined);
@@ -245,6 +288,7 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
+    part(this, "extras").hidden = this.#extras === null || this.#edit !== null;
     this.#lock();
     this.#fitHeight();
   }
@@ -335,15 +379,15 @@ export class Composer extends HTMLElement {
     if (edit !== null && edit.saving !== null) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
-    if (code === "MESSAGE_EMPTY" && edit === null) return; // Enter in an empty box needs no explanation
-    this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
-    if (code !== null) return;
+    const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
+    if (isEmpty && !this.#extras?.source) return; // Enter in an empty box needs no explanation
+    const isRefused = code !== null && !isEmpty; // a quote needs no text
+    this.#showReason(isRefused ? refusalSentence(code, this.#limits, text) : "");
+    if (isRefused) return;
     if (edit === null) {
+      if (this.#extras) return this.#actions.sendWithExtras();
       this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
-      this.type = MESSAGE;
-      this.text = "";
-      this.#typing.reset();
-      return;
+      return this.clear();
     }
     edit.saving = text;
     this.#keepEdit(true);

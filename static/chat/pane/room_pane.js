@@ -7,7 +7,8 @@ import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
-/** @import {MessageList} from "../log/message_list.js" */
+/** @import {MessageList, ShowQuotes} from "../log/message_list.js" */
+/** @import {Extras} from "../model/extras.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
 /** @import {Me} from "../model/own.js" */
@@ -15,7 +16,7 @@ import { UndoOffer } from "./undo_offer.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, showQuotes: ShowQuotes, openDayMenu: (button: HTMLElement, at: string) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -38,7 +39,7 @@ export class RoomPane extends HTMLElement {
 
   /**
    * @param {Room} room
-   * @param {{me: Me & {staff: boolean}, limits: Limits, draft: {text: string, type: number}, actions: PaneActions}} page
+   * @param {{me: Me & {staff: boolean}, limits: Limits, draft: {text: string, type: number, extras: Extras | null}, actions: PaneActions}} page
    */
   configure(room, { me, limits, draft, actions }) {
     this.room = room.id;
@@ -61,7 +62,10 @@ export class RoomPane extends HTMLElement {
       this.#scrolled();
       actions.checkRead();
     };
-    this.list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
+    this.list.configure(me, {
+      ...{ onscroll, onmoved: actions.cancelWaitingJump },
+      showQuotes: actions.showQuotes,
+    });
     this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
     this.editLast = () => {
       const last = this.list.lastOwn;
@@ -74,9 +78,10 @@ export class RoomPane extends HTMLElement {
     this.composer.showTypes(me.staff);
     this.composer.showDraft(draft.text);
     this.composer.type = draft.type;
+    this.composer.showExtras(draft.extras);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "new-line", "emoji", "send", "undo"])
+    for (const name of ["close", "more-button", "new-line", "emoji", "also", "send", "undo"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
@@ -239,6 +244,8 @@ export class RoomPane extends HTMLElement {
   #messageClicked({ target }, actions) {
     const button = target instanceof Element ? target.closest("button") : null;
     const message = this.list.messageAt(button);
+    const at = button?.parentElement?.dataset.at;
+    if (button && at) return actions.openDayMenu(button, at);
     if (!button || !message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
   }

@@ -1,0 +1,43 @@
+/** Lets the mouse drag a message onto the composer of another pane, to quote it there. */
+
+/** @import {Source} from "../model/protocol.js" */
+import { RoomPane } from "../pane/room_pane.js";
+
+/**
+ * @param {HTMLElement} row the row of panes
+ * @param {(room: string, source: Source) => void} drop
+ */
+export function followDrops(row, drop) {
+  row.addEventListener("pointerdown", ({ target, button, pointerType }) => {
+    const from = paneOf(target);
+    const message = from?.list.messageAt(target);
+    if (!from || !message || message.deleted || button !== 0 || pointerType === "touch") return;
+    const end = new AbortController();
+    const { signal } = end;
+    const stop = () => {
+      row.classList.remove("carrying");
+      end.abort();
+    };
+    const move = (/** @type {PointerEvent} */ event) => {
+      const over = paneOf(event.target);
+      row.classList.toggle("carrying", over !== null && over !== from);
+    };
+    const up = (/** @type {PointerEvent} */ event) => {
+      stop();
+      const over = paneOf(event.target);
+      const isComposer = event.target instanceof Element && event.target.closest("room-composer");
+      if (!over || over === from || !isComposer) return;
+      getSelection()?.removeAllRanges(); // the drag has selected text on its way
+      drop(over.room, { room: from.room, seq: message.seq });
+    };
+    document.addEventListener("pointermove", move, { signal });
+    document.addEventListener("pointerup", up, { signal });
+    document.addEventListener("pointercancel", stop, { signal });
+  });
+}
+
+/** @param {EventTarget | null} target */
+function paneOf(target) {
+  const pane = target instanceof Element ? target.closest("room-pane") : null;
+  return pane instanceof RoomPane ? pane : null;
+}
