@@ -46,7 +46,7 @@ export class ComposerChips {
   /** Show the quote and the other rooms of a room's draft. @param {string} room */
   show(room) {
     const composer = this.#page.composerOf(room);
-    if (!composer) return;
+    if (!composer || (!composer.extras && !this.#fields.has(composer))) return;
     this.#forgetQuestion(composer);
     const { source, also } = composer.extras ?? {};
     const box = part(composer, "extras");

@@ -10,7 +10,7 @@ import { authorWords, deletedWords } from "../model/strings.js";
 /** @import {ErrorFrame, HeadsFrame, QuotedFrame, Room, Source} from "../model/protocol.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** @typedef {{rooms: () => Map<string, Room>, ask: Send, open: (source: Source) => void}} QuotePage */
+/** @typedef {{rooms: () => Map<string, Room>, isOpen: (room: string) => boolean, ask: Send, open: (source: Source) => void}} QuotePage */
 /** The log that a chip is in. @typedef {{keepStill: (change: () => void) => void, followBottom: () => void}} Log */
 /** `isLink`: a link in a text, which is one line. @typedef {{element: HTMLElement, source: Source, log: Log | null, isLink: boolean}} Chip */
 
@@ -30,6 +30,8 @@ export class QuoteView {
   #chips = new Set();
   /** Rooms whose quoted messages are asked for again soon. @type {Set<string>} */
   #due = new Set();
+  /** The head of each room, as far as it is known. @type {Map<string, number>} */
+  #heads = new Map();
 
   /** @param {QuotePage} page */
   constructor(page) {
@@ -143,16 +145,22 @@ export class QuoteView {
 
   /** A message of an open room was posted or changed. @param {string} room @param {number} seq */
   messageChanged(room, seq) {
-    if (![...this.#chips].some(({ source }) => source.room === room && source.seq === seq)) return;
-    this.#quotes.forget(room, seq);
-    this.#update(room, new Set([seq]));
+    for (const { source } of this.#chips)
+      if (source.room === room && source.seq === seq) {
+        this.#quotes.forget(room, seq);
+        return this.#update(room, new Set([seq]));
+      }
   }
 
   /** There is news in rooms, perhaps that a quoted message was edited or deleted. @param {HeadsFrame["heads"]} heads */
   headsReceived(heads) {
     for (const { source } of this.#chips) {
       const { room } = source;
-      if (!Object.hasOwn(heads, room) || this.#due.has(room)) continue;
+      const head = heads[room]?.head;
+      // The events of an open room say which message has changed.
+      if (head === undefined || head === this.#heads.get(room) || this.#page.isOpen(room)) continue;
+      this.#heads.set(room, head);
+      if (this.#due.has(room)) continue;
       this.#due.add(room);
       setTimeout(() => {
         this.#due.delete(room);

@@ -153,6 +153,7 @@ export class MessageActions {
   undoMessage(room, message) {
     const composer = this.#panes.get(room)?.composer;
     if (!composer) return;
+    if (message.source) composer.extras = { ...composer.extras, source: message.source };
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
     this.deleteMessage(room, message, true);

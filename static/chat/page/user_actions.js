@@ -195,7 +195,8 @@ export class UserActions {
           list.keepStill(show);
           list.followBottom();
         }),
-      showExtras: () => void this.carrying.use(({ chips }) => chips.show(id)),
+      // Later, because the pane may be about to open.
+      showExtras: () => queueMicrotask(() => this.carrying.use(({ chips }) => chips.show(id))),
       chooseRooms: () => this.#chooseRooms(id),
       sendWithExtras: () => void this.carrying.use(({ chips }) => chips.send(id)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
@@ -252,7 +253,7 @@ export class UserActions {
   /** Put a quote into another pane's composer, where the user goes on. @param {string} room @param {Source} source */
   #quoteIn(room, source) {
     const composer = this.#panes.get(room)?.composer;
-    if (!composer || source.room === room) return;
+    if (!composer || source.room === room || this.#workspace.rooms.get(room)?.archived) return;
     composer.extras = { ...composer.extras, source };
     this.#panes.keep(room);
     this.navigation.focusRoom(room);
