@@ -17,7 +17,7 @@ export function replaceText(box, start, end, text) {
   box.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertText" }));
 }
 
-/** @param {EventTarget | null} target */
+/** Tell whether what is typed goes into this element. @param {EventTarget | null} target */
 export function isTextField(target) {
   return target instanceof Element && target.matches("input, textarea, select, [contenteditable]");
 }

@@ -63,8 +63,8 @@ export class ComposerChips {
     if (source) box.prepend(this.#quoting(composer, source));
   }
 
-  /** The other rooms are shown or hidden. @param {string} room @param {boolean} mayFocus */
-  toggleRooms(room, mayFocus) {
+  /** The other rooms are shown or hidden. @param {string} room */
+  toggleRooms(room) {
     const composer = this.#page.composerOf(room);
     if (!composer || !part(composer, "editing").hidden) return;
     const { also, ...rest } = composer.extras ?? {};
@@ -73,7 +73,7 @@ export class ComposerChips {
       return composer.focus();
     }
     if (!also) composer.extras = { ...rest, also: [] };
-    if (mayFocus) this.#fieldOf(composer, room).focus();
+    this.#fieldOf(composer, room).focus();
   }
 
   /** Send a draft with its quote into its rooms, after a second Enter if more people could read it than its writer may expect. @param {string} room */
@@ -178,7 +178,7 @@ export class ComposerChips {
       add: (id) => change((also) => [...also, id]),
       remove: (id) => change((also) => also.filter((other) => other !== id)),
       leave: () => {
-        if (composer.extras?.also?.length === 0) this.toggleRooms(room, false);
+        if (composer.extras?.also?.length === 0) this.toggleRooms(room);
         composer.focus();
       },
       addAll: this.#page.isStaff

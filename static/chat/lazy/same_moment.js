@@ -6,11 +6,9 @@ import { momentWords } from "../model/strings.js";
 
 /** @import {Workspace} from "../model/workspace.js" */
 
-/** The part of a log that is used. @typedef {{stand: Stand, isAtHead: boolean, elementOf: (seq: number) => HTMLElement | undefined, firstSince: (at: string) => {seq: number | undefined, isKnown: boolean}, scrollToBottom: () => void, scrollToSeq: (seq: number, px: number) => void, getBoundingClientRect: () => DOMRect}} Log */
-/** @typedef {{room: string, list: Log}} Pane */
-/** @typedef {{all: Pane[], get: (room: string) => Pane | undefined}} Panes */
-
 /** Where a pane was: at a message, so many pixels below the log's top; null at the newest message. @typedef {{seq: number, px: number} | null} Stand */
+/** What is needed of a pane's log. @typedef {HTMLElement & {readonly stand: Stand, readonly isAtHead: boolean, elementOf: (seq: number) => HTMLElement | undefined, firstSince: (at: string) => {seq: number | undefined, isKnown: boolean}, scrollToSeq: (seq: number, px: number) => void, scrollToBottom: () => void}} Log */
+/** What is needed of the row of panes. @typedef {{readonly all: {room: string, list: Log}[], get: (room: string) => {list: Log} | undefined}} Panes */
 
 const MINUTE_MS = 60_000;
 /** The line keeps this far from the edges of the row of panes. */
@@ -60,7 +58,7 @@ export class SameMoment {
     for (const pane of this.#panes.all) if (pane.room !== this.#source) this.#move(pane);
   }
 
-  /** Bring the first message since the moment to the line. @param {Pane} pane */
+  /** Bring the first message since the moment to the line. @param {{room: string, list: Log}} pane */
   #move({ room, list }) {
     const at = new Date(this.#time).toISOString();
     /** @param {number | undefined} seq */

@@ -1,6 +1,6 @@
 /** Every sentence that the page shows or has read out. */
 
-import { ALERT, countGraphemes, WARNING } from "./protocol.js";
+import { ALERT, countGraphemes, isSoon, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Diagnosis} from "./diagnosis.js" */
@@ -38,9 +38,11 @@ export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
 }
 
-/** Explain a refusal that the page retries by itself. @param {string} code */
-export function soonSentence(code) {
-  return `${SENTENCES[code] ?? "Something went wrong."} We'll retry automatically. (${code})`;
+/** Explain a refusal. The server's sentence advises any client, but the page retries some commands by itself. @param {ErrorFrame} frame */
+export function refusedSentence(frame) {
+  const { error, detail } = frame;
+  if (!isSoon(frame)) return sentenceFor(error, detail);
+  return `${SENTENCES[error] ?? "Something went wrong."} We'll retry automatically. (${error})`;
 }
 
 const SHORTEN = "Shorten it or send it in parts.";

@@ -1,15 +1,14 @@
 /** Edits, deletes, takes back and copies messages. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
-import { authorWords, DELETE_MESSAGE, NOT_LOADED, unchangedSentence } from "../model/strings.js";
+import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
 
-/** @import {Notices} from "../dom/notices.js" */
 /** @import {CopiesChange} from "../lazy/copies.js" */
-/** @import {SameMoment} from "../lazy/same_moment.js" */
 /** @import {Carrying} from "./carrying.js" */
 /** @import {Change} from "../model/protocol.js" */
 /** @import {Drafts} from "../model/drafts.js" */
@@ -27,24 +26,39 @@ export class MessageActions {
   #readTracker;
   #user;
   #drafts;
-  #notices;
+  #sameMoment;
   #carrying;
-  /** @type {SameMoment | undefined} */
-  sameMoment;
   confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notices: Notices, carrying: Carrying}} page
+   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notLoaded: () => void, carrying: Carrying}} page
    */
-  constructor(panes, { workspace, readTracker, user, drafts, notices, carrying }) {
+  constructor(panes, { workspace, readTracker, user, drafts, notLoaded, carrying }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
-    this.#notices = notices;
     this.#carrying = carrying;
+    this.#sameMoment = new LazyPart(async () => {
+      const { SameMoment } = await import("lazy/same_moment");
+      return new SameMoment(panes, { workspace, readTracker });
+    }, notLoaded);
+  }
+
+  /** Whether there is a pane to move to the same moment. */
+  get hasOtherPanes() {
+    return this.#panes.all.length > 1 && !this.#panes.isPhone;
+  }
+
+  /** @param {string} room @param {{seq: number, at: string}} moment of a message, or of a day without a message */
+  showSameMoment(room, moment) {
+    if (this.hasOtherPanes) this.#sameMoment.use((same) => same.start(room, moment));
+  }
+
+  endSameMoment() {
+    this.#sameMoment.loaded?.finish();
   }
 
   /** @param {string} room @param {Message} message @param {(() => void) | undefined} quote */
@@ -68,25 +82,6 @@ export class MessageActions {
       copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
     });
-  }
-
-  /** Whether there is a pane beside. */
-  get hasOtherPanes() {
-    return this.#panes.all.length > 1 && !this.#panes.isPhone;
-  }
-
-  /** @param {string} room @param {{seq: number, at: string}} moment */
-  async showSameMoment(room, moment) {
-    try {
-      const { SameMoment } = await import("lazy/same_moment");
-      this.sameMoment ??= new SameMoment(this.#panes, {
-        workspace: this.#workspace,
-        readTracker: this.#readTracker,
-      });
-      if (this.hasOtherPanes) this.sameMoment.start(room, moment);
-    } catch {
-      this.#notices.show(NOT_LOADED);
-    }
   }
 
   /** What was sent into several rooms is changed in all of them. @param {string} room @param {number} seq @param {CopiesChange} change */

@@ -5,7 +5,7 @@ import { part, setHue } from "../dom/templates.js";
 import { followZone, today } from "../log/days.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
-import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
+import { NEW_VERSION, NOT_LOADED, refusedSentence, senderWords } from "../model/strings.js";
 import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
@@ -80,13 +80,14 @@ export class Page {
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
       isJumping: (room) => workspace.isJumping(room),
     });
+    const notLoaded = () => notices.show(NOT_LOADED);
     this.#rooms = new Rooms({
-      ...{ me: config.user.username, notices },
+      ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
     });
     this.#userActions = new UserActions(workspace, {
       rooms: this.#rooms,
-      ...{ panes, list, notices, userData },
+      ...{ panes, list, notices, notLoaded, userData },
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
@@ -103,7 +104,7 @@ export class Page {
       if (carrying.loaded || userData.outbox.copies.length)
         carrying.use(({ copies }) => copies.update());
     };
-    this.#search = new Search(part(document, "panes"), searchActions, notices);
+    this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
     this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
@@ -383,10 +384,9 @@ export class Page {
    * @param {ErrorFrame} frame
    */
   commandRefused(room, frame) {
-    const { error, detail, retry_after } = frame;
+    const { error, retry_after } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // ConnectionStatus says it when the connection closes
-    // The server's sentence advises any client, but the page retries by itself.
-    const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
+    const sentence = refusedSentence(frame);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
     else this.#notices.show(sentence);

@@ -1,5 +1,6 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
@@ -8,9 +9,6 @@ import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { allRoomsQuestion } from "../model/strings.js";
 import { followDrops } from "./carry_drag.js";
 import { Carrying } from "./carrying.js";
-import { CatchUp } from "./catch_up.js";
-import { Choices } from "./choices.js";
-import { DayDialog } from "./day_dialog.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
@@ -22,7 +20,6 @@ import { openAtClick } from "./user_menu.js";
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Drafts} from "../model/drafts.js" */
-/** @import {KeysDialog} from "./keys_dialog.js" */
 /** @import {Source} from "../model/protocol.js" */
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Notices} from "../dom/notices.js" */
@@ -50,10 +47,9 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
-  #choices;
+  #me;
   #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
-  /** @type {KeysDialog | undefined} */
   #keysDialog;
   #messageActions;
   carrying;
@@ -66,16 +62,17 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
    */
-  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData, emoji }) {
+  constructor(workspace, page) {
+    const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
     this.#emoji = emoji;
-    this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
+    this.#me = user.username;
     this.#rooms = rooms;
     this.#isStaff = user.staff;
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
@@ -100,19 +97,20 @@ export class UserActions {
             ...{ text: titles.join(", "), label: "Add these rooms", confirmed },
           }),
       },
-      notices,
+      notLoaded,
     );
     followDrops(part(document, "panes"), (room, source) => this.#quoteIn(room, source));
     this.#messageActions = new MessageActions(panes, {
-      ...{ notices, carrying: this.carrying },
-      workspace,
-      readTracker,
-      user,
+      ...{ workspace, readTracker, user, notLoaded },
+      carrying: this.carrying,
       drafts: userData.drafts,
     });
     this.jumps = new Jumps(panes, {
       workspace,
-      dialog: new DayDialog(part(document, "day-dialog")),
+      dialog: new LazyPart(async () => {
+        const { DayDialog } = await import("lazy/day_dialog");
+        return new DayDialog(part(document, "day-dialog"));
+      }, notLoaded),
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
@@ -125,12 +123,19 @@ export class UserActions {
         this.jumpToMessage(room, seq);
       },
     };
-    this.#mentions = new MyMentions(part(document, "mentions"), source, notices);
+    this.#mentions = new MyMentions(part(document, "mentions"), source, notLoaded);
     openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
-    this.#catchUp = new CatchUp(panes, {
-      ...{ navigation: this.navigation, readTracker, workspace },
-      unread: userData.unread,
-    });
+    this.#catchUp = new LazyPart(async () => {
+      const { CatchUp } = await import("lazy/catch_up");
+      const { navigation } = this;
+      const { unread } = userData;
+      return new CatchUp(panes, { navigation, readTracker, workspace, unread });
+    }, notLoaded);
+    part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
+    this.#keysDialog = new LazyPart(async () => {
+      const { KeysDialog } = await import("lazy/keys_dialog");
+      return new KeysDialog(part(document, "keys-dialog"), this.#shortcuts);
+    }, notLoaded);
     list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -147,13 +152,14 @@ export class UserActions {
     for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     for (const popover of document.querySelectorAll(":popover-open"))
       if (popover instanceof HTMLElement) popover.hidePopover();
-    this.#catchUp.finish();
-    this.#messageActions.sameMoment?.finish();
+    this.#catchUp.loaded?.finish();
+    this.#messageActions.endSameMoment();
     this.forgetRooms();
   }
 
   /** A room is gone, or the reader may not see it any more: nothing outside its pane shows what stood in it. */
   forgetRooms() {
+    LazyPart.cancelAll();
     for (const dialog of document.querySelectorAll("dialog"))
       if (SHOWS_ROOM.has(dialog.dataset.part ?? "")) dialog.close();
     this.#mentions.clear();
@@ -197,7 +203,7 @@ export class UserActions {
         }),
       // Later, because the pane may be about to open.
       showExtras: () => queueMicrotask(() => this.carrying.use(({ chips }) => chips.show(id))),
-      chooseRooms: () => this.#chooseRooms(id),
+      chooseRooms: () => this.carrying.useForUser(({ chips }) => chips.toggleRooms(id)),
       sendWithExtras: () => void this.carrying.use(({ chips }) => chips.send(id)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
@@ -213,7 +219,13 @@ export class UserActions {
       sayTyping: () => {
         if (this.#userData.preferences.get("showsTyping")) this.#workspace.sayTyping(id);
       },
-      findChoices: (word) => this.#choices.find(id, word),
+      choices: {
+        me: this.#me,
+        present: () => this.#panes.get(id)?.present ?? [],
+        rooms: () => this.#workspace.rooms.values(),
+        findPeople: (typed) => this.#workspace.findPeople(id, typed),
+        findEmoji: (typed, most) => this.#emoji.search(typed, most),
+      },
       chooseEmoji: (button) => this.#emoji.choose(button),
       sendMessage: (text, type) => this.#sendMessage(id, text, type),
       retryMessage: (clientId) => outbox.retry(clientId),
@@ -239,15 +251,6 @@ export class UserActions {
     pane.showTrouble("");
     // Ask for the newest page before sending, so that the message is posted into what is shown then.
     this.jumps.jumpToNewest(id);
-  }
-
-  /** @param {string} id */
-  #chooseRooms(id) {
-    const isLoaded = this.carrying.loaded !== undefined;
-    // A user who goes on typing while it is loaded keeps the focus.
-    this.carrying.use(({ chips }) =>
-      chips.toggleRooms(id, isLoaded || !isTextField(document.activeElement)),
-    );
   }
 
   /** Put a quote into another pane's composer, where the user goes on. @param {string} room @param {Source} source */
@@ -376,11 +379,12 @@ export class UserActions {
     if (message && element) this.#askWhereToQuote(room, message, part(element, "act"));
   }
 
-  async #showKeys() {
-    const { KeysDialog } = await import("./keys_dialog.js");
-    const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
-    this.#keysDialog ??= new KeysDialog(dialog, this.#shortcuts);
-    if (!document.querySelector("dialog:modal")) this.#keysDialog.open();
+  #startCatchUp() {
+    this.#catchUp.use((catchUp) => catchUp.start());
+  }
+
+  #showKeys() {
+    this.#keysDialog.use((dialog) => dialog.open());
   }
 
   /**
@@ -398,7 +402,7 @@ export class UserActions {
     else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
     else if (name === "help") this.#showKeys();
-    else if (name === "catchUp") this.#catchUp.start();
+    else if (name === "catchUp") this.#startCatchUp();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "quote") this.#quoteByKey(room);
