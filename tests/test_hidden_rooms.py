@@ -155,9 +155,10 @@ async def test_members_see_a_room_of_theirs_come_and_go_on_open_pages(rooms, bob
         await database.write(lambda: room_actions.change_room(room.pk, title="Initech", topic=""))
         frames = await socket.until(lambda frame: "Initech" in str(frame.get("rooms")))
         await database.write(room.remove_member, bob)
-        frames = await socket.until(lambda frame: "rooms" in frame)
-        frames += await socket.rest()
-        assert {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"} in frames
+        left = {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"}
+        frames = await socket.until(lambda frame: frame == left)
+        if not any("rooms" in frame for frame in frames):
+            await socket.until(lambda frame: "rooms" in frame)
         await database.write(room.send_message, "after", charlie)
         await database.write(rooms.lobby.send_message, "for all", charlie)
         later = await socket.until(lambda frame: str(rooms.lobby.pk) in frame.get("heads", {}))

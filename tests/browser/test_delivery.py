@@ -205,7 +205,10 @@ def test_one_resume_brings_each_missed_event_once(redis, visit, site):
     post(site, ("One", 1, 80), ("Two", 1, 3), ("Four", 1, 2))
     alice = visit("alice")
     alice.open("One", "Two", "Four")
+    # A pane without its first page would begin at the newest messages.
     expect(alice.texts("One").last).to_have_text("text 80")
+    expect(alice.texts("Two")).to_have_count(3)
+    expect(alice.texts("Four")).to_have_count(2)
     log = alice.log("One")
     text, top = first_in_view(log, 300)
     alice.sent.clear()

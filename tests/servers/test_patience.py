@@ -64,6 +64,8 @@ async def test_messages_held_by_a_read_only_database_are_sent_once_it_is_writabl
     held = [bob.send(1, f"held {number}") for number in range(3)]
     await bob.until(lambda: len(bob.errors) >= 2, 20)
     assert {(error["error"], error["retry_after"]) for error in bob.errors} == {("SERVER_UNAVAILABLE", 1)}
+    # The first errors may be about the connections that were closed, so wait until the server has met the new state.
+    await bob.until(lambda: "read-only transaction" in server.log.read_text(), 20)
     # The server's connections stay read-only although the database is not; only new ones accept writes.
     postgres.execute("postgres", f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     assert await asyncio.wait_for(asyncio.gather(*held), 20) == [2, 3, 4]

@@ -46,11 +46,12 @@ export class NewLine {
     if (this.#after !== null && !this.isShown) this.#place();
   }
 
-  /** Whether the first new message is above the view. */
+  /** Whether the first new message is above the view, or the middle of the line is behind the sticky day. */
   get isAbove() {
     if (this.#after === null) return false; // without forcing a layout
     if (!this.isShown) return !this.firstAfter(this.#after).isKnown;
-    return this.#line.getBoundingClientRect().bottom <= this.#top;
+    const { top, bottom } = this.#line.getBoundingClientRect();
+    return (top + bottom) / 2 <= this.#top;
   }
 
   get isInView() {
