@@ -217,7 +217,8 @@ def edit(session: Session, command: Edit) -> None:
     """Change the text of a message; acknowledged when it is saved."""
     _check_joined_or_copy(session, command)
     limits.check_message(session.user_id)
-    _submit_change(session, command, Kind.EDITED, "edit", body=actions.check_text(command.message), across=command.across)
+    body = actions.check_text(command.message)
+    _submit_change(session, command, Kind.EDITED, "edit", body=body, across=command.across)
 
 
 def delete(session: Session, command: Delete) -> None:

@@ -81,6 +81,13 @@ def test_a_message_is_carried_over_as_a_quote_that_shows_only_what_its_reader_ma
     quotes.first.click()
     expect(bob.log("Lobby").get_by_role("article")).to_be_visible()
     bob.toggle("Lobby").click()
+    # It is hidden at once when its reader may not open the room any more.
+    change = "from chat.models import Room; room = Room.objects.get(title='Lobby'); room.staff_only = {}; room.save()"
+    site.shell(change.format(True))
+    expect(quotes.first).to_have_text(HIDDEN)
+    assert "the disk is full" not in bob.page.content()
+    site.shell(change.format(False))
+    expect(quotes.first).to_contain_text("the disk is full")
     # A link to a message of this site is a chip too.
     bob.say("Random", f"see {site.url}/?rooms=1&at={sent['source']['room']}.1 now")
     link = bob.log("Random").get_by_role("link", name="Lobby · alice: the disk is full")
@@ -150,11 +157,36 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     site.stop()
     alice.expect_state(re.compile("Offline|Reconnecting"))
     box.press("Enter")
-    site.shell("from chat.models import Room; Room.objects.filter(title='Here').update(archived_at='2026-01-01T00:00Z')")
+    site.shell(
+        "from chat.models import Room; Room.objects.filter(title='Here').update(archived_at='2026-01-01T00:00Z')"
+    )
     site.start()
     until_texts(site, lambda texts: len(texts) == 3)
     assert site.shell(TEXTS).splitlines() == [f"{title}: power is back" for title in ("Lobby", "Random", "Third")]
-    expect(page.get_by_role("alert").filter(has_text="Here")).to_contain_text("wasn't sent")
+    missing = page.get_by_role("alert").filter(has_text="Here")
+    expect(missing).to_contain_text("wasn't sent")
+    # Staff address all rooms but direct ones, after a list and a second Enter.
+    site.shell(
+        "from django.contrib.auth.models import User; from chat.models import Room\n"
+        "from chat.store import room_actions\n"
+        "room = Room.objects.get(title='Here'); room.archived_at = None; room.save()\n"
+        "alice, bob = User.objects.filter(username__in=['alice', 'bob']).order_by('username')\n"
+        "room_actions.open_direct([bob.pk], by=alice.pk)"
+    )
+    expect(alice.button("Here")).to_be_visible()
+    expect(alice.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(1)
+    add()
+    pane.get_by_role("button", name="All rooms…").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Staff")
+    expect(dialog).not_to_contain_text("bob")
+    dialog.get_by_role("button", name="Add these rooms").click()
+    expect(box).to_be_focused()
+    page.keyboard.type("for all")
+    page.keyboard.press("Enter")
+    expect(pane.get_by_text("Press Enter again to send")).to_be_visible()
+    page.keyboard.press("Enter")
+    until_texts(site, lambda texts: sum(text.endswith(": for all") for text in texts) == len(site.rooms))
 
 
 def until_texts(site, condition):

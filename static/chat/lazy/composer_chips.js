@@ -67,7 +67,8 @@ export class ComposerChips {
   toggleRooms(room) {
     const composer = this.#page.composerOf(room);
     if (!composer || !part(composer, "editing").hidden) return;
-    const { also, ...rest } = composer.extras ?? {};
+    const { source, also } = composer.extras ?? {};
+    const rest = source ? { source } : {};
     if (also?.length === 0) {
       composer.extras = orNull(rest);
       return composer.focus();
@@ -81,19 +82,17 @@ export class ComposerChips {
     const composer = this.#page.composerOf(room);
     const own = this.#page.rooms().get(room);
     if (!composer || !own) return;
-    const { source, also = [] } = composer.extras ?? {};
+    const { source, also = [], all = false } = composer.extras ?? {};
     const others = also
       .map((id) => this.#page.rooms().get(id))
       .filter((other) => other !== undefined);
     if (others.length < also.length) {
-      composer.extras = { ...(source && { source }), also: others.map(({ id }) => id) };
+      composer.extras = { ...composer.extras, also: others.map(({ id }) => id) };
       return this.#ask(composer, GONE_ROOMS);
     }
-    const question = this.#questionFor(
-      [own, ...others],
-      source && this.#page.rooms().get(source.room),
-      source !== undefined,
-    );
+    const question =
+      this.#wideQuestion([own, ...others], source) ||
+      (all || also.length >= FEW_ROOMS ? againManyWords(also.length + 1) : "");
     if (question && this.#asked.get(composer) !== stateOf(composer))
       return this.#ask(composer, question);
     this.#post(room, composer, [own, ...others]);
@@ -120,12 +119,16 @@ export class ComposerChips {
     composer.focus();
   }
 
-  /** @param {Room[]} rooms @param {Room | undefined} sourceRoom @param {boolean} isQuote */
-  #questionFor(rooms, sourceRoom, isQuote) {
-    const found = findWider(isQuote ? [sourceRoom, ...rooms] : rooms, rooms);
-    if (found)
-      return againWideWords(found.narrow, found.wide, isQuote && found.narrow === sourceRoom);
-    return rooms.length > FEW_ROOMS ? againManyWords(rooms.length) : "";
+  /** @param {Room[]} rooms @param {Extras["source"]} source */
+  #wideQuestion(rooms, source) {
+    const sourceRoom = source && this.#page.rooms().get(source.room);
+    const found = findWider(source ? [sourceRoom, ...rooms] : rooms, rooms);
+    if (!found) return "";
+    return againWideWords(
+      found.narrow,
+      found.wide,
+      source !== undefined && found.narrow === sourceRoom,
+    );
   }
 
   /** @param {Composer} composer @param {string} question */
@@ -186,6 +189,7 @@ export class ComposerChips {
             const rooms = others().filter(({ kind }) => kind !== "direct");
             const add = () => {
               change((also) => [...also, ...rooms.map(({ id }) => id)]);
+              composer.extras = { ...composer.extras, all: true };
               composer.focus();
             };
             this.#page.confirmRooms(

@@ -82,9 +82,7 @@ export class RoomField {
 
   /** @param {Room[]} rooms */
   showRooms(rooms) {
-    const focused = [...this.#chips.querySelectorAll("button")].indexOf(
-      /** @type {HTMLButtonElement} */ (document.activeElement),
-    );
+    const hadFocus = this.#chips.contains(document.activeElement);
     const shown = rooms.slice(0, rooms.length > MOST_CHIPS ? MOST_CHIPS - 1 : MOST_CHIPS);
     this.#chips.replaceChildren(...shown.map((room) => this.#chip(room)));
     if (shown.length < rooms.length) {
@@ -96,7 +94,8 @@ export class RoomField {
         .join(", ");
       this.#chips.append(more);
     }
-    if (focused >= 0) (this.#chips.querySelectorAll("button")[focused] ?? this.#box).focus();
+    // Not on the next chip's button, which would act on the next key.
+    if (hadFocus) this.focus();
   }
 
   /** @param {Room} room */

@@ -2,7 +2,7 @@
 
 /** @import {Room, Source} from "./protocol.js" */
 
-/** `also`: the ids of the other rooms. @typedef {{source?: Source, also?: string[]}} Extras */
+/** `also`: the ids of the other rooms; `all`: all rooms were added at once. @typedef {{source?: Source, also?: string[], all?: true}} Extras */
 
 /**
  * Whether somebody may read the second room who may not read the first. Members of a room can be anybody, so only the
