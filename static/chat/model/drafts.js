@@ -7,6 +7,7 @@
  * and send is posted once.
  */
 
+import { sameExtras } from "./extras.js";
 import { uuid } from "./outbox_store.js";
 import { MESSAGE } from "./protocol.js";
 import { Records } from "./records.js";
@@ -331,11 +332,6 @@ export class Drafts {
     }
     if (inherited.length) for (const room of this.#openRooms) this.onchange(room);
   }
-}
-
-/** @param {Extras | null | undefined} a @param {Extras | null | undefined} b */
-function sameExtras(a, b) {
-  return JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 }
 
 /** The key of a tab's draft, or of its edit of a message. @param {string} room @param {string} tab @param {number} [seq] */

@@ -4,6 +4,11 @@
 
 /** `also`: the ids of the other rooms; `all`: all rooms were added at once. @typedef {{source?: Source, also?: string[], all?: true}} Extras */
 
+/** @param {Extras | null | undefined} a @param {Extras | null | undefined} b */
+export function sameExtras(a, b) {
+  return JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+}
+
 /**
  * Whether somebody may read the second room who may not read the first. Members of a room can be anybody, so only the
  * rooms for everybody, and those for staff, have readers that are known to be the same.

@@ -4,6 +4,7 @@ import { LazyPart } from "../dom/lazy_part.js";
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
 import { replaceText } from "../dom/text_box.js";
+import { sameExtras } from "../model/extras.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
 import { TypingSignal } from "../model/typing.js";
@@ -197,13 +198,14 @@ export class Composer extends HTMLElement {
   }
 
   set extras(extras) {
+    this.#leaveEdit();
     this.showExtras(extras);
     this.#actions.saveDraft(this.draft, this.type);
   }
 
   /** @param {Extras | null} extras of the saved draft */
   showExtras(extras) {
-    if (extras === this.#extras) return;
+    if (sameExtras(extras, this.#extras)) return;
     this.#extras = extras;
     this.showEdits();
     this.#actions.showExtras();
@@ -212,17 +214,15 @@ export class Composer extends HTMLElement {
   /** The message is in the outbox now, so it leaves the box. */
   clear() {
     this.type = MESSAGE;
-    this.#extras = null;
+    this.showExtras(null);
     this.text = "";
     this.#typing.reset();
-    this.showEdits();
-    this.#actions.showExtras();
   }
 
   /** The room has another log now, so the text written for the old one leaves the box. @param {string} text */
   resetDraft(text) {
     this.#edit = null;
-    this.#extras = null;
+    this.showExtras(null);
     this.#box.value = text;
     this.type = MESSAGE;
     this.#showReason("");
@@ -239,7 +239,7 @@ export class Composer extends HTMLElement {
     const { draft } = this;
     if (draft === "") {
       this.type = type;
-      if (extras) this.showExtras(extras);
+      this.showExtras(extras);
     }
     const newDraft = [text, draft].filter(Boolean).join("\n");
     this.showDraft(newDraft);
