@@ -253,6 +253,29 @@ export function typingWords(names) {
 
 /** @typedef {{unread: number, mentions: number}} Counts */
 
+export const NOTIFYING_BLOCKED =
+  "Your browser blocks notifications of this site. Allow them in its settings for the site, then try again.";
+
+export const NOTIFYING_MISSING = "This browser can't show notifications.";
+
+/**
+ * What a notification says: the room, the author and the text, each in an isolate of its own.
+ * @param {string} title
+ * @param {{author: string, text: string, type: number, isDirect: boolean}} message
+ */
+export function notificationWords(title, { author, text, type, isDirect }) {
+  if (type === 2) return { title: `Alert in ${title}`, body: text };
+  const isNamed = !isDirect && author !== "\u2068\u2069";
+  return { title, body: isNamed ? `${author}: ${text}` : text };
+}
+
+/** What a user can choose to hear of a room. @type {["all" | "mentions" | "quiet", string][]} */
+export const LEVELS = [
+  ["all", "All"],
+  ["mentions", "Mentions"],
+  ["quiet", "Quiet"],
+];
+
 /** The server counts to 1000, which means more than 999. @param {number} count */
 function capped(count) {
   return count > 999 ? "999+" : String(count);

@@ -14,6 +14,7 @@ import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
+import { Notifier } from "./notifier.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
 import { Search } from "./search.js";
@@ -22,7 +23,8 @@ import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
-/** @import {CopiesFrame, ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Send} from "../model/outbox.js" */
+/** @import {CopiesFrame, ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -55,6 +57,7 @@ export class Page {
   #rooms;
   #userActions;
   #search;
+  #notifier;
 
   /** Connect without waiting any longer. @type {() => void} */
   ontrynow = () => {};
@@ -63,8 +66,9 @@ export class Page {
    * @param {Config} config
    * @param {UserData} userData
    * @param {(view: View) => Workspace} createWorkspace
+   * @param {Send} send
    */
-  constructor(config, userData, createWorkspace) {
+  constructor(config, userData, createWorkspace, send) {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
@@ -106,6 +110,17 @@ export class Page {
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
     this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
+    this.#notifier = new Notifier(part(document, "notifications"), {
+      ...{ send, notices, menu: this.#userActions.menu },
+      ...{ preferences: userData.preferences, unread: userData.unread },
+      roomOf: (room) => workspace.rooms.get(room),
+      isInView: (room) => {
+        const pane = panes.get(room);
+        const isShown = document.visibilityState === "visible" && pane?.isVisible === true;
+        return isShown && pane.list.isAtBottom && pane.list.isAtHead;
+      },
+      show: (room, seq) => this.#userActions.showFound(room, seq, true),
+    });
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
@@ -170,6 +185,7 @@ export class Page {
    */
   connectionChanged(state, retryAt) {
     if (state === "signed out") this.#hideRooms();
+    this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
       this.unsent.connected();
@@ -253,6 +269,7 @@ export class Page {
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
     this.#search.removeRoom(room.id);
+    this.#notifier.removeRoom(room.id);
     this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
@@ -341,6 +358,7 @@ export class Page {
     for (const { id } of removed) {
       this.#list.removeRoom(id);
       this.#search.removeRoom(id);
+      this.#notifier.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
     this.#userActions.carrying.loaded?.roomsChanged(this.workspace.openRooms);
@@ -355,7 +373,13 @@ export class Page {
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
     this.#userActions.carrying.loaded?.quotes.headsReceived(heads);
+    this.#notifier.headsReceived(heads);
     this.#alerts.applyHeads(heads);
+  }
+
+  /** @param {NotifyFrame} frame */
+  notified(frame) {
+    this.#notifier.notified(frame);
   }
 
   /**

@@ -6,7 +6,7 @@ import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
-import { allRoomsQuestion } from "../model/strings.js";
+import { allRoomsQuestion, LEVELS } from "../model/strings.js";
 import { followDrops } from "./carry_drag.js";
 import { Carrying } from "./carrying.js";
 import { Jumps } from "./jumps.js";
@@ -19,6 +19,7 @@ import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Source} from "../model/protocol.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -48,7 +49,7 @@ export class UserActions {
   #userData;
   #emoji;
   #me;
-  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
   #keysDialog;
   #messageActions;
@@ -124,7 +125,7 @@ export class UserActions {
       },
     };
     this.#mentions = new MyMentions(part(document, "mentions"), source, notLoaded);
-    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
+    openAtClick(part(document, "my-menu"), this.menu, userData.preferences);
     this.#catchUp = new LazyPart(async () => {
       const { CatchUp } = await import("lazy/catch_up");
       const { navigation } = this;
@@ -189,10 +190,11 @@ export class UserActions {
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
-      openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
+      openMenu: (button) =>
+        this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.#menu.open(button, "Message", this.#messageItems(id, message, button)),
-      openDayMenu: (button, at) => this.#menu.open(button, "Day", this.#dayItems(id, at)),
+        this.menu.open(button, "Message", this.#messageItems(id, message, button)),
+      openDayMenu: (button, at) => this.menu.open(button, "Day", this.#dayItems(id, at)),
       showQuotes: (list, element, message) =>
         void this.carrying.use(({ quotes }) => {
           const show = () => quotes.showMessage(list, element, message);
@@ -274,7 +276,7 @@ export class UserActions {
     const rooms = this.#panes.layout.order.map((room) => this.#workspace.rooms.get(room));
     const others = rooms.filter((room) => room && room.id !== id && !room.archived);
     if (deleted) return;
-    this.#menu.open(
+    this.menu.open(
       button,
       "Quote in another room",
       others.map((room) => ({
@@ -318,7 +320,17 @@ export class UserActions {
         ? { label: "Close", act: () => this.navigation.closeRoom(room) }
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
-    this.#menu.open(button, title, items);
+    this.menu.open(button, title, items, this.#levelChoices(room));
+  }
+
+  /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
+  #levelChoices(room) {
+    const { unread } = this.#userData;
+    return LEVELS.map(([level, label]) => ({
+      label,
+      isOn: unread.levelOf(room) === level,
+      act: () => unread.setLevel(room, level),
+    }));
   }
 
   /** @param {string} id */
