@@ -74,6 +74,7 @@ export class ComposerChips {
       return composer.focus();
     }
     if (!also) composer.extras = { ...rest, also: [] };
+    this.show(room);
     this.#fieldOf(composer, room).focus();
   }
 
