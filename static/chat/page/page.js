@@ -95,6 +95,7 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     /** @type {SearchActions} */
     const searchActions = {
@@ -109,7 +110,6 @@ export class Page {
         carrying.use(({ copies }) => copies.update());
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
-    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
     this.#notifier = new Notifier(part(document, "notifications"), {
       ...{ send, notices, menu: this.#userActions.menu },
       ...{ preferences: userData.preferences, unread: userData.unread },

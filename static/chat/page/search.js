@@ -4,7 +4,7 @@ import { LazyPart } from "../dom/lazy_part.js";
 import { searchWords } from "../model/strings.js";
 
 /** @import {SearchActions} from "../lazy/search_pane.js" */
-/** @import {Option} from "./switcher.js" */
+/** @import {Option} from "../lazy/switcher.js" */
 
 export class Search {
   #pane;

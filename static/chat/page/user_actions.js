@@ -28,6 +28,7 @@ import { openAtClick } from "./user_menu.js";
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Preferences} from "../model/preferences.js" */
+/** @import {Option} from "../lazy/switcher.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
@@ -63,7 +64,7 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, moreOptions: (typed: string) => Option[]}} page
    */
   constructor(workspace, page) {
     const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
@@ -79,6 +80,8 @@ export class UserActions {
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
     this.navigation = new Navigation(panes, {
       ...{ workspace, list, preferences: userData.preferences },
+      ...{ notLoaded, moreOptions: page.moreOptions },
+      openDirect: (name) => void rooms.openDirect(name),
       showNewest: (room) => this.jumps.jumpToNewest(room),
     });
     this.carrying = new Carrying(
@@ -407,7 +410,7 @@ export class UserActions {
   #runShortcut(name, digit) {
     const panes = this.#panes;
     const room = panes.focused?.room;
-    if (name === "find") this.navigation.switcher.open();
+    if (name === "find") this.navigation.finder.open();
     else if (name === "nextPane") this.navigation.focusBeside(1);
     else if (name === "previousPane") this.navigation.focusBeside(-1);
     else if (name === "paneNumber") this.navigation.focusNumber(digit);
