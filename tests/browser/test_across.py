@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.browser.test_accessibility import violations
 
 HIDDEN = "A message in a room that you can't open."
@@ -109,6 +110,9 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     send = pane.get_by_role("button", name=re.compile("^Send"))
     adding = pane.get_by_role("combobox", name="Add a room")
 
+    def until_texts(condition):
+        until(page, lambda: condition(site.shell(TEXTS).splitlines()))
+
     def add(*titles):
         pane.get_by_role("button", name="Also in other rooms").click()
         expect(adding).to_be_focused()
@@ -148,9 +152,9 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     box.press("Enter")
     expect(alice.texts("Random")).to_have_text(["power is back"])
     here = "Here: power is back"
-    until_texts(site, lambda texts: texts == [here, "Lobby: power is back", "Random: power is back"])
+    until_texts(lambda texts: texts == [here, "Lobby: power is back", "Random: power is back"])
     pane.get_by_role("button", name="Undo").click()
-    until_texts(site, lambda texts: texts == [])
+    until_texts(lambda texts: texts == [])
     expect(box).to_have_value("power is back")
     # Offline: nothing is lost or doubled, and a copy that is refused is named.
     add("Random", "Here", "Third")
@@ -161,7 +165,7 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
         "from chat.models import Room; Room.objects.filter(title='Here').update(archived_at='2026-01-01T00:00Z')"
     )
     site.start()
-    until_texts(site, lambda texts: len(texts) == 3)
+    until_texts(lambda texts: len(texts) == 3)
     assert site.shell(TEXTS).splitlines() == [f"{title}: power is back" for title in ("Lobby", "Random", "Third")]
     missing = page.get_by_role("alert").filter(has_text="Here")
     expect(missing).to_contain_text("wasn't sent")
@@ -186,11 +190,4 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     page.keyboard.press("Enter")
     expect(pane.get_by_text("Press Enter again to send")).to_be_visible()
     page.keyboard.press("Enter")
-    until_texts(site, lambda texts: sum(text.endswith(": for all") for text in texts) == len(site.rooms))
-
-
-def until_texts(site, condition):
-    for _ in range(80):
-        if condition(site.shell(TEXTS).splitlines()):
-            return
-    raise AssertionError(site.shell(TEXTS))
+    until_texts(lambda texts: sum(text.endswith(": for all") for text in texts) == len(site.rooms))

@@ -1,7 +1,7 @@
 /** Shows above a composer what goes with its text, the quote and the other rooms, and sends it. */
 
 import { part } from "../dom/templates.js";
-import { againManyWords, againWideWords, GONE_ROOMS } from "../model/carry_strings.js";
+import { allRoomsQuestion, GONE_ROOMS, manyWords, wideWords } from "../model/carry_strings.js";
 import { acrossOf, copyId, findWider } from "../model/extras.js";
 import { uuid } from "../model/outbox_store.js";
 import { linkTo } from "./quote_view.js";
@@ -22,7 +22,7 @@ import { RoomField } from "./room_field.js";
  *   outbox: Outbox,
  *   drafts: Drafts,
  *   prepareToSend: (room: string) => void,
- *   confirmRooms: (titles: string[], confirmed: () => void) => void,
+ *   confirm: (question: string, what: {text: string, label: string, confirmed: () => void}) => void,
  * }} ChipsPage
  */
 
@@ -93,7 +93,7 @@ export class ComposerChips {
     }
     const question =
       this.#wideQuestion([own, ...others], source) ||
-      (all || also.length >= FEW_ROOMS ? againManyWords(also.length + 1) : "");
+      (all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "");
     if (question && this.#asked.get(composer) !== stateOf(composer))
       return this.#ask(composer, question);
     this.#post(room, composer, [own, ...others]);
@@ -125,11 +125,7 @@ export class ComposerChips {
     const sourceRoom = source && this.#page.rooms().get(source.room);
     const found = findWider(source ? [sourceRoom, ...rooms] : rooms, rooms);
     if (!found) return "";
-    return againWideWords(
-      found.narrow,
-      found.wide,
-      source !== undefined && found.narrow === sourceRoom,
-    );
+    return wideWords(found.narrow, found.wide, source !== undefined && found.narrow === sourceRoom);
   }
 
   /** @param {Composer} composer @param {string} question */
@@ -188,15 +184,14 @@ export class ComposerChips {
       addAll: this.#page.isStaff
         ? () => {
             const rooms = others().filter(({ kind }) => kind !== "direct");
-            const add = () => {
+            const confirmed = () => {
               change((also) => [...also, ...rooms.map(({ id }) => id)]);
               composer.extras = { ...composer.extras, all: true };
               composer.focus();
             };
-            this.#page.confirmRooms(
-              rooms.map(({ title }) => title),
-              add,
-            );
+            const text = rooms.map(({ title }) => title).join(", ");
+            const label = "Add these rooms";
+            this.#page.confirm(allRoomsQuestion(rooms.length), { text, label, confirmed });
           }
         : null,
     });

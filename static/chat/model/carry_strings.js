@@ -26,7 +26,7 @@ export const GONE_ROOMS =
  * @param {Room} wide
  * @param {boolean} isQuote
  */
-export function againWideWords(narrow, wide, isQuote) {
+export function wideWords(narrow, wide, isQuote) {
   const from = narrow?.title ?? "a room that you can't open";
   const what = isQuote
     ? `This quotes ${from}, but `
@@ -36,7 +36,7 @@ export function againWideWords(narrow, wide, isQuote) {
 }
 
 /** @param {number} count */
-export function againManyWords(count) {
+export function manyWords(count) {
   return `This goes to ${count} rooms. Press Enter again to send.`;
 }
 
@@ -52,3 +52,8 @@ export function copyUnchangedWords(title, reason) {
 
 export const COPIES_UNKNOWN =
   "The copies of this message in other rooms may not have changed. Try again when you're connected.";
+
+/** @param {number} count */
+export function allRoomsQuestion(count) {
+  return `Address all ${count} other rooms?`;
+}

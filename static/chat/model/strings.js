@@ -412,8 +412,3 @@ export function heldWords(from, to, { hasOlder, hasNewer }) {
   const rest = hasOlder || hasNewer ? ` ${left} messages were not loaded and are not printed.` : "";
   return `Messages from ${from} to ${to}.${rest}`;
 }
-
-/** @param {number} count */
-export function allRoomsQuestion(count) {
-  return `Address all ${count} other rooms?`;
-}

@@ -1,7 +1,7 @@
 /** Lets the mouse drag a message onto the composer of another pane, to quote it there. */
 
 /** @import {Source} from "../model/protocol.js" */
-import { RoomPane } from "../pane/room_pane.js";
+import { paneOf } from "../pane/pane_row.js";
 
 /**
  * @param {HTMLElement} row the row of panes
@@ -34,10 +34,4 @@ export function followDrops(row, drop) {
     document.addEventListener("pointerup", up, { signal });
     document.addEventListener("pointercancel", stop, { signal });
   });
-}
-
-/** @param {EventTarget | null} target */
-function paneOf(target) {
-  const pane = target instanceof Element ? target.closest("room-pane") : null;
-  return pane instanceof RoomPane ? pane : null;
 }

@@ -6,7 +6,7 @@ import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
-import { allRoomsQuestion, LEVELS } from "../model/strings.js";
+import { LEVELS } from "../model/strings.js";
 import { followDrops } from "./carry_drag.js";
 import { Carrying } from "./carrying.js";
 import { Jumps } from "./jumps.js";
@@ -96,10 +96,7 @@ export class UserActions {
         change: (change, outcome) => workspace.changeMessage(change, outcome),
         open: ({ room, seq }) => this.showFound(room, seq, false),
         prepareToSend: (room) => this.#prepareToSend(room),
-        confirmRooms: (titles, confirmed) =>
-          this.#messageActions.confirmDialog.ask(allRoomsQuestion(titles.length), {
-            ...{ text: titles.join(", "), label: "Add these rooms", confirmed },
-          }),
+        confirm: (question, what) => this.#messageActions.confirmDialog.ask(question, what),
       },
       notLoaded,
     );
