@@ -4,7 +4,6 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import until
 from tests.browser.test_accessibility import violations
 
 HIDDEN = "A message in a room that you can't open."
@@ -111,7 +110,11 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     adding = pane.get_by_role("combobox", name="Add a room")
 
     def until_texts(condition):
-        until(page, lambda: condition(site.shell(TEXTS).splitlines()))
+        for _ in range(400):
+            if condition(site.shell(TEXTS).splitlines()):
+                return
+            page.wait_for_timeout(50)
+        raise AssertionError(site.shell(TEXTS))
 
     def add(*titles):
         pane.get_by_role("button", name="Also in other rooms").click()

@@ -22,7 +22,7 @@ import { RoomField } from "./room_field.js";
  *   outbox: Outbox,
  *   drafts: Drafts,
  *   prepareToSend: (room: string) => void,
- *   confirm: (question: string, what: {text: string, label: string, confirmed: () => void}) => void,
+ *   askFirst: (question: string, what: {text: string, label: string, confirmed: () => void}) => void,
  * }} ChipsPage
  */
 
@@ -191,7 +191,7 @@ export class ComposerChips {
             };
             const text = rooms.map(({ title }) => title).join(", ");
             const label = "Add these rooms";
-            this.#page.confirm(allRoomsQuestion(rooms.length), { text, label, confirmed });
+            this.#page.askFirst(allRoomsQuestion(rooms.length), { text, label, confirmed });
           }
         : null,
     });

@@ -96,7 +96,7 @@ export class UserActions {
         change: (change, outcome) => workspace.changeMessage(change, outcome),
         open: ({ room, seq }) => this.showFound(room, seq, false),
         prepareToSend: (room) => this.#prepareToSend(room),
-        confirm: (question, what) => this.#messageActions.confirmDialog.ask(question, what),
+        askFirst: (question, what) => this.#messageActions.confirmDialog.ask(question, what),
       },
       notLoaded,
     );
