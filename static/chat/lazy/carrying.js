@@ -24,7 +24,9 @@ export class Carrier {
     this.copies = new Copies(page);
   }
 
-  connected() {
+  /** @param {boolean} isOpen */
+  connectionChanged(isOpen) {
+    if (!isOpen) return this.copies.connectionLost();
     this.quotes.connected();
     this.copies.update();
   }

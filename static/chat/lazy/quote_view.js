@@ -11,7 +11,7 @@ import { authorWords, deletedWords } from "../model/strings.js";
 /** @import {Message} from "../model/room_log.js" */
 
 /** @typedef {{rooms: () => Map<string, Room>, isOpen: (room: string) => boolean, ask: Send, open: (source: Source) => void}} QuotePage */
-/** The log that a chip is in. @typedef {{keepStill: (change: () => void) => void, followBottom: () => void}} Log */
+/** The log that a chip is in. @typedef {{elementOf: (seq: number) => HTMLElement | undefined, keepStill: (change: () => void) => void, followBottom: () => void}} Log */
 /** `isLink`: a link in a text, which is one line. @typedef {{element: HTMLElement, source: Source, log: Log | null, isLink: boolean}} Chip */
 
 /** The most characters of a message that are shown. */
@@ -41,7 +41,14 @@ export class QuoteView {
   }
 
   /** Show what a message quotes, and the messages to which it links. @param {Log} log @param {HTMLElement} element @param {Message} message */
-  showMessage(log, element, { source, deleted, text }) {
+  showMessage(log, element, message) {
+    if (log.elementOf(message.seq) !== element) return; // it was removed while this was loaded
+    log.keepStill(() => this.#showMessage(log, element, message));
+    log.followBottom();
+  }
+
+  /** @param {Log} log @param {HTMLElement} element @param {Message} message */
+  #showMessage(log, element, { source, deleted, text }) {
     const shown = element.querySelector(".quote");
     if (deleted || !source) shown?.remove();
     else if (!shown) part(element, "text").parentElement?.before(this.chipOf(source, log));

@@ -25,8 +25,7 @@ export function followDrops(row, drop) {
     const up = (/** @type {PointerEvent} */ event) => {
       stop();
       const over = paneOf(event.target);
-      const isComposer = event.target instanceof Element && event.target.closest("room-composer");
-      if (!over || over === from || !isComposer) return;
+      if (!over?.composer.contains(/** @type {Node} */ (event.target)) || over === from) return;
       getSelection()?.removeAllRanges(); // the drag has selected text on its way
       drop(over.room, { room: from.room, seq: message.seq });
     };

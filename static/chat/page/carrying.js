@@ -9,8 +9,6 @@ import { LazyPart } from "../dom/lazy_part.js";
 export class Carrying {
   #part;
   #notLoaded;
-  /** What could not be done, because it could not be loaded. @type {Use[]} */
-  #missed = [];
 
   /** @param {CarrierPage} page @param {() => void} notLoaded */
   constructor(page, notLoaded) {
@@ -29,19 +27,12 @@ export class Carrying {
   async use(use) {
     if (this.loaded) return use(this.loaded);
     const carrier = await this.#part.load().catch(() => null);
-    if (carrier) return use(carrier);
-    this.#missed.push(use);
-    this.#notLoaded();
+    if (carrier) use(carrier);
+    else this.#notLoaded();
   }
 
   /** Use it for a user who waits for it. @param {Use} use */
   useForUser(use) {
     this.#part.use(use);
-  }
-
-  /** The connection is open again, so what could not be loaded may be. */
-  connected() {
-    this.loaded?.connected();
-    for (const use of this.#missed.splice(0)) this.use(use);
   }
 }

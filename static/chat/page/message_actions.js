@@ -6,8 +6,8 @@ import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
 import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
-import { ConfirmDialog } from "./confirm_dialog.js";
 
+/** @import {Asked} from "../lazy/confirm_dialog.js" */
 /** @import {CopiesChange} from "../lazy/copies.js" */
 /** @import {Carrying} from "./carrying.js" */
 /** @import {Change} from "../model/protocol.js" */
@@ -28,7 +28,7 @@ export class MessageActions {
   #drafts;
   #sameMoment;
   #carrying;
-  confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
+  #confirmDialog;
 
   /**
    * @param {PaneRow} panes
@@ -41,6 +41,10 @@ export class MessageActions {
     this.#user = user;
     this.#drafts = drafts;
     this.#carrying = carrying;
+    this.#confirmDialog = new LazyPart(async () => {
+      const { ConfirmDialog } = await import("lazy/confirm_dialog");
+      return new ConfirmDialog(part(document, "confirm-dialog"));
+    }, notLoaded);
     this.#sameMoment = new LazyPart(async () => {
       const { SameMoment } = await import("lazy/same_moment");
       return new SameMoment(panes, { workspace, readTracker });
@@ -55,6 +59,12 @@ export class MessageActions {
   /** @param {string} room @param {{seq: number, at: string}} moment of a message, or of a day without a message */
   showSameMoment(room, moment) {
     if (this.hasOtherPanes) this.#sameMoment.use((same) => same.start(room, moment));
+  }
+
+  /** @param {string} room @param {string} at when the first message of the day was written */
+  dayItems(room, at) {
+    const act = () => this.showSameMoment(room, { seq: 0, at });
+    return this.hasOtherPanes ? [{ label: "Same moment", act }] : [];
   }
 
   endSameMoment() {
@@ -119,9 +129,14 @@ export class MessageActions {
     );
   }
 
+  /** @param {string} question @param {Asked} what */
+  askFirst(question, what) {
+    this.#confirmDialog.use((dialog) => dialog.ask(question, what));
+  }
+
   /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
   #askToDelete(room, message) {
-    this.confirmDialog.ask(DELETE_MESSAGE, {
+    this.askFirst(DELETE_MESSAGE, {
       text: (message.text ?? "").slice(0, MOST_QUOTED),
       label: "Delete",
       confirmed: () => this.deleteMessage(room, message),

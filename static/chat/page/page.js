@@ -192,8 +192,7 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
     }
-    if (state === "open") this.#userActions.carrying.connected();
-    else this.#userActions.carrying.loaded?.copies.connectionLost();
+    this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
     this.#connectionBar.showState(state, retryAt);
   }

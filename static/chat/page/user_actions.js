@@ -96,7 +96,7 @@ export class UserActions {
         change: (change, outcome) => workspace.changeMessage(change, outcome),
         open: ({ room, seq }) => this.showFound(room, seq, false),
         prepareToSend: (room) => this.#prepareToSend(room),
-        askFirst: (question, what) => this.#messageActions.confirmDialog.ask(question, what),
+        askFirst: (question, what) => this.#messageActions.askFirst(question, what),
       },
       notLoaded,
     );
@@ -194,15 +194,10 @@ export class UserActions {
         this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
         this.menu.open(button, "Message", this.#messageItems(id, message, button)),
-      openDayMenu: (button, at) => this.menu.open(button, "Day", this.#dayItems(id, at)),
-      showQuotes: (list, element, message) =>
-        void this.carrying.use(({ quotes }) => {
-          const show = () => quotes.showMessage(list, element, message);
-          // Loaded already, it is shown together with its message.
-          if (list.elementOf(message.seq) !== element) return;
-          list.keepStill(show);
-          list.followBottom();
-        }),
+      openDayMenu: (button, at) =>
+        this.menu.open(button, "Day", this.#messageActions.dayItems(id, at)),
+      showQuotes: (...shown) =>
+        void this.carrying.use(({ quotes }) => quotes.showMessage(...shown)),
       // Later, because the pane may be about to open.
       showExtras: () => queueMicrotask(() => this.carrying.use(({ chips }) => chips.show(id))),
       chooseRooms: () => this.carrying.useForUser(({ chips }) => chips.toggleRooms(id)),
@@ -286,14 +281,6 @@ export class UserActions {
     );
   }
 
-  /** @param {string} id @param {string} at when its first message was written */
-  #dayItems(id, at) {
-    const jump = { label: "Jump to date…", act: () => this.jumps.askForDay(id, this.#titleOf(id)) };
-    if (!this.#messageActions.hasOtherPanes) return [jump];
-    const show = () => void this.#messageActions.showSameMoment(id, { seq: -1, at });
-    return [{ label: "Same moment", act: show }, jump];
-  }
-
   /** Put an unsent message back into the box before it leaves the outbox, so that it is never in neither. @param {string} id @param {string} clientId */
   #restoreMessage(id, clientId) {
     const { outbox } = this.#userData;
@@ -374,21 +361,24 @@ export class UserActions {
     event.preventDefault();
   }
 
-  /** From the message that has the focus, otherwise from the first in view. @param {string} room */
-  #showSameMoment(room) {
+  /** The message that has the focus, otherwise the first or the last in view. @param {string} room @param {"first" | "last"} end */
+  #messageAt(room, end) {
     const list = this.#panes.get(room)?.list;
-    const first = list?.elementOf(list.inView?.first ?? -1);
-    const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
+    const inView = list?.elementOf(list.inView?.[end] ?? -1);
+    return list?.messageAt(document.activeElement) ?? list?.messageAt(inView ?? null);
+  }
+
+  /** @param {string} room */
+  #showSameMoment(room) {
+    const message = this.#messageAt(room, "first");
     if (message) this.#messageActions.showSameMoment(room, message);
   }
 
-  /** The message that has the focus, otherwise the newest in view. @param {string} room */
+  /** @param {string} room */
   #quoteByKey(room) {
-    const list = this.#panes.get(room)?.list;
-    const element =
-      document.activeElement?.closest("article") ?? list?.elementOf(list.inView?.last ?? -1);
-    const message = list?.messageAt(element ?? null);
-    if (message && element) this.#askWhereToQuote(room, message, part(element, "act"));
+    const message = this.#messageAt(room, "last");
+    const element = message && this.#panes.get(room)?.list.elementOf(message.seq);
+    if (element) this.#askWhereToQuote(room, message, part(element, "act"));
   }
 
   #startCatchUp() {
