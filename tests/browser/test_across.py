@@ -182,7 +182,7 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     )
     expect(alice.button("Here")).to_be_visible()
     expect(alice.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(1)
-    add()
+    pane.get_by_role("button", name="Also in other rooms").click()
     pane.get_by_role("button", name="All rooms…").click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog).to_contain_text("Staff")

@@ -6,11 +6,17 @@ import { Copies } from "./copies.js";
 import { QuoteView } from "./quote_view.js";
 
 /** @import {ErrorFrame} from "../model/protocol.js" */
-/** @import {ChipsPage} from "./composer_chips.js" */
+/** @import {Workspace} from "../model/workspace.js" */
+/** @import {ChipsPage, Composer} from "./composer_chips.js" */
 /** @import {CopiesPage} from "./copies.js" */
 /** @import {QuotePage} from "./quote_view.js" */
 
-/** What it needs of the page. @typedef {ChipsPage & CopiesPage & QuotePage} CarrierPage */
+/** The panes of the page. @typedef {{get: (room: string) => {composer: Composer} | undefined}} Panes */
+/**
+ * What it needs of the page.
+ * @typedef {{workspace: Workspace, panes: Panes, user: {id: number, staff: boolean}}
+ *   & Pick<ChipsPage & CopiesPage & QuotePage, "outbox" | "drafts" | "notices" | "open" | "prepareToSend" | "askFirst">} CarrierPage
+ */
 
 export class Carrier {
   quotes;
@@ -18,10 +24,21 @@ export class Carrier {
   copies;
 
   /** @param {CarrierPage} page */
-  constructor(page) {
-    this.quotes = new QuoteView(page);
-    this.chips = new ComposerChips(page, this.quotes);
-    this.copies = new Copies(page);
+  constructor({ workspace, panes, user, ...page }) {
+    /** @type {ChipsPage & CopiesPage & QuotePage} */
+    const all = {
+      ...page,
+      ...{ me: user.id, isStaff: user.staff },
+      rooms: () => workspace.rooms,
+      isOpen: (room) => panes.get(room) !== undefined,
+      isOnline: () => workspace.isOnline,
+      composerOf: (room) => panes.get(room)?.composer,
+      ask: (command) => workspace.ask(command),
+      change: (change, outcome) => workspace.changeMessage(change, outcome),
+    };
+    this.quotes = new QuoteView(all);
+    this.chips = new ComposerChips(all, this.quotes);
+    this.copies = new Copies(all);
   }
 
   /** @param {boolean} isOpen */

@@ -51,6 +51,7 @@ export class ComposerChips {
     const { source, also } = composer.extras ?? {};
     const box = part(composer, "extras");
     const field = this.#fieldOf(composer, room);
+    part(composer, "count").textContent = also?.length ? `${also.length + 1}` : "";
     part(composer, "also").ariaExpanded = String(also !== undefined);
     field.element.hidden = also === undefined;
     field.showRooms(

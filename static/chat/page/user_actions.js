@@ -86,14 +86,8 @@ export class UserActions {
     });
     this.carrying = new Carrying(
       {
-        ...{ outbox: userData.outbox, drafts: userData.drafts, notices },
-        ...{ me: user.id, isStaff: user.staff },
-        rooms: () => workspace.rooms,
-        isOpen: (room) => panes.get(room) !== undefined,
-        isOnline: () => workspace.isOnline,
-        composerOf: (room) => panes.get(room)?.composer,
-        ask: (command) => workspace.ask(command),
-        change: (change, outcome) => workspace.changeMessage(change, outcome),
+        ...userData,
+        ...{ workspace, panes, notices, user },
         open: ({ room, seq }) => this.showFound(room, seq, false),
         prepareToSend: (room) => this.#prepareToSend(room),
         askFirst: (question, what) => this.#messageActions.askFirst(question, what),

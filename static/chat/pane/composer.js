@@ -171,7 +171,6 @@ export class Composer extends HTMLElement {
     const rooms = (this.#extras?.also?.length ?? 0) + 1;
     const to = rooms > 1 ? ` to ${rooms} rooms` : "";
     button.ariaLabel = button.title = this.#edit === null ? `Send${kind}${to}` : "Save";
-    part(this, "count").textContent = to && this.#edit === null ? `${rooms}` : "";
   }
 
   /** Only staff may send warnings and alerts. @param {boolean} isStaff */
