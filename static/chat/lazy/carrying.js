@@ -22,6 +22,7 @@ export class Carrier {
   quotes;
   chips;
   copies;
+  #workspace;
 
   /** @param {CarrierPage} page */
   constructor({ workspace, panes, user, ...page }) {
@@ -36,6 +37,7 @@ export class Carrier {
       ask: (command) => workspace.ask(command),
       change: (change, outcome) => workspace.changeMessage(change, outcome),
     };
+    this.#workspace = workspace;
     this.quotes = new QuoteView(all);
     this.chips = new ComposerChips(all, this.quotes);
     this.copies = new Copies(all);
@@ -54,9 +56,9 @@ export class Carrier {
     else this.copies.refused();
   }
 
-  /** Rooms came, went, or were renamed. @param {string[]} open the rooms with a pane */
-  roomsChanged(open) {
+  /** Rooms came, went, or were renamed. */
+  roomsChanged() {
     this.quotes.roomsChanged();
-    for (const room of open) this.chips.show(room);
+    for (const room of this.#workspace.openRooms) this.chips.show(room);
   }
 }

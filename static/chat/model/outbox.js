@@ -97,8 +97,8 @@ export class Outbox {
       ...(epoch === undefined ? {} : { epoch }),
       ...(title === undefined ? {} : { title }),
       ...(type === MESSAGE ? {} : { type }),
-      ...(across === undefined ? {} : { across }),
-      ...(source === undefined ? {} : { source }),
+      ...(across && { across }),
+      ...(source && { source }),
     });
     this.#sendNext(room);
     this.#stealLockLater(room);

@@ -90,7 +90,7 @@ export class Workspace {
 
   /** Ask for quoted messages or copies. The view gets the answer. @param {Command} command */
   ask(command) {
-    return this.#isOnline && this.#send(command);
+    return this.#send(command);
   }
 
   /** Ids of the open panes, in their order. */

@@ -20,7 +20,7 @@ export function followDrops(row, drop) {
     };
     const move = (/** @type {PointerEvent} */ event) => {
       const over = paneOf(event.target);
-      row.classList.toggle("carrying", over !== null && over !== from);
+      row.classList.toggle("carrying", over !== from);
     };
     const up = (/** @type {PointerEvent} */ event) => {
       stop();

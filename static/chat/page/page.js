@@ -360,7 +360,7 @@ export class Page {
       this.#notifier.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
-    this.#userActions.carrying.loaded?.roomsChanged(this.workspace.openRooms);
+    this.#userActions.carrying.loaded?.roomsChanged();
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();

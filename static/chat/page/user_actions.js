@@ -159,7 +159,7 @@ export class UserActions {
       if (SHOWS_ROOM.has(dialog.dataset.part ?? "")) dialog.close();
     this.#mentions.clear();
     this.navigation.hideReopenOffer();
-    this.carrying.loaded?.roomsChanged(this.#workspace.openRooms);
+    this.carrying.loaded?.roomsChanged();
   }
 
   /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
@@ -187,7 +187,11 @@ export class UserActions {
       openMenu: (button) =>
         this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.menu.open(button, "Message", this.#messageItems(id, message, button)),
+        this.menu.open(
+          button,
+          "Message",
+          this.#messageActions.menuItems(id, message, this.#quoting(id, message, button)),
+        ),
       openDayMenu: (button, at) =>
         this.menu.open(button, "Day", this.#messageActions.dayItems(id, at)),
       showQuotes: (...shown) =>
@@ -253,26 +257,14 @@ export class UserActions {
     this.navigation.focusRoom(room);
   }
 
-  /** @param {string} id @param {Message} message @param {HTMLElement} button */
-  #messageItems(id, message, button) {
-    const others = this.#panes.layout.order.filter((room) => room !== id);
-    const quote = () => this.#askWhereToQuote(id, message, button);
-    return this.#messageActions.menuItems(id, message, others.length ? quote : undefined);
-  }
-
-  /** @param {string} id @param {Message} message @param {HTMLElement} button */
-  #askWhereToQuote(id, { seq, deleted }, button) {
-    const rooms = this.#panes.layout.order.map((room) => this.#workspace.rooms.get(room));
-    const others = rooms.filter((room) => room && room.id !== id && !room.archived);
-    if (deleted) return;
-    this.menu.open(
-      button,
-      "Quote in another room",
-      others.map((room) => ({
-        label: room?.title ?? "",
-        act: () => this.#quoteIn(room?.id ?? "", { room: id, seq }),
-      })),
-    );
+  /** Asks into which pane to quote a message, if there are others. @param {string} id @param {Message} message @param {HTMLElement} button */
+  #quoting(id, { seq }, button) {
+    const items = this.#panes.layout.order.flatMap((room) => {
+      const { title: label = "", archived } = this.#workspace.rooms.get(room) ?? {};
+      const act = () => this.#quoteIn(room, { room: id, seq });
+      return room === id || archived ? [] : [{ label, act }];
+    });
+    return items.length ? () => this.menu.open(button, "Quote in another room", items) : undefined;
   }
 
   /** Put an unsent message back into the box before it leaves the outbox, so that it is never in neither. @param {string} id @param {string} clientId */
@@ -372,7 +364,7 @@ export class UserActions {
   #quoteByKey(room) {
     const message = this.#messageAt(room, "last");
     const element = message && this.#panes.get(room)?.list.elementOf(message.seq);
-    if (element) this.#askWhereToQuote(room, message, part(element, "act"));
+    if (element && !message.deleted) this.#quoting(room, message, part(element, "act"))?.();
   }
 
   #startCatchUp() {

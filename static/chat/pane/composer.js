@@ -96,7 +96,7 @@ export class Composer extends HTMLElement {
     });
     part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
     for (const name of ["also", "to-room"])
-      part(this, name).addEventListener("click", () => actions.chooseRooms());
+      part(this, name).addEventListener("click", actions.chooseRooms);
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
       if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
