@@ -32,7 +32,7 @@ export class Carrying {
   }
 
   /** Use it for a user who waits for it. @param {Use} use */
-  useForUser(use) {
+  loadForUser(use) {
     this.#part.use(use);
   }
 }

@@ -52,19 +52,19 @@ export class MessageActions {
   }
 
   /** Whether there is a pane to move to the same moment. */
-  get hasOtherPanes() {
+  get #hasOthers() {
     return this.#panes.all.length > 1 && !this.#panes.isPhone;
   }
 
   /** @param {string} room @param {{seq: number, at: string}} moment of a message, or of a day without a message */
   showSameMoment(room, moment) {
-    if (this.hasOtherPanes) this.#sameMoment.use((same) => same.start(room, moment));
+    if (this.#hasOthers) this.#sameMoment.use((same) => same.start(room, moment));
   }
 
   /** @param {string} room @param {string} at when the first message of the day was written */
   dayItems(room, at) {
     const act = () => this.showSameMoment(room, { seq: 0, at });
-    return this.hasOtherPanes ? [{ label: "Same moment", act }] : [];
+    return this.#hasOthers ? [{ label: "Same moment", act }] : [];
   }
 
   endSameMoment() {
@@ -86,7 +86,7 @@ export class MessageActions {
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
       remove: () => this.#askToDelete(room, message),
       resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
-      sameMoment: this.hasOtherPanes ? () => this.showSameMoment(room, message) : undefined,
+      sameMoment: this.#hasOthers ? () => this.showSameMoment(room, message) : undefined,
       quote,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),

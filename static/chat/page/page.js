@@ -106,7 +106,7 @@ export class Page {
     };
     this.unsent.onchange = () => {
       const { carrying } = this.#userActions;
-      if (carrying.loaded || userData.outbox.copies.length)
+      if (carrying.loaded || userData.outbox.copies[0])
         carrying.use(({ copies }) => copies.update());
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);

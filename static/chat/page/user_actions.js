@@ -198,7 +198,7 @@ export class UserActions {
         void this.carrying.use(({ quotes }) => quotes.showMessage(...shown)),
       // Later, because the pane may be about to open.
       showExtras: () => queueMicrotask(() => this.carrying.use(({ chips }) => chips.show(id))),
-      chooseRooms: () => this.carrying.useForUser(({ chips }) => chips.toggleRooms(id)),
+      chooseRooms: () => this.carrying.loadForUser(({ chips }) => chips.toggleRooms(id)),
       sendWithExtras: () => void this.carrying.use(({ chips }) => chips.send(id)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),

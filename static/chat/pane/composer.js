@@ -95,7 +95,7 @@ export class Composer extends HTMLElement {
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
     });
     part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
-    for (const name of ["also", "to-room"])
+    for (const name of ["also", "room"])
       part(this, name).addEventListener("click", actions.chooseRooms);
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
@@ -168,8 +168,8 @@ export class Composer extends HTMLElement {
     const button = part(this, "send");
     const kind =
       this.type === MESSAGE ? "" : ` ${this.#typeBox.selectedOptions[0]?.label.toLowerCase()}`;
-    const rooms = (this.#extras?.also?.length ?? 0) + 1;
-    const to = rooms > 1 ? ` to ${rooms} rooms` : "";
+    const others = this.#extras?.also?.length;
+    const to = others ? ` to ${others + 1} rooms` : "";
     button.ariaLabel = button.title = this.#edit === null ? `Send${kind}${to}` : "Save";
   }
 
@@ -294,7 +294,7 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
-    part(this, "extras").hidden = this.#extras === null || this.#edit !== null;
+    part(this, "extras").hidden = !this.#extras || this.#edit !== null;
     this.#lock();
     this.#fitHeight();
   }
@@ -387,9 +387,9 @@ export class Composer extends HTMLElement {
     const code = refusalOf(text, this.#limits);
     const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
     if (isEmpty && !this.#extras?.source) return; // Enter in an empty box needs no explanation
-    const isRefused = code !== null && !isEmpty; // a quote needs no text
-    this.#showReason(isRefused ? refusalSentence(code, this.#limits, text) : "");
-    if (isRefused) return;
+    const isValid = code === null || isEmpty; // a quote needs no text
+    this.#showReason(isValid ? "" : refusalSentence(code, this.#limits, text));
+    if (!isValid) return;
     if (edit === null) {
       if (this.#extras) return this.#actions.sendWithExtras();
       this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box

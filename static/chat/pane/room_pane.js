@@ -244,9 +244,10 @@ export class RoomPane extends HTMLElement {
   #messageClicked({ target }, actions) {
     const button = target instanceof Element ? target.closest("button") : null;
     const message = this.list.messageAt(button);
-    const at = button?.parentElement?.dataset.at;
-    if (button && at) return actions.openDayMenu(button, at);
-    if (!button || !message) return;
+    if (!button) return;
+    const at = button.parentElement?.dataset.at;
+    if (at) return actions.openDayMenu(button, at);
+    if (!message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
   }
 
