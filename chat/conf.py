@@ -50,6 +50,9 @@ class Conf:
     ROOMS_BY_EVERYBODY: bool = False
     # Whether a message's earlier texts stay in the database after an edit. They are never sent to clients either way.
     KEEP_EDITED_TEXT: bool = False
+    # Web Push: how long a message waits for an open page to show or read it, and how often the queue is looked at.
+    PUSH_SECONDS: float = 5.0
+    PUSH_LOOK_SECONDS: float = 2.0
     # Requests to addresses that users give (chat/outgoing.py): how long one may take, and whether it may go to this
     # machine, which only tests need.
     OUTGOING_SECONDS: float = 10.0
@@ -109,6 +112,8 @@ class Conf:
     SEND_PRESENCE: bool = True
     # Whether users see who is writing in their rooms, and the least time between two signals of a socket in a room.
     SHOW_WHO_IS_TYPING: bool = True
+    # Whether users see how many others are around, who they are, and in which of the reader's rooms.
+    SHOW_WHO_IS_AROUND: bool = True
     TYPING_SECONDS: float = 3.0
 
     # How often expired sessions and old failed sign-ins are deleted.

@@ -165,6 +165,7 @@ class SocketLimits:
             "mentions": history,
             "copies": history,
             "people": history,
+            "users": history,
             "watch": TokenBucket("WATCH"),
         }
 

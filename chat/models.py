@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.conf import conf
@@ -496,11 +497,14 @@ class UsernameKey(models.Model):
     key = models.CharField(max_length=MAX_KEY, db_index=True)
     # The name collided with another user's, or was reserved, before there was this table.
     is_exempt = models.BooleanField(default=False)
+    # The key of the user's display name, null while they have none that they may be shown by.
+    display_key = models.CharField(max_length=MAX_KEY, null=True, db_index=True)  # noqa: DJ001  null, so that it is unique
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user"], name="username_user"),
             models.UniqueConstraint(fields=["key"], condition=models.Q(is_exempt=False), name="username_key"),
+            models.UniqueConstraint(fields=["display_key"], name="username_display_key"),
             models.CheckConstraint(
                 condition=models.Q(is_exempt=True) | ~models.Q(key__in=["", SYSTEM_KEY]), name="username_allowed"
             ),
@@ -540,6 +544,8 @@ class Presence(models.Model):
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="+")
     user = FormerUserField(related_name="+")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="presences")
+    # Since when, by the database's clock.
+    at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [
@@ -590,6 +596,22 @@ class Invitation(models.Model):
         return f"invitation={self.pk}"
 
 
+class Appearance(models.Model):
+    """How the page looks to a user, in all their browsers (`chat.appearance` has the values)."""
+
+    user = FormerUserField(db_index=False, related_name="+")
+    theme = models.CharField(max_length=8, default="system")
+    density = models.CharField(max_length=12, default="comfortable")
+    # 12 or 24 hours; empty: as usual in the browser's language.
+    clock = models.CharField(max_length=2, default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="appearance_user")]
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
 class SignIn(models.Model):
     """A web session in which a user is signed in. The session's own row has the user only in its encoded data."""
 
@@ -601,3 +623,42 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"user={self.user_id}"
+
+
+class PushSubscription(models.Model):
+    """A browser to which Web Push is sent while its user is away, as long as the web session in which it subscribed."""
+
+    user = FormerUserField(related_name="+")
+    session_key = models.CharField(max_length=40, db_index=True)
+    # The address that its push service gave it. Unique by a hash, because addresses are long.
+    endpoint = models.TextField()
+    endpoint_hash = models.CharField(max_length=64, unique=True)
+    # The browser's public key and the secret that it shares with this site, as base64url.
+    p256dh = models.CharField(max_length=100)
+    auth = models.CharField(max_length=100)
+    # Whether the user wants rooms, authors and texts in the messages. Otherwise they only say that there is news.
+    shows_text = models.BooleanField(default=False)
+    paused_until = models.DateTimeField(null=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
+class PushDelivery(models.Model):
+    """The newest message of a room for one browser: to be sent at `due_at`, or done when that is null."""
+
+    subscription = models.ForeignKey(PushSubscription, on_delete=models.CASCADE, db_index=False, related_name="+")
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+")
+    seq = models.PositiveBigIntegerField()
+    due_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscription", "room"], name="push_subscription_room")
+        ]
+        indexes: ClassVar = [models.Index(fields=["due_at"], name="push_due", condition=models.Q(due_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"room={self.room_id} seq={self.seq}"

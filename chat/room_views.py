@@ -13,10 +13,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chat import limits
+from chat import limits, protocol
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
-from chat.store import own_rooms, people, policies, room_actions
+from chat.store import around, own_rooms, people, policies, room_actions
 
 T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(max_length=150)]
@@ -51,6 +52,10 @@ class MembersChange(msgspec.Struct, forbid_unknown_fields=True):
     remove: Name | None = None
 
 
+class Deactivation(msgspec.Struct, forbid_unknown_fields=True):
+    username: Name
+
+
 class Direct(msgspec.Struct, forbid_unknown_fields=True):
     people: Names
 
@@ -76,32 +81,32 @@ def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRespo
 @answers_json
 def rooms(request: HttpRequest) -> dict[str, Any]:
     """Make a room, and return it as the list of rooms has it."""
-    asked = _body(request, NewRoom)
-    limits.check_message(_user(request))
+    asked = read_body(request, NewRoom)
+    limits.check_message(user_of(request))
     members = people.ids_of(asked.people) if asked.who == "members" else []
-    room = room_actions.create_room(asked.title, topic=asked.topic, who=asked.who, members=members, by=_user(request))
-    return as_json(room, _user(request))
+    room = room_actions.create_room(asked.title, topic=asked.topic, who=asked.who, members=members, by=user_of(request))
+    return as_json(room, user_of(request))
 
 
 @require_POST
 @answers_json
 def room(request: HttpRequest, room_id: int) -> dict[str, Any]:
     """Rename a room, set its topic, or archive it, and return it."""
-    asked = _body(request, RoomChange)
-    limits.check_message(_user(request))
+    asked = read_body(request, RoomChange)
+    limits.check_message(user_of(request))
     changed = room_actions.change_room(
-        room_id, title=asked.title, topic=asked.topic, is_archived=asked.archived, by=_user(request)
+        room_id, title=asked.title, topic=asked.topic, is_archived=asked.archived, by=user_of(request)
     )
-    return as_json(changed, _user(request))
+    return as_json(changed, user_of(request))
 
 
 @require_http_methods(["GET", "POST"])
 @answers_json
 def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
     """Add or remove members of a room, and return its members and what the user may do there."""
-    user = _user(request)
+    user = user_of(request)
     if request.method == "POST":
-        asked = _body(request, MembersChange)
+        asked = read_body(request, MembersChange)
         limits.check_message(user)
         if asked.add:
             room_actions.add_members(room_id, people.ids_of(asked.add), by=user)
@@ -124,16 +129,48 @@ def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
 @answers_json
 def direct(request: HttpRequest) -> dict[str, Any]:
     """Return the direct room of the user and these people; it is made if there is none."""
-    asked = _body(request, Direct)
-    limits.check_message(_user(request))
-    return as_json(room_actions.open_direct(people.ids_of(asked.people), by=_user(request)), _user(request))
+    asked = read_body(request, Direct)
+    limits.check_message(user_of(request))
+    return as_json(room_actions.open_direct(people.ids_of(asked.people), by=user_of(request)), user_of(request))
 
 
 @require_GET
 @answers_json
 def names(request: HttpRequest) -> dict[str, Any]:
-    """Return some names of users that begin with `?q=`, without the user's own."""
-    return {"people": people.names_like(request.GET.get("q", "")[:150], but=_user(request))}
+    """Return some usernames whose users' names begin with `?q=`, without the user's own, and their display names."""
+    found = people.named_like(request.GET.get("q", "")[:150], but=user_of(request))
+    names_of = {user.username: user.name for user in found if user.name}
+    return {"people": [user.username for user in found]} | ({"shown": names_of} if names_of else {})
+
+
+@require_POST
+@answers_json
+def deactivate(request: HttpRequest) -> dict[str, Any]:
+    """Let staff take a user's account out of use."""
+    asked = read_body(request, Deactivation)
+    limits.check_message(user_of(request))
+    people.deactivate(asked.username, by=user_of(request), address=request.META.get("REMOTE_ADDR"))
+    return {"deactivated": asked.username}
+
+
+@require_GET
+@answers_json
+def people_around(request: HttpRequest) -> dict[str, Any]:
+    """Return the people who are around, without the user, and in which of the user's rooms they are."""
+    if not conf.SHOW_WHO_IS_AROUND:
+        raise ClientError(ErrorCode.ROOM_INVALID, detail="This site does not show who is around.")
+    limits.check_message(user_of(request))
+    found, is_more = around.list_people(request.user)
+    people_found = [
+        {
+            "username": person.user.username,
+            "name": person.user.name,
+            "since": protocol.timestamp(person.since),
+            "rooms": [str(room) for room in person.rooms],
+        }
+        for person in found
+    ]
+    return {"people": people_found, "more": is_more}
 
 
 def as_json(room: Room, reader: int) -> dict[str, Any]:
@@ -154,11 +191,13 @@ def _as_member(row: RoomMember) -> dict[str, Any]:
     return {"username": row.user.get_username(), "owner": row.is_owner}
 
 
-def _user(request: HttpRequest) -> int:
+def user_of(request: HttpRequest) -> int:
+    """Return the id of the user who is signed in."""
     return request.user.pk or 0
 
 
-def _body(request: HttpRequest, kind: type[T]) -> T:
+def read_body(request: HttpRequest, kind: type[T]) -> T:
+    """Return what a request asks for. Raises ClientError: COMMAND_INVALID."""
     try:
         return msgspec.json.decode(request.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

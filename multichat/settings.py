@@ -5,6 +5,7 @@ import mimetypes
 import socket
 import sys
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,6 +59,8 @@ CSRF_TRUSTED_ORIGINS = environment.names(
 # Secrets and cookies
 
 SECRET_KEY = environment.secret_key("SECRET_KEY", VAR)
+# The key by which push services know this site. With another one, browsers have to subscribe again.
+VAPID_KEY = environment.vapid_key("VAPID_KEY", VAR)
 
 # Whether manage.py first_run creates an admin. Beyond loopback, its printed password could end up in a log.
 FIRST_RUN = environment.flag("FIRST_RUN", default=ON_LOOPBACK)
@@ -80,6 +83,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested over plain HTTP from the sa
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_ENGINE = "chat.store.web_sessions"
+SESSION_DAYS = environment.number("SESSION_DAYS", 14)
+if not SESSION_DAYS:
+    environment.refuse("SESSION_DAYS is 0, but a session has to last for some time, as in 14.")
+SESSION_COOKIE_AGE = max(60, int(SESSION_DAYS * 24 * 3600))
 # With the prefix, browsers refuse the cookie from a subdomain or over plain HTTP. Browsers ignore ports in cookies, so
 # two sites on one host need different names.
 _prefix, _suffix = "__Host-" if HTTPS else "", environment.cookie_suffix("COOKIE_SUFFIX")
@@ -95,12 +102,14 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
+        "manifest-src": [SELF],
         "connect-src": [SELF],  # current browsers include ws: and wss: of the same host and port
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "require-trusted-types-for": ["'script'"],
-        "trusted-types": [NONE],
+        # The one script address that is not in a page is that of the service worker (static/chat/lazy/push.js).
+        "trusted-types": ["service-worker"],
     }
 }
 
@@ -108,6 +117,7 @@ ROOMS_BY_EVERYBODY = environment.flag("ROOMS_BY_EVERYBODY", default=False)
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
 OUTGOING_LOOPBACK = environment.flag("OUTGOING_LOOPBACK", default=False)
 SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
+SHOW_WHO_IS_AROUND = environment.flag("SHOW_WHO_IS_AROUND", default=True)
 
 # Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 means unlimited. LIMITS=0 lifts all limits except those of failed
 # logins and BOUND_DEFAULTS.
@@ -202,7 +212,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "multichat.csp.Middleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "multichat.sessions.Middleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -225,6 +235,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "chat.appearance.context",
             ]
         },
     }
@@ -312,6 +323,8 @@ EMAIL_BACKEND = "multichat.mail.Backend"
 globals().update(mail.parse("EMAIL_URL", EMAIL_URL))
 EMAIL_TIMEOUT = mail.TIMEOUT_SECONDS
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", f"multichat@{urlsplit(SITE_URL).hostname or 'localhost'}")
+# Whom a push service may ask about messages of this site.
+PUSH_CONTACT = environment.contact("PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1]}")
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 # Static files

@@ -4,11 +4,15 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, invitations, my_account, own_password, room_views, views
+from chat import accounts, appearance, invitations, my_account, own_password, push_views, room_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
     path("healthz", views.healthz, name="healthz"),
+    path("manifest.webmanifest", push_views.manifest, name="manifest"),
+    path("service_worker.js", push_views.service_worker, name="service_worker"),
+    path("push/", push_views.subscription, name="push"),
+    path("push/end/", push_views.end_subscription, name="end_push"),
     path("search/", views.find, name="search"),
     path("chat/", RedirectView.as_view(pattern_name="index")),
     # A title may have any characters, including slashes. The WebSocket /chat/stream/ is routed in multichat/asgi.py.
@@ -17,8 +21,11 @@ urlpatterns = [
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
     path("direct/", room_views.direct, name="direct"),
+    path("people/deactivate/", room_views.deactivate, name="deactivate"),
+    path("people/around/", room_views.people_around, name="around"),
     path("people/", room_views.names, name="people"),
     path("accounts/", my_account.account, name="account"),
+    path("accounts/appearance/", appearance.save, name="appearance"),
     path("accounts/sessions/<int:pk>/end/", my_account.end_session, name="end_session"),
     path("accounts/sign_out_everywhere/", my_account.sign_out_everywhere, name="sign_out_everywhere"),
     path("accounts/sign_up/", invitations.sign_up, name="sign_up"),

@@ -20,6 +20,7 @@ from django.db import OperationalError, connection, transaction
 from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
 from chat.store.events import posted
+from chat.store.inserting import insert
 
 User = get_user_model()
 
@@ -230,6 +231,4 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     if changed:
         SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
     kept = [event for event in (*new, *changed) if event.deleted_at is None]
-    SearchText.objects.bulk_create(
-        [SearchText(event=event, room_id=event.room_id, text=searchable(event.body)) for event in kept]
-    )
+    insert([SearchText(event_id=event.pk, room_id=event.room_id, text=searchable(event.body)) for event in kept])

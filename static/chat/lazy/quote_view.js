@@ -119,7 +119,7 @@ export class QuoteView {
         : deleted
           ? deletedWords(1)
           : (message?.message ?? "…");
-    const author = message ? authorWords(message.username) : "";
+    const author = message ? authorWords(message) : "";
     if (isLink) {
       const short = text.length > MAX_LINK_TEXT ? `${text.slice(0, MAX_LINK_TEXT)}…` : text;
       const by = author && !deleted ? `${author}: ` : "";
