@@ -96,6 +96,7 @@ class Edit(Command, frozen=True, kw_only=True):
     message: str
     # Of a copy, which has to have it. Its room need not be joined.
     across: uuid.UUID | None = None
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -107,6 +108,7 @@ class Delete(Command, frozen=True, kw_only=True):
     undo: bool = False
     # Of a copy, which has to have it. Its room need not be joined.
     across: uuid.UUID | None = None
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -117,6 +119,7 @@ class React(Command, frozen=True, kw_only=True):
     seq: Seq
     emoji: Annotated[str, msgspec.Meta(max_length=MAX_EMOJI)]
     on: bool = True
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -125,6 +128,7 @@ class Confirm(Command, frozen=True, kw_only=True):
 
     room: RoomId
     seq: Seq
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -133,6 +137,7 @@ class Resolve(Command, frozen=True, kw_only=True):
 
     room: RoomId
     seq: Seq
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -709,12 +714,14 @@ class CopiesFound(msgspec.Struct, kw_only=True):
     messages: list[Copy]
 
 
-class Names(msgspec.Struct, kw_only=True):
+class Names(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Some users who may enter the room and whose names begin like `prefix`, by name."""
 
     people: str
     prefix: str
     names: list[str]
+    # Whether the asker may mention all users, if `all` or `here` begins like `prefix`.
+    all: bool = False
 
 
 class ShownUser(msgspec.Struct, omit_defaults=True, kw_only=True):

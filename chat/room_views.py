@@ -17,6 +17,7 @@ from chat import limits, protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
+from chat.protocol import MAX_ID
 from chat.store import around, own_rooms, people, policies, room_actions
 
 T = TypeVar("T")
@@ -69,6 +70,9 @@ def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRespo
         try:
             if not request.user.is_authenticated:
                 raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+            if kwargs.get("room_id", 0) > MAX_ID:
+                # More than the database can compare with.
+                raise policies.no_room()
             return JsonResponse(view(request, *args, **kwargs))
         except ClientError as refusal:
             shown = {"error": refusal.code.value, "detail": refusal.context.get("detail", "")}

@@ -29,7 +29,6 @@ from chat.protocol import (
     Left,
     Level,
     Mentions,
-    Names,
     Notifies,
     Notify,
     People,
@@ -271,6 +270,7 @@ def _submit_change(
         login=session.login,
         kind=kind,
         target_seq=command.seq,
+        epoch=command.epoch,
         client_id=command.client_id,
         **fields,
     )
@@ -314,7 +314,7 @@ async def people(session: Session, command: People) -> None:
         await session.hub.display_names.answer(session, found, only_named=True)
     # Check again: the right may have ended, or the room been left, while the names were read.
     _check_joined(session, command.room)
-    session.reply(protocol.encode(Names(people=str(command.room), prefix=command.prefix, names=found)))
+    session.reply(protocol.encode(found))
 
 
 async def users(session: Session, command: Users) -> None:

@@ -152,11 +152,16 @@ def check_enterable(user: Any, room: Room | None, *, is_member: bool = False) ->
     if user is None or not user.is_active:
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
     if room is None or (room.members_only and not is_member):
-        raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+        raise no_room()
     if room.staff_only and not user.is_staff:
         detail = "This room is for staff only. Ask an administrator for access."
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
     return room
+
+
+def no_room() -> ClientError:
+    """Return the refusal for a room that does not exist, or of which the user must not know that it exists."""
+    return ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
 
 
 def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]:
@@ -261,6 +266,16 @@ def load_user(login: Login) -> Any:
     if standing is None:
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
     return standing.user
+
+
+def load_room_for(user: Any, room_id: int) -> Room:
+    """Return a room as it is now, if `user` may enter it: by its key alone, however many rooms there are.
+
+    Raises ClientError: as check_enterable.
+    """
+    rooms = Room.objects.in_bulk([room_id])
+    pair = RoomUser(room_id, user.pk if user is not None else 0)
+    return check_enterable(user, rooms.get(room_id), is_member=pair in load_members([pair], rooms))
 
 
 def load_enterable_room(login: Login, room_id: int) -> Room:

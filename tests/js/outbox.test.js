@@ -447,3 +447,13 @@ test("a warning or an alert keeps its type over a reload and until it is sent", 
     ],
   );
 });
+
+test("a message keeps what it answers over a reload and until it is sent", () => {
+  tab({ isOnline: false }).outbox.add("1", "an answer", { replyTo: 5 });
+  const { outbox, sent } = tab();
+  outbox.roomJoined("1");
+  assert.equal(sent[0].reply_to, 5);
+  outbox.settle(sent[0].client_id);
+  outbox.add("1", "no answer");
+  assert.equal("reply_to" in sent[1], false);
+});

@@ -68,8 +68,7 @@ export class ComposerChips {
   toggleRooms(room) {
     const composer = this.#page.composerOf(room);
     if (!composer || !part(composer, "editing").hidden) return;
-    const { source, also } = composer.extras ?? {};
-    const rest = source ? { source } : {};
+    const { also, all: _all, ...rest } = composer.extras ?? {};
     if (also?.length === 0) {
       composer.extras = orNull(rest);
       return composer.focus();
@@ -103,7 +102,7 @@ export class ComposerChips {
   /** @param {string} room @param {Composer} composer @param {Room[]} rooms its own room first */
   #post(room, composer, rooms) {
     const { outbox, drafts } = this.#page;
-    const { source } = composer.extras ?? {};
+    const { source, replyTo } = composer.extras ?? {};
     const isBlank = composer.text.trim() === "";
     const text = isBlank && source ? linkTo(source) : composer.text;
     this.#page.prepareToSend(room);
@@ -115,6 +114,7 @@ export class ComposerChips {
       outbox.add(to, text, {
         client_id: to === room ? id : copyId(id, to),
         ...{ title, type: composer.type, across, source },
+        ...(to === room && { replyTo }), // the message that it answers is in this room
       });
     drafts.removeSent(room);
     composer.clear();

@@ -4,8 +4,9 @@ import { part } from "../dom/templates.js";
 
 /** @import {Rows} from "./rows.js" */
 
-/** What a message's text may contain to be focused. */
-const CONTROLS = '.quote, .text a, .text [data-part="copy-code"]';
+/** What a message may contain to be focused. */
+const CONTROLS =
+  '.quote, .reply-to, .text a, .text [data-part="copy-code"], .reaction, .bar button';
 
 /**
  * @param {KeyboardEvent} event

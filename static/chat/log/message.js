@@ -2,7 +2,7 @@
 
 import { copyElement, part, setAvatar, setText, showName } from "../dom/templates.js";
 import { shownNames } from "../model/names.js";
-import { isForMe } from "../model/own.js";
+import { isForMe, namesOf } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, confirmedWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
@@ -72,7 +72,7 @@ export function fillMessage(element, message, me) {
   showTime(element, at);
   const body = part(element, "text");
   if (deleted) showSentence(body, deletedWords(1));
-  foldMessage(element, deleted ? 0 : showText(body, text ?? "", isForReader ? me.username : ""));
+  foldMessage(element, deleted ? 0 : showText(body, text ?? "", namesOf(message, me)));
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
@@ -111,7 +111,7 @@ export function createUnsent(entry, me) {
     setText(author, shownNames.of(me) + words);
     setAvatar(part(element, "avatar"), me, shownNames.of(me));
   });
-  foldMessage(element, showText(part(element, "text"), entry.text, ""));
+  foldMessage(element, showText(part(element, "text"), entry.text));
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)
     part(element, "reason").textContent = isHeld

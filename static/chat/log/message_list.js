@@ -20,6 +20,7 @@ import { copySelection, selectedMessages } from "./selection.js";
 /** @import {Edges} from "../model/workspace.js" */
 
 /** Shows what a message quotes and the messages to which it links. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowQuotes */
+/** Shows the reactions of a message and what it answers, or removes them. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowAnswers */
 
 /** Above this number of messages the list is trimmed, and to fewer, so that it does not happen at every message. */
 const MAX_MESSAGES = 400;
@@ -43,6 +44,8 @@ export class MessageList extends HTMLElement {
   #onmoved = () => {};
   /** @type {ShowQuotes} */
   #showQuotes = () => {};
+  /** @type {ShowAnswers} */
+  #showAnswers = () => {};
   #scroll = new Scroll(
     this,
     part(this, "content"),
@@ -65,11 +68,12 @@ export class MessageList extends HTMLElement {
 
   /**
    * @param {Me} me
-   * @param {{onscroll: () => void, onmoved: () => void, showQuotes: ShowQuotes}} pane `onmoved`: the reader scrolled
+   * @param {{onscroll: () => void, onmoved: () => void, showQuotes: ShowQuotes, showAnswers: ShowAnswers}} pane `onmoved`: the reader scrolled
    */
-  configure(me, { onscroll, onmoved, showQuotes }) {
+  configure(me, { onscroll, onmoved, showQuotes, showAnswers }) {
     this.#me = me;
     this.#showQuotes = showQuotes;
+    this.#showAnswers = showAnswers;
     this.#onscroll = onscroll;
     this.#onmoved = onmoved;
     this.addEventListener("keydown", (event) =>
@@ -293,6 +297,11 @@ export class MessageList extends HTMLElement {
     return this.#rows.messageOf(seq);
   }
 
+  /** The messages that the page holds, oldest first. */
+  get messages() {
+    return this.#rows.messages;
+  }
+
   /** @param {number} seq */
   elementOf(seq) {
     return this.#rows.elementOf(seq);
@@ -364,6 +373,9 @@ export class MessageList extends HTMLElement {
     const element = this.elementOf(message.seq) ?? this.#addMessage(message);
     fillMessage(element, message, this.#me);
     if (message.source || message.text?.includes("at=")) this.#showQuotes(this, element, message);
+    const isAnswer = message.replyTo !== undefined && !message.deleted;
+    if (isAnswer || message.reactions.length || element.classList.contains("answered"))
+      this.#showAnswers(this, element, message);
   }
 
   /** An alert that is pinned above the log is quiet in the log. @param {string[]} ids "seq@at" */

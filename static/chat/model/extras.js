@@ -1,8 +1,8 @@
-/** What a message that is being written has besides its text: the message that it quotes, and the other rooms that it goes to. */
+/** What a message that is being written has besides its text: the message that it answers or quotes, and the other rooms that it goes to. */
 
 /** @import {Room, Source} from "./protocol.js" */
 
-/** `also`: the ids of the other rooms; `all`: all rooms were added at once. @typedef {{source?: Source, also?: string[], all?: true}} Extras */
+/** `replyTo`: the seq of a message of the same room; `also`: the ids of the other rooms; `all`: all rooms were added at once. @typedef {{replyTo?: number, source?: Source, also?: string[], all?: true}} Extras */
 
 /** @param {Extras | null | undefined} a @param {Extras | null | undefined} b */
 export function sameExtras(a, b) {

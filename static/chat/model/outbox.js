@@ -84,9 +84,9 @@ export class Outbox {
    * Store a message, then send it when its turn comes.
    * @param {string} room
    * @param {string} text
-   * @param {{client_id?: string | undefined, title?: string, type?: number, across?: string | undefined, source?: Source | undefined}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
+   * @param {{client_id?: string | undefined, title?: string, type?: number, across?: string | undefined, source?: Source | undefined, replyTo?: number | undefined}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
    */
-  add(room, text, { client_id = uuid(), title, type = MESSAGE, across, source } = {}) {
+  add(room, text, { client_id = uuid(), title, type = MESSAGE, across, source, replyTo } = {}) {
     const last = this.entriesOf(room).at(-1)?.at ?? 0;
     // Later than the entry before it, even if the clock was set back.
     const at = Math.max(Date.now(), last + 1);
@@ -99,6 +99,7 @@ export class Outbox {
       ...(type === MESSAGE ? {} : { type }),
       ...(across && { across }),
       ...(source && { source }),
+      ...(replyTo && { replyTo }),
     });
     this.#sendNext(room);
     this.#stealLockLater(room);
@@ -281,13 +282,14 @@ export class Outbox {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message, epoch, type, across, source } = entry;
+    const { client_id, text: message, epoch, type, across, source, replyTo } = entry;
     lane.inFlight = client_id; // before sending, so that nothing overtakes it
     const log = epoch === undefined ? {} : { epoch }; // the server refuses it if the room has another log by then
     const kind = {
       ...(type && { msg_type: type }),
       ...(across && { across }),
       ...(source && { source }),
+      ...(replyTo && { reply_to: replyTo }),
     };
     if (this.#send({ command: "send", room, message, client_id, ...kind, ...log }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);

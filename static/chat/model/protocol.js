@@ -34,7 +34,7 @@
 /** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. `level`: what the user wants to hear of the room. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[], level?: "all" | "mentions" | "quiet"}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** The message that a notification may show; none when another page shows it. @typedef {{notify: string, seq: number, event?: Posted}} NotifyFrame */
-/** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
+/** People who may enter a room and whose names begin like `prefix`: some of them; `all`: the reader may mention all users, and `all` or `here` begins like `prefix`. @typedef {{people: string, prefix: string, names: string[], all?: boolean}} NamesFrame */
 /** Users by username, as they are shown; with `reset` others may have changed too. @typedef {{users: Record<string, ShownUser>, reset?: true}} UsersFrame */
 /** How the page looks to its user. An empty clock is that of the language. @typedef {{theme: string, density: string, clock: string}} Appearance */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
@@ -68,7 +68,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** @typedef {{command: "edit", room: string, seq: number, message: string, across?: string} | {command: "delete", room: string, seq: number, undo?: true, across?: string} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}} Change */
+/** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string, across?: string} | {command: "delete", room: string, seq: number, undo?: true, across?: string} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 

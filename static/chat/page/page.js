@@ -26,7 +26,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
-/** @import {Appearance, CopiesFrame, ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -106,8 +106,8 @@ export class Page {
     );
     /** @type {SearchActions} */
     const searchActions = {
-      titleOf: (room) => workspace.rooms.get(room)?.title,
-      show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
+      roomOf: (room) => workspace.rooms.get(room),
+      show: (room, seq, isFinal) => this.#userActions.showFound(room.id, seq, isFinal, room),
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
     };
@@ -195,13 +195,18 @@ export class Page {
    * @param {number} retryAt
    */
   connectionChanged(state, retryAt) {
-    if (state === "signed out") this.#hideRooms();
+    const { answering } = this.#userActions;
+    if (state === "signed out") {
+      this.#hideRooms();
+      answering.loaded?.signedOut();
+    }
     this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
       this.unsent.connected();
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
+      answering.connected();
     }
     this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
@@ -296,11 +301,13 @@ export class Page {
   /** @param {string} room @param {Posted[]} alerts as the server has them */
   alertsReceived(room, alerts) {
     this.#alerts.mergeAlerts(room, alerts);
+    this.#userActions.answering.loaded?.roomJoined(room); // a join frame brought them
   }
 
   /** @param {string} room */
   logCleared(room) {
     this.#panes.get(room)?.clearLog();
+    this.#userActions.answering.loaded?.logCleared(room);
     if (this.unsent.logReset(room)) this.#focusNothing();
   }
 
@@ -337,6 +344,7 @@ export class Page {
   /** @param {QuotedFrame} frame */
   quotesReceived(frame) {
     this.#userActions.carrying.loaded?.quotes.quotesReceived(frame);
+    this.#userActions.answering.loaded?.quotesReceived(frame);
   }
 
   /** @param {CopiesFrame} frame */
@@ -347,6 +355,12 @@ export class Page {
   /** @param {ErrorFrame} frame */
   questionRefused(frame) {
     this.#userActions.carrying.loaded?.refused(frame);
+    if (frame.command === "quote") this.#userActions.answering.loaded?.questionRefused(frame);
+  }
+
+  /** @param {string} room @param {Event} event */
+  eventApplied(room, event) {
+    this.#userActions.answering.loaded?.eventApplied(room, event);
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */

@@ -7,6 +7,7 @@ import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { LEVELS } from "../model/strings.js";
+import { Answering } from "./answering.js";
 import { followDrops } from "./carry_drag.js";
 import { Carrying } from "./carrying.js";
 import { Jumps } from "./jumps.js";
@@ -14,15 +15,16 @@ import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText } from "./shortcuts.js";
+import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
-/** @import {Item} from "../dom/menu.js" */
+/** @import {Extras} from "../model/extras.js" */
+/** @import {Message} from "../model/room_log.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Source} from "../model/protocol.js" */
-/** @import {Message} from "../model/room_log.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -30,6 +32,7 @@ import { openAtClick } from "./user_menu.js";
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {Option} from "../lazy/switcher.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {Room} from "../model/protocol.js" */
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
@@ -57,6 +60,7 @@ export class UserActions {
   carrying;
   #rooms;
   #isStaff;
+  answering;
   #saying;
   navigation;
   #catchUp;
@@ -97,6 +101,25 @@ export class UserActions {
       notLoaded,
     );
     followDrops(part(document, "panes"), (room, source) => this.#quoteIn(room, source));
+    this.answering = new Answering(
+      {
+        me: user,
+        panes: () => panes.all,
+        isArchived: (room) => this.#isArchived(room),
+        ask: (command) => workspace.ask(command),
+        change: (...change) => workspace.changeMessage(...change),
+        epochOf: (room) => workspace.epochOf(room),
+        cursorOf: (room) => workspace.cursorOf(room),
+        open: (room, seq) => {
+          const list = panes.get(room)?.list;
+          if (list?.elementOf(seq)) list.scrollToMessage(seq);
+          else this.jumpToMessage(room, seq);
+        },
+        chooseEmoji: (anchor) => emoji.choose(anchor),
+        showTrouble: (room, sentence) => panes.get(room)?.showTrouble(sentence),
+      },
+      notLoaded,
+    );
     this.#messageActions = new MessageActions(panes, {
       ...{ workspace, readTracker, user, notLoaded },
       carrying: this.carrying,
@@ -131,8 +154,9 @@ export class UserActions {
     part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
     this.#keysDialog = new LazyPart(async () => {
       const { KeysDialog } = await import("lazy/keys_dialog");
-      return new KeysDialog(part(document, "keys-dialog"), this.#shortcuts);
+      return new KeysDialog(part(document, "keys-dialog"), userData.preferences, IS_MAC);
     }, notLoaded);
+    userData.preferences.follow("shortcuts", () => showChords(this.#shortcuts));
     list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -164,10 +188,10 @@ export class UserActions {
     this.carrying.loaded?.roomsChanged();
   }
 
-  /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
-  showFound(room, seq, isFinal) {
-    if (isFinal || !this.#panes.get(room)) this.navigation.peekRoom(room);
-    if (this.#panes.get(room)) this.jumpToMessage(room, seq);
+  /** Show a message that a search found, in its room's pane. @param {string} id @param {number} seq @param {boolean} isFinal whether the focus goes there @param {Room} [room] if the list may not have it */
+  showFound(id, seq, isFinal, room) {
+    if (isFinal || !this.#panes.get(id)) this.navigation.peekRoom(id, room);
+    if (this.#panes.get(id)) this.jumpToMessage(id, seq);
   }
 
   /** What a pane can do. @param {string} id @returns {PaneActions} */
@@ -193,16 +217,30 @@ export class UserActions {
         this.menu.open(
           button,
           "Message",
-          this.#messageActions.menuItems(id, message, this.#quoting(id, message, button)),
+          this.#messageActions.menuItems(id, message, {
+            reply: () => this.#reply(id, message),
+            react: () => this.answering.react(id, button, message.seq),
+            quote: this.#quoting(id, message, button),
+          }),
         ),
       openDayMenu: (button, at) =>
         this.menu.open(button, "Day", this.#messageActions.dayItems(id, at)),
       showQuotes: (...shown) =>
         void this.carrying.use(({ quotes }) => quotes.showMessage(...shown)),
-      // Later, because the pane may be about to open.
-      showExtras: () => queueMicrotask(() => this.carrying.use(({ chips }) => chips.show(id))),
       chooseRooms: () => this.carrying.loadForUser(({ chips }) => chips.toggleRooms(id)),
       sendWithExtras: () => void this.carrying.use(({ chips }) => chips.send(id)),
+      reply: (message) => this.#reply(id, message),
+      react: (button, { seq }) => this.answering.react(id, button, seq),
+      showAnswers: (list, element, message) => this.answering.show(id, list, element, message),
+      showExtras: () => {
+        this.answering.showExtras(id);
+        // Later, because the pane may be about to open.
+        queueMicrotask(() => {
+          const { source, also } = this.#panes.get(id)?.composer.extras ?? {};
+          if (source || also || this.carrying.loaded)
+            this.carrying.use(({ chips }) => chips.show(id));
+        });
+      },
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
@@ -222,10 +260,11 @@ export class UserActions {
         present: () => this.#panes.get(id)?.present ?? [],
         rooms: () => this.#workspace.rooms.values(),
         findPeople: (typed) => this.#workspace.findPeople(id, typed),
+        mayCall: () => this.#workspace.mayCall(id),
         findEmoji: (typed, most) => this.#emoji.search(typed, most),
       },
       chooseEmoji: (button) => this.#emoji.choose(button),
-      sendMessage: (text, type) => this.#sendMessage(id, text, type),
+      sendMessage: (text, type, extras) => this.#sendMessage(id, text, type, extras),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
       discardMessage: (clientId) => outbox.discard(clientId),
@@ -239,12 +278,15 @@ export class UserActions {
     await this.#messageActions.confirmDeactivation(username, show).catch(notLoaded);
   }
 
-  /** @param {string} id @param {string} text @param {number} type */
-  #sendMessage(id, text, type) {
+  /** @param {string} id @param {string} text @param {number} type @param {Extras | null} extras */
+  #sendMessage(id, text, type, extras) {
     if (!this.#panes.get(id)) return;
     this.#prepareToSend(id);
     const { outbox, drafts } = this.#userData;
-    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
+    outbox.add(id, text, {
+      ...{ client_id: drafts.idFor(id, text), title: this.#titleOf(id), type },
+      ...extras,
+    });
     drafts.removeSent(id);
   }
 
@@ -282,9 +324,11 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    this.#panes.get(id)?.composer.putBack(entry.text, clientId, {
-      type: entry.type,
-      extras: entry.source ? { source: entry.source } : null,
+    const { text, type, replyTo, source } = entry;
+    const extras = { ...(replyTo && { replyTo }), ...(source && { source }) };
+    this.#panes.get(id)?.composer.putBack(text, clientId, {
+      type,
+      extras: replyTo || source ? extras : null,
     });
     outbox.discard(clientId);
   }
@@ -336,6 +380,26 @@ export class UserActions {
     if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
     const label = room.kind ? "Members and settings…" : "Room settings…";
     return { label, act: () => this.#rooms.showSettings(room) };
+  }
+
+  /** @param {string} id @param {Message} message */
+  #reply(id, { seq }) {
+    if (!this.#isArchived(id)) this.#panes.get(id)?.composer.replyTo(seq);
+  }
+
+  /** The message that has the focus, otherwise the newest one in view. @param {string} room @param {(message: Message, button: HTMLElement) => void} act */
+  #onMessage(room, act) {
+    const list = this.#panes.get(room)?.list;
+    const focused = document.activeElement?.closest("[data-part=messages] .message");
+    const element = focused ?? list?.elementOf(list.inView?.last ?? -1);
+    const message = list?.messageAt(element ?? null);
+    if (element && message && !message.deleted && !this.#isArchived(room))
+      act(message, part(element, "react"));
+  }
+
+  /** @param {string} id */
+  #isArchived(id) {
+    return this.#workspace.rooms.get(id)?.archived === true;
   }
 
   /** @param {string} id */
@@ -404,6 +468,9 @@ export class UserActions {
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "quote") this.#quoteByKey(room);
+    else if (name === "reply") this.#onMessage(room, (message) => this.#reply(room, message));
+    else if (name === "react")
+      this.#onMessage(room, ({ seq }, button) => this.answering.react(room, button, seq));
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);
     else if (name === "moveRight") panes.movePane(room, 1);

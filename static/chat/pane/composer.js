@@ -27,7 +27,7 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string, type: number) => void,
+ *   sendMessage: (text: string, type: number, extras: Extras | null) => void,
  *   sendWithExtras: () => void,
  *   showExtras: () => void,
  *   chooseRooms: () => void,
@@ -262,6 +262,13 @@ export class Composer extends HTMLElement {
     this.focus();
   }
 
+  /** Answer a message with what is written from now on. @param {number} seq */
+  replyTo(seq) {
+    this.#leaveEdit();
+    this.extras = { ...this.#extras, replyTo: seq };
+    this.focus();
+  }
+
   /** The server saved an edit. @param {number} seq @param {string} text */
   editSaved(seq, text) {
     if (this.#edit?.seq === seq && this.#box.value === text) this.#endEdit();
@@ -342,6 +349,10 @@ export class Composer extends HTMLElement {
       this.#leaveEdit();
       return true;
     }
+    if (event.key === "Escape" && this.#extras !== null) {
+      this.extras = null;
+      return true;
+    }
     const isEmpty = this.#box.value === "" && this.#edit === null;
     if (event.key === "ArrowUp" && isEmpty) this.#actions.editLast();
     return event.key === "ArrowUp" && isEmpty;
@@ -391,8 +402,9 @@ export class Composer extends HTMLElement {
     this.#showReason(isValid ? "" : refusalSentence(code, this.#limits, text));
     if (!isValid) return;
     if (edit === null) {
-      if (this.#extras) return this.#actions.sendWithExtras();
-      this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
+      const extras = this.#extras;
+      if (extras?.source || extras?.also) return this.#actions.sendWithExtras();
+      this.#actions.sendMessage(text, this.type, extras); // which stores it in the outbox before it leaves the box
       return this.clear();
     }
     edit.saving = text;

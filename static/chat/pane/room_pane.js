@@ -7,7 +7,7 @@ import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
-/** @import {MessageList, ShowQuotes} from "../log/message_list.js" */
+/** @import {MessageList, ShowAnswers, ShowQuotes} from "../log/message_list.js" */
 /** @import {Extras} from "../model/extras.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
@@ -16,7 +16,7 @@ import { UndoOffer } from "./undo_offer.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, showQuotes: ShowQuotes, openDayMenu: (button: HTMLElement, at: string) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, reply: (message: Message) => void, react: (button: HTMLElement, message: Message) => void, showAnswers: ShowAnswers, undoMessage: (message: Message) => void, showQuotes: ShowQuotes, openDayMenu: (button: HTMLElement, at: string) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -65,10 +65,8 @@ export class RoomPane extends HTMLElement {
       this.#scrolled();
       actions.checkRead();
     };
-    this.list.configure(me, {
-      ...{ onscroll, onmoved: actions.cancelWaitingJump },
-      showQuotes: actions.showQuotes,
-    });
+    const { cancelWaitingJump: onmoved, showQuotes, showAnswers } = actions;
+    this.list.configure(me, { onscroll, onmoved, showQuotes, showAnswers });
     this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
     this.editLast = () => {
       const last = this.list.lastOwn;
@@ -92,6 +90,7 @@ export class RoomPane extends HTMLElement {
   /** Show the room's title, and whether it is for staff. @param {Room} room */
   showRoom(room) {
     this.setAttribute("aria-label", room.title);
+    this.classList.toggle("archived", room.archived === true);
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
     part(this, "members-only").hidden = room.kind !== "members";
@@ -257,6 +256,8 @@ export class RoomPane extends HTMLElement {
     if (at) return actions.openDayMenu(button, at);
     if (!message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
+    if (button.dataset.part === "react") actions.react(button, message);
+    if (button.dataset.part === "reply") actions.reply(message);
   }
 
   #trim() {
