@@ -204,18 +204,21 @@ def send(session: Session, command: Send) -> None:
     _check_joined_or_copy(session, command)
     # Counted before the text is checked, because a refused message counts too.
     limits.check_message(session.user_id)
-    if not session.gives_client_ids and actions.is_blank(command.message):
+    is_blank = actions.is_blank(command.message)
+    if not session.gives_client_ids and is_blank and not command.files:
         # The original server ignored an empty message, and the original client shows each error in a modal dialog.
         return
     draft = Draft(
         room=command.room,
         author=session.user_id,
         login=session.login,
-        body=actions.check_text(command.message),
+        # A message of files alone gets their names as its text.
+        body="" if is_blank and command.files else actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         reply_to=command.reply_to,
         across=command.across,
         source=(command.source.room, command.source.seq) if command.source else None,
+        files=tuple(dict.fromkeys(command.files)),
         epoch=command.epoch,
         client_id=command.client_id,
     )

@@ -54,6 +54,8 @@ class Draft:
     across: uuid.UUID | None = None
     # The room and the seq of the message that a message quotes.
     source: tuple[int, int] | None = None
+    # The files of a message, which its author has uploaded to the room.
+    files: tuple[uuid.UUID, ...] = ()
     # The epoch of the log for which a message was written, or in which the message to change stands. None: whatever log
     # the room has.
     epoch: str | None = None
@@ -293,6 +295,7 @@ def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUse
             across=draft.across,
             source_room=source_room,
             source_seq=source_seq,
+            attached=draft.files,
             **signature,
         )
     assert draft.target_seq is not None, "a change points at a message"

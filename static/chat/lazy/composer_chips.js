@@ -1,7 +1,7 @@
 /** Shows above a composer what goes with its text, the quote and the other rooms, and sends it. */
 
 import { part } from "../dom/templates.js";
-import { allRoomsQuestion, GONE_ROOMS, manyWords, wideWords } from "../model/carry_strings.js";
+import { allRoomsQuestion, FILES, GONE, manyWords, wideWords } from "../model/carry_strings.js";
 import { acrossOf, copyId, findWider } from "../model/extras.js";
 import { uuid } from "../model/outbox_store.js";
 import { linkTo } from "./quote_view.js";
@@ -9,11 +9,12 @@ import { RoomField } from "./room_field.js";
 
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Extras} from "../model/extras.js" */
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {Room} from "../model/protocol.js" */
 /** @import {QuoteView} from "./quote_view.js" */
 
-/** A composer. @typedef {HTMLElement & {text: string, type: number, extras: Extras | null, clear: () => void}} Composer */
+/** A composer. @typedef {HTMLElement & {text: string, type: number, extras: Extras | null, attached: {size: number, take: () => FileFacts[]} | null, clear: () => void}} Composer */
 /**
  * @typedef {{
  *   rooms: () => Map<string, Room>,
@@ -89,8 +90,9 @@ export class ComposerChips {
       .filter((other) => other !== undefined);
     if (others.length < also.length) {
       composer.extras = { ...composer.extras, also: others.map(({ id }) => id) };
-      return this.#ask(composer, GONE_ROOMS);
+      return this.#ask(composer, GONE);
     }
+    if (others.length && composer.attached?.size) return this.#say(composer, FILES);
     const question =
       this.#wideQuestion([own, ...others], source) ||
       (all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "");
@@ -107,6 +109,7 @@ export class ComposerChips {
     const text = isBlank && source ? linkTo(source) : composer.text;
     this.#page.prepareToSend(room);
     const id = drafts.idFor(room, composer.text) ?? uuid();
+    const files = composer.attached?.size ? composer.attached.take() : [];
     const across = rooms.length > 1 ? acrossOf(id) : undefined;
     // The room's own message is the last, because it ends the draft: after a crash in between, the draft is there again,
     // and sends the copies under the same ids.
@@ -114,7 +117,7 @@ export class ComposerChips {
       outbox.add(to, text, {
         client_id: to === room ? id : copyId(id, to),
         ...{ title, type: composer.type, across, source },
-        ...(to === room && { replyTo }), // the message that it answers is in this room
+        ...(to === room && { replyTo, files }), // what is of this room
       });
     drafts.removeSent(room);
     composer.clear();
@@ -132,9 +135,14 @@ export class ComposerChips {
   /** @param {Composer} composer @param {string} question */
   #ask(composer, question) {
     this.#asked.set(composer, stateOf(composer));
+    this.#say(composer, question);
+  }
+
+  /** @param {Composer} composer @param {string} sentence */
+  #say(composer, sentence) {
     const again = part(composer, "again");
     again.hidden = false;
-    again.textContent = question;
+    again.textContent = sentence;
     composer.addEventListener("input", () => this.#forgetQuestion(composer), { once: true });
   }
 

@@ -17,7 +17,7 @@ export function moreRoomsWords(count) {
   return `and ${count} more`;
 }
 
-export const GONE_ROOMS =
+export const GONE =
   "A room that you chose isn't available any more. Press Enter again to send without it.";
 
 /**
@@ -57,3 +57,6 @@ export const COPIES_UNKNOWN =
 export function allRoomsQuestion(count) {
   return `Address all ${count} other rooms?`;
 }
+
+/** Files belong to the room to which they were uploaded. */
+export const FILES = "Files can only go into one room. Remove them, or the other rooms.";

@@ -12,6 +12,7 @@ import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
 import { WhoIsAround } from "./around.js";
+import { Attachments } from "./attachments.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { EmojiSource } from "./emoji_source.js";
@@ -57,6 +58,7 @@ export class Page {
   unsent;
   #readTracker;
   #rooms;
+  #attachments;
   #userActions;
   #search;
   #around;
@@ -88,6 +90,7 @@ export class Page {
       isJumping: (room) => workspace.isJumping(room),
     });
     const notLoaded = () => notices.show(NOT_LOADED);
+    this.#attachments = new Attachments(config.limits, notLoaded);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
@@ -98,6 +101,7 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      attachments: this.#attachments,
       moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     this.#around = new WhoIsAround(
@@ -260,6 +264,7 @@ export class Page {
     });
     if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
     this.#panes.addPane(pane);
+    this.#attachments.paneOpened(pane);
     this.unsent.showUnsent(room.id);
     pane.showAlerts(this.#alerts.alertsOf(room.id));
     pane.addEventListener("focusin", (event) => {

@@ -18,6 +18,8 @@ import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
+/** @import {Attachments} from "./attachments.js" */
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Extras} from "../model/extras.js" */
@@ -43,7 +45,7 @@ import { openAtClick } from "./user_menu.js";
 /** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
 
 /** The dialogs that show what stands in a room. */
-const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog"]);
+const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog", "file-viewer"]);
 
 export class UserActions {
   #workspace;
@@ -52,6 +54,7 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
+  #attachments;
   #me;
   menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
@@ -69,10 +72,11 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, moreOptions: (typed: string) => Option[]}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[]}} page
    */
   constructor(workspace, page) {
     const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
+    this.#attachments = page.attachments;
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
@@ -278,7 +282,7 @@ export class UserActions {
     await this.#messageActions.confirmDeactivation(username, show).catch(notLoaded);
   }
 
-  /** @param {string} id @param {string} text @param {number} type @param {Extras | null} extras */
+  /** @param {string} id @param {string} text @param {number} type @param {(Extras & {files?: FileFacts[]}) | null} extras */
   #sendMessage(id, text, type, extras) {
     if (!this.#panes.get(id)) return;
     this.#prepareToSend(id);
@@ -324,12 +328,11 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    const { text, type, replyTo, source } = entry;
+    const { text, type, replyTo, source, files } = entry;
     const extras = { ...(replyTo && { replyTo }), ...(source && { source }) };
-    this.#panes.get(id)?.composer.putBack(text, clientId, {
-      type,
-      extras: replyTo || source ? extras : null,
-    });
+    const pane = this.#panes.get(id);
+    pane?.composer.putBack(text, clientId, { type, extras: replyTo || source ? extras : null });
+    this.#attachments.putBack(pane, files);
     outbox.discard(clientId);
   }
 

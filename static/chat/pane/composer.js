@@ -11,7 +11,8 @@ import { TypingSignal } from "../model/typing.js";
 
 /** @import {Draft} from "../model/drafts.js" */
 /** @import {Extras} from "../model/extras.js" */
-/** @import {Limits, Room} from "../model/protocol.js" */
+/** @import {FileFacts} from "../model/files.js" */
+/** @import {Attached, Limits, Room} from "../model/protocol.js" */
 /** @import {Completion} from "../lazy/completion.js" */
 /** @import {Source} from "../model/completion.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -27,7 +28,7 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string, type: number, extras: Extras | null) => void,
+ *   sendMessage: (text: string, type: number, extras: (Extras & {files?: FileFacts[]}) | null) => void,
  *   sendWithExtras: () => void,
  *   showExtras: () => void,
  *   chooseRooms: () => void,
@@ -59,6 +60,8 @@ export class Composer extends HTMLElement {
   /** @type {Completion | null} */
   #completion = null;
   #width = 0;
+  /** The files that are sent with the text (lazy/attachments.js). @type {Attached | null} */
+  attached = null;
   #resizes = new ResizeObserver(() => {
     // The height is set here, and only another width changes the line breaks.
     if (this.#box.clientWidth !== this.#width) this.#fitHeight();
@@ -89,7 +92,7 @@ export class Composer extends HTMLElement {
       if (this.#edit === null) actions.saveDraft(box.value, this.type);
     });
     this.#onClick("cancel", () => this.#leaveEdit());
-    this.#onClick("send", () => this.#submit());
+    this.#onClick("send", () => this.submit());
     part(this, "new-line").addEventListener("click", () => {
       const { selectionStart, selectionEnd } = this.#box;
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
@@ -126,6 +129,7 @@ export class Composer extends HTMLElement {
     this.#isArchived = archived;
     this.#lock();
     part(this, "archived").hidden = !archived;
+    part(this, "attach").hidden = archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
     if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
@@ -342,7 +346,7 @@ export class Composer extends HTMLElement {
     }
     if (event.key === "Enter") {
       // A key that is held down opened this pane, or has already sent the message.
-      if (!event.repeat) this.#submit();
+      if (!event.repeat) this.submit();
       return true;
     }
     if (event.key === "Escape" && this.#edit !== null) {
@@ -389,22 +393,26 @@ export class Composer extends HTMLElement {
   }
 
   /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
-  #submit() {
+  submit() {
     if (this.#box.readOnly) return; // the room is archived, and says so
     const text = this.#box.value;
     const edit = this.#edit;
     if (edit !== null && edit.saving !== null) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
+    const attached = edit === null && this.attached?.size ? this.attached : null;
     const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
-    if (isEmpty && !this.#extras?.source) return; // Enter in an empty box needs no explanation
-    const isValid = code === null || isEmpty; // a quote needs no text
-    this.#showReason(isValid ? "" : refusalSentence(code, this.#limits, text));
-    if (!isValid) return;
+    const { source, also } = this.#extras ?? {};
+    if (isEmpty && !attached && !source) return; // Enter in an empty box needs no explanation
+    const reason = isEmpty ? null : code;
+    this.#showReason(reason === null ? "" : refusalSentence(reason, this.#limits, text));
+    if (reason !== null || attached?.holds()) return;
     if (edit === null) {
-      const extras = this.#extras;
-      if (extras?.source || extras?.also) return this.#actions.sendWithExtras();
-      this.#actions.sendMessage(text, this.type, extras); // which stores it in the outbox before it leaves the box
+      if (source || also) return this.#actions.sendWithExtras();
+      const files = attached && { files: attached.take() };
+      const extras = this.#extras || files ? { ...this.#extras, ...files } : null;
+      // It stores the message in the outbox before it leaves the box.
+      this.#actions.sendMessage(isEmpty ? "" : text, this.type, extras);
       return this.clear();
     }
     edit.saving = text;

@@ -82,7 +82,17 @@ export class RoomPane extends HTMLElement {
     this.composer.showExtras(draft.extras);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "new-line", "emoji", "also", "send", "undo"])
+    const described = [
+      "close",
+      "more-button",
+      "new-line",
+      "attach",
+      "emoji",
+      "also",
+      "send",
+      "undo",
+    ];
+    for (const name of described)
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
