@@ -153,6 +153,13 @@ LIMIT_DEFAULTS = {
     # Per address: links with an invalid code of an invitation.
     "INVITATIONS_AT_ONCE": 20,
     "INVITATIONS_PER_SECOND": 0.1,
+    # Per bot: posts, and pages of events. Per address: requests with an invalid token or address of a hook.
+    "BOT_POSTS_AT_ONCE": 60,
+    "BOT_POSTS_PER_SECOND": 1,
+    "BOT_READS_AT_ONCE": 60,
+    "BOT_READS_PER_SECOND": 2,
+    "BOT_REFUSALS_AT_ONCE": 60,
+    "BOT_REFUSALS_PER_SECOND": 0.5,
     # Per process: lines in the security log that any client can cause.
     "LOG_LINES_AT_ONCE": 100,
     "LOG_LINES_PER_SECOND": 10,

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, invitations, my_account, own_password, room_views, views
+from chat import accounts, bot_views, invitations, my_account, own_password, room_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -16,6 +16,9 @@ urlpatterns = [
     path("rooms/", room_views.rooms, name="rooms"),
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
+    path("rooms/<int:room_id>/bots/", room_views.bots, name="bots"),
+    path("rooms/<int:room_id>/messages", bot_views.messages, name="bot_messages"),
+    path("hooks/<str:secret>", bot_views.hook, name="hook"),
     path("direct/", room_views.direct, name="direct"),
     path("people/", room_views.names, name="people"),
     path("accounts/", my_account.account, name="account"),

@@ -44,6 +44,11 @@ def check_username(name: str, user_id: Any = None) -> None:
         raise NameRefused(TAKEN, code="unique")
 
 
+def of_key(key: str) -> "models.QuerySet[UsernameKey]":
+    """Return the keys of users whose names people take for this one."""
+    return _of_users(UsernameKey.objects.filter(key=key))
+
+
 def starting_with(prefix: str) -> "models.QuerySet[UsernameKey]":
     """Return the keys that begin like `prefix`, found by the index, in their order."""
     key = name_key(prefix)
