@@ -50,6 +50,10 @@ class Conf:
     ROOMS_BY_EVERYBODY: bool = False
     # Whether a message's earlier texts stay in the database after an edit. They are never sent to clients either way.
     KEEP_EDITED_TEXT: bool = False
+    # Requests to addresses that users give (chat/outgoing.py): how long one may take, and whether it may go to this
+    # machine, which only tests need.
+    OUTGOING_SECONDS: float = 10.0
+    OUTGOING_LOOPBACK: bool = False
     # The version of the page's files that is served; empty when they are not collected.
     PAGE_VERSION: str = ""
     # How long a socket without a session may stay connected when it sends no command.

@@ -437,13 +437,23 @@ class Confirmation(models.Model):
 class Membership(models.Model):
     """A user's lasting tie to a room."""
 
+    class Level(models.IntegerChoices):
+        """What a user hears of a room: every message, what is for them, or nothing. Alerts always get through."""
+
+        ALL = 0
+        MENTIONS = 1
+        QUIET = 2
+
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="memberships")
     user = FormerUserField(related_name="memberships")
     # Whether it was announced that the user entered, and not yet that they left. Changed only under this row's lock.
     is_here = models.BooleanField(default=False)
     # Everything up to this seq is read. Null until the user has read here; until then `Visit` decides what is read.
     read_seq = models.PositiveBigIntegerField(null=True)
-    # The number of the change that wrote read_seq (PositionCounter), or 0 if it was never changed.
+    level = models.PositiveSmallIntegerField(choices=Level, default=Level.ALL, db_default=Level.ALL)
+    # Up to here one of the user's devices has shown notifications, so that no other one repeats them.
+    notified_seq = models.PositiveBigIntegerField(default=0, db_default=0)
+    # The number of the change that wrote read_seq or level (PositionCounter), or 0 if neither was ever changed.
     read_change = models.PositiveBigIntegerField(default=0, db_default=0)
     # The position of the room's pane on the user's page; null while the pane is closed.
     position = models.PositiveSmallIntegerField(null=True)
@@ -496,7 +506,7 @@ class UsernameKey(models.Model):
 
 
 class PositionCounter(models.Model):
-    """Counts the changes of read positions: one row, which each transaction that moves positions raises first.
+    """Counts the changes of read positions and levels: one row, which each transaction that changes any raises first.
 
     Its lock is held until the commit, so the order of the numbers is the order of the commits.
     """

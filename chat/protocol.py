@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from websockets.frames import Frame as WebSocketFrame
@@ -20,6 +20,8 @@ MAX_ROOMS = 1000
 MAX_EMOJI = 64
 # The most messages that a `quote` may ask for.
 MAX_QUOTES = 50
+# What a user wants to hear of a room, in the order of Membership.Level.
+LEVELS = ("all", "mentions", "quiet")
 # The most code points of a username, as in Django.
 MAX_NAME = 150
 
@@ -195,6 +197,21 @@ class Read(Command, frozen=True, kw_only=True):
     back: bool = False
 
 
+class Level(Command, frozen=True, kw_only=True):
+    """Says what its user wants to hear of a room: all messages, those for them, or nothing but alerts."""
+
+    room: RoomId
+    level: Literal["all", "mentions", "quiet"]
+
+
+class Notify(Command, frozen=True, kw_only=True):
+    """Asks for the newest message after `after` and up to `seq` that a notification may show."""
+
+    room: RoomId
+    seq: Seq
+    after: Seq = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
     """Opens or moves a pane: after another pane, before another pane, or to the end."""
@@ -229,6 +246,8 @@ AnyCommand = (
     | History
     | Watch
     | Read
+    | Level
+    | Notify
     | Layout
     | Quote
     | Copies
@@ -418,13 +437,17 @@ class Rooms(msgspec.Struct, kw_only=True):
 
 
 class Head(msgspec.Struct, omit_defaults=True):
-    """What a user has not read in a room, and which of its recent alerts they have not confirmed (by seq)."""
+    """What a user has not read in a room, and which of its recent alerts they have not confirmed (by seq).
+
+    The counts are the same at each `level`: what of them is shown is for the page.
+    """
 
     head: int
     read: int
     unread: int
     mentions: int
     alerts: tuple[int, ...] = ()
+    level: str = "all"
 
 
 class Heads(msgspec.Struct, kw_only=True):
@@ -505,6 +528,14 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
     resolution: Resolution | None = None
+
+
+class Notifies(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The answer to `notify`: the message, only for the first of the user's sockets that asks for it."""
+
+    notify: str
+    seq: int
+    event: Posted | None = None
 
 
 class Edited(msgspec.Struct, omit_defaults=True, kw_only=True):

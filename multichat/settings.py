@@ -106,6 +106,7 @@ CONTENT_SECURITY_POLICY = {
 
 ROOMS_BY_EVERYBODY = environment.flag("ROOMS_BY_EVERYBODY", default=False)
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
+OUTGOING_LOOPBACK = environment.flag("OUTGOING_LOOPBACK", default=False)
 SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
 
 # Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 means unlimited. LIMITS=0 lifts all limits except those of failed

@@ -270,6 +270,21 @@ TABLE = [
         parameters=80,
     ),
     HostileFrame(
+        "level that changes each time",
+        "level",
+        lambda context, n: command("level", room=context.room, level=("all", "mentions", "quiet")[n % 3]),
+        milliseconds=4,
+        queries=12,
+        parameters=80,
+    ),
+    HostileFrame(
+        "notify of a later message each time",
+        "notify",
+        lambda context, n: command("notify", room=context.room, seq=n),
+        milliseconds=4,
+        queries=6,
+    ),
+    HostileFrame(
         "layout of 32,700 rooms",
         "layout",
         fixed('{"command":"layout","rooms":[' + ",".join(["1"] * 32_700) + "]}"),

@@ -29,6 +29,7 @@ TOP = {
     "models",
     "my_account",
     "names",
+    "outgoing",
     "own_password",
     "protocol",
     "room_views",

@@ -47,7 +47,7 @@ class FakeDatabase:
         self.read = {}
         self.counted = []
         self.news_queries = []
-        self.moved = Moved("a", 0, {}, True)
+        self.moved = Moved("a", 0, {}, True, {})
         self.broken = set()
         self.on_count = lambda: None
         monkeypatch.setattr(database, "read", self._run)
@@ -101,7 +101,7 @@ class World(SimpleNamespace):
 def make(monkeypatch):
     def make_world(users=(1,), rooms=(7,)):
         world = World(database=FakeDatabase(monkeypatch), notified=[], pending={}, failures=0)
-        world.positions = SimpleNamespace(pending=lambda pair: world.pending.get(pair))
+        world.positions = SimpleNamespace(pending=lambda pair: world.pending.get(pair), pending_level=lambda pair: None)
         world.counting = Counting(
             FakeAudiences(users, rooms),
             world.positions,
@@ -253,7 +253,7 @@ async def test_a_position_moved_by_another_process_updates_the_count(make):
     world.database.heads[7] = 5
     await world.settle()
     for change, (seq, expected) in enumerate([(4, 1), (5, 0), (1, 4)], 1):
-        world.database.moved = Moved("a", change, {RoomUser(7, 1): seq, RoomUser(7, 3): 1}, True)
+        world.database.moved = Moved("a", change, {RoomUser(7, 1): seq, RoomUser(7, 3): 1}, True, {})
         world.counting.read_moves_soon()
         await world.settle()
         assert world.get(1, 7) == Unread(5, seq, expected, 0)
@@ -270,7 +270,7 @@ async def test_a_result_older_than_our_own_write_moves_no_position_back(make):
     def answer(change):
         # Our own write finishes while this older result is on its way.
         world.counting.positions_written([RoomUser(7, 1)])
-        return Moved("a", 1, {RoomUser(7, 1): 2}, True)
+        return Moved("a", 1, {RoomUser(7, 1): 2}, True, {})
 
     unread.moved_since = answer
     world.counting.read_moves_soon()
@@ -284,7 +284,7 @@ async def test_a_pending_position_wins_over_a_position_that_another_process_wrot
     await world.settle()
     world.counting.move_position(1, 7, 5)
     world.pending[RoomUser(7, 1)] = Move(Login("", 1, ""), 5)
-    world.database.moved = Moved("a", 1, {RoomUser(7, 1): 3}, True)
+    world.database.moved = Moved("a", 1, {RoomUser(7, 1): 3}, True, {})
     world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 7).read == 5
@@ -294,7 +294,7 @@ async def test_after_a_restored_backup_everything_is_counted_again(make):
     world = make(rooms=[7, 8])
     await world.settle()
     world.database.heads[8] = 3
-    world.database.moved = Moved("b", 9, {}, True)
+    world.database.moved = Moved("b", 9, {}, True, {})
     world.counting.read_moves_soon()
     await world.settle()
     assert world.get(1, 8).unread == 3

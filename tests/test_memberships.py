@@ -133,7 +133,7 @@ def test_each_write_has_its_own_number_by_which_other_processes_find_it(bob, cha
     )
     assert unread.moved_since(2).positions == {RoomUser(rooms.lobby.pk, bob.pk): 3}
     assert unread.moved_since(3).positions == {}
-    assert unread.moved_since(None)[1:] == (3, {}, True)
+    assert unread.moved_since(None)[1:] == (3, {}, True, {})
     # A move that changes nothing takes no number.
     move({RoomUser(rooms.lobby.pk, bob.pk): Move(login_of(bob), 1)})
     assert PositionCounter.objects.get().changes == 3
@@ -148,7 +148,7 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
             move({RoomUser(room.pk, user.pk): Move(login_of(user), 1)})
     found, last, is_all = {}, 0, False
     while not is_all:
-        _, last, positions, is_all = unread.moved_since(last)
+        _, last, positions, is_all, _ = unread.moved_since(last)
         found |= positions
     assert len(found) == 4
 

@@ -79,7 +79,7 @@ async def world(fake):
     world = SimpleNamespace(written=[], refused=[])
     world.positions = Positions(
         on_written=world.written.extend,
-        on_refused=lambda _, pair, error: world.refused.append((pair, error.code)),
+        on_refused=lambda _, pair, error, command: world.refused.append((pair, error.code)),
     )
     yield world
     await world.positions.stop()

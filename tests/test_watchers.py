@@ -16,7 +16,7 @@ from chat.live import audiences, database, hub
 from chat.live.positions import Positions
 from chat.live.watchers import Watchers
 from chat.models import Event, Membership, Room
-from chat.store import actions, memberships, policies, presence, unread
+from chat.store import actions, levels, memberships, policies, presence, unread
 from chat.store.actions import Draft
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
@@ -103,11 +103,19 @@ async def counted(user):
         return unread.count({RoomUser(room.pk, user.pk): None for room in Room.objects.enterable_by(user)})
 
     counts = {pair.room: one._asdict() for pair, one in (await database.read(count)).items()}
-    # As in a frame: a list, which is left out if it is empty.
+    # As in a frame: a list, which is left out if it is empty, and a level by name, if it is not the first.
     return {
-        room: {key: list(value) if key == "alerts" else value for key, value in one.items() if value != ()}
+        room: {
+            key: _on_the_wire(key, value) for key, value in one.items() if value != () and (key, value) != ("level", 0)
+        }
         for room, one in counts.items()
     }
+
+
+def _on_the_wire(key, value):
+    if key == "level":
+        return protocol.LEVELS[value]
+    return list(value) if key == "alerts" else value
 
 
 async def test_a_watcher_gets_the_rooms_that_the_user_may_enter_and_no_others(alice, bob, rooms):
@@ -234,6 +242,58 @@ async def test_a_read_position_is_sent_to_all_sockets_of_its_user_only(alice, bo
             await watcher.until_unread(rooms.lobby, 2)
         await alices.rest()
         assert alices.counts(rooms.lobby) == (3, 0)
+
+
+async def test_a_level_is_sent_to_all_sockets_of_its_user_only_and_stored(alice, bob, rooms):
+    lobby = rooms.lobby
+    async with watching(bob) as first, watching(bob) as second, watching(alice) as other:
+        await post(lobby, alice)
+        await first.socket.send(command="level", room=lobby.pk, level="quiet")
+        for watcher in (first, second):
+            await watcher.until(lambda watcher=watcher: watcher.heads[lobby.pk].get("level") == "quiet")
+            # The counts go on, because what of them is shown is for the page.
+            await watcher.until_unread(lobby, 1)
+        await post(lobby, alice)
+        await first.until_unread(lobby, 2)
+        assert first.heads[lobby.pk]["level"] == "quiet"
+        await first.socket.send(command="read", room=lobby.pk, seq=2)
+        await first.until_unread(lobby, 0)
+        assert first.heads[lobby.pk]["level"] == "quiet"
+        await hub.flush()
+        assert first.heads == await counted(bob)
+        await other.rest()
+        assert "level" not in other.heads[lobby.pk]
+    async with watching(bob) as again:
+        assert again.heads[lobby.pk]["level"] == "quiet"
+
+
+async def test_the_last_of_several_levels_wins(bob, rooms):
+    async with watching(bob) as watcher:
+        for level in ("quiet", "all", "mentions"):
+            await watcher.socket.send(command="level", room=rooms.lobby.pk, level=level)
+        await watcher.until(lambda: watcher.heads[rooms.lobby.pk].get("level") == "mentions")
+        await hub.flush()
+        await watcher.rest()
+        assert watcher.heads == await counted(bob)
+        assert watcher.heads[rooms.lobby.pk]["level"] == "mentions"
+
+
+async def test_a_level_that_another_process_wrote_is_found_by_the_sweep(bob, rooms):
+    pair = RoomUser(rooms.lobby.pk, bob.pk)
+    async with watching(bob) as watcher:
+        await database.write_behind(levels.store_levels, {pair: Membership.Level.QUIET})
+        await watcher.until(lambda: watcher.heads[rooms.lobby.pk].get("level") == "quiet")
+        # It was the user's first row in this room, and holds no read position.
+        assert await database.read(lambda: Membership.objects.get(user=bob, room=rooms.lobby).read_seq) is None
+
+
+async def test_a_level_in_a_room_that_may_not_be_entered_is_refused(bob, rooms):
+    async with watching(bob) as watcher:
+        await watcher.socket.send(command="level", room=rooms.staff.pk, level="quiet")
+        await watcher.until(lambda: any("error" in frame for frame in watcher.frames))
+        refusal = next(frame for frame in watcher.frames if "error" in frame)
+        assert (refusal["error"], refusal["command"]) == ("ROOM_ACCESS_DENIED", "level")
+        assert not await database.read(lambda: Membership.objects.filter(room=rooms.staff).exists())
 
 
 async def test_all_sockets_of_a_user_get_counts_of_messages_from_another_process(updated_by, alice, bob, rooms):
@@ -422,7 +482,7 @@ async def test_the_count_is_corrected_when_a_position_is_refused(alice, rooms):
         # Simulate a right that ended just before the position was written.
         pair = RoomUser(rooms.lobby.pk, alice.pk)
         running.positions._moves.finish_write(running.positions._moves.start_write())
-        running._on_position_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED))
+        running._on_position_refused(session, pair, policies.ClientError(policies.ErrorCode.ROOM_ACCESS_DENIED), "read")
         await watcher.until_unread(rooms.lobby, 1)
 
 
@@ -484,7 +544,7 @@ class Crowd:
         monkeypatch.setattr(audiences, "load", lambda kinds: {kind: self._list() for kind in kinds})
         monkeypatch.setattr(audiences, "load_own", lambda users: dict.fromkeys(users, audiences.NO_ROOMS))
         monkeypatch.setattr(unread, "visitors", set)
-        monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True))
+        monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True, {}))
         monkeypatch.setattr(unread, "count", lambda pairs: {pair: Unread(0, 0, 0, 0) for pair in pairs})
         monkeypatch.setattr(unread, "news", self._news)
         self.watchers = Watchers(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))

@@ -27,8 +27,11 @@ from chat.protocol import (
     Layout,
     Leave,
     Left,
+    Level,
     Mentions,
     Names,
+    Notifies,
+    Notify,
     People,
     Ping,
     Pong,
@@ -41,7 +44,7 @@ from chat.protocol import (
     Typing,
     Watch,
 )
-from chat.store import actions, concerns, log, names, own_mentions, policies, quotes
+from chat.store import actions, concerns, log, names, notifications, own_mentions, policies, quotes
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -85,6 +88,10 @@ async def run(session: Session, command: AnyCommand) -> None:
             session.hub.watchers.add(session)
         case Read():
             read(session, command)
+        case Level():
+            level(session, command)
+        case Notify():
+            await notify(session, command)
         case Layout():
             layout(session, command)
         case Mentions():
@@ -308,6 +315,19 @@ async def people(session: Session, command: People) -> None:
 def read(session: Session, command: Read) -> None:
     """Move the user's read position. Their sockets that watch are notified; it is written soon, behind messages."""
     session.hub.move_position(session, command.room, command.seq, back=command.back)
+
+
+def level(session: Session, command: Level) -> None:
+    """Keep what the user wants to hear of a room. Their sockets that watch are notified; it is written soon."""
+    session.hub.set_level(session, command.room, protocol.LEVELS.index(command.level))
+
+
+async def notify(session: Session, command: Notify) -> None:
+    """Send the message that a notification may show: only the first of the user's sockets that asks gets it."""
+    session.is_original = False
+    async with database.only_one(("notify", session.user_id)):
+        event = await database.write_behind(notifications.take, session.login, command.room, command.after, command.seq)
+    session.reply(protocol.encode(Notifies(notify=str(command.room), seq=command.seq, event=event)))
 
 
 def layout(session: Session, command: Layout) -> None:

@@ -123,6 +123,16 @@ class Counting:
             if is_changed:
                 self._note_change(user, room)
 
+    def show_level(self, pair: RoomUser) -> None:
+        """Show the level of a room that waits to be written. If the room is not counted yet, its first count has it."""
+        known, level = self.counts.get(pair.user, pair.room), self._positions.pending_level(pair)
+        if known is None or level is None:
+            return
+        if self.counts.put(pair.user, pair.room, known._replace(level=level)):
+            self._note_change(pair.user, pair.room)
+            # A count that is under way is dropped, because it began before this change. So it is made again.
+            self._pairs.setdefault(pair, None)
+
     async def read_moves(self) -> None:
         """Read which positions other processes have moved, because bells may be lost."""
         if not self._are_moves_due:
@@ -140,6 +150,12 @@ class Counting:
             for user in self._audiences.users():
                 self.count_rooms(user, self.counts.rooms(user))
         self._are_moves_due = self._are_moves_due or not moved.is_all
+        for pair, level in moved.levels.items():
+            known = self.counts.get(pair.user, pair.room)
+            if known is None or pair in self._written or self._positions.pending_level(pair) is not None:
+                continue
+            if self.counts.put(pair.user, pair.room, known._replace(level=level)):
+                self._note_change(pair.user, pair.room)
         for pair, seq in moved.positions.items():
             known, move = self.counts.get(pair.user, pair.room), self._positions.pending(pair)
             if known is None or known.read == seq or pair in self._written:
@@ -188,6 +204,8 @@ class Counting:
     def _set_counted(self, pair: RoomUser, counts: Unread, *, is_from_move: bool) -> bool:
         """Set the database's counts, corrected by a position that it does not have yet; return whether they changed."""
         room, user = pair
+        if (level := self._positions.pending_level(pair)) is not None:
+            counts = counts._replace(level=level)
         move = self._positions.pending(pair)
         if move is None or is_from_move:
             return self.counts.put(user, room, counts)

@@ -205,6 +205,11 @@ class Hub:
         self.positions.move(session, room, min(seq, head), back=back)
         self.watchers.position_moved(session.user_id, room)
 
+    def set_level(self, session: Session, room: int, level: int) -> None:
+        """Set what a user wants to hear of a room: their sockets here are notified at once, and it is written soon."""
+        self.positions.set_level(session, room, level)
+        self.watchers.level_changed(session.user_id, room)
+
     def show_typing(self, session: Session, room: int) -> None:
         """Show the other users in a room that a session's user is writing, in all processes; may be lost."""
         self._show_typing(room, session.username)
@@ -219,8 +224,8 @@ class Hub:
         for pair in pairs:
             self._doorbell.signal_read(pair.user)
 
-    def _on_position_refused(self, session: Session, pair: RoomUser, refusal: ClientError) -> None:
-        session.reply(protocol.refusal(refusal, command="read", room=pair.room))
+    def _on_position_refused(self, session: Session, pair: RoomUser, refusal: ClientError, command: str) -> None:
+        session.reply(protocol.refusal(refusal, command=command, room=pair.room))
         self.watchers.position_refused(pair)
 
     def _on_access(self, concern: Concern) -> None:

@@ -1,4 +1,4 @@
-"""Read positions and layouts on their way to the database: the newest of each, written together, behind messages."""
+"""Read positions, levels and layouts on their way to the database: the newest of each, written behind messages."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from chat.conf import conf
 from chat.exceptions import ClientError
 from chat.live import database
 from chat.live.session import Session
-from chat.store import layouts, memberships
+from chat.store import layouts, levels, memberships
 from chat.store.memberships import Move, UserLayout
 from chat.store.policies import Login
 from chat.store.room_user import RoomUser
@@ -100,14 +100,19 @@ def newest_layout(older: Layouts, newer: Layouts) -> Layouts:
     return Layouts(older.whole, (*older.changes, *newer.changes)[-MAX_CHANGES:])
 
 
+def newest_level(older: tuple[Session, int], newer: tuple[Session, int]) -> tuple[Session, int]:
+    """Return the newer of two levels: the last writer wins."""
+    return newer
+
+
 class Positions:
-    """The read positions and layouts that this process has received, and the database does not have yet."""
+    """The read positions, levels and layouts that this process has received, and the database does not have yet."""
 
     def __init__(
         self,
         *,
         on_written: Callable[[Collection[RoomUser]], None],
-        on_refused: Callable[[Session, RoomUser, ClientError], None],
+        on_refused: Callable[[Session, RoomUser, ClientError, str], None],
     ) -> None:
         self._on_written = on_written
         self._on_refused = on_refused
@@ -115,6 +120,8 @@ class Positions:
         # The sessions to notify if a move is refused.
         self._senders: dict[RoomUser, Session] = {}
         self._layouts: Pending[int, Layouts] = Pending(newest_layout)
+        # A level, and the session to notify if it is refused.
+        self._levels: Pending[RoomUser, tuple[Session, int]] = Pending(newest_level)
         self._rows = MAX_ROWS
         self._is_failing = False
         self._is_hurried = False
@@ -126,6 +133,11 @@ class Positions:
         pair = RoomUser(room, session.user_id)
         self._moves.put(pair, Move(session.login, seq, is_set=back))
         self._senders[pair] = session
+        self._work()
+
+    def set_level(self, session: Session, room: int, level: int) -> None:
+        """Take what a user wants to hear of a room."""
+        self._levels.put(RoomUser(room, session.user_id), (session, level))
         self._work()
 
     def set_layout(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
@@ -141,6 +153,10 @@ class Positions:
     def pending(self, pair: RoomUser) -> Move | None:
         """Return the move that a user's position in a room still has to make in the database."""
         return self._moves.get(pair)
+
+    def pending_level(self, pair: RoomUser) -> int | None:
+        """Return a user's level in a room that the database does not have yet."""
+        return waiting[1] if (waiting := self._levels.get(pair)) else None
 
     def layout(self, user: int) -> Layouts | None:
         """Return the changes of a user's layout that the database does not have yet. From any thread."""
@@ -173,7 +189,7 @@ class Positions:
 
     async def _write_all(self) -> None:
         try:
-            while self._moves or self._layouts:
+            while self._moves or self._levels or self._layouts:
                 await self._until_due()
                 await self._write()
         finally:
@@ -195,6 +211,7 @@ class Positions:
         """Write everything that waits now; keep what fails."""
         failures = [
             await self._write_pieces(self._moves, self._write_moves, self._rows),
+            await self._write_pieces(self._levels, self._write_levels, self._rows),
             await self._write_pieces(self._layouts, self._write_layouts, max(1, self._rows * MAX_LAYOUTS // MAX_ROWS)),
         ]
         error = next((error for error in failures if error is not None), None)
@@ -204,7 +221,7 @@ class Positions:
             # Smaller pieces: one that took too long would take too long again.
             self._rows = max(1, self._rows // 2)
             if not self._is_failing:
-                database.warn(logger, "read positions and layouts could not be written; trying again", error)
+                database.warn(logger, "read positions, levels and layouts could not be written; trying again", error)
             await asyncio.sleep(min(RETRY_SECONDS, conf.POSITIONS_SECONDS * 2))
         self._is_failing = error is not None
 
@@ -241,7 +258,16 @@ class Positions:
         for pair in moves:
             sender = self._senders.pop(pair, None)
             if sender and pair in checked.refused:
-                self._on_refused(sender, pair, checked.refused[pair])
+                self._on_refused(sender, pair, checked.refused[pair], "read")
+
+    async def _write_levels(self, waiting: dict[RoomUser, tuple[Session, int]]) -> None:
+        asked = {pair: (session.login, level) for pair, (session, level) in waiting.items()}
+        allowed, refused = await database.read(levels.check_levels, asked)
+        await database.write_behind(levels.store_levels, allowed)
+        self._levels.finish_write(waiting)
+        self._on_written(allowed.keys())
+        for pair, refusal in refused.items():
+            self._on_refused(waiting[pair][0], pair, refusal, "level")
 
     async def _write_layouts(self, waiting: dict[int, Layouts]) -> None:
         await database.write_behind(_store_layouts, list(waiting.values()))

@@ -116,8 +116,13 @@ class Watchers:
             self._counting.move_position(user, room, move.seq)
             self._work()
 
+    def level_changed(self, user: int, room: int) -> None:
+        """Show a level that a socket of this process has set, at once in all sockets of its user."""
+        self._counting.show_level(RoomUser(room, user))
+        self._work()
+
     def positions_written(self, pairs: Iterable[RoomUser]) -> None:
-        """Note which read positions this process has written."""
+        """Note which read positions and levels this process has written."""
         self._counting.positions_written(pairs)
 
     def position_refused(self, pair: RoomUser) -> None:
@@ -300,4 +305,5 @@ class Watchers:
         if self._audiences.is_direct(user, room):
             known = known._replace(mentions=known.unread)
         # A user may have read beyond the events that are counted.
-        return Head(max(known.head, known.read), *known[1:])
+        head, level = max(known.head, known.read), protocol.LEVELS[known.level]
+        return Head(head, known.read, known.unread, known.mentions, known.alerts, level)

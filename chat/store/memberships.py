@@ -88,12 +88,13 @@ def store_moves(checked: CheckedMoves) -> None:
     if not (checked.forward or checked.exact):
         return
     with transaction.atomic():
-        change = _next_change()
+        change = next_change()
         _write(_UPSERT + _FORWARD, checked.forward, change)
         _write(_UPSERT, checked.exact, change)
 
 
-def _next_change() -> int:
+def next_change() -> int:
+    """Take the next number of the changes of positions and levels, and hold its lock to the commit."""
     if not PositionCounter.objects.update(changes=F("changes") + 1):
         PositionCounter.objects.bulk_create([PositionCounter(pk=1)], ignore_conflicts=True)
         PositionCounter.objects.update(changes=F("changes") + 1)

@@ -22,7 +22,7 @@ MOVED_LIMIT = 1000
 # order.
 _POSITIONS = """
 WITH asked(room_id, user_id) AS (VALUES {values})
-SELECT asked.room_id, asked.user_id, room.head_seq, membership.id, COALESCE(
+SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0), membership.id, COALESCE(
     membership.read_seq,
     (SELECT event.seq FROM chat_event event
      WHERE event.room_id = asked.room_id AND event.kind = 0 AND event.at <= visit.at
@@ -36,7 +36,7 @@ WHERE room.id = asked.room_id
 # The ORDER BY makes PostgreSQL read the index instead of the table when it expects many rows.
 _COUNTS = f"""
 WITH asked(room_id, user_id, seq) AS (VALUES {{values}})
-SELECT asked.room_id, asked.user_id, room.head_seq, asked.seq,
+SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0), asked.seq,
     (SELECT COUNT(*) FROM (
         SELECT 1 FROM chat_event event
         WHERE event.room_id = asked.room_id AND event.seq > asked.seq AND event.kind = 0
@@ -55,6 +55,7 @@ SELECT asked.room_id, asked.user_id, room.head_seq, asked.seq,
               <> asked.user_id
         ORDER BY mention.seq LIMIT {MOST}) of_all)
 FROM asked CROSS JOIN chat_room room
+LEFT JOIN chat_membership membership ON membership.room_id = asked.room_id AND membership.user_id = asked.user_id
 WHERE room.id = asked.room_id
 """
 
@@ -68,12 +69,15 @@ class Unread(NamedTuple):
     mentions: int
     # The recent alerts that the user has not confirmed, by seq.
     alerts: tuple[int, ...] = ()
+    # What the user wants to hear of the room (Membership.Level).
+    level: int = 0
 
 
 class Position(NamedTuple):
     """The seq up to which a user has read a room, as stored or by their first visit, and the row that stores it."""
 
     head: int
+    level: int
     membership: int | None
     read: int
 
@@ -93,12 +97,13 @@ class News(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Read positions that were changed after a given change."""
+    """Read positions and levels of the rows that were changed after a given change."""
 
     epoch: str
     changes: int
     positions: dict[RoomUser, int]
     is_all: bool
+    levels: dict[RoomUser, int]
 
 
 def visitors(users: Collection[int]) -> set[int]:
@@ -113,7 +118,7 @@ def positions(pairs: Iterable[RoomUser]) -> dict[RoomUser, Position]:
     the event's `at`, which is exact enough for counting, and is never used for delivery.
     """
     rows = values.select(_POSITIONS, pairs)
-    return {RoomUser(room, user): Position(head, membership, read) for room, user, head, membership, read in rows}
+    return {RoomUser(room, user): Position(*position) for room, user, *position in rows}
 
 
 def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
@@ -121,14 +126,14 @@ def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
     unknown = [pair for pair, read in asked.items() if read is None]
     known = {(room, user, read) for (room, user), read in asked.items() if read is not None}
     counts: dict[RoomUser, Unread] = {}
-    for pair, (head, _, read) in positions(unknown).items():
+    for pair, (head, level, _, read) in positions(unknown).items():
         if read >= head:
-            counts[pair] = Unread(head, read, 0, 0)
+            counts[pair] = Unread(head, read, 0, 0, level=level)
         else:
             known.add((*pair, read))
     # One statement reads head and counts, so they belong to the same moment, and all later events are news.
-    for room, user, head, read, unread, mentions, of_all in values.select(_COUNTS, known):
-        counts[RoomUser(room, user)] = Unread(head, read, unread, min(mentions + of_all, MOST))
+    for room, user, head, level, read, unread, mentions, of_all in values.select(_COUNTS, known):
+        counts[RoomUser(room, user)] = Unread(head, read, unread, min(mentions + of_all, MOST), level=level)
     # Read after the heads, so none is missing. A later event is applied a second time, which changes nothing.
     for pair, seqs in alerts.unconfirmed(counts).items():
         counts[pair] = counts[pair]._replace(alerts=seqs)
@@ -154,18 +159,19 @@ def news(ranges: Mapping[int, tuple[int, int]]) -> list[News]:
 
 
 def moved_since(changes: int | None) -> Moved:
-    """Return the read positions that any process moved after a change; None stands for the newest change."""
+    """Return the read positions and levels that any process changed after a change; None: the newest change."""
     row = PositionCounter.objects.values_list("epoch", "changes").first()
     epoch, counted = row or ("", 0)
     if changes is None or changes == counted:
-        return Moved(epoch, counted, {}, is_all=True)
+        return Moved(epoch, counted, {}, is_all=True, levels={})
     # Read after the counter. All changes up to its number are committed, because its lock is held until the commit.
     moved = Membership.objects.filter(read_change__gt=changes).order_by("read_change")
-    rows = list(moved.values_list("room_id", "user_id", "read_seq", "read_change")[:MOVED_LIMIT])
+    rows = list(moved.values_list("room_id", "user_id", "read_seq", "level", "read_change")[:MOVED_LIMIT])
     is_all = len(rows) < MOVED_LIMIT
-    last = max([counted, *(change for *_, change in rows)]) if is_all else max(changes, rows[-1][3] - 1)
-    positions = {RoomUser(room, user): read for room, user, read, _ in rows if read is not None}
-    return Moved(epoch, last, positions, is_all)
+    last = max([counted, *(change for *_, change in rows)]) if is_all else max(changes, rows[-1][4] - 1)
+    positions = {RoomUser(room, user): read for room, user, read, *_ in rows if read is not None}
+    levels = {RoomUser(room, user): level for room, user, _, level, _ in rows}
+    return Moved(epoch, last, positions, is_all, levels)
 
 
 class _Event(NamedTuple):

@@ -65,6 +65,7 @@ const page = new Page(
       ...{ send, outbox, view, epochs },
       ...{ maxPanes: config.limits.rooms, me: config.user.id },
     }),
+  send,
 );
 const { workspace } = page;
 page.ontrynow = () => connection.wake();

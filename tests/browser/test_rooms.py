@@ -87,3 +87,12 @@ def test_a_direct_room_is_opened_from_the_people_list(visit, site):
     row.click()
     expect(bob.texts("alice").last).to_have_text("just for you")
     assert violations(bob.page) == []
+    # "Find or jump" finds people too, and shows them once, by their room if there is one.
+    find = alice.page.get_by_role("combobox", name="Find or jump")
+    options = alice.page.get_by_role("listbox", name="Rooms found").get_by_role("option")
+    for typed, found in (("bo", ["bobopen"]), ("Charl", ["charlieperson"]), ("CHARLIE", ["charlieperson"])):
+        find.fill(typed)
+        expect(options.filter(has_not_text="Search messages")).to_have_text(found)
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    find.press("Enter")
+    expect(alice.box("charlie")).to_be_focused()

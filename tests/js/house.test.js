@@ -18,7 +18,7 @@ const BELOW = {
   "": ["page", "pane", "log", "dom", "model"],
   lazy: ["dom", "model"],
   page: ["pane", "log", "lazy", "dom", "model"],
-  pane: ["log", "dom", "model"],
+  pane: ["log", "lazy", "dom", "model"],
   log: ["dom", "model"],
   dom: [],
   model: [],

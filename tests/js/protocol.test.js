@@ -29,6 +29,7 @@ const KINDS = {
   Heads: "heads",
   Names: "people",
   MentionPage: "mentioned",
+  Notifies: "notify",
 };
 
 const kindOf = (frame) => decode(JSON.stringify(frame)).kind;

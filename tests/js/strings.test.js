@@ -10,9 +10,9 @@ import {
   newMessagesWords,
   presenceWords,
   refusalSentence,
+  refusedSentence,
   senderWords,
   sentenceFor,
-  soonSentence,
   stateWords,
   unreadWords,
 } from "../../static/chat/model/strings.js";
@@ -77,7 +77,10 @@ test("only commands that the page retries say that it retries", () => {
     assert.ok(!refused(command, 1.5), command);
   assert.ok(!refused("join", 60)); // too many rooms on a page
   assert.ok(!refused("join", undefined, "ROOM_INVALID"));
-  assert.match(soonSentence("SERVER_UNAVAILABLE"), /retry automatically/);
+  assert.match(
+    refusedSentence({ error: "SERVER_UNAVAILABLE", command: "send", retry_after: 1 }),
+    /retry automatically/,
+  );
   for (const code of ["SERVER_UNAVAILABLE", "RATE_LIMITED"])
     assert.doesNotMatch(sentenceFor(code), /retry|moment/);
 });

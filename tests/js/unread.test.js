@@ -149,3 +149,34 @@ test("the view is notified only of rooms whose counts may have changed", () => {
   unread.markSeen("1", 12);
   assert.deepEqual(changed, [["3"], ["1"]]);
 });
+
+const withLevel = (level, ...rest) => ({ ...head(...rest), level });
+
+test("a quiet room counts nowhere, and a room of mentions counts its mentions alone", () => {
+  unread.applyHeads({ 1: withLevel("quiet", 20, 10, 10, 4), 3: withLevel("mentions", 9, 2, 3, 1) });
+  assert.deepEqual(unread.countedOf("1"), { unread: 0, mentions: 0 });
+  assert.deepEqual(unread.countedOf("3"), { unread: 1, mentions: 1 });
+  assert.deepEqual(unread.total, { unread: 1, mentions: 1 });
+  assert.deepEqual(unread.unreadRooms, ["3"]);
+  assert.equal(unread.nextUnread(["1", "2", "3"], null, 1), "3");
+  // What is read and where the "New" line stands does not depend on the level.
+  assert.equal(unread.countsOf("1").unread, 10);
+});
+
+test("a level is shown at once, sent, and sent later when there is no connection", () => {
+  unread.setLevel("1", "quiet");
+  assert.deepEqual(commands(), [{ command: "level", room: "1", level: "quiet" }]);
+  assert.equal(unread.levelOf("1"), "quiet");
+  line.isOpen = false;
+  unread.setLevel("1", "mentions");
+  unread.applyHeads({ 1: withLevel("quiet", 21, 10) });
+  assert.equal(unread.levelOf("1"), "mentions");
+  line.isOpen = true;
+  unread.connected();
+  assert.deepEqual(commands(), [
+    { command: "watch" },
+    { command: "level", room: "1", level: "mentions" },
+  ]);
+  unread.applyHeads({ 1: withLevel("all", 21, 10) }); // another device came later
+  assert.equal(unread.levelOf("1"), "all");
+});

@@ -1,4 +1,4 @@
-/** The page's only menu: opens at a button, is used with the arrow keys, and closes on Escape or a click elsewhere. */
+/** The page's only menu: opens at a button, is used with the arrow keys, and closes on Escape or a click elsewhere. Below its items it may have choices, of which one is on. */
 
 import { placeBeside } from "./place.js";
 import { copyElement, part } from "./templates.js";
@@ -7,6 +7,8 @@ import { copyElement, part } from "./templates.js";
 
 export class Menu {
   #box;
+  #items;
+  #choices;
   #keyWords;
   /** @type {HTMLElement | null} */
   #anchor = null;
@@ -14,6 +16,8 @@ export class Menu {
   /** @param {HTMLElement} box a popover @param {(keys: string) => string} keyWords how a shortcut is shown */
   constructor(box, keyWords) {
     this.#box = box;
+    this.#items = part(box, "items");
+    this.#choices = part(box, "choices");
     this.#keyWords = keyWords;
     box.addEventListener("keydown", (event) => this.#moveFocus(event));
     box.addEventListener("toggle", (event) => {
@@ -26,24 +30,37 @@ export class Menu {
    * @param {HTMLElement} anchor the button that opens it
    * @param {string} name
    * @param {Item[]} items
+   * @param {Item[]} choices
    */
-  open(anchor, name, items) {
+  open(anchor, name, items, choices = []) {
     if (items.length === 0) return;
     this.#anchor?.setAttribute("aria-expanded", "false");
     this.#anchor = anchor;
-    this.#box.setAttribute("aria-label", name);
-    this.#box.replaceChildren(...items.map((item) => this.#button(item)));
+    this.#items.ariaLabel = name;
+    this.#items.replaceChildren(...items.map((item) => this.#button(item)));
+    this.#choices.hidden = choices.length === 0;
+    this.#choices.replaceChildren(...choices.map((item) => this.#choice(item)));
     this.#box.showPopover();
     placeBeside(this.#box, anchor.getBoundingClientRect());
     this.#buttons[0]?.focus();
   }
 
   get #buttons() {
-    return /** @type {HTMLElement[]} */ ([...this.#box.children]);
+    return /** @type {HTMLElement[]} */ ([...this.#box.querySelectorAll("button")]);
   }
 
-  /** @param {Item} item */
-  #button({ label, act, keys, isOn }) {
+  /** The menu stays open, to show what is chosen. @param {Item} item */
+  #choice(item) {
+    const button = this.#button(item, true);
+    button.role = "radio";
+    button.addEventListener("click", () => {
+      for (const other of this.#choices.children) other.ariaChecked = String(other === button);
+    });
+    return button;
+  }
+
+  /** @param {Item} item @param {boolean} [isChoice] */
+  #button({ label, act, keys, isOn }, isChoice = false) {
     const button = copyElement("menu-item-template");
     part(button, "label").textContent = label;
     part(button, "keys").textContent = this.#keyWords(keys ?? "");
@@ -53,7 +70,7 @@ export class Menu {
     }
     if (keys) button.setAttribute("aria-keyshortcuts", keys);
     button.addEventListener("click", () => {
-      this.#box.hidePopover();
+      if (!isChoice) this.#box.hidePopover();
       act();
     });
     return button;

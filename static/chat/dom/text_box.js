@@ -16,3 +16,8 @@ export function replaceText(box, start, end, text) {
   box.setRangeText(text, start, end, "end");
   box.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertText" }));
 }
+
+/** Tell whether what is typed goes into this element. @param {EventTarget | null} target */
+export function isTextField(target) {
+  return target instanceof Element && target.matches("input, textarea, select, [contenteditable]");
+}

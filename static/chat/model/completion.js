@@ -1,7 +1,13 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
+/** @import {Emoji} from "./emoji.js" */
+
 /** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
 /** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person. @typedef {{label: string, text: string, hint?: string, isHere?: boolean}} Choice */
+/**
+ * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it.
+ * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
+ */
 
 /** The most choices that are shown, and the longest word that is completed. */
 export const MAX_CHOICES = 8;
@@ -34,6 +40,22 @@ export function wordAt(text, caret) {
     return { sign: /** @type {Word["sign"]} */ (sign), typed, start: caret - whole.length };
   }
   return null;
+}
+
+/** @param {Word} word @param {Source} source @returns {Promise<Choice[]>} */
+export async function findChoices({ sign, typed }, { me, present, rooms, findPeople, findEmoji }) {
+  if (sign === "#") return roomChoices(typed, rooms());
+  if (sign === "@") {
+    const others = await findPeople(typed);
+    return peopleChoices(typed, { here: present(), others, me });
+  }
+  const found = await findEmoji(typed, MAX_CHOICES);
+  return found.map(({ emoji, shortNames, name }) => ({
+    label:
+      shortNames.find((short) => short.startsWith(typed.toLowerCase())) ?? shortNames[0] ?? name,
+    text: emoji,
+    hint: emoji,
+  }));
 }
 
 /** Names without regard to case and to the spelling of a character. @param {string} name */

@@ -28,8 +28,9 @@
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
 /** The rooms the user may enter now. @typedef {{rooms: Room[]}} RoomsFrame */
-/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[]}} Head */
+/** `unread`: messages after `read` that others posted and that are not deleted; `mentions`: those that mention the user. 1000 means more than 999. `alerts`: the recent alerts that the user has not confirmed. `level`: what the user wants to hear of the room. @typedef {{head: number, read: number, unread: number, mentions: number, alerts?: number[], level?: "all" | "mentions" | "quiet"}} Head */
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
+/** The message that a notification may show; none when another page shows it. @typedef {{notify: string, seq: number, event?: Posted}} NotifyFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
@@ -50,6 +51,7 @@
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
+ *   | {kind: "notify", frame: NotifyFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
  *   | {kind: "unknown", frame: unknown}} Received
@@ -75,6 +77,8 @@
  *   | {command: "copies", across: string}
  *   | {command: "mentions", before?: number, limit?: number}
  *   | {command: "read", room: string, seq: number, back?: true}
+ *   | {command: "notify", room: string, seq: number, after: number}
+ *   | {command: "level", room: string, level: "all" | "mentions" | "quiet"}
  *   | ({command: "layout"} & LayoutChange)
  *   | (Change & {client_id: string})
  *   | {command: "ping"}} Command
@@ -104,6 +108,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "quote",
   "copies",
   "people",
+  "notify",
   "mentioned",
 ]);
 

@@ -1,6 +1,6 @@
 /** Every sentence that the page shows or has read out. */
 
-import { ALERT, countGraphemes, WARNING } from "./protocol.js";
+import { ALERT, countGraphemes, isSoon, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Diagnosis} from "./diagnosis.js" */
@@ -38,9 +38,11 @@ export function sentenceFor(code, detail) {
   return `${detail ?? SENTENCES[code] ?? "Something went wrong."} (${code})`;
 }
 
-/** Explain a refusal that the page retries by itself. @param {string} code */
-export function soonSentence(code) {
-  return `${SENTENCES[code] ?? "Something went wrong."} We'll retry automatically. (${code})`;
+/** Explain a refusal. The server's sentence advises any client, but the page retries some commands by itself. @param {ErrorFrame} frame */
+export function refusedSentence(frame) {
+  const { error, detail } = frame;
+  if (!isSoon(frame)) return sentenceFor(error, detail);
+  return `${SENTENCES[error] ?? "Something went wrong."} We'll retry automatically. (${error})`;
 }
 
 const SHORTEN = "Shorten it or send it in parts.";
@@ -250,6 +252,29 @@ export function typingWords(names) {
 }
 
 /** @typedef {{unread: number, mentions: number}} Counts */
+
+export const NOTIFYING_BLOCKED =
+  "Your browser blocks notifications of this site. Allow them in its settings for the site, then try again.";
+
+export const NOTIFYING_MISSING = "This browser can't show notifications.";
+
+/**
+ * What a notification says: the room, the author and the text, each in an isolate of its own.
+ * @param {string} title
+ * @param {{author: string, text: string, type: number, isDirect: boolean}} message
+ */
+export function notificationWords(title, { author, text, type, isDirect }) {
+  if (type === 2) return { title: `Alert in ${title}`, body: text };
+  const isNamed = !isDirect && author !== "\u2068\u2069";
+  return { title, body: isNamed ? `${author}: ${text}` : text };
+}
+
+/** What a user can choose to hear of a room. @type {["all" | "mentions" | "quiet", string][]} */
+export const LEVELS = [
+  ["all", "All"],
+  ["mentions", "Mentions"],
+  ["quiet", "Quiet"],
+];
 
 /** The server counts to 1000, which means more than 999. @param {number} count */
 function capped(count) {

@@ -2,13 +2,21 @@
 
 /** @import {Send} from "./outbox.js" */
 /** @import {Head} from "./protocol.js" */
+/** @import {Counts} from "./strings.js" */
 
+/** What the user wants to hear of a room. @typedef {NonNullable<Head["level"]>} Level */
 /** The user marked messages as unread, here or on another device, so seeing them does not mark them as read. `isSure`: the server has confirmed it. @typedef {{isHere: boolean, isSure: boolean}} Hold */
 /** `unconfirmed`: the read position of this page that the server has not confirmed. @typedef {Head & {unconfirmed: number | null, hold: Hold | null}} State */
 
 const SEND_AFTER_MS = 400;
 const MOST_SENT_AT_ONCE = 16;
 const NOTHING = { unread: 0, mentions: 0 };
+/** What counts at each level. Alerts are shown besides. @type {Record<Level, (counts: Counts) => Counts>} */
+const COUNTED = {
+  all: (counts) => counts,
+  mentions: ({ mentions }) => ({ unread: mentions, mentions }),
+  quiet: () => NOTHING,
+};
 
 export class Unread {
   #send;
@@ -16,6 +24,8 @@ export class Unread {
   #rooms = new Map();
   /** @type {Set<string>} */
   #unsent = new Set();
+  /** Levels that were set without a connection. @type {Map<string, Level>} */
+  #unsentLevels = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Called when the counts of these rooms changed. @type {(rooms: string[]) => void} */
@@ -31,6 +41,8 @@ export class Unread {
   /** The connection is open again: ask for all counts, and send what was read meanwhile. */
   connected() {
     this.#send({ command: "watch" });
+    for (const [room, level] of this.#unsentLevels)
+      if (this.#send({ command: "level", room, level })) this.#unsentLevels.delete(room);
     for (const [room, { unconfirmed }] of this.#rooms)
       if (unconfirmed !== null) this.#unsent.add(room);
     this.#sendPositions();
@@ -50,7 +62,8 @@ export class Unread {
     const isLate = old !== undefined && unconfirmed !== null && head.read < unconfirmed;
     const read = isLate ? old.read : head.read;
     const hold = isLate ? old.hold : holdAfter(old, head.read);
-    this.#rooms.set(room, { ...head, read, unconfirmed: isLate ? unconfirmed : null, hold });
+    const level = this.#unsentLevels.get(room) ?? head.level ?? "all";
+    this.#rooms.set(room, { ...head, level, read, unconfirmed: isLate ? unconfirmed : null, hold });
     if (old?.read !== read) this.onmoved(room, read);
   }
 
@@ -67,25 +80,49 @@ export class Unread {
     return this.#rooms.get(room)?.read;
   }
 
+  /** The heads of all rooms, as far as they are known. */
+  get heads() {
+    return [...this.#rooms].map(([room, { head }]) => /** @type {const} */ ([room, head]));
+  }
+
   /** Whether there is nothing to read, as far as is known. @param {string} room */
   isRead(room) {
     const state = this.#rooms.get(room);
     return state === undefined || state.read >= state.head;
   }
 
-  /** The counts to show: nothing when all was read here, even before the server has confirmed it. @param {string} room */
+  /** @param {string} room @returns {Level} */
+  levelOf(room) {
+    return this.#rooms.get(room)?.level ?? "all";
+  }
+
+  /** The user chooses what to hear of a room. It is shown at once, and the server tells the user's other pages. @param {string} room @param {Level} level */
+  setLevel(room, level) {
+    const state = this.#rooms.get(room);
+    if (!state) return;
+    state.level = level;
+    if (!this.#send({ command: "level", room, level })) this.#unsentLevels.set(room, level);
+    this.onchange([room]);
+  }
+
+  /** What of a room's counts counts at its level. @param {string} room @returns {Counts} */
+  countedOf(room) {
+    return COUNTED[this.levelOf(room)](this.countsOf(room));
+  }
+
+  /** The counts, whatever the room's level: nothing when all was read here, even before the server has confirmed it. @param {string} room */
   countsOf(room) {
     const state = this.#rooms.get(room);
     return state === undefined || state.read >= state.head ? NOTHING : state;
   }
 
-  /** Rooms with unread messages: those with alerts first, then those with mentions, then by size. */
+  /** Rooms with unread messages that count: those with alerts first, then those with mentions, then by size. */
   get unreadRooms() {
-    const rooms = [...this.#rooms.keys()].filter((room) => this.countsOf(room).unread > 0);
+    const rooms = [...this.#rooms.keys()].filter((room) => this.countedOf(room).unread > 0);
     /** @param {string} room */
     const weight = (room) => {
       const { alerts } = /** @type {State} */ (this.#rooms.get(room));
-      const { unread, mentions } = this.countsOf(room);
+      const { unread, mentions } = this.countedOf(room);
       return (alerts?.length ? 1e6 : 0) + (mentions ? 1e5 : 0) + unread;
     };
     return rooms.sort((a, b) => weight(b) - weight(a));
@@ -94,7 +131,7 @@ export class Unread {
   get total() {
     let { unread, mentions } = NOTHING;
     for (const room of this.#rooms.keys()) {
-      const counts = this.countsOf(room);
+      const counts = this.countedOf(room);
       unread += counts.unread;
       mentions += counts.mentions;
     }
@@ -160,7 +197,7 @@ export class Unread {
   nextUnread(order, from, step) {
     const start = from === null ? (step > 0 ? -1 : 0) : order.indexOf(from);
     const rotated = order.map((_, i) => order.at((start + step * (i + 1)) % order.length) ?? "");
-    return rotated.find((room) => room !== from && this.countsOf(room).unread > 0) ?? null;
+    return rotated.find((room) => room !== from && this.countedOf(room).unread > 0) ?? null;
   }
 
   #sendPositions() {

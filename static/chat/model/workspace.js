@@ -10,7 +10,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
+/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HeadsFrame, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -27,6 +27,7 @@ import { fullPageWords } from "./strings.js";
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
  *   roomChanged: (room: Room) => void,
+ *   notified?: (frame: NotifyFrame) => void,
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
@@ -235,6 +236,7 @@ export class Workspace {
     else if (kind === "history") this.#applyPage(frame);
     else if (kind === "rooms") this.#setRooms(frame.rooms);
     else if (kind === "heads") this.#view.headsReceived(frame.heads);
+    else if (kind === "notify") this.#view.notified?.(frame);
     else if (kind === "mentioned") this.#mentionSearch.answered(frame);
     else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "ack") this.#applyAck(frame);

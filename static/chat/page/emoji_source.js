@@ -1,5 +1,6 @@
 /** Lets the user choose an emoji. The picker and its data are loaded when they are first used. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { withRecent } from "../model/emoji.js";
 
 /** @import {EmojiPicker} from "../lazy/emoji_picker.js" */
@@ -9,8 +10,8 @@ import { withRecent } from "../model/emoji.js";
 export class EmojiSource {
   #url;
   #preferences;
-  /** @type {Promise<{picker: EmojiPicker, data: EmojiData}> | null} */
-  #loading = null;
+  /** @type {LazyPart<{picker: EmojiPicker, data: EmojiData}>} */
+  #part = new LazyPart(() => this.#load());
 
   /** @param {string} url of the data @param {Preferences} preferences */
   constructor(url, preferences) {
@@ -25,18 +26,9 @@ export class EmojiSource {
    * @throws {Error} it could not be loaded
    */
   async choose(anchor) {
-    const { activeElement } = document;
-    let isInterrupted = false;
-    // What is typed meanwhile goes where the focus is, so the focus must not move now.
-    const interrupt = () => {
-      isInterrupted = true;
-    };
-    addEventListener("keydown", interrupt, true);
-    const { picker } = await this.#load().finally(() =>
-      removeEventListener("keydown", interrupt, true),
-    );
-    if (isInterrupted || document.activeElement !== activeElement || !anchor.isConnected)
-      return null;
+    const loaded = await this.#part.loadForUser();
+    if (!loaded || !anchor.isConnected) return null;
+    const { picker } = loaded;
     return await new Promise((resolve) => {
       const chosen = (/** @type {Event} */ event) => {
         const { detail } = /** @type {CustomEvent<string>} */ (event);
@@ -58,22 +50,14 @@ export class EmojiSource {
 
   /** Emoji whose names begin with a text, those used last first. @param {string} text @param {number} most @returns {Promise<Emoji[]>} */
   async search(text, most) {
-    const { data } = await this.#load();
+    const { data } = await this.#part.load();
     const found = data.search(text, most * 4);
     const recent = this.#preferences.get("recentEmoji");
     const isRecent = (/** @type {Emoji} */ { emoji }) => recent.includes(emoji);
     return [...found.filter(isRecent), ...found.filter((item) => !isRecent(item))].slice(0, most);
   }
 
-  #load() {
-    this.#loading ??= this.#loadAll().catch((error) => {
-      this.#loading = null; // the next use tries again
-      throw error;
-    });
-    return this.#loading;
-  }
-
-  async #loadAll() {
+  async #load() {
     const [{ EmojiPicker, EmojiData }, answer] = await Promise.all([
       import("lazy/emoji_picker"),
       fetch(this.#url),

@@ -1,8 +1,9 @@
 /** Jumps within a room's log: to the newest message, the first unread one, a linked message, or a day. */
 
-import { JUMP_WAITS, missingMessageWords, noDayWords } from "../model/strings.js";
+import { JUMP_WAITS, missingMessageWords } from "../model/strings.js";
 
-/** @import {DayDialog} from "./day_dialog.js" */
+/** @import {DayDialog} from "../lazy/day_dialog.js" */
+/** @import {LazyPart} from "../dom/lazy_part.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Message, Place} from "../model/room_log.js" */
@@ -17,7 +18,7 @@ export class Jumps {
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, dialog: DayDialog, notices: Notices, readOf: (room: string) => number | undefined}} page
+   * @param {{workspace: Workspace, dialog: LazyPart<DayDialog>, notices: Notices, readOf: (room: string) => number | undefined}} page
    */
   constructor(panes, { workspace, dialog, notices, readOf }) {
     this.#panes = panes;
@@ -73,16 +74,12 @@ export class Jumps {
 
   /** Ask for a day, and jump to the first message on or after it. @param {string} room @param {string} title */
   askForDay(room, title) {
-    this.#dialog.open(title, {
-      chosen: (start) => {
-        const isWaiting = this.#workspace.jump(room, { from: start.toISOString() }, ([first]) => {
-          if (first === undefined) return this.#dialog.showTrouble(noDayWords(start));
-          this.#dialog.close();
-          this.#panes.get(room)?.list.scrollToMessage(first.seq);
-        });
-        if (isWaiting) this.#dialog.showTrouble(JUMP_WAITS);
-      },
-      cancelled: () => this.#workspace.cancelJump(room),
-    });
+    this.#dialog.use((dialog) =>
+      dialog.open(title, {
+        jump: (from, arrived) => this.#workspace.jump(room, { from }, arrived),
+        found: ({ seq }) => this.#panes.get(room)?.list.scrollToMessage(seq),
+        cancelled: () => this.#workspace.cancelJump(room),
+      }),
+    );
   }
 }

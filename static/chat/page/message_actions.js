@@ -1,12 +1,12 @@
 /** Edits, deletes, takes back and copies messages. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
 import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 import { ConfirmDialog } from "./confirm_dialog.js";
-import { SameMoment } from "./same_moment.js";
 
 /** @import {Change} from "../model/protocol.js" */
 /** @import {Drafts} from "../model/drafts.js" */
@@ -24,20 +24,37 @@ export class MessageActions {
   #readTracker;
   #user;
   #drafts;
-  sameMoment;
+  #sameMoment;
   #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts}} page
+   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notLoaded: () => void}} page
    */
-  constructor(panes, { workspace, readTracker, user, drafts }) {
+  constructor(panes, { workspace, readTracker, user, drafts, notLoaded }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
-    this.sameMoment = new SameMoment(panes, { workspace, readTracker });
+    this.#sameMoment = new LazyPart(async () => {
+      const { SameMoment } = await import("lazy/same_moment");
+      return new SameMoment(panes, { workspace, readTracker });
+    }, notLoaded);
+  }
+
+  /** Whether there is a pane to move to the same moment. */
+  get #hasOthers() {
+    return this.#panes.all.length > 1 && !this.#panes.isPhone;
+  }
+
+  /** @param {string} room @param {Message} message */
+  showSameMoment(room, message) {
+    if (this.#hasOthers) this.#sameMoment.use((moment) => moment.start(room, message));
+  }
+
+  endSameMoment() {
+    this.#sameMoment.loaded?.finish();
   }
 
   /** @param {string} room @param {Message} message */
@@ -55,9 +72,7 @@ export class MessageActions {
       markUnread: () => this.#readTracker.markUnread(room, message.seq),
       remove: () => this.#askToDelete(room, message),
       resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
-      sameMoment: this.sameMoment.isPossible
-        ? () => this.sameMoment.start(room, message)
-        : undefined,
+      sameMoment: this.#hasOthers ? () => this.showSameMoment(room, message) : undefined,
       copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
       copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
       copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),

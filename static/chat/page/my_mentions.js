@@ -1,40 +1,21 @@
 /** Opens the list of the reader's mentions at its button. The list is loaded when it is first used. */
 
-import { NOT_LOADED } from "../model/strings.js";
+import { LazyPart } from "../dom/lazy_part.js";
 
-/** @import {Notices} from "../dom/notices.js" */
-/** @import {MentionList, Source} from "../lazy/mention_list.js" */
+/** @import {Source} from "../lazy/mention_list.js" */
 
 export class MyMentions {
-  #source;
-  #notices;
-  /** @type {Promise<MentionList> | null} */
-  #loading = null;
+  #list;
 
-  /** @param {HTMLElement} button @param {Source} source @param {Notices} notices */
-  constructor(button, source, notices) {
-    this.#source = source;
-    this.#notices = notices;
-    button.addEventListener("click", () => this.#open(button));
-  }
-
-  /** @param {HTMLElement} button */
-  async #open(button) {
-    const focused = document.activeElement;
-    this.#loading ??= load(this.#source);
-    try {
-      const list = await this.#loading;
-      // A user who has moved the focus meanwhile keeps it.
-      if (document.activeElement === focused) list.open(button);
-    } catch {
-      this.#loading = null;
-      this.#notices.show(NOT_LOADED);
-    }
+  /** @param {HTMLElement} button @param {Source} source @param {() => void} onfailed */
+  constructor(button, source, onfailed) {
+    this.#list = new LazyPart(() => load(source), onfailed);
+    button.addEventListener("click", () => this.#list.use((list) => list.open(button)));
   }
 
   /** The reader may not see all of these messages any more. */
-  async clear() {
-    (await this.#loading?.catch(() => null))?.clear();
+  clear() {
+    this.#list.loaded?.clear();
   }
 }
 

@@ -1,16 +1,16 @@
 /** Opens and closes rooms, and saves the open ones in the page's address and at the server. */
 
 import { part } from "../dom/templates.js";
-import { findRoom } from "../model/find_room.js";
 import { changeOf } from "../model/layout.js";
+import { Finder } from "./finder.js";
 import { ReopenOffer } from "./reopen_offer.js";
-import { Switcher } from "./switcher.js";
 
 /** @import {Panes} from "../model/layout.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {Room} from "../model/protocol.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {SwitcherActions} from "../lazy/switcher.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
 const LAYOUT_AFTER_MS = 400;
@@ -21,7 +21,7 @@ export class Navigation {
   #list;
   #preferences;
   #showNewest;
-  switcher;
+  finder;
   #reopenOffer = new ReopenOffer(part(document, "reopen"));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -30,9 +30,10 @@ export class Navigation {
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, list: RoomList, preferences: Preferences, showNewest: (room: string) => void}} page
+   * @param {{workspace: Workspace, list: RoomList, preferences: Preferences, showNewest: (room: string) => void, notLoaded: () => void} & Pick<SwitcherActions, "moreOptions" | "openDirect">} page
    */
-  constructor(panes, { workspace, list, preferences, showNewest }) {
+  constructor(panes, page) {
+    const { workspace, list, preferences, showNewest, moreOptions, openDirect } = page;
     this.#panes = panes;
     this.#workspace = workspace;
     this.#list = list;
@@ -45,14 +46,21 @@ export class Navigation {
       close: (room) => this.closeRoom(room),
       keep: (room) => panes.keep(room),
     });
-    this.switcher = new Switcher(/** @type {HTMLFormElement} */ (part(document, "find")), {
+    /** @type {SwitcherActions} */
+    const actions = {
+      ...{ moreOptions, openDirect },
       candidates: () => list.rows,
+      rooms: () => workspace.rooms.values(),
       open: (room) => {
         list.collapse();
         this.focusRoom(room);
       },
-      openByTitle: (title) => this.#openByTitle(title),
-    });
+      goToRoom: (room, isFocused) => {
+        if (isFocused) this.goToRoom(room);
+        else if (!panes.get(room.id)) this.#openRoom(room, false);
+      },
+    };
+    this.finder = new Finder(part(document, "find"), actions, page.notLoaded);
     preferences.follow("clickCloses", () => list.showClickCloses(preferences.get("clickCloses")));
     addEventListener("pagehide", () => this.#saveLayout());
   }
@@ -199,23 +207,5 @@ export class Navigation {
   #openRoom(room, isByUser = true) {
     this.#workspace.openPane(room, isByUser);
     this.#updateAddress();
-  }
-
-  /**
-   * Open a room by its title.
-   * @param {string} title
-   * @returns {Promise<string>} a sentence if there is no such room
-   */
-  async #openByTitle(title) {
-    const focused = document.activeElement;
-    const room = await findRoom(title, this.#workspace.rooms.values());
-    if (typeof room === "string") return room;
-    // A user who moved the focus during the request keeps it, and the view does not change.
-    const isWaiting = document.activeElement === focused;
-    if (!this.#panes.get(room.id)) this.#openRoom(room, isWaiting);
-    if (!isWaiting) return "";
-    this.#list.collapse();
-    this.focusRoom(room.id);
-    return "";
   }
 }

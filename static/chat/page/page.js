@@ -5,7 +5,7 @@ import { part, setHue } from "../dom/templates.js";
 import { followZone, today } from "../log/days.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
-import { NEW_VERSION, senderWords, sentenceFor, soonSentence } from "../model/strings.js";
+import { NEW_VERSION, NOT_LOADED, refusedSentence, senderWords } from "../model/strings.js";
 import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
@@ -14,6 +14,7 @@ import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
+import { Notifier } from "./notifier.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
 import { Search } from "./search.js";
@@ -22,7 +23,8 @@ import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
 /** @import {State} from "../model/connection.js" */
-/** @import {ErrorFrame, HeadsFrame, Limits, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Send} from "../model/outbox.js" */
+/** @import {ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -55,6 +57,7 @@ export class Page {
   #rooms;
   #userActions;
   #search;
+  #notifier;
 
   /** Connect without waiting any longer. @type {() => void} */
   ontrynow = () => {};
@@ -63,8 +66,9 @@ export class Page {
    * @param {Config} config
    * @param {UserData} userData
    * @param {(view: View) => Workspace} createWorkspace
+   * @param {Send} send
    */
-  constructor(config, userData, createWorkspace) {
+  constructor(config, userData, createWorkspace, send) {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
@@ -80,16 +84,18 @@ export class Page {
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
       isJumping: (room) => workspace.isJumping(room),
     });
+    const notLoaded = () => notices.show(NOT_LOADED);
     this.#rooms = new Rooms({
-      ...{ me: config.user.username, notices },
+      ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
     });
     this.#userActions = new UserActions(workspace, {
       rooms: this.#rooms,
-      ...{ panes, list, notices, userData },
+      ...{ panes, list, notices, notLoaded, userData },
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     /** @type {SearchActions} */
     const searchActions = {
@@ -98,8 +104,18 @@ export class Page {
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
     };
-    this.#search = new Search(part(document, "panes"), searchActions, notices);
-    this.#userActions.navigation.switcher.moreOptions = (typed) => this.#search.optionsFor(typed);
+    this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
+    this.#notifier = new Notifier(part(document, "notifications"), {
+      ...{ send, notices, menu: this.#userActions.menu },
+      ...{ preferences: userData.preferences, unread: userData.unread },
+      roomOf: (room) => workspace.rooms.get(room),
+      isInView: (room) => {
+        const pane = panes.get(room);
+        const isShown = document.visibilityState === "visible" && pane?.isVisible === true;
+        return isShown && pane.list.isAtBottom && pane.list.isAtHead;
+      },
+      show: (room, seq) => this.#userActions.showFound(room, seq, true),
+    });
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
       clearStorage: () => this.#clearStorage(),
@@ -164,6 +180,7 @@ export class Page {
    */
   connectionChanged(state, retryAt) {
     if (state === "signed out") this.#hideRooms();
+    this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
       this.unsent.connected();
@@ -245,6 +262,7 @@ export class Page {
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
     this.#search.removeRoom(room.id);
+    this.#notifier.removeRoom(room.id);
     this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
@@ -317,6 +335,7 @@ export class Page {
     for (const { id } of removed) {
       this.#list.removeRoom(id);
       this.#search.removeRoom(id);
+      this.#notifier.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
     this.#list.updateRooms(rooms);
@@ -329,7 +348,13 @@ export class Page {
   /** @param {HeadsFrame["heads"]} heads */
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
+    this.#notifier.headsReceived(heads);
     this.#alerts.applyHeads(heads);
+  }
+
+  /** @param {NotifyFrame} frame */
+  notified(frame) {
+    this.#notifier.notified(frame);
   }
 
   /**
@@ -358,10 +383,9 @@ export class Page {
    * @param {ErrorFrame} frame
    */
   commandRefused(room, frame) {
-    const { error, detail, retry_after } = frame;
+    const { error, retry_after } = frame;
     if (error === "USER_HAS_TO_LOGIN") return; // ConnectionStatus says it when the connection closes
-    // The server's sentence advises any client, but the page retries by itself.
-    const sentence = isSoon(frame) ? soonSentence(error) : sentenceFor(error, detail);
+    const sentence = refusedSentence(frame);
     const pane = this.#panes.get(room ?? "");
     if (pane) pane.showTrouble(sentence, isSoon(frame) ? retry_after : undefined);
     else this.#notices.show(sentence);

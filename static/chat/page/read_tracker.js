@@ -169,6 +169,11 @@ export class ReadTracker {
     return this.#unread.countsOf(room).unread > 0;
   }
 
+  /** Whether the room has unread messages that count at its level. @param {string} room */
+  #counts(room) {
+    return this.#unread.countedOf(room).unread > 0;
+  }
+
   /** A pane got the focus. A window that gets the focus back gives it to the same pane, which is no change. @param {string} room */
   paneFocused(room) {
     if (this.#focusedRoom !== room) this.#unread.releaseHold(room);
@@ -191,12 +196,12 @@ export class ReadTracker {
     const seen = this.#panes.get(this.#panes.seen);
     if (
       seen &&
-      this.hasUnread(seen.room) &&
+      this.#counts(seen.room) &&
       (seen.list.newLine.isShown ? !seen.list.newLine.isInView : isElsewhere(seen))
     )
       return this.#jumpToNew(seen.room);
     const room = this.#unread.nextUnread(this.#list.order, this.#panes.seen, step);
-    const id = room ?? (seen && this.hasUnread(seen.room) ? seen.room : null);
+    const id = room ?? (seen && this.#counts(seen.room) ? seen.room : null);
     if (id === null) return;
     this.#focusRoom(id);
     this.showFirstUnread(id);
@@ -223,7 +228,12 @@ export class ReadTracker {
 
   /** @param {string[]} rooms whose counts may have changed */
   #showCounts(rooms) {
-    for (const room of rooms) this.#list.setCounts(room, this.#unread.countsOf(room));
+    for (const room of rooms)
+      this.#list.setCounts(room, {
+        ...this.#unread.countedOf(room),
+        level: this.#unread.levelOf(room),
+        isAnyUnread: this.hasUnread(room),
+      });
     const { total } = this.#unread;
     this.#nextButton.hidden = this.#catchUpButton.hidden = total.unread === 0;
     part(this.#catchUpButton, "total").textContent = countsWords(total);

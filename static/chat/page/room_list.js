@@ -5,7 +5,7 @@ import { RoomKeys } from "./room_keys.js";
 import { createRow, RoomRow } from "./room_row.js";
 
 /** @import {Room} from "../model/protocol.js" */
-/** @import {Counts} from "../model/strings.js" */
+/** @import {ShownCounts} from "./room_row.js" */
 
 /** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click; `keep`: a double click. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void, keep: (room: string) => void}} ListActions */
 
@@ -20,7 +20,7 @@ export class RoomList extends HTMLElement {
   #seen = null;
   /** There may be a thousand, so each change touches only the rows that it concerns. @type {Map<string, RoomRow>} */
   #rows = new Map();
-  /** Counts may arrive before their room is in the list. @type {Map<string, Counts>} */
+  /** Counts may arrive before their room is in the list. @type {Map<string, ShownCounts>} */
   #counts = new Map();
   /** Ids of the rooms that have an alert that the user has not confirmed. @type {Set<string>} */
   #alerts = new Set();
@@ -184,7 +184,8 @@ export class RoomList extends HTMLElement {
     if (row.isDirect) part(this, "people-heading").hidden = false;
     this.#addRow(row);
     if (this.#open.includes(room.id)) row.showOpen(true);
-    row.showCounts(this.#counts.get(room.id) ?? { unread: 0, mentions: 0 });
+    const counts = this.#counts.get(room.id);
+    if (counts) row.showCounts(counts);
     row.showAlert(this.#alerts.has(room.id));
     // Until the list is sorted, the keys reach the row at its end.
     this.#order.push(room.id);
@@ -205,7 +206,7 @@ export class RoomList extends HTMLElement {
 
   /**
    * @param {string} room
-   * @param {Counts} counts
+   * @param {ShownCounts} counts
    */
   setCounts(room, counts) {
     this.#counts.set(room, counts);

@@ -5,8 +5,12 @@ import { countsWords, toggleWords, unreadWords, unsentWords } from "../model/str
 
 /** @import {Room} from "../model/protocol.js" */
 /** @import {Counts} from "../model/strings.js" */
+/** @import {Level} from "../model/unread.js" */
 
-const NOTHING = { unread: 0, mentions: 0 };
+/** What counts at the room's level, and whether there is anything unread. @typedef {Counts & {level: Level, isAnyUnread: boolean}} ShownCounts */
+
+/** @type {ShownCounts} */
+const NOTHING = { unread: 0, mentions: 0, level: "all", isAnyUnread: false };
 
 export class RoomRow {
   button;
@@ -91,15 +95,17 @@ export class RoomRow {
     if (this.item.style.getPropertyValue("--tab") === "") this.setTabPlace(0);
   }
 
-  /** @param {Counts} counts */
+  /** @param {ShownCounts} counts */
   showCounts(counts) {
-    const { unread, mentions } = this.counts;
-    if (unread === counts.unread && mentions === counts.mentions) return;
-    this.counts = { unread: counts.unread, mentions: counts.mentions };
+    if (JSON.stringify(counts) === JSON.stringify(this.counts)) return;
+    this.counts = counts;
     const badge = part(this.button, "unread");
-    badge.hidden = counts.unread === 0;
+    badge.hidden = !counts.isAnyUnread;
     badge.textContent = countsWords(counts);
     badge.classList.toggle("for-me", counts.mentions > 0);
+    // What does not count is a dot.
+    badge.classList.toggle("dot", counts.unread === 0);
+    this.item.classList.toggle("quiet", counts.level === "quiet");
     this.#describe();
   }
 
@@ -127,7 +133,8 @@ export class RoomRow {
   #describe() {
     const parts = [
       part(this.button, "alert").hidden ? "" : "Alert",
-      unreadWords(this.counts),
+      this.counts.level === "quiet" ? "Quiet" : "",
+      unreadWords(this.counts) || (this.counts.isAnyUnread ? "Unread" : ""),
       this.button.dataset.staff === "true" ? "Staff only" : "",
       this.#isAway ? "Out of view" : "",
     ];

@@ -1,24 +1,22 @@
 /** Makes rooms, changes them, and opens direct rooms. The dialogs are loaded when they are first used. */
 
 import { ask } from "../dom/ask.js";
+import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 
-/** @import {NewRoomDialog, RoomDialog} from "../lazy/room_dialogs.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Room} from "../model/protocol.js" */
 
-const NOT_LOADED = "This dialog could not be loaded. Reload the page and try again.";
-
 export class Rooms {
   #page;
-  /** @type {Promise<{newRoom: NewRoomDialog, room: RoomDialog}> | null} */
-  #loading = null;
+  #dialogs;
 
-  /** @param {{me: string, notices: Notices, openRoom: (room: Room) => void}} page */
+  /** @param {{me: string, notices: Notices, notLoaded: () => void, openRoom: (room: Room) => void}} page */
   constructor(page) {
     this.#page = page;
+    this.#dialogs = new LazyPart(() => this.#load(), page.notLoaded);
     const button = document.querySelector("[data-part=new-room]");
-    button?.addEventListener("click", () => void this.#with(({ newRoom }) => newRoom.open()));
+    button?.addEventListener("click", () => this.#dialogs.use(({ newRoom }) => newRoom.open()));
   }
 
   /** Open the direct room of the user and another person. @param {string} name */
@@ -31,18 +29,7 @@ export class Rooms {
 
   /** Show a room's members, and what its managers may change. @param {Room} room */
   showSettings(room) {
-    void this.#with((dialogs) => void dialogs.room.open(room));
-  }
-
-  /** @param {(dialogs: {newRoom: NewRoomDialog, room: RoomDialog}) => void} use */
-  async #with(use) {
-    this.#loading ??= this.#load();
-    try {
-      use(await this.#loading);
-    } catch {
-      this.#loading = null; // the next use tries again
-      this.#page.notices.show(NOT_LOADED);
-    }
+    this.#dialogs.use((dialogs) => void dialogs.room.open(room));
   }
 
   async #load() {

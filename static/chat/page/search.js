@@ -1,48 +1,40 @@
 /** Searches messages from the box "Find or jump". The region of the results is loaded when it is first used. */
 
-import { NOT_LOADED, searchWords } from "../model/strings.js";
+import { LazyPart } from "../dom/lazy_part.js";
+import { searchWords } from "../model/strings.js";
 
-/** @import {Notices} from "../dom/notices.js" */
-/** @import {SearchActions, SearchPane} from "../lazy/search_pane.js" */
-/** @import {Option} from "./switcher.js" */
+/** @import {SearchActions} from "../lazy/search_pane.js" */
+/** @import {Option} from "../lazy/switcher.js" */
 
 export class Search {
-  #row;
-  #actions;
-  #notices;
-  /** @type {SearchPane | null} */
-  #pane = null;
+  #pane;
 
-  /** @param {HTMLElement} row where the panes stand @param {SearchActions} actions @param {Notices} notices */
-  constructor(row, actions, notices) {
-    this.#row = row;
-    this.#actions = actions;
-    this.#notices = notices;
+  /** @param {HTMLElement} row where the panes stand @param {SearchActions} actions @param {() => void} onfailed */
+  constructor(row, actions, onfailed) {
+    this.#pane = new LazyPart(async () => {
+      const { SearchPane } = await import("lazy/search_pane");
+      return new SearchPane(row, actions);
+    }, onfailed);
   }
 
   /** The last option of the box. @param {string} typed @returns {Option[]} */
   optionsFor(typed) {
     if (typed === "") return [];
-    return [{ id: "search", label: searchWords(typed), act: () => this.#open(typed) }];
+    return [
+      {
+        id: "search",
+        label: searchWords(typed),
+        act: () => this.#pane.use((pane) => pane.open(typed)),
+      },
+    ];
   }
 
   close() {
-    this.#pane?.close();
+    this.#pane.loaded?.close();
   }
 
   /** The reader may not see this room any more. @param {string} room */
   removeRoom(room) {
-    this.#pane?.removeRoom(room);
-  }
-
-  /** @param {string} query */
-  async #open(query) {
-    try {
-      const { SearchPane } = await import("lazy/search_pane");
-      this.#pane ??= new SearchPane(this.#row, this.#actions);
-    } catch {
-      return this.#notices.show(NOT_LOADED);
-    }
-    this.#pane.open(query);
+    this.#pane.loaded?.removeRoom(room);
   }
 }

@@ -9,8 +9,3 @@ export function isSelectingText(target, isMac) {
 }
 
 export const IS_MAC = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
-
-/** @param {EventTarget | null} target */
-export function isTextField(target) {
-  return target instanceof Element && target.matches("input, textarea, select, [contenteditable]");
-}

@@ -1,29 +1,30 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
+import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
-import { CatchUp } from "./catch_up.js";
-import { Choices } from "./choices.js";
-import { DayDialog } from "./day_dialog.js";
+import { LEVELS } from "../model/strings.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText, isTextField } from "./shortcuts.js";
+import { IS_MAC, isSelectingText } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Drafts} from "../model/drafts.js" */
-/** @import {KeysDialog} from "./keys_dialog.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Preferences} from "../model/preferences.js" */
+/** @import {Option} from "../lazy/switcher.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
@@ -44,10 +45,9 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
-  #choices;
-  #menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
+  #me;
+  menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
-  /** @type {KeysDialog | undefined} */
   #keysDialog;
   #messageActions;
   #rooms;
@@ -59,32 +59,36 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, moreOptions: (typed: string) => Option[]}} page
    */
-  constructor(workspace, { panes, list, rooms, notices, readTracker, user, userData, emoji }) {
+  constructor(workspace, page) {
+    const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
     this.#readTracker = readTracker;
     this.#userData = userData;
     this.#emoji = emoji;
-    this.#choices = new Choices(panes, { workspace, emoji, me: user.username });
+    this.#me = user.username;
     this.#rooms = rooms;
     this.#isStaff = user.staff;
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
     this.navigation = new Navigation(panes, {
       ...{ workspace, list, preferences: userData.preferences },
+      ...{ notLoaded, moreOptions: page.moreOptions },
+      openDirect: (name) => void rooms.openDirect(name),
       showNewest: (room) => this.jumps.jumpToNewest(room),
     });
     this.#messageActions = new MessageActions(panes, {
-      workspace,
-      readTracker,
-      user,
+      ...{ workspace, readTracker, user, notLoaded },
       drafts: userData.drafts,
     });
     this.jumps = new Jumps(panes, {
       workspace,
-      dialog: new DayDialog(part(document, "day-dialog")),
+      dialog: new LazyPart(async () => {
+        const { DayDialog } = await import("lazy/day_dialog");
+        return new DayDialog(part(document, "day-dialog"));
+      }, notLoaded),
       notices,
       readOf: (room) => userData.unread.readOf(room),
     });
@@ -97,12 +101,19 @@ export class UserActions {
         this.jumpToMessage(room, seq);
       },
     };
-    this.#mentions = new MyMentions(part(document, "mentions"), source, notices);
-    openAtClick(part(document, "my-menu"), this.#menu, userData.preferences);
-    this.#catchUp = new CatchUp(panes, {
-      ...{ navigation: this.navigation, readTracker, workspace },
-      unread: userData.unread,
-    });
+    this.#mentions = new MyMentions(part(document, "mentions"), source, notLoaded);
+    openAtClick(part(document, "my-menu"), this.menu, userData.preferences);
+    this.#catchUp = new LazyPart(async () => {
+      const { CatchUp } = await import("lazy/catch_up");
+      const { navigation } = this;
+      const { unread } = userData;
+      return new CatchUp(panes, { navigation, readTracker, workspace, unread });
+    }, notLoaded);
+    part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
+    this.#keysDialog = new LazyPart(async () => {
+      const { KeysDialog } = await import("lazy/keys_dialog");
+      return new KeysDialog(part(document, "keys-dialog"), this.#shortcuts);
+    }, notLoaded);
     list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -119,13 +130,14 @@ export class UserActions {
     for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     for (const popover of document.querySelectorAll(":popover-open"))
       if (popover instanceof HTMLElement) popover.hidePopover();
-    this.#catchUp.finish();
-    this.#messageActions.sameMoment.finish();
+    this.#catchUp.loaded?.finish();
+    this.#messageActions.endSameMoment();
     this.forgetRooms();
   }
 
   /** A room is gone, or the reader may not see it any more: nothing outside its pane shows what stood in it. */
   forgetRooms() {
+    LazyPart.cancelAll();
     for (const dialog of document.querySelectorAll("dialog"))
       if (SHOWS_ROOM.has(dialog.dataset.part ?? "")) dialog.close();
     this.#mentions.clear();
@@ -154,9 +166,10 @@ export class UserActions {
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
-      openMenu: (button) => this.#menu.open(button, this.#titleOf(id), this.#paneItems(id)),
+      openMenu: (button) =>
+        this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.#menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
@@ -168,7 +181,13 @@ export class UserActions {
       sayTyping: () => {
         if (this.#userData.preferences.get("showsTyping")) this.#workspace.sayTyping(id);
       },
-      findChoices: (word) => this.#choices.find(id, word),
+      choices: {
+        me: this.#me,
+        present: () => this.#panes.get(id)?.present ?? [],
+        rooms: () => this.#workspace.rooms.values(),
+        findPeople: (typed) => this.#workspace.findPeople(id, typed),
+        findEmoji: (typed, most) => this.#emoji.search(typed, most),
+      },
       chooseEmoji: (button) => this.#emoji.choose(button),
       sendMessage: (text, type) => this.#sendMessage(id, text, type),
       retryMessage: (clientId) => outbox.retry(clientId),
@@ -213,7 +232,17 @@ export class UserActions {
         ? { label: "Close", act: () => this.navigation.closeRoom(room) }
         : { label: "Open", act: () => this.navigation.focusRoom(room) },
     ];
-    this.#menu.open(button, title, items);
+    this.menu.open(button, title, items, this.#levelChoices(room));
+  }
+
+  /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
+  #levelChoices(room) {
+    const { unread } = this.#userData;
+    return LEVELS.map(([level, label]) => ({
+      label,
+      isOn: unread.levelOf(room) === level,
+      act: () => unread.setLevel(room, level),
+    }));
   }
 
   /** @param {string} id */
@@ -262,14 +291,15 @@ export class UserActions {
     const list = this.#panes.get(room)?.list;
     const first = list?.elementOf(list.inView?.first ?? -1);
     const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
-    if (message) this.#messageActions.sameMoment.start(room, message);
+    if (message) this.#messageActions.showSameMoment(room, message);
   }
 
-  async #showKeys() {
-    const { KeysDialog } = await import("./keys_dialog.js");
-    const dialog = /** @type {HTMLDialogElement} */ (part(document, "keys-dialog"));
-    this.#keysDialog ??= new KeysDialog(dialog, this.#shortcuts);
-    if (!document.querySelector("dialog:modal")) this.#keysDialog.open();
+  #startCatchUp() {
+    this.#catchUp.use((catchUp) => catchUp.start());
+  }
+
+  #showKeys() {
+    this.#keysDialog.use((dialog) => dialog.open());
   }
 
   /**
@@ -280,14 +310,14 @@ export class UserActions {
   #runShortcut(name, digit) {
     const panes = this.#panes;
     const room = panes.focused?.room;
-    if (name === "find") this.navigation.switcher.open();
+    if (name === "find") this.navigation.finder.open();
     else if (name === "nextPane") this.navigation.focusBeside(1);
     else if (name === "previousPane") this.navigation.focusBeside(-1);
     else if (name === "paneNumber") this.navigation.focusNumber(digit);
     else if (name === "nextUnread") this.#readTracker.goToNextUnread(1);
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
     else if (name === "help") this.#showKeys();
-    else if (name === "catchUp") this.#catchUp.start();
+    else if (name === "catchUp") this.#startCatchUp();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "newest") this.jumps.jumpToNewest(room);

@@ -1,27 +1,32 @@
 /** <room-composer>: the box in which messages are written and edited. Enter sends, Shift+Enter breaks the line. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
 import { replaceText } from "../dom/text_box.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
 import { TypingSignal } from "../model/typing.js";
-import { Completion } from "./completion.js";
 
 /** @import {Draft} from "../model/drafts.js" */
 /** @import {Limits, Room} from "../model/protocol.js" */
-/** @import {FindChoices} from "./completion.js" */
+/** @import {Completion} from "../lazy/completion.js" */
+/** @import {Source} from "../model/completion.js" */
 /** @import {Message} from "../model/room_log.js" */
 
 /** The keyCode that old browsers give while an input method composes. */
 const KEY_CODE_COMPOSING = 229;
+
+/** A word that begins with one of these signs can be completed. The list of choices is loaded when one is first typed. */
+const SIGN = /[@#:]/;
+const completion = new LazyPart(async () => (await import("lazy/completion")).Completion);
 
 /** `original`: the message when the edit began; `saving`: the text that the server was asked to save. @typedef {{seq: number, original: string, saving: string | null, isDeleted: boolean}} Edit */
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
  *   sendMessage: (text: string, type: number) => void,
- *   findChoices: FindChoices,
+ *   choices: Source,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
  *   saveDraft: (text: string, type: number, id?: string) => void,
@@ -64,9 +69,11 @@ export class Composer extends HTMLElement {
       maxLength: limits.bytes, // a character takes at least one byte
       onrefused: (text) => this.#showReason(refusalSentence("MESSAGE_TOO_LONG", limits, text)),
     });
-    box.addEventListener("input", () => this.#textChanged());
-    const parts = { list: part(this, "choices"), status: part(this, "choices-status") };
-    this.#completion = new Completion(box, parts, actions.findChoices);
+    box.addEventListener("input", (event) => {
+      this.#textChanged();
+      const { isComposing } = /** @type {InputEvent} */ (event);
+      if (!isComposing && this.#completion === null && SIGN.test(box.value)) this.#loadCompletion();
+    });
     box.addEventListener("keydown", (event) => {
       if (this.#handleKey(event)) event.preventDefault();
     });
@@ -362,6 +369,14 @@ export class Composer extends HTMLElement {
     } catch {
       this.#showReason(NOT_LOADED);
     }
+  }
+
+  async #loadCompletion() {
+    // Without it, what is typed stays as it is. The next key tries again.
+    const loaded = await completion.load().catch(() => null);
+    if (loaded === null || this.#completion !== null) return;
+    const parts = { list: part(this, "choices"), status: part(this, "choices-status") };
+    this.#completion = new loaded(this.#box, parts, this.#actions.choices);
   }
 
   #textChanged() {

@@ -1,12 +1,10 @@
 /** The list of choices at a composer's box while a name is typed. The focus stays in the box. */
 
 import { replaceText } from "../dom/text_box.js";
-import { isComplete, wordAt } from "../model/completion.js";
+import { findChoices, isComplete, wordAt } from "../model/completion.js";
 import { choicesWords } from "../model/strings.js";
 
-/** @import {Choice, Word} from "../model/completion.js" */
-
-/** Returns the choices for a word. @typedef {(word: Word) => Promise<Choice[]>} FindChoices */
+/** @import {Choice, Source, Word} from "../model/completion.js" */
 
 const NAMES = { "@": "People", "#": "Rooms", ":": "Emoji" };
 
@@ -17,7 +15,7 @@ export class Completion {
   #box;
   #list;
   #status;
-  #find;
+  #source;
   /** @type {Choice[]} */
   #choices = [];
   /** The index of the choice that Enter takes, or -1. */
@@ -27,15 +25,14 @@ export class Completion {
   /**
    * @param {HTMLTextAreaElement} box
    * @param {{list: HTMLElement, status: HTMLElement}} parts `status` is read out
-   * @param {FindChoices} find
+   * @param {Source} source
    */
-  constructor(box, { list, status }, find) {
+  constructor(box, { list, status }, source) {
     this.#box = box;
     this.#list = list;
     this.#status = status;
-    this.#find = find;
+    this.#source = source;
     list.id = this.#id;
-    box.setAttribute("aria-autocomplete", "list");
     box.addEventListener("input", (event) => {
       // While an input method composes, the text is not what the user means yet.
       if (!(/** @type {InputEvent} */ (event).isComposing)) this.#update();
@@ -51,6 +48,7 @@ export class Completion {
       const option = target instanceof Element ? target.closest('[role="option"]') : null;
       if (option) this.#accept([...list.children].indexOf(option));
     });
+    this.#update(); // a word was begun while this was loaded
   }
 
   get isOpen() {
@@ -89,7 +87,7 @@ export class Completion {
   async #update() {
     const word = this.#word;
     if (word === null) return this.close();
-    const choices = await this.#find(word).catch(() => []);
+    const choices = await findChoices(word, this.#source).catch(() => []);
     // The user may have typed on, or left the box, while the choices were looked up.
     const current = this.#word;
     if (current?.start !== word.start || current.typed !== word.typed) return;

@@ -1,4 +1,4 @@
-/** Lists the keyboard shortcuts. The user can give each another chord, switch it off, and get its default back. Loaded when it is first asked for. */
+/** Lists the keyboard shortcuts. The user can give each another chord, switch it off, and get its default back. */
 
 import { copyElement, part } from "../dom/templates.js";
 import { chordOf, chordWords, LABELS } from "../model/shortcuts.js";

@@ -1,16 +1,24 @@
-/** The box "Find or jump" above the list: finds rooms while the user types, and opens the chosen one. */
+/** The box "Find or jump" above the list: finds rooms and people while the user types, and opens the chosen one. */
 
+import { ask } from "../dom/ask.js";
 import { copyElement, part, setHue } from "../dom/templates.js";
-import { bestMatches } from "../model/match.js";
+import { findRoom } from "../model/find_room.js";
+import { bestMatches, foldText } from "../model/match.js";
 import { countsWords } from "../model/strings.js";
 
+/** @import {Room} from "../model/protocol.js" */
 /** @import {Counts} from "../model/strings.js" */
 
 /** A room that can be chosen. @typedef {{room: string, title: string, isOpen: boolean, counts: Counts}} Candidate */
 /** What the list offers for a typed text. `label` is its text. @typedef {{id: string, label: string, mark?: string, hue?: string, act: () => void}} Option */
-/** `openByTitle` returns a sentence if it fails. @typedef {{candidates: () => Iterable<Candidate>, open: (room: string) => void, openByTitle: (title: string) => Promise<string>}} SwitcherActions */
+/**
+ * `goToRoom`: to a room that may be new; `openDirect`: the direct room with a person; `moreOptions`: after rooms and people.
+ * @typedef {{candidates: () => Iterable<Candidate & {isDirect: boolean}>, rooms: () => Iterable<Room>, open: (room: string) => void, goToRoom: (room: Room, isFocused: boolean) => void, openDirect: (name: string) => void, moreOptions: (typed: string) => Option[]}} SwitcherActions
+ */
 
 const MOST_OPTIONS = 12;
+const MOST_PEOPLE = 5;
+const ASK_AFTER_MS = 150;
 
 export class Switcher {
   #form;
@@ -22,8 +30,10 @@ export class Switcher {
   #active = 0;
   /** Where the focus was before it came here. @type {Element | null} */
   #cameFrom = null;
-  /** More options for a typed text, after the rooms. @type {(typed: string) => Option[]} */
-  moreOptions = () => [];
+  /** The people whose names begin like a typed text. @type {{typed: string, names: string[]}} */
+  #people = { typed: "", names: [] };
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /** @param {HTMLFormElement} form @param {SwitcherActions} actions */
   constructor(form, actions) {
@@ -51,10 +61,12 @@ export class Switcher {
       const index = [...this.#list.children].indexOf(/** @type {Element} */ (option));
       if (index >= 0) this.#choose(index);
     });
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
+  }
+
+  /** The box has the focus since before this was loaded. @param {Element | null} cameFrom where the focus was before */
+  begin(cameFrom) {
+    this.#cameFrom ??= cameFrom;
+    if (document.activeElement === this.#box) this.#update();
   }
 
   get #isOpen() {
@@ -74,16 +86,49 @@ export class Switcher {
 
   #update() {
     const typed = this.#box.value.trim();
-    const rooms = bestMatches(sorted(this.#actions.candidates(), typed), typed, MOST_OPTIONS);
+    clearTimeout(this.#timer);
+    if (typed !== "" && typed !== this.#people.typed)
+      this.#timer = setTimeout(() => this.#findPeople(typed), ASK_AFTER_MS);
+    // Without a matching room, Enter asks the server for one of this title. The arrows reach the other options.
+    this.#activate(this.#show(typed) ? 0 : -1);
+  }
+
+  /** Show what matches. @param {string} typed @returns {boolean} whether Enter may choose the first option */
+  #show(typed) {
+    const candidates = [...this.#actions.candidates()];
+    const rooms = bestMatches(sorted(candidates, typed), typed, MOST_OPTIONS);
+    const known = new Set(candidates.filter(({ isDirect }) => isDirect).map(({ title }) => title));
+    const people = this.#people.names
+      .filter((name) => !known.has(name) && foldText(name).startsWith(foldText(typed)))
+      .slice(0, typed === "" ? 0 : MOST_PEOPLE);
     this.#options = [
       ...rooms.map((candidate) => this.#optionOf(candidate)),
-      ...this.moreOptions(typed),
+      ...people.map((name) => this.#personOption(name)),
+      ...this.#actions.moreOptions(typed),
     ];
     this.#list.replaceChildren(...this.#options.map(optionElement));
     this.#list.hidden = this.#options.length === 0;
     this.#box.ariaExpanded = String(this.#isOpen);
-    // Without a matching room, Enter asks the server for one of this title. The arrows reach the other options.
-    this.#activate(rooms.length ? 0 : -1);
+    return rooms.length > 0 || foldText(people[0] ?? "") === foldText(typed);
+  }
+
+  /** The names come late. An option that the user has chosen by then stays chosen. @param {string} typed */
+  async #findPeople(typed) {
+    /** @type {{people: string[]} | string} */
+    const answer = await ask(`/people/?q=${encodeURIComponent(typed)}`);
+    if (typeof answer === "string" || this.#box.value.trim() !== typed) return;
+    this.#people = { typed, names: answer.people };
+    if (!this.#isOpen) return;
+    const active = this.#options[this.#active]?.id;
+    const isChosen = this.#show(typed);
+    const index = this.#options.findIndex(({ id }) => id === active);
+    this.#activate(index < 0 && isChosen ? 0 : index);
+  }
+
+  /** @param {string} name @returns {Option} */
+  #personOption(name) {
+    const act = () => this.#actions.openDirect(name);
+    return { id: `person-${name}`, label: name, mark: "person", hue: name, act };
   }
 
   /** @param {Candidate} candidate @returns {Option} */
@@ -121,7 +166,8 @@ export class Switcher {
     return isUsed;
   }
 
-  #submit() {
+  /** The user pressed Enter. */
+  submit() {
     if (this.#isOpen && this.#active >= 0) this.#choose(this.#active);
     else if (this.#box.value.trim() !== "") this.#openByTitle(this.#box.value.trim());
   }
@@ -136,9 +182,13 @@ export class Switcher {
 
   /** No known room has such a title, but the server may know a newer one. @param {string} title */
   async #openByTitle(title) {
-    const sentence = await this.#actions.openByTitle(title);
-    this.#showTrouble(sentence);
-    if (sentence !== "" || this.#box.value.trim() !== title) return;
+    const focused = document.activeElement;
+    const room = await findRoom(title, this.#actions.rooms());
+    this.#showTrouble(typeof room === "string" ? room : "");
+    if (typeof room === "string") return;
+    // A user who moved the focus during the request keeps it, and the view does not change.
+    this.#actions.goToRoom(room, document.activeElement === focused);
+    if (this.#box.value.trim() !== title) return;
     this.#box.value = "";
     this.#close();
   }

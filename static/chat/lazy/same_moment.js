@@ -1,15 +1,14 @@
 /** Same moment: every other pane goes to what stood there at the time of a message. Escape returns each pane to where it was, and nothing counts as read meanwhile. */
 
 import { part } from "../dom/templates.js";
+import { isTextField } from "../dom/text_box.js";
 import { momentWords } from "../model/strings.js";
-import { isTextField } from "./shortcuts.js";
 
-/** @import {PaneRow} from "../pane/pane_row.js" */
-/** @import {RoomPane} from "../pane/room_pane.js" */
-/** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
 /** Where a pane was: at a message, so many pixels below the log's top; null at the newest message. @typedef {{seq: number, px: number} | null} Stand */
+/** What is needed of a pane's log. @typedef {HTMLElement & {readonly stand: Stand, readonly isAtHead: boolean, elementOf: (seq: number) => HTMLElement | undefined, firstSince: (at: string) => {seq: number | undefined, isKnown: boolean}, scrollToSeq: (seq: number, px: number) => void, scrollToBottom: () => void}} Log */
+/** What is needed of the row of panes. @typedef {{readonly all: {room: string, list: Log}[], get: (room: string) => {list: Log} | undefined}} Panes */
 
 const MINUTE_MS = 60_000;
 /** The line keeps this far from the edges of the row of panes. */
@@ -28,7 +27,7 @@ export class SameMoment {
   #time = 0;
   #y = 0;
 
-  /** @param {PaneRow} panes @param {{workspace: Workspace, readTracker: ReadTracker}} page */
+  /** @param {Panes} panes @param {{workspace: Workspace, readTracker: {pause: () => void, resume: () => void}}} page */
   constructor(panes, { workspace, readTracker }) {
     this.#panes = panes;
     this.#workspace = workspace;
@@ -37,15 +36,10 @@ export class SameMoment {
     document.addEventListener("keydown", (event) => this.#keyPressed(event), { capture: true });
   }
 
-  /** Whether there is a pane to move. */
-  get isPossible() {
-    return this.#panes.all.length > 1 && !this.#panes.isPhone;
-  }
-
   /** @param {string} room @param {{seq: number, at: string}} message */
   start(room, { seq, at }) {
     const list = this.#panes.get(room)?.list;
-    if (!list || !this.isPossible) return;
+    if (!list) return;
     this.#stands ??= new Map(this.#panes.all.map((pane) => [pane.room, pane.list.stand]));
     this.#readTracker.pause();
     this.#source = room;
@@ -64,7 +58,7 @@ export class SameMoment {
     for (const pane of this.#panes.all) if (pane.room !== this.#source) this.#move(pane);
   }
 
-  /** Bring the first message since the moment to the line. @param {RoomPane} pane */
+  /** Bring the first message since the moment to the line. @param {{room: string, list: Log}} pane */
   #move({ room, list }) {
     const at = new Date(this.#time).toISOString();
     /** @param {number | undefined} seq */

@@ -1,17 +1,17 @@
 /** Catches up: one room after the other alone on the page, alerts and mentions first, until all is read. The panes step aside and come back as they were. */
 
 import { part } from "../dom/templates.js";
+import { isTextField } from "../dom/text_box.js";
 import { ALL_CAUGHT_UP, catchUpWords } from "../model/strings.js";
 
-/** @import {Navigation} from "./navigation.js" */
-/** @import {PaneRow} from "../pane/pane_row.js" */
-/** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
+/** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null}, showAlone: (room: string | null) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
+/** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string) => void, closePeek: (kept: string | null) => void}, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace}} Parts */
+
 /** How much of the view the next screen moves on: a line or two stay in view. */
 const SCREEN = 0.9;
-const TYPES = "input, textarea, [contenteditable]";
 
 export class CatchUp {
   #bar = part(document, "catch-up");
@@ -25,10 +25,7 @@ export class CatchUp {
   /** Where the user was. @type {{focus: Element | null, scrollLeft: number, seen: string | null, peek: string | null} | null} */
   #before = null;
 
-  /**
-   * @param {PaneRow} panes
-   * @param {{navigation: Navigation, readTracker: ReadTracker, unread: Unread, workspace: Workspace}} parts
-   */
+  /** @param {Panes} panes @param {Parts} parts */
   constructor(panes, parts) {
     this.#panes = panes;
     this.#parts = parts;
@@ -36,7 +33,6 @@ export class CatchUp {
     part(this.#bar, "read-on").addEventListener("click", () => this.#readAndGoOn());
     part(this.#bar, "all-read").addEventListener("click", () => this.#readAll());
     part(this.#bar, "done").addEventListener("click", () => this.finish());
-    part(document, "catch-up-button").addEventListener("click", () => this.start());
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
 
@@ -117,7 +113,7 @@ export class CatchUp {
     if (!this.#before || defaultPrevented || altKey || ctrlKey || metaKey || event.isComposing)
       return;
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
-    const isTyping = target instanceof Element && target.matches(TYPES);
+    const isTyping = isTextField(target);
     const isButton = target instanceof Element && target.closest("button, summary, a") !== null;
     if (key === "Escape") this.finish();
     else if (isTyping || this.#room === null) return;

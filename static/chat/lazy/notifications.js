@@ -1,0 +1,190 @@
+/** Notifications of this browser: the button at the foot, what it offers, and when one is shown. Loaded when they are turned on. */
+
+import { part } from "../dom/templates.js";
+import { clockOf, pauses, tidy } from "../model/notifying.js";
+import { NOTIFYING_BLOCKED, NOTIFYING_MISSING, notificationWords } from "../model/strings.js";
+
+/** @import {Item, Menu} from "../dom/menu.js" */
+/** @import {Notices} from "../dom/notices.js" */
+/** @import {Send} from "../model/outbox.js" */
+/** @import {Preferences} from "../model/preferences.js" */
+/** @import {HeadsFrame, NotifyFrame, Room} from "../model/protocol.js" */
+/** @import {Unread} from "../model/unread.js" */
+
+/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menu: Menu, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number) => void}} NotificationActions */
+
+/** Long enough that the position of a user who reads the message elsewhere is known here. */
+const DELAY_MS = 1000;
+
+export class Notifications {
+  #button;
+  #actions;
+  /** The heads of rooms since the page is connected. What came before is no news. @type {Map<string, number>} */
+  #heads = new Map();
+  /** The rooms that wait to be asked about: from which number to which. @type {Map<string, {after: number, seq: number, timer: ReturnType<typeof setTimeout>}>} */
+  #waiting = new Map();
+  /** The notification that is shown for each room, and of which message. @type {Map<string, {seq: number, shown: Notification}>} */
+  #shown = new Map();
+  /** What other tabs of this browser have in view. */
+  #tabs = new BroadcastChannel("multichat.in_view");
+  #isConnected = true;
+
+  /** @param {HTMLElement} button @param {NotificationActions} actions */
+  constructor(button, actions) {
+    this.#button = button;
+    this.#actions = actions;
+    for (const [room, head] of actions.unread.heads) this.#heads.set(room, head);
+    this.#tabs.onmessage = ({ data: { room, seq } }) => this.#drop(room, seq);
+    for (const name of /** @type {const} */ (["notifies", "pausedUntil"]))
+      actions.preferences.follow(name, () => this.showState());
+  }
+
+  get #isOn() {
+    const isGranted = globalThis.Notification?.permission === "granted";
+    return isGranted && this.#actions.preferences.get("notifies");
+  }
+
+  get #pausedUntil() {
+    const until = this.#actions.preferences.get("pausedUntil");
+    return until > Date.now() ? until : 0;
+  }
+
+  /** Show at the button whether notifications are on, off or paused. */
+  showState() {
+    const until = this.#pausedUntil;
+    const state = !this.#isOn ? "off" : until ? "paused" : "on";
+    this.#button.ariaDescription = {
+      off: "Off",
+      on: "On",
+      paused: `Paused until ${clockOf(until)}`,
+    }[state];
+    this.#button.title = `Notifications: ${this.#button.ariaDescription}`;
+    part(this.#button, "bell").hidden = state !== "on";
+    part(this.#button, "bell-off").hidden = state === "on";
+    if (state !== "on") this.#clear();
+  }
+
+  /** The button was clicked: ask for the permission, or offer what can be changed. */
+  async act() {
+    if (this.#isOn) return this.#actions.menu.open(this.#button, "Notifications", this.#items());
+    const { notices, preferences } = this.#actions;
+    if (!("Notification" in globalThis)) return notices.show(NOTIFYING_MISSING);
+    // Browsers ask only once. Later they answer at once with what the user has chosen.
+    if ((await Notification.requestPermission()) !== "granted")
+      return notices.show(NOTIFYING_BLOCKED);
+    preferences.set("pausedUntil", 0);
+    preferences.set("notifies", true);
+  }
+
+  /** @returns {Item[]} */
+  #items() {
+    const { preferences } = this.#actions;
+    const pause = (/** @type {number} */ until) => preferences.set("pausedUntil", until);
+    return [
+      ...(this.#pausedUntil ? [{ label: "Resume", act: () => pause(0) }] : []),
+      ...pauses(new Date()).map(({ label, until }) => ({ label, act: () => pause(until) })),
+      { label: "Turn off", act: () => preferences.set("notifies", false) },
+    ];
+  }
+
+  /** @param {boolean} isConnected whether the user is signed in and the connection is open */
+  connectionChanged(isConnected) {
+    if (isConnected === this.#isConnected) return;
+    this.#isConnected = isConnected;
+    // What is missed meanwhile is replayed and no news.
+    this.#heads.clear();
+    for (const { timer } of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
+  }
+
+  /** The user is signed out: nothing of a room stays on the screen. */
+  signedOut() {
+    this.#clear();
+  }
+
+  /** @param {HeadsFrame["heads"]} heads */
+  headsReceived(heads) {
+    for (const [room, { head, read, unread, level, alerts }] of Object.entries(heads)) {
+      // A direct room that is new to the reader begins with its first message.
+      const isNew = this.#actions.roomOf(room)?.kind === "direct" && head === 1;
+      const before = this.#heads.get(room) ?? (isNew && this.#heads.size ? 0 : head);
+      this.#heads.set(room, head);
+      if (read >= (this.#shown.get(room)?.seq ?? Infinity)) this.#close(room);
+      if (head <= before || unread === 0) continue;
+      const isForUser = level !== "quiet" || (alerts ?? []).some((seq) => seq > before);
+      if (isForUser) this.#wait(room, Math.max(before, read), head);
+    }
+  }
+
+  /** @param {string} room @param {number} after @param {number} seq */
+  #wait(room, after, seq) {
+    if (this.#actions.isInView(room)) return this.#tabs.postMessage({ room, seq });
+    if (!this.#isOn || this.#pausedUntil) return;
+    const waiting = this.#waiting.get(room);
+    if (waiting) waiting.seq = seq;
+    else
+      this.#waiting.set(room, { after, seq, timer: setTimeout(() => this.#ask(room), DELAY_MS) });
+  }
+
+  /** Ask for the message, unless it was read or is in view by now. @param {string} room */
+  #ask(room) {
+    const waiting = this.#waiting.get(room);
+    this.#waiting.delete(room);
+    if (!waiting || !this.#isOn || this.#pausedUntil) return;
+    const { after, seq } = waiting;
+    const read = this.#actions.unread.readOf(room) ?? seq;
+    if (read >= seq || this.#actions.isInView(room)) return;
+    this.#actions.send({ command: "notify", room, seq, after: Math.max(after, read) });
+  }
+
+  /** The server lets this page, and no other one of the user, show the message. @param {NotifyFrame} frame */
+  notified({ notify: room, event }) {
+    const found = this.#actions.roomOf(room);
+    const read = this.#actions.unread.readOf(room) ?? 0;
+    if (!event || event.message === null || !found || !this.#isOn || read >= event.seq) return;
+    const { title, body } = notificationWords(tidy(found.title), {
+      author: tidy(event.username),
+      text: tidy(event.message),
+      type: event.msg_type,
+      isDirect: found.kind === "direct",
+    });
+    // The tag lets a newer notification of the room replace an older one, in other tabs too.
+    const shown = new Notification(title, { body, tag: `room-${room}`, icon: ICON, dir: "auto" });
+    shown.onclick = () => {
+      shown.close();
+      window.focus();
+      this.#actions.show(room, event.seq);
+    };
+    this.#shown.set(room, { seq: event.seq, shown });
+  }
+
+  /** Another tab has the message in view. @param {string} room @param {number} seq */
+  #drop(room, seq) {
+    const waiting = this.#waiting.get(room);
+    if (!waiting || waiting.seq > seq) return;
+    clearTimeout(waiting.timer);
+    this.#waiting.delete(room);
+  }
+
+  /** The reader may not see a room any more, or has read it. @param {string} room */
+  #close(room) {
+    this.#shown.get(room)?.shown.close();
+    this.#shown.delete(room);
+  }
+
+  /** @param {string} room */
+  removeRoom(room) {
+    this.#close(room);
+    this.#heads.delete(room);
+    this.#drop(room, Infinity);
+  }
+
+  #clear() {
+    for (const { timer } of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
+    for (const room of [...this.#shown.keys()]) this.#close(room);
+  }
+}
+
+const ICON = /** @type {HTMLLinkElement | null} */ (document.querySelector('link[rel="icon"]'))
+  ?.dataset.plain;

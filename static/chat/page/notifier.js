@@ -1,0 +1,59 @@
+/** The button "Notifications", and what the page knows that its notifications need. They are loaded when the user turns them on. */
+
+import { NOT_LOADED } from "../model/strings.js";
+
+/** @import {NotificationActions, Notifications} from "../lazy/notifications.js" */
+/** @import {State} from "../model/connection.js" */
+/** @import {HeadsFrame, NotifyFrame} from "../model/protocol.js" */
+
+export class Notifier {
+  #button;
+  #actions;
+  /** @type {Notifications | undefined} */
+  #loaded;
+
+  /** @param {HTMLElement} button @param {NotificationActions} actions */
+  constructor(button, actions) {
+    this.#button = button;
+    this.#actions = actions;
+    button.addEventListener("click", () => this.#load((notifications) => notifications.act()));
+    // At once if they are on, and when another tab turns them on.
+    const { preferences } = actions;
+    preferences.follow("notifies", () => {
+      if (preferences.get("notifies")) this.#load();
+    });
+  }
+
+  /** @param {(notifications: Notifications) => void} [act] */
+  async #load(act) {
+    try {
+      const { Notifications } = await import("lazy/notifications");
+      this.#loaded ??= new Notifications(this.#button, this.#actions);
+    } catch {
+      if (act) this.#actions.notices.show(NOT_LOADED);
+      return;
+    }
+    act?.(this.#loaded);
+  }
+
+  /** @param {State} state */
+  connectionChanged(state) {
+    this.#loaded?.connectionChanged(state === "open");
+    if (state === "signed out") this.#loaded?.signedOut();
+  }
+
+  /** @param {HeadsFrame["heads"]} heads */
+  headsReceived(heads) {
+    this.#loaded?.headsReceived(heads);
+  }
+
+  /** @param {NotifyFrame} frame */
+  notified(frame) {
+    this.#loaded?.notified(frame);
+  }
+
+  /** @param {string} room */
+  removeRoom(room) {
+    this.#loaded?.removeRoom(room);
+  }
+}

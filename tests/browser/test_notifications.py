@@ -1,0 +1,178 @@
+"""What a user hears of each room: levels in the menus, and notifications counted over tabs and devices."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import until
+from tests.browser.test_accessibility import violations
+from tests.browser.test_unread import badge
+
+# Keeps what would be shown. A hidden tab is one whose document says so, because headless tabs are all in front.
+STUB = """
+window.shown = [];
+window.Notification = class {
+  static permission = "granted";
+  static requestPermission = async () => "granted";
+  constructor(title, options) { Object.assign(this, { title, ...options }); shown.push(this); }
+  close() { this.isClosed = true; }
+};
+window.hideTab = (isHidden) => {
+  const get = () => isHidden ? "hidden" : "visible";
+  Object.defineProperty(document, "visibilityState", { get, configurable: true });
+  document.hasFocus = () => !isHidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+
+
+def shown(*pages):
+    """Return the notifications of all pages, as their titles and texts without the marks of direction."""
+    code = "() => shown.map(({ title, body, isClosed }) => [title, body, isClosed === true])"
+    found = [tuple(entry) for page in pages for entry in page.evaluate(code)]
+    return [(strip(title), strip(body), is_closed) for title, body, is_closed in found]
+
+
+def strip(text):
+    return text.replace("\u2068", "").replace("\u2069", "")
+
+
+def wait_for(condition, page):
+    for _ in range(100):
+        if condition():
+            return
+        page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
+    assert condition()
+
+
+def choose(visitor, level):
+    visitor.page.get_by_role("radio", name=level, exact=True).click()
+    expect(visitor.page.get_by_role("radio", name=level, exact=True)).to_be_checked()
+
+
+def test_a_level_decides_what_counts_on_all_devices(visit, site):
+    bob, phone, alice = visit("bob"), visit("bob"), visit("alice")
+    alice.open("Lobby", "Random")
+    bob.expect_state("Connected")
+    # From the menu of a row, by key: the arrows move and choose nothing.
+    bob.button("Lobby").click(button="right")
+    bob.page.keyboard.press("ArrowUp")
+    quiet = bob.page.get_by_role("radio", name="Quiet", exact=True)
+    expect(quiet).to_be_focused()
+    expect(bob.page.get_by_role("radio", name="All", exact=True)).to_be_checked()
+    assert violations(bob.page) == []
+    bob.page.keyboard.press("Enter")
+    expect(quiet).to_be_checked()
+    bob.page.keyboard.press("Escape")
+    for text in ("hello", "@bob are you there?"):
+        alice.say("Lobby", text)
+    # A dot without a number, there and here, and nothing in the title.
+    for device in (bob, phone):
+        expect(badge(device, "Lobby")).to_be_visible()
+        expect(badge(device, "Lobby")).to_have_text("")
+        expect(device.button("Lobby")).to_have_attribute("aria-description", "Quiet, Unread")
+        expect(device.page).to_have_title("Multichat")
+        expect(device.page.get_by_role("button", name="Next unread")).to_be_hidden()
+    alice.say("Random", "counts")
+    expect(phone.page).to_have_title("(1) Multichat")
+    # From the menu of a pane: only what is for the reader counts.
+    phone.open("Third")
+    phone.pane("Third").get_by_role("button", name="More", exact=True).click()
+    choose(phone, "Mentions")
+    phone.page.keyboard.press("Escape")
+    bob.button("Third").click(button="right")
+    expect(bob.page.get_by_role("radio", name="Mentions", exact=True)).to_be_checked()
+    bob.page.keyboard.press("Escape")
+    bob.button("Lobby").click(button="right")
+    choose(bob, "Mentions")
+    bob.page.keyboard.press("Escape")
+    for device in (bob, phone):
+        expect(badge(device, "Lobby")).to_have_text("1, @1")
+        expect(device.page).to_have_title("(2, @1) Multichat")
+    # Alerts always break through.
+    bob.button("Random").click(button="right")
+    choose(bob, "Quiet")
+    bob.page.keyboard.press("Escape")
+    site.manage("say", "Random", "disk full", "--type", "alert")
+    expect(bob.page).to_have_title("● Alert (1, @1) Multichat")
+    expect(bob.button("Random")).to_have_attribute("aria-description", "Alert, Quiet, Unread")
+
+
+def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
+    alice, bob = visit("alice"), visit("bob", keep=False)
+    phone = visit("bob", viewport={"width": 390, "height": 800})
+    tabs = [bob, *(visit("bob", context=bob.page.context) for _ in range(2))]
+    for visitor in (*tabs, phone):
+        visitor.page.add_init_script(STUB)
+        visitor.page.reload()
+    pages = [visitor.page for visitor in (*tabs, phone)]
+    button = bob.page.get_by_role("button", name="Notifications", exact=True)
+    expect(button).to_have_attribute("aria-description", "Off")
+    button.click()
+    # One opt-in for all tabs of the browser, and one for the other device.
+    for page in pages[:3]:
+        expect(page.get_by_role("button", name="Notifications", exact=True)).to_have_attribute("aria-description", "On")
+    phone.page.get_by_role("button", name="All rooms and account").click()
+    phone.page.get_by_role("button", name="Notifications", exact=True).click()
+    phone.page.keyboard.press("Escape")
+    bob.open("Lobby", "Random")
+    alice.open("Lobby", "Random", "Third")
+    for page in pages:
+        until(page, "document.querySelector('[data-part=state]').dataset.state === 'open'")
+        page.evaluate("hideTab(true)")
+    alice.say("Lobby", "hello <b>\u202ebob</b>")
+    wait_for(lambda: shown(*pages), bob.page)
+    # What another message of another room has caused was decided after all tabs were asked about the first one.
+    alice.say("Third", "a closed room")
+    wait_for(lambda: len(shown(*pages)) > 1, bob.page)
+    once = [("Lobby", "alice: hello <b>bob</b>", False), ("Third", "alice: a closed room", False)]
+    assert sorted(shown(*pages)) == once
+    # A message in view notifies no tab, and neither does one that was read elsewhere.
+    bob.page.evaluate("hideTab(false)")
+    alice.say("Random", "seen")
+    expect(bob.texts("Random")).to_have_text(["seen"])
+    # A quiet room is silent but for alerts, and a pause is silent.
+    bob.button("Random").click(button="right")
+    choose(bob, "Quiet")
+    bob.page.keyboard.press("Escape")
+    expect(phone.page.locator("nav .quiet")).to_have_count(1)
+    bob.page.evaluate("hideTab(true)")
+    alice.say("Random", "nothing for bob")
+    site.manage("say", "Random", "disk full", "--type", "alert")
+    wait_for(lambda: len(shown(*pages)) > 2, bob.page)
+    [alert] = [entry for entry in shown(*pages) if entry[0].startswith("Alert")]
+    assert alert[:2] == ("Alert in Random", "disk full")
+    assert len(shown(*pages)) == 3
+    # A click goes to the message in its pane and moves no other pane.
+    [index] = [number for number, page in enumerate(pages) if ("Third", "alice: a closed room", False) in shown(page)]
+    visitor = [*tabs, phone][index]
+    visitor.page.evaluate("hideTab(false)")
+    before = visitor.page.evaluate("[...document.querySelectorAll('room-pane h2')].map((h) => h.textContent)")
+    visitor.page.evaluate("shown.find(({ title }) => title.includes('Third')).onclick()")
+    expect(visitor.texts("Third")).to_have_text(["a closed room"])
+    after = visitor.page.evaluate("[...document.querySelectorAll('room-pane h2')].map((h) => h.textContent)")
+    assert after == [*before, "Third"]
+    # A pause holds in all tabs.
+    phone.page.evaluate("hideTab(false)")
+    phone.page.get_by_role("button", name="All rooms and account").click()
+    phone.page.get_by_role("button", name="Notifications", exact=True).click()
+    phone.page.get_by_role("menuitem", name="Turn off").click()
+    button.click()
+    assert violations(bob.page) == []
+    bob.page.get_by_role("menuitem", name="Pause until tomorrow").click()
+    for page in pages[:3]:
+        expect(page.get_by_role("button", name="Notifications", exact=True)).to_have_attribute(
+            "aria-description", re.compile("Paused until")
+        )
+        page.evaluate("hideTab(true)")
+    alice.say("Lobby", "during the pause")
+    button.click()
+    bob.page.get_by_role("menuitem", name="Resume").click()
+    alice.say("Lobby", "after it")
+    wait_for(lambda: len(shown(*pages)) > 3, bob.page)
+    assert [text for _, text, _ in shown(*pages)].count("alice: during the pause") == 0
+    # After signing out, nothing of a room stays on the screen.
+    bob.page.evaluate("document.querySelector('[data-part=sign-out]').requestSubmit()")
+    for page in pages[1:3]:
+        until(page, "document.querySelector('[data-part=state]').dataset.state === 'signed out'")
+        assert [is_closed for *_, is_closed in shown(page)].count(False) == 0
