@@ -25,7 +25,7 @@ class BotForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Bot
-        fields = ["room"]  # noqa: RUF012  as Django has it
+        fields = ["room"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -54,7 +54,8 @@ class BotAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form = super().get_form(request, obj, change=change, **kwargs)
         form.by = request.user.pk  # type: ignore[attr-defined]
         # Rooms of members that the user may not see are not offered, because a bot's token reads its room.
-        form.base_fields["room"].queryset = Room.objects.enterable_by(request.user).filter(direct_key=None)
+        room: Any = form.base_fields["room"]
+        room.queryset = Room.objects.enterable_by(request.user).filter(direct_key=None)
         return form
 
     def has_change_permission(self, request: HttpRequest, obj: Bot | None = None) -> bool:

@@ -192,11 +192,11 @@ def _draft(key: BotKey, bot: Bot, room_id: int, item: Post) -> Draft:
         return Draft(**fields, body=text, msg_type=msg_type, own_id=own_id)
     fields["own_id"] = _own_id(room_id, f"{item.key}\nresolved")
     posted = log.find_committed([(bot.user_id, own_id)]).get((bot.user_id, own_id))
-    target = posted and log.find_message(room_id, posted.seq)
+    target = log.find_message(room_id, posted.seq) if posted is not None else None
     if target is not None and target.deleted_at is None and actions.is_alert(target):
         return Draft(**fields, kind=Kind.RESOLVED, target_seq=target.seq)
     # There is no alert to end, so the room is told in words.
-    return Draft(**fields, body=actions.check_text(item.text), reply_to=target and target.seq)
+    return Draft(**fields, body=actions.check_text(item.text), reply_to=target.seq if target is not None else None)
 
 
 def _own_id(room_id: int, key: str) -> uuid.UUID:
@@ -223,12 +223,12 @@ def _user_of_bot(name: str) -> Any:
     for user in known:
         if user is not None and not user.is_active and not user.has_usable_password():
             return user
+    if not name:
+        raise _invalid("A bot needs a name.")
     user = User(**{User.USERNAME_FIELD: name}, is_active=False)
     user.set_unusable_password()
     try:
-        User._meta.get_field(User.USERNAME_FIELD).run_validators(name)
-        if not name:
-            raise _invalid("A bot needs a name.")
+        user.clean_fields(exclude={field.name for field in User._meta.fields} - {User.USERNAME_FIELD})
         with transaction.atomic():
             user.save()
     except ValidationError as error:
