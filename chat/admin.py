@@ -45,7 +45,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display_links = ["id", "title"]
     list_filter = ["staff_only", "members_only"]
     search_fields = ["title"]
-    fields = ["title", "topic", "staff_only", "who", "messages", "people", "why"]
+    fields = ["title", "topic", "staff_only", "retention_days", "legal_hold", "who", "messages", "people", "why"]
     readonly_fields = ["who", "messages", "people", "why"]
     paginator = EstimatingPaginator
     show_full_result_count = False
@@ -59,7 +59,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return rooms.annotate(last_at=Subquery(last), member_count=Subquery(counted))
 
     def get_fields(self, request: HttpRequest, obj: Room | None = None) -> Any:
-        return ["title", "topic", "staff_only"] if obj is None else self.fields
+        return ["title", "topic", "staff_only", "retention_days", "legal_hold"] if obj is None else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
         # A room of members can't be opened to others here, because flags give no entry to it.

@@ -5,7 +5,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -125,6 +125,11 @@ class Room(models.Model):
     direct_key = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001  null in all other rooms
     # The names of the people of a direct room by id, where chat.store.policies has loaded it.
     people: "Mapping[int, str]" = {}
+    # How long messages are kept, by `manage.py prune`; null for ever. A legal hold keeps them all the same.
+    retention_days = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1, "Keep messages for at least a day.")]
+    )
+    legal_hold = models.BooleanField("legal hold", default=False, db_default=False)
     # Set when the room is archived: nothing can be written there, and the list leaves it out.
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Written only by chat.store.log, under the row's lock. Not indexed, so that PostgreSQL can update it in place.

@@ -416,6 +416,13 @@ class IsTyping(msgspec.Struct, kw_only=True):
     typing: str
 
 
+class FloorRaised(msgspec.Struct, kw_only=True):
+    """The events below `floor` have expired: the room's log begins there now."""
+
+    room: str
+    floor: int
+
+
 class RoomTitle(msgspec.Struct, kw_only=True):
     """A room in the list. `kind` is `members` or `direct` if it is only for its members.
 

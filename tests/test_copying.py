@@ -140,3 +140,15 @@ def test_a_source_with_a_running_server_is_refused(old, tmp_path):
         done = Installation(tmp_path / "new").manage("copy_from", str(old.file))
         server.kill()
     assert "A server is running on the source. Stop it first" in done.stderr
+
+
+def test_an_export_is_imported_into_a_new_installation_and_exported_as_the_same_bytes(old, tmp_path):
+    done = old.manage("export", "--output", str(tmp_path / "old.jsonl"))
+    assert done.returncode == 0, done.stderr
+    assert "3 rooms and 1200 messages" in done.stdout
+    new = Installation(tmp_path / "new")
+    done = new.manage("import", str(tmp_path / "old.jsonl"))
+    assert done.returncode == 0, done.stderr
+    done = new.manage("export")
+    assert done.stdout.encode() == (tmp_path / "old.jsonl").read_bytes()
+    assert new.manage("import", str(tmp_path / "old.jsonl")).returncode == 1

@@ -43,12 +43,19 @@ def engine() -> Engine:
 
 def save(file: Path, *, overwrite: bool = False) -> None:
     """Write a backup into a file. Raises BackupError."""
+    with save_draft(file, overwrite=overwrite) as draft:
+        engine().save(draft)
+
+
+@contextmanager
+def save_draft(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a private file to write, which gets its name when all is written. Raises BackupError."""
     if file.exists() and not overwrite:
         raise BackupError(f"{file} already exists. Choose another name, or add --overwrite.")
     if not file.parent.is_dir():
         raise BackupError(f"The directory {file.parent} does not exist. Create it first.")
     with draft_beside(file) as draft:
-        engine().save(draft)
+        yield draft
         with draft.open("rb") as written:
             os.fsync(written.fileno())
         if overwrite:

@@ -35,7 +35,7 @@ def copy(source: dict[str, Any], *, report: Callable[[str, int], None] = lambda 
             _check_migrations()
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
             with _errors(), _at_one_moment(), transaction.atomic():
-                _check_empty()
+                check_empty()
                 return _copy_all(report)
 
 
@@ -43,6 +43,13 @@ def tables() -> list[Model]:
     """Return the model of each table, including those of many-to-many relations."""
     found = apps.get_models(include_auto_created=True)
     return [model for model in found if model._meta.managed and not model._meta.proxy]
+
+
+def check_empty() -> None:
+    """Raise BackupError when the database has rows besides those that `migrate` makes."""
+    for model in tables():
+        if model._meta.label not in MADE_BY_MIGRATE and model._base_manager.exists():
+            raise BackupError(f"This database is not empty: {model._meta.db_table} has rows. Use a new database.")
 
 
 def _copy_all(report: Callable[[str, int], None]) -> int:
@@ -130,12 +137,6 @@ def _check_migrations() -> None:
         backups.check_migrations(applied)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise BackupError("The source is of an older version of Multichat. Run manage.py migrate on it first.")
-
-
-def _check_empty() -> None:
-    for model in tables():
-        if model._meta.label not in MADE_BY_MIGRATE and model._base_manager.exists():
-            raise BackupError(f"This database is not empty: {model._meta.db_table} has rows. Use a new database.")
 
 
 @contextmanager

@@ -46,6 +46,10 @@ class Alerts:
             case Edited(edited=seq) | Deleted(deleted=seq):
                 self._by_seq.pop(seq, None)
 
+    def forget_before(self, floor: int) -> None:
+        """Forget the alerts that have expired."""
+        self._by_seq = {seq: event for seq, event in self._by_seq.items() if seq >= floor}
+
     def recent(self) -> list[Posted]:
         """Return the alerts of the last days by the server's clock, oldest first."""
         since = protocol.timestamp(timezone.now() - RECENT)

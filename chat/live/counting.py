@@ -37,6 +37,8 @@ class Counting:
         self._heads: dict[int, int] = {}
         # The heads of rooms that have moved since.
         self._moved: dict[int, int] = {}
+        # From which seq each room's events are kept, where some have expired.
+        self._floors: dict[int, int] = {}
         # Rooms whose head at the last sweep was lower than the known one.
         self._lower: set[int] = set()
         # The pairs to count: from a position, or None for the one that the database has.
@@ -80,6 +82,7 @@ class Counting:
         self._heads.clear()
         self._moved.clear()
         self._lower.clear()
+        self._floors.clear()
         self._pairs.clear()
         self._change = None
 
@@ -105,6 +108,15 @@ class Counting:
             else:
                 # The sweep may have read it before a count that was faster.
                 self._lower.add(room)
+
+    def note_floors(self, floors: dict[int, int]) -> None:
+        """Take the floors of some or all rooms. Where one has risen, unread messages have expired: count again."""
+        for room, floor in floors.items():
+            if floor > self._floors.get(room, 1):
+                self._floors[room] = floor
+                # If no count includes this room yet, the first one will begin at this floor.
+                if (head := self._heads.get(room)) is not None:
+                    self._count_readers(room, head)
 
     def read_moves_soon(self) -> None:
         """Read soon which positions other processes have moved."""

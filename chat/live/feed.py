@@ -14,7 +14,7 @@ from chat.live.database import Gathering
 from chat.live.fan_out import FanOut
 from chat.live.ring import Ring
 from chat.live.session import Place, Session
-from chat.protocol import Frame, IsTyping, Joined, Left
+from chat.protocol import FloorRaised, Frame, IsTyping, Joined, Left
 from chat.store import log, own_rooms
 from chat.store.alerts import RecentAlerts
 from chat.store.events import LoggedEvent
@@ -233,6 +233,20 @@ class Feed:
                 # The original client knows no `reset`. It would add a second pane beside the first, dead one.
                 session.reply(protocol.encode(Left(leave=str(self.room))))
             self.attach(session, cursor=self.head, reply=reply)
+
+    def raise_floor(self, floor: int) -> None:
+        """Forget the events below `floor`, which have expired, and let all sessions know."""
+        if floor <= self.floor:
+            return
+        self.floor = floor
+        self.ring.forget_before(floor)
+        self._alerts.forget_before(floor)
+        frame = protocol.encode(FloorRaised(room=str(self.room), floor=floor))
+        behind = [session for session, place in self.sessions.items() if place.cursor < floor - 1]
+        for session in list(self.sessions):
+            session.reply(frame)
+        # What they have not read yet does not exist any more.
+        self.start_over(behind)
 
     def stop(self) -> None:
         """End this feed's tasks."""

@@ -55,6 +55,11 @@ class Ring:
         while len(self.events) > conf.RING_EVENTS or (self.size > conf.RING_BYTES and len(self.events) > 1):
             self._forget_oldest()
 
+    def forget_before(self, floor: int) -> None:
+        """Forget the events below `floor`, because they have expired."""
+        while self.events and self.events[0].seq < floor:
+            self._forget_oldest()
+
     def prepend(self, events: Sequence[LoggedEvent]) -> None:
         """Add events that end right before the first one, the newest of them first, while there is room."""
         for event in reversed(events):

@@ -88,6 +88,7 @@ class Sweep:
         # Before any feed reads on: messages that came after a right ended must not reach the users who had it.
         hub.look_for_deletions(await hub.revocation.sweep(changes, began=began))
         hub.watchers.note_heads({room: head for room, (head, _, _) in heads.items()})
+        hub.watchers.note_floors({room: floor for room, (_, floor, _) in heads.items()})
         for room in rooms:
             if feed := hub.feeds.get(room):
                 await self._apply_head(feed, before[room], *heads.get(room, (0, 0, "")))
@@ -95,7 +96,7 @@ class Sweep:
     async def _apply_head(self, feed: "Feed", before: int, head: int, floor: int, epoch: str) -> None:
         """Take what was read about a feed's room; `before` was the feed's head when the sweep began."""
         if epoch == feed.epoch and head >= before:
-            feed.floor = floor
+            feed.raise_floor(floor)
             feed.hear_bell(head)
             return
         try:

@@ -94,6 +94,12 @@ class Watchers:
             self._counting.read_moves_soon()
             self._work()
 
+    def note_floors(self, floors: dict[int, int]) -> None:
+        """Take the floors of some or all rooms, as a sweep has read them."""
+        if not self.is_idle:
+            self._counting.note_floors(floors)
+            self._work()
+
     def rooms_changed(self) -> None:
         """Read the lists of shared rooms again, because rooms or rights have changed."""
         self._are_rooms_old = True

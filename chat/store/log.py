@@ -240,6 +240,12 @@ def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Ba
         batch.store()
 
 
+def import_events(events: Sequence[Event]) -> None:
+    """Store the events of an imported room as they are, with the numbers that they have."""
+    Event.objects.bulk_create(events)
+    search.store(new=[event for event in events if event.kind == Kind.POSTED], changed=[])
+
+
 def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], Committed]:
     """Return the drafts that are in the log already, by (author, client_id).
 
@@ -336,6 +342,25 @@ def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, read
     )
 
 
+def first_since(room: Room, time: datetime) -> int:
+    """Return the seq from which messages are at or after a time.
+
+    Searches by bisection, because `at` grows with seq except for differences between the servers' clocks. So it reads
+    about twenty messages of any room. Python compares the times, because a time at the edge of the calendar cannot
+    be converted to the database's time zone.
+    """
+    kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
+    low, high = room.floor_seq, room.head_seq + 1
+    while low < high:
+        middle = (low + high) // 2
+        message = kept.filter(seq__gte=middle, seq__lt=high).order_by("seq").values_list("seq", "at").first()
+        if message is None or message[1] >= time:
+            high = middle
+        else:
+            low = message[0] + 1
+    return low
+
+
 class _Part(NamedTuple):
     """One side of a page: its messages, nearest to the middle first, their bytes, and whether there are more."""
 
@@ -367,26 +392,8 @@ def _first_of_newer(kept: QuerySet[Event], room: Room, place: HistoryPlace) -> i
     if place.around is not None:
         return place.around
     if place.since_time is not None:
-        return _first_since(kept, room, place.since_time)
+        return first_since(room, place.since_time)
     return None
-
-
-def _first_since(kept: QuerySet[Event], room: Room, time: datetime) -> int:
-    """Return the seq from which messages are at or after a time.
-
-    Searches by bisection, because `at` grows with seq except for differences between the servers' clocks. So it reads
-    about twenty messages of any room. Python compares the times, because a time at the edge of the calendar cannot
-    be converted to the database's time zone.
-    """
-    low, high = room.floor_seq, room.head_seq + 1
-    while low < high:
-        middle = (low + high) // 2
-        message = kept.filter(seq__gte=middle, seq__lt=high).order_by("seq").values_list("seq", "at").first()
-        if message is None or message[1] >= time:
-            high = middle
-        else:
-            low = message[0] + 1
-    return low
 
 
 def _upwards(events: QuerySet[Event], first: int, limit: int) -> Iterator[Event]:

@@ -23,6 +23,7 @@ const KINDS = {
   Bye: "bye",
   Present: "present",
   IsTyping: "typing",
+  FloorRaised: "floor",
   Quoted: "quote",
   CopiesFound: "copies",
   Rooms: "rooms",

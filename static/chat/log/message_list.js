@@ -337,6 +337,16 @@ export class MessageList extends HTMLElement {
     return [rows.first, rows.last];
   }
 
+  /** Remove the messages below the log's floor, which have expired. @param {number} floor */
+  removeBefore(floor) {
+    const { seqs } = this.#rows;
+    const count = seqs.filter((seq) => seq < floor).length;
+    if (count === seqs.length) this.#keepFocus(() => this.#rows.clear());
+    else if (count)
+      this.keepStill(() => this.#keepFocus(() => this.#rows.removeMessages(count, true)));
+    this.#edges = { ...this.#edges, hasOlder: false };
+  }
+
   /** Keep the focus in the log when the message that has it is removed. @param {() => void} change */
   #keepFocus(change) {
     const hadFocus = this.contains(document.activeElement);

@@ -24,6 +24,7 @@
 /** Messages that mention the reader, newest first; `next`: the `before` of the next page. @typedef {{mentioned: Posted[], next?: number}} MentionsFrame */
 /** The messages that share an `across`, in the rooms that the reader may enter. @typedef {{copies: string, messages: {room: string, seq: number, user?: number}[]}} CopiesFrame */
 /** A user is writing. @typedef {{room: string, typing: string}} TypingFrame */
+/** The events below `floor` have expired. @typedef {{room: string, floor: number}} FloorFrame */
 /** @typedef {{ack: string, room: string, seq: number}} AckFrame */
 /** @typedef {{history: string, events: Posted[], as_of: number, more: boolean, newer?: boolean}} HistoryFrame */
 /** @typedef {{error: string, command?: string, room?: string, client_id?: string, detail?: string, retry_after?: number}} ErrorFrame */
@@ -42,6 +43,7 @@
  *   | {kind: "signal", frame: Signal}
  *   | {kind: "present", frame: PresentFrame}
  *   | {kind: "typing", frame: TypingFrame}
+ *   | {kind: "floor", frame: FloorFrame}
  *   | {kind: "quote", frame: QuotedFrame}
  *   | {kind: "copies", frame: CopiesFrame}
  *   | {kind: "mentioned", frame: MentionsFrame}
@@ -131,6 +133,7 @@ function kindInRoom(frame) {
   if ("seq" in frame) return "event";
   if ("present" in frame) return "present";
   if ("typing" in frame) return "typing";
+  if ("floor" in frame) return "floor";
   return "msg_type" in frame ? "signal" : "unknown";
 }
 

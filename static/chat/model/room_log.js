@@ -165,6 +165,20 @@ export class RoomLog {
     this.#newest = last;
   }
 
+  /**
+   * Forget the messages below the log's floor, which have expired.
+   * @param {number} floor
+   * @returns {boolean} whether messages were forgotten
+   */
+  raiseFloor(floor) {
+    const before = this.#messages.size;
+    for (const seq of this.#messages.keys()) if (seq < floor) this.#messages.delete(seq);
+    if (this.#oldest >= floor) return false;
+    this.#oldest = floor;
+    this.hasOlder = false;
+    return this.#messages.size < before;
+  }
+
   #forgetMessages() {
     this.#messages.clear();
     this.#oldest = Number.POSITIVE_INFINITY;

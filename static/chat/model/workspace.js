@@ -31,6 +31,7 @@ import { fullPageWords } from "./strings.js";
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
+ *   messagesExpired?: (room: string, floor: number) => void,
  *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
  *   headsReceived: (heads: HeadsFrame["heads"]) => void,
  *   commandRefused: (room: string | null, frame: ErrorFrame) => void,
@@ -231,6 +232,7 @@ export class Workspace {
     else if (kind === "signal") this.#showSignal(frame);
     else if (kind === "present") this.#showPresent(frame);
     else if (kind === "typing") this.#showTyping(frame);
+    else if (kind === "floor") this.#raiseFloor(frame.room, frame.floor);
     else if (kind === "quote") this.#view.quotesReceived?.(frame);
     else if (kind === "copies") this.#view.copiesReceived?.(frame);
     else if (kind === "history") this.#applyPage(frame);
@@ -305,6 +307,7 @@ export class Workspace {
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
     this.#epochs.set(id, frame.epoch); // first, so that nothing written for another log is sent or shown
     if (log.applyJoin(frame)) this.#view.logCleared(id);
+    else this.#raiseFloor(id, frame.floor);
     this.#view.alertsReceived(id, frame.alerts ?? []);
     if (log.pendingJump || (!log.hasPage && log.hasOlder)) this.requestHistory(id);
     // A pane at an edge requests its page again, because requests from before the disconnect are lost.
@@ -389,6 +392,11 @@ export class Workspace {
   /** @param {TypingFrame} frame */
   #showTyping({ room, typing }) {
     if (this.#logOf(room)) this.#view.typingReceived?.(room, typing);
+  }
+
+  /** Messages below the floor have expired. @param {string} id @param {number} floor */
+  #raiseFloor(id, floor) {
+    if (this.#logOf(id)?.raiseFloor(floor)) this.#view.messagesExpired?.(id, floor);
   }
 
   /** @param {HistoryFrame} page */

@@ -365,6 +365,11 @@ export class Page {
     this.#panes.get(room)?.list.showSignal(signal);
   }
 
+  /** @param {string} room @param {number} floor */
+  messagesExpired(room, floor) {
+    this.#panes.get(room)?.list.removeBefore(floor);
+  }
+
   /** @param {string} room @param {string} username */
   typingReceived(room, username) {
     if (this.#preferences.get("showsTyping")) this.#panes.get(room)?.showTyping(username);

@@ -1,0 +1,254 @@
+"""Reads an export into an empty database: users, rooms and their logs, with everything that is kept beside a log."""
+
+import secrets
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.core.management.color import no_style
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+
+from chat.backups import BackupError, copying
+from chat.models import Confirmation, Event, Mention, Reaction, Room, RoomMember, UsernameKey
+from chat.names import SYSTEM_KEY, name_key
+from chat.records import FORMAT, PIECE_ROWS, AnyLine, EventLine, Header, RecordError, RoomLine, UserLine
+from chat.records.exporting import JSON_FIELDS
+from chat.store import log
+
+# No line of an export is longer: a message has at most some hundred kilobytes.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+Kind = Event.Kind
+User = get_user_model()
+T = TypeVar("T")
+_decoder = msgspec.json.Decoder(AnyLine)
+
+
+def load(lines: Iterable[bytes]) -> tuple[int, int]:
+    """Read the lines of an export into the empty database; return how many rooms and messages it has now.
+
+    It is one transaction, so an import that fails leaves nothing. Users can't sign in with an earlier password, because
+    an export has none. Raises RecordError.
+    """
+    return store(_decoded(lines))
+
+
+def store(lines: Iterable[AnyLine]) -> tuple[int, int]:
+    """Store lines in the empty database, as `load` does."""
+    try:
+        copying.check_empty()
+    except BackupError as error:
+        raise RecordError(str(error)) from None
+    try:
+        with transaction.atomic():
+            counts = _Import().store(lines)
+            _reset_sequences()
+    except DatabaseError as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RecordError(f"The database refused a row: {first}.") from error
+    return counts
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[AnyLine]:
+    for number, text in enumerate(lines, 1):
+        if len(text) > MAX_LINE_BYTES:
+            raise RecordError(f"Line {number} is too long for an export.")
+        try:
+            line = _decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RecordError(f"Line {number} is not a line of an export: {error}.") from None
+        if (number == 1) != isinstance(line, Header):
+            raise RecordError("This file is not an export of Multichat: its first line has to be the header.")
+        if isinstance(line, Header) and line.format != FORMAT:
+            raise RecordError(f"The export has format {line.format}, and this version reads format {FORMAT}.")
+        yield line
+
+
+class _Import:
+    """Takes the lines in their order, and writes them in pieces."""
+
+    def __init__(self) -> None:
+        # One that nobody knows for all users, so that they can ask for a new one by mail.
+        self._password = make_password(secrets.token_urlsafe(32))
+        self._keys: set[str] = set()
+        self._rooms: dict[int, RoomLine] = {}
+        self._last = 0
+        self.messages = 0
+
+    def store(self, lines: Iterable[AnyLine]) -> tuple[int, int]:
+        users: list[UserLine] = []
+        events: list[EventLine] = []
+        for line in lines:
+            match line:
+                case UserLine():
+                    users.append(line)
+                case RoomLine():
+                    self._store_events(_taken(events))
+                    self._check_end()
+                    self._store_users(_taken(users))
+                    self._store_room(line)
+                case EventLine():
+                    events.append(line)
+                case _:
+                    continue
+            if len(users) >= PIECE_ROWS:
+                self._store_users(_taken(users))
+            if len(events) >= PIECE_ROWS:
+                self._store_events(_taken(events))
+        self._store_events(events)
+        self._check_end()
+        self._store_users(users)
+        return len(self._rooms), self.messages
+
+    def _store_users(self, lines: list[UserLine]) -> None:
+        names = {field.name for field in User._meta.get_fields()}
+        keys = []
+        rows = []
+        for line in lines:
+            values = {
+                "pk": line.id,
+                User.USERNAME_FIELD: line.username,
+                "first_name": line.first_name,
+                "last_name": line.last_name,
+                "email": line.email,
+                "is_active": line.active,
+                "is_staff": line.staff,
+                "is_superuser": line.superuser,
+                "password": self._password,
+                **({"date_joined": line.joined} if line.joined else {}),
+            }
+            rows.append(User(**{name: value for name, value in values.items() if name == "pk" or name in names}))
+            key = name_key(line.username)
+            is_exempt = key in self._keys or key in ("", SYSTEM_KEY)
+            self._keys.add(key)
+            keys.append(UsernameKey(user_id=line.id, key=key, is_exempt=is_exempt))
+        # Without the signals of single users, whose work is done for the whole piece here.
+        User._default_manager.bulk_create(rows)
+        UsernameKey.objects.bulk_create(keys)
+
+    def _store_room(self, line: RoomLine) -> None:
+        self._rooms[line.id] = line
+        self._last = line.floor - 1
+        Room.objects.bulk_create(
+            [
+                Room(
+                    pk=line.id,
+                    title=line.title,
+                    topic=line.topic,
+                    staff_only=line.staff_only,
+                    members_only=line.members_only,
+                    direct_key=line.direct,
+                    archived_at=line.archived,
+                    retention_days=line.retention_days,
+                    legal_hold=line.legal_hold,
+                    floor_seq=line.floor,
+                    head_seq=line.head,
+                )
+            ]
+        )
+        RoomMember.objects.bulk_create(
+            RoomMember(room_id=line.id, user_id=member.user, is_owner=member.owner, added_at=member.added)
+            for member in line.members
+        )
+
+    def _store_events(self, lines: list[EventLine]) -> None:
+        if not lines:
+            return
+        room = self._rooms.get(lines[0].room)
+        if room is None or room is not next(reversed(self._rooms.values())):
+            raise RecordError(f"The events of room {lines[0].room} do not follow the line of this room.")
+        for line in lines:
+            if line.room != room.id or line.seq != self._last + 1:
+                detail = f"event {line.seq} of room {line.room} follows event {self._last} of room {room.id}"
+                raise RecordError(f"The export is incomplete, or was changed: {detail}.")
+            self._last = line.seq
+        events = [_event(line) for line in lines]
+        log.import_events(events)
+        self.messages += sum(event.kind == Kind.POSTED for event in events)
+        Mention.objects.bulk_create(
+            Mention(event=event, user_id=user, room_id=event.room_id, seq=event.seq)
+            for event, line in zip(events, lines, strict=True)
+            for user in line.mentions
+        )
+        self._store_states(room.id, events)
+
+    def _store_states(self, room: int, events: list[Event]) -> None:
+        """Store the current reactions and confirmations, which the events of the log have brought about."""
+        changes = [event for event in events if event.kind in (Kind.REACTED, Kind.CONFIRMED)]
+        seqs = {event.target_seq for event in changes if event.target_seq is not None}
+        found = Event.objects.filter(room=room, seq__in=seqs, deleted_at=None).values_list("seq", "pk")
+        targets: dict[int | None, int] = dict(found)
+        reactions: dict[tuple[int, str, int | None], Reaction] = {}
+        confirmations: list[Confirmation] = []
+        for event in changes:
+            if (target := targets.get(event.target_seq)) is None:
+                continue  # deleted, so nothing of it is kept
+            state: dict[str, Any] = {"event_id": target, "user_id": event.author_id, "username": event.username}
+            if event.kind == Kind.CONFIRMED:
+                confirmations.append(Confirmation(**state, seq=event.seq))
+            else:
+                key = (target, event.body, event.author_id)
+                reactions[key] = Reaction(**state, emoji=event.body, is_on=bool(event.is_on), seq=event.seq)
+        Confirmation.objects.bulk_create(confirmations)
+        # A later piece of the log may change what an earlier one has stored.
+        Reaction.objects.bulk_create(
+            reactions.values(),
+            update_conflicts=True,
+            unique_fields=["event", "emoji", "user"],
+            update_fields=["username", "is_on", "seq"],
+        )
+
+    def _check_end(self) -> None:
+        """Raise RecordError when events are missing at the end of the last room's log."""
+        if self._rooms and (room := next(reversed(self._rooms.values()))).head != self._last:
+            detail = f"room {room.id} ends at event {self._last} instead of {room.head}"
+            raise RecordError(f"The export is incomplete, or was changed: {detail}.")
+
+
+def _event(line: EventLine) -> Event:
+    raw = {name: bytes(getattr(line, name)).decode() or None for name in JSON_FIELDS}
+    return Event(
+        room_id=line.room,
+        seq=line.seq,
+        kind=line.kind,
+        at=line.at,
+        author_id=line.user,
+        username=line.username,
+        body=line.text,
+        msg_type=line.msg_type,
+        target_seq=line.target,
+        edit_seq=line.edit_seq,
+        first_body=line.first_text,
+        client_id=_uuid(line.client_id),
+        client_id_given=line.client_id_given,
+        reply_to=line.reply_to,
+        across=_uuid(line.across),
+        source_room=line.source_room,
+        source_seq=line.source_seq,
+        is_on=line.on,
+        edited_at=line.edited_at,
+        deleted_at=line.deleted_at,
+        **raw,
+    )
+
+
+def _uuid(text: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if text is not None else None
+    except ValueError:
+        raise RecordError(f"{text!r} is not a UUID.") from None
+
+
+def _taken(rows: list[T]) -> list[T]:
+    taken, rows[:] = list(rows), []
+    return taken
+
+
+def _reset_sequences() -> None:
+    """Let new rows follow the imported ids."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), copying.tables()):
+            cursor.execute(statement)
