@@ -8,7 +8,7 @@ import chat.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0038_levels"),
+        ("chat", "0047_retention"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
