@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from chat import bot_admin as bot_admin
 from chat.admin_lists import EstimatingPaginator, as_text
 from chat.models import Event, Room, RoomMember
-from chat.store import deletion, explanations, names
+from chat.store import deletion, display_names, explanations, names
 
 # The most objects that the confirmation page names; the others are counted.
 NAMED = 20
@@ -108,7 +108,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Refuses a username that looks like another user's, beside the field."""
+    """Refuses a username or display name that looks like another user's, beside the field."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -117,6 +117,12 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]
                 names.check_username(name, self.instance.pk)
             except ValidationError as refusal:
                 self.add_error(User.USERNAME_FIELD, refusal)
+        if {*display_names.FIELDS} & {*self.changed_data}:
+            wanted = " ".join(filter(None, (cleaned.get(name, "") for name in display_names.FIELDS)))
+            try:
+                display_names.check_display_name(wanted, self.instance.pk)
+            except ValidationError as refusal:
+                self.add_error(display_names.FIELDS[0], refusal)
         return cleaned
 
 

@@ -16,11 +16,14 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import audit
-        from chat.store import access, deletion, names, sign_ins
+        from chat.store import access, deletion, display_names, names, sign_ins
 
-        access.connect()
         audit.connect()
         deletion.connect()
         # After deletion, which removes rows of a deleted user who had the same id.
         names.connect()
+        # After names, which makes the row.
+        display_names.connect()
+        # After the names, so that they are stored when open pages are told to read them.
+        access.connect()
         sign_ins.connect()

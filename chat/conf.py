@@ -109,6 +109,8 @@ class Conf:
     SEND_PRESENCE: bool = True
     # Whether users see who is writing in their rooms, and the least time between two signals of a socket in a room.
     SHOW_WHO_IS_TYPING: bool = True
+    # Whether users see how many others are around, who they are, and in which of the reader's rooms.
+    SHOW_WHO_IS_AROUND: bool = True
     TYPING_SECONDS: float = 3.0
 
     # How often expired sessions and old failed sign-ins are deleted.

@@ -168,6 +168,7 @@ class SocketLimits:
             "mentions": history,
             "copies": history,
             "people": history,
+            "users": history,
             "watch": TokenBucket("WATCH"),
         }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.conf import conf
@@ -496,11 +497,14 @@ class UsernameKey(models.Model):
     key = models.CharField(max_length=MAX_KEY, db_index=True)
     # The name collided with another user's, or was reserved, before there was this table.
     is_exempt = models.BooleanField(default=False)
+    # The key of the user's display name, null while they have none that they may be shown by.
+    display_key = models.CharField(max_length=MAX_KEY, null=True, db_index=True)  # noqa: DJ001  null, so that it is unique
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user"], name="username_user"),
             models.UniqueConstraint(fields=["key"], condition=models.Q(is_exempt=False), name="username_key"),
+            models.UniqueConstraint(fields=["display_key"], name="username_display_key"),
             models.CheckConstraint(
                 condition=models.Q(is_exempt=True) | ~models.Q(key__in=["", SYSTEM_KEY]), name="username_allowed"
             ),
@@ -540,6 +544,8 @@ class Presence(models.Model):
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="+")
     user = FormerUserField(related_name="+")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="presences")
+    # Since when, by the database's clock.
+    at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [
@@ -612,6 +618,22 @@ class Bot(models.Model):
 
     def __str__(self) -> str:
         return f"bot={self.pk} room={self.room_id}"
+
+
+class Appearance(models.Model):
+    """How the page looks to a user, in all their browsers (`chat.appearance` has the values)."""
+
+    user = FormerUserField(db_index=False, related_name="+")
+    theme = models.CharField(max_length=8, default="system")
+    density = models.CharField(max_length=12, default="comfortable")
+    # 12 or 24 hours; empty: as usual in the browser's language.
+    clock = models.CharField(max_length=2, default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="appearance_user")]
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
 
 
 class SignIn(models.Model):

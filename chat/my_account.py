@@ -1,6 +1,5 @@
 """The page of the user's own account: name, e-mail address, password, and the browsers where they are signed in."""
 
-import unicodedata
 from typing import Any
 
 from django import forms
@@ -12,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chat import audit
+from chat import appearance, audit
 from chat.own_password import address_of, refuse_too_many
-from chat.store import sign_ins
+from chat.store import display_names, names, sign_ins
 
 # A site's own user model may not have all of these fields.
 _KNOWN = {field.name for field in get_user_model()._meta.get_fields()}
@@ -45,9 +44,16 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
-        for name in ("first_name", "last_name"):
-            if any(unicodedata.category(character).startswith("C") for character in values.get(name, "")):
-                self.add_error(name, "A name can't contain invisible characters.")
+        if {*display_names.FIELDS} & {*self.changed_data}:
+            for name in display_names.FIELDS:
+                if display_names.has_invisible(values.get(name, "")):
+                    self.add_error(name, display_names.INVISIBLE)
+            wanted = " ".join(filter(None, (values.get(name, "") for name in display_names.FIELDS)))
+            try:
+                display_names.check_display_name(wanted, self.instance.pk)
+            except names.NameRefused as refusal:
+                if not self.errors:
+                    self.add_error(display_names.FIELDS[0], refusal.message)
         if "email" in self.changed_data and "email" in values:
             stored = type(self.instance)._default_manager.get(pk=self.instance.pk)
             if not stored.check_password(values.get("password", "")):
@@ -74,7 +80,8 @@ def account(request: HttpRequest) -> HttpResponse:
                 audit.write("email_changed", user=user.pk, address=address_of(request))
             return redirect("account")
     sessions = sign_ins.list_sessions(user, request.session.session_key)
-    return render(request, "registration/account.html", {"form": form, "sessions": sessions})
+    context = {"form": form, "sessions": sessions, "appearance": appearance.form_of(user.pk)}
+    return render(request, "registration/account.html", context)
 
 
 @require_POST

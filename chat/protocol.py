@@ -24,6 +24,8 @@ MAX_QUOTES = 50
 LEVELS = ("all", "mentions", "quiet")
 # The most code points of a username, as in Django.
 MAX_NAME = 150
+# The most usernames that a `users` may ask for.
+MAX_USERS = 200
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -183,6 +185,12 @@ class People(Command, frozen=True, kw_only=True):
     prefix: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
 
 
+class Users(Command, frozen=True, kw_only=True):
+    """Asks by which names users are shown, now and whenever one of them changes."""
+
+    names: Annotated[list[Annotated[str, msgspec.Meta(max_length=MAX_NAME)]], msgspec.Meta(max_length=MAX_USERS)]
+
+
 class Ping(Command, frozen=True, kw_only=True):
     pass
 
@@ -254,6 +262,7 @@ AnyCommand = (
     | Mentions
     | People
     | Typing
+    | Users
     | Ping
 )
 
@@ -702,6 +711,40 @@ class Names(msgspec.Struct, kw_only=True):
     people: str
     prefix: str
     names: list[str]
+
+
+class ShownUser(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user's id and display name. Without an id, no user has this username any more."""
+
+    user: int | None = None
+    name: str = ""
+
+
+class ShownUsers(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A signal: users by username. With `reset` others may have changed too, so a client has to ask again."""
+
+    users: dict[str, ShownUser]
+    reset: bool = False
+
+
+class Appearance(msgspec.Struct, kw_only=True):
+    """How the page looks to a user. An empty clock is that of the browser's language."""
+
+    theme: str
+    density: str
+    clock: str
+
+
+class AppearanceFrame(msgspec.Struct, kw_only=True):
+    """A signal to the user's own sockets that watch: the user has changed how the page looks."""
+
+    appearance: Appearance
+
+
+class AroundFrame(msgspec.Struct, kw_only=True):
+    """A signal to sockets that watch: how many other users are around."""
+
+    around: int
 
 
 class Refused(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -14,11 +14,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chat import limits
+from chat import limits, protocol
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
+from chat.store import around, own_rooms, people, policies, room_actions
 from chat.store import bots as bot_store
-from chat.store import own_rooms, people, policies, room_actions
 
 T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(max_length=150)]
@@ -58,6 +59,10 @@ class BotChange(msgspec.Struct, forbid_unknown_fields=True):
     rotate: int | None = None
     secret: Literal["token", "hook", "signature"] = "token"
     revoke: int | None = None
+
+
+class Deactivation(msgspec.Struct, forbid_unknown_fields=True):
+    username: Name
 
 
 class Direct(msgspec.Struct, forbid_unknown_fields=True):
@@ -177,8 +182,40 @@ def direct(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 @answers_json
 def names(request: HttpRequest) -> dict[str, Any]:
-    """Return some names of users that begin with `?q=`, without the user's own."""
-    return {"people": people.names_like(request.GET.get("q", "")[:150], but=_user(request))}
+    """Return some usernames whose users' names begin with `?q=`, without the user's own, and their display names."""
+    found = people.named_like(request.GET.get("q", "")[:150], but=_user(request))
+    names_of = {user.username: user.name for user in found if user.name}
+    return {"people": [user.username for user in found]} | ({"shown": names_of} if names_of else {})
+
+
+@require_POST
+@answers_json
+def deactivate(request: HttpRequest) -> dict[str, Any]:
+    """Let staff take a user's account out of use."""
+    asked = _body(request, Deactivation)
+    limits.check_message(_user(request))
+    people.deactivate(asked.username, by=_user(request), address=request.META.get("REMOTE_ADDR"))
+    return {"deactivated": asked.username}
+
+
+@require_GET
+@answers_json
+def people_around(request: HttpRequest) -> dict[str, Any]:
+    """Return the people who are around, without the user, and in which of the user's rooms they are."""
+    if not conf.SHOW_WHO_IS_AROUND:
+        raise ClientError(ErrorCode.ROOM_INVALID, detail="This site does not show who is around.")
+    limits.check_message(_user(request))
+    found, is_more = around.list_people(request.user)
+    people_found = [
+        {
+            "username": person.user.username,
+            "name": person.user.name,
+            "since": protocol.timestamp(person.since),
+            "rooms": [str(room) for room in person.rooms],
+        }
+        for person in found
+    ]
+    return {"people": people_found, "more": is_more}
 
 
 def as_json(room: Room, reader: int) -> dict[str, Any]:

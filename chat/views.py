@@ -25,7 +25,7 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import memberships, own_rooms, policies, room_actions, search
+from chat.store import around, display_names, memberships, own_rooms, policies, room_actions, search
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ STREAM_PATH = "/chat/stream/"
 # The most closed rooms with a button in the HTML. The page adds the others when the socket lists them. With thousands
 # of rooms, most of the time and bytes of a response went into buttons that users never scroll to.
 LISTED_ROOMS = 200
+# The most users whose names the page is sent with.
+MAX_SHOWN = 200
 # The most ids in `?rooms=` that are read.
 MAX_NAMED = 1000
 
@@ -212,12 +214,19 @@ def _page(
     user = request.user
     # Archived rooms are out of the list, unless one is opened by its address.
     rooms = [room for room in rooms if room.archived_at is None or str(room.pk) in opened]
-    reader = {"id": user.pk, "username": user.get_username(), "staff": user.is_staff}
+    username = user.get_username()
+    reader = {"id": user.pk, "username": username, "staff": user.is_staff}
     # A site's own user model may not have this field.
     if joined := getattr(user, "date_joined", None):
         reader["since"] = protocol.timestamp(joined)
+    known = {name for room in rooms for name in own_rooms.others(room.people, user.pk or 0)}
+    shown = display_names.load_users_named(sorted(known - {username})[:MAX_SHOWN])
+    shown += display_names.show([user])
+    names: dict[str, dict[str, Any]] = {person.username: {"user": person.user, "name": person.name} for person in shown}
     config = {
         "user": reader,
+        # The names in the first view, so that they need not be asked for. Others are.
+        "users": names,
         "rooms": [_as_json(room, user.pk or 0) for room in rooms],
         # The browser may hold unsent messages that were written for an earlier room with the same id.
         "epochs": {str(room.pk): room.epoch for room in rooms},
@@ -240,6 +249,8 @@ def _page(
     }
     context = {
         "config": config,
+        "around": len(around.count() - {user.pk}) if conf.SHOW_WHO_IS_AROUND else None,
+        "my_name": str(names.get(username, {}).get("name") or username),
         "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,
         "listed": _listed(rooms, set(opened)),

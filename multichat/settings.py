@@ -80,6 +80,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested over plain HTTP from the sa
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_ENGINE = "chat.store.web_sessions"
+SESSION_DAYS = environment.number("SESSION_DAYS", 14)
+if not SESSION_DAYS:
+    environment.refuse("SESSION_DAYS is 0, but a session has to last for some time, as in 14.")
+SESSION_COOKIE_AGE = max(60, int(SESSION_DAYS * 24 * 3600))
 # With the prefix, browsers refuse the cookie from a subdomain or over plain HTTP. Browsers ignore ports in cookies, so
 # two sites on one host need different names.
 _prefix, _suffix = "__Host-" if HTTPS else "", environment.cookie_suffix("COOKIE_SUFFIX")
@@ -108,6 +112,7 @@ ROOMS_BY_EVERYBODY = environment.flag("ROOMS_BY_EVERYBODY", default=False)
 KEEP_EDITED_TEXT = environment.flag("KEEP_EDITED_TEXT", default=False)
 OUTGOING_LOOPBACK = environment.flag("OUTGOING_LOOPBACK", default=False)
 SHOW_WHO_IS_TYPING = environment.flag("SHOW_WHO_IS_TYPING", default=True)
+SHOW_WHO_IS_AROUND = environment.flag("SHOW_WHO_IS_AROUND", default=True)
 
 # Limits: LIMIT_MESSAGES_AT_ONCE=60 and so on. 0 means unlimited. LIMITS=0 lifts all limits except those of failed
 # logins and BOUND_DEFAULTS.
@@ -209,7 +214,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "multichat.csp.Middleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "multichat.sessions.Middleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -232,6 +237,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "chat.appearance.context",
             ]
         },
     }

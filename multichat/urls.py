@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, bot_views, invitations, my_account, own_password, room_views, views
+from chat import accounts, appearance, bot_views, invitations, my_account, own_password, room_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -20,8 +20,11 @@ urlpatterns = [
     path("rooms/<int:room_id>/messages", bot_views.messages, name="bot_messages"),
     path("hooks/<str:secret>", bot_views.hook, name="hook"),
     path("direct/", room_views.direct, name="direct"),
+    path("people/deactivate/", room_views.deactivate, name="deactivate"),
+    path("people/around/", room_views.people_around, name="around"),
     path("people/", room_views.names, name="people"),
     path("accounts/", my_account.account, name="account"),
+    path("accounts/appearance/", appearance.save, name="appearance"),
     path("accounts/sessions/<int:pk>/end/", my_account.end_session, name="end_session"),
     path("accounts/sign_out_everywhere/", my_account.sign_out_everywhere, name="sign_out_everywhere"),
     path("accounts/sign_up/", invitations.sign_up, name="sign_up"),

@@ -360,6 +360,17 @@ TABLE = [
         queries=6,
         parameters=40,
     ),
+    HostileFrame(
+        "users who do not exist",
+        "users",
+        lambda context, n: command("users", names=[f"{n} {name}" for name in range(200)]),
+        milliseconds=6,
+        queries=3,
+        parameters=450,
+    ),
+    HostileFrame(
+        "the same user 200 times", "users", fixed(command("users", names=["bob"] * 200)), queries=3, parameters=450
+    ),
     HostileFrame("type without a pause", "typing", room_command("typing"), queries=0),
     HostileFrame(
         "type in rooms that were never joined",

@@ -11,6 +11,7 @@ from chat.exceptions import ErrorCode
 from chat.protocol import (
     MAX_ROOMS,
     AnyCommand,
+    Appearance,
     ByeTime,
     Command,
     Confirmations,
@@ -25,6 +26,7 @@ from chat.protocol import (
     RoomId,
     RoomIds,
     RoomTitle,
+    ShownUser,
     Source,
 )
 
@@ -47,7 +49,7 @@ def frames() -> list[type]:
         Resolution,
         RoomTitle,
     )
-    parts += (Copy, QuoteSource, Source)
+    parts += (Appearance, Copy, QuoteSource, ShownUser, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

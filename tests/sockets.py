@@ -28,7 +28,7 @@ def handshake(path="/chat/stream/", *, cookie="", origin=ORIGIN, host="localhost
 
 
 class Socket:
-    """Sends commands and receives frames. Frames with lists of present users are skipped."""
+    """Sends commands and receives frames. Frames that say who is present or around are skipped."""
 
     def __init__(self, communicator):
         self._communicator = communicator
@@ -56,7 +56,7 @@ class Socket:
                 self.closed = message["code"]
                 return None
             frame = json.loads(message["text"])
-            if "present" not in frame:
+            if "present" not in frame and "around" not in frame:
                 return frame
 
     async def ask(self, **command):

@@ -22,7 +22,7 @@ from chat.live import database, hub, runtime, writer
 from chat.live.hub import Hub
 from chat.live.session import Session
 from chat.models import AccessChange, Room
-from chat.store import access, actions, policies
+from chat.store import access, actions, policies, web_sessions
 from chat.store.concerns import about
 from tests.fakes import FakeLog, FakeSocket, standing, turns, until
 from tests.sockets import connected
@@ -95,7 +95,7 @@ def test_a_change_that_is_no_change_of_rights_does_not_ring(bob, rung):
     new_session(bob)  # writes last_login
     WebSession.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
     WebSession.objects.all().delete()  # as clearsessions does
-    bob.save(update_fields=["email", "first_name"])
+    bob.save(update_fields=["email", "last_login"])
     with transaction.atomic():
         bob.email = "bob@example.com"
         bob.save()  # as a form does
@@ -109,6 +109,7 @@ RIGHTS = {
     "is_superuser": True,
     "password": "!",
     "username": "robert",
+    "first_name": "Robert",
 }
 
 
@@ -234,7 +235,9 @@ async def test_frames_do_not_prolong_a_session(bob):
         assert await database.read(list, WebSession.objects.values_list("pk", "expire_date")) == before
 
 
-async def test_a_session_that_expires_is_closed_by_the_sweep(bob, settings):
+async def test_a_session_that_expires_is_closed_by_the_sweep(bob, settings, monkeypatch):
+    # As when the session could not be prolonged.
+    monkeypatch.setattr(web_sessions, "is_due", lambda expires_at: False)
     settings.SWEEP_SECONDS = 0.02
     async with connected(bob) as socket:
         await socket.ask(command="ping")

@@ -12,6 +12,7 @@ TOP = {
     "accounts",
     "admin",
     "admin_lists",
+    "appearance",
     "apps",
     "audit",
     "bot_admin",

@@ -14,6 +14,7 @@ from django.utils import timezone
 from chat.exceptions import ClientError, ErrorCode
 from chat.fields import FormerUserField
 from chat.models import (
+    Appearance,
     Confirmation,
     DeletedUser,
     Event,
@@ -350,6 +351,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Visit,
         Invitation,
         SignIn,
+        Appearance,
     }
     assert {type(field) for field in fields} == {FormerUserField}
 

@@ -58,6 +58,8 @@ def test_every_command_and_every_kind_of_frame_has_a_golden_frame():
 
     assert kinds("commands.json") == {kind.__name__ for kind in AnyCommand.__args__}
     parts = {
+        "Appearance",
+        "ShownUser",
         "Command",
         "Cursor",
         "ByeTime",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chat.live import hub
+from chat.live import database, hub
+from chat.store import room_actions
 from tests.fakes import until
 from tests.sockets import connected
 
@@ -84,3 +85,22 @@ async def test_other_processes_are_told(alice, bob, rooms, monkeypatch):
             {"type": "bell", "from": "x", "heads": {}, "typing": [[rooms.lobby.pk, "charlie"], [99, "x"]]}
         )
         assert [frame["typing"] for frame in await alices.rest()] == ["charlie"]
+
+
+async def test_in_a_room_of_members_only_members_see_it_and_not_after_their_removal(alice, bob, charlie):
+    people = [bob.pk, charlie.pk]
+    room = await database.write(room_actions.create_room, "Hidden", who="members", members=people)
+    async with connected(bob) as bobs, connected(charlie) as charlies, connected(alice) as alices:
+        assert (await alices.ask(command="typing", room=room.pk))["error"] == "ROOM_ACCESS_DENIED"
+        await alices.ask(command="join", room=room.pk)
+        for socket in (bobs, charlies):
+            await join(socket, room)
+        await bobs.send(command="typing", room=room.pk)
+        await bobs.rest()
+        assert await charlies.rest() == [{"room": str(room.pk), "typing": "bob"}]
+        assert await alices.rest() == []
+        await database.write(room.remove_member, charlie)
+        await charlies.until(lambda frame: "leave" in frame)
+        # As another process's doorbell is heard.
+        hub.running()._doorbell._dispatch({"type": "bell", "from": "x", "heads": {}, "typing": [[room.pk, "bob"]]})
+        assert await charlies.rest() == []

@@ -1,12 +1,17 @@
 """A cookie that cannot be a session key means no session: it causes no query, no error and no harm to other users."""
 
+from datetime import timedelta
+
 import pytest
 from django.conf import settings
 from django.contrib.sessions.models import Session as WebSession
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from chat.live import database, hub
 from chat.store import policies, web_sessions
+from tests.sockets import connected
 
 INVALID_KEYS = [
     "\x00aaaaaaaaaaaa",
@@ -72,3 +77,43 @@ def test_many_logins_are_loaded_in_pieces_that_every_database_accepts(key, bob):
     assert max(query["sql"].count("key0") for query in captured) <= policies.PIECE
     logins = {policies.Login(session_key, number, "") for number, session_key in enumerate(keys)}
     assert policies.load_standings(logins) == {}
+
+
+def expire_in(key, **time):
+    WebSession.objects.filter(session_key=key).update(expire_date=timezone.now() + timedelta(**time))
+
+
+def days_left(key):
+    return (WebSession.objects.get(session_key=key).expire_date - timezone.now()) / timedelta(days=1)
+
+
+def test_a_request_prolongs_its_session_about_once_a_day(client, key, rooms):
+    expire_in(key, days=3)
+    answer = client.get("/accounts/session/")
+    assert days_left(key) > 13.9
+    assert answer.cookies[settings.SESSION_COOKIE_NAME]["max-age"] == 14 * 24 * 3600
+    with CaptureQueriesContext(connection) as queries:
+        # The cookie is renewed for a page that only uses its socket.
+        assert settings.SESSION_COOKIE_NAME in client.get("/accounts/session/").cookies
+    assert not [query for query in queries if "UPDATE" in query["sql"]]
+    expire_in(key, seconds=-1)
+    assert client.get("/accounts/session/").json() == {"user": None}
+    assert days_left(key) < 0
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_open_socket_prolongs_its_session_without_a_write_for_each_frame(bob, settings):
+    settings.SWEEP_SECONDS = settings.ACCESS_CHECK_SECONDS = 60
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        key = hub.running().sessions.copy().pop().login.session_key
+        await database.write(expire_in, key, days=3)
+        for _ in range(20):
+            await socket.ask(command="ping")
+        assert await database.read(days_left, key) < 4
+        await hub.running().revocation.check()
+        assert await database.read(days_left, key) > 13.9
+        # A session that has ended is not brought back.
+        await database.write(expire_in, key, seconds=-1)
+        await hub.running().revocation.check()
+        assert await database.read(days_left, key) < 0

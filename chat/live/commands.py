@@ -42,6 +42,7 @@ from chat.protocol import (
     Resume,
     Send,
     Typing,
+    Users,
     Watch,
 )
 from chat.store import actions, concerns, log, names, notifications, own_mentions, policies, quotes
@@ -104,6 +105,8 @@ async def run(session: Session, command: AnyCommand) -> None:
             await people(session, command)
         case Typing():
             typing(session, command)
+        case Users():
+            await users(session, command)
         case Ping():
             session.reply(protocol.encode(Pong(version=conf.PAGE_VERSION or UNSET)))
 
@@ -307,9 +310,18 @@ async def people(session: Session, command: People) -> None:
     # One at a time, so that one user's typing never takes all the threads that other users' joins need.
     async with database.only_one(("people", session.user_id)):
         found = await database.read(names.people_named, session.login, command.room, command.prefix)
+        await session.hub.display_names.answer(session, found, only_named=True)
     # Check again: the right may have ended, or the room been left, while the names were read.
     _check_joined(session, command.room)
     session.reply(protocol.encode(Names(people=str(command.room), prefix=command.prefix, names=found)))
+
+
+async def users(session: Session, command: Users) -> None:
+    """Send by which names these users are shown, and from now on the changes."""
+    session.is_original = False
+    # One at a time, so that one user's questions never take all the threads that other users' joins need.
+    async with database.only_one(("users", session.user_id)):
+        await session.hub.display_names.answer(session, command.names)
 
 
 def read(session: Session, command: Read) -> None:

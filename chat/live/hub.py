@@ -10,7 +10,10 @@ from chat.conf import conf
 from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, janitor, runtime
+from chat.live.appearances import Appearances
+from chat.live.around import AroundCount
 from chat.live.attendance import Attendance
+from chat.live.display_names import DisplayNames
 from chat.live.feed import Feed, RoomView
 from chat.live.janitor import Janitor
 from chat.live.positions import Positions
@@ -40,12 +43,15 @@ class Hub:
         self._alerts = database.Gathering(alerts.recent)
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
+        self.display_names = DisplayNames()
+        self.around = AroundCount(self.watchers.users, self.watchers.sessions_of)
+        self.appearances = Appearances(self.watchers.users, self.watchers.sessions_of)
         self.revocation = Revocation(
             self.sessions,
             self.feeds,
             dismiss=self.dismiss,
             on_checked=self.watchers.rooms_changed,
-            on_concerned=self.watchers.memberships_changed,
+            on_concerned=self._on_concerned,
         )
         self._doorbell = Doorbell(
             on_bell=self.hear_bell,
@@ -54,9 +60,7 @@ class Hub:
             on_read=self.watchers.position_moved_elsewhere,
             on_typing=self._show_typing,
         )
-        self.attendance = Attendance(
-            process=self._doorbell.id, feeds=self.feeds, announce=lambda change: self._doorbell.signal_presence(*change)
-        )
+        self.attendance = Attendance(process=self._doorbell.id, feeds=self.feeds, announce=self._announce_presence)
         self.sweep = Sweep(self)
         self.pulse = Pulse(on_standstill=self.sweep.run_soon)
         self.is_draining = False
@@ -75,6 +79,7 @@ class Hub:
             self.revocation.check_always(),
             self.revocation.prune_always(),
             self.pulse.beat_always(),
+            self.around.count_always(),
         )
         self._tasks = [self._loop.create_task(task) for task in work]
 
@@ -87,6 +92,8 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.positions.stop()
         await self.watchers.stop()
+        await self.display_names.stop()
+        await self.appearances.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
         if self._janitor is not None:
@@ -195,6 +202,7 @@ class Hub:
         """Send the current state to a session that has missed signals."""
         self.attendance.resend_lists(session)
         self.watchers.resend(session)
+        self.display_names.resend(session)
 
     def move_position(self, session: Session, room: int, seq: int, *, back: bool) -> None:
         """Move a user's read position: their sockets here are notified at once, and it is written soon."""
@@ -232,14 +240,24 @@ class Hub:
         self.revocation.check_soon(concern)
         self.look_for_deletions(concern)
 
+    def _on_concerned(self, concern: Concern) -> None:
+        self.watchers.memberships_changed(concern)
+        self.display_names.users_changed(concern)
+        self.appearances.users_changed(concern)
+
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""
         if self._janitor is not None and (concern.is_all_users or concern.rooms):
             self._janitor.wake()
 
+    def _announce_presence(self, change: Change) -> None:
+        self._doorbell.signal_presence(*change)
+        self.around.count_soon()
+
     def _on_signal(self, room: int, username: str, is_here: bool) -> None:
         # Frames are built here from these parts, so a process that reaches the layer can never forge a message.
         self.attendance.apply_changes([Change(room, username, is_here)])
+        self.around.count_soon()
 
 
 def running() -> Hub | None:
@@ -267,6 +285,7 @@ async def remove(session: Session) -> None:
     for room in list(session.places):
         hub.leave(session, room, is_lost=True)
     hub.watchers.remove(session)
+    hub.display_names.remove(session)
     hub.sessions.discard(session)
     if hub.sessions:
         return

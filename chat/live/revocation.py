@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -16,7 +16,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.live import database
 from chat.live.session import Place, Session
 from chat.protocol import CloseCode
-from chat.store import access, concerns, policies
+from chat.store import access, concerns, policies, web_sessions
 from chat.store.concerns import ALL_USERS, NO_USERS, Concern
 from chat.store.policies import EnterableRoom, Login, Standing
 from chat.store.room_user import RoomUser
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from chat.live.feed import Feed
 
 logger = logging.getLogger(__name__)
+
+
+# The sessions that one transaction prolongs.
+PROLONGED = 200
 
 
 class Question:
@@ -228,6 +232,17 @@ class Revocation:
                     self._dismiss(session, room_id, code)
         if ended:
             await self._end_logins(ended)
+        if concern.is_all_users:
+            await self._prolong(standings.values())
+
+    async def _prolong(self, standings: Iterable[Standing]) -> None:
+        """Prolong the web sessions of open sockets, each about once a day: an open page is in use."""
+        due = [standing.login.session_key for standing in standings if web_sessions.is_due(standing.expires_at)]
+        try:
+            for start in range(0, len(due), PROLONGED):
+                await database.write_behind(web_sessions.prolong, due[start : start + PROLONGED])
+        except Exception as error:
+            database.warn(logger, "sessions could not be prolonged; trying again", error)
 
     async def _end_logins(self, sessions: list[Session]) -> None:
         """Close sockets whose login ended; a full socket does not delay the others."""

@@ -153,6 +153,14 @@ class Watchers:
         """Return the head of a room as it was sent to a user who watches."""
         return self._counting.head(user, room)
 
+    def users(self) -> list[int]:
+        """Return all users who watch."""
+        return self._audiences.users()
+
+    def sessions_of(self, user: int) -> list[Session]:
+        """Return a user's sockets that watch."""
+        return self._audiences.listed_sessions(user)
+
     def resend(self, session: Session) -> None:
         """Send everything again, from memory, to one socket that has missed signals."""
         if session.standing is not None and self._audiences.has(session):

@@ -8,7 +8,7 @@ import chat.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0047_retention"),
+        ("chat", "0045_presence_since"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -28,7 +28,7 @@ MAX_OLD_ROWS = 10_000
 PRUNED_ROWS = 500
 
 # The fields of a user that are rights or that other users see. A save that changes none of them is not recorded.
-_RIGHTS = {"username", "password", "is_active", "is_staff", "is_superuser"}
+_RIGHTS = {"username", "first_name", "last_name", "password", "is_active", "is_staff", "is_superuser"}
 # Set on a user object while it is being saved.
 _IS_HARMLESS = "_access_save_is_harmless"
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.signals import post_save, pre_save
 
 from chat.models import UsernameKey
@@ -40,26 +40,26 @@ def check_username(name: str, user_id: Any = None) -> None:
         raise NameRefused(EMPTY, code="invalid")
     if key == SYSTEM_KEY:
         raise NameRefused(RESERVED, code="invalid")
-    if _of_users(UsernameKey.objects.filter(key=key)).exclude(user=user_id).exists():
+    if of_users(UsernameKey.objects.filter(Q(key=key) | Q(display_key=key))).exclude(user=user_id).exists():
         raise NameRefused(TAKEN, code="unique")
 
 
 def of_key(key: str) -> "models.QuerySet[UsernameKey]":
     """Return the keys of users whose names people take for this one."""
-    return _of_users(UsernameKey.objects.filter(key=key))
+    return of_users(UsernameKey.objects.filter(key=key))
 
 
-def starting_with(prefix: str) -> "models.QuerySet[UsernameKey]":
-    """Return the keys that begin like `prefix`, found by the index, in their order."""
+def starting_with(prefix: str, *, field: str = "key") -> "models.QuerySet[UsernameKey]":
+    """Return the keys of usernames, or display names, that begin like `prefix`, found by the index, in their order."""
     key = name_key(prefix)
-    keys = UsernameKey.objects.order_by("key")
+    keys = UsernameKey.objects.order_by(field)
     if not key:
         return keys
     if transaction.get_connection().vendor == "postgresql":
         # By the index that Django makes for LIKE, whatever the collation is.
-        return keys.filter(key__startswith=key)
+        return keys.filter(**{f"{field}__startswith": key})
     # SQLite's LIKE uses no index. Its order is that of code points.
-    return keys.filter(key__gte=key, key__lt=f"{key}\U0010ffff")
+    return keys.filter(**{f"{field}__gte": key, f"{field}__lt": f"{key}\U0010ffff"})
 
 
 def people_named(login: Login, room_id: int, prefix: str) -> list[str]:
@@ -69,7 +69,10 @@ def people_named(login: Login, room_id: int, prefix: str) -> list[str]:
     """
     room = policies.load_enterable_room(login, room_id)
     # At most so many rows are read, whatever rights their users have. A longer prefix finds the users beyond them.
-    ids = list(starting_with(prefix).values_list("user_id", flat=True)[:MAX_CANDIDATES])
+    ids = list(starting_with(prefix).values_list("user_id", flat=True)[: MAX_CANDIDATES - PIECE])
+    if name_key(prefix):
+        shown_so = starting_with(prefix, field="display_key").values_list("user_id", flat=True)[:PIECE]
+        ids = list(dict.fromkeys([*ids, *shown_so]))
     found: list[str] = []
     for start in range(0, len(ids), PIECE):
         users = {user.pk: user for user in policies.load_users_who_may_enter(room, ids[start : start + PIECE])}
@@ -81,10 +84,10 @@ def people_named(login: Login, room_id: int, prefix: str) -> list[str]:
 
 def collisions() -> "models.QuerySet[UsernameKey]":
     """Return the users whose names collided with another's, or were reserved, when the table was made."""
-    return _of_users(UsernameKey.objects.filter(is_exempt=True)).order_by("key")
+    return of_users(UsernameKey.objects.filter(is_exempt=True)).order_by("key")
 
 
-def _of_users(keys: "models.QuerySet[UsernameKey]") -> "models.QuerySet[UsernameKey]":
+def of_users(keys: "models.QuerySet[UsernameKey]") -> "models.QuerySet[UsernameKey]":
     """Narrow to users who exist: the rows of deleted users may be removed later."""
     return keys.filter(Exists(get_user_model()._base_manager.filter(pk=OuterRef("user"))))
 

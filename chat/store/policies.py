@@ -344,3 +344,20 @@ def check_can_remove(*, is_owner: bool) -> None:
 def can_invite(user: Any) -> bool:
     """Return whether `user` may make and revoke invitations: staff may."""
     return user is not None and bool(user.is_active and user.is_staff)
+
+
+def check_can_deactivate(user: Any, other: Any) -> None:
+    """Let staff deactivate other users, and only admins an admin.
+
+    Raises ClientError: USER_HAS_TO_LOGIN, ROOM_ACCESS_DENIED, COMMAND_INVALID when the other is deactivated already.
+    """
+    if user is None or not user.is_active:
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+    if not user.is_staff:
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only staff can deactivate users.")
+    if other is None or not other.is_active:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail="This user is deactivated already.")
+    if other.pk == user.pk:
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="You can't deactivate yourself.")
+    if other.is_superuser and not user.is_superuser:
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only an admin can deactivate an admin.")

@@ -6,6 +6,7 @@ import { MessageList } from "./log/message_list.js";
 import { Alerts } from "./model/alerts.js";
 import { Connection } from "./model/connection.js";
 import { Drafts } from "./model/drafts.js";
+import { shownNames } from "./model/names.js";
 import { Outbox } from "./model/outbox.js";
 import { openStore } from "./model/outbox_store.js";
 import { Preferences } from "./model/preferences.js";
@@ -33,6 +34,7 @@ customElements.define("room-list", RoomList);
 
 /** @type {Config} */
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
+shownNames.learn(config.users);
 const stream = new URL(config.stream, location.href);
 stream.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 // The cookie may belong to another user by the time the page reconnects. The server then refuses the connection.
@@ -123,6 +125,8 @@ document.addEventListener("visibilitychange", () => {
   connection.wake();
   signedOut.checkUser();
 });
+// The socket keeps the session alive, but only a request gives the browser a cookie that lasts longer.
+setInterval(() => void fetch(config.session).catch(() => null), 6 * 3600_000);
 setInterval(() => {
   connection.tick();
   page.tick();

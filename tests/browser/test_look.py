@@ -19,12 +19,14 @@ FIRST_IN_VIEW = """(log) => {
   const part = text.querySelector('[data-part=text]');
   return {text: part.textContent, y: part.getBoundingClientRect().y};
 }"""
-CHOOSE_COMPACT = """() => {
-  const {user} = JSON.parse(document.getElementById('config').textContent);
-  const key = `multichat.preference.${user.id}.isCompact`;
-  localStorage.setItem(key, 'true');
-  dispatchEvent(new StorageEvent('storage', {key, newValue: 'true'}));
-}"""
+CHOOSE_COMPACT = """() => fetch('/accounts/appearance/', {
+  method: 'POST',
+  headers: {
+    'Content-Type': 'application/json',
+    'X-CSRFToken': document.querySelector('[name=csrfmiddlewaretoken]').value,
+  },
+  body: '{"density":"compact"}',
+})"""
 
 
 def test_a_newcomer_finds_the_lobby_and_many_messages_in_view(visit, site):

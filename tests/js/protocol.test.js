@@ -6,6 +6,9 @@ import { decode, isPosted, isTransient, refusalOf } from "../../static/chat/mode
 const LIMITS = { graphemes: 4000, bytes: 32 * 1024 };
 /** The kind that the page decodes for each of the server's structs. */
 const KINDS = {
+  ShownUsers: "users",
+  AppearanceFrame: "appearance",
+  AroundFrame: "around",
   Joined: "join",
   Left: "leave",
   EnteredOrLeft: "signal",
@@ -53,6 +56,9 @@ test("each frame is decoded to its kind", () => {
   assert.equal(kindOf({ pong: true }), "pong");
   assert.equal(kindOf({ rooms: [] }), "rooms");
   assert.equal(kindOf({ heads: {} }), "heads");
+  assert.equal(kindOf({ users: {} }), "users");
+  assert.equal(kindOf({ around: 0 }), "around");
+  assert.equal(kindOf({ appearance: {} }), "appearance");
   assert.equal(kindOf({ people: "1", prefix: "", names: [] }), "people");
 });
 

@@ -49,11 +49,40 @@ export function setHue(element, name) {
  * Make an element the avatar of a user, two letters on a hue, or of the system, a sign.
  * @param {HTMLElement} element
  * @param {string} username
+ * @param {string} [shown] the name by which the user is shown
  */
-export function setAvatar(element, username) {
-  element.textContent = [...username].slice(0, 2).join("").toLocaleUpperCase() || "✦";
+export function setAvatar(element, username, shown = username) {
+  setText(element, initials(shown) || "✦");
   element.classList.toggle("system", username === "");
   setHue(element, username);
+}
+
+/** Kept at the element, because what is loaded later is bundled with a copy of this module. @typedef {Element & {fillNames?: () => void}} Named */
+
+/**
+ * Fill an element with a user's name, now and whenever names have changed.
+ * @param {Element} element
+ * @param {() => void} fill
+ */
+export function showName(element, fill) {
+  element.setAttribute("data-names", "");
+  /** @type {Named} */ (element).fillNames = fill;
+  fill();
+}
+
+/** Names have changed. @param {ParentNode} root */
+export function updateNames(root) {
+  /** @type {NodeListOf<Named>} */
+  const elements = root.querySelectorAll("[data-names]");
+  for (const element of elements) element.fillNames?.();
+}
+
+/** The first letters of the first and the last word, or of the only one. @param {string} name */
+function initials(name) {
+  const [first = "", ...others] = name.trim().split(/\s+/);
+  const last = others.at(-1);
+  const letters = last ? [[...first][0], [...last][0]] : [...name].slice(0, 2);
+  return letters.join("").toLocaleUpperCase();
 }
 
 /** Set a text if it changed: a status or alert that is set again is read out again. @param {HTMLElement} element @param {string} text */

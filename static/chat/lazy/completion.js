@@ -133,13 +133,19 @@ export class Completion {
 }
 
 /** @param {Choice} choice @param {string} id */
-function option({ label, hint, isHere }, id) {
+function option({ label, hint, isHere, about }, id) {
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";
   const name = document.createElement("bdi");
   name.textContent = label;
   element.append(name);
+  if (about) {
+    const person = document.createElement("bdi");
+    person.className = "about";
+    person.textContent = about;
+    element.append(" ", person);
+  }
   if (hint !== undefined || isHere) {
     const mark = document.createElement("span");
     mark.ariaHidden = "true";

@@ -77,7 +77,7 @@ export class MentionList extends HTMLElement {
       this.#older.hidden = false;
       return;
     }
-    const dates = new Dates();
+    const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const hadFocus = document.activeElement === this.#older;
     const items = page.mentioned.map((message) => this.#item(message, dates));
     this.#list.append(...items);
@@ -87,8 +87,9 @@ export class MentionList extends HTMLElement {
     if (hadFocus) items[0]?.querySelector("button")?.focus();
   }
 
-  /** @param {Posted} message @param {Dates} dates */
-  #item({ room, seq, username, message, at }, dates) {
+  /** @param {Posted} mentioned @param {Dates} dates */
+  #item(mentioned, dates) {
+    const { room, seq, username, message, at } = mentioned;
     const item = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
@@ -99,7 +100,7 @@ export class MentionList extends HTMLElement {
     const by = document.createElement("span");
     by.className = "by";
     const author = document.createElement("bdi");
-    author.textContent = authorWords(username);
+    author.textContent = authorWords(mentioned);
     const where = document.createElement("bdi");
     where.textContent = this.#source?.titleOf(room) ?? "";
     const time = document.createElement("time");

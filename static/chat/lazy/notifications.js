@@ -1,6 +1,7 @@
 /** Notifications of this browser: the button at the foot, what it offers, and when one is shown. Loaded when they are turned on. */
 
 import { part } from "../dom/templates.js";
+import { shownNames } from "../model/names.js";
 import { clockOf, pauses, tidy } from "../model/notifying.js";
 import { NOTIFYING_BLOCKED, NOTIFYING_MISSING, notificationWords } from "../model/strings.js";
 
@@ -143,7 +144,7 @@ export class Notifications {
     const read = this.#actions.unread.readOf(room) ?? 0;
     if (!event || event.message === null || !found || !this.#isOn || read >= event.seq) return;
     const { title, body } = notificationWords(tidy(found.title), {
-      author: tidy(event.username),
+      author: tidy(event.username && shownNames.of(event.username, event.user)),
       text: tidy(event.message),
       type: event.msg_type,
       isDirect: found.kind === "direct",

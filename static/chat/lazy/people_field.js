@@ -1,7 +1,8 @@
 /** Chooses people by name: a box that completes names, and a list of those who were chosen. */
 
 import { ask } from "../dom/ask.js";
-import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
+import { shownNames } from "../model/names.js";
 
 const COMPLETE_AFTER_MS = 150;
 
@@ -79,10 +80,11 @@ export class PeopleField {
     this.#asked += 1;
     const asked = this.#asked;
     const query = encodeURIComponent(this.#box.value.trim());
-    /** @type {{people: string[]} | string} */
+    /** @type {{people: string[], shown?: Record<string, string>} | string} */
     const answer = await ask(`/people/?q=${query}`);
     if (asked !== this.#asked || typeof answer === "string") return;
-    const options = answer.people.map((name) => Object.assign(new Option(), { value: name }));
+    const { people, shown = {} } = answer;
+    const options = people.map((name) => new Option(shown[name] ?? "", name));
     part(this.#field, "names").replaceChildren(...options);
   }
 }
@@ -96,7 +98,10 @@ export class PeopleField {
 export function memberItem(name, about, remove) {
   const item = copyElement("member-template");
   setAvatar(part(item, "avatar"), name);
-  part(item, "name").textContent = name;
+  showName(item, () => {
+    part(item, "name").textContent = shownNames.of(name);
+    part(item, "name").title = name;
+  });
   part(item, "about").textContent = about;
   const button = part(item, "remove");
   button.hidden = remove === null;

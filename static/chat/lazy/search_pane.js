@@ -3,7 +3,7 @@
 import { copyElement, part, setHue, setText } from "../dom/templates.js";
 import { Dates } from "../model/dates.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
-import { resultsWords } from "../model/strings.js";
+import { authorWords, resultsWords } from "../model/strings.js";
 
 /** @import {Posted} from "../model/protocol.js" */
 
@@ -109,14 +109,15 @@ export class SearchPane {
     );
   }
 
-  /** @param {Posted} message @param {string[]} terms */
-  #hit({ room, seq, username, message, at }, terms) {
+  /** @param {Posted} found @param {string[]} terms */
+  #hit(found, terms) {
+    const { room, seq, message, at } = found;
     const item = copyElement("hit-template");
     const button = /** @type {HTMLElement} */ (item.firstElementChild);
     setHue(part(item, "hue"), room);
     part(item, "room").textContent = this.#actions.titleOf(room) ?? "";
-    part(item, "author").textContent = username;
-    const dates = new Dates();
+    part(item, "author").textContent = authorWords(found);
+    const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
     time.textContent = dates.dayLabel(at, Date.now());

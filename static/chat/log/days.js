@@ -5,12 +5,22 @@ import { currentZone, Dates } from "../model/dates.js";
 
 /** @import {Message} from "../model/room_log.js" */
 
-export let dates = new Dates();
+export let dates = newDates();
+
+/** In the machine's time zone, and with the clock that the user chose. */
+export function newDates() {
+  return new Dates({ clock: document.documentElement.dataset.clock ?? "" });
+}
+
+/** The user chose another clock. */
+export function followClock() {
+  dates = newDates();
+}
 
 /** Use the machine's current time zone. @returns {boolean} whether it changed */
 export function followZone() {
   if (dates.zone === currentZone()) return false;
-  dates = new Dates();
+  dates = newDates();
   return true;
 }
 

@@ -1,6 +1,7 @@
 /** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
-import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { copyElement, part, setAvatar, setText, showName } from "../dom/templates.js";
+import { shownNames } from "../model/names.js";
 import { isForMe } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, confirmedWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
@@ -44,9 +45,9 @@ export function isSameGroup(previous, message) {
   return message.type === MESSAGE && Date.parse(message.at) - Date.parse(previous.at) < GROUP_MS;
 }
 
-/** "monitor, 9:18". @param {Pick<Message, "username" | "at">} message */
-export function signature({ username, at }) {
-  return `${authorWords(username)}, ${dates.time(at)}`;
+/** "monitor, 9:18". @param {Pick<Message, "username" | "user" | "at">} message */
+export function signature(message) {
+  return `${authorWords(message)}, ${dates.time(message.at)}`;
 }
 
 /**
@@ -60,7 +61,14 @@ export function fillMessage(element, message, me) {
   element.classList.toggle("for-me", isForReader);
   part(element, "quiet").textContent =
     (type === MUTED ? "Muted: " : "") + (isForReader ? "Mentions you: " : "");
-  part(element, "author").textContent = authorWords(username);
+  const author = part(element, "author");
+  const avatar = element.querySelector(".avatar");
+  showName(author, () => {
+    const words = authorWords(message);
+    setText(author, words);
+    author.title = username;
+    if (avatar instanceof HTMLElement) setAvatar(avatar, username, username && words);
+  });
   showTime(element, at);
   const body = part(element, "text");
   if (deleted) showSentence(body, deletedWords(1));
@@ -68,10 +76,9 @@ export function fillMessage(element, message, me) {
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
-  if (type === ALERT)
-    part(element, "confirmed").textContent = deleted ? "" : confirmedWords(message);
-  const avatar = element.querySelector(".avatar");
-  if (avatar instanceof HTMLElement) setAvatar(avatar, username);
+  const confirmed = type === ALERT ? part(element, "confirmed") : null;
+  if (confirmed)
+    showName(confirmed, () => setText(confirmed, deleted ? "" : confirmedWords(message)));
 }
 
 /** Show the time in the reader's zone. @param {HTMLElement} element @param {string} at */
@@ -98,9 +105,13 @@ export function createUnsent(entry, me) {
   const element = copyElement(hasFailed ? "failed-template" : "pending-template");
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
-  part(element, "author").textContent = `${me}${TYPE_WORDS.get(entry.type) ?? ""}`;
+  const author = part(element, "author");
+  const words = TYPE_WORDS.get(entry.type) ?? "";
+  showName(author, () => {
+    setText(author, shownNames.of(me) + words);
+    setAvatar(part(element, "avatar"), me, shownNames.of(me));
+  });
   foldMessage(element, showText(part(element, "text"), entry.text, ""));
-  setAvatar(part(element, "avatar"), me);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)
     part(element, "reason").textContent = isHeld

@@ -1,6 +1,6 @@
 /** Shows at the end of a log who entered and left. */
 
-import { copyElement } from "../dom/templates.js";
+import { copyElement, showName } from "../dom/templates.js";
 import { LEAVE } from "../model/protocol.js";
 import { presenceWords } from "../model/strings.js";
 
@@ -25,7 +25,9 @@ export class PresenceLine {
     const { line, people } = this.#current;
     people.delete(username);
     people.set(username, msg_type === LEAVE ? "left" : "joined");
-    line.textContent = presenceWords(people);
+    showName(line, () => {
+      line.textContent = presenceWords(people);
+    });
   }
 
   /** A message follows the line, or it was removed: the next signal gets a new line. */

@@ -1,9 +1,11 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
+import { shownNames } from "./names.js";
+
 /** @import {Emoji} from "./emoji.js" */
 
 /** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
-/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`: of a person. @typedef {{label: string, text: string, hint?: string, isHere?: boolean}} Choice */
+/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`, `about`: of a person, and the name by which they are shown. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, about?: string}} Choice */
 /**
  * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it.
  * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
@@ -47,7 +49,8 @@ export async function findChoices({ sign, typed }, { me, present, rooms, findPeo
   if (sign === "#") return roomChoices(typed, rooms());
   if (sign === "@") {
     const others = await findPeople(typed);
-    return peopleChoices(typed, { here: present(), others, me });
+    const shown = (/** @type {string} */ name) => shownNames.of(name);
+    return peopleChoices(typed, { here: present(), others, me, shown });
   }
   const found = await findEmoji(typed, MAX_CHOICES);
   return found.map(({ emoji, shortNames, name }) => ({
@@ -66,19 +69,24 @@ export function fold(name) {
 /**
  * The people whose names begin like what was typed: those who are here first, and the reader after the others here.
  * @param {string} typed
- * @param {{here: Iterable<string>, others: string[], me: string}} people
+ * @param {{here: Iterable<string>, others: string[], me: string, shown?: (username: string) => string}} people `shown` returns the name by which a user is shown
  * @returns {Choice[]}
  */
-export function peopleChoices(typed, { here, others, me }) {
+export function peopleChoices(typed, { here, others, me, shown = (name) => name }) {
   const key = fold(typed);
   const present = [...here].sort(
     (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
   );
-  const names = [...new Set([...present, ...others])].filter((name) => fold(name).startsWith(key));
+  const names = [...new Set([...present, ...others])].filter((name) =>
+    [name, shown(name)].some((spelling) => fold(spelling).startsWith(key)),
+  );
   const isHere = new Set(present);
-  return names
-    .slice(0, MAX_CHOICES)
-    .map((name) => ({ label: name, text: `@${name}`, isHere: isHere.has(name) }));
+  return names.slice(0, MAX_CHOICES).map((name) => ({
+    label: name,
+    text: `@${name}`,
+    isHere: isHere.has(name),
+    ...(shown(name) !== name && { about: shown(name) }),
+  }));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Formats times and days in the reader's zone and language. */
 
-/** @typedef {{locale?: string, timeZone?: string}} Where */
+/** `clock`: "12" or "24" hours; by default as usual in the language. @typedef {{locale?: string, timeZone?: string, clock?: string}} Where */
 
 export class Dates {
   #time;
@@ -11,13 +11,20 @@ export class Dates {
   #relative;
 
   /** @param {Where} [where] the reader's own by default */
-  constructor({ locale, timeZone } = {}) {
+  constructor({ locale, timeZone, clock } = {}) {
     this.zone = timeZone ?? currentZone();
-    this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", timeZone });
+    const cycle = clock
+      ? { hourCycle: clock === "12" ? /** @type {const} */ ("h12") : /** @type {const} */ ("h23") }
+      : {};
+    this.#time = new Intl.DateTimeFormat(locale, {
+      ...{ hour: "numeric", minute: "2-digit", timeZone },
+      ...cycle,
+    });
     this.#full = new Intl.DateTimeFormat(locale, {
       dateStyle: "full",
       timeStyle: "medium",
       timeZone,
+      ...cycle,
     });
     this.#date = new Intl.DateTimeFormat(locale, {
       weekday: "long",

@@ -4,14 +4,13 @@
 
 /**
  * Every setting and its default. A stored value of another type counts as unset.
- * `clickCloses`: a click on an open room closes it. `isCompact`: messages stand closer together. `shortcuts`: the user's own chord for a shortcut's name, "" for none.
+ * `clickCloses`: a click on an open room closes it. `shortcuts`: the user's own chord for a shortcut's name, "" for none.
  * `showsTyping`: other users see that this one is writing, and this one sees them.
  * `notifies`: this browser shows notifications; `pausedUntil`: none until then, in milliseconds.
  * `recentEmoji`: those that the user chose last, the latest first.
  */
 export const DEFAULTS = {
   clickCloses: false,
-  isCompact: false,
   shortcuts: /** @type {Record<string, string>} */ ({}),
   showsTyping: true,
   notifies: false,

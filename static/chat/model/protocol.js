@@ -6,6 +6,8 @@
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
 /** A user whom a text mentions, and the name as the text spells it; without a user it is `all` or `here`. @typedef {{name: string, user?: number}} Mentioned */
+/** @import {ShownUser} from "./names.js" */
+
 /** A user by id, if there is one, and by the name they had. @typedef {{user?: number, username: string}} Person */
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
@@ -33,6 +35,8 @@
 /** @typedef {{heads: Record<string, Head>}} HeadsFrame */
 /** The message that a notification may show; none when another page shows it. @typedef {{notify: string, seq: number, event?: Posted}} NotifyFrame */
 /** People who may enter a room and whose names begin like `prefix`: some of them. @typedef {{people: string, prefix: string, names: string[]}} NamesFrame */
+/** Users by username, as they are shown; with `reset` others may have changed too. @typedef {{users: Record<string, ShownUser>, reset?: true}} UsersFrame */
+/** How the page looks to its user. An empty clock is that of the language. @typedef {{theme: string, density: string, clock: string}} Appearance */
 /** @typedef {{bye: {retry_ms: number}}} ByeFrame */
 
 /**
@@ -53,6 +57,9 @@
  *   | {kind: "rooms", frame: RoomsFrame}
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
+ *   | {kind: "users", frame: UsersFrame}
+ *   | {kind: "around", frame: {around: number}}
+ *   | {kind: "appearance", frame: {appearance: Appearance}}
  *   | {kind: "notify", frame: NotifyFrame}
  *   | {kind: "bye", frame: ByeFrame}
  *   | {kind: "pong", frame: {pong: true, version?: string}}
@@ -75,6 +82,7 @@
  *   | {command: "people", room: string, prefix: string}
  *   | {command: "watch"}
  *   | {command: "typing", room: string}
+ *   | {command: "users", names: string[]}
  *   | {command: "quote", room: string, seqs: number[]}
  *   | {command: "copies", across: string}
  *   | {command: "mentions", before?: number, limit?: number}
@@ -112,6 +120,9 @@ const OWN_KEYS = /** @type {const} */ ([
   "people",
   "notify",
   "mentioned",
+  "users",
+  "appearance",
+  "around",
 ]);
 
 /**

@@ -1,10 +1,11 @@
 /** Every sentence that the page shows or has read out. */
 
+import { shownNames } from "./names.js";
 import { ALERT, countGraphemes, isSoon, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
 /** @import {Diagnosis} from "./diagnosis.js" */
-/** @import {ErrorFrame, Limits} from "./protocol.js" */
+/** @import {ErrorFrame, Limits, Person} from "./protocol.js" */
 
 /** At most this many characters of a message are quoted in a sentence. */
 const QUOTED = 200;
@@ -57,18 +58,19 @@ export const JUMP_WAITS = "You're offline. We'll go there when you're connected 
 export const REPLACED =
   "Another user is logged in now. Reload to see their rooms; your unsent messages are kept for you.";
 
-/** Messages of the system have no author. @param {string} username */
-export function authorWords(username) {
-  return username || "System";
+/** The name by which an author is shown. Messages of the system have no author. @param {{username: string, user?: number | undefined}} message */
+export function authorWords({ username, user }) {
+  return shownNames.of(username, user) || "System";
 }
 
 /**
  * Name the sender. A warning or alert is announced as such first.
- * @param {{username: string, type: number}} message
+ * @param {{username: string, user?: number | undefined, type: number}} message
  */
-export function senderWords({ username, type }) {
+export function senderWords(message) {
+  const { type } = message;
   const kind = type === ALERT ? "Alert. " : type === WARNING ? "Warning. " : "";
-  return kind + authorWords(username);
+  return kind + authorWords(message);
 }
 
 export const NEW_VERSION = "A new version of this page is available.";
@@ -238,8 +240,9 @@ export function presenceWords(people) {
     .join(" · ");
 }
 
-/** @param {string[]} names */
-function someNames([first, second, ...others]) {
+/** @param {string[]} usernames */
+function someNames(usernames) {
+  const [first, second, ...others] = usernames.map((username) => shownNames.of(username));
   if (second === undefined) return first;
   if (others.length === 0) return `${first} and ${second}`;
   return `${first} and ${others.length + 1} others`;
@@ -307,15 +310,15 @@ export function alertLineWords(title, text, others) {
   return `Alert in ${title}${more}${text ? `: ${text}` : ""}`;
 }
 
-/** Name the users who have confirmed an alert, and the one who said that it is over. @param {{confirmations: {count: number, users: {username: string}[]}, resolution: {username: string} | null}} alert */
+/** Name the users who have confirmed an alert, and the one who said that it is over. @param {{confirmations: {count: number, users: Person[]}, resolution: Person | null}} alert */
 export function confirmedWords({ confirmations: { count, users }, resolution }) {
-  const [first = "", second = ""] = users.map(({ username }) => username);
+  const [first = "", second = ""] = users.map(authorWords);
   const names = [first, second]
     .slice(0, Math.min(2, users.length))
     .join(count > 2 ? ", " : " and ");
   const more = count > 2 ? ` and ${count - 2} more` : "";
   const confirmed = count ? `Confirmed by ${names}${more}` : "";
-  const over = resolution ? `Over, says ${authorWords(resolution.username)}` : "";
+  const over = resolution ? `Over, says ${authorWords(resolution)}` : "";
   return [over, confirmed].filter(Boolean).join(". ");
 }
 

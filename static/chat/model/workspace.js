@@ -2,6 +2,7 @@
 
 import { Changes } from "./changes.js";
 import { MentionSearch } from "./mention_search.js";
+import { shownNames } from "./names.js";
 import { PeopleSearch } from "./people_search.js";
 import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
@@ -10,7 +11,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Change, CopiesFrame, Cursor, ErrorFrame, Event, HeadsFrame, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame} from "./protocol.js" */
+/** @import {AckFrame, Appearance, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
 /** @import {Message, Page, Place} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -31,6 +32,9 @@ import { fullPageWords } from "./strings.js";
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
+ *   namesChanged?: () => void,
+ *   aroundChanged?: (count: number) => void,
+ *   appearanceChanged?: (appearance: Appearance) => void,
  *   messagesExpired?: (room: string, floor: number) => void,
  *   roomsChanged: (rooms: Room[], gone: Room[]) => void,
  *   headsReceived: (heads: HeadsFrame["heads"]) => void,
@@ -42,7 +46,18 @@ import { fullPageWords } from "./strings.js";
 
 const RETRY_AFTER_S = 2;
 /** Refusals of these are not shown: the user did not ask for them, and they are sent again after the next change or reconnect. */
-const QUIET = new Set(["watch", "read", "layout", "leave", "people", "typing", "mentions"]);
+const QUIET = new Set([
+  "watch",
+  "read",
+  "layout",
+  "leave",
+  "people",
+  "typing",
+  "mentions",
+  "users",
+]);
+/** The most usernames that the server answers at once. */
+const MAX_USERS = 200;
 
 export class Workspace {
   /** @type {Map<string, Room>} */
@@ -71,7 +86,7 @@ export class Workspace {
    * @param {{send: Send, outbox: Outbox, view: View, epochs?: Map<string, string>, maxPanes?: number | undefined, me?: number}} options `epochs`: of the known rooms; `maxPanes`: 0 for no limit; `me`: the reader's id
    */
   constructor(rooms, { send, outbox, view, epochs = new Map(), maxPanes = 0, me }) {
-    this.rooms = new Map(rooms.map((room) => [room.id, room]));
+    this.rooms = new Map(rooms.map((room) => [room.id, titled(room)]));
     this.#send = send;
     this.#outbox = outbox;
     this.#view = view;
@@ -81,6 +96,7 @@ export class Workspace {
     this.#changes = new Changes(send);
     this.#peopleSearch = new PeopleSearch(send);
     this.#mentionSearch = new MentionSearch(send);
+    shownNames.onwanted = () => this.#askNames();
   }
 
   /** Ids of the open panes, in their order. */
@@ -191,6 +207,27 @@ export class Workspace {
     return this.#mentionSearch.find(before);
   }
 
+  /** Ask for the names that are shown. Offline, they wait for the connection. */
+  #askNames() {
+    if (!this.#isOnline) return;
+    const names = shownNames.takeWanted();
+    for (let start = 0; start < names.length; start += MAX_USERS)
+      this.#send({ command: "users", names: names.slice(start, start + MAX_USERS) });
+  }
+
+  /** @param {UsersFrame} frame */
+  #applyNames({ users, reset }) {
+    shownNames.learn(users);
+    if (reset) shownNames.askAgain();
+    this.#view.namesChanged?.();
+    // Direct rooms have the names of their people as titles.
+    const rooms = [...this.rooms.values()];
+    const renamed = rooms.map(titled).filter((room, index) => room !== rooms[index]);
+    if (renamed.length === 0) return;
+    for (const room of renamed) this.rooms.set(room.id, room);
+    this.#view.roomsChanged([...this.rooms.values()], []);
+  }
+
   /** Say to the others in a room that the user is writing. @param {string} room */
   sayTyping(room) {
     if (this.#isOnline) this.#send({ command: "typing", room });
@@ -221,7 +258,9 @@ export class Workspace {
     this.#view.connectionChanged(state, retryAt);
     if (wasOnline && !this.#isOnline) this.#connectionLost();
     if (state === "signed out") this.#forgetMessages();
-    if (this.#isOnline) this.#rejoin(this.openRooms);
+    if (!this.#isOnline) return;
+    this.#rejoin(this.openRooms);
+    if (!wasOnline) shownNames.askAgain();
   }
 
   /** @param {Received} received */
@@ -241,6 +280,9 @@ export class Workspace {
     else if (kind === "notify") this.#view.notified?.(frame);
     else if (kind === "mentioned") this.#mentionSearch.answered(frame);
     else if (kind === "people") this.#peopleSearch.answered(frame);
+    else if (kind === "users") this.#applyNames(frame);
+    else if (kind === "appearance") this.#view.appearanceChanged?.(frame.appearance);
+    else if (kind === "around") this.#view.aroundChanged?.(frame.around);
     else if (kind === "ack") this.#applyAck(frame);
     else if (kind === "error") this.#applyError(frame);
     else if (kind === "pong" && frame.version) this.#view.versionReceived(frame.version);
@@ -368,8 +410,9 @@ export class Workspace {
       ({ id }) => !current.has(id) && !this.#panes.has(id),
     );
     for (const { id } of removed) this.rooms.delete(id);
-    for (const room of rooms) this.rooms.set(room.id, room);
-    this.#view.roomsChanged(rooms, removed);
+    const shown = rooms.map(titled);
+    for (const room of shown) this.rooms.set(room.id, room);
+    this.#view.roomsChanged(shown, removed);
     for (const room of this.rooms.values()) {
       // An open room that the list leaves out, and that no `leave` frame closes, was archived.
       if (current.has(room.id) || room.archived) continue;
@@ -428,6 +471,7 @@ export class Workspace {
       if (!isTransient(frame)) log.pendingJump = null;
     }
     if (command === "mentions") this.#mentionSearch.refused();
+    if (command === "users") this.#afterRetryTime(frame, () => shownNames.askAgain());
     if (command === "people") this.#peopleSearch.refused(frame);
     if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);
     if (command === "layout" && isTransient(frame))
@@ -483,7 +527,14 @@ function roomOf({ join, title, staff_only, kind, people, topic, archived }) {
   if (people) room.people = people;
   if (topic) room.topic = topic;
   if (archived) room.archived = true;
-  return room;
+  return titled(room);
+}
+
+/** The room as the reader sees it: a direct room is called like its people are shown. @param {Room} room */
+function titled(room) {
+  if (room.kind !== "direct" || !room.people?.length) return room;
+  const title = room.people.map((name) => shownNames.of(name)).join(", ");
+  return title === room.title ? room : { ...room, title };
 }
 
 /** @param {Room} room @param {Room | undefined} known */

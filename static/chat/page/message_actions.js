@@ -65,7 +65,7 @@ export class MessageActions {
     const markdown = asMarkdown(selected.includes(message) ? selected : [message], {
       linkTo: (each) => linkTo(room, each),
       time: ({ at }) => dates.stamp(at),
-      author: ({ username }) => authorWords(username),
+      author: authorWords,
     });
     return messageItems(message, this.#user, {
       edit: () => this.editMessage(room, message),
@@ -113,6 +113,16 @@ export class MessageActions {
       label: "Delete",
       confirmed: () => this.deleteMessage(room, message),
     });
+  }
+
+  /** @param {string} username @param {(sentence: string) => void} onfailed */
+  async confirmDeactivation(username, onfailed) {
+    const { confirmDeactivation } = await import("lazy/deactivation");
+    confirmDeactivation(
+      username,
+      (question, what) => this.#confirmDialog.ask(question, what),
+      onfailed,
+    );
   }
 
   /** @param {string} room @param {Message} message */

@@ -1,8 +1,9 @@
 /** The page as the workspace's view: panes in a row, the room list, notices, and the connection's state. */
 
 import { Notices } from "../dom/notices.js";
-import { part, setHue } from "../dom/templates.js";
-import { followZone, today } from "../log/days.js";
+import { part, setAvatar, setText, showName, updateNames } from "../dom/templates.js";
+import { followClock, followZone, today } from "../log/days.js";
+import { shownNames } from "../model/names.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
 import { NEW_VERSION, NOT_LOADED, refusedSentence, senderWords } from "../model/strings.js";
@@ -10,9 +11,9 @@ import { showOverflow } from "../pane/overflow.js";
 import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
+import { WhoIsAround } from "./around.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
-import { followDensity } from "./density.js";
 import { EmojiSource } from "./emoji_source.js";
 import { Notifier } from "./notifier.js";
 import { ReadTracker } from "./read_tracker.js";
@@ -22,9 +23,10 @@ import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
+/** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
-/** @import {ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Appearance, ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -32,7 +34,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -57,6 +59,7 @@ export class Page {
   #rooms;
   #userActions;
   #search;
+  #around;
   #notifier;
 
   /** Connect without waiting any longer. @type {() => void} */
@@ -97,6 +100,10 @@ export class Page {
       emoji: new EmojiSource(config.emoji, userData.preferences),
       moreOptions: (typed) => this.#search.optionsFor(typed),
     });
+    this.#around = new WhoIsAround(
+      { titleOf: (room) => workspace.rooms.get(room)?.title, open: this.#rooms.openDirect },
+      notLoaded,
+    );
     /** @type {SearchActions} */
     const searchActions = {
       titleOf: (room) => workspace.rooms.get(room)?.title,
@@ -126,8 +133,12 @@ export class Page {
       if (!userData.preferences.get("showsTyping"))
         for (const pane of panes.all) pane.clearTyping();
     });
-    followDensity(userData.preferences, panes);
-    setHue(part(document, "my-avatar"), config.user.username);
+    const { username } = config.user;
+    const me = part(document, "my-name");
+    showName(me, () => {
+      setText(me, shownNames.of(username));
+      setAvatar(part(document, "my-avatar"), username, shownNames.of(username));
+    });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
       focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
@@ -200,6 +211,7 @@ export class Page {
   #hideRooms() {
     this.#showRooms(false);
     this.#search.close();
+    this.#around.clear();
     this.#userActions.closeOverlays();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
@@ -323,6 +335,26 @@ export class Page {
     if (room !== this.#panes.seen && !isForReader && type !== ALERT) return;
     const title = this.workspace.rooms.get(room)?.title ?? "";
     this.#announcer.announce(senderWords(message), title, text);
+  }
+
+  namesChanged() {
+    for (const pane of this.#panes.all) pane.updateNames();
+    updateNames(document);
+  }
+
+  /** @param {number} count of other users */
+  aroundChanged(count) {
+    this.#around.show(count);
+  }
+
+  /** @param {Appearance} appearance */
+  appearanceChanged(appearance) {
+    const logs = [...this.#panes.all].map(({ list }) => list);
+    // If it can't be loaded, the next page that is opened has it.
+    import("lazy/appearance").then(
+      ({ showAppearance }) => showAppearance(appearance, logs, followClock),
+      () => {},
+    );
   }
 
   /** What is known of an open room has changed. @param {Room} room */

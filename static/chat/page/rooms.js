@@ -19,13 +19,13 @@ export class Rooms {
     button?.addEventListener("click", () => this.#dialogs.use(({ newRoom }) => newRoom.open()));
   }
 
-  /** Open the direct room of the user and another person. @param {string} name */
-  async openDirect(name) {
+  /** Open the direct room of the user and another person. @type {(name: string) => Promise<void>} */
+  openDirect = async (name) => {
     /** @type {Room | string} */
     const room = await ask("/direct/", { people: [name] });
     if (typeof room === "string") this.#page.notices.show(room);
     else this.#page.openRoom(room);
-  }
+  };
 
   /** Show a room's members, and what its managers may change. @param {Room} room */
   showSettings(room) {

@@ -52,6 +52,7 @@ export class UserActions {
   #messageActions;
   #rooms;
   #isStaff;
+  #saying;
   navigation;
   #catchUp;
   #mentions;
@@ -72,6 +73,7 @@ export class UserActions {
     this.#me = user.username;
     this.#rooms = rooms;
     this.#isStaff = user.staff;
+    this.#saying = { notices, notLoaded };
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
     this.navigation = new Navigation(panes, {
       ...{ workspace, list, preferences: userData.preferences },
@@ -163,6 +165,7 @@ export class UserActions {
       jumpToNew: () => this.jumps.jumpToNew(id),
       jumpToNewest: () => this.jumps.jumpToNewest(id),
       openDirect: (name) => void this.#rooms.openDirect(name),
+      deactivate: (name) => void this.#deactivate(name),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
@@ -194,6 +197,13 @@ export class UserActions {
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
       discardMessage: (clientId) => outbox.discard(clientId),
     };
+  }
+
+  /** @param {string} username */
+  async #deactivate(username) {
+    const { notices, notLoaded } = this.#saying;
+    const show = (/** @type {string} */ sentence) => notices.show(sentence);
+    await this.#messageActions.confirmDeactivation(username, show).catch(notLoaded);
   }
 
   /** @param {string} id @param {string} text @param {number} type */

@@ -1,4 +1,6 @@
-/** The menu at the user's name: settings that this browser keeps. */
+/** The menu at the user's name: settings that this browser keeps, and the density. */
+
+import { ask } from "../dom/ask.js";
 
 /** @import {Item, Menu} from "../dom/menu.js" */
 /** @import {Name, Preferences} from "../model/preferences.js" */
@@ -7,7 +9,6 @@
 const SWITCHES = [
   ["showsTyping", "Show who is writing"],
   ["clickCloses", "A click on an open room closes it"],
-  ["isCompact", "Compact messages"],
 ];
 
 /**
@@ -22,9 +23,19 @@ export function openAtClick(button, menu, preferences) {
 
 /** @param {Preferences} preferences @returns {Item[]} */
 function items(preferences) {
-  return SWITCHES.map(([name, label]) => ({
-    label,
-    isOn: preferences.get(name) === true,
-    act: () => preferences.set(name, !preferences.get(name)),
-  }));
+  const isCompact = document.documentElement.dataset.density === "compact";
+  return [
+    ...SWITCHES.map(([name, label]) => ({
+      label,
+      isOn: preferences.get(name) === true,
+      act: () => preferences.set(name, !preferences.get(name)),
+    })),
+    // Kept by the server, so all pages of the user follow.
+    {
+      label: "Compact messages",
+      isOn: isCompact,
+      act: () =>
+        void ask("/accounts/appearance/", { density: isCompact ? "comfortable" : "compact" }),
+    },
+  ];
 }

@@ -1,6 +1,7 @@
 /** <room-people>: the people in a room, as two avatars and a count, with a list of their names. */
 
-import { copyElement, part, setAvatar } from "../dom/templates.js";
+import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
+import { shownNames } from "../model/names.js";
 import { hereWords } from "../model/strings.js";
 
 /** @import {PresentFrame} from "../model/protocol.js" */
@@ -12,20 +13,31 @@ export class People extends HTMLElement {
   /** @type {Set<string>} */
   #names = new Set();
   #isUpdateDue = false;
-  #me = "";
+  #me = { username: "", staff: false };
 
-  /** Listen to events. Not in connectedCallback, because a pane that moves is connected again. @param {string} me @param {(name: string) => void} openDirect */
-  configure(me, openDirect) {
+  /**
+   * Listen to events. Not in connectedCallback, because a pane that moves is connected again.
+   * @param {{username: string, staff: boolean}} me
+   * @param {{openDirect: (name: string) => void, deactivate: (name: string) => void}} actions
+   */
+  configure(me, { openDirect, deactivate }) {
     this.#me = me;
     this.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("button") : null;
+      if (button === manage) manage.ariaPressed = String(manage.ariaPressed !== "true");
       if (!button?.dataset.username) return;
       close();
-      openDirect(button.dataset.username);
+      // Its dialog gives the focus back.
+      if (button.dataset.part === "deactivate") part(this, "summary").focus();
+      const act = button.dataset.part === "deactivate" ? deactivate : openDirect;
+      act(button.dataset.username);
     });
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
+    const manage = part(this, "manage");
+    manage.hidden = !me.staff;
     const close = () => {
       details.open = false;
+      manage.ariaPressed = "false";
     };
     this.addEventListener("keydown", ({ key }) => {
       if (key !== "Escape" || !details.open) return;
@@ -60,13 +72,13 @@ export class People extends HTMLElement {
 
   #showNames() {
     this.#isUpdateDue = false;
-    const names = [...this.#names].sort((a, b) => a.localeCompare(b));
+    const names = [...this.#names].sort((a, b) => shownNames.of(a).localeCompare(shownNames.of(b)));
     this.hidden = names.length === 0;
     part(this, "count").textContent = hereWords(names.length);
     const more = names.length - AVATARS;
     part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
     part(this, "more").textContent = more > 0 ? `+${more}` : "";
-    part(this, "names").replaceChildren(...names.map((name) => person(name, name !== this.#me)));
+    part(this, "names").replaceChildren(...names.map((name) => person(name, this.#me)));
   }
 }
 
@@ -74,18 +86,25 @@ export class People extends HTMLElement {
 function avatar(name) {
   const element = document.createElement("span");
   element.className = "avatar";
-  setAvatar(element, name);
+  showName(element, () => setAvatar(element, name, shownNames.of(name)));
   return element;
 }
 
-/** @param {string} name @param {boolean} isOther */
-function person(name, isOther) {
+/** @param {string} name @param {{username: string, staff: boolean}} me */
+function person(name, me) {
   const item = copyElement("person-template");
-  setAvatar(part(item, "avatar"), name);
-  part(item, "name").textContent = name;
   const button = part(item, "message");
-  button.hidden = !isOther;
-  button.dataset.username = name;
-  button.setAttribute("aria-label", `Message ${name}`);
+  button.hidden = name === me.username;
+  const deactivate = part(item, "deactivate");
+  deactivate.hidden = button.hidden;
+  for (const each of [button, deactivate]) each.dataset.username = name;
+  showName(item, () => {
+    const shown = shownNames.of(name);
+    setAvatar(part(item, "avatar"), name, shown);
+    part(item, "name").textContent = shown;
+    part(item, "username").textContent = shown === name ? "" : name;
+    button.setAttribute("aria-label", `Message ${shown}`);
+    deactivate.setAttribute("aria-label", `Deactivate ${shown}`);
+  });
   return item;
 }

@@ -1,6 +1,6 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
-import { copy, part, setHue, setText } from "../dom/templates.js";
+import { copy, part, setHue, setText, showName, updateNames } from "../dom/templates.js";
 import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
 import { Writers } from "../model/typing.js";
 import { UndoOffer } from "./undo_offer.js";
@@ -15,7 +15,7 @@ import { UndoOffer } from "./undo_offer.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -34,7 +34,10 @@ export class RoomPane extends HTMLElement {
   #countdown;
   /** @type {UndoOffer | undefined} */
   #undo;
-  #writers = new Writers((names) => setText(part(this, "typing"), typingWords(names)));
+  #writers = new Writers((names) => {
+    const typing = part(this, "typing");
+    showName(typing, () => setText(typing, typingWords(names)));
+  });
 
   /**
    * @param {Room} room
@@ -49,7 +52,7 @@ export class RoomPane extends HTMLElement {
     part(this, "close").addEventListener("click", actions.closePane);
     const more = part(this, "more-button");
     more.addEventListener("click", () => actions.openMenu(more));
-    /** @type {People} */ (part(this, "people")).configure(me.username, actions.openDirect);
+    /** @type {People} */ (part(this, "people")).configure(me, actions);
     this.#undo = new UndoOffer(part(this, "undo"), {
       undo: actions.undoMessage,
       leave: () => this.list.focus({ preventScroll: true }),
@@ -133,6 +136,11 @@ export class RoomPane extends HTMLElement {
   /** @param {string} username */
   showTyping(username) {
     this.#writers.isWriting(username);
+  }
+
+  /** Users are shown by other names. What is read keeps its place. */
+  updateNames() {
+    this.list.keepStill(() => updateNames(this));
   }
 
   /** Show nobody any more: the user turned it off. */

@@ -1,0 +1,88 @@
+"""People on the page: the names that they choose, who is around, and a colleague whom staff deactivate."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import violations_in_all_looks
+from tests.browser.test_accounts import picture
+
+MAKE_DORA = """
+from django.contrib.auth.models import User
+dora = User(username="dora", password=User.objects.get(username="bob").password)
+dora.save()
+"""
+FORGET = """
+from django.contrib.auth.models import User
+User.objects.filter(username="dora").delete()
+for user in User.objects.filter(username="bob"):
+    user.first_name = user.last_name = ""
+    user.save()
+"""
+
+
+def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit, site):
+    site.shell(MAKE_DORA)
+    try:
+        alice, bob, dora = visit("alice"), visit("bob"), visit("dora")
+        for visitor in (alice, bob, dora):
+            visitor.open("Lobby")
+        bob.say("Lobby", "hello")
+        author = alice.log("Lobby").locator(".message [data-part=author]").last
+        expect(author).to_have_text("bob")
+        alice.box("Lobby").fill("not sent yet")
+        people = alice.pane("Lobby").locator("room-people summary")
+        people.click()
+
+        # bob changes his name and how the page looks, in another tab.
+        account = bob.page.context.new_page()
+        account.goto(site.url + "/accounts/")
+        account.get_by_label("First name").fill("Robert")
+        account.get_by_label("Last name").fill("Tables")
+        account.get_by_role("button", name="Save", exact=True).click()
+        account.get_by_label("Theme").select_option("Dark")
+        account.get_by_label("Time").select_option("24 hours")
+        account.get_by_role("button", name="Save appearance").click()
+        expect(account.locator("html[data-theme=dark]")).to_be_attached()
+        picture(account, "account-dark")
+        account.close()
+        expect(author).to_have_text("Robert Tables")
+        expect(author).to_have_attribute("title", "bob")
+        listed = alice.pane("Lobby").get_by_role("listitem").filter(has_text="Robert Tables")
+        expect(listed.get_by_text("bob", exact=True)).to_be_visible()
+        expect(listed.get_by_role("button", name="Message Robert Tables")).to_be_visible()
+        picture(alice.page, "people")
+        assert violations_in_all_looks(alice.page) == []
+        alice.page.set_viewport_size({"width": 1320, "height": 740})
+        expect(bob.page.locator(".me")).to_have_text("Robert Tables")
+        expect(bob.page.locator("html[data-theme=dark][data-clock='24']")).to_be_attached()
+        time = bob.log("Lobby").locator(".message [data-part=time]").last
+        expect(time).to_have_text(re.compile(r"^\d\d:\d\d$"))
+
+        # The people around are all but the reader.
+        around = alice.page.get_by_role("button", name="2 around")
+        around.click()
+        dialog = alice.page.get_by_role("dialog", name="People around")
+        expect(dialog.get_by_role("button", name=re.compile("Robert Tables.*since.*in Lobby"))).to_be_visible()
+        picture(alice.page, "around")
+        assert violations_in_all_looks(alice.page) == []
+        alice.page.set_viewport_size({"width": 1320, "height": 740})
+        if not dialog.is_visible():
+            around.click()
+        dialog.get_by_role("button", name=re.compile("Robert Tables")).click()
+        expect(alice.box("Robert Tables")).to_be_focused()
+        expect(alice.box("Lobby")).to_have_value("not sent yet")
+
+        # dora is deactivated, after a question. Her page closes at once.
+        people.click()
+        alice.pane("Lobby").get_by_role("button", name="Deactivate a person").click()
+        alice.page.get_by_role("button", name="Deactivate dora").click()
+        question = alice.page.get_by_role("alertdialog", name="Deactivate dora?")
+        expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+        question.get_by_role("button", name="Deactivate").click()
+        expect(dora.page.get_by_role("status").first).to_contain_text("Signed out")
+        expect(alice.page.get_by_role("button", name="1 around")).to_be_visible()
+        expect(alice.page.get_by_role("link", name="Admin", exact=True)).to_be_visible()
+        expect(bob.page.get_by_role("link", name="Admin", exact=True)).to_have_count(0)
+    finally:
+        site.shell(FORGET)

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { ShownNames } from "../../static/chat/model/names.js";
+
+test("a user is shown by the username until the name is known, and asked for once", async () => {
+  const names = new ShownNames();
+  let asked = 0;
+  names.onwanted = () => {
+    asked += 1;
+  };
+  assert.deepEqual([names.of("bob"), names.of("bob"), names.of("")], ["bob", "bob", ""]);
+  await Promise.resolve();
+  assert.equal(asked, 1);
+  assert.deepEqual(names.takeWanted(), ["bob"]);
+  assert.equal(names.of("bob"), "bob");
+  await Promise.resolve();
+  assert.deepEqual([asked, names.takeWanted()], [1, []]);
+  names.learn({ bob: { user: 7, name: "Bob Builder" }, alice: { user: 3 } });
+  assert.deepEqual([names.of("bob"), names.of("alice")], ["Bob Builder", "alice"]);
+});
+
+test("a message keeps its author's username when another user has it by now", () => {
+  const names = new ShownNames();
+  names.learn({ bob: { user: 9, name: "Not Bob" } });
+  assert.deepEqual([names.of("bob", 7), names.of("bob", 9)], ["bob", "Not Bob"]);
+  // The user was renamed, so no one has the name.
+  names.learn({ bob: {} });
+  assert.equal(names.of("bob", 9), "bob");
+});
+
+test("after missed changes all names are asked for again, and stay until the answer", async () => {
+  const names = new ShownNames();
+  names.learn({ bob: { user: 7, name: "Bob" } });
+  let asked = 0;
+  names.onwanted = () => {
+    asked += 1;
+  };
+  names.askAgain();
+  await Promise.resolve();
+  assert.deepEqual([asked, names.takeWanted(), names.of("bob")], [1, ["bob"], "Bob"]);
+});
