@@ -16,7 +16,7 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import audit
-        from chat.store import access, deletion, display_names, names, sign_ins
+        from chat.store import access, deletion, display_names, names, push, sign_ins
 
         audit.connect()
         deletion.connect()
@@ -27,3 +27,4 @@ class ChatConfig(AppConfig):
         # After the names, so that they are stored when open pages are told to read them.
         access.connect()
         sign_ins.connect()
+        push.connect()

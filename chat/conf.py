@@ -50,6 +50,9 @@ class Conf:
     ROOMS_BY_EVERYBODY: bool = False
     # Whether a message's earlier texts stay in the database after an edit. They are never sent to clients either way.
     KEEP_EDITED_TEXT: bool = False
+    # Web Push: how long a message waits for an open page to show or read it, and how often the queue is looked at.
+    PUSH_SECONDS: float = 5.0
+    PUSH_LOOK_SECONDS: float = 2.0
     # Requests to addresses that users give (chat/outgoing.py): how long one may take, and whether it may go to this
     # machine, which only tests need.
     OUTGOING_SECONDS: float = 10.0

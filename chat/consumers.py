@@ -1,6 +1,7 @@
 """The WebSocket consumer: accepts a connection, signs it in, applies its limits and runs its commands."""
 
 import asyncio
+import itertools
 import logging
 import secrets
 from typing import Any
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # The key under which our server passes its own socket to the application, in the scope's extensions.
 SOCKET_EXTENSION = "multichat.socket"
+# A client may send thousands of frames at once. After so many of them, the other sockets have their turn.
+FRAMES_PER_TURN = 16
 
 
 class AsgiSocket:
@@ -71,11 +74,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     """Reads commands from one socket, one after the other.
 
     It encodes and decodes with chat.protocol, and dispatches without a thread: Channels' own dispatch uses the
-    database thread for every frame, where one slow query would hold up every socket.
+    database thread for every frame, where one slow query would hold up every socket. It has no channel layer, because
+    the hub listens for the whole process.
     """
-
-    # No layer of this name is configured, so the socket gets no channel: the hub listens for the whole process.
-    channel_layer_alias = "none"
 
     session: Session | None = None
 
@@ -88,8 +89,15 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         self._closing_later: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scope, self.base_send = scope, send
         try:
-            await super().__call__(scope, receive, send)
+            # Channels would make a task for each frame, in order to hear its channel layer as well. There is none here.
+            for count in itertools.count(1):
+                await self.dispatch(await receive())
+                if not count % FRAMES_PER_TURN:
+                    await asyncio.sleep(0)
+        except StopConsumer:
+            return
         finally:
             if self._closing_later is not None:
                 self._closing_later.cancel()

@@ -647,3 +647,42 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"user={self.user_id}"
+
+
+class PushSubscription(models.Model):
+    """A browser to which Web Push is sent while its user is away, as long as the web session in which it subscribed."""
+
+    user = FormerUserField(related_name="+")
+    session_key = models.CharField(max_length=40, db_index=True)
+    # The address that its push service gave it. Unique by a hash, because addresses are long.
+    endpoint = models.TextField()
+    endpoint_hash = models.CharField(max_length=64, unique=True)
+    # The browser's public key and the secret that it shares with this site, as base64url.
+    p256dh = models.CharField(max_length=100)
+    auth = models.CharField(max_length=100)
+    # Whether the user wants rooms, authors and texts in the messages. Otherwise they only say that there is news.
+    shows_text = models.BooleanField(default=False)
+    paused_until = models.DateTimeField(null=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
+class PushDelivery(models.Model):
+    """The newest message of a room for one browser: to be sent at `due_at`, or done when that is null."""
+
+    subscription = models.ForeignKey(PushSubscription, on_delete=models.CASCADE, db_index=False, related_name="+")
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+")
+    seq = models.PositiveBigIntegerField()
+    due_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscription", "room"], name="push_subscription_room")
+        ]
+        indexes: ClassVar = [models.Index(fields=["due_at"], name="push_due", condition=models.Q(due_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"room={self.room_id} seq={self.seq}"

@@ -18,6 +18,7 @@ from chat import limits, protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
+from chat.protocol import MAX_ID
 from chat.store import around, own_rooms, people, policies, room_actions
 from chat.store import bots as bot_store
 
@@ -78,6 +79,9 @@ def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRespo
         try:
             if not request.user.is_authenticated:
                 raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+            if kwargs.get("room_id", 0) > MAX_ID:
+                # More than the database can compare with.
+                raise policies.no_room()
             return JsonResponse(view(request, *args, **kwargs))
         except ClientError as refusal:
             shown = {"error": refusal.code.value, "detail": refusal.context.get("detail", "")}
@@ -90,32 +94,32 @@ def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRespo
 @answers_json
 def rooms(request: HttpRequest) -> dict[str, Any]:
     """Make a room, and return it as the list of rooms has it."""
-    asked = _body(request, NewRoom)
-    limits.check_message(_user(request))
+    asked = read_body(request, NewRoom)
+    limits.check_message(user_of(request))
     members = people.ids_of(asked.people) if asked.who == "members" else []
-    room = room_actions.create_room(asked.title, topic=asked.topic, who=asked.who, members=members, by=_user(request))
-    return as_json(room, _user(request))
+    room = room_actions.create_room(asked.title, topic=asked.topic, who=asked.who, members=members, by=user_of(request))
+    return as_json(room, user_of(request))
 
 
 @require_POST
 @answers_json
 def room(request: HttpRequest, room_id: int) -> dict[str, Any]:
     """Rename a room, set its topic, or archive it, and return it."""
-    asked = _body(request, RoomChange)
-    limits.check_message(_user(request))
+    asked = read_body(request, RoomChange)
+    limits.check_message(user_of(request))
     changed = room_actions.change_room(
-        room_id, title=asked.title, topic=asked.topic, is_archived=asked.archived, by=_user(request)
+        room_id, title=asked.title, topic=asked.topic, is_archived=asked.archived, by=user_of(request)
     )
-    return as_json(changed, _user(request))
+    return as_json(changed, user_of(request))
 
 
 @require_http_methods(["GET", "POST"])
 @answers_json
 def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
     """Add or remove members of a room, and return its members and what the user may do there."""
-    user = _user(request)
+    user = user_of(request)
     if request.method == "POST":
-        asked = _body(request, MembersChange)
+        asked = read_body(request, MembersChange)
         limits.check_message(user)
         if asked.add:
             room_actions.add_members(room_id, people.ids_of(asked.add), by=user)
@@ -174,16 +178,16 @@ def secrets_of(request: HttpRequest, made: bot_store.Made) -> dict[str, Any]:
 @answers_json
 def direct(request: HttpRequest) -> dict[str, Any]:
     """Return the direct room of the user and these people; it is made if there is none."""
-    asked = _body(request, Direct)
-    limits.check_message(_user(request))
-    return as_json(room_actions.open_direct(people.ids_of(asked.people), by=_user(request)), _user(request))
+    asked = read_body(request, Direct)
+    limits.check_message(user_of(request))
+    return as_json(room_actions.open_direct(people.ids_of(asked.people), by=user_of(request)), user_of(request))
 
 
 @require_GET
 @answers_json
 def names(request: HttpRequest) -> dict[str, Any]:
     """Return some usernames whose users' names begin with `?q=`, without the user's own, and their display names."""
-    found = people.named_like(request.GET.get("q", "")[:150], but=_user(request))
+    found = people.named_like(request.GET.get("q", "")[:150], but=user_of(request))
     names_of = {user.username: user.name for user in found if user.name}
     return {"people": [user.username for user in found]} | ({"shown": names_of} if names_of else {})
 
@@ -192,9 +196,9 @@ def names(request: HttpRequest) -> dict[str, Any]:
 @answers_json
 def deactivate(request: HttpRequest) -> dict[str, Any]:
     """Let staff take a user's account out of use."""
-    asked = _body(request, Deactivation)
-    limits.check_message(_user(request))
-    people.deactivate(asked.username, by=_user(request), address=request.META.get("REMOTE_ADDR"))
+    asked = read_body(request, Deactivation)
+    limits.check_message(user_of(request))
+    people.deactivate(asked.username, by=user_of(request), address=request.META.get("REMOTE_ADDR"))
     return {"deactivated": asked.username}
 
 
@@ -204,7 +208,7 @@ def people_around(request: HttpRequest) -> dict[str, Any]:
     """Return the people who are around, without the user, and in which of the user's rooms they are."""
     if not conf.SHOW_WHO_IS_AROUND:
         raise ClientError(ErrorCode.ROOM_INVALID, detail="This site does not show who is around.")
-    limits.check_message(_user(request))
+    limits.check_message(user_of(request))
     found, is_more = around.list_people(request.user)
     people_found = [
         {
@@ -236,11 +240,13 @@ def _as_member(row: RoomMember) -> dict[str, Any]:
     return {"username": row.user.get_username(), "owner": row.is_owner}
 
 
-def _user(request: HttpRequest) -> int:
+def user_of(request: HttpRequest) -> int:
+    """Return the id of the user who is signed in."""
     return request.user.pk or 0
 
 
-def _body(request: HttpRequest, kind: type[T]) -> T:
+def read_body(request: HttpRequest, kind: type[T]) -> T:
+    """Return what a request asks for. Raises ClientError: COMMAND_INVALID."""
     try:
         return msgspec.json.decode(request.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, tzinfo
 from itertools import islice
@@ -105,7 +105,8 @@ def room(request: HttpRequest, title: str) -> HttpResponse:
 @require_safe
 @never_cache
 def find(request: HttpRequest) -> HttpResponse:
-    """Answer `?q=` with messages of the rooms that the user may enter, as JSON: {"results": [...], "cursor": "7"}.
+    """Answer `?q=` with messages of the rooms that the user may enter, as JSON: {"results": [...], "rooms": [...],
+    "cursor": "7"}. `rooms` are those of the results, as the list of rooms has them.
 
     `tz` is the reader's time zone, `sort=best` puts the best first, `before` is the cursor of the page before.
     """
@@ -129,7 +130,11 @@ def find(request: HttpRequest) -> HttpResponse:
             return _refuse(503, str(error))
         except search.SearchError as error:
             return _refuse(400, str(error))
-    answer = {"results": found.messages, "cursor": None if found.cursor is None else str(found.cursor)}
+        # The page does not know archived rooms, and rooms that the user was added to a moment ago.
+        named = Room.objects.enterable_by(request.user).filter(pk__in={int(each.room) for each in found.messages})
+        rooms = [_as_json(room, request.user.pk) for room in _with_people(named, request.user.pk)]
+    cursor = None if found.cursor is None else str(found.cursor)
+    answer = {"results": found.messages, "rooms": rooms, "cursor": cursor}
     return HttpResponse(msgspec.json.encode(answer), content_type="application/json")
 
 
@@ -173,9 +178,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def _enterable(request: HttpRequest) -> list[Room]:
-    """Return the user's rooms by title, direct rooms with the title and the people that this user sees."""
-    rooms = list(Room.objects.enterable_by(request.user))
-    reader = request.user.pk or 0
+    """Return the user's rooms by title."""
+    return _with_people(Room.objects.enterable_by(request.user), request.user.pk or 0)
+
+
+def _with_people(queryset: Iterable[Room], reader: int) -> list[Room]:
+    """Return these rooms, direct ones with the people and the title that this reader sees."""
+    rooms = list(queryset)
     people = own_rooms.names_of_people(rooms)
     for room in rooms:
         if room.direct_key is not None:

@@ -1,5 +1,6 @@
 """Reads settings from the environment. Empty variables count as unset; an invalid value stops the program."""
 
+import base64
 import errno
 import os
 import re
@@ -32,6 +33,8 @@ POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_i
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 # How long a process that has created a file may take to write it.
 CLAIM_SECONDS = 2.0
+# Of the curve P-256: its private keys are the numbers below it.
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_CHARACTERS = 5
 # Variables by which programs learn that a proxy serves them below a path.
@@ -209,6 +212,41 @@ def secret_key(name: str, directory: Path) -> str:
     if not is_secret(key):
         refuse(f"{path} does not hold a secret key. Remove it to get a new one; all users then log in again.")
     return key
+
+
+def vapid_key(name: str, directory: Path) -> str:
+    """Return the private key of Web Push from the variable, or from `directory`, where the first start creates it."""
+    if value := text(name):
+        if not is_vapid_key(value):
+            refuse(f"{name} is no private key of the curve P-256: 32 bytes as base64url, 43 characters.")
+        return value
+    path = directory / "vapid_key"
+    try:
+        if not path.exists():
+            # A number from 1 to the order of the curve is a private key.
+            number = secrets.randbelow(P256_ORDER - 1) + 1
+            create_once(path, base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode())
+        key = _read_when_written(path)
+    except (OSError, ValueError) as error:
+        refuse(f"{name} is not set, and {path} cannot be used: {error}.")
+    if not is_vapid_key(key):
+        refuse(f"{path} does not hold a key. Remove it to get a new one; browsers then subscribe again.")
+    return key
+
+
+def is_vapid_key(value: str) -> bool:
+    """Return whether a text is a private key of the curve P-256, as base64url."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43}", value):
+        return False
+    return 0 < int.from_bytes(base64.urlsafe_b64decode(value + "="), "big") < P256_ORDER
+
+
+def contact(name: str, default: str) -> str:
+    """Return an address for people who run other services: mailto: or https:."""
+    value = text(name, default)
+    if not re.fullmatch(r"(mailto:[^@\s]+@[^@\s]+|https://\S+)", value):
+        refuse(f"{name} is {value!r}, but must be an address like mailto:admin@example.com or https://example.com.")
+    return value
 
 
 def is_secret(key: str) -> bool:

@@ -29,7 +29,7 @@ from multichat.asgi import application  # isort: skip  sets Django up
 from chat import doorbell, limits
 from chat.conf import conf
 from chat.consumers import SOCKET_EXTENSION
-from chat.live import database, hub, janitor, writer
+from chat.live import database, hub, janitor, pusher, writer
 from chat.live.sockets import Run
 from chat.protocol import CloseCode
 from multichat import cleaning, logs, reloading
@@ -79,7 +79,7 @@ class ChatProtocol(WebSocketsSansIOProtocol):
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
             return 0
         self.transport.write(run.wire)
-        return len(run.frames)
+        return run.count
 
     async def drained(self) -> bool:
         await self.writable.wait()
@@ -205,6 +205,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
         self._cleaning: asyncio.Task[None] | None = None
+        self._pusher: pusher.Pusher | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._terminal = reloading.Terminal()
         self.is_replaced = False
@@ -219,6 +220,7 @@ class Server(uvicorn.Server):
             self._cleaning = asyncio.create_task(cleaning.run_always())
             # Continue deletions from before this start, and run those that begin while no socket is open.
             janitor.acquire()
+            self._pusher = pusher.Pusher()
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
@@ -250,6 +252,8 @@ class Server(uvicorn.Server):
                 await writer.flush()
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and send them again")
+        if self._pusher is not None:
+            await self._pusher.stop()
         if self.started:
             await janitor.release()
         with suppress(TimeoutError):

@@ -5,6 +5,7 @@ import mimetypes
 import socket
 import sys
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,6 +59,8 @@ CSRF_TRUSTED_ORIGINS = environment.names(
 # Secrets and cookies
 
 SECRET_KEY = environment.secret_key("SECRET_KEY", VAR)
+# The key by which push services know this site. With another one, browsers have to subscribe again.
+VAPID_KEY = environment.vapid_key("VAPID_KEY", VAR)
 
 # Whether manage.py first_run creates an admin. Beyond loopback, its printed password could end up in a log.
 FIRST_RUN = environment.flag("FIRST_RUN", default=ON_LOOPBACK)
@@ -99,12 +102,14 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
+        "manifest-src": [SELF],
         "connect-src": [SELF],  # current browsers include ws: and wss: of the same host and port
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "require-trusted-types-for": ["'script'"],
-        "trusted-types": [NONE],
+        # The one script address that is not in a page is that of the service worker (static/chat/lazy/push.js).
+        "trusted-types": ["service-worker"],
     }
 }
 
@@ -325,6 +330,8 @@ EMAIL_BACKEND = "multichat.mail.Backend"
 globals().update(mail.parse("EMAIL_URL", EMAIL_URL))
 EMAIL_TIMEOUT = mail.TIMEOUT_SECONDS
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", f"multichat@{urlsplit(SITE_URL).hostname or 'localhost'}")
+# Whom a push service may ask about messages of this site.
+PUSH_CONTACT = environment.contact("PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1]}")
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 # Static files

@@ -4,11 +4,25 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, appearance, bot_views, invitations, my_account, own_password, room_views, views
+from chat import (
+    accounts,
+    appearance,
+    bot_views,
+    invitations,
+    my_account,
+    own_password,
+    push_views,
+    room_views,
+    views,
+)
 
 urlpatterns = [
     path("", views.index, name="index"),
     path("healthz", views.healthz, name="healthz"),
+    path("manifest.webmanifest", push_views.manifest, name="manifest"),
+    path("service_worker.js", push_views.service_worker, name="service_worker"),
+    path("push/", push_views.subscription, name="push"),
+    path("push/end/", push_views.end_subscription, name="end_push"),
     path("search/", views.find, name="search"),
     path("chat/", RedirectView.as_view(pattern_name="index")),
     # A title may have any characters, including slashes. The WebSocket /chat/stream/ is routed in multichat/asgi.py.

@@ -57,6 +57,10 @@ def test_a_user_is_around_since_they_came_and_not_after_their_process_died(clien
     [person] = client.get(PATH).json()["people"]
     assert abs(datetime.fromisoformat(person["since"]) - first) < timedelta(seconds=1)
     assert around.count() == {alice.pk}
+    for is_active in (False, True):
+        alice.is_active = is_active
+        alice.save()
+        assert around.count() == ({alice.pk} if is_active else set())
     Process.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert (people(client), around.count()) == ({}, set())
 

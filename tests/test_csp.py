@@ -12,7 +12,8 @@ STRICT = {
     "frame-ancestors 'none'",
     "base-uri 'none'",
     "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
+    "manifest-src 'self'",
+    "trusted-types service-worker",
 }
 
 

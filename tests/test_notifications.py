@@ -36,6 +36,10 @@ def test_the_newest_message_of_others_is_taken_once(alice, bob, rooms):
     assert taken(bob, lobby, 3, 4) == (4, "four")
 
 
+def test_of_two_processes_that_found_the_same_message_one_gets_it(bob, rooms):
+    assert [notifications.claim(bob.pk, rooms.lobby.pk, seq) for seq in (3, 3, 2, 4)] == [True, False, False, True]
+
+
 def test_a_message_that_was_read_or_deleted_is_not_taken(alice, bob, rooms):
     lobby = rooms.lobby
     for text in ("one", "two", "three"):

@@ -61,6 +61,14 @@ def test_only_a_message_that_its_author_may_read_can_be_quoted(alice, bob, rooms
     assert post(rooms.lobby, bob, "look", source=(rooms.random.pk, 1)) == 2
 
 
+def test_the_source_is_looked_up_by_its_key_among_any_number_of_rooms(bob, rooms):
+    rooms.random.send_message("quote me", bob)
+    with CaptureQueriesContext(connection) as queries:
+        assert quotes.find_source(bob, rooms.random.pk, 1)
+    # The writer asks this while it holds the locks of a batch, so it must not read the list of all rooms.
+    assert not [query["sql"] for query in queries if "UNION" in query["sql"]]
+
+
 def test_a_reader_gets_quoted_texts_only_from_rooms_that_they_may_enter_now(alice, bob, rooms):
     rooms.staff.send_message("secret", alice)
     found = quotes.read(login_of(alice), rooms.staff.pk, [1, 2], max_bytes=10**6)

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import AccessChange, Room, RoomMember
@@ -246,6 +247,19 @@ def test_a_missing_room_takes_as_many_queries_as_a_hidden_one(plans, charlie, dj
     for room in (plans.pk, 999):
         with django_assert_num_queries(3):
             policies.load_enterable_rooms([(login, room)])
+
+
+def test_a_room_that_a_user_may_not_enter_is_not_locked_for_them(plans, charlie):
+    changes = (
+        lambda: room_actions.change_room(plans.pk, title="x", by=charlie.pk),
+        lambda: room_actions.add_members(plans.pk, [charlie.pk], by=charlie.pk),
+        lambda: room_actions.remove_member(plans.pk, charlie.pk, by=charlie.pk),
+    )
+    for change in changes:
+        with CaptureQueriesContext(connection) as queries, pytest.raises(ClientError):
+            change()
+        # A transaction is a savepoint here. On SQLite its beginning is the lock.
+        assert not [query["sql"] for query in queries if "SAVEPOINT" in query["sql"]]
 
 
 @pytest.mark.django_db(transaction=True)

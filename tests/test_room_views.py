@@ -68,6 +68,13 @@ def test_a_room_of_others_is_answered_like_a_missing_one(alice, bob, path):
     assert Page(alice).get(f"/rooms/{room.pk}/members/") == Page(alice).get("/rooms/98765/members/")
 
 
+def test_a_number_that_no_room_can_have_is_answered_like_a_missing_room(alice):
+    missing = Page(alice).get("/rooms/98765/members/")
+    assert missing[0] == 404
+    assert Page(alice).get(f"/rooms/{2**63}/members/") == missing
+    assert Page(alice).post(f"/rooms/{10**30}/", title="x") == missing
+
+
 def test_a_direct_room_is_opened_by_name(alice, bob):
     status, room = Page(alice).post("/direct/", people=["bob"])
     assert (status, room["kind"], room["title"], room["people"]) == (200, "direct", "bob", ["bob"])

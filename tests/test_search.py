@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from chat import views
 from chat.models import Event, Room, SearchText
-from chat.store import actions, search
+from chat.store import actions, room_actions, search
 from chat.store.actions import Draft
 from chat.store.search import Query, SearchError, SearchTimeoutError
 
@@ -156,6 +156,19 @@ def test_a_query_that_cannot_be_run_is_refused_with_a_sentence(text):
         search.parse(text, now=NOW, zone=UTC)
 
 
+@pytest.mark.parametrize(("text", "zone"), [("after:0001-01-01", "Asia/Tokyo"), ("before:0001-01-01", "Europe/Berlin")])
+def test_a_day_that_the_database_cannot_hold_is_refused_with_a_sentence(lobby, bob, text, zone):
+    with pytest.raises(SearchError, match=r"Write a day"):
+        search.find(bob, search.parse(text, now=NOW, zone=ZoneInfo(zone)))
+
+
+def test_messages_below_the_floor_are_not_found(lobby, bob):
+    for number in range(3):
+        actions.post_message(lobby, bob, f"needle {number}")
+    Room.objects.filter(pk=lobby.pk).update(floor_seq=3)
+    assert texts(bob, "needle") == ["needle 2"]
+
+
 def test_words_with_a_colon_that_name_no_filter_are_words(lobby, bob):
     actions.post_message(lobby, bob, "at 12:30 see error:404 and http://x.org/")
     assert texts(bob, "12:30") == texts(bob, "error:404") == texts(bob, "http://x.org/") != []
@@ -227,7 +240,7 @@ def test_the_index_and_not_the_table_is_searched(lobby, bob):
             assert any("search_trigrams" in line for line in plan), plan
 
 
-def test_the_address_answers_with_messages_and_refusals(lobby, bob, client):
+def test_the_address_answers_with_messages_and_refusals(lobby, alice, bob, client):
     address = reverse("search")
     assert client.get(address, {"q": "hello"}).status_code == 401
     client.force_login(bob)
@@ -240,6 +253,15 @@ def test_the_address_answers_with_messages_and_refusals(lobby, bob, client):
         "hello there",
         "bob",
     )
+    shown = {"id": str(lobby.pk), "title": "Lobby", "staff_only": False}
+    assert json.loads(answer.content)["rooms"] == [shown]
+    # The list of rooms leaves out archived ones, which are searched all the same.
+    room_actions.change_room(lobby.pk, is_archived=True)
+    assert client.get(address, {"q": "hello"}).json()["rooms"] == [shown | {"archived": True}]
+    direct = room_actions.open_direct([alice.pk], by=bob.pk)
+    actions.post_message(direct, alice, "for you")
+    (room,) = client.get(address, {"q": "for you"}).json()["rooms"]
+    assert (room["title"], room["people"]) == ("alice", ["alice"])
     assert answer["Cache-Control"].startswith("max-age=0, no-cache, no-store")
     for query in ({"q": ""}, {"q": "hello", "before": "x"}, {"q": "x after:never"}):
         refused = client.get(address, query)

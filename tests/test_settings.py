@@ -165,7 +165,7 @@ def test_the_secret_key_is_made_once_and_readable_only_by_its_owner(read, tmp_pa
     assert len(key) > 50
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read()["SECRET_KEY"] == key
-    assert [entry.name for entry in tmp_path.iterdir()] == ["secret_key"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"secret_key", "vapid_key"}
     given = "0123456789" * 5
     assert read(SECRET_KEY=given)["SECRET_KEY"] == given
 
@@ -191,7 +191,7 @@ def test_the_key_is_made_once_on_a_file_system_without_hard_links(read, tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     environment.create_once(path, "another")
     assert read()["SECRET_KEY"] == key == path.read_text().strip()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["secret_key"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"secret_key", "vapid_key"}
 
 
 def test_processes_that_start_at_once_without_hard_links_agree_on_the_key(tmp_path):

@@ -244,6 +244,8 @@ class Hub:
         self.watchers.memberships_changed(concern)
         self.display_names.users_changed(concern)
         self.appearances.users_changed(concern)
+        if concern.users:
+            self.around.count_soon()
 
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""

@@ -32,8 +32,12 @@ class Pulse:
 
     def is_stale(self) -> bool:
         """Tell whether this process stood still and has not swept since."""
+        # Asked for each socket that is written to, so the usual answer comes first.
         pause = self._loop.time() - self._last_beat
-        if self._fresh.is_set() and pause > conf.FROZEN_SECONDS:
+        is_fresh = self._fresh.is_set()
+        if pause <= conf.FROZEN_SECONDS:
+            return not is_fresh
+        if is_fresh:
             logger.warning("this process stood still for %.1f s: it sweeps before it writes", pause)
             # Counted from now on, so that waiting for the sweep is not taken for another standstill.
             self._last_beat = self._loop.time()

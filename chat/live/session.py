@@ -122,11 +122,12 @@ class Session:
 
     def offer(self, place: Place, first: int, run: Run) -> None:
         """Take events from seq `first` on if the first is the next one; otherwise fall behind."""
-        if place.is_behind or place.cursor >= first + len(run.frames) - 1:
+        cursor, last = place.cursor, first + run.count - 1
+        if place.is_behind or cursor >= last:
             return
-        if place.cursor == first - 1 and not self._replies:
-            place.cursor += self._write_run(run)
-        if place.cursor < first + len(run.frames) - 1:
+        if cursor == first - 1 and not self._replies:
+            place.cursor = cursor = cursor + self._write_run(run)
+        if cursor < last:
             self.fall_behind(place)
 
     def fall_behind(self, place: Place) -> None:

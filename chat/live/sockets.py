@@ -15,6 +15,7 @@ class Run:
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
+        self.count = len(frames)
 
     @cached_property
     def wire(self) -> bytes:

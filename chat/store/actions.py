@@ -114,7 +114,8 @@ def check_text(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Return whether a text shows nothing: it has only white space, control and invisible characters."""
-    return _BLANK.fullmatch(text) is not None
+    # Most texts begin with a letter. `regex` lets other threads run while it matches, so the event loop would wait.
+    return not text[:1].isalnum() and _BLANK.fullmatch(text) is not None
 
 
 def check_emoji(text: str) -> str:

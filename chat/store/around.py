@@ -46,4 +46,5 @@ def list_people(reader: Any) -> tuple[list[Around], bool]:
 
 
 def _present() -> QuerySet[Presence]:
-    return Presence.objects.filter(process__expires_at__gt=Now())
+    # The presence of a user who was deactivated ends with the grace time.
+    return Presence.objects.filter(process__expires_at__gt=Now(), user__is_active=True)

@@ -12,21 +12,34 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, QuerySet, Value, When
 from django.utils import timezone
 
 from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted, Resolution
-from chat.store import confirmations, faults, lock_waits, mentions, reactions, search
+from chat.store import confirmations, faults, lock_waits, mentions, prepared, reactions, search, values
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
+from chat.store.inserting import insert
 
 Kind = Event.Kind
-# Authors in one query, because SQLite refuses an expression that is deeper than 1,000.
-FIND_AUTHORS = 200
+# Drafts in one query, because some builds of SQLite take 999 parameters.
+FIND_DRAFTS = 300
+
+# As in chat.store.policies: the VALUES come first, so that each is one look-up by the unique index.
+_COMMITTED = """
+WITH asked(place, author_id, client_id) AS (VALUES {values})
+SELECT asked.place, event.room_id, event.seq FROM asked CROSS JOIN chat_event event
+WHERE event.author_id = asked.author_id AND event.client_id = asked.client_id
+"""
+_MOVE_HEADS = """
+WITH moved(id, head) AS (VALUES {values})
+UPDATE chat_room SET head_seq = (SELECT head FROM moved WHERE moved.id = chat_room.id)
+WHERE id IN (SELECT id FROM moved)
+"""
 
 # Events that one statement reads. Few, because texts may be large and the caller may have enough.
 ROWS_PER_QUERY = 64
@@ -179,7 +192,7 @@ class Batch:
         changed_texts = [self._targets[key] for key in sorted(self._changed)]
         with_texts = [event for event in self.added if event.kind in (Kind.POSTED, Kind.EDITED)]
         found = mentions.find({id(event): event for event in with_texts + changed_texts}.values(), self.rooms)
-        Event.objects.bulk_create(self.added)
+        insert(self.added)
         new = {(event.room_id, event.seq) for event in self.added}
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
             fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on"]
@@ -195,8 +208,7 @@ class Batch:
         self._confirmations.store(new=new)
         self._store_edits()
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
-        for room_id, head in heads.items():
-            Room.objects.filter(pk=room_id).update(head_seq=head)
+        values.execute(_MOVE_HEADS, heads.items())
         transaction.on_commit(lambda: doorbell.ring(heads))
 
     def _store_edits(self) -> None:
@@ -221,10 +233,9 @@ def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Ba
         lock_waits.limit_transaction()
         # SQLite locks the whole database, at the beginning of the transaction.
         skip_locked = skip_locked and connection.features.has_select_for_update_skip_locked
-        # In id order, so that two processes cannot deadlock. no_key, because new events refer to the row.
-        locked = Room.objects.select_for_update(no_key=True, skip_locked=skip_locked).filter(pk__in=wanted)
         try:
-            rooms = {room.pk: room for room in locked.order_by("pk")}
+            locked = prepared.select(_lock_free_rooms if skip_locked else _lock_rooms, sorted(wanted))
+            rooms = {room.pk: room for room in locked}
         except OperationalError as error:
             if skip_locked and faults.is_lock_timeout(error):
                 raise faults.TableLockedError(*error.args) from error
@@ -240,6 +251,17 @@ def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Ba
         batch.store()
 
 
+# In id order, so that two processes cannot deadlock. no_key, because new events refer to the row.
+
+
+def _lock_rooms(room_ids: Sequence[int]) -> QuerySet[Room]:
+    return Room.objects.select_for_update(no_key=True).filter(pk__in=room_ids).order_by("pk")
+
+
+def _lock_free_rooms(room_ids: Sequence[int]) -> QuerySet[Room]:
+    return Room.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=room_ids).order_by("pk")
+
+
 def import_events(events: Sequence[Event]) -> None:
     """Store the events of an imported room as they are, with the numbers that they have."""
     Event.objects.bulk_create(events)
@@ -252,19 +274,16 @@ def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uui
     This has to be a statement of its own, after the rooms were locked. A statement that waits for a lock keeps its
     earlier snapshot, so it would not see what the holder of the lock committed.
     """
-    by_author: dict[int, set[uuid.UUID]] = {}
-    for author, client_id in keys:
-        by_author.setdefault(author, set()).add(client_id)
-    # One condition for each author, because the unique index begins with the author. Lists of all authors and all
-    # client_ids would search for every combination of the two.
-    conditions = [Q(author_id=author, client_id__in=client_ids) for author, client_ids in by_author.items()]
+    client_id = Event._meta.get_field("client_id")
+    types = ["bigint", "bigint", client_id.db_type(connection) or ""]
     found: dict[tuple[int, uuid.UUID], Committed] = {}
-    for start in range(0, len(conditions), FIND_AUTHORS):
-        group = conditions[start : start + FIND_AUTHORS]
-        rows = Event.objects.filter(Q(*group, _connector=Q.OR))
-        for row_author, row_client_id, room, seq in rows.values_list("author_id", "client_id", "room_id", "seq"):
-            assert row_author is not None and row_client_id is not None, "the query selects by both"
-            found[row_author, row_client_id] = Committed(room, seq)
+    for start in range(0, len(keys), FIND_DRAFTS):
+        asked = [
+            (place, author, client_id.get_db_prep_value(key, connection))
+            for place, (author, key) in enumerate(keys[start : start + FIND_DRAFTS], start)
+        ]
+        for place, room, seq in values.select(_COMMITTED, asked, types):
+            found[keys[place]] = Committed(room, seq)
     return found
 
 

@@ -1,26 +1,27 @@
 """Decides which users may see, join, write, edit and moderate, with a reason for each refusal."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session as WebSession
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Bot, Room, RoomMember
-from chat.store import own_rooms, values, web_sessions
+from chat.store import own_rooms, prepared, values, web_sessions
 from chat.store.room_user import RoomUser
 
 User = get_user_model()
 # For modules that handle rooms without knowing the models.
 EnterableRoom: TypeAlias = Room
 # Values in one query: fewer than the 999 parameters that some builds of SQLite take.
-PIECE = 900
+PIECE = prepared.MOST
 
 # As in chat.store.unread: the VALUES come first, so that each is one look-up by index.
 _MEMBERS = """
@@ -60,9 +61,13 @@ def load_users(user_ids: Iterable[int]) -> dict[int, Any]:
     """Return the users by id, with their rights as the database has them now."""
     users: dict[int, Any] = {}
     for piece in _pieces(user_ids):
-        found = User.objects.filter(pk__in=piece)
-        users |= {user.pk: user for user in found.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")}
+        users |= {user.pk: user for user in prepared.select(_users, piece)}
     return users
+
+
+def _users(user_ids: Sequence[int]) -> QuerySet[Any]:
+    found = User.objects.filter(pk__in=user_ids)
+    return found.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")
 
 
 def load_logins(session_keys: Collection[str]) -> dict[str, Standing]:
@@ -81,7 +86,7 @@ def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
 
     A login ends when the user signs out, is deactivated or deleted, changes the password, or the session expires.
     """
-    expiry = {row.session_key: row.expire_date for row in _alive((login.session_key for login in logins), data=False)}
+    expiry = _expiries(login.session_key for login in logins)
     standings = _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
     # Most logins are valid. Only for the others, look up whether their session has another key now.
     moved = {login for login in logins if login not in standings and login.session_key in expiry}
@@ -114,11 +119,24 @@ def _succeed(logins: Collection[Login]) -> dict[Login, Standing]:
     }
 
 
-def _alive(session_keys: Iterable[str], *, data: bool = True) -> Iterator[WebSession]:
-    """Return the web sessions that have not expired, with their data unless `data` is False."""
+def _alive(session_keys: Iterable[str]) -> Iterator[WebSession]:
+    """Return the web sessions that have not expired."""
     for piece in _pieces(session_keys):
-        rows = WebSession.objects.filter(session_key__in=piece, expire_date__gt=timezone.now())
-        yield from rows if data else rows.defer("session_data")
+        yield from WebSession.objects.filter(session_key__in=piece, expire_date__gt=timezone.now())
+
+
+def _expiries(session_keys: Iterable[str]) -> dict[str, datetime]:
+    """Return when the web sessions that have not expired will do so, by key."""
+    expiries: dict[str, datetime] = {}
+    now = timezone.now()
+    for piece in _pieces(session_keys):
+        rows = prepared.select_values(_sessions, piece)
+        expiries |= {session_key: expire_date for session_key, expire_date in rows if expire_date > now}
+    return expiries
+
+
+def _sessions(session_keys: Sequence[str]) -> QuerySet[WebSession]:
+    return WebSession.objects.filter(session_key__in=session_keys).only("expire_date")
 
 
 def _pieces(rows: Iterable[Any], *, size: int = PIECE) -> Iterator[list[Any]]:
@@ -152,11 +170,16 @@ def check_enterable(user: Any, room: Room | None, *, is_member: bool = False) ->
     if user is None or not user.is_active:
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
     if room is None or (room.members_only and not is_member):
-        raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+        raise no_room()
     if room.staff_only and not user.is_staff:
         detail = "This room is for staff only. Ask an administrator for access."
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
     return room
+
+
+def no_room() -> ClientError:
+    """Return the refusal for a room that does not exist, or of which the user must not know that it exists."""
+    return ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
 
 
 def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]:
@@ -282,6 +305,16 @@ def load_user(login: Login) -> Any:
     if standing is None:
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
     return standing.user
+
+
+def load_room_for(user: Any, room_id: int) -> Room:
+    """Return a room as it is now, if `user` may enter it: by its key alone, however many rooms there are.
+
+    Raises ClientError: as check_enterable.
+    """
+    rooms = Room.objects.in_bulk([room_id])
+    pair = RoomUser(room_id, user.pk if user is not None else 0)
+    return check_enterable(user, rooms.get(room_id), is_member=pair in load_members([pair], rooms))
 
 
 def load_enterable_room(login: Login, room_id: int) -> Room:

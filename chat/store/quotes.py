@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import F
 
 from chat import protocol
+from chat.exceptions import ClientError
 from chat.models import Event, Room
 from chat.protocol import MAX_ROOMS, CopiesFound, Copy, Quoted
 from chat.store import confirmations, policies, reactions
@@ -19,8 +20,12 @@ ROWS_PER_QUERY = 16
 
 def find_source(user: Any, room_id: int, seq: int) -> bool:
     """Return whether there is such a message, deleted or not, in a room that the user may enter."""
-    room = Room.objects.enterable_by(user).filter(pk=room_id, floor_seq__lte=seq).first()
-    return room is not None and Event.objects.filter(room=room, seq=seq, kind=Event.Kind.POSTED).exists()
+    try:
+        room = policies.load_room_for(user, room_id)
+    except ClientError:
+        return False
+    rows = Event.objects.filter(room=room, seq=seq, kind=Event.Kind.POSTED)
+    return seq >= room.floor_seq and rows.exists()
 
 
 def read(login: Login, room_id: int, seqs: Sequence[int], *, max_bytes: int) -> Quoted:

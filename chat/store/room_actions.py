@@ -16,7 +16,6 @@ from chat import audit
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
 from chat.store import access, own_rooms, policies
-from chat.store.room_user import RoomUser
 
 Access = Literal["everybody", "staff", "members"]
 WHO: tuple[Access, ...] = ("everybody", "staff", "members")
@@ -137,15 +136,17 @@ def list_members(room_id: int, *, by: int) -> tuple[Room, list[RoomMember]]:
 
     Raises ClientError: as check_enterable.
     """
-    room = Room.objects.filter(pk=room_id).first()
-    is_member = RoomUser(room_id, by) in policies.load_members([RoomUser(room_id, by)], {room_id: room} if room else {})
-    room = policies.check_enterable(policies.load_users([by]).get(by), room, is_member=is_member)
+    room = policies.load_room_for(policies.load_users([by]).get(by), room_id)
     return room, list(RoomMember.objects.filter(room=room).select_related("user").order_by("pk")[:MAX_MEMBERS])
 
 
 @contextmanager
 def locked(room_id: int, by: int | None) -> Iterator[tuple[Room, Any, RoomMember | None]]:
     """Hold a room that `by` may enter under its lock, with the user and their membership as they are now."""
+    if by is not None:
+        # Asked before the lock too. Otherwise users could hold the locks of rooms that they may not enter, and learn
+        # from the time that they wait for one that there is such a room.
+        policies.load_room_for(policies.load_users([by]).get(by), room_id)
     with transaction.atomic():
         room = Room.objects.select_for_update(no_key=True).filter(pk=room_id).first()
         # Statements of their own, after the lock, so that they see what its last holder committed.
@@ -154,7 +155,7 @@ def locked(room_id: int, by: int | None) -> Iterator[tuple[Room, Any, RoomMember
         if by is not None:
             room = policies.check_enterable(user, room, is_member=member is not None)
         if room is None:
-            raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+            raise policies.no_room()
         yield room, user, member
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -20,6 +20,7 @@ from django.db import OperationalError, connection, transaction
 from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
 from chat.store.events import posted
+from chat.store.inserting import insert
 
 User = get_user_model()
 
@@ -133,8 +134,9 @@ def _day(value: str, now: datetime) -> datetime:
         # The last such day before today.
         return today - timedelta(days=(today.weekday() - _DAYS.index(name) - 1) % 7 + 1)
     try:
-        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo)
-    except ValueError:
+        # In UTC, in which days of the years 1 and 9999 may not exist.
+        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SearchError("Write a day as 2026-11-25, monday, today or yesterday.") from None
 
 
@@ -183,6 +185,8 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
         params.append(value)
     return (
         f"SELECT event.*, found.text AS search_text FROM {source} JOIN chat_event event ON event.id = found.event_id "
+        # What is below the floor is gone for readers, and its rows are removed later.
+        "JOIN chat_room room ON room.id = event.room_id AND event.seq >= room.floor_seq "
         f"WHERE {' AND '.join(conditions)} ORDER BY {key} DESC LIMIT {int(limit)}",
         params,
     )
@@ -230,6 +234,4 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     if changed:
         SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
     kept = [event for event in (*new, *changed) if event.deleted_at is None]
-    SearchText.objects.bulk_create(
-        [SearchText(event=event, room_id=event.room_id, text=searchable(event.body)) for event in kept]
-    )
+    insert([SearchText(event_id=event.pk, room_id=event.room_id, text=searchable(event.body)) for event in kept])

@@ -172,7 +172,29 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
     wait_for(lambda: len(shown(*pages)) > 3, bob.page)
     assert [text for _, text, _ in shown(*pages)].count("alice: during the pause") == 0
     # After signing out, nothing of a room stays on the screen.
+    site.states.pop("bob")
     bob.page.evaluate("document.querySelector('[data-part=sign-out]').requestSubmit()")
     for page in pages[1:3]:
         until(page, "document.querySelector('[data-part=state]').dataset.state === 'signed out'")
         assert [is_closed for *_, is_closed in shown(page)].count(False) == 0
+
+
+def test_the_page_registers_its_service_worker_and_can_be_installed(visit):
+    # A headless browser has no push service, so it says that it could not subscribe.
+    bob = visit("bob", keep=False)
+    bob.page.add_init_script(STUB)
+    bob.page.reload()
+    button = bob.page.get_by_role("button", name="Notifications", exact=True)
+    button.click()
+    expect(button).to_have_attribute("aria-description", "On")
+    button.click()
+    bob.page.get_by_role("menuitemcheckbox", name="Also while Multichat is closed").click()
+    registered = """async () => {
+      const { scope, active } = await navigator.serviceWorker.ready;
+      return [scope, active.scriptURL];
+    }"""
+    assert bob.page.evaluate(registered) == [f"{bob.site.url}/", f"{bob.site.url}/service_worker.js"]
+    manifest = bob.page.evaluate("async () => (await fetch(document.querySelector('link[rel=manifest]').href)).json()")
+    assert (manifest["display"], manifest["start_url"], manifest["scope"]) == ("standalone", "/", "/")
+    for icon in manifest["icons"]:
+        assert bob.page.request.get(bob.site.url + icon["src"]).status == 200

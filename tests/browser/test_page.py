@@ -229,6 +229,14 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
     press("?")
     row.get_by_role("button", name="Default").click()
     expect(row).to_contain_text("F6")
+    # The keys that the page names at its controls are the user's own.
+    find, hint = keys.get_by_role("listitem").filter(has_text="Find or jump"), bob.page.locator(".find kbd")
+    find.get_by_role("button", name="Off").click()
+    expect(hint).to_have_text("")
+    expect(box).not_to_have_attribute("aria-keyshortcuts", re.compile("."))
+    find.get_by_role("button", name="Default").click()
+    expect(hint).to_have_text("Ctrl+K")
+    expect(box).to_have_attribute("aria-keyshortcuts", "Control+K")
 
 
 def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):

@@ -25,10 +25,10 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
     expect(dialog.get_by_role("radio", name="Staff")).to_be_visible()
     dialog.get_by_role("radio", name="Only these people").check()
     person = dialog.get_by_role("combobox", name="Add people")
-    person.fill("nobody")
+    person.fill("@nobody")
     dialog.get_by_role("button", name="Create room").click()
     expect(dialog.get_by_role("alert")).to_have_text("There is no user called “nobody”.")
-    person.fill("bob")
+    person.fill("@bob")
     person.press("Enter")
     expect(dialog.get_by_role("list", name="People to add")).to_contain_text("bob")
     assert violations(page) == []

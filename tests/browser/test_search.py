@@ -44,5 +44,21 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
         page.keyboard.type(typed)
         page.get_by_role("option", name="Search messages for").click()
         expect(results.get_by_role("status")).to_have_text(words)
+    # An archived room is out of the list, and is found and opened all the same. The system has a name.
+    site.shell(
+        "from chat.models import Room\n"
+        "from chat.store import room_actions\n"
+        "room = Room.objects.create(title='Old')\n"
+        "room.send_message('ancientword', None)\n"
+        "room_actions.change_room(room.pk, is_archived=True)"
+    )
+    page.keyboard.press("Control+k")
+    page.keyboard.type("ancientword")
+    page.get_by_role("option", name="Search messages for").click()
+    expect(results.locator(".hit")).to_contain_text("Old")
+    expect(results.locator(".hit")).to_contain_text("System")
+    results.locator(".hit").click()
+    expect(bob.pane("Old")).to_contain_text("This room is archived.")
+    expect(bob.log("Old")).to_contain_text("ancientword")
     results.get_by_role("button", name="Close search results").click()
     expect(results).to_have_count(0)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pauses, tidy } from "../../static/chat/model/notifying.js";
-import { notificationWords } from "../../static/chat/model/strings.js";
+import { notifyWords } from "../../static/chat/model/strings.js";
 
 test("a text cannot change the direction of what stands around it", () => {
   assert.equal(tidy("abc\u202egnp.exe\u2069\nnext   line "), "\u2068abcgnp.exe next line\u2069");
@@ -14,10 +14,10 @@ test("a text cannot change the direction of what stands around it", () => {
 test("a notification names the room and the author, a direct room only its people", () => {
   const message = { author: tidy("bob"), text: tidy("hi"), type: 0, isDirect: false };
   const [room, bob, hi] = ["Lobby", "bob", "hi"].map(tidy);
-  assert.deepEqual(notificationWords(room, message), { title: room, body: `${bob}: ${hi}` });
-  assert.equal(notificationWords(bob, { ...message, isDirect: true }).body, hi);
-  assert.equal(notificationWords(room, { ...message, type: 2 }).title, `Alert in ${room}`);
-  assert.equal(notificationWords(room, { ...message, author: tidy("") }).body, hi);
+  assert.deepEqual(notifyWords(room, message), { title: room, body: `${bob}: ${hi}` });
+  assert.equal(notifyWords(bob, { ...message, isDirect: true }).body, hi);
+  assert.equal(notifyWords(room, { ...message, type: 2 }).title, `Alert in ${room}`);
+  assert.equal(notifyWords(room, { ...message, author: tidy("") }).body, hi);
 });
 
 test("notifications pause for half an hour, an hour, or until tomorrow morning", () => {

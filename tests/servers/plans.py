@@ -100,7 +100,8 @@ def _measure(name: str, function: Callable[[], Any]) -> dict[str, Any]:
     with CaptureQueriesContext(connection) as captured, _counting() as steps:
         function()
     queries = [query["sql"] for query in captured.captured_queries]
-    plans = {sql: _plan(sql) for sql in dict.fromkeys(queries) if sql.startswith(("SELECT", "UPDATE", "DELETE"))}
+    planned = ("SELECT", "UPDATE", "DELETE", "WITH")
+    plans = {sql: _plan(sql) for sql in dict.fromkeys(queries) if sql.lstrip().startswith(planned)}
     return {"name": name, "ms": took * 1000, "queries": len(queries), "steps": sum(steps), "plans": plans}
 
 

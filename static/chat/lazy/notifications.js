@@ -3,7 +3,7 @@
 import { part } from "../dom/templates.js";
 import { shownNames } from "../model/names.js";
 import { clockOf, pauses, tidy } from "../model/notifying.js";
-import { NOTIFYING_BLOCKED, NOTIFYING_MISSING, notificationWords } from "../model/strings.js";
+import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from "../model/strings.js";
 
 /** @import {Item, Menu} from "../dom/menu.js" */
 /** @import {Notices} from "../dom/notices.js" */
@@ -16,6 +16,7 @@ import { NOTIFYING_BLOCKED, NOTIFYING_MISSING, notificationWords } from "../mode
 
 /** Long enough that the position of a user who reads the message elsewhere is known here. */
 const DELAY_MS = 1000;
+const DAY_MS = 24 * 3600 * 1000;
 
 export class Notifications {
   #button;
@@ -29,6 +30,12 @@ export class Notifications {
   /** What other tabs of this browser have in view. */
   #tabs = new BroadcastChannel("multichat.in_view");
   #isConnected = true;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #resuming;
+  /** Whether this browser is subscribed, as far as this page knows. */
+  #hasPush = false;
+  /** @type {Promise<unknown>} */
+  #pushing = Promise.resolve();
 
   /** @param {HTMLElement} button @param {NotificationActions} actions */
   constructor(button, actions) {
@@ -36,8 +43,15 @@ export class Notifications {
     this.#actions = actions;
     for (const [room, head] of actions.unread.heads) this.#heads.set(room, head);
     this.#tabs.onmessage = ({ data: { room, seq } }) => this.#drop(room, seq);
-    for (const name of /** @type {const} */ (["notifies", "pausedUntil"]))
-      actions.preferences.follow(name, () => this.showState());
+    for (const name of NAMES)
+      actions.preferences.follow(name, () => {
+        this.showState();
+        this.#updatePush();
+      });
+    // The service worker was clicked at.
+    globalThis.navigator.serviceWorker?.addEventListener("message", ({ data: { room, seq } }) =>
+      actions.show(room, seq),
+    );
   }
 
   get #isOn() {
@@ -60,6 +74,10 @@ export class Notifications {
       paused: `Paused until ${clockOf(until)}`,
     }[state];
     this.#button.title = `Notifications: ${this.#button.ariaDescription}`;
+    clearTimeout(this.#resuming);
+    // At most a day ahead, because a longer time would overflow.
+    const wait = Math.min(until - Date.now() + 100, DAY_MS);
+    if (until) this.#resuming = setTimeout(() => this.showState(), wait);
     part(this.#button, "bell").hidden = state !== "on";
     part(this.#button, "bell-off").hidden = state === "on";
     if (state !== "on") this.#clear();
@@ -84,8 +102,47 @@ export class Notifications {
     return [
       ...(this.#pausedUntil ? [{ label: "Resume", act: () => pause(0) }] : []),
       ...pauses(new Date()).map(({ label, until }) => ({ label, act: () => pause(until) })),
+      ...(canPush() ? this.#pushItems() : []),
       { label: "Turn off", act: () => preferences.set("notifies", false) },
     ];
+  }
+
+  /** @returns {Item[]} */
+  #pushItems() {
+    const { preferences } = this.#actions;
+    const [pushes, withText] = [preferences.get("pushes"), preferences.get("pushesText")];
+    const text = /** @type {Item} */ ({
+      label: "Show the text there",
+      isOn: withText,
+      act: () => preferences.set("pushesText", !withText),
+    });
+    return [
+      {
+        label: "Also while Multichat is closed",
+        isOn: pushes,
+        act: () => preferences.set("pushes", !pushes),
+      },
+      ...(pushes ? [text] : []),
+    ];
+  }
+
+  /** Tell the push service and the server what the user wants, one change after the other. */
+  #updatePush() {
+    const { preferences, notices } = this.#actions;
+    const [pushes, showsText] = [preferences.get("pushes"), preferences.get("pushesText")];
+    const isWanted = pushes && this.#isOn;
+    if (!canPush() || (!isWanted && !this.#hasPush)) return;
+    this.#hasPush = isWanted;
+    this.#pushing = this.#pushing.then(async () => {
+      try {
+        const { turnOff, turnOn } = await import("lazy/push");
+        if (!isWanted) return await turnOff();
+        const trouble = await turnOn({ showsText, pausedUntil: this.#pausedUntil });
+        if (trouble) notices.show(trouble);
+      } catch {
+        notices.show(NOT_LOADED);
+      }
+    });
   }
 
   /** @param {boolean} isConnected whether the user is signed in and the connection is open */
@@ -143,7 +200,7 @@ export class Notifications {
     const found = this.#actions.roomOf(room);
     const read = this.#actions.unread.readOf(room) ?? 0;
     if (!event || event.message === null || !found || !this.#isOn || read >= event.seq) return;
-    const { title, body } = notificationWords(tidy(found.title), {
+    const { title, body } = notifyWords(tidy(found.title), {
       author: tidy(event.username && shownNames.of(event.username, event.user)),
       text: tidy(event.message),
       type: event.msg_type,
@@ -185,6 +242,13 @@ export class Notifications {
     this.#waiting.clear();
     for (const room of [...this.#shown.keys()]) this.#close(room);
   }
+}
+
+/** The settings that change what this browser shows. */
+const NAMES = /** @type {const} */ (["notifies", "pausedUntil", "pushes", "pushesText"]);
+
+function canPush() {
+  return "serviceWorker" in navigator && "PushManager" in globalThis;
 }
 
 const ICON = /** @type {HTMLLinkElement | null} */ (document.querySelector('link[rel="icon"]'))

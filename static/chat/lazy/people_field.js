@@ -20,10 +20,10 @@ export class PeopleField {
     this.#field = field;
     this.#box = /** @type {HTMLInputElement} */ (part(field, "person"));
     const add = () => {
-      const names = this.#box.value.split(/[\s,]+/).filter(Boolean);
+      const names = this.#typed;
       if (names.length === 0) return;
       this.#box.value = "";
-      onadd(names.map((name) => name.replace(/^@/, "")));
+      onadd(names);
       this.#box.focus();
     };
     this.#box.addEventListener("input", () => this.#completeSoon());
@@ -36,10 +36,15 @@ export class PeopleField {
     part(field, "add").addEventListener("click", add);
   }
 
+  /** What is typed, as names. An @ before a name is not a part of it. */
+  get #typed() {
+    const words = this.#box.value.split(/[\s,]+/);
+    return words.map((word) => word.replace(/^@/, "")).filter(Boolean);
+  }
+
   /** The names that were chosen, and the one that is typed. */
   get names() {
-    const typed = this.#box.value.split(/[\s,]+/).filter(Boolean);
-    return [...new Set([...this.#names, ...typed])];
+    return [...new Set([...this.#names, ...this.#typed])];
   }
 
   /** Put names back into the box, because they were refused. @param {string[]} names */
@@ -79,7 +84,7 @@ export class PeopleField {
   async #complete() {
     this.#asked += 1;
     const asked = this.#asked;
-    const query = encodeURIComponent(this.#box.value.trim());
+    const query = encodeURIComponent(this.#typed.join(" "));
     /** @type {{people: string[], shown?: Record<string, string>} | string} */
     const answer = await ask(`/people/?q=${query}`);
     if (asked !== this.#asked || typeof answer === "string") return;

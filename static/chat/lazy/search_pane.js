@@ -5,9 +5,9 @@ import { Dates } from "../model/dates.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
 import { authorWords, resultsWords } from "../model/strings.js";
 
-/** @import {Posted} from "../model/protocol.js" */
+/** @import {Posted, Room} from "../model/protocol.js" */
 
-/** `show` brings the message into view in its room's pane; with `isFinal` the focus goes there too. @typedef {{titleOf: (room: string) => string | undefined, show: (room: string, seq: number, isFinal: boolean) => void, isPhone: () => boolean, begin: () => void}} SearchActions */
+/** `show` brings the message into view in its room's pane; with `isFinal` the focus goes there too. @typedef {{roomOf: (room: string) => Room | undefined, show: (room: Room, seq: number, isFinal: boolean) => void, isPhone: () => boolean, begin: () => void}} SearchActions */
 
 const EXCERPT = 300;
 const SHOW_AFTER_MS = 150;
@@ -85,10 +85,14 @@ export class SearchPane {
     if (running.signal.aborted) return;
     const hits = part(pane, "hits");
     const terms = termsOf(this.#query);
-    const shown = answer.results
-      // The room may have been closed to the reader since.
-      .filter(({ room, message }) => message !== null && this.#actions.titleOf(room) !== undefined)
-      .map((message) => this.#hit(message, terms));
+    // The page's list has no archived rooms. Another room that it does not have was closed to the reader since.
+    const archived = new Map(
+      answer.rooms.filter((room) => room.archived).map((room) => [room.id, room]),
+    );
+    const shown = answer.results.flatMap((message) => {
+      const room = this.#actions.roomOf(message.room) ?? archived.get(message.room);
+      return room && message.message !== null ? [this.#hit(message, room, terms)] : [];
+    });
     hits.append(...shown);
     this.#cursor = answer.cursor;
     part(pane, "more").hidden = answer.cursor === null;
@@ -109,20 +113,20 @@ export class SearchPane {
     );
   }
 
-  /** @param {Posted} found @param {string[]} terms */
-  #hit(found, terms) {
-    const { room, seq, message, at } = found;
+  /** @param {Posted} found @param {Room} room @param {string[]} terms */
+  #hit(found, room, terms) {
+    const { seq, message, at } = found;
     const item = copyElement("hit-template");
     const button = /** @type {HTMLElement} */ (item.firstElementChild);
-    setHue(part(item, "hue"), room);
-    part(item, "room").textContent = this.#actions.titleOf(room) ?? "";
+    setHue(part(item, "hue"), room.id);
+    part(item, "room").textContent = room.title;
     part(item, "author").textContent = authorWords(found);
     const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
     time.textContent = dates.dayLabel(at, Date.now());
     time.title = dates.full(at);
-    item.dataset.room = room;
+    item.dataset.room = room.id;
     part(item, "text").append(
       ...markHits(excerpt(message ?? "", terms, EXCERPT), terms).map(partElement),
     );
@@ -136,7 +140,7 @@ export class SearchPane {
     return item;
   }
 
-  /** @param {HTMLElement} button @param {string} room @param {number} seq @param {boolean} isFinal */
+  /** @param {HTMLElement} button @param {Room} room @param {number} seq @param {boolean} isFinal */
   #show(button, room, seq, isFinal) {
     clearTimeout(this.#timer);
     for (const other of this.#pane?.querySelectorAll("[aria-current]") ?? [])

@@ -6,7 +6,7 @@
  * Every setting and its default. A stored value of another type counts as unset.
  * `clickCloses`: a click on an open room closes it. `shortcuts`: the user's own chord for a shortcut's name, "" for none.
  * `showsTyping`: other users see that this one is writing, and this one sees them.
- * `notifies`: this browser shows notifications; `pausedUntil`: none until then, in milliseconds.
+ * `notifies`: this browser shows notifications; `pausedUntil`: none until then, in milliseconds. `pushes`: also while the page is closed; `pushesText`: with the text.
  * `recentEmoji`: those that the user chose last, the latest first.
  */
 export const DEFAULTS = {
@@ -15,6 +15,8 @@ export const DEFAULTS = {
   showsTyping: true,
   notifies: false,
   pausedUntil: 0,
+  pushes: false,
+  pushesText: false,
   recentEmoji: /** @type {string[]} */ ([]),
 };
 

@@ -20,12 +20,12 @@ import { reactionsOf, withReaction } from "./reactions.js";
 
 /**
  * Which page of history; an empty object means the newest.
- * @typedef {{before?: number, after?: number, around?: number, from?: string}} Place
+ * @typedef {{before?: number, after?: number, around?: number, from?: string}} HistoryPlace
  */
 
-/** A page to request. `arrived` is called with the messages if the page is the target of a jump. @typedef {{place: Place, arrived?: (messages: Message[]) => void}} Page */
+/** A page to request. `arrived` is called with the messages if the page is the target of a jump. @typedef {{place: HistoryPlace, arrived?: (messages: Message[]) => void}} HistoryRequest */
 
-/** The result of a page. `isElsewhere`: the page replaced the window. @typedef {{messages: Message[], isElsewhere: boolean, arrived?: Page["arrived"]}} AppliedPage */
+/** The result of a page. `isElsewhere`: the page replaced the window. @typedef {{messages: Message[], isElsewhere: boolean, arrived?: HistoryRequest["arrived"]}} AppliedPage */
 
 export class RoomLog {
   /** The seq of the last applied event; null until the room is joined. @type {number | null} */
@@ -46,9 +46,9 @@ export class RoomLog {
   hasNewer = false;
   /** Whether a page has arrived. */
   hasPage = false;
-  /** The requested page. @type {Page | null} */
+  /** The requested page. @type {HistoryRequest | null} */
   requested = null;
-  /** The target of a jump, until its page arrives. @type {Page | null} */
+  /** The target of a jump, until its page arrives. @type {HistoryRequest | null} */
   pendingJump = null;
   #me;
 
@@ -99,7 +99,7 @@ export class RoomLog {
   /**
    * The next page to request; null while a page is requested, or when there is none.
    * @param {"older" | "newer"} [way]
-   * @returns {Page | null}
+   * @returns {HistoryRequest | null}
    */
   nextPage(way) {
     if (this.#cursor === null || this.requested) return null;
@@ -110,7 +110,7 @@ export class RoomLog {
     return null;
   }
 
-  /** The page was requested: it includes all changes up to now. @param {Page} page */
+  /** The page was requested: it includes all changes up to now. @param {HistoryRequest} page */
   setRequested(page) {
     this.requested = page;
     this.#changes.clear();

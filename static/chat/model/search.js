@@ -1,8 +1,8 @@
 /** Asks the server for messages that contain some words, and finds these words in a message's text. */
 
-/** @import {Posted} from "./protocol.js" */
+/** @import {Posted, Room} from "./protocol.js" */
 
-/** What a search found: `cursor` leads to the next page, `trouble` is a sentence if it failed. @typedef {{results: Posted[], cursor: string | null, trouble: string}} Answer */
+/** What a search found: `rooms` are those of the results, `cursor` leads to the next page, `trouble` is a sentence if it failed. @typedef {{results: Posted[], rooms: Room[], cursor: string | null, trouble: string}} Answer */
 /** A part of a text, which may be what was searched for. @typedef {{text: string, isHit: boolean}} Part */
 
 const NO_ANSWER = "The server isn't responding. Try again in a moment.";
@@ -20,7 +20,7 @@ export async function search(query, { sort, before, signal }) {
   const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
   const params = new URLSearchParams({ q: query, sort, tz: timeZone });
   if (before) params.set("before", before);
-  const none = { results: [], cursor: null };
+  const none = { results: [], rooms: [], cursor: null };
   try {
     const answer = await fetch(`/search/?${params}`, { signal: signal ?? null });
     const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;

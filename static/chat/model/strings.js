@@ -259,6 +259,9 @@ export function typingWords(names) {
 export const NOTIFYING_BLOCKED =
   "Your browser blocks notifications of this site. Allow them in its settings for the site, then try again.";
 
+export const PUSH_FAILED =
+  "This browser could not subscribe to messages for when the page is closed. Try again later.";
+
 export const NOTIFYING_MISSING = "This browser can't show notifications.";
 
 /**
@@ -266,7 +269,7 @@ export const NOTIFYING_MISSING = "This browser can't show notifications.";
  * @param {string} title
  * @param {{author: string, text: string, type: number, isDirect: boolean}} message
  */
-export function notificationWords(title, { author, text, type, isDirect }) {
+export function notifyWords(title, { author, text, type, isDirect }) {
   if (type === 2) return { title: `Alert in ${title}`, body: text };
   const isNamed = !isDirect && author !== "\u2068\u2069";
   return { title, body: isNamed ? `${author}: ${text}` : text };

@@ -12,7 +12,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
 /** @import {AckFrame, Appearance, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
-/** @import {Message, Page, Place} from "./room_log.js" */
+/** @import {HistoryPlace, HistoryRequest, Message} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
 
@@ -152,8 +152,8 @@ export class Workspace {
   /**
    * Show another part of a room's log as soon as it is loaded.
    * @param {string} id
-   * @param {Place} place
-   * @param {NonNullable<Page["arrived"]>} arrived called with the messages after they are shown
+   * @param {HistoryPlace} place
+   * @param {NonNullable<HistoryRequest["arrived"]>} arrived called with the messages after they are shown
    * @returns {boolean} whether the jump has to wait for the connection
    */
   jump(id, place, arrived) {

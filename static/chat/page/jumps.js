@@ -6,7 +6,7 @@ import { JUMP_WAITS, missingMessageWords } from "../model/strings.js";
 /** @import {LazyPart} from "../dom/lazy_part.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
-/** @import {Message, Place} from "../model/room_log.js" */
+/** @import {HistoryPlace, Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
 export class Jumps {
@@ -60,7 +60,7 @@ export class Jumps {
 
   /**
    * @param {string} room
-   * @param {Place} place
+   * @param {HistoryPlace} place
    * @param {(messages: Message[]) => void} arrived
    */
   #jump(room, place, arrived) {

@@ -131,9 +131,9 @@ export class Navigation {
     this.focusRoom(room.id);
   }
 
-  /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id */
-  peekRoom(id) {
-    const room = this.#workspace.rooms.get(id);
+  /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id @param {Room} [unlisted] an archived room is not in the list */
+  peekRoom(id, unlisted) {
+    const room = this.#workspace.rooms.get(id) ?? unlisted;
     if (!room || this.#panes.get(id)) return this.focusRoom(id);
     const { order, peek } = this.#panes.layout;
     const next = peek === null ? undefined : order[order.indexOf(peek) + 1];

@@ -106,8 +106,8 @@ export class Page {
     );
     /** @type {SearchActions} */
     const searchActions = {
-      titleOf: (room) => workspace.rooms.get(room)?.title,
-      show: (room, seq, isFinal) => this.#userActions.showFound(room, seq, isFinal),
+      roomOf: (room) => workspace.rooms.get(room),
+      show: (room, seq, isFinal) => this.#userActions.showFound(room.id, seq, isFinal, room),
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
     };

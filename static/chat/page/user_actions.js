@@ -12,7 +12,7 @@ import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { paneItems } from "./pane_menu.js";
-import { IS_MAC, isSelectingText } from "./shortcuts.js";
+import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
@@ -26,6 +26,7 @@ import { openAtClick } from "./user_menu.js";
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {Option} from "../lazy/switcher.js" */
 /** @import {RoomList} from "./room_list.js" */
+/** @import {Room} from "../model/protocol.js" */
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
@@ -116,6 +117,7 @@ export class UserActions {
       const { KeysDialog } = await import("lazy/keys_dialog");
       return new KeysDialog(part(document, "keys-dialog"), this.#shortcuts);
     }, notLoaded);
+    userData.preferences.follow("shortcuts", () => showChords(this.#shortcuts));
     list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -146,10 +148,10 @@ export class UserActions {
     this.navigation.hideReopenOffer();
   }
 
-  /** Show a message that a search found, in its room's pane. @param {string} room @param {number} seq @param {boolean} isFinal whether the focus goes there */
-  showFound(room, seq, isFinal) {
-    if (isFinal || !this.#panes.get(room)) this.navigation.peekRoom(room);
-    if (this.#panes.get(room)) this.jumpToMessage(room, seq);
+  /** Show a message that a search found, in its room's pane. @param {string} id @param {number} seq @param {boolean} isFinal whether the focus goes there @param {Room} [room] if the list may not have it */
+  showFound(id, seq, isFinal, room) {
+    if (isFinal || !this.#panes.get(id)) this.navigation.peekRoom(id, room);
+    if (this.#panes.get(id)) this.jumpToMessage(id, seq);
   }
 
   /** What a pane can do. @param {string} id @returns {PaneActions} */

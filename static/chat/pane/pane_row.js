@@ -114,6 +114,7 @@ export class PaneRow {
   /** @param {string} room */
   toggleWide(room) {
     this.layout.toggleWide(room);
+    this.keep(room);
     this.onarranged();
     this.scrollToPane(room);
   }

@@ -1,0 +1,86 @@
+"""Tasks beside a Multichat server, in a process of their own: python -m bench.prepare TASK …, which prints JSON."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
+from django.contrib.sessions.models import Session  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+
+from bench.wire import WORDS  # noqa: E402
+from chat.models import Event, Room  # noqa: E402
+from chat.store import actions  # noqa: E402
+from chat.store.actions import Draft  # noqa: E402
+from chat.store.log import Committed  # noqa: E402
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def prepare(users: str, rooms: str) -> list[str]:
+    """Make tables, rooms and signed-in users. Return the Cookie header of each user."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous=OFF")  # of this connection alone
+    call_command("migrate", interactive=False, verbosity=0)
+    first = Room.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    titles = [f"Bench {number}" for number in range(first + 1, int(rooms) + 1)]
+    for title in titles:
+        Room.objects.create(title=title)
+    return sign_in(User.objects.bulk_create([User(username=f"user{n}", password=f"!{n}") for n in range(int(users))]))
+
+
+def sign_in(users: list[User]) -> list[str]:
+    """Sign users in, and return their Cookie headers."""
+    sessions: list[Any] = []
+    for user in users:
+        store: Any = SessionStore()
+        store[SESSION_KEY] = str(user.pk)
+        store[BACKEND_SESSION_KEY] = BACKEND
+        store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        store._session_key = store._get_new_session_key()
+        sessions.append(store.create_model_instance(dict(store.items())))
+    Session.objects.bulk_create(sessions, batch_size=200)
+    return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
+
+
+def sign_in_some(count: str) -> list[str]:
+    """Sign in some users of an existing database, and return their Cookie headers."""
+    call_command("migrate", interactive=False, verbosity=0)
+    return sign_in(list(User.objects.filter(is_active=True, is_staff=False).order_by("-pk")[: int(count)]))
+
+
+def logged() -> list[list[object]]:
+    """Return client_id, room and number of each message, in the order of the log."""
+    posted = Event.objects.filter(kind=Event.Kind.POSTED, client_id_given=True).order_by("room", "seq")
+    return [[str(client_id), room, seq] for client_id, room, seq in posted.values_list("client_id", "room", "seq")]
+
+
+def post(count: str) -> list[int]:
+    """Post so many messages in each room, as a management command would."""
+    rooms = list(Room.objects.order_by("pk"))
+    for number in range(int(count)):
+        drafts = [Draft(room=room.pk, author=None, body=f"{number} {WORDS}"[:60], trusted=True) for room in rooms]
+        for start in range(0, len(drafts), 100):
+            assert all(isinstance(one, Committed) for one in actions.commit(drafts[start : start + 100]))
+    return [len(rooms)]
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    "prepare": prepare,
+    "logged": logged,
+    "post": post,
+    "sign_in_some": sign_in_some,
+}
+
+if __name__ == "__main__":
+    json.dump(TASKS[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -1,0 +1,72 @@
+"""Inserts many new rows of one model, with a fraction of the time that `bulk_create` takes (insert).
+
+`bulk_create` prepares each value of each row through its field. Here only fields whose values differ in the database
+are asked, and columns that are null in all rows are left out.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db import connection, models
+
+# Values of these fields go to the database as they are.
+_PLAIN = (models.IntegerField, models.CharField, models.TextField, models.BooleanField, models.ForeignKey)
+
+
+class _Column(NamedTuple):
+    attribute: str
+    name: str
+    # Turns a value into what the database stores; None when that is the value itself.
+    prepare: Callable[[Any], Any] | None
+
+
+def insert(rows: Sequence[models.Model]) -> None:
+    """Insert these rows in few statements and set their primary keys. All are of one model and complete."""
+    if not rows:
+        return
+    columns = [
+        column
+        for column in _columns(type(rows[0]), connection.vendor)
+        if any(getattr(row, column.attribute) is not None for row in rows)
+    ]
+    most = connection.features.max_query_params
+    size = most // len(columns) if most else len(rows)
+    for start in range(0, len(rows), size):
+        _insert(rows[start : start + size], columns)
+
+
+def _insert(rows: Sequence[models.Model], columns: Sequence[_Column]) -> None:
+    values: list[Any] = []
+    for row in rows:
+        for attribute, _, prepare in columns:
+            value = getattr(row, attribute)
+            values.append(value if prepare is None or value is None else prepare(value))
+    model = type(rows[0])
+    with connection.cursor() as cursor:
+        cursor.execute(_statement(model, tuple(column.name for column in columns), len(rows)), values)
+        keys = cursor.fetchall()
+    for row, (key,) in zip(rows, keys, strict=True):
+        row.pk = key
+        row._state.adding = False
+        row._state.db = connection.alias
+
+
+@lru_cache
+def _columns(model: type[models.Model], vendor: str) -> list[_Column]:
+    columns = []
+    for field in model._meta.concrete_fields:
+        prepare = None if isinstance(field, _PLAIN) else _preparation(field)
+        columns.append(_Column(field.attname, connection.ops.quote_name(str(field.column)), prepare))
+    return columns
+
+
+def _preparation(field: Any) -> Callable[[Any], Any]:
+    return lambda value: field.get_db_prep_save(value, connection)
+
+
+@lru_cache
+def _statement(model: type[models.Model], columns: tuple[str, ...], count: int) -> str:
+    table, key = map(connection.ops.quote_name, (model._meta.db_table, str(model._meta.pk.column)))
+    row = f"({', '.join(['%s'] * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)} RETURNING {key}"

@@ -1,0 +1,96 @@
+"""script/bench works, and fails when a contender loses or doubles a message or sends it out of order."""
+
+import asyncio
+import dataclasses
+import socket
+
+import pytest
+import uvloop
+
+from bench import fanout, posts, servers
+from bench.chatter import parse
+from bench.contenders import limit
+from bench.load import Broken, Dialect
+from bench.sizes import SMALL
+from bench.wire import frame
+
+TINY = dataclasses.replace(SMALL, seconds=0.1, warm_up=0.05, settle_seconds=0.3, members=(12, 4), windows=(2,))
+
+
+class Faulty(limit.Limit):
+    """The bare protocol with a fault at message 5: two sockets, of which one may be the sender, get something else."""
+
+    fault = ""
+
+    def send_to_all(self, ready):
+        for index, member in enumerate(sorted(limit.members, key=id)):
+            for piece in self.pieces(ready, is_faulty=index < 2 and b'"seq":5,' in ready):
+                member.transport.write(piece)
+
+    def pieces(self, ready, *, is_faulty):
+        if not is_faulty:
+            return [ready]
+        other = ready.replace(b"5 words", b"6 words")
+        return {"missing": [], "doubled": [ready, ready], "out of order": [other, ready]}[self.fault]
+
+
+async def fan_out_with(kind):
+    """Fan out over this protocol to four members."""
+    limit.members.clear()
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = await asyncio.get_running_loop().create_server(kind, sock=listening)
+    port = listening.getsockname()[1]
+    running = servers.Running("in this process", port, [Dialect() for _ in range(5)], [])
+    club = await fanout.open_club(running)
+    try:
+        return await fanout.measure(club, window=4, seconds=0.1, warm_up=0.02)
+    finally:
+        for member in (*club.members, club.sender):
+            member.stream = None
+            member.close()
+        server.close()
+
+
+def test_fan_out_counts_messages_that_all_members_received():
+    assert uvloop.run(fan_out_with(limit.Limit)).deliveries > 100
+
+
+@pytest.mark.parametrize("fault", ["missing", "doubled", "out of order"])
+def test_fan_out_fails_when_one_member_gets_something_else(fault):
+    with pytest.raises(Broken):
+        uvloop.run(fan_out_with(type("Faulty", (Faulty,), {"fault": fault})))
+
+
+@pytest.mark.parametrize("seqs", [(1, 3), (1, 1), (2, 1)])
+def test_events_that_are_missing_doubled_or_out_of_order_are_found(seqs):
+    frames = [frame(b'{"room":"1","username":"bob","message":"hi","msg_type":0,"seq":%d}' % seq) for seq in seqs]
+    with pytest.raises(Broken, match="came after"):
+        parse(b"".join(frames))
+
+
+def test_the_audit_accepts_a_log_with_each_message_once():
+    posts.check_log([["a", 1, 1], ["b", 1, 2]], {"a": (1, 1), "b": (1, 2)})
+
+
+@pytest.mark.parametrize(
+    "logged",
+    [
+        pytest.param([["a", 1, 1]], id="missing"),
+        pytest.param([["a", 1, 1], ["b", 1, 2], ["b", 1, 3]], id="doubled"),
+        pytest.param([["a", 1, 1], ["b", 1, 3]], id="a hole"),
+        pytest.param([["b", 1, 1], ["a", 1, 2]], id="out of order"),
+        pytest.param([["a", 1, 1], ["b", 1, 2], ["c", 1, 3]], id="never acknowledged"),
+    ],
+)
+def test_the_audit_refuses_any_other_log(logged):
+    with pytest.raises(Broken):
+        posts.check_log(logged, {"a": (1, 1), "b": (1, 2)})
+
+
+@pytest.mark.timeout(60)
+def test_contenders_start_and_are_measured_in_one_table():
+    names = ("the limit", "Multichat, SQLite")
+    part = uvloop.run(fanout.run(dataclasses.replace(TINY, contenders=names)))
+    assert {row[1] for row in part.table[1:]} == set(names)
+    assert len(part.table) == 1 + len(TINY.members) * len(TINY.windows) * len(names)
+    assert all(float(row[2].replace(",", "")) > 0 for row in part.table[1:])
