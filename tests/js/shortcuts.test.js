@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Preferences } from "../../static/chat/model/preferences.js";
 import {
+  ChangeableShortcuts,
   chordOf,
   chordWords,
   DEFAULTS,
   LABELS,
-  Shortcuts,
 } from "../../static/chat/model/shortcuts.js";
 import { Store } from "./store.js";
 
@@ -15,7 +15,8 @@ const NOTHING = { altKey: false, shiftKey: false, ctrlKey: false, metaKey: false
 const pressed = (key, code, modifiers = {}) => ({ key, code, ...NOTHING, ...modifiers });
 const CTRL = { ctrlKey: true };
 const CTRL_SHIFT = { ctrlKey: true, shiftKey: true };
-const shortcuts = (isMac = false) => new Shortcuts(new Preferences(7, new Store()), isMac);
+const shortcuts = (isMac = false) =>
+  new ChangeableShortcuts(new Preferences(7, new Store()), isMac);
 
 /** The chords of the table "Keys that others own" in docs/page.md, and those that the page takes on purpose. */
 function ownedChords() {

@@ -1,9 +1,10 @@
 /** Lists the keyboard shortcuts. The user can give each another chord, switch it off, and get its default back. */
 
 import { copyElement, part } from "../dom/templates.js";
-import { chordOf, chordWords, LABELS } from "../model/shortcuts.js";
+import { ChangeableShortcuts, chordOf, chordWords, LABELS } from "../model/shortcuts.js";
 
-/** @import {ShortcutName, Shortcuts} from "../model/shortcuts.js" */
+/** @import {Preferences} from "../model/preferences.js" */
+/** @import {ShortcutName} from "../model/shortcuts.js" */
 
 const NAMES = /** @type {ShortcutName[]} */ (Object.keys(LABELS));
 
@@ -13,10 +14,10 @@ export class KeysDialog {
   /** The shortcut that waits for its new chord. @type {ShortcutName | null} */
   #waiting = null;
 
-  /** @param {HTMLDialogElement} dialog @param {Shortcuts} shortcuts */
-  constructor(dialog, shortcuts) {
+  /** @param {HTMLDialogElement} dialog @param {Preferences} preferences @param {boolean} isMac */
+  constructor(dialog, preferences, isMac) {
     this.#dialog = dialog;
-    this.#shortcuts = shortcuts;
+    this.#shortcuts = new ChangeableShortcuts(preferences, isMac);
     part(dialog, "close").addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => {
       this.#waiting = null;

@@ -72,24 +72,19 @@ export function chordOf({ key, code, altKey, shiftKey, ctrlKey, metaKey }) {
 }
 
 export class Shortcuts {
-  #preferences;
+  preferences;
   isMac;
 
   /** @param {Preferences} preferences @param {boolean} isMac */
   constructor(preferences, isMac) {
-    this.#preferences = preferences;
+    this.preferences = preferences;
     this.isMac = isMac;
   }
 
   /** The chord of a shortcut; "" if the user switched it off. @param {ShortcutName} name */
   chordFor(name) {
-    const chord = this.#preferences.get("shortcuts")[name] ?? DEFAULTS[name];
+    const chord = this.preferences.get("shortcuts")[name] ?? DEFAULTS[name];
     return chord.replace("Mod", this.isMac ? "Meta" : "Control");
-  }
-
-  /** Whether the user changed a shortcut. @param {ShortcutName} name */
-  isOwn(name) {
-    return this.#preferences.get("shortcuts")[name] !== undefined;
   }
 
   /**
@@ -103,7 +98,7 @@ export class Shortcuts {
     if (chord === "") return null;
     const digit = Number(chord.at(-1));
     const isDigit = /\+[1-9]$/.test(chord);
-    const own = this.#preferences.get("shortcuts");
+    const own = this.preferences.get("shortcuts");
     const numbered = isDigit ? chord.replace(/\d$/, "#") : chord;
     // A chord that a shortcut has now comes before "#", which takes nine at once, and before those of earlier versions.
     const name =
@@ -114,16 +109,24 @@ export class Shortcuts {
         : NAMES.find((former) => FORMER[former] === chord && own[former] === undefined));
     return name === undefined ? null : { name, digit: isDigit ? digit : 0 };
   }
+}
+
+/** The shortcuts while the user changes them: the page needs only the others, so bundles leave this out. */
+export class ChangeableShortcuts extends Shortcuts {
+  /** Whether the user changed a shortcut. @param {ShortcutName} name */
+  isOwn(name) {
+    return this.preferences.get("shortcuts")[name] !== undefined;
+  }
 
   /** Give a shortcut a chord of the user's own; "" switches it off, null gives the default back. Another shortcut loses the chord. @param {ShortcutName} name @param {string | null} chord */
   change(name, chord) {
-    const own = { ...this.#preferences.get("shortcuts") };
+    const own = { ...this.preferences.get("shortcuts") };
     delete own[name];
     if (chord)
       for (const other of NAMES)
         if (other !== name && this.chordFor(other) === chord) own[other] = "";
     if (chord !== null) own[name] = name === "paneNumber" ? chord.replace(/\d$/, "#") : chord;
-    this.#preferences.set("shortcuts", own);
+    this.preferences.set("shortcuts", own);
   }
 }
 

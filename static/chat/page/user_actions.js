@@ -115,7 +115,7 @@ export class UserActions {
     part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
     this.#keysDialog = new LazyPart(async () => {
       const { KeysDialog } = await import("lazy/keys_dialog");
-      return new KeysDialog(part(document, "keys-dialog"), this.#shortcuts);
+      return new KeysDialog(part(document, "keys-dialog"), userData.preferences, IS_MAC);
     }, notLoaded);
     userData.preferences.follow("shortcuts", () => showChords(this.#shortcuts));
     list.onmenu = (row) => this.#openRowMenu(row);
