@@ -142,10 +142,10 @@ def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
 @answers_json
 def bots(request: HttpRequest, room_id: int) -> dict[str, Any]:
     """Make a bot, replace one of its secrets, or revoke it; return the room's bots, and secrets that are new."""
-    user = _user(request)
+    user = user_of(request)
     shown: dict[str, Any] = {}
     if request.method == "POST":
-        asked = _body(request, BotChange)
+        asked = read_body(request, BotChange)
         limits.check_message(user)
         made = None
         if asked.add is not None:

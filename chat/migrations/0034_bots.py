@@ -8,7 +8,7 @@ import chat.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0045_presence_since"),
+        ("chat", "0039_push"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
