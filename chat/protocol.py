@@ -20,6 +20,8 @@ MAX_ROOMS = 1000
 MAX_EMOJI = 64
 # The most messages that a `quote` may ask for.
 MAX_QUOTES = 50
+# The most files of a message.
+MAX_FILES = 10
 # What a user wants to hear of a room, in the order of Membership.Level.
 LEVELS = ("all", "mentions", "quiet")
 # The most code points of a username, as in Django.
@@ -86,6 +88,8 @@ class Send(Command, frozen=True, kw_only=True):
     across: uuid.UUID | None = None
     # The message that this one quotes.
     source: Source | None = None
+    # The files that were uploaded for it, in their order.
+    files: Annotated[list[uuid.UUID], msgspec.Meta(max_length=MAX_FILES)] = []
     # The log for which it was written. None: the current one.
     epoch: Epoch | None = None
 
@@ -94,6 +98,7 @@ class Edit(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     message: str
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -103,6 +108,7 @@ class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     undo: bool = False
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -113,6 +119,7 @@ class React(Command, frozen=True, kw_only=True):
     seq: Seq
     emoji: Annotated[str, msgspec.Meta(max_length=MAX_EMOJI)]
     on: bool = True
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -121,6 +128,7 @@ class Confirm(Command, frozen=True, kw_only=True):
 
     room: RoomId
     seq: Seq
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -129,6 +137,7 @@ class Resolve(Command, frozen=True, kw_only=True):
 
     room: RoomId
     seq: Seq
+    epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
 
@@ -519,6 +528,17 @@ class QuoteSource(msgspec.Struct, kw_only=True):
     seq: int
 
 
+class AttachedFile(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A file of a message. Only an image that a page may show has `width` and `height`, and so a thumbnail."""
+
+    id: uuid.UUID
+    name: str
+    type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any.
 
@@ -540,6 +560,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     reply_to: int | None = None
     across: uuid.UUID | None = None
     source: QuoteSource | None = None
+    files: list[AttachedFile] = []
     mentions: list[Mentioned] = []
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
@@ -637,7 +658,7 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
             if isinstance(event, Posted):
                 return msgspec.structs.replace(
-                    event, message=None, deleted=True, mentions=[], taken_back=change.taken_back
+                    event, message=None, deleted=True, mentions=[], files=[], taken_back=change.taken_back
                 )
             return msgspec.structs.replace(event, message=None, deleted=True, mentions=[])
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:
@@ -705,12 +726,14 @@ class CopiesFound(msgspec.Struct, kw_only=True):
     messages: list[Copy]
 
 
-class Names(msgspec.Struct, kw_only=True):
+class Names(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Some users who may enter the room and whose names begin like `prefix`, by name."""
 
     people: str
     prefix: str
     names: list[str]
+    # Whether the asker may mention all users, if `all` or `here` begins like `prefix`.
+    all: bool = False
 
 
 class ShownUser(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -32,6 +32,8 @@ STATUS = {
     ErrorCode.USER_HAS_TO_LOGIN: 403,
     ErrorCode.ROOM_ACCESS_DENIED: 403,
     ErrorCode.ROOM_INVALID: 404,
+    ErrorCode.ROOM_READ_ONLY: 403,
+    ErrorCode.FILE_TOO_LARGE: 413,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.SERVER_UNAVAILABLE: 503,
 }

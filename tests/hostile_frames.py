@@ -135,6 +135,21 @@ TABLE = [
         lambda context, n: command("send", room=context.room, message="again", client_id=str(uuid.UUID(int=7))),
         **WRITE,
     ),
+    HostileFrame(
+        "send files that do not exist",
+        "send",
+        lambda context, n: command(
+            "send", room=context.room, message="x", files=[str(uuid.uuid4()) for _ in range(10)]
+        ),
+        **WRITE,
+    ),
+    HostileFrame(
+        "send more files than a message may have",
+        "send",
+        room_command("send", message="x", files=[str(uuid.UUID(int=n)) for n in range(1500)]),
+        milliseconds=6,
+        queries=0,
+    ),
     HostileFrame("edit a message that was edited often", "edit", edit("@x" + ".@+-" * 999), **WRITE),
     HostileFrame("edit with flags", "edit", edit(FLAG * 8000), milliseconds=10, **WRITE),
     HostileFrame("edit a message that does not exist", "edit", room_command("edit", seq=2**62, message="x"), **WRITE),
@@ -235,7 +250,7 @@ TABLE = [
     HostileFrame("history after the largest number", "history", history(after=2**63 - 1), queries=8),
     HostileFrame("history before the first message", "history", history(before=0), queries=8),
     HostileFrame("history with an invalid limit", "history", history(limit=-1), queries=0),
-    HostileFrame("people of any name", "people", room_command("people"), milliseconds=6, queries=9, parameters=120),
+    HostileFrame("people of any name", "people", room_command("people"), milliseconds=6, queries=11, parameters=120),
     HostileFrame(
         "people of the longest name",
         "people",

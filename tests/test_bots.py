@@ -349,7 +349,9 @@ def test_the_admin_shows_secrets_once(client, alice, bob, rooms):
     assert bots.find_by_token(token)
     chosen = {"_selected_action": Bot.objects.get().pk}
     assert token not in client.get("/admin/chat/bot/").content.decode()
-    assert "signing" in client.post("/admin/chat/bot/", {"action": "new_signing_secret", **chosen}).content.decode()
+    assert (
+        "signed with it" in client.post("/admin/chat/bot/", {"action": "new_signing_secret", **chosen}).content.decode()
+    )
     client.post("/admin/chat/bot/", {"action": "new_token", **chosen})
     assert bots.find_by_token(token) is None
     assert "bob" in client.post("/admin/chat/bot/add/", {"room": rooms.lobby.pk, "name": "bob"}).content.decode()

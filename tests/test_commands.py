@@ -268,6 +268,26 @@ async def test_a_message_for_another_log_of_the_room_is_refused_with_its_client_
         assert frames[-1]["seq"] == 1
 
 
+async def test_a_change_in_another_log_of_the_room_is_refused_and_changes_nothing(alice, rooms):
+    lobby = str(rooms.lobby.pk)
+    async with connected(alice) as socket:
+        await socket.ask(command="join", room=lobby)
+        await socket.ask(command="send", room=lobby, message="fire", msg_type=2)
+        changes = [
+            {"command": "edit", "message": "no fire"},
+            {"command": "react", "emoji": "👍"},
+            {"command": "confirm"},
+            {"command": "resolve"},
+            {"command": "delete"},
+        ]
+        for change in changes:
+            refused = await socket.ask(room=lobby, seq=1, epoch="before", **change)
+            assert code(refused) == ("EPOCH_CHANGED", change["command"], lobby)
+        for seq, change in enumerate(changes, 2):
+            event = await socket.ask(room=lobby, seq=1, epoch=rooms.lobby.epoch, **change)
+            assert event["seq"] == seq, event
+
+
 async def test_one_user_holds_at_most_one_reader_thread_for_history(alice, bob, rooms, monkeypatch):
     """Joins need the reader threads, so all sockets of one user together may hold only one of them."""
     running, most, gate, read = set(), [], threading.Event(), commands._read_history

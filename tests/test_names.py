@@ -220,6 +220,9 @@ async def test_people_who_may_enter_a_room_are_found_by_the_beginning_of_their_n
         assert (await bobs.ask(command="people", room=lobby, prefix="x"))["names"] == []
         everybody = await bobs.ask(command="people", room=lobby)
         assert {"alice", "bob", "zoe"} <= set(everybody["names"])
+        # In a small room everybody may mention all users.
+        assert everybody["all"] is True
+        assert (await bobs.ask(command="people", room=lobby, prefix="ALL"))["all"] is True
         await alices.ask(command="join", room=staff)
         assert (await alices.ask(command="people", room=staff, prefix="be"))["names"] == ["bestboss"]
         # Taken from the staff, without a signal: the question itself finds out.
@@ -233,7 +236,12 @@ async def test_people_who_may_enter_a_room_are_found_by_the_beginning_of_their_n
 async def test_an_answer_has_at_most_twenty_names_whatever_the_rights_of_others(alice, rooms):
     for number in range(130):
         await User.objects.acreate_user(f"many{number:03}")
-    await User.objects.acreate_user("many999", is_staff=True)
+    bob = await User.objects.acreate_user("many999", is_staff=False)
+    async with connected(bob) as socket:
+        # In a large room only staff may mention all users.
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        assert "all" not in await socket.ask(command="people", room=rooms.lobby.pk, prefix="her")
+    await User.objects.filter(pk=bob.pk).aupdate(is_staff=True)
     async with connected(alice) as socket:
         for room in (rooms.lobby.pk, rooms.staff.pk):
             await socket.ask(command="join", room=room)

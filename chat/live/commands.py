@@ -29,7 +29,6 @@ from chat.protocol import (
     Left,
     Level,
     Mentions,
-    Names,
     Notifies,
     Notify,
     People,
@@ -205,18 +204,21 @@ def send(session: Session, command: Send) -> None:
     _check_joined(session, command.room)
     # Counted before the text is checked, because a refused message counts too.
     limits.check_message(session.user_id)
-    if not session.gives_client_ids and actions.is_blank(command.message):
+    is_blank = actions.is_blank(command.message)
+    if not session.gives_client_ids and is_blank and not command.files:
         # The original server ignored an empty message, and the original client shows each error in a modal dialog.
         return
     draft = Draft(
         room=command.room,
         author=session.user_id,
         login=session.login,
-        body=actions.check_text(command.message),
+        # A message of files alone gets their names as its text.
+        body="" if is_blank and command.files else actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         reply_to=command.reply_to,
         across=command.across,
         source=(command.source.room, command.source.seq) if command.source else None,
+        files=tuple(dict.fromkeys(command.files)),
         epoch=command.epoch,
         client_id=command.client_id,
     )
@@ -270,6 +272,7 @@ def _submit_change(
         login=session.login,
         kind=kind,
         target_seq=command.seq,
+        epoch=command.epoch,
         client_id=command.client_id,
         **fields,
     )
@@ -313,7 +316,7 @@ async def people(session: Session, command: People) -> None:
         await session.hub.display_names.answer(session, found, only_named=True)
     # Check again: the right may have ended, or the room been left, while the names were read.
     _check_joined(session, command.room)
-    session.reply(protocol.encode(Names(people=str(command.room), prefix=command.prefix, names=found)))
+    session.reply(protocol.encode(found))
 
 
 async def users(session: Session, command: Users) -> None:

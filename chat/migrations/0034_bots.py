@@ -8,7 +8,7 @@ import chat.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0039_push"),
+        ("chat", "0040_files"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

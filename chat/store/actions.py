@@ -56,7 +56,10 @@ class Draft:
     across: uuid.UUID | None = None
     # The room and the seq of the message that a message quotes.
     source: tuple[int, int] | None = None
-    # The epoch of the log for which a message was written. None: whatever log the room has.
+    # The files of a message, which its author has uploaded to the room.
+    files: tuple[uuid.UUID, ...] = ()
+    # The epoch of the log for which a message was written, or in which the message to change stands. None: whatever log
+    # the room has.
     epoch: str | None = None
     # Whether a reaction is given, or taken back. Its emoji is the body.
     is_on: bool = True
@@ -282,11 +285,11 @@ def _add_event(
         room = policies.check_enterable(user, room, is_member=is_member)
     else:
         room = policies.check_writable(user, room, msg_type=draft.msg_type, is_member=is_member)
+    # The room is locked, so a restore cannot come between this question and the commit.
+    if draft.epoch not in (None, room.epoch):
+        raise ClientError(ErrorCode.EPOCH_CHANGED, detail=NEW_LOG)
     signature = _signature(draft, user.get_username())
     if draft.kind == Kind.POSTED:
-        # The room is locked, so a restore cannot come between this question and the commit.
-        if draft.epoch not in (None, room.epoch):
-            raise ClientError(ErrorCode.EPOCH_CHANGED, detail=NEW_LOG)
         if draft.reply_to is not None:
             # A message that was deleted meanwhile can still be answered, because the answer would be lost otherwise.
             _check_exists(batch, room, draft.reply_to)
@@ -303,6 +306,7 @@ def _add_event(
             across=draft.across,
             source_room=source_room,
             source_seq=source_seq,
+            attached=draft.files,
             **signature,
         )
     assert draft.target_seq is not None, "a change points at a message"

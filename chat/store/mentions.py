@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from chat.models import Event, Membership, Mention, Room, UsernameKey
 from chat.names import name_key
 from chat.protocol import Mentioned
-from chat.store import policies
+from chat.store import files, policies
 
 User = get_user_model()
 
@@ -119,7 +119,8 @@ def _without_code_spans(text: str) -> str:
 def find(events: Collection[Event], rooms: Mapping[int, Room]) -> list[Found]:
     """Find whom these messages and edits in locked rooms mention, and note it in them (`named`)."""
     found = []
-    texts = [(event, names_in(event.body)) for event in events if "@" in event.body]
+    # The text of files without a text are their names, which mention nobody.
+    texts = [(event, names_in(event.body)) for event in events if "@" in event.body and not files.is_names(event)]
     keys = {name: name_key(name) for _, names in texts for name in names}
     ids = _ids(keys)
     calling = [event for event, names in texts if any(keys[name] in (ALL, HERE) for name in names)]
@@ -179,18 +180,29 @@ def _ids(keys: Mapping[str, str]) -> dict[str, list[int]]:
     return ids
 
 
+def is_call(beginning: str) -> bool:
+    """Return whether the name of a mention of all users begins so."""
+    return ALL.startswith(beginning) or HERE.startswith(beginning)
+
+
+def may_call(user_id: int | None, room: Room) -> bool:
+    """Return whether a user who may enter the room may mention all its users there."""
+    return _is_small(room) or User._default_manager.filter(pk=user_id or 0, is_staff=True).exists()
+
+
+def _is_small(room: Room) -> bool:
+    return policies.count_users_who_may_enter(room, most=SMALL_ROOM + 1) <= SMALL_ROOM
+
+
 def _callers(events: Collection[Event], rooms: Mapping[int, Room]) -> set[tuple[int, int | None]]:
     """Return rooms and authors of those messages whose authors may mention all users: staff, or in a small room."""
     authors = policies.load_users(event.author_id for event in events if event.author_id is not None)
-    sizes = {
-        room_id: policies.count_users_who_may_enter(rooms[room_id], most=SMALL_ROOM + 1)
-        for room_id in {event.room_id for event in events}
-    }
+    small = {room_id for room_id in {event.room_id for event in events} if _is_small(rooms[room_id])}
     return {
         (event.room_id, event.author_id)
         for event in events
         if event.author_id is None
-        or sizes[event.room_id] <= SMALL_ROOM
+        or event.room_id in small
         or (event.author_id in authors and authors[event.author_id].is_staff)
     }
 

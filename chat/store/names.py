@@ -14,7 +14,8 @@ from django.db.models.signals import post_save, pre_save
 
 from chat.models import UsernameKey
 from chat.names import SYSTEM_KEY, name_key
-from chat.store import policies
+from chat.protocol import Names
+from chat.store import mentions, policies
 from chat.store.policies import Login
 
 # The most names in an answer, and the most keys that are read for it.
@@ -62,7 +63,7 @@ def starting_with(prefix: str, *, field: str = "key") -> "models.QuerySet[Userna
     return keys.filter(**{f"{field}__gte": key, f"{field}__lt": f"{key}\U0010ffff"})
 
 
-def people_named(login: Login, room_id: int, prefix: str) -> list[str]:
+def people_named(login: Login, room_id: int, prefix: str) -> Names:
     """Return the names, by name, of at most MAX_PEOPLE users who may enter the room now and are named like `prefix`.
 
     Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID, ROOM_ACCESS_DENIED, when the asker may not enter it.
@@ -79,7 +80,8 @@ def people_named(login: Login, room_id: int, prefix: str) -> list[str]:
         found += [users[user_id].get_username() for user_id in ids[start : start + PIECE] if user_id in users]
         if len(found) >= MAX_PEOPLE:
             break
-    return found[:MAX_PEOPLE]
+    may_call = mentions.is_call(name_key(prefix)) and mentions.may_call(login.user_id, room)
+    return Names(people=str(room.pk), prefix=prefix, names=found[:MAX_PEOPLE], all=may_call)
 
 
 def collisions() -> "models.QuerySet[UsernameKey]":

@@ -47,29 +47,41 @@ test("a change fails when the connection is down or closes", () => {
 });
 
 test("a message's menu offers what the server allows, by the user's id and not by the name", () => {
-  const acts = { edit() {}, markUnread() {}, remove() {}, copyText() {} };
+  const acts = { reply() {}, react() {}, edit() {}, markUnread() {}, remove() {}, copyText() {} };
   const labels = (message, user, more = {}) =>
     messageItems({ user: 7, username: "bob", type: 0, deleted: false, ...message }, user, {
       ...acts,
       ...more,
     }).map(({ label }) => label);
   assert.deepEqual(labels({}, { id: 7, username: "robert", staff: false }), [
+    "Reply",
+    "Add reaction",
     "Edit",
     "Copy text",
     "Delete",
   ]);
   assert.deepEqual(labels({}, { id: 3, username: "alice", staff: true }), [
+    "Reply",
+    "Add reaction",
     "Copy text",
     "Mark as unread",
     "Delete",
   ]);
   assert.deepEqual(labels({}, { id: 8, username: "bob", staff: false }), [
+    "Reply",
+    "Add reaction",
     "Copy text",
     "Mark as unread",
   ]);
   assert.deepEqual(labels({ deleted: true }, { id: 7, username: "robert", staff: true }), []);
   const nothing = { copyText: undefined };
   assert.deepEqual(labels({}, { id: 8, username: "bob", staff: false }, nothing), [
+    "Reply",
+    "Add reaction",
     "Mark as unread",
+  ]);
+  const archived = { type: 2, resolution: null };
+  assert.deepEqual(labels(archived, { id: 7, username: "bob", staff: true, isArchived: true }), [
+    "Copy text",
   ]);
 });

@@ -69,6 +69,12 @@ test("those who are here come first, the reader after them, and each name is the
     ],
   );
   assert.equal(peopleChoices("cafe\u0301", { here: [], others: ["CAF\u00c9"], me: "" }).length, 1);
+  // Those who may mention all users are offered it after the people, however many there are.
+  const calls = { ...people, others: Array.from({ length: 20 }, (_, n) => `u${n}`), mayCall: true };
+  assert.deepEqual(labels(peopleChoices("", calls)).slice(-2), ["here", "all"]);
+  assert.equal(peopleChoices("", calls).length, MAX_CHOICES);
+  assert.deepEqual(labels(peopleChoices("AL", calls)), ["alice", "all"]);
+  assert.deepEqual(labels(peopleChoices("al", people)), ["alice"]);
   const many = Array.from({ length: 50 }, (_, n) => `user${n}`);
   assert.equal(peopleChoices("u", { here: [], others: many, me: "" }).length, MAX_CHOICES);
 });
@@ -101,6 +107,13 @@ test("one question is asked for a prefix, and none when a shorter prefix had all
   assert.deepEqual(await Promise.all(asked), [["bob"], ["bob"]]);
   assert.deepEqual(await search.find("1", "bo"), ["bob"]);
   assert.deepEqual(sent, ["b"]);
+  // Only an answer to the beginning of `all` or `here` says whether the reader may mention all users.
+  assert.equal(search.mayCall("1"), false);
+  search.answered({ people: "1", prefix: "A", names: [], all: true });
+  search.answered({ people: "1", prefix: "b", names: ["bob"] });
+  assert.equal(search.mayCall("1"), true);
+  search.answered({ people: "1", prefix: "h", names: [] });
+  assert.equal(search.mayCall("1"), false);
   // Twenty names may not be all.
   const more = search.find("1", "c");
   search.answered({

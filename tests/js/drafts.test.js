@@ -300,3 +300,35 @@ test("a draft keeps the type that was chosen, and gets another id with it", () =
   assert.notEqual(drafts.idFor("1", "it burns"), before);
   assert.equal(tab("b", { previous: "a" }).draftOf("1").type, 2);
 });
+
+test("what a draft answers is kept like its text: over a reload, in another tab, and until it is sent", async () => {
+  const extras = { replyTo: 5 };
+  tab("a").saveDraft("1", "", { extras });
+  const reloaded = tab("b", { previous: "a" });
+  assert.deepEqual(reloaded.draftOf("1").extras, extras);
+  alive.delete("a");
+  reloaded.saveDraft("1", "an ans", { extras });
+  await settled();
+  const other = tab("c");
+  assert.deepEqual(other.draftOf("1").extras, extras);
+  // Another target is another draft, which is not sent under the same id.
+  const { id } = reloaded.draftOf("1");
+  hear(other, () => reloaded.saveDraft("1", "an ans", { extras: { replyTo: 6 } }));
+  assert.notEqual(reloaded.draftOf("1").id, id);
+  assert.deepEqual(other.draftOf("1").extras, { replyTo: 6 });
+  hear(other, () => reloaded.saveDraft("1", "an ans"));
+  assert.equal(other.draftOf("1").extras, undefined);
+  reloaded.saveDraft("1", "", { extras });
+  reloaded.saveDraft("1", "");
+  await settled();
+  assert.equal(store.length, 0);
+});
+
+test("a target belongs to the log in which it was chosen", () => {
+  const drafts = tab("a");
+  drafts.saveDraft("1", "an answer", { extras: { replyTo: 5 } });
+  drafts.epochs.set("1", "b");
+  assert.ok(drafts.epochChanged("1"));
+  assert.equal(drafts.draftOf("1"), undefined);
+  assert.deepEqual(left(drafts), ["an answer"]);
+});

@@ -80,3 +80,15 @@ test("a message knows its copies and what it quotes", () => {
   const { message } = log.applyEvent({ ...posted(1), room: "1", across: "u", source });
   assert.deepEqual([message.across, message.source], ["u", source]);
 });
+
+test("an answer to another part of the page does not say that anything is missing", async () => {
+  const sent = [];
+  const quotes = new Quotes((command) => sent.push(command) > 0);
+  quotes.messageOf("1", 7);
+  await null;
+  quotes.applyFrame({ quote: "1", events: [{ seq: 5, message: "five" }], as_of: 9 });
+  assert.equal(quotes.messageOf("1", 7), undefined);
+  assert.equal(quotes.messageOf("1", 5).message, "five");
+  quotes.applyFrame({ quote: "1", events: [], as_of: 9 });
+  assert.equal(quotes.messageOf("1", 7), null);
+});

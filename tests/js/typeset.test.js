@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { addressOf, hostOf, shorten } from "../../static/chat/model/links.js";
-import { mentionsOf } from "../../static/chat/model/mentions.js";
 import { countLines, textOf, typeset } from "../../static/chat/model/typeset.js";
 
 const CASES = JSON.parse(readFileSync(new URL("../typeset.json", import.meta.url), "utf8"));
@@ -110,12 +109,4 @@ test("the lines of a text are counted as a pane would wrap them", () => {
   assert.equal(countLines(typeset("word ".repeat(160))), 10);
   assert.equal(countLines(typeset(`\`\`\`\n${"x".repeat(400)}\ny\n\`\`\``)), 2);
   assert.equal(countLines(typeset("> a\n> b\n\n- c\n- d\n  - e")), 5);
-});
-
-test("the places of a user's mentions are found", () => {
-  assert.deepEqual(mentionsOf("@bob, ask @bobby or (@bob).", "bob"), [
-    [0, 4],
-    [21, 25],
-  ]);
-  assert.deepEqual(mentionsOf("hello", "bob"), []);
 });

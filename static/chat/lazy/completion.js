@@ -133,7 +133,7 @@ export class Completion {
 }
 
 /** @param {Choice} choice @param {string} id */
-function option({ label, hint, isHere, about }, id) {
+function option({ label, hint, isHere, about, note = isHere ? "here" : undefined }, id) {
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";
@@ -146,12 +146,12 @@ function option({ label, hint, isHere, about }, id) {
     person.textContent = about;
     element.append(" ", person);
   }
-  if (hint !== undefined || isHere) {
+  if (hint !== undefined || note !== undefined) {
     const mark = document.createElement("span");
     mark.ariaHidden = "true";
-    mark.className = isHere ? "here" : "hint";
-    mark.textContent = hint ?? "here";
-    if (isHere) element.append(mark);
+    mark.className = note === undefined ? "hint" : "here";
+    mark.textContent = hint ?? note ?? "";
+    if (note !== undefined) element.append(mark);
     else element.prepend(mark);
   }
   return element;

@@ -4,8 +4,9 @@ import { part } from "../dom/templates.js";
 
 /** @import {Rows} from "./rows.js" */
 
-/** What a message's text may contain to be focused. */
-const CONTROLS = '.text a, .text [data-part="copy-code"]';
+/** What a message may contain to be focused. */
+const CONTROLS =
+  '.reply-to, .text a, .text [data-part="copy-code"], .files a, .reaction, .bar button';
 
 /**
  * @param {KeyboardEvent} event

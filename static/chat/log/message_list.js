@@ -19,6 +19,8 @@ import { copySelection, selectedMessages } from "./selection.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
+/** Shows the reactions of a message and what it answers, or removes them. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowAnswers */
+
 /** Above this number of messages the list is trimmed, and to fewer, so that it does not happen at every message. */
 const MAX_MESSAGES = 400;
 const TRIMMED_TO = 300;
@@ -39,6 +41,8 @@ export class MessageList extends HTMLElement {
   });
   #onscroll = () => {};
   #onmoved = () => {};
+  /** @type {ShowAnswers} */
+  #showAnswers = () => {};
   #scroll = new Scroll(
     this,
     part(this, "content"),
@@ -61,10 +65,11 @@ export class MessageList extends HTMLElement {
 
   /**
    * @param {Me} me
-   * @param {{onscroll: () => void, onmoved: () => void}} pane `onmoved`: the reader scrolled
+   * @param {{onscroll: () => void, onmoved: () => void, showAnswers: ShowAnswers}} pane `onmoved`: the reader scrolled
    */
-  configure(me, { onscroll, onmoved }) {
+  configure(me, { onscroll, onmoved, showAnswers }) {
     this.#me = me;
+    this.#showAnswers = showAnswers;
     this.#onscroll = onscroll;
     this.#onmoved = onmoved;
     this.addEventListener("keydown", (event) =>
@@ -288,6 +293,11 @@ export class MessageList extends HTMLElement {
     return this.#rows.messageOf(seq);
   }
 
+  /** The messages that the page holds, oldest first. */
+  get messages() {
+    return this.#rows.messages;
+  }
+
   /** @param {number} seq */
   elementOf(seq) {
     return this.#rows.elementOf(seq);
@@ -356,7 +366,11 @@ export class MessageList extends HTMLElement {
 
   /** @param {Message} message */
   #showMessage(message) {
-    fillMessage(this.elementOf(message.seq) ?? this.#addMessage(message), message, this.#me);
+    const element = this.elementOf(message.seq) ?? this.#addMessage(message);
+    fillMessage(element, message, this.#me);
+    const isAnswer = message.replyTo !== undefined && !message.deleted;
+    if (isAnswer || message.reactions.length || element.classList.contains("answered"))
+      this.#showAnswers(this, element, message);
   }
 
   /** An alert that is pinned above the log is quiet in the log. @param {string[]} ids "seq@at" */

@@ -6,30 +6,43 @@ import { ALERT, MESSAGE } from "../model/protocol.js";
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, sameMoment: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, sameMoment: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
  * Leave out what would have no effect, and what the server would refuse.
  * @param {Message} message
- * @param {{id: number, staff: boolean}} reader
+ * @param {{id: number, staff: boolean, isArchived: boolean}} reader `isArchived`: nobody may write in the room
  * @param {Actions} actions
  * @returns {Item[]}
  */
 export function messageItems(message, reader, actions) {
   if (message.deleted) return [];
-  const { edit, markUnread, remove, resolve, sameMoment, copyText, copyMarkdown, copyLink } =
-    actions;
+  const {
+    reply,
+    react,
+    edit,
+    markUnread,
+    remove,
+    resolve,
+    sameMoment,
+    copyText,
+    copyMarkdown,
+    copyLink,
+  } = actions;
   const isAuthor = isOwn(message, reader);
   /** @type {Item[]} */
   const items = [];
-  if (isAuthor && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
+  const mayWrite = !reader.isArchived;
+  if (mayWrite) items.push({ label: "Reply", act: reply }, { label: "Add reaction", act: react });
+  if (mayWrite && isAuthor && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
   if (sameMoment) items.push({ label: "Same moment", act: sameMoment });
   if (copyText) items.push({ label: "Copy text", act: copyText });
   if (copyMarkdown) items.push({ label: "Copy as Markdown", act: copyMarkdown });
   if (copyLink) items.push({ label: "Copy link", act: copyLink });
   if (!isAuthor) items.push({ label: "Mark as unread", act: markUnread });
   const isRunning = message.type === ALERT && message.resolution === null;
-  if (isRunning && (isAuthor || reader.staff)) items.push({ label: "Alert is over", act: resolve });
-  if (isAuthor || reader.staff) items.push({ label: "Delete", act: remove });
+  if (mayWrite && isRunning && (isAuthor || reader.staff))
+    items.push({ label: "Alert is over", act: resolve });
+  if (mayWrite && (isAuthor || reader.staff)) items.push({ label: "Delete", act: remove });
   return items;
 }

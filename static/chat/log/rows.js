@@ -40,6 +40,10 @@ export class Rows {
     return this.#messages.get(/** @type {HTMLElement} */ (element));
   }
 
+  get messages() {
+    return [...this.#messages.values()];
+  }
+
   /** @param {number | undefined} seq */
   messageOf(seq) {
     return this.messageAt(this.elementOf(seq));

@@ -6,6 +6,7 @@ import { marksOf } from "../model/mentions.js";
 import { countLines, textOf, typeset } from "../model/typeset.js";
 
 /** @import {Code, Emphasis, Inline, Link} from "../model/inlines.js" */
+/** By its key, whether a name is the reader's. @typedef {Map<string, boolean>} Names */
 /** @import {Block, Item} from "../model/typeset.js" */
 
 const TAGS = /** @type {const} */ ({ strong: "strong", em: "em", strike: "del" });
@@ -18,11 +19,11 @@ const shown = new WeakMap();
  * Show a text. The element is not of one paragraph any more if it has several, or blocks.
  * @param {HTMLElement} element
  * @param {string} text
- * @param {string} me the reader's name, whose mentions are marked; empty for none
+ * @param {Names} [names] that it mentions, which are marked
  * @returns {number | undefined} about how many lines it takes; undefined when it is shown already
  */
-export function showText(element, text, me) {
-  const key = `${me} ${text}`;
+export function showText(element, text, names = new Map()) {
+  const key = JSON.stringify([text, ...names]);
   if (shown.get(element) === key) return undefined;
   shown.set(element, key);
   const blocks = typeset(text);
@@ -30,8 +31,8 @@ export function showText(element, text, me) {
   const line = blocks.length === 1 && only?.kind === "paragraph" ? only.nodes : null;
   element.classList.toggle("blocks", line === null);
   element.parentElement?.classList.toggle("stacked", STACKED.test(text));
-  if (line) element.replaceChildren(...inlineNodes(line, me));
-  else element.replaceChildren(...blocks.map((block) => blockNode(block, me)));
+  if (line) element.replaceChildren(...inlineNodes(line, names));
+  else element.replaceChildren(...blocks.map((block) => blockNode(block, names)));
   return countLines(blocks);
 }
 
@@ -43,14 +44,14 @@ export function showSentence(element, sentence) {
   element.textContent = sentence;
 }
 
-/** @param {Block} block @param {string} me @returns {HTMLElement} */
-function blockNode(block, me) {
+/** @param {Block} block @param {Names} names @returns {HTMLElement} */
+function blockNode(block, names) {
   if ("text" in block) return preformatted(block.kind, block.text);
-  if (block.kind === "list") return listNode(block.items, me);
-  if (block.kind === "quote") return filled("blockquote", block.blocks, me);
+  if (block.kind === "list") return listNode(block.items, names);
+  if (block.kind === "quote") return filled("blockquote", block.blocks, names);
   const paragraph = document.createElement("p");
   paragraph.dir = "auto";
-  paragraph.append(...inlineNodes(block.nodes, me));
+  paragraph.append(...inlineNodes(block.nodes, names));
   return paragraph;
 }
 
@@ -61,13 +62,13 @@ function preformatted(kind, text) {
   return element;
 }
 
-/** @param {Item[]} items @param {string} me */
-function listNode(items, me) {
+/** @param {Item[]} items @param {Names} names */
+function listNode(items, names) {
   const first = items[0]?.number;
   const list = document.createElement(first === undefined ? "ul" : "ol");
   if (list instanceof HTMLOListElement) list.start = first ?? 1;
   for (const { number, blocks } of items) {
-    const item = /** @type {HTMLLIElement} */ (filled("li", blocks, me));
+    const item = /** @type {HTMLLIElement} */ (filled("li", blocks, names));
     // Numbers stay as typed. If all are the same, their writer left counting to us.
     if (number !== undefined && number !== first) item.value = number;
     list.append(item);
@@ -75,27 +76,27 @@ function listNode(items, me) {
   return list;
 }
 
-/** @param {"blockquote" | "li"} tag @param {Block[]} blocks @param {string} me */
-function filled(tag, blocks, me) {
+/** @param {"blockquote" | "li"} tag @param {Block[]} blocks @param {Names} names */
+function filled(tag, blocks, names) {
   const element = document.createElement(tag);
   element.dir = "auto";
-  element.append(...blocks.map((block) => blockNode(block, me)));
+  element.append(...blocks.map((block) => blockNode(block, names)));
   return element;
 }
 
-/** @param {Inline[]} nodes @param {string} me @returns {(Node | string)[]} */
-function inlineNodes(nodes, me) {
+/** @param {Inline[]} nodes @param {Names} names @returns {(Node | string)[]} */
+function inlineNodes(nodes, names) {
   return nodes.flatMap((node) => {
-    if (typeof node === "string") return withMentions(node, me);
-    return node.kind === "link" ? linkNode(node) : markedNode(node, me);
+    if (typeof node === "string") return withMentions(node, names);
+    return node.kind === "link" ? linkNode(node) : markedNode(node, names);
   });
 }
 
-/** @param {Code | Emphasis} node @param {string} me */
-function markedNode(node, me) {
+/** @param {Code | Emphasis} node @param {Names} names */
+function markedNode(node, names) {
   const element = document.createElement(node.kind === "code" ? "code" : TAGS[node.kind]);
   if (node.kind === "code") element.textContent = node.text;
-  else element.append(...inlineNodes(node.nodes, me));
+  else element.append(...inlineNodes(node.nodes, names));
   return element;
 }
 
@@ -116,7 +117,7 @@ function linkNode({ address, typed, nodes = [] }) {
     link.ariaLabel = `${typed} – ${link.textContent}`;
     return link;
   }
-  link.append(...inlineNodes(nodes, ""));
+  link.append(...inlineNodes(nodes, new Map()));
   const host = hostOf(address);
   if (textOf(nodes).includes(host)) return link;
   const shownHost = document.createElement("small");
@@ -125,12 +126,12 @@ function linkNode({ address, typed, nodes = [] }) {
   return link;
 }
 
-/** @param {string} text @param {string} me @returns {(Node | string)[]} */
-function withMentions(text, me) {
+/** @param {string} text @param {Names} names @returns {(Node | string)[]} */
+function withMentions(text, names) {
   /** @type {(Node | string)[]} */
   const nodes = [];
   let from = 0;
-  for (const [start, end, isMe] of marksOf(text, me)) {
+  for (const [start, end, isMe] of marksOf(text, names)) {
     const mark = document.createElement("mark");
     mark.classList.toggle("other", !isMe);
     mark.textContent = text.slice(start, end);

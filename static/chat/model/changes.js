@@ -5,7 +5,7 @@ import { uuid } from "./outbox_store.js";
 /** @import {Send} from "./outbox.js" */
 /** @import {Change, ErrorFrame} from "./protocol.js" */
 
-/** `failed` without a frame: the connection is down, and the outcome is unknown. @typedef {{done: () => void, failed: (frame?: ErrorFrame) => void}} Outcome */
+/** `seq`: of the event that made the state; `failed` without a frame: the connection is down, and the outcome is unknown. @typedef {{done: (seq: number) => void, failed: (frame?: ErrorFrame) => void}} Outcome */
 
 export class Changes {
   #send;
@@ -20,16 +20,16 @@ export class Changes {
   /**
    * @param {Change} change
    * @param {Outcome} outcome
+   * @param {string} [client_id] of a change that was sent before, so that it is made once
    */
-  sendChange(change, outcome) {
-    const client_id = uuid();
+  sendChange(change, outcome, client_id = uuid()) {
     if (!this.#send({ ...change, client_id })) return outcome.failed();
     this.#outcomes.set(client_id, outcome);
   }
 
-  /** @param {string} clientId */
-  settle(clientId) {
-    this.#removeOutcome(clientId)?.done();
+  /** @param {string} clientId @param {number} seq */
+  settle(clientId, seq) {
+    this.#removeOutcome(clientId)?.done(seq);
   }
 
   /**

@@ -1,15 +1,20 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
+import { CALLS } from "./mentions.js";
 import { shownNames } from "./names.js";
 
 /** @import {Emoji} from "./emoji.js" */
 
 /** `typed`: what follows the sign; `start`: where the sign is. @typedef {{sign: "@" | "#" | ":", typed: string, start: number}} Word */
-/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`, `about`: of a person, and the name by which they are shown. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, about?: string}} Choice */
+/** What can be put in place of a word. `label`: its name; `hint`: what is shown before it; `isHere`, `about`: of a person, and the name by which they are shown; `note`: what it means. @typedef {{label: string, text: string, hint?: string, isHere?: boolean, about?: string, note?: string}} Choice */
 /**
- * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it.
- * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
+ * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it;
+ * `mayCall`: the reader may mention all of them.
+ * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, mayCall: () => boolean, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
  */
+
+/** What CALLS mean, in the same order. */
+const CALL_NOTES = ["everybody who is here", "everybody in the room"];
 
 /** The most choices that are shown, and the longest word that is completed. */
 export const MAX_CHOICES = 8;
@@ -45,12 +50,13 @@ export function wordAt(text, caret) {
 }
 
 /** @param {Word} word @param {Source} source @returns {Promise<Choice[]>} */
-export async function findChoices({ sign, typed }, { me, present, rooms, findPeople, findEmoji }) {
+export async function findChoices({ sign, typed }, source) {
+  const { me, present, rooms, findPeople, mayCall, findEmoji } = source;
   if (sign === "#") return roomChoices(typed, rooms());
   if (sign === "@") {
     const others = await findPeople(typed);
     const shown = (/** @type {string} */ name) => shownNames.of(name);
-    return peopleChoices(typed, { here: present(), others, me, shown });
+    return peopleChoices(typed, { here: present(), others, me, mayCall: mayCall(), shown });
   }
   const found = await findEmoji(typed, MAX_CHOICES);
   return found.map(({ emoji, shortNames, name }) => ({
@@ -69,10 +75,13 @@ export function fold(name) {
 /**
  * The people whose names begin like what was typed: those who are here first, and the reader after the others here.
  * @param {string} typed
- * @param {{here: Iterable<string>, others: string[], me: string, shown?: (username: string) => string}} people `shown` returns the name by which a user is shown
+ * @param {{here: Iterable<string>, others: string[], me: string, mayCall?: boolean, shown?: (username: string) => string}} people `shown` returns the name by which a user is shown
  * @returns {Choice[]}
  */
-export function peopleChoices(typed, { here, others, me, shown = (name) => name }) {
+export function peopleChoices(
+  typed,
+  { here, others, me, mayCall = false, shown = (name) => name },
+) {
   const key = fold(typed);
   const present = [...here].sort(
     (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
@@ -81,12 +90,17 @@ export function peopleChoices(typed, { here, others, me, shown = (name) => name 
     [name, shown(name)].some((spelling) => fold(spelling).startsWith(key)),
   );
   const isHere = new Set(present);
-  return names.slice(0, MAX_CHOICES).map((name) => ({
+  const calls = CALLS.map((name, index) => ({ name, note: CALL_NOTES[index] ?? "" })).filter(
+    ({ name }) => mayCall && name.startsWith(key),
+  );
+  // There is always a place for them, after the people.
+  const people = names.slice(0, MAX_CHOICES - calls.length).map((name) => ({
     label: name,
     text: `@${name}`,
     isHere: isHere.has(name),
     ...(shown(name) !== name && { about: shown(name) }),
   }));
+  return [...people, ...calls.map(({ name, note }) => ({ label: name, text: `@${name}`, note }))];
 }
 
 /**

@@ -7,16 +7,18 @@
  * and send is posted once.
  */
 
+import { sameExtras } from "./extras.js";
 import { uuid } from "./outbox_store.js";
 import { MESSAGE } from "./protocol.js";
 import { Records } from "./records.js";
 
+/** @import {Extras} from "./extras.js" */
 /** @import {Store} from "./outbox_store.js" */
 /** @import {Change} from "./records.js" */
 /** @import {Tabs} from "./tabs.js" */
 
 /** The message that is edited, with its text when the edit began. `isOpen`: the edit is in the box. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
-/** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined, type?: number | undefined}} Draft */
+/** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined, type?: number | undefined, extras?: Extras | undefined}} Draft */
 
 export class Drafts {
   /** @type {Records<Draft>} */
@@ -110,16 +112,17 @@ export class Drafts {
    * Save the text in the box. Clearing it here does not remove the draft of another tab.
    * @param {string} room
    * @param {string} text
-   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined, type?: number}} options `id`: under which the text may already have been sent
+   * @param {{title?: string | undefined, edit?: EditOf | undefined, id?: string | undefined, type?: number, extras?: Extras | null}} options `id`: under which the text may already have been sent
    */
-  saveDraft(room, text, { title, edit, id = uuid(), type = MESSAGE } = {}) {
+  saveDraft(room, text, { title, edit, id = uuid(), type = MESSAGE, extras = null } = {}) {
     const key = this.#keyOf(room, edit?.seq);
     const saved = edit === undefined ? this.draftOf(room) : this.#records.get(key);
-    const isSame = saved?.text === text && (saved.type ?? MESSAGE) === type;
+    const isSame =
+      saved?.text === text && (saved.type ?? MESSAGE) === type && sameExtras(saved.extras, extras);
     if (isSame && saved.edit?.isOpen === edit?.isOpen) return;
-    const kind = type === MESSAGE ? {} : { type };
+    const kind = { ...(type === MESSAGE ? {} : { type }), ...(extras ? { extras } : {}) };
     const [at, epoch] = [Date.now(), this.#epochs.get(room)];
-    if (text === "" && edit === undefined) this.#records.remove(key);
+    if (text === "" && !extras && edit === undefined) this.#records.remove(key);
     else
       this.#records.save(key, {
         id,

@@ -7,6 +7,9 @@ const MAX_TAIL = 3;
 const MAX_LENGTH = 150;
 const MAX_NAMES = 50;
 
+/** The names of a mention of all users of a room. */
+export const CALLS = ["here", "all"];
+
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 const LINK = /\[[^[\]\n]*\]\([^()\s]*\)|(?:https?:\/\/|mailto:|www\.)\S+/gi;
 
@@ -23,31 +26,27 @@ export function isNamed(text, username) {
 }
 
 /** The same for names that differ only in case or composition, as chat.names.name_key. @param {string} name */
-function nameKey(name) {
+export function nameKey(name) {
   const folded = name.normalize("NFKC").toUpperCase().toLowerCase().replaceAll("ς", "σ");
   return folded.normalize("NFKC");
 }
 
-/** The places where a text mentions a user, each with its @. @param {string} text @param {string} username @returns {[number, number][]} */
-export function mentionsOf(text, username) {
-  if (!username || !text.includes("@")) return [];
-  /** @type {[number, number][]} */
-  const places = [];
-  for (const { 1: run = "", index } of text.matchAll(NAME))
-    if ([...spellings(run)].includes(username)) places.push([index, index + 1 + username.length]);
-  return places;
-}
-
-/** Every name with an @ in a text, and whether it is the reader's. @param {string} text @param {string} me empty: marks nothing @returns {[number, number, boolean][]} */
-export function marksOf(text, me) {
-  if (!me || !text.includes("@")) return [];
-  const own = new Map(mentionsOf(text, me));
+/**
+ * The places where a text mentions somebody, each with its @, and whether it mentions the reader.
+ * @param {string} text without code and links
+ * @param {Map<string, boolean>} names by their keys: whether it is the reader's
+ * @returns {[number, number, boolean][]}
+ */
+export function marksOf(text, names) {
+  if (!names.size || !text.includes("@")) return [];
   /** @type {[number, number, boolean][]} */
   const places = [];
   for (const { 1: run = "", index } of text.matchAll(NAME)) {
-    // A mark at the end of another user's name more probably ends the sentence.
-    const end = own.get(index) ?? index + 1 + run.replace(/[.@+-]+$/, "").length;
-    if (end > index + 1) places.push([index, end, own.has(index)]);
+    const found = [...spellings(run)].filter((name) => names.has(nameKey(name)));
+    // Punctuation after a name may be part of it, so a run may be two users' names. The reader's counts first.
+    const name = found.find((each) => names.get(nameKey(each))) ?? found[0];
+    if (name !== undefined)
+      places.push([index, index + 1 + name.length, names.get(nameKey(name)) === true]);
     if (places.length === MAX_NAMES) break;
   }
   return places;

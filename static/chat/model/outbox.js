@@ -5,6 +5,7 @@ import { uuid } from "./outbox_store.js";
 import { isTransient, isUnreadable, MESSAGE } from "./protocol.js";
 import { RoomLock } from "./room_lock.js";
 
+/** @import {FileFacts} from "./files.js" */
 /** @import {Entry, Store} from "./outbox_store.js" */
 /** @import {Command, ErrorFrame} from "./protocol.js" */
 /** @import {Change} from "./records.js" */
@@ -79,9 +80,9 @@ export class Outbox {
    * Store a message, then send it when its turn comes.
    * @param {string} room
    * @param {string} text
-   * @param {{client_id?: string | undefined, title?: string, type?: number}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
+   * @param {{client_id?: string | undefined, title?: string, type?: number, replyTo?: number | undefined, files?: FileFacts[]}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
    */
-  add(room, text, { client_id = uuid(), title, type = MESSAGE } = {}) {
+  add(room, text, { client_id = uuid(), title, type = MESSAGE, replyTo, files = [] } = {}) {
     const last = this.entriesOf(room).at(-1)?.at ?? 0;
     // Later than the entry before it, even if the clock was set back.
     const at = Math.max(Date.now(), last + 1);
@@ -92,6 +93,8 @@ export class Outbox {
       ...(epoch === undefined ? {} : { epoch }),
       ...(title === undefined ? {} : { title }),
       ...(type === MESSAGE ? {} : { type }),
+      ...(replyTo === undefined ? {} : { replyTo }),
+      ...(files.length ? { files } : {}),
     });
     this.#sendNext(room);
     this.#stealLockLater(room);
@@ -274,10 +277,14 @@ export class Outbox {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message, epoch, type } = entry;
+    const { client_id, text: message, epoch, type, replyTo, files } = entry;
     lane.inFlight = client_id; // before sending, so that nothing overtakes it
     const log = epoch === undefined ? {} : { epoch }; // the server refuses it if the room has another log by then
-    const kind = type === undefined ? {} : { msg_type: type };
+    const kind = {
+      ...(type && { msg_type: type }),
+      ...(replyTo && { reply_to: replyTo }),
+      ...(files && { files: files.map(({ id }) => id) }),
+    };
     if (this.#send({ command: "send", room, message, client_id, ...kind, ...log }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);
     else lane.inFlight = null;

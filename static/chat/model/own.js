@@ -1,6 +1,6 @@
 /** Decides whose a message is: by the user's id, because a name can change and be given to another user. */
 
-import { isNamed } from "./mentions.js";
+import { isNamed, nameKey } from "./mentions.js";
 
 /** @import {Mentioned} from "./protocol.js" */
 
@@ -26,4 +26,24 @@ export function isForMe(message, me) {
   const { mentions = [] } = message;
   if (mentions.length) return mentions.some(({ user }) => user === undefined || user === me.id);
   return isNamed(message.text, me.username);
+}
+
+/**
+ * The names that a message mentions, by their keys, and whether each means the reader. The server says whom a message
+ * mentions; of messages from before it did, only the reader's own name is known.
+ * @param {Parameters<typeof isForMe>[0]} message
+ * @param {Me} me
+ * @returns {Map<string, boolean>}
+ */
+export function namesOf(message, me) {
+  const isForReader = isForMe(message, me);
+  /** @type {Map<string, boolean>} */
+  const names = new Map();
+  for (const { name, user } of message.mentions ?? []) {
+    const isMe = isForReader && (user === undefined || user === me.id);
+    const key = nameKey(name);
+    names.set(key, isMe || names.get(key) === true);
+  }
+  if (isForReader && !names.size) names.set(nameKey(me.username), true);
+  return names;
 }

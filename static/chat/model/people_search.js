@@ -1,5 +1,7 @@
 /** Asks the server for people who may enter a room, by the beginning of their names. */
 
+import { CALLS } from "./mentions.js";
+
 /** @import {Send} from "./outbox.js" */
 /** @import {ErrorFrame, NamesFrame} from "./protocol.js" */
 
@@ -17,6 +19,8 @@ export class PeopleSearch {
   #waiting = new Map();
   /** @type {Map<string, Answer>} */
   #answers = new Map();
+  /** Rooms in which the reader may mention all users, as far as it was asked. @type {Set<string>} */
+  #calls = new Set();
 
   /** @param {Send} send @param {() => number} [now] */
   constructor(send, now = Date.now) {
@@ -42,8 +46,16 @@ export class PeopleSearch {
     });
   }
 
+  /** Whether the reader may write `@all` and `@here`, after names were found in the room. @param {string} room */
+  mayCall(room) {
+    return this.#calls.has(room);
+  }
+
   /** @param {NamesFrame} frame */
-  answered({ people: room, prefix, names }) {
+  answered({ people: room, prefix, names, all }) {
+    if (all) this.#calls.add(room);
+    // The answer to any other prefix says nothing about it.
+    else if (CALLS.some((name) => name.startsWith(prefix.toLowerCase()))) this.#calls.delete(room);
     const key = keyOf(room, prefix);
     if (this.#answers.size > 100) this.#answers.clear();
     this.#answers.set(key, { names, at: this.#now() });

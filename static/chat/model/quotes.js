@@ -39,10 +39,21 @@ export class Quotes {
     this.#known.get(room)?.delete(seq);
   }
 
+  /** Its log may be another one now. @param {string} room */
+  forgetRoom(room) {
+    this.#known.delete(room);
+  }
+
   /** @param {QuotedFrame} frame */
   applyFrame({ quote: room, events, more }) {
     for (const event of events) this.#set(room, event.seq, event);
     const asked = this.#asked.get(room) ?? new Set();
+    // Another part of the page may ask too. Its answer says nothing about what is missing here.
+    if (events.length && !events.some(({ seq }) => asked.has(seq)))
+      return this.onchange(
+        room,
+        events.map(({ seq }) => seq),
+      );
     for (const { seq } of events) asked.delete(seq);
     // Without `more`, the others do not exist. With it they did not fit, and are asked for again.
     const rest = [...asked];

@@ -11,7 +11,7 @@ import { fullPageWords } from "./strings.js";
 /** @import {Outcome} from "./changes.js" */
 /** @import {State} from "./connection.js" */
 /** @import {Outbox, Send} from "./outbox.js" */
-/** @import {AckFrame, Appearance, Change, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
+/** @import {AckFrame, Appearance, Change, Command, CopiesFrame, Cursor, ErrorFrame, Event, HistoryFrame, JoinFrame, LayoutChange, LeaveFrame, HeadsFrame, NotifyFrame, Posted, PresentFrame, QuotedFrame, Received, Room, Signal, TypingFrame, UsersFrame} from "./protocol.js" */
 /** @import {HistoryPlace, HistoryRequest, Message} from "./room_log.js" */
 
 /** Whether the server has older or newer messages than the window. A RoomLog has these fields. @typedef {{readonly hasOlder: boolean, readonly hasNewer: boolean}} Edges */
@@ -28,9 +28,11 @@ import { fullPageWords } from "./strings.js";
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
  *   roomChanged: (room: Room) => void,
+ *   eventApplied?: (room: string, event: Event) => void,
  *   notified?: (frame: NotifyFrame) => void,
  *   quotesReceived?: (frame: QuotedFrame) => void,
  *   copiesReceived?: (frame: CopiesFrame) => void,
+ *   questionRefused?: (frame: ErrorFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
  *   namesChanged?: () => void,
  *   aroundChanged?: (count: number) => void,
@@ -194,12 +196,30 @@ export class Workspace {
   }
 
   /**
-   * Edit or delete a message, or give it a reaction.
+   * Edit or delete a message, or give it a reaction, in the log that the room has now unless the change names one.
    * @param {Change} change
    * @param {Outcome} outcome
+   * @param {string} [clientId] of a change that was sent before
    */
-  changeMessage(change, outcome) {
-    this.#changes.sendChange(change, outcome);
+  changeMessage(change, outcome, clientId) {
+    // Of a room that is not open, the page may know an earlier log.
+    const epoch = this.#panes.has(change.room) ? this.#epochs.get(change.room) : undefined;
+    this.#changes.sendChange({ ...(epoch && { epoch }), ...change }, outcome, clientId);
+  }
+
+  /** The epoch of the log that a room has now. @param {string} room */
+  epochOf(room) {
+    return this.#epochs.get(room);
+  }
+
+  /** The seq of the last event that was applied. @param {string} room */
+  cursorOf(room) {
+    return this.#panes.get(room)?.cursor?.since ?? 0;
+  }
+
+  /** Ask for quoted messages. The view gets the answer. @param {Command} command */
+  ask(command) {
+    return this.#isOnline && this.#send(command);
   }
 
   /** Find the messages that mention the user. @param {number} [before] the `next` of the last page */
@@ -231,6 +251,11 @@ export class Workspace {
   /** Say to the others in a room that the user is writing. @param {string} room */
   sayTyping(room) {
     if (this.#isOnline) this.#send({ command: "typing", room });
+  }
+
+  /** Whether the user may mention all users of a room, after people were found in it. @param {string} room */
+  mayCall(room) {
+    return this.#peopleSearch.mayCall(room);
   }
 
   /** Find people who may enter a room. @param {string} room @param {string} prefix of their names */
@@ -391,6 +416,8 @@ export class Workspace {
     const { verdict, message } = log.applyEvent(event);
     if (verdict === "gap") this.#healGap(id);
     const isFromHere = this.#outbox.has(event.client_id);
+    // First, so that what waits for the event is not shown beside it.
+    if (verdict === "applied") this.#view.eventApplied?.(id, event);
     if (message !== null) this.#view.messageChanged(id, message, isPosted(event), isFromHere);
     // Show the message before removing its pending copy, so that it never disappears in between.
     if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
@@ -456,7 +483,7 @@ export class Workspace {
 
   /** @param {AckFrame} frame */
   #applyAck({ ack, room, seq }) {
-    this.#changes.settle(ack);
+    this.#changes.settle(ack, seq);
     const cursor = this.#logOf(room)?.cursor;
     this.#outbox.settle(ack, cursor !== null && cursor !== undefined && seq > cursor.since);
   }
@@ -473,6 +500,7 @@ export class Workspace {
     if (command === "mentions") this.#mentionSearch.refused();
     if (command === "users") this.#afterRetryTime(frame, () => shownNames.askAgain());
     if (command === "people") this.#peopleSearch.refused(frame);
+    if (command === "quote") return this.#view.questionRefused?.(frame);
     if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);
     if (command === "layout" && isTransient(frame))
       this.#afterRetryTime(frame, () => this.#resendLayout());

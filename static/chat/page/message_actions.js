@@ -57,8 +57,8 @@ export class MessageActions {
     this.#sameMoment.loaded?.finish();
   }
 
-  /** @param {string} room @param {Message} message */
-  menuItems(room, message) {
+  /** @param {string} room @param {Message} message @param {{reply: () => void, react: () => void}} answers */
+  menuItems(room, message, answers) {
     const { clipboard } = navigator;
     // As the menu opens, because the selection may end with it.
     const selected = this.#panes.get(room)?.list.selectedMessages ?? [];
@@ -67,20 +67,26 @@ export class MessageActions {
       time: ({ at }) => dates.stamp(at),
       author: authorWords,
     });
-    return messageItems(message, this.#user, {
-      edit: () => this.editMessage(room, message),
-      markUnread: () => this.#readTracker.markUnread(room, message.seq),
-      remove: () => this.#askToDelete(room, message),
-      resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
-      sameMoment: this.#hasOthers ? () => this.showSameMoment(room, message) : undefined,
-      copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
-      copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
-      copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
-    });
+    return messageItems(
+      message,
+      { ...this.#user, isArchived: this.#isArchived(room) },
+      {
+        ...answers,
+        edit: () => this.editMessage(room, message),
+        markUnread: () => this.#readTracker.markUnread(room, message.seq),
+        remove: () => this.#askToDelete(room, message),
+        resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
+        sameMoment: this.#hasOthers ? () => this.showSameMoment(room, message) : undefined,
+        copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
+        copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
+        copyLink: clipboard && (() => clipboard.writeText(linkTo(room, message))),
+      },
+    );
   }
 
   /** Edit a message, continuing an unsaved edit if there is one. @param {string} room @param {Message} message */
   editMessage(room, { seq, text }) {
+    if (this.#isArchived(room)) return;
     const draft = this.#editOf(room, seq);
     const original = text ?? "";
     this.#panes.get(room)?.composer.editMessage({ seq, text: original }, draft?.text ?? original);
@@ -144,9 +150,15 @@ export class MessageActions {
   undoMessage(room, message) {
     const composer = this.#panes.get(room)?.composer;
     if (!composer) return;
+    if (composer.draft === "" && message.replyTo) composer.showExtras({ replyTo: message.replyTo });
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
     this.deleteMessage(room, message, true);
+  }
+
+  /** @param {string} room */
+  #isArchived(room) {
+    return this.#workspace.rooms.get(room)?.archived === true;
   }
 
   /** @param {string} room @param {number} seq */

@@ -12,6 +12,7 @@ import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
 import { WhoIsAround } from "./around.js";
+import { Attachments } from "./attachments.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { EmojiSource } from "./emoji_source.js";
@@ -26,7 +27,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
-/** @import {Appearance, ErrorFrame, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Appearance, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -57,6 +58,7 @@ export class Page {
   unsent;
   #readTracker;
   #rooms;
+  #attachments;
   #userActions;
   #search;
   #around;
@@ -88,6 +90,7 @@ export class Page {
       isJumping: (room) => workspace.isJumping(room),
     });
     const notLoaded = () => notices.show(NOT_LOADED);
+    this.#attachments = new Attachments(config.limits, notLoaded);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
@@ -98,6 +101,7 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      attachments: this.#attachments,
       moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     this.#around = new WhoIsAround(
@@ -190,13 +194,18 @@ export class Page {
    * @param {number} retryAt
    */
   connectionChanged(state, retryAt) {
-    if (state === "signed out") this.#hideRooms();
+    const { answering } = this.#userActions;
+    if (state === "signed out") {
+      this.#hideRooms();
+      answering.loaded?.signedOut();
+    }
     this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
       this.unsent.connected();
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
+      answering.connected();
     }
     this.#connectionStatus.showState(state, retryAt);
     this.#connectionBar.showState(state, retryAt);
@@ -249,6 +258,7 @@ export class Page {
     });
     if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
     this.#panes.addPane(pane);
+    this.#attachments.paneOpened(pane);
     this.unsent.showUnsent(room.id);
     pane.showAlerts(this.#alerts.alertsOf(room.id));
     pane.addEventListener("focusin", (event) => {
@@ -290,11 +300,13 @@ export class Page {
   /** @param {string} room @param {Posted[]} alerts as the server has them */
   alertsReceived(room, alerts) {
     this.#alerts.mergeAlerts(room, alerts);
+    this.#userActions.answering.loaded?.roomJoined(room); // a join frame brought them
   }
 
   /** @param {string} room */
   logCleared(room) {
     this.#panes.get(room)?.clearLog();
+    this.#userActions.answering.loaded?.logCleared(room);
     if (this.unsent.logReset(room)) this.#focusNothing();
   }
 
@@ -325,6 +337,21 @@ export class Page {
     this.#alerts.applyMessages(room, [message], isNew);
     if (isNew && isFromHere && !message.deleted) pane?.offerUndo(message, UNDO_MS);
     if (isFromOthers) this.#announce(room, message);
+  }
+
+  /** @param {string} room @param {Event} event */
+  eventApplied(room, event) {
+    this.#userActions.answering.loaded?.eventApplied(room, event);
+  }
+
+  /** @param {QuotedFrame} frame */
+  quotesReceived(frame) {
+    this.#userActions.answering.loaded?.quotesReceived(frame);
+  }
+
+  /** @param {ErrorFrame} frame */
+  questionRefused(frame) {
+    this.#userActions.answering.loaded?.questionRefused(frame);
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */

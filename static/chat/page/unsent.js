@@ -59,10 +59,10 @@ export class Unsent {
     return this.#draftOf(room);
   }
 
-  /** @param {string} room @returns {{text: string, type: number}} */
+  /** @param {string} room */
   #draftOf(room) {
-    const { text = "", type = MESSAGE } = this.#drafts.draftOf(room) ?? {};
-    return { text, type };
+    const { text = "", type = MESSAGE, extras = null } = this.#drafts.draftOf(room) ?? {};
+    return { text, type, extras };
   }
 
   /** @param {string} room */
@@ -137,16 +137,17 @@ export class Unsent {
   /** Another tab changed the draft that a room's box shows here. @param {string} room */
   #showDraft(room) {
     const composer = this.#panes.get(room)?.composer;
-    const { text, type } = this.#draftOf(room);
+    const { text, type, extras } = this.#draftOf(room);
     composer?.showDraft(text);
     if (composer) composer.type = type;
+    composer?.showExtras(extras);
     composer?.showEdits();
     this.showOrphans();
   }
 
   /** @param {Draft} draft */
   #putBack(draft) {
-    this.#panes.get(draft.room)?.composer.putBack(draft.text, undefined, draft.type);
+    this.#panes.get(draft.room)?.composer.putBack(draft.text, undefined, draft);
     this.#drafts.removeDraft(draft);
     this.showOrphans();
   }

@@ -7,6 +7,7 @@ import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { LEVELS } from "../model/strings.js";
+import { Answering } from "./answering.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
@@ -15,10 +16,14 @@ import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
+/** @import {Attachments} from "./attachments.js" */
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
-/** @import {Item} from "../dom/menu.js" */
+/** @import {Extras} from "../model/extras.js" */
+/** @import {Message} from "../model/room_log.js" */
 /** @import {Drafts} from "../model/drafts.js" */
+/** @import {Item} from "../dom/menu.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -37,7 +42,7 @@ import { openAtClick } from "./user_menu.js";
 /** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
 
 /** The dialogs that show what stands in a room. */
-const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog"]);
+const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog", "file-viewer"]);
 
 export class UserActions {
   #workspace;
@@ -46,6 +51,7 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
+  #attachments;
   #me;
   menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
@@ -53,6 +59,7 @@ export class UserActions {
   #messageActions;
   #rooms;
   #isStaff;
+  answering;
   #saying;
   navigation;
   #catchUp;
@@ -61,10 +68,11 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, moreOptions: (typed: string) => Option[]}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[]}} page
    */
   constructor(workspace, page) {
     const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
+    this.#attachments = page.attachments;
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
@@ -82,6 +90,25 @@ export class UserActions {
       openDirect: (name) => void rooms.openDirect(name),
       showNewest: (room) => this.jumps.jumpToNewest(room),
     });
+    this.answering = new Answering(
+      {
+        me: user,
+        panes: () => panes.all,
+        isArchived: (room) => this.#isArchived(room),
+        ask: (command) => workspace.ask(command),
+        change: (...change) => workspace.changeMessage(...change),
+        epochOf: (room) => workspace.epochOf(room),
+        cursorOf: (room) => workspace.cursorOf(room),
+        open: (room, seq) => {
+          const list = panes.get(room)?.list;
+          if (list?.elementOf(seq)) list.scrollToMessage(seq);
+          else this.jumpToMessage(room, seq);
+        },
+        chooseEmoji: (anchor) => emoji.choose(anchor),
+        showTrouble: (room, sentence) => panes.get(room)?.showTrouble(sentence),
+      },
+      notLoaded,
+    );
     this.#messageActions = new MessageActions(panes, {
       ...{ workspace, readTracker, user, notLoaded },
       drafts: userData.drafts,
@@ -174,11 +201,25 @@ export class UserActions {
       openMenu: (button) =>
         this.menu.open(button, this.#titleOf(id), this.#paneItems(id), this.#levelChoices(id)),
       openMessageMenu: (button, message) =>
-        this.menu.open(button, "Message", this.#messageActions.menuItems(id, message)),
+        this.menu.open(
+          button,
+          "Message",
+          this.#messageActions.menuItems(id, message, {
+            reply: () => this.#reply(id, message),
+            react: () => this.answering.react(id, button, message.seq),
+          }),
+        ),
+      reply: (message) => this.#reply(id, message),
+      react: (button, { seq }) => this.answering.react(id, button, seq),
+      showAnswers: (list, element, message) => this.answering.show(id, list, element, message),
+      showExtras: () => this.answering.showExtras(id),
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
-        drafts.saveDraft(id, text, { title: this.#titleOf(id), id: draftId, type }),
+        drafts.saveDraft(id, text, {
+          ...{ title: this.#titleOf(id), id: draftId, type },
+          extras: this.#panes.get(id)?.composer.extras ?? null,
+        }),
       unsavedEdits: () => drafts.editsOf(id),
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
@@ -191,10 +232,11 @@ export class UserActions {
         present: () => this.#panes.get(id)?.present ?? [],
         rooms: () => this.#workspace.rooms.values(),
         findPeople: (typed) => this.#workspace.findPeople(id, typed),
+        mayCall: () => this.#workspace.mayCall(id),
         findEmoji: (typed, most) => this.#emoji.search(typed, most),
       },
       chooseEmoji: (button) => this.#emoji.choose(button),
-      sendMessage: (text, type) => this.#sendMessage(id, text, type),
+      sendMessage: (text, type, extras) => this.#sendMessage(id, text, type, extras),
       retryMessage: (clientId) => outbox.retry(clientId),
       restoreMessage: (clientId) => this.#restoreMessage(id, clientId),
       discardMessage: (clientId) => outbox.discard(clientId),
@@ -208,8 +250,8 @@ export class UserActions {
     await this.#messageActions.confirmDeactivation(username, show).catch(notLoaded);
   }
 
-  /** @param {string} id @param {string} text @param {number} type */
-  #sendMessage(id, text, type) {
+  /** @param {string} id @param {string} text @param {number} type @param {(Extras & {files?: FileFacts[]}) | null} extras */
+  #sendMessage(id, text, type, extras) {
     const pane = this.#panes.get(id);
     if (!pane) return;
     this.#readTracker.messageSent(pane);
@@ -217,7 +259,10 @@ export class UserActions {
     // Ask for the newest page before sending, so that the message is posted into what is shown then.
     this.jumps.jumpToNewest(id);
     const { outbox, drafts } = this.#userData;
-    outbox.add(id, text, { client_id: drafts.idFor(id, text), title: this.#titleOf(id), type });
+    outbox.add(id, text, {
+      ...{ client_id: drafts.idFor(id, text), title: this.#titleOf(id), type },
+      ...extras,
+    });
     drafts.removeSent(id);
   }
 
@@ -226,7 +271,11 @@ export class UserActions {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    this.#panes.get(id)?.composer.putBack(entry.text, clientId, entry.type);
+    const { text, type, replyTo, files } = entry;
+    const extras = replyTo === undefined ? null : { replyTo };
+    const pane = this.#panes.get(id);
+    pane?.composer.putBack(text, clientId, { type, extras });
+    this.#attachments.putBack(pane, files);
     outbox.discard(clientId);
   }
 
@@ -277,6 +326,26 @@ export class UserActions {
     if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
     const label = room.kind ? "Members and settings…" : "Room settings…";
     return { label, act: () => this.#rooms.showSettings(room) };
+  }
+
+  /** @param {string} id @param {Message} message */
+  #reply(id, { seq }) {
+    if (!this.#isArchived(id)) this.#panes.get(id)?.composer.replyTo(seq);
+  }
+
+  /** The message that has the focus, otherwise the newest one in view. @param {string} room @param {(message: Message, button: HTMLElement) => void} act */
+  #onMessage(room, act) {
+    const list = this.#panes.get(room)?.list;
+    const focused = document.activeElement?.closest("[data-part=messages] .message");
+    const element = focused ?? list?.elementOf(list.inView?.last ?? -1);
+    const message = list?.messageAt(element ?? null);
+    if (element && message && !message.deleted && !this.#isArchived(room))
+      act(message, part(element, "react"));
+  }
+
+  /** @param {string} id */
+  #isArchived(id) {
+    return this.#workspace.rooms.get(id)?.archived === true;
   }
 
   /** @param {string} id */
@@ -332,6 +401,9 @@ export class UserActions {
     else if (name === "catchUp") this.#startCatchUp();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
+    else if (name === "reply") this.#onMessage(room, (message) => this.#reply(room, message));
+    else if (name === "react")
+      this.#onMessage(room, ({ seq }, button) => this.answering.react(room, button, seq));
     else if (name === "newest") this.jumps.jumpToNewest(room);
     else if (name === "moveLeft") panes.movePane(room, -1);
     else if (name === "moveRight") panes.movePane(room, 1);

@@ -4,12 +4,15 @@ import { LazyPart } from "../dom/lazy_part.js";
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
 import { replaceText } from "../dom/text_box.js";
+import { sameExtras } from "../model/extras.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
 import { TypingSignal } from "../model/typing.js";
 
 /** @import {Draft} from "../model/drafts.js" */
-/** @import {Limits, Room} from "../model/protocol.js" */
+/** @import {Extras} from "../model/extras.js" */
+/** @import {FileFacts} from "../model/files.js" */
+/** @import {Attached, Limits, Room} from "../model/protocol.js" */
 /** @import {Completion} from "../lazy/completion.js" */
 /** @import {Source} from "../model/completion.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -25,7 +28,8 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string, type: number) => void,
+ *   sendMessage: (text: string, type: number, extras: (Extras & {files?: FileFacts[]}) | null) => void,
+ *   showExtras: () => void,
  *   choices: Source,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
@@ -46,12 +50,16 @@ export class Composer extends HTMLElement {
   /** @type {Edit | null} */
   #edit = null;
   #isArchived = false;
+  /** @type {Extras | null} */
+  #extras = null;
   /** The draft while a message is being edited in the box. */
   #draftDuringEdit = "";
   #typing = new TypingSignal(() => this.#actions.sayTyping());
   /** @type {Completion | null} */
   #completion = null;
   #width = 0;
+  /** The files that are sent with the text (lazy/attachments.js). @type {Attached | null} */
+  attached = null;
   #resizes = new ResizeObserver(() => {
     // The height is set here, and only another width changes the line breaks.
     if (this.#box.clientWidth !== this.#width) this.#fitHeight();
@@ -82,7 +90,7 @@ export class Composer extends HTMLElement {
       if (this.#edit === null) actions.saveDraft(box.value, this.type);
     });
     this.#onClick("cancel", () => this.#leaveEdit());
-    this.#onClick("send", () => this.#submit());
+    this.#onClick("send", () => this.submit());
     part(this, "new-line").addEventListener("click", () => {
       const { selectionStart, selectionEnd } = this.#box;
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
@@ -117,6 +125,7 @@ export class Composer extends HTMLElement {
     this.#isArchived = archived;
     this.#lock();
     part(this, "archived").hidden = !archived;
+    part(this, "attach").hidden = archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
     if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
@@ -180,9 +189,36 @@ export class Composer extends HTMLElement {
     this.#fitHeight();
   }
 
+  /** What goes with the draft besides its text. */
+  get extras() {
+    return this.#extras;
+  }
+
+  set extras(extras) {
+    this.showExtras(extras);
+    this.#actions.saveDraft(this.draft, this.type);
+  }
+
+  /** @param {Extras | null} extras of the saved draft */
+  showExtras(extras) {
+    if (sameExtras(extras, this.#extras)) return;
+    this.#extras = extras;
+    this.showEdits();
+    this.#actions.showExtras();
+  }
+
+  /** The message is in the outbox now, so it leaves the box. */
+  #clear() {
+    this.type = MESSAGE;
+    this.showExtras(null);
+    this.text = "";
+    this.#typing.reset();
+  }
+
   /** The room has another log now, so the text written for the old one leaves the box. @param {string} text */
   resetDraft(text) {
     this.#edit = null;
+    this.showExtras(null);
     this.#box.value = text;
     this.type = MESSAGE;
     this.#showReason("");
@@ -193,11 +229,14 @@ export class Composer extends HTMLElement {
    * Put an unsent text back into the box, before the draft.
    * @param {string} text
    * @param {string} [id] the client_id under which it may already have been sent
-   * @param {number} [type] kept only if nothing else is in the box
+   * @param {{type?: number | undefined, extras?: Extras | null | undefined}} [kept] only if nothing else is in the box
    */
-  putBack(text, id, type = MESSAGE) {
+  putBack(text, id, { type = MESSAGE, extras = null } = {}) {
     const { draft } = this;
-    if (draft === "") this.type = type;
+    if (draft === "") {
+      this.type = type;
+      this.showExtras(extras);
+    }
     const newDraft = [text, draft].filter(Boolean).join("\n");
     this.showDraft(newDraft);
     this.#actions.saveDraft(newDraft, this.type, draft === "" ? id : undefined);
@@ -217,6 +256,13 @@ export class Composer extends HTMLElement {
       const current = this.#actions.messageOf(message.seq);
       if (current) this.messageChanged(current);
     }
+    this.focus();
+  }
+
+  /** Answer a message with what is written from now on. @param {number} seq */
+  replyTo(seq) {
+    this.#leaveEdit();
+    this.extras = { ...this.#extras, replyTo: seq };
     this.focus();
   }
 
@@ -252,6 +298,7 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
+    part(this, "extras").hidden = this.#extras === null || this.#edit !== null;
     this.#lock();
     this.#fitHeight();
   }
@@ -292,11 +339,15 @@ export class Composer extends HTMLElement {
     }
     if (event.key === "Enter") {
       // A key that is held down opened this pane, or has already sent the message.
-      if (!event.repeat) this.#submit();
+      if (!event.repeat) this.submit();
       return true;
     }
     if (event.key === "Escape" && this.#edit !== null) {
       this.#leaveEdit();
+      return true;
+    }
+    if (event.key === "Escape" && this.#extras !== null) {
+      this.extras = null;
       return true;
     }
     const isEmpty = this.#box.value === "" && this.#edit === null;
@@ -335,22 +386,25 @@ export class Composer extends HTMLElement {
   }
 
   /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
-  #submit() {
+  submit() {
     if (this.#box.readOnly) return; // the room is archived, and says so
     const text = this.#box.value;
     const edit = this.#edit;
     if (edit !== null && edit.saving !== null) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
-    if (code === "MESSAGE_EMPTY" && edit === null) return; // Enter in an empty box needs no explanation
-    this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
-    if (code !== null) return;
+    const attached = edit === null && this.attached?.size ? this.attached : null;
+    const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
+    if (isEmpty && !attached) return; // Enter in an empty box needs no explanation
+    const reason = isEmpty ? null : code;
+    this.#showReason(reason === null ? "" : refusalSentence(reason, this.#limits, text));
+    if (reason !== null || attached?.holds()) return;
     if (edit === null) {
-      this.#actions.sendMessage(text, this.type); // which stores it in the outbox before it leaves the box
-      this.type = MESSAGE;
-      this.text = "";
-      this.#typing.reset();
-      return;
+      const files = attached && { files: attached.take() };
+      const extras = this.#extras || files ? { ...this.#extras, ...files } : null;
+      // It stores the message in the outbox before it leaves the box.
+      this.#actions.sendMessage(isEmpty ? "" : text, this.type, extras);
+      return this.#clear();
     }
     edit.saving = text;
     this.#keepEdit(true);

@@ -7,7 +7,8 @@ import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
-/** @import {MessageList} from "../log/message_list.js" */
+/** @import {MessageList, ShowAnswers} from "../log/message_list.js" */
+/** @import {Extras} from "../model/extras.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
 /** @import {Me} from "../model/own.js" */
@@ -15,7 +16,7 @@ import { UndoOffer } from "./undo_offer.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, reply: (message: Message) => void, react: (button: HTMLElement, message: Message) => void, showAnswers: ShowAnswers, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -41,7 +42,7 @@ export class RoomPane extends HTMLElement {
 
   /**
    * @param {Room} room
-   * @param {{me: Me & {staff: boolean}, limits: Limits, draft: {text: string, type: number}, actions: PaneActions}} page
+   * @param {{me: Me & {staff: boolean}, limits: Limits, draft: {text: string, type: number, extras: Extras | null}, actions: PaneActions}} page
    */
   configure(room, { me, limits, draft, actions }) {
     this.room = room.id;
@@ -64,7 +65,8 @@ export class RoomPane extends HTMLElement {
       this.#scrolled();
       actions.checkRead();
     };
-    this.list.configure(me, { onscroll, onmoved: actions.cancelWaitingJump });
+    const { cancelWaitingJump: onmoved, showAnswers } = actions;
+    this.list.configure(me, { onscroll, onmoved, showAnswers });
     this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
     this.editLast = () => {
       const last = this.list.lastOwn;
@@ -77,9 +79,10 @@ export class RoomPane extends HTMLElement {
     this.composer.showTypes(me.staff);
     this.composer.showDraft(draft.text);
     this.composer.type = draft.type;
+    this.composer.showExtras(draft.extras);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "new-line", "emoji", "send", "undo"])
+    for (const name of ["close", "more-button", "new-line", "attach", "emoji", "send", "undo"])
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
@@ -87,6 +90,7 @@ export class RoomPane extends HTMLElement {
   /** Show the room's title, and whether it is for staff. @param {Room} room */
   showRoom(room) {
     this.setAttribute("aria-label", room.title);
+    this.classList.toggle("archived", room.archived === true);
     part(this, "title").textContent = room.title;
     part(this, "staff-only").hidden = !room.staff_only;
     part(this, "members-only").hidden = room.kind !== "members";
@@ -249,6 +253,8 @@ export class RoomPane extends HTMLElement {
     const message = this.list.messageAt(button);
     if (!button || !message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
+    if (button.dataset.part === "react") actions.react(button, message);
+    if (button.dataset.part === "reply") actions.reply(message);
   }
 
   #trim() {

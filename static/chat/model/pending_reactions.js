@@ -1,0 +1,141 @@
+/** Reactions that were given or taken back here and are not in the log yet. Each is sent until it is acknowledged, under one client_id. */
+
+import { uuid } from "./outbox_store.js";
+import { isTransient } from "./protocol.js";
+import { withReaction } from "./reactions.js";
+
+/** @import {Outcome} from "./changes.js" */
+/** @import {Change, ErrorFrame, Event} from "./protocol.js" */
+/** @import {Reaction} from "./reactions.js" */
+
+/** `ackedAt`: the event that made the state, while it has not arrived; `isSent`: an answer is due. @typedef {{clientId: string, room: string, seq: number, emoji: string, on: boolean, epoch: string | undefined, ackedAt: number | null, isSent: boolean}} Pending */
+/**
+ * @typedef {{
+ *   me: {id: number, username: string},
+ *   change: (change: Change, outcome: Outcome, clientId: string) => void,
+ *   epochOf: (room: string) => string | undefined,
+ *   cursorOf: (room: string) => number,
+ *   changed: (room: string, seq: number) => void,
+ *   refused: (room: string, frame: ErrorFrame) => void,
+ * }} ReactionPage
+ */
+
+const RETRY_AFTER_S = 2;
+
+export class PendingReactions {
+  #page;
+  /** In the order in which the user gave them. @type {Pending[]} */
+  #items = [];
+
+  /** @param {ReactionPage} page */
+  constructor(page) {
+    this.#page = page;
+  }
+
+  /** Give a message an emoji, or take it back. @param {string} room @param {number} seq @param {string} emoji @param {boolean} on */
+  react(room, seq, emoji, on) {
+    // A command that was made for one log must not act on another.
+    const epoch = this.#page.epochOf(room);
+    const state = { ackedAt: null, isSent: false };
+    const item = { clientId: uuid(), room, seq, emoji, on, epoch, ...state };
+    this.#items.push(item);
+    this.#send(item);
+    this.#page.changed(room, seq);
+  }
+
+  /**
+   * The reactions of a message together with those that are on their way.
+   * @param {string} room
+   * @param {{seq: number, reactions: Reaction[]}} message
+   * @returns {(Reaction & {isPending: boolean})[]}
+   */
+  shownOf(room, { seq, reactions }) {
+    const { id: user, username } = this.#page.me;
+    const items = this.#items.filter((item) => item.room === room && item.seq === seq);
+    let shown = reactions;
+    for (const { emoji, on } of items) {
+      if ((shown.find((each) => each.emoji === emoji)?.own ?? false) === on) continue;
+      const event = { room, reacted: seq, emoji, user, username, on, seq: 0, at: "" };
+      shown = withReaction(shown, event, user);
+    }
+    return shown.map((each) => ({
+      ...each,
+      isPending: items.some(({ emoji }) => emoji === each.emoji),
+    }));
+  }
+
+  /** The room is joined: send what was not acknowledged before the connection was lost. @param {string} room */
+  roomJoined(room) {
+    const { epochOf, cursorOf } = this.#page;
+    for (const item of this.#items.filter((each) => each.room === room)) {
+      const isApplied = item.ackedAt !== null && cursorOf(room) >= item.ackedAt;
+      if (isApplied || item.epoch !== epochOf(room)) this.#remove(item);
+      else if (item.ackedAt === null && !item.isSent) this.#send(item);
+    }
+  }
+
+  /** @param {string} room @param {Event} event */
+  eventApplied(room, event) {
+    for (const item of this.#items.filter((each) => each.room === room)) {
+      const isOwn = event.client_id === item.clientId;
+      if (isOwn || (item.ackedAt !== null && event.seq >= item.ackedAt)) this.#remove(item);
+    }
+  }
+
+  /** The user is signed out, and another person may use the page. */
+  clear() {
+    this.#items = [];
+  }
+
+  /** @param {Pending} item */
+  #send(item) {
+    const { room, seq, emoji, on, epoch } = item;
+    item.isSent = true;
+    this.#page.change(
+      { command: "react", room, seq, emoji, on, ...(epoch && { epoch }) },
+      { done: (at) => this.#acked(item, at), failed: (frame) => this.#failed(item, frame) },
+      item.clientId,
+    );
+  }
+
+  /** @param {Pending} item @param {number} at */
+  #acked(item, at) {
+    item.isSent = false;
+    item.ackedAt = at;
+    // Otherwise it stays until its event arrives, so that it never disappears in between.
+    if (this.#page.cursorOf(item.room) >= at) this.#remove(item);
+  }
+
+  /** @param {Pending} item @param {ErrorFrame} [frame] */
+  #failed(item, frame) {
+    item.isSent = false;
+    if (frame === undefined) return; // it is sent again after the room is joined again
+    if (!isTransient(frame)) {
+      this.#remove(item);
+      return this.#page.refused(item.room, frame);
+    }
+    const again = () => {
+      if (!this.#items.includes(item) || item.ackedAt !== null || item.isSent) return;
+      // What the user did later with the same emoji counts, and may be written already.
+      if (this.#isOvertaken(item)) this.#remove(item);
+      else this.#send(item);
+    };
+    if (this.#isOvertaken(item)) again();
+    else setTimeout(again, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
+  }
+
+  /** @param {Pending} item */
+  #isOvertaken({ room, seq, emoji, clientId }) {
+    const same = this.#items.filter(
+      (each) => each.room === room && each.seq === seq && each.emoji === emoji,
+    );
+    return same.at(-1)?.clientId !== clientId;
+  }
+
+  /** @param {Pending} item */
+  #remove(item) {
+    if (!this.#items.includes(item)) return;
+    this.#items = this.#items.filter((each) => each !== item);
+    this.#page.changed(item.room, item.seq);
+  }
+}

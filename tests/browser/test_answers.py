@@ -1,0 +1,123 @@
+"""Reactions and replies: given, shown live, kept over a lost connection, and never moving what is read."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import until
+from tests.browser.test_accessibility import violations_in_all_looks
+from tests.browser.test_delivery import change, post
+
+# The number in the text of the first message in view.
+FIRST_IN_VIEW = """(() => {
+  const list = document.querySelector("message-list");
+  const { top } = list.getBoundingClientRect();
+  const shown = [...list.querySelectorAll("[data-part=messages] .message")];
+  const first = shown.find((message) => message.getBoundingClientRect().top > top);
+  return Number(first.querySelector("[data-part=text]").textContent.split(" ")[1]);
+})()"""
+
+
+def react(visitor, message, name):
+    message.hover()
+    message.get_by_role("button", name="Add reaction").click()
+    expect(visitor.page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    visitor.page.keyboard.type(name)
+    visitor.page.keyboard.press("Enter")
+
+
+def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, site):
+    post(site, ("Lobby", 1, 120))
+    alice, bob = visit("alice"), visit("bob")
+    alice.open("Lobby")
+    bob.open("Lobby")
+    page, log, box = bob.page, bob.log("Lobby"), bob.box("Lobby")
+    message = log.locator(".message").filter(has_text=re.compile(r"text 119\b"))
+    hers = alice.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 119\b"))
+
+    # A reaction is a button named by emoji and count, pressed if it is one's own.
+    react(bob, message, "thumbs up")
+    mine = message.get_by_role("button", name="👍 1", exact=True)
+    expect(mine).to_have_attribute("aria-pressed", "true")
+    expect(mine).to_have_attribute("title", "You")
+    theirs = hers.get_by_role("button", name="👍 1", exact=True)
+    expect(theirs).to_have_attribute("aria-pressed", "false")
+    expect(theirs).to_have_attribute("title", re.compile("bob"))
+    theirs.click()
+    both = message.get_by_role("button", name="👍 2", exact=True)
+    expect(both).to_have_attribute("title", re.compile("^You and .*alice"))
+    both.click()
+    expect(hers.get_by_role("button", name="👍 1", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(message.get_by_role("button", name="👍 1", exact=True)).to_have_attribute("aria-pressed", "false")
+
+    # Its buttons do not move what a reader further up reads.
+    page.evaluate("document.querySelector('message-list').scrollTop -= 300")
+    top = page.evaluate(FIRST_IN_VIEW)
+    read = log.locator(".message").filter(has_text=re.compile(rf"text {top + 5}\b"))
+    before = read.bounding_box()["y"]
+    above = re.compile(rf"text {top - 3}\b")
+    react(alice, alice.log("Lobby").locator(".message").filter(has_text=above), "tada")
+    expect(log.locator(".message").filter(has_text=above).get_by_role("button", name="🎉 1")).to_be_attached()
+    assert abs(read.bounding_box()["y"] - before) < 1
+
+    # A reply is part of the draft, and shows what it answers as a link that leads there.
+    message.scroll_into_view_if_needed()
+    message.hover()
+    message.get_by_role("button", name="Reply", exact=True).click()
+    expect(box).to_be_focused()
+    target = bob.pane("Lobby").get_by_role("status").filter(has_text="Reply to")
+    expect(target).to_contain_text("text 119")
+    box.fill("an answer")
+    page.reload()
+    expect(target).to_contain_text("text 119")
+    expect(box).to_have_value("an answer")
+    expect(message.get_by_role("button", name="👍 1", exact=True)).to_have_attribute("aria-pressed", "false")
+    assert violations_in_all_looks(page) == []
+    page.set_viewport_size({"width": 1320, "height": 740})
+    box.press("Enter")
+    expect(target).to_be_hidden()
+    answer = alice.log("Lobby").locator(".message").filter(has_text="an answer")
+    source = answer.get_by_role("link", name=re.compile("^Reply to .*: text 119$"))
+    expect(source).to_be_visible()
+
+    # The source is followed when it is edited, and not quoted when it is deleted.
+    change(site, ("Lobby", [(119, "another wording")]))
+    expect(answer.get_by_role("link", name=re.compile("another wording"))).to_be_visible()
+    answer.get_by_role("link").click()
+    expect(alice.log("Lobby").locator(".message.found")).to_contain_text("another wording")
+
+    # Both survive a lost connection, once.
+    site.stop()
+    bob.expect_state("Reconnecting")
+    other = log.locator(".message").filter(has_text=re.compile(r"text 118\b"))
+    react(bob, other, "tada")
+    expect(other.get_by_role("button", name="🎉 1")).to_be_visible()
+    other.press("Control+Shift+/")
+    expect(box).to_be_focused()
+    bob.say("Lobby", "from the tunnel")
+    site.start()
+    # The pages wait a while before they try again.
+    reply = alice.log("Lobby").get_by_role("link", name=re.compile("text 118"))
+    expect(reply).to_be_visible(timeout=30_000)
+    hers = alice.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 118\b"))
+    expect(hers.get_by_role("button", name="🎉 1", exact=True)).to_be_visible()
+    until(page, "!document.querySelector('.reaction.pending')")
+    assert {command["epoch"] for command in bob.commands("react")} != {None}
+
+    # With the keyboard alone: from the message to its reactions and its bar.
+    log.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    menu = page.get_by_role("menu")
+    expect(menu.get_by_role("menuitem", name="Reply")).to_be_visible()
+    expect(menu.get_by_role("menuitem", name="Add reaction")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+
+    # A source that is deleted is not quoted any more, and has no reactions.
+    change(site, ("Lobby", [(119, None)]))
+    expect(alice.log("Lobby").get_by_role("link", name="Reply to a deleted message")).to_be_visible()
+    expect(alice.log("Lobby").get_by_text("another wording")).to_have_count(0)
+    assert alice.problems == bob.problems == []
