@@ -98,6 +98,8 @@ class Edit(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     message: str
+    # Of a copy, which has to have it. Its room need not be joined.
+    across: uuid.UUID | None = None
     epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
@@ -108,6 +110,8 @@ class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     undo: bool = False
+    # Of a copy, which has to have it. Its room need not be joined.
+    across: uuid.UUID | None = None
     epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 

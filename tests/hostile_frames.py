@@ -376,6 +376,14 @@ TABLE = [
         parameters=40,
     ),
     HostileFrame(
+        "copies for rooms that were never joined",
+        "send",
+        lambda context, n: command(
+            "send", room=10**9 + n, message="x", across=str(uuid.UUID(int=n)), client_id=str(uuid.uuid4())
+        ),
+        **WRITE,
+    ),
+    HostileFrame(
         "users who do not exist",
         "users",
         lambda context, n: command("users", names=[f"{n} {name}" for name in range(200)]),

@@ -311,7 +311,7 @@ def _add_event(
         )
     assert draft.target_seq is not None, "a change points at a message"
     target = _check_exists(batch, room, draft.target_seq)
-    if target.deleted_at is not None:
+    if target.deleted_at is not None or draft.across not in (None, target.across):
         raise _no_message()
     match draft.kind:
         case Kind.EDITED:

@@ -6,7 +6,7 @@ import { part } from "../dom/templates.js";
 
 /** What a message may contain to be focused. */
 const CONTROLS =
-  '.reply-to, .text a, .text [data-part="copy-code"], .files a, .reaction, .bar button';
+  '.quote, .reply-to, .text a, .text [data-part="copy-code"], .files a, .reaction, .bar button';
 
 /**
  * @param {KeyboardEvent} event

@@ -71,7 +71,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number, undo?: true} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
+/** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string, across?: string} | {command: "delete", room: string, seq: number, undo?: true, across?: string} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 

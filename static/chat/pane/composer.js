@@ -29,7 +29,9 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
  *   sendMessage: (text: string, type: number, extras: (Extras & {files?: FileFacts[]}) | null) => void,
+ *   sendWithExtras: () => void,
  *   showExtras: () => void,
+ *   chooseRooms: () => void,
  *   choices: Source,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
@@ -96,6 +98,8 @@ export class Composer extends HTMLElement {
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
     });
     part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
+    for (const name of ["also", "room"])
+      part(this, name).addEventListener("click", actions.chooseRooms);
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
       if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
@@ -168,7 +172,9 @@ export class Composer extends HTMLElement {
     const button = part(this, "send");
     const kind =
       this.type === MESSAGE ? "" : ` ${this.#typeBox.selectedOptions[0]?.label.toLowerCase()}`;
-    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}` : "Save";
+    const others = this.#extras?.also?.length;
+    const to = others ? ` to ${others + 1} rooms` : "";
+    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}${to}` : "Save";
   }
 
   /** Only staff may send warnings and alerts. @param {boolean} isStaff */
@@ -195,6 +201,7 @@ export class Composer extends HTMLElement {
   }
 
   set extras(extras) {
+    this.#leaveEdit();
     this.showExtras(extras);
     this.#actions.saveDraft(this.draft, this.type);
   }
@@ -208,7 +215,7 @@ export class Composer extends HTMLElement {
   }
 
   /** The message is in the outbox now, so it leaves the box. */
-  #clear() {
+  clear() {
     this.type = MESSAGE;
     this.showExtras(null);
     this.text = "";
@@ -298,7 +305,7 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
-    part(this, "extras").hidden = this.#extras === null || this.#edit !== null;
+    part(this, "extras").hidden = !this.#extras || this.#edit !== null;
     this.#lock();
     this.#fitHeight();
   }
@@ -395,16 +402,18 @@ export class Composer extends HTMLElement {
     const code = refusalOf(text, this.#limits);
     const attached = edit === null && this.attached?.size ? this.attached : null;
     const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
-    if (isEmpty && !attached) return; // Enter in an empty box needs no explanation
+    const { source, also } = this.#extras ?? {};
+    if (isEmpty && !attached && !source) return; // Enter in an empty box needs no explanation
     const reason = isEmpty ? null : code;
     this.#showReason(reason === null ? "" : refusalSentence(reason, this.#limits, text));
     if (reason !== null || attached?.holds()) return;
     if (edit === null) {
+      if (source || also) return this.#actions.sendWithExtras();
       const files = attached && { files: attached.take() };
       const extras = this.#extras || files ? { ...this.#extras, ...files } : null;
       // It stores the message in the outbox before it leaves the box.
       this.#actions.sendMessage(isEmpty ? "" : text, this.type, extras);
-      return this.#clear();
+      return this.clear();
     }
     edit.saving = text;
     this.#keepEdit(true);
