@@ -652,6 +652,30 @@ class Invitation(models.Model):
         return f"invitation={self.pk}"
 
 
+class Bot(models.Model):
+    """A program that may post in one room, and read it, by secrets of which only hashes are stored.
+
+    It writes as a user who cannot sign in, so its name is its own among the names of users. A bot that was revoked
+    keeps its row, so that the name can be used for a bot again.
+    """
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bots")
+    user = FormerUserField(related_name="+")
+    # Of the token, which may post and read, and of the secret in the hook's address, which may only post.
+    token_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001  null is no token
+    hook_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
+    # Encrypted, because a signature can be checked only with the secret itself. Empty: the hook takes unsigned posts.
+    signing_secret = models.CharField(max_length=250, blank=True, editable=False)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="bot_room_user")]
+
+    def __str__(self) -> str:
+        return f"bot={self.pk} room={self.room_id}"
+
+
 class Appearance(models.Model):
     """How the page looks to a user, in all their browsers (`chat.appearance` has the values)."""
 

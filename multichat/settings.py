@@ -164,6 +164,13 @@ LIMIT_DEFAULTS = {
     # Per address: links with an invalid code of an invitation.
     "INVITATIONS_AT_ONCE": 20,
     "INVITATIONS_PER_SECOND": 0.1,
+    # Per bot: posts, and pages of events. Per address: requests with an invalid token or address of a hook.
+    "BOT_POSTS_AT_ONCE": 60,
+    "BOT_POSTS_PER_SECOND": 1,
+    "BOT_READS_AT_ONCE": 60,
+    "BOT_READS_PER_SECOND": 2,
+    "BOT_REFUSALS_AT_ONCE": 60,
+    "BOT_REFUSALS_PER_SECOND": 0.5,
     # Per file, per user and for the whole site: megabytes that are stored. Per user: uploads.
     "FILE_MB": 25,
     "FILES_MB_PER_USER": 2048,

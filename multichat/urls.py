@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from chat import (
     accounts,
     appearance,
+    bot_views,
     file_views,
     invitations,
     my_account,
@@ -30,6 +31,9 @@ urlpatterns = [
     path("rooms/", room_views.rooms, name="rooms"),
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
+    path("rooms/<int:room_id>/bots/", room_views.bots, name="bots"),
+    path("rooms/<int:room_id>/messages", bot_views.messages, name="bot_messages"),
+    path("hooks/<str:secret>", bot_views.hook, name="hook"),
     path("rooms/<int:room_id>/files/", file_views.upload, name="upload"),
     path("files/<uuid:file_id>/", file_views.file, name="file"),
     path("files/<uuid:file_id>/thumbnail/", file_views.thumbnail, name="thumbnail"),

@@ -94,7 +94,7 @@ class Batch:
     def target(self, room: int, seq: int) -> Event | None:
         """Return message `seq` as it stands now, with the changes of this batch; None when it does not exist."""
         if (room, seq) not in self._targets:
-            event = Event.objects.filter(room_id=room, seq=seq, kind=Kind.POSTED).first()
+            event = find_message(room, seq)
             if event is None:
                 return None
             self._targets[room, seq] = event
@@ -295,6 +295,11 @@ def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uui
         for place, room, seq in values.select(_COMMITTED, asked, types):
             found[keys[place]] = Committed(room, seq)
     return found
+
+
+def find_message(room_id: int, seq: int) -> Event | None:
+    """Return a message as it stands now."""
+    return Event.objects.filter(room_id=room_id, seq=seq, kind=Kind.POSTED).first()
 
 
 def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
