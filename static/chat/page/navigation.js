@@ -1,9 +1,9 @@
 /** Opens and closes rooms, and saves the open ones in the page's address and at the server. */
 
+import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { changeOf } from "../model/layout.js";
 import { Finder } from "./finder.js";
-import { ReopenOffer } from "./reopen_offer.js";
 
 /** @import {Panes} from "../model/layout.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -22,7 +22,12 @@ export class Navigation {
   #preferences;
   #showNewest;
   finder;
-  #reopenOffer = new ReopenOffer(part(document, "reopen"));
+  #reopenOffer = new LazyPart(async () => {
+    const { ReopenOffer } = await import("lazy/reopen_offer");
+    return new ReopenOffer(part(document, "reopen"));
+  });
+  /** How often the offer was hidden: one that is still being loaded is not shown after that. */
+  #timesHidden = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** The layout as the server knows it from this page. @type {Panes} */
@@ -95,14 +100,18 @@ export class Navigation {
     const next = order.slice(order.indexOf(id) + 1);
     this.#workspace.closePane(id);
     this.#updateAddress();
-    this.#reopenOffer.show(room.title, {
-      x: this.#panes.isPhone || next.length === 0 ? left + width / 2 : left,
-      reopen: () => this.#reopen(room, next, wide === id),
-    });
+    const timesHidden = this.#timesHidden;
+    const x = this.#panes.isPhone || next.length === 0 ? left + width / 2 : left;
+    const reopen = () => this.#reopen(room, next, wide === id);
+    this.#reopenOffer.load().then(
+      (offer) => timesHidden === this.#timesHidden && offer.show(room.title, { x, reopen }),
+      () => {}, // the list opens the room too
+    );
   }
 
   hideReopenOffer() {
-    this.#reopenOffer.hide();
+    this.#timesHidden += 1;
+    this.#reopenOffer.loaded?.hide();
   }
 
   /** Open a room where its pane was: before the pane that followed it. @param {Room} room @param {string[]} next the panes that followed @param {boolean} isWide */

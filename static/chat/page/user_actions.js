@@ -1,7 +1,6 @@
 /** Dispatches what the user does, in a pane, by menu or by key, to the part of the page that does it. */
 
 import { LazyPart } from "../dom/lazy_part.js";
-import { printOnly } from "../dom/print.js";
 import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
@@ -379,7 +378,7 @@ export class UserActions {
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
       print: () => {
         const pane = this.#panes.get(id);
-        if (pane) printOnly(pane);
+        if (pane) lists.printOnly(pane);
       },
       settings: this.#settingsItem(id),
     });
