@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bench.load import PING, Broken, Dialect, Socket
-from bench.wire import TEXT, frame, split
+from bench.wire import TEXT, frame, pong, split
 
 _EVENT = re.compile(rb'^\{"room":"(\d+)",.*?"seq":(\d+)')
 _ACK = re.compile(rb'^\{"ack":"([0-9a-f-]+)","room":"(\d+)","seq":(\d+)\}')
@@ -24,7 +24,7 @@ class Parsed(NamedTuple):
 
     runs: tuple[tuple[int, int, int], ...]
     others: tuple[bytes, ...]
-    pings: int
+    pings: tuple[bytes, ...]
     end: int
 
 
@@ -36,7 +36,8 @@ def parse(data: bytes) -> Parsed:
     """
     runs: dict[int, tuple[int, int]] = {}
     others = []
-    pings = start = 0
+    pings = []
+    start = 0
     while whole := split(data, start):
         opcode, begin, start = whole
         if opcode == TEXT and data.startswith(b'{"room":"', begin) and (event := _EVENT.match(data[begin:start])):
@@ -48,8 +49,8 @@ def parse(data: bytes) -> Parsed:
         elif opcode == TEXT:
             others.append(data[begin:start])
         elif opcode == PING:
-            pings += 1
-    return Parsed(tuple((room, *run) for room, run in runs.items()), tuple(others), pings, start)
+            pings.append(data[begin:start])
+    return Parsed(tuple((room, *run) for room, run in runs.items()), tuple(others), tuple(pings), start)
 
 
 class Chatter(Socket):
@@ -103,8 +104,8 @@ class Chatter(Socket):
             return len(data)
         for payload in parsed.others:
             self._dispatch(payload)
-        for _ in range(parsed.pings):
-            self.transport.write(b"\x8a\x80" + bytes(4))
+        for payload in parsed.pings:
+            self.transport.write(pong(payload))
         return start + parsed.end
 
     def _dispatch(self, payload: bytes) -> None:

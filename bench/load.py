@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from bench.wire import TEXT, frame, frame_end, split
+from bench.wire import TEXT, frame, frame_end, pong, split
 
 PING = 0x9
 _NUMBER = re.compile(rb'message\\*": ?\\*"(\d+) ')
@@ -142,7 +142,7 @@ class Socket(asyncio.Protocol):
         while whole := split(self._buffer, start):
             opcode, begin, end = whole
             if opcode == PING:
-                self.transport.write(b"\x8a\x80" + bytes(4))
+                self.transport.write(pong(self._buffer[begin:end]))
             elif opcode == TEXT:
                 self.receive(self._buffer[begin:end])
             start = end
@@ -226,9 +226,9 @@ class Member(Socket):
             stream.extend(data[len(known) : start])
             self._at += start
         while whole := split(data, start):
-            opcode, _, end = whole
+            opcode, begin, end = whole
             if opcode == PING:
-                self.transport.write(b"\x8a\x80" + bytes(4))
+                self.transport.write(pong(data[begin:end]))
             elif data[start:end] == stream.data[self._at : self._at + end - start]:
                 self._at += end - start
             elif self._at == len(stream.data):

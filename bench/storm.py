@@ -18,7 +18,7 @@ from bench.report import Part, Row
 from bench.sizes import Sizes
 
 LIVE = 20
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 200
 # Handshakes that are under way at once. The kernel's queue holds no more.
 AT_ONCE = 500
 

@@ -25,6 +25,11 @@ def frame(payload: bytes, *, is_masked: bool = False) -> bytes:
     return head + bytes(4) + payload
 
 
+def pong(payload: bytes) -> bytes:
+    """Return the answer to a ping. A server closes the connection unless it has the ping's payload."""
+    return bytes((0x8A, 0x80 | len(payload))) + bytes(4) + payload
+
+
 def split(data: bytes | bytearray, start: int = 0) -> tuple[int, int, int] | None:
     """Return opcode, begin and end of the payload of the frame at `start`; None when it is not complete."""
     payload = _payload(data, start)

@@ -132,6 +132,13 @@ handshakes = TokenBucket("HANDSHAKES")
 sign_ins = TokenBucket("SIGN_INS")
 password_changes = TokenBucket("PASSWORD_CHANGES")
 invitations = TokenBucket("INVITATIONS")
+bot_posts = TokenBucket("BOT_POSTS")
+bot_reads = TokenBucket("BOT_READS")
+bot_refusals = TokenBucket("BOT_REFUSALS")
+uploads = TokenBucket("UPLOADS")
+uploads_of_address = ConcurrencyLimit("UPLOADS_PER_ADDRESS")
+uploads_at_once = ConcurrencyLimit("UPLOADS_PER_PROCESS")
+downloads_of_user = ConcurrencyLimit("DOWNLOADS_PER_USER")
 sockets_of_user = ConcurrencyLimit("SOCKETS_PER_USER")
 sockets_of_address = ConcurrencyLimit("SOCKETS_PER_ADDRESS")
 unauthenticated = ConcurrencyLimit("UNAUTHENTICATED_SOCKETS")
@@ -140,9 +147,11 @@ unauthenticated_of_address = ConcurrencyLimit("UNAUTHENTICATED_PER_ADDRESS")
 
 def clear() -> None:
     """Forget all counts: for tests."""
-    buckets = (messages, handshakes, sign_ins, password_changes, invitations)
+    buckets = (messages, handshakes, sign_ins, password_changes, invitations, uploads)
+    of_bots = (bot_posts, bot_reads, bot_refusals)
     concurrency_limits = (sockets_of_user, sockets_of_address, unauthenticated, unauthenticated_of_address)
-    for limit in (*buckets, *concurrency_limits):
+    transfers = (uploads_of_address, uploads_at_once, downloads_of_user)
+    for limit in (*buckets, *of_bots, *concurrency_limits, *transfers):
         limit.clear()
 
 
@@ -186,6 +195,23 @@ def check_message(user_id: int) -> None:
     """Count a message of a user, from any of their pages. Raises ClientError: RATE_LIMITED."""
     if wait := messages.take(user_id):
         raise too_fast("You're sending too fast.", wait)
+
+
+def check_bot(bucket: TokenBucket, bot_id: int, *, count: int = 1) -> None:
+    """Count what a bot posts or asks for. Raises ClientError: RATE_LIMITED."""
+    if wait := bucket.take(bot_id, count=count):
+        raise too_fast(f"This bot is too fast. Try again in {wait:.0f} seconds.", wait)
+
+
+def most_bytes(name: str) -> int:
+    """Return a limit in megabytes (2^20 bytes) as bytes; 0 means unlimited."""
+    return int(of(name) * 1024 * 1024)
+
+
+def check_upload(user_id: int) -> None:
+    """Count an upload of a user. Raises ClientError: RATE_LIMITED."""
+    if wait := uploads.take(user_id):
+        raise too_fast("You're uploading too many files.", wait)
 
 
 def check_rooms(count: int) -> None:

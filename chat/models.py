@@ -321,6 +321,8 @@ class Event(models.Model):
     is_on = models.BooleanField(null=True)
     # In a message: its reactions as JSON (chat.store.reactions), so that a page of history reads no other table.
     reactions = models.TextField(null=True)  # noqa: DJ001  null costs no space in the rows without reactions
+    # In a message: its files as JSON, as frames show them (chat.store.files).
+    files = models.TextField(null=True)  # noqa: DJ001
     # In an alert: who has confirmed it, and who said that it is over, as JSON (chat.store.confirmations).
     confirmations = models.TextField(null=True)  # noqa: DJ001
     resolved = models.TextField(null=True)  # noqa: DJ001
@@ -352,6 +354,8 @@ class Event(models.Model):
             ),
             # Finds the copies of a message in other rooms.
             models.Index(fields=["across"], name="event_across", condition=models.Q(across__isnull=False)),
+            # Finds the messages with files, newest first, however few they are.
+            models.Index(fields=["id"], name="event_with_files", condition=models.Q(files__isnull=False)),
             # Finds the messages from before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
         ]
@@ -421,6 +425,58 @@ class SearchText(models.Model):
 
     def __str__(self) -> str:
         return f"event={self.event_id}"
+
+
+class StoredFile(models.Model):
+    """A file that a user has uploaded to a room. Without an event it was not posted yet, and expires.
+
+    Its bytes are in the storage under its id (chat.store.file_storage), which cannot be guessed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+")
+    # The message that was posted with it.
+    event = models.ForeignKey(Event, null=True, on_delete=models.CASCADE, related_name="+")
+    author = FormerUserField(null=True, db_index=False, related_name="+")
+    name = models.CharField(max_length=255)
+    # The media type, judged by the content.
+    type = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField()
+    # In pixels. Only images that browsers may show have them; these have a thumbnail too.
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
+    # Whether the storage has all of its bytes.
+    is_complete = models.BooleanField(default=False)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(event=None) | models.Q(is_complete=True), name="file_complete_if_posted"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(width=None, height=None) | models.Q(width__gte=1, height__gte=1),
+                name="file_width_and_height",
+            ),
+        ]
+        indexes: ClassVar = [
+            # Adds up what a user has stored, from the index alone.
+            models.Index(fields=["author", "size"], name="file_author_size"),
+            # Finds the files that were never posted.
+            models.Index(fields=["at"], name="file_unposted", condition=models.Q(event=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"file={self.pk} room={self.room_id}"
+
+
+class RemovedFile(models.Model):
+    """A file whose row is gone and whose bytes the janitor has yet to remove. The key is the file's id."""
+
+    id = models.UUIDField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"file={self.pk}"
 
 
 class Confirmation(models.Model):
@@ -594,6 +650,30 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"invitation={self.pk}"
+
+
+class Bot(models.Model):
+    """A program that may post in one room, and read it, by secrets of which only hashes are stored.
+
+    It writes as a user who cannot sign in, so its name is its own among the names of users. A bot that was revoked
+    keeps its row, so that the name can be used for a bot again.
+    """
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bots")
+    user = FormerUserField(related_name="+")
+    # Of the token, which may post and read, and of the secret in the hook's address, which may only post.
+    token_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001  null is no token
+    hook_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
+    # Encrypted, because a signature can be checked only with the secret itself. Empty: the hook takes unsigned posts.
+    signing_secret = models.CharField(max_length=250, blank=True, editable=False)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="bot_room_user")]
+
+    def __str__(self) -> str:
+        return f"bot={self.pk} room={self.room_id}"
 
 
 class Appearance(models.Model):

@@ -20,6 +20,8 @@ MAX_ROOMS = 1000
 MAX_EMOJI = 64
 # The most messages that a `quote` may ask for.
 MAX_QUOTES = 50
+# The most files of a message.
+MAX_FILES = 10
 # What a user wants to hear of a room, in the order of Membership.Level.
 LEVELS = ("all", "mentions", "quiet")
 # The most code points of a username, as in Django.
@@ -86,6 +88,8 @@ class Send(Command, frozen=True, kw_only=True):
     across: uuid.UUID | None = None
     # The message that this one quotes.
     source: Source | None = None
+    # The files that were uploaded for it, in their order.
+    files: Annotated[list[uuid.UUID], msgspec.Meta(max_length=MAX_FILES)] = []
     # The log for which it was written. None: the current one.
     epoch: Epoch | None = None
 
@@ -94,6 +98,8 @@ class Edit(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     message: str
+    # Of a copy, which has to have it. Its room need not be joined.
+    across: uuid.UUID | None = None
     epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
@@ -104,6 +110,8 @@ class Delete(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     undo: bool = False
+    # Of a copy, which has to have it. Its room need not be joined.
+    across: uuid.UUID | None = None
     epoch: Epoch | None = None
     client_id: uuid.UUID | None = None
 
@@ -524,6 +532,17 @@ class QuoteSource(msgspec.Struct, kw_only=True):
     seq: int
 
 
+class AttachedFile(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A file of a message. Only an image that a page may show has `width` and `height`, and so a thumbnail."""
+
+    id: uuid.UUID
+    name: str
+    type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+
+
 class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message as it stands now, with text null if it was deleted. `user` is the id of its author, if any.
 
@@ -545,6 +564,7 @@ class Posted(msgspec.Struct, omit_defaults=True, kw_only=True):
     reply_to: int | None = None
     across: uuid.UUID | None = None
     source: QuoteSource | None = None
+    files: list[AttachedFile] = []
     mentions: list[Mentioned] = []
     reactions: list[Reactions] = []
     confirmations: Confirmations | None = None
@@ -642,7 +662,7 @@ def apply_change(event: AnyEvent, change: AnyEvent) -> AnyEvent:
         case Deleted(deleted=target), Posted(seq=seq) | Edited(edited=seq) if seq == target:
             if isinstance(event, Posted):
                 return msgspec.structs.replace(
-                    event, message=None, deleted=True, mentions=[], taken_back=change.taken_back
+                    event, message=None, deleted=True, mentions=[], files=[], taken_back=change.taken_back
                 )
             return msgspec.structs.replace(event, message=None, deleted=True, mentions=[])
         case Edited(edited=target), Posted(seq=seq, deleted=False) if seq == target:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,6 +20,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
 from chat.protocol import MAX_ID
 from chat.store import around, own_rooms, people, policies, room_actions
+from chat.store import bots as bot_store
 
 T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(max_length=150)]
@@ -30,6 +32,8 @@ STATUS = {
     ErrorCode.USER_HAS_TO_LOGIN: 403,
     ErrorCode.ROOM_ACCESS_DENIED: 403,
     ErrorCode.ROOM_INVALID: 404,
+    ErrorCode.ROOM_READ_ONLY: 403,
+    ErrorCode.FILE_TOO_LARGE: 413,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.SERVER_UNAVAILABLE: 503,
 }
@@ -51,6 +55,13 @@ class RoomChange(msgspec.Struct, forbid_unknown_fields=True):
 class MembersChange(msgspec.Struct, forbid_unknown_fields=True):
     add: Names = []
     remove: Name | None = None
+
+
+class BotChange(msgspec.Struct, forbid_unknown_fields=True):
+    add: Name | None = None
+    rotate: int | None = None
+    secret: Literal["token", "hook", "signature"] = "token"
+    revoke: int | None = None
 
 
 class Deactivation(msgspec.Struct, forbid_unknown_fields=True):
@@ -127,6 +138,42 @@ def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
         "manage": policies.can_manage(request.user, found, is_owner=is_owner),
         "archived": found.archived_at is not None,
     }
+
+
+@require_http_methods(["GET", "POST"])
+@answers_json
+def bots(request: HttpRequest, room_id: int) -> dict[str, Any]:
+    """Make a bot, replace one of its secrets, or revoke it; return the room's bots, and secrets that are new."""
+    user = user_of(request)
+    shown: dict[str, Any] = {}
+    if request.method == "POST":
+        asked = read_body(request, BotChange)
+        limits.check_message(user)
+        made = None
+        if asked.add is not None:
+            made = bot_store.create_bot(room_id, asked.add, by=user)
+        elif asked.rotate is not None:
+            made = bot_store.rotate(room_id, asked.rotate, asked.secret, by=user)
+        elif asked.revoke is not None:
+            bot_store.revoke(room_id, asked.revoke, by=user)
+        if made is not None:
+            shown = secrets_of(request, made)
+    listed = bot_store.list_bots(room_id, by=user)
+    rows = [{"id": bot.pk, "name": bot.user.get_username(), "signed": bot.signing_secret != ""} for bot in listed]
+    return {"bots": rows, "made": shown or None}
+
+
+def secrets_of(request: HttpRequest, made: bot_store.Made) -> dict[str, Any]:
+    """Return a bot's new secrets with the addresses to use them at, to be shown once."""
+    shown: dict[str, Any] = {"name": made.bot.user.get_username()}
+    if made.token:
+        shown["token"] = made.token
+        shown["address"] = request.build_absolute_uri(reverse("bot_messages", args=[made.bot.room_id]))
+    if made.hook:
+        shown["hook"] = request.build_absolute_uri(reverse("hook", args=[made.hook]))
+    if made.signature:
+        shown["signature"] = made.signature
+    return shown
 
 
 @require_POST

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat import protocol
+from chat import limits, protocol
 from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
@@ -254,6 +254,7 @@ def _page(
             "graphemes": conf.MESSAGE_MAX_GRAPHEMES,
             "bytes": conf.MESSAGE_MAX_BYTES,
             "rooms": int(conf.LIMITS.get("ROOMS_PER_SOCKET", 0)),
+            "fileBytes": limits.most_bytes("FILE_MB"),
         },
     }
     context = {

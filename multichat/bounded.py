@@ -1,14 +1,19 @@
 """Bounds what HTTP requests may use: requests at the same time, sign-ins, and the memory of bodies."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from chat import audit, limits
+from chat.file_streams import BODY, STREAMED
+from multichat import transfers
 from multichat.answers import answer
 from multichat.fair_slots import FairSlots, NoSlotError
+
+logger = logging.getLogger(__name__)
 
 # Paths where a password is checked or hashed. Their POST waits here for a slot, so that it does not block a thread.
 SIGN_IN = re.compile(
@@ -43,6 +48,7 @@ class BoundedRequests:
         self.application = application
         self._requests = FairSlots("HTTP_REQUESTS")
         self._passwords = FairSlots("PASSWORD_CHECKS")
+        self._uploads = FairSlots("FILE_CHECKS")
         self._shared_bytes = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -52,21 +58,43 @@ class BoundedRequests:
             audit.write_noise("request_refused", reason="sign_ins", address=address)
             await answer(send, 429, TOO_MANY_SIGN_INS, retry_after=wait, is_last=True)
             return
-        needs_password = is_post and PASSWORDS.fullmatch(scope["path"])
         response = BufferedResponse(send)
+        streams: list[Any] = []
+        scope = {**scope, STREAMED: streams}
         try:
+            if transfers.is_upload(scope):
+                pieces = self._pieces(receive, limits.most_bytes("FILE_MB"))
+                slots = [self._uploads, self._requests]
+                async with transfers.upload(address, pieces) as file, self._slots(address, receive, slots):
+                    await self.application({**scope, BODY: file}, replay(b""), response.send)
+                await response.flush()
+                return
+            needs_password = is_post and PASSWORDS.fullmatch(scope["path"])
+            slots = [self._passwords, self._requests] if needs_password else [self._requests]
             async with self._body(receive) as body:
-                async with self._slots(address, receive, bool(needs_password)):
+                async with self._slots(address, receive, slots):
                     await self.application(scope, replay(body), response.send)
                 # The slot is free again, so the client may read at its own speed.
-                await response.flush()
+                await response.flush(more=bool(streams))
+                if streams:
+                    await transfers.stream(send, streams)
         except GoneError:
             pass
         except TooLargeError:
-            await answer(send, 413, f"The body may have at most {limits.of('BODY_BYTES'):.0f} bytes.\n", is_last=True)
+            most = transfers.most_bytes(scope["method"], scope["path"])
+            await answer(send, 413, f"The body may have at most {most:.0f} bytes.\n", is_last=True)
+        except transfers.TooManyError:
+            audit.write_noise("request_refused", reason="uploads", address=address)
+            await answer(send, 429, "Too many uploads at once. Wait a few seconds, then try again.\n", is_last=True)
+        except transfers.FullError:
+            logger.warning("an upload could not be written to a temporary file", exc_info=True)
+            await answer(send, 503, "The server's disk is full. Tell an administrator.\n", is_last=True)
         except NoSlotError:
             audit.write_noise("request_refused", reason="busy", address=address)
             await answer(send, 503, BUSY, retry_after=limits.of("HTTP_REQUESTS_WAIT_SECONDS") / 4, is_last=True)
+        finally:
+            for stream in streams:
+                stream.close()
 
     @asynccontextmanager
     async def _body(self, receive: Any) -> AsyncIterator[bytes]:
@@ -76,31 +104,38 @@ class BoundedRequests:
         """
         parts: list[bytes] = []
         size = shared = 0
-        most = limits.of("BODY_BYTES")
         try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise GoneError
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if most and size > most:
-                    raise TooLargeError
+            async for piece in self._pieces(receive, limits.of("BODY_BYTES")):
+                parts.append(piece)
+                size += len(piece)
                 more = max(0, size - OWN_BODY_BYTES) - shared
                 if more and self._shared_bytes + more > SHARED_BODY_BYTES:
                     raise NoSlotError
                 shared += more
                 self._shared_bytes += more
-                if not message.get("more_body", False):
-                    break
             yield b"".join(parts)
         finally:
             self._shared_bytes -= shared
 
+    @staticmethod
+    async def _pieces(receive: Any, most: float) -> AsyncIterator[bytes]:
+        """Yield a request's body as it arrives. Raises GoneError, TooLargeError."""
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            piece = message.get("body", b"")
+            size += len(piece)
+            if most and size > most:
+                raise TooLargeError
+            yield piece
+            if not message.get("more_body", False):
+                return
+
     @asynccontextmanager
-    async def _slots(self, address: str, receive: Any, needs_password: bool) -> AsyncIterator[None]:
-        """Hold a slot, after a password slot if the request needs one. Raises GoneError, NoSlotError."""
-        wanted = [self._passwords, self._requests] if needs_password else [self._requests]
+    async def _slots(self, address: str, receive: Any, wanted: list[FairSlots]) -> AsyncIterator[None]:
+        """Hold a slot of each of these, in their order. Raises GoneError, NoSlotError."""
         held: list[FairSlots] = []
         try:
             for slots in wanted:
@@ -160,7 +195,9 @@ class BufferedResponse:
         if self._size > BUFFERED_RESPONSE_BYTES:
             await self.flush()
 
-    async def flush(self) -> None:
+    async def flush(self, *, more: bool = False) -> None:
+        """Write what is buffered. With `more`, the body goes on after it."""
         messages, self._messages = self._messages, []
         for message in messages:
-            await self._send(message)
+            is_body = message["type"] == "http.response.body"
+            await self._send({**message, "more_body": True} if more and is_body else message)

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chat import limits
 from chat.conf import conf
-from multichat import hints
+from multichat import hints, transfers
 from multichat.answers import HARDENED
 from multichat.cookies import joined
 from multichat.idle import idle_connections
@@ -63,6 +63,8 @@ class HttpProtocol(HttpToolsProtocol):
     _body_bytes = _body_pieces = 0
     # The body together with the bytes that frame its chunks.
     _body_wire_bytes = 0
+    # How many bytes the body of the newest request may have; 0 means unlimited.
+    _most_body = 0.0
     _refusal: RefusedError | None = None
     _is_refused = False
 
@@ -119,7 +121,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._check_head()
         super().on_headers_complete()
-        self._limit_time("BODY_SECONDS")
+        self._limit_time("UPLOAD_SECONDS" if transfers.is_upload(self.scope) else "BODY_SECONDS")
         idle_connections.discard(self)
         self.phase = Phase.BODY
         self._body_bytes = self._body_wire_bytes = self._body_pieces = 0
@@ -135,7 +137,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         self._body_pieces += 1
-        if self._body_pieces > BODY_PIECES:
+        if self._body_pieces > max(BODY_PIECES, self._most_body / transfers.PIECE_BYTES):
             self._stop_parser(413, "The body of the request consists of too many small chunks.\n")
         self._check_body(self._body_bytes)
         super().on_body(body)
@@ -180,18 +182,19 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop_parser(400, "The address of a request may contain only ASCII characters.\n")
         if len(self.pipeline) >= PIPELINED or (self._unanswered and self.parser.should_upgrade()):
             self._stop_parser(400, "Too many requests at once on this connection.\n")
+        self._most_body = transfers.most_bytes(self.parser.get_method(), self.url.partition(b"?")[0])
         lengths = [value for name, value in self.headers if name == b"content-length"]
         if lengths and lengths[0].isdigit():
             self._check_body(int(lengths[0][:19]))
 
     def _check_body(self, size: int) -> None:
-        most = limits.of("BODY_BYTES")
+        most = self._most_body
         if most and size > most:
             self._stop_parser(413, f"The body of a request may have at most {most:.0f} bytes.\n")
 
     def _check_wire(self) -> None:
         # The framing of chunks may have extensions of any length.
-        most = limits.of("BODY_BYTES")
+        most = self._most_body
         if most and self._body_wire_bytes > 2 * most + HEAD_BYTES:
             self._refuse(413, "The body of the request has too many bytes.\n")
 

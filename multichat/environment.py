@@ -33,7 +33,7 @@ POSTGRES_SERVER_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_i
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 # How long a process that has created a file may take to write it.
 CLAIM_SECONDS = 2.0
-# Of the curve P-256: its private keys are the numbers below it.
+# The private keys of the curve P-256 are the numbers below its order.
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_CHARACTERS = 5

@@ -20,7 +20,7 @@ MAX_PER_CAUSE = 50
 Cause = Literal["host", "name", "scheme", "origin"]
 WORD = re.compile(r"[\x21-\x7e]{1,200}")
 CSRF_ORIGIN = re.compile(r"(?:Origin|Referer) checking failed - (\S+) does not match any trusted origins")
-CODE = re.compile(r"(/invite/|/accounts/reset/)[^\s\"'<>]+")
+CODE = re.compile(r"(/invite/|/accounts/reset/|/hooks/)[^\s\"'<>]+")
 
 _logged: set[tuple[str, str]] = set()
 
@@ -133,7 +133,7 @@ class Noise(logging.Filter):
 
 
 class HiddenCodes(logging.Filter):
-    """Takes the codes of invitations and of links to reset a password out of addresses in log lines."""
+    """Takes the codes of invitations, of links to reset a password and of hooks out of addresses in log lines."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()

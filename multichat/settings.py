@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONCE, NONE, SELF
 
 from . import __version__ as VERSION  # noqa: F401  templates and commands read settings.VERSION
-from . import database_url, environment, logs, mail
+from . import database_url, environment, file_storage_url, logs, mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.refuse_path_prefix()
@@ -164,6 +164,23 @@ LIMIT_DEFAULTS = {
     # Per address: links with an invalid code of an invitation.
     "INVITATIONS_AT_ONCE": 20,
     "INVITATIONS_PER_SECOND": 0.1,
+    # Per bot: posts, and pages of events. Per address: requests with an invalid token or address of a hook.
+    "BOT_POSTS_AT_ONCE": 60,
+    "BOT_POSTS_PER_SECOND": 1,
+    "BOT_READS_AT_ONCE": 60,
+    "BOT_READS_PER_SECOND": 2,
+    "BOT_REFUSALS_AT_ONCE": 60,
+    "BOT_REFUSALS_PER_SECOND": 0.5,
+    # Per file, per user and for the whole site: megabytes that are stored. Per user: uploads.
+    "FILE_MB": 25,
+    "FILES_MB_PER_USER": 2048,
+    "FILES_MB": 10240,
+    "UPLOADS_AT_ONCE": 60,
+    "UPLOADS_PER_SECOND": 1,
+    # Per address: uploads at the same time. Per user: downloads at the same time. Per upload: the time to arrive.
+    "UPLOADS_PER_ADDRESS": 20,
+    "DOWNLOADS_PER_USER": 40,
+    "UPLOAD_SECONDS": 1800,
     # Per process: lines in the security log that any client can cause.
     "LOG_LINES_AT_ONCE": 100,
     "LOG_LINES_PER_SECOND": 10,
@@ -178,6 +195,11 @@ BOUND_DEFAULTS = {
     "PASSWORD_CHECKS": 2,
     "PASSWORD_CHECKS_WAITING": 200,
     "PASSWORD_CHECKS_WAIT_SECONDS": 20,
+    # Uploads that arrive, each in a temporary file. Uploads whose content is being checked; others wait.
+    "UPLOADS_PER_PROCESS": 40,
+    "FILE_CHECKS": 2,
+    "FILE_CHECKS_WAITING": 100,
+    "FILE_CHECKS_WAIT_SECONDS": 60,
     # Connections without a request, or between two requests.
     "IDLE_CONNECTIONS": 2500,
 }
@@ -324,7 +346,9 @@ globals().update(mail.parse("EMAIL_URL", EMAIL_URL))
 EMAIL_TIMEOUT = mail.TIMEOUT_SECONDS
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", f"multichat@{urlsplit(SITE_URL).hostname or 'localhost'}")
 # Whom a push service may ask about messages of this site.
-PUSH_CONTACT = environment.contact("PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1]}")
+PUSH_CONTACT = environment.contact(
+    "PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1] or 'multichat@localhost'}"
+)
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 
 # Static files
@@ -354,7 +378,8 @@ PAGE_VERSION = (
     else ""
 )
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # The files that users upload. Browsers get them from chat/file_views.py alone, so this has no address.
+    "default": file_storage_url.parse("FILES_URL", environment.text("FILES_URL"), VAR / "files"),
     "staticfiles": {
         "BACKEND": "multichat.static.Storage" if COLLECTED else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -4,7 +4,18 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat import accounts, appearance, invitations, my_account, own_password, push_views, room_views, views
+from chat import (
+    accounts,
+    appearance,
+    bot_views,
+    file_views,
+    invitations,
+    my_account,
+    own_password,
+    push_views,
+    room_views,
+    views,
+)
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -20,6 +31,12 @@ urlpatterns = [
     path("rooms/", room_views.rooms, name="rooms"),
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
+    path("rooms/<int:room_id>/bots/", room_views.bots, name="bots"),
+    path("rooms/<int:room_id>/messages", bot_views.messages, name="bot_messages"),
+    path("hooks/<str:secret>", bot_views.hook, name="hook"),
+    path("rooms/<int:room_id>/files/", file_views.upload, name="upload"),
+    path("files/<uuid:file_id>/", file_views.file, name="file"),
+    path("files/<uuid:file_id>/thumbnail/", file_views.thumbnail, name="thumbnail"),
     path("direct/", room_views.direct, name="direct"),
     path("people/deactivate/", room_views.deactivate, name="deactivate"),
     path("people/around/", room_views.people_around, name="around"),

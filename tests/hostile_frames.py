@@ -135,6 +135,21 @@ TABLE = [
         lambda context, n: command("send", room=context.room, message="again", client_id=str(uuid.UUID(int=7))),
         **WRITE,
     ),
+    HostileFrame(
+        "send files that do not exist",
+        "send",
+        lambda context, n: command(
+            "send", room=context.room, message="x", files=[str(uuid.uuid4()) for _ in range(10)]
+        ),
+        **WRITE,
+    ),
+    HostileFrame(
+        "send more files than a message may have",
+        "send",
+        room_command("send", message="x", files=[str(uuid.UUID(int=n)) for n in range(1500)]),
+        milliseconds=6,
+        queries=0,
+    ),
     HostileFrame("edit a message that was edited often", "edit", edit("@x" + ".@+-" * 999), **WRITE),
     HostileFrame("edit with flags", "edit", edit(FLAG * 8000), milliseconds=10, **WRITE),
     HostileFrame("edit a message that does not exist", "edit", room_command("edit", seq=2**62, message="x"), **WRITE),
@@ -359,6 +374,14 @@ TABLE = [
         lambda context, n: command("copies", across=str(uuid.UUID(int=n))),
         queries=6,
         parameters=40,
+    ),
+    HostileFrame(
+        "copies for rooms that were never joined",
+        "send",
+        lambda context, n: command(
+            "send", room=10**9 + n, message="x", across=str(uuid.UUID(int=n)), client_id=str(uuid.uuid4())
+        ),
+        **WRITE,
     ),
     HostileFrame(
         "users who do not exist",

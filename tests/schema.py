@@ -12,6 +12,7 @@ from chat.protocol import (
     MAX_ROOMS,
     AnyCommand,
     Appearance,
+    AttachedFile,
     ByeTime,
     Command,
     Confirmations,
@@ -49,7 +50,7 @@ def frames() -> list[type]:
         Resolution,
         RoomTitle,
     )
-    parts += (Appearance, Copy, QuoteSource, ShownUser, Source)
+    parts += (Appearance, AttachedFile, Copy, QuoteSource, ShownUser, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

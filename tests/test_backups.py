@@ -183,6 +183,7 @@ def test_new_epoch_gives_every_room_a_new_epoch_and_clears_presence(rooms, alice
     assert "3 rooms" in output.getvalue()
 
 
+@pytest.mark.django_db  # for the list of files
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
 def test_a_backup_works_on_a_file_system_without_hard_links(tmp_path, monkeypatch, error):
     file = tmp_path / "backup"
@@ -194,6 +195,7 @@ def test_a_backup_works_on_a_file_system_without_hard_links(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["backup"]
 
 
+@pytest.mark.django_db  # for the list of files
 @pytest.mark.parametrize("has_links", [True, False])
 def test_a_file_that_was_created_meanwhile_is_not_overwritten(tmp_path, monkeypatch, has_links):
     file = tmp_path / "backup"

@@ -8,9 +8,9 @@ import pytest
 import uvloop
 
 from bench import fanout, posts, servers
-from bench.chatter import parse
+from bench.chatter import Chatter, parse
 from bench.contenders import limit
-from bench.load import Broken, Dialect
+from bench.load import Broken, Dialect, Member, Socket, Stream
 from bench.sizes import SMALL
 from bench.wire import frame
 
@@ -59,6 +59,33 @@ def test_fan_out_counts_messages_that_all_members_received():
 def test_fan_out_fails_when_one_member_gets_something_else(fault):
     with pytest.raises(Broken):
         uvloop.run(fan_out_with(type("Faulty", (Faulty,), {"fault": fault})))
+
+
+class Written:
+    """A transport that keeps what is written."""
+
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += data
+
+    def is_closing(self):
+        return False
+
+
+@pytest.mark.parametrize("kind", [Socket, Member, Chatter])
+def test_each_socket_answers_a_ping_with_its_payload_because_servers_close_it_otherwise(kind):
+    async def answer():
+        one = kind(Dialect(), "127.0.0.1")
+        one.transport = Written()
+        one.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        if kind is Member:
+            one.listen(Stream(1, lambda number, at: None, lambda error: None))
+        one.data_received(b"\x89\x04ping")
+        return one.transport.data
+
+    assert uvloop.run(answer()) == b"\x8a\x84\0\0\0\0ping"
 
 
 @pytest.mark.parametrize("seqs", [(1, 3), (1, 1), (2, 1)])

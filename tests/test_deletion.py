@@ -26,6 +26,7 @@ from chat.models import (
     Room,
     RoomMember,
     SignIn,
+    StoredFile,
     UsernameKey,
     Visit,
 )
@@ -341,6 +342,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
     fields = [field for model in models for field in model._meta.get_fields() if field.related_model is User]
     assert {field.model for field in fields} == {
         Event,
+        StoredFile,
         Reaction,
         Confirmation,
         Membership,

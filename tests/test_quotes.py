@@ -184,3 +184,44 @@ async def test_a_quote_reaches_readers_who_may_not_enter_its_source_without_titl
         assert "secret" not in str(page)
     assert protocol.MAX_QUOTES == 50
     assert await database.read(Room.objects.count) == 3
+
+
+async def test_a_copy_is_sent_and_changed_in_rooms_that_are_not_joined_if_its_author_may_write_there(alice, bob, rooms):
+    across, other = str(ACROSS), str(uuid.uuid4())
+    lobby, random, staff = (str(room.pk) for room in (rooms.lobby, rooms.random, rooms.staff))
+    async with connected(bob) as socket:
+
+        async def ask(**command):
+            return await socket.ask(client_id=str(uuid.uuid4()), **command)
+
+        assert (await ask(command="send", room=lobby, message="hi", across=across))["seq"] == 1
+        assert (await ask(command="edit", room=lobby, seq=1, message="hello", across=across))["seq"] == 2
+        # Only a message that has this `across`: any other needs a room that is joined.
+        await database.read(post, rooms.random, bob, "no copy")
+        for fields in ({"message": "changed"}, {}):
+            command = {"command": "edit" if fields else "delete", "seq": 1, "across": other, **fields}
+            assert (await ask(room=lobby, **command))["error"] == "MESSAGE_INVALID"
+            assert (await ask(room=random, **command))["error"] == "MESSAGE_INVALID"
+        assert (await ask(command="delete", room=lobby, seq=1, across=across, undo=True))["seq"] == 3
+        refused = [
+            {"command": "send", "message": "hi"},
+            {"command": "edit", "seq": 1, "message": "hi"},
+            {"command": "delete", "seq": 1},
+        ]
+        for command in refused:
+            assert (await ask(room=staff, across=across, **command))["error"] == "ROOM_ACCESS_DENIED"
+            assert (await ask(room="99999", across=across, **command))["error"] == "ROOM_INVALID"
+        # Nothing of a room arrives on a socket that has not joined it.
+        assert await socket.rest() == []
+
+
+async def test_a_copy_for_a_room_of_members_is_answered_as_if_there_were_no_such_room(alice, bob, rooms):
+    room = await database.read(Room.objects.create, title="Secret", members_only=True)
+    await database.read(room.add_member, alice)
+    command = {"command": "send", "message": "hi", "across": str(ACROSS), "client_id": UUID}
+    async with connected(bob) as socket:
+        answer = await socket.ask(room=str(room.pk), **command)
+        unknown = await socket.ask(room="99999", **command)
+        assert answer | {"room": ""} == unknown | {"room": ""}
+    async with connected(alice) as socket:
+        assert (await socket.ask(room=str(room.pk), **command))["ack"] == UUID

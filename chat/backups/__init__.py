@@ -11,13 +11,20 @@ from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.migrations.loader import MigrationLoader
 
+from chat.backups import stored_files
+from chat.backups.stored_files import FilesError
 from chat.models import AccessChange, Membership, PositionCounter, Process, Room, new_epoch
+from chat.store import files
 
 Applied = set[tuple[str, str]]  # app, name
 
 
 class BackupError(Exception):
     """A backup or a restore failed, and nothing was changed. Its text is a sentence for the user."""
+
+
+class FilesNotRestoredError(Exception):
+    """The database was restored, and not all of its files. Its text is a sentence for the user."""
 
 
 class Engine(Protocol):
@@ -45,6 +52,25 @@ def save(file: Path, *, overwrite: bool = False) -> None:
     """Write a backup into a file. Raises BackupError."""
     with save_draft(file, overwrite=overwrite) as draft:
         engine().save(draft)
+        # After the database: a file that is uploaded meanwhile is in no message of the snapshot.
+        with _as_backup_errors():
+            _save_files(stored_files.beside(file), overwrite=overwrite)
+
+
+def _save_files(archive: Path, *, overwrite: bool) -> None:
+    """Write all stored files into the archive beside a backup; without files there is none. Raises BackupError."""
+    with save_draft(archive, overwrite=overwrite) as draft:
+        saved = stored_files.save(draft)
+    if not saved:
+        archive.unlink()
+
+
+@contextmanager
+def _as_backup_errors() -> Iterator[None]:
+    try:
+        yield
+    except FilesError as error:
+        raise BackupError(str(error)) from None
 
 
 @contextmanager
@@ -90,7 +116,17 @@ def load(file: Path, *, replace: bool = False) -> None:
     check_migrations(database.applied(file))
     if not replace and (content := describe_content()):
         raise BackupError(f"This database has {content}. Restoring replaces all of it. Add --yes to go on.")
+    archive = stored_files.beside(file)
+    with _as_backup_errors():
+        stored_files.check(archive)
+    before = stored_files.stored_now()
     database.load(file)
+    # After the database, of which the janitor learns what it has to remove.
+    files.remove_bytes_of(before - files.stored())
+    try:
+        stored_files.load(archive)
+    except FilesError as error:
+        raise FilesNotRestoredError(str(error)) from None
 
 
 def check_migrations(applied: Applied) -> None:

@@ -201,21 +201,24 @@ def leave(session: Session, command: Leave) -> None:
 
 def send(session: Session, command: Send) -> None:
     """Post a message; acknowledged when it is saved."""
-    _check_joined(session, command.room)
+    _check_joined_or_copy(session, command)
     # Counted before the text is checked, because a refused message counts too.
     limits.check_message(session.user_id)
-    if not session.gives_client_ids and actions.is_blank(command.message):
+    is_blank = actions.is_blank(command.message)
+    if not session.gives_client_ids and is_blank and not command.files:
         # The original server ignored an empty message, and the original client shows each error in a modal dialog.
         return
     draft = Draft(
         room=command.room,
         author=session.user_id,
         login=session.login,
-        body=actions.check_text(command.message),
+        # A message of files alone gets their names as its text.
+        body="" if is_blank and command.files else actions.check_text(command.message),
         msg_type=actions.check_type(command.msg_type),
         reply_to=command.reply_to,
         across=command.across,
         source=(command.source.room, command.source.seq) if command.source else None,
+        files=tuple(dict.fromkeys(command.files)),
         epoch=command.epoch,
         client_id=command.client_id,
     )
@@ -224,16 +227,17 @@ def send(session: Session, command: Send) -> None:
 
 def edit(session: Session, command: Edit) -> None:
     """Change the text of a message; acknowledged when it is saved."""
-    _check_joined(session, command.room)
+    _check_joined_or_copy(session, command)
     limits.check_message(session.user_id)
-    _submit_change(session, command, Kind.EDITED, "edit", body=actions.check_text(command.message))
+    body = actions.check_text(command.message)
+    _submit_change(session, command, Kind.EDITED, "edit", body=body, across=command.across)
 
 
 def delete(session: Session, command: Delete) -> None:
     """Delete a message; acknowledged when its text has left the database."""
-    _check_joined(session, command.room)
+    _check_joined_or_copy(session, command)
     limits.check_message(session.user_id)
-    _submit_change(session, command, Kind.DELETED, "delete", is_undo=command.undo)
+    _submit_change(session, command, Kind.DELETED, "delete", is_undo=command.undo, across=command.across)
 
 
 def react(session: Session, command: React) -> None:
@@ -394,6 +398,13 @@ def typing(session: Session, command: Typing) -> None:
     if conf.SHOW_WHO_IS_TYPING and now - place.typed_at >= conf.TYPING_SECONDS:
         place.typed_at = now
         session.hub.show_typing(session, command.room)
+
+
+def _check_joined_or_copy(session: Session, command: Send | Edit | Delete) -> None:
+    # The room of a copy need not be joined, because one message may go into more rooms than a page shows. The write
+    # checks the right.
+    if command.across is None:
+        _check_joined(session, command.room)
 
 
 def _check_joined(session: Session, room: int) -> Place:

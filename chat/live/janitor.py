@@ -1,13 +1,14 @@
-"""Removes the rows of deleted rooms and users, a piece at a time and behind all other work (Janitor)."""
+"""Removes the rows of deleted rooms and users, and files that no message has, behind all other work (Janitor)."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from uuid import UUID
 
 from chat.conf import conf
 from chat.live import database, runtime
-from chat.store import deletion
+from chat.store import deletion, file_storage, files
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,17 @@ class Janitor:
         # Another process may remove the same piece first. Each deletion fails alone, and does not stop the others.
         removed = [await self._remove(deletion.remove_piece_of_room, room) for room in unfinished.rooms]
         removed += [await self._remove(deletion.remove_piece_of_user, user) for user in unfinished.users]
-        return any(removed)
+        return any(removed) or await self._remove_files()
+
+    async def _remove_files(self) -> bool:
+        """Remove some files that were never posted, or whose messages are gone; return False when there are none."""
+        expired = await database.write_behind(files.remove_unposted)
+        removed = await database.poll(files.removed)
+        # In a thread without a database connection, because a storage may take long to answer.
+        gone = [file_id for file_id in removed if await asyncio.to_thread(_remove_bytes, file_id)]
+        if gone:
+            await database.write_behind(files.forget_removed, gone)
+        return bool(expired or gone)
 
     async def _remove(self, remove: Callable[[int], deletion.Removed], number: int) -> bool:
         loop = asyncio.get_running_loop()
@@ -65,6 +76,15 @@ class Janitor:
         # Pause at least as long as the piece took, so that half of the database's time stays free for other work.
         await asyncio.sleep(max(deletion.PAUSE_SECONDS, loop.time() - began))
         return bool(removed)
+
+
+def _remove_bytes(file_id: UUID) -> bool:
+    """Remove a file's bytes; return False when the storage failed, so that it is tried again later."""
+    try:
+        file_storage.remove(file_id)
+    except file_storage.StorageError:
+        return False
+    return True
 
 
 def acquire() -> Janitor:

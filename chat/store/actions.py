@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,11 @@ from django.db import IntegrityError
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
-from chat.models import Event, Room
+from chat.models import Bot, Event, Room
 from chat.store import emoji, faults, graphemes, lock_waits, log, policies, quotes
 from chat.store.faults import Blame
 from chat.store.log import Batch, Committed, Kind
-from chat.store.policies import Login, Standing
+from chat.store.policies import BotKey, Login, Standing
 from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Draft:
     author: int | None
     # The login by which the author acts. It has to be valid when the draft is written.
     login: Login | None = None
+    # The bot by which the author acts, in place of a login.
+    bot: BotKey | None = None
     kind: Kind = Kind.POSTED
     body: str = ""
     msg_type: int = conf.MSG_TYPE_MESSAGE
@@ -54,6 +56,8 @@ class Draft:
     across: uuid.UUID | None = None
     # The room and the seq of the message that a message quotes.
     source: tuple[int, int] | None = None
+    # The files of a message, which its author has uploaded to the room.
+    files: tuple[uuid.UUID, ...] = ()
     # The epoch of the log for which a message was written, or in which the message to change stands. None: whatever log
     # the room has.
     epoch: str | None = None
@@ -228,13 +232,15 @@ def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
         users = policies.load_users(draft.author for draft in drafts if draft.author and draft.login is None)
         written = {RoomUser(draft.room, draft.author) for draft in drafts if draft.author and not draft.trusted}
         members = policies.load_members(written, batch.rooms)
+        keys = {draft.bot for draft in drafts if draft.bot is not None}
+        bots = policies.load_bots(keys) if keys else {}
         results: list[Event | Outcome] = []
         for draft in drafts:
             if draft.key in known:
                 results.append(known[draft.key])
                 continue
             try:
-                added = _add_event(batch, draft, _author(draft, standings, users), members)
+                added = _add_event(batch, draft, _author(draft, standings, users), members, bots)
             except ClientError as refusal:
                 results.append(refusal)
             else:
@@ -255,7 +261,9 @@ def _author(draft: Draft, standings: dict[Login, Standing], users: dict[int, Any
     return standings[draft.login].user if draft.login in standings else None
 
 
-def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUser]) -> Event | Committed:
+def _add_event(
+    batch: Batch, draft: Draft, user: Any, members: Container[RoomUser], bots: Mapping[BotKey, Bot]
+) -> Event | Committed:
     if draft.room in batch.busy:
         raise NotSaved(is_locked=True)
     room = batch.rooms.get(draft.room)
@@ -267,7 +275,12 @@ def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUse
             raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
     is_member = user is not None and RoomUser(draft.room, user.pk) in members
-    if draft.kind == Kind.CONFIRMED:
+    if draft.bot is not None:
+        bot = bots.get(draft.bot)
+        room = policies.check_bot_writable(bot, room)
+        assert bot is not None, "the policy refuses a bot that is not valid"
+        user = bot.user
+    elif draft.kind == Kind.CONFIRMED:
         # Readers confirm alerts, also where they may not write.
         room = policies.check_enterable(user, room, is_member=is_member)
     else:
@@ -293,11 +306,12 @@ def _add_event(batch: Batch, draft: Draft, user: Any, members: Container[RoomUse
             across=draft.across,
             source_room=source_room,
             source_seq=source_seq,
+            attached=draft.files,
             **signature,
         )
     assert draft.target_seq is not None, "a change points at a message"
     target = _check_exists(batch, room, draft.target_seq)
-    if target.deleted_at is not None:
+    if target.deleted_at is not None or draft.across not in (None, target.across):
         raise _no_message()
     match draft.kind:
         case Kind.EDITED:
@@ -329,8 +343,13 @@ def _check_exists(batch: Batch, room: Room, seq: int) -> Event:
     return target
 
 
+def is_alert(message: Event) -> bool:
+    """Return whether a message is an alert, which can be confirmed and be over."""
+    return message.msg_type == conf.MSG_TYPE_ALERT
+
+
 def _check_alert(message: Event) -> None:
-    if message.msg_type != conf.MSG_TYPE_ALERT:
+    if not is_alert(message):
         raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message is not an alert.")
 
 

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
 
 from chat.fields import FormerUserField
-from chat.models import Confirmation, DeletedUser, Event, Reaction, Room
+from chat.models import Confirmation, DeletedUser, Event, Reaction, RemovedFile, Room, StoredFile
 from chat.store import access
 
 # The most rows of one transaction, because on SQLite, and on slow disks, messages wait for it.
@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.02
 MAX_UNFINISHED = 100
 RETRIES = 5
 # What is said in a room stays when its author is deleted.
-LOG = (Event, Reaction, Confirmation)
+LOG = (Event, Reaction, Confirmation, StoredFile)
 
 Removed = Counter[str]  # how many rows, by model
 
@@ -167,6 +167,7 @@ def connect() -> None:
     user = get_user_model()
     post_delete.connect(_on_user_delete, sender=user, dispatch_uid="deletion-user-delete")
     post_save.connect(_on_user_save, sender=user, dispatch_uid="deletion-user-save")
+    post_delete.connect(_on_file_delete, sender=StoredFile, dispatch_uid="deletion-file-delete")
 
 
 def _on_user_delete(instance: Any, origin: Any = None, **kwargs: Any) -> None:
@@ -175,6 +176,11 @@ def _on_user_delete(instance: Any, origin: Any = None, **kwargs: Any) -> None:
     if origin is instance:
         # One user is deleted, not many at once, so the first piece is removed with it.
         remove_piece_of_user(instance.pk)
+
+
+def _on_file_delete(instance: StoredFile, **kwargs: Any) -> None:
+    # However a file's row goes, with its message, its room or alone, the janitor learns of its bytes.
+    RemovedFile.objects.bulk_create([RemovedFile(pk=instance.pk)], ignore_conflicts=True)
 
 
 def _on_user_save(instance: Any, created: bool, raw: bool, **kwargs: Any) -> None:
@@ -192,6 +198,7 @@ def disown(user_id: int) -> None:
         Event._base_manager.filter(author=user_id).update(author=None)
     for kept in (Reaction, Confirmation):
         kept._base_manager.filter(user=user_id).update(user=None)
+    StoredFile.objects.filter(author=user_id).update(author=None)
     for model, field in _fields_of_former_users():
         model._base_manager.filter(**{field: user_id}).delete()
     DeletedUser.objects.filter(pk=user_id).delete()

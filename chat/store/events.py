@@ -20,7 +20,7 @@ from chat.protocol import (
     Reacted,
     Resolved,
 )
-from chat.store import confirmations, reactions
+from chat.store import confirmations, files, reactions
 
 _mentions = msgspec.json.Decoder(list[Mentioned])
 # Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
@@ -121,6 +121,7 @@ def _as_event(event: Event) -> AnyEvent:
             reply_to=event.reply_to,
             across=event.across,
             source=_source_of(event),
+            files=[] if deleted else files.of(event),
             mentions=[] if deleted else mentions_of(event),
         )
     target = event.target_seq

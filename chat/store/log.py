@@ -19,7 +19,7 @@ from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted, Resolution
-from chat.store import confirmations, faults, lock_waits, mentions, prepared, reactions, search, values
+from chat.store import confirmations, faults, files, lock_waits, mentions, prepared, reactions, search, values
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -89,19 +89,27 @@ class Batch:
     _kept: set[tuple[int, int]] = field(default_factory=set)
     _reactions: reactions.Changes = field(default_factory=reactions.Changes)
     _confirmations: confirmations.Changes = field(default_factory=confirmations.Changes)
+    _files: files.Changes = field(default_factory=files.Changes)
 
     def target(self, room: int, seq: int) -> Event | None:
         """Return message `seq` as it stands now, with the changes of this batch; None when it does not exist."""
         if (room, seq) not in self._targets:
-            event = Event.objects.filter(room_id=room, seq=seq, kind=Kind.POSTED).first()
+            event = find_message(room, seq)
             if event is None:
                 return None
             self._targets[room, seq] = event
         return self._targets[room, seq]
 
-    def post(self, room: Room, **fields: object) -> Event:
-        """Append a message to the room's log."""
+    def post(self, room: Room, *, attached: Sequence[uuid.UUID] = (), **fields: Any) -> Event:
+        """Append a message to the room's log, with the files that its author has uploaded there.
+
+        Raises ClientError: FILE_INVALID when one of the files is not there, or was posted before.
+        """
+        # Checked first, because a number that was taken must be used.
+        rows = self._files.claim(attached, room.pk, fields["author_id"]) if attached else []
         event = self._append(room, Kind.POSTED, **fields)
+        if rows:
+            self._files.attach(event, rows)
         self._targets[room.pk, event.seq] = event
         return event
 
@@ -133,6 +141,7 @@ class Batch:
             self._kept.add((room.pk, target.seq))
         self._reactions.forget(target)
         self._confirmations.forget(target)
+        self._files.forget(target)
         self._changed.add((room.pk, target.seq))
         if edit := self._edits.get((room.pk, target.edit_seq or 0)):
             edit.body = ""
@@ -195,7 +204,7 @@ class Batch:
         insert(self.added)
         new = {(event.room_id, event.seq) for event in self.added}
         if changed := [self._targets[key] for key in sorted(self._changed - new)]:
-            fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on"]
+            fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on", "files"]
             Event.objects.bulk_update(changed, fields)
         mentions.store(found, changed=changed)
         posts = [event for event in self.added if event.kind == Kind.POSTED]
@@ -206,6 +215,7 @@ class Batch:
         if alerts := [alert for seq, alert in sorted(self._confirmations.alerts.items()) if seq not in new]:
             Event.objects.bulk_update(alerts, ["confirmations", "resolved"])
         self._confirmations.store(new=new)
+        self._files.store()
         self._store_edits()
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
         values.execute(_MOVE_HEADS, heads.items())
@@ -285,6 +295,11 @@ def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uui
         for place, room, seq in values.select(_COMMITTED, asked, types):
             found[keys[place]] = Committed(room, seq)
     return found
+
+
+def find_message(room_id: int, seq: int) -> Event | None:
+    """Return a message as it stands now."""
+    return Event.objects.filter(room_id=room_id, seq=seq, kind=Kind.POSTED).first()
 
 
 def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from chat.models import Event, Membership, Mention, Room, UsernameKey
 from chat.names import name_key
 from chat.protocol import Mentioned
-from chat.store import policies
+from chat.store import files, policies
 
 User = get_user_model()
 
@@ -119,7 +119,8 @@ def _without_code_spans(text: str) -> str:
 def find(events: Collection[Event], rooms: Mapping[int, Room]) -> list[Found]:
     """Find whom these messages and edits in locked rooms mention, and note it in them (`named`)."""
     found = []
-    texts = [(event, names_in(event.body)) for event in events if "@" in event.body]
+    # The text of files without a text are their names, which mention nobody.
+    texts = [(event, names_in(event.body)) for event in events if "@" in event.body and not files.is_names(event)]
     keys = {name: name_key(name) for _, names in texts for name in names}
     ids = _ids(keys)
     calling = [event for event, names in texts if any(keys[name] in (ALL, HERE) for name in names)]

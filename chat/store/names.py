@@ -45,6 +45,11 @@ def check_username(name: str, user_id: Any = None) -> None:
         raise NameRefused(TAKEN, code="unique")
 
 
+def of_key(key: str) -> "models.QuerySet[UsernameKey]":
+    """Return the keys of users whose names people take for this one."""
+    return of_users(UsernameKey.objects.filter(key=key))
+
+
 def starting_with(prefix: str, *, field: str = "key") -> "models.QuerySet[UsernameKey]":
     """Return the keys of usernames, or display names, that begin like `prefix`, found by the index, in their order."""
     key = name_key(prefix)

@@ -13,7 +13,7 @@ from django.utils.crypto import constant_time_compare
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
-from chat.models import Room, RoomMember
+from chat.models import Bot, Room, RoomMember
 from chat.store import own_rooms, prepared, values, web_sessions
 from chat.store.room_user import RoomUser
 
@@ -40,6 +40,13 @@ class Login(NamedTuple):
     session_key: str
     user_id: int
     auth_hash: str
+
+
+class BotKey(NamedTuple):
+    """The identity of a bot: its row, and the hash of the secret by which it acts."""
+
+    bot_id: int
+    secret_hash: str
 
 
 class Standing(NamedTuple):
@@ -84,6 +91,17 @@ def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
     # Most logins are valid. Only for the others, look up whether their session has another key now.
     moved = {login for login in logins if login not in standings and login.session_key in expiry}
     return standings | _succeed(moved) if moved else standings
+
+
+def load_bots(keys: Collection[BotKey]) -> dict[BotKey, Bot]:
+    """Return the bots whose secret is still valid, with their users as the database has them now."""
+    rows = Bot.objects.filter(pk__in={key.bot_id for key in keys}, revoked_at=None).select_related("user")
+    bots = {bot.pk: bot for bot in rows if bot.user is not None and not bot.user.is_active}
+    return {
+        key: bots[key.bot_id]
+        for key in keys
+        if key.bot_id in bots and key.secret_hash in (bots[key.bot_id].token_hash, bots[key.bot_id].hook_hash)
+    }
 
 
 def _succeed(logins: Collection[Login]) -> dict[Login, Standing]:
@@ -207,6 +225,27 @@ def check_writable(user: Any, room: Room | None, *, msg_type: int, is_member: bo
     if msg_type and not user.is_staff:
         detail = "Only staff can use this message type. Send it as an ordinary message."
         raise ClientError(ErrorCode.MESSAGE_TYPE_DENIED, detail=detail)
+    return room
+
+
+def check_bot_enterable(bot: Bot | None, room: Room | None) -> Room:
+    """Return the room if it is the one that the bot is for. Another room is answered like one that does not exist.
+
+    Raises ClientError: USER_HAS_TO_LOGIN when the secret is not valid any more, ROOM_INVALID.
+    """
+    if bot is None:
+        detail = "This token is not valid. It may have been replaced. Ask for a new one."
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=detail)
+    if room is None or room.pk != bot.room_id:
+        raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room for this token. Check the address.")
+    return room
+
+
+def check_bot_writable(bot: Bot | None, room: Room | None) -> Room:
+    """Return the room if the bot may post there, in every type. Raises ClientError: ROOM_READ_ONLY, as above."""
+    room = check_bot_enterable(bot, room)
+    if room.archived_at is not None:
+        raise ClientError(ErrorCode.ROOM_READ_ONLY, detail="This room is archived, so nothing can be posted there.")
     return room
 
 

@@ -186,10 +186,12 @@ def _prepare(row: PushDelivery, here: Collection[int]) -> Push | None:
     try:
         room = policies.load_enterable_room(standing.login, row.room_id)
     except ClientError:
-        return _end(row)
+        _end(row)
+        return None
     event = notifications.find(browser.user_id, room, 0, row.seq, fresh=FRESH)
     if event is None or (browser.paused_until is not None and browser.paused_until > timezone.now()):
-        return _end(row)
+        _end(row)
+        return None
     if _is_here(browser.user_id, here):
         # A page of the user shows it, unless the user goes in the next minutes without having read it.
         PushDelivery.objects.filter(pk=row.pk).update(due_at=timezone.now() + AGAIN, tries=0)

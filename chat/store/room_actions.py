@@ -56,7 +56,7 @@ def change_room(
 
     Raises ClientError: as check_can_manage, COMMAND_INVALID.
     """
-    with _locked(room_id, by) as (room, user, member):
+    with locked(room_id, by) as (room, user, member):
         if by is not None:
             policies.check_can_manage(user, room, is_owner=member is not None and member.is_owner)
         if room.direct_key is not None:
@@ -75,7 +75,7 @@ def add_members(room_id: int, users: Collection[int], *, by: int | None = None) 
 
     Raises ClientError: as check_enterable; COMMAND_INVALID when the room is not for members, or a user does not exist.
     """
-    with _locked(room_id, by) as (room, _, _):
+    with locked(room_id, by) as (room, _, _):
         _check_has_members(room)
         _add(room, users)
     audit.write("members_added", user=by, room=room_id, members=sorted(users))
@@ -87,7 +87,7 @@ def remove_member(room_id: int, user_id: int, *, by: int | None = None) -> None:
     If the last owner goes, the member who was added first becomes the owner.
     Raises ClientError: as add_members, and ROOM_ACCESS_DENIED when `by` may remove only themselves.
     """
-    with _locked(room_id, by) as (room, _, member):
+    with locked(room_id, by) as (room, _, member):
         _check_has_members(room)
         if by is not None and by != user_id:
             policies.check_can_remove(is_owner=member is not None and member.is_owner)
@@ -141,7 +141,7 @@ def list_members(room_id: int, *, by: int) -> tuple[Room, list[RoomMember]]:
 
 
 @contextmanager
-def _locked(room_id: int, by: int | None) -> Iterator[tuple[Room, Any, RoomMember | None]]:
+def locked(room_id: int, by: int | None) -> Iterator[tuple[Room, Any, RoomMember | None]]:
     """Hold a room that `by` may enter under its lock, with the user and their membership as they are now."""
     if by is not None:
         # Asked before the lock too. Otherwise users could hold the locks of rooms that they may not enter, and learn

@@ -19,6 +19,7 @@ from django.db import OperationalError, connection, transaction
 
 from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
+from chat.store import files
 from chat.store.events import posted
 from chat.store.inserting import insert
 
@@ -62,6 +63,7 @@ class Query:
     after: datetime | None = None
     before: datetime | None = None
     has_link: bool = False
+    has_file: bool = False
     is_best_first: bool = False
 
 
@@ -93,7 +95,7 @@ def _term(text: str) -> str:
 
 
 def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False) -> Query:
-    """Parse a query: words, "phrases", from:bob, in:incidents, after:monday, before:2026-11-25, has:link.
+    """Parse a query: words, "phrases", from:bob, in:incidents, after:monday, before:2026-11-25, has:link, has:file.
 
     Days begin at midnight in `zone`. Raises SearchError.
     """
@@ -112,15 +114,18 @@ def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False
             case "before":
                 query.before = _day(value, now.astimezone(zone))
             case "has":
-                if value.lower() not in ("link", "links"):
-                    raise SearchError("After has: write link.")
-                query.has_link = True
+                if value.lower() not in ("link", "links", "file", "files"):
+                    raise SearchError("After has: write link or file.")
+                query.has_link |= value.lower() in ("link", "links")
+                query.has_file |= value.lower() in ("file", "files")
             case _:
                 query.terms.append(_term(token["phrase"] if token["phrase"] is not None else token[0]))
     query.terms = [term for term in dict.fromkeys(query.terms) if term][:MAX_TERMS]
     if sum(len(term) for term in query.terms) == 1:
         raise SearchError("Search for at least two letters.")
-    if not query.terms and not (query.author or query.room or query.after or query.before or query.has_link):
+    if not query.terms and not (
+        query.author or query.room or query.after or query.before or query.has_link or query.has_file
+    ):
         raise SearchError("Enter what to search for.")
     return query
 
@@ -168,7 +173,13 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     rooms_sql, rooms_params = rooms.order_by().values("pk").query.sql_with_params()
     likes = [*query.terms, "://"] if query.has_link else query.terms
     source, conditions, params = "chat_searchtext found", [f"found.room_id IN ({rooms_sql})"], [*rooms_params]
-    if connection.vendor == "sqlite" and (indexed := [term for term in likes if len(term) >= GRAM]):
+    if query.has_file:
+        # Messages with files are few, and a partial index has them, newest first. So they are compared with the rest.
+        index = " INDEXED BY event_with_files" if connection.vendor == "sqlite" else ""
+        source = f"chat_event event{index} CROSS JOIN chat_searchtext found"
+        conditions += ["found.event_id = event.id", "event.files IS NOT NULL"]
+        key = "event.id"
+    elif connection.vendor == "sqlite" and (indexed := [term for term in likes if len(term) >= GRAM]):
         # CROSS JOIN: SQLite would otherwise be free to read all texts first. The index yields the newest first.
         source = "chat_search CROSS JOIN chat_searchtext found ON found.event_id = chat_search.rowid"
         conditions.append("chat_search MATCH %s")
@@ -183,10 +194,15 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     for condition, value in _filters(query, key, before):
         conditions.append(condition)
         params.append(value)
+    # What is below the floor is gone for readers, and its rows are removed later.
+    in_room, is_kept = "room.id = event.room_id", "event.seq >= room.floor_seq"
+    if query.has_file:
+        source += " CROSS JOIN chat_room room"
+        conditions += [in_room, is_kept]
+    else:
+        source += f" JOIN chat_event event ON event.id = found.event_id JOIN chat_room room ON {in_room} AND {is_kept}"
     return (
-        f"SELECT event.*, found.text AS search_text FROM {source} JOIN chat_event event ON event.id = found.event_id "
-        # What is below the floor is gone for readers, and its rows are removed later.
-        "JOIN chat_room room ON room.id = event.room_id AND event.seq >= room.floor_seq "
+        f"SELECT event.*, found.text AS search_text FROM {source} "
         f"WHERE {' AND '.join(conditions)} ORDER BY {key} DESC LIMIT {int(limit)}",
         params,
     )
@@ -234,4 +250,9 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     if changed:
         SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
     kept = [event for event in (*new, *changed) if event.deleted_at is None]
-    insert([SearchText(event_id=event.pk, room_id=event.room_id, text=searchable(event.body)) for event in kept])
+    insert(
+        [
+            SearchText(event_id=event.pk, room_id=event.room_id, text=searchable(files.text_with_names(event)))
+            for event in kept
+        ]
+    )

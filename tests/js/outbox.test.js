@@ -448,6 +448,20 @@ test("a warning or an alert keeps its type over a reload and until it is sent", 
   );
 });
 
+test("files are stored with their message, and named when it is sent", () => {
+  const { outbox, sent } = tab();
+  const files = [
+    { id: "1c0e4f52", name: "a.png", type: "image/png", size: 9, width: 3, height: 2 },
+  ];
+  outbox.roomJoined("1");
+  outbox.add("1", "", { files });
+  assert.deepEqual(sent[0].files, ["1c0e4f52"]);
+  assert.deepEqual(outbox.entriesOf("1")[0].files, files);
+  outbox.add("1", "without");
+  outbox.settle(sent[0].client_id);
+  assert.ok(!("files" in sent[1]));
+});
+
 test("a message keeps what it answers over a reload and until it is sent", () => {
   tab({ isOnline: false }).outbox.add("1", "an answer", { replyTo: 5 });
   const { outbox, sent } = tab();

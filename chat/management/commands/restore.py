@@ -21,4 +21,6 @@ class Command(BaseCommand):
             backups.load(options["file"], replace=options["yes"])
         except (backups.BackupError, OSError) as error:
             raise CommandError(f"Nothing was restored. {error}") from None
+        except backups.FilesNotRestoredError as error:
+            raise CommandError(f"The database was restored, but not all files: {error} Restore it again.") from None
         self.stdout.write(f"Restored {options['file']}: {backups.describe_content()}. Every room has a new epoch.")

@@ -24,10 +24,14 @@ export async function ask(path, body) {
 
 /** @param {object} body @returns {RequestInit} */
 function post(body) {
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfToken() };
+  return { method: "POST", headers, body: JSON.stringify(body) };
+}
+
+/** What proves to the server that a request comes from this page. */
+export function csrfToken() {
   // The cookie is newer than the form in the page if the user has signed in again in another tab.
   const cookie = /(?:^|; )(?:__Host-)?csrftoken=(\w+)/.exec(document.cookie)?.[1];
   const field = document.querySelector("input[name=csrfmiddlewaretoken]");
-  const token = cookie ?? (field instanceof HTMLInputElement ? field.value : "");
-  const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
-  return { method: "POST", headers, body: JSON.stringify(body) };
+  return cookie ?? (field instanceof HTMLInputElement ? field.value : "");
 }

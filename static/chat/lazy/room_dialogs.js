@@ -3,6 +3,7 @@
 import { ask } from "../dom/ask.js";
 import { part } from "../dom/templates.js";
 import { memberItem, PeopleField } from "./people_field.js";
+import { RoomBots } from "./room_bots.js";
 
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Room} from "../model/protocol.js" */
@@ -66,6 +67,7 @@ export class NewRoomDialog {
 export class RoomDialog {
   #dialog;
   #people;
+  #bots;
   #room = "";
   #me;
 
@@ -77,6 +79,9 @@ export class RoomDialog {
     this.#notices = notices;
     this.#me = me;
     this.#people = new PeopleField(part(dialog, "people"), (names) => void this.#add(names));
+    this.#bots = new RoomBots(part(dialog, "bots-of"), (sentence) => showTrouble(dialog, sentence));
+    // However it is closed, no secret stays behind.
+    dialog.addEventListener("close", () => this.#bots.clear());
     part(dialog, "done").addEventListener("click", () => dialog.close());
     part(dialog, "leave").addEventListener("click", () => void this.#remove(me));
     part(dialog, "archive").addEventListener("click", () => void this.#archive());
@@ -100,6 +105,7 @@ export class RoomDialog {
     input(this.#dialog, "title").value = answer.room.title;
     input(this.#dialog, "topic").value = answer.room.topic ?? "";
     this.#show(answer);
+    this.#bots.open(room.id, answer.manage);
     part(this.#dialog, answer.manage ? "title" : "done").focus();
   }
 

@@ -5,7 +5,8 @@ import { part } from "../dom/templates.js";
 /** @import {Rows} from "./rows.js" */
 
 /** What a message may contain to be focused. */
-const CONTROLS = '.reply-to, .text a, .text [data-part="copy-code"], .reaction, .bar button';
+const CONTROLS =
+  '.quote, .reply-to, .text a, .text [data-part="copy-code"], .files a, .reaction, .bar button';
 
 /**
  * @param {KeyboardEvent} event

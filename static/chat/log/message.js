@@ -1,14 +1,17 @@
 /** Creates and fills a message's element, and decides whether it is grouped with the one above. */
 
 import { copyElement, part, setAvatar, setText, showName } from "../dom/templates.js";
+import { fileNames } from "../model/files.js";
 import { shownNames } from "../model/names.js";
 import { isForMe, namesOf } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
 import { authorWords, confirmedWords, deletedWords, HELD, sentenceFor } from "../model/strings.js";
 import { dates } from "./days.js";
+import { showFiles } from "./files.js";
 import { foldMessage } from "./fold.js";
 import { showSentence, showText } from "./text.js";
 
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -56,7 +59,7 @@ export function signature(message) {
  * @param {Me} me
  */
 export function fillMessage(element, message, me) {
-  const { username, text, type, at, edited, deleted } = message;
+  const { username, text, type, at, edited, deleted, files } = message;
   const isForReader = isForMe(message, me);
   element.classList.toggle("for-me", isForReader);
   part(element, "quiet").textContent =
@@ -72,13 +75,20 @@ export function fillMessage(element, message, me) {
   showTime(element, at);
   const body = part(element, "text");
   if (deleted) showSentence(body, deletedWords(1));
-  foldMessage(element, deleted ? 0 : showText(body, text ?? "", namesOf(message, me)));
+  const typed = typedText(text, files);
+  foldMessage(element, deleted ? 0 : showText(body, typed, namesOf(message, me)));
+  showFiles(body, files);
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
   const confirmed = type === ALERT ? part(element, "confirmed") : null;
   if (confirmed)
     showName(confirmed, () => setText(confirmed, deleted ? "" : confirmedWords(message)));
+}
+
+/** A message of files alone has their names as its text, and they are in view. @param {string | null} text @param {FileFacts[]} files */
+function typedText(text, files) {
+  return files.length && text === fileNames(files) ? "" : (text ?? "");
 }
 
 /** Show the time in the reader's zone. @param {HTMLElement} element @param {string} at */
@@ -111,7 +121,9 @@ export function createUnsent(entry, me) {
     setText(author, shownNames.of(me) + words);
     setAvatar(part(element, "avatar"), me, shownNames.of(me));
   });
-  foldMessage(element, showText(part(element, "text"), entry.text));
+  const body = part(element, "text");
+  foldMessage(element, showText(body, entry.text));
+  showFiles(body, entry.files ?? []);
   if (isHeld) part(element, "retry").textContent = "Send";
   if (hasFailed)
     part(element, "reason").textContent = isHeld

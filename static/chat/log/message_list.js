@@ -19,6 +19,7 @@ import { copySelection, selectedMessages } from "./selection.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
+/** Shows what a message quotes and the messages to which it links. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowQuotes */
 /** Shows the reactions of a message and what it answers, or removes them. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowAnswers */
 
 /** Above this number of messages the list is trimmed, and to fewer, so that it does not happen at every message. */
@@ -41,6 +42,8 @@ export class MessageList extends HTMLElement {
   });
   #onscroll = () => {};
   #onmoved = () => {};
+  /** @type {ShowQuotes} */
+  #showQuotes = () => {};
   /** @type {ShowAnswers} */
   #showAnswers = () => {};
   #scroll = new Scroll(
@@ -65,10 +68,11 @@ export class MessageList extends HTMLElement {
 
   /**
    * @param {Me} me
-   * @param {{onscroll: () => void, onmoved: () => void, showAnswers: ShowAnswers}} pane `onmoved`: the reader scrolled
+   * @param {{onscroll: () => void, onmoved: () => void, showQuotes: ShowQuotes, showAnswers: ShowAnswers}} pane `onmoved`: the reader scrolled
    */
-  configure(me, { onscroll, onmoved, showAnswers }) {
+  configure(me, { onscroll, onmoved, showQuotes, showAnswers }) {
     this.#me = me;
+    this.#showQuotes = showQuotes;
     this.#showAnswers = showAnswers;
     this.#onscroll = onscroll;
     this.#onmoved = onmoved;
@@ -368,6 +372,7 @@ export class MessageList extends HTMLElement {
   #showMessage(message) {
     const element = this.elementOf(message.seq) ?? this.#addMessage(message);
     fillMessage(element, message, this.#me);
+    if (message.source || message.text?.includes("at=")) this.#showQuotes(this, element, message);
     const isAnswer = message.replyTo !== undefined && !message.deleted;
     if (isAnswer || message.reactions.length || element.classList.contains("answered"))
       this.#showAnswers(this, element, message);

@@ -6,7 +6,7 @@ import { ALERT, MESSAGE } from "../model/protocol.js";
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Message} from "../model/room_log.js" */
 
-/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, sameMoment: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, sameMoment: (() => void) | undefined, quote: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
  * Leave out what would have no effect, and what the server would refuse.
@@ -17,18 +17,8 @@ import { ALERT, MESSAGE } from "../model/protocol.js";
  */
 export function messageItems(message, reader, actions) {
   if (message.deleted) return [];
-  const {
-    reply,
-    react,
-    edit,
-    markUnread,
-    remove,
-    resolve,
-    sameMoment,
-    copyText,
-    copyMarkdown,
-    copyLink,
-  } = actions;
+  const { reply, react, edit, markUnread, remove, resolve, sameMoment, quote } = actions;
+  const { copyText, copyMarkdown, copyLink } = actions;
   const isAuthor = isOwn(message, reader);
   /** @type {Item[]} */
   const items = [];
@@ -36,6 +26,7 @@ export function messageItems(message, reader, actions) {
   if (mayWrite) items.push({ label: "Reply", act: reply }, { label: "Add reaction", act: react });
   if (mayWrite && isAuthor && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
   if (sameMoment) items.push({ label: "Same moment", act: sameMoment });
+  if (quote) items.push({ label: "Quote in another room", act: quote });
   if (copyText) items.push({ label: "Copy text", act: copyText });
   if (copyMarkdown) items.push({ label: "Copy as Markdown", act: copyMarkdown });
   if (copyLink) items.push({ label: "Copy link", act: copyLink });

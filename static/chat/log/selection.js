@@ -1,8 +1,10 @@
 /** What is selected in a log: as text to copy, with names and times and nothing else, and as messages. */
 
 import { part } from "../dom/templates.js";
+import { addressOf } from "../model/files.js";
 import { signature } from "./message.js";
 
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Message} from "../model/room_log.js" */
 
 /** Elements that begin on a line of their own. */
@@ -46,10 +48,18 @@ function selectedParts(range, log, messageAt) {
   for (const element of log.querySelectorAll(".message")) {
     const message = range.intersectsNode(element) ? messageAt(element) : undefined;
     if (!message || message.deleted) continue;
-    const text = selectedText(range, part(element, "text"), message.text ?? "");
+    const files = element.querySelector(".files");
+    const addresses = files && range.intersectsNode(files) ? filesAsText(message.files) : "";
+    const typed = selectedText(range, part(element, "text"), message.text ?? "");
+    const text = [typed, addresses].filter(Boolean).join("\n");
     if (text) parts.push({ message, text });
   }
   return parts;
+}
+
+/** @param {FileFacts[]} files */
+function filesAsText(files) {
+  return files.map((file) => `${file.name} ${location.origin}${addressOf(file)}`).join("\n");
 }
 
 /** A text that is selected from end to end is copied as it was typed. @param {Range} range @param {HTMLElement} body @param {string} typed */

@@ -120,7 +120,7 @@ export class Drafts {
     const isSame =
       saved?.text === text && (saved.type ?? MESSAGE) === type && sameExtras(saved.extras, extras);
     if (isSame && saved.edit?.isOpen === edit?.isOpen) return;
-    const kind = { ...(type === MESSAGE ? {} : { type }), ...(extras ? { extras } : {}) };
+    const kind = { ...(type !== MESSAGE && { type }), ...(extras && { extras }) };
     const [at, epoch] = [Date.now(), this.#epochs.get(room)];
     if (text === "" && !extras && edit === undefined) this.#records.remove(key);
     else

@@ -49,6 +49,12 @@ export class Entries {
       .sort((a, b) => a.at - b.at);
   }
 
+  get copies() {
+    return this.all.filter(
+      (entry) => entry.across !== undefined && entry.state !== "sent" && !this.#isOrphan(entry),
+    );
+  }
+
   get all() {
     return [...this.records.all.map(([, entry]) => entry), ...this.#sent.values()];
   }

@@ -5,8 +5,9 @@ import { uuid } from "./outbox_store.js";
 import { isTransient, isUnreadable, MESSAGE } from "./protocol.js";
 import { RoomLock } from "./room_lock.js";
 
+/** @import {FileFacts} from "./files.js" */
 /** @import {Entry, Store} from "./outbox_store.js" */
-/** @import {Command, ErrorFrame} from "./protocol.js" */
+/** @import {Command, ErrorFrame, Source} from "./protocol.js" */
 /** @import {Change} from "./records.js" */
 
 /** @typedef {(command: Command) => boolean} Send */
@@ -59,6 +60,11 @@ export class Outbox {
     return this.#entries.rooms;
   }
 
+  /** Copies of messages in several rooms that are not known to be saved. */
+  get copies() {
+    return this.#entries.copies;
+  }
+
   /** @param {string | undefined} clientId */
   has(clientId) {
     if (clientId === undefined) return false;
@@ -79,9 +85,13 @@ export class Outbox {
    * Store a message, then send it when its turn comes.
    * @param {string} room
    * @param {string} text
-   * @param {{client_id?: string | undefined, title?: string, type?: number, replyTo?: number | undefined}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
+   * @param {{client_id?: string | undefined, title?: string, type?: number, across?: string | undefined, source?: Source | undefined, replyTo?: number | undefined, files?: FileFacts[]}} options `client_id`: the draft's, so that it is posted once even if another tab sends the same draft
    */
-  add(room, text, { client_id = uuid(), title, type = MESSAGE, replyTo } = {}) {
+  add(
+    room,
+    text,
+    { client_id = uuid(), title, type = MESSAGE, across, source, replyTo, files = [] } = {},
+  ) {
     const last = this.entriesOf(room).at(-1)?.at ?? 0;
     // Later than the entry before it, even if the clock was set back.
     const at = Math.max(Date.now(), last + 1);
@@ -92,7 +102,10 @@ export class Outbox {
       ...(epoch === undefined ? {} : { epoch }),
       ...(title === undefined ? {} : { title }),
       ...(type === MESSAGE ? {} : { type }),
-      ...(replyTo === undefined ? {} : { replyTo }),
+      ...(across && { across }),
+      ...(source && { source }),
+      ...(replyTo && { replyTo }),
+      ...(files.length ? { files } : {}),
     });
     this.#sendNext(room);
     this.#stealLockLater(room);
@@ -275,12 +288,15 @@ export class Outbox {
       this.#save({ ...entry, state: "held" });
       return this.#sendNext(room);
     }
-    const { client_id, text: message, epoch, type, replyTo } = entry;
+    const { client_id, text: message, epoch, type, across, source, replyTo, files } = entry;
     lane.inFlight = client_id; // before sending, so that nothing overtakes it
     const log = epoch === undefined ? {} : { epoch }; // the server refuses it if the room has another log by then
     const kind = {
       ...(type && { msg_type: type }),
+      ...(across && { across }),
+      ...(source && { source }),
       ...(replyTo && { reply_to: replyTo }),
+      ...(files && { files: files.map(({ id }) => id) }),
     };
     if (this.#send({ command: "send", room, message, client_id, ...kind, ...log }))
       this.#resendAfter(entry, ANSWER_WITHIN_MS);

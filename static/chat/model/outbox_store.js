@@ -1,9 +1,12 @@
 /** The browser's storage, which may be missing, forbidden or full; and random ids. */
 
+/** @import {FileFacts} from "./files.js" */
+/** @import {Source} from "./protocol.js" */
+
 /**
- * A message in the outbox. `replyTo`: the message that it answers. `sent`: saved by the server, but its event has not arrived. `failed`: refused for good.
+ * A message in the outbox, perhaps one of the copies that share an `across`. `replyTo`: the message that it answers. `sent`: saved by the server, but its event has not arrived. `failed`: refused for good.
  * `held`: too old to be sent without asking. `since`: when its author last asked to send it, if later than `at`.
- * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed" | "held", epoch?: string, title?: string, type?: number, replyTo?: number, since?: number, code?: string, detail?: string}} Entry
+ * @typedef {{client_id: string, room: string, text: string, at: number, state: "pending" | "sent" | "failed" | "held", epoch?: string, title?: string, type?: number, across?: string, source?: Source, replyTo?: number, files?: FileFacts[], since?: number, code?: string, detail?: string}} Entry
  */
 /** The part of localStorage that is used. @typedef {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} Store */
 

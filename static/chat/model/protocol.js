@@ -1,7 +1,7 @@
 /** The frames, both ways, and the limits of a message: docs/protocol.md as types. */
 
 /** `kind`: only its members see it; `people`: the others in a direct room; `archived`: only in a join frame. @typedef {{id: string, title: string, staff_only: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean}} Room */
-/** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number}} Limits */
+/** `rooms`: how many panes a page may have, 0 for no limit. @typedef {{graphemes: number, bytes: number, rooms?: number, fileBytes?: number}} Limits */
 /** @typedef {{join: string, title: string, head: number, floor: number, epoch: string, staff_only?: boolean, kind?: "members" | "direct", people?: string[], topic?: string, archived?: boolean, reset?: boolean, read?: number, alerts?: Posted[]}} JoinFrame */
 /** @typedef {{leave: string, reason?: string}} LeaveFrame */
 /** The message that a quote was taken from. @typedef {{room: string, seq: number}} Source */
@@ -12,7 +12,10 @@
 /** One emoji of a message: how many users gave it, some of them, and whether the reader did. @typedef {{emoji: string, count: number, users: Person[], own?: boolean}} Reactions */
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
-/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
+/** @import {FileFacts} from "./files.js" */
+
+/** The files that wait in a composer. `holds`: the message has to wait for them, and is then submitted. @typedef {{size: number, holds: () => boolean, take: () => FileFacts[]}} Attached */
+/** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, files?: FileFacts[], mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean, mentions?: Mentioned[]}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */
 /** @typedef {{room: string, deleted: number, seq: number, at: string, client_id?: string, taken_back?: boolean}} Deleted */
@@ -68,7 +71,7 @@
 
 /** @typedef {{since: number, epoch: string}} Cursor */
 
-/** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string} | {command: "delete", room: string, seq: number, undo?: true} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
+/** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string, across?: string} | {command: "delete", room: string, seq: number, undo?: true, across?: string} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
 
 /** Panes that were opened or moved, closed, widened. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string}} LayoutChange */
 
@@ -76,7 +79,7 @@
  * A command that the page sends.
  * @typedef {{command: "join", room: string}
  *   | {command: "leave", room: string}
- *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source, epoch?: string}
+ *   | {command: "send", room: string, message: string, client_id: string, reply_to?: number, across?: string, source?: Source, files?: string[], epoch?: string}
  *   | {command: "resume", rooms: Record<string, Cursor>}
  *   | {command: "history", room: string, before?: number, after?: number, around?: number, from?: string}
  *   | {command: "people", room: string, prefix: string}

@@ -6,6 +6,7 @@ import { reactionsOf, withReaction } from "./reactions.js";
 
 /** @import {Confirmation} from "./confirmations.js" */
 /** @import {Confirmed, Cursor, Deleted, Edited, Event, HistoryFrame, JoinFrame, Mentioned, Posted, Reacted, Resolution, Resolved, Source} from "./protocol.js" */
+/** @import {FileFacts} from "./files.js" */
 /** @import {Reaction} from "./reactions.js" */
 
 /** What changes a message that is there already. @typedef {Edited | Deleted | Reacted | Confirmed | Resolved} MessageChange */
@@ -13,7 +14,7 @@ import { reactionsOf, withReaction } from "./reactions.js";
 /**
  * A message in its current state; `asOf` is the seq of the last event that this state includes, `replyTo` that of the
  * message it answers, `across` shared by its copies in other rooms, and `source` the message that it quotes.
- * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, takenBack: boolean, replyTo?: number | undefined, across?: string | undefined, source?: Source | undefined, mentions: Mentioned[], reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
+ * @typedef {{seq: number, user?: number | undefined, username: string, text: string | null, type: number, at: string, edited: boolean, deleted: boolean, takenBack: boolean, replyTo?: number | undefined, across?: string | undefined, source?: Source | undefined, files: FileFacts[], mentions: Mentioned[], reactions: Reaction[], confirmations: Confirmation, resolution: Resolution | null, asOf: number}} Message
  */
 
 /** @typedef {{verdict: "applied" | "old" | "gap", message: Message | null}} Applied */
@@ -251,6 +252,7 @@ export class RoomLog {
     message.edited = true;
     message.deleted = message.text === null;
     if (message.deleted) {
+      message.files = [];
       message.reactions = [];
       message.confirmations = confirmationsOf();
       message.resolution = null;
@@ -284,6 +286,7 @@ function newMessage({
 }) {
   const state = { text: null, edited: false, deleted: false, takenBack: false, asOf: 0 };
   const answers = {
+    files: [],
     mentions: [],
     reactions: [],
     confirmations: confirmationsOf(),
@@ -299,6 +302,7 @@ function newMessage({
  */
 function fillMessage(message, posted, asOf) {
   message.text = posted.message;
+  message.files = posted.files ?? [];
   message.mentions = posted.mentions ?? [];
   message.edited = posted.edited_at !== undefined;
   message.deleted = posted.deleted === true;

@@ -101,6 +101,10 @@ export class Workspace {
     shownNames.onwanted = () => this.#askNames();
   }
 
+  get isOnline() {
+    return this.#isOnline;
+  }
+
   /** Ids of the open panes, in their order. */
   get openRooms() {
     return [...this.#panes.keys()];
@@ -217,7 +221,7 @@ export class Workspace {
     return this.#panes.get(room)?.cursor?.since ?? 0;
   }
 
-  /** Ask for quoted messages. The view gets the answer. @param {Command} command */
+  /** Ask for quoted messages or copies. The view gets the answer. @param {Command} command */
   ask(command) {
     return this.#isOnline && this.#send(command);
   }
@@ -497,10 +501,10 @@ export class Workspace {
       log.requested = null;
       if (!isTransient(frame)) log.pendingJump = null;
     }
+    if (command === "quote" || command === "copies") return this.#view.questionRefused?.(frame);
     if (command === "mentions") this.#mentionSearch.refused();
     if (command === "users") this.#afterRetryTime(frame, () => shownNames.askAgain());
     if (command === "people") this.#peopleSearch.refused(frame);
-    if (command === "quote") return this.#view.questionRefused?.(frame);
     if (command === "leave" && room !== undefined) this.#leaveRefused(room, frame);
     if (command === "layout" && isTransient(frame))
       this.#afterRetryTime(frame, () => this.#resendLayout());

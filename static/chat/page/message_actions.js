@@ -6,8 +6,10 @@ import { dates } from "../log/days.js";
 import { messageItems } from "../log/message_menu.js";
 import { asMarkdown } from "../model/markdown.js";
 import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
-import { ConfirmDialog } from "./confirm_dialog.js";
 
+/** @import {Asked} from "../lazy/confirm_dialog.js" */
+/** @import {CopiesChange} from "../lazy/copies.js" */
+/** @import {Carrying} from "./carrying.js" */
 /** @import {Change} from "../model/protocol.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
@@ -25,18 +27,24 @@ export class MessageActions {
   #user;
   #drafts;
   #sameMoment;
-  #confirmDialog = new ConfirmDialog(part(document, "confirm-dialog"));
+  #carrying;
+  #confirmDialog;
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notLoaded: () => void}} page
+   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notLoaded: () => void, carrying: Carrying}} page
    */
-  constructor(panes, { workspace, readTracker, user, drafts, notLoaded }) {
+  constructor(panes, { workspace, readTracker, user, drafts, notLoaded, carrying }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
+    this.#carrying = carrying;
+    this.#confirmDialog = new LazyPart(async () => {
+      const { ConfirmDialog } = await import("lazy/confirm_dialog");
+      return new ConfirmDialog(part(document, "confirm-dialog"));
+    }, notLoaded);
     this.#sameMoment = new LazyPart(async () => {
       const { SameMoment } = await import("lazy/same_moment");
       return new SameMoment(panes, { workspace, readTracker });
@@ -48,16 +56,22 @@ export class MessageActions {
     return this.#panes.all.length > 1 && !this.#panes.isPhone;
   }
 
-  /** @param {string} room @param {Message} message */
-  showSameMoment(room, message) {
-    if (this.#hasOthers) this.#sameMoment.use((moment) => moment.start(room, message));
+  /** @param {string} room @param {{seq: number, at: string}} moment of a message, or of a day without a message */
+  showSameMoment(room, moment) {
+    if (this.#hasOthers) this.#sameMoment.use((same) => same.start(room, moment));
+  }
+
+  /** @param {string} room @param {string} at when the first message of the day was written */
+  dayItems(room, at) {
+    const act = () => this.showSameMoment(room, { seq: 0, at });
+    return this.#hasOthers ? [{ label: "Same moment", act }] : [];
   }
 
   endSameMoment() {
     this.#sameMoment.loaded?.finish();
   }
 
-  /** @param {string} room @param {Message} message @param {{reply: () => void, react: () => void}} answers */
+  /** @param {string} room @param {Message} message @param {{reply: () => void, react: () => void, quote: (() => void) | undefined}} answers */
   menuItems(room, message, answers) {
     const { clipboard } = navigator;
     // As the menu opens, because the selection may end with it.
@@ -84,6 +98,13 @@ export class MessageActions {
     );
   }
 
+  /** What was sent into several rooms is changed in all of them. @param {string} room @param {number} seq @param {CopiesChange} change */
+  #changeCopies(room, seq, change) {
+    const list = this.#panes.get(room)?.list;
+    const across = list?.messageAt(list.elementOf(seq) ?? null)?.across;
+    if (across) this.#carrying.use(({ copies }) => copies.changeAll(across, room, change));
+  }
+
   /** Edit a message, continuing an unsaved edit if there is one. @param {string} room @param {Message} message */
   editMessage(room, { seq, text }) {
     if (this.#isArchived(room)) return;
@@ -99,6 +120,7 @@ export class MessageActions {
       { command: "edit", room, seq, message },
       {
         done: () => {
+          this.#changeCopies(room, seq, { message });
           // Keep the draft if its author has gone on editing meanwhile.
           if (this.#editOf(room, seq)?.text === message) this.#drafts.dropEdit(room, seq);
           this.#panes.get(room)?.composer.editSaved(seq, message);
@@ -112,9 +134,14 @@ export class MessageActions {
     );
   }
 
+  /** @param {string} question @param {Asked} what */
+  askFirst(question, what) {
+    this.#confirmDialog.use((dialog) => dialog.ask(question, what));
+  }
+
   /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
   #askToDelete(room, message) {
-    this.#confirmDialog.ask(DELETE_MESSAGE, {
+    this.askFirst(DELETE_MESSAGE, {
       text: (message.text ?? "").slice(0, MOST_QUOTED),
       label: "Delete",
       confirmed: () => this.deleteMessage(room, message),
@@ -124,15 +151,12 @@ export class MessageActions {
   /** @param {string} username @param {(sentence: string) => void} onfailed */
   async confirmDeactivation(username, onfailed) {
     const { confirmDeactivation } = await import("lazy/deactivation");
-    confirmDeactivation(
-      username,
-      (question, what) => this.#confirmDialog.ask(question, what),
-      onfailed,
-    );
+    confirmDeactivation(username, (question, what) => this.askFirst(question, what), onfailed);
   }
 
   /** @param {string} room @param {Message} message */
   deleteMessage(room, { seq }, isUndo = false) {
+    if (isUndo) this.#changeCopies(room, seq, { undo: true });
     this.#change({ command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) });
   }
 
@@ -150,7 +174,11 @@ export class MessageActions {
   undoMessage(room, message) {
     const composer = this.#panes.get(room)?.composer;
     if (!composer) return;
-    if (composer.draft === "" && message.replyTo) composer.showExtras({ replyTo: message.replyTo });
+    if (composer.draft === "") {
+      const { replyTo, source } = message;
+      if (replyTo || source)
+        composer.showExtras({ ...(replyTo && { replyTo }), ...(source && { source }) });
+    }
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
     this.deleteMessage(room, message, true);

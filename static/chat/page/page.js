@@ -12,6 +12,7 @@ import { PaneRow } from "../pane/pane_row.js";
 import { AlertLine } from "./alert_line.js";
 import { Announcer } from "./announcer.js";
 import { WhoIsAround } from "./around.js";
+import { Attachments } from "./attachments.js";
 import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { EmojiSource } from "./emoji_source.js";
@@ -26,7 +27,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
-/** @import {Appearance, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -57,6 +58,7 @@ export class Page {
   unsent;
   #readTracker;
   #rooms;
+  #attachments;
   #userActions;
   #search;
   #around;
@@ -88,6 +90,7 @@ export class Page {
       isJumping: (room) => workspace.isJumping(room),
     });
     const notLoaded = () => notices.show(NOT_LOADED);
+    this.#attachments = new Attachments(config.limits, notLoaded);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
@@ -98,6 +101,7 @@ export class Page {
       readTracker: this.#readTracker,
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
+      attachments: this.#attachments,
       moreOptions: (typed) => this.#search.optionsFor(typed),
     });
     this.#around = new WhoIsAround(
@@ -110,6 +114,11 @@ export class Page {
       show: (room, seq, isFinal) => this.#userActions.showFound(room.id, seq, isFinal, room),
       isPhone: () => panes.isPhone,
       begin: () => list.collapse(),
+    };
+    this.unsent.onchange = () => {
+      const { carrying } = this.#userActions;
+      if (carrying.loaded || userData.outbox.copies[0])
+        carrying.use(({ copies }) => copies.update());
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
     this.#notifier = new Notifier(part(document, "notifications"), {
@@ -203,6 +212,7 @@ export class Page {
       this.#userActions.navigation.connected();
       answering.connected();
     }
+    this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
     this.#connectionBar.showState(state, retryAt);
   }
@@ -254,6 +264,7 @@ export class Page {
     });
     if (!this.#list.hasRoom(room.id)) this.#list.addRoom(room);
     this.#panes.addPane(pane);
+    this.#attachments.paneOpened(pane);
     this.unsent.showUnsent(room.id);
     pane.showAlerts(this.#alerts.alertsOf(room.id));
     pane.addEventListener("focusin", (event) => {
@@ -332,21 +343,29 @@ export class Page {
     this.#alerts.applyMessages(room, [message], isNew);
     if (isNew && isFromHere && !message.deleted) pane?.offerUndo(message, UNDO_MS);
     if (isFromOthers) this.#announce(room, message);
+    this.#userActions.carrying.loaded?.quotes.messageChanged(room, message.seq);
+  }
+
+  /** @param {QuotedFrame} frame */
+  quotesReceived(frame) {
+    this.#userActions.carrying.loaded?.quotes.quotesReceived(frame);
+    this.#userActions.answering.loaded?.quotesReceived(frame);
+  }
+
+  /** @param {CopiesFrame} frame */
+  copiesReceived(frame) {
+    this.#userActions.carrying.loaded?.copies.copiesReceived(frame);
+  }
+
+  /** @param {ErrorFrame} frame */
+  questionRefused(frame) {
+    this.#userActions.carrying.loaded?.refused(frame);
+    if (frame.command === "quote") this.#userActions.answering.loaded?.questionRefused(frame);
   }
 
   /** @param {string} room @param {Event} event */
   eventApplied(room, event) {
     this.#userActions.answering.loaded?.eventApplied(room, event);
-  }
-
-  /** @param {QuotedFrame} frame */
-  quotesReceived(frame) {
-    this.#userActions.answering.loaded?.quotesReceived(frame);
-  }
-
-  /** @param {ErrorFrame} frame */
-  questionRefused(frame) {
-    this.#userActions.answering.loaded?.questionRefused(frame);
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */
@@ -392,6 +411,7 @@ export class Page {
       this.#notifier.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
+    this.#userActions.carrying.loaded?.roomsChanged();
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
     this.#showOpenRooms();
@@ -402,6 +422,7 @@ export class Page {
   /** @param {HeadsFrame["heads"]} heads */
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
+    this.#userActions.carrying.loaded?.quotes.headsReceived(heads);
     this.#notifier.headsReceived(heads);
     this.#alerts.applyHeads(heads);
   }

@@ -21,6 +21,8 @@ export class Unsent {
   #workspace;
   #orphanedMessages;
   #wasAtRisk = false;
+  /** Called when the messages of a room that are not acknowledged changed, or its pane was closed. @type {() => void} */
+  onchange = () => {};
 
   /**
    * @param {{outbox: Outbox, drafts: Drafts}} userData
@@ -100,6 +102,7 @@ export class Unsent {
     // Nothing waits any more, so the reason for waiting is over.
     if (entries.every(({ state }) => state !== "pending")) pane?.showTrouble("");
     this.showOrphans();
+    this.onchange();
   }
 
   /** Offer back the messages and drafts that no pane shows. */

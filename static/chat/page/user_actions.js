@@ -8,6 +8,8 @@ import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { LEVELS } from "../model/strings.js";
 import { Answering } from "./answering.js";
+import { followDrops } from "./carry_drag.js";
+import { Carrying } from "./carrying.js";
 import { Jumps } from "./jumps.js";
 import { MessageActions } from "./message_actions.js";
 import { MyMentions } from "./my_mentions.js";
@@ -16,11 +18,14 @@ import { paneItems } from "./pane_menu.js";
 import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 import { openAtClick } from "./user_menu.js";
 
+/** @import {Attachments} from "./attachments.js" */
+/** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
 /** @import {EmojiSource} from "./emoji_source.js" */
 /** @import {Extras} from "../model/extras.js" */
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Drafts} from "../model/drafts.js" */
+/** @import {Source} from "../model/protocol.js" */
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
@@ -40,7 +45,7 @@ import { openAtClick } from "./user_menu.js";
 /** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
 
 /** The dialogs that show what stands in a room. */
-const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog"]);
+const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog", "file-viewer"]);
 
 export class UserActions {
   #workspace;
@@ -49,11 +54,13 @@ export class UserActions {
   #readTracker;
   #userData;
   #emoji;
+  #attachments;
   #me;
   menu = new Menu(part(document, "menu"), (keys) => chordWords(keys, IS_MAC));
   #shortcuts;
   #keysDialog;
   #messageActions;
+  carrying;
   #rooms;
   #isStaff;
   answering;
@@ -65,10 +72,11 @@ export class UserActions {
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, moreOptions: (typed: string) => Option[]}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[]}} page
    */
   constructor(workspace, page) {
     const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
+    this.#attachments = page.attachments;
     this.#workspace = workspace;
     this.#panes = panes;
     this.#list = list;
@@ -86,6 +94,17 @@ export class UserActions {
       openDirect: (name) => void rooms.openDirect(name),
       showNewest: (room) => this.jumps.jumpToNewest(room),
     });
+    this.carrying = new Carrying(
+      {
+        ...userData,
+        ...{ workspace, panes, notices, user },
+        open: ({ room, seq }) => this.showFound(room, seq, false),
+        prepareToSend: (room) => this.#prepareToSend(room),
+        askFirst: (question, what) => this.#messageActions.askFirst(question, what),
+      },
+      notLoaded,
+    );
+    followDrops(part(document, "panes"), (room, source) => this.#quoteIn(room, source));
     this.answering = new Answering(
       {
         me: user,
@@ -107,6 +126,7 @@ export class UserActions {
     );
     this.#messageActions = new MessageActions(panes, {
       ...{ workspace, readTracker, user, notLoaded },
+      carrying: this.carrying,
       drafts: userData.drafts,
     });
     this.jumps = new Jumps(panes, {
@@ -169,6 +189,7 @@ export class UserActions {
       if (SHOWS_ROOM.has(dialog.dataset.part ?? "")) dialog.close();
     this.#mentions.clear();
     this.navigation.hideReopenOffer();
+    this.carrying.loaded?.roomsChanged();
   }
 
   /** Show a message that a search found, in its room's pane. @param {string} id @param {number} seq @param {boolean} isFinal whether the focus goes there @param {Room} [room] if the list may not have it */
@@ -203,12 +224,27 @@ export class UserActions {
           this.#messageActions.menuItems(id, message, {
             reply: () => this.#reply(id, message),
             react: () => this.answering.react(id, button, message.seq),
+            quote: this.#quoting(id, message, button),
           }),
         ),
+      openDayMenu: (button, at) =>
+        this.menu.open(button, "Day", this.#messageActions.dayItems(id, at)),
+      showQuotes: (...shown) =>
+        void this.carrying.use(({ quotes }) => quotes.showMessage(...shown)),
+      chooseRooms: () => this.carrying.loadForUser(({ chips }) => chips.toggleRooms(id)),
+      sendWithExtras: () => void this.carrying.use(({ chips }) => chips.send(id)),
       reply: (message) => this.#reply(id, message),
       react: (button, { seq }) => this.answering.react(id, button, seq),
       showAnswers: (list, element, message) => this.answering.show(id, list, element, message),
-      showExtras: () => this.answering.showExtras(id),
+      showExtras: () => {
+        this.answering.showExtras(id);
+        // Later, because the pane may be about to open.
+        queueMicrotask(() => {
+          const { source, also } = this.#panes.get(id)?.composer.extras ?? {};
+          if (source || also || this.carrying.loaded)
+            this.carrying.use(({ chips }) => chips.show(id));
+        });
+      },
       editMessage: (message) => this.#messageActions.editMessage(id, message),
       undoMessage: (message) => this.#messageActions.undoMessage(id, message),
       saveDraft: (text, type, draftId) =>
@@ -246,14 +282,10 @@ export class UserActions {
     await this.#messageActions.confirmDeactivation(username, show).catch(notLoaded);
   }
 
-  /** @param {string} id @param {string} text @param {number} type @param {Extras | null} extras */
+  /** @param {string} id @param {string} text @param {number} type @param {(Extras & {files?: FileFacts[]}) | null} extras */
   #sendMessage(id, text, type, extras) {
-    const pane = this.#panes.get(id);
-    if (!pane) return;
-    this.#readTracker.messageSent(pane);
-    pane.showTrouble("");
-    // Ask for the newest page before sending, so that the message is posted into what is shown then.
-    this.jumps.jumpToNewest(id);
+    if (!this.#panes.get(id)) return;
+    this.#prepareToSend(id);
     const { outbox, drafts } = this.#userData;
     outbox.add(id, text, {
       ...{ client_id: drafts.idFor(id, text), title: this.#titleOf(id), type },
@@ -262,14 +294,45 @@ export class UserActions {
     drafts.removeSent(id);
   }
 
+  /** @param {string} id */
+  #prepareToSend(id) {
+    const pane = this.#panes.get(id);
+    if (!pane) return;
+    this.#readTracker.messageSent(pane);
+    pane.showTrouble("");
+    // Ask for the newest page before sending, so that the message is posted into what is shown then.
+    this.jumps.jumpToNewest(id);
+  }
+
+  /** Put a quote into another pane's composer, where the user goes on. @param {string} room @param {Source} source */
+  #quoteIn(room, source) {
+    const composer = this.#panes.get(room)?.composer;
+    if (!composer || source.room === room || this.#workspace.rooms.get(room)?.archived) return;
+    composer.extras = { ...composer.extras, source };
+    this.#panes.keep(room);
+    this.navigation.focusRoom(room);
+  }
+
+  /** Asks into which pane to quote a message, if there are others. @param {string} id @param {Message} message @param {HTMLElement} button */
+  #quoting(id, { seq }, button) {
+    const items = this.#panes.layout.order.flatMap((room) => {
+      const { title: label = "", archived } = this.#workspace.rooms.get(room) ?? {};
+      const act = () => this.#quoteIn(room, { room: id, seq });
+      return room === id || archived ? [] : [{ label, act }];
+    });
+    return items.length ? () => this.menu.open(button, "Quote in another room", items) : undefined;
+  }
+
   /** Put an unsent message back into the box before it leaves the outbox, so that it is never in neither. @param {string} id @param {string} clientId */
   #restoreMessage(id, clientId) {
     const { outbox } = this.#userData;
     const entry = outbox.entriesOf(id).find(({ client_id }) => client_id === clientId);
     if (entry === undefined) return;
-    const { text, type, replyTo } = entry;
-    const extras = replyTo === undefined ? null : { replyTo };
-    this.#panes.get(id)?.composer.putBack(text, clientId, { type, extras });
+    const { text, type, replyTo, source, files } = entry;
+    const extras = { ...(replyTo && { replyTo }), ...(source && { source }) };
+    const pane = this.#panes.get(id);
+    pane?.composer.putBack(text, clientId, { type, extras: replyTo || source ? extras : null });
+    this.#attachments.putBack(pane, files);
     outbox.discard(clientId);
   }
 
@@ -361,12 +424,24 @@ export class UserActions {
     event.preventDefault();
   }
 
-  /** From the message that has the focus, otherwise from the first in view. @param {string} room */
-  #showSameMoment(room) {
+  /** The message that has the focus, otherwise the first or the last in view. @param {string} room @param {"first" | "last"} end */
+  #messageAt(room, end) {
     const list = this.#panes.get(room)?.list;
-    const first = list?.elementOf(list.inView?.first ?? -1);
-    const message = list?.messageAt(document.activeElement) ?? list?.messageAt(first ?? null);
+    const inView = list?.elementOf(list.inView?.[end] ?? -1);
+    return list?.messageAt(document.activeElement) ?? list?.messageAt(inView ?? null);
+  }
+
+  /** @param {string} room */
+  #showSameMoment(room) {
+    const message = this.#messageAt(room, "first");
     if (message) this.#messageActions.showSameMoment(room, message);
+  }
+
+  /** @param {string} room */
+  #quoteByKey(room) {
+    const message = this.#messageAt(room, "last");
+    const element = message && this.#panes.get(room)?.list.elementOf(message.seq);
+    if (element && !message.deleted) this.#quoting(room, message, part(element, "act"))?.();
   }
 
   #startCatchUp() {
@@ -395,6 +470,7 @@ export class UserActions {
     else if (name === "catchUp") this.#startCatchUp();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
+    else if (name === "quote") this.#quoteByKey(room);
     else if (name === "reply") this.#onMessage(room, (message) => this.#reply(room, message));
     else if (name === "react")
       this.#onMessage(room, ({ seq }, button) => this.answering.react(room, button, seq));

@@ -11,7 +11,8 @@ import { TypingSignal } from "../model/typing.js";
 
 /** @import {Draft} from "../model/drafts.js" */
 /** @import {Extras} from "../model/extras.js" */
-/** @import {Limits, Room} from "../model/protocol.js" */
+/** @import {FileFacts} from "../model/files.js" */
+/** @import {Attached, Limits, Room} from "../model/protocol.js" */
 /** @import {Completion} from "../lazy/completion.js" */
 /** @import {Source} from "../model/completion.js" */
 /** @import {Message} from "../model/room_log.js" */
@@ -27,8 +28,10 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
- *   sendMessage: (text: string, type: number, extras: Extras | null) => void,
+ *   sendMessage: (text: string, type: number, extras: (Extras & {files?: FileFacts[]}) | null) => void,
+ *   sendWithExtras: () => void,
  *   showExtras: () => void,
+ *   chooseRooms: () => void,
  *   choices: Source,
  *   sayTyping: () => void,
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
@@ -57,6 +60,8 @@ export class Composer extends HTMLElement {
   /** @type {Completion | null} */
   #completion = null;
   #width = 0;
+  /** The files that are sent with the text (lazy/attachments.js). @type {Attached | null} */
+  attached = null;
   #resizes = new ResizeObserver(() => {
     // The height is set here, and only another width changes the line breaks.
     if (this.#box.clientWidth !== this.#width) this.#fitHeight();
@@ -87,12 +92,14 @@ export class Composer extends HTMLElement {
       if (this.#edit === null) actions.saveDraft(box.value, this.type);
     });
     this.#onClick("cancel", () => this.#leaveEdit());
-    this.#onClick("send", () => this.#submit());
+    this.#onClick("send", () => this.submit());
     part(this, "new-line").addEventListener("click", () => {
       const { selectionStart, selectionEnd } = this.#box;
       replaceText(this.#box, selectionStart, selectionEnd, "\n");
     });
     part(this, "emoji").addEventListener("click", () => this.#insertEmoji());
+    for (const name of ["also", "room"])
+      part(this, name).addEventListener("click", actions.chooseRooms);
     this.#onClick("resume", () => {
       const draft = this.#unfinished;
       if (draft?.edit) this.editMessage({ ...draft.edit, text: draft.edit.original }, draft.text);
@@ -122,6 +129,7 @@ export class Composer extends HTMLElement {
     this.#isArchived = archived;
     this.#lock();
     part(this, "archived").hidden = !archived;
+    part(this, "attach").hidden = archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
     if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
@@ -164,7 +172,9 @@ export class Composer extends HTMLElement {
     const button = part(this, "send");
     const kind =
       this.type === MESSAGE ? "" : ` ${this.#typeBox.selectedOptions[0]?.label.toLowerCase()}`;
-    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}` : "Save";
+    const others = this.#extras?.also?.length;
+    const to = others ? ` to ${others + 1} rooms` : "";
+    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}${to}` : "Save";
   }
 
   /** Only staff may send warnings and alerts. @param {boolean} isStaff */
@@ -191,6 +201,7 @@ export class Composer extends HTMLElement {
   }
 
   set extras(extras) {
+    this.#leaveEdit();
     this.showExtras(extras);
     this.#actions.saveDraft(this.draft, this.type);
   }
@@ -204,7 +215,7 @@ export class Composer extends HTMLElement {
   }
 
   /** The message is in the outbox now, so it leaves the box. */
-  #clear() {
+  clear() {
     this.type = MESSAGE;
     this.showExtras(null);
     this.text = "";
@@ -294,7 +305,7 @@ export class Composer extends HTMLElement {
     part(this, "editing").hidden = this.#edit === null;
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
-    part(this, "extras").hidden = this.#extras === null || this.#edit !== null;
+    part(this, "extras").hidden = !this.#extras || this.#edit !== null;
     this.#lock();
     this.#fitHeight();
   }
@@ -335,7 +346,7 @@ export class Composer extends HTMLElement {
     }
     if (event.key === "Enter") {
       // A key that is held down opened this pane, or has already sent the message.
-      if (!event.repeat) this.#submit();
+      if (!event.repeat) this.submit();
       return true;
     }
     if (event.key === "Escape" && this.#edit !== null) {
@@ -382,19 +393,27 @@ export class Composer extends HTMLElement {
   }
 
   /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
-  #submit() {
+  submit() {
     if (this.#box.readOnly) return; // the room is archived, and says so
     const text = this.#box.value;
     const edit = this.#edit;
     if (edit !== null && edit.saving !== null) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
-    if (code === "MESSAGE_EMPTY" && edit === null) return; // Enter in an empty box needs no explanation
-    this.#showReason(code === null ? "" : refusalSentence(code, this.#limits, text));
-    if (code !== null) return;
+    const attached = edit === null && this.attached?.size ? this.attached : null;
+    const isEmpty = code === "MESSAGE_EMPTY" && edit === null;
+    const { source, also } = this.#extras ?? {};
+    if (isEmpty && !attached && !source) return; // Enter in an empty box needs no explanation
+    const reason = isEmpty ? null : code;
+    this.#showReason(reason === null ? "" : refusalSentence(reason, this.#limits, text));
+    if (reason !== null || attached?.holds()) return;
     if (edit === null) {
-      this.#actions.sendMessage(text, this.type, this.#extras); // which stores it in the outbox before it leaves the box
-      return this.#clear();
+      if (source || also) return this.#actions.sendWithExtras();
+      const files = attached && { files: attached.take() };
+      const extras = this.#extras || files ? { ...this.#extras, ...files } : null;
+      // It stores the message in the outbox before it leaves the box.
+      this.#actions.sendMessage(isEmpty ? "" : text, this.type, extras);
+      return this.clear();
     }
     edit.saving = text;
     this.#keepEdit(true);

@@ -198,7 +198,7 @@ export class PaneRow {
 }
 
 /** @param {EventTarget | null} target */
-function paneOf(target) {
+export function paneOf(target) {
   const pane = target instanceof Element ? target.closest("room-pane") : null;
   return pane instanceof RoomPane ? pane : null;
 }

@@ -7,7 +7,7 @@ import { UndoOffer } from "./undo_offer.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
-/** @import {MessageList, ShowAnswers} from "../log/message_list.js" */
+/** @import {MessageList, ShowAnswers, ShowQuotes} from "../log/message_list.js" */
 /** @import {Extras} from "../model/extras.js" */
 /** @import {People} from "./people.js" */
 /** @import {PinnedAlerts} from "./pinned_alerts.js" */
@@ -16,7 +16,7 @@ import { UndoOffer } from "./undo_offer.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Edges} from "../model/workspace.js" */
 
-/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, reply: (message: Message) => void, react: (button: HTMLElement, message: Message) => void, showAnswers: ShowAnswers, undoMessage: (message: Message) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
+/** What a pane can do. @typedef {{closePane: () => void, loadHistory: (way: "older" | "newer") => void, jumpToNew: () => void, jumpToNewest: () => void, openDirect: (name: string) => void, deactivate: (name: string) => void, checkRead: () => void, cancelWaitingJump: () => void, trimTo: (first: number, last: number) => void, dismissAlert: (id: string) => void, openMenu: (button: HTMLElement) => void, openMessageMenu: (button: HTMLElement, message: Message) => void, editMessage: (message: Message) => void, reply: (message: Message) => void, react: (button: HTMLElement, message: Message) => void, showAnswers: ShowAnswers, undoMessage: (message: Message) => void, showQuotes: ShowQuotes, openDayMenu: (button: HTMLElement, at: string) => void, retryMessage: (clientId: string) => void, restoreMessage: (clientId: string) => void, discardMessage: (clientId: string) => void} & Omit<ComposerActions, "editLast" | "messageOf">} PaneActions */
 
 export class RoomPane extends HTMLElement {
   room = "";
@@ -65,8 +65,8 @@ export class RoomPane extends HTMLElement {
       this.#scrolled();
       actions.checkRead();
     };
-    const { cancelWaitingJump: onmoved, showAnswers } = actions;
-    this.list.configure(me, { onscroll, onmoved, showAnswers });
+    const { cancelWaitingJump: onmoved, showQuotes, showAnswers } = actions;
+    this.list.configure(me, { onscroll, onmoved, showQuotes, showAnswers });
     this.list.addEventListener("click", (event) => this.#messageClicked(event, actions));
     this.editLast = () => {
       const last = this.list.lastOwn;
@@ -82,7 +82,17 @@ export class RoomPane extends HTMLElement {
     this.composer.showExtras(draft.extras);
     part(this, "title").id = `title-${room.id}`;
     // Every pane has these buttons, so they are described by the room's title.
-    for (const name of ["close", "more-button", "new-line", "emoji", "send", "undo"])
+    const described = [
+      "close",
+      "more-button",
+      "new-line",
+      "attach",
+      "emoji",
+      "also",
+      "send",
+      "undo",
+    ];
+    for (const name of described)
       part(this, name).setAttribute("aria-describedby", `title-${room.id}`);
     part(this, "unsent").addEventListener("click", (event) => unsentClicked(event, actions));
   }
@@ -251,7 +261,10 @@ export class RoomPane extends HTMLElement {
   #messageClicked({ target }, actions) {
     const button = target instanceof Element ? target.closest("button") : null;
     const message = this.list.messageAt(button);
-    if (!button || !message) return;
+    if (!button) return;
+    const at = button.parentElement?.dataset.at;
+    if (at) return actions.openDayMenu(button, at);
+    if (!message) return;
     if (button.dataset.part === "act") actions.openMessageMenu(button, message);
     if (button.dataset.part === "react") actions.react(button, message);
     if (button.dataset.part === "reply") actions.reply(message);

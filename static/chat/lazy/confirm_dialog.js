@@ -2,6 +2,8 @@
 
 import { part } from "../dom/templates.js";
 
+/** `text`: what it is about; `label`: of the button that does it. @typedef {{text: string, label: string, confirmed: () => void}} Asked */
+
 export class ConfirmDialog {
   #dialog;
   #confirmed = () => {};
@@ -16,10 +18,7 @@ export class ConfirmDialog {
     });
   }
 
-  /**
-   * @param {string} question
-   * @param {{text: string, label: string, confirmed: () => void}} what `text`: what it is about; `label`: of the button that does it
-   */
+  /** @param {string} question @param {Asked} what */
   ask(question, { text, label, confirmed }) {
     this.#confirmed = confirmed;
     part(this.#dialog, "question").textContent = question;

@@ -1,0 +1,67 @@
+"""Has images written anew by `picture_worker`, at most a few at the same time."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from chat.exceptions import ClientError, ErrorCode, unavailable
+
+logger = logging.getLogger(__name__)
+
+WORKER = Path(__file__).with_name("picture_worker.py")
+# Each takes a core, and up to MEMORY_BYTES of the worker.
+AT_ONCE = 2
+WAIT_SECONDS = 10.0
+# Longer than the worker's limit on CPU time, because the machine may be busy.
+MOST_SECONDS = 40.0
+
+_slots = threading.BoundedSemaphore(AT_ONCE)
+
+
+class Picture(NamedTuple):
+    """An image that was written anew."""
+
+    type: str
+    width: int
+    height: int
+
+
+def write_anew(source: Path, clean: Path, thumbnail: Path) -> Picture:
+    """Write an image without its metadata into `clean`, and its thumbnail (WebP).
+
+    Raises ClientError: FILE_INVALID, FILE_TOO_LARGE, SERVER_UNAVAILABLE.
+    """
+    if not _slots.acquire(timeout=WAIT_SECONDS):
+        raise unavailable("The server is busy with other images. Try again in a moment.")
+    try:
+        # -I: neither the environment nor the current directory decides what is imported.
+        done = subprocess.run(
+            [sys.executable, "-I", str(WORKER), str(source), str(clean), str(thumbnail)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise _refuse("too large") from None
+    finally:
+        _slots.release()
+    if done.returncode:
+        # It ended by one of its limits.
+        logger.warning("an image could not be read: the worker ended with %s", done.returncode)
+        raise _refuse("too large")
+    answer = json.loads(done.stdout)
+    if error := answer.get("error"):
+        raise _refuse(error)
+    return Picture(answer["type"], answer["width"], answer["height"])
+
+
+def _refuse(error: str) -> ClientError:
+    if error == "too large":
+        detail = "This image has too many pixels. Make it smaller, or send it in an archive."
+        return ClientError(ErrorCode.FILE_TOO_LARGE, detail=detail)
+    detail = "This image is damaged. To send it as it is, put it into an archive."
+    return ClientError(ErrorCode.FILE_INVALID, detail=detail)

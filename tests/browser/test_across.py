@@ -1,0 +1,196 @@
+"""What connects rooms that stand side by side: quotes of other rooms, and one message into several rooms."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import violations
+
+HIDDEN = "A message in a room that you can't open."
+# The messages of the site, by room, in the order of their numbers.
+TEXTS = """
+from chat.models import Event
+for title, body in Event.objects.filter(kind=0, deleted_at=None).order_by("room__title", "seq").values_list(
+    "room__title", "body"
+):
+    print(f"{title}: {body}")
+"""
+
+
+def choose(visitor, title, text, label):
+    message = visitor.log(title).get_by_role("article").filter(has_text=text)
+    message.hover()
+    message.get_by_role("button", name="More about this message").click()
+    visitor.page.get_by_role("menuitem", name=label).click()
+
+
+def quote(visitor, title, text, into):
+    choose(visitor, title, text, "Quote in another room")
+    visitor.page.get_by_role("menu", name="Quote in another room").get_by_role("menuitem", name=into).click()
+    expect(visitor.box(into)).to_be_focused()
+
+
+def test_a_message_is_carried_over_as_a_quote_that_shows_only_what_its_reader_may_see(visit, site):
+    alice, bob = visit("alice"), visit("bob")
+    page = alice.page
+    alice.open("Lobby", "Staff", "Random")
+    alice.say("Lobby", "the disk is full")
+    alice.say("Staff", "the contract is signed")
+    bob.open("Random")
+    # Into the composer of another pane, as a part of its draft.
+    quote(alice, "Lobby", "the disk is full", into="Random")
+    chip = alice.pane("Random").locator("room-composer .quote")
+    expect(chip).to_contain_text("the disk is full")
+    page.keyboard.type("look")
+    page.reload()
+    expect(chip).to_contain_text(re.compile("Lobby · alice.*the disk is full"))
+    expect(alice.box("Random")).to_have_value("look")
+    alice.pane("Random").get_by_role("button", name="Remove quote").click()
+    expect(chip).to_have_count(0)
+    # By dragging too.
+    alice.log("Lobby").get_by_role("article").first.drag_to(alice.box("Random"))
+    expect(chip).to_contain_text("the disk is full")
+    expect(alice.box("Random")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(chip).to_have_count(0)
+    quotes = bob.log("Random").locator(".quote")
+    expect(quotes).to_contain_text(["the disk is full"])
+    [sent] = [command for command in alice.commands("send") if "source" in command]
+    assert sent["source"] == {"room": alice.pane("Lobby").evaluate("(pane) => pane.room"), "seq": 1}
+    assert sent["message"] == "look"
+    # From a restricted room into a wider one only by a second Enter.
+    quote(alice, "Staff", "the contract is signed", into="Random")
+    page.keyboard.type("good news")
+    page.keyboard.press("Enter")
+    again = alice.pane("Random").get_by_text("Press Enter again to send")
+    expect(again).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.type("!")
+    expect(again).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(again).to_be_visible()
+    assert len([command for command in alice.commands("send") if "source" in command]) == 1
+    page.keyboard.press("Enter")
+    # A reader who may not enter the source sees that there is one.
+    expect(bob.texts("Random").last).to_have_text("good news!")
+    expect(quotes.last).to_have_text(HIDDEN)
+    assert "contract" not in bob.page.content()
+    assert "Staff" not in bob.page.content()
+    expect(alice.log("Random").locator(".quote").last).to_contain_text("the contract is signed")
+    # A click shows the message in its own pane, which opens if it is not open.
+    quotes.first.click()
+    expect(bob.log("Lobby").get_by_role("article")).to_be_visible()
+    bob.toggle("Lobby").click()
+    # It is hidden at once when its reader may not open the room any more.
+    change = "from chat.models import Room; room = Room.objects.get(title='Lobby'); room.staff_only = {}; room.save()"
+    site.shell(change.format(True))
+    expect(quotes.first).to_have_text(HIDDEN)
+    assert "the disk is full" not in bob.page.content()
+    site.shell(change.format(False))
+    expect(quotes.first).to_contain_text("the disk is full")
+    # A link to a message of this site is a chip too.
+    bob.say("Random", f"see {site.url}/?rooms=1&at={sent['source']['room']}.1 now")
+    link = bob.log("Random").get_by_role("link", name="Lobby · alice: the disk is full")
+    expect(link).to_be_visible()
+    # When the source is deleted, its text is gone from all of them, in rooms that are not open too.
+    choose(alice, "Lobby", "the disk is full", "Delete")
+    page.get_by_role("button", name="Delete").click()
+    expect(quotes.first).to_contain_text("Message deleted")
+    expect(alice.log("Random").locator(".quote").first).to_contain_text("Message deleted")
+    expect(link).to_have_count(0)
+    assert "the disk is full" not in bob.page.content()
+
+
+def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit, site):
+    alice = visit("alice")
+    page = alice.page
+    alice.open("Lobby", "Random")
+    pane, box = alice.pane("Lobby"), alice.box("Lobby")
+    send = pane.get_by_role("button", name=re.compile("^Send"))
+    adding = pane.get_by_role("combobox", name="Add a room")
+
+    def until_texts(condition):
+        for _ in range(400):
+            if condition(site.shell(TEXTS).splitlines()):
+                return
+            page.wait_for_timeout(50)
+        raise AssertionError(site.shell(TEXTS))
+
+    def add(*titles):
+        pane.get_by_role("button", name="Also in other rooms").click()
+        expect(adding).to_be_focused()
+        for title in titles:
+            page.keyboard.type(title)
+            page.keyboard.press("Enter")
+            expect(pane.get_by_role("button", name=f"Remove {title}")).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(box).to_be_focused()
+
+    add("Random", "Here", "Staff")
+    assert violations(page) == []
+    expect(send).to_have_accessible_name("Send to 4 rooms")
+    expect(send).to_have_text("4")
+    # The rooms are a part of the draft.
+    page.keyboard.type("power is out")
+    page.reload()
+    expect(pane.get_by_role("button", name="Remove Here")).to_be_visible()
+    # A restricted room together with a wider one needs a second Enter.
+    box.press("Enter")
+    expect(pane.get_by_text("Press Enter again to send")).to_be_visible()
+    pane.get_by_role("button", name="Remove Staff").click()
+    expect(pane.get_by_text("Press Enter again to send")).to_be_hidden()
+    assert alice.commands("send") == []
+    box.press("Enter")
+    expect(alice.texts("Random")).to_have_text(["power is out"])
+    # They are gone from the composer, and each copy was one command.
+    expect(pane.get_by_role("button", name="Remove Here")).to_have_count(0)
+    expect(send).to_have_accessible_name("Send")
+    sent = alice.commands("send")
+    assert [command["message"] for command in sent] == ["power is out"] * 3
+    assert len({command["across"] for command in sent}) == 1
+    assert len({command["client_id"] for command in sent}) == len({command["room"] for command in sent}) == 3
+    # Edit and Undo reach the copy in the room that is not open too.
+    choose(alice, "Lobby", "power is out", "Edit")
+    box.fill("power is back")
+    box.press("Enter")
+    expect(alice.texts("Random")).to_have_text(["power is back"])
+    here = "Here: power is back"
+    until_texts(lambda texts: texts == [here, "Lobby: power is back", "Random: power is back"])
+    pane.get_by_role("button", name="Undo").click()
+    until_texts(lambda texts: texts == [])
+    expect(box).to_have_value("power is back")
+    # Offline: nothing is lost or doubled, and a copy that is refused is named.
+    add("Random", "Here", "Third")
+    site.stop()
+    alice.expect_state(re.compile("Offline|Reconnecting"))
+    box.press("Enter")
+    site.shell(
+        "from chat.models import Room; Room.objects.filter(title='Here').update(archived_at='2026-01-01T00:00Z')"
+    )
+    site.start()
+    until_texts(lambda texts: len(texts) == 3)
+    assert site.shell(TEXTS).splitlines() == [f"{title}: power is back" for title in ("Lobby", "Random", "Third")]
+    missing = page.get_by_role("alert").filter(has_text="Here")
+    expect(missing).to_contain_text("wasn't sent")
+    # Staff address all rooms but direct ones, after a list and a second Enter.
+    site.shell(
+        "from django.contrib.auth.models import User; from chat.models import Room\n"
+        "from chat.store import room_actions\n"
+        "room = Room.objects.get(title='Here'); room.archived_at = None; room.save()\n"
+        "alice, bob = User.objects.filter(username__in=['alice', 'bob']).order_by('username')\n"
+        "room_actions.open_direct([bob.pk], by=alice.pk)"
+    )
+    expect(alice.button("Here")).to_be_visible()
+    expect(alice.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(1)
+    pane.get_by_role("button", name="Also in other rooms").click()
+    pane.get_by_role("button", name="All rooms…").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Staff")
+    expect(dialog).not_to_contain_text("bob")
+    dialog.get_by_role("button", name="Add these rooms").click()
+    expect(box).to_be_focused()
+    page.keyboard.type("for all")
+    page.keyboard.press("Enter")
+    expect(pane.get_by_text("Press Enter again to send")).to_be_visible()
+    page.keyboard.press("Enter")
+    until_texts(lambda texts: sum(text.endswith(": for all") for text in texts) == len(site.rooms))

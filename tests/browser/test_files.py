@@ -1,0 +1,115 @@
+"""Files in Chromium: dropped, pasted, cancelled, tried again, sent with a text, seen by another user, and gone."""
+
+import base64
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import until
+from tests.hostile_files import picture
+
+PICTURE = base64.b64encode(picture(size=(400, 300))).decode()
+# Files as a browser has them when they are dragged or copied: [name, type, base64].
+TRANSFER = """(files) => {
+  const data = new DataTransfer();
+  for (const [name, type, content] of files)
+    data.items.add(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], name, {type}));
+  return data;
+}"""
+PASTE = """(box, data) => box.dispatchEvent(
+  new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}))"""
+TEXT = base64.b64encode(b"some notes").decode()
+
+
+def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(visit, site):
+    charlie = visit("charlie")
+    charlie.open("Lobby")
+    bob = visit("bob", keep=False)
+    bob.open("Lobby", "Random")
+    page, pane = bob.page, bob.pane("Lobby")
+    tray = pane.get_by_role("group", name="Attached files")
+
+    # A file that is dropped beside the panes does not take the page's place.
+    beside = page.evaluate_handle(TRANSFER, [["x.txt", "text/plain", TEXT]])
+    page.dispatch_event("header", "drop", {"dataTransfer": beside})
+    expect(page.get_by_role("group", name="Attached files")).to_have_count(0)
+
+    # Three files, of which one is refused and one is cancelled, with a text.
+    bob.box("Lobby").fill("the picture")
+    page.route(re.compile("name=slow"), lambda route: None)
+    dropped = page.evaluate_handle(
+        TRANSFER, [["cat.png", "image/png", PICTURE], ["empty.txt", "text/plain", ""], ["slow.txt", "text/plain", TEXT]]
+    )
+    target = pane.get_by_role("log")
+    target.dispatch_event("dragenter", {"dataTransfer": dropped})
+    expect(pane).to_have_class(re.compile("dropping"))
+    target.dispatch_event("drop", {"dataTransfer": dropped})
+    expect(pane).not_to_have_class(re.compile("dropping"))
+    expect(tray.get_by_text("This file is empty. Choose another one.")).to_be_visible()
+    expect(tray.get_by_role("progressbar", name="Uploading slow.txt")).to_be_visible()
+    bob.box("Lobby").press("Enter")
+    expect(tray.get_by_role("status")).to_contain_text("Not sent")
+    expect(bob.box("Lobby")).to_have_value("the picture")
+    tray.get_by_role("button", name="Remove: empty.txt").click()
+    tray.get_by_role("button", name="Cancel: slow.txt").click()
+    expect(tray.get_by_role("listitem")).to_have_count(1)
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    bob.box("Lobby").press("Enter")
+    for visitor in (bob, charlie):
+        expect(visitor.texts("Lobby").last).to_have_text("the picture")
+        image = visitor.log("Lobby").get_by_role("img", name="cat.png")
+        expect(image).to_be_visible()
+        until(visitor.page, "document.querySelector('.thumb img').naturalWidth === 400")
+        assert image.evaluate("(image) => [image.offsetWidth, image.offsetHeight]") == [160, 120]
+    expect(tray).to_be_hidden()
+    expect(bob.box("Lobby")).to_have_value("")
+    expect(bob.pane("Random").get_by_role("group", name="Attached files")).to_have_count(0)
+
+    # A pasted image and chosen files, of which one fails once, without a text: sent by itself when they are there.
+    failures = []
+    page.route(
+        re.compile("name=notes"),
+        lambda route: route.fallback() if failures else (failures.append(1), route.abort())[1],
+    )
+    pasted = page.evaluate_handle(TRANSFER, [["pasted.png", "image/png", PICTURE]])
+    bob.box("Lobby").evaluate(PASTE, pasted)
+    expect(tray.get_by_role("listitem")).to_have_count(1)
+    with page.expect_file_chooser() as chooser:
+        pane.get_by_role("button", name="Attach files").click()
+    chooser.value.set_files([{"name": "notes.txt", "mimeType": "text/plain", "buffer": b"some notes"}])
+    expect(tray.get_by_role("listitem")).to_have_count(2)
+    bob.box("Lobby").press("Enter")
+    link = charlie.log("Lobby").get_by_role("link", name="notes.txt")
+    expect(link).to_be_visible()
+    assert failures
+    expect(charlie.log("Lobby").get_by_role("img", name="pasted.png")).to_be_visible()
+    expect(charlie.texts("Lobby").last).to_have_text("")  # the names stand at the files
+    shown = charlie.page.request.get(site.url + link.get_attribute("href"))
+    assert shown.headers["content-disposition"].startswith("attachment") and shown.text() == "some notes"
+
+    # The viewer by key.
+    charlie.log("Lobby").get_by_role("article").last.focus()
+    charlie.page.keyboard.press("Tab")
+    charlie.page.keyboard.press("Tab")
+    thumbnail = charlie.log("Lobby").get_by_role("link", name="pasted.png")
+    thumbnail.focus()
+    charlie.page.keyboard.press("Enter")
+    viewer = charlie.page.get_by_role("dialog", name="pasted.png")
+    expect(viewer).to_contain_text("2 of 2")
+    charlie.page.keyboard.press("ArrowLeft")
+    viewer = charlie.page.get_by_role("dialog", name="cat.png")
+    expect(viewer.get_by_role("img", name="cat.png")).to_be_visible()
+    charlie.page.keyboard.press("Escape")
+    expect(charlie.page.get_by_role("dialog")).to_have_count(0)
+    expect(thumbnail).to_be_focused()
+
+    # Gone with its message.
+    site.shell(
+        "from chat.store import actions\n"
+        "from chat.models import Event\n"
+        "from chat.store.log import Kind\n"
+        "event = Event.objects.get(body='the picture')\n"
+        "actions.commit([actions.Draft(room=event.room_id, author=event.author_id, kind=Kind.DELETED, "
+        "target_seq=event.seq)])"
+    )
+    expect(charlie.log("Lobby").get_by_role("img", name="cat.png")).to_have_count(0)

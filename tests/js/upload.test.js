@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { fileNames, sizeWords } from "../../static/chat/model/files.js";
+import { Upload } from "../../static/chat/model/upload.js";
+
+const FACTS = {
+  id: "1c0e4f52-93a0-4a3e-8c6b-0f5d8a7be9d1",
+  name: "a.txt",
+  type: "text/plain",
+  size: 4,
+};
+
+class Request {
+  upload = {};
+  headers = {};
+  isAborted = false;
+  onloadend = null;
+  open(...how) {
+    this.how = how;
+  }
+  setRequestHeader(name, value) {
+    this.headers[name] = value;
+  }
+  send(body) {
+    this.body = body;
+  }
+  abort() {
+    this.isAborted = true;
+    this.answer(0);
+  }
+  answer(status, body = "") {
+    this.status = status;
+    this.responseText = typeof body === "string" ? body : JSON.stringify(body);
+    this.onloadend();
+  }
+}
+
+function uploading(name = "a.txt") {
+  const requests = [];
+  const upload = new Upload(
+    { name, size: 4 },
+    {
+      room: "3",
+      token: () => "t",
+      changed: () => {},
+      request: () => {
+        requests.push(new Request());
+        return requests.at(-1);
+      },
+    },
+  );
+  upload.start();
+  return { upload, requests };
+}
+
+test("a file is the body of a post to its room, and its name is in the address", () => {
+  const { upload, requests } = uploading("a&b \ud800.txt");
+  assert.deepEqual(requests[0].how, ["POST", "/rooms/3/files/?name=a%26b%20%EF%BF%BD.txt"]);
+  assert.equal(requests[0].headers["X-CSRFToken"], "t");
+  requests[0].upload.onprogress({ loaded: 1, total: 4 });
+  assert.equal(upload.progress, 0.25);
+  requests[0].answer(200, FACTS);
+  assert.equal(upload.state, "done");
+  assert.deepEqual(upload.facts, FACTS);
+});
+
+test("an interrupted upload is tried again by itself, then by the user", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { upload, requests } = uploading();
+  for (const [delay, count] of [
+    [1_000, 2],
+    [3_000, 3],
+    [8_000, 4],
+  ]) {
+    requests.at(-1).answer(count === 2 ? 0 : 503, { detail: "Busy." });
+    assert.equal(upload.state, "sending");
+    mock.timers.tick(delay);
+    assert.equal(requests.length, count);
+  }
+  requests.at(-1).answer(0);
+  assert.equal(upload.state, "failed");
+  upload.retry();
+  requests.at(-1).answer(200, FACTS);
+  assert.equal(upload.state, "done");
+  mock.timers.reset();
+});
+
+test("a refusal is final and gives the server's reason", () => {
+  const { upload, requests } = uploading();
+  requests[0].answer(413, { error: "FILE_TOO_LARGE", detail: "Too large." });
+  assert.equal(upload.state, "refused");
+  assert.equal(upload.reason, "Too large.");
+});
+
+test("an upload that was refused because of the sign-in can be tried again", () => {
+  const { upload, requests } = uploading();
+  requests[0].answer(403, { detail: "You are signed out. Sign in again." });
+  assert.equal(upload.state, "failed");
+  assert.equal(upload.reason, "You are signed out. Sign in again.");
+  upload.retry();
+  requests[1].answer(200, FACTS);
+  assert.equal(upload.state, "done");
+});
+
+test("a cancelled upload stays cancelled", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { upload, requests } = uploading();
+  upload.cancel();
+  assert.ok(requests[0].isAborted);
+  mock.timers.tick(60_000);
+  assert.equal(requests.length, 1);
+  assert.equal(upload.facts, null);
+  mock.timers.reset();
+});
+
+test("names and sizes are said as people do", () => {
+  assert.equal(fileNames([{ name: "a.txt" }, { name: "b.png" }]), "a.txt, b.png");
+  assert.match(sizeWords(812), /^812\D/);
+  assert.match(sizeWords(48_213), /^47\D/);
+  assert.match(sizeWords(1_600_000), /^1.5\D/);
+});
