@@ -62,6 +62,8 @@ def measure(names: list[str], sizes: Sizes) -> tuple[dict[str, Part], list[str]]
             failed.append(name)
         else:
             print(as_text(found[name]))
+            if found[name].failures:
+                failed.append(name)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     return found, failed
 

@@ -49,6 +49,8 @@ def write(parts: dict[str, Part], *, seconds: float, commands: list[str], failed
         lines += markdown(part.table)
         for remark in part.remarks:
             lines += ["", remark]
+        for failure in part.failures:
+            lines += ["", f"**Failed:** {failure}"]
         for number, chart in enumerate(part.charts, 1):
             path = CHARTS / f"{name}-{number}.svg"
             path.write_text(svg(chart))

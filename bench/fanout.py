@@ -144,7 +144,12 @@ async def run(sizes: Sizes) -> Part:
             for name, make in servers.contenders().items()
             if not sizes.contenders or name in sizes.contenders
         ]
-        clubs = [await open_club(server) for server in running]
+        clubs, failures = [], []
+        for server in running:
+            try:
+                clubs.append(await open_club(server))
+            except Broken as error:
+                failures.append(f"{server.name}, {len(server.dialects):,} sockets: {error}")
         for members in sizes.members:
             for club in clubs:
                 club.shrink(members)
@@ -152,13 +157,19 @@ async def run(sizes: Sizes) -> Part:
             for window in sizes.windows:
                 setting = f"{members:,} members, {window} in flight"
                 for _ in range(sizes.rounds):
-                    for club in clubs:
-                        figure = await _measure(club, window, sizes)
+                    for club in list(clubs):
+                        try:
+                            figure = await _measure(club, window, sizes)
+                        except Broken as error:
+                            # Its later rounds would compare with what is left of this one.
+                            failures.append(str(error))
+                            clubs.remove(club)
+                            continue
                         rows.add(setting, club.running.name, figure.deliveries)
                         echoes.add(setting, club.running.name, figure.echo_p50 * 1000)
                         cpu.add(setting, club.running.name, figure.server_cpu)
     charts = [_bars(rows, setting) for setting in rows.settings]
-    return Part("Fan-out", __doc__ or "", _table(rows, echoes, cpu), charts, _remarks())
+    return Part("Fan-out", __doc__ or "", _table(rows, echoes, cpu), charts, _remarks(), failures)
 
 
 def _remarks() -> list[str]:

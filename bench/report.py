@@ -49,6 +49,8 @@ class Part:
     table: list[Row]
     charts: list[Bars] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    # Contenders that lost or doubled a message, or refused sockets. The bench fails because of them.
+    failures: list[str] = field(default_factory=list)
 
 
 def times(own: float | None, other: float | None) -> str:
@@ -67,4 +69,4 @@ def as_text(part: Part) -> str:
         return part.title
     widths = [max(len(row[column]) for row in part.table) for column in range(len(part.table[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in part.table]
-    return "\n".join([part.title, *lines, *part.remarks])
+    return "\n".join([part.title, *lines, *part.remarks, *part.failures])

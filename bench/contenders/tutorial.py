@@ -21,9 +21,12 @@ settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            # Without the time limit redis-py's own default of 5 s ends the layer's blocking read; with the default
-            # capacity of 100 it drops messages.
-            "CONFIG": {"hosts": [{"address": os.environ["REDIS_URL"], "socket_timeout": None}], "capacity": 10_000},
+            # redis-py's own time limit of 5 s would end the layer's blocking read, its own limit of 100 connections
+            # would refuse most sockets, and the layer's default capacity of 100 would drop messages.
+            "CONFIG": {
+                "hosts": [{"address": os.environ["REDIS_URL"], "socket_timeout": None, "max_connections": 5000}],
+                "capacity": 10_000,
+            },
         }
     },
 )

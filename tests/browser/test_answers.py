@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import until
@@ -26,6 +27,8 @@ def react(visitor, message, name):
     visitor.page.keyboard.press("Enter")
 
 
+# The server is stopped and started, and the pages wait before they try again.
+@pytest.mark.timeout(120, func_only=True)
 def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, site):
     post(site, ("Lobby", 1, 120))
     alice, bob = visit("alice"), visit("bob")

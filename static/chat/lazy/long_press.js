@@ -37,7 +37,7 @@ export function followLongPress(root) {
     const pressed = press?.isLong ? press.element : null;
     end();
     // Lifting the finger counts as a press outside the menu and closes it, as it was not there when the finger came down.
-    if (pressed) setTimeout(() => isOpen(pressed) || openMenu(pressed));
+    if (pressed) setTimeout(() => isOpen() || openMenu(pressed));
   });
   // The browser's own menu, which has the same gesture, and may come before the timer.
   root.addEventListener("contextmenu", (event) => {
@@ -46,7 +46,7 @@ export function followLongPress(root) {
     if (!isTouch || !element) return;
     event.preventDefault();
     if (press) open();
-    else if (!isOpen(element)) openMenu(element);
+    else if (!isOpen()) openMenu(element);
   });
 }
 
@@ -61,7 +61,7 @@ function openMenu(element) {
   part(element, "act").click();
 }
 
-/** @param {HTMLElement} element */
-function isOpen(element) {
-  return part(element, "act").ariaExpanded === "true";
+/** The page's menu; the state of its button is updated later. */
+function isOpen() {
+  return document.querySelector('[data-part="menu"]:popover-open') !== null;
 }
