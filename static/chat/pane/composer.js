@@ -353,8 +353,9 @@ export class Composer extends HTMLElement {
       this.#leaveEdit();
       return true;
     }
-    if (event.key === "Escape" && this.#extras !== null) {
-      this.extras = null;
+    if (event.key === "Escape" && this.#extras?.replyTo) {
+      const { replyTo: _replyTo, ...rest } = this.#extras;
+      this.extras = Object.keys(rest).length ? rest : null;
       return true;
     }
     const isEmpty = this.#box.value === "" && this.#edit === null;
