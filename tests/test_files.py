@@ -273,8 +273,8 @@ def test_two_messages_of_one_batch_cannot_have_the_same_file(bob, rooms):
 
 
 def test_files_without_a_text_are_named_in_it_and_mention_nobody(bob, charlie, rooms):
-    ids = [uploaded(bob, rooms.lobby, b"text", name=name)["id"] for name in ("@charlie.txt", "b.txt")]
-    assert send(bob, rooms.lobby, *ids).logged.event.message == "@charlie.txt, b.txt"
+    ids = [uploaded(bob, rooms.lobby, b"text", name=name)["id"] for name in ("@charlie", "b.txt")]
+    assert send(bob, rooms.lobby, *ids).logged.event.message == "@charlie, b.txt"
     assert not Mention.objects.exists()
     ids = [uploaded(bob, rooms.lobby, b"text", name="c.txt")["id"]]
     send(bob, rooms.lobby, *ids, body="for @charlie")
