@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { messageItems } from "../../static/chat/log/message_menu.js";
 import { Changes } from "../../static/chat/model/changes.js";
+import { messageItems } from "../../static/chat/model/message_items.js";
 
 const EDIT = { command: "edit", room: "1", seq: 3, message: "better" };
 

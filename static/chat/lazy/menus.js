@@ -1,8 +1,76 @@
-/** The menu, and the items of all menus of the page. */
+/** The page's menu, and the items of all menus. */
 
-export { Menu } from "../dom/menu.js";
-export { printOnly } from "../dom/print.js";
-export { messageItems } from "../log/message_menu.js";
-export { asMarkdown } from "../model/markdown.js";
-export { paneItems } from "../page/pane_menu.js";
-export { settingItems } from "../page/setting_items.js";
+import { ask } from "../dom/ask.js";
+import { Menu } from "../dom/menu.js";
+import { printOnly } from "../dom/print.js";
+import { asMarkdown } from "../model/markdown.js";
+import { messageItems } from "../model/message_items.js";
+
+/** @import {Item} from "../dom/menu.js" */
+/** @import {Layout} from "../model/layout.js" */
+/** @import {Name, Preferences} from "../model/preferences.js" */
+/** @import {Shortcuts} from "../model/shortcuts.js" */
+
+/** The row of panes. @typedef {{layout: Layout, isPhone: boolean, movePane: (room: string, by: number) => void, toggleWide: (room: string) => void}} Panes */
+/** What the page can do with a pane. @typedef {{readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void}, shortcuts: Shortcuts, askForDay: () => void, print: () => void, settings: Item | null}} Ways */
+
+export { asMarkdown, Menu, messageItems, printOnly };
+
+/** The settings that are on or off, in their order. @type {[Name, string][]} */
+const SWITCHES = [
+  ["showsTyping", "Show who is writing"],
+  ["clickCloses", "A click on an open room closes it"],
+];
+
+/**
+ * What can be done with a pane. What would have no effect is left out.
+ * @param {Panes} panes
+ * @param {string} room
+ * @param {Ways} ways
+ * @returns {Item[]}
+ */
+export function paneItems(panes, room, { readTracker, shortcuts, askForDay, print, settings }) {
+  const { order, wide } = panes.layout;
+  const index = order.indexOf(room);
+  /** @type {Item[]} */
+  const items = [];
+  if (index > 0)
+    items.push({
+      label: "Move left",
+      keys: shortcuts.chordFor("moveLeft"),
+      act: () => panes.movePane(room, -1),
+    });
+  if (index < order.length - 1)
+    items.push({
+      label: "Move right",
+      keys: shortcuts.chordFor("moveRight"),
+      act: () => panes.movePane(room, 1),
+    });
+  if (order.length > 1 && !panes.isPhone)
+    items.push({ label: wide === room ? "Even out" : "Widen", act: () => panes.toggleWide(room) });
+  items.push({ label: "Jump to date…", act: askForDay });
+  items.push({ label: "Print", act: print });
+  if (readTracker.hasUnread(room))
+    items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
+  if (settings) items.push(settings);
+  return items;
+}
+
+/** The settings that this browser keeps, and the density. @param {Preferences} preferences @returns {Item[]} */
+export function settingItems(preferences) {
+  const isCompact = document.documentElement.dataset.density === "compact";
+  return [
+    ...SWITCHES.map(([name, label]) => ({
+      label,
+      isOn: preferences.get(name) === true,
+      act: () => preferences.set(name, !preferences.get(name)),
+    })),
+    // Kept by the server, so all pages of the user follow.
+    {
+      label: "Compact messages",
+      isOn: isCompact,
+      act: () =>
+        void ask("/accounts/appearance/", { density: isCompact ? "comfortable" : "compact" }),
+    },
+  ];
+}

@@ -6,14 +6,13 @@ import { clockOf, pauses, tidy } from "../model/notifying.js";
 import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from "../model/strings.js";
 
 /** @import {Item} from "../dom/menu.js" */
-/** @import {Menus} from "../page/menus.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {HeadsFrame, NotifyFrame, Room} from "../model/protocol.js" */
 /** @import {Unread} from "../model/unread.js" */
 
-/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menus: Menus, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number) => void}} NotificationActions */
+/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menus: {open: (anchor: HTMLElement, name: string, items: () => Item[]) => void}, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number) => void}} NotificationActions */
 
 /** Long enough that the position of a user who reads the message elsewhere is known here. */
 const DELAY_MS = 1000;

@@ -1,10 +1,11 @@
 /** Lists what can be done with a message. */
 
-import { isOwn } from "../model/own.js";
-import { ALERT, MESSAGE } from "../model/protocol.js";
+import { isOwn } from "./own.js";
+import { ALERT, MESSAGE } from "./protocol.js";
 
-/** @import {Item} from "../dom/menu.js" */
-/** @import {Message} from "../model/room_log.js" */
+/** @import {Message} from "./room_log.js" */
+
+/** An item of a menu. @typedef {{label: string, act: () => void}} Item */
 
 /** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, sameMoment: (() => void) | undefined, quote: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
