@@ -5,11 +5,13 @@ import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
 import { asMarkdown } from "../model/markdown.js";
 import { messageItems } from "../model/message_items.js";
+import { LEVELS } from "../model/strings.js";
 
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Layout} from "../model/layout.js" */
 /** @import {Name, Preferences} from "../model/preferences.js" */
 /** @import {Shortcuts} from "../model/shortcuts.js" */
+/** @import {Unread} from "../model/unread.js" */
 
 /** The row of panes. @typedef {{layout: Layout, isPhone: boolean, movePane: (room: string, by: number) => void, toggleWide: (room: string) => void}} Panes */
 /** What the page can do with a pane. @typedef {{readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void}, shortcuts: Shortcuts, askForDay: () => void, print: () => void, settings: Item | null}} Ways */
@@ -54,6 +56,31 @@ export function paneItems(panes, room, { readTracker, shortcuts, askForDay, prin
     items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
   if (settings) items.push(settings);
   return items;
+}
+
+/**
+ * What can be done with a room in the list.
+ * @param {string} room
+ * @param {{isOpen: boolean, isAnyUnread: boolean, readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void, markAllRead: () => void}, navigation: {closeRoom: (room: string) => void, focusRoom: (room: string) => void}}} ways
+ */
+export function rowItems(room, { isOpen, isAnyUnread, readTracker, navigation }) {
+  /** @type {Item[]} */
+  const items = [];
+  if (readTracker.hasUnread(room))
+    items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
+  if (isAnyUnread) items.push({ label: "Mark all as read", act: () => readTracker.markAllRead() });
+  if (isOpen) items.push({ label: "Close", act: () => navigation.closeRoom(room) });
+  else items.push({ label: "Open", act: () => navigation.focusRoom(room) });
+  return items;
+}
+
+/** What the reader can choose to hear of a room. @param {string} room @param {Unread} unread @returns {Item[]} */
+export function levelChoices(room, unread) {
+  return LEVELS.map(([level, label]) => ({
+    label,
+    isOn: unread.levelOf(room) === level,
+    act: () => unread.setLevel(room, level),
+  }));
 }
 
 /** The settings that this browser keeps, and the density. @param {Preferences} preferences @returns {Item[]} */

@@ -21,9 +21,9 @@ export class Menus {
    * @param {HTMLElement} anchor the button that opens it
    * @param {string} name
    * @param {(lists: Lists) => Item[]} items called when the menu opens
-   * @param {Item[]} [choices]
+   * @param {(lists: Lists) => Item[]} [choices]
    */
   open(anchor, name, items, choices) {
-    this.#part.use(({ lists, menu }) => menu.open(anchor, name, items(lists), choices));
+    this.#part.use(({ lists, menu }) => menu.open(anchor, name, items(lists), choices?.(lists)));
   }
 }

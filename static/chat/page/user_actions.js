@@ -4,7 +4,6 @@ import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
-import { LEVELS } from "../model/strings.js";
 import { Answering } from "./answering.js";
 import { followDrops } from "./carry_drag.js";
 import { Carrying } from "./carrying.js";
@@ -23,7 +22,6 @@ import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Source} from "../model/protocol.js" */
-/** @import {Item} from "../dom/menu.js" */
 /** @import {Lists} from "./menus.js" */
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outbox} from "../model/outbox.js" */
@@ -345,29 +343,17 @@ export class UserActions {
 
   /** @param {RoomRow} row */
   #openRowMenu({ room, button, isOpen, title }) {
-    const readTracker = this.#readTracker;
-    const items = [
-      ...(readTracker.hasUnread(room)
-        ? [{ label: "Mark as read", act: () => readTracker.markRead(room) }]
-        : []),
-      ...(this.#userData.unread.total.unread
-        ? [{ label: "Mark all as read", act: () => readTracker.markAllRead() }]
-        : []),
-      isOpen
-        ? { label: "Close", act: () => this.navigation.closeRoom(room) }
-        : { label: "Open", act: () => this.navigation.focusRoom(room) },
-    ];
-    this.menus.open(button, title, () => items, this.#levelChoices(room));
+    const items = (/** @type {Lists} */ lists) =>
+      lists.rowItems(room, {
+        ...{ isOpen, readTracker: this.#readTracker, navigation: this.navigation },
+        isAnyUnread: this.#userData.unread.total.unread > 0,
+      });
+    this.menus.open(button, title, items, this.#levelChoices(room));
   }
 
-  /** What the reader can choose to hear of a room. @param {string} room @returns {Item[]} */
+  /** What the reader can choose to hear of a room. @param {string} room */
   #levelChoices(room) {
-    const { unread } = this.#userData;
-    return LEVELS.map(([level, label]) => ({
-      label,
-      isOn: unread.levelOf(room) === level,
-      act: () => unread.setLevel(room, level),
-    }));
+    return (/** @type {Lists} */ lists) => lists.levelChoices(room, this.#userData.unread);
   }
 
   /** @param {Lists} lists @param {string} id */
