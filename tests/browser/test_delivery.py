@@ -223,7 +223,7 @@ def test_one_resume_brings_each_missed_event_once(redis, visit, site):
     redis.start()
     site.start(redis.url)
     wake(alice)
-    expect(alice.texts("One").last).to_have_text("text 330")
+    expect(alice.texts("One").last).to_have_text("text 330", timeout=20_000)
     expect(alice.texts("Four")).to_have_text(texts(1, 102))
     assert place_of(log, text) == top
     assert len(alice.commands("resume")) == 1
