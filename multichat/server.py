@@ -247,8 +247,10 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         hub.drain()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + conf.DRAIN_SECONDS
         try:
-            async with asyncio.timeout(conf.DRAIN_SECONDS):
+            async with asyncio.timeout_at(deadline):
                 await writer.flush()
         except TimeoutError:
             logger.warning("some messages could not be saved in time; their senders keep them and send them again")
@@ -257,8 +259,8 @@ class Server(uvicorn.Server):
         if self.started:
             await janitor.release()
         with suppress(TimeoutError):
-            # Save read positions and layouts, because no page sends them again.
-            async with asyncio.timeout(conf.DRAIN_REPLY_SECONDS):
+            # Save read positions and layouts, because no page sends them again. It may take over a second.
+            async with asyncio.timeout_at(max(deadline, loop.time() + conf.DRAIN_REPLY_SECONDS)):
                 await hub.flush()
         with suppress(TimeoutError):
             # Write the acks of slow readers. A stuck one learns the result when it resumes.

@@ -194,8 +194,9 @@ class Visitor:
 
     def _hear(self, message):
         # A server that a test has stopped and addresses that do not exist are no faults of the page.
-        expected = "WebSocket connection" in message.text or "Failed to load resource" in message.text
-        if message.type == "error" and not expected:
+        # Nor is it that a browser context of a test has no push service.
+        expected = ("WebSocket connection", "Failed to load resource", "does not support the Push API in incognito")
+        if message.type == "error" and not any(words in message.text for words in expected):
             self.problems.append(message.text)
 
     def commands(self, name):

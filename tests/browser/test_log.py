@@ -155,7 +155,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     bob.log("Mend").focus()
     for key in ("ArrowUp", "ArrowUp", "Enter"):
         bob.page.keyboard.press(key)
-    expect(bob.page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    expect(bob.page.get_by_role("menuitem", name="Reply")).to_be_focused()
     bob.page.keyboard.press("End")
     bob.page.keyboard.press("Enter")
     # The page asks once. The focus is on the answer that changes nothing.

@@ -7,11 +7,11 @@ import { isOwn } from "../model/own.js";
 import { heldWords } from "../model/strings.js";
 import { coveredPx, dates } from "./days.js";
 import { handleKey, keepOneTabStop } from "./keyboard.js";
-import { createUnsent, fillMessage, signature, stateId } from "./message.js";
+import { createUnsent, fillMessage, stateId } from "./message.js";
 import { NewLine } from "./new_line.js";
 import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
-import { selection } from "./selected.js";
+import { copySelection, selectedMessages } from "./selection.js";
 
 /** @import {Entry} from "../model/outbox_store.js" */
 /** @import {Me} from "../model/own.js" */
@@ -81,8 +81,9 @@ export class MessageList extends HTMLElement {
     );
     keepOneTabStop(this);
     this.addEventListener("click", ({ target }) => copyCode(target));
-    const words = { messageAt: this.messageAt.bind(this), signature };
-    this.addEventListener("copy", (event) => selection.loaded?.copySelection(event, this, words));
+    this.addEventListener("copy", (event) =>
+      copySelection(event, this, (element) => this.messageAt(element)),
+    );
     // A press on a message's button leaves selected what the button may be about.
     this.addEventListener("mousedown", (event) => {
       const isButton = event.target instanceof Element && event.target.closest("button");
@@ -92,7 +93,7 @@ export class MessageList extends HTMLElement {
 
   /** The messages of which something is selected, oldest first. */
   get selectedMessages() {
-    return selection.loaded?.selectedMessages(this, (element) => this.messageAt(element)) ?? [];
+    return selectedMessages(this, (element) => this.messageAt(element));
   }
 
   get isAtBottom() {

@@ -2,11 +2,10 @@
 
 import { part } from "../dom/templates.js";
 import { addressOf } from "../model/files.js";
+import { signature } from "./message.js";
 
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Message} from "../model/room_log.js" */
-
-/** What the list knows of its messages. @typedef {{messageAt: (element: Element) => Message | undefined, signature: (message: Message) => string}} Words */
 
 /** Elements that begin on a line of their own. */
 const LINES = "p, pre, li, blockquote, ul, ol, .fence";
@@ -15,9 +14,9 @@ const LINES = "p, pre, li, blockquote, ul, ol, .fence";
  * Put what is selected on the clipboard. A selection that begins or ends outside the log is left to the browser.
  * @param {ClipboardEvent} event
  * @param {HTMLElement} log
- * @param {Words} words
+ * @param {(element: Element) => Message | undefined} messageAt
  */
-export function copySelection(event, log, { messageAt, signature }) {
+export function copySelection(event, log, messageAt) {
   const range = rangeIn(log);
   if (range === null) return;
   const parts = selectedParts(range, log, messageAt);
