@@ -77,7 +77,7 @@ STILL = """async (log, [scrollTop, until]) => {
   const before = ends();
   let moved = 0;
   let after = 0;
-  for (let n = 0; n < 900 && after < 6; n += 1) {
+  for (let n = 0; n < 3000 && after < 6; n += 1) {
     await frame();
     await new Promise((done) => { setTimeout(done); });
     if (!read.every((e) => e.isConnected)) throw new Error('what was read is gone');

@@ -317,10 +317,10 @@ def test_warnings_and_alerts_say_what_they_are(visit, site):
 def test_the_keyboard_reaches_everything(visit):
     bob = visit("bob", "/chat/Lobby/")
     expect(bob.box("Lobby")).to_be_focused()
-    for name in ("Emoji", "Send"):
+    for name in ("Attach files", "Emoji", "Send"):
         bob.page.keyboard.press("Tab")
         expect(bob.pane("Lobby").get_by_role("button", name=name)).to_be_focused()
-    for _ in range(3):
+    for _ in range(4):
         bob.page.keyboard.press("Shift+Tab")
     expect(bob.log("Lobby")).to_be_focused()
 
