@@ -661,7 +661,7 @@ class Bot(models.Model):
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="bots")
     user = FormerUserField(related_name="+")
-    # Of the token, which may post and read, and of the secret in the hook's address, which may only post.
+    # The hashes of the token, which may post and read, and of the secret in the hook's address, which may only post.
     token_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001  null is no token
     hook_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
     # Encrypted, because a signature can be checked only with the secret itself. Empty: the hook takes unsigned posts.

@@ -300,7 +300,7 @@ def test_a_bot_whose_user_was_deleted_or_can_sign_in_is_refused(post, made):
     assert post("x").status_code == 401
 
 
-def test_who_may_make_bots(rooms, alice, bob, charlie):
+def test_only_those_who_manage_a_room_make_bots(rooms, alice, bob, charlie):
     with pytest.raises(ClientError, match="ROOM_ACCESS_DENIED"):
         bots.create_bot(rooms.lobby.pk, "bot", by=bob.pk)
     plans = room_actions.create_room("Plans", who="members", members=[bob.pk, charlie.pk])

@@ -37,7 +37,7 @@ SECRET_BYTES = 32
 # The most characters of a secret that are hashed.
 SECRET_LENGTH = 100
 MAX_BOTS = 50
-# Of the UUIDs that are made of a sender's keys.
+# The namespace of the UUIDs that are made of a sender's keys.
 KEYS = uuid.UUID("5b0c1ce6-1ab4-4b0e-9f3f-2a4c5a6f1d77")
 
 

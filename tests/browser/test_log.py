@@ -169,7 +169,8 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     alice.log("Mend").focus()
     for key in ("ArrowUp", "Enter"):
         alice.page.keyboard.press(key)
-    expect(alice.page.get_by_role("menuitem")).to_have_count(5)
+    expect(alice.page.get_by_role("menuitem")).to_have_count(7)
+    expect(alice.page.get_by_role("menuitem", name="Edit")).to_have_count(0)
     alice.page.get_by_role("menuitem", name="Delete").click()
     alice.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(bob.texts("Mend").nth(1)).to_have_text("2 messages deleted")
@@ -180,7 +181,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     for key in ("ArrowUp", "Enter"):
         bob.page.keyboard.press(key)
     expect(bob.page.get_by_role("menuitem")).to_have_text(
-        ["Copy text", "Copy as Markdown", "Copy link", "Mark as unread"]
+        ["Reply", "Add reaction", "Copy text", "Copy as Markdown", "Copy link", "Mark as unread"]
     )
 
 
