@@ -7,14 +7,14 @@ from playwright.sync_api import expect
 from tests.browser.test_accessibility import violations_in_all_looks
 from tests.browser.test_accounts import picture
 
-MAKE_DORA = """
+MAKE_WANDA = """
 from django.contrib.auth.models import User
-dora = User(username="dora", password=User.objects.get(username="bob").password)
-dora.save()
+wanda = User(username="wanda", password=User.objects.get(username="bob").password)
+wanda.save()
 """
 FORGET = """
 from django.contrib.auth.models import User
-User.objects.filter(username="dora").delete()
+User.objects.filter(username="wanda").delete()
 for user in User.objects.filter(username="bob"):
     user.first_name = user.last_name = ""
     user.save()
@@ -22,10 +22,10 @@ for user in User.objects.filter(username="bob"):
 
 
 def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit, site):
-    site.shell(MAKE_DORA)
+    site.shell(MAKE_WANDA)
     try:
-        alice, bob, dora = visit("alice"), visit("bob"), visit("dora")
-        for visitor in (alice, bob, dora):
+        alice, bob, wanda = visit("alice"), visit("bob"), visit("wanda")
+        for visitor in (alice, bob, wanda):
             visitor.open("Lobby")
         bob.say("Lobby", "hello")
         author = alice.log("Lobby").locator(".message [data-part=author]").last
@@ -73,14 +73,14 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
         expect(alice.box("Robert Tables")).to_be_focused()
         expect(alice.box("Lobby")).to_have_value("not sent yet")
 
-        # dora is deactivated, after a question. Her page closes at once.
+        # wanda is deactivated, after a question. Her page closes at once.
         people.click()
         alice.pane("Lobby").get_by_role("button", name="Deactivate a person").click()
-        alice.page.get_by_role("button", name="Deactivate dora").click()
-        question = alice.page.get_by_role("alertdialog", name="Deactivate dora?")
+        alice.page.get_by_role("button", name="Deactivate wanda").click()
+        question = alice.page.get_by_role("alertdialog", name="Deactivate wanda?")
         expect(question.get_by_role("button", name="Cancel")).to_be_focused()
         question.get_by_role("button", name="Deactivate").click()
-        expect(dora.page.get_by_role("status").first).to_contain_text("Signed out")
+        expect(wanda.page.get_by_role("status").first).to_contain_text("Signed out")
         expect(alice.page.get_by_role("button", name="1 around")).to_be_visible()
         expect(alice.page.get_by_role("link", name="Admin", exact=True)).to_be_visible()
         expect(bob.page.get_by_role("link", name="Admin", exact=True)).to_have_count(0)
