@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -44,9 +45,9 @@ def test_a_full_pipe_delays_no_caller_and_dropped_lines_are_counted(pipe, monkey
     assert not putting.is_alive(), "the caller waited for the pipe"
     writer.flush(0.01)
     output = b""
-    while b"left out" not in output:
+    # In one notice, or in several if the writer's thread was late.
+    while sum(map(int, re.findall(rb"multichat: (\d+) [^\n]*left out", output))) <= 300:
         output += os.read(read, 65536)
-    assert int(output.split(b"multichat: ")[1].split()[0]) > 300
     writer.flush()
 
 
