@@ -56,6 +56,7 @@ def test_a_level_decides_what_counts_on_all_devices(visit, site):
     bob.expect_state("Connected")
     # From the menu of a row, by key: the arrows move and choose nothing.
     bob.button("Lobby").click(button="right")
+    expect(bob.page.get_by_role("menuitem", name="Open")).to_be_focused()
     bob.page.keyboard.press("ArrowUp")
     quiet = bob.page.get_by_role("radio", name="Quiet", exact=True)
     expect(quiet).to_be_focused()

@@ -7,7 +7,7 @@ import pytest
 
 from chat.testing import Refusal, check
 from tests.servers.conftest import recorded
-from tests.servers.quantities import TIMEOUT, Q
+from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.services import Pooler, directory
 from tests.servers.test_restore import manage
 from tests.servers.test_revocation import shell_of
@@ -79,7 +79,8 @@ async def test_delivery_and_revocation_work_behind_a_pooler(
     async with shell_of(servers[0]) as shell:
         done = (await shell.revoke("made_staff_only", {"room": REVOKED}))["done"]
     await bob.until(lambda: str(REVOKED) not in bob.logs, 5)
-    assert time.monotonic() - done < 1
+    # test_revocation measures the time, and asserts one second. Here, two processes and the pooler share the machine.
+    assert time.monotonic() - done < (1 if IS_FULL else 3)
     with pytest.raises(Refusal, match="ROOM_ACCESS_DENIED"):
         await bob.join(REVOKED)
     assert str(REVOKED) in alice.logs
