@@ -1,133 +1,11 @@
 """Answers /healthz and /readyz: whether this process works, and what is degraded. The Host header does not matter."""
 
-import asyncio
-import json
-import logging
-import time
-from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from django.db import connection
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
-
-from chat import doorbell
-from chat.live import database, writer
+from chat.live import probe
 from multichat.answers import answer
 
-logger = logging.getLogger("multichat.health")
-
 PATHS = ("/healthz", "/readyz")
-# Query the database at most once per period, however many requests arrive, and wait for it this long.
-CACHE_SECONDS = 1.0
-WAIT_SECONDS = 3.0
-
-# States of the database in which messages are saved, though perhaps late. In all others (away, read_only, full,
-# damaged, …: see chat.live.writer.state) no message can be saved.
-WRITABLE_STATES = ("ok", "locked", "slow", "overloaded")
-
-
-@dataclass
-class State:
-    """The result of one check. It contains only names and states: no addresses, no error messages."""
-
-    database: str = "away"  # ok, away, read_only, or what chat.live.writer.state says
-    layer: str = "ok"  # ok, in_memory, degraded
-    migrations: str = "unknown"  # ok, missing, unknown
-    found_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def degraded(self) -> list[str]:
-        """Return the names of the parts that do not work normally."""
-        states = {"database": self.database, "layer": self.layer, "migrations": self.migrations}
-        return [name for name, state in states.items() if state not in ("ok", "in_memory")]
-
-    @property
-    def is_ready(self) -> bool:
-        """Return whether messages can be saved. Without the channel layer they are, but arrive later."""
-        return self.database in WRITABLE_STATES and self.migrations == "ok"
-
-    def as_json(self) -> str:
-        report = {
-            "ready": self.is_ready,
-            "database": self.database,
-            "layer": self.layer,
-            "migrations": self.migrations,
-            "degraded": self.degraded,
-        }
-        return json.dumps(report) + "\n"
-
-
-class Probe:
-    """Checks the database and the channel layer for one event loop, at most once a second."""
-
-    def __init__(self) -> None:
-        self._state: State | None = None
-        self._task: asyncio.Task[State] | None = None
-
-    async def state(self) -> State:
-        """Return the result of the last check, which is at most a second old."""
-        if self._state is not None and time.monotonic() - self._state.found_at < CACHE_SECONDS:
-            return self._state
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._check())
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                # Shielded, because other clients wait for the same check when this one disconnects.
-                return await asyncio.shield(self._task)
-        except TimeoutError:
-            return State()
-
-    async def _check(self) -> State:
-        state = State(layer=await _layer_state())
-        try:
-            is_missing, is_read_only = await database.poll(_check_database)
-        except database.AWAY as error:
-            if self._state is None or self._state.database != "away":
-                logger.warning("health: the database does not answer: %s", database.reason(error))
-        else:
-            state.database = "read_only" if is_read_only else writer.state() or "ok"
-            state.migrations = "missing" if is_missing else "ok"
-        state.found_at = time.monotonic()
-        self._state = state
-        return state
-
-
-def _check_database() -> tuple[bool, bool]:
-    """Return whether migrations are missing, and whether the database refuses to write."""
-    return _missing_migrations(), connection.vendor == "postgresql" and _is_read_only()
-
-
-def _is_read_only() -> bool:
-    # Queried here too, because the writer notices only when messages are sent.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('transaction_read_only')")
-        return bool(cursor.fetchone() == ("on",))
-
-
-def _missing_migrations() -> bool:
-    global _known
-    if _known is None:
-        # Read the files only once, so that later checks are a single query.
-        _known = set(MigrationLoader(None).disk_migrations or ())
-    return not _known <= set(MigrationRecorder(connection).applied_migrations())
-
-
-_known: set[tuple[str, str]] | None = None
-
-
-async def _layer_state() -> str:
-    if doorbell.is_in_memory():
-        return "in_memory"
-    is_degraded = doorbell.is_degraded()
-    if is_degraded is None:
-        # No page is open in this process yet, so its doorbell has not probed the layer.
-        is_degraded = not await doorbell.is_answering()
-    return "degraded" if is_degraded else "ok"
-
-
-_probes: WeakKeyDictionary[asyncio.AbstractEventLoop, Probe] = WeakKeyDictionary()
 
 
 class Health:
@@ -142,7 +20,7 @@ class Health:
         elif scope["method"] not in ("GET", "HEAD"):
             await answer(send, 405, "Use GET or HEAD.\n", is_last=True)
         else:
-            state = await _probes.setdefault(asyncio.get_running_loop(), Probe()).state()
+            state = await probe.current().state()
             if scope["path"] == "/readyz":
                 status = 200 if state.is_ready else 503
                 await answer(send, status, state.as_json(), content_type="application/json")

@@ -11,6 +11,7 @@ from chat.models import Membership, Process
 from chat.store import presence
 from chat.store.presence import Change
 from chat.store.room_user import RoomUser
+from tests.fakes import expire_dead_processes
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,7 +118,7 @@ async def test_a_server_that_stops_announces_no_leave_and_keeps_its_lease(rooms,
     # when that process's lease has expired.
     async with connected(bob) as again:
         assert (await join(again, rooms.lobby))[-1]["present"] == ["alice", "bob"]
-        assert await database.write(presence.expire) == []
+        assert await database.write(expire_dead_processes) == []
     await database.close()
 
 

@@ -323,11 +323,13 @@ async def test_a_fan_out_in_several_slices_yields_to_the_loop_and_keeps_the_orde
     await join(late)
     feed.advance(log.post())
     # A session that joined in the middle of a run catches up with the rest of it.
-    await until(lambda: late.places[1].cursor == 5 and not late.places[1].is_behind and not feed._fan_out.is_busy)
+    await until(
+        lambda: late.subscriptions[1].cursor == 5 and not late.subscriptions[1].is_behind and not feed._fan_out.is_busy
+    )
     assert gone.socket.seqs() == []
     assert [session.socket.seqs() for session in sessions if session is not gone] == [[1, 2, 3, 4, 5]] * 6
     assert late.socket.seqs() == [5]
-    assert not any(session.places[1].is_behind for session in sessions[:5])
+    assert not any(session.subscriptions[1].is_behind for session in sessions[:5])
 
 
 async def test_a_burst_larger_than_one_write_is_fanned_out_run_by_run(log):
@@ -407,7 +409,7 @@ async def test_the_panes_of_a_removed_room_are_closed_with_a_reason(log):
     await sessions[0].hub.sweep.run()
     for session in sessions:
         assert session.socket.frames[-1] == {"leave": "1", "reason": "ROOM_INVALID"}
-        assert session.places == {}
+        assert session.subscriptions == {}
     assert sessions[0].hub.feeds == {}
 
 

@@ -8,8 +8,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from chat import doorbell
-from chat.live import database, writer
-from multichat import health
+from chat.live import database, probe, writer
+from chat.store import schema
 from multichat.asgi import application
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,17 +67,17 @@ async def test_only_safe_methods_are_allowed():
 
 async def test_a_thousand_requests_cost_one_check_and_no_thread(monkeypatch):
     checks = []
-    check = health._missing_migrations
-    monkeypatch.setattr(health, "_missing_migrations", lambda: checks.append(1) or check())
-    assert 0 < health.CACHE_SECONDS <= 1
+    check = schema._missing_migrations
+    monkeypatch.setattr(schema, "_missing_migrations", lambda: checks.append(1) or check())
+    assert 0 < probe.CACHE_SECONDS <= 1
     # A slow machine may need longer than a second for all requests.
-    monkeypatch.setattr(health, "CACHE_SECONDS", 60)
+    monkeypatch.setattr(probe, "CACHE_SECONDS", 60)
     await ask("/healthz")
     threads = threading.active_count()
     answers = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(1000)))
     assert {status for status, _, _ in answers} == {200}
     assert len(checks) == 1
-    monkeypatch.setattr(health, "CACHE_SECONDS", 0)
+    monkeypatch.setattr(probe, "CACHE_SECONDS", 0)
     await ask("/healthz")
     assert len(checks) == 2
     assert threading.active_count() <= threads, "threads of earlier tests may end meanwhile"
@@ -88,7 +88,7 @@ def fail_to_connect():
 
 
 async def test_without_the_database_the_answer_is_503_and_does_not_reveal_its_address(monkeypatch, caplog):
-    monkeypatch.setattr(health, "_missing_migrations", fail_to_connect)
+    monkeypatch.setattr(schema, "_missing_migrations", fail_to_connect)
     assert (await ask("/healthz"))[:2] == (503, b"The database does not answer.\n")
     status, body, _ = await ask("/readyz")
     assert status == 503
@@ -100,9 +100,9 @@ async def test_without_the_database_the_answer_is_503_and_does_not_reveal_its_ad
 
 
 async def test_a_check_does_not_wait_for_a_database_that_hangs(monkeypatch):
-    monkeypatch.setattr(health, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(probe, "WAIT_SECONDS", 0.05)
     may_end = threading.Event()
-    monkeypatch.setattr(health, "_missing_migrations", lambda: may_end.wait(10) and False)
+    monkeypatch.setattr(schema, "_missing_migrations", lambda: may_end.wait(10) and False)
     try:
         # The answer comes before the check of the database times out, which takes DATABASE_SECONDS.
         async with asyncio.timeout(5):
@@ -112,7 +112,7 @@ async def test_a_check_does_not_wait_for_a_database_that_hangs(monkeypatch):
 
 
 async def test_with_a_missing_migration_the_server_is_not_ready(monkeypatch):
-    monkeypatch.setattr(health, "_known", {("chat", "9999_later")})
+    monkeypatch.setattr(schema, "_known", {("chat", "9999_later")})
     status, shown = await ready()
     assert (status, shown["migrations"], shown["degraded"]) == (503, "missing", ["migrations"])
     # Pages are still served.

@@ -10,6 +10,7 @@ from chat.models import Membership, Presence, Process, Room
 from chat.store import presence
 from chat.store.presence import Change
 from chat.store.room_user import RoomUser
+from tests.fakes import expire_dead_processes
 
 pytestmark = pytest.mark.django_db
 
@@ -56,32 +57,32 @@ def test_pairs_of_different_rooms_and_users_are_not_mixed_up(processes, rooms, b
     assert sorted(changes) == sorted([Change(lobby, "charlie", True), Change(lobby, "bob", False)])
 
 
-def test_burying_a_dead_process_announces_once_the_users_who_are_in_no_other_process(processes, rooms, bob, charlie):
+def test_expiring_a_dead_process_announces_once_the_users_who_are_in_no_other_process(processes, rooms, bob, charlie):
     room = rooms.lobby.pk
     presence.update_presence("one", came={RoomUser(room, bob.pk), RoomUser(room, charlie.pk)}, went=())
     presence.update_presence("two", came={RoomUser(room, charlie.pk)}, went=())
-    assert presence.expire() == []
+    assert expire_dead_processes() == []
     expire("one")
-    assert presence.expire() == [Change(room, "bob", False)]
-    assert presence.expire() == []
+    assert expire_dead_processes() == [Change(room, "bob", False)]
+    assert expire_dead_processes() == []
     assert presence.present_usernames([room]) == {room: {"charlie"}}
     assert list(Process.objects.values_list("pk", flat=True)) == ["two"]
     assert presence.renew_lease("one") is False
     assert presence.renew_lease("two") is True
 
 
-def test_a_process_that_renews_its_lease_before_the_next_check_is_not_buried(processes, rooms, bob):
+def test_a_process_that_renews_its_lease_before_the_next_check_is_not_expired(processes, rooms, bob):
     presence.update_presence("one", came={RoomUser(rooms.lobby.pk, bob.pk)}, went=())
     expire("one")
     assert presence.renew_lease("one") is True
-    assert presence.expire() == []
+    assert expire_dead_processes() == []
 
 
-def test_a_process_that_was_buried_can_begin_again(processes, rooms, bob):
+def test_a_process_that_was_expired_can_begin_again(processes, rooms, bob):
     pair = RoomUser(rooms.lobby.pk, bob.pk)
     presence.update_presence("one", came={pair}, went=())
     expire("one")
-    presence.expire()
+    expire_dead_processes()
     presence.begin_lease("one")
     assert presence.update_presence("one", came={pair}, went=()) == [Change(pair[0], "bob", True)]
 
@@ -108,7 +109,7 @@ def test_a_renewal_takes_one_query_for_any_number_of_pairs(processes, rooms, bob
     with django_assert_num_queries(1):
         assert presence.renew_lease("one") is True
     with django_assert_num_queries(1):
-        assert presence.expire() == []
+        assert expire_dead_processes() == []
 
 
 @pytest.fixture

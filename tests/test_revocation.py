@@ -127,7 +127,7 @@ async def test_a_join_notices_a_check_that_begins_between_its_answer_and_its_att
         monkeypatch.setattr(hub.Hub, "feed", open_late)
         answer = await socket.ask(command="join", room=rooms.lobby.pk)
         assert answer["error"] == "ROOM_ACCESS_DENIED"
-        assert running.sessions and not any(session.places for session in running.sessions)
+        assert running.sessions and not any(session.subscriptions for session in running.sessions)
 
 
 async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited_rate(bob, settings, monkeypatch):

@@ -76,9 +76,9 @@ async def test_an_event_that_a_session_has_is_not_written_again(hub):
     session = enter(hub)
     feed = await join(session)
     commit(hub, 3)
-    place = session.places[1]
-    session.offer(place, 1, Run([event.frame for event in hub.log.events[1]]))
-    session.offer(place, 2, Run([hub.log.events[1][1].frame]))
+    subscription = session.subscriptions[1]
+    session.offer(subscription, 1, Run([event.frame for event in hub.log.events[1]]))
+    session.offer(subscription, 2, Run([hub.log.events[1][1].frame]))
     hub.advance(1, "a", hub.log.events[1])
     feed.hear_bell(2)
     await turns()
@@ -89,11 +89,11 @@ async def test_a_session_that_misses_an_event_falls_behind_and_catches_up_in_ord
     session = enter(hub)
     await join(session)
     commit(hub, 3)
-    place = session.places[1]
-    place.cursor = 1  # as if 2 and 3 had not been written
-    session.offer(place, 3, Run([hub.log.events[1][2].frame]))
-    assert place.is_behind
-    await until(lambda: not place.is_behind)
+    subscription = session.subscriptions[1]
+    subscription.cursor = 1  # as if 2 and 3 had not been written
+    session.offer(subscription, 3, Run([hub.log.events[1][2].frame]))
+    assert subscription.is_behind
+    await until(lambda: not subscription.is_behind)
     assert session.socket.seqs() == [1, 2, 3, 2, 3]
 
 
@@ -101,10 +101,10 @@ async def test_a_run_that_begins_before_the_cursor_is_written_only_after_it(hub)
     session = enter(hub)
     await join(session)
     commit(hub, 4)
-    place = session.places[1]
-    place.cursor = 2
-    session.offer(place, 1, Run([event.frame for event in hub.log.events[1]]))
-    await until(lambda: not place.is_behind)
+    subscription = session.subscriptions[1]
+    subscription.cursor = 2
+    session.offer(subscription, 1, Run([event.frame for event in hub.log.events[1]]))
+    await until(lambda: not subscription.is_behind)
     assert session.socket.seqs() == [1, 2, 3, 4, 3, 4]
 
 
@@ -115,14 +115,14 @@ async def test_a_session_with_a_full_socket_falls_behind_and_catches_up_from_the
     hub.log.reads.clear()
     commit(hub, 2)
     commit(hub, 3)
-    assert session.places[1].is_behind
+    assert session.subscriptions[1].is_behind
     assert socket.seqs() == [1, 2]
     socket.drain(1)
     await until(lambda: socket.room == 0)
     assert socket.seqs() == [1, 2, 3]
     commit(hub)
     socket.drain()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     commit(hub)
     assert socket.seqs() == [1, 2, 3, 4, 5, 6, 7]
     assert hub.log.reads == []
@@ -133,7 +133,7 @@ async def test_the_cursor_moves_by_the_part_of_a_run_that_the_socket_took(hub):
     session = enter(hub, socket)
     await join(session)
     commit(hub, 5)
-    assert session.places[1].cursor == 2
+    assert session.subscriptions[1].cursor == 2
     socket.drain()
     await until(lambda: socket.seqs() == [1, 2, 3, 4, 5])
 
@@ -145,7 +145,7 @@ async def test_a_session_that_missed_more_than_the_ring_reads_the_log_in_pages(h
     hub.log.post(20)
     session = enter(hub)
     await join(session, since=0)
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert session.socket.seqs() == list(range(1, 21))
     assert [read[1] for read in hub.log.reads if read[0] == "read"] == [0, 4, 8, 12, 16]
 
@@ -162,7 +162,7 @@ async def test_events_committed_while_a_session_reads_the_log_follow_once(hub, s
     await turns()
     assert session.socket.seqs() == []
     hub.log.gate.set()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert session.socket.seqs() == list(range(1, 9))
 
 
@@ -171,7 +171,7 @@ async def test_a_room_that_is_behind_does_not_delay_another_room(hub):
     session = enter(hub)
     await join(session, room=2)
     hub.log.gate.clear()
-    session.places[2].feed.ring.restart(session.places[2].feed.head)
+    session.subscriptions[2].feed.ring.restart(session.subscriptions[2].feed.head)
     joining = asyncio.ensure_future(join(session, since=0))
     await turns()
     commit(hub, room=2)
@@ -219,7 +219,7 @@ async def test_signals_are_dropped_while_the_session_is_behind(hub):
     socket.room = None
     session.signal(encode(Pong()))
     socket.drain()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     session.signal(encode(Pong()))
     assert socket.replies()[1:] == [PONG, PONG]
 
@@ -263,7 +263,7 @@ async def test_a_rejoin_while_the_log_is_read_is_served_only_from_the_new_cursor
     await turns()
     feed.attach(session, cursor=3, reply=feed.joined())
     hub.log.gate.set()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert session.socket.seqs() == [4, 5]
 
 
@@ -273,7 +273,7 @@ async def test_a_rejoin_with_a_cursor_replays_and_misses_no_event_meanwhile(hub)
     commit(hub, 3)
     feed.attach(session, cursor=1, reply=feed.joined())
     commit(hub)
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert session.socket.seqs() == [1, 2, 3, 2, 3, 4]
 
 
@@ -300,10 +300,10 @@ async def test_a_session_starts_over_when_the_events_it_missed_were_pruned(hub, 
     feed = await join(session)
     del hub.log.events[1][:3]  # pruned
     feed.attach(session, cursor=1, reply=feed.joined())
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert session.socket.frames[-1]["reset"] is True
     assert session.socket.seqs() == []
-    assert session.places[1].cursor == 5
+    assert session.subscriptions[1].cursor == 5
 
 
 async def test_a_lost_socket_gets_no_further_frame(hub):
@@ -332,7 +332,7 @@ async def test_large_events_are_written_in_bounded_writes(hub):
     hub.log.post(20, text="x" * 20_000)
     session = enter(hub)
     await join(session, since=0)
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert session.socket.seqs() == list(range(1, 21))
     most = WRITE_BYTES // 20_000
     assert max(session.socket.runs) == most
@@ -348,7 +348,7 @@ async def test_a_slow_reader_gets_no_text_that_was_removed_while_it_waited(hub, 
     await join(session)
     # The socket takes the reply and one write of two events. The next write waits with events in hand.
     socket.room = 3
-    feed = session.places[1].feed
+    feed = session.subscriptions[1].feed
     feed.attach(session, cursor=0, reply=feed.joined())
     await until(lambda: socket.room == 0)
     assert socket.seqs() == [1, 2]
@@ -356,7 +356,7 @@ async def test_a_slow_reader_gets_no_text_that_was_removed_while_it_waited(hub, 
         event = deleted(10 + seq, seq) if change == "delete" else edited(10 + seq, seq, "better")
         hub.advance(1, "a", hub.log.append(event))
     socket.drain()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert socket.seqs() == list(range(1, 21))
     texts = [frame["message"] for frame in socket.frames if frame.get("username")]
     assert texts[2:] == [None if change == "delete" else "better"] * 8
@@ -372,7 +372,7 @@ async def test_a_text_deleted_while_a_page_of_the_log_is_read_is_not_written(hub
     await turns()
     hub.advance(1, "a", hub.log.append(deleted(11, 5)))
     hub.log.gate.set()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     texts = [frame["message"] for frame in session.socket.frames if frame.get("username")]
     assert texts == ["secret"] * 4 + [None] + ["secret"] * 5
 
@@ -390,7 +390,7 @@ async def test_a_slow_reader_reads_the_log_again_after_more_events_than_the_ring
     hub.advance(1, "a", hub.log.append(deleted(11, 9)))
     commit(hub, 9)
     socket.drain()
-    await until(lambda: not session.places[1].is_behind)
+    await until(lambda: not session.subscriptions[1].is_behind)
     assert socket.seqs() == list(range(1, 21))
     texts = [frame["message"] for frame in socket.frames if frame.get("seq") == 9]
     assert texts == [None]
@@ -463,7 +463,7 @@ async def test_a_session_has_every_event_once_and_in_order_after_any_steps(steps
         socket.log = log
         await join(session)
         for step, number in steps:
-            place = session.places.get(1)
+            subscription = session.subscriptions.get(1)
             match step:
                 case "post":
                     hub.advance(1, "a", log.post(number))
@@ -479,13 +479,13 @@ async def test_a_session_has_every_event_once_and_in_order_after_any_steps(steps
                     hub.hear_bell(1, len(log.events[1]))
                 case "turn":
                     await turns(number)
-                case "leave" if place is not None:
-                    cursor = place.cursor
+                case "leave" if subscription is not None:
+                    cursor = subscription.cursor
                     hub.leave(session, 1)
                     await join(session, since=cursor)
         socket.drain()
         hub.hear_bell(1, len(log.events[1]))
-        await until(lambda: session.places[1].cursor == len(log.events[1]))
+        await until(lambda: session.subscriptions[1].cursor == len(log.events[1]))
         assert socket.seqs() == list(range(1, len(log.events[1]) + 1))
         await hubs.remove(session)
 
@@ -495,9 +495,9 @@ async def test_a_page_of_large_messages_from_the_log_is_bounded_in_bytes(hub, se
     page_sizes = []
     write_events = Session._write_events
 
-    async def measured(self, place, events, head):
+    async def measured(self, subscription, events, head):
         page_sizes.append(sum(len(event.frame.payload) for event in events))
-        await write_events(self, place, events, head)
+        await write_events(self, subscription, events, head)
 
     session = enter(hub)
     hub.log.post(300, text="x" * 30_000)

@@ -48,7 +48,7 @@ class Attendance:
         self._here: dict[int, set[str]] = {}
         # The same as frames, each made when it is first needed.
         self._lists: dict[int, Frame] = {}
-        # The order of the place that a user's first session here took, by room and username.
+        # The order of the subscription that a user's first session here took, by room and username.
         self._orders: dict[tuple[int, str], int] = {}
         # Changes that were not announced yet.
         self._changes: list[Change] = []
@@ -84,7 +84,7 @@ class Attendance:
         pair = RoomUser(feed.room, session.user_id)
         self._sessions[pair] += 1
         if self._sessions[pair] == 1:
-            self._orders[feed.room, session.username] = session.places[feed.room].order
+            self._orders[feed.room, session.username] = session.subscriptions[feed.room].order
         if timer := self._in_grace.pop(pair, None):
             timer.cancel()
         if conf.SEND_PRESENCE and feed.room in self._here:
@@ -116,7 +116,7 @@ class Attendance:
 
     def resend_lists(self, session: "Session") -> None:
         """Send the lists of users to a session that has missed signals."""
-        for room in session.places:
+        for room in session.subscriptions:
             if conf.SEND_PRESENCE and room in self._here:
                 session.signal(self._list(room))
 

@@ -13,7 +13,7 @@ from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.live import attendance, database, writer
 from chat.live.feed import RoomView
 from chat.live.revocation import Question
-from chat.live.session import Place, Session
+from chat.live.session import Session, Subscription
 from chat.protocol import (
     Acknowledged,
     AnyCommand,
@@ -120,7 +120,7 @@ async def join(session: Session, command: Join) -> None:
     elif session.is_original is None:
         session.is_original = True
     cursor = Cursor(command.since, command.epoch) if command.since is not None else None
-    await _enter(session, command.room, cursor)
+    await _attach(session, command.room, cursor)
 
 
 async def resume(session: Session, command: Resume) -> None:
@@ -134,7 +134,7 @@ async def resume(session: Session, command: Resume) -> None:
 
 async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
     try:
-        await _enter(session, room_id, cursor)
+        await _attach(session, room_id, cursor)
     except ClientError as refusal:
         if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
             session.reply(protocol.refusal(refusal, command="resume", room=room_id))
@@ -147,10 +147,10 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
         session.reply(protocol.refusal(unavailable(), command="resume", room=room_id))
 
 
-async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
+async def _attach(session: Session, room_id: int, cursor: Cursor | None) -> None:
     while not session.is_gone:
-        # A check of rights that begins between the question and the attaching finds no place to close. So the question
-        # is asked again if there was one.
+        # A check of rights that begins between the question and the attaching finds no subscription to end. So the
+        # question is asked again if there was one.
         with session.hub.revocation.question() as question:
             room = await session.hub.rooms.get((session.login, room_id))
             if isinstance(room, ClientError):
@@ -162,16 +162,16 @@ async def _enter(session: Session, room_id: int, cursor: Cursor | None) -> None:
 
 async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, question: Question) -> bool:
     """Attach the session; return False when its rights were checked again since the question."""
-    entering = session.hub.feed(
+    opening = session.hub.feed(
         room.pk, title=room.title, staff_only=room.staff_only, head=room.head_seq, view=_view_of(room)
     )
-    async with entering as feed:
+    async with opening as feed:
         if session.is_gone or question.is_outdated(user=session.user_id, room=room.pk):
             return False
         # Nothing is awaited from here on, so the head in the reply is still right when the session is attached.
-        is_new = room.pk not in session.places
+        is_new = room.pk not in session.subscriptions
         if is_new:
-            limits.check_rooms(len(session.places))
+            limits.check_rooms(len(session.subscriptions))
         is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
         read = session.hub.watchers.position(session.user_id, room.pk)
         reply = feed.joined(reader=session.user_id, reset=not is_served, read=read)
@@ -393,10 +393,10 @@ async def find_copies(session: Session, command: Copies) -> None:
 
 def typing(session: Session, command: Typing) -> None:
     """Show the other users in the room that this one is writing, at most once in three seconds."""
-    place = _check_joined(session, command.room)
+    subscription = _check_joined(session, command.room)
     now = asyncio.get_running_loop().time()
-    if conf.SHOW_WHO_IS_TYPING and now - place.typed_at >= conf.TYPING_SECONDS:
-        place.typed_at = now
+    if conf.SHOW_WHO_IS_TYPING and now - subscription.typed_at >= conf.TYPING_SECONDS:
+        subscription.typed_at = now
         session.hub.show_typing(session, command.room)
 
 
@@ -407,11 +407,11 @@ def _check_joined_or_copy(session: Session, command: Send | Edit | Delete) -> No
         _check_joined(session, command.room)
 
 
-def _check_joined(session: Session, room: int) -> Place:
-    place = session.places.get(room)
-    if place is None:
+def _check_joined(session: Session, room: int) -> Subscription:
+    subscription = session.subscriptions.get(room)
+    if subscription is None:
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Join the room first.")
-    return place
+    return subscription
 
 
 def _submit(session: Session, draft: Draft, command: str) -> None:

@@ -5,7 +5,7 @@ import logging
 
 from chat.conf import conf
 from chat.live.ring import Ring
-from chat.live.session import Place, Session
+from chat.live.session import Session, Subscription
 from chat.live.sockets import WRITE_BYTES, Run, chunk
 
 logger = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 class FanOut:
     """One run of events after the other, each encoded and joined once for all sessions."""
 
-    def __init__(self, room: int, ring: Ring, sessions: dict[Session, Place]) -> None:
+    def __init__(self, room: int, ring: Ring, sessions: dict[Session, Subscription]) -> None:
         self._room = room
         self._ring = ring
         self._sessions = sessions
@@ -33,12 +33,12 @@ class FanOut:
 
     def offer_new(self) -> None:
         """Offer the ring's new events; if there are many sessions or events, in slices and in a task."""
-        if self._task is not None:
+        if self.is_busy:
             return  # It will see the new head.
         if len(self._sessions) <= conf.FAN_OUT_SLICE and self._next_run_is_last():
             first, run = self._next_run()
-            for session, place in self._sessions.items():
-                session.offer(place, first, run)
+            for session, subscription in self._sessions.items():
+                session.offer(subscription, first, run)
         else:
             self._task = asyncio.get_running_loop().create_task(self._offer_in_slices())
 
@@ -69,14 +69,14 @@ class FanOut:
                         # A text of this run may have been deleted or edited away while other tasks ran.
                         changes, first = self._ring.changes, max(first, self._ring.start)
                         run = Run([event.frame for event in self._ring.range(first, last)])
-                    for session, place in sessions[start : start + conf.FAN_OUT_SLICE]:
-                        if session.places.get(self._room) is place:
-                            session.offer(place, first, run)
+                    for session, subscription in sessions[start : start + conf.FAN_OUT_SLICE]:
+                        if session.subscriptions.get(self._room) is subscription:
+                            session.offer(subscription, first, run)
                     await asyncio.sleep(0)
         except Exception:
             logger.exception("room=%s: the fan-out failed: sessions that were not reached catch up", self._room)
-            for session, place in self._sessions.items():
-                if place.cursor < self._ring.head:
-                    session.fall_behind(place)
+            for session, subscription in self._sessions.items():
+                if subscription.cursor < self._ring.head:
+                    session.fall_behind(subscription)
         finally:
             self._task = None

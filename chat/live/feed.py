@@ -13,7 +13,7 @@ from chat.live.alerts import Alerts
 from chat.live.database import Gathering
 from chat.live.fan_out import FanOut
 from chat.live.ring import Ring
-from chat.live.session import Place, Session
+from chat.live.session import Session, Subscription
 from chat.protocol import FloorRaised, Frame, IsTyping, Joined, Left
 from chat.store import log, own_rooms
 from chat.store.alerts import RecentAlerts
@@ -44,12 +44,12 @@ class Feed:
         self.epoch = ""
         self.floor = 1
         self.ring = Ring(head=0)
-        self.sessions: dict[Session, Place] = {}
+        self.sessions: dict[Session, Subscription] = {}
         self._fan_out = FanOut(room, self.ring, self.sessions)
         # How many callers are about to attach a session. Until then the feed is not forgotten.
         self.claims = 0
         self.opened: asyncio.Task[None] | None = None
-        self._read_place = heads.get
+        self._read_bounds = heads.get
         self._read_alerts = alerts.get
         self._is_stopped = False
         self._alerts = Alerts()
@@ -72,16 +72,16 @@ class Feed:
 
     async def open(self) -> None:
         """Read where the log stands. Raises ClientError: ROOM_INVALID when the room is gone."""
-        head, floor, epoch = await self._place()
+        head, floor, epoch = await self._bounds()
         self._start_at(head, floor, epoch, await self._alerts_now())
         # Read what was rung in the meantime, as soon as this task is done.
         asyncio.get_running_loop().call_soon(self.hear_bell, 0)
 
-    async def _place(self) -> tuple[int, int, str]:
-        place = await self._read_place(self.room)
-        if place is None:
+    async def _bounds(self) -> tuple[int, int, str]:
+        bounds = await self._read_bounds(self.room)
+        if bounds is None:
             raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
-        return place
+        return bounds
 
     def _start_at(self, head: int, floor: int, epoch: str, recent: RecentAlerts) -> None:
         self.epoch, self.floor = epoch, floor
@@ -170,25 +170,25 @@ class Feed:
     def attach(self, session: Session, *, cursor: int, reply: Frame) -> None:
         """Let a session listen from `cursor` on. Nothing is awaited, so no event precedes the reply."""
         session.reply(reply)
-        place = session.places.get(self.room)
-        if place is None:
-            place = session.places[self.room] = self.sessions[session] = Place(self, cursor)
-        place.cursor = cursor
+        subscription = session.subscriptions.get(self.room)
+        if subscription is None:
+            subscription = session.subscriptions[self.room] = self.sessions[session] = Subscription(self, cursor)
+        subscription.cursor = cursor
         if cursor < self.head:
-            session.fall_behind(place)
+            session.fall_behind(subscription)
 
     def detach(self, session: Session) -> None:
         """End a session's listening."""
-        del session.places[self.room]
+        del session.subscriptions[self.room]
         del self.sessions[session]
 
     def signal(self, frame: Frame, *, but: str | None = None, before: int | None = None) -> None:
         """Send a frame that may be lost to all sessions but those of one user.
 
-        With `before`, only to places that were taken before the one of this order.
+        With `before`, only to subscriptions that were taken before the one of this order.
         """
-        for session, place in list(self.sessions.items()):
-            if session.username != but and (before is None or place.order < before):
+        for session, subscription in list(self.sessions.items()):
+            if session.username != but and (before is None or subscription.order < before):
                 session.signal(frame)
 
     def show_typing(self, username: str) -> None:
@@ -227,8 +227,8 @@ class Feed:
         shared = self.joined(reset=True)
         for session in list(sessions):
             reply = self.joined(reader=session.user_id, reset=True) if self.view.people else shared
-            place = session.places[self.room]
-            place.is_behind = False
+            subscription = session.subscriptions[self.room]
+            subscription.is_behind = False
             if session.is_original:
                 # The original client knows no `reset`. It would add a second pane beside the first, dead one.
                 session.reply(protocol.encode(Left(leave=str(self.room))))
@@ -242,7 +242,7 @@ class Feed:
         self.ring.forget_before(floor)
         self._alerts.forget_before(floor)
         frame = protocol.encode(FloorRaised(room=str(self.room), floor=floor))
-        behind = [session for session, place in self.sessions.items() if place.cursor < floor - 1]
+        behind = [session for session, subscription in self.sessions.items() if subscription.cursor < floor - 1]
         for session in list(self.sessions):
             session.reply(frame)
         # What they have not read yet does not exist any more.
@@ -265,7 +265,7 @@ class Feed:
         """
         # Taken before the log is read, because the tail may move on in the meantime.
         before = self.head
-        head, floor, epoch = await self._place()
+        head, floor, epoch = await self._bounds()
         if epoch != self.epoch or head < before:
             alerts = await self._alerts_now()
             # Nothing is awaited from here to the end: no session may get events of the new log before its reset.

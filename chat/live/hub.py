@@ -154,15 +154,15 @@ class Hub:
 
         With `is_lost` its connection was lost, so its user has a grace time to come back.
         """
-        place = session.places.get(room)
-        if place is None:
+        subscription = session.subscriptions.get(room)
+        if subscription is None:
             return False
         if is_lost:
-            self.attendance.lose(place.feed, session)
+            self.attendance.lose(subscription.feed, session)
         else:
-            self.attendance.leave(place.feed, session)
-        place.feed.detach(session)
-        self._drop_if_idle(place.feed)
+            self.attendance.leave(subscription.feed, session)
+        subscription.feed.detach(session)
+        self._drop_if_idle(subscription.feed)
         return True
 
     def dismiss(self, session: Session, room: int, reason: ErrorCode) -> None:
@@ -281,10 +281,10 @@ def add(make_session: Callable[[Hub], Session]) -> Session:
 
 
 async def remove(session: Session) -> None:
-    """Forget a session whose connection is gone, and its places; the last one stops the hub."""
+    """Forget a session whose connection is gone, and its subscriptions; the last one stops the hub."""
     hub = session.hub
     session.end()
-    for room in list(session.places):
+    for room in list(session.subscriptions):
         hub.leave(session, room, is_lost=True)
     hub.watchers.remove(session)
     hub.display_names.remove(session)

@@ -14,7 +14,7 @@ from chat import audit
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database
-from chat.live.session import Place, Session
+from chat.live.session import Session, Subscription
 from chat.protocol import CloseCode
 from chat.store import access, concerns, policies, web_sessions
 from chat.store.concerns import ALL_USERS, NO_USERS, Concern
@@ -49,7 +49,7 @@ class Question:
 
 
 class Revocation:
-    """Ends the hub's sessions, and their places in its feeds, when their rights end."""
+    """Ends the hub's sessions, and their subscriptions in its feeds, when their rights end."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Revocation:
     def question(self) -> Iterator[Question]:
         """Hold a question of rights, from before it is asked until its answer has been used.
 
-        A check that begins in the meantime does not see the socket or the place that the answer is for. So the
+        A check that begins in the meantime does not see the socket or the subscription that the answer is for. So the
         question has to be asked again if that check is about its user or room. Changes of other users' rights do not
         delay it, however many there are.
         """
@@ -168,38 +168,40 @@ class Revocation:
         self._began_at = self._loop.time()
         if concern.is_all_users:
             self._all_began_at = self._began_at
-        # In one step with the list of places: a session that is attached later has asked later, or asks again.
+        # In one step with the list of subscriptions: a session that is attached later has asked later, or asks again.
         for question in self._questions:
             question.outdate(concern)
         try:
-            await self._check(concern, self._places(concern))
+            await self._check(concern, self._subscriptions_of(concern))
         except BaseException:
             self.check_soon(concern)
             raise
 
-    def _places(self, concern: Concern) -> dict[Session, dict[int, Place]]:
-        """Return the sessions concerned, each with the places that are."""
+    def _subscriptions_of(self, concern: Concern) -> dict[Session, dict[int, Subscription]]:
+        """Return the sessions concerned, each with the subscriptions that are."""
         found = {}
         for session in self._sessions:
             if session.standing is None or session.is_gone:
                 continue
             is_mine = concern.touches(user=session.user_id)
-            places = {
-                room: place for room, place in session.places.items() if is_mine or room in concern.rooms
-            }  # fmt: skip
-            if is_mine or places:
-                found[session] = places
+            subscriptions = {
+                room: subscription
+                for room, subscription in session.subscriptions.items()
+                if is_mine or room in concern.rooms
+            }
+            if is_mine or subscriptions:
+                found[session] = subscriptions
         return found
 
-    async def _check(self, concern: Concern, places: dict[Session, dict[int, Place]]) -> None:
-        rooms = {room for joined in places.values() for room in joined}
+    async def _check(self, concern: Concern, subscriptions: dict[Session, dict[int, Subscription]]) -> None:
+        rooms = {room for joined in subscriptions.values() for room in joined}
         # Another check may give a session its new login in the meantime.
-        logins = {session: session.login for session in places}
+        logins = {session: session.login for session in subscriptions}
         standings: dict[Login, Standing] = {}
         known: dict[int, EnterableRoom] = {}
         members: set[RoomUser] = set()
-        if places:
-            pairs = {RoomUser(room, session.user_id) for session, joined in places.items() for room in joined}
+        if subscriptions:
+            pairs = {RoomUser(room, session.user_id) for session, joined in subscriptions.items() for room in joined}
             standings, known, members = await database.poll(_load_rights, set(logins.values()), rooms, pairs)
         for room_id, room in known.items():
             if feed := self._feeds.get(room_id):
@@ -207,11 +209,11 @@ class Revocation:
                 feed.view = feed.view._replace(
                     topic=room.topic, kind=room.kind, is_archived=room.archived_at is not None
                 )
-        if concern.is_all_users or concern.rooms or _is_other_staff(places, standings):
+        if concern.is_all_users or concern.rooms or _is_other_staff(subscriptions, standings):
             self._on_checked()
         self._on_concerned(concern)
         ended = []
-        for session, joined in places.items():
+        for session, joined in subscriptions.items():
             standing = standings.get(logins[session])
             if standing is None:
                 # Two checks at the same time, after a bell and in the sweep, find the same session.
@@ -219,8 +221,8 @@ class Revocation:
                     ended.append(session)
                 continue
             session.standing = standing
-            for room_id, place in joined.items():
-                if session.places.get(room_id) is not place:
+            for room_id, subscription in joined.items():
+                if session.subscriptions.get(room_id) is not subscription:
                     continue  # The room was left, or joined again, in the meantime.
                 now = known.get(room_id)
                 try:

@@ -1,4 +1,4 @@
-"""What one event loop of this process has: database threads, hub, writer and janitor (Runtime).
+"""What one event loop of this process has: database threads, hub, writer, janitor and probe (Runtime).
 
 A server process has one loop. Tests have many, and each has a runtime of its own.
 """
@@ -14,6 +14,7 @@ from chat.store.events import LoggedEvent
 if TYPE_CHECKING:
     from chat.live.hub import Hub
     from chat.live.janitor import Janitor
+    from chat.live.probe import Probe
     from chat.live.writer import Writer
 
 
@@ -25,6 +26,7 @@ class Runtime:
         # Outlives the hub: a draft may still be on its way when the last session goes.
         self.writer: Writer | None = None
         self.janitor: Janitor | None = None
+        self.probe: Probe | None = None
         # Set while the server shuts down. A hub that is started by a late handshake has to know it too.
         self.is_draining = False
         self.threads: Threads | None = None

@@ -1,4 +1,4 @@
-"""One socket's place in each room it has joined, and the one rule by which it takes frames (Session).
+"""One socket's subscription to each room it has joined, and the one rule by which it takes frames (Session).
 
 The rule replaces backlog, resume, gap healing and queues for slow readers: a session takes event n of a room only if
 n is its cursor + 1. If n is lower, it already has it. If n is higher, or its socket is not taking bytes, the session
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 FIRST_PAGE = 16
 
 
-class Place:
+class Subscription:
     """Where a session stands in a room."""
 
     __slots__ = ("cursor", "feed", "is_behind", "order", "typed_at")
@@ -41,7 +41,7 @@ class Place:
     _orders = count(1)
 
     def __init__(self, feed: "Feed", cursor: int) -> None:
-        # A place that is taken later has a higher order.
+        # A subscription that is taken later has a higher order.
         self.order = next(self._orders)
         self.feed = feed
         self.cursor = cursor
@@ -51,13 +51,13 @@ class Place:
 
 
 class Session:
-    """Our state for one socket: its user, and its place in each room it has joined."""
+    """Our state for one socket: its user, and its subscription to each room it has joined."""
 
     def __init__(self, socket: Socket, *, hub: "Hub") -> None:
         # None at first: a session is registered before its login is checked, so that a change of rights in between
         # is not missed.
         self.standing: Standing | None = None
-        self.places: dict[int, Place] = {}
+        self.subscriptions: dict[int, Subscription] = {}
         self.hub = hub
         self.is_gone = False
         # Drafts that are on their way to the log.
@@ -110,29 +110,29 @@ class Session:
 
     def signal(self, frame: Frame) -> None:
         """Send a frame that may be lost: it is dropped while the session is behind."""
-        is_live = not self._replies and not any(place.is_behind for place in self.places.values())
+        is_live = not self._replies and not any(subscription.is_behind for subscription in self.subscriptions.values())
         if not (is_live and self._write([frame])):
             self._has_missed_signals = True
             self._work()
 
     def hint(self, frame: Frame) -> None:
         """Send a frame that is soon out of date: it is dropped while the session is behind, and never sent again."""
-        if not self._replies and not any(place.is_behind for place in self.places.values()):
+        if not self._replies and not any(subscription.is_behind for subscription in self.subscriptions.values()):
             self._write([frame])
 
-    def offer(self, place: Place, first: int, run: Run) -> None:
+    def offer(self, subscription: Subscription, first: int, run: Run) -> None:
         """Take events from seq `first` on if the first is the next one; otherwise fall behind."""
-        cursor, last = place.cursor, first + run.count - 1
-        if place.is_behind or cursor >= last:
+        cursor, last = subscription.cursor, first + run.count - 1
+        if subscription.is_behind or cursor >= last:
             return
         if cursor == first - 1 and not self._replies:
-            place.cursor = cursor = cursor + self._write_run(run)
+            subscription.cursor = cursor = cursor + self._write_run(run)
         if cursor < last:
-            self.fall_behind(place)
+            self.fall_behind(subscription)
 
-    def fall_behind(self, place: Place) -> None:
-        """Let the catching-up task bring this place to its room's head."""
-        place.is_behind = True
+    def fall_behind(self, subscription: Subscription) -> None:
+        """Let the catching-up task bring this subscription to its room's head."""
+        subscription.is_behind = True
         self._work()
 
     async def until_ready(self) -> None:
@@ -214,8 +214,10 @@ class Session:
                 # After every await, check again that the room is still joined and where its cursor is.
                 if self._replies:
                     self._write_replies()
-                elif place := next((place for place in self.places.values() if place.is_behind), None):
-                    await self._catch_up_in(place)
+                elif subscription := next(
+                    (subscription for subscription in self.subscriptions.values() if subscription.is_behind), None
+                ):
+                    await self._catch_up_in(subscription)
                 elif self._has_missed_signals:
                     self._has_missed_signals = False
                     self.hub.resend_signals(self)
@@ -234,53 +236,57 @@ class Session:
                 self._work()
 
     def _has_work(self) -> bool:
-        return bool(self._replies) or self._has_missed_signals or any(place.is_behind for place in self.places.values())
+        return (
+            bool(self._replies)
+            or self._has_missed_signals
+            or any(subscription.is_behind for subscription in self.subscriptions.values())
+        )
 
     def _write_replies(self) -> None:
         for _ in range(self._write(chunk(self._replies))):
             self._reply_bytes -= len(self._replies.popleft().payload)
         self._update_ready()
 
-    async def _catch_up_in(self, place: Place) -> None:
-        feed = place.feed
-        if place.cursor >= feed.head:
-            place.is_behind = False
+    async def _catch_up_in(self, subscription: Subscription) -> None:
+        feed = subscription.feed
+        if subscription.cursor >= feed.head:
+            subscription.is_behind = False
             return
         # Where the log was when the events were read. What changes them from here on is in the ring.
-        head, cursor = feed.head, place.cursor
+        head, cursor = feed.head, subscription.cursor
         events = feed.ring.after(cursor)
         if events is None:
             await feed.reach_back(cursor)
-            if not self._is_at(place, cursor):
+            if not self._is_at(subscription, cursor):
                 return  # The room was left, or joined from another cursor, while the log was read.
             head, events = feed.head, feed.ring.after(cursor)
         if events is None:
             limit = min(self._page_events, conf.CATCH_UP_PAGE)
             self._page_events = 2 * limit
             events = await database.read(log.read, feed.room, after=cursor, limit=limit)
-            if not self._is_at(place, cursor):
+            if not self._is_at(subscription, cursor):
                 return
             if not events or events[0].seq != cursor + 1:
                 feed.start_over([self])
                 return
-        await self._write_events(place, events, head)
+        await self._write_events(subscription, events, head)
 
-    def _is_at(self, place: Place, cursor: int) -> bool:
-        return self.places.get(place.feed.room) is place and place.cursor == cursor
+    def _is_at(self, subscription: Subscription, cursor: int) -> bool:
+        return self.subscriptions.get(subscription.feed.room) is subscription and subscription.cursor == cursor
 
-    async def _write_events(self, place: Place, events: Sequence[LoggedEvent], head: int) -> None:
-        """Write events from the place's cursor on, in writes of bounded size, until something else has to be done.
+    async def _write_events(self, subscription: Subscription, events: Sequence[LoggedEvent], head: int) -> None:
+        """Write events from the cursor on, in writes of bounded size, until something else has to be done.
 
         They were read when the log was at `head`. Texts that were deleted or edited away since are not written.
         """
-        feed, epoch = place.feed, place.feed.epoch
-        while self.places.get(feed.room) is place and feed.epoch == epoch:
+        feed, epoch = subscription.feed, subscription.feed.epoch
+        while self.subscriptions.get(feed.room) is subscription and feed.epoch == epoch:
             now = feed.ring.as_now(events, head)
-            if not now or now[0].seq != place.cursor + 1:
+            if not now or now[0].seq != subscription.cursor + 1:
                 return
             frames = chunk(event.frame for event in now)
             written = self._write(frames)
-            place.cursor += written
+            subscription.cursor += written
             events, head = now[written:], feed.head
             # The socket's buffer shows only in the next turn of the loop whether it is full.
             await asyncio.sleep(0)

@@ -62,17 +62,6 @@ def expired_processes() -> list[str]:
     return list(Process.objects.filter(expires_at__lt=Now()).order_by("pk").values_list("pk", flat=True))
 
 
-def expire() -> list[Change]:
-    """End the leases of all dead processes, a piece at a time, and return the users who left by it."""
-    changes: list[Change] = []
-    for process in expired_processes():
-        is_more = True
-        while is_more:
-            changed, is_more = expire_piece(process)
-            changes += changed
-    return changes
-
-
 def expire_piece(process: str) -> tuple[list[Change], bool]:
     """Remove a piece of a dead process's presences; return the users who left by it, and whether there are more.
 
