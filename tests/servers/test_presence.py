@@ -176,7 +176,9 @@ class OpenPages:
     async def open(self, name):
         # While a user is joining or leaving, the list may show either.
         self.changed[name] = time.monotonic()
-        self.pages[name] = await self.open_page(random.choice(self.servers).url, name, rooms=[ROOM])
+        # Signed in at the process that is never killed. A sign-in is not repeated, as a page's connection is.
+        url, calm = random.choice(self.servers).url, self.servers[0].url
+        self.pages[name] = await self.open_page(url, name, rooms=[ROOM], at=calm)
         self.changed[name] = time.monotonic()
 
     async def close(self, name, *, leaves):
