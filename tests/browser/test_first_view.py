@@ -12,7 +12,8 @@ window.firstMessage = null;
 new PerformanceObserver((list) => {
   for (const shift of list.getEntries()) {
     if (!shift.hadRecentInput) {
-      window.shifts.push([shift.value, shift.sources.map(({node}) => node?.className || node?.parentElement?.outerHTML.slice(0, 160))]);
+      const moved = shift.sources.map(({node}) => node?.className || node?.parentElement?.outerHTML.slice(0, 160));
+      window.shifts.push([shift.value, moved]);
     }
   }
 }).observe({type: 'layout-shift', buffered: true});
