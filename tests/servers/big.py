@@ -61,6 +61,8 @@ def make(scale: float) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     size = Size(scale)
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET statement_timeout = 0")
         _make_numbers(cursor, max(size.users, size.rooms, *(count for _, _, count in size.tiers)))
         _insert(cursor, User, f"FROM numbers a WHERE a.n <= {size.users}", _users())
         _insert(cursor, Room, f"FROM numbers a WHERE a.n <= {size.rooms}", _rooms(size))
