@@ -19,6 +19,15 @@ FIRST_IN_VIEW = """(() => {
 })()"""
 
 
+# Each reaction that is sent from now on gets lost on its way.
+LOSE_REACTIONS = """() => {
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (frame) {
+    if (!frame.includes('"react"')) send.call(this, frame);
+  };
+}"""
+
+
 def react(visitor, message, name):
     message.hover()
     message.get_by_role("button", name="Add reaction").click()
@@ -89,6 +98,16 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     answer.get_by_role("link").click()
     expect(alice.log("Lobby").locator(".message.found")).to_contain_text("another wording")
 
+    # A reaction that the server did not get before a reload is sent after it.
+    page.evaluate(LOSE_REACTIONS)
+    lost = re.compile(r"text 117\b")
+    react(bob, log.locator(".message").filter(has_text=lost), "tada")
+    expect(page.locator(".reaction.pending")).to_be_visible()
+    page.reload()
+    hers = alice.log("Lobby").locator(".message").filter(has_text=lost)
+    expect(hers.get_by_role("button", name="🎉 1", exact=True)).to_be_visible()
+    until(page, "!Object.keys(localStorage).some((key) => key.includes('reactions'))")
+
     # Both survive a lost connection, once.
     site.stop()
     bob.expect_state("Reconnecting")
@@ -98,6 +117,8 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     other.press("Control+Shift+/")
     expect(box).to_be_focused()
     bob.say("Lobby", "from the tunnel")
+    waiting = log.locator(".message.pending")
+    expect(waiting.get_by_role("link", name=re.compile("^Reply to .*: text 118$"))).to_be_visible()
     site.start()
     # The pages wait a while before they try again.
     reply = alice.log("Lobby").get_by_role("link", name=re.compile("text 118"))

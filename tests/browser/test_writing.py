@@ -29,11 +29,14 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     expect(picker).to_be_hidden()
     expect(box).to_be_focused()
     expect(box).to_have_value("well done!")
-    # Enter chooses the first one found.
+    # Enter chooses the first one found, unless it ends a composition: in Safari only its code says so.
     button.click()
     expect(search).to_have_value("")
     page.keyboard.type("tada")
     expect(grid.get_by_role("button")).to_have_count(1)
+    for key in ("Enter", "ArrowDown", "Escape"):
+        search.dispatch_event("keydown", {"key": key, "keyCode": 229})
+    expect(search).to_be_focused()
     page.keyboard.press("Enter")
     expect(box).to_be_focused()
     expect(box).to_have_value("well🎉 done!")
