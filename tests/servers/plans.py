@@ -103,7 +103,7 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
 
 
 def _open(room_id: int, login: Login, read: int) -> None:
-    """Do what is read of a room when a page opens it: the right, its alerts, what is unread, and its newest messages."""
+    """Read what a page that opens a room needs: the right, alerts, what is unread, and the newest messages."""
     room = policies.load_enterable_room(login, room_id)
     assert alerts.recent([room_id])[room_id].alerts == []
     [counted] = unread.count({RoomUser(room_id, login.user_id): read}).values()
