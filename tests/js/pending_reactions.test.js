@@ -186,7 +186,7 @@ test("what a user does meanwhile counts, and nothing is sent into another log or
   epoch = "b";
   pending.roomJoined("1");
   assert.equal(store.length, 0);
-  const old = { clientId: "x", room: "1", seq: 3, emoji: THUMB, on: true, at: 0, tab: "a" };
+  const old = { clientId: "x", room: "1", seq: 3, emoji: THUMB, on: true, epoch, at: 0, tab: "a" };
   store.setItem(`${storedAt(ME.id)}x`, JSON.stringify(old));
   store.setItem(`${storedAt(ME.id)}y`, "no record");
   page("c");
