@@ -28,7 +28,7 @@ from django.contrib.auth.models import User
 from chat.models import Event, Room
 from chat.store import log
 room = Room.objects.create(title="Answered")
-bob, evil = User.objects.get(username="bob"), User.objects.create(username="\u202eevil")
+bob, evil = User.objects.get(username="bob"), User.objects.create(username="\u202etrickster")
 fields = lambda author: {"author_id": author.pk, "username": author.username, "client_id": uuid.uuid4()}
 with log.append([room.pk]) as batch:
     locked = batch.rooms[room.pk]
@@ -55,7 +55,7 @@ LOSE_REACTIONS = """() => {
 def react(visitor, message, name):
     message.hover()
     message.get_by_role("button", name="Add reaction").click()
-    expect(visitor.page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    expect(visitor.page.get_by_role("searchbox", name="Search emoji")).to_be_focused(timeout=15_000)  # it is loaded now
     visitor.page.keyboard.type(name)
     visitor.page.keyboard.press("Enter")
 
@@ -194,7 +194,7 @@ def test_replies_to_messages_that_are_not_loaded_cost_one_question_and_quote_not
     assert quote.evaluate("(quote) => getComputedStyle(quote).unicodeBidi") == "isolate"
     assert name.bounding_box()["x"] < quote.bounding_box()["x"]
     reaction = answers.nth(58).get_by_role("button", name=re.compile("2$"))
-    expect(reaction).to_have_attribute("title", "\u2068\u202eevil\u2069 and \u2068bob\u2069")
+    expect(reaction).to_have_attribute("title", "\u2068\u202etrickster\u2069 and \u2068bob\u2069")
     # A copy has names, times and texts: no reactions, no quotes, and no "(edited)".
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
     log.evaluate(
