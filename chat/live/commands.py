@@ -415,7 +415,7 @@ def _check_joined(session: Session, room: int) -> Subscription:
 
 
 async def _submit(session: Session, draft: Draft, command: str) -> None:
-    if draft.room not in session.places:
+    if draft.room not in session.subscriptions:
         # The write asks under the room's lock. It is asked before too. Otherwise users could hold the locks of rooms
         # that they may not enter, and learn from the time that they wait for one that there is such a room.
         room = await session.hub.rooms.get((session.login, draft.room))
