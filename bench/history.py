@@ -1,4 +1,4 @@
-"""A page of 50 messages of history, at any depth of a large room and in front of many edits, over one socket.
+"""A page of 50 messages of history over one socket: at any depth of a large room, and behind many edits and reactions.
 
 The target is 3 ms for the median at any depth, on both databases.
 """
@@ -16,7 +16,7 @@ from bench.load import Broken, open_sockets
 from bench.report import Part, Row, percentile
 from bench.sizes import Sizes
 
-# Rooms of tests.servers.big: room 1 has a fifth of all events, and the newest events of room 2 are edits.
+# Rooms of tests.servers.big: room 1 has a fifth of all events, and the newest events of room 2 are edits and reactions.
 DEEP, EDITED = 1, 2
 
 
@@ -37,7 +37,7 @@ async def run(sizes: Sizes) -> Part:
                 f"newest of {head:,} events": lambda: {"room": str(DEEP)},
                 f"anywhere in {head:,} events": lambda: {"room": str(DEEP), "before": chance.randint(51, head)},  # noqa: B023
                 "oldest": lambda: {"room": str(DEEP), "before": 60},
-                f"newest, behind edits, of {client.heads[EDITED]:,} events": lambda: {"room": str(EDITED)},
+                f"newest, behind edits, reactions, of {client.heads[EDITED]:,} events": lambda: {"room": str(EDITED)},
             }
             for name, question in pages.items():
                 took = sorted([await _ask(client, question()) for _ in range(sizes.pages)])

@@ -227,3 +227,28 @@ async def test_a_user_who_may_not_enter_a_room_can_neither_confirm_nor_see_its_a
             assert (refused["error"], refused["room"]) == ("ROOM_ACCESS_DENIED", staff)
         assert not any(staff in str(frame) for frame in await bobs.rest())
         assert not await database.read(Confirmation.objects.exists)
+
+
+async def test_a_room_that_a_user_may_not_enter_is_not_locked_for_their_changes(bob, rooms, monkeypatch):
+    secret = await database.read(Room.objects.create, title="Secret", members_only=True)
+    locked = []
+    append = log.append
+    monkeypatch.setattr(log, "append", lambda rooms, **options: append(locked.extend(rooms) or locked[-1:], **options))
+    copy = {"across": UUID, "client_id": UUID}
+    async with connected(bob) as socket:
+        for room in (rooms.staff.pk, secret.pk, 99999):
+            answers = [
+                await socket.ask(room=room, **command)
+                for command in (
+                    {"command": "confirm", "seq": 1},
+                    {"command": "resolve", "seq": 1},
+                    {"command": "send", "message": "hi", **copy},
+                    {"command": "edit", "seq": 1, "message": "hi", **copy},
+                    {"command": "delete", "seq": 1, **copy},
+                )
+            ]
+            refusal = "ROOM_ACCESS_DENIED" if room == rooms.staff.pk else "ROOM_INVALID"
+            assert {answer["error"] for answer in answers} == {refusal}
+        assert locked == []
+        await socket.ask(command="confirm", room=rooms.lobby.pk, seq=1, client_id=UUID)
+        assert locked == [rooms.lobby.pk]

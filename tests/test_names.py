@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from chat.checks import check_names
+from chat.live import database
 from chat.models import Room, UsernameKey
 from chat.names import MAX_KEY, name_key
 from chat.store import names
@@ -204,7 +205,10 @@ def code(frame):
 
 @pytest.mark.django_db(transaction=True)
 async def test_people_who_may_enter_a_room_are_found_by_the_beginning_of_their_name(alice, bob, rooms):
-    make = User.objects.acreate_user
+    # In a thread whose connection is closed with the socket.
+    async def make(name, **fields):
+        await database.write(User.objects.create_user, name, **fields)
+
     for name in ("Bea", "BEN", "ｂｅｒｔ", "zoe"):
         await make(name)
     await make("beginner", is_active=False)
@@ -226,7 +230,7 @@ async def test_people_who_may_enter_a_room_are_found_by_the_beginning_of_their_n
         await alices.ask(command="join", room=staff)
         assert (await alices.ask(command="people", room=staff, prefix="be"))["names"] == ["bestboss"]
         # Taken from the staff, without a signal: the question itself finds out.
-        await User.objects.filter(pk=alice.pk).aupdate(is_staff=False)
+        await database.write(User.objects.filter(pk=alice.pk).update, is_staff=False)
         refused = await alices.ask(command="people", room=staff, prefix="be")
         assert code(refused) == ("ROOM_ACCESS_DENIED", "people", staff)
         assert await bobs.rest() == []

@@ -195,7 +195,7 @@ def test_simultaneous_reactions_leave_one_row_and_one_event_each(alice, bob, roo
     assert [entry[1] for entry in given(rooms.lobby)] == [2]
 
 
-def test_a_page_of_many_messages_with_reactions_takes_one_query_more(bob, rooms, react):
+def test_a_page_of_many_messages_with_reactions_and_replies_takes_one_query_more(bob, rooms, react):
     for _ in range(20):
         rooms.lobby.send_message("hi", bob)
     room = Room.objects.get(pk=rooms.lobby.pk)
@@ -203,10 +203,12 @@ def test_a_page_of_many_messages_with_reactions_takes_one_query_more(bob, rooms,
         log.history(room, HistoryPlace(), limit=50, max_bytes=10**6, reader=bob.pk)
     for number in range(1, 21):
         react(rooms.lobby, bob, number)
+    Event.objects.filter(kind=Kind.POSTED, seq__gt=1).update(reply_to=1)
     with CaptureQueriesContext(connection) as captured:
         page = log.history(room, HistoryPlace(), limit=50, max_bytes=10**6, reader=bob.pk)
     assert len(captured) == len(without) + 1
     assert all(event.reactions[0].own for event in page.events)
+    assert [event.reply_to for event in page.events[1:]] == [1] * 19
 
 
 def test_an_answer_names_a_message_of_its_room(alice, bob, rooms):

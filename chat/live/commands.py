@@ -68,17 +68,17 @@ async def run(session: Session, command: AnyCommand) -> None:
         case Leave():
             leave(session, command)
         case Send():
-            send(session, command)
+            await send(session, command)
         case Edit():
-            edit(session, command)
+            await edit(session, command)
         case Delete():
-            delete(session, command)
+            await delete(session, command)
         case React():
-            react(session, command)
+            await react(session, command)
         case Confirm():
-            confirm(session, command)
+            await confirm(session, command)
         case Resolve():
-            resolve(session, command)
+            await resolve(session, command)
         case Resume():
             await resume(session, command)
         case History():
@@ -199,7 +199,7 @@ def leave(session: Session, command: Leave) -> None:
     session.reply(protocol.encode(Left(leave=str(command.room))))
 
 
-def send(session: Session, command: Send) -> None:
+async def send(session: Session, command: Send) -> None:
     """Post a message; acknowledged when it is saved."""
     _check_joined_or_copy(session, command)
     # Counted before the text is checked, because a refused message counts too.
@@ -222,48 +222,48 @@ def send(session: Session, command: Send) -> None:
         epoch=command.epoch,
         client_id=command.client_id,
     )
-    _submit(session, draft, "send")
+    await _submit(session, draft, "send")
 
 
-def edit(session: Session, command: Edit) -> None:
+async def edit(session: Session, command: Edit) -> None:
     """Change the text of a message; acknowledged when it is saved."""
     _check_joined_or_copy(session, command)
     limits.check_message(session.user_id)
     body = actions.check_text(command.message)
-    _submit_change(session, command, Kind.EDITED, "edit", body=body, across=command.across)
+    await _submit_change(session, command, Kind.EDITED, "edit", body=body, across=command.across)
 
 
-def delete(session: Session, command: Delete) -> None:
+async def delete(session: Session, command: Delete) -> None:
     """Delete a message; acknowledged when its text has left the database."""
     _check_joined_or_copy(session, command)
     limits.check_message(session.user_id)
-    _submit_change(session, command, Kind.DELETED, "delete", is_undo=command.undo, across=command.across)
+    await _submit_change(session, command, Kind.DELETED, "delete", is_undo=command.undo, across=command.across)
 
 
-def react(session: Session, command: React) -> None:
+async def react(session: Session, command: React) -> None:
     """Give a message an emoji, or take it back; acknowledged when it is saved, or when nothing changes."""
     _check_joined(session, command.room)
     limits.check_message(session.user_id)
     body = actions.check_emoji(command.emoji)
-    _submit_change(session, command, Kind.REACTED, "react", body=body, is_on=command.on)
+    await _submit_change(session, command, Kind.REACTED, "react", body=body, is_on=command.on)
 
 
-# An alert's room need not be joined, because alerts show for all rooms that the user watches. The write checks rights.
+# An alert's room need not be joined, because alerts show for all rooms that the user watches. `_submit` checks rights.
 
 
-def confirm(session: Session, command: Confirm) -> None:
+async def confirm(session: Session, command: Confirm) -> None:
     """Confirm an alert, in any room that the user may enter; acknowledged when it is saved, or was before."""
     limits.check_message(session.user_id)
-    _submit_change(session, command, Kind.CONFIRMED, "confirm")
+    await _submit_change(session, command, Kind.CONFIRMED, "confirm")
 
 
-def resolve(session: Session, command: Resolve) -> None:
+async def resolve(session: Session, command: Resolve) -> None:
     """Say that an alert is over, in any room that the user may enter; acknowledged when it is saved."""
     limits.check_message(session.user_id)
-    _submit_change(session, command, Kind.RESOLVED, "resolve")
+    await _submit_change(session, command, Kind.RESOLVED, "resolve")
 
 
-def _submit_change(
+async def _submit_change(
     session: Session, command: Edit | Delete | React | Confirm | Resolve, kind: Kind, name: str, **fields: Any
 ) -> None:
     """Submit a change of the message that a command names. The caller has asked the limits, before any other work."""
@@ -277,7 +277,7 @@ def _submit_change(
         client_id=command.client_id,
         **fields,
     )
-    _submit(session, draft, name)
+    await _submit(session, draft, name)
 
 
 async def history(session: Session, command: History) -> None:
@@ -414,7 +414,13 @@ def _check_joined(session: Session, room: int) -> Subscription:
     return subscription
 
 
-def _submit(session: Session, draft: Draft, command: str) -> None:
+async def _submit(session: Session, draft: Draft, command: str) -> None:
+    if draft.room not in session.subscriptions:
+        # The write asks under the room's lock. It is asked before too. Otherwise users could hold the locks of rooms
+        # that they may not enter, and learn from the time that they wait for one that there is such a room.
+        room = await session.hub.rooms.get((session.login, draft.room))
+        if isinstance(room, ClientError):
+            raise room
     writer.running().submit(draft, partial(_answer, session, draft, command))
     session.add_draft()
 

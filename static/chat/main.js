@@ -61,7 +61,7 @@ const drafts = new Drafts(config.user.id, {
 });
 const page = new Page(
   config,
-  { outbox, drafts, alerts, preferences, unread: new Unread(send) },
+  { outbox, drafts, alerts, preferences, unread: new Unread(send), store, tabs },
   (view) =>
     new Workspace(config.rooms, {
       ...{ send, outbox, view, epochs },

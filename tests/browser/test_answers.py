@@ -1,5 +1,6 @@
 """Reactions and replies: given, shown live, kept over a lost connection, and never moving what is read."""
 
+import os
 import re
 
 import pytest
@@ -19,10 +20,42 @@ FIRST_IN_VIEW = """(() => {
 })()"""
 
 
+# A room whose newest sixty messages answer its first sixty. Of these, the first five have expired, the sixth was
+# deleted, the seventh edited, and the eighth goes from right to left, with signs that turn what follows them.
+ANSWERED = """
+import uuid
+from django.contrib.auth.models import User
+from chat.models import Event, Room
+from chat.store import log
+room = Room.objects.create(title="Answered")
+bob, evil = User.objects.get(username="bob"), User.objects.create(username="\u202etrickster")
+fields = lambda author: {"author_id": author.pk, "username": author.username, "client_id": uuid.uuid4()}
+with log.append([room.pk]) as batch:
+    locked = batch.rooms[room.pk]
+    for number in range(1, 131):
+        text = "\u202eשלום\u2066 " if number == 8 else ""
+        batch.post(locked, body=f"{text}text {number}", reply_to=number - 70 if number > 70 else None, **fields(bob))
+    batch.delete(locked, batch.target(room.pk, 6), **fields(bob))
+    batch.edit(locked, batch.target(room.pk, 7), "another wording", **fields(bob))
+    batch.edit(locked, batch.target(room.pk, 129), "better", **fields(bob))
+    for author in (evil, bob):
+        batch.react(locked, batch.target(room.pk, 129), "\U0001f44d", is_on=True, **fields(author))
+Room.objects.filter(pk=room.pk).update(floor_seq=6)
+"""
+
+# Each reaction that is sent from now on gets lost on its way.
+LOSE_REACTIONS = """() => {
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (frame) {
+    if (!frame.includes('"react"')) send.call(this, frame);
+  };
+}"""
+
+
 def react(visitor, message, name):
     message.hover()
     message.get_by_role("button", name="Add reaction").click()
-    expect(visitor.page.get_by_role("searchbox", name="Search emoji")).to_be_focused()
+    expect(visitor.page.get_by_role("searchbox", name="Search emoji")).to_be_focused(timeout=15_000)  # it is loaded now
     visitor.page.keyboard.type(name)
     visitor.page.keyboard.press("Enter")
 
@@ -89,6 +122,16 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     answer.get_by_role("link").click()
     expect(alice.log("Lobby").locator(".message.found")).to_contain_text("another wording")
 
+    # A reaction that the server did not get before a reload is sent after it.
+    page.evaluate(LOSE_REACTIONS)
+    lost = re.compile(r"text 117\b")
+    react(bob, log.locator(".message").filter(has_text=lost), "tada")
+    expect(page.locator(".reaction.pending")).to_be_visible()
+    page.reload()
+    hers = alice.log("Lobby").locator(".message").filter(has_text=lost)
+    expect(hers.get_by_role("button", name="🎉 1", exact=True)).to_be_visible()
+    until(page, "!Object.keys(localStorage).some((key) => key.includes('reactions'))")
+
     # Both survive a lost connection, once.
     site.stop()
     bob.expect_state("Reconnecting")
@@ -98,6 +141,8 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     other.press("Control+Shift+/")
     expect(box).to_be_focused()
     bob.say("Lobby", "from the tunnel")
+    waiting = log.locator(".message.pending")
+    expect(waiting.get_by_role("link", name=re.compile("^Reply to .*: text 118$"))).to_be_visible()
     site.start()
     # The pages wait a while before they try again.
     reply = alice.log("Lobby").get_by_role("link", name=re.compile("text 118"))
@@ -124,3 +169,47 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     expect(alice.log("Lobby").get_by_role("link", name="Reply to a deleted message")).to_be_visible()
     expect(alice.log("Lobby").get_by_text("another wording")).to_have_count(0)
     assert alice.problems == bob.problems == []
+
+
+def test_replies_to_messages_that_are_not_loaded_cost_one_question_and_quote_nothing_that_is_gone(visit, site):
+    site.shell(ANSWERED)
+    alice = visit("alice", "/chat/Answered/")
+    page, log = alice.page, alice.log("Answered")
+    message = log.locator("[data-part=messages] .message")
+    expect(log.get_by_role("link", name="Reply to bob: text 60", exact=True)).to_be_visible()
+    log.evaluate("(log) => { log.scrollTop = 0; }")
+    answers = message.filter(has=page.locator(".reply-to"))
+    expect(answers).to_have_count(60)
+    expect(
+        log.get_by_role("link", name=re.compile("^Reply to a message that isn't available any more$"))
+    ).to_have_count(5)
+    expect(log.get_by_role("link", name="Reply to a deleted message", exact=True)).to_have_count(1)
+    expect(log.get_by_role("link", name="Reply to bob: another wording", exact=True)).to_have_count(1)
+    # One question for each page of history, and no text of what is gone.
+    assert len(alice.commands("quote")) <= 3
+    assert sum(len(command["seqs"]) for command in alice.commands("quote")) <= 65
+    # What is quoted, and who reacted, turn nothing beside them.
+    turned = answers.filter(has_text="text 78")
+    quote, name = turned.locator(".reply-to bdi"), turned.locator(".reply-to b")
+    assert quote.evaluate("(quote) => getComputedStyle(quote).unicodeBidi") == "isolate"
+    assert name.bounding_box()["x"] < quote.bounding_box()["x"]
+    reaction = answers.nth(58).get_by_role("button", name=re.compile("2$"))
+    expect(reaction).to_have_attribute("title", "\u2068\u202etrickster\u2069 and \u2068bob\u2069")
+    # A copy has names, times and texts: no reactions, no quotes, and no "(edited)".
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
+    log.evaluate(
+        """(log) => {
+          const texts = [...log.querySelectorAll('[data-part=messages] [data-part=text]')].slice(-3);
+          getSelection().setBaseAndExtent(texts[0], 0, texts[2], texts[2].childNodes.length);
+        }"""
+    )
+    page.keyboard.press("Control+c")
+    by = f"bob, {message.last.locator('time').inner_text()}"
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"{by}\ntext 128\n\n{by}\nbetter\n\n{by}\ntext 130"
+    if folder := os.environ.get("PICTURES"):
+        turned.scroll_into_view_if_needed()
+        page.screenshot(path=f"{folder}/answered.png")
+        log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")
+        page.screenshot(path=f"{folder}/answered-end.png")
+    assert alice.problems == []

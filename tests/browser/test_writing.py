@@ -1,5 +1,7 @@
 """Ways to write besides typing: the emoji picker, completion, a new line on a phone, and who else is writing."""
 
+import os
+
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations_in_all_looks
@@ -29,11 +31,14 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     expect(picker).to_be_hidden()
     expect(box).to_be_focused()
     expect(box).to_have_value("well done!")
-    # Enter chooses the first one found.
+    # Enter chooses the first one found, unless it ends a composition: in Safari only its code says so.
     button.click()
     expect(search).to_have_value("")
     page.keyboard.type("tada")
     expect(grid.get_by_role("button")).to_have_count(1)
+    for key in ("Enter", "ArrowDown", "Escape"):
+        search.dispatch_event("keydown", {"key": key, "keyCode": 229})
+    expect(search).to_be_focused()
     page.keyboard.press("Enter")
     expect(box).to_be_focused()
     expect(box).to_have_value("well🎉 done!")
@@ -151,6 +156,18 @@ def test_a_phone_has_a_way_to_write_a_new_line(visit):
     expect(box).to_have_value("first\nsecond @alice ")
     box.press("Enter")
     expect(phone.texts("Lobby")).to_have_text("first\nsecond @alice", use_inner_text=True)
+    # A long press opens the menu of a message, which stays when the finger is lifted.
+    text = phone.texts("Lobby").bounding_box()
+    finger = {"x": text["x"] + 10, "y": text["y"] + 10}
+    devtools = phone.page.context.new_cdp_session(phone.page)
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [finger]})
+    reply = phone.page.get_by_role("menuitem", name="Reply", exact=True)
+    expect(reply).to_be_visible()
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(reply).to_be_visible()
+    expect(phone.page.get_by_role("menuitem", name="Add reaction")).to_be_visible()
+    if folder := os.environ.get("PICTURES"):
+        phone.page.screenshot(path=f"{folder}/long-press.png")
 
 
 def test_users_see_who_is_writing_and_may_turn_it_off(visit):

@@ -3,6 +3,9 @@ import { beforeEach, mock, test } from "node:test";
 import { reactedWords } from "../../static/chat/model/answer_words.js";
 import { Changes } from "../../static/chat/model/changes.js";
 import { PendingReactions } from "../../static/chat/model/pending_reactions.js";
+import { storedAt } from "../../static/chat/model/reactions.js";
+
+import { Store } from "./store.js";
 
 const ME = { id: 7, username: "bob" };
 const THUMB = "👍";
@@ -14,6 +17,23 @@ let cursor;
 let refused;
 let changes;
 let pending;
+let store;
+/** The tabs that are open. */
+let open;
+
+/** A page in a tab of its own. @param {string} tab */
+const page = (tab) =>
+  new PendingReactions({
+    me: ME,
+    store,
+    tabs: { id: tab, isClosed: async (other) => !open.has(other) },
+    change: (...change) => changes.sendChange(...change),
+    epochOf: () => epoch,
+    cursorOf: () => cursor,
+    changed: () => {},
+    refused: (_room, { error }) => refused.push(error),
+  });
+const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 beforeEach(() => {
   mock.timers.reset();
@@ -21,14 +41,8 @@ beforeEach(() => {
   [sent, refused] = [[], []];
   [line, epoch, cursor] = [true, "a", 5];
   changes = new Changes((command) => line && sent.push(command) > 0);
-  pending = new PendingReactions({
-    me: ME,
-    change: (...change) => changes.sendChange(...change),
-    epochOf: () => epoch,
-    cursorOf: () => cursor,
-    changed: () => {},
-    refused: (_room, { error }) => refused.push(error),
-  });
+  [store, open] = [new Store(), new Set(["a"])];
+  pending = page("a");
 });
 
 const message = (reactions = []) => ({ seq: 3, reactions });
@@ -113,4 +127,78 @@ test("the users who reacted are named, the reader first", () => {
   assert.equal(words(), "You and \u2068alice\u2069");
   assert.equal(words({ count: 5 }), "You, \u2068alice\u2069 and 3 others");
   assert.equal(words({ count: 3, own: false }), "\u2068alice\u2069 and 2 others");
+});
+
+test("after a reload, a reaction is sent again under its id, shown meanwhile, and kept no longer", async () => {
+  pending.react("1", 3, THUMB, true);
+  changes.connectionLost();
+  open = new Set(["b", "c"]);
+  pending = page("b");
+  await settled();
+  assert.deepEqual(sent[1], sent[0]);
+  assert.deepEqual(shown(), [[THUMB, 1, true, true]]);
+  page("c"); // another tab opens: it leaves the record to the tab that has taken it over
+  await settled();
+  assert.equal(sent.length, 2);
+  changes.settle(sent[1].client_id, 6);
+  assert.equal(store.length, 0);
+  pending.eventApplied("1", { room: "1", seq: 6, client_id: sent[1].client_id });
+  assert.deepEqual(shown([reaction(1, true)]), [[THUMB, 1, true, false]]);
+});
+
+test("a page that was opened offline sends what a closed tab left as soon as its room is joined", async () => {
+  line = false;
+  pending.react("1", 3, THUMB, true);
+  pending.react("1", 3, "🎉", true);
+  pending.react("1", 3, THUMB, false);
+  [open, cursor] = [new Set(["b"]), 0];
+  pending = page("b");
+  await settled();
+  assert.deepEqual(sent, []);
+  [line, cursor] = [true, 5];
+  pending.roomJoined("1");
+  // Of each emoji the last, because it decides.
+  assert.deepEqual(
+    sent.map(({ emoji, on }) => [emoji, on]),
+    [
+      ["🎉", true],
+      [THUMB, false],
+    ],
+  );
+});
+
+test("what a user does meanwhile counts, and nothing is sent into another log or kept for ever", async () => {
+  line = false;
+  pending.react("1", 3, THUMB, true);
+  pending.react("1", 4, THUMB, true);
+  line = true;
+  open = new Set(["b"]);
+  pending = page("b");
+  pending.react("1", 3, THUMB, false);
+  await settled();
+  assert.deepEqual(
+    sent.map(({ seq, on }) => [seq, on]),
+    [
+      [3, false],
+      [4, true],
+    ],
+  );
+  epoch = "b";
+  pending.roomJoined("1");
+  assert.equal(store.length, 0);
+  const old = { clientId: "x", room: "1", seq: 3, emoji: THUMB, on: true, epoch, at: 0, tab: "a" };
+  store.setItem(`${storedAt(ME.id)}x`, JSON.stringify(old));
+  store.setItem(`${storedAt(ME.id)}y`, "no record");
+  page("c");
+  await settled();
+  assert.deepEqual([store.length, sent.length], [1, 2]);
+});
+
+test("a store that refuses loses only the reload", () => {
+  store.setItem = () => {
+    throw new Error("full");
+  };
+  pending.react("1", 3, THUMB, true);
+  changes.settle(sent[0].client_id, 5);
+  assert.deepEqual(shown(), []);
 });

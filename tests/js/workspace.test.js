@@ -11,6 +11,7 @@ const NAMES = [
   "alertsReceived",
   "pageReceived",
   "messageChanged",
+  "answersChanged",
   "presenceChanged",
   "signalReceived",
   "roomsChanged",
@@ -118,6 +119,19 @@ test("a pane opened while offline is joined after the reconnect", () => {
   line.isOpen = true;
   workspace.connectionChanged("open", 0);
   assert.deepEqual(commands(), [{ command: "join", room: "2" }]);
+});
+
+test("an event that leaves a text as it is does not show the message anew", () => {
+  open("1", 5);
+  post("1", 6, { msg_type: 2 });
+  const event = (seq, kind) => receive("event", { room: "1", username: "bob", seq, ...kind });
+  event(7, { reacted: 6, emoji: "👍", on: true });
+  event(8, { confirmed: 6 });
+  event(9, { resolved: 6, at: "2026-11-21T10:00:00Z" });
+  event(10, { edited: 6, message: "better" });
+  const seqs = (name) => happened(name).map(([, , { seq, asOf }]) => [seq, asOf]);
+  assert.deepEqual(seqs("answersChanged"), Array(3).fill([6, 10]));
+  assert.deepEqual(seqs("messageChanged"), Array(2).fill([6, 10]));
 });
 
 test("a resumed room needs no new page and shows no message twice", () => {

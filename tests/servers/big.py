@@ -1,7 +1,8 @@
 """Makes a large site by SQL: `python -m tests.servers.big 1.0` (10,000 rooms, 100,000 users, 10,000,000 events).
 
-Room 1 has a fifth of all events. Room 2 has a tenth; its newest fifth are edits of its first message. A hundred rooms
-have three tenths, and the other rooms share the rest evenly. Each user has read positions in about forty rooms.
+Room 1 has a fifth of all events. Room 2 has a tenth; its newest fifth are edits of its first message, and reactions to
+it. A hundred rooms have three tenths, and the other rooms share the rest evenly. Each user has read positions in about
+forty rooms. A second argument is the number of edits and reactions: `0.02 200000` is small but for these.
 """
 
 import sys
@@ -28,6 +29,7 @@ class Size:
     """The number of rooms, users and events at a scale; 1.0 is the full size."""
 
     scale: float
+    changes: int
 
     def of(self, full: int, least: int = 1) -> int:
         return max(least, round(full * self.scale))
@@ -46,20 +48,16 @@ class Size:
         rest = self.rooms - 102
         return [
             (1, 1, self.of(2_000_000)),
-            (2, 2, self.of(1_000_000)),
+            (2, 2, self.of(800_000) + self.changes),
             (3, 102, self.of(30_000)),
             (103, self.rooms, self.of(4_000_000) // rest + 1),
         ]
 
-    @property
-    def edits(self) -> int:
-        """How many of the newest events of room 2 are edits of its first message."""
-        return self.of(200_000)
 
-
-def make(scale: float) -> None:
+def make(scale: float, changes: int | None = None) -> None:
+    """Make the site. `changes`: how many of the newest events of room 2 are edits and reactions."""
     call_command("migrate", interactive=False, verbosity=0)
-    size = Size(scale)
+    size = Size(scale, round(200_000 * scale) if changes is None else changes)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET statement_timeout = 0")
@@ -148,17 +146,18 @@ def _rooms(size: Size) -> dict[str, str]:
 
 
 def _events(size: Size) -> dict[str, str]:
-    first_edit = size.tiers[1][2] - size.edits + 1
-    is_edit = f"(a.n = 2 AND b.n >= {first_edit})"
+    is_change = f"(a.n = 2 AND b.n > {size.tiers[1][2] - size.changes})"
+    is_reaction = f"({is_change} AND b.n % 2 = 0)"
     author = f"1 + (a.n * 31 + b.n * 7) % {size.users}"
     return {
         "room_id": "a.n",
         "seq": "b.n",
-        "kind": f"CASE WHEN {is_edit} THEN 1 ELSE 0 END",
-        "target_seq": f"CASE WHEN {is_edit} THEN 1 END",
+        "kind": f"CASE WHEN {is_reaction} THEN 3 WHEN {is_change} THEN 1 ELSE 0 END",
+        "target_seq": f"CASE WHEN {is_change} THEN 1 END",
+        "is_on": f"CASE WHEN {is_reaction} THEN {_boolean(True)} END",
         "author_id": author,
         "username": f"'user' || ({author})",
-        "body": f"'message ' || b.n || ': {WORDS}'",
+        "body": f"CASE WHEN {is_reaction} THEN '👍' ELSE 'message ' || b.n || ': {WORDS}' END",
         "client_id": _uuid("a.n", "b.n"),
         "at": _time("b.n"),
     }
@@ -173,4 +172,4 @@ def _memberships(size: Size) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    make(float(sys.argv[1]))
+    make(float(sys.argv[1]), *map(int, sys.argv[2:]))

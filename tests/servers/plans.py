@@ -22,8 +22,9 @@ from django.db import connection, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from chat.models import Process, Room  # noqa: E402
-from chat.store import access, actions, log, memberships, policies, presence, unread  # noqa: E402
+from chat.store import access, actions, alerts, log, memberships, policies, presence, unread  # noqa: E402
 from chat.store.log import HistoryPlace  # noqa: E402
+from chat.store.policies import Login  # noqa: E402
 from chat.store.room_user import RoomUser  # noqa: E402
 
 PROCESS = "plans"
@@ -43,6 +44,7 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
     keys = [_sign_in(user) for _ in range(50)]
     logins = [standing.login for standing in policies.load_logins(keys).values()]
     large, edited = Room.objects.get(pk=1), Room.objects.get(pk=2)
+    newest = edited.events.filter(kind=log.Kind.POSTED).order_by("-seq").values_list("seq", flat=True)[0]
     middle, last = large.head_seq // 2, large.head_seq
     at = log.read(1, after=middle, limit=1)[0].event.at
     pages = {
@@ -53,7 +55,7 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
         "around the end": (large, HistoryPlace(around=last)),
         "from a date": (large, HistoryPlace(since_time=_parse(at))),
         "from the future": (large, HistoryPlace(since_time=_parse("2999-01-01T00:00:00Z"))),
-        "newest, behind edits": (edited, HistoryPlace()),
+        "newest, behind edits and reactions": (edited, HistoryPlace()),
     }
     memberships.store_first_visits([user.pk])
     room_heads = {room: head for room, (head, _, _) in log.heads(list(range(1, 101))).items()}
@@ -68,6 +70,14 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
         **{
             f"history, {name}": partial(log.history, room, place, limit=50, max_bytes=256 * 1024)
             for name, (room, place) in pages.items()
+        },
+        **{
+            f"open {name}": partial(_open, room.pk, logins[0], room.head_seq - changes)
+            for name, room, changes in (
+                ("a room", large, 20),
+                # From a position before them all.
+                ("a room behind edits and reactions", edited, edited.head_seq - newest + 20),
+            )
         },
         "unread: 200 rooms of a user": lambda: unread.count({RoomUser(room, user.pk): None for room in range(1, 201)}),
         "unread: 200 users far behind": lambda: unread.count({RoomUser(1, user_id): 0 for user_id in range(1, 201)}),
@@ -90,6 +100,16 @@ def hot_functions() -> dict[str, Callable[[], Any]]:
         "presence: who is here": lambda: presence.present_usernames(list(range(1, 65))),
         "presence: 200 users leave": lambda: presence.update_presence(PROCESS, came=(), went=pairs),
     }
+
+
+def _open(room_id: int, login: Login, read: int) -> None:
+    """Read what a page that opens a room needs: the right, alerts, what is unread, and the newest messages."""
+    room = policies.load_enterable_room(login, room_id)
+    assert alerts.recent([room_id])[room_id].alerts == []
+    [counted] = unread.count({RoomUser(room_id, login.user_id): read}).values()
+    assert counted.unread in (19, 20), counted  # one of them may be the reader's own
+    page = log.history(room, HistoryPlace(), limit=50, max_bytes=256 * 1024, reader=login.user_id)
+    assert len(page.events) == 50, "a whole page"
 
 
 def _measure(name: str, function: Callable[[], Any]) -> dict[str, Any]:

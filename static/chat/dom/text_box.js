@@ -1,5 +1,10 @@
 /** Changes the text of a box as typing would: at the caret, with an `input` event, and so that the browser can undo it. */
 
+/** Tell whether a key belongs to an input method. Safari says so of the key that ends a composition only by its old code. @param {KeyboardEvent} event */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 /**
  * Replace a part of the text, and put the caret after the new part.
  * @param {HTMLTextAreaElement} box

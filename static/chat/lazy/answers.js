@@ -9,13 +9,18 @@ import { Replies } from "./replies.js";
 /** @import {Outcome} from "../model/changes.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Change, ErrorFrame, Event, QuotedFrame} from "../model/protocol.js" */
+/** @import {Store} from "../model/outbox_store.js" */
 /** @import {Message} from "../model/room_log.js" */
+/** @import {Tabs} from "../model/tabs.js" */
 /** @import {ReplyComposer, ReplyLog} from "./replies.js" */
 
 /** @typedef {ReplyLog & {messages: Message[]}} Log */
+/** What is answered, also by a message that is not sent yet. @typedef {Pick<Message, "seq" | "replyTo" | "deleted" | "reactions">} Answered */
 /**
  * @typedef {{
  *   me: {id: number, username: string},
+ *   store: Store,
+ *   tabs: Pick<Tabs, "id" | "isClosed">,
  *   panes: () => {room: string, list: Log, composer: ReplyComposer}[],
  *   isArchived: (room: string) => boolean,
  *   ask: Send,
@@ -36,9 +41,9 @@ export class Answers {
   /** @param {AnswerPage} page */
   constructor(page) {
     this.#page = page;
-    const { me, change, epochOf, cursorOf } = page;
+    const { me, store, tabs, change, epochOf, cursorOf } = page;
     this.#pending = new PendingReactions({
-      ...{ me, change, epochOf, cursorOf },
+      ...{ me, store, tabs, change, epochOf, cursorOf },
       changed: (room, seq) => this.#redraw(room, seq),
       refused: (room, { error, detail }) => page.showTrouble(room, sentenceFor(error, detail)),
     });
@@ -58,13 +63,19 @@ export class Answers {
           if (element && (message.reactions.length || message.replyTo !== undefined))
             this.show(room, list, element, message);
         }
+        for (const element of list.querySelectorAll("[data-reply-to]"))
+          if (element instanceof HTMLElement)
+            this.#replies.showSource(room, list, element, {
+              replyTo: Number(element.dataset.replyTo),
+              deleted: false,
+            });
       };
       list.keepStill(show);
       list.followBottom();
     }
   }
 
-  /** Show the reactions of a message, and what it answers. @param {string} room @param {Log} list @param {HTMLElement} element @param {Message} message */
+  /** Show the reactions of a message, and what it answers. @param {string} room @param {Log} list @param {HTMLElement} element @param {Answered} message */
   show(room, list, element, message) {
     this.#replies.showSource(room, list, element, message);
     const reactions = message.deleted ? [] : this.#pending.shownOf(room, message);
@@ -115,11 +126,6 @@ export class Answers {
   /** The connection is open. */
   connected() {
     this.#replies.quotes.connected();
-  }
-
-  /** Another person may use the page now. */
-  signedOut() {
-    this.#pending.clear();
   }
 
   /** A room's messages left the page: they may be those of another log, or of another user. @param {string} room */

@@ -1,7 +1,7 @@
 /** Catches up: one room after the other alone on the page, alerts and mentions first, until all is read. The panes step aside and come back as they were. */
 
 import { part } from "../dom/templates.js";
-import { isTextField } from "../dom/text_box.js";
+import { isComposing, isTextField } from "../dom/text_box.js";
 import { ALL_CAUGHT_UP, catchUpWords } from "../model/strings.js";
 
 /** @import {Unread} from "../model/unread.js" */
@@ -110,7 +110,7 @@ export class CatchUp {
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
     const { key, target, defaultPrevented, altKey, ctrlKey, metaKey } = event;
-    if (!this.#before || defaultPrevented || altKey || ctrlKey || metaKey || event.isComposing)
+    if (!this.#before || defaultPrevented || altKey || ctrlKey || metaKey || isComposing(event))
       return;
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
     const isTyping = isTextField(target);

@@ -1,6 +1,7 @@
 /** <emoji-picker>: a grid of emoji to choose from, with a search. Opens at a button, closes on Escape or a click elsewhere. */
 
 import { placeBeside } from "../dom/place.js";
+import { isComposing } from "../dom/text_box.js";
 import { EmojiData } from "../model/emoji.js";
 
 /** @import {Emoji} from "../model/emoji.js" */
@@ -109,7 +110,7 @@ export class EmojiPicker extends HTMLElement {
 
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
-    if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (isComposing(event) || event.ctrlKey || event.altKey || event.metaKey) return;
     const isSearch = event.target === this.#search;
     event.stopPropagation(); // what is typed here does nothing else on the page
     // A search box would only be emptied by Escape.

@@ -2,6 +2,7 @@
 
 import { ask } from "../dom/ask.js";
 import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
+import { isComposing } from "../dom/text_box.js";
 import { shownNames } from "../model/names.js";
 
 const COMPLETE_AFTER_MS = 150;
@@ -29,7 +30,7 @@ export class PeopleField {
     this.#box.addEventListener("input", () => this.#completeSoon());
     this.#box.addEventListener("focus", () => this.#completeSoon());
     this.#box.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing || this.#box.value.trim() === "") return;
+      if (event.key !== "Enter" || isComposing(event) || this.#box.value.trim() === "") return;
       event.preventDefault(); // so that the form is not sent
       add();
     });

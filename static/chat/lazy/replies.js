@@ -32,7 +32,7 @@ export class Replies {
     };
   }
 
-  /** Show what a message answers. @param {string} room @param {ReplyLog} list @param {HTMLElement} element @param {Message} message */
+  /** Show what a message answers. @param {string} room @param {ReplyLog} list @param {HTMLElement} element @param {Pick<Message, "replyTo" | "deleted">} message */
   showSource(room, list, element, { replyTo, deleted }) {
     const shown = element.querySelector(".reply-to");
     if (deleted || replyTo === undefined) return shown?.remove();

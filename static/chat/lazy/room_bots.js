@@ -3,6 +3,7 @@
 import { ask } from "../dom/ask.js";
 import { copyByButton } from "../dom/clipboard.js";
 import { copyElement, part } from "../dom/templates.js";
+import { isComposing } from "../dom/text_box.js";
 
 /** @typedef {{name: string, token?: string, address?: string, hook?: string, signature?: string}} Made */
 /** @typedef {{bots: {id: number, name: string, signed: boolean}[], made: Made | null}} Answer */
@@ -20,7 +21,7 @@ export class RoomBots {
     this.#box = /** @type {HTMLInputElement} */ (part(section, "bot-name"));
     const add = () => void this.#add();
     this.#box.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing) return;
+      if (event.key !== "Enter" || isComposing(event)) return;
       event.preventDefault(); // so that the form is not sent
       add();
     });

@@ -1,6 +1,7 @@
 /** The other rooms of a message: a chip for each, and a box that completes the titles of more. */
 
 import { setHue } from "../dom/templates.js";
+import { isComposing } from "../dom/text_box.js";
 import { moreRoomsWords, removeWords } from "../model/carry_strings.js";
 import { bestMatches } from "../model/match.js";
 
@@ -69,7 +70,7 @@ export class RoomField {
     box.addEventListener("focus", () => this.#offer());
     box.addEventListener("blur", () => this.#close());
     box.addEventListener("keydown", (event) => {
-      if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
+      if (isComposing(event) || event.ctrlKey || event.altKey || event.metaKey) return;
       if (!this.#keyPressed(event)) return;
       event.preventDefault();
       event.stopPropagation();

@@ -1,7 +1,7 @@
 /** Same moment: every other pane goes to what stood there at the time of a message. Escape returns each pane to where it was, and nothing counts as read meanwhile. */
 
 import { part } from "../dom/templates.js";
-import { isTextField } from "../dom/text_box.js";
+import { isComposing, isTextField } from "../dom/text_box.js";
 import { momentWords } from "../model/strings.js";
 
 /** @import {Workspace} from "../model/workspace.js" */
@@ -96,7 +96,7 @@ export class SameMoment {
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
     const { key, target, altKey, ctrlKey, metaKey, shiftKey } = event;
-    if (!this.#stands || altKey || ctrlKey || metaKey || shiftKey || event.isComposing) return;
+    if (!this.#stands || altKey || ctrlKey || metaKey || shiftKey || isComposing(event)) return;
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
     const step = { ArrowUp: -1, ArrowDown: 1 }[key];
     if (key === "Escape") this.finish();

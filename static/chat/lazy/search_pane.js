@@ -1,6 +1,7 @@
 /** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
 
 import { copyElement, part, setHue, setText } from "../dom/templates.js";
+import { isComposing } from "../dom/text_box.js";
 import { Dates } from "../model/dates.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
 import { authorWords, resultsWords } from "../model/strings.js";
@@ -157,6 +158,7 @@ export class SearchPane {
 
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
+    if (isComposing(event)) return;
     if (event.key === "Escape" && !event.defaultPrevented) {
       event.preventDefault();
       return this.close();

@@ -2,6 +2,7 @@
 
 import { ask } from "../dom/ask.js";
 import { copyElement, part, setHue } from "../dom/templates.js";
+import { isComposing } from "../dom/text_box.js";
 import { findRoom } from "../model/find_room.js";
 import { bestMatches, foldText } from "../model/match.js";
 import { countsWords } from "../model/strings.js";
@@ -52,7 +53,7 @@ export class Switcher {
       this.#update();
     });
     this.#box.addEventListener("keydown", (event) => {
-      if (!event.isComposing && this.#keyPressed(event.key)) event.preventDefault();
+      if (!isComposing(event) && this.#keyPressed(event.key)) event.preventDefault();
     });
     // The box keeps the focus while an option is clicked.
     this.#list.addEventListener("pointerdown", (event) => event.preventDefault());

@@ -81,9 +81,14 @@ export function fillMessage(element, message, me) {
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
   part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
-  const confirmed = type === ALERT ? part(element, "confirmed") : null;
-  if (confirmed)
-    showName(confirmed, () => setText(confirmed, deleted ? "" : confirmedWords(message)));
+  showConfirmed(element, message);
+}
+
+/** Show who has confirmed an alert. @param {HTMLElement} element @param {Message} message */
+export function showConfirmed(element, message) {
+  if (message.type !== ALERT) return;
+  const confirmed = part(element, "confirmed");
+  showName(confirmed, () => setText(confirmed, message.deleted ? "" : confirmedWords(message)));
 }
 
 /** A message of files alone has their names as its text, and they are in view. @param {string | null} text @param {FileFacts[]} files */

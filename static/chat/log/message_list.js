@@ -7,7 +7,7 @@ import { isOwn } from "../model/own.js";
 import { heldWords } from "../model/strings.js";
 import { coveredPx, dates } from "./days.js";
 import { handleKey, keepOneTabStop } from "./keyboard.js";
-import { createUnsent, fillMessage, stateId } from "./message.js";
+import { createUnsent, fillMessage, showConfirmed, stateId } from "./message.js";
 import { NewLine } from "./new_line.js";
 import { PresenceLine } from "./presence_line.js";
 import { Rows } from "./rows.js";
@@ -20,7 +20,7 @@ import { copySelection, selectedMessages } from "./selection.js";
 /** @import {Edges} from "../model/workspace.js" */
 
 /** Shows what a message quotes and the messages to which it links. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowQuotes */
-/** Shows the reactions of a message and what it answers, or removes them. @typedef {(list: MessageList, element: HTMLElement, message: Message) => void} ShowAnswers */
+/** Shows the reactions of a message and what it answers, or removes them. @typedef {(list: MessageList, element: HTMLElement, message: Pick<Message, "seq" | "replyTo" | "deleted" | "reactions">) => void} ShowAnswers */
 
 /** Above this number of messages the list is trimmed, and to fewer, so that it does not happen at every message. */
 const MAX_MESSAGES = 400;
@@ -145,6 +145,17 @@ export class MessageList extends HTMLElement {
     if (isNext || this.elementOf(message.seq)) this.showMessages([message]);
   }
 
+  /** Show what others made of a message: its text and its place stay. @param {Message} message */
+  updateAnswers(message) {
+    const element = this.elementOf(message.seq);
+    if (!element) return;
+    this.keepStill(() => {
+      showConfirmed(element, message);
+      this.#showAnswers(this, element, message);
+    });
+    this.followBottom();
+  }
+
   /** Show where the new messages begin, or that there are none. @param {number | null} after */
   showNewLine(after) {
     this.keepStill(() => this.newLine.showAfter(after));
@@ -261,7 +272,14 @@ export class MessageList extends HTMLElement {
       for (const [id, child] of shown)
         if (!entries.some((entry) => stateId(entry) === id)) child.remove();
     });
-    for (const element of wanted) if (!element.isConnected) box.append(element);
+    wanted.forEach((element, index) => {
+      if (element.isConnected || !(element instanceof HTMLElement)) return;
+      box.append(element);
+      const { replyTo } = entries[index] ?? {};
+      if (!replyTo) return;
+      element.dataset.replyTo = String(replyTo);
+      this.#showAnswers(this, element, { seq: 0, replyTo, deleted: false, reactions: [] });
+    });
     this.followBottom();
     // Measuring forces a layout, and at the bottom no button floats above these messages.
     const covered = this.isAtBottom || entries.length === 0 ? 0 : box.offsetHeight;

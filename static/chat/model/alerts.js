@@ -1,5 +1,6 @@
 /** The alerts that this user has not confirmed with "Got it": as the server says, and until then as this browser does. */
 
+import { keysOf } from "./outbox_store.js";
 import { ALERT } from "./protocol.js";
 
 /** @import {Store} from "./outbox_store.js" */
@@ -170,8 +171,7 @@ export class Alerts {
 
   /** Remove everything, at sign-out. */
   clear() {
-    const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
-    for (const key of keys) if (key.startsWith(this.#prefix)) this.#store.removeItem(key);
+    for (const key of keysOf(this.#store, this.#prefix)) this.#store.removeItem(key);
   }
 
   /** Read the storage each time, so that what another tab wrote since is not overwritten. @param {string} room @returns {RoomAlerts} */

@@ -44,6 +44,12 @@ export function openStore(open = () => localStorage) {
   };
 }
 
+/** The keys of a store that begin with a prefix. @param {Store} store @param {string} prefix */
+export function keysOf(store, prefix) {
+  const keys = Array.from({ length: store.length }, (_, i) => store.key(i) ?? "");
+  return keys.filter((key) => key.startsWith(prefix));
+}
+
 /** A random UUID, also over plain HTTP, where `crypto.randomUUID` is missing. */
 export function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();

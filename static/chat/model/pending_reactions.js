@@ -1,17 +1,26 @@
-/** Reactions that were given or taken back here and are not in the log yet. Each is sent until it is acknowledged, under one client_id. */
+/**
+ * Reactions that were given or taken back here and are not in the log yet. Each is stored, and sent until it is
+ * acknowledged, under one client_id. Those of a closed tab, or of the page before a reload, are sent here.
+ */
 
 import { uuid } from "./outbox_store.js";
 import { isTransient } from "./protocol.js";
-import { withReaction } from "./reactions.js";
+import { storedAt, withReaction } from "./reactions.js";
+import { Records } from "./records.js";
 
 /** @import {Outcome} from "./changes.js" */
+/** @import {Store} from "./outbox_store.js" */
 /** @import {Change, ErrorFrame, Event} from "./protocol.js" */
 /** @import {Reaction} from "./reactions.js" */
+/** @import {Tabs} from "./tabs.js" */
 
-/** `ackedAt`: the event that made the state, while it has not arrived; `isSent`: an answer is due. @typedef {{clientId: string, room: string, seq: number, emoji: string, on: boolean, epoch: string | undefined, ackedAt: number | null, isSent: boolean}} Pending */
+/** `at`: when its user gave it, `tab`: the one that sends it. @typedef {{clientId: string, room: string, seq: number, emoji: string, on: boolean, epoch: string | undefined, at: number, tab: string}} Stored */
+/** `ackedAt`: the event that made the state, while it has not arrived; `isSent`: an answer is due. @typedef {Stored & {ackedAt: number | null, isSent: boolean}} Pending */
 /**
  * @typedef {{
  *   me: {id: number, username: string},
+ *   store: Store,
+ *   tabs: Pick<Tabs, "id" | "isClosed">,
  *   change: (change: Change, outcome: Outcome, clientId: string) => void,
  *   epochOf: (room: string) => string | undefined,
  *   cursorOf: (room: string) => number,
@@ -21,26 +30,61 @@ import { withReaction } from "./reactions.js";
  */
 
 const RETRY_AFTER_S = 2;
+/** What was stored longer ago is forgotten, because its room may never be opened again. */
+const KEPT_MS = 30 * 86_400_000;
 
 export class PendingReactions {
   #page;
   /** In the order in which the user gave them. @type {Pending[]} */
   #items = [];
+  /** @type {Records<Stored>} */
+  #records;
 
   /** @param {ReactionPage} page */
   constructor(page) {
     this.#page = page;
+    this.#records = new Records(storedAt(page.me.id), page.store, { parse, isShared: true });
+    for (const tab of new Set(this.#records.all.map(([, stored]) => stored.tab)))
+      if (tab !== page.tabs.id)
+        page.tabs.isClosed(tab).then((isClosed) => isClosed && this.#inheritFrom(tab));
   }
 
   /** Give a message an emoji, or take it back. @param {string} room @param {number} seq @param {string} emoji @param {boolean} on */
   react(room, seq, emoji, on) {
     // A command that was made for one log must not act on another.
     const epoch = this.#page.epochOf(room);
-    const state = { ackedAt: null, isSent: false };
-    const item = { clientId: uuid(), room, seq, emoji, on, epoch, ...state };
+    const { id: tab } = this.#page.tabs;
+    const stored = { clientId: uuid(), room, seq, emoji, on, epoch, at: Date.now(), tab };
+    const item = { ...stored, ackedAt: null, isSent: false };
+    this.#records.save(stored.clientId, stored);
     this.#items.push(item);
     this.#send(item);
     this.#page.changed(room, seq);
+  }
+
+  /** Send what a closed tab did not. @param {string} closed */
+  #inheritFrom(closed) {
+    this.#records.loadAll();
+    const { id: tab } = this.#page.tabs;
+    const left = this.#records.all
+      .map(([, stored]) => stored)
+      .filter((each) => each.tab === closed);
+    /** @type {Pending[]} */
+    const inherited = [];
+    for (const stored of left) {
+      if (Date.now() - stored.at > KEPT_MS) this.#records.remove(stored.clientId);
+      else {
+        this.#records.save(stored.clientId, { ...stored, tab });
+        inherited.push({ ...stored, tab, ackedAt: null, isSent: false });
+      }
+    }
+    this.#items = [...inherited, ...this.#items].sort((a, b) => a.at - b.at);
+    // Only the last one of each emoji counts. Those before it may be written already.
+    for (const item of this.#items.filter((each) => this.#isOvertaken(each) && !each.isSent))
+      this.#remove(item);
+    for (const room of new Set(left.map((each) => each.room)))
+      if (this.#page.cursorOf(room)) this.roomJoined(room);
+    for (const { room, seq } of left) this.#page.changed(room, seq);
   }
 
   /**
@@ -82,11 +126,6 @@ export class PendingReactions {
     }
   }
 
-  /** The user is signed out, and another person may use the page. */
-  clear() {
-    this.#items = [];
-  }
-
   /** @param {Pending} item */
   #send(item) {
     const { room, seq, emoji, on, epoch } = item;
@@ -102,6 +141,7 @@ export class PendingReactions {
   #acked(item, at) {
     item.isSent = false;
     item.ackedAt = at;
+    this.#records.remove(item.clientId);
     // Otherwise it stays until its event arrives, so that it never disappears in between.
     if (this.#page.cursorOf(item.room) >= at) this.#remove(item);
   }
@@ -134,8 +174,22 @@ export class PendingReactions {
 
   /** @param {Pending} item */
   #remove(item) {
+    this.#records.remove(item.clientId);
     if (!this.#items.includes(item)) return;
     this.#items = this.#items.filter((each) => each !== item);
     this.#page.changed(item.room, item.seq);
+  }
+}
+
+/** @param {string} text @returns {Stored | null} */
+function parse(text) {
+  try {
+    const stored = JSON.parse(text);
+    const isValid = [stored?.clientId, stored?.room, stored?.emoji, stored?.tab].every(
+      (value) => typeof value === "string",
+    );
+    return isValid && Number.isInteger(stored.seq) ? stored : null;
+  } catch {
+    return null;
   }
 }

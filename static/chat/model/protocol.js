@@ -190,6 +190,11 @@ export function isResolved(event) {
   return "resolved" in event;
 }
 
+/** Whether an event leaves its message's text as it is. @param {Event} event */
+export function leavesText(event) {
+  return isReacted(event) || isConfirmed(event) || isResolved(event);
+}
+
 /** Errors that mean "later": the message stays in the outbox. */
 const TRANSIENT = new Set(["SERVER_UNAVAILABLE", "RATE_LIMITED"]);
 

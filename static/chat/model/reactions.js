@@ -4,6 +4,11 @@
 
 /** `own`: the reader gave it too; `users`: some of those who did. @typedef {{emoji: string, count: number, users: Person[], own: boolean}} Reaction */
 
+/** Where the browser keeps what is not acknowledged. @param {number} user */
+export function storedAt(user) {
+  return `multichat.reactions.${user}.`;
+}
+
 /** As many users of an emoji are named as in a page of history (chat/store/reactions.py). */
 const MOST_USERS = 10;
 

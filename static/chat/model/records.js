@@ -1,5 +1,7 @@
 /** Records in the browser's storage, each an item of its own so that tabs do not overwrite each other, with a copy in memory. */
 
+import { keysOf } from "./outbox_store.js";
+
 /** @import {Store} from "./outbox_store.js" */
 
 /** @typedef {{oldValue?: string | null, newValue?: string | null}} Change */
@@ -80,8 +82,7 @@ export class Records {
 
   /** Read what other tabs stored. */
   loadAll() {
-    const keys = Array.from({ length: this.#store.length }, (_, i) => this.#store.key(i) ?? "");
-    for (const key of keys) if (key.startsWith(this.#prefix)) this.#read(key);
+    for (const key of keysOf(this.#store, this.#prefix)) this.#read(key);
   }
 
   /**

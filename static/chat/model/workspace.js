@@ -4,7 +4,7 @@ import { Changes } from "./changes.js";
 import { MentionSearch } from "./mention_search.js";
 import { shownNames } from "./names.js";
 import { PeopleSearch } from "./people_search.js";
-import { isPosted, isSoon, isTransient, isUnreadable } from "./protocol.js";
+import { isPosted, isSoon, isTransient, isUnreadable, leavesText } from "./protocol.js";
 import { RoomLog } from "./room_log.js";
 import { fullPageWords } from "./strings.js";
 
@@ -25,6 +25,7 @@ import { fullPageWords } from "./strings.js";
  *   alertsReceived: (room: string, alerts: Posted[]) => void,
  *   pageReceived: (room: string, messages: Message[], edges: Edges) => void,
  *   messageChanged: (room: string, message: Message, isNew: boolean, isFromHere: boolean) => void,
+ *   answersChanged?: (room: string, message: Message) => void,
  *   presenceChanged: (room: string, present: PresentFrame["present"]) => void,
  *   signalReceived: (room: string, signal: Signal) => void,
  *   roomChanged: (room: Room) => void,
@@ -422,7 +423,8 @@ export class Workspace {
     const isFromHere = this.#outbox.has(event.client_id);
     // First, so that what waits for the event is not shown beside it.
     if (verdict === "applied") this.#view.eventApplied?.(id, event);
-    if (message !== null) this.#view.messageChanged(id, message, isPosted(event), isFromHere);
+    if (message !== null && leavesText(event)) this.#view.answersChanged?.(id, message);
+    else if (message !== null) this.#view.messageChanged(id, message, isPosted(event), isFromHere);
     // Show the message before removing its pending copy, so that it never disappears in between.
     if (verdict !== "gap" && event.client_id !== undefined) this.#outbox.settle(event.client_id);
   }

@@ -172,6 +172,7 @@ export class Page {
   #clearStorage() {
     this.unsent.clear();
     this.#alerts.clear();
+    this.#userActions.answering.clearStorage();
   }
 
   /** Move the focus to where keys do nothing, so that what is being typed does not go on in another room. */
@@ -202,7 +203,6 @@ export class Page {
     const { answering } = this.#userActions;
     if (state === "signed out") {
       this.#hideRooms();
-      answering.loaded?.signedOut();
     }
     this.#notifier.connectionChanged(state);
     if (state === "open") {
@@ -344,6 +344,12 @@ export class Page {
     if (isNew && isFromHere && !message.deleted) pane?.offerUndo(message, UNDO_MS);
     if (isFromOthers) this.#announce(room, message);
     this.#userActions.carrying.loaded?.quotes.messageChanged(room, message.seq);
+  }
+
+  /** A message has other reactions, was confirmed or is over: its text stays. @param {string} room @param {Message} message */
+  answersChanged(room, message) {
+    this.#panes.get(room)?.list.updateAnswers(message);
+    this.#alerts.applyMessages(room, [message], false);
   }
 
   /** @param {QuotedFrame} frame */

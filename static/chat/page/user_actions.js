@@ -2,7 +2,7 @@
 
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
-import { isTextField } from "../dom/text_box.js";
+import { isComposing, isTextField } from "../dom/text_box.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { Answering } from "./answering.js";
 import { followDrops } from "./carry_drag.js";
@@ -31,6 +31,8 @@ import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 /** @import {Option} from "../lazy/switcher.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {Room} from "../model/protocol.js" */
+/** @import {Store} from "../model/outbox_store.js" */
+/** @import {Tabs} from "../model/tabs.js" */
 /** @import {RoomRow} from "./room_row.js" */
 /** @import {ShortcutName} from "../model/shortcuts.js" */
 /** @import {PaneActions} from "../pane/room_pane.js" */
@@ -38,7 +40,7 @@ import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
-/** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread}} UserData */
+/** What the browser keeps of a user. @typedef {{outbox: Outbox, drafts: Drafts, alerts: Alerts, preferences: Preferences, unread: Unread, store: Store, tabs: Tabs}} UserData */
 
 /** The dialogs that show what stands in a room. */
 const SHOWS_ROOM = new Set(["room-dialog", "confirm-dialog", "file-viewer"]);
@@ -105,6 +107,7 @@ export class UserActions {
     this.answering = new Answering(
       {
         me: user,
+        ...{ store: userData.store, tabs: userData.tabs },
         panes: () => panes.all,
         isArchived: (room) => this.#isArchived(room),
         ask: (command) => workspace.ask(command),
@@ -406,7 +409,7 @@ export class UserActions {
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
     // While an input method composes, or a dialog is open, every key belongs to it.
-    if (event.isComposing || event.defaultPrevented || document.querySelector("dialog:modal"))
+    if (isComposing(event) || event.defaultPrevented || document.querySelector("dialog:modal"))
       return;
     if (event.getModifierState("AltGraph")) return; // it types
     const found = this.#shortcuts.find(event, isSelectingText(event.target, IS_MAC));

@@ -3,7 +3,7 @@
 import { LazyPart } from "../dom/lazy_part.js";
 import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
-import { replaceText } from "../dom/text_box.js";
+import { isComposing, replaceText } from "../dom/text_box.js";
 import { sameExtras } from "../model/extras.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
@@ -16,9 +16,6 @@ import { TypingSignal } from "../model/typing.js";
 /** @import {Completion} from "../lazy/completion.js" */
 /** @import {Source} from "../model/completion.js" */
 /** @import {Message} from "../model/room_log.js" */
-
-/** The keyCode that old browsers give while an input method composes. */
-const KEY_CODE_COMPOSING = 229;
 
 /** A word that begins with one of these signs can be completed. The list of choices is loaded when one is first typed. */
 const SIGN = /[@#:]/;
@@ -81,8 +78,8 @@ export class Composer extends HTMLElement {
     });
     box.addEventListener("input", (event) => {
       this.#textChanged();
-      const { isComposing } = /** @type {InputEvent} */ (event);
-      if (!isComposing && this.#completion === null && SIGN.test(box.value)) this.#loadCompletion();
+      const isSettled = !(/** @type {InputEvent} */ (event).isComposing);
+      if (isSettled && this.#completion === null && SIGN.test(box.value)) this.#loadCompletion();
     });
     box.addEventListener("keydown", (event) => {
       if (this.#handleKey(event)) event.preventDefault();
@@ -338,7 +335,7 @@ export class Composer extends HTMLElement {
    */
   #handleKey(event) {
     // While an input method composes, every key belongs to it.
-    if (event.isComposing || event.keyCode === KEY_CODE_COMPOSING) return false;
+    if (isComposing(event)) return false;
     if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false;
     if (this.#completion?.handleKey(event)) {
       event.stopPropagation(); // Escape closes the list, and nothing else
