@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from chat import appearance, audit, login_steps
 from chat.confirming import has_password
 from chat.own_password import address_of, refuse_too_many
-from chat.store import display_names, names, sign_ins
+from chat.store import display_names, names, sign_ins, user_pictures
 
 # A site's own user model may not have all of these fields.
 _KNOWN = {field.name for field in get_user_model()._meta.get_fields()}
@@ -88,7 +88,14 @@ def account(request: HttpRequest) -> HttpResponse:
                 audit.write("email_changed", user=user.pk, address=address_of(request))
             return redirect("account")
     sessions = sign_ins.list_sessions(user, request.session.session_key)
-    context = {"form": form, "sessions": sessions, "appearance": appearance.form_of(user.pk), **_ways_of(user)}
+    picture = user_pictures.keys_of([user.pk]).get(user.pk)
+    context = {
+        "picture": picture,
+        "form": form,
+        "sessions": sessions,
+        "appearance": appearance.form_of(user.pk),
+        **_ways_of(user),
+    }
     return render(request, "registration/account.html", context)
 
 

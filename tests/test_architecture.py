@@ -37,6 +37,7 @@ TOP = {
     "names",
     "outgoing",
     "own_password",
+    "picture_views",
     "own_second_factor",
     "protocol",
     "push_views",

@@ -30,6 +30,7 @@ from chat.models import (
     SignIn,
     StoredFile,
     UsernameKey,
+    UserPicture,
     Visit,
 )
 from chat.store import actions, deletion, leftovers, log, memberships, policies, presence
@@ -263,6 +264,7 @@ def test_a_room_may_be_deleted_by_several_threads_at_once(bob, rooms, monkeypatc
 
 def test_deleting_a_user_touches_no_message_and_costs_the_same_for_any_number(bob, rooms):
     leftovers.left_tables("default")  # once in a process
+
     def statements(user):
         with CaptureQueriesContext(connection) as queries:
             user.delete()
@@ -359,6 +361,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Invitation,
         SignIn,
         Appearance,
+        UserPicture,
     }
     assert {type(field) for field in fields} == {FormerUserField}
 
