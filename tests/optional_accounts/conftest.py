@@ -19,6 +19,12 @@ os.environ |= {
 }
 
 
+def pytest_collection_modifyitems(items):
+    """Let the timeout count a test alone: the set-up of the first one migrates the database."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
 def pytest_unconfigure(config):
     oidc_provider.stop(PROVIDER)
 
