@@ -10,7 +10,22 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import campfire, connect, data, document, echo, fanout, growth, history, latency, page, posts, servers, storm
+from bench import (
+    admin_lists,
+    campfire,
+    connect,
+    data,
+    document,
+    echo,
+    fanout,
+    growth,
+    history,
+    latency,
+    page,
+    posts,
+    servers,
+    storm,
+)
 from bench.report import Part, as_text
 from bench.sizes import FULL, SMALL, Sizes
 
@@ -23,6 +38,7 @@ PARTS: dict[str, Callable[[Sizes], Awaitable[Part]]] = {
     "storm": storm.run,
     "history": history.run,
     "growth": growth.run,
+    "admin": admin_lists.run,
     "page": page.run,
     "campfire": campfire.run,
 }

@@ -1,7 +1,9 @@
 """Tasks beside a Multichat server, in a process of their own: python -m bench.prepare TASK …, which prints JSON."""
 
 import json
+import statistics
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +12,16 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib import admin  # noqa: E402
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.urls import reverse  # noqa: E402
 
 from bench.wire import WORDS  # noqa: E402
 from chat.models import Event, Room  # noqa: E402
@@ -23,6 +29,8 @@ from chat.store import actions  # noqa: E402
 from chat.store.actions import Draft  # noqa: E402
 from chat.store.log import Committed  # noqa: E402
 
+# The lists whose search, later pages and order are timed too.
+WELL_FILLED = ("/admin/chat/room/", "/admin/auth/user/")
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -53,6 +61,31 @@ def sign_in(users: list[User]) -> list[str]:
     return [f"{settings.SESSION_COOKIE_NAME}={session.session_key}" for session in sessions]
 
 
+def time_admin_lists() -> list[tuple[str, int, float]]:
+    """Open each list of the admin of an existing database; return its address, its queries and the median seconds."""
+    call_command("migrate", interactive=False, verbosity=0)
+    root = User.objects.filter(username="bench-root").first() or User.objects.create_superuser("bench-root")
+    client = Client(headers={"host": "localhost"})
+    client.force_login(root)
+    found = []
+    for path in [*admin_lists(), *(path + query for path in WELL_FILLED for query in ("?q=7", "?p=2", "?o=2"))]:
+        took = []
+        for _ in range(3):
+            began = time.perf_counter()
+            with CaptureQueriesContext(connection) as captured:
+                answer = client.get(path)
+            took.append(time.perf_counter() - began)
+            assert answer.status_code == 200, path
+        found.append((path, len(captured), statistics.median(took)))
+    return found
+
+
+def admin_lists() -> list[str]:
+    """Return the addresses of the admin's lists."""
+    names = [f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry]
+    return [reverse(f"admin:{name}_changelist") for name in names]
+
+
 def sign_in_some(count: str) -> list[str]:
     """Sign in some users of an existing database, and return their Cookie headers."""
     call_command("migrate", interactive=False, verbosity=0)
@@ -76,6 +109,7 @@ def post(count: str) -> list[int]:
 
 
 TASKS: dict[str, Callable[..., Any]] = {
+    "time_admin_lists": time_admin_lists,
     "prepare": prepare,
     "logged": logged,
     "post": post,

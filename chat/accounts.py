@@ -6,7 +6,9 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LogoutView
 from django.contrib.sessions.models import Session as WebSession
 from django.db import transaction
@@ -15,18 +17,18 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve, reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.csrf import csrf_failure as default_csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from chat import login_steps
 from chat.store import sign_ins
 from chat.store.policies import SUCCESSOR
-from multichat.login import NEXT_LENGTH, LoginView
+from multichat.login import LoginView
 
 # Sockets learn within a second that their session has a new key. A server that hangs takes longer.
 SUCCESSOR_LIFETIME = timedelta(hours=1)
-LOGIN_FORMS = ("login", "admin:login")
+LOGIN_FORMS = ("login", "admin:login", "second_factor", "passkey")
 PASSWORD_VIEWS = ("password_change", "user_change_password")
 
 View = Callable[..., HttpResponseBase]
@@ -41,8 +43,17 @@ class SignIn(LoginView):
             return HttpResponseRedirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if settings.OIDC_ONLY:
+            return render(request, "registration/login.html", self.get_context_data(form=None), status=403)
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        return login_steps.sign_in(self.request, form.get_user(), self.get_success_url(), by="password")
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(is_again="again" in self.request.GET, **kwargs)
+        is_again = "again" in self.request.GET
+        return super().get_context_data(is_again=is_again, ways=login_steps.ways(), **kwargs)
 
 
 class SignOut(LogoutView):
@@ -82,10 +93,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _login_again(request: HttpRequest) -> HttpResponse:
-    target = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    if not is_ours or len(target) > NEXT_LENGTH:
-        target = reverse("index")
+    target = login_steps.own_target(request, request.POST.get("next") or request.GET.get("next") or "")
     if not request.user.is_authenticated:
         return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'again': 1, 'next': target})}")
     asked = request.POST.get("username", "")
@@ -100,6 +108,20 @@ class AdminSite(admin.AdminSite):
 
     site_header = site_title = "Multichat"
     index_title = "Administration"
+
+    def register(self, model_or_iterable: Any, *args: Any, **options: Any) -> None:
+        """Leave out the tables of second factors and identities, which belong to their users alone."""
+        models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        super().register([model for model in models if not model.__module__.startswith("allauth.")], *args, **options)
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the login page of the site where it has steps that the admin's own lacks."""
+        if not settings.SECOND_FACTOR and not settings.OIDC.issuer:
+            return super().login(request, extra_context)
+        target = request.GET.get(REDIRECT_FIELD_NAME) or reverse("admin:index")
+        if request.user.is_authenticated and not self.has_permission(request):
+            return redirect("index")
+        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({REDIRECT_FIELD_NAME: target})}")
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         # The tables of failed logins are for programs. "Let them try again now" is an action on users.

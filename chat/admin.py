@@ -5,6 +5,7 @@ from typing import Any
 
 import axes.utils
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
@@ -14,6 +15,7 @@ from django.db import models, transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
+from chat import audit
 from chat import bot_admin as bot_admin
 from chat.admin_lists import EstimatingPaginator, as_text
 from chat.models import Event, Room, RoomMember
@@ -138,7 +140,7 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
     add_form = UserCreation
     form = UserChange
     list_display = [User.USERNAME_FIELD, "email", "role", "is_active"]
-    actions = ["let_try_again"]
+    actions = ["let_try_again", "remove_second_factor"]
     paginator = EstimatingPaginator
     show_full_result_count = False
 
@@ -168,6 +170,18 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
         names = list(queryset.values_list(User.USERNAME_FIELD, flat=True)[:USERS_AT_ONCE])
         removed = sum(axes.utils.reset(username=name) for name in names)
         self.message_user(request, f"They can try again. {_grouped(removed)} failed logins were forgotten.")
+
+    @admin.action(description="Remove the second factor (they have lost it)", permissions=["remove_factor"])
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        from chat.store import second_factors  # allauth is an optional package
+
+        for user in queryset[:USERS_AT_ONCE]:
+            second_factors.remove_all(user)
+            audit.write("second_factor_removed", user=user.pk, by=request.user.pk)
+        self.message_user(request, "They need only their password now, until they set up a second factor again.")
+
+    def has_remove_factor_permission(self, request: HttpRequest) -> bool:
+        return settings.SECOND_FACTOR and bool(getattr(request.user, "is_superuser", False))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         # In several transactions, because on SQLite messages wait for each.

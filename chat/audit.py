@@ -52,7 +52,8 @@ def connect() -> None:
 
 
 def _on_login(request: Any, user: Any, **kwargs: Any) -> None:
-    write("sign_in", user=user.pk, username=user.get_username(), address=_address(request))
+    by = getattr(request, "signed_in_by", None)
+    write("sign_in", user=user.pk, username=user.get_username(), by=by, address=_address(request))
 
 
 def _on_logout(request: Any, user: Any, **kwargs: Any) -> None:
@@ -71,6 +72,7 @@ def _on_failure(credentials: dict[str, Any], request: Any = None, **kwargs: Any)
         "sign_in_failed",
         user=known.pk if known else None,
         username=known.get_username() if known else None,
+        by=credentials.get("by"),
         address=_address(request),
     )
 

@@ -47,7 +47,7 @@ def upload(request: HttpRequest, room_id: int) -> dict[str, Any]:
 
 def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> dict[str, Any]:
     received, thumbnail = directory / "received", directory / "thumbnail"
-    size = _receive(request, received)
+    size = receive(request, received)
     if not size:
         raise ClientError(ErrorCode.FILE_INVALID, detail="This file is empty. Choose another one.")
     # Asked again, because a client may say nothing about the size, or something else.
@@ -71,7 +71,7 @@ def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> di
     return _as_json(files.facts_of(row))
 
 
-def _receive(request: HttpRequest, path: Path) -> int:
+def receive(request: HttpRequest, path: Path) -> int:
     """Write the body of a request into a file, and return its size. Raises ClientError: FILE_TOO_LARGE."""
     # Django's test client has no scope. Its request can be read like a file.
     body: IO[bytes] | HttpRequest = getattr(request, "scope", {}).get(BODY) or request

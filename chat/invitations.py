@@ -19,12 +19,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chat import audit, limits
+from chat import audit, limits, login_steps
 from chat.models import Invitation, Room
 from chat.own_password import address_of
 from chat.store import invitations, policies
 
-MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+# The name in a session's data of the invitation that a visitor follows.
+FOLLOWED = "invitation"
 QUIET_MODULES = 4  # the white edge that a QR code needs
 
 
@@ -68,7 +69,7 @@ def invite(request: HttpRequest) -> HttpResponse:
             request.user, days=values["days"], uses=values["uses"], room_ids=form.chosen_rooms()
         )
         link = _site(request) + reverse("accept_invitation", args=[code])
-        context |= {"link": link, **_qr(link)}
+        context |= {"link": link, **qr(link)}
     return render(request, "invitations/invite.html", context | {"invitations": invitations.list_valid()})
 
 
@@ -132,6 +133,11 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 def _sign_up(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
     if request.user.is_authenticated:
         return render(request, "invitations/signed_in.html")
+    if settings.OIDC_ONLY and request.method == "POST":
+        return render(request, "registration/no_passwords.html", {"provider": settings.OIDC.name}, status=403)
+    if settings.OIDC.issuer and invitation is not None:
+        # The visitor may sign up by single sign-on. Nothing is used up before that.
+        request.session[FOLLOWED] = invitation.pk
     form = SignUpForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         # The password is hashed here, before the transaction begins.
@@ -143,9 +149,10 @@ def _sign_up(request: HttpRequest, invitation: Invitation | None) -> HttpRespons
         except IntegrityError:
             form.add_error(user.USERNAME_FIELD, "A user with that username already exists.")
         else:
-            login(request, user, backend=MODEL_BACKEND)
+            login(request, user, backend=login_steps.MODEL_BACKEND)
             return redirect(f"{reverse('index')}?rooms={','.join(map(str, rooms))}" if rooms else "index")
-    return render(request, "invitations/sign_up.html", {"form": form, "invitation": invitation})
+    context = {"form": form, "invitation": invitation, "ways": login_steps.ways()}
+    return render(request, "invitations/sign_up.html", context)
 
 
 def _save(request: HttpRequest, invitation: Invitation | None, user: Any) -> list[int]:
@@ -162,8 +169,8 @@ def _site(request: HttpRequest) -> str:
     return settings.SITE_URL or f"{request.scheme}://{request.get_host()}"
 
 
-def _qr(link: str) -> dict[str, Any]:
-    """Return the size and the path of the link's QR code, for an SVG."""
+def qr(link: str) -> dict[str, Any]:
+    """Return the size and the path of a link's QR code, for an SVG."""
     matrix = segno.make_qr(link, error="m").matrix
     dark = [(x, y) for y, row in enumerate(matrix) for x, bit in enumerate(row) if bit]
     path = "".join(f"M{x + QUIET_MODULES} {y + QUIET_MODULES}h1v1h-1z" for x, y in dark)

@@ -692,6 +692,21 @@ class Appearance(models.Model):
         return f"user={self.user_id}"
 
 
+class UserPicture(models.Model):
+    """The picture by which a user is shown. Its bytes are in the row, because they are few and go with the user."""
+
+    user = FormerUserField(db_index=False, related_name="+")
+    # In the picture's address. Another picture has another key, so browsers may keep each for ever.
+    key = models.UUIDField(unique=True, default=uuid.uuid4)
+    content = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="picture_user")]
+
+    def __str__(self) -> str:
+        return f"user={self.user_id}"
+
+
 class SignIn(models.Model):
     """A web session in which a user is signed in. The session's own row has the user only in its encoded data."""
 

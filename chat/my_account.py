@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import get_user_model, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -11,9 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chat import appearance, audit
+from chat import appearance, audit, login_steps
+from chat.confirming import has_password
 from chat.own_password import address_of, refuse_too_many
-from chat.store import display_names, names, sign_ins
+from chat.store import display_names, names, sign_ins, user_pictures
 
 # A site's own user model may not have all of these fields.
 _KNOWN = {field.name for field in get_user_model()._meta.get_fields()}
@@ -42,6 +44,12 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         labels = {"first_name": "First name", "last_name": "Last name", "email": "E-mail address"}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not has_password(self.instance):
+            # No password can be reset through the address of a user who has none.
+            del self.fields["password"]
+
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
         if {*display_names.FIELDS} & {*self.changed_data}:
@@ -54,7 +62,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             except names.NameRefused as refusal:
                 if not self.errors:
                     self.add_error(display_names.FIELDS[0], refusal.message)
-        if "email" in self.changed_data and "email" in values:
+        if "email" in self.changed_data and "email" in values and "password" in self.fields:
             stored = type(self.instance)._default_manager.get(pk=self.instance.pk)
             if not stored.check_password(values.get("password", "")):
                 self.add_error("password", "Enter your password to change your e-mail address.")
@@ -80,7 +88,14 @@ def account(request: HttpRequest) -> HttpResponse:
                 audit.write("email_changed", user=user.pk, address=address_of(request))
             return redirect("account")
     sessions = sign_ins.list_sessions(user, request.session.session_key)
-    context = {"form": form, "sessions": sessions, "appearance": appearance.form_of(user.pk)}
+    picture = user_pictures.keys_of([user.pk]).get(user.pk)
+    context = {
+        "picture": picture,
+        "form": form,
+        "sessions": sessions,
+        "appearance": appearance.form_of(user.pk),
+        **_ways_of(user),
+    }
     return render(request, "registration/account.html", context)
 
 
@@ -99,3 +114,14 @@ def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     sign_ins.end_all_sessions(request.user)
     logout(request)
     return redirect("login")
+
+
+def _ways_of(user: Any) -> dict[str, Any]:
+    """Return how the user can log in, for the page of the account."""
+    found = {"ways": login_steps.ways(), "has_password": has_password(user), "is_linked": False}
+    found["second_factor_is_offered"] = settings.SECOND_FACTOR
+    if settings.OIDC.issuer:
+        from chat.store import identities
+
+        found["is_linked"] = identities.is_linked(user.pk)
+    return found

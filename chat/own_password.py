@@ -42,11 +42,21 @@ def refuse_too_many(request: HttpRequest, *keys: object) -> HttpResponse | None:
     return response
 
 
+def refuse_passwords(request: HttpRequest) -> HttpResponse | None:
+    """Return the answer on a site whose users log in by single sign-on alone: 403."""
+    if not settings.OIDC_ONLY:
+        return None
+    return render(request, "registration/no_passwords.html", {"provider": settings.OIDC.name}, status=403)
+
+
 @method_decorator((keep_session, never_cache), name="dispatch")
 class PasswordChange(views.PasswordChangeView):
     """Changes the password of the signed-in user. This session goes on, and the user's other sessions end."""
 
     template_name = "registration/change_password.html"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return refuse_passwords(request) or super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # Per user, because a stolen session must not be used to guess the password.
@@ -93,6 +103,8 @@ class PasswordReset(views.PasswordResetView):
     template_name = "registration/reset_password.html"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if refusal := refuse_passwords(request):
+            return refusal
         if not settings.EMAIL_URL:
             return render(request, "registration/reset_by_admin.html")
         return super().dispatch(request, *args, **kwargs)
@@ -112,6 +124,9 @@ class PasswordResetConfirm(views.PasswordResetConfirmView):
     """Takes a new password from a user who followed the link in the mail. All sessions of the user end."""
 
     template_name = "registration/reset_confirm.html"
+
+    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return refuse_passwords(self.request) or super().dispatch(*args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)

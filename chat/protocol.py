@@ -741,10 +741,11 @@ class Names(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class ShownUser(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A user's id and display name. Without an id, no user has this username any more."""
+    """A user's id, display name and picture. Without an id, no user has this username any more."""
 
     user: int | None = None
     name: str = ""
+    picture: str = ""
 
 
 class ShownUsers(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -19,7 +19,12 @@ logger = logging.getLogger(__name__)
 SIGN_IN = re.compile(
     r"/(accounts|admin)/login/|/accounts/(password_change/|sign_up/|reset/[^/]+/[^/]+/)?|/invite/[^/]+/"
 )
-PASSWORDS = re.compile(rf"{SIGN_IN.pattern}|/admin/password_change/|/admin/auth/user/(add|[^/]+/password)/")
+PASSWORDS = re.compile(
+    rf"{SIGN_IN.pattern}|/admin/password_change/|/admin/auth/user/(add|[^/]+/password)/"
+    r"|/accounts/(second_factors/.+|sso/(un)?link/)"
+)
+# Other ways of signing in, in which no password is checked. A GET counts too: the provider sends users back by one.
+OTHER_SIGN_IN = re.compile(r"/accounts/(second_factor/|passkey/|sso/|sso/callback/|sso/name/)")
 # Each body may use this much memory of its own. Beyond it, all bodies share the second amount.
 OWN_BODY_BYTES = 64 * 1024
 SHARED_BODY_BYTES = 16 * 1024 * 1024
@@ -54,7 +59,8 @@ class BoundedRequests:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         address = limits.address_of(scope) or ""
         is_post = scope["method"] == "POST"
-        if is_post and SIGN_IN.fullmatch(scope["path"]) and (wait := limits.sign_ins.take(address)):
+        is_sign_in = (is_post and SIGN_IN.fullmatch(scope["path"])) or OTHER_SIGN_IN.fullmatch(scope["path"])
+        if is_sign_in and (wait := limits.sign_ins.take(address)):
             audit.write_noise("request_refused", reason="sign_ins", address=address)
             await answer(send, 429, TOO_MANY_SIGN_INS, retry_after=wait, is_last=True)
             return

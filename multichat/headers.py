@@ -3,15 +3,18 @@
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 DISABLED_FEATURES = (
     "accelerometer camera display-capture fullscreen geolocation gyroscope hid magnetometer microphone midi payment "
-    "picture-in-picture publickey-credentials-get screen-wake-lock serial usb web-share xr-spatial-tracking"
+    "picture-in-picture screen-wake-lock serial usb web-share xr-spatial-tracking"
 )
+# Passkeys, which only our own pages may ask for, and only where they are turned on.
+PASSKEYS = f"publickey-credentials-get=({'self' if settings.SECOND_FACTOR else ''})"
 HEADERS = {
-    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in DISABLED_FEATURES.split()),
+    "Permissions-Policy": ", ".join([*(f"{feature}=()" for feature in DISABLED_FEATURES.split()), PASSKEYS]),
     # No other site can embed what a signed-in browser may load here.
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Permitted-Cross-Domain-Policies": "none",

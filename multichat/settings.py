@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONCE, NONE, SELF
 
 from . import __version__ as VERSION  # noqa: F401  templates and commands read settings.VERSION
-from . import database_url, environment, file_storage_url, logs, mail
+from . import database_url, environment, file_storage_url, logs, mail, optional_accounts
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.refuse_path_prefix()
@@ -335,6 +335,21 @@ LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 # Whether any visitor may become a user. Otherwise new users need an invitation.
 SIGN_UP = environment.flag("SIGN_UP", default=False)
 
+# Second factors (codes of an authenticator app, passkeys), and single sign-on by OpenID Connect.
+SECOND_FACTOR = environment.flag("SECOND_FACTOR", default=False)
+OIDC = optional_accounts.provider(
+    environment.text("OIDC_ISSUER"),
+    environment.text("OIDC_CLIENT_ID"),
+    environment.text("OIDC_CLIENT_SECRET"),
+    environment.text("OIDC_NAME", "single sign-on"),
+)
+# Whether an identity that no user has linked becomes a new user.
+OIDC_SIGN_UP = environment.flag("OIDC_SIGN_UP", default=False)
+# Whether passwords are refused. They stay stored, so turning this off lets the administrator in again.
+OIDC_ONLY = environment.flag("OIDC_ONLY", default=False)
+# The claim and the value that make staff, and whose absence ends it, at each sign-in.
+OIDC_STAFF = optional_accounts.staff_claim(environment.text("OIDC_STAFF"))
+
 # Mail. Without a server for it, users ask an administrator for a new password.
 EMAIL_URL = environment.text("EMAIL_URL")
 # The address in links that leave the page, as in mails. The Host header is not used there, because clients choose it.
@@ -350,6 +365,13 @@ PUSH_CONTACT = environment.contact(
     "PUSH_CONTACT", f"mailto:{parseaddr(DEFAULT_FROM_EMAIL)[1] or 'multichat@localhost'}"
 )
 PASSWORD_RESET_TIMEOUT = 24 * 3600
+
+_optional = optional_accounts.parse(second_factor=SECOND_FACTOR, provider=OIDC, is_only=OIDC_ONLY, site_url=SITE_URL)
+INSTALLED_APPS += _optional["apps"]
+MIDDLEWARE += _optional["middleware"]
+globals().update(_optional["options"])
+if OIDC_ONLY:
+    AUTHENTICATION_BACKENDS.insert(1, "multichat.login.RefusedPasswords")
 
 # Static files
 

@@ -13,7 +13,8 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 
 # What a page links. Each becomes one file with everything that it imports.
 ENTRIES = (
-    *("chat/main.js", "chat/common.css", "chat/page.css", "chat/account.css", "chat/admin.css"),
+    *("chat/main.js", "chat/passkeys.js", "chat/picture.js"),
+    *("chat/common.css", "chat/page.css", "chat/account.css", "chat/admin.css"),
     "chat/lazy.css",  # what the page links together with the first of LAZY
 )
 # What the page loads when it is first used, by the names in its import map. Each file here becomes one file too.

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from chat import limits
 
-UPLOAD = re.compile(r"/rooms/\d+/files/")
+UPLOAD = re.compile(r"/rooms/\d+/files/|/accounts/picture/")
 # Bytes that are gathered before a thread writes them.
 GATHERED_BYTES = 512 * 1024
 # How often the parser may call us for one body: networks split a body into pieces of about 1,400 bytes.

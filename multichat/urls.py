@@ -1,5 +1,6 @@
 """The site's HTTP addresses."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
@@ -12,6 +13,7 @@ from chat import (
     invitations,
     my_account,
     own_password,
+    picture_views,
     push_views,
     room_views,
     views,
@@ -42,6 +44,9 @@ urlpatterns = [
     path("people/around/", room_views.people_around, name="around"),
     path("people/", room_views.names, name="people"),
     path("accounts/", my_account.account, name="account"),
+    path("accounts/picture/", picture_views.upload, name="picture_upload"),
+    path("accounts/picture/remove/", picture_views.remove, name="picture_remove"),
+    path("pictures/<uuid:key>/", picture_views.picture, name="picture"),
     path("accounts/appearance/", appearance.save, name="appearance"),
     path("accounts/sessions/<int:pk>/end/", my_account.end_session, name="end_session"),
     path("accounts/sign_out_everywhere/", my_account.sign_out_everywhere, name="sign_out_everywhere"),
@@ -62,3 +67,26 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
 ]
+if settings.SECOND_FACTOR:
+    from chat import own_second_factor, second_factor
+
+    urlpatterns += [
+        path("accounts/second_factor/", second_factor.step, name="second_factor"),
+        path("accounts/passkey/", second_factor.passkey, name="passkey"),
+        path("accounts/second_factors/", own_second_factor.overview, name="second_factors"),
+        path("accounts/second_factors/app/", own_second_factor.app_on, name="app_on"),
+        path("accounts/second_factors/app/off/", own_second_factor.app_off, name="app_off"),
+        path("accounts/second_factors/codes/", own_second_factor.codes, name="recovery_codes"),
+        path("accounts/second_factors/passkey/", own_second_factor.passkey_add, name="passkey_add"),
+        path("accounts/second_factors/passkey/<int:pk>/", own_second_factor.passkey_remove, name="passkey_remove"),
+    ]
+if settings.OIDC.issuer:
+    from chat import single_sign_on
+
+    urlpatterns += [
+        path("accounts/sso/", single_sign_on.start, name="sso"),
+        path("accounts/sso/callback/", single_sign_on.callback, name="sso_callback"),
+        path("accounts/sso/name/", single_sign_on.choose_name, name="sso_name"),
+        path("accounts/sso/link/", single_sign_on.link, name="sso_link"),
+        path("accounts/sso/unlink/", single_sign_on.unlink, name="sso_unlink"),
+    ]

@@ -205,14 +205,11 @@ def code(frame):
 
 @pytest.mark.django_db(transaction=True)
 async def test_people_who_may_enter_a_room_are_found_by_the_beginning_of_their_name(alice, bob, rooms):
-    # In a thread whose connection is closed with the socket.
-    async def make(name, **fields):
-        await database.write(User.objects.create_user, name, **fields)
-
+    make = User.objects.create_user
     for name in ("Bea", "BEN", "ｂｅｒｔ", "zoe"):
-        await make(name)
-    await make("beginner", is_active=False)
-    await make("bestboss", is_staff=True)
+        await database.write(make, name)
+    await database.write(make, "beginner", is_active=False)
+    await database.write(make, "bestboss", is_staff=True)
     lobby, staff = str(rooms.lobby.pk), str(rooms.staff.pk)
     async with connected(bob) as bobs, connected(alice) as alices:
         # Without joining: of a room that may not be entered, and of any other.
@@ -239,13 +236,13 @@ async def test_people_who_may_enter_a_room_are_found_by_the_beginning_of_their_n
 @pytest.mark.django_db(transaction=True)
 async def test_an_answer_has_at_most_twenty_names_whatever_the_rights_of_others(alice, rooms):
     for number in range(130):
-        await User.objects.acreate_user(f"many{number:03}")
-    bob = await User.objects.acreate_user("many999", is_staff=False)
+        await database.write(User.objects.create_user, f"many{number:03}")
+    bob = await database.write(User.objects.create_user, "many999", is_staff=False)
     async with connected(bob) as socket:
         # In a large room only staff may mention all users.
         await socket.ask(command="join", room=rooms.lobby.pk)
         assert "all" not in await socket.ask(command="people", room=rooms.lobby.pk, prefix="her")
-    await User.objects.filter(pk=bob.pk).aupdate(is_staff=True)
+    await database.write(User.objects.filter(pk=bob.pk).update, is_staff=True)
     async with connected(alice) as socket:
         for room in (rooms.lobby.pk, rooms.staff.pk):
             await socket.ask(command="join", room=room)

@@ -357,3 +357,50 @@ def test_collected_static_files_have_hashed_names(read, tmp_path):
 def test_the_configuration_lists_every_setting():
     configuration = (BASE / "docs/configuration.md").read_text("utf-8")
     assert [name for name in SETTINGS.split() if f"| `{name}` |" not in configuration] == []
+
+
+OIDC = {"OIDC_ISSUER": "https://login.example.com/team/", "OIDC_CLIENT_ID": "multichat", "OIDC_CLIENT_SECRET": "secret"}
+
+
+def test_without_their_variables_second_factors_and_single_sign_on_are_not_loaded(read):
+    settings = read()
+    assert not settings["SECOND_FACTOR"] and not settings["OIDC"].issuer and not settings["OIDC_ONLY"]
+    assert not [name for name in settings["INSTALLED_APPS"] + settings["MIDDLEWARE"] if "allauth" in name]
+    # This process has the whole site.
+    assert not [name for name in sys.modules if name.split(".")[0] in ("allauth", "fido2", "jwt", "oauthlib")]
+
+
+def test_single_sign_on_by_three_variables(read):
+    settings = read(**OIDC, OIDC_STAFF=" groups = chat-admins ")
+    assert settings["OIDC"].issuer == "https://login.example.com/team"
+    assert settings["OIDC_STAFF"] == ("groups", "chat-admins")
+    assert "allauth.mfa" not in settings["INSTALLED_APPS"] and "allauth.socialaccount" in settings["INSTALLED_APPS"]
+    assert settings["OIDC"].key != read(**OIDC | {"OIDC_ISSUER": "https://other.example.com"})["OIDC"].key
+    only = read(**OIDC, OIDC_ONLY="on")["AUTHENTICATION_BACKENDS"]
+    assert only.index("multichat.login.RefusedPasswords") < only.index("django.contrib.auth.backends.ModelBackend")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"OIDC_ISSUER": "https://login.example.com"}, "OIDC_CLIENT_ID"),
+        (OIDC | {"OIDC_CLIENT_SECRET": ""}, "OIDC_CLIENT_SECRET"),
+        (OIDC | {"OIDC_ISSUER": "login.example.com"}, "OIDC_ISSUER"),
+        (OIDC | {"OIDC_ISSUER": "http://login.example.com"}, "https"),
+        (OIDC | {"OIDC_ISSUER": "https://login.example.com/?realm=1"}, "OIDC_ISSUER"),
+        (OIDC | {"OIDC_STAFF": "groups"}, "OIDC_STAFF"),
+        (OIDC | {"HOST": "0.0.0.0", "HTTPS": "on"}, "SITE_URL"),
+        ({"OIDC_ONLY": "on"}, "OIDC_ISSUER"),
+    ],
+)
+def test_incomplete_single_sign_on_is_refused(read, variables, named):
+    with pytest.raises(SystemExit, match=named):
+        read(**variables)
+
+
+def test_missing_packages_of_optional_parts_are_named(read, monkeypatch):
+    from multichat import optional_accounts
+
+    monkeypatch.setattr(optional_accounts, "PACKAGES", ("no_such_package",))
+    with pytest.raises(SystemExit, match=r"requirements-accounts\.lock.*no_such_package"):
+        read(SECOND_FACTOR="on")

@@ -22,7 +22,7 @@ PIECE = 400
 
 
 class DisplayNames:
-    """The names that the pages of this process show.
+    """The names and pictures that the pages of this process show.
 
     All users may see all display names, so a change is one frame for all sockets that have asked for any. Their pages
     pass over users whom they do not show. A name is remembered, so that a thousand pages that come back at once ask
@@ -43,7 +43,10 @@ class DisplayNames:
         self._task: asyncio.Task[None] | None = None
 
     async def answer(self, session: Session, usernames: list[str], *, only_named: bool = False) -> None:
-        """Send a socket these users, and from now on the changes; with `only_named` nothing if all have no name."""
+        """Send a socket these users, and from now on the changes.
+
+        With `only_named`, nothing is sent if none of them has a name or a picture.
+        """
         # Before anything is read, so that a change in between is sent too.
         if not session.is_gone:
             self._sessions.add(session)
@@ -54,7 +57,7 @@ class DisplayNames:
                 self._send(self._keep(found))
                 break
         users = {name: as_sent(shown) for name in usernames if (shown := self._known.get(name))}
-        if not only_named or any(user.name for user in users.values()):
+        if not only_named or any(user.name or user.picture for user in users.values()):
             session.reply(protocol.encode(ShownUsers(users=users)))
         self._forget_oldest()
 
@@ -143,4 +146,4 @@ class DisplayNames:
 
 def as_sent(shown: Shown) -> ShownUser:
     """Return a user as frames have them."""
-    return ShownUser(user=shown.user, name=shown.name)
+    return ShownUser(user=shown.user, name=shown.name, picture=shown.picture)

@@ -18,7 +18,7 @@ from django.db.models.signals import post_delete, post_save
 
 from chat.fields import FormerUserField
 from chat.models import Confirmation, DeletedUser, Event, Reaction, RemovedFile, Room, StoredFile
-from chat.store import access
+from chat.store import access, leftovers
 
 # The most rows of one transaction, because on SQLite, and on slow disks, messages wait for it.
 PIECE_ROWS = 1000
@@ -170,7 +170,8 @@ def connect() -> None:
     post_delete.connect(_on_file_delete, sender=StoredFile, dispatch_uid="deletion-file-delete")
 
 
-def _on_user_delete(instance: Any, origin: Any = None, **kwargs: Any) -> None:
+def _on_user_delete(instance: Any, using: str, origin: Any = None, **kwargs: Any) -> None:
+    leftovers.remove(instance.pk, using)
     # In the transaction of the deletion, so that a crash cannot leave rows behind without a record.
     DeletedUser.objects.bulk_create([DeletedUser(pk=instance.pk)], ignore_conflicts=True)
     if origin is instance:

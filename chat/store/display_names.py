@@ -15,6 +15,7 @@ from django.db.models.signals import post_save
 
 from chat.models import UsernameKey
 from chat.names import SYSTEM_KEY, name_key
+from chat.store import user_pictures
 from chat.store.names import EMPTY, RESERVED, TAKEN, NameRefused, of_users
 
 User = get_user_model()
@@ -26,11 +27,15 @@ INVISIBLE = "A name can't contain invisible characters."
 
 
 class Shown(NamedTuple):
-    """A user as others see them; `name` is empty while they are shown by their username."""
+    """A user as others see them; `name` is empty while they are shown by their username.
+
+    `picture` is the key of their picture, empty without one.
+    """
 
     user: int
     username: str
     name: str
+    picture: str = ""
 
 
 def full_name(user: Any) -> str:
@@ -60,7 +65,7 @@ def has_invisible(name: str) -> bool:
 
 
 def load_users_named(usernames: Iterable[str]) -> list[Shown]:
-    """Return the users with these usernames, in three queries for some hundred."""
+    """Return the users with these usernames, in four queries for some hundred."""
     return _load(User.USERNAME_FIELD, [name for name in usernames if "\x00" not in name])
 
 
@@ -91,9 +96,15 @@ def show(users: list[Any]) -> list[Shown]:
         owners = {(key, owner) for key, owner in taken.values_list("key", "user_id")}
         others = {key for key, _ in owners}
         keys = {pk: key for pk, key in keys.items() if key not in others or (key, pk) in owners}
+    pictures = user_pictures.keys_of(names)
     return [
-        # A name that was changed behind Django's back has no key.
-        Shown(user.pk, user.get_username(), names[user.pk] if keys.get(user.pk) == name_key(names[user.pk]) else "")
+        Shown(
+            user.pk,
+            user.get_username(),
+            # A name that was changed behind Django's back has no key.
+            names[user.pk] if keys.get(user.pk) == name_key(names[user.pk]) else "",
+            pictures.get(user.pk, ""),
+        )
         for user in users
     ]
 

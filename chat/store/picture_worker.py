@@ -16,6 +16,8 @@ MAX_ANIMATED_PIXELS = 60_000_000
 MAX_FRAMES = 500
 # Twice the size of the box in which the page shows it, for screens with two pixels per CSS pixel.
 THUMBNAIL = (640, 480)
+# A user's picture: four times the size of the box in which the page shows it.
+SQUARE = (128, 128)
 MEMORY_BYTES = 1280 * 1024 * 1024
 CPU_SECONDS = 20
 FILE_BYTES = 256 * 1024 * 1024
@@ -24,8 +26,11 @@ OPEN_FILES = 64
 KEPT = ("transparency", "background")
 
 
-def main(source: str, clean: str, thumbnail: str) -> dict[str, Any]:
-    """Write the clean image and its thumbnail into these files, and return its type and size, or an `error`."""
+def main(source: str, target: str, thumbnail: str = "") -> dict[str, Any]:
+    """Write the clean image and its thumbnail into these files, and return its type and size, or an `error`.
+
+    Without a file for the thumbnail, `target` gets the middle of the image as a small square.
+    """
     for limit, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_CPU, CPU_SECONDS),
@@ -47,15 +52,20 @@ def main(source: str, clean: str, thumbnail: str) -> dict[str, Any]:
             most = MAX_PIXELS if frames == 1 else MAX_ANIMATED_PIXELS
             if width * height * frames > most or frames > MAX_FRAMES:
                 return {"error": "too large"}
+            if not thumbnail:
+                first = _plain(_in_srgb(ImageOps.exif_transpose(image)))
+                square = first.convert("RGBA" if _has_alpha(first) else "RGB")
+                ImageOps.fit(square, SQUARE).save(target, format="WEBP", quality=85)
+                return {"type": "image/webp", "width": SQUARE[0], "height": SQUARE[1]}
             if frames > 1:
                 pages = [_plain(frame) for frame in ImageSequence.Iterator(image)]
                 durations = [page.info.pop("duration", 0) for page in pages]
                 first, loop = pages[0], image.info.get("loop")
                 options = {"save_all": True, "append_images": pages[1:], "duration": durations}
-                first.save(clean, format=kind, **options, **({} if loop is None else {"loop": loop}))
+                first.save(target, format=kind, **options, **({} if loop is None else {"loop": loop}))
             else:
                 first = _plain(_in_srgb(ImageOps.exif_transpose(image)))
-                _save(first, clean, kind)
+                _save(first, target, kind)
             small = first.convert("RGBA" if _has_alpha(first) else "RGB")
             small.thumbnail(THUMBNAIL)
             small.save(thumbnail, format="WEBP", quality=80)

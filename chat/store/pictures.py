@@ -35,12 +35,24 @@ def write_anew(source: Path, clean: Path, thumbnail: Path) -> Picture:
 
     Raises ClientError: FILE_INVALID, FILE_TOO_LARGE, SERVER_UNAVAILABLE.
     """
+    return _run(source, clean, thumbnail)
+
+
+def write_square(source: Path, square: Path) -> None:
+    """Write the middle of an image into a small square (WebP), without metadata; of an animation its first frame.
+
+    Raises ClientError: FILE_INVALID, FILE_TOO_LARGE, SERVER_UNAVAILABLE.
+    """
+    _run(source, square)
+
+
+def _run(source: Path, *targets: Path) -> Picture:
     if not _slots.acquire(timeout=WAIT_SECONDS):
         raise unavailable("The server is busy with other images. Try again in a moment.")
     try:
         # -I: neither the environment nor the current directory decides what is imported.
         done = subprocess.run(
-            [sys.executable, "-I", str(WORKER), str(source), str(clean), str(thumbnail)],
+            [sys.executable, "-I", str(WORKER), str(source), *map(str, targets)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=MOST_SECONDS,

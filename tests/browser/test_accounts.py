@@ -1,7 +1,10 @@
 """An invitation, from the button to the first room, and the pages of the account."""
 
+import io
 import os
+import re
 
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations_in_all_looks
@@ -18,6 +21,12 @@ def picture(page, name):
             page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
 
 
+def png():
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((300, 200)).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_a_person_who_was_invited_signs_up_and_every_page_of_accounts_is_accessible(visit, site):
     page = visit("alice").page
     picture(page, "chat")
@@ -32,8 +41,13 @@ def test_a_person_who_was_invited_signs_up_and_every_page_of_accounts_is_accessi
     page.set_viewport_size({"width": 1320, "height": 740})
     page.get_by_role("button", name="My account").click()
     expect(page.get_by_text("Signed in here since")).to_be_visible()
+    page.get_by_label("Choose a picture").set_input_files({"name": "me.png", "mimeType": "image/png", "buffer": png()})
+    expect(page.get_by_role("img", name="Your picture")).to_be_visible()
     picture(page, "account")
     assert violations_in_all_looks(page) == []
+    page.goto(site.url)
+    expect(page.locator("[data-part=my-avatar]")).to_have_css("background-image", re.compile("/pictures/"))
+    page.goto(f"{site.url}/accounts/")
     page.get_by_role("link", name="Change password").click()
     page.get_by_role("button", name="Change password").click()
     picture(page, "password")

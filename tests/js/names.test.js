@@ -39,3 +39,15 @@ test("after missed changes all names are asked for again, and stay until the ans
   await Promise.resolve();
   assert.deepEqual([asked, names.takeWanted(), names.of("bob")], [1, ["bob"], "Bob"]);
 });
+
+test("a picture is shown for its user alone, also after the username has passed to another", () => {
+  const names = new ShownNames();
+  assert.equal(names.pictureOf("bob"), "");
+  names.learn({ bob: { user: 7, picture: "k" }, alice: { user: 3 } });
+  assert.equal(names.pictureOf("bob"), "/pictures/k/");
+  assert.equal(names.pictureOf("bob", 7), "/pictures/k/");
+  assert.equal(names.pictureOf("bob", 8), "");
+  assert.equal(names.pictureOf("alice"), "");
+  names.learn({ bob: { user: 7 } });
+  assert.equal(names.pictureOf("bob"), "");
+});

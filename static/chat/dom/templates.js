@@ -46,13 +46,15 @@ export function setHue(element, name) {
 }
 
 /**
- * Make an element the avatar of a user, two letters on a hue, or of the system, a sign.
+ * Make an element the avatar of a user, their picture or two letters on a hue, or of the system, a sign.
  * @param {HTMLElement} element
  * @param {string} username
  * @param {string} [shown] the name by which the user is shown
+ * @param {string} [picture] its address
  */
-export function setAvatar(element, username, shown = username) {
-  setText(element, initials(shown) || "✦");
+export function setAvatar(element, username, shown = username, picture = "") {
+  element.style.backgroundImage = picture && `url(${picture})`;
+  setText(element, picture ? "" : initials(shown) || "✦");
   element.classList.toggle("system", username === "");
   setHue(element, username);
 }

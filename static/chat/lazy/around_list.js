@@ -4,6 +4,7 @@ import { ask } from "../dom/ask.js";
 import { placeBeside } from "../dom/place.js";
 import { setAvatar } from "../dom/templates.js";
 import { Dates } from "../model/dates.js";
+import { shownNames } from "../model/names.js";
 
 /** What the list needs of the page. @typedef {{titleOf: (room: string) => string | undefined, open: (username: string) => Promise<void>}} AroundSource */
 /** A person, since when they are around, and the reader's rooms where they are. @typedef {{username: string, name: string, since: string, rooms: string[]}} Person */
@@ -75,7 +76,7 @@ export class AroundList extends HTMLElement {
     const avatar = document.createElement("span");
     avatar.className = "avatar";
     avatar.ariaHidden = "true";
-    setAvatar(avatar, username, name || username);
+    setAvatar(avatar, username, name || username, shownNames.pictureOf(username));
     const who = document.createElement("bdi");
     who.textContent = name || username;
     const where = document.createElement("span");

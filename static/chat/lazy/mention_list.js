@@ -3,6 +3,7 @@
 import { placeBeside } from "../dom/place.js";
 import { setAvatar } from "../dom/templates.js";
 import { Dates } from "../model/dates.js";
+import { shownNames } from "../model/names.js";
 import { authorWords, NO_MENTIONS, OFFLINE } from "../model/strings.js";
 
 /** @import {MentionsFrame, Posted} from "../model/protocol.js" */
@@ -96,7 +97,7 @@ export class MentionList extends HTMLElement {
     const avatar = document.createElement("span");
     avatar.className = "avatar";
     avatar.ariaHidden = "true";
-    setAvatar(avatar, username);
+    setAvatar(avatar, username, username, shownNames.pictureOf(username, mentioned.user));
     const by = document.createElement("span");
     by.className = "by";
     const author = document.createElement("bdi");

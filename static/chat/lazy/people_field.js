@@ -103,8 +103,8 @@ export class PeopleField {
  */
 export function memberItem(name, about, remove) {
   const item = copyElement("member-template");
-  setAvatar(part(item, "avatar"), name);
   showName(item, () => {
+    setAvatar(part(item, "avatar"), name, name, shownNames.pictureOf(name));
     part(item, "name").textContent = shownNames.of(name);
     part(item, "name").title = name;
   });

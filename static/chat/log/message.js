@@ -70,7 +70,8 @@ export function fillMessage(element, message, me) {
     const words = authorWords(message);
     setText(author, words);
     author.title = username;
-    if (avatar instanceof HTMLElement) setAvatar(avatar, username, username && words);
+    if (avatar instanceof HTMLElement)
+      setAvatar(avatar, username, username && words, shownNames.pictureOf(username, message.user));
   });
   showTime(element, at);
   const body = part(element, "text");
@@ -124,7 +125,7 @@ export function createUnsent(entry, me) {
   const words = TYPE_WORDS.get(entry.type) ?? "";
   showName(author, () => {
     setText(author, shownNames.of(me) + words);
-    setAvatar(part(element, "avatar"), me, shownNames.of(me));
+    setAvatar(part(element, "avatar"), me, shownNames.of(me), shownNames.pictureOf(me));
   });
   const body = part(element, "text");
   foldMessage(element, showText(body, entry.text));

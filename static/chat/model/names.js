@@ -1,6 +1,6 @@
 /** By which names users are shown: the names that they chose, and until these are known, their usernames. */
 
-/** A user's id and the name that they chose; without an id, no user has the username. @typedef {{user?: number, name?: string}} ShownUser */
+/** A user's id, the name that they chose, and the key of their picture; without an id, no user has the username. @typedef {{user?: number, name?: string, picture?: string}} ShownUser */
 
 export class ShownNames {
   /** By username. A user who was asked for and has no answer yet is known without a name. @type {Map<string, ShownUser>} */
@@ -21,6 +21,13 @@ export class ShownNames {
     if (known?.name && (user ?? known.user) === known.user) return known.name;
     if (!known && username) this.#want([username]);
     return username;
+  }
+
+  /** The address of a user's picture, or "". @param {string} username @param {number} [user] as for `of` */
+  pictureOf(username, user) {
+    const known = this.#known.get(username);
+    const isTheirs = known?.picture && (user ?? known.user) === known.user;
+    return isTheirs ? `/pictures/${known.picture}/` : "";
   }
 
   /** The usernames to ask the server for. */

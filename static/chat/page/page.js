@@ -146,7 +146,12 @@ export class Page {
     const me = part(document, "my-name");
     showName(me, () => {
       setText(me, shownNames.of(username));
-      setAvatar(part(document, "my-avatar"), username, shownNames.of(username));
+      setAvatar(
+        part(document, "my-avatar"),
+        username,
+        shownNames.of(username),
+        shownNames.pictureOf(username),
+      );
     });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },

@@ -86,7 +86,9 @@ export class People extends HTMLElement {
 function avatar(name) {
   const element = document.createElement("span");
   element.className = "avatar";
-  showName(element, () => setAvatar(element, name, shownNames.of(name)));
+  showName(element, () =>
+    setAvatar(element, name, shownNames.of(name), shownNames.pictureOf(name)),
+  );
   return element;
 }
 
@@ -100,7 +102,7 @@ function person(name, me) {
   for (const each of [button, deactivate]) each.dataset.username = name;
   showName(item, () => {
     const shown = shownNames.of(name);
-    setAvatar(part(item, "avatar"), name, shown);
+    setAvatar(part(item, "avatar"), name, shown, shownNames.pictureOf(name));
     part(item, "name").textContent = shown;
     part(item, "username").textContent = shown === name ? "" : name;
     button.setAttribute("aria-label", `Message ${shown}`);

@@ -1,0 +1,148 @@
+"""The pages on which users turn their second factor on and off. Each change needs the password, or a fresh sign-in.
+
+Imported only where SECOND_FACTOR is on.
+"""
+
+from typing import Any
+
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.totp.internal.auth import clear_totp_secret, get_totp_secret
+from django import forms
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from chat import audit
+from chat.confirming import ConfirmForm, confirm
+from chat.invitations import qr
+from chat.own_password import address_of, refuse_too_many
+from chat.second_factor import credential_of, own_origin
+from chat.store import second_factors
+
+
+class AppForm(ConfirmForm):
+    code = forms.CharField(
+        label="Code from the app",
+        max_length=20,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+    field_order = ("code", "password")
+
+
+class PasskeyForm(ConfirmForm):
+    name = forms.CharField(
+        label="Name of the passkey",
+        max_length=second_factors.NAME_LENGTH,
+        initial="My passkey",
+        help_text="To tell your passkeys apart.",
+    )
+    credential = forms.CharField(
+        widget=forms.HiddenInput, required=False, max_length=second_factors.MAX_CREDENTIAL, strip=False
+    )
+    field_order = ("name", "password", "credential")
+
+
+@login_required
+@never_cache
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show the user's factors."""
+    return render(request, "registration/factors.html", {"factors": second_factors.factors_of(request.user.pk)})
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def app_on(request: HttpRequest) -> HttpResponse:
+    """Show the secret for the app, and turn the app on when it gives the right code."""
+    secret = get_totp_secret()
+    form = AppForm(request.POST if request.method == "POST" else None, request=request)
+    if request.method == "POST":
+        if refusal := refuse_too_many(request, ("change", request.user.pk)):
+            return refusal
+        if form.is_valid():
+            if second_factors.is_app_code(secret, form.cleaned_data["code"]):
+                clear_totp_secret(request)
+                codes = second_factors.turn_app_on(request.user, secret)
+                _log(request, "second_factor_on", "app")
+                return _changed(request, codes)
+            form.add_error("code", "This code is wrong. Check that the clock of your phone is right.")
+    link = get_adapter().build_totp_url(request.user, secret)
+    groups = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
+    context = {"form": form, "link": link, "secret": groups, **qr(link)}
+    return render(request, "registration/factor_app.html", context)
+
+
+def app_off(request: HttpRequest) -> HttpResponse:
+    """Turn the app off."""
+
+    def turn_off(request: HttpRequest) -> HttpResponse:
+        second_factors.turn_app_off(request.user)
+        _log(request, "second_factor_off", "app")
+        return redirect("second_factors")
+
+    return confirm(request, turn_off, title="Turn off the authenticator app?", button="Turn off", back="second_factors")
+
+
+def codes(request: HttpRequest) -> HttpResponse:
+    """Make new recovery codes."""
+
+    def make(request: HttpRequest) -> HttpResponse:
+        if not second_factors.is_on(request.user.pk):
+            return redirect("second_factors")
+        _log(request, "recovery_codes_made", None)
+        return _changed(request, second_factors.new_codes(request.user))
+
+    sentence = "Your old recovery codes will end."
+    return confirm(
+        request, make, title="New recovery codes?", button="Make new codes", back="second_factors", sentence=sentence
+    )
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def passkey_add(request: HttpRequest) -> HttpResponse:
+    """Let the browser make a passkey, and store it."""
+    user: Any = request.user
+    if len(second_factors.factors_of(user.pk).passkeys) >= second_factors.MAX_PASSKEYS:
+        return redirect("second_factors")
+    form = PasskeyForm(request.POST if request.method == "POST" else None, request=request)
+    if request.method == "POST":
+        if refusal := refuse_too_many(request, ("change", user.pk)):
+            return refusal
+        if form.is_valid():
+            name, credential = form.cleaned_data["name"], credential_of(request)
+            made = second_factors.add_passkey(user, name, credential, origin=own_origin(request))
+            if made is not None:
+                _log(request, "second_factor_on", "passkey")
+                return _changed(request, made)
+            form.add_error(None, "The passkey wasn't made. Try again.")
+    context = {"form": form, "options": second_factors.begin_passkey(user)}
+    return render(request, "registration/factor_passkey.html", context)
+
+
+def passkey_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove a passkey."""
+
+    def remove(request: HttpRequest) -> HttpResponse:
+        if second_factors.remove_passkey(request.user, pk):
+            _log(request, "second_factor_off", "passkey")
+        return redirect("second_factors")
+
+    return confirm(request, remove, title="Remove this passkey?", button="Remove", back="second_factors")
+
+
+def _changed(request: HttpRequest, made: list[str]) -> HttpResponse:
+    """Show new recovery codes, which are never shown again."""
+    if not made:
+        return redirect("second_factors")
+    return render(request, "registration/recovery_codes.html", {"codes": made})
+
+
+def _log(request: HttpRequest, event: str, factor: str | None) -> None:
+    audit.write(event, user=request.user.pk, factor=factor, address=address_of(request))

@@ -1,0 +1,42 @@
+/** On My account: a picture is uploaded when it is chosen, and shown. */
+
+const form = document.querySelector("form[data-upload]");
+const file = document.getElementById("id_picture");
+if (form instanceof HTMLFormElement && file instanceof HTMLInputElement) {
+  // Without this script there is no way to choose one. The label is the button, which the keyboard reaches too.
+  const label = form.querySelector("label");
+  if (label) label.hidden = false;
+  file.hidden = false;
+  file.addEventListener("change", () => upload(form, file));
+}
+
+/** @param {HTMLFormElement} form @param {HTMLInputElement} input */
+async function upload(form, input) {
+  const [chosen] = input.files ?? [];
+  const status = form.querySelector("[role=status]");
+  const image = form.querySelector("img");
+  const remove = form.querySelector("button");
+  const token = form.elements.namedItem("csrfmiddlewaretoken");
+  if (!chosen || !status || !image || !remove || !(token instanceof HTMLInputElement)) return;
+  status.textContent = "Uploading…";
+  const headers = { "X-CSRFToken": token.value, "Content-Type": "application/octet-stream" };
+  try {
+    const answer = await fetch(form.dataset.upload ?? "", {
+      method: "POST",
+      headers,
+      body: chosen,
+    });
+    const { picture, detail } = await answer.json();
+    status.textContent = answer.ok ? "This is your picture now." : detail;
+    if (!answer.ok) return;
+    image.src = picture;
+    image.alt = "Your picture";
+    image.hidden = remove.hidden = false;
+  } catch {
+    status.textContent = "The upload didn't work. Try again.";
+  } finally {
+    input.value = "";
+  }
+}
+
+export {}; // a module, whose names are its own

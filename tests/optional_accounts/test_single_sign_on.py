@@ -1,0 +1,393 @@
+"""Signing in by OpenID Connect at a real provider: who gets in, as whom, and what links an identity to a user."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from allauth.socialaccount.models import SocialAccount
+from allauth.socialaccount.providers.oauth2.client import OAuth2Client
+from django.conf import settings as site
+from django.test import Client
+
+from chat.live import database
+from chat.models import Room
+from chat.single_sign_on import Client as ProviderClient
+from chat.store import identities, invitations
+from tests.oidc_provider import choose, set_claims
+from tests.sockets import Socket, handshake
+
+pytestmark = pytest.mark.django_db
+START = "/accounts/sso/?next=/chat/Lobby/"
+STAFF = ("groups", "chat-admins")
+
+
+def user_id_of(client):
+    return client.get("/accounts/session/").json()["user"]
+
+
+def sso(client, subject, start=START):
+    """Go to the provider, sign in there, and come back."""
+    answer = client.get(start)
+    assert answer.status_code == 302, answer.content.decode()
+    return client.get(choose(answer["Location"], subject))
+
+
+def link_to(client, subject, password):
+    answer = client.post("/accounts/sso/link/", {"password": password})
+    link = re.search(r'class="primary" href="([^"]+)"', answer.content.decode())[1].replace("&amp;", "&")
+    return client.get(choose(link, subject))
+
+
+def text_of(answer):
+    return " ".join(answer.content.decode().split())
+
+
+@pytest.fixture
+def linked_bob(bob):
+    SocialAccount.objects.create(user=bob, provider=site.OIDC.key, uid="bobs-subject")
+    return bob
+
+
+@pytest.fixture
+def lines(caplog):
+    import logging
+
+    caplog.set_level(logging.INFO, "multichat.security")
+    logging.getLogger("multichat.security").addHandler(caplog.handler)
+    yield lambda event: [
+        record.getMessage() for record in caplog.records if f'"event": "{event}"' in record.getMessage()
+    ]
+    logging.getLogger("multichat.security").removeHandler(caplog.handler)
+
+
+# Signing in
+
+
+def test_a_linked_identity_signs_its_user_in_and_goes_where_they_wanted(client, linked_bob, lines):
+    client.get("/accounts/login/?next=/chat/Lobby/")
+    answer = sso(client, "bobs-subject")
+    assert (answer.status_code, answer["Location"]) == (302, "/chat/Lobby/")
+    assert user_id_of(client) == linked_bob.pk
+    [line] = lines("sign_in")
+    assert '"by": "single sign-on"' in line
+    # The session is listed like any other.
+    assert "Signed in here since" in client.get("/accounts/").content.decode()
+
+
+def test_the_provider_is_asked_with_state_and_pkce_and_sends_back_to_the_configured_address(client, db):
+    query = parse_qs(urlsplit(client.get(START, headers={"host": "localhost"})["Location"]).query)
+    assert query["redirect_uri"] == [f"{site.SITE_URL}/accounts/sso/callback/"]
+    assert query["code_challenge_method"] == ["S256"] and query["state"] and query["code_challenge"]
+
+
+def test_the_provider_of_these_tests_demands_pkce(client, db, issuer):
+    link = client.get(START)["Location"]
+    without = re.sub(r"&code_challenge[^&]*", "", link)
+    answer = requests.post(without, data={"sub": "x"}, timeout=10, allow_redirects=False)
+    assert "code=" not in answer.headers.get("Location", "")
+    code = parse_qs(urlsplit(choose(link, "x")).query)["code"][0]
+    form = {"grant_type": "authorization_code", "code": code, "client_id": "multichat", "client_secret": "s"}
+    form |= {"redirect_uri": f"{site.SITE_URL}/accounts/sso/callback/", "code_verifier": "w" * 43}
+    assert requests.post(f"{issuer}/oauth2/token", data=form, timeout=10).status_code == 400
+
+
+def test_a_next_address_of_another_site_is_not_followed(client, linked_bob):
+    assert sso(client, "bobs-subject", "/accounts/sso/?next=https://elsewhere.example/")["Location"] == "/"
+
+
+def test_a_user_who_is_signed_in_already_goes_where_they_wanted(client, bob):
+    client.force_login(bob)
+    assert client.get(START)["Location"] == "/chat/Lobby/"
+
+
+def test_a_deactivated_user_gets_a_sentence(client, linked_bob):
+    linked_bob.is_active = False
+    linked_bob.save()
+    assert "was deactivated" in text_of(sso(client, "bobs-subject"))
+    assert user_id_of(client) is None
+
+
+def test_an_answer_is_used_once_and_in_its_own_browser_alone(client, linked_bob):
+    back = choose(client.get(START)["Location"], "bobs-subject")
+    stranger = Client()
+    assert stranger.get(back).status_code == 403
+    assert user_id_of(stranger) is None
+    assert client.get(back).status_code == 302
+    client.logout()
+    assert client.get(back).status_code == 403
+    assert user_id_of(client) is None
+
+
+def tampered(token):
+    head, body, signature = token.split(".")
+    return f"{head}.{body}.{signature[:-8]}AAAAAAAA"
+
+
+def unsigned(token):
+    return f"eyJhbGciOiJub25lIiwia2lkIjoieCJ9.{token.split('.')[1]}."
+
+
+@pytest.mark.parametrize("change", [tampered, unsigned, lambda token: "x", lambda token: None])
+def test_a_token_that_the_provider_did_not_sign_signs_no_user_in(client, linked_bob, monkeypatch, change, lines):
+    real = OAuth2Client.get_access_token
+
+    def get_access_token(self, *args, **kwargs):
+        answer = real(self, *args, **kwargs)
+        return answer | {"id_token": change(answer["id_token"])}
+
+    monkeypatch.setattr(OAuth2Client, "get_access_token", get_access_token)
+    assert sso(client, "bobs-subject").status_code == 403
+    assert user_id_of(client) is None
+    assert lines("sign_in_failed")
+
+
+def test_claims_about_another_user_are_refused(client, linked_bob, monkeypatch):
+    monkeypatch.setattr(ProviderClient, "_fetch_user_info", lambda self, token: {"sub": "another"})
+    assert sso(client, "bobs-subject").status_code == 403
+    assert user_id_of(client) is None
+
+
+def test_the_subject_of_another_issuer_is_another_user(client, linked_bob):
+    SocialAccount.objects.update(provider="oidc-of-another-issuer")
+    assert "No account here is linked" in text_of(sso(client, "bobs-subject"))
+
+
+def test_failed_sign_ons_count_like_wrong_passwords(client, linked_bob, monkeypatch, settings):
+    settings.AXES_FAILURE_LIMIT = 3
+
+    def fail(*args, **kwargs):
+        raise KeyError("id_token")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProviderClient, "complete_login", fail)
+        assert [sso(client, "x").status_code for _ in range(2)] == [403, 403]
+        sso(client, "x")
+    assert client.get(START).status_code == 429
+
+
+def test_a_user_who_is_locked_out_by_wrong_passwords_is_locked_out_here_too(client, linked_bob, settings):
+    settings.AXES_FAILURE_LIMIT = 2
+    for _ in range(2):
+        client.post("/accounts/login/", {"username": "bob", "password": "wrong"})
+    assert sso(client, "bobs-subject").status_code == 429
+    assert user_id_of(client) is None
+
+
+def test_a_provider_that_is_away_gets_a_sentence_and_counts_nothing(client, db, monkeypatch, settings):
+    settings.OIDC = settings.OIDC._replace(issuer="http://localhost:9")
+    answer = client.get(START)
+    assert answer.status_code == 503
+    assert "couldn't reach" in answer.content.decode().replace("&#x27;", "'")
+
+
+# Linking
+
+
+def test_an_identity_is_linked_by_its_signed_in_user_who_confirms_with_the_password(client, bob, password, lines):
+    client.force_login(bob)
+    assert "This password is wrong" in text_of(client.post("/accounts/sso/link/", {"password": "wrong"}))
+    assert link_to(client, "new-subject", password)["Location"] == "/accounts/"
+    assert identities.user_of("new-subject") == bob
+    assert "Linked to Example login" in text_of(client.get("/accounts/"))
+    assert lines("identity_linked")
+    client.post("/accounts/sso/unlink/", {"password": password})
+    assert identities.user_of("new-subject") is None
+    assert lines("identity_unlinked")
+
+
+def test_an_email_address_links_nothing(client, bob, issuer, settings):
+    bob.email = "bob@example.com"
+    bob.save()
+    set_claims(issuer, "mallory", email="bob@example.com", email_verified=True, preferred_username="bob")
+    assert "No account here is linked" in text_of(sso(client, "mallory"))
+    settings.OIDC_SIGN_UP = True
+    # Nor does a username: the visitor has to choose another one.
+    assert sso(client, "mallory")["Location"] == "/accounts/sso/name/"
+    assert identities.user_of("mallory") is None
+    assert user_id_of(client) is None
+
+
+def test_an_identity_of_another_user_is_not_taken_over(client, linked_bob, charlie, password):
+    client.force_login(charlie)
+    assert "belongs to another account" in text_of(link_to(client, "bobs-subject", password))
+    assert identities.user_of("bobs-subject") == linked_bob
+    assert not identities.is_linked(charlie.pk)
+
+
+def test_a_link_is_for_the_user_who_asked_for_it(client, bob, charlie, password):
+    client.force_login(bob)
+    answer = client.post("/accounts/sso/link/", {"password": password})
+    link = re.search(r'class="primary" href="([^"]+)"', answer.content.decode())[1].replace("&amp;", "&")
+    back = choose(link, "new-subject")
+    states = client.session["socialaccount_states"]
+    client.force_login(charlie)  # which begins another session
+    session = client.session
+    session["socialaccount_states"] = states
+    session.save()
+    assert "nothing was linked" in text_of(client.get(back))
+    assert identities.user_of("new-subject") is None
+
+
+def test_users_without_a_password_link_only_just_after_signing_in(client, bob):
+    bob.set_unusable_password()
+    bob.save()
+    client.force_login(bob)
+    session = client.session
+    session["signed_in_at"] -= 3600
+    session.save()
+    assert "Log out and log in again first" in text_of(client.post("/accounts/sso/link/"))
+
+
+# New users
+
+
+def test_an_unknown_identity_becomes_a_user_where_that_is_allowed(client, db, issuer, settings, django_user_model):
+    settings.OIDC_SIGN_UP = True
+    claims = {"preferred_username": "dora", "given_name": "Dora", "family_name": "Explorer", "email": "d@example.com"}
+    set_claims(issuer, "dora-1", **claims, email_verified=False)
+    assert sso(client, "dora-1")["Location"] == "/chat/Lobby/"
+    dora = django_user_model.objects.get(username="dora")
+    assert (dora.get_full_name(), dora.is_staff, dora.has_usable_password()) == ("Dora Explorer", False, False)
+    # An address that the provider has not verified could be another's.
+    assert dora.email == ""
+    assert user_id_of(client) == dora.pk
+    client.logout()
+    assert sso(client, "dora-1").status_code == 302
+    assert user_id_of(client) == dora.pk
+
+
+@pytest.mark.parametrize("wanted", ["bob", "BOB", "b\u200bob", "System", "", "a b", None])
+def test_the_rules_for_usernames_hold_for_new_identities(client, bob, issuer, settings, wanted, django_user_model):
+    settings.OIDC_SIGN_UP = True
+    set_claims(issuer, "another-bob", preferred_username=wanted)
+    assert sso(client, "another-bob")["Location"] == "/accounts/sso/name/"
+    for refused in ("Bob", "System", "a b"):
+        assert client.post("/accounts/sso/name/", {"username": refused}).status_code == 200
+    assert django_user_model.objects.count() == 1
+    assert client.post("/accounts/sso/name/", {"username": "robert"})["Location"] == "/chat/Lobby/"
+    robert = django_user_model.objects.get(username="robert")
+    assert identities.user_of("another-bob") == robert
+    assert user_id_of(client) == robert.pk
+
+
+def test_a_display_name_of_another_user_is_left_out(client, bob, issuer, settings, django_user_model):
+    settings.OIDC_SIGN_UP = True
+    set_claims(issuer, "faker", preferred_username="faker", given_name="Bob")
+    sso(client, "faker")
+    assert django_user_model.objects.get(username="faker").first_name == ""
+
+
+def test_an_invitation_lets_an_unknown_identity_in_once(client, alice, rooms, issuer, django_user_model):
+    made, code = invitations.create(alice, days=1, uses=1, room_ids=[rooms.random.pk])
+    set_claims(issuer, "erin", preferred_username="erin")
+    client.get(f"/invite/{code}/")
+    made.refresh_from_db()
+    assert made.uses_left == 1
+    assert sso(client, "erin", "/accounts/sso/")["Location"] == f"/?rooms={rooms.random.pk}"
+    assert django_user_model.objects.get(username="erin").pk == user_id_of(client)
+    made.refresh_from_db()
+    assert made.uses_left == 0
+    client.logout()
+    set_claims(issuer, "frank", preferred_username="frank")
+    assert "No account here is linked" in text_of(sso(client, "frank"))
+
+
+# Staff from a claim
+
+
+@pytest.mark.parametrize(
+    ("groups", "is_staff"), [(["users", "chat-admins"], True), ("chat-admins", True), (["chat-admins2"], False)]
+)
+def test_staff_follows_the_claim_at_each_sign_in(client, linked_bob, issuer, settings, groups, is_staff, lines):
+    settings.OIDC_STAFF = STAFF
+    set_claims(issuer, "bobs-subject", groups=groups)
+    sso(client, "bobs-subject")
+    linked_bob.refresh_from_db()
+    assert linked_bob.is_staff is is_staff
+    client.logout()
+    set_claims(issuer, "bobs-subject")
+    sso(client, "bobs-subject")
+    linked_bob.refresh_from_db()
+    assert not linked_bob.is_staff
+    assert bool(lines("staff_given")) is bool(lines("staff_taken")) is is_staff
+
+
+def test_the_claim_is_ignored_until_it_is_set_and_superusers_keep_the_flag(client, linked_bob, issuer, settings):
+    set_claims(issuer, "bobs-subject", groups=["chat-admins"])
+    sso(client, "bobs-subject")
+    linked_bob.refresh_from_db()
+    assert not linked_bob.is_staff
+    linked_bob.is_staff = linked_bob.is_superuser = True
+    linked_bob.save()
+    settings.OIDC_STAFF = STAFF
+    set_claims(issuer, "bobs-subject", groups=[])
+    client.logout()
+    sso(client, "bobs-subject")
+    linked_bob.refresh_from_db()
+    assert linked_bob.is_staff
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_open_pages_learn_that_the_claim_took_the_staff_flag(linked_bob, issuer, settings):
+    settings.OIDC_STAFF = STAFF
+
+    def prepare():
+        set_claims(issuer, "bobs-subject", groups=["chat-admins"])
+        client = Client()
+        assert sso(client, "bobs-subject").status_code == 302
+        room = Room.objects.create(title="Staff", staff_only=True)
+        return client, str(room.pk)
+
+    client, room = await database.write(prepare)
+    communicator = handshake(cookie=f"{site.SESSION_COOKIE_NAME}={client.cookies[site.SESSION_COOKIE_NAME].value}")
+    assert (await communicator.connect(5))[0]
+    socket = Socket(communicator)
+    assert (await socket.ask(command="join", room=room))["join"] == room
+    await socket.rest()
+
+    def sign_in_elsewhere():
+        set_claims(issuer, "bobs-subject", groups=[])
+        assert sso(Client(), "bobs-subject").status_code == 302
+
+    await database.write(sign_in_elsewhere)
+    assert await socket.next() == {"leave": room, "reason": "ROOM_ACCESS_DENIED"}
+    await socket.end()
+    await database.close()
+
+
+# Without passwords
+
+
+def test_without_passwords_each_form_for_one_is_refused(client, alice, bob, password, settings):
+    from chat.store.second_factors import Authenticator
+
+    code = invitations.create(alice, days=1, uses=1)[1]
+    settings.OIDC_ONLY = True
+    settings.AUTHENTICATION_BACKENDS = [
+        site.AUTHENTICATION_BACKENDS[0],
+        "multichat.login.RefusedPasswords",
+        *site.AUTHENTICATION_BACKENDS[1:],
+    ]
+    login = {"username": "bob", "password": password}
+    page = text_of(client.get("/accounts/login/"))
+    assert "Log in with Example login" in page and 'type="password"' not in page
+    assert client.post("/accounts/login/", login).status_code == 403
+    assert client.post("/admin/login/?next=/admin/", login)["Location"] == "/accounts/login/?next=%2Fadmin%2F"
+    page = text_of(client.get(f"/invite/{code}/"))
+    assert "Sign up with Example login" in page and 'type="password"' not in page
+    new = {"username": "dora", "password1": password, "password2": password}
+    assert client.post(f"/invite/{code}/", new).status_code == 403
+    for path in ("/accounts/password_reset/", "/accounts/reset/MQ/x-y/", "/accounts/password_change/"):
+        assert client.post(path, {"email": "bob@example.com"}).status_code == 403
+    assert client.get("/accounts/passkey/")["Location"] == "/accounts/login/"
+    assert user_id_of(client) is None
+    assert not Authenticator.objects.exists()
+
+
+def test_without_passwords_a_linked_user_signs_in_and_cannot_unlink(client, linked_bob, settings):
+    settings.OIDC_ONLY = True
+    assert sso(client, "bobs-subject").status_code == 302
+    assert "Change password" not in text_of(client.get("/accounts/"))
+    client.post("/accounts/sso/unlink/")
+    assert identities.user_of("bobs-subject") == linked_bob
