@@ -74,10 +74,28 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         response = connection.getresponse()
         return Answer(response.status, response.read(MAX_ANSWER), _seconds(response.getheader("Retry-After")))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise OutgoingError(f"There was no answer: {type(error).__name__}.") from error
+        raise OutgoingError(_sentence(error)) from error
     finally:
         deadline.cancel()
         connection.close()
+
+
+def _sentence(error: Exception) -> str:
+    """Return in plain words why there was no answer."""
+    match error:
+        case TimeoutError():
+            return "There was no answer in time."
+        case ConnectionRefusedError():
+            return "The connection was refused."
+        case ssl.SSLCertVerificationError():
+            return "The certificate of the host is not valid."
+        case ssl.SSLError():
+            return "The host does not speak TLS as it should."
+        case ConnectionError() | http.client.RemoteDisconnected():
+            return "The host closed the connection without an answer."
+        case http.client.HTTPException():
+            return "The host did not answer in HTTP."
+    return f"There was no answer: {type(error).__name__}."
 
 
 class _Connection(http.client.HTTPConnection):

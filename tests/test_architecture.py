@@ -38,8 +38,10 @@ TOP = {
     "protocol",
     "push_views",
     "room_views",
+    "sealing",
     "views",
     "web_push",
+    "webhook_admin",
 }
 
 

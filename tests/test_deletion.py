@@ -31,6 +31,7 @@ from chat.models import (
     StoredFile,
     UsernameKey,
     Visit,
+    Webhook,
 )
 from chat.store import actions, deletion, log, memberships, policies, presence
 from chat.store.actions import Draft
@@ -346,6 +347,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Event,
         StoredFile,
         Bot,
+        Webhook,
         PushSubscription,
         Reaction,
         Confirmation,
