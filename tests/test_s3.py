@@ -15,7 +15,7 @@ from tests.hostile_files import picture
 from tests.test_files import get, own_clients, send, upload, uploaded
 
 pytest.importorskip("storages", reason="needs pip install -r requirements-s3.lock 'moto[server]'")
-pytest.importorskip("moto.server", reason="needs pip install 'moto[server]'")
+moto = pytest.importorskip("moto.server", reason="needs pip install 'moto[server]'")
 __all__ = ["own_clients"]
 # The server takes its time for the first request, and its libraries warn.
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore")]
@@ -23,9 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module")
 def server():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     yield server
     server.stop()
