@@ -74,7 +74,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         response = connection.getresponse()
         return Answer(response.status, response.read(MAX_ANSWER), _seconds(response.getheader("Retry-After")))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise OutgoingError(_sentence(error)) from error
+        # What is left of an answer that was cut may fail in any way.
+        raise OutgoingError(_sentence(TimeoutError() if connection.is_cut else error)) from error
     finally:
         deadline.cancel()
         connection.close()
@@ -106,18 +107,18 @@ class _Connection(http.client.HTTPConnection):
         port = parts.port or (443 if parts.scheme == "https" else 80)
         super().__init__(parts.hostname, port, timeout=conf.OUTGOING_SECONDS)
         self._is_secure = parts.scheme == "https"
-        self._is_cut = False
+        self.is_cut = False
 
     def connect(self) -> None:
         self.sock = socket.create_connection((resolve(self.host, self.port), self.port), self.timeout)
-        if self._is_cut:
+        if self.is_cut:
             raise TimeoutError
         if self._is_secure:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
     def cut(self) -> None:
         """End the request from another thread."""
-        self._is_cut = True
+        self.is_cut = True
         if (sock := self.sock) is not None:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
