@@ -17,6 +17,7 @@ from django.http import HttpRequest
 
 from chat import audit
 from chat import bot_admin as bot_admin
+from chat import webhook_admin as webhook_admin
 from chat.admin_lists import EstimatingPaginator, as_text
 from chat.models import Event, Room, RoomMember
 from chat.store import deletion, display_names, explanations, names

@@ -18,7 +18,8 @@ def lines(event: str, content: Fields) -> Iterator[str]:
     action = _at(content, "action")
     match event:
         case "ping":
-            yield f"GitHub is connected: {repository or 'this hook'} will post here."
+            source = repository or _at(content, "organization", "login") or "this hook"
+            yield f"GitHub is connected: {source} will post here."
         case "push":
             yield from _push(content, repository)
         case "issues" if action in ISSUE_ACTIONS:
@@ -37,13 +38,19 @@ def lines(event: str, content: Fields) -> Iterator[str]:
 def _push(content: Fields, repository: str) -> Iterator[str]:
     ref = _at(content, "ref")
     branch = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+    kind = "tag" if ref.startswith("refs/tags/") else "branch"
     pusher = _at(content, "pusher", "name") or _at(content, "sender", "login")
     if content.get("deleted") is True:
-        yield f"{pusher} deleted {branch} in {repository}"
+        yield f"{pusher} deleted {kind} {branch} in {repository}"
+        return
+    if content.get("created") is True and not content.get("commits"):
+        # As GitHub says it of a tag, and of a branch without commits of its own.
+        yield f"{pusher} created {kind} {link(branch, _at(content, 'compare'))} in {repository}"
         return
     commits = [commit for commit in content.get("commits") or () if isinstance(commit, dict)]
     count = f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"
-    shown = [f"{pusher} pushed {link(count, _at(content, 'compare'))} to {branch} in {repository}"]
+    pushed = "force-pushed" if content.get("forced") is True and content.get("created") is not True else "pushed"
+    shown = [f"{pusher} {pushed} {link(count, _at(content, 'compare'))} to {branch} in {repository}"]
     for commit in commits[:MAX_COMMITS]:
         title = (_at(commit, "message").splitlines() or [""])[0]
         shown.append(f"- {link(_at(commit, 'id')[:7], _at(commit, 'url'))} {title[:MAX_LINE]}")

@@ -141,6 +141,7 @@ def _attachment(item: Fields) -> Iterator[str]:
 def _alerts(content: Fields) -> Iterator[Post]:
     """Read the alerts of Alertmanager or Grafana. Repeated notifications of an alert have the same key."""
     alerts = [alert for alert in content["alerts"] if isinstance(alert, dict)]
+    key = ""
     for alert in alerts[:MAX_ALERTS]:
         labels, notes = _object(alert.get("labels")), _object(alert.get("annotations"))
         name = _text(labels.get("alertname")) or _text(content.get("title")) or "Alert"
@@ -157,8 +158,14 @@ def _alerts(content: Fields) -> Iterator[Post]:
         key = f"{identity} {_text(alert.get('startsAt'))}"[:MAX_KEY]
         shown_text = cut(f"Resolved: {text}" if is_resolved else text)
         yield Post(shown_text, TYPES[SEVERITIES.get(severity, "alert")], key, is_resolved)
-    if len(alerts) > MAX_ALERTS:
-        yield Post(f"… and {len(alerts) - MAX_ALERTS} more alerts.", TYPES["warning"], "")
+    # Alertmanager and Grafana leave alerts out too, if they are set to send at most some, and say how many.
+    cut_off = content.get("truncatedAlerts")
+    more = max(len(alerts) - MAX_ALERTS, 0) + (cut_off if type(cut_off) is int and cut_off > 0 else 0)
+    if more:
+        # A repeated notification has the same last alert, so it says this once.
+        yield Post(
+            f"… and {more} more alert{'' if more == 1 else 's'}.", TYPES["warning"], f"{more} more {key}"[:MAX_KEY]
+        )
 
 
 def cut(text: str) -> str:

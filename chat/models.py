@@ -676,6 +676,55 @@ class Bot(models.Model):
         return f"bot={self.pk} room={self.room_id}"
 
 
+class Webhook(models.Model):
+    """An address outside to which the events of a room are posted, in order. The room's log is its queue.
+
+    It acts by the right of its maker, who has to be able to manage the room.
+    """
+
+    class Pause(models.TextChoices):
+        """Why nothing is sent."""
+
+        BY_HAND = "hand"
+        FAILING = "failing"
+        GONE = "gone"
+        BEHIND = "behind"
+        MAKER = "maker"
+        AUDIENCE = "audience"
+        KEY = "key"
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="webhooks")
+    maker = FormerUserField(related_name="+")
+    # What is shown of the address. The address itself is encrypted, because its path may be a secret of the receiver.
+    host = models.CharField(max_length=255, editable=False)
+    address = models.TextField(editable=False)
+    signing_secret = models.CharField(max_length=250, editable=False)
+    # Whether it gets what bots write. Without it, a receiver that answers by a bot can't make a loop.
+    with_bots = models.BooleanField("also what bots write", default=False)
+    # The users who could see the room when it was made or resumed. When this changes, it is paused.
+    audience = models.CharField(max_length=10, editable=False)
+    # The events up to sent_seq of this log were sent or passed over.
+    epoch = models.CharField(max_length=16, editable=False)
+    sent_seq = models.PositiveBigIntegerField(editable=False)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    due_at = models.DateTimeField(editable=False)
+    # Until when one process sends, so that no other does.
+    taken_until = models.DateTimeField(null=True, editable=False)
+    tries = models.PositiveIntegerField(default=0, editable=False)
+    failing_since = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=200, blank=True, editable=False)
+    paused_at = models.DateTimeField(null=True, editable=False)
+    pause = models.CharField(max_length=10, blank=True, choices=Pause, editable=False)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], name="webhook_due", condition=models.Q(paused_at__isnull=True))
+        ]
+
+    def __str__(self) -> str:
+        return f"webhook={self.pk} room={self.room_id}"
+
+
 class Appearance(models.Model):
     """How the page looks to a user, in all their browsers (`chat.appearance` has the values)."""
 

@@ -74,10 +74,29 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         response = connection.getresponse()
         return Answer(response.status, response.read(MAX_ANSWER), _seconds(response.getheader("Retry-After")))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise OutgoingError(f"There was no answer: {type(error).__name__}.") from error
+        # What is left of an answer that was cut may fail in any way.
+        raise OutgoingError(_sentence(TimeoutError() if connection.is_cut else error)) from error
     finally:
         deadline.cancel()
         connection.close()
+
+
+def _sentence(error: Exception) -> str:
+    """Return in plain words why there was no answer."""
+    match error:
+        case TimeoutError():
+            return "There was no answer in time."
+        case ConnectionRefusedError():
+            return "The connection was refused."
+        case ssl.SSLCertVerificationError():
+            return "The certificate of the host is not valid."
+        case ssl.SSLError():
+            return "The host does not speak TLS as it should."
+        case ConnectionError() | http.client.RemoteDisconnected():
+            return "The host closed the connection without an answer."
+        case http.client.HTTPException():
+            return "The host did not answer in HTTP."
+    return f"There was no answer: {type(error).__name__}."
 
 
 class _Connection(http.client.HTTPConnection):
@@ -88,18 +107,18 @@ class _Connection(http.client.HTTPConnection):
         port = parts.port or (443 if parts.scheme == "https" else 80)
         super().__init__(parts.hostname, port, timeout=conf.OUTGOING_SECONDS)
         self._is_secure = parts.scheme == "https"
-        self._is_cut = False
+        self.is_cut = False
 
     def connect(self) -> None:
         self.sock = socket.create_connection((resolve(self.host, self.port), self.port), self.timeout)
-        if self._is_cut:
+        if self.is_cut:
             raise TimeoutError
         if self._is_secure:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
     def cut(self) -> None:
         """End the request from another thread."""
-        self._is_cut = True
+        self.is_cut = True
         if (sock := self.sock) is not None:
             try:
                 sock.shutdown(socket.SHUT_RDWR)

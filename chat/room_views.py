@@ -18,9 +18,11 @@ from chat import limits, protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
+from chat.outgoing import MAX_URL
 from chat.protocol import MAX_ID
 from chat.store import around, own_rooms, people, policies, room_actions
 from chat.store import bots as bot_store
+from chat.store import webhooks as webhook_store
 
 T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(max_length=150)]
@@ -62,6 +64,16 @@ class BotChange(msgspec.Struct, forbid_unknown_fields=True):
     rotate: int | None = None
     secret: Literal["token", "hook", "signature"] = "token"
     revoke: int | None = None
+
+
+class WebhookChange(msgspec.Struct, forbid_unknown_fields=True):
+    add: Annotated[str, msgspec.Meta(max_length=MAX_URL)] | None = None
+    with_bots: bool = False
+    rotate: int | None = None
+    pause: int | None = None
+    resume: int | None = None
+    from_now: bool = False
+    remove: int | None = None
 
 
 class Deactivation(msgspec.Struct, forbid_unknown_fields=True):
@@ -174,6 +186,41 @@ def secrets_of(request: HttpRequest, made: bot_store.Made) -> dict[str, Any]:
     if made.signature:
         shown["signature"] = made.signature
     return shown
+
+
+@require_http_methods(["GET", "POST"])
+@answers_json
+def webhooks(request: HttpRequest, room_id: int) -> dict[str, Any]:
+    """Change a webhook of a room; return all of them, and a signing secret that is new."""
+    user = user_of(request)
+    made = None
+    if request.method == "POST":
+        asked = read_body(request, WebhookChange)
+        limits.check_message(user)
+        if asked.add is not None:
+            made = webhook_store.create(room_id, asked.add, with_bots=asked.with_bots, by=user)
+        elif asked.rotate is not None:
+            made = webhook_store.rotate(room_id, asked.rotate, by=user)
+        elif asked.pause is not None:
+            webhook_store.pause(room_id, asked.pause, by=user)
+        elif asked.resume is not None:
+            webhook_store.resume(room_id, asked.resume, from_now=asked.from_now, by=user)
+        elif asked.remove is not None:
+            webhook_store.remove(room_id, asked.remove, by=user)
+    listed = webhook_store.list_webhooks(room_id, by=user)
+    return {
+        "webhooks": [
+            {
+                "id": webhook.pk,
+                "host": webhook.host,
+                "with_bots": webhook.with_bots,
+                "paused": webhook.paused_at is not None,
+                "state": webhook_store.state_of(webhook),
+            }
+            for webhook in listed
+        ],
+        "made": None if made is None else {"host": made.webhook.host, "secret": made.secret},
+    }
 
 
 @require_POST

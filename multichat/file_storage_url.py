@@ -30,6 +30,8 @@ def parse(name: str, value: str, directory: Path) -> dict[str, Any]:
         "default_acl": None,
         # A file is never replaced: its path has an id that is used once.
         "file_overwrite": False,
+        # A file is fetched whole when it is opened. Larger ones wait on the disk, because downloads may take minutes.
+        "max_memory_size": 4 * 1024 * 1024,
         **{OPTIONS[key]: values[-1] for key, values in query.items()},
     }
     if parts.username:

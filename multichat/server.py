@@ -29,7 +29,7 @@ from multichat.asgi import application  # isort: skip  sets Django up
 from chat import doorbell, limits
 from chat.conf import conf
 from chat.consumers import SOCKET_EXTENSION
-from chat.live import database, hub, janitor, pusher, writer
+from chat.live import database, hub, janitor, pusher, webhook_sender, writer
 from chat.live.sockets import Run
 from chat.protocol import CloseCode
 from multichat import cleaning, logs, reloading
@@ -206,6 +206,7 @@ class Server(uvicorn.Server):
         self._ready = ready
         self._cleaning: asyncio.Task[None] | None = None
         self._pusher: pusher.Pusher | None = None
+        self._webhooks: webhook_sender.WebhookSender | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._terminal = reloading.Terminal()
         self.is_replaced = False
@@ -221,6 +222,7 @@ class Server(uvicorn.Server):
             # Continue deletions from before this start, and run those that begin while no socket is open.
             janitor.acquire()
             self._pusher = pusher.Pusher()
+            self._webhooks = webhook_sender.WebhookSender()
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
             logger.info("serving on %s (stop with Ctrl+C)", settings.URL)
             if self._ready is not None:
@@ -256,6 +258,8 @@ class Server(uvicorn.Server):
             logger.warning("some messages could not be saved in time; their senders keep them and send them again")
         if self._pusher is not None:
             await self._pusher.stop()
+        if self._webhooks is not None:
+            await self._webhooks.stop()
         if self.started:
             await janitor.release()
         with suppress(TimeoutError):

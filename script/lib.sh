@@ -6,7 +6,7 @@
 POSTGRESQL_MODULES="access actions admin cleaning database deletion health janitor jobs lease_keeper lock_waits log
   log_races memberships migration_of_edits presence threads unread upgrade watchers web_sessions writer"
 POSTGRESQL_MORE_MODULES="attendance audit commands consumers held hostile_frames mentions models original_client policies
-  positions revocation sweep views"
+  positions revocation sweep views webhooks file_archive"
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "==> $*"; }

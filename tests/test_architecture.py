@@ -44,8 +44,10 @@ TOP = {
     "room_views",
     "second_factor",
     "single_sign_on",
+    "sealing",
     "views",
     "web_push",
+    "webhook_admin",
 }
 
 

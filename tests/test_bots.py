@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
+from chat import bot_github
 from chat.exceptions import ClientError
 from chat.models import Bot, Event, Room
 from chat.store import bots, log, room_actions
@@ -210,6 +211,35 @@ def test_monitoring_posts_without_an_adapter(post, rooms, name):
     assert Event.objects.get(room=rooms.lobby, seq=3).target_seq == 1
     firing["alerts"][0] |= {"status": "firing", "startsAt": "2021-10-13T09:51:03.157076+02:00"}
     assert post(firing, kind="application/json").json()["seq"] == 4, "it fires again, as another alert"
+
+
+def test_alerts_that_were_left_out_are_counted_once(post, rooms):
+    # `max_alerts` in Alertmanager, and Max Alerts in Grafana.
+    firing = payload("alertmanager") | {"truncatedAlerts": 5}
+    for _ in range(2):
+        assert post(firing, kind="application/json").json()["seqs"] == [1, 2, 3]
+    assert messages(rooms.lobby)[-1].body == "… and 5 more alerts."
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"created": True, "ref": "refs/heads/feature/x"}, "baxterthehacker pushed [1 commit]("),
+        ({"created": True, "commits": [], "ref": "refs/tags/v1"}, "baxterthehacker created tag [v1]("),
+        ({"created": True, "commits": [], "ref": "refs/heads/x"}, "baxterthehacker created branch [x]("),
+        ({"deleted": True, "commits": [], "head_commit": None}, "baxterthehacker deleted branch main in baxterthe"),
+        ({"forced": True}, "baxterthehacker force-pushed [1 commit]("),
+    ],
+)
+def test_a_push_says_what_happened_to_the_branch_or_tag(changes, text):
+    [line] = bot_github.lines("push", payload("github_push") | changes)
+    assert line.startswith(text)
+    assert "0 commits" not in line
+
+
+def test_a_hook_of_an_organization_is_connected_by_its_name():
+    [line] = bot_github.lines("ping", {"zen": "Keep it simple.", "organization": {"login": "octo-org"}})
+    assert line == "GitHub is connected: octo-org will post here."
 
 
 def hook(outside, made, body, **headers):

@@ -32,6 +32,7 @@ from chat.models import (
     UsernameKey,
     UserPicture,
     Visit,
+    Webhook,
 )
 from chat.store import actions, deletion, leftovers, log, memberships, policies, presence
 from chat.store.actions import Draft
@@ -349,6 +350,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Event,
         StoredFile,
         Bot,
+        Webhook,
         PushSubscription,
         Reaction,
         Confirmation,

@@ -38,11 +38,12 @@ def save(archive: Path) -> int:
     with tarfile.open(archive, "w") as tar:
         for file_id in stored:
             for is_thumbnail in (False, True):
-                saved += _add(tar, path_of(file_id, is_thumbnail=is_thumbnail))
+                saved += add(tar, path_of(file_id, is_thumbnail=is_thumbnail))
     return saved
 
 
-def _add(tar: tarfile.TarFile, path: str) -> bool:
+def add(tar: tarfile.TarFile, path: str) -> bool:
+    """Add a stored file to an archive; return False when the storage has none. Raises FilesError."""
     with _errors("saved"):
         # A file may be deleted meanwhile, and only images have a thumbnail.
         if not file_storage.exists(path):
@@ -60,25 +61,26 @@ def _add(tar: tarfile.TarFile, path: str) -> bool:
 
 def check(archive: Path) -> None:
     """Refuse an archive that is damaged or has other files. Raises FilesError."""
-    for _ in _members(archive):
+    for _ in members(archive):
         pass
 
 
 def load(archive: Path) -> None:
     """Store the files of an archive that the storage does not have. Raises FilesError."""
-    for path, content in _members(archive):
+    for path, content in members(archive):
         with _errors("restored"):
             if not file_storage.exists(path):
                 file_storage.save(path, content)
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield the files of an archive by path. Raises FilesError when it is damaged or has anything else."""
     if not archive.exists():
         return
     try:
         with tarfile.open(archive, "r:") as tar:
             for entry in tar:
-                content = tar.extractfile(entry) if entry.isfile() else None
+                content = tar.extractfile(entry) if entry.isfile() and not entry.issparse() else None
                 match = _NAME.fullmatch(entry.name)
                 if content is None or not match or entry.name != path_of(UUID(match[1]), is_thumbnail=bool(match[2])):
                     raise FilesError(f"{archive} is not an archive of Multichat's files.")

@@ -4,6 +4,7 @@ An export is a record to read, to keep or to move. It holds no passwords, sessio
 for those there are backups (`chat.backups`).
 """
 
+import uuid
 from datetime import datetime
 
 import msgspec
@@ -67,6 +68,18 @@ class RoomLine(Line, tag="room", kw_only=True):
     members: list[MemberLine] = []
 
 
+class FileLine(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of a message. Its bytes are in the archive beside the export."""
+
+    id: uuid.UUID
+    name: str
+    type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    at: datetime
+
+
 class EventLine(Line, tag="event", kw_only=True):
     """An event of a room's log, with the names of the columns of `chat.models.Event`."""
 
@@ -97,6 +110,7 @@ class EventLine(Line, tag="event", kw_only=True):
     resolved: msgspec.Raw = msgspec.Raw()
     # The ids of the users whom a message mentions; 0 for all users of the room.
     mentions: list[int] = []
+    files: list[FileLine] = []
 
 
 AnyLine = Header | UserLine | RoomLine | EventLine

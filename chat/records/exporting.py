@@ -3,21 +3,39 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
+from uuid import UUID
 
 import msgspec
 from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from chat.models import Event, Mention, Room, RoomMember, title_key
-from chat.records import FORMAT, PIECE_ROWS, AnyLine, EventLine, Header, MemberLine, RecordError, RoomLine, UserLine
+from chat.models import Event, Mention, Room, RoomMember, StoredFile, title_key
+from chat.records import (
+    FORMAT,
+    PIECE_ROWS,
+    AnyLine,
+    EventLine,
+    FileLine,
+    Header,
+    MemberLine,
+    RecordError,
+    RoomLine,
+    UserLine,
+)
+from chat.records.file_archive import FileArchive
+from chat.store import files
 
 SNAPSHOT = "snapshot"
 User = get_user_model()
 _encoder = msgspec.json.Encoder()
 
 
-def write(out: IO[bytes], *, room: str | None = None, using: str = DEFAULT_DB_ALIAS) -> tuple[int, int]:
+def write(
+    out: IO[bytes], *, room: str | None = None, using: str = DEFAULT_DB_ALIAS, archive: FileArchive | None = None
+) -> tuple[int, int]:
     """Write the whole site, or the room with this id or title; return how many rooms and messages it has.
+
+    With an archive, the files of the messages go into it, and a file that is missing there is in no line either.
 
     No policy is asked, because only the operator can run it: rooms of members and direct rooms are included. Texts
     that were deleted are not in the log any more. Raises RecordError when there is no such room.
@@ -31,6 +49,8 @@ def write(out: IO[bytes], *, room: str | None = None, using: str = DEFAULT_DB_AL
     for pk in ids:
         _put(out, _room(Room.objects.using(using).get(pk=pk), using))
         for event in _events(pk, using):
+            if event.files and archive is not None:
+                event.files = archive.add(event.files)
             _put(out, event)
             messages += event.kind == Event.Kind.POSTED
     return len(ids), messages
@@ -134,12 +154,18 @@ def _events(room: int, using: str) -> Iterator[EventLine]:
         rows = Mention.objects.using(using).filter(event__in=[event.pk for event in piece])
         for event_id, user in rows.order_by("event", "user").values_list("event_id", "user_id"):
             mentions.setdefault(event_id, []).append(user)
+        stored = _files([event for event in piece if event.files], using)
         for event in piece:
-            yield _event(event, mentions.get(event.pk, []))
+            yield _event(event, mentions.get(event.pk, []), stored)
         after = piece[-1].seq
 
 
-def _event(event: Event, mentions: list[int]) -> EventLine:
+def _files(events: list[Event], using: str) -> dict[UUID, FileLine]:
+    rows = StoredFile.objects.using(using).filter(event__in=[event.pk for event in events]) if events else []
+    return {row.pk: FileLine(at=row.at, **msgspec.structs.asdict(files.facts_of(row))) for row in rows}
+
+
+def _event(event: Event, mentions: list[int], stored: dict[UUID, FileLine]) -> EventLine:
     return EventLine(
         room=event.room_id,
         seq=event.seq,
@@ -162,6 +188,7 @@ def _event(event: Event, mentions: list[int]) -> EventLine:
         edited_at=event.edited_at,
         deleted_at=event.deleted_at,
         mentions=mentions,
+        files=[stored[file.id] for file in files.of(event) if file.id in stored],
         **{name: msgspec.Raw(text.encode()) for name in JSON_FIELDS if (text := getattr(event, name))},
     )
 

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,11 +13,22 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
 from chat.backups import BackupError, copying
-from chat.models import Confirmation, Event, Mention, Reaction, Room, RoomMember, UsernameKey
+from chat.models import Confirmation, Event, Mention, Reaction, Room, RoomMember, StoredFile, UsernameKey
 from chat.names import SYSTEM_KEY, name_key
-from chat.records import FORMAT, PIECE_ROWS, AnyLine, EventLine, Header, RecordError, RoomLine, UserLine
+from chat.records import (
+    FORMAT,
+    PIECE_ROWS,
+    AnyLine,
+    EventLine,
+    FileLine,
+    Header,
+    RecordError,
+    RoomLine,
+    UserLine,
+    file_archive,
+)
 from chat.records.exporting import JSON_FIELDS
-from chat.store import log
+from chat.store import files, log
 
 # No line of an export is longer: a message has at most some hundred kilobytes.
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -26,24 +38,29 @@ T = TypeVar("T")
 _decoder = msgspec.json.Decoder(AnyLine)
 
 
-def load(lines: Iterable[bytes]) -> tuple[int, int]:
+def load(lines: Iterable[bytes], *, archive: Path | None = None) -> tuple[int, int]:
     """Read the lines of an export into the empty database; return how many rooms and messages it has now.
+
+    Files are read from the archive. Without it they are left out, and their names stand in the texts.
 
     It is one transaction, so an import that fails leaves nothing. Users can't sign in with an earlier password, because
     an export has none. Raises RecordError.
     """
-    return store(_decoded(lines))
+    return store(_decoded(lines), archive=archive)
 
 
-def store(lines: Iterable[AnyLine]) -> tuple[int, int]:
+def store(lines: Iterable[AnyLine], *, archive: Path | None = None) -> tuple[int, int]:
     """Store lines in the empty database, as `load` does."""
     try:
         copying.check_empty()
     except BackupError as error:
         raise RecordError(str(error)) from None
     try:
-        with transaction.atomic():
-            counts = _Import().store(lines)
+        with file_archive.stored_or_removed() as stored, transaction.atomic():
+            reader = _Import(has_files=archive is not None)
+            counts = reader.store(lines)
+            if archive is not None:
+                file_archive.load(archive, reader.files, stored)
             _reset_sequences()
     except DatabaseError as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -69,7 +86,10 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[AnyLine]:
 class _Import:
     """Takes the lines in their order, and writes them in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_files: bool) -> None:
+        self._has_files = has_files
+        # What the archive has to hold.
+        self.files: dict[uuid.UUID, FileLine] = {}
         # One that nobody knows for all users, so that they can ask for a new one by mail.
         self._password = make_password(secrets.token_urlsafe(32))
         self._keys: set[str] = set()
@@ -165,7 +185,11 @@ class _Import:
                 raise RecordError(f"The export is incomplete, or was changed: {detail}.")
             self._last = line.seq
         events = [_event(line) for line in lines]
+        if self._has_files:
+            for line, event in zip(lines, events, strict=True):
+                self._give_files(line, event)
         log.import_events(events)
+        self._store_files(lines, events)
         self.messages += sum(event.kind == Kind.POSTED for event in events)
         Mention.objects.bulk_create(
             Mention(event=event, user_id=user, room_id=event.room_id, seq=event.seq)
@@ -173,6 +197,24 @@ class _Import:
             for user in line.mentions
         )
         self._store_states(room.id, events)
+
+    def _give_files(self, line: EventLine, event: Event) -> None:
+        for file in line.files:
+            file_archive.check(file)
+            if line.kind != Kind.POSTED or line.deleted_at is not None or file.id in self.files:
+                raise RecordError(f"Event {line.seq} of room {line.room} can't have the file {file.id}.")
+            self.files[file.id] = file
+        if line.files:
+            event.files = files.encode([file_archive.facts_of(file) for file in line.files])
+
+    def _store_files(self, lines: list[EventLine], events: list[Event]) -> None:
+        StoredFile.objects.bulk_create(
+            StoredFile(
+                **msgspec.structs.asdict(file), room_id=line.room, event=event, author_id=line.user, is_complete=True
+            )
+            for line, event in zip(lines, events, strict=True)
+            for file in (line.files if self._has_files else [])
+        )
 
     def _store_states(self, room: int, events: list[Event]) -> None:
         """Store the current reactions and confirmations, which the events of the log have brought about."""

@@ -8,19 +8,16 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from cryptography.fernet import Fernet, InvalidToken
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from chat import audit
+from chat import audit, sealing
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Bot, Room
 from chat.names import name_key
@@ -34,6 +31,8 @@ User = get_user_model()
 
 Secret = Literal["token", "hook", "signature"]
 SECRET_BYTES = 32
+# The purpose for which signing secrets are sealed.
+SIGNING = "chat.bots.signing"
 # The most characters of a secret that are hashed.
 SECRET_LENGTH = 100
 MAX_BOTS = 50
@@ -101,7 +100,7 @@ def rotate(room_id: int, bot_id: int, secret: Secret, *, by: int) -> Made:
             case "hook":
                 bot.hook_hash = _hash(new)
             case "signature":
-                bot.signing_secret = _cipher().encrypt(new.encode()).decode()
+                bot.signing_secret = sealing.seal(new, SIGNING)
         bot.save(update_fields=["token_hash", "hook_hash", "signing_secret"])
     audit.write("bot_rotated", user=by, room=room_id, bot=bot_id, secret=secret)
     return Made(bot, **{secret: new})
@@ -143,10 +142,10 @@ def find_by_hook(secret: str) -> tuple[BotKey, int, str] | None:
 def is_signed(body: bytes, signature: str, signing_secret: str) -> bool:
     """Return whether a signature (`sha256=…`) was made of this body with the secret that is stored encrypted."""
     try:
-        key = _cipher().decrypt(signing_secret.encode())
-    except InvalidToken:  # SECRET_KEY has changed
+        key = sealing.unseal(signing_secret, SIGNING)
+    except sealing.SealError:
         return False
-    expected = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
+    expected = "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
     return constant_time_compare(expected, signature)
 
 
@@ -246,11 +245,6 @@ def _users_named(name: str) -> list[int]:
 def _hash(secret: str) -> str:
     # Keyed, so that a copy of the database does not even allow a secret to be checked.
     return salted_hmac("chat.bots", secret, algorithm="sha256").hexdigest()
-
-
-def _cipher() -> Fernet:
-    digest = salted_hmac("chat.bots.signing", settings.SECRET_KEY, algorithm="sha256").digest()
-    return Fernet(urlsafe_b64encode(digest))
 
 
 def _invalid(detail: str) -> ClientError:

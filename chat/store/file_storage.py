@@ -56,6 +56,12 @@ def remove(file_id: UUID) -> None:
             default_storage.delete(path_of(file_id, is_thumbnail=is_thumbnail))
 
 
+def remove_path(path: str) -> None:
+    """Remove a single stored file. Raises StorageError."""
+    with _errors("removed"):
+        default_storage.delete(path)
+
+
 def _sync(path: str) -> None:
     """Write a local file through to the disk, because a message that names it is about to be acknowledged."""
     with suppress(NotImplementedError):

@@ -44,6 +44,11 @@ def of(message: Event) -> list[AttachedFile]:
     return _decoder.decode(message.files) if message.files else []
 
 
+def encode(files: Sequence[AttachedFile]) -> str:
+    """Return files as the row of their message keeps them."""
+    return _encoder.encode(files).decode()
+
+
 def facts_of(row: StoredFile) -> AttachedFile:
     """Return a file as frames show it."""
     return AttachedFile(id=row.pk, name=row.name, type=row.type, size=row.size, width=row.width, height=row.height)
@@ -85,7 +90,7 @@ class Changes:
     def attach(self, event: Event, rows: Sequence[StoredFile]) -> None:
         """Give a new message its files, and their names as its text if it has none."""
         files = [facts_of(row) for row in rows]
-        event.files = _encoder.encode(files).decode()
+        event.files = encode(files)
         event.body = event.body or names_of(files)
         self._posted |= {row.pk: event for row in rows}
 

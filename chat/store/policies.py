@@ -368,6 +368,17 @@ def check_can_manage(user: Any, room: Room, *, is_owner: bool) -> None:
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
 
 
+def may_still_manage(user_id: int, room: Room) -> bool:
+    """Return whether a user may manage the room by their rights as the database has them now."""
+    member = RoomMember.objects.filter(room=room, user=user_id).first()
+    user = load_users([user_id]).get(user_id)
+    try:
+        check_enterable(user, room, is_member=member is not None)
+    except ClientError:
+        return False
+    return can_manage(user, room, is_owner=member is not None and member.is_owner)
+
+
 def check_can_remove(*, is_owner: bool) -> None:
     """Raises ClientError: ROOM_ACCESS_DENIED when a member who is not an owner wants to remove another member."""
     if not is_owner:

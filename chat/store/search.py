@@ -182,6 +182,8 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     elif connection.vendor == "sqlite" and (indexed := [term for term in likes if len(term) >= GRAM]):
         # CROSS JOIN: SQLite would otherwise be free to read all texts first. The index yields the newest first.
         source = "chat_search CROSS JOIN chat_searchtext found ON found.event_id = chat_search.rowid"
+        # The plus keeps SQLite from looking up each match once for each room of the user: a match has one room.
+        conditions[0] = f"+{conditions[0]}"
         conditions.append("chat_search MATCH %s")
         params.append(" AND ".join('"' + term.replace('"', '""') + '"' for term in indexed))
         likes = [term for term in likes if len(term) < GRAM]
@@ -199,6 +201,10 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     if query.has_file:
         source += " CROSS JOIN chat_room room"
         conditions += [in_room, is_kept]
+    elif key == "chat_search.rowid":
+        # In this order, so that SQLite reads the events of rooms that the user may enter, and no others.
+        source += f" CROSS JOIN chat_event event ON event.id = found.event_id CROSS JOIN chat_room room ON {in_room}"
+        conditions.append(is_kept)
     else:
         source += f" JOIN chat_event event ON event.id = found.event_id JOIN chat_room room ON {in_room} AND {is_kept}"
     return (

@@ -184,13 +184,22 @@ class Visitor:
         self.main = page.get_by_role("main")
         page.on("websocket", self._listen)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("dialog", lambda dialog: (self.problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        # How often the browser may ask whether to leave the page; the answer is yes.
+        self.may_leave = 0
+        page.on("dialog", self._answer)
         page.on("console", self._hear)
 
     def _listen(self, socket):
         self.sockets.append(socket)
         socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
         socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
+
+    def _answer(self, dialog):
+        if dialog.type == "beforeunload" and self.may_leave:
+            self.may_leave -= 1
+            return dialog.accept()
+        self.problems.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def _hear(self, message):
         # A server that a test has stopped and addresses that do not exist are no faults of the page.

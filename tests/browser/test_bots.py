@@ -1,5 +1,6 @@
-"""The bots of a room on the page: made, used from outside, given a new token, and revoked."""
+"""Bots and webhooks of a room on the page: made, used from outside, given new secrets, and ended."""
 
+import os
 import urllib.request
 from urllib.error import HTTPError
 
@@ -47,6 +48,35 @@ def test_staff_make_a_bot_that_posts_and_replace_its_token(visit, site):
     expect(box).to_be_focused()
     assert post(address, token, "late") == 401
     new = dialog.locator(".secrets code").nth(0).inner_text()
+    # A webhook: a refusal keeps what was typed, and its secret is shown once.
+    hooks = dialog.get_by_role("list", name="Webhooks")
+    address_box = dialog.get_by_role("textbox", name="Address of a new webhook")
+    address_box.fill("http://example.com/in")
+    address_box.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("https://")
+    address_box.fill("https://hooks.example.com/in/topsecret")
+    dialog.get_by_role("checkbox", name="Also send what bots write").check()
+    dialog.get_by_role("button", name="Add webhook").click()
+    expect(hooks).to_contain_text("hooks.example.com")
+    expect(hooks).to_contain_text("On · also bots")
+    expect(address_box).to_have_value("")
+    secret = dialog.locator(".secrets code").filter(has_text="whsec_").inner_text()
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Pause for hooks.example.com").click()
+    expect(hooks).to_contain_text("Paused. A user paused it.")
+    expect(address_box).to_be_focused()
+    if pictures := os.environ.get("PICTURES"):
+        for width, theme in ((1200, "light"), (360, "light"), (360, "dark"), (1200, "dark")):
+            page.emulate_media(color_scheme=theme)
+            page.set_viewport_size({"width": width, "height": 900})
+            hooks.scroll_into_view_if_needed()
+            page.screenshot(path=f"{pictures}/webhooks-{width}-{theme}.png")
+    dialog.get_by_role("button", name="Resume for hooks.example.com", exact=True).click()
+    expect(hooks).to_contain_text("On · also bots")
+    dialog.get_by_role("button", name="Remove hooks.example.com", exact=True).click()
+    dialog.get_by_role("button", name="Really remove hooks.example.com?").click()
+    expect(hooks.get_by_role("listitem")).to_have_count(0)
+    assert secret not in page.content()
     # What was shown once is gone after closing, and revoking asks once.
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

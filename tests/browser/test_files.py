@@ -1,6 +1,7 @@
 """Files in Chromium: dropped, pasted, cancelled, tried again, sent with a text, seen by another user, and gone."""
 
 import base64
+import os
 import re
 
 from playwright.sync_api import expect
@@ -87,6 +88,32 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     shown = charlie.page.request.get(site.url + link.get_attribute("href"))
     assert shown.headers["content-disposition"].startswith("attachment") and shown.text() == "some notes"
 
+    # A reload keeps the text and the files that are on the server, and names the one that was still on its way.
+    page.route(re.compile("name=huge"), lambda route: None)
+    both = page.evaluate_handle(TRANSFER, [["kept.png", "image/png", PICTURE], ["huge.bin", "", TEXT]])
+    bob.box("Lobby").fill("after a reload")
+    bob.box("Lobby").evaluate(PASTE, both)
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    # The browser asks, because a file is lost.
+    bob.may_leave = 1
+    page.reload()
+    assert bob.may_leave == 0
+    expect(tray.get_by_role("status")).to_have_text(
+        "Not uploaded before the page was reloaded: huge.bin. Attach again."
+    )
+    expect(tray.get_by_role("listitem")).to_have_count(1)
+    expect(bob.box("Lobby")).to_have_value("after a reload")
+    if pictures := os.environ.get("PICTURES"):
+        page.screenshot(path=f"{pictures}/kept.png")
+    expect(bob.pane("Random").get_by_role("group", name="Attached files")).to_have_count(0)
+    page.reload()
+    expect(tray.get_by_role("listitem")).to_have_count(1)
+    expect(tray.get_by_role("status")).to_have_count(0)
+    bob.box("Lobby").press("Enter")
+    expect(charlie.log("Lobby").get_by_role("img", name="kept.png")).to_be_visible()
+    expect(tray).to_be_hidden()
+    assert page.evaluate("sessionStorage.getItem('multichat.files')") is None
+
     # The viewer by key.
     charlie.log("Lobby").get_by_role("article").last.focus()
     charlie.page.keyboard.press("Tab")
@@ -95,7 +122,7 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     thumbnail.focus()
     charlie.page.keyboard.press("Enter")
     viewer = charlie.page.get_by_role("dialog", name="pasted.png")
-    expect(viewer).to_contain_text("2 of 2")
+    expect(viewer).to_contain_text("2 of 3")
     charlie.page.keyboard.press("ArrowLeft")
     viewer = charlie.page.get_by_role("dialog", name="cat.png")
     expect(viewer.get_by_role("img", name="cat.png")).to_be_visible()

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.backups import counted
+from chat.backups import counted, stored_files
 from chat.records import RecordError, importing, slack
 
 
@@ -20,6 +20,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
+        parser.add_argument(
+            "--without-files", action="store_true", help="leave out the files, whose names stand in the messages"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         file: Path = options["file"]
@@ -30,8 +33,9 @@ class Command(BaseCommand):
             if zipfile.is_zipfile(file):
                 rooms, messages = slack.load(file)
             else:
+                archive = None if options["without_files"] else stored_files.beside(file)
                 with file.open("rb") as lines:
-                    rooms, messages = importing.load(lines)
+                    rooms, messages = importing.load(lines, archive=archive)
         except (RecordError, OSError) as error:
             raise CommandError(f"Nothing was imported. {error}") from None
         self.stdout.write(f"Imported {counted(rooms, 'room')} and {counted(messages, 'message')} from {file}.")

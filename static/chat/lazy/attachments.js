@@ -3,9 +3,11 @@
 import { csrfToken } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
 import { addressOf, fileNames, sizeWords } from "../model/files.js";
+import { KeptFiles } from "../model/kept_files.js";
 import { Upload } from "../model/upload.js";
 
 /** @import {FileFacts} from "../model/files.js" */
+/** @import {Kept} from "../model/kept_files.js" */
 /** @import {Attached, Limits} from "../model/protocol.js" */
 
 /** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, submit: () => void}}} Pane */
@@ -21,21 +23,24 @@ const STOPPED =
 
 export class Trays {
   #limits;
+  #kept;
   /** @type {Map<string, Tray>} */
   #trays = new Map();
   /** @type {Element | null} */
   #under = null;
 
-  /** @param {Limits} limits */
-  constructor(limits) {
+  /** @param {Limits} limits @param {number} user */
+  constructor(limits, user) {
     this.#limits = limits;
+    this.#kept = new KeptFiles(user);
     addEventListener("dragover", (event) => this.dragged(event));
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) this.#show(null);
     });
     for (const end of ["drop", "dragend"]) addEventListener(end, () => this.#show(null));
     addEventListener("beforeunload", (event) => {
-      if ([...this.#trays.values()].some(({ size }) => size)) event.preventDefault();
+      // What is on the server is still there after a reload.
+      if ([...this.#trays.values()].some(({ isAtRisk }) => isAtRisk)) event.preventDefault();
     });
     addEventListener("online", () => {
       for (const tray of this.#trays.values()) tray.retryFailed();
@@ -60,12 +65,16 @@ export class Trays {
 
   /** Show a room's files in a pane that was opened. @param {Pane} pane */
   mount(pane) {
-    this.#trays.get(pane.room)?.mount(pane);
+    const tray = this.#trays.get(pane.room);
+    if (tray) return tray.mount(pane);
+    const kept = this.#kept.take(pane.room);
+    if (kept) this.#trayOf(pane).restore(kept);
   }
 
   /** @param {Pane} pane */
   #trayOf(pane) {
-    const tray = this.#trays.get(pane.room) ?? new Tray(pane.room);
+    const { room } = pane;
+    const tray = this.#trays.get(room) ?? new Tray(room, (kept) => this.#kept.save(room, kept));
     this.#trays.set(pane.room, tray);
     tray.mount(pane);
     return tray;
@@ -93,9 +102,28 @@ class Tray {
   /** Whether the message is sent by itself when all files are there. */
   #isWaiting = false;
 
-  /** @param {string} room */
-  constructor(room) {
+  #onchange;
+
+  /** @param {string} room @param {(kept: Kept) => void} onchange what to keep over a reload has changed */
+  constructor(room, onchange) {
     this.#room = room;
+    this.#onchange = onchange;
+  }
+
+  /** Whether closing the page would lose a file. */
+  get isAtRisk() {
+    return this.#items.some(({ upload }) => upload.facts === null && upload.state !== "refused");
+  }
+
+  /** Show the files from before a reload, and name those that are lost. @param {Kept} kept */
+  restore({ files, lost }) {
+    this.putBack(files);
+    if (lost.length === 0) return;
+    this.#element.hidden = false;
+    setText(
+      this.#status,
+      `Not uploaded before the page was reloaded: ${lost.join(", ")}. Attach again.`,
+    );
   }
 
   get size() {
@@ -158,6 +186,7 @@ class Tray {
     this.#items = [];
     this.#list.replaceChildren();
     this.#show();
+    this.#keep();
     return files;
   }
 
@@ -214,9 +243,20 @@ class Tray {
   #stopWaiting() {
     this.#isWaiting = false;
     setText(this.#status, "");
+    this.#element.hidden = this.size === 0;
+  }
+
+  #keep() {
+    const uploads = this.#items.map(({ upload }) => upload);
+    const lost = uploads.filter(({ facts, state }) => facts === null && state !== "refused");
+    this.#onchange({
+      files: uploads.flatMap(({ facts }) => (facts ? [facts] : [])),
+      lost: lost.map(({ file }) => file.name),
+    });
   }
 
   #changed() {
+    this.#keep();
     const running = this.#items.filter(({ upload }) => upload.state === "sending").length;
     const waiting = this.#items.filter(({ upload }) => upload.state === "waiting");
     // It calls this method again, for the next one.

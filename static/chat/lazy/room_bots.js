@@ -83,16 +83,7 @@ export class RoomBots {
     offer("new-token", { rotate: id, secret: "token" });
     offer("new-hook", { rotate: id, secret: "hook" });
     offer("new-signature", { rotate: id, secret: "signature" });
-    const revoke = part(item, "revoke");
-    revoke.setAttribute("aria-label", `Revoke ${name}`);
-    revoke.addEventListener("click", () => {
-      if (revoke.dataset.asked !== "true") {
-        // Asked once, because programs out there stop working.
-        revoke.dataset.asked = "true";
-        revoke.textContent = "Really revoke?";
-        revoke.setAttribute("aria-label", `Really revoke ${name}?`);
-      } else void this.#change({ revoke: id });
-    });
+    askOnce(part(item, "revoke"), "revoke", name, () => void this.#change({ revoke: id }));
     return item;
   }
 
@@ -107,22 +98,35 @@ export class RoomBots {
           ["Signing secret, for GitHub", made.signature],
         ]
       : [];
-    const shown = secrets.flatMap(([label, secret]) =>
-      secret ? [this.#secret(label, secret)] : [],
-    );
+    const shown = secrets.flatMap(([label, secret]) => (secret ? [secretItem(label, secret)] : []));
     const list = part(this.#section, "secrets");
     list.replaceChildren(...shown);
     list.firstElementChild?.scrollIntoView({ block: "nearest" });
   }
+}
 
-  /** @param {string} label @param {string} secret */
-  #secret(label, secret) {
-    const item = copyElement("bot-secret-template");
-    part(item, "label").textContent = label;
-    part(item, "secret").textContent = secret;
-    const copy = part(item, "copy");
-    copy.setAttribute("aria-label", `Copy: ${label}`);
-    copy.addEventListener("click", () => copyByButton(copy, secret));
-    return item;
-  }
+/** A secret with a button that copies it. @param {string} label @param {string} secret */
+export function secretItem(label, secret) {
+  const item = copyElement("bot-secret-template");
+  part(item, "label").textContent = label;
+  part(item, "secret").textContent = secret;
+  const copy = part(item, "copy");
+  copy.setAttribute("aria-label", `Copy: ${label}`);
+  copy.addEventListener("click", () => copyByButton(copy, secret));
+  return item;
+}
+
+/**
+ * Ask once before a button ends something, because programs out there stop working.
+ * @param {HTMLElement} button @param {string} verb @param {string} name @param {() => void} onagreed
+ */
+export function askOnce(button, verb, name, onagreed) {
+  const capital = verb[0]?.toUpperCase() + verb.slice(1);
+  button.setAttribute("aria-label", `${capital} ${name}`);
+  button.addEventListener("click", () => {
+    if (button.dataset.asked === "true") return onagreed();
+    button.dataset.asked = "true";
+    button.textContent = `Really ${verb}?`;
+    button.setAttribute("aria-label", `Really ${verb} ${name}?`);
+  });
 }

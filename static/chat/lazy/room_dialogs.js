@@ -4,6 +4,7 @@ import { ask } from "../dom/ask.js";
 import { part } from "../dom/templates.js";
 import { memberItem, PeopleField } from "./people_field.js";
 import { RoomBots } from "./room_bots.js";
+import { RoomWebhooks } from "./room_webhooks.js";
 
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Room} from "../model/protocol.js" */
@@ -68,6 +69,7 @@ export class RoomDialog {
   #dialog;
   #people;
   #bots;
+  #webhooks;
   #room = "";
   #me;
 
@@ -79,9 +81,15 @@ export class RoomDialog {
     this.#notices = notices;
     this.#me = me;
     this.#people = new PeopleField(part(dialog, "people"), (names) => void this.#add(names));
-    this.#bots = new RoomBots(part(dialog, "bots-of"), (sentence) => showTrouble(dialog, sentence));
+    /** @param {string} sentence */
+    const show = (sentence) => showTrouble(dialog, sentence);
+    this.#bots = new RoomBots(part(dialog, "bots-of"), show);
+    this.#webhooks = new RoomWebhooks(part(dialog, "webhooks-of"), show);
     // However it is closed, no secret stays behind.
-    dialog.addEventListener("close", () => this.#bots.clear());
+    dialog.addEventListener("close", () => {
+      this.#bots.clear();
+      this.#webhooks.clear();
+    });
     part(dialog, "done").addEventListener("click", () => dialog.close());
     part(dialog, "leave").addEventListener("click", () => void this.#remove(me));
     part(dialog, "archive").addEventListener("click", () => void this.#archive());
@@ -106,6 +114,7 @@ export class RoomDialog {
     input(this.#dialog, "topic").value = answer.room.topic ?? "";
     this.#show(answer);
     this.#bots.open(room.id, answer.manage);
+    this.#webhooks.open(room.id, answer.manage);
     part(this.#dialog, answer.manage ? "title" : "done").focus();
   }
 

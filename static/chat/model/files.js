@@ -2,6 +2,9 @@
 
 /** A file of a message; one with a `width` is an image that may be shown. @typedef {{id: string, name: string, type: string, size: number, width?: number, height?: number}} FileFacts */
 
+/** The key of the tab's storage for the files of unsent messages (kept_files.js). */
+export const KEPT_FILES = "multichat.files";
+
 /** The text that the server gives a message of files alone. @param {FileFacts[]} files */
 export function fileNames(files) {
   return files.map(({ name }) => name).join(", ");

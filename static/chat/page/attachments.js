@@ -1,6 +1,8 @@
 /** Takes files that are chosen, dropped on a pane or pasted. What handles them is loaded when it is first used. */
 
 import { LazyPart } from "../dom/lazy_part.js";
+import { KEPT_FILES } from "../model/files.js";
+import { openStore } from "../model/outbox_store.js";
 
 /** @import {Trays} from "../lazy/attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
@@ -13,13 +15,14 @@ export class Attachments {
   /** @type {LazyPart<typeof import("../lazy/file_viewer.js")>} */
   #viewer;
   #notLoaded;
+  #store = openStore(() => sessionStorage);
 
-  /** @param {Limits} limits @param {() => void} notLoaded says that a part of the page could not be loaded */
-  constructor(limits, notLoaded) {
+  /** @param {{limits: Limits, user: {id: number}}} config @param {() => void} notLoaded says that a part of the page could not be loaded */
+  constructor({ limits, user }, notLoaded) {
     this.#notLoaded = notLoaded;
     this.#trays = new LazyPart(async () => {
       const { Trays } = await import("lazy/attachments");
-      return new Trays(limits);
+      return new Trays(limits, user.id);
     });
     this.#viewer = new LazyPart(() => import("lazy/file_viewer"), notLoaded);
     // That a dropped file does not leave the page is seen to in templates/chat/start.html, before this is loaded.
@@ -36,9 +39,15 @@ export class Attachments {
     addEventListener("click", (event) => this.#clicked(event));
   }
 
-  /** A closed pane's files are still there when it is opened again. @param {RoomPane} pane */
+  /** A closed pane's files are still there when it is opened again, and after a reload. @param {RoomPane} pane */
   paneOpened(pane) {
-    this.#trays.loaded?.mount(pane);
+    if (this.#trays.loaded || this.#store.getItem(KEPT_FILES) !== null)
+      this.#use((trays) => trays.mount(pane));
+  }
+
+  /** After signing out, nothing stays in the browser. */
+  clear() {
+    this.#store.removeItem(KEPT_FILES);
   }
 
   /** Give the files of a message that was not sent back to its writer. @param {RoomPane | undefined} pane @param {FileFacts[]} [files] */

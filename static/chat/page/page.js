@@ -90,7 +90,7 @@ export class Page {
       isJumping: (room) => workspace.isJumping(room),
     });
     const notLoaded = () => notices.show(NOT_LOADED);
-    this.#attachments = new Attachments(config.limits, notLoaded);
+    this.#attachments = new Attachments(config, notLoaded);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
@@ -178,6 +178,7 @@ export class Page {
     this.unsent.clear();
     this.#alerts.clear();
     this.#userActions.answering.clearStorage();
+    this.#attachments.clear();
   }
 
   /** Move the focus to where keys do nothing, so that what is being typed does not go on in another room. */
