@@ -35,6 +35,7 @@ TOP = {
     "names",
     "outgoing",
     "own_password",
+    "pane_set_views",
     "protocol",
     "push_views",
     "room_views",

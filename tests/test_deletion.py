@@ -22,6 +22,7 @@ from chat.models import (
     Invitation,
     Membership,
     Mention,
+    PaneSet,
     Presence,
     PushSubscription,
     Reaction,
@@ -358,6 +359,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         Invitation,
         SignIn,
         Appearance,
+        PaneSet,
     }
     assert {type(field) for field in fields} == {FormerUserField}
 

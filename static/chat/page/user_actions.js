@@ -14,6 +14,7 @@ import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 
+/** @import {Asked} from "../lazy/confirm_dialog.js" */
 /** @import {Attachments} from "./attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
@@ -63,12 +64,13 @@ export class UserActions {
   #saying;
   navigation;
   #catchUp;
+  #openSets;
   #mentions;
   jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[]}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[], openSets: () => void}} page
    */
   constructor(workspace, page) {
     const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
@@ -82,6 +84,7 @@ export class UserActions {
     this.#me = user.username;
     this.#rooms = rooms;
     this.#isStaff = user.staff;
+    this.#openSets = page.openSets;
     this.#saying = { notices, notLoaded };
     this.menus = new Menus(part(document, "menu"), (keys) => chordWords(keys, IS_MAC), notLoaded);
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
@@ -97,7 +100,7 @@ export class UserActions {
         ...{ workspace, panes, notices, user },
         open: ({ room, seq }) => this.showFound(room, seq, false),
         prepareToSend: (room) => this.#prepareToSend(room),
-        askFirst: (question, what) => this.#messageActions.askFirst(question, what),
+        askFirst: this.askFirst,
       },
       notLoaded,
     );
@@ -171,6 +174,9 @@ export class UserActions {
     this.#panes.scrollToPane(room);
     this.jumps.jumpToMessage(room, seq);
   }
+
+  /** Ask before something that cannot be taken back. @param {string} question @param {Asked} what */
+  askFirst = (question, what) => this.#messageActions.askFirst(question, what);
 
   /** Close everything that lies over the panes, because it shows something of rooms. */
   closeOverlays() {
@@ -461,6 +467,7 @@ export class UserActions {
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
     else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#startCatchUp();
+    else if (name === "workspaces") this.#openSets();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "quote") this.#quoteByKey(room);
