@@ -109,7 +109,6 @@ export class Page {
         ...(this.#sets.loaded?.optionsFor(typed) ?? []),
         ...this.#search.optionsFor(typed),
       ],
-      openSets: () => part(document, "workspaces").click(),
     });
     const { menus, navigation, askFirst } = this.#userActions;
     this.#sets = paneSets(

@@ -64,13 +64,12 @@ export class UserActions {
   #saying;
   navigation;
   #catchUp;
-  #openSets;
   #mentions;
   jumps;
 
   /**
    * @param {Workspace} workspace
-   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[], openSets: () => void}} page
+   * @param {{panes: PaneRow, list: RoomList, rooms: Rooms, notices: Notices, notLoaded: () => void, readTracker: ReadTracker, user: {id: number, staff: boolean, username: string}, userData: UserData, emoji: EmojiSource, attachments: Attachments, moreOptions: (typed: string) => Option[]}} page
    */
   constructor(workspace, page) {
     const { panes, list, rooms, notices, notLoaded, readTracker, user, userData, emoji } = page;
@@ -84,7 +83,6 @@ export class UserActions {
     this.#me = user.username;
     this.#rooms = rooms;
     this.#isStaff = user.staff;
-    this.#openSets = page.openSets;
     this.#saying = { notices, notLoaded };
     this.menus = new Menus(part(document, "menu"), (keys) => chordWords(keys, IS_MAC), notLoaded);
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
@@ -467,7 +465,7 @@ export class UserActions {
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
     else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#startCatchUp();
-    else if (name === "workspaces") this.#openSets();
+    else if (name === "workspaces") part(document, "workspaces").click();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "quote") this.#quoteByKey(room);
