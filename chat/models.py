@@ -756,6 +756,30 @@ class UserPicture(models.Model):
         return f"user={self.user_id}"
 
 
+class PaneSet(models.Model):
+    """A named set of panes, which the page calls a workspace (`chat.store.pane_sets`)."""
+
+    MAX_NAME = 40
+
+    user = FormerUserField(db_index=False, related_name="+")
+    name = models.CharField(max_length=MAX_NAME)
+    # The panes in order, each {"room": 3}, with "wide": true at the one that is widened.
+    panes = models.JSONField(default=list)
+    # Raised by each change, so that open pages know whether they have it.
+    version = models.PositiveIntegerField(default=1, db_default=1)
+    # The set that a new window opens. Without any, it opens the panes that belong to no set.
+    is_current = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "name"], name="pane_set_user_name"),
+            models.UniqueConstraint(fields=["user"], name="pane_set_current", condition=models.Q(is_current=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"user={self.user_id} set={self.pk}"
+
+
 class SignIn(models.Model):
     """A web session in which a user is signed in. The session's own row has the user only in its encoded data."""
 

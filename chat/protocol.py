@@ -289,7 +289,8 @@ def room_id(value: Any) -> RoomId:
     raise ClientError(ErrorCode.ROOM_INVALID, detail=_ROOM_DETAIL)
 
 
-def _decode_hook(kind: type, value: Any) -> Any:
+def decode_hook(kind: type, value: Any) -> Any:
+    """Decode the types of rooms' ids, for a decoder of msgspec."""
     if kind is RoomIds:
         return _room_ids(value)
     assert kind is RoomId, f"no decoder for {kind}"
@@ -305,7 +306,7 @@ def _room_ids(value: Any) -> RoomIds:
     return RoomIds(map(room_id, value))
 
 
-_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand, dec_hook=_decode_hook)
+_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand, dec_hook=decode_hook)
 
 
 def decode(text: str) -> AnyCommand:
@@ -767,6 +768,12 @@ class AppearanceFrame(msgspec.Struct, kw_only=True):
     """A signal to the user's own sockets that watch: the user has changed how the page looks."""
 
     appearance: Appearance
+
+
+class PaneSetsFrame(msgspec.Struct, kw_only=True):
+    """A signal to the user's own sockets that watch: the versions of the user's sets of panes, by id."""
+
+    workspaces: dict[str, int]
 
 
 class AroundFrame(msgspec.Struct, kw_only=True):

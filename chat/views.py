@@ -25,7 +25,7 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import around, display_names, memberships, own_rooms, policies, room_actions, search
+from chat.store import around, display_names, memberships, own_rooms, pane_sets, policies, room_actions, search
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,15 @@ def index(request: HttpRequest) -> HttpResponse:
     known = {str(room.pk) for room in rooms}
     wide = request.GET.get("wide", "")
     is_cut = is_newcomer = False
-    if "rooms" in request.GET:
+    at = _place(request.GET.get("at", ""), known)
+    sets = pane_sets.sets_of(request.user)
+    # A link to a message opens in the user's own workspace, so it names no rooms that would take its place.
+    is_address = "rooms" in request.GET and (at is None or request.GET["rooms"] != at["room"])
+    named_set = _named_set(sets, request.GET.get("workspace"), is_address=is_address)
+    if named_set:
+        opened = requested = [str(room_id) for room_id in named_set.rooms if str(room_id) in known]
+        wide = str(named_set.wide or "")
+    elif is_address:
         named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
         requested = list(named)[: conf.LAYOUT_PANES]
         is_cut = len(named) > len(requested)
@@ -68,7 +76,6 @@ def index(request: HttpRequest) -> HttpResponse:
         if not opened and memberships.is_newcomer(user_id):
             opened = requested = _rooms_of_newcomer(rooms)
             is_newcomer = True
-    at = _place(request.GET.get("at", ""), known)
     # The sentences are the same for a missing room and for a room that the user may not enter.
     notice = ""
     if is_cut:
@@ -77,7 +84,28 @@ def index(request: HttpRequest) -> HttpResponse:
         notice = "Some of these rooms don't exist, or you don't have access to them."
     elif request.GET.get("at") and at is None:
         notice = "The linked message doesn't exist."
-    return _page(request, rooms, opened=opened, wide=wide, at=at, notice=notice, is_newcomer=is_newcomer)
+    workspaces = {
+        "list": [{"id": one.id, "name": one.name} for one in sets],
+        "current": named_set.id if named_set else 0,
+        "version": named_set.version if named_set else 0,
+    }
+    return _page(
+        request,
+        rooms,
+        opened=opened,
+        wide=wide,
+        at=at,
+        notice=notice,
+        is_newcomer=is_newcomer,
+        workspaces=workspaces,
+    )
+
+
+def _named_set(sets: list[pane_sets.Shown], asked: str | None, *, is_address: bool) -> pane_sets.Shown | None:
+    """Return the set that the address names, otherwise the one that was used last. An address with rooms opens none."""
+    if asked is not None:
+        return next((one for one in sets if str(one.id) == asked), None)
+    return None if is_address else next((one for one in sets if one.is_current), None)
 
 
 @require_safe
@@ -219,6 +247,7 @@ def _page(
     at: dict[str, Any] | None = None,
     status: int = 200,
     is_newcomer: bool = False,
+    workspaces: dict[str, Any] | None = None,
 ) -> HttpResponse:
     user = request.user
     # Archived rooms are out of the list, unless one is opened by its address.
@@ -242,6 +271,8 @@ def _page(
         "open": opened,
         "newcomer": is_newcomer,
         "wide": wide if wide in opened else None,
+        # The user's named sets of panes, and the one that this page shows.
+        "workspaces": workspaces or {"list": [], "current": 0, "version": 0},
         "at": at,
         "notice": notice,
         "stream": STREAM_PATH,

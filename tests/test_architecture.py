@@ -39,6 +39,7 @@ TOP = {
     "own_password",
     "picture_views",
     "own_second_factor",
+    "pane_set_views",
     "protocol",
     "push_views",
     "room_views",

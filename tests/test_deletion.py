@@ -22,6 +22,7 @@ from chat.models import (
     Invitation,
     Membership,
     Mention,
+    PaneSet,
     Presence,
     PushSubscription,
     Reaction,
@@ -364,6 +365,7 @@ def test_references_to_users_have_no_constraint_in_the_database():
         SignIn,
         Appearance,
         UserPicture,
+        PaneSet,
     }
     assert {type(field) for field in fields} == {FormerUserField}
 

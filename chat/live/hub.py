@@ -16,6 +16,7 @@ from chat.live.attendance import Attendance
 from chat.live.display_names import DisplayNames
 from chat.live.feed import Feed, RoomView
 from chat.live.janitor import Janitor
+from chat.live.pane_sets import PaneSets
 from chat.live.positions import Positions
 from chat.live.pulse import Pulse
 from chat.live.revocation import Revocation
@@ -46,6 +47,7 @@ class Hub:
         self.display_names = DisplayNames()
         self.around = AroundCount(self.watchers.users, self.watchers.sessions_of)
         self.appearances = Appearances(self.watchers.users, self.watchers.sessions_of)
+        self.pane_sets = PaneSets(self.watchers.users, self.watchers.sessions_of)
         self.revocation = Revocation(
             self.sessions,
             self.feeds,
@@ -94,6 +96,7 @@ class Hub:
         await self.watchers.stop()
         await self.display_names.stop()
         await self.appearances.stop()
+        await self.pane_sets.stop()
         await self.attendance.stop()
         await self._doorbell.stop()
         if self._janitor is not None:
@@ -244,6 +247,7 @@ class Hub:
         self.watchers.memberships_changed(concern)
         self.display_names.users_changed(concern)
         self.appearances.users_changed(concern)
+        self.pane_sets.users_changed(concern)
         if concern.users:
             self.around.count_soon()
 

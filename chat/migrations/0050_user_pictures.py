@@ -8,7 +8,7 @@ import chat.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0034_bots"),
+        ("chat", "0048_workspaces"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -93,7 +93,7 @@ class Site:
     def clean(self):
         """Make the rooms as they were at first, without messages: beside the server, as a restore would."""
         with self._sql() as sql:
-            for table in ("mention", "searchtext", "storedfile", "event", "visit", "appearance"):
+            for table in ("mention", "searchtext", "storedfile", "event", "visit", "appearance", "paneset"):
                 sql.execute(f"DELETE FROM chat_{table}")
             last = max(self.rooms)[:1]
             for table, column in (("presence", "room_id"), ("membership", "room_id"), ("room", "id")):

@@ -172,6 +172,10 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     assert site.shell(TEXTS).splitlines() == [f"{title}: power is back" for title in ("Lobby", "Random", "Third")]
     missing = page.get_by_role("alert").filter(has_text="Here")
     expect(missing).to_contain_text("wasn't sent")
+    # Delete offers all copies, in the same question.
+    choose(alice, "Lobby", "power is back", "Delete")
+    page.get_by_role("alertdialog").get_by_role("button", name="Delete all").click()
+    until_texts(lambda texts: texts == [])
     # Staff address all rooms but direct ones, after a list and a second Enter.
     site.shell(
         "from django.contrib.auth.models import User; from chat.models import Room\n"

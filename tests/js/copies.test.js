@@ -120,6 +120,17 @@ test("a change reaches the user's own copies in other rooms, and those that are 
   assert.match([...shown.values()][0], /^The copy in Random: /);
 });
 
+test("a deletion of all copies takes none of them back", async () => {
+  const { copies, changes } = page();
+  const done = copies.changeAll(ACROSS, "1", { undo: false });
+  copies.copiesReceived({ copies: ACROSS, messages: [{ room: "2", seq: 4, user: 7 }] });
+  await done;
+  assert.deepEqual(
+    changes.map(({ change }) => change),
+    [{ command: "delete", room: "2", seq: 4, across: ACROSS }],
+  );
+});
+
 test("without an answer it says so", async () => {
   const { copies, state, changes, shown } = page();
   state.isOnline = false;

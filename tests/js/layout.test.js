@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { changeOf, Layout } from "../../static/chat/model/layout.js";
+import { mergePanes } from "../../static/chat/model/pane_sets.js";
 
 let layout;
 
@@ -80,4 +81,13 @@ test("a change names the wide pane if it changed", () => {
   assert.deepEqual(changeOf(panes("ab", "a"), panes("ab", "b")), { put: [], close: [], wide: "b" });
   assert.deepEqual(changeOf(panes("ab", "a"), panes("ab")), { put: [], close: [], narrow: "a" });
   assert.equal(changeOf(panes("ab", "a"), panes("ab", "a")), null);
+});
+
+test("what two windows changed in the same set is merged", () => {
+  const base = { order: ["1", "3", "7"], wide: "3" };
+  const own = { order: ["1", "3", "9"], wide: "9" };
+  const theirs = { order: ["7", "1", "5"], wide: null };
+  assert.deepEqual(mergePanes(base, own, theirs), { order: ["1", "5", "9"], wide: "9" });
+  assert.deepEqual(mergePanes(base, base, theirs), theirs);
+  assert.deepEqual(mergePanes(base, theirs, base), theirs);
 });

@@ -9,6 +9,7 @@ const KINDS = {
   ShownUsers: "users",
   AppearanceFrame: "appearance",
   AroundFrame: "around",
+  PaneSetsFrame: "workspaces",
   Joined: "join",
   Left: "leave",
   EnteredOrLeft: "signal",

@@ -2,11 +2,12 @@
 
 import { part } from "../dom/templates.js";
 
-/** `text`: what it is about; `label`: of the button that does it. @typedef {{text: string, label: string, confirmed: () => void}} Asked */
+/** `text`: what it is about; `label`: of the button that does it; `other`: another answer that does less. @typedef {{text: string, label: string, confirmed: () => void, other?: {label: string, act: () => void} | undefined}} Asked */
 
 export class ConfirmDialog {
   #dialog;
   #confirmed = () => {};
+  #other = () => {};
 
   /** @param {HTMLDialogElement} dialog */
   constructor(dialog) {
@@ -16,14 +17,22 @@ export class ConfirmDialog {
       dialog.close();
       this.#confirmed();
     });
+    part(dialog, "other").addEventListener("click", () => {
+      dialog.close();
+      this.#other();
+    });
   }
 
   /** @param {string} question @param {Asked} what */
-  ask(question, { text, label, confirmed }) {
+  ask(question, { text, label, confirmed, other }) {
     this.#confirmed = confirmed;
     part(this.#dialog, "question").textContent = question;
     part(this.#dialog, "words").textContent = text;
     part(this.#dialog, "confirm").textContent = label;
+    const button = part(this.#dialog, "other");
+    button.hidden = other === undefined;
+    button.textContent = other?.label ?? "";
+    this.#other = other?.act ?? (() => {});
     this.#dialog.showModal();
     part(this.#dialog, "cancel").focus();
   }

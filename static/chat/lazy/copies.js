@@ -11,7 +11,7 @@ import { HELD, sentenceFor, unchangedSentence } from "../model/strings.js";
 /** @import {Change, CopiesFrame, Room} from "../model/protocol.js" */
 
 /** @typedef {{rooms: () => Map<string, Room>, isOpen: (room: string) => boolean, isOnline: () => boolean, me: number, ask: Send, change: (change: Change, outcome: Outcome) => void, outbox: Outbox, notices: Notices}} CopiesPage */
-/** What happens to all copies: a new text, or that they are taken back. @typedef {{message: string} | {undo: true}} CopiesChange */
+/** What happens to all copies: a new text, that they are taken back (`undo`), or deleted. @typedef {{message: string} | {undo: boolean}} CopiesChange */
 
 /** Rooms that are not open get their copies in pieces of so many, so that the server's limits leave room for what the user writes meanwhile. */
 const PIECE = 12;
@@ -132,7 +132,13 @@ export class Copies {
       const command =
         "message" in change
           ? /** @type {const} */ ({ command: "edit", room, seq, across, message: change.message })
-          : /** @type {const} */ ({ command: "delete", room, seq, across, undo: true });
+          : /** @type {const} */ ({
+              command: "delete",
+              room,
+              seq,
+              across,
+              ...(change.undo && { undo: /** @type {const} */ (true) }),
+            });
       send(command, {
         done() {},
         failed: (frame) =>

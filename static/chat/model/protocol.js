@@ -61,6 +61,7 @@
  *   | {kind: "heads", frame: HeadsFrame}
  *   | {kind: "people", frame: NamesFrame}
  *   | {kind: "users", frame: UsersFrame}
+ *   | {kind: "workspaces", frame: {workspaces: Record<string, number>}}
  *   | {kind: "around", frame: {around: number}}
  *   | {kind: "appearance", frame: {appearance: Appearance}}
  *   | {kind: "notify", frame: NotifyFrame}
@@ -126,6 +127,7 @@ const OWN_KEYS = /** @type {const} */ ([
   "users",
   "appearance",
   "around",
+  "workspaces",
 ]);
 
 /**

@@ -14,6 +14,7 @@ export const DEFAULTS = {
   nextUnread: "F8",
   previousUnread: "Shift+F8",
   catchUp: "Control+Shift+F8",
+  workspaces: "Control+Shift+Quote",
   newest: "Alt+PageDown",
   sameMoment: "Alt+PageUp",
   edit: "F2",
@@ -34,6 +35,7 @@ export const LABELS = {
   nextUnread: "Next unread",
   previousUnread: "Previous unread",
   catchUp: "Catch up",
+  workspaces: "Workspaces",
   newest: "Newest message",
   sameMoment: "Same moment in all panes",
   edit: "Edit your last message",
@@ -64,7 +66,7 @@ export function chordOf({ key, code, altKey, shiftKey, ctrlKey, metaKey }) {
   const isFunction = /^F\d+$/.test(key);
   if (MODIFIER_KEYS.has(key) || !(isFunction || altKey || ctrlKey || metaKey)) return "";
   // Digits and signs by their place, because Shift changes them; letters as the keyboard's layout has them, if it is Latin.
-  const isSign = /^(Digit\d|Comma|Period|Slash|Semicolon|Minus|Equal)$/.test(code);
+  const isSign = /^(Digit\d|Comma|Period|Slash|Semicolon|Quote|Minus|Equal)$/.test(code);
   const isLetter = /^[a-z]$/i.test(key);
   const name = isSign
     ? code.replace("Digit", "")
@@ -146,6 +148,7 @@ const KEY_WORDS = {
   Period: ".",
   Slash: "/",
   Semicolon: ";",
+  Quote: "'",
   Minus: "-",
   Equal: "=",
   Control: "Ctrl",

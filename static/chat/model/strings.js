@@ -347,6 +347,7 @@ export function catchUpWords(title, left) {
 export const PEEKED = "Provisional. Write here or double-click the head to keep this pane.";
 
 export const DELETE_MESSAGE = "Delete this message for everybody?";
+export const DELETE_COPIES = "Delete this message in all rooms that you sent it to?";
 
 /** The button beside a room in the list. @param {string} title @param {boolean} isOpen */
 export function toggleWords(title, isOpen) {

@@ -36,6 +36,7 @@ import { fullPageWords } from "./strings.js";
  *   questionRefused?: (frame: ErrorFrame) => void,
  *   typingReceived?: (room: string, username: string) => void,
  *   namesChanged?: () => void,
+ *   setsReceived?: (versions: Record<string, number>) => void,
  *   aroundChanged?: (count: number) => void,
  *   appearanceChanged?: (appearance: Appearance) => void,
  *   messagesExpired?: (room: string, floor: number) => void,
@@ -312,6 +313,7 @@ export class Workspace {
     else if (kind === "people") this.#peopleSearch.answered(frame);
     else if (kind === "users") this.#applyNames(frame);
     else if (kind === "appearance") this.#view.appearanceChanged?.(frame.appearance);
+    else if (kind === "workspaces") this.#view.setsReceived?.(frame.workspaces);
     else if (kind === "around") this.#view.aroundChanged?.(frame.around);
     else if (kind === "ack") this.#applyAck(frame);
     else if (kind === "error") this.#applyError(frame);

@@ -3,7 +3,8 @@
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
-import { authorWords, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
+import { isOwn } from "../model/own.js";
+import { authorWords, DELETE_COPIES, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 
 /** @import {Asked} from "../lazy/confirm_dialog.js" */
 /** @import {CopiesChange} from "../lazy/copies.js" */
@@ -140,10 +141,13 @@ export class MessageActions {
 
   /** Staff are asked too, because they delete the messages of others. @param {string} room @param {Message} message */
   #askToDelete(room, message) {
-    this.askFirst(DELETE_MESSAGE, {
+    const hasCopies = message.across !== undefined && isOwn(message, this.#user);
+    const onlyHere = () => this.deleteMessage(room, message);
+    this.askFirst(hasCopies ? DELETE_COPIES : DELETE_MESSAGE, {
       text: (message.text ?? "").slice(0, MOST_QUOTED),
-      label: "Delete",
-      confirmed: () => this.deleteMessage(room, message),
+      label: hasCopies ? "Delete all" : "Delete",
+      confirmed: hasCopies ? () => this.deleteMessage(room, message, false, true) : onlyHere,
+      other: hasCopies ? { label: "Only here", act: onlyHere } : undefined,
     });
   }
 
@@ -154,8 +158,8 @@ export class MessageActions {
   }
 
   /** @param {string} room @param {Message} message */
-  deleteMessage(room, { seq }, isUndo = false) {
-    if (isUndo) this.#changeCopies(room, seq, { undo: true });
+  deleteMessage(room, { seq }, isUndo = false, hasCopies = isUndo) {
+    if (hasCopies) this.#changeCopies(room, seq, { undo: isUndo });
     this.#change({ command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) });
   }
 

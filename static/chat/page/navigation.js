@@ -32,6 +32,10 @@ export class Navigation {
   #timer;
   /** The layout as the server knows it from this page. @type {Panes} */
   #savedLayout = { order: [], wide: null };
+  /** The named set that the panes belong to; 0: none. */
+  setId = 0;
+  /** Saves changes of that set. @type {(() => void) | null} */
+  saveSet = null;
 
   /**
    * @param {PaneRow} panes
@@ -44,7 +48,7 @@ export class Navigation {
     this.#list = list;
     this.#preferences = preferences;
     this.#showNewest = showNewest;
-    panes.onarranged = () => this.#updateAddress();
+    panes.onarranged = () => this.updateAddress();
     list.configure({
       goTo: (room) => this.#goTo(room),
       toggle: (room) => this.#toggleRoom(room),
@@ -67,7 +71,7 @@ export class Navigation {
     };
     this.finder = new Finder(part(document, "find"), actions, page.notLoaded);
     preferences.follow("clickCloses", () => list.showClickCloses(preferences.get("clickCloses")));
-    addEventListener("pagehide", () => this.#saveLayout());
+    addEventListener("pagehide", () => this.save());
   }
 
   /** The panes open now were restored and not opened by the user, so they are no change to save. */
@@ -77,7 +81,11 @@ export class Navigation {
 
   /** Save what was changed while the connection was down. */
   connected() {
-    this.#saveLayout();
+    this.save();
+  }
+
+  get savedLayout() {
+    return this.#savedLayout;
   }
 
   /** The server closed this room, so this is no change to save. @param {string} id */
@@ -87,7 +95,7 @@ export class Navigation {
       order: order.filter((room) => room !== id),
       wide: wide === id ? null : wide,
     };
-    this.#updateAddress();
+    this.updateAddress();
   }
 
   /** Close a pane, and offer to open it again. @param {string} id */
@@ -99,7 +107,7 @@ export class Navigation {
     const { order, wide } = this.#panes.layout;
     const next = order.slice(order.indexOf(id) + 1);
     this.#workspace.closePane(id);
-    this.#updateAddress();
+    this.updateAddress();
     const timesHidden = this.#timesHidden;
     const x = this.#panes.isPhone || next.length === 0 ? left + width / 2 : left;
     const reopen = () => this.#reopen(room, next, wide === id);
@@ -121,7 +129,7 @@ export class Navigation {
     if (follower !== undefined) this.#panes.placeBefore(room.id, follower);
     if (isWide) this.#panes.toggleWide(room.id);
     this.focusRoom(room.id);
-    this.#updateAddress();
+    this.updateAddress();
   }
 
   /** The user asked for this room: open it if needed, and focus its composer. @param {string} id */
@@ -140,19 +148,20 @@ export class Navigation {
     this.focusRoom(room.id);
   }
 
-  /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id @param {Room} [unlisted] an archived room is not in the list */
-  peekRoom(id, unlisted) {
+  /** Look at a room in the provisional pane, which takes the place of the one before. An open room is focused. @param {string} id @param {Room} [unlisted] an archived room is not in the list @param {boolean} [isFocused] */
+  peekRoom(id, unlisted, isFocused = true) {
     const room = this.#workspace.rooms.get(id) ?? unlisted;
     if (!room || this.#panes.get(id)) return this.focusRoom(id);
     const { order, peek } = this.#panes.layout;
     const next = peek === null ? undefined : order[order.indexOf(peek) + 1];
     if (peek !== null) this.#workspace.closePane(peek);
-    this.#workspace.openPane(room, true);
+    this.#workspace.openPane(room, isFocused);
     if (!this.#panes.get(id)) return; // the page is full
     this.#panes.setPeek(id);
     if (next !== undefined) this.#panes.placeBefore(id, next);
+    if (!isFocused) return; // the address is still that of the link
     this.focusRoom(id);
-    this.#updateAddress();
+    this.updateAddress();
   }
 
   /** Close the provisional pane, unless it is this one. @param {string | null} kept */
@@ -160,7 +169,7 @@ export class Navigation {
     const { peek } = this.#panes.layout;
     if (peek === null || peek === kept) return;
     this.#workspace.closePane(peek);
-    this.#updateAddress();
+    this.updateAddress();
   }
 
   /** Focus the composer of the pane beside, going round. @param {number} step 1 or -1 */
@@ -179,15 +188,18 @@ export class Navigation {
   }
 
   /** Update the address at once, and save the layout for the user's other browsers after a short pause. */
-  #updateAddress() {
-    history.replaceState(null, "", this.#panes.layout.address);
+  updateAddress() {
+    const { address } = this.#panes.layout;
+    const set = this.setId ? `${address === "/" ? "?" : "&"}workspace=${this.setId}` : "";
+    history.replaceState(null, "", address + set);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#saveLayout(), LAYOUT_AFTER_MS);
+    this.#timer = setTimeout(() => this.save(), LAYOUT_AFTER_MS);
   }
 
   /** Save only the changes, because another page may have saved panes that are not open here. */
-  #saveLayout() {
+  save() {
     clearTimeout(this.#timer);
+    if (this.saveSet) return this.saveSet();
     const layout = this.#panes.layout.panes;
     const change = changeOf(this.#savedLayout, layout);
     if (change === null || this.#workspace.changeLayout(change)) this.#savedLayout = layout;
@@ -215,6 +227,6 @@ export class Navigation {
   /** @param {Room} room @param {boolean} isByUser */
   #openRoom(room, isByUser = true) {
     this.#workspace.openPane(room, isByUser);
-    this.#updateAddress();
+    this.updateAddress();
   }
 }

@@ -17,6 +17,7 @@ import { ConnectionBar } from "./connection_bar.js";
 import { ConnectionStatus } from "./connection_status.js";
 import { EmojiSource } from "./emoji_source.js";
 import { Notifier } from "./notifier.js";
+import { paneSets } from "./pane_sets.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
 import { Search } from "./search.js";
@@ -28,6 +29,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Sent} from "../lazy/pane_sets.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -35,7 +37,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, workspaces: Sent, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -58,6 +60,7 @@ export class Page {
   unsent;
   #readTracker;
   #rooms;
+  #sets;
   #attachments;
   #userActions;
   #search;
@@ -102,8 +105,18 @@ export class Page {
       user: config.user,
       emoji: new EmojiSource(config.emoji, userData.preferences),
       attachments: this.#attachments,
-      moreOptions: (typed) => this.#search.optionsFor(typed),
+      moreOptions: (typed) => [
+        ...(this.#sets.loaded?.optionsFor(typed) ?? []),
+        ...this.#search.optionsFor(typed),
+      ],
     });
+    const { menus, navigation, askFirst } = this.#userActions;
+    this.#sets = paneSets(
+      { panes, workspace, navigation, notices, askFirst },
+      menus,
+      config.workspaces,
+      notLoaded,
+    );
     this.#around = new WhoIsAround(
       { titleOf: (room) => workspace.rooms.get(room)?.title, open: this.#rooms.openDirect },
       notLoaded,
@@ -188,7 +201,9 @@ export class Page {
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
   jumpToMessage(room, seq) {
-    this.#userActions.jumpToMessage(room, seq);
+    const { navigation } = this.#userActions;
+    if (!this.#panes.get(room)) navigation.peekRoom(room, undefined, false);
+    if (this.#panes.get(room)) this.#userActions.jumpToMessage(room, seq);
   }
 
   /** Once a second: update the countdown, and check whether the day or the time zone changed. */
@@ -217,6 +232,7 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
       answering.connected();
+      void this.#sets.loaded?.connected();
     }
     this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
@@ -249,7 +265,7 @@ export class Page {
 
   /** @param {boolean} areShown */
   #showRooms(areShown) {
-    for (const name of ["panes", "nav", "find", "mentions", "sign-out", "all"])
+    for (const name of ["panes", "nav", "find", "mentions", "workspaces", "sign-out", "all"])
       part(document, name).hidden = !areShown;
     this.#alertLine.setHidden(!areShown);
     this.#list.collapse();
@@ -437,6 +453,11 @@ export class Page {
     this.#userActions.carrying.loaded?.quotes.headsReceived(heads);
     this.#notifier.headsReceived(heads);
     this.#alerts.applyHeads(heads);
+  }
+
+  /** @param {Record<string, number>} versions */
+  setsReceived(versions) {
+    void this.#sets.loaded?.versionsReceived(versions);
   }
 
   /** @param {NotifyFrame} frame */

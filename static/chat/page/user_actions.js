@@ -14,6 +14,7 @@ import { MyMentions } from "./my_mentions.js";
 import { Navigation } from "./navigation.js";
 import { IS_MAC, isSelectingText, showChords } from "./shortcuts.js";
 
+/** @import {Asked} from "../lazy/confirm_dialog.js" */
 /** @import {Attachments} from "./attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Alerts} from "../model/alerts.js" */
@@ -99,7 +100,7 @@ export class UserActions {
         ...{ workspace, panes, notices, user },
         open: ({ room, seq }) => this.showFound(room, seq, false),
         prepareToSend: (room) => this.#prepareToSend(room),
-        askFirst: (question, what) => this.#messageActions.askFirst(question, what),
+        askFirst: this.askFirst,
       },
       notLoaded,
     );
@@ -174,6 +175,9 @@ export class UserActions {
     this.#panes.scrollToPane(room);
     this.jumps.jumpToMessage(room, seq);
   }
+
+  /** Ask before something that cannot be taken back. @param {string} question @param {Asked} what */
+  askFirst = (question, what) => this.#messageActions.askFirst(question, what);
 
   /** Close everything that lies over the panes, because it shows something of rooms. */
   closeOverlays() {
@@ -464,6 +468,7 @@ export class UserActions {
     else if (name === "previousUnread") this.#readTracker.goToNextUnread(-1);
     else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#startCatchUp();
+    else if (name === "workspaces") part(document, "workspaces").click();
     else if (room === undefined) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "quote") this.#quoteByKey(room);

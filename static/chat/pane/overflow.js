@@ -6,6 +6,9 @@ import { overflowWords } from "../model/strings.js";
 /** @import {PaneRow} from "./pane_row.js" */
 /** @import {RoomPane} from "./room_pane.js" */
 
+/** A pane may be cut by so many pixels, its edge, before the buttons count it. */
+const CUT = 16;
+
 /**
  * @param {HTMLElement} row
  * @param {PaneRow} panes
@@ -20,15 +23,15 @@ export function showOverflow(row, panes, showAway) {
     );
     return { side, button };
   });
-  /** Panes of which less than half is in view, the nearest first. @param {"left" | "right"} side */
-  const beyond = (side) => {
+  /** Panes that are cut at an edge, or only those of which less than half is in view, the nearest first. @param {"left" | "right"} side @param {boolean} [isAway] */
+  const beyond = (side, isAway = false) => {
     const edge = row.getBoundingClientRect();
     const all = panes.layout.order.flatMap((room) => panes.get(room) ?? []);
     const hidden = all.filter((pane) => {
       const { left, right } = pane.getBoundingClientRect();
       if (left === right) return false; // it steps aside while the user catches up
-      const middle = (left + right) / 2;
-      return side === "left" ? middle < edge.left : middle > edge.right;
+      const most = isAway ? (right - left) / 2 : CUT;
+      return side === "left" ? edge.left - left > most : right - edge.right > most;
     });
     return side === "left" ? hidden.reverse() : hidden;
   };
@@ -38,7 +41,8 @@ export function showOverflow(row, panes, showAway) {
       button.hidden = count === 0;
       button.textContent = count ? overflowWords(count) : "";
     }
-    showAway(new Set(panes.isPhone ? [] : [...beyond("left"), ...beyond("right")].map(roomOf)));
+    const away = panes.isPhone ? [] : [...beyond("left", true), ...beyond("right", true)];
+    showAway(new Set(away.map(roomOf)));
   };
   row.addEventListener("scroll", update, { passive: true });
   new ResizeObserver(update).observe(row);

@@ -4,6 +4,8 @@ import { startDrag } from "../dom/drag.js";
 import { Layout } from "../model/layout.js";
 import { RoomPane } from "./room_pane.js";
 
+/** @import {Panes} from "../model/layout.js" */
+
 /** Below this width one pane is seen at a time: the same number as in the style sheet. */
 const PHONE = "(max-width: 43.75em)";
 
@@ -109,6 +111,14 @@ export class PaneRow {
     const { order } = this.layout;
     const index = order.filter((id) => id !== room).indexOf(next);
     if (this.layout.moveTo(room, index)) this.#arrange();
+  }
+
+  /** Put the open panes in this order and widths; a provisional one stays the last. @param {Panes} panes */
+  arrangeAs({ order, wide }) {
+    const { layout } = this;
+    layout.order = [...order, ...layout.order.filter((room) => !order.includes(room))];
+    layout.wide = wide;
+    this.#arrange();
   }
 
   /** @param {string} room */

@@ -3,8 +3,8 @@
 import { copy, part, setHue, setText, showName, updateNames } from "../dom/templates.js";
 import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
 import { Writers } from "../model/typing.js";
-import { UndoOffer } from "./undo_offer.js";
 
+/** @import {UndoOffer} from "../lazy/undo_offer.js" */
 /** @import {Pinned} from "../model/alerts.js" */
 /** @import {Composer, ComposerActions} from "./composer.js" */
 /** @import {MessageList, ShowAnswers, ShowQuotes} from "../log/message_list.js" */
@@ -35,6 +35,8 @@ export class RoomPane extends HTMLElement {
   #countdown;
   /** @type {UndoOffer | undefined} */
   #undo;
+  /** The button is needed when a message was sent. @type {() => Promise<UndoOffer | undefined>} */
+  #loadUndo = async () => undefined;
   #writers = new Writers((names) => {
     const typing = part(this, "typing");
     showName(typing, () => setText(typing, typingWords(names)));
@@ -54,10 +56,14 @@ export class RoomPane extends HTMLElement {
     const more = part(this, "more-button");
     more.addEventListener("click", () => actions.openMenu(more));
     /** @type {People} */ (part(this, "people")).configure(me, actions);
-    this.#undo = new UndoOffer(part(this, "undo"), {
-      undo: actions.undoMessage,
-      leave: () => this.list.focus({ preventScroll: true }),
-    });
+    this.#loadUndo = async () => {
+      const { UndoOffer } = await import("lazy/undo_offer");
+      this.#undo ??= new UndoOffer(part(this, "undo"), {
+        undo: actions.undoMessage,
+        leave: () => this.list.focus({ preventScroll: true }),
+      });
+      return this.#undo;
+    };
     this.pinned.configure(actions.dismissAlert, () => this.list.focus());
     this.#above.addEventListener("click", actions.jumpToNew);
     this.#below.addEventListener("click", actions.jumpToNewest);
@@ -137,7 +143,11 @@ export class RoomPane extends HTMLElement {
 
   /** Offer to take back a sent message for a while. @param {Message} message @param {number} ms */
   offerUndo(message, ms) {
-    this.#undo?.add(message, ms);
+    // If it can't be loaded, the message's menu deletes it too.
+    this.#loadUndo().then(
+      (undo) => undo?.add(message, ms),
+      () => {},
+    );
   }
 
   /** Move the pane without scrolling its log. @param {() => void} change */

@@ -1,0 +1,309 @@
+/** The user's named sets of panes, called workspaces: switches between them, and keeps the one that is shown up to date. */
+
+import { ask } from "../dom/ask.js";
+import { part } from "../dom/templates.js";
+import { changeOf } from "../model/layout.js";
+import { rank } from "../model/match.js";
+import { mergePanes } from "../model/pane_sets.js";
+
+/** @import {Item} from "../dom/menu.js" */
+/** @import {Panes} from "../model/layout.js" */
+/** @import {PaneSet} from "../model/pane_sets.js" */
+/** @import {Room} from "../model/protocol.js" */
+/** @import {Asked} from "./confirm_dialog.js" */
+/** @import {Option} from "./switcher.js" */
+
+/** The sets that the page was sent with. @typedef {{list: {id: number, name: string}[], current: number, version: number}} Sent */
+/** What the server answers. @typedef {{workspaces: PaneSet[], unnamed: Panes, saved?: number}} Answer */
+/**
+ * What the sets need of the page.
+ * @typedef {{
+ *   panes: {layout: {readonly panes: Panes, peek: string | null}, readonly isPhone: boolean, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
+ *   workspace: {rooms: Map<string, Room>, openPane: (room: Room, isByUser: boolean) => void, closePane: (room: string) => void},
+ *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, focusRoom: (room: string) => void},
+ *   notices: {show: (sentence: string) => void},
+ *   showMenu: (items: Item[]) => void,
+ *   askFirst: (question: string, what: Asked) => void,
+ * }} PageParts
+ */
+
+const PATH = "/accounts/workspaces/";
+const NAME_FOR_NONE = "No workspace";
+
+export class PaneSets {
+  #page;
+  /** @type {{id: number, name: string}[]} */
+  #list;
+  /** The version of the set that is shown. */
+  #version;
+  /** The panes of the set that is shown, as the server has them. @type {Panes} */
+  #saved;
+  /** The last request: there is one at a time, so that no answer is older than one that was used. @type {Promise<unknown>} */
+  #last = Promise.resolve();
+  #isSaving = false;
+  /** Whether something was changed that is not sent yet. */
+  #isUnsaved = false;
+  #dialog = new NameDialog();
+
+  /** @param {PageParts} page @param {Sent} sent @param {Panes} opened the panes that the page was sent with */
+  constructor(page, { list, version }, opened) {
+    this.#page = page;
+    this.#list = list;
+    this.#version = version;
+    this.#saved = opened;
+    if (this.#current) page.navigation.saveSet = () => void this.#save();
+    this.#showName();
+    void this.#save();
+  }
+
+  get #current() {
+    return this.#page.navigation.setId;
+  }
+
+  /** Show the menu of the sets, as they are now. */
+  async openMenu() {
+    const answer = await this.#request();
+    if (typeof answer === "string") return this.#page.notices.show(answer);
+    this.#page.showMenu(this.#items());
+  }
+
+  /** The sets whose names fit what was typed into the box above the list. @param {string} typed @returns {Option[]} */
+  optionsFor(typed) {
+    return this.#list
+      .filter(({ id, name }) => typed !== "" && id !== this.#current && rank(name, typed) !== null)
+      .map(({ id, name }) => ({
+        id: `workspace-${id}`,
+        label: name,
+        mark: "Workspace",
+        act: () => void this.#use(id),
+      }));
+  }
+
+  /** The server has these versions. @param {Record<string, number>} versions */
+  async versionsReceived(versions) {
+    const version = versions[this.#current];
+    if (this.#current && version !== this.#version) await this.#request();
+  }
+
+  /** What changed while the connection was down. */
+  async connected() {
+    if (!this.#current) return;
+    await this.#save();
+    await this.#request();
+  }
+
+  /** @returns {Item[]} */
+  #items() {
+    const current = this.#list.find(({ id }) => id === this.#current);
+    /** @type {Item[]} */
+    const items = this.#list.map(({ id, name }) => ({
+      label: name,
+      isOn: id === this.#current,
+      act: () => void this.#use(id),
+    }));
+    if (items.length)
+      items.unshift({
+        label: NAME_FOR_NONE,
+        isOn: this.#current === 0,
+        act: () => void this.#use(0),
+      });
+    items.push({
+      label: "Save as…",
+      act: () => this.#dialog.open("", (name) => this.#saveAs(name)),
+    });
+    if (!current) return items;
+    const { id, name } = current;
+    items.push({
+      label: "Rename…",
+      act: () => this.#dialog.open(name, (newName) => this.#rename(id, newName)),
+    });
+    items.push({
+      label: "Delete…",
+      act: () =>
+        this.#page.askFirst("Delete this workspace?", {
+          text: name,
+          label: "Delete",
+          confirmed: () => void this.#delete(id),
+        }),
+    });
+    return items;
+  }
+
+  /** @param {string} name @returns {Promise<string>} a sentence if the server refuses */
+  async #saveAs(name) {
+    const { navigation, panes } = this.#page;
+    const { order: rooms, wide } = panes.layout.panes;
+    navigation.save();
+    const answer = await this.#request({ do: "save", name, rooms, ...(wide && { wide }) });
+    if (typeof answer === "string") return answer;
+    const made = answer.workspaces.find(({ id }) => id === answer.saved);
+    if (made) this.#follow(made);
+    return "";
+  }
+
+  /** @param {number} id @param {string} name */
+  async #rename(id, name) {
+    const answer = await this.#request({ do: "rename", workspace: id, name });
+    return typeof answer === "string" ? answer : "";
+  }
+
+  /** The panes stay as they are, and belong to no set. @param {number} id */
+  async #delete(id) {
+    if (id === this.#current) this.#leave();
+    const answer = await this.#request({ do: "delete", workspace: id });
+    if (typeof answer === "string") this.#page.notices.show(answer);
+  }
+
+  /** Show the panes of a set, or those that belong to none. @param {number} id */
+  async #use(id) {
+    const { navigation, notices, panes, workspace } = this.#page;
+    navigation.save();
+    await this.#save();
+    const answer = await this.#request({ do: "use", workspace: id });
+    if (typeof answer === "string") return notices.show(answer);
+    const used = answer.workspaces.find((one) => one.id === id);
+    if (id && !used) return notices.show("This workspace was deleted.");
+    if (panes.layout.peek) workspace.closePane(panes.layout.peek);
+    this.#show(used ?? answer.unnamed);
+    if (used) this.#follow(used);
+    else this.#leave();
+    const [first] = panes.layout.panes.order;
+    if (first === undefined) return;
+    // On a phone, a focused composer would open the keyboard.
+    if (panes.isPhone) panes.scrollToPane(first);
+    else navigation.focusRoom(first);
+  }
+
+  /** From now on, changes belong to this set. @param {PaneSet} set */
+  #follow(set) {
+    const { navigation } = this.#page;
+    navigation.setId = set.id;
+    navigation.saveSet = () => void this.#save();
+    this.#version = set.version;
+    this.#saved = { order: set.order, wide: set.wide };
+    navigation.updateAddress();
+    this.#showName();
+  }
+
+  /** From now on, changes belong to no set. The panes that are open are no change to save. */
+  #leave() {
+    const { navigation } = this.#page;
+    navigation.setId = 0;
+    navigation.saveSet = null;
+    navigation.layoutRestored();
+    navigation.updateAddress();
+    this.#showName();
+  }
+
+  /** Open, close and order the panes. @param {Panes} wanted */
+  #show({ order, wide }) {
+    const { panes, workspace } = this.#page;
+    const known = order.filter((room) => workspace.rooms.has(room));
+    for (const room of panes.layout.panes.order)
+      if (!known.includes(room)) workspace.closePane(room);
+    for (const id of known) {
+      const room = workspace.rooms.get(id);
+      if (room) workspace.openPane(room, false);
+    }
+    panes.arrangeAs({ order: known.filter((room) => panes.get(room)), wide });
+  }
+
+  /** Send what was changed here. What fails is sent with the next change, or after the next connection. */
+  async #save() {
+    this.#isUnsaved = true;
+    if (this.#isSaving) return;
+    this.#isSaving = true;
+    try {
+      while (this.#isUnsaved && this.#current) {
+        this.#isUnsaved = false;
+        const sent = this.#page.panes.layout.panes;
+        const change = changeOf(this.#saved, sent);
+        if (change === null) return;
+        const workspace = this.#current;
+        const body = { do: "arrange", workspace, change: { command: "layout", ...change } };
+        if (typeof (await this.#request(body, sent)) === "string") return;
+      }
+    } finally {
+      this.#isSaving = false;
+    }
+  }
+
+  /**
+   * @param {object} [body]
+   * @param {Panes} [sent] what the server has after this request, if no other window changed the set
+   * @returns {Promise<Answer | string>}
+   */
+  #request(body, sent) {
+    const request = this.#last.then(async () => {
+      /** @type {Answer | string} */
+      const answer = await ask(PATH, body);
+      if (typeof answer !== "string") this.#received(answer, sent);
+      return answer;
+    });
+    this.#last = request;
+    return request;
+  }
+
+  /** @param {Answer} answer @param {Panes} [sent] */
+  #received({ workspaces }, sent) {
+    const old = this.#list.find(({ id }) => id === this.#current);
+    this.#list = workspaces.map(({ id, name }) => ({ id, name }));
+    if (!this.#current) return this.#showName();
+    const set = workspaces.find(({ id }) => id === this.#current);
+    if (!set) {
+      this.#page.notices.show(`The workspace “${old?.name}” was deleted. Its panes stay open.`);
+      return this.#leave();
+    }
+    const { layout } = this.#page.panes;
+    const merged = mergePanes(sent ?? this.#saved, layout.panes, set);
+    this.#version = set.version;
+    this.#saved = { order: set.order, wide: set.wide };
+    this.#showName();
+    if (changeOf(layout.panes, merged)) this.#show(merged);
+  }
+
+  #showName() {
+    const name = this.#list.find(({ id }) => id === this.#current)?.name;
+    part(part(document, "workspaces"), "name").textContent = name ?? "Workspaces";
+  }
+}
+
+/** Asks for the name of a workspace. What is typed stays until the server has taken it. */
+class NameDialog {
+  #dialog = /** @type {HTMLDialogElement} */ (part(document, "workspace-dialog"));
+  #input = /** @type {HTMLInputElement} */ (part(this.#dialog, "name"));
+  /** @type {(name: string) => Promise<string>} */
+  #named = async () => "";
+
+  constructor() {
+    part(this.#dialog, "cancel").addEventListener("click", () => this.#dialog.close());
+    this.#input.addEventListener("input", () => this.#showTrouble(""));
+    part(this.#dialog, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#submit();
+    });
+  }
+
+  /** @param {string} name to change, or "" @param {(name: string) => Promise<string>} named answers a sentence if the name is refused */
+  open(name, named) {
+    this.#named = named;
+    this.#showTrouble("");
+    this.#input.value = name;
+    part(this.#dialog, "heading").textContent = name ? "Rename workspace" : "Save as workspace";
+    this.#dialog.showModal();
+    this.#input.select();
+  }
+
+  async #submit() {
+    const trouble = await this.#named(this.#input.value);
+    if (trouble) this.#showTrouble(trouble);
+    else this.#dialog.close();
+  }
+
+  /** @param {string} sentence */
+  #showTrouble(sentence) {
+    const trouble = part(this.#dialog, "trouble");
+    trouble.hidden = sentence === "";
+    trouble.textContent = sentence;
+  }
+}

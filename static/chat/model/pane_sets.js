@@ -1,0 +1,40 @@
+/** Named sets of panes, which the page calls workspaces: what to do when another window changed the set that is shown. */
+
+import { changeOf } from "./layout.js";
+
+/** @import {Panes} from "./layout.js" */
+/** @import {LayoutChange} from "./protocol.js" */
+
+/** A set as the server has it. @typedef {Panes & {id: number, name: string, version: number}} PaneSet */
+
+/**
+ * Apply a change as the server does (chat/store/layouts.py).
+ * @param {Panes} panes
+ * @param {LayoutChange} change
+ * @returns {Panes}
+ */
+export function applyChange({ order, wide }, change) {
+  const panes = order.filter((room) => !change.close.includes(room));
+  for (const { room, after, before } of change.put) {
+    if (panes.includes(room)) panes.splice(panes.indexOf(room), 1);
+    let at = panes.length;
+    if (before !== undefined && panes.includes(before)) at = panes.indexOf(before);
+    else if (after !== undefined && panes.includes(after)) at = panes.indexOf(after) + 1;
+    panes.splice(at, 0, room);
+  }
+  const kept = change.narrow === wide ? null : wide;
+  const widened = change.wide ?? kept;
+  return { order: panes, wide: widened !== null && panes.includes(widened) ? widened : null };
+}
+
+/**
+ * Merge what the user did here with what the server has now. Both began with `base`.
+ * @param {Panes} base
+ * @param {Panes} own
+ * @param {Panes} theirs
+ * @returns {Panes}
+ */
+export function mergePanes(base, own, theirs) {
+  const change = changeOf(base, own);
+  return change === null ? theirs : applyChange(theirs, change);
+}

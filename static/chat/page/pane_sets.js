@@ -1,0 +1,23 @@
+/** Opens the menu of the user's workspaces. They are loaded when it is first opened, or at once for users who have any. */
+
+import { LazyPart } from "../dom/lazy_part.js";
+import { part } from "../dom/templates.js";
+
+/** @import {PageParts, Sent} from "../lazy/pane_sets.js" */
+/** @import {Menus} from "./menus.js" */
+
+/** @param {Omit<PageParts, "showMenu">} page @param {Menus} menus @param {Sent} sent @param {() => void} notLoaded */
+export function paneSets(page, menus, sent, notLoaded) {
+  const button = part(document, "workspaces");
+  const showMenu = (/** @type {import("../dom/menu.js").Item[]} */ items) =>
+    menus.open(button, "Workspaces", () => items);
+  page.navigation.setId = sent.current;
+  if (sent.current) page.navigation.saveSet = () => {};
+  const sets = new LazyPart(async () => {
+    const { PaneSets } = await import("lazy/pane_sets");
+    return new PaneSets({ ...page, showMenu }, sent, page.navigation.savedLayout);
+  }, notLoaded);
+  button.addEventListener("click", () => sets.use((loaded) => void loaded.openMenu()));
+  if (sent.list.length) sets.load().catch(() => {});
+  return sets;
+}

@@ -1,0 +1,83 @@
+"""Workspaces: named sets of panes, kept at the server, each window with its own."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_panes import titles
+
+WIDE = {"width": 1320, "height": 780}
+
+
+def menu(visitor, item=None):
+    visitor.page.locator("[data-part=workspaces]").click()
+    if item is not None:
+        visitor.page.get_by_role("menu").get_by_text(item, exact=True).click()
+
+
+def save_as(visitor, name):
+    menu(visitor, "Save as…")
+    dialog = visitor.page.get_by_role("dialog", name="Save as workspace")
+    dialog.get_by_label("Name").fill(name)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+
+
+def shows(visitor, *names):
+    expect(visitor.page.get_by_role("region")).to_have_count(len(names))
+    visitor.page.wait_for_function(
+        "(names) => names.every((name) => document.querySelector(`room-pane[aria-label='${name}']`))", arg=list(names)
+    )
+    assert titles(visitor) == list(names)
+
+
+def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(visit):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby", "Random")
+    save_as(bob, "On call")
+    expect(bob.page.locator("[data-part=workspaces]")).to_have_text("On call")
+    save_as(bob, "Desk")
+    bob.open("Third")
+    bob.page.keyboard.press("Alt+Shift+ArrowLeft")
+    # The set that was used last opens in a new window, which then has another one.
+    other = visit("bob", "/", viewport=WIDE)
+    shows(other, "Lobby", "Third", "Random")
+    expect(other.page.locator("[data-part=workspaces]")).to_have_text("Desk")
+    menu(other, "On call")
+    shows(other, "Lobby", "Random")
+    # What one window changes is not in a window with another set, and is at once in one with the same.
+    third = visit("bob", other.page.url.split(other.page.evaluate("location.origin"))[1], viewport=WIDE)
+    shows(third, "Lobby", "Random")
+    third.open("Here")
+    shows(other, "Lobby", "Random", "Here")
+    other.pane("Lobby").get_by_role("button", name="Close").click()
+    shows(third, "Random", "Here")
+    shows(bob, "Lobby", "Third", "Random")
+    # An address of rooms opens no set, and changes none. A message's link shows the room in a provisional pane.
+    room = bob.page.evaluate(
+        "JSON.parse(document.getElementById('config').textContent).rooms.find((r) => r.title == 'There').id"
+    )
+    link = visit("bob", f"/?rooms={room}", viewport=WIDE)
+    link.open("Here")
+    shows(link, "There", "Here")
+    link.goto(f"/?rooms={room}&at={room}.1")
+    shows(link, "Random", "Here", "There")
+    expect(link.pane("There")).to_have_class(re.compile("peek"))
+    shows(third, "Random", "Here")
+    # By the box above the list, by key, and deleted in another window.
+    other.page.keyboard.press("Control+k")
+    other.page.keyboard.type("desk")
+    other.page.get_by_role("option", name=re.compile("Desk")).click()
+    shows(other, "Lobby", "Third", "Random")
+    other.page.keyboard.press("Control+Shift+Quote")
+    other.page.get_by_role("menuitem", name="Delete…").click()
+    other.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
+    expect(bob.page.get_by_text("The workspace “Desk” was deleted. Its panes stay open.")).to_be_visible()
+    shows(bob, "Lobby", "Third", "Random")
+    shows(other, "Lobby", "Third", "Random")
+    expect(other.page.locator("[data-part=workspaces]")).to_have_text("Workspaces")
+    menu(third, "Rename…")
+    dialog = third.page.get_by_role("dialog", name="Rename workspace")
+    dialog.get_by_label("Name").fill("Night")
+    dialog.get_by_label("Name").press("Enter")
+    expect(third.page.locator("[data-part=workspaces]")).to_have_text("Night")
