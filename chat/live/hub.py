@@ -9,14 +9,12 @@ from chat import audit, protocol
 from chat.conf import conf
 from chat.doorbell import Doorbell
 from chat.exceptions import ClientError, ErrorCode
-from chat.live import database, janitor, runtime
-from chat.live.appearances import Appearances
+from chat.live import database, janitor, own_settings, runtime
 from chat.live.around import AroundCount
 from chat.live.attendance import Attendance
 from chat.live.display_names import DisplayNames
 from chat.live.feed import Feed, RoomView
 from chat.live.janitor import Janitor
-from chat.live.pane_sets import PaneSets
 from chat.live.positions import Positions
 from chat.live.pulse import Pulse
 from chat.live.revocation import Revocation
@@ -46,8 +44,8 @@ class Hub:
         self.watchers = Watchers(self.positions)
         self.display_names = DisplayNames()
         self.around = AroundCount(self.watchers.users, self.watchers.sessions_of)
-        self.appearances = Appearances(self.watchers.users, self.watchers.sessions_of)
-        self.pane_sets = PaneSets(self.watchers.users, self.watchers.sessions_of)
+        self.appearances = own_settings.appearance(self.watchers.users, self.watchers.sessions_of)
+        self.pane_sets = own_settings.versions_of_pane_sets(self.watchers.users, self.watchers.sessions_of)
         self.revocation = Revocation(
             self.sessions,
             self.feeds,
