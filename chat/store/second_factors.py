@@ -3,8 +3,6 @@
 Imported only where SECOND_FACTOR is on, because allauth is an optional package.
 """
 
-import base64
-import hashlib
 from typing import Any, NamedTuple
 
 from allauth.core.internal.cryptokit import compare_user_code
@@ -13,17 +11,19 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from allauth.mfa.webauthn.internal import auth as webauthn
-from cryptography.fernet import Fernet, InvalidToken
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+
+from chat import sealing
 
 Kind = Authenticator.Type
 # Recovery codes alone are no second factor: they stand in for a lost one.
 FACTORS = (Kind.TOTP, Kind.WEBAUTHN)
 NAME_LENGTH = 60
 MAX_PASSKEYS = 20
+# The purpose of the key that encrypts the secrets of factors.
+SEALED = "second factors"
 # What a browser may send as a passkey. Real ones have less than 2,000 characters.
 MAX_CREDENTIAL = 16_000
 # The number of the last period whose code was accepted, in a row's data.
@@ -48,10 +48,10 @@ class Adapter(DefaultMFAAdapter):  # type: ignore[misc]  # it ships no types
     """Encrypts what allauth stores, so that a copy of the database alone gives no codes."""
 
     def encrypt(self, text: str) -> str:
-        return _fernet().encrypt(text.encode()).decode()
+        return sealing.seal(text, SEALED)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _fernet().decrypt(encrypted_text.encode()).decode()
+        return sealing.unseal(encrypted_text, SEALED)
 
     def get_totp_label(self, user: Any) -> str:
         return str(user.get_username())
@@ -75,7 +75,7 @@ def factors_of(user_id: Any) -> Factors:
     codes = next((row for row in rows if row.type == Kind.RECOVERY_CODES), None)
     try:
         left = len(RecoveryCodes(codes).get_unused_codes()) if codes else 0
-    except InvalidToken:
+    except sealing.SealError:
         left = 0
     return Factors(app, [row for row in rows if row.type == Kind.WEBAUTHN], left)
 
@@ -94,7 +94,7 @@ def accept_code(user_id: Any, code: str) -> str:
                     return "app"
                 if row.type == Kind.RECOVERY_CODES and RecoveryCodes(row).validate_code(code):
                     return "recovery code"
-            except InvalidToken:
+            except sealing.SealError:
                 continue  # encrypted with another SECRET_KEY
     return ""
 
@@ -210,8 +210,3 @@ def _first_codes(user: Any) -> list[str]:
 def _remove_codes_without_factor(user: Any) -> None:
     if not is_on(user.pk):
         Authenticator.objects.filter(user=user).delete()
-
-
-def _fernet() -> Fernet:
-    key = hashlib.sha256(b"multichat.second_factors" + settings.SECRET_KEY.encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(key))
