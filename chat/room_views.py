@@ -20,7 +20,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.models import Room, RoomMember
 from chat.outgoing import MAX_URL
 from chat.protocol import MAX_ID
-from chat.store import around, own_rooms, people, policies, room_actions
+from chat.store import around, confirmations, own_rooms, people, policies, room_actions
 from chat.store import bots as bot_store
 from chat.store import webhooks as webhook_store
 
@@ -269,6 +269,15 @@ def people_around(request: HttpRequest) -> dict[str, Any]:
         for person in found
     ]
     return {"people": people_found, "more": is_more}
+
+
+@require_GET
+@answers_json
+def unconfirmed(request: HttpRequest, room_id: int, seq: int) -> dict[str, Any]:
+    """Return who has not confirmed an alert, for staff."""
+    limits.check_message(user_of(request))
+    found, is_more = confirmations.list_unconfirmed(request.user, room_id, min(seq, MAX_ID))
+    return {"people": [{"username": user.username, "name": user.name} for user in found], "more": is_more}
 
 
 def as_json(room: Room, reader: int) -> dict[str, Any]:

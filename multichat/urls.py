@@ -34,6 +34,7 @@ urlpatterns = [
     path("rooms/", room_views.rooms, name="rooms"),
     path("rooms/<int:room_id>/", room_views.room, name="room_settings"),
     path("rooms/<int:room_id>/members/", room_views.members, name="members"),
+    path("rooms/<int:room_id>/alerts/<int:seq>/unconfirmed/", room_views.unconfirmed, name="unconfirmed"),
     path("rooms/<int:room_id>/bots/", room_views.bots, name="bots"),
     path("rooms/<int:room_id>/webhooks/", room_views.webhooks, name="webhooks"),
     path("rooms/<int:room_id>/messages", bot_views.messages, name="bot_messages"),

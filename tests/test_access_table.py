@@ -10,7 +10,7 @@ from django.test import Client
 
 from chat.exceptions import ClientError
 from chat.models import Room
-from chat.store import actions, policies, room_actions
+from chat.store import actions, confirmations, policies, room_actions
 from chat.store.actions import Draft
 from chat.store.log import Kind
 
@@ -85,6 +85,9 @@ TRIES = {
     "join, read": lambda room, user, other: join(room, user),
     "send": lambda room, user, other: write(room, user, body="hi"),
     "send an alert": lambda room, user, other: write(room, user, body="hi", msg_type=2),
+    "see who has not confirmed an alert": lambda room, user, other: confirmations.list_unconfirmed(
+        user, room.pk, room.send_message("Disk full", other, 2)
+    ),
     "react": lambda room, user, other: write(room, user, kind=Kind.REACTED, target_seq=1, body="👍"),
     "edit another's message": lambda room, user, other: write(
         room, user, kind=Kind.EDITED, target_seq=1, body="changed"

@@ -252,3 +252,33 @@ async def test_a_room_that_a_user_may_not_enter_is_not_locked_for_their_changes(
         assert locked == []
         await socket.ask(command="confirm", room=rooms.lobby.pk, seq=1, client_id=UUID)
         assert locked == [rooms.lobby.pk]
+
+
+def test_staff_see_who_has_not_confirmed_an_alert_without_its_author_bots_and_strangers(
+    client, alice, bob, charlie, rooms, commit, monkeypatch
+):
+    User.objects.create_user("gone", is_active=False)
+    seq = rooms.lobby.send_message("Disk full", alice, 2)
+    plain = rooms.lobby.send_message("hello", alice)
+    commit(Kind.CONFIRMED, rooms.lobby, charlie, seq)
+    path = f"/rooms/{rooms.lobby.pk}/alerts/{{}}/unconfirmed/".format
+    client.force_login(bob)
+    assert client.get(path(seq)).json()["error"] == "ROOM_ACCESS_DENIED"
+    client.force_login(alice)
+    assert client.get(path(seq)).json() == {"people": [{"username": "bob", "name": ""}], "more": False}
+    for wrong in (plain, 99, 10**30):
+        assert client.get(path(wrong)).json()["error"] == "MESSAGE_INVALID"
+    # In a room of members others have nothing to confirm, and staff who are no members learn nothing.
+    hidden = Room.objects.create(title="Hidden", members_only=True)
+    hidden.add_member(bob)
+    own = hidden.send_message("Secret", None, 2)
+    missing = client.get("/rooms/999/alerts/1/unconfirmed/")
+    answer = client.get(f"/rooms/{hidden.pk}/alerts/{own}/unconfirmed/")
+    assert (answer.status_code, answer.content) == (missing.status_code, missing.content)
+    hidden.add_member(alice)
+    shown = client.get(f"/rooms/{hidden.pk}/alerts/{own}/unconfirmed/").json()["people"]
+    assert [person["username"] for person in shown] == ["alice", "bob"]
+    # A list of a large site is cut.
+    monkeypatch.setattr(confirmations, "MOST_UNCONFIRMED", 1)
+    User.objects.create_user("zoe")
+    assert client.get(path(seq)).json() == {"people": [{"username": "bob", "name": ""}], "more": True}

@@ -1,14 +1,23 @@
 """Keeps who has confirmed an alert, and who said that it is over: rows, and a summary in the alert itself."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef
 
+from chat.conf import conf
+from chat.exceptions import ClientError, ErrorCode
 from chat.models import Confirmation, Event
 from chat.protocol import Confirmations, Person, Posted, Resolution
+from chat.store import display_names, policies
+from chat.store.display_names import Shown
 
 # The most users whom the summary of an alert names. All are counted.
 MOST_USERS = 50
+# The most users in a list of those who have not confirmed an alert.
+MOST_UNCONFIRMED = 100
 # A message by its room and number.
 Seq = tuple[int, int]
 
@@ -37,6 +46,24 @@ def mark_own(room_id: int, messages: Sequence[Posted], reader: int | None) -> No
     for message in messages:
         if message.confirmations:
             message.confirmations.own = message.seq in own
+
+
+def list_unconfirmed(user: Any, room_id: int, seq: int) -> tuple[list[Shown], bool]:
+    """Return the users who may enter the room and have not confirmed its alert `seq`, and whether there are more.
+
+    The alert's author has nothing to confirm. Raises ClientError: as policies.load_room_for and
+    check_can_see_unconfirmed; MESSAGE_INVALID when there is no such alert.
+    """
+    room = policies.load_room_for(user, room_id)
+    policies.check_can_see_unconfirmed(user)
+    posted = Event.objects.filter(room=room, kind=Event.Kind.POSTED, deleted_at=None)
+    alert = posted.filter(seq=seq, msg_type=conf.MSG_TYPE_ALERT).first()
+    if alert is None:
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="There is no such alert any more.")
+    confirmed = Confirmation.objects.filter(event=alert, user=OuterRef("pk"))
+    waiting = policies.users_who_may_enter(room).exclude(pk=alert.author_id).filter(~Exists(confirmed))
+    found = list(waiting.order_by(get_user_model().USERNAME_FIELD)[: MOST_UNCONFIRMED + 1])
+    return display_names.show(found[:MOST_UNCONFIRMED]), len(found) > MOST_UNCONFIRMED
 
 
 class Changes:

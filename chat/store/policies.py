@@ -192,12 +192,17 @@ def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]
     return [user for user in found if _may_enter(user, room, is_member=RoomUser(room.pk, user.pk) in members)]
 
 
-def count_users_who_may_enter(room: Room, *, most: int) -> int:
-    """Return how many users may enter the room, or `most` if there are more."""
+def users_who_may_enter(room: Room) -> QuerySet[Any]:
+    """Return the users who may enter the room, as a query in no order."""
     users = User._default_manager.filter(is_active=True, **({"is_staff": True} if room.staff_only else {}))
     if room.members_only:
         users = users.filter(pk__in=RoomMember.objects.filter(room=room).values("user"))
-    return len(users.order_by("pk").values_list("pk", flat=True)[:most])
+    return users.order_by()
+
+
+def count_users_who_may_enter(room: Room, *, most: int) -> int:
+    """Return how many users may enter the room, or `most` if there are more."""
+    return len(users_who_may_enter(room).order_by("pk").values_list("pk", flat=True)[:most])
 
 
 def _may_enter(user: Any, room: Room, *, is_member: bool) -> bool:
@@ -333,6 +338,15 @@ def can_edit(user: Any, *, author_id: int | None) -> bool:
 def can_resolve(user: Any, *, author_id: int | None) -> bool:
     """Return whether `user` may say that an alert is over: its author and staff may."""
     return can_delete(user, author_id=author_id)
+
+
+def check_can_see_unconfirmed(user: Any) -> None:
+    """Check that `user`, who may enter an alert's room, may see who has not confirmed it: staff may.
+
+    Raises ClientError: ROOM_ACCESS_DENIED.
+    """
+    if not user.is_staff:
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only staff can see who has not confirmed an alert.")
 
 
 def can_delete(user: Any, *, author_id: int | None) -> bool:

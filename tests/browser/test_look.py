@@ -113,6 +113,13 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
     expect(phone.page).not_to_have_title("● Alert (1) Multichat")
     for visitor in (alice, bob):
         expect(visitor.log("Here").locator(".note.alert")).to_contain_text("Confirmed by bob")
+    # Staff also see who has not.
+    alice.log("Here").locator(".note.alert").get_by_role("button", name="More about this message").click()
+    alice.page.get_by_role("menuitem", name="Who has not confirmed").click()
+    waiting = alice.page.get_by_role("dialog", name="Not confirmed yet")
+    expect(waiting.get_by_role("listitem")).to_have_text(["<img src=x onerror=alert(1)>", "charlie"])
+    alice.page.keyboard.press("Escape")
+    expect(waiting).to_have_count(0)
     # It is over for all users.
     alice.log("Here").locator(".note.alert").get_by_role("button", name="More about this message").click()
     alice.page.get_by_role("menuitem", name="Alert is over").click()

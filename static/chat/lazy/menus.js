@@ -6,6 +6,7 @@ import { printOnly } from "../dom/print.js";
 import { asMarkdown } from "../model/markdown.js";
 import { messageItems } from "../model/message_items.js";
 import { LEVELS } from "../model/strings.js";
+import { showUnconfirmed } from "./unconfirmed.js";
 
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Layout} from "../model/layout.js" */
@@ -16,7 +17,7 @@ import { LEVELS } from "../model/strings.js";
 /** The row of panes. @typedef {{layout: Layout, isPhone: boolean, movePane: (room: string, by: number) => void, toggleWide: (room: string) => void}} Panes */
 /** What the page can do with a pane. @typedef {{readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void}, shortcuts: Shortcuts, askForDay: () => void, print: () => void, settings: Item | null}} Ways */
 
-export { asMarkdown, Menu, messageItems, printOnly };
+export { asMarkdown, Menu, messageItems, printOnly, showUnconfirmed };
 
 /** The settings that are on or off, in their order. @type {[Name, string][]} */
 const SWITCHES = [

@@ -90,6 +90,7 @@ export class MessageActions {
         markUnread: () => this.#readTracker.markUnread(room, message.seq),
         remove: () => this.#askToDelete(room, message),
         resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
+        showUnconfirmed: () => lists.showUnconfirmed(this.#panes.get(room), message.seq),
         sameMoment: this.#hasOthers ? () => this.showSameMoment(room, message) : undefined,
         copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),
         copyMarkdown: clipboard && (() => clipboard.writeText(markdown)),
