@@ -80,7 +80,8 @@ CLICK_CLOSES = "localStorage.setItem('multichat.preference.%d.clickCloses', 'tru
 
 
 def test_a_click_goes_to_a_room_and_never_closes_it_unless_the_user_wants_that(visit):
-    bob = visit("bob", viewport={"width": 1000, "height": 700})
+    # Wide enough for two panes beside the list, and not for a third.
+    bob = visit("bob", viewport={"width": 920, "height": 700})
     rows = bob.page.locator("room-list nav li .title")
     before = rows.all_text_contents()
     bob.open("Lobby", "Random", "Third")
@@ -393,7 +394,7 @@ def test_the_page_works_from_collected_files(visit, collected):
     first_view = [sizes[name] for name in names if name in sizes]
     assert len(first_view) == 3
     # The aim is 60,000. Take this number down when something moves behind its first use.
-    assert 10_000 < sum(first_view) < 62_500, "the size of our own files of the first view, as they are sent"
+    assert 10_000 < sum(first_view) < 61_500, "the size of our own files of the first view, as they are sent"
 
 
 def test_the_panes_head_shows_the_people_in_the_room(visit, site):

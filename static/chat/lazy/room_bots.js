@@ -13,6 +13,8 @@ export class RoomBots {
   #box;
   #showTrouble;
   #room = "";
+  /** Counts the changes that were made. */
+  #changes = 0;
 
   /** @param {HTMLElement} section @param {(sentence: string) => void} showTrouble */
   constructor(section, showTrouble) {
@@ -56,11 +58,16 @@ export class RoomBots {
    */
   async #change(change) {
     const room = this.#room;
+    const changes = this.#changes;
     /** @type {Answer | string} */
     const answer = await ask(`/rooms/${room}/bots/`, change);
     if (this.#room !== room) return false; // the dialog was closed meanwhile
-    this.#showTrouble(typeof answer === "string" ? answer : "");
+    // What was asked first may be answered last. It hides neither a refusal nor what was changed meanwhile.
+    if (change === undefined && this.#changes !== changes) return false;
+    if (typeof answer === "string" || change !== undefined)
+      this.#showTrouble(typeof answer === "string" ? answer : "");
     if (typeof answer === "string") return false;
+    if (change !== undefined) this.#changes += 1;
     const list = part(this.#section, "bots");
     const hadFocus = list.contains(document.activeElement);
     list.replaceChildren(...answer.bots.map((bot) => this.#item(bot)));

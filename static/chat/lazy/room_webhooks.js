@@ -2,6 +2,7 @@
 
 import { ask } from "../dom/ask.js";
 import { copyElement, part } from "../dom/templates.js";
+import { isComposing } from "../dom/text_box.js";
 import { askOnce, secretItem } from "./room_bots.js";
 
 /** @typedef {{id: number, host: string, with_bots: boolean, paused: boolean, state: string}} Webhook */
@@ -13,6 +14,8 @@ export class RoomWebhooks {
   #withBots;
   #showTrouble;
   #room = "";
+  /** Counts the changes that were made. */
+  #changes = 0;
 
   /** @param {HTMLElement} section @param {(sentence: string) => void} showTrouble */
   constructor(section, showTrouble) {
@@ -21,7 +24,7 @@ export class RoomWebhooks {
     this.#box = /** @type {HTMLInputElement} */ (part(section, "address"));
     this.#withBots = /** @type {HTMLInputElement} */ (part(section, "with-bots"));
     this.#box.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing) return;
+      if (event.key !== "Enter" || isComposing(event)) return;
       event.preventDefault(); // so that the form is not sent
       void this.#add();
     });
@@ -60,11 +63,16 @@ export class RoomWebhooks {
    */
   async #change(change) {
     const room = this.#room;
+    const changes = this.#changes;
     /** @type {Answer | string} */
     const answer = await ask(`/rooms/${room}/webhooks/`, change);
     if (this.#room !== room) return false; // the dialog was closed meanwhile
-    this.#showTrouble(typeof answer === "string" ? answer : "");
+    // What was asked first may be answered last. It hides neither a refusal nor what was changed meanwhile.
+    if (change === undefined && this.#changes !== changes) return false;
+    if (typeof answer === "string" || change !== undefined)
+      this.#showTrouble(typeof answer === "string" ? answer : "");
     if (typeof answer === "string") return false;
+    if (change !== undefined) this.#changes += 1;
     const list = part(this.#section, "webhooks");
     const hadFocus = list.contains(document.activeElement);
     list.replaceChildren(...answer.webhooks.map((webhook) => this.#item(webhook)));
