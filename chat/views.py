@@ -260,7 +260,9 @@ def _page(
     known = {name for room in rooms for name in own_rooms.others(room.people, user.pk or 0)}
     shown = display_names.load_users_named(sorted(known - {username})[:MAX_SHOWN])
     shown += display_names.show([user])
-    names: dict[str, dict[str, Any]] = {person.username: {"user": person.user, "name": person.name} for person in shown}
+    names: dict[str, dict[str, Any]] = {
+        person.username: {"user": person.user, "name": person.name, "picture": person.picture} for person in shown
+    }
     config = {
         "user": reader,
         # The names in the first view, so that they need not be asked for. Others are.

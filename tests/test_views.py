@@ -70,7 +70,7 @@ def test_the_page_has_its_user_and_its_limit_of_rooms(client, rooms, bob, settin
 
 def test_the_page_is_made_with_few_queries(client, rooms, bob, django_assert_max_num_queries):
     client.force_login(bob)
-    with django_assert_max_num_queries(5):  # session, user, rooms, who is around, appearance
+    with django_assert_max_num_queries(6):  # session, user, rooms, sets of panes, who is around, appearance
         client.get("/chat/Lobby/")
 
 

@@ -99,7 +99,7 @@ def test_only_the_row_of_panes_scrolls_sideways(visit):
     expect(alice.pane("Staff")).to_be_in_viewport()
     expect(alice.pane("Lobby")).not_to_be_in_viewport()
     assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert min(pane.bounding_box()["width"] for pane in alice.page.locator("room-pane").all()) >= 330
+    assert min(pane.bounding_box()["width"] for pane in alice.page.locator("room-pane").all()) >= 280
     expect(alice.pane("Staff").locator(".to")).to_have_text("Staffstaff only")
     expect(alice.pane("Staff").locator(".to")).to_be_visible()
 

@@ -51,3 +51,19 @@ test("a picture is shown for its user alone, also after the username has passed 
   names.learn({ bob: { user: 7 } });
   assert.equal(names.pictureOf("bob"), "");
 });
+
+test("names that were wanted before there was a connection are asked for with it", async () => {
+  const names = new ShownNames();
+  let isOnline = false;
+  const asked = [];
+  names.onwanted = () => {
+    if (isOnline) asked.push(...names.takeWanted());
+  };
+  names.learn({ bob: { user: 7, name: "Bob" } });
+  names.of("alice");
+  await Promise.resolve();
+  isOnline = true;
+  names.askAgain();
+  await Promise.resolve();
+  assert.deepEqual(asked.sort(), ["alice", "bob"]);
+});

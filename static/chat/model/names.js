@@ -7,6 +7,8 @@ export class ShownNames {
   #known = new Map();
   /** @type {Set<string>} */
   #wanted = new Set();
+  /** Whether `onwanted` is about to be called. */
+  #isWaiting = false;
 
   /** Names are shown that nobody has asked the server for. */
   onwanted = () => {};
@@ -50,8 +52,14 @@ export class ShownNames {
 
   /** @param {string[]} usernames */
   #want(usernames) {
-    if (this.#wanted.size === 0 && usernames.length) queueMicrotask(() => this.onwanted());
     for (const username of usernames) this.#wanted.add(username);
+    // Names may be left from before the connection was open, so their number does not say whether they are asked for.
+    if (this.#isWaiting || this.#wanted.size === 0) return;
+    this.#isWaiting = true;
+    queueMicrotask(() => {
+      this.#isWaiting = false;
+      this.onwanted();
+    });
   }
 }
 
