@@ -115,7 +115,7 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
         expect(visitor.log("Here").locator(".note.alert")).to_contain_text("Confirmed by bob")
     # Staff also see who has not.
     alice.log("Here").locator(".note.alert").get_by_role("button", name="More about this message").click()
-    alice.page.get_by_role("menuitem", name="Who has not confirmed").click()
+    alice.page.get_by_role("menuitem", name="See who has not confirmed").click()
     waiting = alice.page.get_by_role("dialog", name="Not confirmed yet")
     expect(waiting.get_by_role("listitem")).to_have_text(["<img src=x onerror=alert(1)>", "charlie"])
     alice.page.keyboard.press("Escape")

@@ -83,7 +83,7 @@ test("a message's menu offers what the server allows, by the user's id and not b
   const archived = { type: 2, resolution: null };
   assert.deepEqual(labels(archived, { id: 7, username: "bob", staff: true, isArchived: true }), [
     "Copy text",
-    "Who has not confirmed",
+    "See who has not confirmed",
   ]);
   const bob = { id: 7, username: "bob", staff: false, isArchived: true };
   assert.deepEqual(labels(archived, bob), ["Copy text"]);

@@ -34,7 +34,7 @@ export function messageItems(message, reader, actions) {
   if (!isAuthor) items.push({ label: "Mark as unread", act: markUnread });
   const isRunning = message.type === ALERT && message.resolution === null;
   if (message.type === ALERT && reader.staff)
-    items.push({ label: "Who has not confirmed", act: actions.showUnconfirmed });
+    items.push({ label: "See who has not confirmed", act: actions.showUnconfirmed });
   if (mayWrite && isRunning && (isAuthor || reader.staff))
     items.push({ label: "Alert is over", act: resolve });
   if (mayWrite && (isAuthor || reader.staff)) items.push({ label: "Delete", act: remove });
