@@ -75,9 +75,14 @@ def step(request: HttpRequest) -> HttpResponse:
         # Per user too, because an attacker who knows the password may have many addresses.
         if refusal := refuse_too_many(request, ("code", user.pk)):
             return refusal
+        wait = second_factors.code_wait(user.pk)
         if by := _proof(request, user):
             del request.session[PENDING]
             return login_steps.finish(request, user, pending["target"], by=f"{pending['by']}, {by}")
+        if wait and not request.POST.get("credential"):
+            # The code was not checked, so it is no failure.
+            form.add_error(None, _sentence(wait))
+            return _show(request, user, form)
         login_steps.count_failure(request, user.get_username(), by=pending["by"])
         if login_steps.is_locked(request, user.get_username()):
             return login_steps.locked(request)
@@ -87,9 +92,7 @@ def step(request: HttpRequest) -> HttpResponse:
             return render(request, "registration/second_factor_ended.html", status=403)
         request.session[PENDING] = pending | {"failures": failures}
         form.add_error(None, _sentence(second_factors.code_wait(user.pk)))
-    has_passkey = bool(second_factors.factors_of(user.pk).passkeys)
-    options = second_factors.begin_authentication(user) if has_passkey else None
-    return render(request, "registration/second_factor.html", {"form": form, "options": options})
+    return _show(request, user, form)
 
 
 @sensitive_post_parameters("credential")
@@ -139,6 +142,12 @@ def _pending_user(pending: Any) -> Any | None:
     if user is None or not constant_time_compare(user.get_session_auth_hash(), pending["hash"]):
         return None
     return user if pending["at"] > second_factors.steps_ended_at(user.pk) else None
+
+
+def _show(request: HttpRequest, user: Any, form: CodeForm) -> HttpResponse:
+    has_passkey = bool(second_factors.factors_of(user.pk).passkeys)
+    options = second_factors.begin_authentication(user) if has_passkey else None
+    return render(request, "registration/second_factor.html", {"form": form, "options": options})
 
 
 def _sentence(wait: float) -> str:
