@@ -26,6 +26,11 @@ def has_password(user: Any) -> bool:
     return not settings.OIDC_ONLY and user.has_usable_password()
 
 
+def is_fresh(request: HttpRequest) -> bool:
+    """Return whether the session was signed in a few minutes ago."""
+    return bool(0 <= time.time() - request.session.get(SIGNED_IN_AT, 0) < FRESH_SECONDS)
+
+
 class ConfirmForm(forms.Form):
     """Asks for the password. Users who have none must have signed in a few minutes ago."""
 
@@ -45,8 +50,7 @@ class ConfirmForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
         if "password" not in self.fields:
-            signed_in_at = self.request.session.get(SIGNED_IN_AT, 0)
-            if not 0 <= time.time() - signed_in_at < FRESH_SECONDS:
+            if not is_fresh(self.request):
                 self.add_error(None, STALE)
         elif "password" in values and not self.request.user.check_password(values["password"]):
             self.add_error("password", WRONG)

@@ -56,7 +56,7 @@ def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> di
         judged = Judged(file_types.judge(content.read(file_types.HEAD_BYTES)), size)
     if judged.type in file_types.IMAGES:
         clean = directory / "clean"
-        picture = pictures.write_anew(received, clean, thumbnail)
+        picture = pictures.reencode(received, clean, thumbnail)
         received, judged = clean, Judged(picture.type, clean.stat().st_size, picture.width, picture.height)
     row = files.begin(user, room_id, file_types.clean_name(request.GET.get("name", "")), judged)
     try:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from axes.handlers.proxy import AxesProxyHandler
+from axes.utils import reset
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.signals import user_login_failed
@@ -13,6 +14,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from multichat.login import NEXT_LENGTH
 
+# How long a visitor may take to sign in, once the site keeps something for them. Then their session ends.
+VISITOR_SECONDS = 1800
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -32,6 +35,15 @@ def finish(request: HttpRequest, user: Any, target: str, *, by: str) -> HttpResp
     request.signed_in_by = by  # type: ignore[attr-defined]  # chat/audit.py logs it
     login(request, user, backend=MODEL_BACKEND)
     return HttpResponseRedirect(target)
+
+
+def shorten_session(request: HttpRequest) -> None:
+    """Let the session of a visitor end soon, so that visitors who never sign in leave no rows for weeks.
+
+    Signing in makes it as long as any other (chat/store/sign_ins.py).
+    """
+    if not request.user.is_authenticated:
+        request.session.set_expiry(VISITOR_SECONDS)
 
 
 def ways() -> dict[str, Any]:
@@ -57,6 +69,12 @@ def is_locked(request: HttpRequest, username: str) -> bool:
 def locked(request: HttpRequest) -> HttpResponse:
     """Return the answer to a user who has failed too often."""
     return render(request, "registration/locked.html", status=429)
+
+
+def forget_failures(request: HttpRequest, username: str) -> None:
+    """Forget the failed tries under this name from the address of a user who has just proved who they are."""
+    if settings.AXES_ENABLED:
+        reset(username=username, ip=request.META.get("REMOTE_ADDR"))
 
 
 def count_failure(request: HttpRequest, username: str, *, by: str) -> None:

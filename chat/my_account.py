@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from chat import appearance, audit, login_steps
-from chat.confirming import has_password
+from chat.confirming import STALE, has_password, is_fresh
 from chat.own_password import address_of, refuse_too_many
 from chat.store import display_names, names, sign_ins, user_pictures
 
@@ -23,7 +23,10 @@ FIELDS = [name for name in ("first_name", "last_name", "email") if name in _KNOW
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Name and e-mail address. Another address needs the password, because a password can be reset through it."""
+    """Name and e-mail address. Another address needs the password, because a password can be reset through it.
+
+    Users who have no password must have signed in a few minutes ago.
+    """
 
     password = forms.CharField(
         label="Password",
@@ -44,10 +47,11 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         labels = {"first_name": "First name", "last_name": "Last name", "email": "E-mail address"}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not has_password(self.instance):
-            # No password can be reset through the address of a user who has none.
+        self.request = request
+        # A stored password counts even where the site accepts none now, because it can be reset once it does again.
+        if not self.instance.has_usable_password():
             del self.fields["password"]
 
     def clean(self) -> dict[str, Any]:
@@ -62,11 +66,18 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             except names.NameRefused as refusal:
                 if not self.errors:
                     self.add_error(display_names.FIELDS[0], refusal.message)
-        if "email" in self.changed_data and "email" in values and "password" in self.fields:
-            stored = type(self.instance)._default_manager.get(pk=self.instance.pk)
-            if not stored.check_password(values.get("password", "")):
-                self.add_error("password", "Enter your password to change your e-mail address.")
+        if "email" in self.changed_data and "email" in values:
+            self._confirm_email(values.get("password", ""))
         return values
+
+    def _confirm_email(self, password: str) -> None:
+        if "password" not in self.fields:
+            if not is_fresh(self.request):
+                self.add_error("email", STALE)
+            return
+        stored = type(self.instance)._default_manager.get(pk=self.instance.pk)
+        if not stored.check_password(password):
+            self.add_error("password", "Enter your password to change your e-mail address.")
 
 
 @sensitive_post_parameters("password")
@@ -76,7 +87,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 def account(request: HttpRequest) -> HttpResponse:
     """Show the account, and save the name and the e-mail address."""
     user: Any = get_user_model()._default_manager.get(pk=request.user.pk or 0)
-    form = AccountForm(request.POST if request.method == "POST" else None, instance=user)
+    form = AccountForm(request.POST if request.method == "POST" else None, instance=user, request=request)
     if request.method == "POST":
         # Per user, because a stolen session must not be used to guess the password.
         if refusal := refuse_too_many(request, ("change", user.pk)):
@@ -112,6 +123,10 @@ def end_session(request: HttpRequest, pk: int) -> HttpResponse:
 def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     """Sign out in all browsers, this one included."""
     sign_ins.end_all_sessions(request.user)
+    if settings.SECOND_FACTOR:
+        from chat.store import second_factors
+
+        second_factors.end_steps(request.user.pk)
     logout(request)
     return redirect("login")
 

@@ -20,7 +20,7 @@ from chat.confirming import ConfirmForm, confirm
 from chat.invitations import qr
 from chat.own_password import address_of, refuse_too_many
 from chat.second_factor import credential_of, own_origin
-from chat.store import second_factors
+from chat.store import second_factors, sign_ins
 
 
 class AppForm(ConfirmForm):
@@ -66,13 +66,16 @@ def app_on(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             if second_factors.is_app_code(secret, form.cleaned_data["code"]):
                 clear_totp_secret(request)
+                was_on = second_factors.is_on(request.user.pk)
                 codes = second_factors.turn_app_on(request.user, secret)
+                _end_other_sessions(request, was_on)
                 _log(request, "second_factor_on", "app")
                 return _changed(request, codes)
             form.add_error("code", "This code is wrong. Check that the clock of your phone is right.")
     link = get_adapter().build_totp_url(request.user, secret)
     groups = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
-    context = {"form": form, "link": link, "secret": groups, **qr(link)}
+    is_on = second_factors.is_on(request.user.pk)
+    context = {"form": form, "link": link, "secret": groups, "is_on": is_on, **qr(link)}
     return render(request, "registration/factor_app.html", context)
 
 
@@ -117,12 +120,14 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
             return refusal
         if form.is_valid():
             name, credential = form.cleaned_data["name"], credential_of(request)
+            was_on = second_factors.is_on(user.pk)
             made = second_factors.add_passkey(user, name, credential, origin=own_origin(request))
             if made is not None:
+                _end_other_sessions(request, was_on)
                 _log(request, "second_factor_on", "passkey")
                 return _changed(request, made)
             form.add_error(None, "The passkey wasn't made. Try again.")
-    context = {"form": form, "options": second_factors.begin_passkey(user)}
+    context = {"form": form, "options": second_factors.begin_passkey(user), "is_on": second_factors.is_on(user.pk)}
     return render(request, "registration/factor_passkey.html", context)
 
 
@@ -135,6 +140,12 @@ def passkey_remove(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("second_factors")
 
     return confirm(request, remove, title="Remove this passkey?", button="Remove", back="second_factors")
+
+
+def _end_other_sessions(request: HttpRequest, was_on: bool) -> None:
+    # The other sessions were signed in without a second factor, perhaps by a thief of the password.
+    if not was_on:
+        sign_ins.end_other_sessions(request.user, request.session.session_key)
 
 
 def _changed(request: HttpRequest, made: list[str]) -> HttpResponse:

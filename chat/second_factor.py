@@ -4,6 +4,7 @@ Imported only where SECOND_FACTOR is on.
 """
 
 import json
+import math
 import time
 from typing import Any
 
@@ -24,6 +25,8 @@ from chat.store import second_factors
 # The name in a session's data of the user who has passed the first step.
 PENDING = "second_factor"
 PENDING_SECONDS = 600
+# After so many wrong codes or passkeys, the first step has to be repeated.
+MAX_FAILURES = 5
 # The name under which failed tries with passkeys are counted. It has blanks, so no form makes a user of this name.
 BY_PASSKEY = "(by passkey)"
 
@@ -48,6 +51,7 @@ def ask(request: HttpRequest, user: Any, target: str, *, by: str) -> HttpRespons
         "target": target,
         "by": by,
     }
+    login_steps.shorten_session(request)
     return redirect("second_factor")
 
 
@@ -71,16 +75,24 @@ def step(request: HttpRequest) -> HttpResponse:
         # Per user too, because an attacker who knows the password may have many addresses.
         if refusal := refuse_too_many(request, ("code", user.pk)):
             return refusal
+        wait = second_factors.code_wait(user.pk)
         if by := _proof(request, user):
             del request.session[PENDING]
             return login_steps.finish(request, user, pending["target"], by=f"{pending['by']}, {by}")
+        if wait and not request.POST.get("credential"):
+            # The code was not checked, so it is no failure.
+            form.add_error(None, _sentence(wait))
+            return _show(request, user, form)
         login_steps.count_failure(request, user.get_username(), by=pending["by"])
         if login_steps.is_locked(request, user.get_username()):
             return login_steps.locked(request)
-        form.add_error(None, "That didn't work. Check the code, or wait for the next one: each works once.")
-    has_passkey = bool(second_factors.factors_of(user.pk).passkeys)
-    options = second_factors.begin_authentication(user) if has_passkey else None
-    return render(request, "registration/second_factor.html", {"form": form, "options": options})
+        failures = pending.get("failures", 0) + 1
+        if failures >= MAX_FAILURES:
+            del request.session[PENDING]
+            return render(request, "registration/second_factor_ended.html", status=403)
+        request.session[PENDING] = pending | {"failures": failures}
+        form.add_error(None, _sentence(second_factors.code_wait(user.pk)))
+    return _show(request, user, form)
 
 
 @sensitive_post_parameters("credential")
@@ -93,6 +105,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     if login_steps.is_locked(request, BY_PASSKEY):
         return login_steps.locked(request)
     if request.method == "GET":
+        login_steps.shorten_session(request)
         return JsonResponse(second_factors.begin_authentication(None))
     credential = credential_of(request)
     user = second_factors.user_of_credential(credential)
@@ -101,8 +114,10 @@ def passkey(request: HttpRequest) -> HttpResponse:
         return login_steps.locked(request)
     is_accepted = user is not None and second_factors.accept_passkey(user, credential, origin=own_origin(request))
     if user is None or not is_accepted or not user.is_active:
-        login_steps.count_failure(request, BY_PASSKEY, by="passkey")
+        # Under the name of the user, if the passkey says one. Colleagues behind the same address can still log in.
+        login_steps.count_failure(request, user.get_username() if user else BY_PASSKEY, by="passkey")
         return render(request, "registration/passkey_failed.html", status=403)
+    login_steps.forget_failures(request, BY_PASSKEY)
     return login_steps.finish(request, user, target, by="passkey")
 
 
@@ -126,7 +141,20 @@ def _pending_user(pending: Any) -> Any | None:
     user: Any = get_user_model()._default_manager.filter(pk=pending["user"], is_active=True).first()
     if user is None or not constant_time_compare(user.get_session_auth_hash(), pending["hash"]):
         return None
-    return user
+    return user if pending["at"] > second_factors.steps_ended_at(user.pk) else None
+
+
+def _show(request: HttpRequest, user: Any, form: CodeForm) -> HttpResponse:
+    has_passkey = bool(second_factors.factors_of(user.pk).passkeys)
+    options = second_factors.begin_authentication(user) if has_passkey else None
+    return render(request, "registration/second_factor.html", {"form": form, "options": options})
+
+
+def _sentence(wait: float) -> str:
+    if not wait:
+        return "That didn't work. Check the code, or wait for the next one: each works once."
+    minutes = math.ceil(wait / 60)
+    return f"Too many wrong codes. Try again in {minutes} minute{'s' if minutes > 1 else ''}, or use a passkey."
 
 
 def _proof(request: HttpRequest, user: Any) -> str:

@@ -7,8 +7,10 @@ that the provider says links nothing. Imported only where OIDC_ISSUER is set.
 import logging
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import jwt
+import requests
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
 from allauth.socialaccount.models import SocialApp
@@ -28,7 +30,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from requests import RequestException
 
-from chat import audit, login_steps
+from chat import audit, login_steps, provider_requests
 from chat.confirming import confirm, has_password
 from chat.invitations import FOLLOWED
 from chat.models import Invitation
@@ -59,6 +61,7 @@ UNKNOWN_ONLY = "No account here is linked to this identity. Ask your team for an
 INACTIVE = "This account was deactivated. Ask an administrator of your team."
 LINKED = "This identity belongs to another account here, or your account is linked to another identity."
 SIGNED_OUT = "You were logged out meanwhile, so nothing was linked. Log in, then link the identity again."
+ONLY_WAY = "You have no password here, so you couldn't log in without this identity. It stays linked."
 USED_UP = "The invitation ended meanwhile. Ask for a new one."
 
 
@@ -81,35 +84,51 @@ class Client(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # it ships no t
             claims = {**more, **claims}
         return self.get_provider().sociallogin_from_response(request, {"id_token": claims})
 
+    @property
+    def openid_config(self) -> dict[str, Any]:
+        return provider_requests.read(self.get_provider().server_url)
+
     def _verified(self, app: Any, id_token: str) -> dict[str, Any]:
         config = self.openid_config
         # OpenID Connect Discovery 4.3: otherwise a provider could speak for another one.
         if config["issuer"].removesuffix("/") != settings.OIDC.issuer:
             raise OAuth2Error("the provider has another issuer")
-        with get_adapter().get_requests_session() as web:
-            answer = web.get(config["jwks_uri"])
-            answer.raise_for_status()
         try:
-            wanted = jwt.get_unverified_header(id_token).get("kid")
-            # A provider with a single key need not name it.
-            keys = [key for key in jwt.PyJWKSet.from_dict(answer.json()).keys if wanted in (None, key.key_id)]
-            if len(keys) != 1:
-                raise OAuth2Error("no key, or more than one, fits the id_token")
-            claims: dict[str, Any] = jwt.decode(
-                id_token,
-                keys[0].key,
-                algorithms=ALGORITHMS,
-                issuer=config["issuer"],
-                audience=app.client_id,
-                leeway=CLOCK_SECONDS,
-                options={"require": ["exp", "iat", "iss", "aud", "sub"]},
-            )
+            try:
+                claims = _decode(id_token, config, app.client_id)
+            except (_NoKeyError, jwt.InvalidSignatureError):
+                # The provider may have changed its keys since we read them.
+                claims = _decode(id_token, config, app.client_id, is_renewed=True)
         except jwt.PyJWTError as error:
             raise OAuth2Error(f"invalid id_token: {error}") from error
         # OpenID Connect Core 3.1.3.7: the token may be meant for several, and was made for one of them.
         if claims.get("azp", app.client_id) != app.client_id:
             raise OAuth2Error("the id_token was made for another client")
         return claims
+
+
+class _NoKeyError(OAuth2Error):  # type: ignore[misc]
+    """No key of the provider, or more than one, fits the id_token."""
+
+
+def _decode(id_token: str, config: dict[str, Any], client_id: str, *, is_renewed: bool = False) -> dict[str, Any]:
+    """Return the claims of a token that the provider signed. Raises _NoKeyError, and PyJWTError."""
+    wanted = jwt.get_unverified_header(id_token).get("kid")
+    found = jwt.PyJWKSet.from_dict(provider_requests.read(config["jwks_uri"], is_renewed=is_renewed))
+    # A provider with a single key need not name it.
+    keys = [key for key in found.keys if wanted in (None, key.key_id)]
+    if len(keys) != 1:
+        raise _NoKeyError("no key, or more than one, fits the id_token")
+    claims: dict[str, Any] = jwt.decode(
+        id_token,
+        keys[0].key,
+        algorithms=ALGORITHMS,
+        issuer=config["issuer"],
+        audience=client_id,
+        leeway=CLOCK_SECONDS,
+        options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+    )
+    return claims
 
 
 class Provider(OpenIDConnectProvider):  # type: ignore[misc]
@@ -135,6 +154,9 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 
     def get_provider(self, request: HttpRequest, provider: Any = None, client_id: Any = None) -> Provider:
         return Provider(request=request, app=self.get_app(request, provider))
+
+    def get_requests_session(self) -> requests.Session:
+        return provider_requests.Session()
 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         identity = identities.identity_of(sociallogin.account.extra_data["id_token"])
@@ -184,8 +206,9 @@ def unlink(request: HttpRequest) -> HttpResponse:
     """Unlink the user's identity, unless they could not log in without it."""
 
     def remove(request: HttpRequest) -> HttpResponse:
-        if has_password(request.user):
-            identities.unlink(request.user, address=address_of(request))
+        if not has_password(request.user):
+            return _sentence(request, ONLY_WAY, back="account")
+        identities.unlink(request.user, address=address_of(request))
         return redirect("account")
 
     return confirm(request, remove, title=f"Unlink {settings.OIDC.name}?", button="Unlink", back="account")
@@ -200,6 +223,10 @@ def callback(request: HttpRequest) -> HttpResponse:
     try:
         view = OAuth2CallbackView.adapter_view(Client(request, settings.OIDC.key))
         response: HttpResponse = view(request)
+    except RequestException as error:
+        # Discovery failed, which happens before allauth's own handler of errors.
+        _log(error)
+        response = _sentence(request, NO_PROVIDER, status=503)
     except _BROKEN as error:
         _log(error)
         login_steps.count_failure(request, BY_SSO, by="single sign-on")
@@ -253,6 +280,7 @@ def choose_name(request: HttpRequest) -> HttpResponse:
 
 def _to_provider(request: HttpRequest, process: str, target: str, **data: str) -> HttpResponse:
     provider = get_adapter().get_provider(request)
+    login_steps.shorten_session(request)
     try:
         response: HttpResponse = provider.redirect(request, process, next_url=target, data=data)
     except _BROKEN as error:
@@ -279,6 +307,8 @@ def _complete(request: HttpRequest, identity: identities.Identity, state: dict[s
         audit.write_noise("sign_in_failed", user=user.pk, by="single sign-on", reason="inactive", address=address)
         return _sentence(request, INACTIVE)
     identities.apply_staff(user, identity.is_staff, address=address)
+    # Failures of one user must not lock out the colleagues behind the same address.
+    login_steps.forget_failures(request, BY_SSO)
     return login_steps.sign_in(request, user, target, by="single sign-on")
 
 
@@ -294,9 +324,8 @@ def _link(request: HttpRequest, identity: identities.Identity, data: dict[str, s
 
 
 def _sign_up(request: HttpRequest, identity: identities.Identity, target: str) -> HttpResponse:
-    if not (settings.OIDC_SIGN_UP or settings.SIGN_UP or _invitation(request)):
-        audit.write_noise("sign_in_failed", by="single sign-on", reason="unknown identity", address=address_of(request))
-        return _sentence(request, UNKNOWN_ONLY if settings.OIDC_ONLY else UNKNOWN)
+    if not _may_sign_up(_invitation(request)):
+        return _refuse_unknown(request)
     try:
         return _create(request, identity, check_username(identity.username), target)
     except ValidationError:
@@ -307,18 +336,24 @@ def _sign_up(request: HttpRequest, identity: identities.Identity, target: str) -
 def _create(request: HttpRequest, identity: identities.Identity, username: str, target: str) -> HttpResponse:
     """Make the user and sign them in. Raises NameRefused."""
     address, invitation = address_of(request), _invitation(request)
+    # Checked again, because the visitor may take minutes to choose a name, and may send the form more than once.
+    if not _may_sign_up(invitation):
+        return _refuse_unknown(request)
     try:
         user, rooms = identities.create_user(identity, username, invitation=invitation, address=address)
     except names.NameRefused:
         raise
     except IntegrityError:
-        # Made meanwhile, in another tab.
-        return redirect("login")
+        if identities.user_of(identity.subject) is None:
+            # Another visitor took the username between the check and the insert.
+            raise names.NameRefused(names.TAKEN, code="unique") from None
+        # Another tab has created this user, whom the provider now signs in.
+        _forget_new(request)
+        return redirect(f"{reverse('sso')}?{urlencode({'next': target})}")
     except invitations.UsedUpError:
-        request.session.pop(FOLLOWED, None)
+        _forget_new(request)
         return _sentence(request, USED_UP)
-    for name in (FOLLOWED, NEW):
-        request.session.pop(name, None)
+    _forget_new(request)
     identities.apply_staff(user, identity.is_staff, address=address)
     if rooms:
         target = f"{reverse('index')}?rooms={','.join(map(str, rooms))}"
@@ -327,7 +362,25 @@ def _create(request: HttpRequest, identity: identities.Identity, username: str, 
 
 def _invitation(request: HttpRequest) -> Invitation | None:
     pk = request.session.get(FOLLOWED)
-    return Invitation.objects.filter(pk=pk).first() if pk else None
+    return invitations.find_followed(pk) if pk else None
+
+
+def _may_sign_up(invitation: Invitation | None) -> bool:
+    return bool(settings.OIDC_SIGN_UP or settings.SIGN_UP or invitation)
+
+
+def _refuse_unknown(request: HttpRequest) -> HttpResponse:
+    """Answer a visitor who may not become a user, and forget what they brought: an invitation that has ended."""
+    was_invited = FOLLOWED in request.session
+    _forget_new(request)
+    audit.write_noise("sign_in_failed", by="single sign-on", reason="unknown identity", address=address_of(request))
+    return _sentence(request, USED_UP if was_invited else UNKNOWN_ONLY if settings.OIDC_ONLY else UNKNOWN)
+
+
+def _forget_new(request: HttpRequest) -> None:
+    # Both together: an identity without its invitation must never become a user.
+    for name in (FOLLOWED, NEW):
+        request.session.pop(name, None)
 
 
 def _sentence(request: HttpRequest, sentence: str, *, status: int = 403, back: str = "login") -> HttpResponse:

@@ -41,6 +41,7 @@ TOP = {
     "own_second_factor",
     "pane_set_views",
     "protocol",
+    "provider_requests",
     "push_views",
     "room_views",
     "second_factor",

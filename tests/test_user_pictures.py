@@ -72,9 +72,9 @@ def bomb():
     [
         (b"", 400, "Choose a PNG"),
         (b"<svg onload='alert(1)'/>", 400, "Choose a PNG"),
-        (b"GIF89a" + b"x" * 99, 400, "damaged"),
-        (image()[:60], 400, "damaged"),
-        (bomb, 413, "too many pixels"),
+        (b"GIF89a" + b"x" * 99, 400, "damaged. Choose another one."),
+        (image()[:60], 400, "damaged. Choose another one."),
+        (bomb, 413, "too many pixels. Make it smaller, or choose another one."),
     ],
 )
 def test_what_is_no_image_or_a_bomb_is_refused_with_a_sentence(client, bob, content, status, words):

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-# The images that browsers may show inline. Each is decoded and written anew before it is stored.
+# The images that browsers may show inline. Each is decoded and re-encoded before it is stored.
 IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"

@@ -59,6 +59,12 @@ def find(code: str) -> Invitation | None:
     return invitation if policies.can_invite(invitation.inviter) else None
 
 
+def find_followed(pk: Any) -> Invitation | None:
+    """Return the invitation that a visitor followed before, if it is still valid."""
+    invitation = _valid().filter(pk=pk).first()
+    return invitation if invitation is not None and policies.can_invite(invitation.inviter) else None
+
+
 def accept(invitation: Invitation, user: Any, *, address: str | None = None) -> list[int]:
     """Save a new user, count one use, and return the ids of the rooms that are opened for the user.
 

@@ -1,4 +1,4 @@
-"""Writes an image anew, without its metadata, and makes its thumbnail.
+"""Re-encodes an image without its metadata, and makes its thumbnail.
 
 A program of its own with limits on memory, time and file size, because a decoder that reads a hostile file may use any
 amount of them. It is run by `pictures`, imports nothing of ours, and answers with one line of JSON.

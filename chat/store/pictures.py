@@ -1,4 +1,4 @@
-"""Has images written anew by `picture_worker`, at most a few at the same time."""
+"""Has images re-encoded by `picture_worker`, at most a few at the same time."""
 
 import json
 import logging
@@ -19,23 +19,30 @@ WAIT_SECONDS = 10.0
 # Longer than the worker's limit on CPU time, because the machine may be busy.
 MOST_SECONDS = 40.0
 
+# What users can do about an image that is refused: one that they send, and one that shows who they are.
+ARCHIVE = {
+    "too large": "Make it smaller, or send it in an archive.",
+    "invalid": "To send it as it is, put it into an archive.",
+}
+CHOOSE = {"too large": "Make it smaller, or choose another one.", "invalid": "Choose another one."}
+
 _slots = threading.BoundedSemaphore(AT_ONCE)
 
 
 class Picture(NamedTuple):
-    """An image that was written anew."""
+    """An image that was re-encoded."""
 
     type: str
     width: int
     height: int
 
 
-def write_anew(source: Path, clean: Path, thumbnail: Path) -> Picture:
-    """Write an image without its metadata into `clean`, and its thumbnail (WebP).
+def reencode(source: Path, clean: Path, thumbnail: Path) -> Picture:
+    """Re-encode an image without its metadata into `clean`, and its thumbnail (WebP).
 
     Raises ClientError: FILE_INVALID, FILE_TOO_LARGE, SERVER_UNAVAILABLE.
     """
-    return _run(source, clean, thumbnail)
+    return _run(source, clean, thumbnail, advice=ARCHIVE)
 
 
 def write_square(source: Path, square: Path) -> None:
@@ -43,10 +50,10 @@ def write_square(source: Path, square: Path) -> None:
 
     Raises ClientError: FILE_INVALID, FILE_TOO_LARGE, SERVER_UNAVAILABLE.
     """
-    _run(source, square)
+    _run(source, square, advice=CHOOSE)
 
 
-def _run(source: Path, *targets: Path) -> Picture:
+def _run(source: Path, *targets: Path, advice: dict[str, str]) -> Picture:
     if not _slots.acquire(timeout=WAIT_SECONDS):
         raise unavailable("The server is busy with other images. Try again in a moment.")
     try:
@@ -58,22 +65,21 @@ def _run(source: Path, *targets: Path) -> Picture:
             timeout=MOST_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise _refuse("too large") from None
+        raise _refuse("too large", advice) from None
     finally:
         _slots.release()
     if done.returncode:
         # It ended by one of its limits.
         logger.warning("an image could not be read: the worker ended with %s", done.returncode)
-        raise _refuse("too large")
+        raise _refuse("too large", advice)
     answer = json.loads(done.stdout)
     if error := answer.get("error"):
-        raise _refuse(error)
+        raise _refuse(error, advice)
     return Picture(answer["type"], answer["width"], answer["height"])
 
 
-def _refuse(error: str) -> ClientError:
+def _refuse(error: str, advice: dict[str, str]) -> ClientError:
     if error == "too large":
-        detail = "This image has too many pixels. Make it smaller, or send it in an archive."
+        detail = f"This image has too many pixels. {advice['too large']}"
         return ClientError(ErrorCode.FILE_TOO_LARGE, detail=detail)
-    detail = "This image is damaged. To send it as it is, put it into an archive."
-    return ClientError(ErrorCode.FILE_INVALID, detail=detail)
+    return ClientError(ErrorCode.FILE_INVALID, detail=f"This image is damaged. {advice['invalid']}")

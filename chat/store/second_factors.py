@@ -28,6 +28,15 @@ SEALED = "second factors"
 MAX_CREDENTIAL = 16_000
 # The number of the last period whose code was accepted, in a row's data.
 LAST_PERIOD = "last_period"
+# How many wrong codes came one after the other, and when the last one did, in a row's data.
+FAILURES = "failures"
+# After so many, each further one doubles the wait. An attacker who knows the password, and has many addresses, gets
+# about a hundred tries a day of a million codes.
+FREE_FAILURES = 5
+FIRST_WAIT_SECONDS = 30
+MAX_WAIT_SECONDS = 900
+# When the user last signed out everywhere, in a row's data.
+STEPS_ENDED_AT = "steps_ended_at"
 # What fido2 and allauth raise for an answer that they cannot read, or that is wrong.
 _INVALID = (ValidationError, ValueError, TypeError, KeyError, AttributeError, LookupError)
 
@@ -86,17 +95,36 @@ def accept_code(user_id: Any, code: str) -> str:
     if not code or not code.isascii() or len(code) > 20:
         return ""
     with transaction.atomic():
-        # Under the rows' locks, so that two requests never use the same code, in any process.
-        rows = Authenticator.objects.select_for_update().filter(user=user_id).exclude(type=Kind.WEBAUTHN)
-        for row in sorted(rows, key=lambda row: row.type != Kind.TOTP):
-            try:
-                if row.type == Kind.TOTP and _accept_app_code(row, code):
-                    return "app"
-                if row.type == Kind.RECOVERY_CODES and RecoveryCodes(row).validate_code(code):
-                    return "recovery code"
-            except sealing.SealError:
-                continue  # encrypted with another SECRET_KEY
-    return ""
+        # Under the rows' locks, so that two requests never use the same code, in any process, and each failure counts.
+        rows = _rows_with_codes(Authenticator.objects.select_for_update(), user_id)
+        if not rows or _wait_of(rows[0]):
+            return ""
+        used = _use_code(rows, code)
+        if used:
+            _forget_failures(rows[0])
+        else:
+            _count_failure(rows[0])
+    return used
+
+
+def code_wait(user_id: Any) -> float:
+    """Return the seconds until a code of this user is checked again, after too many wrong ones."""
+    rows = _rows_with_codes(Authenticator.objects.all(), user_id)
+    return _wait_of(rows[0]) if rows else 0.0
+
+
+def end_steps(user_id: Any) -> None:
+    """End each sign-in of the user that waits for its second step."""
+    with transaction.atomic():
+        for row in Authenticator.objects.select_for_update().filter(user=user_id):
+            row.data[STEPS_ENDED_AT] = timezone.now().timestamp()
+            row.save(update_fields=["data"])
+
+
+def steps_ended_at(user_id: Any) -> float:
+    """Return when the user last signed out everywhere, in seconds since 1970."""
+    rows = Authenticator.objects.filter(user=user_id)
+    return max((float(row.data.get(STEPS_ENDED_AT, 0)) for row in rows), default=0.0)
 
 
 def is_app_code(secret: str, code: str) -> bool:
@@ -186,6 +214,44 @@ def accept_passkey(user: Any, credential: Any, *, origin: str) -> bool:
     row.last_used_at = timezone.now()
     row.save(update_fields=["last_used_at"])
     return True
+
+
+def _rows_with_codes(rows: Any, user_id: Any) -> list[Authenticator]:
+    """Return the rows that accept codes, the app first. The first one counts the failures."""
+    found = rows.filter(user=user_id).exclude(type=Kind.WEBAUTHN)
+    return sorted(found, key=lambda row: row.type != Kind.TOTP)
+
+
+def _use_code(rows: list[Authenticator], code: str) -> str:
+    for row in rows:
+        try:
+            if row.type == Kind.TOTP and _accept_app_code(row, code):
+                return "app"
+            if row.type == Kind.RECOVERY_CODES and RecoveryCodes(row).validate_code(code):
+                return "recovery code"
+        except sealing.SealError:
+            continue  # encrypted with another SECRET_KEY
+    return ""
+
+
+def _wait_of(row: Authenticator) -> float:
+    count, at = row.data.get(FAILURES, (0, 0.0))
+    if count < FREE_FAILURES:
+        return 0.0
+    wait = min(FIRST_WAIT_SECONDS * 2 ** min(count - FREE_FAILURES, 20), MAX_WAIT_SECONDS)
+    return float(max(0.0, at + wait - timezone.now().timestamp()))
+
+
+def _count_failure(row: Authenticator) -> None:
+    row.data[FAILURES] = (row.data.get(FAILURES, (0, 0.0))[0] + 1, timezone.now().timestamp())
+    row.save(update_fields=["data"])
+
+
+def _forget_failures(row: Authenticator) -> None:
+    # Read again, because allauth has changed the row of a recovery code through another object.
+    row.refresh_from_db(fields=["data"])
+    if row.data.pop(FAILURES, None):
+        row.save(update_fields=["data"])
 
 
 def _accept_app_code(row: Authenticator, code: str) -> bool:

@@ -76,6 +76,11 @@ def end_all_sessions(user: Any) -> None:
     audit.write("signed_out_everywhere", user=user.pk)
 
 
+def end_other_sessions(user: Any, session_key: str | None) -> None:
+    """Sign the user out everywhere but in this session."""
+    _end(SignIn.objects.filter(user=user).exclude(session_key=session_key))
+
+
 def _end(rows: Any) -> None:
     keys = list(rows.values_list("session_key", flat=True))
     # One by one, so that chat.store.access hears of each session. Open sockets are closed within a second.
@@ -93,6 +98,8 @@ def browser_of(agent: str) -> str:
 
 def _on_login(request: Any, user: Any, **kwargs: Any) -> None:
     if hasattr(request, "session"):
+        # A visitor's session may have been short.
+        request.session.set_expiry(None)
         record(user, request.session, request.META.get("HTTP_USER_AGENT", ""))
 
 

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from chat.login_steps import VISITOR_SECONDS
 from chat.store import second_factors
 from tests.soft_passkey import PRESENT, SoftPasskey
 
@@ -143,6 +144,67 @@ def test_wrong_codes_count_for_a_user_whatever_their_address_is(bob, codes, pass
     assert statuses == [200, 200, 200, 429, 429]
 
 
+def test_wrong_codes_make_users_wait_longer_and_longer_in_any_process(bob, codes):
+    with time_machine.travel("2026-01-01 12:00:00+00:00", tick=False) as clock:
+        for count in range(1, 9):
+            assert second_factors.accept_code(bob.pk, "000000") == ""
+            wait = 0 if count < 5 else 30 * 2 ** (count - 5)
+            assert second_factors.code_wait(bob.pk) == wait
+            # Within the wait nothing is checked, and nothing counts.
+            if wait:
+                assert second_factors.accept_code(bob.pk, code()) == second_factors.accept_code(bob.pk, codes[0]) == ""
+            clock.shift(wait)
+        assert second_factors.accept_code(bob.pk, codes[0]) == "recovery code"
+        assert second_factors.factors_of(bob.pk).codes_left == 9
+        assert second_factors.accept_code(bob.pk, "000000") == ""
+        assert second_factors.accept_code(bob.pk, code()) == "app"
+        for _ in range(30):
+            second_factors.accept_code(bob.pk, "000000")
+            clock.shift(second_factors.code_wait(bob.pk))
+        second_factors.accept_code(bob.pk, "000000")
+        assert second_factors.code_wait(bob.pk) == second_factors.MAX_WAIT_SECONDS
+
+
+def test_recovery_codes_of_users_with_passkeys_alone_count_failures_and_work_once(bob, codes):
+    Authenticator.objects.filter(type="totp").delete()
+    assert second_factors.accept_code(bob.pk, "000000") == ""
+    assert second_factors.accept_code(bob.pk, codes[0]) == "recovery code"
+    assert second_factors.accept_code(bob.pk, codes[0]) == ""
+
+
+def test_the_second_step_ends_after_a_few_failures(client, bob, codes, password):
+    first_step(client, password)
+    for _ in range(4):
+        assert client.post(STEP, {"code": "000000"}).status_code == 200
+    assert "Log in again" in text_of(client.post(STEP, {"code": "000000"}))
+    assert client.post(STEP, {"code": code()})["Location"] == LOGIN
+    first_step(client, password)
+    # Codes that are not checked are no failures: ten would lock the user out.
+    for _ in range(4):
+        assert "Too many wrong codes. Try again in 1 minute, " in text_of(client.post(STEP, {"code": code()}))
+    assert "failures" not in client.session["second_factor"]
+    assert user_id_of(client) is None
+
+
+def test_signing_out_everywhere_ends_second_steps(client, bob, codes, password):
+    first_step(client, password)
+    elsewhere = Client()
+    elsewhere.force_login(bob)
+    assert elsewhere.post("/accounts/sign_out_everywhere/")["Location"] == LOGIN
+    assert client.post(STEP, {"code": code()})["Location"] == LOGIN
+    first_step(client, password)
+    assert client.post(STEP, {"code": code()})["Location"] == "/chat/Lobby/"
+
+
+def test_the_session_of_a_visitor_is_short_until_they_have_signed_in(local, bob, codes, password):
+    local.get("/accounts/passkey/")
+    assert local.session.get_expiry_age() == VISITOR_SECONDS
+    first_step(local, password)
+    assert local.session.get_expiry_age() == VISITOR_SECONDS
+    local.post(STEP, {"code": code()})
+    assert local.session.get_expiry_age() == site.SESSION_COOKIE_AGE
+
+
 def test_the_second_step_is_for_a_short_time_and_ends_with_the_password_and_the_account(client, bob, codes, password):
     first_step(client, password)
     session = client.session
@@ -192,9 +254,14 @@ def test_an_app_is_turned_on_with_the_password_and_a_right_code(client, bob, pas
     for wrong in ({"code": code(secret), "password": "wrong"}, {"code": "000000", "password": password}):
         assert client.post(f"{FACTORS}app/", wrong).status_code == 200
     assert not second_factors.is_on(bob.pk)
+    elsewhere = Client()
+    elsewhere.force_login(bob)
+    assert "In all other browsers you will be logged out" in page
     shown = text_of(client.post(f"{FACTORS}app/", {"code": code(secret), "password": password}))
     assert len(re.findall(r"<code>\d{8}</code>", shown)) == 10
     assert second_factors.is_on(bob.pk)
+    # They were signed in without it.
+    assert (user_id_of(client), user_id_of(elsewhere)) == (bob.pk, None)
     assert "10 left" in text_of(client.get(FACTORS))
     shown = text_of(client.post(f"{FACTORS}codes/", {"password": password}))
     assert len(re.findall(r"<code>\d{8}</code>", shown)) == 10
@@ -279,8 +346,23 @@ def test_failed_passkeys_count_and_a_deactivated_user_stays_out(local, bob, pass
 
     assert try_it().status_code == 403
     assert try_it().status_code in (403, 429)
-    assert local.get("/accounts/passkey/").status_code == 429
+    assert try_it().status_code == 429
     assert user_id_of(local) is None
+    # Colleagues behind the same address can still log in, until passkeys fail that name no user.
+    for _ in range(2):
+        assert local.get("/accounts/passkey/").status_code == 200
+        local.post("/accounts/passkey/", {"credential": "{}"})
+    assert local.get("/accounts/passkey/").status_code == 429
+
+
+def test_a_passkey_that_works_forgets_the_failures_of_others_behind_its_address(local, bob, passkey, settings):
+    settings.AXES_FAILURE_LIMIT = 3
+    for _ in range(2):
+        for _ in range(2):
+            assert local.post("/accounts/passkey/", {"credential": "{}"}).status_code == 403
+        answer = passkey.use(local.get("/accounts/passkey/").json())
+        assert local.post("/accounts/passkey/", {"credential": answer}).status_code == 302
+        local.logout()
 
 
 def test_a_removed_passkey_ends_the_second_factor(local, bob, passkey, password):

@@ -7,9 +7,14 @@ import pytest
 import requests
 from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings as site
+from django.db import IntegrityError
 from django.test import Client
+from django.utils import timezone
+from jwt.algorithms import RSAAlgorithm
 
+from chat import login_steps, provider_requests
 from chat.live import database
 from chat.models import Room
 from chat.single_sign_on import Client as ProviderClient
@@ -41,6 +46,11 @@ def link_to(client, subject, password):
 
 def text_of(answer):
     return " ".join(answer.content.decode().split())
+
+
+@pytest.fixture(autouse=True)
+def nothing_read_yet():
+    provider_requests.clear()
 
 
 @pytest.fixture
@@ -181,6 +191,85 @@ def test_a_provider_that_is_away_gets_a_sentence_and_counts_nothing(client, db, 
     assert "couldn't reach" in answer.content.decode().replace("&#x27;", "'")
 
 
+@pytest.mark.parametrize("status", [None, 503])
+def test_a_provider_that_goes_away_during_a_sign_on_counts_nothing(client, linked_bob, monkeypatch, settings, status):
+    settings.AXES_FAILURE_LIMIT = 1
+    for address in (".well-known", "jwks", "token"):
+        backs = choose(client.get(START)["Location"], "bobs-subject")
+        provider_requests.clear()
+        real = requests.Session.request
+
+        def away(self, method, url, *args, real=real, address=address, **kwargs):
+            if address not in url:
+                return real(self, method, url, *args, **kwargs)
+            if status is None:
+                raise requests.ConnectionError("away")
+            answer = requests.Response()
+            answer.status_code = status
+            return answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(requests.Session, "request", away)
+            answer = client.get(backs)
+        assert (answer.status_code, "couldn" in text_of(answer)) == (503, True), address
+    assert sso(client, "bobs-subject").status_code == 302
+
+
+def test_a_success_forgets_the_failures_of_colleagues_behind_the_same_address(client, linked_bob, settings):
+    settings.AXES_FAILURE_LIMIT = 3
+    wrong = "/accounts/sso/callback/?state=x&code=y"
+    for _ in range(2):
+        for _ in range(2):
+            back = choose(client.get(START)["Location"], "bobs-subject")
+            client.get(f"{back}x" if "code=" in back.rsplit("&", 1)[-1] else back.replace("code=", "code=x"))
+        assert sso(Client(), "bobs-subject").status_code == 302
+    assert client.get(wrong).status_code == 403
+    assert client.get(START).status_code == 302
+
+
+def test_discovery_and_keys_are_read_once_and_again_for_an_unknown_key(client, linked_bob, monkeypatch):
+    asked = []
+    real = requests.Session.request
+
+    def count(self, method, url, *args, **kwargs):
+        asked.append(url.rsplit("/", 1)[-1])
+        return real(self, method, url, *args, **kwargs)
+
+    monkeypatch.setattr(requests.Session, "request", count)
+    for _ in range(2):
+        assert sso(client, "bobs-subject").status_code == 302
+        client.logout()
+    assert (asked.count("openid-configuration"), asked.count("jwks")) == (1, 1)
+    [keys] = [address for address in provider_requests._kept if address.endswith("jwks")]
+    at = provider_requests._kept[keys][0]
+    older = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True)
+    provider_requests._kept[keys] = (at, {"keys": [older]})
+    assert sso(client, "bobs-subject").status_code == 302
+    client.logout()
+    assert asked.count("jwks") == 2
+    monkeypatch.setattr(provider_requests, "clock", lambda: at + provider_requests.KEPT_SECONDS + 60)
+    assert client.get(START).status_code == 302
+    assert asked.count("openid-configuration") == 2
+
+
+def test_a_slow_provider_holds_only_a_few_threads(client, db, monkeypatch):
+    monkeypatch.setattr(provider_requests, "WAIT_SECONDS", 0.01)
+    for _ in range(provider_requests.AT_ONCE):
+        assert provider_requests._slots.acquire(blocking=False)
+    try:
+        assert client.get(START).status_code == 503
+    finally:
+        provider_requests._slots.release(provider_requests.AT_ONCE)
+    assert client.get(START).status_code == 302
+
+
+def test_the_session_of_a_visitor_is_short_until_they_sign_in(client, linked_bob):
+    client.get(START)
+    assert client.session.get_expiry_age() == login_steps.VISITOR_SECONDS
+    assert sso(client, "bobs-subject").status_code == 302
+    assert client.session.get_expiry_age() == site.SESSION_COOKIE_AGE
+
+
 # Linking
 
 
@@ -293,6 +382,62 @@ def test_an_invitation_lets_an_unknown_identity_in_once(client, alice, rooms, is
     assert "No account here is linked" in text_of(sso(client, "frank"))
 
 
+@pytest.mark.parametrize("end", ["used up", "revoked", "expired", "the inviter may not invite"])
+def test_an_invitation_that_ended_lets_no_identity_in(client, alice, issuer, django_user_model, end):
+    made, code = invitations.create(alice, days=1, uses=1)
+    set_claims(issuer, f"gina {end}", preferred_username="alice")
+    client.get(f"/invite/{code}/")
+    assert sso(client, f"gina {end}")["Location"] == "/accounts/sso/name/"
+    if end == "used up":
+        made.uses_left = 0
+    elif end == "revoked":
+        made.revoked_at = timezone.now()
+    elif end == "expired":
+        made.expires_at = timezone.now()
+    else:
+        alice.is_staff = False
+        alice.save()
+    made.save()
+    # The second time too, when the session has no invitation any more.
+    assert "The invitation ended" in text_of(client.post("/accounts/sso/name/", {"username": "gina"}))
+    assert client.post("/accounts/sso/name/", {"username": "gina"})["Location"] == "/accounts/login/"
+    assert not django_user_model.objects.filter(username="gina").exists()
+    assert user_id_of(client) is None
+
+
+def test_an_invitation_that_is_used_up_in_the_last_moment_takes_the_identity_with_it(
+    client, alice, issuer, monkeypatch, django_user_model
+):
+    _, code = invitations.create(alice, days=1, uses=1)
+    set_claims(issuer, "hugo", preferred_username="alice")
+    client.get(f"/invite/{code}/")
+    sso(client, "hugo")
+
+    def used_up(*args, **kwargs):
+        raise invitations.UsedUpError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(invitations, "accept", used_up)
+        assert "The invitation ended" in text_of(client.post("/accounts/sso/name/", {"username": "hugo"}))
+    assert client.post("/accounts/sso/name/", {"username": "hugo"})["Location"] == "/accounts/login/"
+    assert not django_user_model.objects.filter(username="hugo").exists()
+
+
+def test_a_lost_race_for_a_username_is_explained_and_a_second_tab_signs_in(client, bob, issuer, settings, monkeypatch):
+    settings.OIDC_SIGN_UP = True
+    set_claims(issuer, "ivan", preferred_username="ivan")
+
+    def lost(*args, **kwargs):
+        raise IntegrityError
+
+    monkeypatch.setattr(identities, "create_user", lost)
+    assert sso(client, "ivan")["Location"] == "/accounts/sso/name/"
+    assert "This name is taken" in text_of(client.post("/accounts/sso/name/", {"username": "ivan"}))
+    SocialAccount.objects.create(user=bob, provider=site.OIDC.key, uid="ivan")
+    answer = client.post("/accounts/sso/name/", {"username": "ivan"})
+    assert answer["Location"] == "/accounts/sso/?next=%2Fchat%2FLobby%2F"
+
+
 # Staff from a claim
 
 
@@ -389,5 +534,29 @@ def test_without_passwords_a_linked_user_signs_in_and_cannot_unlink(client, link
     settings.OIDC_ONLY = True
     assert sso(client, "bobs-subject").status_code == 302
     assert "Change password" not in text_of(client.get("/accounts/"))
-    client.post("/accounts/sso/unlink/")
+    assert "It stays linked" in text_of(client.post("/accounts/sso/unlink/"))
     assert identities.user_of("bobs-subject") == linked_bob
+
+
+def test_another_email_address_needs_the_stored_password_or_a_fresh_sign_in(client, linked_bob, password, settings):
+    def save(**fields):
+        return client.post("/accounts/", {"first_name": "", "last_name": "", "email": "thief@example.com"} | fields)
+
+    settings.OIDC_ONLY = True
+    client.force_login(linked_bob)
+    assert "Enter your password" in text_of(save())
+    assert save(password=password).status_code == 302
+    linked_bob.set_unusable_password()
+    linked_bob.save(update_fields=["password"])
+    client.force_login(linked_bob)
+    session = client.session
+    session["signed_in_at"] -= 3600
+    session.save()
+    assert "Log out and log in again first" in text_of(save(email="other@example.com"))
+    linked_bob.refresh_from_db()
+    assert linked_bob.email == "thief@example.com"
+    client.force_login(linked_bob)
+    session = client.session
+    session["signed_in_at"] += 3600
+    session.save()
+    assert save(email="other@example.com").status_code == 302
