@@ -53,8 +53,8 @@ class Conf:
     # Web Push: how long a message waits for an open page to show or read it, and how often the queue is looked at.
     PUSH_SECONDS: float = 5.0
     PUSH_LOOK_SECONDS: float = 2.0
-    # How often new events are looked for to send to webhooks.
-    WEBHOOK_LOOK_SECONDS: float = 1.0
+    # How often each process polls for events that webhooks have to send.
+    WEBHOOK_POLL_SECONDS: float = 1.0
     # Requests to addresses that users give (chat/outgoing.py): how long one may take, and whether it may go to this
     # machine, which only tests need.
     OUTGOING_SECONDS: float = 10.0

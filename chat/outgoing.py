@@ -1,8 +1,9 @@
 """The one HTTP client for requests to addresses that users give: Web Push and webhooks.
 
 An address may lead into the site's own network. So only https is spoken, the name is resolved once, each of its
-addresses is checked, and the connection goes to the address that was checked. Redirects are not followed, and time and
-size are bounded. It blocks, so it is called in a thread of its own.
+addresses is checked, and the connection goes to the address that was checked. Redirects are not followed, the size is
+bounded, and one deadline holds for all of it, from the name to the body. It blocks, so it is called in a thread of its
+own.
 """
 
 import http.client
@@ -10,7 +11,10 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,6 +23,8 @@ from chat.conf import conf
 # The most bytes of an answer that are read. The sender needs its status, and its text only for a log line.
 MAX_ANSWER = 4096
 MAX_URL = 2000
+# The longest name in DNS.
+MAX_HOST = 253
 # Networks that carry an IPv4 address in an IPv6 one, by which a public address may lead to a private one.
 TRANSLATED = [
     ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
@@ -54,6 +60,8 @@ def check_url(url: str) -> SplitResult:
         raise OutgoingError("The address must begin with https://.")
     if not parts.hostname or parts.username is not None or parts.password is not None:
         raise OutgoingError("The address must name a host, without a user or a password.")
+    if len(parts.hostname) > MAX_HOST:
+        raise OutgoingError("The name of the host is too long.")
     return parts
 
 
@@ -107,23 +115,56 @@ class _Connection(http.client.HTTPConnection):
         port = parts.port or (443 if parts.scheme == "https" else 80)
         super().__init__(parts.hostname, port, timeout=conf.OUTGOING_SECONDS)
         self._is_secure = parts.scheme == "https"
+        self._deadline = time.monotonic() + conf.OUTGOING_SECONDS
+        # The client sets its own `sock` to None before the body is read.
+        self._open: socket.socket | None = None
         self.is_cut = False
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((resolve(self.host, self.port), self.port), self.timeout)
-        if self.is_cut:
-            raise TimeoutError
+        address = self._resolve()
+        self._use(socket.create_connection((address, self.port), self._seconds_left()))
         if self._is_secure:
-            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+            # Without the handshake, because wrapping takes the descriptor away from the socket that `cut` would end.
+            secure = ssl.create_default_context().wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._use(secure)
+            secure.do_handshake()
+            self._seconds_left()
 
     def cut(self) -> None:
-        """End the request from another thread."""
+        """End the request from another thread. What is read or written afterwards fails."""
         self.is_cut = True
-        if (sock := self.sock) is not None:
+        if self._open is not None:
+            # Not the method of a TLS socket, which would make this one of plain text. Errors: it has ended already, or
+            # is being wrapped, and then `_use` sees that it was cut.
+            with suppress(OSError):
+                socket.socket.shutdown(self._open, socket.SHUT_RDWR)
+
+    def _use(self, sock: socket.socket) -> None:
+        self.sock = self._open = sock
+        # After it was set: `cut` either finds this socket, or is seen here.
+        sock.settimeout(self._seconds_left())
+
+    def _seconds_left(self) -> float:
+        """Return how long the rest may take. Raises TimeoutError when the time is over."""
+        left = self._deadline - time.monotonic()
+        if self.is_cut or left <= 0:
+            raise TimeoutError
+        return left
+
+    def _resolve(self) -> str:
+        # The system's resolver can't be ended, so it is left behind in a thread that ends with it.
+        found: Future[str] = Future()
+
+        def work() -> None:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                sock.close()
+                found.set_result(resolve(self.host, self.port))
+            except BaseException as error:
+                found.set_exception(error)
+
+        threading.Thread(target=work, daemon=True, name="resolver").start()
+        return found.result(self._seconds_left())
 
 
 def resolve(host: str, port: int) -> str:

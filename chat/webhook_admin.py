@@ -1,4 +1,4 @@
-"""Webhooks in Django's admin: made, paused, resumed, given a new secret, and removed, by the rights of who asks."""
+"""Webhooks in Django's admin. Each change is made with the rights of the user who asks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from chat.store import webhooks
 
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Makes a webhook through the store, by the rights of the user who asks."""
+    """Makes a webhook through the store, with the rights of the user who asks."""
 
     url = forms.CharField(
         label="address", max_length=2000, help_text="Begins with https://. It is stored encrypted and not shown again."

@@ -1,11 +1,17 @@
 """Requests to addresses that users give reach no private address, follow no redirect, and end in time."""
 
+import contextlib
 import http.server
 import socket
+import ssl
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chat import outgoing
 from chat.outgoing import OutgoingError
@@ -25,6 +31,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"x" * 1_000_000)
+        elif self.path == "/continue":
+            # The client passes over such answers. They end with the connection.
+            with contextlib.suppress(OSError):
+                while not self.server.is_over.wait(0.01):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self.path == "/slow_body":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not self.server.is_over.wait(0.05):
+                    self.wfile.write(b"x")
         elif self.path == "/slow":
             # Byte by byte, so that no single read takes long.
             while not self.server.is_over.wait(0.05):
@@ -69,12 +86,79 @@ def test_only_the_beginning_of_an_answer_is_read(service):
     assert len(outgoing.post(f"{service.url}/large", b"", {}).body) == outgoing.MAX_ANSWER
 
 
-def test_an_answer_that_comes_byte_by_byte_ends_in_time(service, settings):
+@pytest.mark.parametrize("path", ["/slow", "/slow_body", "/continue"])
+def test_an_answer_that_does_not_end_is_cut_in_time(path, service, settings):
     settings.OUTGOING_SECONDS = 0.3
     start = time.monotonic()
-    with pytest.raises(OutgoingError, match="no answer"):
-        outgoing.post(f"{service.url}/slow", b"", {})
+    # The beginning of a body is an answer.
+    with contextlib.nullcontext() if path == "/slow_body" else pytest.raises(OutgoingError, match="in time"):
+        assert outgoing.post(f"{service.url}{path}", b"", {}).status == 200
     assert time.monotonic() - start < 3
+
+
+def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch, settings):
+    settings.OUTGOING_SECONDS = 0.1
+    is_over = threading.Event()
+    monkeypatch.setattr(outgoing, "resolve", lambda host, port: is_over.wait(10) and PUBLIC)
+    start = time.monotonic()
+    with pytest.raises(OutgoingError, match="in time"):
+        outgoing.post("https://push.example.com/", b"", {})
+    is_over.set()
+    assert time.monotonic() - start < 5
+
+
+def test_nothing_is_sent_after_a_handshake_that_outlives_the_deadline(monkeypatch, settings, tmp_path):
+    settings.OUTGOING_LOOPBACK = True
+    certificate = make_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=certificate)
+    trusting.check_hostname = False
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    delay, received = 0.0, []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            for _ in range(2):
+                accepted, _ = server.accept()
+                with accepted, contextlib.suppress(OSError):
+                    time.sleep(delay)
+                    with context.wrap_socket(accepted, server_side=True) as secure:
+                        received.append(secure.recv(1000))
+                        secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/"
+        settings.OUTGOING_SECONDS = 20
+        assert outgoing.post(url, b"", {}).status == 204, "the server is one that can be reached"
+        # Each of the two waits is shorter than the limit, and they are longer together.
+        settings.OUTGOING_SECONDS, delay = 0.6, 0.45
+        real = outgoing.resolve
+        monkeypatch.setattr(outgoing, "resolve", lambda host, port: time.sleep(0.4) or real(host, port))
+        with pytest.raises(OutgoingError, match="in time"):
+            outgoing.post(url, b"", {})
+        thread.join()
+    assert [text[:4] for text in received if text] == [b"POST"]
+
+
+def make_certificate(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "loopback.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 @pytest.mark.parametrize(
@@ -87,6 +171,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_in_time(service, settings):
         "ftp://push.example.com/",
         "https://push.example.com/\r\nX-Injected: 1",
         "https://push.example.com/" + "x" * 2000,
+        f"https://{'a.' * 130}com/",
         "http://127.0.0.1/",
     ],
 )

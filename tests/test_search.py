@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chat import views
@@ -221,6 +222,21 @@ def test_a_search_that_takes_too_long_is_given_up(lobby, bob, monkeypatch):
     with pytest.raises(SearchTimeoutError, match="too long"):
         search.find(bob, Query(terms=["needle"]))
     assert Event.objects.count() == 3  # the connection still works
+
+
+def test_a_search_begins_no_transaction_on_sqlite_because_that_would_lock_writes_out(lobby, bob):
+    actions.post_message(lobby, bob, "needle")
+    with CaptureQueriesContext(connection) as captured:
+        assert len(search.find(bob, Query(terms=["needle"])).messages) == 1
+    begun = [query["sql"] for query in captured if query["sql"].startswith(("BEGIN", "SAVEPOINT"))]
+    assert bool(begun) == (connection.vendor == "postgresql")
+
+
+def test_another_error_of_the_database_is_not_taken_for_a_search_that_is_too_long(lobby, bob, monkeypatch):
+    monkeypatch.setattr(search, "_statement", lambda *args, **options: ("SELECT * FROM chat_missing", []))
+    with pytest.raises(DatabaseError) as caught:
+        search.find(bob, Query(terms=["needle"]))
+    assert "chat_missing" in str(caught.value)
 
 
 def test_the_index_and_not_the_table_is_searched(lobby, bob):

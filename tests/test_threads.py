@@ -38,7 +38,7 @@ def slow_query():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("lane", ["read", "poll", "write", "write_behind"])
+@pytest.mark.parametrize("lane", ["read", "read_aside", "poll", "write", "write_behind"])
 async def test_a_timed_out_query_ends_and_frees_its_thread(lane, settings):
     run = getattr(database, lane)
     await run(lambda: connection.ensure_connection())

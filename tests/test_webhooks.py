@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.exceptions import ClientError
@@ -272,6 +274,11 @@ def test_what_a_bot_writes_is_sent_only_to_a_webhook_that_wants_it(made, receive
         rooms.lobby.send_message("hi", alice)
         send_due()
         assert [receiver.texts, other.texts] == [["hi"], ["beep", "hi"]]
+        for target in (1, 2):
+            commit(room=rooms.lobby.pk, author=alice.pk, kind=Kind.DELETED, target_seq=target)
+        send_due()
+        assert [event["deleted"] for event in receiver.events[1:]] == [2], "not that of the bot's message"
+        assert [event["deleted"] for event in other.events[2:]] == [1, 2]
     finally:
         other.stop()
 
@@ -296,6 +303,130 @@ def test_one_process_sends_and_one_that_stood_still_does_not_move_it_back(made, 
     webhooks.finish(slow, webhooks.Place(rooms.lobby.epoch, 0), is_sent=False, failure=webhooks.Failure("late"))
     hook = Webhook.objects.get()
     assert (hook.sent_seq, hook.last_error) == (1, "")
+
+
+def test_a_turn_that_is_cancelled_notes_what_it_has_sent_and_releases_the_webhook(made, receiver, bob, rooms):
+    for text in ("one", "two"):
+        rooms.lobby.send_message(text, bob)
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def answer(body):
+        if b"two" in body:
+            is_asked.set()
+            is_over.wait(20)
+        return 204
+
+    receiver.answer = answer
+
+    async def work():
+        sender = WebhookSender()
+        await sender.begin_due()
+        await asyncio.to_thread(is_asked.wait, 20)
+        for turn in sender._turns:
+            turn.cancel()
+        await sender.stop()
+        is_over.set()
+        await database.close()
+
+    asyncio.run(work())
+    hook = Webhook.objects.get()
+    assert (hook.sent_seq, hook.taken_until) == (1, None)
+
+
+def test_a_turn_that_ends_by_an_error_notes_what_it_has_sent_and_waits(made, receiver, bob, rooms, monkeypatch):
+    rooms.lobby.send_message("one", bob)
+    rooms.lobby.send_message("two", bob)
+    real = webhooks.next_step
+
+    def next_step(taken, place):
+        if place is not None:
+            raise RuntimeError("ours")
+        return real(taken, place)
+
+    monkeypatch.setattr(webhooks, "next_step", next_step)
+    send_due()
+    hook = Webhook.objects.get()
+    assert (receiver.texts, hook.sent_seq, hook.taken_until, hook.last_error) == (["one"], 1, None, "")
+    assert hook.due_at > timezone.now() + timedelta(seconds=30), "not at once again"
+
+
+def test_a_sender_that_is_stopped_while_it_takes_webhooks_releases_them(made, bob, rooms, monkeypatch):
+    rooms.lobby.send_message("one", bob)
+    is_taken, may_go_on = threading.Event(), threading.Event()
+    real = webhooks.take_due
+
+    def take_due(most):
+        taken = real(most)
+        is_taken.set()
+        may_go_on.wait(20)
+        return taken
+
+    monkeypatch.setattr(webhooks, "take_due", take_due)
+
+    async def work():
+        sender = WebhookSender()
+        await asyncio.to_thread(is_taken.wait, 20)
+        stopping = asyncio.ensure_future(sender.stop())
+        await asyncio.sleep(0)
+        may_go_on.set()
+        await stopping
+        await database.close()
+
+    asyncio.run(work())
+    assert is_taken.is_set() and webhooks.has_due()
+
+
+def test_nothing_is_sent_when_the_time_of_a_turn_is_nearly_over(made, receiver, bob, rooms, monkeypatch):
+    monkeypatch.setattr(webhooks, "TAKEN", timedelta(seconds=14))
+    rooms.lobby.send_message("one", bob)
+    [taken] = webhooks.take_due(8)
+    assert not webhooks.has_time(taken), "a request may take ten seconds"
+    webhooks.finish(taken, None, is_sent=False)
+
+    async def work():
+        sender = WebhookSender()
+        await sender.begin_due()
+        await asyncio.wait(sender._turns)
+        await sender.stop()
+        await database.close()
+
+    asyncio.run(work())
+    assert receiver.requests == []
+
+
+def test_resuming_with_a_skip_ends_a_turn_that_is_under_way(made, receiver, alice, bob, rooms):
+    for text in ("one", "two"):
+        rooms.lobby.send_message(text, bob)
+    [taken] = webhooks.take_due(8)
+    step = webhooks.next_step(taken, None)
+    webhooks.pause(rooms.lobby.pk, taken.pk, by=alice.pk)
+    webhooks.resume(rooms.lobby.pk, taken.pk, from_now=True, by=alice.pk)
+    assert webhooks.next_step(taken, step.place) is None
+    webhooks.finish(taken, step.place, is_sent=True)
+    assert Webhook.objects.get().sent_seq == 2
+
+
+def test_a_reason_to_pause_that_is_over_does_not_pause_what_another_manager_resumed(made, alice, bob, rooms):
+    rooms.lobby.send_message("one", bob)
+    rooms.lobby.staff_only = True
+    rooms.lobby.save()
+    [taken] = webhooks.take_due(8)
+    step = webhooks.next_step(taken, None)
+    assert step.pause == "audience"
+    webhooks.resume(rooms.lobby.pk, taken.pk, from_now=False, by=alice.pk)
+    webhooks.finish(taken, step.place, is_sent=False, why=step.pause)
+    assert Webhook.objects.get().paused_at is None
+
+
+def test_the_webhooks_of_a_room_are_listed_without_its_lock(made, alice, rooms):
+    with CaptureQueriesContext(connection) as captured:
+        assert webhooks.list_webhooks(rooms.lobby.pk, by=alice.pk) == [made.webhook]
+    assert not [query for query in captured if "FOR " in query["sql"] or query["sql"].startswith("BEGIN")]
+
+
+def test_a_host_that_is_too_long_is_refused(receiver, alice, rooms):
+    with pytest.raises(ClientError, match="COMMAND_INVALID"):
+        webhooks.create(rooms.lobby.pk, f"https://{'a.' * 130}com/", by=alice.pk)
 
 
 def test_two_senders_at_once_send_each_event_once(made, receiver, bob, rooms):

@@ -2,9 +2,9 @@
 
 Django's own thread for async code is shared by everything in the process, so one slow query there would freeze every
 socket. Here each kind of work has its own threads and connections, so that no kind waits for another: `write`
-(messages), `write_behind` (everything else that is written), `read` (joins, history, counts) and `poll` (the sweep and
-the check of rights). Each of them raises TimeoutError after DATABASE_SECONDS and cancels the query, so that its thread
-is free again soon after.
+(messages), `write_behind` (everything else that is written), `read` (joins, history, counts), `read_aside` (what
+webhooks send) and `poll` (the sweep and the check of rights). Each of them raises TimeoutError after DATABASE_SECONDS
+and cancels the query, so that its thread is free again soon after.
 
 When the database is away, overloaded, full or read-only, the caller gets one of AWAY, whatever class the driver has
 chosen for the error: the same work may succeed later. Other errors of the database are caused by the work.
@@ -34,6 +34,7 @@ __all__ = [
     "only_one",
     "poll",
     "read",
+    "read_aside",
     "reason",
     "state",
     "warn",
@@ -61,6 +62,12 @@ async def read(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that reads, in a reader's thread."""
     threads = runtime.current().open_threads()
     return await threads.run(threads.readers, lambda: work(*args, **kwargs))
+
+
+async def read_aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that reads what no user waits for, in a thread of its own, so that joins do not wait for it."""
+    threads = runtime.current().open_threads()
+    return await threads.run(threads.aside, lambda: work(*args, **kwargs))
 
 
 async def poll(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

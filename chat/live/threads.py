@@ -60,6 +60,7 @@ class Threads:
         self.behind = ThreadPoolExecutor(1, "database-behind")
         self.readers = ThreadPoolExecutor(READERS, "database-read")
         self.poller = ThreadPoolExecutor(1, "database-poll")
+        self.aside = ThreadPoolExecutor(1, "database-aside")
         self.turn = WriteTurn()
         self.is_closed = False
         # The number of message writes that run or wait.
@@ -140,8 +141,9 @@ class Threads:
         # twice and the other never.
         all_here = threading.Barrier(READERS)
         closing = [self.readers.submit(_close_connections, all_here) for _ in range(READERS)]
-        closing += [executor.submit(connections.close_all) for executor in (self.writer, self.behind, self.poller)]
-        for executor in (self.writer, self.behind, self.readers, self.poller):
+        single = (self.writer, self.behind, self.poller, self.aside)
+        closing += [executor.submit(connections.close_all) for executor in single]
+        for executor in (*single, self.readers):
             executor.shutdown(wait=False)
         return closing
 

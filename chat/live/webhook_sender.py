@@ -1,9 +1,10 @@
-"""Sends the events of rooms to their webhooks, behind all other work (WebhookSender)."""
+"""Sends the events of rooms to their webhooks (WebhookSender)."""
 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 from chat.conf import conf
 from chat.live import database
@@ -49,10 +50,10 @@ class WebhookSender:
                 self._is_failing = False
             except Exception as error:
                 if not self._is_failing:
-                    database.warn(logger, "webhooks could not be looked for; trying again", error)
+                    database.warn(logger, "could not find out which webhooks have events to send; trying again", error)
                 self._is_failing = True
             if len(self._turns) < THREADS:
-                await asyncio.sleep(conf.WEBHOOK_LOOK_SECONDS)
+                await asyncio.sleep(conf.WEBHOOK_POLL_SECONDS)
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TURN_SECONDS):
@@ -63,10 +64,20 @@ class WebhookSender:
         free = THREADS - len(self._turns)
         if not free or not await database.poll(webhooks.has_due):
             return
-        for taken in await database.write_behind(webhooks.take_due, free):
+        for taken in await self._take(free):
             turn = asyncio.get_running_loop().create_task(self._send(taken))
             self._turns.add(turn)
             turn.add_done_callback(self._on_end)
+
+    async def _take(self, free: int) -> list[Taken]:
+        taking = asyncio.ensure_future(database.write_behind(webhooks.take_due, free))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # The write goes on. Without this, no process would send for them until their time is over.
+            for taken in await taking:
+                await self._finish(taken, None, is_sent=False)
+            raise
 
     def _on_end(self, turn: asyncio.Task[None]) -> None:
         self._turns.discard(turn)
@@ -84,16 +95,19 @@ class WebhookSender:
         """Send the events of one webhook, each after the one before it was taken."""
         place: Place | None = None
         failure: Failure | None = None
-        why, is_sent = "", False
+        why, is_sent, is_error = "", False, False
         loop = asyncio.get_running_loop()
         end = loop.time() + TURN_SECONDS
         try:
             while not self._is_stopping and loop.time() < end:
-                step = await database.read(webhooks.next_step, taken.pk, place)
+                step = await database.read_aside(webhooks.next_step, taken, place)
                 if step is None or step.pause:
                     why = step.pause if step is not None else ""
                     break
                 if step.request is not None:
+                    # Asked after the step was read, which may have waited for the database.
+                    if not webhooks.has_time(taken):
+                        break
                     failure = await loop.run_in_executor(self._threads, webhooks.send, step.request)
                     if failure is not None:
                         break
@@ -101,7 +115,18 @@ class WebhookSender:
                 place = step.place
                 if not step.has_more:
                     break
-            await database.write_behind(webhooks.finish, taken, place, is_sent=is_sent, failure=failure, why=why)
         except Exception as error:
-            # What was sent and not noted is sent again, with the same ids.
+            is_error = True
             database.warn_sparingly(logger, "a webhook could not be sent; trying again in a minute", error)
+        finally:
+            # Also when the turn was cancelled. Otherwise all that it sent would be sent again.
+            await asyncio.shield(
+                self._finish(taken, place, is_sent=is_sent, failure=failure, why=why, is_error=is_error)
+            )
+
+    async def _finish(self, taken: Taken, place: Place | None, **outcome: Any) -> None:
+        try:
+            await database.write_behind(webhooks.finish, taken, place, **outcome)
+        except Exception as error:
+            # What was sent in this turn is sent again, with the same ids.
+            database.warn_sparingly(logger, "how far a webhook came was not saved; trying again in a minute", error)

@@ -90,7 +90,7 @@ class _Import:
         self._has_files = has_files
         # What the archive has to hold.
         self.files: dict[uuid.UUID, FileLine] = {}
-        # One that nobody knows for all users, so that they can ask for a new one by mail.
+        # All users get an unknown password, so that they can ask for a new one by mail.
         self._password = make_password(secrets.token_urlsafe(32))
         self._keys: set[str] = set()
         self._rooms: dict[int, RoomLine] = {}

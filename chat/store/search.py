@@ -35,6 +35,8 @@ BEST_OF = 200
 MAX_SECONDS = 2.0
 # How many steps SQLite works between two looks at the clock.
 STEPS_PER_LOOK = 20_000
+# PostgreSQL's code of a statement that took too long.
+QUERY_CANCELED = "57014"
 LIKE = "found.text LIKE %s ESCAPE '!'"
 
 # Scripts that are written without spaces, or whose words are often only two letters long: kana, Han and Hangul.
@@ -158,6 +160,8 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     except EmptyResultSet:
         return Found([], None)  # a user who may enter no room
     except OperationalError as error:
+        if not _is_timeout(error):
+            raise
         raise SearchTimeoutError("This search takes too long. Add a longer word, a room or a day.") from error
     if query.is_best_first:
         ranked = sorted(rows, key=lambda row: _score(row.search_text, query.terms), reverse=True)
@@ -235,20 +239,26 @@ def _score(text: str, terms: Sequence[str]) -> float:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Give up the queries of this block after MAX_SECONDS, with an OperationalError."""
-    with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(MAX_SECONDS * 1000))])
+    """Give up the query of this block after MAX_SECONDS, with an OperationalError (_is_timeout)."""
+    if connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(MAX_SECONDS * 1000))])
             yield
-            return
-        connection.ensure_connection()
-        deadline = time.monotonic() + MAX_SECONDS
-        connection.connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_PER_LOOK)
-        try:
-            yield
-        finally:
-            connection.connection.set_progress_handler(None, 0)
+        return
+    # Without a transaction, which would take the lock for writing. A single statement is consistent by itself.
+    connection.ensure_connection()
+    deadline = time.monotonic() + MAX_SECONDS
+    connection.connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_PER_LOOK)
+    try:
+        yield
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+
+
+def _is_timeout(error: OperationalError) -> bool:
+    if connection.vendor == "postgresql":
+        return getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED
+    return str(error) == "interrupted"
 
 
 def store(*, new: Collection[Event], changed: Collection[Event]) -> None:

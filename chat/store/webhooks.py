@@ -21,7 +21,7 @@ from django.utils import timezone
 from chat import audit, outgoing, sealing
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
-from chat.models import Bot, Room, Webhook
+from chat.models import Bot, Event, Room, RoomMember, Webhook
 from chat.outgoing import OutgoingError
 from chat.protocol import AnyEvent, Confirmed, Deleted, Edited, Posted, Resolved
 from chat.store import actions, log, policies, room_actions
@@ -42,6 +42,10 @@ MAX_WAIT = 3600.0
 MAX_FAILING = timedelta(days=1)
 # How long one process has for its turn before another one may take the webhook.
 TAKEN = timedelta(seconds=60)
+# A request begins only this long before that, besides the time that it may take. Clocks of processes may differ.
+SPARE = timedelta(seconds=5)
+# How long a webhook waits after a turn that ended by an error of ours or of the database.
+ERROR_WAIT = timedelta(seconds=60)
 # Events that are read to find the next one to send.
 ROWS = 8
 GONE = 410
@@ -55,6 +59,9 @@ WHY = {
     Pause.AUDIENCE: "Other users can see this room now.",
     Pause.KEY: "It was made with another SECRET_KEY. Remove it and add it again.",
 }
+
+# Reasons that are checked again when the pause is written, because another manager may have just resumed the webhook.
+CURABLE = (Pause.MAKER, Pause.AUDIENCE, Pause.BEHIND)
 
 
 class Made(NamedTuple):
@@ -165,8 +172,11 @@ def resume(room_id: int, webhook_id: int, *, from_now: bool, by: int) -> None:
         webhook.maker_id, webhook.audience = by, _audience(room)
         webhook.paused_at, webhook.pause, webhook.last_error = None, "", ""
         webhook.failing_since, webhook.tries, webhook.due_at = None, 0, timezone.now()
+        if from_now:
+            # Ends a turn that is under way, which would go on with what is skipped.
+            webhook.taken_until = None
         fields = ["sent_seq", "maker", "audience", "paused_at", "pause", "last_error", "failing_since", "tries"]
-        webhook.save(update_fields=[*fields, "due_at"])
+        webhook.save(update_fields=[*fields, "due_at", "taken_until"])
     audit.write("webhook_resumed", user=by, room=room_id, webhook=webhook_id, from_now=from_now)
 
 
@@ -180,9 +190,12 @@ def remove(room_id: int, webhook_id: int, *, by: int) -> None:
 
 def list_webhooks(room_id: int, *, by: int) -> list[Webhook]:
     """Return the webhooks of a room, oldest first. Raises ClientError: as check_can_manage."""
-    with room_actions.locked(room_id, by) as (room, user, member):
-        policies.check_can_manage(user, room, is_owner=member is not None and member.is_owner)
-        return list(Webhook.objects.filter(room=room).order_by("pk"))
+    user = policies.load_users([by]).get(by)
+    room = policies.load_room_for(user, room_id)
+    policies.check_can_manage(
+        user, room, is_owner=RoomMember.objects.filter(room=room, user=by, is_owner=True).exists()
+    )
+    return list(Webhook.objects.filter(room=room).order_by("pk"))
 
 
 def state_of(webhook: Webhook) -> str:
@@ -214,12 +227,21 @@ def _due(now: datetime) -> QuerySet[Webhook]:
     return Webhook.objects.filter(has_news, is_free, paused_at=None, due_at__lte=now, room__deleted_at=None)
 
 
-def next_step(pk: int, place: Place | None) -> Step | None:
-    """Return what a webhook at this place (None: where the database has it) does next; None when it has ended.
+def has_time(taken: Taken) -> bool:
+    """Return whether a request that begins now ends before another process may take the webhook.
+
+    By the time of day, because other clocks stand still while a machine is suspended.
+    """
+    return timezone.now() < taken.until - SPARE - timedelta(seconds=conf.OUTGOING_SECONDS)
+
+
+def next_step(taken: Taken, place: Place | None) -> Step | None:
+    """Return what a webhook at this place (None: where the database has it) does next; None when its turn has ended.
 
     The right of its maker and the text of the event are read now, right before it is sent.
     """
-    webhook = Webhook.objects.select_related("room").filter(pk=pk, paused_at=None, room__deleted_at=None).first()
+    found = Webhook.objects.select_related("room").filter(pk=taken.pk, taken_until=taken.until)
+    webhook = found.filter(paused_at=None, room__deleted_at=None).first()
     if webhook is None:
         return None
     room = webhook.room
@@ -231,10 +253,10 @@ def next_step(pk: int, place: Place | None) -> Step | None:
         return Step(Place(room.epoch, room.head_seq), has_more=False)
     seq = max(at.seq, room.floor_seq - 1)
     events = log.read(room.pk, after=seq, limit=ROWS)
-    bots = set() if webhook.with_bots else _bots_among([event.event for event in events])
+    by_bots = set() if webhook.with_bots else _written_by_bots(room, [event.event for event in events])
     for logged in events:
         seq = logged.seq
-        if _is_sent(logged.event, bots):
+        if seq not in by_bots and _is_sent(logged.event):
             place = Place(room.epoch, seq)
             try:
                 request = _request(webhook, place, logged.frame.payload)
@@ -253,21 +275,29 @@ def _reason_to_pause(webhook: Webhook, room: Room, at: Place) -> str:
     return Pause.BEHIND if is_behind else ""
 
 
-def _is_sent(event: AnyEvent, bots: set[int]) -> bool:
+def _is_sent(event: AnyEvent) -> bool:
     """Return whether an event is sent: a message, its edit or end, and an alert's. Nothing whose text is gone."""
     match event:
-        case Posted(user=user, deleted=is_deleted):
-            return not is_deleted and user not in bots
-        case Edited(deleted=is_deleted):
+        case Posted(deleted=is_deleted) | Edited(deleted=is_deleted):
             return not is_deleted
-        case Confirmed(user=user) | Resolved(user=user):
-            return user not in bots
-    return isinstance(event, Deleted)
+    return isinstance(event, Confirmed | Resolved | Deleted)
 
 
-def _bots_among(events: Sequence[AnyEvent]) -> set[int]:
-    authors = {user for event in events if (user := getattr(event, "user", None)) is not None}
-    return set(Bot.objects.filter(user__in=authors).values_list("user_id", flat=True))
+def _written_by_bots(room: Room, events: Sequence[AnyEvent]) -> set[int]:
+    """Return the numbers of the events that bots wrote, and of edits and deletions of bots' messages."""
+    changed = {event.seq: _changed(event) for event in events if isinstance(event, Edited | Deleted)}
+    targets = Event.objects.filter(room=room, seq__in=set(changed.values())) if changed else Event.objects.none()
+    author_of = dict(targets.values_list("seq", "author_id"))
+    authors = {
+        event.seq: author_of.get(changed[event.seq]) if event.seq in changed else getattr(event, "user", None)
+        for event in events
+    }
+    bots = set(Bot.objects.filter(user__in={*authors.values()} - {None}).values_list("user_id", flat=True))
+    return {seq for seq, author in authors.items() if author in bots}
+
+
+def _changed(event: Edited | Deleted) -> int:
+    return event.edited if isinstance(event, Edited) else event.deleted
 
 
 def _request(webhook: Webhook, place: Place, body: bytes) -> Request:
@@ -297,8 +327,19 @@ def send(request: Request) -> Failure | None:
     return Failure(f"The receiver answered {answer.status}.", answer.retry_after or 0.0, answer.status == GONE)
 
 
-def finish(taken: Taken, place: Place | None, *, is_sent: bool, failure: Failure | None = None, why: str = "") -> None:
-    """Note how far a webhook came (None: nowhere), whether it sent, what failed, and why it has to pause."""
+def finish(
+    taken: Taken,
+    place: Place | None,
+    *,
+    is_sent: bool,
+    failure: Failure | None = None,
+    why: str = "",
+    is_error: bool = False,
+) -> None:
+    """Note how far a webhook came (None: nowhere), whether it sent, what failed, and why it has to pause.
+
+    `is_error`: the turn ended by an error that is not the receiver's.
+    """
     now = timezone.now()
     with transaction.atomic():
         # Another process may have taken it, if this one stood still.
@@ -310,7 +351,11 @@ def finish(taken: Taken, place: Place | None, *, is_sent: bool, failure: Failure
             webhook.epoch, webhook.sent_seq = place
         if is_sent or (place is not None and failure is None):
             webhook.tries, webhook.failing_since, webhook.last_error = 0, None, ""
-        webhook.taken_until, webhook.due_at = None, now
+        webhook.taken_until, webhook.due_at = None, now + ERROR_WAIT if is_error else now
+        if why in CURABLE:
+            why = _reason_to_pause(
+                webhook, Room.objects.get(pk=webhook.room_id), Place(webhook.epoch, webhook.sent_seq)
+            )
         if failure is not None:
             why = why or _fail(webhook, failure, now)
         is_new = bool(why) and webhook.paused_at is None
@@ -319,7 +364,7 @@ def finish(taken: Taken, place: Place | None, *, is_sent: bool, failure: Failure
         fields = ["epoch", "sent_seq", "tries", "failing_since", "last_error", "taken_until", "due_at"]
         webhook.save(update_fields=[*fields, "paused_at", "pause"])
     if is_new:
-        _tell(webhook)
+        _announce_pause(webhook)
 
 
 def _fail(webhook: Webhook, failure: Failure, now: datetime) -> str:
@@ -333,7 +378,7 @@ def _fail(webhook: Webhook, failure: Failure, now: datetime) -> str:
     return Pause.FAILING if now - webhook.failing_since >= MAX_FAILING else ""
 
 
-def _tell(webhook: Webhook) -> None:
+def _announce_pause(webhook: Webhook) -> None:
     """Say in the log and in the room that a webhook was paused. The room's settings have the reason."""
     logger.warning("a webhook was paused: webhook=%d room=%d why=%s", webhook.pk, webhook.room_id, webhook.pause)
     audit.write("webhook_paused", room=webhook.room_id, webhook=webhook.pk, why=webhook.pause)
@@ -344,7 +389,7 @@ def _tell(webhook: Webhook) -> None:
         try:
             actions.post_message(room, None, text, msg_type=conf.MSG_TYPE_WARNING)
         except ClientError:
-            logger.info("room=%d was not told, because it was deleted or archived", webhook.room_id)
+            logger.info("no warning was posted in room=%d, because it was deleted or archived", webhook.room_id)
 
 
 def _audience(room: Room) -> str:

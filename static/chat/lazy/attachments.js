@@ -9,6 +9,7 @@ import { Upload } from "../model/upload.js";
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Kept} from "../model/kept_files.js" */
 /** @import {Attached, Limits} from "../model/protocol.js" */
+/** @import {Tabs} from "../model/tabs.js" */
 
 /** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, submit: () => void}}} Pane */
 /** A file in a tray. @typedef {{upload: Upload, element: HTMLElement}} Item */
@@ -29,10 +30,15 @@ export class Trays {
   /** @type {Element | null} */
   #under = null;
 
-  /** @param {Limits} limits @param {number} user */
-  constructor(limits, user) {
+  /** @param {Limits} limits @param {number} user @param {Tabs} tabs */
+  static async open(limits, user, tabs) {
+    return new Trays(limits, await KeptFiles.open(user, tabs));
+  }
+
+  /** @param {Limits} limits @param {KeptFiles} kept */
+  constructor(limits, kept) {
     this.#limits = limits;
-    this.#kept = new KeptFiles(user);
+    this.#kept = kept;
     addEventListener("dragover", (event) => this.dragged(event));
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) this.#show(null);

@@ -7,6 +7,7 @@ import { openStore } from "../model/outbox_store.js";
 /** @import {Trays} from "../lazy/attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Limits} from "../model/protocol.js" */
+/** @import {Tabs} from "../model/tabs.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 
 export class Attachments {
@@ -17,12 +18,12 @@ export class Attachments {
   #notLoaded;
   #store = openStore(() => sessionStorage);
 
-  /** @param {{limits: Limits, user: {id: number}}} config @param {() => void} notLoaded says that a part of the page could not be loaded */
-  constructor({ limits, user }, notLoaded) {
+  /** @param {{limits: Limits, user: {id: number}}} config @param {Tabs} tabs @param {() => void} notLoaded says that a part of the page could not be loaded */
+  constructor({ limits, user }, tabs, notLoaded) {
     this.#notLoaded = notLoaded;
     this.#trays = new LazyPart(async () => {
       const { Trays } = await import("lazy/attachments");
-      return new Trays(limits, user.id);
+      return Trays.open(limits, user.id, tabs);
     });
     this.#viewer = new LazyPart(() => import("lazy/file_viewer"), notLoaded);
     // That a dropped file does not leave the page is seen to in templates/chat/start.html, before this is loaded.
@@ -45,7 +46,7 @@ export class Attachments {
       this.#use((trays) => trays.mount(pane));
   }
 
-  /** After signing out, nothing stays in the browser. */
+  /** After signing out, this tab keeps no list of files. The server removes those that were not sent. */
   clear() {
     this.#store.removeItem(KEPT_FILES);
   }

@@ -93,7 +93,7 @@ export class Page {
       isJumping: (room) => workspace.isJumping(room),
     });
     const notLoaded = () => notices.show(NOT_LOADED);
-    this.#attachments = new Attachments(config, notLoaded);
+    this.#attachments = new Attachments(config, userData.tabs, notLoaded);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices, notLoaded },
       openRoom: (room) => this.#userActions.navigation.goToRoom(room),
