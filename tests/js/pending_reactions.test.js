@@ -118,6 +118,25 @@ test("a final refusal takes it back and says why", () => {
   assert.deepEqual([refused, shown()], [["MESSAGE_INVALID"], []]);
 });
 
+test("a reaction that waited longer than a day is forgotten, in its page and after a reload", async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["Date"], now: 1e12 });
+  line = false;
+  pending.react("1", 3, THUMB, true);
+  mock.timers.tick(86_400_000);
+  pending.react("1", 4, THUMB, true);
+  mock.timers.tick(1);
+  line = true;
+  open = new Set(["b"]);
+  page("b");
+  await settled();
+  pending.roomJoined("1");
+  assert.deepEqual(
+    sent.map(({ seq }) => seq),
+    [4, 4],
+  );
+});
+
 test("the users who reacted are named, the reader first", () => {
   const users = [
     { user: 3, username: "alice" },

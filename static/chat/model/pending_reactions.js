@@ -30,8 +30,8 @@ import { Records } from "./records.js";
  */
 
 const RETRY_AFTER_S = 2;
-/** What was stored longer ago is forgotten, because its room may never be opened again. */
-const KEPT_MS = 30 * 86_400_000;
+/** What is older is forgotten: meanwhile its user may have changed it elsewhere, and its room may never be opened again. */
+const KEPT_MS = 86_400_000;
 
 export class PendingReactions {
   #page;
@@ -72,7 +72,7 @@ export class PendingReactions {
     /** @type {Pending[]} */
     const inherited = [];
     for (const stored of left) {
-      if (Date.now() - stored.at > KEPT_MS) this.#records.remove(stored.clientId);
+      if (isOld(stored)) this.#records.remove(stored.clientId);
       else {
         this.#records.save(stored.clientId, { ...stored, tab });
         inherited.push({ ...stored, tab, ackedAt: null, isSent: false });
@@ -113,7 +113,7 @@ export class PendingReactions {
     const { epochOf, cursorOf } = this.#page;
     for (const item of this.#items.filter((each) => each.room === room)) {
       const isApplied = item.ackedAt !== null && cursorOf(room) >= item.ackedAt;
-      if (isApplied || item.epoch !== epochOf(room)) this.#remove(item);
+      if (isApplied || item.epoch !== epochOf(room) || isOld(item)) this.#remove(item);
       else if (item.ackedAt === null && !item.isSent) this.#send(item);
     }
   }
@@ -179,6 +179,11 @@ export class PendingReactions {
     this.#items = this.#items.filter((each) => each !== item);
     this.#page.changed(item.room, item.seq);
   }
+}
+
+/** @param {Stored} stored */
+function isOld({ at }) {
+  return Date.now() - at > KEPT_MS;
 }
 
 /** @param {string} text @returns {Stored | null} */
