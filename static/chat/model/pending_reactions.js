@@ -58,7 +58,7 @@ export class PendingReactions {
     const item = { ...stored, ackedAt: null, isSent: false };
     this.#records.save(stored.clientId, stored);
     this.#items.push(item);
-    this.#send(item);
+    this.#sendIfJoined(item);
     this.#page.changed(room, seq);
   }
 
@@ -126,6 +126,11 @@ export class PendingReactions {
     }
   }
 
+  /** In a room that is not joined, it would be refused for good. There it is sent by `roomJoined`. @param {Pending} item */
+  #sendIfJoined(item) {
+    if (this.#page.cursorOf(item.room)) this.#send(item);
+  }
+
   /** @param {Pending} item */
   #send(item) {
     const { room, seq, emoji, on, epoch } = item;
@@ -158,7 +163,7 @@ export class PendingReactions {
       if (!this.#items.includes(item) || item.ackedAt !== null || item.isSent) return;
       // What the user did later with the same emoji counts, and may be written already.
       if (this.#isOvertaken(item)) this.#remove(item);
-      else this.#send(item);
+      else this.#sendIfJoined(item);
     };
     if (this.#isOvertaken(item)) again();
     else setTimeout(again, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
