@@ -1,12 +1,14 @@
 """The life of one socket: its login, invalid frames, and the clean-up when it closes."""
 
 import asyncio
+import uuid
 
 import pytest
 
 from chat import limits
 from chat.live import commands, database, hub
-from tests.fakes import turns
+from chat.models import Event
+from tests.fakes import turns, until
 from tests.sockets import Socket, connected, cookie_of, handshake
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,3 +144,30 @@ async def test_commands_after_the_bye_are_not_answered(bob):
         await socket.send_text(PING)
         await turns(100)
         assert socket._communicator.output_queue.empty()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_copy_whose_room_is_read_while_the_server_drains_or_the_socket_goes_is_not_written(
+    bob, rooms, monkeypatch, is_gone
+):
+    async with connected(bob) as socket:
+        await socket.ask(command="ping")
+        running = hub.running()
+        [session] = running.sessions
+        read = running.rooms.get
+
+        async def read_slowly(key):
+            room = await read(key)
+            if is_gone:
+                session.end()
+            else:
+                running.drain()
+            return room
+
+        monkeypatch.setattr(running.rooms, "get", read_slowly)
+        copy = {"client_id": str(uuid.uuid4()), "across": str(uuid.uuid4())}
+        await socket.send(command="send", room=str(rooms.lobby.pk), message="hi", **copy)
+        await until(lambda: session.is_gone if is_gone else running.is_draining)
+        await turns(100)
+        assert session.unacknowledged == 0
+    assert await database.read(Event.objects.count) == 0

@@ -421,6 +421,9 @@ async def _submit(session: Session, draft: Draft, command: str) -> None:
         room = await session.hub.rooms.get((session.login, draft.room))
         if isinstance(room, ClientError):
             raise room
+        # As for commands that come after the `bye`: the sender keeps it and sends it elsewhere.
+        if session.is_gone or session.hub.is_draining:
+            return
     writer.running().submit(draft, partial(_answer, session, draft, command))
     session.add_draft()
 

@@ -606,4 +606,11 @@ def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_rea
             break
         pause(bob, 50)
     assert bob.log("Errors").evaluate(FIRST_IN_VIEW) == before
+    # From the label of the day too.
+    bob.log("Deploys").locator(".day").first.get_by_role("button").click()
+    bob.page.get_by_role("menuitem", name="Same moment").click()
+    expect(line).to_be_visible()
+    expect(text(bob, "Errors", 61)).to_be_in_viewport()
+    bob.page.keyboard.press("Escape")
+    expect(line).to_be_hidden()
     assert len(bob.commands("read")) == reads

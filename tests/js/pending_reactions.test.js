@@ -112,10 +112,44 @@ test("a temporary refusal is tried again, unless the user did something else sin
   assert.deepEqual(shown(), []);
 });
 
+test("a reaction whose pane was closed is sent when its room is joined again", () => {
+  pending.react("1", 3, THUMB, true);
+  changes.refuse({ error: "RATE_LIMITED", retry_after: 1, client_id: sent[0].client_id });
+  cursor = 0;
+  mock.timers.tick(1000);
+  pending.react("1", 3, "🎉", true);
+  assert.equal(sent.length, 1);
+  cursor = 5;
+  pending.roomJoined("1");
+  assert.deepEqual(
+    sent.map(({ emoji }) => emoji),
+    [THUMB, THUMB, "🎉"],
+  );
+});
+
 test("a final refusal takes it back and says why", () => {
   pending.react("1", 3, THUMB, true);
   changes.refuse({ error: "MESSAGE_INVALID", client_id: sent[0].client_id });
   assert.deepEqual([refused, shown()], [["MESSAGE_INVALID"], []]);
+});
+
+test("a reaction that waited longer than a day is forgotten, in its page and after a reload", async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["Date"], now: 1e12 });
+  line = false;
+  pending.react("1", 3, THUMB, true);
+  mock.timers.tick(86_400_000);
+  pending.react("1", 4, THUMB, true);
+  mock.timers.tick(1);
+  line = true;
+  open = new Set(["b"]);
+  page("b");
+  await settled();
+  pending.roomJoined("1");
+  assert.deepEqual(
+    sent.map(({ seq }) => seq),
+    [4, 4],
+  );
 });
 
 test("the users who reacted are named, the reader first", () => {

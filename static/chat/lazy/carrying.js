@@ -35,7 +35,7 @@ export class Carrier {
       isOnline: () => workspace.isOnline,
       composerOf: (room) => panes.get(room)?.composer,
       ask: (command) => workspace.ask(command),
-      change: (change, outcome) => workspace.changeMessage(change, outcome),
+      change: (...change) => workspace.changeMessage(...change),
     };
     this.#workspace = workspace;
     this.quotes = new QuoteView(all);

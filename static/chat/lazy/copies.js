@@ -1,21 +1,20 @@
 /** The copies of a message in several rooms: sends those for rooms that are not open, says which are missing, and changes all of them. */
 
-import { COPIES_UNKNOWN, copyUnchangedWords, copyUnsentWords } from "../model/carry_strings.js";
+import { COPIES_UNKNOWN, copiesUnchangedWords, copyUnsentWords } from "../model/carry_strings.js";
 import { uuid } from "../model/outbox_store.js";
+import { NEXT_PIECE_AFTER_MS, PacedChanges, PIECE } from "../model/paced_changes.js";
 import { HELD, sentenceFor, unchangedSentence } from "../model/strings.js";
 
 /** @import {Notices} from "../dom/notices.js" */
 /** @import {Outcome} from "../model/changes.js" */
 /** @import {Outbox, Send} from "../model/outbox.js" */
 /** @import {Entry} from "../model/outbox_store.js" */
+/** @import {Failure, Wanted} from "../model/paced_changes.js" */
 /** @import {Change, CopiesFrame, Room} from "../model/protocol.js" */
 
-/** @typedef {{rooms: () => Map<string, Room>, isOpen: (room: string) => boolean, isOnline: () => boolean, me: number, ask: Send, change: (change: Change, outcome: Outcome) => void, outbox: Outbox, notices: Notices}} CopiesPage */
+/** @typedef {{rooms: () => Map<string, Room>, isOpen: (room: string) => boolean, isOnline: () => boolean, me: number, ask: Send, change: (change: Change, outcome: Outcome, clientId: string) => void, outbox: Outbox, notices: Notices}} CopiesPage */
 /** What happens to all copies: a new text, that they are taken back (`undo`), or deleted. @typedef {{message: string} | {undo: boolean}} CopiesChange */
 
-/** Rooms that are not open get their copies in pieces of so many, so that the server's limits leave room for what the user writes meanwhile. */
-const PIECE = 12;
-const NEXT_PIECE_AFTER_MS = 2_000;
 const ANSWER_WITHIN_MS = 15_000;
 /** A copy that was on its way when all were changed has arrived by then. */
 const LATE_MS = 3_000;
@@ -31,10 +30,12 @@ export class Copies {
   #asked = new Map();
   /** Entries that the notices name. @type {Set<string>} */
   #missing = new Set();
+  #changes;
 
   /** @param {CopiesPage} page */
   constructor(page) {
     this.#page = page;
+    this.#changes = new PacedChanges(page.change);
   }
 
   /** The outbox, the open rooms or the connection changed. */
@@ -123,11 +124,12 @@ export class Copies {
 
   /** @param {string} across @param {CopiesChange} change @param {Set<string>} done rooms whose copy is changed */
   async #changeSent(across, change, done) {
-    const { change: send, notices, rooms, me } = this.#page;
     const found = await this.#find(across);
-    if (!found) return notices.show(COPIES_UNKNOWN);
+    if (!found) return this.#page.notices.show(COPIES_UNKNOWN);
+    /** @type {Wanted[]} */
+    const wanted = [];
     for (const { room, seq, user } of found.messages) {
-      if (user !== me || done.has(room)) continue;
+      if (user !== this.#page.me || done.has(room)) continue;
       done.add(room);
       const command =
         "message" in change
@@ -139,13 +141,27 @@ export class Copies {
               across,
               ...(change.undo && { undo: /** @type {const} */ (true) }),
             });
-      send(command, {
-        done() {},
-        failed: (frame) =>
-          notices.show(
-            copyUnchangedWords(rooms().get(room)?.title ?? "", unchangedSentence(frame)),
-            { key: uuid() },
-          ),
+      wanted.push({ change: command, clientId: uuid() });
+    }
+    this.#sendChanges(wanted);
+  }
+
+  /** @param {Wanted[]} changes */
+  #sendChanges(changes) {
+    this.#changes.add(changes, (failures) => this.#showUnchanged(failures));
+  }
+
+  /** One notice for each reason. @param {Failure[]} failures */
+  #showUnchanged(failures) {
+    const { notices, rooms } = this.#page;
+    for (const reason of new Set(failures.map(({ frame }) => unchangedSentence(frame)))) {
+      const same = failures.filter(({ frame }) => unchangedSentence(frame) === reason);
+      const titles = same.map(({ change }) => rooms().get(change.room)?.title ?? "");
+      // The copy that its author changed may be gone, so only here can they try again.
+      const retry = { label: "Retry", act: () => this.#sendChanges(same) };
+      notices.show(copiesUnchangedWords(titles, reason), {
+        key: uuid(),
+        choices: same[0]?.frame ? [] : [retry],
       });
     }
   }

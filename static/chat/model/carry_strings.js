@@ -2,6 +2,9 @@
 
 /** @import {Room} from "./protocol.js" */
 
+/** How many rooms a sentence names. */
+const MOST_NAMED = 3;
+
 /** In place of a quoted message whose room the reader may not enter. */
 export const HIDDEN_SOURCE = "A message in a room that you can't open.";
 
@@ -45,9 +48,11 @@ export function copyUnsentWords(title, reason) {
   return `The copy for ${title} wasn't sent. ${reason}`;
 }
 
-/** @param {string} title @param {string} reason */
-export function copyUnchangedWords(title, reason) {
-  return `The copy in ${title}: ${reason}`;
+/** @param {string[]} titles of the rooms @param {string} reason */
+export function copiesUnchangedWords(titles, reason) {
+  if (titles.length === 1) return `The copy in ${titles[0]}: ${reason}`;
+  const more = titles.length > MOST_NAMED ? ` ${moreRoomsWords(titles.length - MOST_NAMED)}` : "";
+  return `${titles.length} copies (${titles.slice(0, MOST_NAMED).join(", ")}${more}): ${reason}`;
 }
 
 export const COPIES_UNKNOWN =

@@ -17,7 +17,7 @@ import { Records } from "./records.js";
 /** @import {Change} from "./records.js" */
 /** @import {Tabs} from "./tabs.js" */
 
-/** The message that is edited, with its text when the edit began. `isOpen`: the edit is in the box. @typedef {{seq: number, original: string, isOpen: boolean}} EditOf */
+/** The message that is edited, with its text when the edit began. `across`: shared by its copies in other rooms; `isOpen`: the edit is in the box. @typedef {{seq: number, original: string, across?: string | undefined, isOpen: boolean}} EditOf */
 /** @typedef {{id: string, room: string, tab: string, text: string, at: number, epoch?: string | undefined, title?: string | undefined, edit?: EditOf | undefined, type?: number | undefined, extras?: Extras | undefined}} Draft */
 
 export class Drafts {

@@ -30,8 +30,8 @@ import { Records } from "./records.js";
  */
 
 const RETRY_AFTER_S = 2;
-/** What was stored longer ago is forgotten, because its room may never be opened again. */
-const KEPT_MS = 30 * 86_400_000;
+/** What is older is forgotten: meanwhile its user may have changed it elsewhere, and its room may never be opened again. */
+const KEPT_MS = 86_400_000;
 
 export class PendingReactions {
   #page;
@@ -58,7 +58,7 @@ export class PendingReactions {
     const item = { ...stored, ackedAt: null, isSent: false };
     this.#records.save(stored.clientId, stored);
     this.#items.push(item);
-    this.#send(item);
+    this.#sendIfJoined(item);
     this.#page.changed(room, seq);
   }
 
@@ -72,7 +72,7 @@ export class PendingReactions {
     /** @type {Pending[]} */
     const inherited = [];
     for (const stored of left) {
-      if (Date.now() - stored.at > KEPT_MS) this.#records.remove(stored.clientId);
+      if (isOld(stored)) this.#records.remove(stored.clientId);
       else {
         this.#records.save(stored.clientId, { ...stored, tab });
         inherited.push({ ...stored, tab, ackedAt: null, isSent: false });
@@ -113,7 +113,7 @@ export class PendingReactions {
     const { epochOf, cursorOf } = this.#page;
     for (const item of this.#items.filter((each) => each.room === room)) {
       const isApplied = item.ackedAt !== null && cursorOf(room) >= item.ackedAt;
-      if (isApplied || item.epoch !== epochOf(room)) this.#remove(item);
+      if (isApplied || item.epoch !== epochOf(room) || isOld(item)) this.#remove(item);
       else if (item.ackedAt === null && !item.isSent) this.#send(item);
     }
   }
@@ -124,6 +124,11 @@ export class PendingReactions {
       const isOwn = event.client_id === item.clientId;
       if (isOwn || (item.ackedAt !== null && event.seq >= item.ackedAt)) this.#remove(item);
     }
+  }
+
+  /** In a room that is not joined, it would be refused for good. There it is sent by `roomJoined`. @param {Pending} item */
+  #sendIfJoined(item) {
+    if (this.#page.cursorOf(item.room)) this.#send(item);
   }
 
   /** @param {Pending} item */
@@ -158,7 +163,7 @@ export class PendingReactions {
       if (!this.#items.includes(item) || item.ackedAt !== null || item.isSent) return;
       // What the user did later with the same emoji counts, and may be written already.
       if (this.#isOvertaken(item)) this.#remove(item);
-      else this.#send(item);
+      else this.#sendIfJoined(item);
     };
     if (this.#isOvertaken(item)) again();
     else setTimeout(again, (frame.retry_after ?? RETRY_AFTER_S) * 1000);
@@ -179,6 +184,11 @@ export class PendingReactions {
     this.#items = this.#items.filter((each) => each !== item);
     this.#page.changed(item.room, item.seq);
   }
+}
+
+/** @param {Stored} stored */
+function isOld({ at }) {
+  return Date.now() - at > KEPT_MS;
 }
 
 /** @param {string} text @returns {Stored | null} */

@@ -13,6 +13,8 @@ import { authorWords, DELETE_COPIES, DELETE_MESSAGE, unchangedSentence } from ".
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Lists} from "./menus.js" */
+/** @import {ErrorFrame} from "../model/protocol.js" */
+/** @import {Notices} from "../dom/notices.js" */
 /** @import {ReadTracker} from "./read_tracker.js" */
 /** @import {Message} from "../model/room_log.js" */
 /** @import {Workspace} from "../model/workspace.js" */
@@ -29,17 +31,19 @@ export class MessageActions {
   #sameMoment;
   #carrying;
   #confirmDialog;
+  #notices;
 
   /**
    * @param {PaneRow} panes
-   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notLoaded: () => void, carrying: Carrying}} page
+   * @param {{workspace: Workspace, readTracker: ReadTracker, user: {id: number, staff: boolean}, drafts: Drafts, notices: Notices, notLoaded: () => void, carrying: Carrying}} page
    */
-  constructor(panes, { workspace, readTracker, user, drafts, notLoaded, carrying }) {
+  constructor(panes, { workspace, readTracker, user, drafts, notices, notLoaded, carrying }) {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#readTracker = readTracker;
     this.#user = user;
     this.#drafts = drafts;
+    this.#notices = notices;
     this.#carrying = carrying;
     this.#confirmDialog = new LazyPart(async () => {
       const { ConfirmDialog } = await import("lazy/confirm_dialog");
@@ -99,37 +103,35 @@ export class MessageActions {
     );
   }
 
-  /** What was sent into several rooms is changed in all of them. @param {string} room @param {number} seq @param {CopiesChange} change */
-  #changeCopies(room, seq, change) {
-    const list = this.#panes.get(room)?.list;
-    const across = list?.messageAt(list.elementOf(seq) ?? null)?.across;
+  /** What was sent into several rooms is changed in all of them. @param {string | undefined} across @param {string} room @param {CopiesChange} change */
+  #changeCopies(across, room, change) {
     if (across) this.#carrying.use(({ copies }) => copies.changeAll(across, room, change));
   }
 
   /** Edit a message, continuing an unsaved edit if there is one. @param {string} room @param {Message} message */
-  editMessage(room, { seq, text }) {
+  editMessage(room, { seq, text, across }) {
     if (this.#isArchived(room)) return;
     const draft = this.#editOf(room, seq);
     const original = text ?? "";
-    this.#panes.get(room)?.composer.editMessage({ seq, text: original }, draft?.text ?? original);
+    const message = { seq, text: original, across };
+    this.#panes.get(room)?.composer.editMessage(message, draft?.text ?? original);
   }
 
-  /** @param {string} room @param {number} seq @param {string} message */
-  saveEdit(room, seq, message) {
+  /** @param {string} room @param {{seq: number, across?: string | undefined}} edited @param {string} message */
+  saveEdit(room, { seq, across }, message) {
     this.#panes.get(room)?.showTrouble("");
     this.#workspace.changeMessage(
-      { command: "edit", room, seq, message },
+      { command: "edit", room, seq, message, ...(across && { across }) },
       {
         done: () => {
-          this.#changeCopies(room, seq, { message });
+          this.#changeCopies(across, room, { message });
           // Keep the draft if its author has gone on editing meanwhile.
           if (this.#editOf(room, seq)?.text === message) this.#drafts.dropEdit(room, seq);
           this.#panes.get(room)?.composer.editSaved(seq, message);
         },
         failed: (frame) => {
-          const pane = this.#panes.get(room);
-          pane?.composer.editFailed(seq);
-          pane?.showTrouble(unchangedSentence(frame));
+          this.#panes.get(room)?.composer.editFailed(seq);
+          this.#showUnchanged(room, frame);
         },
       },
     );
@@ -147,7 +149,9 @@ export class MessageActions {
     this.askFirst(hasCopies ? DELETE_COPIES : DELETE_MESSAGE, {
       text: (message.text ?? "").slice(0, MOST_QUOTED),
       label: hasCopies ? "Delete all" : "Delete",
-      confirmed: hasCopies ? () => this.deleteMessage(room, message, false, true) : onlyHere,
+      confirmed: hasCopies
+        ? () => this.deleteMessage(room, message, { copies: { undo: false } })
+        : onlyHere,
       other: hasCopies ? { label: "Only here", act: onlyHere } : undefined,
     });
   }
@@ -158,20 +162,29 @@ export class MessageActions {
     confirmDeactivation(username, (question, what) => this.askFirst(question, what), onfailed);
   }
 
-  /** @param {string} room @param {Message} message */
-  deleteMessage(room, { seq }, isUndo = false, hasCopies = isUndo) {
-    if (hasCopies) this.#changeCopies(room, seq, { undo: isUndo });
-    this.#change({ command: "delete", room, seq, ...(isUndo ? { undo: true } : {}) });
+  /** @param {string} room @param {Message} message @param {{undo?: true, copies?: CopiesChange}} how `copies`: what happens to its copies */
+  deleteMessage(room, { seq, across }, { copies, ...undo } = {}) {
+    if (copies) this.#changeCopies(across, room, copies);
+    // With `across` it is deleted even if its pane was closed meanwhile.
+    this.#change({ command: "delete", room, seq, ...undo, ...(across && { across }) });
   }
 
   /** @param {Change} change */
   #change(change) {
-    const pane = this.#panes.get(change.room);
-    pane?.showTrouble("");
+    const { room } = change;
+    this.#panes.get(room)?.showTrouble("");
     this.#workspace.changeMessage(change, {
       done: () => {},
-      failed: (frame) => pane?.showTrouble(unchangedSentence(frame)),
+      failed: (frame) => this.#showUnchanged(room, frame),
     });
+  }
+
+  /** In the room's pane, or above the panes if it was closed meanwhile. @param {string} room @param {ErrorFrame} [frame] */
+  #showUnchanged(room, frame) {
+    const pane = this.#panes.get(room);
+    const sentence = unchangedSentence(frame);
+    if (pane) pane.showTrouble(sentence);
+    else this.#notices.show(sentence);
   }
 
   /** Put the text back before deleting the message, so that it is not lost if the connection fails. @param {string} room @param {Message} message */
@@ -185,7 +198,7 @@ export class MessageActions {
     }
     composer.text = [message.text, composer.draft].filter(Boolean).join("\n");
     composer.focus();
-    this.deleteMessage(room, message, true);
+    this.deleteMessage(room, message, { undo: true, copies: { undo: true } });
   }
 
   /** @param {string} room */

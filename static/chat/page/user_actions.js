@@ -126,7 +126,7 @@ export class UserActions {
       notLoaded,
     );
     this.#messageActions = new MessageActions(panes, {
-      ...{ workspace, readTracker, user, notLoaded },
+      ...{ workspace, readTracker, user, notices, notLoaded },
       carrying: this.carrying,
       drafts: userData.drafts,
     });
@@ -265,7 +265,7 @@ export class UserActions {
       unsavedEdits: () => drafts.editsOf(id),
       saveEditDraft: (text, edit) => drafts.saveDraft(id, text, { title: this.#titleOf(id), edit }),
       dropEditDraft: (seq) => drafts.dropEdit(id, seq),
-      saveEdit: (seq, text) => this.#messageActions.saveEdit(id, seq, text),
+      saveEdit: (edited, text) => this.#messageActions.saveEdit(id, edited, text),
       sayTyping: () => {
         if (this.#userData.preferences.get("showsTyping")) this.#workspace.sayTyping(id);
       },

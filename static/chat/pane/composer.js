@@ -21,7 +21,7 @@ import { TypingSignal } from "../model/typing.js";
 const SIGN = /[@#:]/;
 const completion = new LazyPart(async () => (await import("lazy/completion")).Completion);
 
-/** `original`: the message when the edit began; `saving`: the text that the server was asked to save. @typedef {{seq: number, original: string, saving: string | null, isDeleted: boolean}} Edit */
+/** `original`: the message when the edit began; `across`: shared by its copies in other rooms; `saving`: the text that the server was asked to save. @typedef {{seq: number, original: string, across?: string | undefined, saving: string | null, isDeleted: boolean}} Edit */
 /**
  * What a composer can do. It calls `saveDraft` and `saveEditDraft` at every change, so that nothing typed is only in the box.
  * @typedef {{
@@ -34,9 +34,9 @@ const completion = new LazyPart(async () => (await import("lazy/completion")).Co
  *   chooseEmoji: (button: HTMLElement) => Promise<string | null>,
  *   saveDraft: (text: string, type: number, id?: string) => void,
  *   unsavedEdits: () => Draft[],
- *   saveEditDraft: (text: string, edit: {seq: number, original: string, isOpen: boolean}) => void,
+ *   saveEditDraft: (text: string, edit: {seq: number, original: string, across?: string | undefined, isOpen: boolean}) => void,
  *   dropEditDraft: (seq: number) => void,
- *   saveEdit: (seq: number, text: string) => void,
+ *   saveEdit: (edited: {seq: number, across?: string | undefined}, text: string) => void,
  *   editLast: () => void,
  *   messageOf: (seq: number) => Message | undefined,
  * }} ComposerActions
@@ -249,7 +249,7 @@ export class Composer extends HTMLElement {
 
   /**
    * Edit a message in the box. The draft returns afterwards.
-   * @param {{seq: number, text: string}} message
+   * @param {{seq: number, text: string, across?: string | undefined}} message
    * @param {string} text the edited text so far
    */
   editMessage(message, text) {
@@ -360,10 +360,10 @@ export class Composer extends HTMLElement {
     return event.key === "ArrowUp" && isEmpty;
   }
 
-  /** @param {{seq: number, text: string}} message @param {string} text */
-  #startEdit({ seq, text: original }, text) {
+  /** @param {{seq: number, text: string, across?: string | undefined}} message @param {string} text */
+  #startEdit({ seq, text: original, across }, text) {
     this.#draftDuringEdit = this.draft;
-    this.#edit = { seq, original, saving: null, isDeleted: false };
+    this.#edit = { seq, original, across, saving: null, isDeleted: false };
     this.#box.value = text;
     this.showEdits();
   }
@@ -386,8 +386,8 @@ export class Composer extends HTMLElement {
 
   /** @param {boolean} isOpen */
   #keepEdit(isOpen) {
-    const { seq, original } = /** @type {Edit} */ (this.#edit);
-    this.#actions.saveEditDraft(this.#box.value, { seq, original, isOpen });
+    const { seq, original, across } = /** @type {Edit} */ (this.#edit);
+    this.#actions.saveEditDraft(this.#box.value, { seq, original, across, isOpen });
   }
 
   /** Send the message or save the edit. A text that the server would refuse stays, with the reason. */
@@ -416,7 +416,7 @@ export class Composer extends HTMLElement {
     edit.saving = text;
     this.#keepEdit(true);
     this.showEdits();
-    this.#actions.saveEdit(edit.seq, text);
+    this.#actions.saveEdit(edit, text);
   }
 
   async #insertEmoji() {
