@@ -18,7 +18,7 @@ import { mergePanes } from "../model/pane_sets.js";
 /**
  * What the sets need of the page.
  * @typedef {{
- *   panes: {layout: {readonly panes: Panes, peek: string | null}, readonly isPhone: boolean, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
+ *   panes: {layout: {readonly panes: Panes, peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
  *   workspace: {rooms: Map<string, Room>, openPane: (room: Room, isByUser: boolean) => void, closePane: (room: string) => void},
  *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, focusRoom: (room: string) => void},
  *   notices: {show: (sentence: string) => void},
@@ -157,9 +157,11 @@ export class PaneSets {
   /** Show the panes of a set, or those that belong to none. @param {number} id */
   async #use(id) {
     const { navigation, notices, panes, workspace } = this.#page;
+    const attention = new Attention();
     navigation.save();
     await this.#save();
     const answer = await this.#request({ do: "use", workspace: id });
+    const isWaiting = attention.end();
     if (typeof answer === "string") return notices.show(answer);
     const used = answer.workspaces.find((one) => one.id === id);
     if (id && !used) return notices.show("This workspace was deleted.");
@@ -167,6 +169,8 @@ export class PaneSets {
     this.#show(used ?? answer.unnamed);
     if (used) this.#follow(used);
     else this.#leave();
+    // What the user is typing must not go on in another room. If its pane was closed, the page holds the focus.
+    if (!isWaiting || panes.focused) return;
     const [first] = panes.layout.panes.order;
     if (first === undefined) return;
     // On a phone, a focused composer would open the keyboard.
@@ -265,6 +269,28 @@ export class PaneSets {
   #showName() {
     const name = this.#list.find(({ id }) => id === this.#current)?.name;
     part(part(document, "workspaces"), "name").textContent = name ?? "Workspaces";
+  }
+}
+
+/** Finds out whether the user did something else while the server was asked. */
+class Attention {
+  #element = document.activeElement;
+  #hasActed = false;
+
+  constructor() {
+    addEventListener("keydown", this.#acted, true);
+    addEventListener("input", this.#acted, true);
+  }
+
+  #acted = (/** @type {Event & {repeat?: boolean}} */ { repeat }) => {
+    this.#hasActed ||= !repeat;
+  };
+
+  /** @returns {boolean} whether the user still waits for the answer */
+  end() {
+    removeEventListener("keydown", this.#acted, true);
+    removeEventListener("input", this.#acted, true);
+    return !this.#hasActed && document.activeElement === this.#element;
   }
 }
 

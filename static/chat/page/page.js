@@ -307,6 +307,7 @@ export class Page {
     const pane = this.#panes.get(room.id);
     const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.removePane(room.id);
+    if (hadFocus) this.#focusNothing();
     this.unsent.closeDraft(room.id);
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
@@ -317,7 +318,6 @@ export class Page {
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
-    if (hadFocus) this.#focusNothing();
   }
 
   /** The panes that the address names are open. */

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Layout } from "../../static/chat/model/layout.js";
+
+/** As much of a browser as the sets meet: their button and dialog, the focus, keys, and a server that answers when told. */
+const listeners = new Map();
+const requests = [];
+const element = () => ({
+  hidden: false,
+  addEventListener() {},
+  querySelector: () => element(),
+});
+const button = { ...element(), querySelector: () => ({ textContent: "" }) };
+const document = {
+  activeElement: "box",
+  cookie: "",
+  querySelector: (selector) => (selector.includes("workspaces") ? button : element()),
+};
+class HTMLInputElement {}
+Object.assign(globalThis, {
+  ...{ document, HTMLInputElement },
+  addEventListener: (name, act) => listeners.set(name, [...(listeners.get(name) ?? []), act]),
+  removeEventListener: (name, act) =>
+    listeners.set(
+      name,
+      listeners.get(name).filter((other) => other !== act),
+    ),
+  fetch: (_path, { body, keepalive }) =>
+    new Promise((resolve, reject) => {
+      requests.push({ body: body && JSON.parse(body), keepalive, resolve, reject });
+    }),
+});
+const { PaneSets } = await import("../../static/chat/lazy/pane_sets.js");
+
+const press = (event = { repeat: false }) => {
+  for (const act of listeners.get("keydown") ?? []) act(event);
+};
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const set = (id, rooms, more = {}) => ({
+  ...{ id, name: `set ${id}`, version: 1, order: [...rooms], wide: null },
+  ...more,
+});
+const unnamed = { order: [], wide: null };
+
+/** The server answers the oldest request. */
+async function answer(workspaces, more = {}) {
+  await settled();
+  const { resolve, body } = requests.shift();
+  const headers = { get: () => "application/json" };
+  resolve({ ok: true, headers, json: async () => ({ workspaces, unnamed, ...more }) });
+  await settled();
+  return body;
+}
+
+/** A page with some panes, of which the test sees what the sets do with them. */
+function setUp({ open = "ab", rooms = "abcdefgh", current = 1, sent = open, ...more } = {}) {
+  const seen = { focused: [], notices: [], menus: [], ended: [] };
+  const layout = new Layout();
+  for (const room of open) layout.add(room);
+  const texts = new Map();
+  const panes = {
+    layout,
+    isPhone: false,
+    focus: null,
+    get: (room) => (layout.order.includes(room) ? {} : undefined),
+    get focused() {
+      const room = panes.focus;
+      if (!layout.order.includes(room)) return null;
+      const text = texts.get(room) ?? "";
+      return { room, composer: { text, draft: text } };
+    },
+    arrangeAs: ({ order, wide }) => {
+      layout.order = [...order, ...layout.order.filter((room) => !order.includes(room))];
+      layout.wide = wide;
+    },
+    scrollToPane() {},
+  };
+  const workspace = {
+    rooms: new Map([...rooms].map((id) => [id, { id, title: `room ${id}` }])),
+    openPane: ({ id }) => layout.add(id),
+    closePane: (room) => layout.remove(room),
+  };
+  const navigation = {
+    setId: current,
+    savedLayout: layout.panes,
+    saveSet: null,
+    save: () => navigation.saveSet?.(),
+    layoutRestored() {},
+    updateAddress() {},
+    hideReopenOffer: () => seen.ended.push("offer"),
+    focusRoom: (room) => seen.focused.push(room),
+  };
+  const list = [
+    { id: 1, name: "set 1" },
+    { id: 2, name: "set 2" },
+  ];
+  const sets = new PaneSets(
+    {
+      ...{ panes, workspace, navigation },
+      notices: { show: (sentence) => seen.notices.push(sentence) },
+      showMenu: (items) => seen.menus.push(items),
+      askFirst() {},
+      ...more,
+    },
+    { list, current, version: 1 },
+    { order: [...sent], wide: null },
+  );
+  const use = (id) => sets.optionsFor(`set ${id}`)[0].act();
+  return { sets, use, panes, layout, texts, workspace, navigation, seen };
+}
+
+const shown = ({ layout }) => layout.order.join("");
+
+beforeEach(() => {
+  requests.length = 0;
+  listeners.clear();
+});
+
+test("a switch moves the focus to the first room of the set", async () => {
+  const page = setUp();
+  page.use(2);
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.equal(shown(page), "cd");
+  assert.deepEqual(page.seen.focused, ["c"]);
+});
+
+test("a switch that is answered late leaves the focus to a user who typed meanwhile", async () => {
+  const page = setUp();
+  page.use(2);
+  await settled();
+  press({ repeat: true });
+  press();
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.equal(shown(page), "cd");
+  assert.deepEqual(page.seen.focused, []);
+  assert.deepEqual(listeners.get("keydown"), []);
+});
+
+test("a switch leaves the focus to a user who went elsewhere meanwhile, or whose room is in the set", async () => {
+  const away = setUp();
+  away.use(2);
+  await settled();
+  document.activeElement = "search";
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.deepEqual(away.seen.focused, []);
+  const stays = setUp();
+  stays.panes.focus = "b";
+  stays.use(2);
+  await answer([set(1, "ab"), set(2, "cb")]);
+  assert.equal(shown(stays), "cb");
+  assert.deepEqual(stays.seen.focused, []);
+});
