@@ -53,10 +53,18 @@ async function answer(workspaces, more = {}) {
 }
 
 /** A page with some panes, of which the test sees what the sets do with them. */
-function setUp({ open = "ab", rooms = "abcdefgh", current = 1, sent = open, ...more } = {}) {
+function setUp({
+  open = "ab",
+  rooms = "abcdefgh",
+  current = 1,
+  sent = open,
+  peek = null,
+  ...more
+} = {}) {
   const seen = { focused: [], notices: [], menus: [], ended: [] };
   const layout = new Layout();
   for (const room of open) layout.add(room);
+  layout.peek = peek;
   const texts = new Map();
   const panes = {
     layout,
@@ -149,4 +157,14 @@ test("a switch leaves the focus to a user who went elsewhere meanwhile, or whose
   await answer([set(1, "ab"), set(2, "cb")]);
   assert.equal(shown(stays), "cb");
   assert.deepEqual(stays.seen.focused, []);
+});
+
+test("a provisional pane is kept when another window adds its room to the set", async () => {
+  const page = setUp({ open: "abp", sent: "ab", rooms: "abp", peek: "p" });
+  page.sets.versionsReceived({ 1: 2 });
+  await answer([set(1, "abp", { version: 2 })]);
+  assert.equal(page.layout.peek, null);
+  page.navigation.save();
+  await settled();
+  assert.deepEqual(requests, [], "nothing is closed in the other window");
 });

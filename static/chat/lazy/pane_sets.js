@@ -209,6 +209,9 @@ export class PaneSets {
       const room = workspace.rooms.get(id);
       if (room) workspace.openPane(room, false);
     }
+    // Another window has kept the room that is provisional here. As a provisional pane it would be left out of what is
+    // saved, and so be closed in that window.
+    if (panes.layout.peek !== null && known.includes(panes.layout.peek)) panes.layout.peek = null;
     panes.arrangeAs({ order: known.filter((room) => panes.get(room)), wide });
   }
 
