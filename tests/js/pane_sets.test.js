@@ -59,6 +59,7 @@ function setUp({
   current = 1,
   sent = open,
   peek = null,
+  maxPanes = 0,
   ...more
 } = {}) {
   const seen = { focused: [], notices: [], menus: [], ended: [] };
@@ -85,7 +86,10 @@ function setUp({
   };
   const workspace = {
     rooms: new Map([...rooms].map((id) => [id, { id, title: `room ${id}` }])),
-    openPane: ({ id }) => layout.add(id),
+    openPane: ({ id }) => {
+      assert.ok(!maxPanes || layout.order.length < maxPanes, "the page would say that it is full");
+      layout.add(id);
+    },
     closePane: (room) => layout.remove(room),
   };
   const navigation = {
@@ -104,7 +108,7 @@ function setUp({
   ];
   const sets = new PaneSets(
     {
-      ...{ panes, workspace, navigation },
+      ...{ panes, workspace, navigation, maxPanes },
       notices: { show: (sentence) => seen.notices.push(sentence) },
       showMenu: (items) => seen.menus.push(items),
       askFirst() {},
@@ -167,4 +171,32 @@ test("a provisional pane is kept when another window adds its room to the set", 
   page.navigation.save();
   await settled();
   assert.deepEqual(requests, [], "nothing is closed in the other window");
+});
+
+test("rooms that this page cannot show stay in the set where they are", async () => {
+  const page = setUp({ rooms: "abcd", maxPanes: 3 });
+  page.use(2);
+  // x and y are archived or very new, and d is one too many.
+  await answer([set(1, "ab"), set(2, "xabcdy", { wide: "y" })]);
+  assert.equal(shown(page), "abc");
+  assert.deepEqual(page.seen.notices, ["You can have 3 rooms open at most. Close one to open another."]);
+  page.navigation.save();
+  await settled();
+  assert.deepEqual(requests, []);
+  page.layout.remove("c");
+  page.layout.moveTo("b", 0);
+  page.navigation.save();
+  const { change } = await answer([set(1, "ab"), set(2, "xbady", { version: 2 })]);
+  assert.deepEqual(change.close, ["c"]);
+  assert.deepEqual(change.put, [{ room: "b", before: "a" }]);
+  assert.equal(shown(page), "bad");
+  // A room that came meanwhile is shown, and can then be closed.
+  page.workspace.rooms.set("y", { id: "y" });
+  page.layout.remove("d");
+  page.sets.versionsReceived({ 2: 3 });
+  await answer([set(1, "ab"), set(2, "xbady", { version: 3 })]);
+  assert.equal(shown(page), "bay");
+  page.layout.remove("y");
+  page.navigation.save();
+  assert.deepEqual((await answer([set(2, "xba")])).change.close, ["d", "y"]);
 });

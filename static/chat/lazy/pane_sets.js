@@ -4,7 +4,8 @@ import { ask } from "../dom/ask.js";
 import { part } from "../dom/templates.js";
 import { changeOf } from "../model/layout.js";
 import { rank } from "../model/match.js";
-import { mergePanes } from "../model/pane_sets.js";
+import { mergePanes, unshowable, without } from "../model/pane_sets.js";
+import { fullPageWords } from "../model/strings.js";
 
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Panes} from "../model/layout.js" */
@@ -18,9 +19,10 @@ import { mergePanes } from "../model/pane_sets.js";
 /**
  * What the sets need of the page.
  * @typedef {{
- *   panes: {layout: {readonly panes: Panes, peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
+ *   panes: {layout: {readonly panes: Panes, order: string[], peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
  *   workspace: {rooms: Map<string, Room>, openPane: (room: Room, isByUser: boolean) => void, closePane: (room: string) => void},
  *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, focusRoom: (room: string) => void},
+ *   maxPanes: number | undefined,
  *   notices: {show: (sentence: string) => void},
  *   showMenu: (items: Item[]) => void,
  *   askFirst: (question: string, what: Asked) => void,
@@ -38,6 +40,8 @@ export class PaneSets {
   #version;
   /** The panes of the set that is shown, as the server has them. @type {Panes} */
   #saved;
+  /** Rooms of that set which this page cannot show. They are no change to save. @type {Set<string>} */
+  #unshown = new Set();
   /** The last request: there is one at a time, so that no answer is older than one that was used. @type {Promise<unknown>} */
   #last = Promise.resolve();
   #isSaving = false;
@@ -167,6 +171,8 @@ export class PaneSets {
     if (id && !used) return notices.show("This workspace was deleted.");
     if (panes.layout.peek) workspace.closePane(panes.layout.peek);
     this.#show(used ?? answer.unnamed);
+    if ([...this.#unshown].some((room) => workspace.rooms.has(room)))
+      notices.show(fullPageWords(this.#page.maxPanes ?? 0));
     if (used) this.#follow(used);
     else this.#leave();
     // What the user is typing must not go on in another room. If its pane was closed, the page holds the focus.
@@ -194,25 +200,47 @@ export class PaneSets {
     const { navigation } = this.#page;
     navigation.setId = 0;
     navigation.saveSet = null;
+    this.#unshown.clear();
     navigation.layoutRestored();
     navigation.updateAddress();
     this.#showName();
   }
 
   /** Open, close and order the panes. @param {Panes} wanted */
-  #show({ order, wide }) {
+  #show(wanted) {
     const { panes, workspace } = this.#page;
-    const known = order.filter((room) => workspace.rooms.has(room));
     for (const room of panes.layout.panes.order)
-      if (!known.includes(room)) workspace.closePane(room);
-    for (const id of known) {
+      if (!wanted.order.includes(room)) workspace.closePane(room);
+    this.#unshown = this.#unshowable(wanted);
+    const { order, wide } = without(wanted, this.#unshown);
+    for (const id of order) {
       const room = workspace.rooms.get(id);
       if (room) workspace.openPane(room, false);
     }
     // Another window has kept the room that is provisional here. As a provisional pane it would be left out of what is
     // saved, and so be closed in that window.
-    if (panes.layout.peek !== null && known.includes(panes.layout.peek)) panes.layout.peek = null;
-    panes.arrangeAs({ order: known.filter((room) => panes.get(room)), wide });
+    if (panes.layout.peek !== null && order.includes(panes.layout.peek)) panes.layout.peek = null;
+    panes.arrangeAs({ order: order.filter((room) => panes.get(room)), wide });
+  }
+
+  /** @param {Panes} wanted @returns {Set<string>} */
+  #unshowable(wanted) {
+    const { panes, workspace, maxPanes } = this.#page;
+    const { order, peek } = panes.layout;
+    const others = order.filter((room) => room === peek && !wanted.order.includes(room));
+    return unshowable(wanted, {
+      isOpen: (room) => panes.get(room) !== undefined,
+      isKnown: (room) => workspace.rooms.has(room),
+      free: (maxPanes || Number.POSITIVE_INFINITY) - others.length,
+    });
+  }
+
+  /** The panes of the set as they are here. */
+  #ownPanes() {
+    const { panes } = this.#page.panes.layout;
+    // From now on, closing them is a change.
+    for (const room of panes.order) this.#unshown.delete(room);
+    return panes;
   }
 
   /** Send what was changed here. What fails is sent with the next change, or after the next connection. */
@@ -223,8 +251,8 @@ export class PaneSets {
     try {
       while (this.#isUnsaved && this.#current) {
         this.#isUnsaved = false;
-        const sent = this.#page.panes.layout.panes;
-        const change = changeOf(this.#saved, sent);
+        const sent = this.#ownPanes();
+        const change = changeOf(without(this.#saved, this.#unshown), sent);
         if (change === null) return;
         const workspace = this.#current;
         const body = { do: "arrange", workspace, change: { command: "layout", ...change } };
@@ -261,12 +289,13 @@ export class PaneSets {
       this.#page.notices.show(`The workspace “${old?.name}” was deleted. Its panes stay open.`);
       return this.#leave();
     }
-    const { layout } = this.#page.panes;
-    const merged = mergePanes(sent ?? this.#saved, layout.panes, set);
+    const own = this.#ownPanes();
+    const merged = mergePanes(sent ?? without(this.#saved, this.#unshown), own, set);
     this.#version = set.version;
     this.#saved = { order: set.order, wide: set.wide };
     this.#showName();
-    if (changeOf(layout.panes, merged)) this.#show(merged);
+    this.#unshown = this.#unshowable(merged);
+    if (changeOf(own, without(merged, this.#unshown))) this.#show(merged);
   }
 
   #showName() {

@@ -112,7 +112,7 @@ export class Page {
     });
     const { menus, navigation, askFirst } = this.#userActions;
     this.#sets = paneSets(
-      { panes, workspace, navigation, notices, askFirst },
+      { panes, workspace, navigation, notices, askFirst, maxPanes: config.limits.rooms },
       menus,
       config.workspaces,
       notLoaded,
