@@ -136,6 +136,55 @@ test("a switch moves the focus to the first room of the set", async () => {
   assert.deepEqual(page.seen.focused, ["c"]);
 });
 
+test("a pane in which the user is writing stays open when another window takes it out of the set", async () => {
+  const page = setUp({ open: "abc" });
+  page.panes.focus = "b";
+  page.texts.set("b", "Good mor");
+  page.sets.versionsReceived({ 1: 2 });
+  await answer([set(1, "c", { version: 2 })]);
+  assert.equal(shown(page), "cb");
+  assert.deepEqual(page.seen.notices, [
+    "“room b” stays open because you're writing there. It isn't part of this workspace.",
+  ]);
+  // It does not come back into the set, and does not go when something else changes.
+  page.navigation.save();
+  page.texts.clear();
+  page.sets.versionsReceived({ 1: 3 });
+  await answer([set(1, "cd", { version: 3 })]);
+  assert.equal(shown(page), "cdb");
+  assert.deepEqual(requests, []);
+  // The user opens it again: now it is part of the set.
+  page.layout.remove("b");
+  page.navigation.save();
+  page.layout.add("b");
+  page.navigation.save();
+  assert.deepEqual((await answer([set(1, "cdb", { version: 4 })])).change.put, [{ room: "b" }]);
+});
+
+test("a pane without a text is closed with the set's other panes", async () => {
+  const page = setUp({ open: "abc" });
+  page.panes.focus = "b";
+  page.sets.versionsReceived({ 1: 2 });
+  await answer([set(1, "c", { version: 2 })]);
+  assert.equal(shown(page), "c");
+});
+
+test("a pane in which the user went on writing stays open after a switch that was answered late", async () => {
+  const page = setUp();
+  page.panes.focus = "a";
+  page.use(2);
+  await settled();
+  press();
+  page.texts.set("a", "Good mor");
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.equal(shown(page), "cda");
+  assert.equal(page.panes.focused.room, "a");
+  assert.deepEqual(page.seen.focused, []);
+  page.navigation.save();
+  await settled();
+  assert.deepEqual(requests, [], "it is not added to the set");
+});
+
 test("a switch that is answered late leaves the focus to a user who typed meanwhile", async () => {
   const page = setUp();
   page.use(2);
@@ -179,7 +228,9 @@ test("rooms that this page cannot show stay in the set where they are", async ()
   // x and y are archived or very new, and d is one too many.
   await answer([set(1, "ab"), set(2, "xabcdy", { wide: "y" })]);
   assert.equal(shown(page), "abc");
-  assert.deepEqual(page.seen.notices, ["You can have 3 rooms open at most. Close one to open another."]);
+  assert.deepEqual(page.seen.notices, [
+    "You can have 3 rooms open at most. Close one to open another.",
+  ]);
   page.navigation.save();
   await settled();
   assert.deepEqual(requests, []);

@@ -19,7 +19,7 @@ import { fullPageWords } from "../model/strings.js";
 /**
  * What the sets need of the page.
  * @typedef {{
- *   panes: {layout: {readonly panes: Panes, order: string[], peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
+ *   panes: {layout: {readonly panes: Panes, order: string[], peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string, composer: {text: string, draft: string}} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
  *   workspace: {rooms: Map<string, Room>, openPane: (room: Room, isByUser: boolean) => void, closePane: (room: string) => void},
  *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, focusRoom: (room: string) => void},
  *   maxPanes: number | undefined,
@@ -42,6 +42,8 @@ export class PaneSets {
   #saved;
   /** Rooms of that set which this page cannot show. They are no change to save. @type {Set<string>} */
   #unshown = new Set();
+  /** Panes that stay open although they are not in the set. They are no change to save either. @type {Set<string>} */
+  #extra = new Set();
   /** The last request: there is one at a time, so that no answer is older than one that was used. @type {Promise<unknown>} */
   #last = Promise.resolve();
   #isSaving = false;
@@ -170,7 +172,8 @@ export class PaneSets {
     const used = answer.workspaces.find((one) => one.id === id);
     if (id && !used) return notices.show("This workspace was deleted.");
     if (panes.layout.peek) workspace.closePane(panes.layout.peek);
-    this.#show(used ?? answer.unnamed);
+    this.#extra.clear();
+    this.#show(used ?? answer.unnamed, isWaiting ? undefined : panes.focused);
     if ([...this.#unshown].some((room) => workspace.rooms.has(room)))
       notices.show(fullPageWords(this.#page.maxPanes ?? 0));
     if (used) this.#follow(used);
@@ -201,16 +204,27 @@ export class PaneSets {
     navigation.setId = 0;
     navigation.saveSet = null;
     this.#unshown.clear();
+    this.#extra.clear();
     navigation.layoutRestored();
     navigation.updateAddress();
     this.#showName();
   }
 
-  /** Open, close and order the panes. @param {Panes} wanted */
-  #show(wanted) {
+  /**
+   * Open, close and order the panes.
+   * @param {Panes} wanted
+   * @param {PageParts["panes"]["focused"]} [inUse] the pane in which the user is, if they did not ask for this
+   */
+  #show(wanted, inUse) {
     const { panes, workspace } = this.#page;
-    for (const room of panes.layout.panes.order)
-      if (!wanted.order.includes(room)) workspace.closePane(room);
+    for (const room of this.#ownPanes().order) {
+      if (wanted.order.includes(room)) continue;
+      // A message that is being written is not cut off. An edit or a composition is in the text, too.
+      if (room === inUse?.room && (inUse.composer.text || inUse.composer.draft))
+        this.#keep(room, "you're writing there");
+      else workspace.closePane(room);
+    }
+    for (const room of wanted.order) this.#extra.delete(room);
     this.#unshown = this.#unshowable(wanted);
     const { order, wide } = without(wanted, this.#unshown);
     for (const id of order) {
@@ -223,11 +237,21 @@ export class PaneSets {
     panes.arrangeAs({ order: order.filter((room) => panes.get(room)), wide });
   }
 
+  /** Leave a pane open that is not in the set. @param {string} room @param {string} reason */
+  #keep(room, reason) {
+    const { notices, workspace } = this.#page;
+    this.#extra.add(room);
+    const title = workspace.rooms.get(room)?.title;
+    notices.show(`“${title}” stays open because ${reason}. It isn't part of this workspace.`);
+  }
+
   /** @param {Panes} wanted @returns {Set<string>} */
   #unshowable(wanted) {
     const { panes, workspace, maxPanes } = this.#page;
     const { order, peek } = panes.layout;
-    const others = order.filter((room) => room === peek && !wanted.order.includes(room));
+    const others = order.filter(
+      (room) => (room === peek || this.#extra.has(room)) && !wanted.order.includes(room),
+    );
     return unshowable(wanted, {
       isOpen: (room) => panes.get(room) !== undefined,
       isKnown: (room) => workspace.rooms.has(room),
@@ -238,9 +262,10 @@ export class PaneSets {
   /** The panes of the set as they are here. */
   #ownPanes() {
     const { panes } = this.#page.panes.layout;
-    // From now on, closing them is a change.
+    // From now on, closing or opening them is a change.
     for (const room of panes.order) this.#unshown.delete(room);
-    return panes;
+    for (const room of this.#extra) if (!panes.order.includes(room)) this.#extra.delete(room);
+    return without(panes, this.#extra);
   }
 
   /** Send what was changed here. What fails is sent with the next change, or after the next connection. */
@@ -295,7 +320,7 @@ export class PaneSets {
     this.#saved = { order: set.order, wide: set.wide };
     this.#showName();
     this.#unshown = this.#unshowable(merged);
-    if (changeOf(own, without(merged, this.#unshown))) this.#show(merged);
+    if (changeOf(own, without(merged, this.#unshown))) this.#show(merged, this.#page.panes.focused);
   }
 
   #showName() {
