@@ -57,9 +57,10 @@ function setUp({
   open = "ab",
   rooms = "abcdefgh",
   current = 1,
-  sent = open,
   peek = null,
   maxPanes = 0,
+  waiting = "",
+  inSet = open,
   ...more
 } = {}) {
   const seen = { focused: [], notices: [], menus: [], ended: [] };
@@ -111,11 +112,12 @@ function setUp({
       ...{ panes, workspace, navigation, maxPanes },
       notices: { show: (sentence) => seen.notices.push(sentence) },
       showMenu: (items) => seen.menus.push(items),
+      isWaiting: (room) => waiting.includes(room),
       askFirst() {},
       ...more,
     },
     { list, current, version: 1 },
-    { order: [...sent], wide: null },
+    { order: [...inSet], wide: null },
   );
   const use = (id) => sets.optionsFor(`set ${id}`)[0].act();
   return { sets, use, panes, layout, texts, workspace, navigation, seen };
@@ -213,7 +215,7 @@ test("a switch leaves the focus to a user who went elsewhere meanwhile, or whose
 });
 
 test("a provisional pane is kept when another window adds its room to the set", async () => {
-  const page = setUp({ open: "abp", sent: "ab", rooms: "abp", peek: "p" });
+  const page = setUp({ open: "abp", inSet: "ab", rooms: "abp", peek: "p" });
   page.sets.versionsReceived({ 1: 2 });
   await answer([set(1, "abp", { version: 2 })]);
   assert.equal(page.layout.peek, null);
@@ -250,4 +252,29 @@ test("rooms that this page cannot show stay in the set where they are", async ()
   page.layout.remove("y");
   page.navigation.save();
   assert.deepEqual((await answer([set(2, "xba")])).change.close, ["d", "y"]);
+});
+
+test("rooms whose messages wait stay open after a switch, and are not added to the set", async () => {
+  const page = setUp({ waiting: "b" });
+  page.use(2);
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.equal(shown(page), "cdb");
+  assert.deepEqual(page.seen.notices, [
+    "“room b” stays open because messages there aren't sent yet. It isn't part of this workspace.",
+  ]);
+  page.navigation.save();
+  page.sets.connected();
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.equal(shown(page), "cdb");
+  assert.deepEqual(requests, []);
+});
+
+test("rooms that a reload opens for their messages are neither closed nor added to the set", async () => {
+  const page = setUp({ open: "abw", rooms: "abuw", inSet: "abu", waiting: "w" });
+  page.sets.connected();
+  await answer([set(1, "abu")]);
+  assert.equal(shown(page), "abuw");
+  page.navigation.save();
+  await settled();
+  assert.deepEqual(requests, []);
 });

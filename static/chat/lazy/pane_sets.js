@@ -25,6 +25,7 @@ import { fullPageWords } from "../model/strings.js";
  *   maxPanes: number | undefined,
  *   notices: {show: (sentence: string) => void},
  *   showMenu: (items: Item[]) => void,
+ *   isWaiting: (room: string) => boolean,
  *   askFirst: (question: string, what: Asked) => void,
  * }} PageParts
  */
@@ -51,12 +52,16 @@ export class PaneSets {
   #isUnsaved = false;
   #dialog = new NameDialog();
 
-  /** @param {PageParts} page @param {Sent} sent @param {Panes} opened the panes that the page was sent with */
-  constructor(page, { list, version }, opened) {
+  /** @param {PageParts} page @param {Sent} sent @param {Panes} panes that the set had when the page was sent */
+  constructor(page, { list, version }, panes) {
     this.#page = page;
     this.#list = list;
     this.#version = version;
-    this.#saved = opened;
+    this.#saved = panes;
+    // The page may be full, and it opens rooms with unsent messages too.
+    const opened = this.#current ? page.navigation.savedLayout.order : panes.order;
+    this.#unshown = new Set(panes.order.filter((room) => !opened.includes(room)));
+    this.#extra = new Set(opened.filter((room) => !panes.order.includes(room)));
     if (this.#current) page.navigation.saveSet = () => void this.#save();
     this.#showName();
     void this.#save();
@@ -222,6 +227,8 @@ export class PaneSets {
       // A message that is being written is not cut off. An edit or a composition is in the text, too.
       if (room === inUse?.room && (inUse.composer.text || inUse.composer.draft))
         this.#keep(room, "you're writing there");
+      // They are sent only while their room is open.
+      else if (this.#page.isWaiting(room)) this.#keep(room, "messages there aren't sent yet");
       else workspace.closePane(room);
     }
     for (const room of wanted.order) this.#extra.delete(room);

@@ -112,9 +112,12 @@ export class Page {
     });
     const { menus, navigation, askFirst } = this.#userActions;
     this.#sets = paneSets(
-      { panes, workspace, navigation, notices, askFirst, maxPanes: config.limits.rooms },
+      {
+        ...{ panes, workspace, navigation, notices, askFirst, maxPanes: config.limits.rooms },
+        isWaiting: (room) => userData.outbox.isWaiting(room),
+      },
       menus,
-      config.workspaces,
+      config,
       notLoaded,
     );
     this.#around = new WhoIsAround(
