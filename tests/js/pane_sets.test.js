@@ -52,6 +52,14 @@ async function answer(workspaces, more = {}) {
   return body;
 }
 
+async function fail() {
+  await settled();
+  const { reject, body } = requests.shift();
+  reject(new Error("away"));
+  await settled();
+  return body;
+}
+
 /** A page with some panes, of which the test sees what the sets do with them. */
 function setUp({
   open = "ab",
@@ -142,7 +150,7 @@ test("a pane in which the user is writing stays open when another window takes i
   const page = setUp({ open: "abc" });
   page.panes.focus = "b";
   page.texts.set("b", "Good mor");
-  page.sets.versionsReceived({ 1: 2 });
+  page.sets.versionsReceived({ 1: 2, 2: 1 });
   await answer([set(1, "c", { version: 2 })]);
   assert.equal(shown(page), "cb");
   assert.deepEqual(page.seen.notices, [
@@ -151,7 +159,7 @@ test("a pane in which the user is writing stays open when another window takes i
   // It does not come back into the set, and does not go when something else changes.
   page.navigation.save();
   page.texts.clear();
-  page.sets.versionsReceived({ 1: 3 });
+  page.sets.versionsReceived({ 1: 3, 2: 1 });
   await answer([set(1, "cd", { version: 3 })]);
   assert.equal(shown(page), "cdb");
   assert.deepEqual(requests, []);
@@ -166,7 +174,7 @@ test("a pane in which the user is writing stays open when another window takes i
 test("a pane without a text is closed with the set's other panes", async () => {
   const page = setUp({ open: "abc" });
   page.panes.focus = "b";
-  page.sets.versionsReceived({ 1: 2 });
+  page.sets.versionsReceived({ 1: 2, 2: 1 });
   await answer([set(1, "c", { version: 2 })]);
   assert.equal(shown(page), "c");
 });
@@ -216,7 +224,7 @@ test("a switch leaves the focus to a user who went elsewhere meanwhile, or whose
 
 test("a provisional pane is kept when another window adds its room to the set", async () => {
   const page = setUp({ open: "abp", inSet: "ab", rooms: "abp", peek: "p" });
-  page.sets.versionsReceived({ 1: 2 });
+  page.sets.versionsReceived({ 1: 2, 2: 1 });
   await answer([set(1, "abp", { version: 2 })]);
   assert.equal(page.layout.peek, null);
   page.navigation.save();
@@ -246,7 +254,7 @@ test("rooms that this page cannot show stay in the set where they are", async ()
   // A room that came meanwhile is shown, and can then be closed.
   page.workspace.rooms.set("y", { id: "y" });
   page.layout.remove("d");
-  page.sets.versionsReceived({ 2: 3 });
+  page.sets.versionsReceived({ 1: 1, 2: 3 });
   await answer([set(1, "ab"), set(2, "xbady", { version: 3 })]);
   assert.equal(shown(page), "bay");
   page.layout.remove("y");
@@ -277,4 +285,26 @@ test("rooms that a reload opens for their messages are neither closed nor added 
   page.navigation.save();
   await settled();
   assert.deepEqual(requests, []);
+});
+
+test("the menu opens before the server answers, also offline, and not after signing out", async () => {
+  const page = setUp();
+  page.sets.openMenu();
+  assert.equal(page.seen.menus.length, 1);
+  await fail();
+  assert.deepEqual(page.seen.notices, []);
+  button.hidden = true;
+  page.sets.openMenu();
+  button.hidden = false;
+  await settled();
+  assert.equal(page.seen.menus.length, 1);
+  assert.deepEqual(requests, []);
+});
+
+test("the menu lists a set that another window made, whichever is shown", async () => {
+  const page = setUp({ current: 0 });
+  page.sets.versionsReceived({ 1: 1, 2: 1, 3: 1 });
+  await answer([set(1, "ab"), set(2, ""), set(3, "c")]);
+  page.sets.openMenu();
+  assert.ok(page.seen.menus[0].some(({ label }) => label === "set 3"));
 });

@@ -71,11 +71,12 @@ export class PaneSets {
     return this.#page.navigation.setId;
   }
 
-  /** Show the menu of the sets, as they are now. */
-  async openMenu() {
-    const answer = await this.#request();
-    if (typeof answer === "string") return this.#page.notices.show(answer);
+  /** Show the menu of the sets at once, because a menu that opens later would take the keys of a user who types on. */
+  openMenu() {
+    // The shortcut works after signing out, too.
+    if (part(document, "workspaces").hidden) return;
     this.#page.showMenu(this.#items());
+    void this.#request();
   }
 
   /** The sets whose names fit what was typed into the box above the list. @param {string} typed @returns {Option[]} */
@@ -92,8 +93,10 @@ export class PaneSets {
 
   /** The server has these versions. @param {Record<string, number>} versions */
   async versionsReceived(versions) {
+    const isListed = this.#list.every(({ id }) => id in versions);
+    const isSame = isListed && this.#list.length === Object.keys(versions).length;
     const version = versions[this.#current];
-    if (this.#current && version !== this.#version) await this.#request();
+    if (!isSame || (this.#current && version !== this.#version)) await this.#request();
   }
 
   /** What changed while the connection was down. */

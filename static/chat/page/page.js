@@ -460,7 +460,10 @@ export class Page {
 
   /** @param {Record<string, number>} versions */
   setsReceived(versions) {
-    void this.#sets.loaded?.versionsReceived(versions);
+    this.#sets.load().then(
+      (sets) => sets.versionsReceived(versions),
+      () => {},
+    );
   }
 
   /** @param {NotifyFrame} frame */
