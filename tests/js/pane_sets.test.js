@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { beforeEach, mock, test } from "node:test";
 import { Layout } from "../../static/chat/model/layout.js";
 
 /** As much of a browser as the sets meet: their button and dialog, the focus, keys, and a server that answers when told. */
@@ -166,6 +166,7 @@ test("a pane in which the user is writing stays open when another window takes i
   // The user opens it again: now it is part of the set.
   page.layout.remove("b");
   page.navigation.save();
+  await settled();
   page.layout.add("b");
   page.navigation.save();
   assert.deepEqual((await answer([set(1, "cdb", { version: 4 })])).change.put, [{ room: "b" }]);
@@ -307,4 +308,45 @@ test("the menu lists a set that another window made, whichever is shown", async 
   await answer([set(1, "ab"), set(2, ""), set(3, "c")]);
   page.sets.openMenu();
   assert.ok(page.seen.menus[0].some(({ label }) => label === "set 3"));
+});
+
+test("a change that fails is sent again by itself, and stops a switch", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const page = setUp();
+  page.layout.add("c");
+  page.navigation.save();
+  page.use(2);
+  await fail();
+  assert.equal(shown(page), "abc");
+  assert.equal(page.navigation.setId, 1);
+  assert.deepEqual(page.seen.notices, ["The server isn't responding. Try again in a moment."]);
+  assert.deepEqual(requests, []);
+  mock.timers.tick(4_000);
+  assert.deepEqual((await answer([set(1, "abc"), set(2, "cd")])).change.put, [{ room: "c" }]);
+  mock.timers.tick(60_000);
+  await settled();
+  assert.deepEqual(requests, []);
+  mock.timers.reset();
+});
+
+test("a pane that is opened during a switch is saved in the set before", async () => {
+  const page = setUp();
+  page.use(2);
+  await settled();
+  page.layout.add("e");
+  await answer([set(1, "ab"), set(2, "cd")]);
+  const { workspace, change } = await answer([set(1, "abe"), set(2, "cdf")]);
+  assert.deepEqual([workspace, change.put], [1, [{ room: "e" }]]);
+  assert.equal(shown(page), "cdf", "as the last answer has it");
+  assert.equal(page.navigation.setId, 2);
+});
+
+test("of two switches the last one counts", async () => {
+  const page = setUp({ current: 0 });
+  page.use(1);
+  page.use(2);
+  await answer([set(1, "ab"), set(2, "cd")]);
+  await answer([set(1, "ab"), set(2, "cd")]);
+  assert.equal(shown(page), "cd");
+  assert.equal(page.navigation.setId, 2);
 });

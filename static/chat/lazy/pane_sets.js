@@ -31,6 +31,9 @@ import { fullPageWords } from "../model/strings.js";
  */
 
 const PATH = "/accounts/workspaces/";
+/** After a failure, the next request waits this long, and then twice as long each time. */
+const RETRY_MS = 4_000;
+const RETRY_MOST_MS = 60_000;
 const NAME_FOR_NONE = "No workspace";
 
 export class PaneSets {
@@ -47,9 +50,17 @@ export class PaneSets {
   #extra = new Set();
   /** The last request: there is one at a time, so that no answer is older than one that was used. @type {Promise<unknown>} */
   #last = Promise.resolve();
-  #isSaving = false;
+  /** The sets as the last answer has them. @type {PaneSet[]} */
+  #answered = [];
+  /** What is sending changes now. @type {Promise<string> | null} */
+  #saving = null;
   /** Whether something was changed that is not sent yet. */
   #isUnsaved = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retryTimer;
+  #retryMs = RETRY_MS;
+  /** How many switches were begun: the last one counts. */
+  #switches = 0;
   #dialog = new NameDialog();
 
   /** @param {PageParts} page @param {Sent} sent @param {Panes} panes that the set had when the page was sent */
@@ -148,6 +159,8 @@ export class PaneSets {
     const { navigation, panes } = this.#page;
     const { order: rooms, wide } = panes.layout.panes;
     navigation.save();
+    const trouble = await this.#save();
+    if (trouble) return trouble;
     const answer = await this.#request({ do: "save", name, rooms, ...(wide && { wide }) });
     if (typeof answer === "string") return answer;
     const made = answer.workspaces.find(({ id }) => id === answer.saved);
@@ -172,16 +185,17 @@ export class PaneSets {
   async #use(id) {
     const { navigation, notices, panes, workspace } = this.#page;
     const attention = new Attention();
-    navigation.save();
-    await this.#save();
-    const answer = await this.#request({ do: "use", workspace: id });
+    this.#switches += 1;
+    const number = this.#switches;
+    const { trouble, unnamed } = await this.#askForSet(id);
     const isWaiting = attention.end();
-    if (typeof answer === "string") return notices.show(answer);
-    const used = answer.workspaces.find((one) => one.id === id);
+    if (number !== this.#switches) return;
+    if (!unnamed) return notices.show(trouble);
+    const used = this.#answered.find((one) => one.id === id);
     if (id && !used) return notices.show("This workspace was deleted.");
     if (panes.layout.peek) workspace.closePane(panes.layout.peek);
     this.#extra.clear();
-    this.#show(used ?? answer.unnamed, isWaiting ? undefined : panes.focused);
+    this.#show(used ?? unnamed, isWaiting ? undefined : panes.focused);
     if ([...this.#unshown].some((room) => workspace.rooms.has(room)))
       notices.show(fullPageWords(this.#page.maxPanes ?? 0));
     if (used) this.#follow(used);
@@ -193,6 +207,20 @@ export class PaneSets {
     // On a phone, a focused composer would open the keyboard.
     if (panes.isPhone) panes.scrollToPane(first);
     else navigation.focusRoom(first);
+  }
+
+  /** Ask for a set, after everything is saved that was changed in the one before. @param {number} id @returns {Promise<{trouble: string, unnamed?: Panes}>} */
+  async #askForSet(id) {
+    const { navigation } = this.#page;
+    navigation.save();
+    const unsaved = await this.#save();
+    if (unsaved) return { trouble: unsaved };
+    const answer = await this.#request({ do: "use", workspace: id });
+    if (typeof answer === "string") return { trouble: answer };
+    // What was changed while the server answered belongs to the set before, too.
+    navigation.save();
+    const trouble = await this.#save();
+    return trouble ? { trouble } : { trouble, unnamed: answer.unnamed };
   }
 
   /** From now on, changes belong to this set. @param {PaneSet} set */
@@ -278,29 +306,45 @@ export class PaneSets {
     return without(panes, this.#extra);
   }
 
-  /** Send what was changed here. What fails is sent with the next change, or after the next connection. */
-  async #save() {
+  /** Send what was changed here, and again later what fails. @returns {Promise<string>} a sentence if it failed */
+  #save() {
     this.#isUnsaved = true;
-    if (this.#isSaving) return;
-    this.#isSaving = true;
+    this.#saving ??= this.#sendChanges();
+    return this.#saving;
+  }
+
+  async #sendChanges() {
+    clearTimeout(this.#retryTimer);
+    await null; // so that the promise is set before it is unset
     try {
       while (this.#isUnsaved && this.#current) {
         this.#isUnsaved = false;
-        const sent = this.#ownPanes();
-        const change = changeOf(without(this.#saved, this.#unshown), sent);
-        if (change === null) return;
-        const workspace = this.#current;
-        const body = { do: "arrange", workspace, change: { command: "layout", ...change } };
-        if (typeof (await this.#request(body, sent)) === "string") return;
+        const answer = await this.#sendChange();
+        if (typeof answer !== "string") continue;
+        this.#retryTimer = setTimeout(() => void this.#save(), this.#retryMs);
+        this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MOST_MS);
+        return answer;
       }
+      this.#retryMs = RETRY_MS;
+      return "";
     } finally {
-      this.#isSaving = false;
+      this.#saving = null;
     }
+  }
+
+  /** @returns {Promise<Answer | string | null>} null: nothing has changed */
+  async #sendChange() {
+    const panes = this.#ownPanes();
+    const change = changeOf(without(this.#saved, this.#unshown), panes);
+    if (change === null) return null;
+    const workspace = this.#current;
+    const body = { do: "arrange", workspace, change: { command: "layout", ...change } };
+    return this.#request(body, { workspace, panes });
   }
 
   /**
    * @param {object} [body]
-   * @param {Panes} [sent] what the server has after this request, if no other window changed the set
+   * @param {{workspace: number, panes: Panes}} [sent] what the server has after this request, if no other window changed the set
    * @returns {Promise<Answer | string>}
    */
   #request(body, sent) {
@@ -314,9 +358,10 @@ export class PaneSets {
     return request;
   }
 
-  /** @param {Answer} answer @param {Panes} [sent] */
+  /** @param {Answer} answer @param {{workspace: number, panes: Panes}} [sent] */
   #received({ workspaces }, sent) {
     const old = this.#list.find(({ id }) => id === this.#current);
+    this.#answered = workspaces;
     this.#list = workspaces.map(({ id, name }) => ({ id, name }));
     if (!this.#current) return this.#showName();
     const set = workspaces.find(({ id }) => id === this.#current);
@@ -325,7 +370,9 @@ export class PaneSets {
       return this.#leave();
     }
     const own = this.#ownPanes();
-    const merged = mergePanes(sent ?? without(this.#saved, this.#unshown), own, set);
+    const base =
+      sent?.workspace === this.#current ? sent.panes : without(this.#saved, this.#unshown);
+    const merged = mergePanes(base, own, set);
     this.#version = set.version;
     this.#saved = { order: set.order, wide: set.wide };
     this.#showName();

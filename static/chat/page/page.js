@@ -235,7 +235,11 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
       answering.connected();
-      void this.#sets.loaded?.connected();
+      if (this.#config.workspaces.list[0] || this.#sets.loaded)
+        this.#sets.load().then(
+          (sets) => sets.connected(),
+          () => {},
+        );
     }
     this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
