@@ -350,3 +350,26 @@ test("of two switches the last one counts", async () => {
   assert.equal(shown(page), "cd");
   assert.equal(page.navigation.setId, 2);
 });
+
+test("a page that is closed sends its last change, also while another request is under way", async () => {
+  const page = setUp();
+  page.layout.add("c");
+  page.navigation.save();
+  await settled();
+  page.layout.add("d");
+  listeners.get("pagehide")[0]();
+  assert.equal(requests.length, 2);
+  assert.equal(requests[1].keepalive, true);
+  assert.deepEqual(requests[1].body.change.put, [{ room: "c" }, { room: "d" }]);
+  await answer([set(1, "abc")]);
+  await answer([set(1, "abcd")]);
+});
+
+test("a page that has nothing to save sends nothing when it is closed", async () => {
+  setUp();
+  listeners.get("pagehide")[0]();
+  setUp({ current: 0, inSet: "" });
+  listeners.get("pagehide")[1]();
+  await settled();
+  assert.deepEqual(requests, []);
+});

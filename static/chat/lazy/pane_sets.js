@@ -74,6 +74,7 @@ export class PaneSets {
     this.#unshown = new Set(panes.order.filter((room) => !opened.includes(room)));
     this.#extra = new Set(opened.filter((room) => !panes.order.includes(room)));
     if (this.#current) page.navigation.saveSet = () => void this.#save();
+    addEventListener("pagehide", () => this.#sendLastChange());
     this.#showName();
     void this.#save();
   }
@@ -334,12 +335,21 @@ export class PaneSets {
 
   /** @returns {Promise<Answer | string | null>} null: nothing has changed */
   async #sendChange() {
+    const { body, panes } = this.#change();
+    return body && this.#request(body, { workspace: this.#current, panes });
+  }
+
+  /** The page is being closed: send what the server may not have. Another request may be under way, and is not waited for. */
+  #sendLastChange() {
+    const { body } = this.#change();
+    if (body) void ask(PATH, body, true);
+  }
+
+  #change() {
     const panes = this.#ownPanes();
-    const change = changeOf(without(this.#saved, this.#unshown), panes);
-    if (change === null) return null;
-    const workspace = this.#current;
-    const body = { do: "arrange", workspace, change: { command: "layout", ...change } };
-    return this.#request(body, { workspace, panes });
+    const change = this.#current ? changeOf(without(this.#saved, this.#unshown), panes) : null;
+    const layout = { command: "layout", ...change };
+    return { panes, body: change && { do: "arrange", workspace: this.#current, change: layout } };
   }
 
   /**
