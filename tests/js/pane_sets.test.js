@@ -121,6 +121,7 @@ function setUp({
       notices: { show: (sentence) => seen.notices.push(sentence) },
       showMenu: (items) => seen.menus.push(items),
       isWaiting: (room) => waiting.includes(room),
+      endCatchUp: () => seen.ended.push("catch up"),
       askFirst() {},
       ...more,
     },
@@ -144,6 +145,7 @@ test("a switch moves the focus to the first room of the set", async () => {
   await answer([set(1, "ab"), set(2, "cd")]);
   assert.equal(shown(page), "cd");
   assert.deepEqual(page.seen.focused, ["c"]);
+  assert.deepEqual(page.seen.ended, ["catch up", "offer"]);
 });
 
 test("a pane in which the user is writing stays open when another window takes it out of the set", async () => {

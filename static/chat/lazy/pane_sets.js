@@ -21,10 +21,11 @@ import { fullPageWords } from "../model/strings.js";
  * @typedef {{
  *   panes: {layout: {readonly panes: Panes, order: string[], peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string, composer: {text: string, draft: string}} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
  *   workspace: {rooms: Map<string, Room>, openPane: (room: Room, isByUser: boolean) => void, closePane: (room: string) => void},
- *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, focusRoom: (room: string) => void},
+ *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, hideReopenOffer: () => void, focusRoom: (room: string) => void},
  *   maxPanes: number | undefined,
  *   notices: {show: (sentence: string) => void},
  *   showMenu: (items: Item[]) => void,
+ *   endCatchUp: () => void,
  *   isWaiting: (room: string) => boolean,
  *   askFirst: (question: string, what: Asked) => void,
  * }} PageParts
@@ -185,6 +186,8 @@ export class PaneSets {
   /** Show the panes of a set, or those that belong to none. @param {number} id */
   async #use(id) {
     const { navigation, notices, panes, workspace } = this.#page;
+    // It would hide the new panes, and bring the old ones back.
+    this.#page.endCatchUp();
     const attention = new Attention();
     this.#switches += 1;
     const number = this.#switches;
@@ -194,6 +197,7 @@ export class PaneSets {
     if (!unnamed) return notices.show(trouble);
     const used = this.#answered.find((one) => one.id === id);
     if (id && !used) return notices.show("This workspace was deleted.");
+    navigation.hideReopenOffer(); // its room would be opened in this set
     if (panes.layout.peek) workspace.closePane(panes.layout.peek);
     this.#extra.clear();
     this.#show(used ?? unnamed, isWaiting ? undefined : panes.focused);

@@ -110,10 +110,11 @@ export class Page {
         ...this.#search.optionsFor(typed),
       ],
     });
-    const { menus, navigation, askFirst } = this.#userActions;
+    const { menus, navigation, askFirst, catchUp } = this.#userActions;
     this.#sets = paneSets(
       {
         ...{ panes, workspace, navigation, notices, askFirst, maxPanes: config.limits.rooms },
+        endCatchUp: () => catchUp.loaded?.finish(),
         isWaiting: (room) => userData.outbox.isWaiting(room),
       },
       menus,
