@@ -5,9 +5,12 @@ import { Layout } from "../../static/chat/model/layout.js";
 /** As much of a browser as the sets meet: their button and dialog, the focus, keys, and a server that answers when told. */
 const listeners = new Map();
 const requests = [];
+let submit = () => {};
 const element = () => ({
-  hidden: false,
-  addEventListener() {},
+  ...{ hidden: false, showModal() {}, select() {}, close() {} },
+  addEventListener: (name, act) => {
+    if (name === "submit") submit = act;
+  },
   querySelector: () => element(),
 });
 const button = { ...element(), querySelector: () => ({ textContent: "" }) };
@@ -374,4 +377,18 @@ test("a page that has nothing to save sends nothing when it is closed", async ()
   listeners.get("pagehide")[1]();
   await settled();
   assert.deepEqual(requests, []);
+});
+
+test("a set that is made of the open panes has them all", async () => {
+  const page = setUp({ current: 0, inSet: "" });
+  page.sets.openMenu();
+  await answer([]);
+  page.seen.menus[0].find(({ label }) => label === "Save as…").act();
+  submit({ preventDefault() {} });
+  assert.deepEqual((await answer([set(3, "ab")], { saved: 3 })).rooms, ["a", "b"]);
+  page.layout.add("c");
+  page.navigation.save();
+  const { change } = await answer([set(3, "abc")]);
+  assert.deepEqual(change, { command: "layout", put: [{ room: "c" }], close: [] });
+  assert.equal(shown(page), "abc");
 });
