@@ -195,7 +195,7 @@ export class PaneSets {
     const isWaiting = attention.end();
     if (number !== this.#switches) return;
     if (!unnamed) return notices.show(trouble);
-    const used = this.#answered.find((one) => one.id === id);
+    const used = this.#answered.find((set) => set.id === id);
     if (id && !used) return notices.show("This workspace was deleted.");
     navigation.hideReopenOffer(); // its room would be opened in this set
     if (panes.layout.peek) workspace.closePane(panes.layout.peek);
