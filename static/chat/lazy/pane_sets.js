@@ -39,10 +39,8 @@ const NAME_FOR_NONE = "No workspace";
 
 export class PaneSets {
   #page;
-  /** @type {{id: number, name: string}[]} */
+  /** The version is not known of sets that the page was sent with. @type {{id: number, name: string, version?: number}[]} */
   #list;
-  /** The version of the set that is shown. */
-  #version;
   /** The panes of the set that is shown, as the server has them. @type {Panes} */
   #saved;
   /** Rooms of that set which this page cannot show. They are no change to save. @type {Set<string>} */
@@ -65,10 +63,9 @@ export class PaneSets {
   #dialog = new NameDialog();
 
   /** @param {PageParts} page @param {Sent} sent @param {Panes} panes that the set had when the page was sent */
-  constructor(page, { list, version }, panes) {
+  constructor(page, { list }, panes) {
     this.#page = page;
     this.#list = list;
-    this.#version = version;
     this.#saved = panes;
     // The page may be full, and it opens rooms with unsent messages too.
     const opened = this.#current ? page.navigation.savedLayout.order : panes.order;
@@ -106,10 +103,9 @@ export class PaneSets {
 
   /** The server has these versions. @param {Record<string, number>} versions */
   async versionsReceived(versions) {
-    const isListed = this.#list.every(({ id }) => id in versions);
-    const isSame = isListed && this.#list.length === Object.keys(versions).length;
-    const version = versions[this.#current];
-    if (!isSame || (this.#current && version !== this.#version)) await this.#request();
+    await this.#last; // its answer may have them
+    const isSame = this.#list.every(({ id, version }) => versions[id] === version);
+    if (!isSame || this.#list.length !== Object.keys(versions).length) await this.#request();
   }
 
   /** What changed while the connection was down. */
@@ -233,7 +229,6 @@ export class PaneSets {
     const { navigation } = this.#page;
     navigation.setId = set.id;
     navigation.saveSet = () => void this.#save();
-    this.#version = set.version;
     this.#saved = { order: set.order, wide: set.wide };
     navigation.updateAddress();
     this.#showName();
@@ -376,7 +371,7 @@ export class PaneSets {
   #received({ workspaces }, sent) {
     const old = this.#list.find(({ id }) => id === this.#current);
     this.#answered = workspaces;
-    this.#list = workspaces.map(({ id, name }) => ({ id, name }));
+    this.#list = workspaces;
     if (!this.#current) return this.#showName();
     const set = workspaces.find(({ id }) => id === this.#current);
     if (!set) {
@@ -387,7 +382,6 @@ export class PaneSets {
     const base =
       sent?.workspace === this.#current ? sent.panes : without(this.#saved, this.#unshown);
     const merged = mergePanes(base, own, set);
-    this.#version = set.version;
     this.#saved = { order: set.order, wide: set.wide };
     this.#showName();
     this.#unshown = this.#unshowable(merged);

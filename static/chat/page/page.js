@@ -29,7 +29,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
-/** @import {Sent} from "../lazy/pane_sets.js" */
+/** @import {PaneSets, Sent} from "../lazy/pane_sets.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -237,10 +237,7 @@ export class Page {
       this.#userActions.navigation.connected();
       answering.connected();
       if (this.#config.workspaces.list[0] || this.#sets.loaded)
-        this.#sets.load().then(
-          (sets) => sets.connected(),
-          () => {},
-        );
+        this.#useSets((sets) => sets.connected());
     }
     this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
@@ -465,10 +462,12 @@ export class Page {
 
   /** @param {Record<string, number>} versions */
   setsReceived(versions) {
-    this.#sets.load().then(
-      (sets) => sets.versionsReceived(versions),
-      () => {},
-    );
+    this.#useSets((sets) => sets.versionsReceived(versions));
+  }
+
+  /** @param {(sets: PaneSets) => void} use */
+  #useSets(use) {
+    this.#sets.load().then(use, () => {}); // tried again next time
   }
 
   /** @param {NotifyFrame} frame */
