@@ -307,12 +307,17 @@ test("the menu opens before the server answers, also offline, and not after sign
   assert.deepEqual(requests, []);
 });
 
-test("the menu lists a set that another window made, whichever is shown", async () => {
+test("the menu lists a set as another window made or renamed it, whichever is shown", async () => {
   const page = setUp({ current: 0 });
   page.sets.versionsReceived({ 1: 1, 2: 1, 3: 1 });
   await answer([set(1, "ab"), set(2, ""), set(3, "c")]);
+  page.sets.versionsReceived({ 1: 1, 2: 1, 3: 2 });
+  await answer([set(1, "ab"), set(2, ""), set(3, "c", { version: 2, name: "Night" })]);
+  page.sets.versionsReceived({ 1: 1, 2: 1, 3: 2 });
+  await settled();
+  assert.deepEqual(requests, [], "it has these versions");
   page.sets.openMenu();
-  assert.ok(page.seen.menus[0].some(({ label }) => label === "set 3"));
+  assert.ok(page.seen.menus[0].some(({ label }) => label === "Night"));
 });
 
 test("a change that fails is sent again by itself, and stops a switch", async () => {
