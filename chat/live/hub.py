@@ -204,6 +204,8 @@ class Hub:
         self.attendance.resend_lists(session)
         self.watchers.resend(session)
         self.display_names.resend(session)
+        self.appearances.resend(session)
+        self.pane_sets.resend(session)
 
     def move_position(self, session: Session, room: int, seq: int, *, back: bool) -> None:
         """Move a user's read position: their sockets here are notified at once, and it is written soon."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from chat import protocol
 from chat.conf import conf
@@ -42,9 +42,11 @@ class OwnSetting(Generic[Setting]):
         self._sessions = sessions
         self._load = load
         self._encode = encode
-        # What a page has that was sent nothing, and what each socket was sent last.
+        # What most users have. A socket that was sent nothing is sent this only after a change of its own user.
         self._default = default
+        # What each socket was sent last, and the sockets that were behind and could not take it.
         self._sent: WeakKeyDictionary[Session, Setting] = WeakKeyDictionary()
+        self._missed: WeakSet[Session] = WeakSet()
         self._pending = NO_USERS
         self._task: asyncio.Task[None] | None = None
 
@@ -54,6 +56,12 @@ class OwnSetting(Generic[Setting]):
             self._pending |= Concern(concern.users, is_all_users=concern.is_all_users)
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._read_changes())
+
+    def resend(self, session: Session) -> None:
+        """Read again what a socket has missed that is not behind any more."""
+        if session in self._missed:
+            self._missed.discard(session)
+            self.users_changed(Concern(frozenset({session.user_id})))
 
     async def stop(self) -> None:
         """Read nothing more."""
@@ -68,7 +76,8 @@ class OwnSetting(Generic[Setting]):
                 users = [user for user in self._users() if concern.touches(user=user)]
                 try:
                     for start in range(0, len(users), PIECE):
-                        self._send(await database.read(self._load, users[start : start + PIECE]))
+                        found = await database.read(self._load, users[start : start + PIECE])
+                        self._send(found, changed=concern.users)
                 except Exception as error:
                     self._pending |= concern
                     database.warn(logger, "settings of users could not be read; trying again", error)
@@ -76,19 +85,23 @@ class OwnSetting(Generic[Setting]):
         finally:
             self._task = None
 
-    def _send(self, found: dict[int, Setting]) -> None:
+    def _send(self, found: dict[int, Setting], *, changed: Collection[int]) -> None:
         for user, setting in found.items():
             frame = self._encode(setting)
+            unsent = None if user in changed else self._default
             for session in self._sessions(user):
-                if self._sent.get(session, self._default) != setting:
+                if self._sent.get(session, unsent) == setting:
+                    continue
+                if session.signal(frame):
                     self._sent[session] = setting
-                    session.signal(frame)
+                else:
+                    self._missed.add(session)
 
 
 def appearance(
     users: Callable[[], Collection[int]], sessions: Callable[[int], Collection[Session]]
 ) -> OwnSetting[Look]:
-    """Return what sends users' choices of theme, density and clock."""
+    """Build the setting for users' choices of theme, density and clock."""
 
     def encode(look: Look) -> Frame:
         return protocol.encode(AppearanceFrame(appearance=Appearance(**look._asdict())))
@@ -99,10 +112,10 @@ def appearance(
 def versions_of_pane_sets(
     users: Callable[[], Collection[int]], sessions: Callable[[int], Collection[Session]]
 ) -> OwnSetting[dict[str, int]]:
-    """Return what sends the versions of users' sets of panes. A page whose set has another asks for it over HTTP."""
+    """Build the setting for the versions of users' sets. A page whose set has another version asks for it over HTTP."""
 
     def encode(versions: dict[str, int]) -> Frame:
         return protocol.encode(PaneSetsFrame(workspaces=versions))
 
-    # Most users have no sets, and are sent nothing.
+    # Most users have no sets, and are sent nothing until that changes.
     return OwnSetting(users, sessions, load=pane_sets.versions, encode=encode, default={})

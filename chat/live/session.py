@@ -108,12 +108,14 @@ class Session:
             self._update_ready()
             self._work()
 
-    def signal(self, frame: Frame) -> None:
-        """Send a frame that may be lost: it is dropped while the session is behind."""
+    def signal(self, frame: Frame) -> bool:
+        """Send a frame that may be lost, and return whether it was sent: it is dropped while the session is behind."""
         is_live = not self._replies and not any(subscription.is_behind for subscription in self.subscriptions.values())
-        if not (is_live and self._write([frame])):
-            self._has_missed_signals = True
-            self._work()
+        if is_live and self._write([frame]):
+            return True
+        self._has_missed_signals = True
+        self._work()
+        return False
 
     def hint(self, frame: Frame) -> None:
         """Send a frame that is soon out of date: it is dropped while the session is behind, and never sent again."""

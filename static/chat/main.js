@@ -80,7 +80,7 @@ const signedOut = new SignedOut(config.user.id, {
 
 // Rooms with unsent messages are opened too, so that the messages are sent. Copies need no pane.
 const { open, at } = config;
-const waiting = outbox.rooms.filter((id) => outbox.entriesOf(id).some(({ across }) => !across));
+const waiting = outbox.rooms.filter((id) => outbox.isWaiting(id));
 for (const id of new Set([...open, ...waiting])) {
   const room = workspace.rooms.get(id);
   if (room) workspace.openPane(room, !at && open.length === 1 && id === open[0]);

@@ -81,3 +81,26 @@ def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(vis
     dialog.get_by_label("Name").fill("Night")
     dialog.get_by_label("Name").press("Enter")
     expect(third.page.locator("[data-part=workspaces]")).to_have_text("Night")
+    # The answer to a switch is late, and the user writes on: nothing of it comes into a room of the other workspace.
+    held = []
+    bob.page.route(
+        "**/accounts/workspaces/",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    bob.box("Third").press_sequentially("Good mor")
+    menu(bob, "Night")
+    bob.box("Third").press_sequentially("ning, ")
+    expect(bob.box("Third")).to_have_value("Good morning, ")
+    assert len(held) == 1
+    for route in held:
+        route.continue_()
+    shows(bob, "Random", "Here", "Third")
+    bob.page.keyboard.type("everyone")
+    expect(bob.box("Third")).to_have_value("Good morning, everyone")
+    expect(bob.box("Random")).to_have_value("")
+    expect(bob.box("Here")).to_have_value("")
+    # Another window closes the pane that has the focus and no text: the page holds the focus.
+    bob.box("Here").focus()
+    third.pane("Here").get_by_role("button", name="Close").click()
+    shows(bob, "Random", "Third")
+    assert bob.page.evaluate("document.activeElement.dataset.part") == "panes-and-notices"

@@ -39,6 +39,15 @@ test("a message is stored before it is sent", () => {
   assert.equal(storedWhenSent, 1);
 });
 
+test("a room waits while it has a message that is not saved, apart from copies", () => {
+  const { outbox } = tab();
+  outbox.add("1", "hi", { client_id: "c1" });
+  outbox.add("2", "hi", { client_id: "c2", across: "16fd2706-8baf-433b-82eb-8c7fada847da" });
+  assert.deepEqual([outbox.isWaiting("1"), outbox.isWaiting("2")], [true, false]);
+  outbox.settle("c1", true);
+  assert.equal(outbox.isWaiting("1"), false);
+});
+
 test("each room sends one message at a time, in order", () => {
   const { outbox, sent, texts } = tab();
   outbox.roomJoined("1");

@@ -8,11 +8,12 @@ const REFUSED = "The server refused. Reload the page and try again.";
  * @template {object} T
  * @param {string} path
  * @param {object} [body] with it, the request is a POST
+ * @param {boolean} [isLast] the page is being closed, and the request goes on without it
  * @returns {Promise<T | string>}
  */
-export async function ask(path, body) {
+export async function ask(path, body, isLast = false) {
   try {
-    const answer = await fetch(path, body === undefined ? {} : post(body));
+    const answer = await fetch(path, body === undefined ? {} : post(body, isLast));
     const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
     if (!isJson) return REFUSED;
     const content = await answer.json();
@@ -22,10 +23,10 @@ export async function ask(path, body) {
   }
 }
 
-/** @param {object} body @returns {RequestInit} */
-function post(body) {
+/** @param {object} body @param {boolean} keepalive @returns {RequestInit} */
+function post(body, keepalive) {
   const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfToken() };
-  return { method: "POST", headers, body: JSON.stringify(body) };
+  return { method: "POST", headers, keepalive, body: JSON.stringify(body) };
 }
 
 /** What proves to the server that a request comes from this page. */

@@ -81,6 +81,11 @@ export class Outbox {
     return this.#entries.orphans(rooms);
   }
 
+  /** Whether messages are sent only when the room is opened. Copies need no pane. @param {string} room */
+  isWaiting(room) {
+    return this.entriesOf(room).some(({ across, state }) => !across && state !== "sent");
+  }
+
   /**
    * Store a message, then send it when its turn comes.
    * @param {string} room

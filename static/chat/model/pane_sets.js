@@ -27,6 +27,32 @@ export function applyChange({ order, wide }, change) {
   return { order: panes, wide: widened !== null && panes.includes(widened) ? widened : null };
 }
 
+/** @param {Panes} panes @param {Set<string>} rooms @returns {Panes} the panes of all other rooms */
+export function without({ order, wide }, rooms) {
+  return {
+    order: order.filter((room) => !rooms.has(room)),
+    wide: wide !== null && rooms.has(wide) ? null : wide,
+  };
+}
+
+/**
+ * Find the rooms of a set for which a page has no pane: it does not know them, because they are archived or very new,
+ * or it is full. Panes that are open go before others.
+ * @param {Panes} wanted
+ * @param {{isOpen: (room: string) => boolean, isKnown: (room: string) => boolean, free: number}} page `free`: how many panes it may have
+ */
+export function unshowable({ order }, { isOpen, isKnown, free }) {
+  let left = free - order.filter(isOpen).length;
+  return new Set(
+    order.filter((room) => {
+      if (isOpen(room)) return false;
+      if (!isKnown(room) || left <= 0) return true;
+      left -= 1;
+      return false;
+    }),
+  );
+}
+
 /**
  * Merge what the user did here with what the server has now. Both began with `base`.
  * @param {Panes} base

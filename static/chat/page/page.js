@@ -29,7 +29,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
-/** @import {Sent} from "../lazy/pane_sets.js" */
+/** @import {PaneSets, Sent} from "../lazy/pane_sets.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
@@ -110,11 +110,15 @@ export class Page {
         ...this.#search.optionsFor(typed),
       ],
     });
-    const { menus, navigation, askFirst } = this.#userActions;
+    const { menus, navigation, askFirst, catchUp } = this.#userActions;
     this.#sets = paneSets(
-      { panes, workspace, navigation, notices, askFirst },
+      {
+        ...{ panes, workspace, navigation, notices, askFirst, maxPanes: config.limits.rooms },
+        endCatchUp: () => catchUp.loaded?.finish(),
+        isWaiting: (room) => userData.outbox.isWaiting(room),
+      },
       menus,
-      config.workspaces,
+      config,
       notLoaded,
     );
     this.#around = new WhoIsAround(
@@ -232,7 +236,8 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
       answering.connected();
-      void this.#sets.loaded?.connected();
+      if (this.#config.workspaces.list[0] || this.#sets.loaded)
+        this.#useSets((sets) => sets.connected());
     }
     this.#userActions.carrying.loaded?.connectionChanged(state === "open");
     this.#connectionStatus.showState(state, retryAt);
@@ -307,6 +312,7 @@ export class Page {
     const pane = this.#panes.get(room.id);
     const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.removePane(room.id);
+    if (hadFocus) this.#focusNothing();
     this.unsent.closeDraft(room.id);
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
@@ -317,7 +323,6 @@ export class Page {
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
     this.#userActions.navigation.roomClosed(room.id);
-    if (hadFocus) this.#focusNothing();
   }
 
   /** The panes that the address names are open. */
@@ -457,7 +462,12 @@ export class Page {
 
   /** @param {Record<string, number>} versions */
   setsReceived(versions) {
-    void this.#sets.loaded?.versionsReceived(versions);
+    this.#useSets((sets) => sets.versionsReceived(versions));
+  }
+
+  /** @param {(sets: PaneSets) => void} use */
+  #useSets(use) {
+    this.#sets.load().then(use, () => {}); // tried again next time
   }
 
   /** @param {NotifyFrame} frame */

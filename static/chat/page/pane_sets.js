@@ -6,8 +6,8 @@ import { part } from "../dom/templates.js";
 /** @import {PageParts, Sent} from "../lazy/pane_sets.js" */
 /** @import {Menus} from "./menus.js" */
 
-/** @param {Omit<PageParts, "showMenu">} page @param {Menus} menus @param {Sent} sent @param {() => void} notLoaded */
-export function paneSets(page, menus, sent, notLoaded) {
+/** @param {Omit<PageParts, "showMenu">} page @param {Menus} menus @param {{workspaces: Sent, open: string[], wide: string | null}} config @param {() => void} notLoaded */
+export function paneSets(page, menus, { workspaces: sent, open: order, wide }, notLoaded) {
   const button = part(document, "workspaces");
   const showMenu = (/** @type {import("../dom/menu.js").Item[]} */ items) =>
     menus.open(button, "Workspaces", () => items);
@@ -15,7 +15,7 @@ export function paneSets(page, menus, sent, notLoaded) {
   if (sent.current) page.navigation.saveSet = () => {};
   const sets = new LazyPart(async () => {
     const { PaneSets } = await import("lazy/pane_sets");
-    return new PaneSets({ ...page, showMenu }, sent, page.navigation.savedLayout);
+    return new PaneSets({ ...page, showMenu }, sent, { order, wide });
   }, notLoaded);
   button.addEventListener("click", () => sets.use((loaded) => void loaded.openMenu()));
   if (sent.list.length) sets.load().catch(() => {});

@@ -65,7 +65,7 @@ export class UserActions {
   answering;
   #saying;
   navigation;
-  #catchUp;
+  catchUp;
   #mentions;
   jumps;
 
@@ -153,7 +153,7 @@ export class UserActions {
     button.addEventListener("click", () =>
       this.menus.open(button, "Settings", (lists) => lists.settingItems(userData.preferences)),
     );
-    this.#catchUp = new LazyPart(async () => {
+    this.catchUp = new LazyPart(async () => {
       const { CatchUp } = await import("lazy/catch_up");
       const { navigation } = this;
       const { unread } = userData;
@@ -184,7 +184,7 @@ export class UserActions {
     for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     for (const popover of document.querySelectorAll(":popover-open"))
       if (popover instanceof HTMLElement) popover.hidePopover();
-    this.#catchUp.loaded?.finish();
+    this.catchUp.loaded?.finish();
     this.#messageActions.endSameMoment();
     this.forgetRooms();
   }
@@ -445,7 +445,7 @@ export class UserActions {
   }
 
   #startCatchUp() {
-    this.#catchUp.use((catchUp) => catchUp.start());
+    this.catchUp.use((catchUp) => catchUp.start());
   }
 
   #showKeys() {

@@ -6,7 +6,7 @@ import { overflowWords } from "../model/strings.js";
 /** @import {PaneRow} from "./pane_row.js" */
 /** @import {RoomPane} from "./room_pane.js" */
 
-/** A pane may be cut by so many pixels, its edge, before the buttons count it. */
+/** How many pixels of a pane may be out of view, about its edge, before the buttons count it. */
 const CUT = 16;
 
 /**

@@ -183,10 +183,9 @@ export class PaneRow {
     const { order } = this.layout;
     startDrag(event, pane, this.#row, {
       over: (x) => this.#moveUnderPointer(pane, x),
-      cancel: () => {
-        this.layout.order = order;
-        this.#arrange();
-      },
+      // Other panes may be open by now.
+      cancel: () =>
+        this.arrangeAs({ order: order.filter((room) => this.get(room)), wide: this.layout.wide }),
     });
   }
 

@@ -167,7 +167,7 @@ export class RoomPane extends HTMLElement {
     this.list.keepStill(() => updateNames(this));
   }
 
-  /** Show nobody any more: the user turned it off. */
+  /** Hide who is writing: the user turned it off. */
   clearTyping() {
     this.#writers.clear();
   }
