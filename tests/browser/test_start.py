@@ -29,10 +29,9 @@ def test_a_missing_script_is_reported_after_20_seconds_until_it_arrives(visit):
     held = []
     bob.page.route("**/vendor/reconnecting-websocket/*", lambda route: held.append(route))
     bob.page.clock.install()
-    bob.page.reload(wait_until="commit")
+    with bob.page.expect_request("**/vendor/reconnecting-websocket/*"):
+        bob.page.reload(wait_until="commit")
     expect(bob.page.get_by_text("Connecting…")).to_be_visible()
-    if not held:
-        bob.page.wait_for_event("request", lambda request: "/reconnecting-websocket." in request.url)
     bob.page.clock.fast_forward(21_000)
     expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
     held[0].continue_()

@@ -80,8 +80,8 @@ def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(v
     expect(options.filter(has_text="bob")).to_contain_text("here")
     people = [text for text in options.all_text_contents() if "everybody" not in text]
     marks = [text.endswith("here") for text in people]
-    assert marks == sorted(marks, reverse=True)
-    expect(choices.get_by_role("option", name="charlie", exact=True)).to_be_visible()
+    # Which others, depends on the users that earlier tests have made.
+    assert marks == sorted(marks, reverse=True) and not all(marks)
     expect(box).to_be_focused()
     expect(box).to_have_attribute("aria-controls", choices.get_attribute("id"))
     expect(box).to_have_attribute("aria-activedescendant", options.first.get_attribute("id"))
