@@ -160,8 +160,8 @@ class FakeLog:
         }
 
 
-async def until(condition, seconds=5):
-    """Wait for a condition, a turn of the loop at a time."""
+async def until(condition, seconds=20):
+    """Wait for a condition, a turn of the loop at a time; long, because these tests have the lowest priority."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  conditions of all kinds, and no test waits long
             await asyncio.sleep(0.001)

@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.test_panes import titles
+from tests.browser.test_unread import wait_until
 
 WIDE = {"width": 1320, "height": 780}
 
@@ -91,7 +92,7 @@ def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(vis
     menu(bob, "Night")
     bob.box("Third").press_sequentially("ning, ")
     expect(bob.box("Third")).to_have_value("Good morning, ")
-    assert len(held) == 1
+    wait_until(lambda: len(held) == 1, bob)
     for route in held:
         route.continue_()
     shows(bob, "Random", "Here", "Third")
