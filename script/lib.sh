@@ -3,10 +3,10 @@
 
 # The unit tests that run a second time on PostgreSQL: what differs between the databases, in script/test, and what else
 # queries the database, in script/soak alone.
-POSTGRESQL_MODULES="access actions admin cleaning database deletion health janitor jobs lease_keeper lock_waits log
-  log_races memberships migration_of_edits presence threads unread upgrade watchers web_sessions writer"
-POSTGRESQL_MORE_MODULES="attendance audit commands consumers held hostile_frames mentions models original_client policies
-  positions revocation sweep views webhooks file_archive"
+POSTGRESQL_MODULES="access actions database deletion janitor jobs lease_keeper lock_waits log log_races memberships
+  migration_of_edits presence unread upgrade watchers writer"
+POSTGRESQL_MORE_MODULES="admin attendance audit cleaning commands consumers file_archive health held hostile_frames
+  mentions models original_client policies positions revocation sweep threads views web_sessions webhooks"
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "==> $*"; }
