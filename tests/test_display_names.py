@@ -3,10 +3,11 @@
 import pytest
 from django.contrib.auth import get_user_model
 
-from chat.live import database, display_names
+from chat.live import database, display_names, runtime
 from chat.models import UsernameKey
 from chat.store import display_names as store
 from chat.store.names import NameRefused
+from tests.fakes import until
 from tests.sockets import connected
 
 User = get_user_model()
@@ -40,6 +41,20 @@ async def test_a_page_gets_the_names_it_asks_for_and_each_change(alice, bob, cha
         assert frame == {"users": {"bob": {}, "rob": {"user": bob.pk, "name": "Robert"}}}
         await database.write(charlie.delete)
         assert {"users": {"charlie": {}}} in await alices.until(lambda frame: "charlie" in frame.get("users", {}))
+
+
+async def test_a_change_while_no_page_shows_names_is_in_the_next_answer(alice, bob, charlie):
+    # This page keeps the process awake, and asks for no names.
+    async with connected(charlie) as charlies:
+        async with connected(alice) as alices:
+            answer = await alices.ask(command="users", names=["bob"])
+            assert answer == {"users": {"bob": {"user": bob.pk}}}
+        names = runtime.current().hub.display_names
+        await until(lambda: not names._sessions)
+        await database.write(rename, bob, "Bob")
+        await until(lambda: not names._known)
+        answer = await charlies.ask(command="users", names=["bob"])
+        assert answer == {"users": {"bob": {"user": bob.pk, "name": "Bob"}}}
 
 
 async def test_a_socket_that_asked_for_nobody_hears_of_nobody(alice, bob, charlie):

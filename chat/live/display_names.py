@@ -72,9 +72,14 @@ class DisplayNames:
 
     def users_changed(self, concern: Concern) -> None:
         """Read again the users who may have changed."""
-        if not self._sessions or not (concern.is_all_users or concern.users):
+        if not (concern.is_all_users or concern.users):
             return
         self._changes += 1
+        if not self._sessions:
+            # No page here shows any names, so they are read when the next one asks.
+            self._known.clear()
+            self._usernames.clear()
+            return
         self._pending |= Concern(concern.users, is_all_users=concern.is_all_users)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._read_changes())
