@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from chat.exceptions import ClientError
-from chat.models import Room, Webhook
+from chat.made_in_admin import MadeByStore, sentence_of
+from chat.models import Webhook
 from chat.store import webhooks
 
 
@@ -35,16 +35,16 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
                     cleaned["room"].pk, cleaned["url"], with_bots=cleaned["with_bots"], by=self.by
                 )
             except ClientError as refusal:
-                raise forms.ValidationError(_sentence(refusal)) from None
+                raise forms.ValidationError(sentence_of(refusal)) from None
         return cleaned
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WebhookAdmin(MadeByStore):
+    row_name = "webhook"
     form = WebhookForm
     fields = ["room", "url", "with_bots"]
     list_display = ["host", "room", "at", "state"]
-    list_display_links = None
     list_select_related = ["room"]
     actions = ["pause", "resume", "skip", "new_secret", "remove"]
 
@@ -52,38 +52,12 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         found: QuerySet[Webhook] = super().get_queryset(request)
         return found.filter(room__deleted_at=None)
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
-        form.by = request.user.pk  # type: ignore[attr-defined]
-        # Rooms of members that the user may not see are not offered, because a webhook sends what is written there.
-        room: Any = form.base_fields["room"]
-        room.queryset = Room.objects.enterable_by(request.user).filter(direct_key=None)
-        return form
-
-    def has_change_permission(self, request: HttpRequest, obj: Webhook | None = None) -> bool:
-        # The actions need it. There is no page to change a webhook.
-        return obj is None and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Webhook | None = None) -> bool:
-        return False
-
     @admin.display(description="state")
     def state(self, webhook: Webhook) -> str:
         return webhooks.state_of(webhook)
 
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Webhook:
-        webhook: Webhook = form.made.webhook
-        webhook.made = form.made  # type: ignore[attr-defined]
-        return webhook
-
-    def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
-        """The form has saved it."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """There is nothing else to save."""
-
-    def response_add(self, request: HttpRequest, obj: Webhook, post_url_continue: Any = None) -> HttpResponse:
-        return self._show(request, obj.made)  # type: ignore[attr-defined]
+    def secrets_of(self, request: HttpRequest, made: webhooks.Made) -> dict[str, Any]:
+        return {"webhook": made.webhook.host, "secret": made.secret}
 
     @admin.action(description="Pause", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
@@ -103,17 +77,15 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Make a new signing secret (the old one ends)", permissions=["change"])
     def new_secret(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> HttpResponse | None:
-        chosen = list(queryset[:2])
-        if len(chosen) != 1:
-            self.message_user(request, "Choose one webhook at a time.", messages.ERROR)
+        webhook = self.only_one(request, queryset)
+        if webhook is None:
             return None
-        [webhook] = chosen
         try:
             made = webhooks.rotate(webhook.room_id, webhook.pk, by=request.user.pk or 0)
         except ClientError as refusal:
-            self.message_user(request, _sentence(refusal), messages.ERROR)
+            self.refuse(request, refusal)
             return None
-        return self._show(request, made)
+        return self.show_secrets(request, made)
 
     def _change_all(
         self, request: HttpRequest, queryset: QuerySet[Webhook], change: Callable[[int, int, int], None]
@@ -122,15 +94,4 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             try:
                 change(webhook.room_id, webhook.pk, request.user.pk or 0)
             except ClientError as refusal:
-                self.message_user(request, _sentence(refusal), messages.ERROR)
-
-    def _show(self, request: HttpRequest, made: webhooks.Made) -> HttpResponse:
-        shown = {"webhook": made.webhook.host, "secret": made.secret}
-        context = {**admin.site.each_context(request), "title": "Copy this now", "made": shown}
-        response = render(request, "admin/bot_secret.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
-
-
-def _sentence(refusal: ClientError) -> str:
-    return str(refusal.context.get("detail", refusal))
+                self.refuse(request, refusal)

@@ -34,6 +34,7 @@ TOP = {
     "login_steps",
     "models",
     "my_account",
+    "made_in_admin",
     "names",
     "outgoing",
     "own_password",
