@@ -14,6 +14,7 @@ COPY manage.py CHANGELOG.md ./
 COPY multichat multichat
 COPY chat chat
 COPY templates templates
+COPY locale locale
 COPY static static
 COPY --from=browser /app/node_modules node_modules
 # The state of the build goes to /tmp, so that no secret key stays in the image.

@@ -1,9 +1,10 @@
-"""The user's choices of theme, density and clock: their form, their address, and their place in templates."""
+"""The user's choices of theme, density, clock and language: their form, their address, and their place in templates."""
 
 from typing import Any, Literal
 
 import msgspec
 from django import forms
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -18,6 +19,7 @@ from chat.store.appearances import Look
 THEMES = [("system", "As the system"), ("light", "Light"), ("dark", "Dark")]
 DENSITIES = [("comfortable", "Comfortable"), ("compact", "Compact")]
 CLOCKS = [("", "As usual in your language"), ("12", "12 hours"), ("24", "24 hours")]
+LANGUAGES = [("", "As in your browser"), *settings.LANGUAGES]
 
 
 class AppearanceForm(forms.Form):
@@ -26,6 +28,7 @@ class AppearanceForm(forms.Form):
     theme = forms.ChoiceField(choices=THEMES)
     density = forms.ChoiceField(choices=DENSITIES)
     clock = forms.ChoiceField(label="Time", choices=CLOCKS, required=False)
+    language = forms.ChoiceField(choices=LANGUAGES, required=False)
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -34,6 +37,7 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     theme: Literal["system", "light", "dark"] | msgspec.UnsetType = msgspec.UNSET
     density: Literal["comfortable", "compact"] | msgspec.UnsetType = msgspec.UNSET
     clock: Literal["", "12", "24"] | msgspec.UnsetType = msgspec.UNSET
+    language: Literal["", "en", "de"] | msgspec.UnsetType = msgspec.UNSET
 
 
 def form_of(user: int) -> AppearanceForm:
@@ -46,7 +50,9 @@ def context(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None:
         return {"look": Look()}
-    return {"look": SimpleLazyObject(lambda: appearances.of(user.pk) if user.is_authenticated else Look())}
+    # The middleware of languages has read them already, unless the user has just signed in.
+    known = getattr(request, "look", None)
+    return {"look": known or SimpleLazyObject(lambda: appearances.of(user.pk) if user.is_authenticated else Look())}
 
 
 @require_POST

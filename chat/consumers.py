@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
+from django.utils import translation
 
 from chat import audit, limits, protocol
 from chat.conf import conf
@@ -90,6 +91,8 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scope, self.base_send = scope, send
+        # For this socket's task alone: the sentences of refusals are translated when they are encoded.
+        translation.activate(language_of(scope))
         try:
             # Channels would make a task for each frame, in order to hear its channel layer as well. There is none here.
             for count in itertools.count(1):
@@ -224,6 +227,12 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             failed = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=detail)
             self.session.reply(protocol.refusal(failed, **context))
         await self.session.until_ready()
+
+
+def language_of(scope: Any) -> str:
+    """Return the language that the page asks for, otherwise English, as for other clients."""
+    [asked] = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("language", [""])[-1:]
+    return asked if asked in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
 async def _close_later(session: Session) -> None:

@@ -733,6 +733,8 @@ class Appearance(models.Model):
     density = models.CharField(max_length=12, default="comfortable")
     # 12 or 24 hours; empty: as usual in the browser's language.
     clock = models.CharField(max_length=2, default="", blank=True)
+    # Empty: the browser's.
+    language = models.CharField(max_length=12, default="", db_default="", blank=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["user"], name="appearance_user")]

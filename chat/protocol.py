@@ -827,7 +827,8 @@ def encode(struct: msgspec.Struct) -> Frame:
 def refusal(error: ClientError, **context: Any) -> Frame:
     """Return the error frame for a refusal. The refusal's own context takes precedence over `context`."""
     fields = {key: value for key, value in {**context, **error.context}.items() if value is not None}
-    for key in ("room", "client_id"):
+    # A detail is translated here: in the task of the socket, which knows the language of its page.
+    for key in ("room", "client_id", "detail"):
         if key in fields:
             fields[key] = str(fields[key])
     return encode(Refused(error=error.code.value, **fields))

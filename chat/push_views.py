@@ -1,5 +1,6 @@
 """Web Push over HTTP: subscribing and unsubscribing a browser, and the service worker and manifest of the page."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -16,6 +18,8 @@ from chat import limits, outgoing, web_push
 from chat.room_views import answers_json, read_body, user_of
 from chat.store import push
 
+# What static/chat/service_worker.js says.
+WORKER_SENTENCES = (gettext_noop("You have new messages."), gettext_noop("Alert in {room}"))
 Key = Annotated[str, msgspec.Meta(max_length=100)]
 Address = Annotated[str, msgspec.Meta(max_length=outgoing.MAX_URL)]
 
@@ -73,7 +77,10 @@ def end_subscription(request: HttpRequest) -> dict[str, Any]:
 @cache_control(no_cache=True)
 def service_worker(request: HttpRequest) -> HttpResponse:
     """Return the service worker. It is served at the root, because that is the part of the site that it may act for."""
-    response = HttpResponse(_source(), content_type="text/javascript; charset=utf-8")
+    # It has no page, so it gets the few sentences that it shows with its source.
+    catalogue = {text: gettext(text) for text in WORKER_SENTENCES}
+    source = f"globalThis.multichatCatalogue = {json.dumps(catalogue)};\n{_source()}"
+    response = HttpResponse(source, content_type="text/javascript; charset=utf-8")
     # It runs nothing but itself.
     response.headers["Content-Security-Policy"] = "default-src 'none'; connect-src 'self'"
     return response

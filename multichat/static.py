@@ -18,16 +18,17 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 ENTRIES = (
     *("chat/main.js", "chat/passkeys.js", "chat/picture.js"),
     *("chat/common.css", "chat/page.css", "chat/account.css", "chat/admin.css"),
-    "chat/lazy.css",  # what the page links together with the first of LAZY
+    "chat/lazy.css",  # what the page links together with the first of chat/lazy/
 )
-# What the page loads when it is first used, by the names in its import map. Each file here becomes one file too.
-LAZY = "chat/lazy/"
+# What the page loads when it is first used, by the names in its import map, and the catalogues of languages. Each file
+# here becomes one file too.
+ALONE = ("chat/lazy/", "chat/languages/")
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it ships no types
     def post_process(self, paths: dict[str, tuple[Source, str]], *args: Any, **options: Any) -> Iterator[Any]:
         processed: dict[str, Any] = {name: source for name, source in paths.items() if not is_bundled(name)}
-        for name in (*ENTRIES, *(name for name in paths if name.startswith(LAZY))):
+        for name in (*ENTRIES, *(name for name in paths if name.startswith(ALONE))):
             source, path = paths[name]
             processed[name] = (Bundled(source), path)
         return super().post_process(processed, *args, **options)  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ def test_the_choices_are_in_every_page_from_the_start(client, bob, rooms):
     assert '<option value="dark" selected>' in client.get("/accounts/").content.decode()
     # What the page's script sends changes one choice alone.
     answer = client.post(PATH, json.dumps({"density": "comfortable"}), content_type="application/json")
-    assert answer.json() == {"theme": "dark", "density": "comfortable", "clock": "24"}
+    assert answer.json() == {"theme": "dark", "density": "comfortable", "clock": "24", "language": ""}
 
 
 @pytest.mark.parametrize("body", ['{"theme":"<b>"}', '{"user":1}', "[]", "\ud800".encode("utf-8", "surrogatepass")])

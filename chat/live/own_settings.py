@@ -104,7 +104,9 @@ def appearance(
     """Build the setting for users' choices of theme, density and clock."""
 
     def encode(look: Look) -> Frame:
-        return protocol.encode(AppearanceFrame(appearance=Appearance(**look._asdict())))
+        # A page shows another language once it is loaded again.
+        shown = Appearance(theme=look.theme, density=look.density, clock=look.clock)
+        return protocol.encode(AppearanceFrame(appearance=shown))
 
     return OwnSetting(users, sessions, load=appearances.load, encode=encode)
 

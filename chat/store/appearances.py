@@ -1,4 +1,4 @@
-"""How the page looks to a user: theme, density and clock, the same in all their browsers."""
+"""How the page looks to a user: theme, density, clock and language, the same in all their browsers."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,11 +13,12 @@ PIECE = 900
 
 
 class Look(NamedTuple):
-    """A user's choices. An empty clock is that of the browser's language."""
+    """A user's choices. An empty clock is as usual in the language; an empty language is the browser's."""
 
     theme: str = "system"
     density: str = "comfortable"
     clock: str = ""
+    language: str = ""
 
 
 def load(users: Iterable[int]) -> dict[int, Look]:

@@ -39,6 +39,7 @@ const stream = new URL(config.stream, location.href);
 stream.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 // The cookie may belong to another user by the time the page reconnects. The server then refuses the connection.
 stream.searchParams.set("user", String(config.user.id));
+stream.searchParams.set("language", document.documentElement.lang);
 
 const connection = new Connection(
   stream.href,

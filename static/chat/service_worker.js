@@ -5,6 +5,8 @@
 /** @typedef {{url: string, focus: () => Promise<unknown>, postMessage: (data: unknown) => void}} Page */
 
 const worker = /** @type {any} */ (globalThis);
+/** What the server has put before this source: its sentences in the language of the user. @type {Record<string, string>} */
+const sentences = worker.multichatCatalogue ?? {};
 const ICON = "/static/chat/app/icon-192.png";
 /** Characters that turn the direction of the text around them. */
 const TURNS = /[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/g;
@@ -14,11 +16,19 @@ function tidy(text) {
   return `\u2068${text.replace(TURNS, "").replace(/\s+/g, " ").trim()}\u2069`;
 }
 
+/** @param {string} sentence */
+function translate(sentence) {
+  return sentences[sentence] ?? sentence;
+}
+
 /** @param {Push} push */
 function wordsOf({ title, author, text, alert }) {
-  if (title === undefined) return { title: "Multichat", body: "You have new messages." };
+  if (title === undefined) return { title: "Multichat", body: translate("You have new messages.") };
   const body = author ? `${tidy(author)}: ${tidy(text ?? "")}` : tidy(text ?? "");
-  return { title: alert ? `Alert in ${tidy(title)}` : tidy(title), body };
+  return {
+    title: alert ? translate("Alert in {room}").replace("{room}", () => tidy(title)) : tidy(title),
+    body,
+  };
 }
 
 worker.addEventListener("install", () => worker.skipWaiting());

@@ -23,10 +23,14 @@ const BELOW = {
   dom: [],
   model: [],
 };
+/** Sentences are translated in all folders. */
+const LANGUAGE = "model/language.js";
 const upward = (name, source) =>
   importsOf(name, source).filter(
     (target) =>
-      folderOf(target) !== folderOf(name) && !BELOW[folderOf(name)].includes(folderOf(target)),
+      target !== LANGUAGE &&
+      folderOf(target) !== folderOf(name) &&
+      !BELOW[folderOf(name)].includes(folderOf(target)),
   );
 
 test("imports go down: page, pane, log, then dom and model", () => {

@@ -1,0 +1,42 @@
+"""The language of a response: as the user chose it in the account, otherwise as the browser asks for it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
+
+from chat.store import appearances
+
+
+class Middleware(LocaleMiddleware):
+    """Django's, which knows only the browser's choice. `request.look` is set for signed-in users."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return
+        try:
+            if not request.user.is_authenticated:
+                return
+            look = appearances.of(request.user.pk)
+        except DatabaseError:
+            return  # the view will say so
+        request.look = look  # type: ignore[attr-defined]
+        if is_offered(look.language):
+            translation.activate(look.language)
+            request.LANGUAGE_CODE = translation.get_language() or settings.LANGUAGE_CODE
+
+
+def is_offered(language: str) -> bool:
+    """Tell whether the site has this language."""
+    return language in dict(settings.LANGUAGES)
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Give templates the language, and the catalogue that the page's scripts need."""
+    language = translation.get_language() or settings.LANGUAGE_CODE
+    catalogue = "" if language == settings.LANGUAGE_CODE else f"chat/languages/{language}.js"
+    return {"language": language, "catalogue": catalogue}

@@ -1,0 +1,61 @@
+/**
+ * The language of the page. A page in another language than English loads a catalogue before all modules
+ * (static/chat/languages/, made by script/languages).
+ */
+
+/** A translation by its English sentence; where it has a number, one for each plural category of `Intl`. @typedef {Record<string, string | Record<string, string>>} Catalogue */
+/** What is filled in for the names in braces. @typedef {Record<string, string | number>} Values */
+
+const { multichatCatalogue = {}, document = undefined } =
+  /** @type {{multichatCatalogue?: Catalogue, document?: Document}} */ (globalThis);
+const language = document?.documentElement.lang || "en";
+
+/** For `Intl`: the page's language; undefined when the browser's own is a variety of it, such as en-GB. */
+export const LOCALE =
+  new Intl.Locale(language).language ===
+  new Intl.NumberFormat().resolvedOptions().locale.split("-")[0]
+    ? undefined
+    : language;
+const plurals = new Intl.PluralRules(language);
+
+/**
+ * Translate a sentence.
+ * @param {string} text in English, as the key of the catalogue
+ * @param {Values} [values] for the names in braces
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function gettext(text, values) {
+  const found = multichatCatalogue[text];
+  return fill(typeof found === "string" ? found : text, values);
+}
+
+/**
+ * Translate a sentence that has two meanings in English.
+ * @param {string} context which of them, for translators
+ * @param {string} text
+ * @param {Values} [values]
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function pgettext(context, text, values) {
+  const found = multichatCatalogue[`${context}\u0004${text}`];
+  return fill(typeof found === "string" ? found : text, values);
+}
+
+/**
+ * Translate a sentence about a number of things.
+ * @param {string} one in English, for 1; also the key of the catalogue
+ * @param {string} other in English, for other numbers
+ * @param {number} count also the value for `{count}`
+ * @param {Values} [values]
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function ngettext(one, other, count, values) {
+  const found = multichatCatalogue[one];
+  const forms = typeof found === "object" ? found : { one, other };
+  return fill(forms[plurals.select(count)] ?? forms.other ?? other, { count, ...values });
+}
+
+/** @param {string} text @param {Values} [values] */
+function fill(text, values = {}) {
+  return text.replace(/\{(\w+)\}/g, (braced, name) => String(values[name] ?? braced));
+}
