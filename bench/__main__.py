@@ -23,6 +23,7 @@ from bench import (
     latency,
     page,
     posts,
+    search,
     servers,
     storm,
 )
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Sizes], Awaitable[Part]]] = {
     "storm": storm.run,
     "history": history.run,
     "growth": growth.run,
+    "search": search.run,
     "admin": admin_lists.run,
     "page": page.run,
     "campfire": campfire.run,

@@ -1,6 +1,7 @@
 """The large databases, made once by `script/bench data` and kept: 10,000 rooms, 100,000 users, 10,000,000 events.
 
-`script/bench data 0.1` makes smaller ones. Parts that need them say how large they are, or that there are none.
+`script/bench data 0.1` makes smaller ones. Parts that need them say how large they are, or that there are none. Search
+has databases of its own, with 1,000,000 messages whose words are drawn as in natural language.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ PLACE = BASE / "var" / "bench"
 # The server of PostgreSQL refuses root, and its own user may not enter var/.
 CLUSTER = PLACE / "postgres" if os.geteuid() else Path("/var/tmp/multichat-bench-postgres")
 KINDS = ("SQLite", "PostgreSQL")
+MESSAGES = 1_000_000
 
 
 def make(scale: float) -> None:
@@ -30,10 +32,10 @@ def make(scale: float) -> None:
         if scale_of(kind) == scale:
             continue
         began = time.monotonic()
-        with _new(kind) as environment:
-            subprocess.run(
-                [sys.executable, "-m", "tests.servers.big", str(scale)], cwd=BASE, env=environment, check=True
-            )
+        with _new(kind) as environments:
+            for program, arguments in (("big", [str(scale)]), ("bench_search", [str(MESSAGES), "--make"])):
+                command = [sys.executable, "-m", f"tests.servers.{program}", *arguments]
+                subprocess.run(command, cwd=BASE, env=environments[program], check=True)
         _note(kind).write_text(json.dumps({"scale": scale}))
         print(f"data, {kind}: {time.monotonic() - began:.0f} s", flush=True)
 
@@ -56,43 +58,49 @@ MISSING = "There was no large database when this was measured: `script/bench dat
 
 
 @contextlib.contextmanager
-def opened(kind: str) -> Iterator[dict[str, str]]:
-    """Run what a database needs, and return the environment of a Multichat server on it."""
+def opened(kind: str, name: str = "big") -> Iterator[dict[str, str]]:
+    """Run what a database needs, and return the environment of a Multichat server on it.
+
+    `name`: "big", or "bench_search" for the database of search.
+    """
     with contextlib.ExitStack() as stack:
         environment = servers.multichat_environment(stack.enter_context(directory("bench")))
         if kind == "SQLite":
-            environment["DATABASE_URL"] = f"sqlite:///{_sqlite()}"
+            environment["DATABASE_URL"] = f"sqlite:///{_sqlite(name)}"
         else:
             cluster: Any = Postgres(CLUSTER)  # type: ignore[no-untyped-call]
             cluster.restart()
             stack.callback(cluster.stop)
-            environment |= {"DATABASE_URL": cluster.url("bench"), "REDIS_URL": stack.enter_context(servers.redis())}
+            environment |= {"DATABASE_URL": cluster.url(name), "REDIS_URL": stack.enter_context(servers.redis())}
         yield environment
 
 
 @contextlib.contextmanager
-def _new(kind: str) -> Iterator[dict[str, str]]:
+def _new(kind: str) -> Iterator[dict[str, dict[str, str]]]:
+    """Yield an environment for each of the new databases, by name."""
+    names = ("big", "bench_search")
     _note(kind).unlink(missing_ok=True)
     environment = os.environ | servers.multichat_environment(PLACE)
     if kind == "SQLite":
-        for suffix in ("", "-wal", "-shm"):
-            _sqlite().with_name(_sqlite().name + suffix).unlink(missing_ok=True)
-        yield environment | {"DATABASE_URL": f"sqlite:///{_sqlite()}"}
+        for name in names:
+            for suffix in ("", "-wal", "-shm"):
+                _sqlite(name).with_name(_sqlite(name).name + suffix).unlink(missing_ok=True)
+        yield {name: environment | {"DATABASE_URL": f"sqlite:///{_sqlite(name)}"} for name in names}
         return
     subprocess.run(["rm", "-rf", str(CLUSTER)], check=True)
     CLUSTER.mkdir(parents=True)
     cluster: Any = Postgres(CLUSTER)  # type: ignore[no-untyped-call]
     cluster.start()
     try:
-        yield environment | {"DATABASE_URL": cluster.create("bench")}
+        yield {name: environment | {"DATABASE_URL": cluster.create(name)} for name in names}
         # Committed data is safe, but the statistics of an immediate stop are not.
-        cluster.execute("bench", "CHECKPOINT")
+        cluster.execute("big", "CHECKPOINT")
     finally:
         cluster.stop()
 
 
-def _sqlite() -> Path:
-    return PLACE / "big.sqlite3"
+def _sqlite(name: str) -> Path:
+    return PLACE / f"{name}.sqlite3"
 
 
 def _note(kind: str) -> Path:

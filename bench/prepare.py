@@ -80,6 +80,15 @@ def time_admin_lists() -> list[tuple[str, int, float]]:
     return found
 
 
+def time_searches() -> list[tuple[str, str, float, float, str]]:
+    """Search in an existing database; return the kind of query, its median and 95 % in ms, and what was found."""
+    call_command("migrate", interactive=False, verbosity=0)
+    from tests.servers import bench_search
+
+    kinds = bench_search.measure(bench_search.vocabulary())
+    return [(each.kind, each.example, each.p50, each.p95, str(each.found)) for each in kinds]
+
+
 def admin_lists() -> list[str]:
     """Return the addresses of the admin's lists."""
     names = [f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry]
@@ -110,6 +119,7 @@ def post(count: str) -> list[int]:
 
 TASKS: dict[str, Callable[..., Any]] = {
     "time_admin_lists": time_admin_lists,
+    "time_searches": time_searches,
     "prepare": prepare,
     "logged": logged,
     "post": post,

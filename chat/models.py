@@ -358,6 +358,8 @@ class Event(models.Model):
             models.Index(fields=["id"], name="event_with_files", condition=models.Q(files__isnull=False)),
             # Finds the messages from before a user's first visit.
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
+            # Finds a user's messages in all rooms, newest first.
+            models.Index(fields=["author", "id"], name="event_author_newest", condition=models.Q(kind=0)),
         ]
 
     def __str__(self) -> str:

@@ -256,6 +256,32 @@ def test_the_index_and_not_the_table_is_searched(lobby, bob):
             assert any("search_trigrams" in line for line in plan), plan
 
 
+@pytest.mark.parametrize("terms", [[], ["ab"], ["number 417"]], ids=["alone", "a short term", "a long term"])
+def test_messages_of_an_author_are_read_from_their_index(lobby, alice, bob, terms):
+    drafts = [Draft(room=lobby.pk, author=alice.pk, body=f"message number {number}") for number in range(600)]
+    actions.commit([*drafts, Draft(room=lobby.pk, author=bob.pk, body="number 417, absent")])
+    query = Query(terms=terms, author="BOB")
+    assert [message.username for message in search.find(alice, query).messages] == ["bob"]
+    sql, params = search._statement(alice, query, before=None, limit=20)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ANALYZE")
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{sql}", params)
+        plan = [row[-1] for row in cursor.fetchall()]
+    assert any("event_author_newest" in line for line in plan), plan
+    assert not [line for line in plan if "B-TREE FOR ORDER" in line], plan
+
+
+def test_a_long_word_of_an_author_of_many_messages_is_read_from_the_index_of_texts(lobby, bob, monkeypatch):
+    monkeypatch.setattr(search, "FEW_OF_AUTHOR", 5)
+    actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(6)])
+    query = Query(terms=["number 4"], author="bob")
+    assert len(search.find(bob, query).messages) == 1
+    assert ("chat_search" in search._statement(bob, query, before=None, limit=20)[0].split("chat_searchtext")[0]) == (
+        connection.vendor == "sqlite"
+    )
+
+
 def test_the_address_answers_with_messages_and_refusals(lobby, alice, bob, client):
     address = reverse("search")
     assert client.get(address, {"q": "hello"}).status_code == 401

@@ -31,6 +31,8 @@ MAX_TERMS = 10
 GRAM = 3
 # The newest messages found, among which the best are chosen.
 BEST_OF = 200
+# So many messages of one user are compared with the other terms. Above it, the index of texts finds fewer.
+FEW_OF_AUTHOR = 5_000
 # A search that takes longer is given up, because it would keep one of the few threads of the views.
 MAX_SECONDS = 2.0
 # How many steps SQLite works between two looks at the clock.
@@ -176,14 +178,21 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
         rooms = rooms.titled(query.room)
     rooms_sql, rooms_params = rooms.order_by().values("pk").query.sql_with_params()
     likes = [*query.terms, "://"] if query.has_link else query.terms
+    indexed = [term for term in likes if len(term) >= GRAM]
+    author = _author_id(query)
+    is_event_first = query.has_file or (author is not None and _is_by_author(author, indexed))
     source, conditions, params = "chat_searchtext found", [f"found.room_id IN ({rooms_sql})"], [*rooms_params]
-    if query.has_file:
-        # Messages with files are few, and a partial index has them, newest first. So they are compared with the rest.
-        index = " INDEXED BY event_with_files" if connection.vendor == "sqlite" else ""
-        source = f"chat_event event{index} CROSS JOIN chat_searchtext found"
-        conditions += ["found.event_id = event.id", "event.files IS NOT NULL"]
+    if is_event_first:
+        # A partial index has the messages with files, or those of the author, newest first. They are compared with the
+        # rest.
+        index = "event_with_files" if query.has_file else "event_author_newest"
+        used = f" INDEXED BY {index}" if connection.vendor == "sqlite" else ""
+        source = f"chat_event event{used} CROSS JOIN chat_searchtext found"
+        conditions.append("found.event_id = event.id")
+        if query.has_file:
+            conditions.append("event.files IS NOT NULL")
         key = "event.id"
-    elif connection.vendor == "sqlite" and (indexed := [term for term in likes if len(term) >= GRAM]):
+    elif connection.vendor == "sqlite" and indexed:
         # CROSS JOIN: SQLite would otherwise be free to read all texts first. The index yields the newest first.
         source = "chat_search CROSS JOIN chat_searchtext found ON found.event_id = chat_search.rowid"
         # The plus keeps SQLite from looking up each match once for each room of the user: a match has one room.
@@ -197,12 +206,12 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     for term in likes:
         conditions.append(LIKE)
         params.append("%" + re.sub("([!%_])", r"!\1", term) + "%")
-    for condition, value in _filters(query, key, before):
+    for condition, value in _filters(query, author, key, before):
         conditions.append(condition)
         params.append(value)
     # What is below the floor is gone for readers, and its rows are removed later.
     in_room, is_kept = "room.id = event.room_id", "event.seq >= room.floor_seq"
-    if query.has_file:
+    if is_event_first:
         source += " CROSS JOIN chat_room room"
         conditions += [in_room, is_kept]
     elif key == "chat_search.rowid":
@@ -218,13 +227,37 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     )
 
 
-def _filters(query: Query, key: str, before: int | None) -> Iterator[tuple[str, Any]]:
+def _author_id(query: Query) -> int | None:
+    """Return the user whose messages are wanted. None: everybody's, or those of a user who was deleted."""
+    if query.author is None:
+        return None
+    users = User.objects.filter(**{f"{User.USERNAME_FIELD}__iexact": query.author}).values_list("pk", flat=True)
+    return users.first()
+
+
+def _is_by_author(author: int, indexed: list[str]) -> bool:
+    """Tell whether to read the author's messages, and not those that the index of texts finds.
+
+    On PostgreSQL the planner decides, by its statistics.
+    """
+    if connection.vendor == "postgresql":
+        return False
+    if not indexed:
+        return True
+    newest = Event.objects.filter(author=author, kind=Event.Kind.POSTED).values("pk").order_by("-pk")
+    return newest[: FEW_OF_AUTHOR + 1].count() <= FEW_OF_AUTHOR
+
+
+def _filters(query: Query, author: int | None, key: str, before: int | None) -> Iterator[tuple[str, Any]]:
     if before is not None:
         yield f"{key} < %s", before
     if query.author is not None:
-        users = User.objects.filter(**{f"{User.USERNAME_FIELD}__iexact": query.author}).values_list("pk", flat=True)
-        author = users.first()
-        yield ("event.username = %s", query.author) if author is None else ("event.author_id = %s", author)
+        # Every text is that of a posted message. Only with its kind can a partial index be used.
+        yield (
+            ("event.username = %s", query.author)
+            if author is None
+            else ("event.kind = 0 AND event.author_id = %s", author)
+        )
     if query.after is not None:
         yield "event.at >= %s", connection.ops.adapt_datetimefield_value(query.after)
     if query.before is not None:

@@ -1,4 +1,4 @@
-"""Measures search among a million messages: python -m tests.servers.bench_search [MESSAGES].
+"""Measures search among a million messages: python -m tests.servers.bench_search [MESSAGES [--make]].
 
 It uses the database of DATABASE_URL, or SQLite in VAR, which has to be empty, or made by this program before. On
 PostgreSQL: python -m tests.servers.with_postgres python -m tests.servers.bench_search.
@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from datetime import timedelta
+from typing import NamedTuple
 
 import django
 
@@ -120,7 +121,20 @@ def _copy(copy: int, count: int) -> None:
         )
 
 
-def measure(words: list[str]) -> None:
+class Measured(NamedTuple):
+    """How long queries of one kind took in ms, and how many messages of the first page each found."""
+
+    kind: str
+    example: str
+    p50: float
+    p95: float
+    # Of the program's own CPU time; 0 on PostgreSQL, which works in another process.
+    cpu: float
+    found: list[int | str]
+
+
+def measure(words: list[str]) -> list[Measured]:
+    """Search for queries of each kind; the last entry has all kinds together."""
     user = User.objects.get(username="user1")
     common, often, other, seldom, rare, rarest = (words[rank] for rank in (0, 3, 40, 200, 9000, -5))
     kinds = {
@@ -143,8 +157,12 @@ def measure(words: list[str]) -> None:
         "best first": [common, seldom],
     }
     zone = timezone.get_default_timezone()
+    measured: list[Measured] = []
+    all_times: list[float] = []
     for kind, queries in kinds.items():
-        times, cpu, found = [], [], []
+        times: list[float] = []
+        cpu: list[float] = []
+        found: list[int | str] = []
         for text in queries:
             query = search.parse(text, now=timezone.now(), zone=zone, is_best_first=kind == "best first")
             for _ in range(TIMES):
@@ -156,22 +174,28 @@ def measure(words: list[str]) -> None:
                 times.append(time.perf_counter() - began)
                 cpu.append(time.thread_time() - cpu_began)
             found.append("gave up" if messages < 0 else messages)
-        least, p50, p95 = (1000 * percentile(times, share) for share in (0, 0.5, 0.95))
+        all_times += times
+        p50, p95 = (1000 * percentile(times, share) for share in (0.5, 0.95))
         # SQLite works in this thread, so its CPU time holds on a busy machine too.
-        own = f"  CPU p50 {1000 * percentile(cpu, 0.5):7.1f}" if connection.vendor == "sqlite" else ""
-        print(f"  {kind:24} least {least:7.1f}  p50 {p50:7.1f}  p95 {p95:7.1f}{own} ms  found {found}", flush=True)
+        own = 1000 * percentile(cpu, 0.5) if connection.vendor == "sqlite" else 0.0
+        measured.append(Measured(kind, queries[0], p50, p95, own, found))
+    p50, p95 = (1000 * percentile(all_times, share) for share in (0.5, 0.95))
+    return [*measured, Measured("all kinds", "", p50, p95, 0.0, [])]
 
 
-def main(count: int) -> None:
+def main(count: int, *, measures: bool = True) -> None:
     words = vocabulary()
     call_command("migrate", interactive=False, verbosity=0)
     if not Event.objects.exists():
         began = time.perf_counter()
         make(words, count // COPIES)
         print(f"{count:,} messages made in {time.perf_counter() - began:.0f} s")
+    if not measures:
+        return
     print(f"Search on {connection.vendor}:", flush=True)
-    measure(words)
+    for each in measure(words):
+        print(f"  {each.kind:24} p50 {each.p50:7.1f}  p95 {each.p95:7.1f}  CPU {each.cpu:7.1f} ms  found {each.found}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, measures="--make" not in sys.argv)
