@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from bench.load import PING, Broken, Dialect, Socket
+from bench.load import CLOSE, PING, Broken, Dialect, Socket
 from bench.wire import TEXT, frame, pong, split
 
 _EVENT = re.compile(rb'^\{"room":"(\d+)",.*?"seq":(\d+)')
@@ -25,6 +25,8 @@ class Parsed(NamedTuple):
     runs: tuple[tuple[int, int, int], ...]
     others: tuple[bytes, ...]
     pings: tuple[bytes, ...]
+    # The code of a close frame, or 0.
+    closed: int
     end: int
 
 
@@ -37,7 +39,7 @@ def parse(data: bytes) -> Parsed:
     runs: dict[int, tuple[int, int]] = {}
     others = []
     pings = []
-    start = 0
+    closed = start = 0
     while whole := split(data, start):
         opcode, begin, start = whole
         if opcode == TEXT and data.startswith(b'{"room":"', begin) and (event := _EVENT.match(data[begin:start])):
@@ -50,7 +52,9 @@ def parse(data: bytes) -> Parsed:
             others.append(data[begin:start])
         elif opcode == PING:
             pings.append(data[begin:start])
-    return Parsed(tuple((room, *run) for room, run in runs.items()), tuple(others), tuple(pings), start)
+        elif opcode == CLOSE:
+            closed = int.from_bytes(data[begin : begin + 2])
+    return Parsed(tuple((room, *run) for room, run in runs.items()), tuple(others), tuple(pings), closed, start)
 
 
 class Chatter(Socket):
@@ -59,6 +63,7 @@ class Chatter(Socket):
     def __init__(self, dialect: Dialect, host: str) -> None:
         super().__init__(dialect, host)
         self.heads: dict[int, int] = {}
+        self.closed = 0
         self.on_ack: Callable[[Ack], None] = lambda ack: None
         self.on_events: Callable[[int, int, int], None] = lambda room, first, last: None
         self.on_frame: Callable[[bytes], None] = lambda payload: None
@@ -66,7 +71,7 @@ class Chatter(Socket):
 
     def lost(self) -> None:
         super().lost()
-        self.on_broken(Broken("the server closed a socket"))
+        self.on_broken(Broken(f"the server closed a socket with code {self.closed}"))
 
     def send_command(self, **command: object) -> None:
         self.send(json.dumps(command, separators=(",", ":")).encode())
@@ -102,6 +107,7 @@ class Chatter(Socket):
         except Broken as error:
             self.on_broken(error)
             return len(data)
+        self.closed = parsed.closed
         for payload in parsed.others:
             self._dispatch(payload)
         for payload in parsed.pings:

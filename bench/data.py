@@ -69,7 +69,7 @@ def opened(kind: str, name: str = "big") -> Iterator[dict[str, str]]:
             environment["DATABASE_URL"] = f"sqlite:///{_sqlite(name)}"
         else:
             cluster: Any = Postgres(CLUSTER)  # type: ignore[no-untyped-call]
-            cluster.restart()
+            cluster.start_again()
             stack.callback(cluster.stop)
             environment |= {"DATABASE_URL": cluster.url(name), "REDIS_URL": stack.enter_context(servers.redis())}
         yield environment
@@ -90,7 +90,7 @@ def _new(kind: str) -> Iterator[dict[str, dict[str, str]]]:
     subprocess.run(["rm", "-rf", str(CLUSTER)], check=True)
     CLUSTER.mkdir(parents=True)
     cluster: Any = Postgres(CLUSTER)  # type: ignore[no-untyped-call]
-    cluster.start()
+    cluster.start(locale="C.UTF-8")  # pg_trgm finds no letters but those of ASCII in C
     try:
         yield {name: environment | {"DATABASE_URL": cluster.create(name)} for name in names}
         # Committed data is safe, but the statistics of an immediate stop are not.

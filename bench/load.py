@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from bench.wire import TEXT, frame, frame_end, pong, split
 
-PING = 0x9
+CLOSE, PING = 0x8, 0x9
 _NUMBER = re.compile(rb'message\\*": ?\\*"(\d+) ')
 
 
@@ -145,6 +145,8 @@ class Socket(asyncio.Protocol):
                 self.transport.write(pong(self._buffer[begin:end]))
             elif opcode == TEXT:
                 self.receive(self._buffer[begin:end])
+            elif opcode == CLOSE:
+                self.errors.append(b"closed with %d" % int.from_bytes(self._buffer[begin : begin + 2]))
             start = end
         self._buffer = self._buffer[start:]
 

@@ -22,6 +22,12 @@ PASTE = """(box, data) => box.dispatchEvent(
 TEXT = base64.b64encode(b"some notes").decode()
 
 
+SELECT_ALL = """(log) => {
+  const messages = log.querySelectorAll('.message'), last = messages[messages.length - 1];
+  getSelection().setBaseAndExtent(messages[0], 0, last, last.childNodes.length);
+}"""
+
+
 def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(visit, site):
     charlie = visit("charlie")
     charlie.open("Lobby")
@@ -87,6 +93,15 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     expect(charlie.texts("Lobby").last).to_have_text("")  # the names stand at the files
     shown = charlie.page.request.get(site.url + link.get_attribute("href"))
     assert shown.headers["content-disposition"].startswith("attachment") and shown.text() == "some notes"
+
+    # What is copied has what was typed, and the names and addresses of files.
+    charlie.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
+    charlie.log("Lobby").evaluate(SELECT_ALL)
+    charlie.page.keyboard.press("Control+c")
+    copied = charlie.page.evaluate("navigator.clipboard.readText()")
+    at = re.escape(f"{site.url}/files/") + "[0-9a-f-]{36}/"
+    expected = rf"bob, \S+.*\nthe picture\ncat\.png {at}\n\nbob, \S+.*\npasted\.png {at}\nnotes\.txt {at}"
+    assert re.fullmatch(expected, copied), copied
 
     # A reload keeps the text and the files that are on the server, and names the one that was still on its way.
     page.route(re.compile("name=huge"), lambda route: None)

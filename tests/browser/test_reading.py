@@ -79,6 +79,31 @@ def test_a_text_is_typeset_as_nodes(visit, site):
         alice.page.screenshot(path=f"{folder}/reading.png")
 
 
+# Texts of 32 KiB: how long it takes to parse each and make its nodes, in ms. The best of some rounds counts, because the
+# machine does other work too.
+HOSTILE = """async () => {
+  const { showText } = await import(new URL("/static/chat/log/text.js", location.href));
+  const size = 32 * 1024;
+  const nested = Array.from({ length: 255 }, (_, depth) => ">".repeat(depth) + "a").join("\n");
+  const texts = ["[".repeat(10_000), ...["> ", "*", "`", "http://a.b ", "@a ", "**_a_ ~~b~~ ", "- a\n", "> a\n\n", "|\n"]
+    .map((part) => part.repeat(size / part.length)), nested];
+  return texts.map((text) => {
+    const rounds = Array.from({ length: 7 }, () => {
+      const holder = document.createElement("div").appendChild(document.createElement("div"));
+      const start = performance.now();
+      showText(holder, text);
+      return performance.now() - start;
+    });
+    return [Math.min(...rounds), text.slice(0, 20)];
+  });
+}"""
+
+
+def test_the_nodes_of_a_hostile_text_are_made_in_10_ms(visit):
+    bob = visit("bob", "/chat/Lobby/")
+    assert [entry for entry in bob.page.evaluate(HOSTILE) if entry[0] >= 10] == []
+
+
 def test_directions_and_marks_stay_within_their_paragraph(visit, site):
     reverse = "\u202ereversed\u2069\u2069"
     post(site, "Scripts", f"@alice {reverse}", "שלום @alice", "hello\nשלום עולם\nhello", "Z" + "\u0351" * 60 + "algo")

@@ -175,16 +175,20 @@ class Postgres:
         self.data = self.directory / "data"
         self._as = as_postgres(self.directory)
 
-    def start(self, *, quick=False):
-        options = ["--auth=trust", f"--username={self.USER}", "--encoding=UTF8", "--no-locale", "--no-sync"]
+    def start(self, *, quick=False, locale="C"):
+        options = ["--auth=trust", f"--username={self.USER}", "--encoding=UTF8", f"--locale={locale}", "--no-sync"]
         self._run("initdb", f"--pgdata={self.data}", *options)
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.directory}'\nmax_connections = 60\n")
             file.write("log_line_prefix = '%d '\n")  # the database's name, for queries()
             if quick:
                 file.write("fsync = off\nfull_page_writes = off\n")
-        self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.directory / "log"))
+        self.start_again()
         return self
+
+    def start_again(self):
+        """Start a cluster that was made before and stopped."""
+        self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.directory / "log"))
 
     def restart(self):
         """Restart as after a power cut: connections break without notice."""
