@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chat.models import Event, SearchText
-from chat.store.inserting import insert
+from chat.models import Event, Membership, SearchText
+from chat.store.inserting import insert, insert_missing
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 26, 4, 5, 6, 789000, tzinfo=UTC)
@@ -70,3 +70,15 @@ def test_many_rows_are_inserted_in_few_statements_and_keep_their_keys(rooms):
 def test_no_rows_need_no_statement(django_assert_num_queries):
     with django_assert_num_queries(0):
         insert([])
+
+
+def test_rows_that_are_there_already_are_left_as_they_are(rooms, alice, bob, django_assert_num_queries):
+    Membership.objects.create(user=alice, room=rooms.lobby, read_seq=7)
+    with django_assert_num_queries(1):
+        insert_missing([Membership(user=alice, room=rooms.lobby), Membership(user=bob, room=rooms.lobby)])
+    made = Membership.objects.get(user=bob)
+    by_django = Membership.objects.create(user=bob, room=rooms.random)
+    by_django.refresh_from_db()
+    assert columns(made) | {"room_id": None, "at": None} == columns(by_django) | {"room_id": None, "at": None}
+    assert Membership.objects.get(user=alice).read_seq == 7
+    insert_missing([])

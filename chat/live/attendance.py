@@ -1,6 +1,7 @@
 """Presence: which users are in which rooms, by the leases of processes, with a grace time for lost connections."""
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,6 +28,9 @@ CROWD = 50
 # The share of the event loop's time that announcing may take: in a room of thousands each change is thousands of
 # writes.
 ANNOUNCING_SHARE = 0.2
+# The lists of all rooms are compared with the database once in so many renewals of the lease, a part of them each time.
+# Only a signal that was lost makes them differ.
+LIST_TURNS = 3
 
 
 class Attendance:
@@ -44,6 +48,8 @@ class Attendance:
         # Writes to the database, and knows what is written there.
         self._lease = LeaseKeeper(process, is_here=self._is_here, announce=self._announce)
         self._is_handing_over = False
+        # The pairs that may differ from what the database has.
+        self._unsettled: set[RoomUser] = set()
         # The usernames in each room, as last sent to it.
         self._here: dict[int, set[str]] = {}
         # The same as frames, each made when it is first needed.
@@ -89,13 +95,18 @@ class Attendance:
             timer.cancel()
         if conf.SEND_PRESENCE and feed.room in self._here:
             session.signal(self._list(feed.room))
+        # While a turn is being written, its end may find that this user had just left.
+        if pair not in self._lease.written or self._settling is not None:
+            self._unsettled.add(pair)
         if pair not in self._lease.written or feed.room not in self._here:
             self._settle_soon()
 
     def leave(self, feed: "Feed", session: "Session") -> None:
         """Count out a session that has left a room or was dismissed: its user leaves at once."""
-        if self._count_out(RoomUser(feed.room, session.user_id)):
+        pair = RoomUser(feed.room, session.user_id)
+        if self._count_out(pair):
             self._orders.pop((feed.room, session.username), None)
+            self._unsettled.add(pair)
             self._settle_soon()
 
     def lose(self, feed: "Feed", session: "Session") -> None:
@@ -107,6 +118,7 @@ class Attendance:
         if conf.GRACE_SECONDS:
             self._in_grace[pair] = self._loop.call_later(conf.GRACE_SECONDS, self._end_grace, pair)
         else:
+            self._unsettled.add(pair)
             self._settle_soon()
 
     def forget_room(self, room: int) -> None:
@@ -188,6 +200,7 @@ class Attendance:
 
     def _end_grace(self, pair: RoomUser) -> None:
         del self._in_grace[pair]
+        self._unsettled.add(pair)
         self._settle_soon()
 
     def _settle_soon(self) -> None:
@@ -198,7 +211,8 @@ class Attendance:
         """Bring the database to what is true here. Changes that come in the meantime are written in the next turn."""
         try:
             while True:
-                different = {*self._sessions, *self._in_grace} ^ self._lease.written
+                unsettled, self._unsettled = self._unsettled, set()
+                different = [pair for pair in unsettled if self._is_here(pair) is not (pair in self._lease.written)]
                 unknown = [room for room in self._feeds if room not in self._here]
                 if not (different or unknown):
                     return
@@ -209,6 +223,7 @@ class Attendance:
                     database.warn(logger, "presence could not be written; trying again", error)
                     is_written = False
                 if not is_written:
+                    self._unsettled.update(different)
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._settling = None
@@ -217,15 +232,18 @@ class Attendance:
         return pair in self._sessions or pair in self._in_grace
 
     async def _renew_always(self) -> None:
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(conf.LEASE_RENEW_SECONDS)
             try:
                 if not await self._lease.renew():
                     # Other processes have taken this one for dead, as after a long standstill.
                     logger.warning("this process's lease had run out: its users are written again")
+                    self._unsettled.update(self._sessions, self._in_grace)
                     self._settle_soon()
                 await self._lease.expire_dead()
-                self._update_lists(await database.read(presence.present_usernames, list(self._here)))
+                self._update_lists(
+                    await database.read(presence.present_usernames, list(self._here)[turn % LIST_TURNS :: LIST_TURNS])
+                )
             except Exception as error:
                 database.warn(logger, "the lease could not be renewed", error)
 

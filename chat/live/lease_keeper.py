@@ -63,7 +63,9 @@ class LeaseKeeper:
             database.warn(logger, "presence could not be written; trying again", error)
             return False
         if process == self._process:
-            self.written = (self.written | set(came)) - set(went)
+            # In place, because a copy for each piece would cost more than the writing in a process of many users.
+            self.written.update(came)
+            self.written.difference_update(went)
         self._announce(changes)
         return True
 

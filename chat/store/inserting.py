@@ -1,14 +1,15 @@
 """Inserts many new rows of one model, with a fraction of the time that `bulk_create` takes (insert).
 
 `bulk_create` prepares each value of each row through its field. Here only fields whose values differ in the database
-are asked, and columns that are null in all rows are left out.
+are asked, and columns that are null in all rows, or get the database's default, are left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection, models
+from django.db.models.expressions import DatabaseDefault
 
 # Values of these fields go to the database as they are.
 _PLAIN = (models.IntegerField, models.CharField, models.TextField, models.BooleanField, models.ForeignKey)
@@ -23,33 +24,49 @@ class _Column(NamedTuple):
 
 def insert(rows: Sequence[models.Model]) -> None:
     """Insert these rows in few statements and set their primary keys. All are of one model and complete."""
+    for part, columns in _parts(rows):
+        keys = _execute(part, columns, f"RETURNING {connection.ops.quote_name(str(part[0]._meta.pk.column))}")
+        for row, (key,) in zip(part, keys, strict=True):
+            row.pk = key
+            row._state.adding = False
+            row._state.db = connection.alias
+
+
+def insert_missing(rows: Sequence[models.Model]) -> None:
+    """Insert those of these rows that no row with the same unique values precedes. Sets no primary keys."""
+    for part, columns in _parts(rows):
+        _execute(part, columns, "ON CONFLICT DO NOTHING")
+
+
+def _parts(rows: Sequence[models.Model]) -> Iterator[tuple[Sequence[models.Model], list[_Column]]]:
+    """Divide rows by how many parameters the database takes."""
     if not rows:
         return
     columns = [
         column
         for column in _columns(type(rows[0]), connection.vendor)
-        if any(getattr(row, column.attribute) is not None for row in rows)
+        if any(_is_given(getattr(row, column.attribute)) for row in rows)
     ]
     most = connection.features.max_query_params
     size = most // len(columns) if most else len(rows)
     for start in range(0, len(rows), size):
-        _insert(rows[start : start + size], columns)
+        yield rows[start : start + size], columns
 
 
-def _insert(rows: Sequence[models.Model], columns: Sequence[_Column]) -> None:
+def _is_given(value: Any) -> bool:
+    """Tell whether a column is needed for a value: NULL and the database's own default need none."""
+    return value is not None and not isinstance(value, DatabaseDefault)
+
+
+def _execute(rows: Sequence[models.Model], columns: Sequence[_Column], end: str) -> list[Any]:
     values: list[Any] = []
     for row in rows:
         for attribute, _, prepare in columns:
             value = getattr(row, attribute)
             values.append(value if prepare is None or value is None else prepare(value))
-    model = type(rows[0])
     with connection.cursor() as cursor:
-        cursor.execute(_statement(model, tuple(column.name for column in columns), len(rows)), values)
-        keys = cursor.fetchall()
-    for row, (key,) in zip(rows, keys, strict=True):
-        row.pk = key
-        row._state.adding = False
-        row._state.db = connection.alias
+        cursor.execute(_statement(type(rows[0]), tuple(column.name for column in columns), len(rows), end), values)
+        return cursor.fetchall() if cursor.description else []
 
 
 @lru_cache
@@ -66,7 +83,7 @@ def _preparation(field: Any) -> Callable[[Any], Any]:
 
 
 @lru_cache
-def _statement(model: type[models.Model], columns: tuple[str, ...], count: int) -> str:
-    table, key = map(connection.ops.quote_name, (model._meta.db_table, str(model._meta.pk.column)))
+def _statement(model: type[models.Model], columns: tuple[str, ...], count: int, end: str) -> str:
+    table = connection.ops.quote_name(model._meta.db_table)
     row = f"({', '.join(['%s'] * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)} RETURNING {key}"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)} {end}"

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from chat.conf import conf
 from chat.models import Membership, Presence, Process, Room
+from chat.store.inserting import insert_missing
 from chat.store.room_user import RoomUser
 
 # The most pairs in one transaction. Each takes two parameters, and SQLite may allow no more than 999.
@@ -93,17 +94,13 @@ def update_presence(process: str, *, came: Collection[RoomUser], went: Collectio
     with transaction.atomic():
         came = _existing(came)
         # Sorted, so that two processes that create the same rows cannot deadlock.
-        Membership.objects.bulk_create(
-            [Membership(room_id=room, user_id=user) for room, user in came], ignore_conflicts=True
-        )
+        insert_missing([Membership(room_id=room, user_id=user) for room, user in came])
         pairs = sorted({*came, *went})
         # The lock comes first. Everything after it is a statement of its own, so that it sees what the last
         # holder of the lock committed.
         locking = _filter_pairs(Membership.objects.select_for_update(no_key=True), pairs).order_by("pk")
         memberships = list(locking.only("pk", "room_id", "user_id", "is_here"))
-        Presence.objects.bulk_create(
-            [Presence(room_id=room, user_id=user, process_id=process) for room, user in came], ignore_conflicts=True
-        )
+        insert_missing([Presence(room_id=room, user_id=user, process_id=process) for room, user in came])
         _filter_pairs(Presence.objects.filter(process=process), sorted(went)).delete()
         here = set(_filter_pairs(Presence.objects.all(), pairs).values_list("room_id", "user_id"))
         changed = [m for m in memberships if m.is_here != ((m.room_id, m.user_id) in here)]
