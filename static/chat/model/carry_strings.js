@@ -8,9 +8,9 @@ import { gettext, ngettext } from "./language.js";
 const MOST_NAMED = 3;
 
 /** In place of a quoted message whose room the reader may not enter. */
-export const HIDDEN_SOURCE = gettext("A message in a room that you can't open.");
+export const HIDDEN_SOURCE = /* @__PURE__ */ gettext("A message in a room that you can't open.");
 
-export const NO_SOURCE = gettext("This message isn't available any more.");
+export const NO_SOURCE = /* @__PURE__ */ gettext("This message isn't available any more.");
 
 /** @param {string} room its title */
 export function removeWords(room) {
@@ -22,7 +22,7 @@ export function moreRoomsWords(count) {
   return ngettext("and {count} more", "and {count} more", count);
 }
 
-export const GONE = gettext(
+export const GONE = /* @__PURE__ */ gettext(
   "A room that you chose isn't available any more. Press Enter again to send without it.",
 );
 
@@ -81,7 +81,7 @@ export function copiesUnchangedWords(titles, reason) {
   );
 }
 
-export const COPIES_UNKNOWN = gettext(
+export const COPIES_UNKNOWN = /* @__PURE__ */ gettext(
   "The copies of this message in other rooms may not have changed. Try again when you're connected.",
 );
 
@@ -91,4 +91,6 @@ export function allRoomsQuestion(count) {
 }
 
 /** Files belong to the room to which they were uploaded. */
-export const FILES = gettext("Files can only go into one room. Remove them, or the other rooms.");
+export const FILES = /* @__PURE__ */ gettext(
+  "Files can only go into one room. Remove them, or the other rooms.",
+);

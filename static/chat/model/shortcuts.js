@@ -29,7 +29,7 @@ export const DEFAULTS = {
 };
 
 /** What each shortcut does, in the order in which they are listed. @type {Record<ShortcutName, string>} */
-export const LABELS = {
+export const LABELS = /* @__PURE__ */ (() => ({
   find: gettext("Find or jump"),
   nextPane: gettext("Next pane"),
   previousPane: gettext("Previous pane"),
@@ -47,7 +47,7 @@ export const LABELS = {
   moveLeft: gettext("Move the pane left"),
   moveRight: gettext("Move the pane right"),
   help: gettext("Keyboard shortcuts"),
-};
+}))();
 
 /** The chords of earlier versions. They stay for users who know them, unless the user gave the shortcut another chord. @type {Partial<Record<ShortcutName, string>>} */
 const FORMER = {

@@ -60,9 +60,11 @@ export function fullPageWords(most) {
   );
 }
 
-export const JUMP_WAITS = gettext("You're offline. We'll go there when you're connected again.");
+export const JUMP_WAITS = /* @__PURE__ */ gettext(
+  "You're offline. We'll go there when you're connected again.",
+);
 
-export const REPLACED = gettext(
+export const REPLACED = /* @__PURE__ */ gettext(
   "Another user is logged in now. Reload to see their rooms; your unsent messages are kept for you.",
 );
 
@@ -82,27 +84,27 @@ export function senderWords(message) {
   return type === WARNING ? gettext("Warning. {author}", { author }) : author;
 }
 
-export const NEW_VERSION = gettext("A new version of this page is available.");
+export const NEW_VERSION = /* @__PURE__ */ gettext("A new version of this page is available.");
 
 /** A part of the page is loaded when it is first used. */
-export const NOT_LOADED = gettext(
+export const NOT_LOADED = /* @__PURE__ */ gettext(
   "This part of the page couldn't be loaded. Check your connection, then try again.",
 );
 
-export const NO_MENTIONS = gettext("You haven't been mentioned yet.");
+export const NO_MENTIONS = /* @__PURE__ */ gettext("You haven't been mentioned yet.");
 
-export const OFFLINE = gettext("You're offline. Try again when you're connected.");
+export const OFFLINE = /* @__PURE__ */ gettext("You're offline. Try again when you're connected.");
 
-export const AT_RISK = gettext(
+export const AT_RISK = /* @__PURE__ */ gettext(
   "Your browser can't store anything more. Unsent messages and drafts will be lost if you close the page.",
 );
 
 /** For a message that waited too long to be sent without asking its author. */
-export const HELD = gettext(
+export const HELD = /* @__PURE__ */ gettext(
   "Not sent, because you wrote this more than a day ago. Send it now, or put it back to change it.",
 );
 
-export const EDIT_DELETED = gettext(
+export const EDIT_DELETED = /* @__PURE__ */ gettext(
   "This message was deleted while you were editing it. Copy your text if you still need it.",
 );
 
@@ -325,15 +327,15 @@ export function typingWords(names) {
 
 /** @typedef {{unread: number, mentions: number}} Counts */
 
-export const NOTIFYING_BLOCKED = gettext(
+export const NOTIFYING_BLOCKED = /* @__PURE__ */ gettext(
   "Your browser blocks notifications of this site. Allow them in its settings for the site, then try again.",
 );
 
-export const PUSH_FAILED = gettext(
+export const PUSH_FAILED = /* @__PURE__ */ gettext(
   "This browser could not subscribe to messages for when the page is closed. Try again later.",
 );
 
-export const NOTIFYING_MISSING = gettext("This browser can't show notifications.");
+export const NOTIFYING_MISSING = /* @__PURE__ */ gettext("This browser can't show notifications.");
 
 /**
  * What a notification says: the room, the author and the text, each in an isolate of its own.
@@ -347,11 +349,11 @@ export function notifyWords(title, { author, text, type, isDirect }) {
 }
 
 /** What a user can choose to hear of a room. @type {["all" | "mentions" | "quiet", string][]} */
-export const LEVELS = [
+export const LEVELS = /* @__PURE__ */ (() => [
   ["all", pgettext("which messages notify", "All")],
   ["mentions", gettext("Mentions")],
   ["quiet", gettext("Quiet")],
-];
+])();
 
 /** The server counts to 1000, which means more than 999. @param {number} count */
 function capped(count) {
@@ -428,7 +430,7 @@ export function momentWords(time) {
   return gettext("{time} in all panes", { time: clock.format(time) });
 }
 
-export const ALL_CAUGHT_UP = gettext("All caught up");
+export const ALL_CAUGHT_UP = /* @__PURE__ */ gettext("All caught up");
 
 /** @param {string} room its title @param {number} left unread rooms after this one */
 export function catchUpWords(room, left) {
@@ -436,12 +438,14 @@ export function catchUpWords(room, left) {
   return ngettext("{room}, {count} more unread", "{room}, {count} more unread", left, { room });
 }
 
-export const PEEKED = gettext(
+export const PEEKED = /* @__PURE__ */ gettext(
   "Provisional. Write here or double-click the head to keep this pane.",
 );
 
-export const DELETE_MESSAGE = gettext("Delete this message for everybody?");
-export const DELETE_COPIES = gettext("Delete this message in all rooms that you sent it to?");
+export const DELETE_MESSAGE = /* @__PURE__ */ gettext("Delete this message for everybody?");
+export const DELETE_COPIES = /* @__PURE__ */ gettext(
+  "Delete this message in all rooms that you sent it to?",
+);
 
 /** The button beside a room in the list. @param {string} room its title @param {boolean} isOpen */
 export function toggleWords(room, isOpen) {
