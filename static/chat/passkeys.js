@@ -1,5 +1,7 @@
 /** Makes and uses passkeys on the pages of the account: the browser's answer goes into a hidden field of the form. */
 
+import { gettext } from "./model/language.js";
+
 const form = document.querySelector("form[data-passkey]");
 if (form instanceof HTMLFormElement) {
   form.addEventListener("submit", (event) => {
@@ -19,7 +21,9 @@ async function askBrowser(form, answer) {
     const trouble = form.querySelector("p.trouble[hidden], p.trouble:last-of-type");
     if (trouble instanceof HTMLElement) {
       trouble.hidden = false;
-      trouble.textContent = "Your browser didn't use a passkey. Try again, or use another way.";
+      trouble.textContent = gettext(
+        "Your browser didn't use a passkey. Try again, or use another way.",
+      );
     }
     return;
   }
@@ -86,5 +90,3 @@ function text(buffer) {
   const binary = Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join("");
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
-
-export {}; // a module, whose names are its own

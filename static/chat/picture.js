@@ -1,5 +1,7 @@
 /** On My account: a picture is uploaded when it is chosen, and shown. */
 
+import { gettext } from "./model/language.js";
+
 const form = document.querySelector("form[data-upload]");
 const file = document.getElementById("id_picture");
 if (form instanceof HTMLFormElement && file instanceof HTMLInputElement) {
@@ -18,7 +20,7 @@ async function upload(form, input) {
   const remove = form.querySelector("button");
   const token = form.elements.namedItem("csrfmiddlewaretoken");
   if (!chosen || !status || !image || !remove || !(token instanceof HTMLInputElement)) return;
-  status.textContent = "Uploading…";
+  status.textContent = gettext("Uploading…");
   const headers = { "X-CSRFToken": token.value, "Content-Type": "application/octet-stream" };
   try {
     const answer = await fetch(form.dataset.upload ?? "", {
@@ -27,16 +29,14 @@ async function upload(form, input) {
       body: chosen,
     });
     const { picture, detail } = await answer.json();
-    status.textContent = answer.ok ? "This is your picture now." : detail;
+    status.textContent = answer.ok ? gettext("This is your picture now.") : detail;
     if (!answer.ok) return;
     image.src = picture;
-    image.alt = "Your picture";
+    image.alt = gettext("Your picture");
     image.hidden = remove.hidden = false;
   } catch {
-    status.textContent = "The upload didn't work. Try again.";
+    status.textContent = gettext("The upload didn't work. Try again.");
   } finally {
     input.value = "";
   }
 }
-
-export {}; // a module, whose names are its own

@@ -15,6 +15,7 @@ const element = () => ({
 });
 const button = { ...element(), querySelector: () => ({ textContent: "" }) };
 const document = {
+  documentElement: {},
   activeElement: "box",
   cookie: "",
   querySelector: (selector) => (selector.includes("workspaces") ? button : element()),

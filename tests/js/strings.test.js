@@ -3,14 +3,18 @@ import { test } from "node:test";
 import { isSoon } from "../../static/chat/model/protocol.js";
 import {
   aboveWords,
+  alertLineWords,
   belowWords,
+  confirmedWords,
   countsWords,
   heldWords,
   keptWords,
+  lostWords,
   newMessagesWords,
   presenceWords,
   refusalSentence,
   refusedSentence,
+  resultsWords,
   senderWords,
   sentenceFor,
   stateWords,
@@ -106,4 +110,39 @@ test("a print says which messages of the room it has", () => {
   assert.equal(words(false, false), "Messages from A to B.");
   assert.match(words(true, false), /Older messages were not loaded/);
   assert.match(words(true, true), /Older and newer messages/);
+});
+
+test("the line of an alert names its room, counts the others, and has its text if its room is open", () => {
+  assert.equal(alertLineWords("Lobby", "", 0), "Alert in Lobby");
+  assert.equal(alertLineWords("Lobby", "Fire", 1), "Alert in Lobby (and 1 more room): Fire");
+  assert.equal(alertLineWords("Lobby", "", 2), "Alert in Lobby (and 2 more rooms)");
+});
+
+test("at most two of the users who confirmed an alert are named", () => {
+  const words = (count, ...names) =>
+    confirmedWords({
+      confirmations: { count, users: names.map((username) => ({ username })) },
+      resolution: null,
+    });
+  assert.equal(words(0), "");
+  assert.equal(words(1, "bob"), "Confirmed by bob");
+  assert.equal(words(2, "bob", "dina"), "Confirmed by bob and dina");
+  assert.equal(words(4, "bob", "dina", "eve"), "Confirmed by bob, dina and 2 more");
+  const over = { confirmations: { count: 0, users: [] }, resolution: { username: "eve" } };
+  assert.equal(confirmedWords(over), "Over, says eve");
+});
+
+test("a message whose room is gone says so, also when the room has no title", () => {
+  assert.equal(
+    lostWords("Lobby", false),
+    "This message to “Lobby” wasn't sent. The room is no longer available to you.",
+  );
+  assert.match(lostWords(undefined, true, true), /^You were writing this in a room\. The room was/);
+});
+
+test("the number of results is open if there are more", () => {
+  assert.equal(resultsWords(0, false), "No messages found.");
+  assert.equal(resultsWords(1, false), "1 message");
+  assert.equal(resultsWords(1, true), "1+ messages");
+  assert.equal(resultsWords(50, true), "50+ messages");
 });

@@ -1,7 +1,9 @@
 /** Asks the server over HTTP, in JSON. Open pages learn of every change by their socket. */
 
-const AWAY = "The server isn't responding. Try again in a moment.";
-const REFUSED = "The server refused. Reload the page and try again.";
+import { gettext } from "../model/language.js";
+
+const AWAY = gettext("The server isn't responding. Try again in a moment.");
+const REFUSED = gettext("The server refused. Reload the page and try again.");
 
 /**
  * Returns a sentence instead if the server refuses or is away.

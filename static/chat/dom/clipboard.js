@@ -1,5 +1,7 @@
 /** Copies a text, also over plain HTTP, where browsers have no clipboard API. */
 
+import { gettext } from "../model/language.js";
+
 /** How long a button says that it has copied. */
 const SAID_MS = 2_000;
 
@@ -14,7 +16,7 @@ export function copyByButton(button, text) {
   copyText(text);
   const label = button.dataset.label ?? button.textContent ?? "";
   button.dataset.label = label;
-  button.textContent = "Copied";
+  button.textContent = gettext("Copied");
   setTimeout(() => {
     button.textContent = label;
   }, SAID_MS);

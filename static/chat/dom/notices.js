@@ -1,5 +1,6 @@
 /** Shows notices above the panes, for what concerns no single pane. */
 
+import { gettext } from "../model/language.js";
 import { copyElement, part } from "./templates.js";
 
 /** A button that closes the notice, unless it `stays`. @typedef {{label: string, act: (notice: HTMLElement) => void, stays?: boolean}} Choice */
@@ -22,7 +23,7 @@ export class Notices {
    * @param {string} sentence
    * @param {Options} options
    */
-  show(sentence, { key = sentence, text, choices = [], dismiss = "Dismiss", link } = {}) {
+  show(sentence, { key = sentence, text, choices = [], dismiss = gettext("Dismiss"), link } = {}) {
     if (this.#find(key)) return;
     const notice = copyElement("notice-template");
     notice.dataset.key = key;
@@ -47,13 +48,13 @@ export class Notices {
    */
   offerText(sentence, { key, text, discard, putBack }) {
     const choices = [
-      ...(putBack ? [{ label: "Put back", act: putBack }] : []),
+      ...(putBack ? [{ label: gettext("Put back"), act: putBack }] : []),
       {
-        label: "Copy",
+        label: gettext("Copy"),
         act: (/** @type {HTMLElement} */ notice) => copyText(notice, text),
         stays: true,
       },
-      { label: "Discard", act: discard },
+      { label: gettext("Discard"), act: discard },
     ];
     this.show(sentence, { key, text, choices, dismiss: null });
   }

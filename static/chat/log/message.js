@@ -2,6 +2,7 @@
 
 import { copyElement, part, setAvatar, setText, showName } from "../dom/templates.js";
 import { fileNames } from "../model/files.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 import { isForMe, namesOf } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
@@ -21,8 +22,8 @@ const GROUP_MS = 5 * 60_000;
 
 /** What an unsent message says of its type. @type {Map<number | undefined, string>} */
 const TYPE_WORDS = new Map([
-  [WARNING, " · Warning"],
-  [ALERT, " · Alert"],
+  [WARNING, gettext("Warning")],
+  [ALERT, gettext("Alert")],
 ]);
 
 /**
@@ -63,7 +64,8 @@ export function fillMessage(element, message, me) {
   const isForReader = isForMe(message, me);
   element.classList.toggle("for-me", isForReader);
   part(element, "quiet").textContent =
-    (type === MUTED ? "Muted: " : "") + (isForReader ? "Mentions you: " : "");
+    (type === MUTED ? `${gettext("Muted:")} ` : "") +
+    (isForReader ? `${gettext("Mentions you:")} ` : "");
   const author = part(element, "author");
   const avatar = element.querySelector(".avatar");
   showName(author, () => {
@@ -81,7 +83,7 @@ export function fillMessage(element, message, me) {
   showFiles(body, files);
   element.classList.toggle("deleted", deleted);
   part(element, "act").hidden = deleted;
-  part(element, "edited").textContent = edited && !deleted ? "(edited)" : "";
+  part(element, "edited").textContent = edited && !deleted ? gettext("(edited)") : "";
   showConfirmed(element, message);
 }
 
@@ -122,18 +124,18 @@ export function createUnsent(entry, me) {
   element.dataset.stateId = stateId(entry);
   element.dataset.clientId = entry.client_id;
   const author = part(element, "author");
-  const words = TYPE_WORDS.get(entry.type) ?? "";
+  const kind = TYPE_WORDS.get(entry.type);
   showName(author, () => {
-    setText(author, shownNames.of(me) + words);
+    setText(author, shownNames.of(me) + (kind ? ` · ${kind}` : ""));
     setAvatar(part(element, "avatar"), me, shownNames.of(me), shownNames.pictureOf(me));
   });
   const body = part(element, "text");
   foldMessage(element, showText(body, entry.text));
   showFiles(body, entry.files ?? []);
-  if (isHeld) part(element, "retry").textContent = "Send";
+  if (isHeld) part(element, "retry").textContent = gettext("Send");
   if (hasFailed)
     part(element, "reason").textContent = isHeld
       ? HELD
-      : `Not sent. ${sentenceFor(entry.code ?? "", entry.detail)}`;
+      : gettext("Not sent. {reason}", { reason: sentenceFor(entry.code ?? "", entry.detail) });
   return element;
 }

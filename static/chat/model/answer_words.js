@@ -1,5 +1,6 @@
 /** What the page says about reactions and replies. Loaded with them (lazy/answers.js). */
 
+import { gettext, ngettext } from "./language.js";
 import { shownNames } from "./names.js";
 
 /** @import {Person} from "./protocol.js" */
@@ -7,9 +8,9 @@ import { shownNames } from "./names.js";
 
 /** In place of the author and the words of a message that is answered. */
 export const SOURCE = {
-  loading: "Reply to …",
-  deleted: "Reply to a deleted message",
-  missing: "Reply to a message that isn't available any more",
+  loading: gettext("Reply to …"),
+  deleted: gettext("Reply to a deleted message"),
+  missing: gettext("Reply to a message that isn't available any more"),
 };
 
 /** How much of a message stands in a reply to it. */
@@ -28,15 +29,11 @@ export function firstWords(text) {
 /** Name the users who gave a message an emoji: "You, alice and 3 others". @param {Reaction} reaction @param {number} me */
 export function reactedWords({ count, users, own }, me) {
   const others = users.filter(({ user }) => user !== me).map(isolated);
-  const names = own ? ["You", ...others] : others;
+  const names = own ? [gettext("You"), ...others] : others;
   const rest = count - names.length;
-  if (rest > 0) return [...names, rest === 1 ? "1 other" : `${rest} others`].reduce(joined);
-  return names.length ? names.reduce(joined) : "";
-}
-
-/** @param {string} before @param {string} name @param {number} index @param {string[]} names */
-function joined(before, name, index, names) {
-  return `${before}${index === names.length - 1 ? " and " : ", "}${name}`;
+  if (rest > 0) names.push(ngettext("{count} other", "{count} others", rest));
+  const last = names.pop() ?? "";
+  return names.length ? gettext("{names} and {last}", { names: names.join(", "), last }) : last;
 }
 
 /** The direction of a name reaches nothing beside it. @param {Person} person */

@@ -1,27 +1,30 @@
 /** The sentences about quotes and copies in other rooms: the rest of strings.js, loaded when they are first used. */
 
+import { gettext, ngettext } from "./language.js";
+
 /** @import {Room} from "./protocol.js" */
 
 /** How many rooms a sentence names. */
 const MOST_NAMED = 3;
 
 /** In place of a quoted message whose room the reader may not enter. */
-export const HIDDEN_SOURCE = "A message in a room that you can't open.";
+export const HIDDEN_SOURCE = /* @__PURE__ */ gettext("A message in a room that you can't open.");
 
-export const NO_SOURCE = "This message isn't available any more.";
+export const NO_SOURCE = /* @__PURE__ */ gettext("This message isn't available any more.");
 
-/** @param {string} title */
-export function removeWords(title) {
-  return `Remove ${title}`;
+/** @param {string} room its title */
+export function removeWords(room) {
+  return gettext("Remove {room}", { room });
 }
 
 /** @param {number} count */
 export function moreRoomsWords(count) {
-  return `and ${count} more`;
+  return ngettext("and {count} more", "and {count} more", count);
 }
 
-export const GONE =
-  "A room that you chose isn't available any more. Press Enter again to send without it.";
+export const GONE = /* @__PURE__ */ gettext(
+  "A room that you chose isn't available any more. Press Enter again to send without it.",
+);
 
 /**
  * A message is about to leave a restricted room.
@@ -30,38 +33,64 @@ export const GONE =
  * @param {boolean} isQuote
  */
 export function wideWords(narrow, wide, isQuote) {
-  const from = narrow?.title ?? "a room that you can't open";
-  const what = isQuote
-    ? `This quotes ${from}, but `
-    : `Not everybody in ${wide.title} can read ${from}: `;
-  const who = isQuote ? `others can read ${wide.title} too.` : "this goes to both.";
-  return `${what}${who} Press Enter again to send.`;
+  const from = narrow?.title ?? "";
+  const to = wide.title;
+  if (isQuote && from)
+    return gettext("This quotes {from}, but others can read {to} too. Press Enter again to send.", {
+      from,
+      to,
+    });
+  if (isQuote)
+    return gettext(
+      "This quotes a room that you can't open, but others can read {to} too. Press Enter again to send.",
+      { to },
+    );
+  return gettext(
+    "Not everybody in {to} can read {from}: this goes to both. Press Enter again to send.",
+    { from, to },
+  );
 }
 
 /** @param {number} count */
 export function manyWords(count) {
-  return `This goes to ${count} rooms. Press Enter again to send.`;
+  return ngettext(
+    "This goes to {count} room. Press Enter again to send.",
+    "This goes to {count} rooms. Press Enter again to send.",
+    count,
+  );
 }
 
-/** @param {string} title @param {string} reason */
-export function copyUnsentWords(title, reason) {
-  return `The copy for ${title} wasn't sent. ${reason}`;
+/** @param {string} room its title @param {string} reason */
+export function copyUnsentWords(room, reason) {
+  return gettext("The copy for {room} wasn't sent. {reason}", { room, reason });
 }
 
 /** @param {string[]} titles of the rooms @param {string} reason */
 export function copiesUnchangedWords(titles, reason) {
-  if (titles.length === 1) return `The copy in ${titles[0]}: ${reason}`;
-  const more = titles.length > MOST_NAMED ? ` ${moreRoomsWords(titles.length - MOST_NAMED)}` : "";
-  return `${titles.length} copies (${titles.slice(0, MOST_NAMED).join(", ")}${more}): ${reason}`;
+  const named = titles.slice(0, MOST_NAMED).join(", ");
+  const more = titles.length - MOST_NAMED;
+  const rooms =
+    more > 0
+      ? ngettext("{rooms} and {count} more", "{rooms} and {count} more", more, { rooms: named })
+      : named;
+  return ngettext(
+    "The copy in {rooms}: {reason}",
+    "{count} copies ({rooms}): {reason}",
+    titles.length,
+    { rooms, reason },
+  );
 }
 
-export const COPIES_UNKNOWN =
-  "The copies of this message in other rooms may not have changed. Try again when you're connected.";
+export const COPIES_UNKNOWN = /* @__PURE__ */ gettext(
+  "The copies of this message in other rooms may not have changed. Try again when you're connected.",
+);
 
 /** @param {number} count */
 export function allRoomsQuestion(count) {
-  return `Address all ${count} other rooms?`;
+  return ngettext("Address {count} other room?", "Address all {count} other rooms?", count);
 }
 
 /** Files belong to the room to which they were uploaded. */
-export const FILES = "Files can only go into one room. Remove them, or the other rooms.";
+export const FILES = /* @__PURE__ */ gettext(
+  "Files can only go into one room. Remove them, or the other rooms.",
+);

@@ -1,5 +1,6 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
+import { gettext, LOCALE } from "./language.js";
 import { CALLS } from "./mentions.js";
 import { shownNames } from "./names.js";
 
@@ -14,7 +15,7 @@ import { shownNames } from "./names.js";
  */
 
 /** What CALLS mean, in the same order. */
-const CALL_NOTES = ["everybody who is here", "everybody in the room"];
+const CALL_NOTES = [gettext("everybody who is here"), gettext("everybody in the room")];
 
 /** The most choices that are shown, and the longest word that is completed. */
 export const MAX_CHOICES = 8;
@@ -84,7 +85,7 @@ export function peopleChoices(
 ) {
   const key = fold(typed);
   const present = [...here].sort(
-    (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b),
+    (a, b) => Number(a === me) - Number(b === me) || a.localeCompare(b, LOCALE),
   );
   const names = [...new Set([...present, ...others])].filter((name) =>
     [name, shown(name)].some((spelling) => fold(spelling).startsWith(key)),
@@ -124,7 +125,7 @@ export function roomChoices(typed, rooms) {
 
 /** @template {{title: string}} T @param {T[]} rooms */
 function sorted(rooms) {
-  return rooms.sort((a, b) => a.title.localeCompare(b.title));
+  return rooms.sort((a, b) => a.title.localeCompare(b.title, LOCALE));
 }
 
 /**

@@ -1,5 +1,7 @@
 /** Formats times and days in the reader's zone and language. */
 
+import { LOCALE } from "./language.js";
+
 /** `clock`: "12" or "24" hours; by default as usual in the language. @typedef {{locale?: string, timeZone?: string, clock?: string}} Where */
 
 export class Dates {
@@ -10,8 +12,8 @@ export class Dates {
   #minute;
   #relative;
 
-  /** @param {Where} [where] the reader's own by default */
-  constructor({ locale, timeZone, clock } = {}) {
+  /** @param {Where} [where] the reader's zone and the page's language by default */
+  constructor({ locale = LOCALE, timeZone, clock } = {}) {
     this.zone = timeZone ?? currentZone();
     const cycle = clock
       ? { hourCycle: clock === "12" ? /** @type {const} */ ("h12") : /** @type {const} */ ("h23") }
@@ -90,7 +92,7 @@ export class Dates {
     const daysAgo = (noon(this.day(now)) - noon(this.day(at))) / 86_400_000;
     if (daysAgo !== 0 && daysAgo !== 1) return this.#date.format(new Date(at));
     const word = this.#relative.format(-daysAgo, "day");
-    return word.charAt(0).toLocaleUpperCase() + word.slice(1);
+    return word.charAt(0).toLocaleUpperCase(LOCALE) + word.slice(1);
   }
 }
 

@@ -1,5 +1,7 @@
 /** Finds a room by its title: in the list, otherwise by asking the server, which knows newer rooms. */
 
+import { gettext } from "./language.js";
+
 /** @import {Room} from "./protocol.js" */
 
 /**
@@ -23,7 +25,7 @@ function fold(title) {
  * @returns {Promise<Room | string>}
  */
 async function ask(title) {
-  const none = `There is no room called “${title}”.`;
+  const none = gettext("There is no room called “{room}”.", { room: title });
   try {
     const answer = await fetch(`/chat/${encodeURIComponent(title)}/`, {
       headers: { Accept: "application/json" },
@@ -31,6 +33,6 @@ async function ask(title) {
     const isJson = answer.headers.get("Content-Type")?.startsWith("application/json") ?? false;
     return answer.ok && isJson ? await answer.json() : none;
   } catch {
-    return "The server isn't responding. You can still open rooms from the list.";
+    return gettext("The server isn't responding. You can still open rooms from the list.");
   }
 }

@@ -1,9 +1,12 @@
 /**
  * The language of the page. A page in another language than English loads a catalogue before all modules
  * (static/chat/languages/, made by script/languages).
+ *
+ * An exported constant marks its call as `@__PURE__`. Otherwise each bundle would keep it, used or not, because esbuild
+ * assumes that a call into another module has an effect.
  */
 
-/** A translation by its English sentence; where it has a number, one for each plural category of `Intl`. @typedef {Record<string, string | Record<string, string>>} Catalogue */
+/** A translation by its English sentence; where it has a number, one for each plural category of `Intl`. @typedef {Record<string, any>} Catalogue */
 /** What is filled in for the names in braces. @typedef {Record<string, string | number>} Values */
 
 const { multichatCatalogue = {}, document = undefined } =
@@ -23,10 +26,8 @@ const plurals = new Intl.PluralRules(language);
  * @param {string} text in English, as the key of the catalogue
  * @param {Values} [values] for the names in braces
  */
-/* @__NO_SIDE_EFFECTS__ */
 export function gettext(text, values) {
-  const found = multichatCatalogue[text];
-  return fill(typeof found === "string" ? found : text, values);
+  return fill(multichatCatalogue[text] ?? text, values);
 }
 
 /**
@@ -35,10 +36,8 @@ export function gettext(text, values) {
  * @param {string} text
  * @param {Values} [values]
  */
-/* @__NO_SIDE_EFFECTS__ */
 export function pgettext(context, text, values) {
-  const found = multichatCatalogue[`${context}\u0004${text}`];
-  return fill(typeof found === "string" ? found : text, values);
+  return fill(multichatCatalogue[`${context}\u0004${text}`] ?? text, values);
 }
 
 /**
@@ -48,11 +47,9 @@ export function pgettext(context, text, values) {
  * @param {number} count also the value for `{count}`
  * @param {Values} [values]
  */
-/* @__NO_SIDE_EFFECTS__ */
 export function ngettext(one, other, count, values) {
-  const found = multichatCatalogue[one];
-  const forms = typeof found === "object" ? found : { one, other };
-  return fill(forms[plurals.select(count)] ?? forms.other ?? other, { count, ...values });
+  const forms = multichatCatalogue[one] ?? { one, other };
+  return fill(forms[plurals.select(count)] ?? forms.other, { count, ...values });
 }
 
 /** @param {string} text @param {Values} [values] */

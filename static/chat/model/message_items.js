@@ -1,5 +1,6 @@
 /** Lists what can be done with a message. */
 
+import { gettext } from "./language.js";
 import { isOwn } from "./own.js";
 import { ALERT, MESSAGE } from "./protocol.js";
 
@@ -24,19 +25,24 @@ export function messageItems(message, reader, actions) {
   /** @type {Item[]} */
   const items = [];
   const mayWrite = !reader.isArchived;
-  if (mayWrite) items.push({ label: "Reply", act: reply }, { label: "Add reaction", act: react });
-  if (mayWrite && isAuthor && message.type === MESSAGE) items.push({ label: "Edit", act: edit });
-  if (sameMoment) items.push({ label: "Same moment", act: sameMoment });
-  if (quote) items.push({ label: "Quote in another room", act: quote });
-  if (copyText) items.push({ label: "Copy text", act: copyText });
-  if (copyMarkdown) items.push({ label: "Copy as Markdown", act: copyMarkdown });
-  if (copyLink) items.push({ label: "Copy link", act: copyLink });
-  if (!isAuthor) items.push({ label: "Mark as unread", act: markUnread });
+  if (mayWrite)
+    items.push(
+      { label: gettext("Reply"), act: reply },
+      { label: gettext("Add reaction"), act: react },
+    );
+  if (mayWrite && isAuthor && message.type === MESSAGE)
+    items.push({ label: gettext("Edit"), act: edit });
+  if (sameMoment) items.push({ label: gettext("Same moment"), act: sameMoment });
+  if (quote) items.push({ label: gettext("Quote in another room"), act: quote });
+  if (copyText) items.push({ label: gettext("Copy text"), act: copyText });
+  if (copyMarkdown) items.push({ label: gettext("Copy as Markdown"), act: copyMarkdown });
+  if (copyLink) items.push({ label: gettext("Copy link"), act: copyLink });
+  if (!isAuthor) items.push({ label: gettext("Mark as unread"), act: markUnread });
   const isRunning = message.type === ALERT && message.resolution === null;
   if (message.type === ALERT && reader.staff)
-    items.push({ label: "See who has not confirmed", act: actions.showUnconfirmed });
+    items.push({ label: gettext("See who has not confirmed"), act: actions.showUnconfirmed });
   if (mayWrite && isRunning && (isAuthor || reader.staff))
-    items.push({ label: "Alert is over", act: resolve });
-  if (mayWrite && (isAuthor || reader.staff)) items.push({ label: "Delete", act: remove });
+    items.push({ label: gettext("Alert is over"), act: resolve });
+  if (mayWrite && (isAuthor || reader.staff)) items.push({ label: gettext("Delete"), act: remove });
   return items;
 }

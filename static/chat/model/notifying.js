@@ -1,5 +1,7 @@
 /** What notifications say, and until when they can be paused. */
 
+import { gettext, LOCALE } from "./language.js";
+
 const MINUTE_MS = 60_000;
 /** Long enough for two lines of a notification. */
 const MOST = 200;
@@ -18,7 +20,7 @@ export function clockOf(at) {
   const date = new Date(at);
   const isSoon = at - Date.now() < 24 * 60 * MINUTE_MS;
   const options = /** @type {const} */ ({ hour: "numeric", minute: "2-digit" });
-  return date.toLocaleString(undefined, isSoon ? options : { weekday: "short", ...options });
+  return date.toLocaleString(LOCALE, isSoon ? options : { weekday: "short", ...options });
 }
 
 /** The times until when notifications can be paused: half an hour, an hour, and tomorrow morning. @param {Date} now */
@@ -26,7 +28,10 @@ export function pauses(now) {
   const tomorrow = new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1, 8);
   const soon = [30, 60].map((minutes) => now.getTime() + minutes * MINUTE_MS);
   return [
-    ...soon.map((until) => ({ label: `Pause until ${clockOf(until)}`, until })),
-    { label: "Pause until tomorrow", until: tomorrow.getTime() },
+    ...soon.map((until) => ({
+      label: gettext("Pause until {time}", { time: clockOf(until) }),
+      until,
+    })),
+    { label: gettext("Pause until tomorrow"), until: tomorrow.getTime() },
   ];
 }

@@ -1,11 +1,13 @@
 /** Asks the server for messages that contain some words, and finds these words in a message's text. */
 
+import { gettext } from "./language.js";
+
 /** @import {Posted, Room} from "./protocol.js" */
 
 /** What a search found: `rooms` are those of the results, `cursor` leads to the next page, `trouble` is a sentence if it failed. @typedef {{results: Posted[], rooms: Room[], cursor: string | null, trouble: string}} Answer */
 /** A part of a text, which may be what was searched for. @typedef {{text: string, isHit: boolean}} Part */
 
-const NO_ANSWER = "The server isn't responding. Try again in a moment.";
+const NO_ANSWER = gettext("The server isn't responding. Try again in a moment.");
 /** Words of the query that are no text: from:bob, in:incidents, after:monday, has:link. */
 const FILTER = /^(from|in|after|before|has):/i;
 const TOKEN = /([a-z]+):"([^"]*)"|"([^"]*)"?|(\S+)/giu;

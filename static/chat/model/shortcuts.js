@@ -1,5 +1,7 @@
 /** The page's keyboard shortcuts: their default chords, and the user's own. docs/page.md has the chords that others own. */
 
+import { gettext, pgettext } from "./language.js";
+
 /** @import {Preferences} from "./preferences.js" */
 
 /** @typedef {keyof typeof DEFAULTS} ShortcutName */
@@ -27,25 +29,25 @@ export const DEFAULTS = {
 };
 
 /** What each shortcut does, in the order in which they are listed. @type {Record<ShortcutName, string>} */
-export const LABELS = {
-  find: "Find or jump",
-  nextPane: "Next pane",
-  previousPane: "Previous pane",
-  paneNumber: "Pane 1 to 9",
-  nextUnread: "Next unread",
-  previousUnread: "Previous unread",
-  catchUp: "Catch up",
-  workspaces: "Workspaces",
-  newest: "Newest message",
-  sameMoment: "Same moment in all panes",
-  edit: "Edit your last message",
-  quote: "Quote in another room",
-  reply: "Reply",
-  react: "Add reaction",
-  moveLeft: "Move the pane left",
-  moveRight: "Move the pane right",
-  help: "Keyboard shortcuts",
-};
+export const LABELS = /* @__PURE__ */ (() => ({
+  find: gettext("Find or jump"),
+  nextPane: gettext("Next pane"),
+  previousPane: gettext("Previous pane"),
+  paneNumber: gettext("Pane 1 to 9"),
+  nextUnread: gettext("Next unread"),
+  previousUnread: gettext("Previous unread"),
+  catchUp: gettext("Catch up"),
+  workspaces: gettext("Workspaces"),
+  newest: gettext("Newest message"),
+  sameMoment: gettext("Same moment in all panes"),
+  edit: gettext("Edit your last message"),
+  quote: gettext("Quote in another room"),
+  reply: gettext("Reply"),
+  react: gettext("Add reaction"),
+  moveLeft: gettext("Move the pane left"),
+  moveRight: gettext("Move the pane right"),
+  help: gettext("Keyboard shortcuts"),
+}))();
 
 /** The chords of earlier versions. They stay for users who know them, unless the user gave the shortcut another chord. @type {Partial<Record<ShortcutName, string>>} */
 const FORMER = {
@@ -151,9 +153,10 @@ const KEY_WORDS = {
   Quote: "'",
   Minus: "-",
   Equal: "=",
-  Control: "Ctrl",
-  PageUp: "Page Up",
-  PageDown: "Page Down",
+  Shift: pgettext("key", "Shift"),
+  Control: pgettext("key", "Ctrl"),
+  PageUp: pgettext("key", "Page Up"),
+  PageDown: pgettext("key", "Page Down"),
   "#": "1…9",
 };
 

@@ -1,12 +1,14 @@
 /** One file on its way to the server: its progress, what it was refused for, and when it is tried again. */
 
+import { gettext } from "./language.js";
+
 /** @import {FileFacts} from "./files.js" */
 
 /** The part of XMLHttpRequest that is used; only it tells how much was sent. @typedef {Pick<XMLHttpRequest, "open" | "send" | "abort" | "setRequestHeader" | "status" | "responseText"> & {upload: Pick<XMLHttpRequestUpload, "onprogress">, onloadend: ((event: any) => void) | null}} Request */
 
 /** @typedef {"waiting" | "sending" | "done" | "failed" | "refused"} UploadState */
 
-const LOST = "The upload was interrupted.";
+const LOST = gettext("The upload was interrupted.");
 /** A lost connection often comes back by itself. After these delays it is the user who tries again. */
 const RETRY_AFTER_MS = [1_000, 3_000, 8_000];
 /** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
