@@ -15,7 +15,7 @@ const element = () => ({
 });
 const button = { ...element(), querySelector: () => ({ textContent: "" }) };
 const document = {
-  documentElement: {},
+  documentElement: { lang: "en" },
   activeElement: "box",
   cookie: "",
   querySelector: (selector) => (selector.includes("workspaces") ? button : element()),

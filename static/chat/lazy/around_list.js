@@ -2,8 +2,10 @@
 
 import { ask } from "../dom/ask.js";
 import { placeBeside } from "../dom/place.js";
+import { nodesOf } from "../dom/sentence.js";
 import { setAvatar } from "../dom/templates.js";
 import { Dates } from "../model/dates.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 
 /** What the list needs of the page. @typedef {{titleOf: (room: string) => string | undefined, open: (username: string) => Promise<void>}} AroundSource */
@@ -24,10 +26,10 @@ export class AroundList extends HTMLElement {
     this.#source = source;
     this.popover = "auto";
     this.role = "dialog";
-    this.ariaLabel = "People around";
+    this.ariaLabel = gettext("People around");
     this.tabIndex = -1;
     const heading = document.createElement("h2");
-    heading.textContent = "People around";
+    heading.textContent = this.ariaLabel;
     this.#status.role = "status";
     this.append(heading, this.#list, this.#status);
     this.addEventListener("toggle", (event) => {
@@ -42,7 +44,7 @@ export class AroundList extends HTMLElement {
     this.#opening += 1;
     const opening = this.#opening;
     this.#list.replaceChildren();
-    this.#status.textContent = "Loading…";
+    this.#status.textContent = gettext("Loading…");
     this.showPopover();
     this.focus();
     placeBeside(this, anchor.getBoundingClientRect());
@@ -56,7 +58,11 @@ export class AroundList extends HTMLElement {
     const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     this.#list.replaceChildren(...answer.people.map((person) => this.#item(person, dates)));
     this.#status.textContent =
-      answer.people.length === 0 ? "No other people are here." : answer.more ? "And more." : "";
+      answer.people.length === 0
+        ? gettext("No other people are here.")
+        : answer.more
+          ? gettext("And more.")
+          : "";
     placeBeside(this, anchor.getBoundingClientRect());
   }
 
@@ -83,14 +89,10 @@ export class AroundList extends HTMLElement {
     where.className = "where";
     const time = document.createElement("time");
     time.dateTime = since;
-    time.textContent = `since ${dates.time(since)}`;
-    where.append(time);
-    for (const [index, title] of rooms.map((room) => this.#source?.titleOf(room)).entries()) {
-      if (title === undefined) continue;
-      const room = document.createElement("bdi");
-      room.textContent = title;
-      where.append(index === 0 ? " in " : ", ", room);
-    }
+    time.textContent = dates.time(since);
+    const titles = rooms.flatMap((room) => this.#source?.titleOf(room) ?? []);
+    const sentence = titles.length ? gettext("since {time} in {rooms}") : gettext("since {time}");
+    where.append(...nodesOf(sentence, { time: [time], rooms: titles.flatMap(listed) }));
     button.append(avatar, who, where);
     button.addEventListener("click", () => {
       this.hidePopover();
@@ -99,6 +101,13 @@ export class AroundList extends HTMLElement {
     item.append(button);
     return item;
   }
+}
+
+/** An item of a list of titles, with what separates it from the one before. @param {string} title @param {number} index */
+function listed(title, index) {
+  const room = document.createElement("bdi");
+  room.textContent = title;
+  return index ? [", ", room] : [room];
 }
 
 /** @param {AroundSource} source */

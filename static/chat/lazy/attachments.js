@@ -4,6 +4,7 @@ import { csrfToken } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
 import { addressOf, fileNames, sizeWords } from "../model/files.js";
 import { KeptFiles } from "../model/kept_files.js";
+import { gettext, ngettext } from "../model/language.js";
 import { Upload } from "../model/upload.js";
 
 /** @import {FileFacts} from "../model/files.js" */
@@ -18,9 +19,10 @@ import { Upload } from "../model/upload.js";
 const MOST_FILES = 10;
 /** More at a time would not be faster, and would delay messages. */
 const AT_ONCE = 2;
-const WAITING = "The message is sent as soon as its files are uploaded.";
-const STOPPED =
-  "Not sent: a file isn't uploaded. Try it again or remove it, then send the message.";
+const WAITING = gettext("The message is sent as soon as its files are uploaded.");
+const STOPPED = gettext(
+  "Not sent: a file isn't uploaded. Try it again or remove it, then send the message.",
+);
 
 export class Trays {
   #limits;
@@ -128,7 +130,9 @@ class Tray {
     this.#element.hidden = false;
     setText(
       this.#status,
-      `Not uploaded before the page was reloaded: ${lost.join(", ")}. Attach again.`,
+      gettext("Not uploaded before the page was reloaded: {files}. Attach again.", {
+        files: lost.join(", "),
+      }),
     );
   }
 
@@ -154,13 +158,21 @@ class Tray {
       const upload = this.#create(file);
       if (!most || file.size <= most) continue;
       upload.state = "refused";
-      upload.reason = `Too large: at most ${sizeWords(most)}.`;
+      upload.reason = gettext("Too large: at most {size}.", { size: sizeWords(most) });
     }
     this.#stopWaiting();
     this.#changed();
     const left = files.length - room;
     if (left > 0)
-      setText(this.#status, `A message has at most ${MOST_FILES} files. ${left} left out.`);
+      setText(
+        this.#status,
+        ngettext(
+          "A message has at most {most} files. {count} left out.",
+          "A message has at most {most} files. {count} left out.",
+          left,
+          { most: MOST_FILES },
+        ),
+      );
     // A user who types in another pane meanwhile goes on there.
     const { activeElement } = document;
     if (activeElement === document.body || this.#box.contains(activeElement)) this.#focusText();
@@ -209,7 +221,7 @@ class Tray {
     part(element, "name").textContent = file.name;
     part(element, "remove").addEventListener("click", () => this.#remove(item));
     const retry = part(element, "retry");
-    retry.setAttribute("aria-label", `Try again: ${file.name}`);
+    retry.setAttribute("aria-label", gettext("Try again: {file}", { file: file.name }));
     retry.addEventListener("click", () => {
       upload.retry();
       this.#focusText();
@@ -283,11 +295,9 @@ class Tray {
     this.#element.hidden = this.size === 0;
     if (this.#isWaiting) setText(this.#status, WAITING);
     for (const { upload, element } of this.#items) showItem(element, upload);
-    const files = this.#items.map(({ upload }) => ({ name: upload.file.name }));
-    this.#list.setAttribute(
-      "aria-label",
-      `Attached: ${fileNames(/** @type {FileFacts[]} */ (files))}`,
-    );
+    const items = this.#items.map(({ upload }) => ({ name: upload.file.name }));
+    const files = fileNames(/** @type {FileFacts[]} */ (items));
+    this.#list.setAttribute("aria-label", gettext("Attached: {files}", { files }));
   }
 }
 
@@ -296,14 +306,16 @@ function showItem(element, { state, progress, reason, facts, file }) {
   element.dataset.state = state;
   const bar = /** @type {HTMLProgressElement} */ (part(element, "progress"));
   bar.hidden = state !== "sending" && state !== "waiting";
-  bar.setAttribute("aria-label", `Uploading ${file.name}`);
+  bar.setAttribute("aria-label", gettext("Uploading {file}", { file: file.name }));
   bar.value = progress;
   setText(part(element, "size"), reason || sizeWords(facts?.size ?? file.size));
   part(element, "retry").hidden = state !== "failed";
-  const verb = bar.hidden ? "Remove" : "Cancel";
   const remove = part(element, "remove");
-  remove.title = verb;
-  remove.setAttribute("aria-label", `${verb}: ${file.name}`);
+  const named = { file: file.name };
+  remove.title = bar.hidden ? gettext("Remove") : gettext("Cancel");
+  remove.ariaLabel = bar.hidden
+    ? gettext("Remove: {file}", named)
+    : gettext("Cancel: {file}", named);
   const image = /** @type {HTMLImageElement} */ (part(element, "image"));
   if (!facts?.width || image.hasAttribute("src")) return;
   image.src = `${addressOf(facts)}thumbnail/`;

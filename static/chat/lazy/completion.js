@@ -2,11 +2,12 @@
 
 import { replaceText } from "../dom/text_box.js";
 import { findChoices, isComplete, wordAt } from "../model/completion.js";
+import { gettext } from "../model/language.js";
 import { choicesWords } from "../model/strings.js";
 
 /** @import {Choice, Source, Word} from "../model/completion.js" */
 
-const NAMES = { "@": "People", "#": "Rooms", ":": "Emoji" };
+const NAMES = { "@": gettext("People"), "#": gettext("Rooms"), ":": gettext("Emoji") };
 
 /** Ids are unique on the page. */
 let lists = 0;
@@ -133,7 +134,7 @@ export class Completion {
 }
 
 /** @param {Choice} choice @param {string} id */
-function option({ label, hint, isHere, about, note = isHere ? "here" : undefined }, id) {
+function option({ label, hint, isHere, about, note = isHere ? gettext("here") : undefined }, id) {
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";

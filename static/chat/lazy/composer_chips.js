@@ -3,6 +3,7 @@
 import { part } from "../dom/templates.js";
 import { allRoomsQuestion, FILES, GONE, manyWords, wideWords } from "../model/carry_strings.js";
 import { acrossOf, copyId, findWider } from "../model/extras.js";
+import { gettext } from "../model/language.js";
 import { uuid } from "../model/outbox_store.js";
 import { linkTo } from "./quote_view.js";
 import { RoomField } from "./room_field.js";
@@ -160,7 +161,7 @@ export class ComposerChips {
     const remove = document.createElement("button");
     remove.type = "button";
     remove.className = "icon";
-    remove.ariaLabel = remove.title = "Remove quote";
+    remove.ariaLabel = remove.title = gettext("Remove quote");
     remove.textContent = "×";
     remove.addEventListener("click", () => {
       const { source: _source, ...rest } = composer.extras ?? {};
@@ -199,7 +200,7 @@ export class ComposerChips {
               composer.focus();
             };
             const text = rooms.map(({ title }) => title).join(", ");
-            const label = "Add these rooms";
+            const label = gettext("Add these rooms");
             this.#page.askFirst(allRoomsQuestion(rooms.length), { text, label, confirmed });
           }
         : null,

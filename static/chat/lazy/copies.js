@@ -1,6 +1,7 @@
 /** The copies of a message in several rooms: sends those for rooms that are not open, says which are missing, and changes all of them. */
 
 import { COPIES_UNKNOWN, copiesUnchangedWords, copyUnsentWords } from "../model/carry_strings.js";
+import { gettext } from "../model/language.js";
 import { uuid } from "../model/outbox_store.js";
 import { NEXT_PIECE_AFTER_MS, PacedChanges, PIECE } from "../model/paced_changes.js";
 import { HELD, sentenceFor, unchangedSentence } from "../model/strings.js";
@@ -90,8 +91,8 @@ export class Copies {
     notices.show(copyUnsentWords(rooms().get(room)?.title ?? title, reason), {
       ...{ key: client_id, text, dismiss: null },
       choices: [
-        { label: "Retry", act: () => outbox.retry(client_id) },
-        { label: "Discard", act: () => outbox.discard(client_id) },
+        { label: gettext("Retry"), act: () => outbox.retry(client_id) },
+        { label: gettext("Discard"), act: () => outbox.discard(client_id) },
       ],
     });
   }
@@ -158,7 +159,7 @@ export class Copies {
       const same = failures.filter(({ frame }) => unchangedSentence(frame) === reason);
       const titles = same.map(({ change }) => rooms().get(change.room)?.title ?? "");
       // The copy that its author changed may be gone, so only here can they try again.
-      const retry = { label: "Retry", act: () => this.#sendChanges(same) };
+      const retry = { label: gettext("Retry"), act: () => this.#sendChanges(same) };
       notices.show(copiesUnchangedWords(titles, reason), {
         key: uuid(),
         choices: same[0]?.frame ? [] : [retry],

@@ -1,6 +1,7 @@
 /** Deactivates a user, after a question. Loaded when staff first ask for it. */
 
 import { ask } from "../dom/ask.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 
 /** Ask the user once. @typedef {(question: string, what: {text: string, label: string, confirmed: () => void}) => void} Confirm */
@@ -14,9 +15,9 @@ import { shownNames } from "../model/names.js";
 export function confirmDeactivation(username, askUser, onfailed) {
   const shown = shownNames.of(username);
   const name = shown === username ? shown : `${shown} (${username})`;
-  askUser(`Deactivate ${name}?`, {
-    text: "They are signed out at once and can't sign in again. Their messages stay.",
-    label: "Deactivate",
+  askUser(gettext("Deactivate {name}?", { name }), {
+    text: gettext("They are signed out at once and can't sign in again. Their messages stay."),
+    label: gettext("Deactivate"),
     confirmed: async () => {
       const answer = await ask("/people/deactivate/", { username });
       if (typeof answer === "string") onfailed(answer);

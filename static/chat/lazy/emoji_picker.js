@@ -3,6 +3,7 @@
 import { placeBeside } from "../dom/place.js";
 import { isComposing } from "../dom/text_box.js";
 import { EmojiData } from "../model/emoji.js";
+import { gettext } from "../model/language.js";
 
 /** @import {Emoji} from "../model/emoji.js" */
 
@@ -12,6 +13,19 @@ export { EmojiData };
 /** Emoji in a row. The style sheet has the same number. */
 const COLUMNS = 8;
 const MAX_FOUND = 80;
+
+/** The groups of emoji.json, which names them in English. @type {Record<string, string>} */
+const GROUPS = {
+  "Smileys & emotion": gettext("Smileys & emotion"),
+  "People & body": gettext("People & body"),
+  "Animals & nature": gettext("Animals & nature"),
+  "Food & drink": gettext("Food & drink"),
+  "Travel & places": gettext("Travel & places"),
+  Activities: gettext("Activities"),
+  Objects: gettext("Objects"),
+  Symbols: gettext("Symbols"),
+  Flags: gettext("Flags"),
+};
 
 export class EmojiPicker extends HTMLElement {
   /** @type {EmojiData | null} */
@@ -31,21 +45,21 @@ export class EmojiPicker extends HTMLElement {
     this.#data = data;
     this.popover = "auto";
     this.role = "dialog";
-    this.ariaLabel = "Choose an emoji";
+    this.ariaLabel = gettext("Choose an emoji");
     Object.assign(this.#search, {
       type: "search",
-      placeholder: "Search emoji",
+      placeholder: gettext("Search emoji"),
       autocomplete: "off",
     });
-    this.#search.ariaLabel = "Search emoji";
+    this.#search.ariaLabel = gettext("Search emoji");
     this.#search.enterKeyHint = "done";
     this.#grid.className = "emoji-grid";
     this.#grid.role = "grid";
-    this.#grid.ariaLabel = "Emoji";
+    this.#grid.ariaLabel = gettext("Emoji");
     this.#status.className = "emoji-status";
     this.#status.role = "status";
     this.append(this.#search, this.#grid, this.#status);
-    this.#groups = data.groups.map(({ name, emoji }) => group(name, emoji));
+    this.#groups = data.groups.map(({ name, emoji }) => group(GROUPS[name] ?? name, emoji));
     this.#search.addEventListener("input", () => this.#showFound());
     this.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#grid.addEventListener("click", ({ target }) => {
@@ -72,7 +86,7 @@ export class EmojiPicker extends HTMLElement {
     this.#anchor?.setAttribute("aria-expanded", "false");
     this.#anchor = anchor;
     const known = this.#data?.named(recent) ?? [];
-    this.#recent = known.length > 0 ? [group("Recently used", known)] : [];
+    this.#recent = known.length > 0 ? [group(gettext("Recently used"), known)] : [];
     this.#search.value = "";
     this.#showFound();
     this.showPopover();
@@ -90,14 +104,19 @@ export class EmojiPicker extends HTMLElement {
     const text = this.#search.value;
     const isSearching = text.trim() !== "";
     const found = isSearching ? (this.#data?.search(text, MAX_FOUND) ?? []) : [];
-    const groups = isSearching ? [group("Found", found)] : [...this.#recent, ...this.#groups];
+    const groups = isSearching
+      ? [group(gettext("Found"), found)]
+      : [...this.#recent, ...this.#groups];
     this.#grid.replaceChildren(...(isSearching && found.length === 0 ? [] : groups));
     this.#grid.scrollTop = 0;
     const [first] = this.#buttons;
     if (first) this.#makeCurrent(first);
     if (!isSearching) this.#status.textContent = "";
-    else if (found.length === 0) this.#status.textContent = "No emoji found.";
-    else this.#status.textContent = `Enter chooses ${first?.ariaLabel}.`;
+    else if (found.length === 0) this.#status.textContent = gettext("No emoji found.");
+    else
+      this.#status.textContent = gettext("Enter chooses {emoji}.", {
+        emoji: first?.ariaLabel ?? "",
+      });
   }
 
   /** @param {HTMLButtonElement} button */

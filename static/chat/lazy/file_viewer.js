@@ -1,6 +1,7 @@
 /** Shows the images of a log one after the other, large, in a dialog: the arrows walk, Escape closes. */
 
 import { part, setText } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 
 /** @type {Viewer | undefined} */
 let viewer;
@@ -61,7 +62,10 @@ class Viewer {
     image.src = link.href;
     image.alt = link.title;
     setText(part(this.#dialog, "name"), link.title);
-    setText(part(this.#dialog, "place"), `${index + 1} of ${this.#links.length}`);
+    setText(
+      part(this.#dialog, "place"),
+      gettext("{number} of {count}", { number: index + 1, count: this.#links.length }),
+    );
     const download = /** @type {HTMLAnchorElement} */ (part(this.#dialog, "download"));
     download.href = link.href;
     download.download = link.title;

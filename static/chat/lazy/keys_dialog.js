@@ -1,6 +1,7 @@
 /** Lists the keyboard shortcuts. The user can give each another chord, switch it off, and get its default back. */
 
 import { copyElement, part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { ChangeableShortcuts, chordOf, chordWords, LABELS } from "../model/shortcuts.js";
 
 /** @import {Preferences} from "../model/preferences.js" */
@@ -45,21 +46,24 @@ export class KeysDialog {
     const isWaiting = this.#waiting === name;
     part(row, "label").textContent = LABELS[name];
     part(row, "chord").textContent = isWaiting
-      ? "Press the keys…"
-      : chordWords(chord, this.#shortcuts.isMac) || "Off";
-    /** @param {string} label @param {() => void} act @param {boolean} isShown */
-    const button = (label, act, isShown) => {
-      const element = part(row, label.toLowerCase());
+      ? gettext("Press the keys…")
+      : chordWords(chord, this.#shortcuts.isMac) || gettext("Off");
+    const named = { shortcut: LABELS[name] };
+    /** @param {string} partName @param {string} label @param {() => void} act @param {boolean} isShown */
+    const button = (partName, label, act, isShown) => {
+      const element = part(row, partName);
       element.hidden = !isShown;
-      element.setAttribute("aria-label", `${label}: ${LABELS[name]}`);
+      element.setAttribute("aria-label", label);
       element.addEventListener("click", () => {
         act();
         this.#show(name);
       });
     };
-    button("Change", () => this.#waitFor(name), !isWaiting);
-    button("Off", () => this.#shortcuts.change(name, ""), chord !== "" && !isWaiting);
-    button("Default", () => this.#shortcuts.change(name, null), this.#shortcuts.isOwn(name));
+    const [isOn, isOwn] = [chord !== "", this.#shortcuts.isOwn(name)];
+    const change = (/** @type {string | null} */ to) => this.#shortcuts.change(name, to);
+    button("change", gettext("Change: {shortcut}", named), () => this.#waitFor(name), !isWaiting);
+    button("off", gettext("Off: {shortcut}", named), () => change(""), isOn && !isWaiting);
+    button("default", gettext("Default: {shortcut}", named), () => change(null), isOwn);
     return row;
   }
 

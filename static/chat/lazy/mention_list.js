@@ -1,8 +1,10 @@
 /** <mention-list>: the messages that mention the reader, newest first, each a button that opens it at its place. */
 
 import { placeBeside } from "../dom/place.js";
+import { nodesOf } from "../dom/sentence.js";
 import { setAvatar } from "../dom/templates.js";
 import { Dates } from "../model/dates.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 import { authorWords, NO_MENTIONS, OFFLINE } from "../model/strings.js";
 
@@ -31,13 +33,13 @@ export class MentionList extends HTMLElement {
     this.#source = source;
     this.popover = "auto";
     this.role = "dialog";
-    this.ariaLabel = "Mentions";
+    this.ariaLabel = gettext("Mentions");
     this.tabIndex = -1;
     const heading = document.createElement("h2");
-    heading.textContent = "Mentions";
+    heading.textContent = this.ariaLabel;
     this.#status.role = "status";
     this.#older.type = "button";
-    this.#older.textContent = "Show older";
+    this.#older.textContent = gettext("Show older");
     this.append(heading, this.#list, this.#status, this.#older);
     this.#older.addEventListener("click", () => this.#load());
     this.addEventListener("keydown", (event) => this.#moveFocus(event));
@@ -70,7 +72,7 @@ export class MentionList extends HTMLElement {
     // Only the newest answer counts, also when the button was pressed twice.
     this.#opening += 1;
     const opening = this.#opening;
-    this.#status.textContent = "Loading…";
+    this.#status.textContent = gettext("Loading…");
     const page = (await this.#source?.load(this.#next)) ?? null;
     if (opening !== this.#opening) return;
     if (page === null) {
@@ -107,7 +109,8 @@ export class MentionList extends HTMLElement {
     const time = document.createElement("time");
     time.dateTime = at;
     time.textContent = `${dates.dayLabel(at, Date.now())}, ${dates.time(at)}`;
-    by.append(author, " in ", where, " ", time);
+    const sentence = gettext("{author} in {room} {time}");
+    by.append(...nodesOf(sentence, { author: [author], room: [where], time: [time] }));
     const text = document.createElement("span");
     text.className = "text";
     text.dir = "auto";

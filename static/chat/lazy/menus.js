@@ -3,6 +3,7 @@
 import { ask } from "../dom/ask.js";
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
+import { gettext } from "../model/language.js";
 import { asMarkdown } from "../model/markdown.js";
 import { messageItems } from "../model/message_items.js";
 import { LEVELS } from "../model/strings.js";
@@ -21,8 +22,8 @@ export { asMarkdown, Menu, messageItems, printOnly, showUnconfirmed };
 
 /** The settings that are on or off, in their order. @type {[Name, string][]} */
 const SWITCHES = [
-  ["showsTyping", "Show who is writing"],
-  ["clickCloses", "A click on an open room closes it"],
+  ["showsTyping", gettext("Show who is writing")],
+  ["clickCloses", gettext("A click on an open room closes it")],
 ];
 
 /**
@@ -39,22 +40,25 @@ export function paneItems(panes, room, { readTracker, shortcuts, askForDay, prin
   const items = [];
   if (index > 0)
     items.push({
-      label: "Move left",
+      label: gettext("Move left"),
       keys: shortcuts.chordFor("moveLeft"),
       act: () => panes.movePane(room, -1),
     });
   if (index < order.length - 1)
     items.push({
-      label: "Move right",
+      label: gettext("Move right"),
       keys: shortcuts.chordFor("moveRight"),
       act: () => panes.movePane(room, 1),
     });
   if (order.length > 1 && !panes.isPhone)
-    items.push({ label: wide === room ? "Even out" : "Widen", act: () => panes.toggleWide(room) });
-  items.push({ label: "Jump to date…", act: askForDay });
-  items.push({ label: "Print", act: print });
+    items.push({
+      label: wide === room ? gettext("Even out") : gettext("Widen"),
+      act: () => panes.toggleWide(room),
+    });
+  items.push({ label: gettext("Jump to date…"), act: askForDay });
+  items.push({ label: gettext("Print"), act: print });
   if (readTracker.hasUnread(room))
-    items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
+    items.push({ label: gettext("Mark as read"), act: () => readTracker.markRead(room) });
   if (settings) items.push(settings);
   return items;
 }
@@ -68,10 +72,11 @@ export function rowItems(room, { isOpen, isAnyUnread, readTracker, navigation })
   /** @type {Item[]} */
   const items = [];
   if (readTracker.hasUnread(room))
-    items.push({ label: "Mark as read", act: () => readTracker.markRead(room) });
-  if (isAnyUnread) items.push({ label: "Mark all as read", act: () => readTracker.markAllRead() });
-  if (isOpen) items.push({ label: "Close", act: () => navigation.closeRoom(room) });
-  else items.push({ label: "Open", act: () => navigation.focusRoom(room) });
+    items.push({ label: gettext("Mark as read"), act: () => readTracker.markRead(room) });
+  if (isAnyUnread)
+    items.push({ label: gettext("Mark all as read"), act: () => readTracker.markAllRead() });
+  if (isOpen) items.push({ label: gettext("Close"), act: () => navigation.closeRoom(room) });
+  else items.push({ label: gettext("Open"), act: () => navigation.focusRoom(room) });
   return items;
 }
 
@@ -95,7 +100,7 @@ export function settingItems(preferences) {
     })),
     // Kept by the server, so all pages of the user follow.
     {
-      label: "Compact messages",
+      label: gettext("Compact messages"),
       isOn: isCompact,
       act: () =>
         void ask("/accounts/appearance/", { density: isCompact ? "comfortable" : "compact" }),

@@ -1,6 +1,7 @@
 /** Notifications of this browser: the button at the foot, what it offers, and when one is shown. Loaded when they are turned on. */
 
 import { part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 import { clockOf, pauses, tidy } from "../model/notifying.js";
 import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from "../model/strings.js";
@@ -68,12 +69,13 @@ export class Notifications {
   showState() {
     const until = this.#pausedUntil;
     const state = !this.#isOn ? "off" : until ? "paused" : "on";
-    this.#button.ariaDescription = {
-      off: "Off",
-      on: "On",
-      paused: `Paused until ${clockOf(until)}`,
+    const words = {
+      off: gettext("Off"),
+      on: gettext("On"),
+      paused: gettext("Paused until {time}", { time: clockOf(until) }),
     }[state];
-    this.#button.title = `Notifications: ${this.#button.ariaDescription}`;
+    this.#button.ariaDescription = words;
+    this.#button.title = gettext("Notifications: {state}", { state: words });
     clearTimeout(this.#resuming);
     // At most a day ahead, because a longer time would overflow.
     const wait = Math.min(until - Date.now() + 100, DAY_MS);
@@ -86,7 +88,7 @@ export class Notifications {
   /** The button was clicked: ask for the permission, or offer what can be changed. */
   async act() {
     if (this.#isOn)
-      return this.#actions.menus.open(this.#button, "Notifications", () => this.#items());
+      return this.#actions.menus.open(this.#button, gettext("Notifications"), () => this.#items());
     const { notices, preferences } = this.#actions;
     if (!("Notification" in globalThis)) return notices.show(NOTIFYING_MISSING);
     // Browsers ask only once. Later they answer at once with what the user has chosen.
@@ -101,10 +103,10 @@ export class Notifications {
     const { preferences } = this.#actions;
     const pause = (/** @type {number} */ until) => preferences.set("pausedUntil", until);
     return [
-      ...(this.#pausedUntil ? [{ label: "Resume", act: () => pause(0) }] : []),
+      ...(this.#pausedUntil ? [{ label: gettext("Resume"), act: () => pause(0) }] : []),
       ...pauses(new Date()).map(({ label, until }) => ({ label, act: () => pause(until) })),
       ...(canPush() ? this.#pushItems() : []),
-      { label: "Turn off", act: () => preferences.set("notifies", false) },
+      { label: gettext("Turn off"), act: () => preferences.set("notifies", false) },
     ];
   }
 
@@ -113,13 +115,13 @@ export class Notifications {
     const { preferences } = this.#actions;
     const [pushes, withText] = [preferences.get("pushes"), preferences.get("pushesText")];
     const text = /** @type {Item} */ ({
-      label: "Show the text there",
+      label: gettext("Show the text there"),
       isOn: withText,
       act: () => preferences.set("pushesText", !withText),
     });
     return [
       {
-        label: "Also while Multichat is closed",
+        label: gettext("Also while Multichat is closed"),
         isOn: pushes,
         act: () => preferences.set("pushes", !pushes),
       },

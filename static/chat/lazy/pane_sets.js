@@ -2,6 +2,7 @@
 
 import { ask } from "../dom/ask.js";
 import { part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { changeOf } from "../model/layout.js";
 import { rank } from "../model/match.js";
 import { mergePanes, unshowable, without } from "../model/pane_sets.js";
@@ -35,7 +36,7 @@ const PATH = "/accounts/workspaces/";
 /** After a failure, the next request waits this long, and then twice as long each time. */
 const RETRY_MS = 4_000;
 const RETRY_MOST_MS = 60_000;
-const NAME_FOR_NONE = "No workspace";
+const NAME_FOR_NONE = gettext("No workspace");
 
 export class PaneSets {
   #page;
@@ -96,7 +97,7 @@ export class PaneSets {
       .map(({ id, name }) => ({
         id: `workspace-${id}`,
         label: name,
-        mark: "Workspace",
+        mark: gettext("Workspace"),
         act: () => void this.#use(id),
       }));
   }
@@ -131,21 +132,21 @@ export class PaneSets {
         act: () => void this.#use(0),
       });
     items.push({
-      label: "Save as…",
+      label: gettext("Save as…"),
       act: () => this.#dialog.open("", (name) => this.#saveAs(name)),
     });
     if (!current) return items;
     const { id, name } = current;
     items.push({
-      label: "Rename…",
+      label: gettext("Rename…"),
       act: () => this.#dialog.open(name, (newName) => this.#rename(id, newName)),
     });
     items.push({
-      label: "Delete…",
+      label: gettext("Delete…"),
       act: () =>
-        this.#page.askFirst("Delete this workspace?", {
+        this.#page.askFirst(gettext("Delete this workspace?"), {
           text: name,
-          label: "Delete",
+          label: gettext("Delete"),
           confirmed: () => void this.#delete(id),
         }),
     });
@@ -192,7 +193,7 @@ export class PaneSets {
     if (number !== this.#switches) return;
     if (!unnamed) return notices.show(trouble);
     const used = this.#answered.find((set) => set.id === id);
-    if (id && !used) return notices.show("This workspace was deleted.");
+    if (id && !used) return notices.show(gettext("This workspace was deleted."));
     navigation.hideReopenOffer(); // its room would be opened in this set
     if (panes.layout.peek) workspace.closePane(panes.layout.peek);
     this.#extra.clear();
@@ -257,9 +258,9 @@ export class PaneSets {
       if (wanted.order.includes(room)) continue;
       // A message that is being written is not cut off. An edit or a composition is in the text, too.
       if (room === inUse?.room && (inUse.composer.text || inUse.composer.draft))
-        this.#keep(room, "you're writing there");
+        this.#keep(room, true);
       // They are sent only while their room is open.
-      else if (this.#page.isWaiting(room)) this.#keep(room, "messages there aren't sent yet");
+      else if (this.#page.isWaiting(room)) this.#keep(room, false);
       else workspace.closePane(room);
     }
     for (const room of wanted.order) this.#extra.delete(room);
@@ -275,12 +276,22 @@ export class PaneSets {
     panes.arrangeAs({ order: order.filter((room) => panes.get(room)), wide });
   }
 
-  /** Leave a pane open that is not in the set. @param {string} room @param {string} reason */
-  #keep(room, reason) {
+  /** Leave a pane open that is not in the set. @param {string} room @param {boolean} isWriting otherwise it has unsent messages */
+  #keep(room, isWriting) {
     const { notices, workspace } = this.#page;
     this.#extra.add(room);
-    const title = workspace.rooms.get(room)?.title;
-    notices.show(`“${title}” stays open because ${reason}. It isn't part of this workspace.`);
+    const named = { room: workspace.rooms.get(room)?.title ?? "" };
+    notices.show(
+      isWriting
+        ? gettext(
+            "“{room}” stays open because you're writing there. It isn't part of this workspace.",
+            named,
+          )
+        : gettext(
+            "“{room}” stays open because messages there aren't sent yet. It isn't part of this workspace.",
+            named,
+          ),
+    );
   }
 
   /** @param {Panes} wanted @returns {Set<string>} */
@@ -375,7 +386,10 @@ export class PaneSets {
     if (!this.#current) return this.#showName();
     const set = workspaces.find(({ id }) => id === this.#current);
     if (!set) {
-      this.#page.notices.show(`The workspace “${old?.name}” was deleted. Its panes stay open.`);
+      const named = { workspace: old?.name ?? "" };
+      this.#page.notices.show(
+        gettext("The workspace “{workspace}” was deleted. Its panes stay open.", named),
+      );
       return this.#leave();
     }
     const own = this.#ownPanes();
@@ -390,7 +404,7 @@ export class PaneSets {
 
   #showName() {
     const name = this.#list.find(({ id }) => id === this.#current)?.name;
-    part(part(document, "workspaces"), "name").textContent = name ?? "Workspaces";
+    part(part(document, "workspaces"), "name").textContent = name ?? gettext("Workspaces");
   }
 }
 
@@ -437,7 +451,9 @@ class NameDialog {
     this.#named = named;
     this.#showTrouble("");
     this.#input.value = name;
-    part(this.#dialog, "heading").textContent = name ? "Rename workspace" : "Save as workspace";
+    part(this.#dialog, "heading").textContent = name
+      ? gettext("Rename workspace")
+      : gettext("Save as workspace");
     this.#dialog.showModal();
     this.#input.select();
   }

@@ -3,6 +3,7 @@
 import { ask } from "../dom/ask.js";
 import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 
 const COMPLETE_AFTER_MS = 150;
@@ -111,7 +112,7 @@ export function memberItem(name, about, remove) {
   part(item, "about").textContent = about;
   const button = part(item, "remove");
   button.hidden = remove === null;
-  button.setAttribute("aria-label", `Remove ${name}`);
+  button.setAttribute("aria-label", gettext("Remove {name}", { name }));
   button.addEventListener("click", () => remove?.());
   return item;
 }

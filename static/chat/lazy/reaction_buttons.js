@@ -2,6 +2,7 @@
 
 import { showName } from "../dom/templates.js";
 import { reactedWords } from "../model/answer_words.js";
+import { gettext } from "../model/language.js";
 
 /** @import {Reaction} from "../model/reactions.js" */
 
@@ -39,7 +40,7 @@ function newGroup() {
   const group = document.createElement("div");
   group.className = "reactions";
   group.role = "group";
-  group.ariaLabel = "Reactions";
+  group.ariaLabel = gettext("Reactions");
   return group;
 }
 

@@ -1,7 +1,9 @@
 /** Shows what a message answers as a link above its text, and above a composer what its draft answers. */
 
+import { nodesOf } from "../dom/sentence.js";
 import { part, setText, showName } from "../dom/templates.js";
 import { firstWords, SOURCE } from "../model/answer_words.js";
+import { gettext } from "../model/language.js";
 import { isTransient } from "../model/protocol.js";
 import { Quotes } from "../model/quotes.js";
 import { authorWords } from "../model/strings.js";
@@ -113,8 +115,8 @@ export class Replies {
     words.dir = "auto";
     const cancel = document.createElement("button");
     cancel.type = "button";
-    cancel.textContent = "Cancel";
-    cancel.ariaLabel = "Cancel reply";
+    cancel.textContent = gettext("Cancel");
+    cancel.ariaLabel = gettext("Cancel reply");
     cancel.addEventListener("click", () => {
       const { replyTo: _replyTo, ...rest } = composer.extras ?? {};
       composer.extras = Object.keys(rest).length ? rest : null;
@@ -141,8 +143,7 @@ export class Replies {
     showName(author, () => setText(author, authorWords(source)));
     const words = document.createElement("bdi");
     words.textContent = firstWords(text);
-    const before = document.createElement("span");
-    before.textContent = "Reply to ";
-    element.replaceChildren(before, author, ": ", words);
+    const sentence = gettext("Reply to {author}: {text}");
+    element.replaceChildren(...nodesOf(sentence, { author: [author], text: [words] }));
   }
 }

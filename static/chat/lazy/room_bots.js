@@ -1,6 +1,7 @@
 /** The bots of a room, in its dialog: made, given new secrets, and revoked. A secret is shown once, until it closes. */
 
 import { copyElement, part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { RoomSection } from "./room_section.js";
 
 /** @typedef {{name: string, token?: string, address?: string, hook?: string, signature?: string}} Made */
@@ -20,11 +21,15 @@ export class RoomBots extends RoomSection {
     return bots.map(({ id, name, signed }) => {
       const item = copyElement("bot-template");
       part(item, "name").textContent = name;
-      part(item, "about").textContent = signed ? "signed" : "";
+      part(item, "about").textContent = signed ? gettext("signed") : "";
       this.offer(item, name, "new-token", { rotate: id, secret: "token" });
       this.offer(item, name, "new-hook", { rotate: id, secret: "hook" });
       this.offer(item, name, "new-signature", { rotate: id, secret: "signature" });
-      this.offerToEnd(item, name, "revoke", { revoke: id });
+      this.offerToEnd(item, "revoke", { revoke: id }, [
+        gettext("Revoke {name}", { name }),
+        gettext("Really revoke?"),
+        gettext("Really revoke {name}?", { name }),
+      ]);
       return item;
     });
   }
@@ -32,10 +37,10 @@ export class RoomBots extends RoomSection {
   /** @override @param {Made} made @returns {[string, string | undefined][]} */
   secrets({ name, token, address, hook, signature }) {
     return [
-      [`Token of ${name}`, token],
-      ["Post to", address],
-      ["Hook, for senders that can't set headers", hook],
-      ["Signing secret, for GitHub", signature],
+      [gettext("Token of {name}", { name }), token],
+      [gettext("Post to"), address],
+      [gettext("Hook, for senders that can't set headers"), hook],
+      [gettext("Signing secret, for GitHub"), signature],
     ];
   }
 }

@@ -2,6 +2,7 @@
 
 import { ask } from "../dom/ask.js";
 import { part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { memberItem, PeopleField } from "./people_field.js";
 import { RoomBots } from "./room_bots.js";
 import { RoomWebhooks } from "./room_webhooks.js";
@@ -134,7 +135,9 @@ export class RoomDialog {
     const isOfMembers = room.kind === "members";
     part(this.#dialog, "heading").textContent = room.title;
     part(this.#dialog, "settings").hidden = !manage;
-    part(this.#dialog, "archive").textContent = archived ? "Open again" : "Archive room";
+    part(this.#dialog, "archive").textContent = archived
+      ? gettext("Open again")
+      : gettext("Archive room");
     for (const name of ["archive", "save"]) part(this.#dialog, name).hidden = !manage;
     part(this.#dialog, "archive").dataset.archived = String(archived);
     for (const name of ["members-of", "people", "leave"])
@@ -143,7 +146,7 @@ export class RoomDialog {
       ...members.map(({ username, owner }) => {
         const isRemovable = manage && username !== this.#me;
         const remove = isRemovable ? () => void this.#remove(username) : null;
-        return memberItem(username, owner ? "owner" : "", remove);
+        return memberItem(username, owner ? gettext("owner") : "", remove);
       }),
     );
   }

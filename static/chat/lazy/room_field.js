@@ -3,6 +3,7 @@
 import { setHue } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
 import { moreRoomsWords, removeWords } from "../model/carry_strings.js";
+import { gettext } from "../model/language.js";
 import { bestMatches } from "../model/match.js";
 
 /** @import {Room} from "../model/protocol.js" */
@@ -28,13 +29,13 @@ export class RoomField {
     this.#actions = actions;
     this.element.className = "also-in";
     this.element.role = "group";
-    this.element.ariaLabel = "Also in other rooms";
+    this.element.ariaLabel = gettext("Also in other rooms");
     const label = document.createElement("span");
-    label.textContent = "Also in";
+    label.textContent = gettext("Also in");
     this.#chips.className = "room-chips";
     this.#list.className = "completions";
     this.#list.role = "listbox";
-    this.#list.ariaLabel = "Rooms";
+    this.#list.ariaLabel = gettext("Rooms");
     this.#list.id = `also-${room}`;
     this.#list.hidden = true;
     this.#list.addEventListener("mousedown", (event) => event.preventDefault()); // the box keeps the focus
@@ -47,7 +48,7 @@ export class RoomField {
     if (!actions.addAll) return;
     const all = document.createElement("button");
     all.type = "button";
-    all.textContent = "All rooms…";
+    all.textContent = gettext("All rooms…");
     all.addEventListener("click", actions.addAll);
     this.element.append(all);
   }
@@ -58,8 +59,8 @@ export class RoomField {
     box.role = "combobox";
     box.autocomplete = "off";
     box.maxLength = 255;
-    box.ariaLabel = "Add a room";
-    box.placeholder = "Add a room";
+    box.ariaLabel = gettext("Add a room");
+    box.placeholder = gettext("Add a room");
     box.ariaAutoComplete = "list";
     box.ariaExpanded = "false";
     box.setAttribute("aria-controls", this.#list.id);

@@ -4,6 +4,7 @@ import { ask } from "../dom/ask.js";
 import { copyByButton } from "../dom/clipboard.js";
 import { copyElement, part } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
+import { gettext } from "../model/language.js";
 
 /** What a subclass gives: the names of its parts and of its address. @typedef {{path: string, box: string, add: string, list: string}} Names */
 
@@ -113,23 +114,24 @@ export class RoomSection {
   /** Let a button of an item ask for a change. @param {HTMLElement} item @param {string} name @param {string} action @param {object} change */
   offer(item, name, action, change) {
     const button = part(item, action);
-    button.setAttribute("aria-label", `${button.textContent?.trim()} for ${name}`);
+    const words = { action: button.textContent?.trim() ?? "", name };
+    button.setAttribute("aria-label", gettext("{action} for {name}", words));
     button.addEventListener("click", () => void this.change(change));
   }
 
   /**
    * Ask once before a button of an item ends something, because programs out there stop working.
-   * @param {HTMLElement} item @param {string} name @param {string} verb also the name of the button @param {object} change
+   * @param {HTMLElement} item @param {string} action the button @param {object} change
+   * @param {[label: string, question: string, longQuestion: string]} words the label and the long question name the item
    */
-  offerToEnd(item, name, verb, change) {
-    const button = part(item, verb);
-    const capital = verb[0]?.toUpperCase() + verb.slice(1);
-    button.setAttribute("aria-label", `${capital} ${name}`);
+  offerToEnd(item, action, change, [label, question, longQuestion]) {
+    const button = part(item, action);
+    button.setAttribute("aria-label", label);
     button.addEventListener("click", () => {
       if (button.dataset.asked === "true") return void this.change(change);
       button.dataset.asked = "true";
-      button.textContent = `Really ${verb}?`;
-      button.setAttribute("aria-label", `Really ${verb} ${name}?`);
+      button.textContent = question;
+      button.setAttribute("aria-label", longQuestion);
     });
   }
 
@@ -150,7 +152,7 @@ function secretItem(label, secret) {
   part(item, "label").textContent = label;
   part(item, "secret").textContent = secret;
   const copy = part(item, "copy");
-  copy.setAttribute("aria-label", `Copy: ${label}`);
+  copy.setAttribute("aria-label", gettext("Copy: {label}", { label }));
   copy.addEventListener("click", () => copyByButton(copy, secret));
   return item;
 }

@@ -1,6 +1,7 @@
 /** The webhooks of a room, in its dialog: made, paused, resumed, given a new secret, and removed. */
 
 import { copyElement, part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { RoomSection } from "./room_section.js";
 
 /** @typedef {{host: string, secret: string}} Made */
@@ -35,20 +36,26 @@ export class RoomWebhooks extends RoomSection {
     return webhooks.map(({ id, host, with_bots, paused, state }) => {
       const item = copyElement("webhook-template");
       part(item, "name").textContent = host;
-      part(item, "about").textContent = with_bots ? `${state} · also bots` : state;
+      part(item, "about").textContent = with_bots
+        ? gettext("{state} · also bots", { state })
+        : state;
       for (const name of ["resume", "skip"]) part(item, name).hidden = !paused;
       part(item, "pause").hidden = paused;
       this.offer(item, host, "pause", { pause: id });
       this.offer(item, host, "resume", { resume: id });
       this.offer(item, host, "skip", { resume: id, from_now: true });
       this.offer(item, host, "rotate", { rotate: id });
-      this.offerToEnd(item, host, "remove", { remove: id });
+      this.offerToEnd(item, "remove", { remove: id }, [
+        gettext("Remove {name}", { name: host }),
+        gettext("Really remove?"),
+        gettext("Really remove {name}?", { name: host }),
+      ]);
       return item;
     });
   }
 
   /** @override @param {Made} made @returns {[string, string][]} */
   secrets({ host, secret }) {
-    return [[`Signing secret for ${host}`, secret]];
+    return [[gettext("Signing secret for {name}", { name: host }), secret]];
   }
 }

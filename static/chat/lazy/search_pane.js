@@ -3,6 +3,7 @@
 import { copyElement, part, setHue, setText } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
 import { Dates } from "../model/dates.js";
+import { gettext } from "../model/language.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
 import { authorWords, resultsWords } from "../model/strings.js";
 
@@ -80,7 +81,7 @@ export class SearchPane {
     this.#running?.abort();
     const running = new AbortController();
     this.#running = running;
-    setText(part(pane, "state"), "Searching…");
+    setText(part(pane, "state"), gettext("Searching…"));
     const sort = /** @type {HTMLSelectElement} */ (part(pane, "sort")).value;
     const answer = await search(this.#query, { sort, before, signal: running.signal });
     if (running.signal.aborted) return;

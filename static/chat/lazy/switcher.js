@@ -4,6 +4,7 @@ import { ask } from "../dom/ask.js";
 import { copyElement, part, setHue } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
 import { findRoom } from "../model/find_room.js";
+import { gettext } from "../model/language.js";
 import { bestMatches, foldText } from "../model/match.js";
 import { countsWords } from "../model/strings.js";
 
@@ -129,12 +130,12 @@ export class Switcher {
   /** @param {string} name @returns {Option} */
   #personOption(name) {
     const act = () => this.#actions.openDirect(name);
-    return { id: `person-${name}`, label: name, mark: "person", hue: name, act };
+    return { id: `person-${name}`, label: name, mark: gettext("person"), hue: name, act };
   }
 
   /** @param {Candidate} candidate @returns {Option} */
   #optionOf({ room, title, isOpen, counts }) {
-    const mark = [isOpen ? "open" : "", countsWords(counts)].filter(Boolean).join(" · ");
+    const mark = [isOpen ? gettext("open") : "", countsWords(counts)].filter(Boolean).join(" · ");
     return { id: room, label: title, mark, hue: room, act: () => this.#actions.open(room) };
   }
 

@@ -2,10 +2,11 @@
 
 import { ask } from "../dom/ask.js";
 import { placeBeside } from "../dom/place.js";
+import { gettext } from "../model/language.js";
 
 /** @typedef {{people: {username: string, name: string}[], more: boolean}} Unconfirmed */
 
-const NAME = "Not confirmed yet";
+const NAME = gettext("Not confirmed yet");
 
 /** @param {(HTMLElement & {room: string}) | undefined} pane of the alert @param {number} seq of the alert */
 export async function showUnconfirmed(pane, seq) {
@@ -25,7 +26,11 @@ export async function showUnconfirmed(pane, seq) {
   }
   list.replaceChildren(...answer.people.map(itemOf));
   status.textContent =
-    answer.people.length === 0 ? "All have confirmed." : answer.more ? "And more." : "";
+    answer.people.length === 0
+      ? gettext("All have confirmed.")
+      : answer.more
+        ? gettext("And more.")
+        : "";
   placeBeside(box, pane.getBoundingClientRect());
 }
 
@@ -40,7 +45,7 @@ function createBox(list, status) {
   const heading = document.createElement("h2");
   heading.textContent = NAME;
   status.role = "status";
-  status.textContent = "Loading…";
+  status.textContent = gettext("Loading…");
   box.append(heading, list, status);
   const before = document.activeElement;
   box.addEventListener("toggle", (event) => {

@@ -1,5 +1,7 @@
 /** The Undo button under a composer: takes back the newest message that was sent here in the last seconds. */
 
+import { gettext } from "../model/language.js";
+
 /** @import {Message} from "../model/room_log.js" */
 
 /** A message that can be taken back until a time. @typedef {{message: Message, until: number}} Offer */
@@ -50,7 +52,8 @@ export class UndoOffer {
     const hadFocus = this.#button === document.activeElement;
     this.#button.hidden = last === undefined;
     const countdown = this.#button.querySelector("span");
-    if (countdown) countdown.textContent = last ? ` ${Math.ceil((last.until - now) / 1000)} s` : "";
+    const seconds = last ? Math.ceil((last.until - now) / 1000) : 0;
+    if (countdown) countdown.textContent = last ? ` ${gettext("{seconds} s", { seconds })}` : "";
     if (last !== undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

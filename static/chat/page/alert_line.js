@@ -1,6 +1,7 @@
 /** Shows which rooms have an alert that the user has not confirmed: in the list, the title, the icon, and above the panes. */
 
 import { part, setText } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { alertLineWords } from "../model/strings.js";
 
 /** @import {Alerts} from "../model/alerts.js" */
@@ -53,7 +54,10 @@ export class AlertLine {
     const title = this.#page.rooms.get(this.#room)?.title ?? "";
     const text = this.#alerts.alertsOf(this.#room).at(-1)?.text ?? "";
     setText(part(this.#line, "sentence"), alertLineWords(title, text, rooms.length - 1));
-    part(this.#line, "show").setAttribute("aria-label", `Show the alert in ${title}`);
+    part(this.#line, "show").setAttribute(
+      "aria-label",
+      gettext("Show the alert in {room}", { room: title }),
+    );
     if (this.#line.hidden === (rooms.length === 0)) return;
     // A focus that would be lost goes to where no key does anything.
     if (this.#line.contains(document.activeElement))

@@ -1,5 +1,6 @@
 /** Announces messages to screen readers: each once, author first, and no more than can be read out. */
 
+import { gettext } from "../model/language.js";
 import { newMessagesWords } from "../model/strings.js";
 
 const EVERY_MS = 1_500;
@@ -26,7 +27,8 @@ export class Announcer {
    */
   announce(author, room, text) {
     const start = text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
-    this.#waiting.push({ room, text: `${author} in ${room}: ${start}` });
+    const words = gettext("{author} in {room}: {text}", { author, room, text: start });
+    this.#waiting.push({ room, text: words });
     this.#timer ??= setTimeout(() => this.#announceWaiting(), 100);
   }
 

@@ -2,6 +2,7 @@
 
 import { LazyPart } from "../dom/lazy_part.js";
 import { setText } from "../dom/templates.js";
+import { ngettext } from "../model/language.js";
 
 /** @import {AroundSource} from "../lazy/around_list.js" */
 
@@ -22,7 +23,7 @@ export class WhoIsAround {
 
   /** @param {number} count */
   show(count) {
-    if (this.#button) setText(this.#button, `${count} around`);
+    if (this.#button) setText(this.#button, ngettext("{count} around", "{count} around", count));
   }
 
   /** Another person may use the page now. */

@@ -1,5 +1,6 @@
 /** Shows the number of unread messages in the page's title and icon. */
 
+import { gettext } from "../model/language.js";
 import { countsWords } from "../model/strings.js";
 
 /** @import {Counts} from "../model/strings.js" */
@@ -8,7 +9,7 @@ import { countsWords } from "../model/strings.js";
 export function showBadge({ unread, mentions }, hasAlert) {
   const number = countsWords({ unread, mentions });
   const name = number ? `(${number}) Multichat` : "Multichat";
-  const title = hasAlert ? `● Alert ${name}` : name;
+  const title = hasAlert ? gettext("● Alert {name}", { name }) : name;
   if (document.title === title) return;
   document.title = title;
   const link = /** @type {HTMLLinkElement} */ (document.querySelector('link[rel="icon"]'));

@@ -1,6 +1,7 @@
 /** Shows the connection's state, and a link to sign in when the session is over. */
 
 import { part, setText } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { REPLACED, sentenceFor, stateWords } from "../model/strings.js";
 
 /** @import {State} from "../model/connection.js" */
@@ -29,11 +30,11 @@ export class ConnectionStatus {
     part(document, "state").dataset.state = this.#state;
     const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
     link.hidden = state !== "signed out";
-    link.textContent = link.hidden ? "" : "sign in again";
+    link.textContent = link.hidden ? "" : gettext("sign in again");
     link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
     const sentence = sentenceFor("USER_HAS_TO_LOGIN");
     if (state === "signed out")
-      this.#notices.show(sentence, { link: { label: "Sign in again", href: link.href } });
+      this.#notices.show(sentence, { link: { label: gettext("Sign in again"), href: link.href } });
     if (state === "open") for (const key of [sentence, REPLACED]) this.#notices.remove(key);
     this.tick();
   }
@@ -41,7 +42,7 @@ export class ConnectionStatus {
   /** Another user has signed in, so this page cannot continue. */
   showUserReplaced() {
     this.#notices.remove(sentenceFor("USER_HAS_TO_LOGIN"));
-    this.#notices.show(REPLACED, { link: { label: "Reload", href: location.href } });
+    this.#notices.show(REPLACED, { link: { label: gettext("Reload"), href: location.href } });
   }
 
   /** Once a second: show the countdown. */

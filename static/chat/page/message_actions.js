@@ -3,6 +3,7 @@
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { dates } from "../log/days.js";
+import { gettext } from "../model/language.js";
 import { isOwn } from "../model/own.js";
 import { authorWords, DELETE_COPIES, DELETE_MESSAGE, unchangedSentence } from "../model/strings.js";
 
@@ -68,7 +69,7 @@ export class MessageActions {
   /** @param {string} room @param {string} at when the first message of the day was written */
   dayItems(room, at) {
     const act = () => this.showSameMoment(room, { seq: 0, at });
-    return this.#hasOthers ? [{ label: "Same moment", act }] : [];
+    return this.#hasOthers ? [{ label: gettext("Same moment"), act }] : [];
   }
 
   endSameMoment() {
@@ -148,11 +149,11 @@ export class MessageActions {
     const onlyHere = () => this.deleteMessage(room, message);
     this.askFirst(hasCopies ? DELETE_COPIES : DELETE_MESSAGE, {
       text: (message.text ?? "").slice(0, MOST_QUOTED),
-      label: hasCopies ? "Delete all" : "Delete",
+      label: hasCopies ? gettext("Delete all") : gettext("Delete"),
       confirmed: hasCopies
         ? () => this.deleteMessage(room, message, { copies: { undo: false } })
         : onlyHere,
-      other: hasCopies ? { label: "Only here", act: onlyHere } : undefined,
+      other: hasCopies ? { label: gettext("Only here"), act: onlyHere } : undefined,
     });
   }
 

@@ -1,5 +1,6 @@
 /** Offers back messages and drafts that no pane shows: their room is gone or was replaced, or a closed tab left them. */
 
+import { gettext } from "../model/language.js";
 import { lostEditWords, lostWords, sentenceFor, spareWords } from "../model/strings.js";
 
 /** @import {Draft, Drafts} from "../model/drafts.js" */
@@ -32,7 +33,8 @@ export class OrphanedMessages {
    * @param {string} reason a code
    */
   roomClosed({ title }, reason) {
-    this.#notices.show(`“${title}” was closed. ${sentenceFor(reason)}`);
+    const why = sentenceFor(reason);
+    this.#notices.show(gettext("“{room}” was closed. {reason}", { room: title, reason: why }));
   }
 
   /** Each notice stays until its text is discarded or its room is back. @param {Map<string, Room>} rooms existing rooms */

@@ -3,6 +3,7 @@
 import { Notices } from "../dom/notices.js";
 import { part, setAvatar, setText, showName, updateNames } from "../dom/templates.js";
 import { followClock, followZone, today } from "../log/days.js";
+import { gettext } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 import { isForMe, isOwn } from "../model/own.js";
 import { ALERT, isSoon } from "../model/protocol.js";
@@ -529,9 +530,9 @@ export class Page {
   versionReceived(version) {
     const isKnown = version === this.#serverVersion;
     this.#serverVersion = version;
-    const choices = [{ label: "Reload", act: () => location.reload(), stays: true }];
+    const choices = [{ label: gettext("Reload"), act: () => location.reload(), stays: true }];
     if (isKnown || version === this.#config.version) return;
-    this.#notices.show(NEW_VERSION, { choices, dismiss: "Later" });
+    this.#notices.show(NEW_VERSION, { choices, dismiss: gettext("Later") });
   }
 
   #showOpenRooms() {

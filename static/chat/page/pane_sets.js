@@ -2,6 +2,7 @@
 
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 
 /** @import {PageParts, Sent} from "../lazy/pane_sets.js" */
 /** @import {Menus} from "./menus.js" */
@@ -10,7 +11,7 @@ import { part } from "../dom/templates.js";
 export function paneSets(page, menus, { workspaces: sent, open: order, wide }, notLoaded) {
   const button = part(document, "workspaces");
   const showMenu = (/** @type {import("../dom/menu.js").Item[]} */ items) =>
-    menus.open(button, "Workspaces", () => items);
+    menus.open(button, gettext("Workspaces"), () => items);
   page.navigation.setId = sent.current;
   if (sent.current) page.navigation.saveSet = () => {};
   const sets = new LazyPart(async () => {

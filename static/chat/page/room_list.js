@@ -1,6 +1,7 @@
 /** <room-list>: a row for each room, in the order of their titles. */
 
 import { part } from "../dom/templates.js";
+import { LOCALE } from "../model/language.js";
 import { RoomKeys } from "./room_keys.js";
 import { createRow, RoomRow } from "./room_row.js";
 
@@ -10,7 +11,7 @@ import { createRow, RoomRow } from "./room_row.js";
 /** `goTo`: its own button was clicked; `toggle`: open or close it; `close`: a middle click; `keep`: a double click. @typedef {{goTo: (room: string) => void, toggle: (room: string) => void, close: (room: string) => void, keep: (room: string) => void}} ListActions */
 
 /** Created once, because `localeCompare` looks up its rules at each comparison. */
-const COLLATOR = new Intl.Collator(undefined, { sensitivity: "base" });
+const COLLATOR = new Intl.Collator(LOCALE, { sensitivity: "base" });
 const MIDDLE_BUTTON = 1;
 
 export class RoomList extends HTMLElement {

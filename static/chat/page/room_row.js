@@ -1,6 +1,7 @@
 /** A room's row in the list: a button that goes to the room, and beside it a button that opens or closes its pane. */
 
 import { copyElement, part, setHue } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { countsWords, toggleWords, unreadWords, unsentWords } from "../model/strings.js";
 
 /** @import {Room} from "../model/protocol.js" */
@@ -132,11 +133,11 @@ export class RoomRow {
   /** Describe the room: its unread messages, whether it is for staff, and whether its pane is out of view. */
   #describe() {
     const parts = [
-      part(this.button, "alert").hidden ? "" : "Alert",
-      this.counts.level === "quiet" ? "Quiet" : "",
-      unreadWords(this.counts) || (this.counts.isAnyUnread ? "Unread" : ""),
-      this.button.dataset.staff === "true" ? "Staff only" : "",
-      this.#isAway ? "Out of view" : "",
+      part(this.button, "alert").hidden ? "" : gettext("Alert"),
+      this.counts.level === "quiet" ? gettext("Quiet") : "",
+      unreadWords(this.counts) || (this.counts.isAnyUnread ? gettext("Unread") : ""),
+      this.button.dataset.staff === "true" ? gettext("Staff only") : "",
+      this.#isAway ? gettext("Out of view") : "",
     ];
     const description = parts.filter(Boolean).join(", ");
     if (description) this.button.setAttribute("aria-description", description);

@@ -1,5 +1,6 @@
 /** Signs out: asks first while messages are unsent, and clears nothing before the server has signed the user out. */
 
+import { gettext } from "../model/language.js";
 import { keptWords } from "../model/strings.js";
 
 /** @import {Notices} from "../dom/notices.js" */
@@ -25,10 +26,10 @@ export function guardSignOut(form, { countUnsent, clearStorage, showNotices, not
     event.preventDefault();
     const count = countUnsent();
     if (count === 0) return void signOut();
-    const choices = [{ label: "Log out and discard", act: () => void signOut() }];
+    const choices = [{ label: gettext("Log out and discard"), act: () => void signOut() }];
     showNotices();
     notices.remove(KEY);
-    notices.ask(keptWords(count), { key: KEY, choices, dismiss: "Stay" });
+    notices.ask(keptWords(count), { key: KEY, choices, dismiss: gettext("Stay") });
   });
 }
 
@@ -45,8 +46,12 @@ async function post(form) {
     const answer = await fetch(form.action, { method: "POST", body });
     // Success redirects to the next page; anything else is a refusal.
     if (answer.ok && answer.redirected) return answer;
-    return "You're still logged in because the server refused. Reload the page and try again.";
+    return gettext(
+      "You're still logged in because the server refused. Reload the page and try again.",
+    );
   } catch {
-    return "You're still logged in because the server isn't responding. Try again in a moment.";
+    return gettext(
+      "You're still logged in because the server isn't responding. Try again in a moment.",
+    );
   }
 }

@@ -3,6 +3,7 @@
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { isComposing, isTextField } from "../dom/text_box.js";
+import { gettext } from "../model/language.js";
 import { chordWords, Shortcuts } from "../model/shortcuts.js";
 import { Answering } from "./answering.js";
 import { followDrops } from "./carry_drag.js";
@@ -151,7 +152,9 @@ export class UserActions {
     this.#mentions = new MyMentions(part(document, "mentions"), source, notLoaded);
     const button = part(document, "my-menu");
     button.addEventListener("click", () =>
-      this.menus.open(button, "Settings", (lists) => lists.settingItems(userData.preferences)),
+      this.menus.open(button, gettext("Settings"), (lists) =>
+        lists.settingItems(userData.preferences),
+      ),
     );
     this.catchUp = new LazyPart(async () => {
       const { CatchUp } = await import("lazy/catch_up");
@@ -230,7 +233,7 @@ export class UserActions {
           this.#levelChoices(id),
         ),
       openMessageMenu: (button, message) =>
-        this.menus.open(button, "Message", (lists) =>
+        this.menus.open(button, gettext("Message"), (lists) =>
           this.#messageActions.menuItems(lists, id, message, {
             reply: () => this.#reply(id, message),
             react: () => this.answering.react(id, button, message.seq),
@@ -238,7 +241,7 @@ export class UserActions {
           }),
         ),
       openDayMenu: (button, at) =>
-        this.menus.open(button, "Day", () => this.#messageActions.dayItems(id, at)),
+        this.menus.open(button, gettext("Day"), () => this.#messageActions.dayItems(id, at)),
       showQuotes: (...shown) =>
         void this.carrying.use(({ quotes }) => quotes.showMessage(...shown)),
       chooseRooms: () => this.carrying.loadForUser(({ chips }) => chips.toggleRooms(id)),
@@ -331,7 +334,7 @@ export class UserActions {
       return room === id || archived ? [] : [{ label, act }];
     });
     return items.length
-      ? () => this.menus.open(button, "Quote in another room", () => items)
+      ? () => this.menus.open(button, gettext("Quote in another room"), () => items)
       : undefined;
   }
 
@@ -381,7 +384,7 @@ export class UserActions {
   #settingsItem(id) {
     const room = this.#workspace.rooms.get(id);
     if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
-    const label = room.kind ? "Members and settings…" : "Room settings…";
+    const label = room.kind ? gettext("Members and settings…") : gettext("Room settings…");
     return { label, act: () => this.#rooms.showSettings(room) };
   }
 

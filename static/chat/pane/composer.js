@@ -5,6 +5,7 @@ import { guardLength } from "../dom/length_guard.js";
 import { part } from "../dom/templates.js";
 import { isComposing, replaceText } from "../dom/text_box.js";
 import { sameExtras } from "../model/extras.js";
+import { gettext, ngettext } from "../model/language.js";
 import { ALERT, MESSAGE, refusalOf, WARNING } from "../model/protocol.js";
 import { EDIT_DELETED, editedWords, NOT_LOADED, refusalSentence } from "../model/strings.js";
 import { TypingSignal } from "../model/typing.js";
@@ -129,10 +130,10 @@ export class Composer extends HTMLElement {
     part(this, "attach").hidden = archived;
     part(this, "to").textContent = title;
     part(this, "to-staff").hidden = !staff_only;
-    if (staff_only) box.setAttribute("aria-description", "Only staff can read this");
+    if (staff_only) box.setAttribute("aria-description", gettext("Only staff can read this"));
     else box.removeAttribute("aria-description");
-    box.setAttribute("aria-label", `Message ${title}`);
-    box.placeholder = `Message ${title}`;
+    box.placeholder = gettext("Message {name}", { name: title });
+    box.setAttribute("aria-label", box.placeholder);
   }
 
   get #box() {
@@ -167,11 +168,9 @@ export class Composer extends HTMLElement {
     this.dataset.type = this.#edit === null ? this.#typeBox.value : String(MESSAGE);
     this.#typeBox.disabled = this.#edit !== null;
     const button = part(this, "send");
-    const kind =
-      this.type === MESSAGE ? "" : ` ${this.#typeBox.selectedOptions[0]?.label.toLowerCase()}`;
-    const others = this.#extras?.also?.length;
-    const to = others ? ` to ${others + 1} rooms` : "";
-    button.ariaLabel = button.title = this.#edit === null ? `Send${kind}${to}` : "Save";
+    const rooms = 1 + (this.#extras?.also?.length ?? 0);
+    button.title = this.#edit === null ? sendWords(this.type, rooms) : gettext("Save");
+    button.ariaLabel = button.title;
   }
 
   /** Only staff may send warnings and alerts. @param {boolean} isStaff */
@@ -465,4 +464,20 @@ export class Composer extends HTMLElement {
     style.height = "auto";
     style.height = `${this.#box.scrollHeight}px`;
   }
+}
+
+/** The name of the button that sends. @param {number} type @param {number} rooms how many get the message */
+function sendWords(type, rooms) {
+  const isToOne = rooms === 1;
+  if (type === ALERT)
+    return isToOne
+      ? gettext("Send alert")
+      : ngettext("Send alert to {count} room", "Send alert to {count} rooms", rooms);
+  if (type === WARNING)
+    return isToOne
+      ? gettext("Send warning")
+      : ngettext("Send warning to {count} room", "Send warning to {count} rooms", rooms);
+  return isToOne
+    ? gettext("Send")
+    : ngettext("Send to {count} room", "Send to {count} rooms", rooms);
 }

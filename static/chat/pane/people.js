@@ -1,6 +1,7 @@
 /** <room-people>: the people in a room, as two avatars and a count, with a list of their names. */
 
 import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
+import { gettext, LOCALE } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 import { hereWords } from "../model/strings.js";
 
@@ -8,6 +9,7 @@ import { hereWords } from "../model/strings.js";
 
 /** How many avatars fit into a pane's head beside the title. */
 const AVATARS = 2;
+const COLLATOR = new Intl.Collator(LOCALE);
 
 export class People extends HTMLElement {
   /** @type {Set<string>} */
@@ -72,7 +74,9 @@ export class People extends HTMLElement {
 
   #showNames() {
     this.#isUpdateDue = false;
-    const names = [...this.#names].sort((a, b) => shownNames.of(a).localeCompare(shownNames.of(b)));
+    const names = [...this.#names].sort((a, b) =>
+      COLLATOR.compare(shownNames.of(a), shownNames.of(b)),
+    );
     this.hidden = names.length === 0;
     part(this, "count").textContent = hereWords(names.length);
     const more = names.length - AVATARS;
@@ -105,8 +109,8 @@ function person(name, me) {
     setAvatar(part(item, "avatar"), name, shown, shownNames.pictureOf(name));
     part(item, "name").textContent = shown;
     part(item, "username").textContent = shown === name ? "" : name;
-    button.setAttribute("aria-label", `Message ${shown}`);
-    deactivate.setAttribute("aria-label", `Deactivate ${shown}`);
+    button.setAttribute("aria-label", gettext("Message {name}", { name: shown }));
+    deactivate.setAttribute("aria-label", gettext("Deactivate {name}", { name: shown }));
   });
   return item;
 }

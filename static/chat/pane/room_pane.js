@@ -1,6 +1,7 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
 import { copy, part, setHue, setText, showName, updateNames } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
 import { Writers } from "../model/typing.js";
 
@@ -113,7 +114,7 @@ export class RoomPane extends HTMLElement {
     const topic = part(this, "topic");
     topic.textContent = topic.title = room.topic ?? "";
     topic.hidden = !room.topic;
-    this.list.setAttribute("aria-label", `Messages in ${room.title}`);
+    this.list.setAttribute("aria-label", gettext("Messages in {room}", { room: room.title }));
     this.composer.showRoom(room);
   }
 
