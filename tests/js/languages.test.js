@@ -17,6 +17,8 @@ const NOT_SHOWN = [
   /^(Alt|Backspace|Control|Digit|Enter|Escape|Meta|Mod|Shift|Tab)$/,
   // the name of the product, which is the same in every language
   /^(\) )?Multichat$/,
+  // what a browser calls dragged files
+  /^Files$/,
   // the name of a browser's class
   /^Notification$/,
   // states of the connection and of a message, and why a socket is closed
