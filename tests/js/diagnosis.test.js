@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { diagnose } from "../../static/chat/model/diagnosis.js";
+import { causeWords, diagnose } from "../../static/chat/model/diagnosis.js";
 import { barWords } from "../../static/chat/model/strings.js";
 
 globalThis.location = { origin: "https://chat.example.com", hostname: "chat.example.com" };
@@ -41,10 +41,7 @@ for (const [name, fetchCheck, diagnosis] of cases)
 
 test("each cause has a sentence of its own, which names the setting or the name", () => {
   const causes = ["silent", "gateway", "cookies", "host", "name", "scheme", "origin", "socket"];
-  const now = { wait: 0, isOnline: true };
-  const sentences = causes.map(
-    (cause) => barWords({ cause, host: "10.0.0.1", status: 502 }, now)[0],
-  );
+  const sentences = causes.map((cause) => causeWords({ cause, host: "10.0.0.1", status: 502 }));
   assert.equal(new Set(sentences).size, causes.length);
   for (const [i, words] of [
     [1, "502"],
@@ -54,6 +51,8 @@ test("each cause has a sentence of its own, which names the setting or the name"
     [6, "CSRF_TRUSTED_ORIGINS"],
   ])
     assert.match(sentences[i], new RegExp(words));
-  assert.match(barWords(null, { wait: 0, isOnline: false })[0], /device is offline/);
-  assert.deepEqual(barWords(null, { wait: 1500, isOnline: true })[1], "Next try in 2 s");
+  assert.match(barWords(sentences[0], { wait: 0, isOnline: false })[0], /device is offline/);
+  assert.deepEqual(barWords("", { wait: 1500, isOnline: true })[1], "Next try in 2 s");
+  const [sentence] = barWords(sentences[0], { wait: 0, isOnline: true });
+  assert.equal(sentence, `${sentences[0]} What you send is kept until you're connected.`);
 });

@@ -51,8 +51,11 @@ function untranslated(source) {
   const tokens = tokensOf(source);
   const known = new Set(callsOf(tokens).flatMap(({ literals }) => literals));
   const isError = (at) => tokens[at - 1]?.text === "(" && /Error$/.test(tokens[at - 2]?.text);
+  const isKey = (at) => tokens[at + 1]?.text === ":" && /^[{,]$/.test(tokens[at - 1]?.text);
   return tokens
-    .filter(({ kind }, at) => (kind === "string" || kind === "template") && !isError(at))
+    .filter(
+      ({ kind }, at) => (kind === "string" || kind === "template") && !isError(at) && !isKey(at),
+    )
     .filter((token) => !known.has(token))
     .map(textOf)
     .filter((text) => WORDS.test(text) && !NOT_SHOWN.some((pattern) => pattern.test(text)));

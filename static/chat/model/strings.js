@@ -5,7 +5,6 @@ import { shownNames } from "./names.js";
 import { ALERT, countGraphemes, isSoon, WARNING } from "./protocol.js";
 
 /** @import {State} from "./connection.js" */
-/** @import {Diagnosis} from "./diagnosis.js" */
 /** @import {ErrorFrame, Limits, Person} from "./protocol.js" */
 
 /** At most this many characters of a message are quoted in a sentence. */
@@ -228,54 +227,16 @@ export function stateWords(state, waitMs) {
   ];
 }
 
-/** What is wrong with the connection, and what to do. @param {Diagnosis} diagnosis */
-function causeWords({ cause, status = 0, host = "" }) {
-  const { origin, hostname } = location;
-  switch (cause) {
-    case "silent":
-      return gettext("The server doesn't answer.");
-    case "gateway":
-      return gettext("The server is down; its proxy answers with error {status}.", { status });
-    case "cookies":
-      return gettext(
-        "Your browser's cookies for this site are too large for the server. Delete them and log in again.",
-      );
-    case "host":
-      return gettext(
-        "The proxy tells the server the name “{host}”. An administrator has to make it pass on the Host header, or add {origin} to CSRF_TRUSTED_ORIGINS.",
-        { host, origin },
-      );
-    case "name":
-      return gettext(
-        "The server doesn't accept the name {hostname}. An administrator has to add it to ALLOWED_HOSTS.",
-        { hostname },
-      );
-    case "scheme":
-      return gettext("The server doesn't expect https here. An administrator has to set HTTPS=on.");
-    case "origin":
-      return gettext(
-        "The server refuses pages of {origin}. An administrator has to add it to CSRF_TRUSTED_ORIGINS.",
-        { origin },
-      );
-    default:
-      return gettext(
-        "The server answers, but its WebSocket doesn't open. An administrator has to make the proxy pass on upgrades of /chat/stream/.",
-      );
-  }
-}
-
 /**
  * What the bar above the panes says.
- * @param {Diagnosis | null} diagnosis
+ * @param {string} cause why, once it is known
  * @param {{wait: number, isOnline: boolean}} now `wait`: milliseconds until the next attempt
  * @returns {[string, string]} the sentence, and a countdown that changes too often to be read out
  */
-export function barWords(diagnosis, { wait, isOnline }) {
-  const reason = !isOnline
-    ? gettext("This device is offline.")
-    : diagnosis
-      ? causeWords(diagnosis)
-      : gettext("You're offline.");
+export function barWords(cause, { wait, isOnline }) {
+  const reason = isOnline
+    ? cause || gettext("You're offline.")
+    : gettext("This device is offline.");
   const seconds = Math.ceil(wait / 1000);
   return [
     gettext("{reason} What you send is kept until you're connected.", { reason }),

@@ -1,17 +1,18 @@
 /** The bar above the panes: after some seconds without a connection it says why, and offers to try now. */
 
 import { part, setText } from "../dom/templates.js";
-import { diagnose } from "../model/diagnosis.js";
+import { gettext } from "../model/language.js";
 import { barWords } from "../model/strings.js";
 
 /** @import {State} from "../model/connection.js" */
-/** @import {Diagnosis} from "../model/diagnosis.js" */
 
 /** A shorter loss is no reason to say anything. */
 const SHOWN_AFTER_MS = 5_000;
 /** The server is asked at most this often, and has this long to answer. */
 const ASK_EVERY_MS = 8_000;
 const ANSWER_WITHIN_MS = 5_000;
+const LOADED_AFTER_MS = 3_000;
+const loadDiagnosis = () => import("lazy/diagnosis");
 
 export class ConnectionBar {
   #bar = part(document, "connection-bar");
@@ -23,8 +24,8 @@ export class ConnectionBar {
   /** When the connection was lost. */
   #since = performance.now();
   #askedAt = Number.NEGATIVE_INFINITY;
-  /** @type {Diagnosis | null} */
-  #diagnosis = null;
+  /** Why there is no connection, once it is known. */
+  #cause = "";
   /** How many times in a row the server answered and yet no socket was opened. */
   #refusals = 0;
 
@@ -44,9 +45,11 @@ export class ConnectionBar {
     this.#state = state;
     this.#retryAt = retryAt;
     if (isWell(state)) {
-      this.#diagnosis = null;
+      this.#cause = "";
       this.#refusals = 0;
     }
+    // Loaded while the server answers, but not before what the user waits for.
+    if (state === "open") setTimeout(() => loadDiagnosis().catch(() => null), LOADED_AFTER_MS);
     this.tick();
   }
 
@@ -57,7 +60,7 @@ export class ConnectionBar {
     if (!isShown) return;
     if (this.#state === "waiting" && !document.hidden) this.#ask();
     const wait = this.#state === "waiting" ? this.#retryAt - performance.now() : 0;
-    const [words, countdown] = barWords(this.#diagnosis, { wait, isOnline: navigator.onLine });
+    const [words, countdown] = barWords(this.#cause, { wait, isOnline: navigator.onLine });
     setText(part(this.#bar, "sentence"), words);
     setText(part(this.#bar, "countdown"), countdown);
   }
@@ -76,7 +79,8 @@ export class ConnectionBar {
     const now = performance.now();
     if (now - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = now;
-    const found = await diagnose((areCookiesSent) =>
+    const diagnosis = await loadDiagnosis().catch(() => null);
+    const found = await diagnosis?.explain((areCookiesSent) =>
       fetch(this.#address, {
         cache: "no-store",
         credentials: areCookiesSent ? "same-origin" : "omit",
@@ -85,9 +89,9 @@ export class ConnectionBar {
     );
     if (isWell(this.#state)) return;
     // The server may just have come back, so the socket gets another chance before the page says that it is refused.
-    this.#refusals = found.cause === "socket" ? this.#refusals + 1 : 0;
+    this.#refusals = found?.isSocket ? this.#refusals + 1 : 0;
     if (this.#refusals === 1) return this.#tryNow();
-    this.#diagnosis = found;
+    this.#cause = found?.sentence ?? gettext("The server doesn't answer.");
     this.tick();
   }
 }
