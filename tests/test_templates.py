@@ -18,7 +18,7 @@ TAGS = re.compile(
 READ = ("alt", "aria-description", "aria-label", "placeholder", "title")
 WORD = re.compile(r"[^\W\d_][\w+:/]*")
 # The product, keys of the keyboard, and the start of addresses.
-SAME_EVERYWHERE = {"Multichat", "Ctrl+K", "E", "Esc", "F8", "https://"}
+SAME_EVERYWHERE = {"Multichat", "E", "Esc", "F8", "https://"}
 
 
 class Texts(HTMLParser):
