@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve, reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.csrf import csrf_failure as default_csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -107,7 +108,7 @@ class AdminSite(admin.AdminSite):
     """Django's admin with our name, in which changing a password keeps the session that changed it."""
 
     site_header = site_title = "Multichat"
-    index_title = "Administration"
+    index_title = gettext_lazy("Administration")
 
     def register(self, model_or_iterable: Any, *args: Any, **options: Any) -> None:
         """Leave out the tables of second factors and identities, which belong to their users alone."""
@@ -130,7 +131,7 @@ class AdminSite(admin.AdminSite):
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show what a user may change, or, if it is nothing, what their flag allows."""
         if not self.get_app_list(request):
-            context = self.each_context(request) | {"title": "Nothing to change here"}
+            context = self.each_context(request) | {"title": gettext("Nothing to change here")}
             return render(request, "admin/nothing.html", context)
         return super().index(request, extra_context)
 

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST
 
 from chat import limits
@@ -16,19 +17,24 @@ from chat.exceptions import ClientError
 from chat.store import appearances
 from chat.store.appearances import Look
 
-THEMES = [("system", "As the system"), ("light", "Light"), ("dark", "Dark")]
-DENSITIES = [("comfortable", "Comfortable"), ("compact", "Compact")]
-CLOCKS = [("", "As usual in your language"), ("12", "12 hours"), ("24", "24 hours")]
-LANGUAGES = [("", "As in your browser"), *settings.LANGUAGES]
+THEMES = [("system", gettext_lazy("As the system")), ("light", gettext_lazy("Light")), ("dark", gettext_lazy("Dark"))]
+DENSITIES = [("comfortable", gettext_lazy("Comfortable")), ("compact", gettext_lazy("Compact"))]
+CLOCKS = [
+    ("", gettext_lazy("As usual in your language")),
+    ("12", gettext_lazy("12 hours")),
+    ("24", gettext_lazy("24 hours")),
+]
+# Each language by its own name, for users who cannot read the others.
+LANGUAGES = [("", gettext_lazy("As in your browser")), *settings.LANGUAGES]
 
 
 class AppearanceForm(forms.Form):
     """All choices at once."""
 
-    theme = forms.ChoiceField(choices=THEMES)
-    density = forms.ChoiceField(choices=DENSITIES)
-    clock = forms.ChoiceField(label="Time", choices=CLOCKS, required=False)
-    language = forms.ChoiceField(choices=LANGUAGES, required=False)
+    theme = forms.ChoiceField(label=gettext_lazy("Theme"), choices=THEMES)
+    density = forms.ChoiceField(label=gettext_lazy("Density"), choices=DENSITIES)
+    clock = forms.ChoiceField(label=gettext_lazy("Time"), choices=CLOCKS, required=False)
+    language = forms.ChoiceField(label=gettext_lazy("Language"), choices=LANGUAGES, required=False)
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -73,5 +79,5 @@ def save(request: HttpRequest) -> HttpResponse:
     try:
         changes = msgspec.to_builtins(msgspec.json.decode(request.body, type=Change))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return JsonResponse({"detail": "There is no such choice."}, status=400)
+        return JsonResponse({"detail": gettext("There is no such choice.")}, status=400)
     return JsonResponse(appearances.save(user, changes)._asdict())

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -17,8 +18,8 @@ from chat.own_password import refuse_too_many
 from chat.store.sign_ins import SIGNED_IN_AT
 
 FRESH_SECONDS = 600
-WRONG = "This password is wrong."
-STALE = "Log out and log in again first. Then you have ten minutes for this change."
+WRONG = _("This password is wrong.")
+STALE = _("Log out and log in again first. Then you have ten minutes for this change.")
 
 
 def has_password(user: Any) -> bool:
@@ -35,7 +36,7 @@ class ConfirmForm(forms.Form):
     """Asks for the password. Users who have none must have signed in a few minutes ago."""
 
     password = forms.CharField(
-        label="Your password",
+        label=_("Your password"),
         strip=False,
         max_length=4096,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),

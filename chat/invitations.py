@@ -15,6 +15,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.decorators import decorator_from_middleware
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
@@ -29,11 +30,16 @@ FOLLOWED = "invitation"
 QUIET_MODULES = 4  # the white edge that a QR code needs
 
 
+def _validities() -> list[tuple[int, str]]:
+    # For each form anew, because each reader's language has its own plurals.
+    return [(days, ngettext("%(days)s day", "%(days)s days", days) % {"days": days}) for days in (1, 7, 30)]
+
+
 class InviteForm(forms.Form):
-    days = forms.TypedChoiceField(
-        label="Valid for", coerce=int, choices=[(1, "1 day"), (7, "7 days"), (30, "30 days")], initial=7
+    days = forms.TypedChoiceField(label=gettext_lazy("Valid for"), coerce=int, choices=_validities, initial=7)
+    uses = forms.IntegerField(
+        label=gettext_lazy("For how many people"), min_value=1, max_value=invitations.MAX_USES, initial=1
     )
-    uses = forms.IntegerField(label="For how many people", min_value=1, max_value=invitations.MAX_USES, initial=1)
 
     def __init__(self, *args: Any, rooms: list[Room], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -147,7 +153,7 @@ def _sign_up(request: HttpRequest, invitation: Invitation | None) -> HttpRespons
         except invitations.UsedUpError:
             return render(request, "invitations/invalid.html", status=404)
         except IntegrityError:
-            form.add_error(user.USERNAME_FIELD, "A user with that username already exists.")
+            form.add_error(user.USERNAME_FIELD, gettext("A user with that username already exists."))
         else:
             login(request, user, backend=login_steps.MODEL_BACKEND)
             return redirect(f"{reverse('index')}?rooms={','.join(map(str, rooms))}" if rooms else "index")

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -29,11 +30,11 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     """
 
     password = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         required=False,
         strip=False,
         max_length=4096,
-        help_text="Only needed to change your e-mail address.",
+        help_text=gettext_lazy("Only needed to change your e-mail address."),
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
 
@@ -45,7 +46,11 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             "last_name": forms.TextInput(attrs={"autocomplete": "family-name", "dir": "auto"}),
             "email": forms.EmailInput(attrs={"autocomplete": "email"}),
         }
-        labels = {"first_name": "First name", "last_name": "Last name", "email": "E-mail address"}
+        labels = {
+            "first_name": gettext_lazy("First name"),
+            "last_name": gettext_lazy("Last name"),
+            "email": gettext_lazy("E-mail address"),
+        }
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +82,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             return
         stored = type(self.instance)._default_manager.get(pk=self.instance.pk)
         if not stored.check_password(password):
-            self.add_error("password", "Enter your password to change your e-mail address.")
+            self.add_error("password", gettext("Enter your password to change your e-mail address."))
 
 
 @sensitive_post_parameters("password")

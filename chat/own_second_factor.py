@@ -11,6 +11,7 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -25,7 +26,7 @@ from chat.store import second_factors, sign_ins
 
 class AppForm(ConfirmForm):
     code = forms.CharField(
-        label="Code from the app",
+        label=gettext_lazy("Code from the app"),
         max_length=20,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
@@ -34,10 +35,10 @@ class AppForm(ConfirmForm):
 
 class PasskeyForm(ConfirmForm):
     name = forms.CharField(
-        label="Name of the passkey",
+        label=gettext_lazy("Name of the passkey"),
         max_length=second_factors.NAME_LENGTH,
-        initial="My passkey",
-        help_text="To tell your passkeys apart.",
+        initial=gettext_lazy("My passkey"),
+        help_text=gettext_lazy("To tell your passkeys apart."),
     )
     credential = forms.CharField(
         widget=forms.HiddenInput, required=False, max_length=second_factors.MAX_CREDENTIAL, strip=False
@@ -71,7 +72,7 @@ def app_on(request: HttpRequest) -> HttpResponse:
                 _end_other_sessions(request, was_on)
                 _log(request, "second_factor_on", "app")
                 return _changed(request, codes)
-            form.add_error("code", "This code is wrong. Check that the clock of your phone is right.")
+            form.add_error("code", gettext("This code is wrong. Check that the clock of your phone is right."))
     link = get_adapter().build_totp_url(request.user, secret)
     groups = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
     is_on = second_factors.is_on(request.user.pk)
@@ -87,7 +88,8 @@ def app_off(request: HttpRequest) -> HttpResponse:
         _log(request, "second_factor_off", "app")
         return redirect("second_factors")
 
-    return confirm(request, turn_off, title="Turn off the authenticator app?", button="Turn off", back="second_factors")
+    title = gettext("Turn off the authenticator app?")
+    return confirm(request, turn_off, title=title, button=gettext("Turn off"), back="second_factors")
 
 
 def codes(request: HttpRequest) -> HttpResponse:
@@ -99,9 +101,13 @@ def codes(request: HttpRequest) -> HttpResponse:
         _log(request, "recovery_codes_made", None)
         return _changed(request, second_factors.new_codes(request.user))
 
-    sentence = "Your old recovery codes will end."
     return confirm(
-        request, make, title="New recovery codes?", button="Make new codes", back="second_factors", sentence=sentence
+        request,
+        make,
+        title=gettext("New recovery codes?"),
+        button=gettext("Make new codes"),
+        back="second_factors",
+        sentence=gettext("Your old recovery codes will end."),
     )
 
 
@@ -126,7 +132,7 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
                 _end_other_sessions(request, was_on)
                 _log(request, "second_factor_on", "passkey")
                 return _changed(request, made)
-            form.add_error(None, "The passkey wasn't made. Try again.")
+            form.add_error(None, gettext("The passkey wasn't made. Try again."))
     context = {"form": form, "options": second_factors.begin_passkey(user), "is_on": second_factors.is_on(user.pk)}
     return render(request, "registration/factor_passkey.html", context)
 
@@ -139,7 +145,8 @@ def passkey_remove(request: HttpRequest, pk: int) -> HttpResponse:
             _log(request, "second_factor_off", "passkey")
         return redirect("second_factors")
 
-    return confirm(request, remove, title="Remove this passkey?", button="Remove", back="second_factors")
+    title = gettext("Remove this passkey?")
+    return confirm(request, remove, title=title, button=gettext("Remove"), back="second_factors")
 
 
 def _end_other_sessions(request: HttpRequest, was_on: bool) -> None:

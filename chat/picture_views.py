@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import limits
@@ -18,7 +19,7 @@ from chat.room_views import answers_json
 from chat.store import file_types, pictures, user_pictures
 
 YEAR_SECONDS = 365 * 24 * 3600
-NO_IMAGE = "This is not an image that can be shown. Choose a PNG, JPEG, GIF or WebP file."
+NO_IMAGE = gettext_lazy("This is not an image that can be shown. Choose a PNG, JPEG, GIF or WebP file.")
 
 
 @require_POST
@@ -50,7 +51,8 @@ def picture(request: HttpRequest, key: UUID) -> HttpResponse:
     """Answer with a picture. Only users who are signed in get any, and the key cannot be guessed."""
     content = user_pictures.content_of(key) if request.user.is_authenticated else None
     if content is None:
-        response = HttpResponse("There is no such picture.\n", content_type="text/plain", status=404)
+        sentence = gettext("There is no such picture.")
+        response = HttpResponse(f"{sentence}\n", content_type="text/plain; charset=utf-8", status=404)
         response["Cache-Control"] = "no-store"
         return response
     response = HttpResponse(content, content_type="image/webp")

@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -33,10 +34,10 @@ BY_PASSKEY = "(by passkey)"
 
 class CodeForm(forms.Form):
     code = forms.CharField(
-        label="Code",
+        label=gettext_lazy("Code"),
         max_length=20,
         required=False,
-        help_text="The six digits that your authenticator app shows now, or one of your recovery codes.",
+        help_text=gettext_lazy("The six digits that your authenticator app shows now, or one of your recovery codes."),
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True, "inputmode": "numeric"}),
     )
 
@@ -152,9 +153,14 @@ def _show(request: HttpRequest, user: Any, form: CodeForm) -> HttpResponse:
 
 def _sentence(wait: float) -> str:
     if not wait:
-        return "That didn't work. Check the code, or wait for the next one: each works once."
+        return gettext("That didn't work. Check the code, or wait for the next one: each works once.")
     minutes = math.ceil(wait / 60)
-    return f"Too many wrong codes. Try again in {minutes} minute{'s' if minutes > 1 else ''}, or use a passkey."
+    sentence = ngettext(
+        "Too many wrong codes. Try again in %(minutes)s minute, or use a passkey.",
+        "Too many wrong codes. Try again in %(minutes)s minutes, or use a passkey.",
+        minutes,
+    )
+    return sentence % {"minutes": minutes}
 
 
 def _proof(request: HttpRequest, user: Any) -> str:

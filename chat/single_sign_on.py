@@ -26,6 +26,8 @@ from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from requests import RequestException
@@ -50,19 +52,19 @@ NEW = "new_identity"
 NEW_SECONDS = 600
 # What allauth raises when the provider answers something else than it should.
 _BROKEN = (OAuth2Error, RequestException, KeyError, ValueError, TypeError, AttributeError)
-NO_PROVIDER = "Multichat couldn't reach the single sign-on. Try again in a few minutes."
-FAILED = "The single sign-on didn't work. Try again, or ask an administrator of your team."
-CANCELLED = "You cancelled the single sign-on."
-UNKNOWN = (
+NO_PROVIDER = gettext_lazy("Multichat couldn't reach the single sign-on. Try again in a few minutes.")
+FAILED = gettext_lazy("The single sign-on didn't work. Try again, or ask an administrator of your team.")
+CANCELLED = gettext_lazy("You cancelled the single sign-on.")
+UNKNOWN = gettext_lazy(
     "No account here is linked to this identity. If you have an account, log in to it and link the identity under "
     "My account. Otherwise ask your team for an invitation."
 )
-UNKNOWN_ONLY = "No account here is linked to this identity. Ask your team for an invitation."
-INACTIVE = "This account was deactivated. Ask an administrator of your team."
-LINKED = "This identity belongs to another account here, or your account is linked to another identity."
-SIGNED_OUT = "You were logged out meanwhile, so nothing was linked. Log in, then link the identity again."
-ONLY_WAY = "You have no password here, so you couldn't log in without this identity. It stays linked."
-USED_UP = "The invitation ended meanwhile. Ask for a new one."
+UNKNOWN_ONLY = gettext_lazy("No account here is linked to this identity. Ask your team for an invitation.")
+INACTIVE = gettext_lazy("This account was deactivated. Ask an administrator of your team.")
+LINKED = gettext_lazy("This identity belongs to another account here, or your account is linked to another identity.")
+SIGNED_OUT = gettext_lazy("You were logged out meanwhile, so nothing was linked. Log in, then link the identity again.")
+ONLY_WAY = gettext_lazy("You have no password here, so you couldn't log in without this identity. It stays linked.")
+USED_UP = gettext_lazy("The invitation ended meanwhile. Ask for a new one.")
 
 
 class Client(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # it ships no types
@@ -146,7 +148,7 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         return SocialApp(
             provider=OpenIDConnectProvider.id,
             provider_id=settings.OIDC.key,
-            name=settings.OIDC.name,
+            name=str(settings.OIDC.name),
             client_id=settings.OIDC.client_id,
             secret=settings.OIDC.secret,
             settings={"server_url": settings.OIDC.issuer, "oauth_pkce_enabled": True},
@@ -197,9 +199,9 @@ def link(request: HttpRequest) -> HttpResponse:
             return response
         return render(request, "registration/sso_continue.html", {"link": response["Location"]})
 
-    title = f"Link your account to {settings.OIDC.name}?"
-    sentence = "Then you can also log in with it. You choose the identity on the next page."
-    return confirm(request, show_way, title=title, button="Continue", back="account", sentence=sentence)
+    title = gettext("Link your account to %(provider)s?") % {"provider": settings.OIDC.name}
+    sentence = gettext("Then you can also log in with it. You choose the identity on the next page.")
+    return confirm(request, show_way, title=title, button=gettext("Continue"), back="account", sentence=sentence)
 
 
 def unlink(request: HttpRequest) -> HttpResponse:
@@ -211,7 +213,8 @@ def unlink(request: HttpRequest) -> HttpResponse:
         identities.unlink(request.user, address=address_of(request))
         return redirect("account")
 
-    return confirm(request, remove, title=f"Unlink {settings.OIDC.name}?", button="Unlink", back="account")
+    title = gettext("Unlink %(provider)s?") % {"provider": settings.OIDC.name}
+    return confirm(request, remove, title=title, button=gettext("Unlink"), back="account")
 
 
 @require_safe
@@ -239,9 +242,9 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 class NameForm(forms.Form):
     username = forms.CharField(
-        label="Username",
+        label=gettext_lazy("Username"),
         max_length=150,
-        help_text="Letters, digits and @ . + - _ only. Your name in rooms.",
+        help_text=gettext_lazy("Letters, digits and @ . + - _ only. Your name in rooms."),
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
     )
 
@@ -383,5 +386,5 @@ def _forget_new(request: HttpRequest) -> None:
         request.session.pop(name, None)
 
 
-def _sentence(request: HttpRequest, sentence: str, *, status: int = 403, back: str = "login") -> HttpResponse:
+def _sentence(request: HttpRequest, sentence: Promise, *, status: int = 403, back: str = "login") -> HttpResponse:
     return render(request, "registration/sso_failed.html", {"sentence": sentence, "back": back}, status=status)

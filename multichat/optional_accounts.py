@@ -4,6 +4,8 @@ import hashlib
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from django.utils.functional import Promise
+
 from multichat import environment
 
 PACKAGES = ("allauth", "fido2", "jwt", "oauthlib")
@@ -17,7 +19,7 @@ class Provider(NamedTuple):
     issuer: str
     client_id: str
     secret: str
-    name: str
+    name: str | Promise  # the default is a translation
 
     @property
     def key(self) -> str:
@@ -25,7 +27,7 @@ class Provider(NamedTuple):
         return f"oidc-{hashlib.sha256(self.issuer.encode()).hexdigest()[:32]}"
 
 
-def provider(issuer: str, client_id: str, secret: str, name: str) -> Provider:
+def provider(issuer: str, client_id: str, secret: str, name: str | Promise) -> Provider:
     """Return the provider. All three variables are needed, or none."""
     if not issuer and not client_id and not secret:
         return Provider("", "", "", name)

@@ -8,6 +8,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, ScryptPasswordHasher
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
 from chat import limits
 
@@ -93,5 +94,7 @@ class Middleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, PasswordsBusyError):
             return None
-        sentence = "Too many people are signing in at once. Wait a few seconds, then try again.\n"
-        return HttpResponse(sentence, content_type="text/plain", status=503, headers={"Retry-After": "5"})
+        sentence = gettext("Too many people are signing in at once. Wait a few seconds, then try again.")
+        return HttpResponse(
+            f"{sentence}\n", content_type="text/plain; charset=utf-8", status=503, headers={"Retry-After": "5"}
+        )

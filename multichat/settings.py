@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from csp.constants import NONCE, NONE, SELF
+from django.utils.translation import gettext_lazy
 
 from . import __version__ as VERSION  # noqa: F401  templates and commands read settings.VERSION
 from . import database_url, environment, file_storage_url, logs, mail, optional_accounts
@@ -343,7 +344,7 @@ OIDC = optional_accounts.provider(
     environment.text("OIDC_ISSUER"),
     environment.text("OIDC_CLIENT_ID"),
     environment.text("OIDC_CLIENT_SECRET"),
-    environment.text("OIDC_NAME", "single sign-on"),
+    environment.text("OIDC_NAME") or gettext_lazy("single sign-on"),
 )
 # Whether an identity that no user has linked becomes a new user.
 OIDC_SIGN_UP = environment.flag("OIDC_SIGN_UP", default=False)
