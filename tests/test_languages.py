@@ -1,0 +1,124 @@
+"""English and German: chosen by the browser and by the user, and complete."""
+
+import gettext
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chat.store import appearances
+from multichat import catalogues
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("chat", "multichat", "templates", "static")
+PLACEHOLDERS = re.compile(r"%\((\w+)\)[sd]|\{(\w+)\}")
+GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5"}
+
+
+def entries(file):
+    """Return the entries of a catalogue: context, sentence and plural, and their translations, each as a tuple."""
+    found = []
+    for block in re.split(r"\n\s*\n", file.read_text()):
+        texts = {}
+        for line in block.splitlines():
+            if match := re.match(r'(msg\w+(?:\[\d\])?) (".*")$', line):
+                current = match[1]
+                texts[current] = ""
+                line = match[2]
+            if line.startswith('"'):
+                texts[current] += line[1:-1].replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
+        if texts.get("msgid"):
+            key = tuple(texts[name] for name in ("msgctxt", "msgid", "msgid_plural") if name in texts)
+            found.append((key, tuple(text for name, text in texts.items() if name.startswith("msgstr"))))
+    return found
+
+
+def placeholders(text):
+    return {name for names in PLACEHOLDERS.findall(text) for name in names if name}
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """The catalogues after the sentences have been collected again."""
+    place = tmp_path_factory.mktemp("site")
+    for folder in FOLDERS:
+        (place / folder).symlink_to(ROOT / folder)
+    shutil.copytree(ROOT / "locale", place / "locale")
+    for domain in ("django", "djangojs"):
+        command = [sys.executable, str(ROOT / "manage.py"), "makemessages", "--all", "--symlinks", "--domain", domain]
+        ignored = ["--ignore", "static/chat/languages/*", "--no-obsolete", "--no-wrap", "--verbosity", "0"]
+        subprocess.run([*command, *ignored], cwd=place, check=True, capture_output=True)
+    return place / "locale"
+
+
+@pytest.mark.parametrize("domain", ["django", "djangojs"])
+@pytest.mark.parametrize("language", catalogues.CATEGORIES)
+def test_every_sentence_is_translated_with_its_placeholders(collected, language, domain):
+    folder = f"{language}/LC_MESSAGES"
+    stored = dict(entries(ROOT / "locale" / folder / f"{domain}.po"))
+    needed = entries(collected / folder / f"{domain}.po")
+    assert [key for key, _ in needed if key not in stored] == [], "run script/languages, then translate these"
+    assert [key for key in stored if key not in dict(needed)] == [], "these are not used any more: run script/languages"
+    assert [key for key, texts in stored.items() if not all(texts)] == []
+    for key, texts in stored.items():
+        wanted = placeholders(key[-1])
+        for text in texts:
+            assert wanted - placeholders(text) <= {"count", "number"} and placeholders(text) <= wanted, (key, text)
+
+
+@pytest.mark.parametrize("language", catalogues.CATEGORIES)
+def test_what_servers_and_pages_read_is_made_from_the_catalogues(language):
+    folder = ROOT / "locale" / language / "LC_MESSAGES"
+    for domain in ("django", "djangojs"):
+        with (folder / f"{domain}.mo").open("rb") as file:
+            compiled = gettext.GNUTranslations(file)._catalog
+        texts = {text for _, texts in entries(folder / f"{domain}.po") for text in texts}
+        assert {text for key, text in compiled.items() if key} == texts, "run script/languages"
+    assert (catalogues.STATIC / f"{language}.js").read_text() == catalogues.make(language), "run script/languages"
+    assert "fuzzy" not in (folder / "django.po").read_text() + (folder / "djangojs.po").read_text()
+
+
+@pytest.mark.django_db
+def test_the_browser_chooses_the_language_of_a_visitor(client):
+    german = client.get("/accounts/login/", **GERMAN)
+    assert german.headers["Content-Language"] == "de" and "Accept-Language" in german.headers["Vary"]
+    assert '<html lang="de"' in german.text and "chat/languages/de.js" in german.text and "Anmelden" in german.text
+    for headers in ({}, {"HTTP_ACCEPT_LANGUAGE": "fr"}):
+        english = client.get("/accounts/login/", **headers)
+        assert '<html lang="en"' in english.text and "languages" not in english.text and "Log in" in english.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_user_chooses_the_language_in_all_browsers(client, bob):
+    client.force_login(bob)
+    assert '<html lang="de"' in client.get("/", **GERMAN).text
+    choices = {"theme": "dark", "density": "compact", "clock": ""}
+    client.post("/accounts/appearance/", choices | {"language": "en"}, **GERMAN)
+    assert appearances.of(bob.pk).language == "en"
+    assert '<html lang="en"' in client.get("/", **GERMAN).text
+    client.post("/accounts/appearance/", choices | {"language": "de"})
+    page = client.get("/").text
+    assert '<html lang="de"' in page and 'data-theme="dark"' in page
+    refused = client.get("/search/", {"q": "x"})
+    assert refused.json() == {"detail": "Suche nach mindestens zwei Buchstaben."}
+    # Another user of the same process is not affected.
+    client.logout()
+    assert '<html lang="en"' in client.get("/accounts/login/").text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_choice_of_a_language_that_is_no_longer_offered_counts_as_none(client, bob, settings):
+    appearances.save(bob.pk, {"language": "tlh"})
+    client.force_login(bob)
+    assert '<html lang="de"' in client.get("/", **GERMAN).text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_service_worker_speaks_the_language_of_the_user(client, bob):
+    client.force_login(bob)
+    assert "You have new messages." in client.get("/service_worker.js").text.splitlines()[0]
+    appearances.save(bob.pk, {"language": "de"})
+    assert "Du hast neue Nachrichten." in client.get("/service_worker.js").text.splitlines()[0]
