@@ -14,11 +14,15 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils.formats import number_format
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from chat import audit
 from chat import bot_admin as bot_admin
 from chat import webhook_admin as webhook_admin
 from chat.admin_lists import EstimatingPaginator, as_text
+from chat.admin_names import translate_names
+from chat.exceptions import Sentence
 from chat.models import Event, Room, RoomMember
 from chat.store import deletion, display_names, explanations, names
 
@@ -35,10 +39,14 @@ Deleted = tuple[list[str], dict[str, Any], set[str], list[str]]
 User = get_user_model()
 
 # What each flag of a user means, said where it is set.
-ROLES = {
-    "is_staff": "Staff see the rooms for staff, may delete any message where they can read, and may open this admin.",
-    "is_superuser": "Admins may change everything in this admin. They see no room of members that they are not in.",
-    "is_active": "Take this away to sign the user out everywhere. Their messages stay.",
+ROLES: dict[str, Sentence] = {
+    "is_staff": gettext_lazy(
+        "Staff see the rooms for staff, may delete any message where they can read, and may open this admin."
+    ),
+    "is_superuser": gettext_lazy(
+        "Admins may change everything in this admin. They see no room of members that they are not in."
+    ),
+    "is_active": gettext_lazy("Take this away to sign the user out everywhere. Their messages stay."),
 }
 
 
@@ -70,26 +78,28 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         title = ["title", "topic"] if obj is not None and obj.direct_key is not None else []
         return [*self.readonly_fields, *fixed, *title]
 
-    @admin.display(description="who can see it")
+    @admin.display(description=gettext_lazy("who can see it"))
     def who(self, room: Room) -> str:
         if room.direct_key is not None:
-            return "Its people (direct)"
-        return "Members" if room.members_only else "Staff" if room.staff_only else "Everybody"
+            return gettext("Its people (direct)")
+        if room.members_only:
+            return gettext("Members")
+        return gettext("Staff") if room.staff_only else gettext("Everybody")
 
-    @admin.display(description="messages")
+    @admin.display(description=gettext_lazy("messages"))
     def messages(self, room: Room) -> str:
         # From the log's numbers, without reading it. They include edits and reactions.
         return _grouped(max(room.head_seq - room.floor_seq + 1, 0))
 
-    @admin.display(description="members")
+    @admin.display(description=gettext_lazy("members"))
     def people(self, room: Room) -> str:
         return _grouped(getattr(room, "member_count", None) or 0) if room.members_only else "–"
 
-    @admin.display(description="last written", ordering="last_at")
+    @admin.display(description=gettext_lazy("last written"), ordering="last_at")
     def last_written(self, room: Room) -> Any:
         return getattr(room, "last_at", None)
 
-    @admin.display(description="Why can they see it?")
+    @admin.display(description=gettext_lazy("Why can they see it?"))
     def why(self, room: Room) -> str:
         return as_text(explanations.explain_room(room))
 
@@ -104,7 +114,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         sizes = [max(room.head_seq - room.floor_seq + 1, 0) for room in rooms]
         counts: dict[str, Any] = {
             _name(Room, len(rooms)): _grouped(len(rooms)),
-            "messages": _grouped(sum(sizes)),
+            gettext("messages"): _grouped(sum(sizes)),
         }
         lines = [f"{room} ({_count_messages(size)})" for room, size in zip(rooms[:NAMED], sizes[:NAMED], strict=True)]
         return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), []
@@ -149,7 +159,7 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
         return [*super().get_readonly_fields(request, obj), *(["why"] if obj is not None else [])]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        rooms = [("Rooms", {"fields": ["why"]})] if obj is not None else []
+        rooms = [(gettext("Rooms"), {"fields": ["why"]})] if obj is not None else []
         return [*super().get_fieldsets(request, obj), *rooms]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -158,28 +168,40 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
             field.help_text = ROLES[db_field.name]
         return field
 
-    @admin.display(description="role")
+    @admin.display(description=gettext_lazy("role"))
     def role(self, user: Any) -> str:
-        return "Admin" if user.is_superuser else "Staff" if user.is_staff else "Member"
+        if user.is_superuser:
+            return gettext("Admin")
+        return gettext("Staff") if user.is_staff else gettext("Member")
 
-    @admin.display(description="Which rooms can they see, and why?")
+    @admin.display(description=gettext_lazy("Which rooms can they see, and why?"))
     def why(self, user: Any) -> str:
         return as_text(explanations.explain_user(user))
 
-    @admin.action(description="Let them try again now (after too many failed logins)", permissions=["change"])
+    @admin.action(
+        description=gettext_lazy("Let them try again now (after too many failed logins)"), permissions=["change"]
+    )
     def let_try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         names = list(queryset.values_list(User.USERNAME_FIELD, flat=True)[:USERS_AT_ONCE])
         removed = sum(axes.utils.reset(username=name) for name in names)
-        self.message_user(request, f"They can try again. {_grouped(removed)} failed logins were forgotten.")
+        sentence = ngettext(
+            "They can try again. %(count)s failed login was forgotten.",
+            "They can try again. %(count)s failed logins were forgotten.",
+            removed,
+        )
+        self.message_user(request, sentence % {"count": _grouped(removed)})
 
-    @admin.action(description="Remove the second factor (they have lost it)", permissions=["remove_factor"])
+    @admin.action(
+        description=gettext_lazy("Remove the second factor (they have lost it)"), permissions=["remove_factor"]
+    )
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         from chat.store import second_factors  # allauth is an optional package
 
         for user in queryset[:USERS_AT_ONCE]:
             second_factors.remove_all(user)
             audit.write("second_factor_removed", user=user.pk, by=request.user.pk)
-        self.message_user(request, "They need only their password now, until they set up a second factor again.")
+        sentence = gettext("They need only their password now, until they set up a second factor again.")
+        self.message_user(request, sentence)
 
     def has_remove_factor_permission(self, request: HttpRequest) -> bool:
         return settings.SECOND_FACTOR and bool(getattr(request.user, "is_superuser", False))
@@ -201,7 +223,8 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
             rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": users})
             if not (count := rows.order_by()[: MAX_COUNT + 1].count()):
                 continue
-            shown = _grouped(count) if count <= MAX_COUNT else f"more than {_grouped(MAX_COUNT)}"
+            most = gettext("more than %(count)s") % {"count": _grouped(MAX_COUNT)}
+            shown = _grouped(count) if count <= MAX_COUNT else most
             if on_delete is models.CASCADE:
                 counts[_name(relation.related_model, count)] = shown
             else:
@@ -214,17 +237,21 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
         )
 
 
+translate_names()
 # Importing Django's UserAdmin above has registered the user model.
 admin.site.unregister(User)
 admin.site.register(User, ChatUserAdmin)
 
 
 def _with_rest(lines: list[str], count: int) -> list[str]:
-    return lines + [f"… and {_grouped(count - NAMED)} more"] * (count > NAMED)
+    if count <= NAMED:
+        return lines
+    rest = count - NAMED
+    return [*lines, ngettext("… and %(count)s more", "… and %(count)s more", rest) % {"count": _grouped(rest)}]
 
 
 def _count_messages(count: int) -> str:
-    return f"{_grouped(count)} message{'' if count == 1 else 's'}"
+    return ngettext("%(count)s message", "%(count)s messages", count) % {"count": _grouped(count)}
 
 
 def _name(model: type[models.Model], count: int) -> str:
@@ -233,7 +260,7 @@ def _name(model: type[models.Model], count: int) -> str:
 
 
 def _grouped(count: int) -> str:
-    return f"{count:,}"
+    return number_format(count, force_grouping=True)
 
 
 def _missing_permissions(model_admin: Any, request: HttpRequest) -> set[str]:

@@ -8,6 +8,7 @@ from django.db.models import Max
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from chat.store.explanations import Explanation
 
@@ -34,6 +35,7 @@ def as_text(explanations: Iterable[Explanation]) -> SafeString:
 
 
 def _parts(explanation: Explanation) -> tuple[str, str, SafeString]:
-    answer = "Yes:" if explanation.may_enter else "No:"
-    names = ", ".join(explanation.names) or "none"
-    return answer, explanation.rule, format_html("{}{}", names, " … and more" if explanation.is_cut else "")
+    answer = _("Yes:") if explanation.may_enter else _("No:")
+    names = ", ".join(explanation.names) or _("none")
+    more = [_("… and more")] if explanation.is_cut else []
+    return answer, explanation.rule, format_html("{}", " ".join([names, *more]))

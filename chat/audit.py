@@ -9,11 +9,13 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import DatabaseError
 from django.db.models.signals import post_save
+from django.utils import translation
 
 from chat import limits
 
@@ -30,7 +32,10 @@ def write(event: str, **fields: Any) -> None:
     record = {"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
     record |= {name: value for name, value in fields.items() if value is not None}
     # ASCII with escapes, so that no field can begin a new line or move a terminal's cursor.
-    logger.info("%s", json.dumps(record, default=str))
+    # In English, also where a field is a sentence for a user.
+    with translation.override(settings.LANGUAGE_CODE):
+        line = json.dumps(record, default=str)
+    logger.info("%s", line)
 
 
 def write_noise(event: str, **fields: Any) -> None:

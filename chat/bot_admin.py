@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from chat.exceptions import ClientError
 from chat.made_in_admin import MadeByStore, sentence_of
@@ -18,7 +19,9 @@ class BotForm(forms.ModelForm):  # type: ignore[type-arg]
     """Makes a bot through the store, by the rights of the user who asks."""
 
     name = forms.CharField(
-        max_length=150, help_text="Shown as the author of its messages. Letters, digits and @ . + - _ only."
+        label=_("Name"),
+        max_length=150,
+        help_text=_("Shown as the author of its messages. Letters, digits and @ . + - _ only."),
     )
     made: bots.Made
     by: int
@@ -40,6 +43,7 @@ class BotForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Bot)
 class BotAdmin(MadeByStore):
     row_name = "bot"
+    one_at_a_time = _("Choose one bot at a time.")
     form = BotForm
     fields = ["room", "name"]
     list_display = ["name", "room", "at", "signed"]
@@ -50,30 +54,30 @@ class BotAdmin(MadeByStore):
         found: QuerySet[Bot] = super().get_queryset(request)
         return found.filter(revoked_at=None, room__deleted_at=None)
 
-    @admin.display(description="name")
+    @admin.display(description=_("name"))
     def name(self, bot: Bot) -> str:
         return bot.user.get_username() if bot.user is not None else "–"
 
-    @admin.display(description="signed", boolean=True)
+    @admin.display(description=_("signed"), boolean=True)
     def signed(self, bot: Bot) -> bool:
         return bot.signing_secret != ""
 
     def secrets_of(self, request: HttpRequest, made: bots.Made) -> dict[str, Any]:
         return secrets_of(request, made)
 
-    @admin.action(description="Make a new token (the old one ends)", permissions=["change"])
+    @admin.action(description=_("Make a new token (the old one ends)"), permissions=["change"])
     def new_token(self, request: HttpRequest, queryset: QuerySet[Bot]) -> HttpResponse | None:
         return self._rotate(request, queryset, "token")
 
-    @admin.action(description="Make a new hook address (the old one ends)", permissions=["change"])
+    @admin.action(description=_("Make a new hook address (the old one ends)"), permissions=["change"])
     def new_hook(self, request: HttpRequest, queryset: QuerySet[Bot]) -> HttpResponse | None:
         return self._rotate(request, queryset, "hook")
 
-    @admin.action(description="Make a signing secret for GitHub", permissions=["change"])
+    @admin.action(description=_("Make a signing secret for GitHub"), permissions=["change"])
     def new_signing_secret(self, request: HttpRequest, queryset: QuerySet[Bot]) -> HttpResponse | None:
         return self._rotate(request, queryset, "signature")
 
-    @admin.action(description="Revoke", permissions=["change"])
+    @admin.action(description=_("Revoke"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Bot]) -> None:
         for bot in queryset[: bots.MAX_BOTS]:
             try:

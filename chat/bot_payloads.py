@@ -8,10 +8,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from chat import bot_github
 from chat.conf import conf
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.store.bots import Post
 
 TYPES = {
@@ -52,11 +55,16 @@ def parse(
     """
     asked, key = query.get("type", ""), query.get("key", "")
     if asked not in ("", RESOLVED) and asked not in TYPES:
-        raise _invalid("This type does not exist. Use ?type=message, warning, alert or resolved.")
+        raise _invalid(_("This type does not exist. Use ?type=message, warning, alert or resolved."))
     if len(key) > MAX_KEY:
-        raise _invalid(f"This key is too long. Use at most {MAX_KEY} characters.")
+        sentence = ngettext_lazy(
+            "This key is too long. Use at most {most} character.",
+            "This key is too long. Use at most {most} characters.",
+            MAX_KEY,
+        )
+        raise _invalid(format_lazy(sentence, most=MAX_KEY))
     if asked == RESOLVED and not key:
-        raise _invalid("Say which alert is over: add &key= with the key that it was posted with.")
+        raise _invalid(_("Say which alert is over: add &key= with the key that it was posted with."))
     content = _content(body, content_type)
     if isinstance(content, str):
         posts = [Post(content, TYPES["message"], key)]
@@ -83,7 +91,8 @@ def _content(body: bytes, content_type: str) -> str | Fields:
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="The body is not UTF-8 text. Send it as UTF-8.") from None
+        detail = _("The body is not UTF-8 text. Send it as UTF-8.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail) from None
     is_json = kind == "application/json" or kind.endswith("+json")
     if kind == "application/x-www-form-urlencoded":
         if text.startswith("payload="):
@@ -97,10 +106,10 @@ def _content(body: bytes, content_type: str) -> str | Fields:
     try:
         content = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        detail = f"The body is not valid JSON: {error}. To post plain text, send it as text/plain."
-        raise ClientError(ErrorCode.JSON_INVALID, detail=detail) from None
+        sentence = _("The body is not valid JSON: {error}. To post plain text, send it as text/plain.")
+        raise ClientError(ErrorCode.JSON_INVALID, detail=format_lazy(sentence, error=str(error))) from None
     if not isinstance(content, dict):
-        raise ClientError(ErrorCode.JSON_INVALID, detail='The body is not a JSON object. Send {"text": "…"}.')
+        raise ClientError(ErrorCode.JSON_INVALID, detail=_('The body is not a JSON object. Send {"text": "…"}.'))
     return content
 
 
@@ -123,7 +132,7 @@ def _slack(content: Fields, key: str) -> Post:
             kind = COLOURS.get(_text(item.get("color")), kind)
     text = "\n".join(line for line in lines if line.strip())
     if not text:
-        raise ClientError(ErrorCode.MESSAGE_EMPTY, detail='There is no text. Send {"text": "…"}, or plain text.')
+        raise ClientError(ErrorCode.MESSAGE_EMPTY, detail=_('There is no text. Send {"text": "…"}, or plain text.'))
     # A text that is too long is refused, so that its sender knows. What we made ourselves is cut.
     return Post(text if not attachments else cut(text), TYPES[kind], key)
 
@@ -185,5 +194,5 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
-def _invalid(detail: str) -> ClientError:
+def _invalid(detail: Sentence) -> ClientError:
     return ClientError(ErrorCode.COMMAND_INVALID, detail=detail)

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
@@ -60,7 +62,7 @@ def _answers_json(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespon
 
 
 def _refusal(refusal: ClientError) -> HttpResponse:
-    shown = {"error": refusal.code.value, "detail": refusal.context.get("detail", "")}
+    shown = {"error": refusal.code.value, "detail": refusal.detail}
     status = BOT_STATUS.get(refusal.code, 400)
     response = JsonResponse(shown, status=status)
     if (wait := refusal.context.get("retry_after")) is not None:
@@ -76,7 +78,9 @@ def messages(request: HttpRequest, room_id: int) -> HttpResponse:
     """Post in the room of a token, or return events after `?after=`, at most `?limit=`."""
     if (key := bots.find_by_token(_token(request))) is None:
         _count_refusal(request)
-        detail = "This token is not valid. Send the header “Authorization: Bearer TOKEN” with the bot's current token."
+        detail = _(
+            "This token is not valid. Send the header “Authorization: Bearer TOKEN” with the bot's current token."
+        )
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=detail)
     if request.method == "POST":
         return _post(request, key, room_id)
@@ -103,14 +107,14 @@ def hook(request: HttpRequest, secret: str) -> HttpResponse:
     """Post in the room of a hook. If it has a signing secret, the request has to be signed."""
     if (found := bots.find_by_hook(secret)) is None:
         _count_refusal(request)
-        detail = "This hook does not exist. It may have been replaced. Ask for its new address."
+        detail = _("This hook does not exist. It may have been replaced. Ask for its new address.")
         raise ClientError(ErrorCode.ROOM_INVALID, detail=detail)
     key, room_id, signing_secret = found
     if signing_secret and not bots.is_signed(
         request.body, request.headers.get("X-Hub-Signature-256", ""), signing_secret
     ):
         _count_refusal(request)
-        detail = "The header X-Hub-Signature-256 is missing or wrong. Set the hook's signing secret at the sender."
+        detail = _("The header X-Hub-Signature-256 is missing or wrong. Set the hook's signing secret at the sender.")
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=detail)
     return _post(request, key, room_id)
 
@@ -141,7 +145,7 @@ def _count_refusal(request: HttpRequest) -> None:
     address = request.META.get("REMOTE_ADDR", "")
     audit.write_noise("bot_refused", address=address)
     if wait := limits.bot_refusals.take(address):
-        raise limits.too_fast("Too many requests with an invalid secret. Try again later.", wait)
+        raise limits.too_fast(_("Too many requests with an invalid secret. Try again later."), wait)
 
 
 def _number(request: HttpRequest, name: str, default: int) -> int:
@@ -149,6 +153,7 @@ def _number(request: HttpRequest, name: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        detail = f"?{name}= is not a number. Use a number from 0 to {MAX_ID}."
+        sentence = _("?{name}= is not a number. Use a number from 0 to {most}.")
+        detail = format_lazy(sentence, name=name, most=MAX_ID)
         raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail)
     return int(text)

@@ -10,11 +10,13 @@ from urllib.parse import parse_qs
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
-from django.utils import translation
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from chat import audit, limits, protocol
 from chat.conf import conf
-from chat.exceptions import ClientError, ErrorCode, unavailable
+from chat.exceptions import ClientError, ErrorCode, Sentence, unavailable
 from chat.live import commands, database, hub
 from chat.live.session import Session
 from chat.live.sockets import Run, Socket
@@ -91,8 +93,6 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scope, self.base_send = scope, send
-        # For this socket's task alone: the sentences of refusals are translated when they are encoded.
-        translation.activate(language_of(scope))
         try:
             # Channels would make a task for each frame, in order to hear its channel layer as well. There is none here.
             for count in itertools.count(1):
@@ -124,7 +124,8 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         await self.accept()
         extensions: Any = self.scope.get("extensions") or {}
         socket: Socket = extensions.get(SOCKET_EXTENSION) or AsgiSocket(self.base_send)
-        self.session = session = hub.add(lambda running: Session(socket, hub=running))
+        language = language_of(self.scope)
+        self.session = session = hub.add(lambda running: Session(socket, hub=running, language=language))
         if session.hub.is_draining:
             # The handshake was under way when this server began to shut down.
             await session.turn_away()
@@ -148,7 +149,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             return
         limits.unauthenticated.release(self._acquired.pop(limits.unauthenticated))
         if not self._acquire(limits.sockets_of_user, session.user_id):
-            await self._refuse_flood(session, "You have too many pages open. Close some.", retry_after=30)
+            await self._refuse_flood(session, _("You have too many pages open. Close some."), retry_after=30)
         elif isinstance(slot := self.scope.get(limits.ADDRESS_SLOT), limits.Slot):
             # From here on the socket counts for its user only. Otherwise a whole office behind one address would
             # share one limit.
@@ -191,12 +192,12 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         self._acquired[limit] = key
         return True
 
-    async def _refuse_flood(self, session: Session, detail: str, retry_after: float | None = None) -> None:
+    async def _refuse_flood(self, session: Session, detail: Sentence, retry_after: float | None = None) -> None:
         audit.write_noise(
             "limit", user=session.user_id, address=limits.address_of(self.scope), close=CloseCode.FLOOD, detail=detail
         )
         if not session.is_gone:
-            session.reply(protocol.refusal(ClientError(ErrorCode.RATE_LIMITED, detail=detail, retry_after=retry_after)))
+            session.reply(session.refusal(ClientError(ErrorCode.RATE_LIMITED, detail=detail, retry_after=retry_after)))
             await session.close(CloseCode.FLOOD)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
@@ -213,19 +214,19 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             self._limits.check_command(context["command"], count=_rooms_of(command))
             await commands.run(self.session, command)
         except ClientError as error:
-            self.session.reply(protocol.refusal(error, **context))
+            self.session.reply(self.session.refusal(error, **context))
             if self._limits.is_flooding(error):
-                detail = "This page sent too many requests and was disconnected."
+                detail = _("This page sent too many requests and was disconnected.")
                 await self._refuse_flood(self.session, detail, retry_after=10)
         except database.AWAY as error:
             logger.warning("user=%s command=%s: %s", self.session.user_id, context["command"], database.reason(error))
-            self.session.reply(protocol.refusal(unavailable(), **context))
+            self.session.reply(self.session.refusal(unavailable(), **context))
         except Exception:
             frame = secrets.token_hex(4)
             logger.exception("frame=%s user=%s command=%s", frame, self.session.user_id, context.get("command"))
-            detail = f"Something went wrong on the server (frame {frame})."
+            detail = format_lazy(_("Something went wrong on the server (frame {frame})."), frame=frame)
             failed = ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=detail)
-            self.session.reply(protocol.refusal(failed, **context))
+            self.session.reply(self.session.refusal(failed, **context))
         await self.session.until_ready()
 
 
@@ -242,10 +243,13 @@ async def _close_later(session: Session) -> None:
 
 def _decode(text: str | None) -> protocol.AnyCommand:
     if text is None:
-        raise ClientError(ErrorCode.JSON_INVALID, detail="Send text frames, not binary ones.")
+        raise ClientError(ErrorCode.JSON_INVALID, detail=_("Send text frames, not binary ones."))
     if len(text) > conf.FRAME_MAX_BYTES or len(text.encode()) > conf.FRAME_MAX_BYTES:
-        detail = f"A frame may have at most {conf.FRAME_MAX_BYTES} bytes."
-        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
+        most = conf.FRAME_MAX_BYTES
+        sentence = ngettext_lazy(
+            "A frame may have at most {most} byte.", "A frame may have at most {most} bytes.", most
+        )
+        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=format_lazy(sentence, most=most))
     limits.check_depth(text)
     return protocol.decode(text)
 

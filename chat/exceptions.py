@@ -1,7 +1,17 @@
 """ErrorCode and ClientError(code, **context): every refusal is one of these."""
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+# A sentence for a user. It is lazy if it was made without knowing the language of its reader.
+Sentence: TypeAlias = "_StrOrPromise"
 
 
 class ErrorCode(StrEnum):
@@ -29,7 +39,7 @@ class ErrorCode(StrEnum):
 class ClientError(Exception):
     """A refusal that is sent to the sender alone; the socket stays open.
 
-    `context` may hold: command, room (int), client_id (UUID), detail (a sentence), retry_after (seconds).
+    `context` may hold: command, room (int), client_id (UUID), detail (a Sentence), retry_after (seconds).
     """
 
     def __init__(self, code: ErrorCode, **context: Any) -> None:
@@ -38,9 +48,20 @@ class ClientError(Exception):
         self.context = context
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.context['detail']}" if "detail" in self.context else str(self.code)
+        # In English, because this text stands in logs. `detail` is for users.
+        with translation.override(settings.LANGUAGE_CODE):
+            return f"{self.code}: {self.context['detail']}" if "detail" in self.context else str(self.code)
+
+    @property
+    def detail(self) -> str:
+        """The sentence for the user, in the active language; empty if there is none."""
+        detail = self.context.get("detail")
+        return "" if detail is None else str(detail)
 
 
-def unavailable(detail: str = "The database is away. Try again in a moment.") -> ClientError:
+AWAY = _("The database is away. Try again in a moment.")
+
+
+def unavailable(detail: Sentence = AWAY) -> ClientError:
     """Return the refusal of a command that may succeed when it is sent again."""
     return ClientError(ErrorCode.SERVER_UNAVAILABLE, detail=detail, retry_after=1)

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
+from django.utils.translation import gettext_lazy as _
+
 from chat import limits
 
 PIECE_BYTES = 256 * 1024
@@ -25,7 +27,7 @@ class FileStream(Iterator[bytes]):
             is_allowed = limits.downloads_of_user.acquire(user_id)
         if not is_allowed:
             opened.close()
-            raise limits.too_fast("You are downloading too many files at once.", 5)
+            raise limits.too_fast(_("You are downloading too many files at once."), 5)
         self._slot = limits.Slot(limits.downloads_of_user, user_id)
         self._opened, self._left = opened, length
         # Its size may have been found by going to its end.

@@ -14,10 +14,11 @@ from uuid import UUID
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from chat import byte_ranges, limits
-from chat.exceptions import ClientError, ErrorCode, unavailable
+from chat.exceptions import ClientError, ErrorCode, Sentence, unavailable
 from chat.file_streams import BODY, STREAMED, FileStream
 from chat.models import StoredFile
 from chat.protocol import AttachedFile
@@ -27,7 +28,7 @@ from chat.store.file_storage import StorageError
 from chat.store.files import Judged
 
 PIECE_BYTES = 256 * 1024
-NO_STORAGE = "The server could not store this file. Try again later, or tell an administrator."
+NO_STORAGE = _("The server could not store this file. Try again later, or tell an administrator.")
 
 
 @require_POST
@@ -49,7 +50,7 @@ def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> di
     received, thumbnail = directory / "received", directory / "thumbnail"
     size = receive(request, received)
     if not size:
-        raise ClientError(ErrorCode.FILE_INVALID, detail="This file is empty. Choose another one.")
+        raise ClientError(ErrorCode.FILE_INVALID, detail=_("This file is empty. Choose another one."))
     # Asked again, because a client may say nothing about the size, or something else.
     files.check_may_upload(user, room_id, size)
     with received.open("rb") as content:
@@ -81,7 +82,7 @@ def receive(request: HttpRequest, path: Path) -> int:
         while piece := body.read(PIECE_BYTES):
             size += len(piece)
             if most and size > most:
-                raise files.too_large("This file is too large.")
+                raise files.too_large(_("This file is too large."))
             file.write(piece)
     return size
 
@@ -99,10 +100,10 @@ def for_readers(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
         if not request.user.is_authenticated:
             if "text/html" in request.headers.get("Accept", ""):
                 return redirect_to_login(request.get_full_path())
-            return _say(403, "You are signed out. Sign in again.")
+            return _say(403, _("You are signed out. Sign in again."))
         row = files.find(request.user.pk or 0, file_id)
         if row is None:
-            return _say(404, "This file does not exist. It may have been deleted.")
+            return _say(404, _("This file does not exist. It may have been deleted."))
         return view(request, row)
 
     return answer
@@ -137,7 +138,7 @@ def _download(request: HttpRequest, row: StoredFile) -> HttpResponseBase:
 def thumbnail(request: HttpRequest, row: StoredFile) -> HttpResponseBase:
     """Answer with the thumbnail of an image."""
     if row.width is None:
-        return _say(404, "This file has no thumbnail.")
+        return _say(404, _("This file has no thumbnail."))
     path = file_storage.path_of(row.pk, is_thumbnail=True)
     return _send(request, path, size=None, media_type="image/webp", disposition="inline")
 
@@ -151,20 +152,20 @@ def _send(request: HttpRequest, path: str, *, size: int | None, media_type: str,
         opened = file_storage.open_file(path)
         size = opened.seek(0, 2) if size is None else size
     except StorageError:
-        return _say(503, "This file can't be read at the moment. Try again later.")
+        return _say(503, _("This file can't be read at the moment. Try again later."))
     wanted = byte_ranges.parse(request.headers.get("Range", ""), size)
     if request.headers.get("If-Range", etag) != etag:
         wanted = None
     if wanted == byte_ranges.UNSATISFIABLE:
         opened.close()
-        refusal = _say(416, "The file has fewer bytes.")
+        refusal = _say(416, _("The file has fewer bytes."))
         refusal["Content-Range"] = f"bytes */{size}"
         return refusal
     first, length = (0, size) if wanted is None else (wanted.first, wanted.length)
     try:
         response = _streamed(request, opened, first, length)
     except ClientError as refusal:
-        return _say(429, refusal.context["detail"])
+        return _say(429, refusal.detail)
     response.status_code = 200 if wanted is None else 206
     if wanted is not None:
         response["Content-Range"] = f"bytes {first}-{first + length - 1}/{size}"
@@ -195,7 +196,7 @@ def _with_headers(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     return response
 
 
-def _say(status: int, sentence: str) -> HttpResponse:
+def _say(status: int, sentence: Sentence) -> HttpResponse:
     response = HttpResponse(f"{sentence}\n", content_type="text/plain; charset=utf-8", status=status)
     response["Cache-Control"] = "no-store"
     return response

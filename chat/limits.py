@@ -9,8 +9,11 @@ from collections.abc import Hashable
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
+
 from chat.conf import conf
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 
 # The key of the scope under which a socket finds its slot in its address's limit.
 ADDRESS_SLOT = "multichat.address_slot"
@@ -184,7 +187,7 @@ class SocketLimits:
         if not wait and (bucket := self._expensive.get(kind)):
             wait = bucket.take(count=count)
         if wait:
-            raise too_fast("This page sends too many requests.", wait)
+            raise too_fast(gettext_lazy("This page sends too many requests."), wait)
 
     def is_flooding(self, refusal: ClientError) -> bool:
         """Count a refusal, and tell whether this socket has had so many that it should be closed."""
@@ -194,13 +197,19 @@ class SocketLimits:
 def check_message(user_id: int) -> None:
     """Count a message of a user, from any of their pages. Raises ClientError: RATE_LIMITED."""
     if wait := messages.take(user_id):
-        raise too_fast("You're sending too fast.", wait)
+        raise too_fast(gettext_lazy("You're sending too fast."), wait)
 
 
 def check_bot(bucket: TokenBucket, bot_id: int, *, count: int = 1) -> None:
     """Count what a bot posts or asks for. Raises ClientError: RATE_LIMITED."""
     if wait := bucket.take(bot_id, count=count):
-        raise too_fast(f"This bot is too fast. Try again in {wait:.0f} seconds.", wait)
+        seconds = round(wait)
+        sentence = ngettext_lazy(
+            "This bot is too fast. Try again in {seconds} second.",
+            "This bot is too fast. Try again in {seconds} seconds.",
+            seconds,
+        )
+        raise too_fast(format_lazy(sentence, seconds=seconds), wait)
 
 
 def most_bytes(name: str) -> int:
@@ -211,14 +220,19 @@ def most_bytes(name: str) -> int:
 def check_upload(user_id: int) -> None:
     """Count an upload of a user. Raises ClientError: RATE_LIMITED."""
     if wait := uploads.take(user_id):
-        raise too_fast("You're uploading too many files.", wait)
+        raise too_fast(gettext_lazy("You're uploading too many files."), wait)
 
 
 def check_rooms(count: int) -> None:
     """Refuse one more room for a socket that has `count`, if that is the limit. Raises ClientError: RATE_LIMITED."""
     most = of("ROOMS_PER_SOCKET")
     if most and count >= most:
-        raise too_fast(f"You can have at most {most:.0f} rooms open on one page. Close one first.", 60)
+        sentence = ngettext_lazy(
+            "You can have at most {most} room open on one page. Close one first.",
+            "You can have at most {most} rooms open on one page. Close one first.",
+            round(most),
+        )
+        raise too_fast(format_lazy(sentence, most=round(most)), 60)
 
 
 def check_depth(text: str) -> None:
@@ -235,18 +249,27 @@ def check_depth(text: str) -> None:
     outside = text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
     brackets = "".join(outside).encode().translate(_BRACKETS, _NO_BRACKETS)
     if brackets.count(b"[") > MAX_CONTAINERS:
-        detail = f"A frame may have at most {MAX_CONTAINERS} lists and objects."
-        raise ClientError(ErrorCode.JSON_INVALID, detail=detail)
+        sentence = ngettext_lazy(
+            "A frame may have at most {most} list or object.",
+            "A frame may have at most {most} lists and objects.",
+            MAX_CONTAINERS,
+        )
+        raise ClientError(ErrorCode.JSON_INVALID, detail=format_lazy(sentence, most=MAX_CONTAINERS))
     # Each round removes the innermost pairs.
     for _ in range(int(most)):
         if not brackets:
             return
         brackets = brackets.replace(b"[]", b"")
     if b"[" in brackets:
-        raise ClientError(ErrorCode.JSON_INVALID, detail=f"A frame may be nested at most {most:.0f} levels deep.")
+        sentence = ngettext_lazy(
+            "A frame may be nested at most {most} level deep.",
+            "A frame may be nested at most {most} levels deep.",
+            round(most),
+        )
+        raise ClientError(ErrorCode.JSON_INVALID, detail=format_lazy(sentence, most=round(most)))
 
 
-def too_fast(detail: str, wait: float) -> ClientError:
+def too_fast(detail: Sentence, wait: float) -> ClientError:
     """Return the refusal of a request that may be repeated in `wait` seconds."""
     # Rounded up, so that a client that comes back exactly then is let in.
     return ClientError(ErrorCode.RATE_LIMITED, detail=detail, retry_after=max(0.1, int(wait * 10 + 0.999) / 10))

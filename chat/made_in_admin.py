@@ -6,14 +6,15 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
-from chat.exceptions import ClientError
+from chat.exceptions import ClientError, Sentence
 from chat.models import Room
 
 
 def sentence_of(refusal: ClientError) -> str:
     """Return what a refusal says to the user."""
-    return str(refusal.context.get("detail", refusal))
+    return refusal.detail or str(refusal)
 
 
 class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -23,6 +24,8 @@ class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
     """
 
     row_name: str
+    # What is said when an action for one row was chosen for more.
+    one_at_a_time: Sentence
     list_display_links = None
 
     def secrets_of(self, request: HttpRequest, made: Any) -> dict[str, Any]:
@@ -63,7 +66,7 @@ class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
         chosen = list(queryset[:2])
         if len(chosen) == 1:
             return chosen[0]
-        self.message_user(request, f"Choose one {self.row_name} at a time.", messages.ERROR)
+        self.message_user(request, str(self.one_at_a_time), messages.ERROR)
         return None
 
     def refuse(self, request: HttpRequest, refusal: ClientError) -> None:
@@ -73,7 +76,7 @@ class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
     def show_secrets(self, request: HttpRequest, made: Any) -> HttpResponse:
         """Answer with the secrets of a row, which are shown once."""
         shown = self.secrets_of(request, made)
-        context = {**admin.site.each_context(request), "title": "Copy this now", "made": shown}
+        context = {**admin.site.each_context(request), "title": _("Copy this now"), "made": shown}
         response = render(request, "admin/bot_secret.html", context)
         response["Cache-Control"] = "no-store"
         return response

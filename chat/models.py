@@ -9,6 +9,8 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from chat.conf import conf
 from chat.fields import FormerUserField
@@ -110,7 +112,7 @@ class Room(models.Model):
 
     title = models.CharField(
         max_length=255,
-        validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A title is one line.", inverse_match=True)],
+        validators=[RegexValidator(r"[\x00-\x1f\x7f]", _("A title is one line."), inverse_match=True)],
     )
     title_key = TitleKeyField(max_length=255 * 9, editable=False)
     topic = models.CharField(
@@ -118,19 +120,19 @@ class Room(models.Model):
         blank=True,
         db_default="",
         default="",
-        validators=[RegexValidator(r"[\x00-\x1f\x7f]", "A topic is one line.", inverse_match=True)],
+        validators=[RegexValidator(r"[\x00-\x1f\x7f]", _("A topic is one line."), inverse_match=True)],
     )
-    staff_only = models.BooleanField("staff only", default=False)
-    members_only = models.BooleanField("members only", default=False, db_default=False)
+    staff_only = models.BooleanField(_("staff only"), default=False)
+    members_only = models.BooleanField(_("members only"), default=False, db_default=False)
     # In a direct room: the ids of its people, so that there is one room for each set of people.
     direct_key = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001  null in all other rooms
     # The names of the people of a direct room by id, where chat.store.policies has loaded it.
     people: "Mapping[int, str]" = {}
     # How long messages are kept, by `manage.py prune`; null for ever. A legal hold keeps them all the same.
     retention_days = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1, "Keep messages for at least a day.")]
+        null=True, blank=True, validators=[MinValueValidator(1, _("Keep messages for at least a day."))]
     )
-    legal_hold = models.BooleanField("legal hold", default=False, db_default=False)
+    legal_hold = models.BooleanField(_("legal hold"), default=False, db_default=False)
     # Set when the room is archived: nothing can be written there, and the list leaves it out.
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Written only by chat.store.log, under the row's lock. Not indexed, so that PostgreSQL can update it in place.
@@ -152,7 +154,7 @@ class Room(models.Model):
                 fields=["title_key", "staff_only"],
                 condition=models.Q(deleted_at=None, members_only=False),
                 name="room_title",
-                violation_error_message="There is a room with this title already.",
+                violation_error_message=_("There is a room with this title already."),
             ),
             models.UniqueConstraint(
                 fields=["direct_key"],
@@ -162,7 +164,7 @@ class Room(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(staff_only=True, members_only=True),
                 name="room_staff_or_members",
-                violation_error_message="A room is for staff or for its members, not both.",
+                violation_error_message=_("A room is for staff or for its members, not both."),
             ),
             models.CheckConstraint(
                 condition=models.Q(direct_key=None) | models.Q(members_only=True), name="room_direct_is_for_members"
@@ -201,15 +203,15 @@ class Room(models.Model):
     def clean(self) -> None:
         self.title = self.title.strip()
         if not title_key(self.title):
-            raise ValidationError({"title": "A room needs a title."})
+            raise ValidationError({"title": _("A room needs a title.")})
         if title_key(self.title) == SYSTEM_KEY:
-            raise ValidationError({"title": f"A room can't be called {SYSTEM}."})
+            raise ValidationError({"title": format_lazy(_("A room can't be called {name}."), name=SYSTEM)})
         if self.title in (".", ".."):
             # Browsers remove these from an address: /chat/../ is another page.
-            raise ValidationError({"title": "A title can't be only dots, because it would have no address."})
+            raise ValidationError({"title": _("A title can't be only dots, because it would have no address.")})
         # full_clean() also gets here with a title that its validators refused, and PostgreSQL cannot search for a NUL.
         if "\x00" not in self.title and self._is_title_taken():
-            raise ValidationError({"title": "There is a room with this title already."})
+            raise ValidationError({"title": _("There is a room with this title already.")})
 
     def _is_title_taken(self) -> bool:
         """Return whether a room of the same kind has this title. Rooms of members may have any."""
@@ -702,7 +704,7 @@ class Webhook(models.Model):
     address = models.TextField(editable=False)
     signing_secret = models.CharField(max_length=250, editable=False)
     # Whether it gets what bots write. Without it, a receiver that answers by a bot can't make a loop.
-    with_bots = models.BooleanField("also what bots write", default=False)
+    with_bots = models.BooleanField(_("also what bots write"), default=False)
     # The users who could see the room when it was made or resumed. When this changes, it is paused.
     audience = models.CharField(max_length=10, editable=False)
     # The events up to sent_seq of this log were sent or passed over.

@@ -18,6 +18,8 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from django.utils.translation import gettext_noop as _
+
 from chat.conf import conf
 
 # The most bytes of an answer that are read. The sender needs its status, and its text only for a log line.
@@ -32,7 +34,10 @@ TRANSLATED = [
 
 
 class OutgoingError(Exception):
-    """A request was not made, or not answered. The sentence names no address inside the network."""
+    """A request was not made, or not answered. The sentence names no address inside the network.
+
+    It is in English, because it is stored and logged. It is translated when it is shown (chat.store.webhooks).
+    """
 
 
 class Answer(NamedTuple):
@@ -49,19 +54,19 @@ def check_url(url: str) -> SplitResult:
     Raises OutgoingError when it is no https address, or has a user or a password.
     """
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
-        raise OutgoingError("The address is not valid.")
+        raise OutgoingError(_("The address is not valid."))
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _port = parts.port
     except ValueError as error:
-        raise OutgoingError("The address is not valid.") from error
+        raise OutgoingError(_("The address is not valid.")) from error
     is_loopback = conf.OUTGOING_LOOPBACK and parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1")
     if parts.scheme != "https" and not is_loopback:
-        raise OutgoingError("The address must begin with https://.")
+        raise OutgoingError(_("The address must begin with https://."))
     if not parts.hostname or parts.username is not None or parts.password is not None:
-        raise OutgoingError("The address must name a host, without a user or a password.")
+        raise OutgoingError(_("The address must name a host, without a user or a password."))
     if len(parts.hostname) > MAX_HOST:
-        raise OutgoingError("The name of the host is too long.")
+        raise OutgoingError(_("The name of the host is too long."))
     return parts
 
 
@@ -93,17 +98,17 @@ def _sentence(error: Exception) -> str:
     """Return in plain words why there was no answer."""
     match error:
         case TimeoutError():
-            return "There was no answer in time."
+            return _("There was no answer in time.")
         case ConnectionRefusedError():
-            return "The connection was refused."
+            return _("The connection was refused.")
         case ssl.SSLCertVerificationError():
-            return "The certificate of the host is not valid."
+            return _("The certificate of the host is not valid.")
         case ssl.SSLError():
-            return "The host does not speak TLS as it should."
+            return _("The host does not speak TLS as it should.")
         case ConnectionError() | http.client.RemoteDisconnected():
-            return "The host closed the connection without an answer."
+            return _("The host closed the connection without an answer.")
         case http.client.HTTPException():
-            return "The host did not answer in HTTP."
+            return _("The host did not answer in HTTP.")
     return f"There was no answer: {type(error).__name__}."
 
 
@@ -172,10 +177,10 @@ def resolve(host: str, port: int) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise OutgoingError("The host was not found.") from error
+        raise OutgoingError(_("The host was not found.")) from error
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(is_allowed(address) for address in addresses):
-        raise OutgoingError("The host is not on the public internet.")
+        raise OutgoingError(_("The host is not on the public internet."))
     return addresses[0]
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -58,7 +59,7 @@ _decoder: msgspec.json.Decoder[Save | Rename | Delete | Use | Arrange] = msgspec
 def pane_sets_view(request: HttpRequest) -> HttpResponse:
     """Answer the user's sets, after the change that a POST asks for."""
     if not request.user.is_authenticated:
-        return JsonResponse({"detail": "You are signed out. Sign in again."}, status=401)
+        return JsonResponse({"detail": _("You are signed out. Sign in again.")}, status=401)
     answer: dict[str, Any] = {}
     if request.method == "POST":
         try:
@@ -66,9 +67,9 @@ def pane_sets_view(request: HttpRequest) -> HttpResponse:
             answer = _change(request)
         except ClientError as refusal:
             status = 429 if refusal.code == ErrorCode.RATE_LIMITED else 400
-            return JsonResponse({"detail": str(refusal.context.get("detail", ""))}, status=status)
+            return JsonResponse({"detail": refusal.detail}, status=status)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-            return JsonResponse({"detail": "There is no such change."}, status=400)
+            return JsonResponse({"detail": _("There is no such change.")}, status=400)
     shown = pane_sets.sets_of(request.user)
     order, wide = positions.layout_of(request.user.pk)
     allowed = set(Room.objects.enterable_by(request.user).filter(pk__in=list(order)).values_list("pk", flat=True))

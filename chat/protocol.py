@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
@@ -252,7 +254,7 @@ class Layout(Command, frozen=True, kw_only=True):
     narrow: RoomId | None = None
 
 
-_ROOM_DETAIL = "The room is not valid. Give its number."
+_ROOM_DETAIL = _("The room is not valid. Give its number.")
 
 AnyCommand = (
     Join
@@ -324,7 +326,7 @@ def decode(text: str) -> AnyCommand:
     # A lone surrogate, a number of 5,000 digits and 100,000 brackets each raise another exception.
     except (msgspec.DecodeError, RecursionError, ValueError):
         raise ClientError(
-            ErrorCode.JSON_INVALID, detail="This frame is not valid JSON. Send one JSON object."
+            ErrorCode.JSON_INVALID, detail=_("This frame is not valid JSON. Send one JSON object.")
         ) from None
 
 
@@ -334,13 +336,12 @@ def _refusal(text: str, reason: str) -> ClientError:
     if "$.room`" in reason or "field `room`" in reason:
         return ClientError(ErrorCode.ROOM_INVALID, detail=_ROOM_DETAIL, **context)
     if "$.message`" in reason or "field `message`" in reason:
-        return ClientError(ErrorCode.MESSAGE_INVALID, detail="This message is not a string. Send text.", **context)
+        return ClientError(ErrorCode.MESSAGE_INVALID, detail=_("This message is not a string. Send text."), **context)
     is_not_object = reason.startswith("Expected `object`, got") and " - at " not in reason
     if is_not_object or "`$.command`" in reason or "field `command`" in reason:
         commands = ", ".join(kind.__struct_config__.tag for kind in AnyCommand.__args__)
-        return ClientError(
-            ErrorCode.COMMAND_INVALID, detail=f"This command does not exist. Use one of: {commands}.", **context
-        )
+        detail = format_lazy(_("This command does not exist. Use one of: {commands}."), commands=commands)
+        return ClientError(ErrorCode.COMMAND_INVALID, detail=detail, **context)
     return ClientError(ErrorCode.COMMAND_INVALID, detail=reason, **context)
 
 
@@ -825,9 +826,12 @@ def encode(struct: msgspec.Struct) -> Frame:
 
 
 def refusal(error: ClientError, **context: Any) -> Frame:
-    """Return the error frame for a refusal. The refusal's own context takes precedence over `context`."""
+    """Return the error frame for a refusal, in the active language (Session.refusal has that of the page).
+
+    The refusal's own context takes precedence over `context`.
+    """
     fields = {key: value for key, value in {**context, **error.context}.items() if value is not None}
-    # A detail is translated here: in the task of the socket, which knows the language of its page.
+    # A detail may be lazy: it is translated here.
     for key in ("room", "client_id", "detail"):
         if key in fields:
             fields[key] = str(fields[key])

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -92,13 +94,13 @@ def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRespo
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             if not request.user.is_authenticated:
-                raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+                raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=_("You are signed out. Sign in again."))
             if kwargs.get("room_id", 0) > MAX_ID:
                 # More than the database can compare with.
                 raise policies.no_room()
             return JsonResponse(view(request, *args, **kwargs))
         except ClientError as refusal:
-            shown = {"error": refusal.code.value, "detail": refusal.context.get("detail", "")}
+            shown = {"error": refusal.code.value, "detail": refusal.detail}
             return JsonResponse(shown, status=STATUS.get(refusal.code, 400))
 
     return answer
@@ -256,7 +258,7 @@ def deactivate(request: HttpRequest) -> dict[str, Any]:
 def people_around(request: HttpRequest) -> dict[str, Any]:
     """Return the people who are around, without the user, and in which of the user's rooms they are."""
     if not conf.SHOW_WHO_IS_AROUND:
-        raise ClientError(ErrorCode.ROOM_INVALID, detail="This site does not show who is around.")
+        raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This site does not show who is around."))
     limits.check_message(user_of(request))
     found, is_more = around.list_people(request.user)
     people_found = [
@@ -308,4 +310,5 @@ def read_body(request: HttpRequest, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(request.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail=f"The request is invalid: {error}.") from None
+        detail = format_lazy(_("The request is invalid: {error}."), error=str(error))
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail) from None

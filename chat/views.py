@@ -17,6 +17,7 @@ from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -79,11 +80,16 @@ def index(request: HttpRequest) -> HttpResponse:
     # The sentences are the same for a missing room and for a room that the user may not enter.
     notice = ""
     if is_cut:
-        notice = f"You can open at most {conf.LAYOUT_PANES} rooms at once. The others stay closed."
+        sentence = ngettext(
+            "You can open at most %(count)s room at once. The others stay closed.",
+            "You can open at most %(count)s rooms at once. The others stay closed.",
+            conf.LAYOUT_PANES,
+        )
+        notice = sentence % {"count": conf.LAYOUT_PANES}
     elif len(opened) < len(requested):
-        notice = "Some of these rooms don't exist, or you don't have access to them."
+        notice = gettext("Some of these rooms don't exist, or you don't have access to them.")
     elif request.GET.get("at") and at is None:
-        notice = "The linked message doesn't exist."
+        notice = gettext("The linked message doesn't exist.")
     workspaces = {
         "list": [{"id": one.id, "name": one.name} for one in sets],
         "current": named_set.id if named_set else 0,
@@ -122,7 +128,7 @@ def room(request: HttpRequest, title: str) -> HttpResponse:
     # Rooms that users share come first, because their addresses are the ones that users pass on.
     named = [room for room in rooms if room.title_key == key]
     found = min(named, key=lambda room: room.members_only, default=None)
-    notice = "" if found else f"There is no room called “{title}”."
+    notice = "" if found else gettext("There is no room called “%(title)s”.") % {"title": title}
     status = 200 if found else 404
     if request.headers.get("Accept") == "application/json":
         answer = _as_json(found, request.user.pk or 0) if found else {"error": "ROOM_INVALID", "detail": notice}
@@ -139,13 +145,13 @@ def find(request: HttpRequest) -> HttpResponse:
     `tz` is the reader's time zone, `sort=best` puts the best first, `before` is the cursor of the page before.
     """
     if not request.user.is_authenticated:
-        return _refuse(401, "You are signed out. Sign in again.")
+        return _refuse(401, gettext("You are signed out. Sign in again."))
     cursor = request.GET.get("before", "")
     if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        return _refuse(400, "The cursor is not valid. Search again.")
+        return _refuse(400, gettext("The cursor is not valid. Search again."))
     with _one_search(request.user.pk) as is_free:
         if not is_free:
-            return _refuse(429, "Another search of yours is still running. Try again in a moment.")
+            return _refuse(429, gettext("Another search of yours is still running. Try again in a moment."))
         try:
             query = search.parse(
                 request.GET.get("q", ""),

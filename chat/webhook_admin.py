@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from chat.exceptions import ClientError
 from chat.made_in_admin import MadeByStore, sentence_of
@@ -18,7 +19,9 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
     """Makes a webhook through the store, with the rights of the user who asks."""
 
     url = forms.CharField(
-        label="address", max_length=2000, help_text="Begins with https://. It is stored encrypted and not shown again."
+        label=_("address"),
+        max_length=2000,
+        help_text=_("Begins with https://. It is stored encrypted and not shown again."),
     )
     made: webhooks.Made
     by: int
@@ -42,6 +45,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Webhook)
 class WebhookAdmin(MadeByStore):
     row_name = "webhook"
+    one_at_a_time = _("Choose one webhook at a time.")
     form = WebhookForm
     fields = ["room", "url", "with_bots"]
     list_display = ["host", "room", "at", "state"]
@@ -52,30 +56,30 @@ class WebhookAdmin(MadeByStore):
         found: QuerySet[Webhook] = super().get_queryset(request)
         return found.filter(room__deleted_at=None)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, webhook: Webhook) -> str:
         return webhooks.state_of(webhook)
 
     def secrets_of(self, request: HttpRequest, made: webhooks.Made) -> dict[str, Any]:
         return {"webhook": made.webhook.host, "secret": made.secret}
 
-    @admin.action(description="Pause", permissions=["change"])
+    @admin.action(description=_("Pause"), permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         self._change_all(request, queryset, lambda room, pk, by: webhooks.pause(room, pk, by=by))
 
-    @admin.action(description="Resume where it stopped", permissions=["change"])
+    @admin.action(description=_("Resume where it stopped"), permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         self._change_all(request, queryset, lambda room, pk, by: webhooks.resume(room, pk, from_now=False, by=by))
 
-    @admin.action(description="Skip what was missed, and resume", permissions=["change"])
+    @admin.action(description=_("Skip what was missed, and resume"), permissions=["change"])
     def skip(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         self._change_all(request, queryset, lambda room, pk, by: webhooks.resume(room, pk, from_now=True, by=by))
 
-    @admin.action(description="Remove", permissions=["change"])
+    @admin.action(description=_("Remove"), permissions=["change"])
     def remove(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         self._change_all(request, queryset, lambda room, pk, by: webhooks.remove(room, pk, by=by))
 
-    @admin.action(description="Make a new signing secret (the old one ends)", permissions=["change"])
+    @admin.action(description=_("Make a new signing secret (the old one ends)"), permissions=["change"])
     def new_secret(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> HttpResponse | None:
         webhook = self.only_one(request, queryset)
         if webhook is None:

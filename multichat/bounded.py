@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from django.utils import translation
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
+
 from chat import audit, limits
+from chat.exceptions import Sentence
 from chat.file_streams import BODY, STREAMED
-from multichat import transfers
+from multichat import language, transfers
 from multichat.answers import answer
 from multichat.fair_slots import FairSlots, NoSlotError
 
@@ -31,8 +36,10 @@ SHARED_BODY_BYTES = 16 * 1024 * 1024
 # A response up to this size is buffered until its slot is free again, so that a slow reader holds no thread, no slot
 # and no database connection.
 BUFFERED_RESPONSE_BYTES = 8 * 1024 * 1024
-BUSY = "This server is busy. Wait a few seconds, then try again.\n"
-TOO_MANY_SIGN_INS = "Too many sign-ins from your network at once. Wait a few seconds, then try again.\n"
+BUSY = gettext_lazy("This server is busy. Wait a few seconds, then try again.")
+TOO_MANY_SIGN_INS = gettext_lazy("Too many sign-ins from your network at once. Wait a few seconds, then try again.")
+TOO_MANY_UPLOADS = gettext_lazy("Too many uploads at once. Wait a few seconds, then try again.")
+DISK_FULL = gettext_lazy("The server's disk is full. Tell an administrator.")
 
 
 class GoneError(Exception):
@@ -62,7 +69,7 @@ class BoundedRequests:
         is_sign_in = (is_post and SIGN_IN.fullmatch(scope["path"])) or OTHER_SIGN_IN.fullmatch(scope["path"])
         if is_sign_in and (wait := limits.sign_ins.take(address)):
             audit.write_noise("request_refused", reason="sign_ins", address=address)
-            await answer(send, 429, TOO_MANY_SIGN_INS, retry_after=wait, is_last=True)
+            await _refuse(scope, send, 429, TOO_MANY_SIGN_INS, retry_after=wait)
             return
         response = BufferedResponse(send)
         streams: list[Any] = []
@@ -87,17 +94,20 @@ class BoundedRequests:
         except GoneError:
             pass
         except TooLargeError:
-            most = transfers.most_bytes(scope["method"], scope["path"])
-            await answer(send, 413, f"The body may have at most {most:.0f} bytes.\n", is_last=True)
+            most = round(transfers.most_bytes(scope["method"], scope["path"]))
+            sentence = ngettext_lazy(
+                "The body may have at most {most} byte.", "The body may have at most {most} bytes.", most
+            )
+            await _refuse(scope, send, 413, format_lazy(sentence, most=most))
         except transfers.TooManyError:
             audit.write_noise("request_refused", reason="uploads", address=address)
-            await answer(send, 429, "Too many uploads at once. Wait a few seconds, then try again.\n", is_last=True)
+            await _refuse(scope, send, 429, TOO_MANY_UPLOADS)
         except transfers.FullError:
             logger.warning("an upload could not be written to a temporary file", exc_info=True)
-            await answer(send, 503, "The server's disk is full. Tell an administrator.\n", is_last=True)
+            await _refuse(scope, send, 503, DISK_FULL)
         except NoSlotError:
             audit.write_noise("request_refused", reason="busy", address=address)
-            await answer(send, 503, BUSY, retry_after=limits.of("HTTP_REQUESTS_WAIT_SECONDS") / 4, is_last=True)
+            await _refuse(scope, send, 503, BUSY, retry_after=limits.of("HTTP_REQUESTS_WAIT_SECONDS") / 4)
         finally:
             for stream in streams:
                 stream.close()
@@ -152,6 +162,12 @@ class BoundedRequests:
         finally:
             for slots in reversed(held):
                 slots.exit()
+
+
+async def _refuse(scope: Any, send: Any, status: int, sentence: Sentence, retry_after: float | None = None) -> None:
+    with translation.override(language.of_scope(scope)):
+        text = f"{sentence}\n"
+    await answer(send, status, text, retry_after=retry_after, is_last=True)
 
 
 async def _wait_for_slot(slots: FairSlots, address: str, receive: Any) -> None:

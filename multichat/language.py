@@ -35,6 +35,15 @@ def is_offered(language: str) -> bool:
     return language in dict(settings.LANGUAGES)
 
 
+def of_scope(scope: Any) -> str:
+    """Return the language that a browser asks for, where there is no request of Django yet."""
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = next(
+        (value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-language"), ""
+    )
+    return translation.get_language_from_request(request)
+
+
 def context(request: HttpRequest) -> dict[str, Any]:
     """Give templates the language, and the catalogue that the page's scripts need."""
     language = translation.get_language() or settings.LANGUAGE_CODE

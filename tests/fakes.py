@@ -5,6 +5,8 @@ import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+from django.utils.translation import trans_real
+
 from chat.conf import conf
 from chat.live import database
 from chat.live.revocation import Revocation
@@ -188,3 +190,10 @@ def expire_dead_processes():
             changed, is_more = presence.expire_piece(process)
             changes += changed
     return changes
+
+
+def translate(monkeypatch, language, sentences):
+    """Give a language these translations, whatever its own catalogue has."""
+    catalogue = trans_real.translation(language)._catalog._catalogs[0]
+    for sentence, translated in sentences.items():
+        monkeypatch.setitem(catalogue, sentence, translated)

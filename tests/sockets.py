@@ -81,10 +81,10 @@ class Socket:
 
 
 @asynccontextmanager
-async def connected(user=None):
+async def connected(user=None, path="/chat/stream/"):
     """Open a socket that is signed in as a user, or as no user (None)."""
     cookie = await database.write(cookie_of, user) if user else ""
-    communicator = handshake(cookie=cookie)
+    communicator = handshake(path, cookie=cookie)
     assert (await communicator.connect(5))[0]
     socket = Socket(communicator)
     try:

@@ -14,8 +14,8 @@ from chat.models import Event, Room, RoomMember
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db
-# The queries of each list: session, user, the page of rows, and what the paginator estimates.
-MOST = 8
+# The queries of each list: session, user, their language, the page of rows, and what the paginator estimates.
+MOST = 9
 
 
 @pytest.fixture

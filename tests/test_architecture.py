@@ -12,6 +12,7 @@ TOP = {
     "accounts",
     "admin",
     "admin_lists",
+    "admin_names",
     "appearance",
     "apps",
     "audit",

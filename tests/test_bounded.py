@@ -6,6 +6,7 @@ import pytest
 
 from multichat import bounded
 from multichat.bounded import BoundedRequests
+from tests.fakes import translate
 
 LIMITS = {
     "HTTP_REQUESTS": 2,
@@ -51,12 +52,12 @@ class Site:
 class Request:
     """A request from an address, with its response."""
 
-    def __init__(self, application, path="/", *, address="192.0.2.1", method="GET", body=(b"",)):
+    def __init__(self, application, path="/", *, address="192.0.2.1", method="GET", body=(b"",), headers=()):
         self.sent = []
         self.read = 0
         self.gone = asyncio.Event()
         self._body = list(body)
-        scope = {"type": "http", "method": method, "path": path, "client": (address, 1), "headers": []}
+        scope = {"type": "http", "method": method, "path": path, "client": (address, 1), "headers": headers}
         self.task = asyncio.create_task(application(scope, self.receive, self.send))
 
     async def receive(self):
@@ -102,6 +103,17 @@ async def test_django_works_on_a_few_requests_at_once(site, application):
     await asyncio.gather(*(request.task for request in requests))
     assert [request.status for request in requests] == [200] * 10
     assert site.most == 2
+
+
+async def test_a_refusal_is_in_the_language_of_the_browser(application, settings, monkeypatch):
+    translate(monkeypatch, "de", {("The body may have at most {most} byte.", 1): "Höchstens {most} Bytes."})
+    settings.LIMITS = {**LIMITS, "BODY_BYTES": 2}
+    texts = []
+    for asked in (b"de-AT,de;q=0.9,en;q=0.8", b"tlh", b"\xff"):
+        request = Request(application, method="POST", body=[b"xxx"], headers=[(b"accept-language", asked)])
+        await request.task
+        texts.append(request.sent[1]["body"].decode())
+    assert texts == ["Höchstens 2 Bytes.\n", *["The body may have at most 2 bytes.\n"] * 2]
 
 
 async def test_a_flood_from_one_address_does_not_delay_another(site, application):

@@ -8,11 +8,16 @@ import pytest
 from chat import limits
 from chat.live import commands, database, hub
 from chat.models import Event
-from tests.fakes import turns, until
+from tests.fakes import translate, turns, until
 from tests.sockets import Socket, connected, cookie_of, handshake
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PING = '{"command":"ping"}'
+NOT_ALLOWED = [
+    "You can edit only your own messages.",
+    "This message does not exist. It may have been deleted.",
+    "This room is for staff only. Ask an administrator for access.",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +119,42 @@ async def test_an_internal_error_is_logged_and_answered_and_the_socket_stays_ope
         assert (answer["error"], answer["command"]) == ("SERVER_UNAVAILABLE", "leave")
         assert answer["detail"].split("frame ")[1].rstrip(").") in caplog.text
         assert await socket.ask(command="ping") == {"pong": True}
+
+
+async def test_refusals_are_in_the_language_of_each_page_whichever_task_answers(alice, bob, rooms, monkeypatch):
+    """The writer's task, and that of read positions, belong to no socket."""
+    sentences = {
+        "You can edit only your own messages.": "Nur eigene.",
+        "This room is for staff only. Ask an administrator for access.": "Nur Mitarbeitende.",
+        "This message does not exist. It may have been deleted.": "Gibt es nicht.",
+    }
+    translate(monkeypatch, "de", sentences)
+    await database.write(rooms.lobby.send_message, "hers", alice)
+    path = "/chat/stream/?language="
+    async with connected(bob, path + "de") as german, connected(bob, path + "xx") as other:
+        for socket, is_translated in ((german, True), (other, False), (german, True)):
+            await socket.ask(command="join", room=rooms.lobby.pk)
+            await socket.rest()
+            answers = [
+                await socket.ask(command="edit", room=rooms.lobby.pk, seq=1, message="his"),
+                await socket.ask(command="edit", room=rooms.lobby.pk, seq=9, message="his"),
+                await socket.ask(command="join", room=rooms.staff.pk),
+            ]
+            # Refused after the command, together with those of other sockets.
+            await socket.send(command="level", room=rooms.staff.pk, level="quiet")
+            answers.append((await socket.until(lambda frame: "detail" in frame))[-1])
+            details = [answer["detail"] for answer in answers]
+            expected = [sentences[detail] if is_translated else detail for detail in NOT_ALLOWED]
+            assert details == [*expected, expected[-1]]
+
+
+async def test_a_flood_is_logged_in_english(bob, settings, monkeypatch, caplog):
+    settings.LIMITS = {"SOCKETS_PER_USER": 1}
+    translate(monkeypatch, "de", {"You have too many pages open. Close some.": "Zu viele Seiten."})
+    async with connected(bob), connected(bob, "/chat/stream/?language=de") as second:
+        with caplog.at_level("INFO"):
+            assert (await second.next())["detail"] == "Zu viele Seiten."
+    assert "You have too many pages open. Close some." in caplog.text and "Zu viele" not in caplog.text
 
 
 async def test_many_commands_at_once_are_answered_in_their_order(bob, rooms):

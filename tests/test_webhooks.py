@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from chat.exceptions import ClientError
 from chat.live import database
@@ -25,6 +25,7 @@ from chat.store import actions, bots, log, retention, room_actions, webhooks
 from chat.store.actions import Draft
 from chat.store.bots import Post
 from chat.store.log import Kind
+from tests.fakes import translate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -174,6 +175,26 @@ def test_a_receiver_that_fails_is_asked_again_later_with_the_same_id(made, recei
     assert len({headers["Webhook-Id"] for headers, _ in receiver.requests}) == 2
     hook.refresh_from_db()
     assert (hook.tries, hook.failing_since, webhooks.state_of(hook)) == (0, None, "On")
+
+
+def test_a_failure_is_stored_in_english_and_shown_in_the_language_of_the_reader(made, monkeypatch):
+    sentences = {
+        "Failing, will be tried again.": "Schlägt fehl.",
+        "The receiver answered %(status)s.": "Antwort: %(status)s.",
+        "The host was not found.": "Host unbekannt.",
+    }
+    translate(monkeypatch, "de", sentences | {("Paused. It was more than %(count)s event behind.", 1): "%(count)s!"})
+    with translation.override("de"):
+        for error, shown in (
+            ("The receiver answered 500.", "Antwort: 500."),
+            ("The host was not found.", "Host unbekannt."),
+            ("There was no answer: OSError.", "There was no answer: OSError."),
+        ):
+            made.webhook.last_error = error
+            assert webhooks.state_of(made.webhook) == f"Schlägt fehl. {shown}"
+        made.webhook.paused_at, made.webhook.pause = timezone.now(), webhooks.Pause.BEHIND
+        assert webhooks.state_of(made.webhook) == "10.000!"
+    assert webhooks.state_of(made.webhook) == "Paused. It was more than 10,000 events behind."
 
 
 def test_a_webhook_that_fails_for_a_day_is_paused_and_says_so(made, receiver, alice, bob, rooms, caplog):

@@ -5,6 +5,7 @@ import logging
 from functools import partial
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from msgspec import UNSET
 
 from chat import limits, protocol
@@ -137,14 +138,14 @@ async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
         await _attach(session, room_id, cursor)
     except ClientError as refusal:
         if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
-            session.reply(protocol.refusal(refusal, command="resume", room=room_id))
+            session.reply(session.refusal(refusal, command="resume", room=room_id))
             return
         session.hub.leave(session, room_id)
         session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
     except Exception as error:
         # Each room is answered separately, so the others go on.
         database.warn(logger, f"user={session.user_id} room={room_id} command=resume", error)
-        session.reply(protocol.refusal(unavailable(), command="resume", room=room_id))
+        session.reply(session.refusal(unavailable(), command="resume", room=room_id))
 
 
 async def _attach(session: Session, room_id: int, cursor: Cursor | None) -> None:
@@ -286,13 +287,16 @@ async def history(session: Session, command: History) -> None:
     _check_joined(session, command.room)
     limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
     if limit < 1:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Ask for at least one message.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("Ask for at least one message."))
     place = HistoryPlace(command.before, command.after, command.around, command.since_time)
     given = [seq for seq in (place.before, place.after, place.around) if seq is not None]
     if len(given) + (place.since_time is not None) > 1:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Give only one of `before`, `after`, `around` and `from`.")
+        raise ClientError(
+            ErrorCode.COMMAND_INVALID, detail=_("Give only one of `before`, `after`, `around` and `from`.")
+        )
     if place.since_time is not None and place.since_time.tzinfo is None:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Give the time zone in `from`, as in 2026-11-21T00:00:00Z.")
+        detail = _("Give the time zone in `from`, as in 2026-11-21T00:00:00Z.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail)
     # One at a time, so that one user's pages never take all the threads that other users' joins need.
     async with database.only_one(("history", session.user_id)):
         page = await database.read(_read_history, session.login, command.room, place, limit)
@@ -360,7 +364,7 @@ async def mentions(session: Session, command: Mentions) -> None:
     session.is_original = False
     limit = min(conf.HISTORY_PAGE if command.limit is None else command.limit, conf.HISTORY_PAGE_MAX)
     if limit < 1:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="Ask for at least one message.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("Ask for at least one message."))
     async with database.only_one(("history", session.user_id)):
         page = await database.read(_read_mentions, session.login, command.before, limit)
     session.reply(page)
@@ -410,7 +414,7 @@ def _check_joined_or_copy(session: Session, command: Send | Edit | Delete) -> No
 def _check_joined(session: Session, room: int) -> Subscription:
     subscription = session.subscriptions.get(room)
     if subscription is None:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Join the room first.")
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=_("Join the room first."))
     return subscription
 
 
@@ -434,7 +438,7 @@ def _answer(session: Session, draft: Draft, command: str, outcome: Outcome) -> N
         if outcome.code in RIGHTS_ENDED:
             # The write noticed it before any bell. The user's other panes are checked now.
             session.hub.revocation.check_soon(concerns.about(users=[session.user_id], rooms=[draft.room]))
-        session.answer_draft(protocol.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
+        session.answer_draft(session.refusal(outcome, command=command, room=draft.room, client_id=draft.client_id))
         return
     if draft.client_id is None:
         session.answer_draft(None)

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from django.utils.translation import gettext_lazy as _
+
 from chat import protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
@@ -80,7 +82,7 @@ class Feed:
     async def _bounds(self) -> tuple[int, int, str]:
         bounds = await self._read_bounds(self.room)
         if bounds is None:
-            raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+            raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This room does not exist. It may have been deleted."))
         return bounds
 
     def _start_at(self, head: int, floor: int, epoch: str, recent: RecentAlerts) -> None:

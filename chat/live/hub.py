@@ -236,7 +236,7 @@ class Hub:
             self._doorbell.signal_read(pair.user)
 
     def _on_position_refused(self, session: Session, pair: RoomUser, refusal: ClientError, command: str) -> None:
-        session.reply(protocol.refusal(refusal, command=command, room=pair.room))
+        session.reply(session.refusal(refusal, command=command, room=pair.room))
         self.watchers.position_refused(pair)
 
     def _on_access(self, concern: Concern) -> None:

@@ -11,11 +11,14 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils import translation
 
 from chat import protocol
 from chat.conf import conf
-from chat.exceptions import ErrorCode
+from chat.exceptions import ClientError, ErrorCode
 from chat.live import database
 from chat.live.sockets import WRITE_BYTES, Run, Socket, chunk
 from chat.protocol import CloseCode, Frame, Refused
@@ -53,12 +56,13 @@ class Subscription:
 class Session:
     """Our state for one socket: its user, and its subscription to each room it has joined."""
 
-    def __init__(self, socket: Socket, *, hub: "Hub") -> None:
+    def __init__(self, socket: Socket, *, hub: "Hub", language: str = settings.LANGUAGE_CODE) -> None:
         # None at first: a session is registered before its login is checked, so that a change of rights in between
         # is not missed.
         self.standing: Standing | None = None
         self.subscriptions: dict[int, Subscription] = {}
         self.hub = hub
+        self.language = language
         self.is_gone = False
         # Drafts that are on their way to the log.
         self.unacknowledged = 0
@@ -152,6 +156,14 @@ class Session:
         self._update_ready()
         if frame is not None:
             self.reply(frame)
+
+    def refusal(self, error: ClientError, **context: Any) -> Frame:
+        """Return the error frame for a refusal, in the language of the page.
+
+        Not in that of the current task, because the writer's task answers the drafts of all sockets.
+        """
+        with translation.override(self.language):
+            return protocol.refusal(error, **context)
 
     async def refuse(self, reason: ErrorCode, code: CloseCode) -> None:
         """Send the reason, and close the socket."""

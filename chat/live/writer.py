@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from django.utils.translation import gettext_lazy
+
 from chat.conf import conf
 from chat.exceptions import unavailable
 from chat.live import database, runtime
@@ -50,7 +52,7 @@ class Writer:
         key = self._held.find(draft)
         # Held drafts are counted apart, so that one locked room does not fill the queue of all rooms.
         if len(self._queue if key is None else self._held) >= conf.DRAFT_QUEUE:
-            raise unavailable("Too many messages are waiting to be saved. Try again in a moment.")
+            raise unavailable(gettext_lazy("Too many messages are waiting to be saved. Try again in a moment."))
         loop = asyncio.get_running_loop()
         waiting = Waiting(draft, loop.time() + conf.DRAFT_HOLD_SECONDS, answer)
         if key is None:

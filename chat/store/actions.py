@@ -10,6 +10,9 @@ from typing import Any
 
 import regex
 from django.db import IntegrityError
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
@@ -22,8 +25,8 @@ from chat.store.room_user import RoomUser
 
 logger = logging.getLogger(__name__)
 
-TRY_AGAIN = "The message could not be saved. Try again in a moment."
-NEW_LOG = "This room was restored or reset after the message was written. Check the message and send it again."
+TRY_AGAIN = _("The message could not be saved. Try again in a moment.")
+NEW_LOG = _("This room was restored or reset after the message was written. Check the message and send it again.")
 # A failing draft may take long. After this time the drafts behind it wait for the next transaction.
 ALONE_SECONDS = 1.0
 # More than any emoji has. Bounds the length for sites that allow more bytes.
@@ -84,7 +87,8 @@ class NotSaved(ClientError):
     """
 
     def __init__(self, *, is_locked: bool = False, error: Exception | None = None) -> None:
-        detail = "This room is busy, so the message was not saved. Try again in a moment." if is_locked else TRY_AGAIN
+        busy = _("This room is busy, so the message was not saved. Try again in a moment.")
+        detail = busy if is_locked else TRY_AGAIN
         super().__init__(ErrorCode.SERVER_UNAVAILABLE, detail=detail, retry_after=1)
         self.is_locked = is_locked
         # Also None when the draft was not tried.
@@ -100,18 +104,26 @@ def check_text(text: str) -> str:
     Raises ClientError: MESSAGE_EMPTY, MESSAGE_INVALID, MESSAGE_TOO_LONG.
     """
     if len(text) > conf.MESSAGE_MAX_BYTES or len(text.encode()) > conf.MESSAGE_MAX_BYTES:
-        detail = f"This message is too long. Shorten it to at most {conf.MESSAGE_MAX_BYTES} bytes."
-        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
+        sentence = ngettext_lazy(
+            "This message is too long. Shorten it to at most {limit} byte.",
+            "This message is too long. Shorten it to at most {limit} bytes.",
+            conf.MESSAGE_MAX_BYTES,
+        )
+        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=format_lazy(sentence, limit=conf.MESSAGE_MAX_BYTES))
     # PostgreSQL refuses NUL, and with it the whole batch.
     if "\x00" in text:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message contains a NUL character. Remove it.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=_("This message contains a NUL character. Remove it."))
     if is_blank(text):
-        raise ClientError(ErrorCode.MESSAGE_EMPTY, detail="This message is empty. Add some text.")
+        raise ClientError(ErrorCode.MESSAGE_EMPTY, detail=_("This message is empty. Add some text."))
     limit = conf.MESSAGE_MAX_GRAPHEMES
     is_long = len(text) > CODE_POINTS_PER_GRAPHEME * limit
     if is_long or (len(text) > limit and graphemes.count(text, most=limit) > limit):
-        detail = f"This message is too long. Shorten it to at most {limit} characters."
-        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=detail)
+        sentence = ngettext_lazy(
+            "This message is too long. Shorten it to at most {limit} character.",
+            "This message is too long. Shorten it to at most {limit} characters.",
+            limit,
+        )
+        raise ClientError(ErrorCode.MESSAGE_TOO_LONG, detail=format_lazy(sentence, limit=limit))
     return text
 
 
@@ -124,14 +136,14 @@ def is_blank(text: str) -> bool:
 def check_emoji(text: str) -> str:
     """Return an emoji in its one spelling. Raises ClientError: MESSAGE_INVALID when the text is not one emoji."""
     if (found := emoji.canonical(text)) is None:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This is not an emoji. React with one emoji.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=_("This is not an emoji. React with one emoji."))
     return found
 
 
 def check_type(msg_type: int) -> int:
     """Return a message's type if a message may have it. Raises ClientError: MESSAGE_INVALID."""
     if msg_type not in conf.MESSAGE_TYPES_LIST or msg_type in (conf.MSG_TYPE_ENTER, conf.MSG_TYPE_LEAVE):
-        detail = "This message type does not exist, or a message cannot have it. Use another one."
+        detail = _("This message type does not exist, or a message cannot have it. Use another one.")
         raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
     return msg_type
 
@@ -216,7 +228,7 @@ def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
             logger.warning(
                 "room=%s author=%s: the database refused a draft: %s", draft.room, draft.author, faults.reason(error)
             )
-            detail = "The database refused this message. Change its text and try again."
+            detail = _("The database refused this message. Change its text and try again.")
             return ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         case Blame.STATEMENT:
             return NotSaved(error=error)
@@ -269,9 +281,9 @@ def _add_event(
     room = batch.rooms.get(draft.room)
     if draft.trusted:
         if room is None:
-            raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+            raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This room does not exist. It may have been deleted."))
         if draft.author is not None and user is None:
-            detail = "The author of this message was deleted. Post it as another user."
+            detail = _("The author of this message was deleted. Post it as another user.")
             raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         return batch.post(room, body=draft.body, msg_type=draft.msg_type, **_signature(draft, draft.username))
     is_member = user is not None and RoomUser(draft.room, user.pk) in members
@@ -295,7 +307,7 @@ def _add_event(
             _check_exists(batch, room, draft.reply_to)
         if draft.source is not None and not quotes.find_source(user, *draft.source):
             # The same for a message that does not exist and for one in a room that the author may not enter.
-            detail = "The quoted message does not exist, or you may not read it."
+            detail = _("The quoted message does not exist, or you may not read it.")
             raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
         source_room, source_seq = draft.source or (None, None)
         return batch.post(
@@ -316,11 +328,11 @@ def _add_event(
     match draft.kind:
         case Kind.EDITED:
             if not policies.can_edit(user, author_id=target.author_id):
-                raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can edit only your own messages.")
+                raise ClientError(ErrorCode.NOT_AUTHOR, detail=_("You can edit only your own messages."))
             return batch.edit(room, target, draft.body, **signature)
         case Kind.DELETED:
             if not policies.can_delete(user, author_id=target.author_id):
-                raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can delete only your own messages.")
+                raise ClientError(ErrorCode.NOT_AUTHOR, detail=_("You can delete only your own messages."))
             is_undo = draft.is_undo and target.author_id == draft.author
             return batch.delete(room, target, is_undo=is_undo, **signature)
         case Kind.REACTED:
@@ -331,7 +343,7 @@ def _add_event(
         case Kind.RESOLVED:
             _check_alert(target)
             if not policies.can_resolve(user, author_id=target.author_id):
-                raise ClientError(ErrorCode.NOT_AUTHOR, detail="You can end only your own alerts.")
+                raise ClientError(ErrorCode.NOT_AUTHOR, detail=_("You can end only your own alerts."))
             return batch.resolve(room, target, **signature)
     raise AssertionError(f"a kind of event without a rule: {draft.kind}")
 
@@ -350,11 +362,11 @@ def is_alert(message: Event) -> bool:
 
 def _check_alert(message: Event) -> None:
     if not is_alert(message):
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="This message is not an alert.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=_("This message is not an alert."))
 
 
 def _no_message() -> ClientError:
-    return ClientError(ErrorCode.MESSAGE_INVALID, detail="This message does not exist. It may have been deleted.")
+    return ClientError(ErrorCode.MESSAGE_INVALID, detail=_("This message does not exist. It may have been deleted."))
 
 
 def _signature(draft: Draft, username: str) -> dict[str, Any]:

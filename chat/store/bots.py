@@ -16,9 +16,12 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from chat import audit, sealing
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.models import Bot, Room
 from chat.names import name_key
 from chat.store import actions, log, names, policies, room_actions
@@ -75,11 +78,16 @@ def create_bot(room_id: int, name: str, *, by: int) -> Made:
     with room_actions.locked(room_id, by) as (room, user, member):
         policies.check_can_manage(user, room, is_owner=member is not None and member.is_owner)
         if Bot.objects.filter(room=room, revoked_at=None).count() >= MAX_BOTS:
-            raise _invalid(f"A room can have at most {MAX_BOTS} bots. Revoke one first.")
+            sentence = ngettext_lazy(
+                "A room can have at most {most} bot. Revoke it first.",
+                "A room can have at most {most} bots. Revoke one first.",
+                MAX_BOTS,
+            )
+            raise _invalid(format_lazy(sentence, most=MAX_BOTS))
         author = _user_of_bot(name.strip())
         bot = Bot.objects.filter(room=room, user=author).first() or Bot(room=room, user=author)
         if bot.pk is not None and bot.revoked_at is None:
-            raise _invalid("This room has a bot with this name already. Make a new token for it.")
+            raise _invalid(_("This room has a bot with this name already. Make a new token for it."))
         token, hook = secrets.token_urlsafe(SECRET_BYTES), secrets.token_urlsafe(SECRET_BYTES)
         bot.token_hash, bot.hook_hash, bot.signing_secret = _hash(token), _hash(hook), ""
         bot.at, bot.revoked_at = timezone.now(), None
@@ -206,7 +214,7 @@ def _own_id(room_id: int, key: str) -> uuid.UUID:
 def _find(room: Room, bot_id: int) -> Bot:
     bot = Bot.objects.filter(room=room, pk=bot_id, revoked_at=None).first()
     if bot is None:
-        raise _invalid("This bot does not exist. It may have been revoked.")
+        raise _invalid(_("This bot does not exist. It may have been revoked."))
     return bot
 
 
@@ -223,7 +231,7 @@ def _user_of_bot(name: str) -> Any:
         if user is not None and not user.is_active and not user.has_usable_password():
             return user
     if not name:
-        raise _invalid("A bot needs a name.")
+        raise _invalid(_("A bot needs a name."))
     user = User(**{User.USERNAME_FIELD: name}, is_active=False)
     user.set_unusable_password()
     try:
@@ -247,5 +255,5 @@ def _hash(secret: str) -> str:
     return salted_hmac("chat.bots", secret, algorithm="sha256").hexdigest()
 
 
-def _invalid(detail: str) -> ClientError:
+def _invalid(detail: Sentence) -> ClientError:
     return ClientError(ErrorCode.COMMAND_INVALID, detail=detail)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext_lazy as _
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
@@ -59,7 +60,7 @@ def list_unconfirmed(user: Any, room_id: int, seq: int) -> tuple[list[Shown], bo
     posted = Event.objects.filter(room=room, kind=Event.Kind.POSTED, deleted_at=None)
     alert = posted.filter(seq=seq, msg_type=conf.MSG_TYPE_ALERT).first()
     if alert is None:
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail="There is no such alert any more.")
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=_("There is no such alert any more."))
     confirmed = Confirmation.objects.filter(event=alert, user=OuterRef("pk"))
     waiting = policies.users_who_may_enter(room).exclude(pk=alert.author_id).filter(~Exists(confirmed))
     found = list(waiting.order_by(get_user_model().USERNAME_FIELD)[: MOST_UNCONFIRMED + 1])

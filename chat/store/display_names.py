@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.signals import post_save
+from django.utils.translation import gettext_lazy as _
 
 from chat.models import UsernameKey
 from chat.names import SYSTEM_KEY, name_key
@@ -23,7 +24,7 @@ User = get_user_model()
 FIELDS = [name for name in ("first_name", "last_name") if name in {field.name for field in User._meta.get_fields()}]
 # Values in one query: fewer than the 999 parameters that some builds of SQLite take.
 PIECE = 450
-INVISIBLE = "A name can't contain invisible characters."
+INVISIBLE = _("A name can't contain invisible characters.")
 
 
 class Shown(NamedTuple):

@@ -6,6 +6,7 @@ The answers come from the same functions that decide (chat.store.policies), so t
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
+from django.utils.translation import gettext as _
 
 from chat.exceptions import ClientError
 from chat.models import Room, RoomMember
@@ -30,11 +31,11 @@ def explain_room(room: Room) -> list[Explanation]:
     """Return who may enter a room and who may not, each with the rule."""
     users = User._default_manager.order_by(User.USERNAME_FIELD)
     active, inactive = users.filter(is_active=True), users.filter(is_active=False)
-    gone = _named("Can't sign in: the account isn't active.", False, inactive)
+    gone = _named(_("Can't sign in: the account isn't active."), False, inactive)
     if room.members_only:
         members = RoomMember.objects.filter(room=room).values("user")
-        rule = "One of the people of this direct room." if room.direct_key else "Member of this room."
-        others = "No member. Staff and superuser flags make no difference."
+        rule = _("One of the people of this direct room.") if room.direct_key else _("Member of this room.")
+        others = _("No member. Staff and superuser flags make no difference.")
         return [
             _named(rule, True, active.filter(pk__in=members)),
             _named(others, False, active.exclude(pk__in=members)),
@@ -42,11 +43,11 @@ def explain_room(room: Room) -> list[Explanation]:
         ]
     if room.staff_only:
         return [
-            _named("Staff may enter rooms for staff.", True, active.filter(is_staff=True)),
-            _named("Not staff.", False, active.filter(is_staff=False)),
+            _named(_("Staff may enter rooms for staff."), True, active.filter(is_staff=True)),
+            _named(_("Not staff."), False, active.filter(is_staff=False)),
             gone,
         ]
-    return [_named("Everybody who can sign in may enter this room.", True, active), gone]
+    return [_named(_("Everybody who can sign in may enter this room."), True, active), gone]
 
 
 def explain_user(user: Any) -> list[Explanation]:
@@ -74,14 +75,14 @@ def _rule(user: Any, room: Room, *, is_member: bool) -> tuple[str, bool]:
     try:
         policies.check_enterable(user, room, is_member=is_member)
     except ClientError as refusal:
-        return str(refusal.context["detail"]), False
+        return refusal.detail, False
     if room.direct_key:
-        return "Direct rooms of this user.", True
+        return _("Direct rooms of this user."), True
     if room.members_only:
-        return "Member of these rooms.", True
+        return _("Member of these rooms."), True
     if room.staff_only:
-        return "Staff may enter rooms for staff.", True
-    return "For everybody who can sign in.", True
+        return _("Staff may enter rooms for staff."), True
+    return _("For everybody who can sign in."), True
 
 
 def _named(rule: str, may: bool, users: Any) -> Explanation:

@@ -12,9 +12,12 @@ from uuid import UUID
 import msgspec
 from django.db.models import Q, Sum
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from chat import limits
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.models import Event, RemovedFile, Room, StoredFile
 from chat.protocol import AttachedFile
 from chat.store import policies
@@ -24,7 +27,7 @@ from chat.store.room_user import RoomUser
 UNPOSTED = timedelta(days=3)
 # The most files that one call removes.
 PIECE_ROWS = 50
-GONE = "An attached file is no longer on the server. Remove it and attach it again."
+GONE = _("An attached file is no longer on the server. Remove it and attach it again.")
 
 _decoder = msgspec.json.Decoder(list[AttachedFile])
 _encoder = msgspec.json.Encoder()
@@ -120,12 +123,13 @@ def check_may_upload(user_id: int, room_id: int, size: int) -> None:
     _check_writable(user_id, room_id)
     most = limits.most_bytes("FILE_MB")
     if most and size > most:
-        raise too_large(f"This file is too large. A file may have at most {_megabytes(most)}.")
+        sentence = _("This file is too large. A file may have at most {size}.")
+        raise too_large(format_lazy(sentence, size=_megabytes(most)))
     if (most := limits.most_bytes("FILES_MB_PER_USER")) and _total(Q(author=user_id)) + size > most:
-        detail = f"Your files would take more than {_megabytes(most)}. Delete messages with files that nobody needs."
-        raise too_large(detail)
+        sentence = _("Your files would take more than {size}. Delete messages with files that nobody needs.")
+        raise too_large(format_lazy(sentence, size=_megabytes(most)))
     if (most := limits.most_bytes("FILES_MB")) and _total(Q()) + size > most:
-        raise too_large("The server has no more space for files. Ask an administrator.")
+        raise too_large(_("The server has no more space for files. Ask an administrator."))
 
 
 def _check_writable(user_id: int, room_id: int) -> Room:
@@ -141,10 +145,12 @@ def _total(which: Q) -> int:
 
 
 def _megabytes(size: float) -> str:
-    return f"{size / 1024**2:.4g} MB" if size < 1024**3 else f"{size / 1024**3:.4g} GB"
+    if size < 1024**3:
+        return f"{number_format(f'{size / 1024**2:.4g}')} MB"
+    return f"{number_format(f'{size / 1024**3:.4g}')} GB"
 
 
-def too_large(detail: str) -> ClientError:
+def too_large(detail: Sentence) -> ClientError:
     """Return the refusal of a file that is too large."""
     return ClientError(ErrorCode.FILE_TOO_LARGE, detail=detail)
 
@@ -159,7 +165,7 @@ def begin(user_id: int, room_id: int, name: str, judged: Judged) -> StoredFile:
 def complete(row: StoredFile) -> None:
     """Note that the storage has all bytes of a file. Raises ClientError: ROOM_INVALID when its room was deleted."""
     if not StoredFile.objects.filter(pk=row.pk).update(is_complete=True):
-        raise ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+        raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This room does not exist. It may have been deleted."))
 
 
 def discard(user_id: int, file_id: UUID) -> None:

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.signals import post_save, pre_save
+from django.utils.translation import gettext_lazy as _
 
 from chat.models import UsernameKey
 from chat.names import SYSTEM_KEY, name_key
@@ -23,9 +24,9 @@ MAX_PEOPLE = 20
 MAX_CANDIDATES = 800
 PIECE = 100
 
-TAKEN = "This name is taken, or looks like another user's. Choose another one."
-RESERVED = "This name is reserved for the system. Choose another one."
-EMPTY = "This name has no visible characters. Choose another one."
+TAKEN = _("This name is taken, or looks like another user's. Choose another one.")
+RESERVED = _("This name is reserved for the system. Choose another one.")
+EMPTY = _("This name has no visible characters. Choose another one.")
 
 
 class NameRefused(ValidationError, IntegrityError):

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple, NoReturn
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from chat.conf import conf
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.models import PaneSet, Room
 from chat.protocol import Layout
 from chat.store import access
@@ -69,7 +72,12 @@ def save(user: Any, name: str, rooms: Iterable[int], wide: int | None) -> int:
     with _changing(user):
         name = _checked_name(user, name)
         if PaneSet.objects.filter(user=user.pk).count() >= MAX_SETS:
-            _refuse(f"You can have at most {MAX_SETS} workspaces. Delete one first.")
+            sentence = ngettext_lazy(
+                "You can have at most {most} workspace. Delete it first.",
+                "You can have at most {most} workspaces. Delete one first.",
+                MAX_SETS,
+            )
+            _refuse(format_lazy(sentence, most=MAX_SETS))
         order = list(dict.fromkeys(rooms))[: conf.LAYOUT_PANES]
         allowed = _enterable(user, order)
         row = PaneSet.objects.create(
@@ -145,15 +153,20 @@ def _panes(order: list[int], wide: int | None) -> list[dict[str, Any]]:
 def _checked_name(user: Any, name: str, but: int = 0) -> str:
     name = unicodedata.normalize("NFC", name).strip()
     if not name or len(name) > PaneSet.MAX_NAME:
-        _refuse(f"Give the workspace a name of at most {PaneSet.MAX_NAME} characters.")
+        sentence = ngettext_lazy(
+            "Give the workspace a name of at most {most} character.",
+            "Give the workspace a name of at most {most} characters.",
+            PaneSet.MAX_NAME,
+        )
+        _refuse(format_lazy(sentence, most=PaneSet.MAX_NAME))
     # Control characters, format characters such as those that turn the direction, and separators of lines.
     if any((unicodedata.category(sign)[0] == "C" and sign not in _JOINERS) or sign in "\u2028\u2029" for sign in name):
-        _refuse("The name has characters that can't be shown.")
+        _refuse(_("The name has characters that can't be shown."))
     names = PaneSet.objects.filter(user=user.pk).exclude(pk=but).values_list("name", flat=True)
     if name.casefold() in {other.casefold() for other in names}:
-        _refuse(f"You have a workspace called “{name}” already.")
+        _refuse(format_lazy(_("You have a workspace called “{name}” already."), name=name))
     return name
 
 
-def _refuse(detail: str) -> NoReturn:
+def _refuse(detail: Sentence) -> NoReturn:
     raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail)

@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from chat import audit
 from chat.exceptions import ClientError, ErrorCode
@@ -20,11 +22,12 @@ def ids_of(usernames: Collection[str]) -> list[int]:
     """Return the ids of the users with these names, in their order. Raises ClientError: COMMAND_INVALID."""
     wanted = [name.strip() for name in usernames]
     if any("\x00" in name for name in wanted):
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="A name contains a NUL character.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("A name contains a NUL character."))
     users = User._default_manager.filter(**{f"{User.USERNAME_FIELD}__in": wanted})
     known: dict[str, int] = dict(users.values_list(User.USERNAME_FIELD, "pk"))
     if missing := [name for name in wanted if name not in known]:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail=f"There is no user called “{missing[0]}”.")
+        detail = format_lazy(_("There is no user called “{name}”."), name=missing[0])
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail)
     return [known[name] for name in wanted]
 
 

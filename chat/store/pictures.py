@@ -8,7 +8,9 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from chat.exceptions import ClientError, ErrorCode, unavailable
+from django.utils.translation import gettext_lazy as _
+
+from chat.exceptions import ClientError, ErrorCode, Sentence, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +22,14 @@ WAIT_SECONDS = 10.0
 MOST_SECONDS = 40.0
 
 # What users can do about an image that is refused: one that they send, and one that shows who they are.
-ARCHIVE = {
-    "too large": "Make it smaller, or send it in an archive.",
-    "invalid": "To send it as it is, put it into an archive.",
+ARCHIVE: dict[str, Sentence] = {
+    "too large": _("This image has too many pixels. Make it smaller, or send it in an archive."),
+    "invalid": _("This image is damaged. To send it as it is, put it into an archive."),
 }
-CHOOSE = {"too large": "Make it smaller, or choose another one.", "invalid": "Choose another one."}
+CHOOSE: dict[str, Sentence] = {
+    "too large": _("This image has too many pixels. Make it smaller, or choose another one."),
+    "invalid": _("This image is damaged. Choose another one."),
+}
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
 
@@ -53,9 +58,9 @@ def write_square(source: Path, square: Path) -> None:
     _run(source, square, advice=CHOOSE)
 
 
-def _run(source: Path, *targets: Path, advice: dict[str, str]) -> Picture:
+def _run(source: Path, *targets: Path, advice: dict[str, Sentence]) -> Picture:
     if not _slots.acquire(timeout=WAIT_SECONDS):
-        raise unavailable("The server is busy with other images. Try again in a moment.")
+        raise unavailable(_("The server is busy with other images. Try again in a moment."))
     try:
         # -I: neither the environment nor the current directory decides what is imported.
         done = subprocess.run(
@@ -78,8 +83,7 @@ def _run(source: Path, *targets: Path, advice: dict[str, str]) -> Picture:
     return Picture(answer["type"], answer["width"], answer["height"])
 
 
-def _refuse(error: str, advice: dict[str, str]) -> ClientError:
+def _refuse(error: str, advice: dict[str, Sentence]) -> ClientError:
     if error == "too large":
-        detail = f"This image has too many pixels. {advice['too large']}"
-        return ClientError(ErrorCode.FILE_TOO_LARGE, detail=detail)
-    return ClientError(ErrorCode.FILE_INVALID, detail=f"This image is damaged. {advice['invalid']}")
+        return ClientError(ErrorCode.FILE_TOO_LARGE, detail=advice["too large"])
+    return ClientError(ErrorCode.FILE_INVALID, detail=advice["invalid"])

@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session as WebSession
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
@@ -168,18 +169,18 @@ def check_enterable(user: Any, room: Room | None, *, is_member: bool = False) ->
     Raises ClientError: USER_HAS_TO_LOGIN, ROOM_INVALID when there is no room, ROOM_ACCESS_DENIED when it is for staff.
     """
     if user is None or not user.is_active:
-        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=_("You are signed out. Sign in again."))
     if room is None or (room.members_only and not is_member):
         raise no_room()
     if room.staff_only and not user.is_staff:
-        detail = "This room is for staff only. Ask an administrator for access."
+        detail = _("This room is for staff only. Ask an administrator for access.")
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
     return room
 
 
 def no_room() -> ClientError:
     """Return the refusal for a room that does not exist, or of which the user must not know that it exists."""
-    return ClientError(ErrorCode.ROOM_INVALID, detail="This room does not exist. It may have been deleted.")
+    return ClientError(ErrorCode.ROOM_INVALID, detail=_("This room does not exist. It may have been deleted."))
 
 
 def load_users_who_may_enter(room: Room, user_ids: Collection[int]) -> list[Any]:
@@ -226,9 +227,9 @@ def check_writable(user: Any, room: Room | None, *, msg_type: int, is_member: bo
     """
     room = check_enterable(user, room, is_member=is_member)
     if room.archived_at is not None:
-        raise ClientError(ErrorCode.ROOM_READ_ONLY, detail="This room is archived. You can read it, but not write.")
+        raise ClientError(ErrorCode.ROOM_READ_ONLY, detail=_("This room is archived. You can read it, but not write."))
     if msg_type and not user.is_staff:
-        detail = "Only staff can use this message type. Send it as an ordinary message."
+        detail = _("Only staff can use this message type. Send it as an ordinary message.")
         raise ClientError(ErrorCode.MESSAGE_TYPE_DENIED, detail=detail)
     return room
 
@@ -239,10 +240,10 @@ def check_bot_enterable(bot: Bot | None, room: Room | None) -> Room:
     Raises ClientError: USER_HAS_TO_LOGIN when the secret is not valid any more, ROOM_INVALID.
     """
     if bot is None:
-        detail = "This token is not valid. It may have been replaced. Ask for a new one."
+        detail = _("This token is not valid. It may have been replaced. Ask for a new one.")
         raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=detail)
     if room is None or room.pk != bot.room_id:
-        raise ClientError(ErrorCode.ROOM_INVALID, detail="There is no such room for this token. Check the address.")
+        raise ClientError(ErrorCode.ROOM_INVALID, detail=_("There is no such room for this token. Check the address."))
     return room
 
 
@@ -250,7 +251,7 @@ def check_bot_writable(bot: Bot | None, room: Room | None) -> Room:
     """Return the room if the bot may post there, in every type. Raises ClientError: ROOM_READ_ONLY, as above."""
     room = check_bot_enterable(bot, room)
     if room.archived_at is not None:
-        raise ClientError(ErrorCode.ROOM_READ_ONLY, detail="This room is archived, so nothing can be posted there.")
+        raise ClientError(ErrorCode.ROOM_READ_ONLY, detail=_("This room is archived, so nothing can be posted there."))
     return room
 
 
@@ -308,7 +309,7 @@ def load_user(login: Login) -> Any:
     """Return a login's user as the database has them now. Raises ClientError: USER_HAS_TO_LOGIN."""
     standing = load_standings([login]).get(login)
     if standing is None:
-        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=_("You are signed out. Sign in again."))
     return standing.user
 
 
@@ -346,7 +347,7 @@ def check_can_see_unconfirmed(user: Any) -> None:
     Raises ClientError: ROOM_ACCESS_DENIED.
     """
     if not user.is_staff:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only staff can see who has not confirmed an alert.")
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=_("Only staff can see who has not confirmed an alert."))
 
 
 def can_delete(user: Any, *, author_id: int | None) -> bool:
@@ -362,9 +363,11 @@ def can_create(user: Any, who: str) -> bool:
 def check_can_create(user: Any, who: str) -> None:
     """Raises ClientError: USER_HAS_TO_LOGIN, ROOM_ACCESS_DENIED when `user` may not make such a room."""
     if user is None or not user.is_active:
-        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=_("You are signed out. Sign in again."))
     if not can_create(user, who):
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only staff can make this room. Ask an administrator.")
+        raise ClientError(
+            ErrorCode.ROOM_ACCESS_DENIED, detail=_("Only staff can make this room. Ask an administrator.")
+        )
 
 
 def can_manage(user: Any, room: Room, *, is_owner: bool) -> bool:
@@ -377,8 +380,12 @@ def can_manage(user: Any, room: Room, *, is_owner: bool) -> bool:
 def check_can_manage(user: Any, room: Room, *, is_owner: bool) -> None:
     """Raises ClientError: ROOM_ACCESS_DENIED when `user` may not rename and archive the room."""
     if not can_manage(user, room, is_owner=is_owner):
-        who = "its owner" if room.members_only else "staff"
-        detail = "A direct room can't be changed." if room.direct_key else f"Only {who} can change this room."
+        if room.direct_key is not None:
+            detail = _("A direct room can't be changed.")
+        elif room.members_only:
+            detail = _("Only its owner can change this room.")
+        else:
+            detail = _("Only staff can change this room.")
         raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=detail)
 
 
@@ -396,7 +403,7 @@ def may_still_manage(user_id: int, room: Room) -> bool:
 def check_can_remove(*, is_owner: bool) -> None:
     """Raises ClientError: ROOM_ACCESS_DENIED when a member who is not an owner wants to remove another member."""
     if not is_owner:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only the room's owner can remove other members.")
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=_("Only the room's owner can remove other members."))
 
 
 def can_invite(user: Any) -> bool:
@@ -410,12 +417,12 @@ def check_can_deactivate(user: Any, other: Any) -> None:
     Raises ClientError: USER_HAS_TO_LOGIN, ROOM_ACCESS_DENIED, COMMAND_INVALID when the other is deactivated already.
     """
     if user is None or not user.is_active:
-        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=_("You are signed out. Sign in again."))
     if not user.is_staff:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only staff can deactivate users.")
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=_("Only staff can deactivate users."))
     if other is None or not other.is_active:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="This user is deactivated already.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("This user is deactivated already."))
     if other.pk == user.pk:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="You can't deactivate yourself.")
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=_("You can't deactivate yourself."))
     if other.is_superuser and not user.is_superuser:
-        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail="Only an admin can deactivate an admin.")
+        raise ClientError(ErrorCode.ROOM_ACCESS_DENIED, detail=_("Only an admin can deactivate an admin."))

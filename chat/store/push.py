@@ -12,6 +12,7 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 from django.db.models.signals import post_delete
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from chat import outgoing, web_push
 from chat.conf import conf
@@ -85,7 +86,7 @@ def subscribe(user: int, session_key: str, *, endpoint: str, p256dh: str, auth: 
     except (OutgoingError, ValueError):
         is_valid = False
     if not is_valid:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail="This is no subscription of a browser.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("This is no subscription of a browser."))
     fields = {"user_id": user, "session_key": session_key, "p256dh": p256dh, "auth": auth, "shows_text": shows_text}
     with transaction.atomic():
         # A browser belongs to the user who subscribed it last.

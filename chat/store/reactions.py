@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 
 import msgspec
+from django.utils.text import format_lazy
+from django.utils.translation import ngettext_lazy
 
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Event, Reaction
@@ -119,6 +121,10 @@ def _with(summary: list[Reactions], emoji: str, person: Person) -> list[Reaction
                 each.users.append(person)
             return summary
     if len(summary) >= MOST_EMOJI:
-        detail = f"This message has {MOST_EMOJI} different reactions already. Use one of them."
-        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=detail)
+        sentence = ngettext_lazy(
+            "This message has {count} reaction already. Use it too.",
+            "This message has {count} different reactions already. Use one of them.",
+            MOST_EMOJI,
+        )
+        raise ClientError(ErrorCode.MESSAGE_INVALID, detail=format_lazy(sentence, count=MOST_EMOJI))
     return [*summary, Reactions(emoji=emoji, count=1, users=[person])]

@@ -11,9 +11,11 @@ from typing import Any, Literal
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from chat import audit
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.models import Room, RoomMember
 from chat.store import access, own_rooms, policies
 
@@ -104,15 +106,20 @@ def open_direct(people: Collection[int], *, by: int) -> Room:
     """
     everyone = sorted({*people, by})
     if not 2 <= len(everyone) <= MAX_DIRECT:
-        raise _invalid(f"Choose at least one other person, and at most {MAX_DIRECT - 1}.")
+        sentence = ngettext_lazy(
+            "Choose at least one other person, and at most {most}.",
+            "Choose at least one other person, and at most {most}.",
+            MAX_DIRECT - 1,
+        )
+        raise _invalid(format_lazy(sentence, most=MAX_DIRECT - 1))
     key = own_rooms.direct_key(everyone)
     users = policies.load_users(everyone)
     if by not in users or not users[by].is_active:
-        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail="You are signed out. Sign in again.")
+        raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=gettext_lazy("You are signed out. Sign in again."))
     if (found := _find_direct(key, by)) is not None:
         return found
     if any(user not in users or not users[user].is_active for user in everyone):
-        raise _invalid("One of these people doesn't exist, or can't sign in any more.")
+        raise _invalid(gettext_lazy("One of these people doesn't exist, or can't sign in any more."))
     title = ", ".join(users[user].get_username() for user in everyone)
     room = Room(title=title[:255], members_only=True, direct_key=key)
     try:
@@ -125,7 +132,8 @@ def open_direct(people: Collection[int], *, by: int) -> Room:
         found = _find_direct(key, by)
         if found is None:
             # The room of a deleted user whose id was used again. It stays with the people it was for.
-            raise _invalid("You can't open a direct room with these people. Make a room of members.") from None
+            detail = gettext_lazy("You can't open a direct room with these people. Make a room of members.")
+            raise _invalid(detail) from None
         return found
     audit.write("direct_room_made", user=by, room=room.pk, members=everyone)
     return room
@@ -168,20 +176,26 @@ def _save(room: Room, **options: Any) -> None:
         raise _invalid(" ".join(error.messages)) from None
     except IntegrityError:
         # Another room has got the title since it was checked.
-        raise _invalid("There is a room with this title already.") from None
+        raise _invalid(gettext_lazy("There is a room with this title already.")) from None
 
 
 def _add(room: Room, users: Collection[int]) -> None:
     ids = sorted(set(users))
     if len(ids) > MAX_ADDED:
-        raise _invalid(f"Add at most {MAX_ADDED} people at once.")
+        sentence = ngettext_lazy("Add at most {most} person at once.", "Add at most {most} people at once.", MAX_ADDED)
+        raise _invalid(format_lazy(sentence, most=MAX_ADDED))
     known = policies.load_users(ids)
     if len(known) < len(ids):
-        raise _invalid("One of these people doesn't exist.")
+        raise _invalid(gettext_lazy("One of these people doesn't exist."))
     present = set(RoomMember.objects.filter(room=room, user__in=ids).values_list("user_id", flat=True))
     new = [user for user in dict.fromkeys(users) if user not in present]
     if RoomMember.objects.filter(room=room).count() + len(new) > MAX_MEMBERS:
-        raise _invalid(f"A room can have at most {MAX_MEMBERS} members.")
+        sentence = ngettext_lazy(
+            "A room can have at most {most} member.",
+            "A room can have at most {most} members.",
+            MAX_MEMBERS,
+        )
+        raise _invalid(format_lazy(sentence, most=MAX_MEMBERS))
     # In the order given, so that the room's maker comes first.
     RoomMember.objects.bulk_create([RoomMember(room=room, user_id=user) for user in new])
     if new:
@@ -206,12 +220,14 @@ def _check_has_members(room: Room) -> None:
     if room.direct_key is not None:
         raise _is_direct()
     if not room.members_only:
-        raise _invalid("This room isn't only for members, so it has no list of them.")
+        raise _invalid(gettext_lazy("This room isn't only for members, so it has no list of them."))
 
 
 def _is_direct() -> ClientError:
-    return _invalid("The people of a direct room never change. Make another room with the people you want.")
+    return _invalid(
+        gettext_lazy("The people of a direct room never change. Make another room with the people you want.")
+    )
 
 
-def _invalid(detail: str) -> ClientError:
+def _invalid(detail: Sentence) -> ClientError:
     return ClientError(ErrorCode.COMMAND_INVALID, detail=detail)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext, ngettext
 
 from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
@@ -50,7 +51,7 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 
 
 class SearchError(Exception):
-    """A query that cannot be run. Its text is a sentence for the user."""
+    """A query that cannot be run. Its text is a sentence for the user, in the active language."""
 
 
 class SearchTimeoutError(SearchError):
@@ -104,7 +105,12 @@ def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False
     Days begin at midnight in `zone`. Raises SearchError.
     """
     if len(text) > MAX_QUERY:
-        raise SearchError(f"This search is too long. Use at most {MAX_QUERY} characters.")
+        sentence = ngettext(
+            "This search is too long. Use at most %(most)s character.",
+            "This search is too long. Use at most %(most)s characters.",
+            MAX_QUERY,
+        )
+        raise SearchError(sentence % {"most": MAX_QUERY})
     query = Query(is_best_first=is_best_first)
     for token in _TOKEN.finditer(text.replace("\x00", "")):
         value = token["value"] if token["quoted"] is None else token["quoted"]
@@ -119,18 +125,18 @@ def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False
                 query.before = _day(value, now.astimezone(zone))
             case "has":
                 if value.lower() not in ("link", "links", "file", "files"):
-                    raise SearchError("After has: write link or file.")
+                    raise SearchError(gettext("After has: write link or file."))
                 query.has_link |= value.lower() in ("link", "links")
                 query.has_file |= value.lower() in ("file", "files")
             case _:
                 query.terms.append(_term(token["phrase"] if token["phrase"] is not None else token[0]))
     query.terms = [term for term in dict.fromkeys(query.terms) if term][:MAX_TERMS]
     if sum(len(term) for term in query.terms) == 1:
-        raise SearchError("Search for at least two letters.")
+        raise SearchError(gettext("Search for at least two letters."))
     if not query.terms and not (
         query.author or query.room or query.after or query.before or query.has_link or query.has_file
     ):
-        raise SearchError("Enter what to search for.")
+        raise SearchError(gettext("Enter what to search for."))
     return query
 
 
@@ -146,7 +152,7 @@ def _day(value: str, now: datetime) -> datetime:
         # In UTC, in which days of the years 1 and 9999 may not exist.
         return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise SearchError("Write a day as 2026-11-25, monday, today or yesterday.") from None
+        raise SearchError(gettext("Write a day as 2026-11-25, monday, today or yesterday.")) from None
 
 
 def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20) -> Found:
@@ -164,7 +170,7 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     except OperationalError as error:
         if not _is_timeout(error):
             raise
-        raise SearchTimeoutError("This search takes too long. Add a longer word, a room or a day.") from error
+        raise SearchTimeoutError(gettext("This search takes too long. Add a longer word, a room or a day.")) from error
     if query.is_best_first:
         ranked = sorted(rows, key=lambda row: _score(row.search_text, query.terms), reverse=True)
         return Found([posted(row) for row in ranked[:limit]], None)

@@ -7,6 +7,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session as WebSession
 from django.db.models.signals import post_delete
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from chat import audit
 from chat.models import SignIn
@@ -91,9 +92,9 @@ def _end(rows: Any) -> None:
 
 def browser_of(agent: str) -> str:
     """Return what a User-Agent header means to a user, as in "Firefox on Linux"."""
-    browser = next((name for word, name in BROWSERS if word in agent), "A browser")
+    browser = next((name for word, name in BROWSERS if word in agent), _("A browser"))
     system = next((name for word, name in SYSTEMS if word in agent), "")
-    return f"{browser} on {system}" if system else browser
+    return _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if system else browser
 
 
 def _on_login(request: Any, user: Any, **kwargs: Any) -> None:

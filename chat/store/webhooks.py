@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,10 +18,14 @@ from urllib.parse import urlsplit
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext_lazy, pgettext
+from django.utils.translation import gettext_lazy as _
 
 from chat import audit, outgoing, sealing
 from chat.conf import conf
-from chat.exceptions import ClientError, ErrorCode
+from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.models import Bot, Event, Room, RoomMember, Webhook
 from chat.outgoing import OutgoingError
 from chat.protocol import AnyEvent, Confirmed, Deleted, Edited, Posted, Resolved
@@ -51,14 +56,20 @@ ROWS = 8
 GONE = 410
 
 WHY = {
-    Pause.BY_HAND: "A user paused it.",
-    Pause.FAILING: "It failed for a day.",
-    Pause.GONE: "The receiver answered that it is gone for good (410).",
-    Pause.BEHIND: f"It was more than {MAX_BACKLOG:,} events behind.",
-    Pause.MAKER: "The user who made or resumed it can't manage this room any more.",
-    Pause.AUDIENCE: "Other users can see this room now.",
-    Pause.KEY: "It was made with another SECRET_KEY. Remove it and add it again.",
+    Pause.BY_HAND: _("Paused. A user paused it."),
+    Pause.FAILING: _("Paused. It failed for a day."),
+    Pause.GONE: _("Paused. The receiver answered that it is gone for good (410)."),
+    Pause.BEHIND: ngettext_lazy(
+        "Paused. It was more than %(count)s event behind.",
+        "Paused. It was more than %(count)s events behind.",
+        MAX_BACKLOG,
+    ),
+    Pause.MAKER: _("Paused. The user who made or resumed it can't manage this room any more."),
+    Pause.AUDIENCE: _("Paused. Other users can see this room now."),
+    Pause.KEY: _("Paused. It was made with another SECRET_KEY. Remove it and add it again."),
 }
+# What was not a sentence of chat.outgoing, as the row has it.
+ANSWERED = re.compile(r"The receiver answered (?P<status>\d+)\.")
 
 # Reasons that are checked again when the pause is written, because another manager may have just resumed the webhook.
 CURABLE = (Pause.MAKER, Pause.AUDIENCE, Pause.BEHIND)
@@ -119,12 +130,17 @@ def create(room_id: int, address: str, *, with_bots: bool = False, by: int) -> M
     try:
         outgoing.check_url(address)
     except OutgoingError as error:
-        raise _invalid(str(error)) from None
+        raise _invalid(_(str(error))) from None
     secret = _new_secret()
     with room_actions.locked(room_id, by) as (room, user, member):
         policies.check_can_manage(user, room, is_owner=member is not None and member.is_owner)
         if Webhook.objects.filter(room=room).count() >= MAX_WEBHOOKS:
-            raise _invalid(f"A room can have at most {MAX_WEBHOOKS} webhooks. Remove one first.")
+            sentence = ngettext_lazy(
+                "A room can have at most {most} webhook. Remove it first.",
+                "A room can have at most {most} webhooks. Remove one first.",
+                MAX_WEBHOOKS,
+            )
+            raise _invalid(format_lazy(sentence, most=MAX_WEBHOOKS))
         webhook = Webhook.objects.create(
             room=room,
             maker_id=by,
@@ -199,11 +215,19 @@ def list_webhooks(room_id: int, *, by: int) -> list[Webhook]:
 
 
 def state_of(webhook: Webhook) -> str:
-    """Return in words how a webhook is, for those who manage its room."""
+    """Return in words how a webhook is, for those who manage its room, in the active language."""
+    error = _error_of(webhook)
     if webhook.paused_at is not None:
-        why = WHY[Pause(webhook.pause)]
-        return f"Paused. {why} {webhook.last_error}".rstrip() if webhook.pause == Pause.FAILING else f"Paused. {why}"
-    return f"Failing, will be tried again. {webhook.last_error}" if webhook.last_error else "On"
+        why = WHY[Pause(webhook.pause)] % {"count": number_format(MAX_BACKLOG, force_grouping=True)}
+        return f"{why} {error}".rstrip() if webhook.pause == Pause.FAILING else why
+    return " ".join([gettext("Failing, will be tried again."), error]) if error else pgettext("a webhook", "On")
+
+
+def _error_of(webhook: Webhook) -> str:
+    """Return why the receiver did not take an event; empty if it did. The row has the sentence in English."""
+    if answered := ANSWERED.fullmatch(webhook.last_error):
+        return gettext("The receiver answered %(status)s.") % {"status": answered["status"]}
+    return gettext(webhook.last_error) if webhook.last_error else ""
 
 
 def has_due() -> bool:
@@ -399,7 +423,7 @@ def _audience(room: Room) -> str:
 def _find(room: Room, webhook_id: int) -> Webhook:
     webhook = Webhook.objects.filter(pk=webhook_id, room=room).first()
     if webhook is None:
-        raise _invalid("This webhook doesn't exist any more.")
+        raise _invalid(_("This webhook doesn't exist any more."))
     return webhook
 
 
@@ -407,5 +431,5 @@ def _new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def _invalid(detail: str) -> ClientError:
+def _invalid(detail: Sentence) -> ClientError:
     return ClientError(ErrorCode.COMMAND_INVALID, detail=detail)
