@@ -24,7 +24,7 @@ WORDS = """() => {
 
 def english():
     """Return the sentences whose German differs, without those that have placeholders."""
-    found = set()
+    found: set[str] = set()
     for domain in ("django", "djangojs"):
         for key, texts in entries(ROOT / f"locale/de/LC_MESSAGES/{domain}.po"):
             sentence = key[-1]
@@ -37,7 +37,7 @@ def english():
         for _, texts in entries(ROOT / f"locale/de/LC_MESSAGES/{domain}.po")
         for text in texts
     }
-    return found - translated
+    return found - translated - {"Staff"}  # a room's title
 
 
 def look(page, name):
@@ -66,8 +66,6 @@ def test_the_page_is_german_from_the_login_to_a_refusal(visit, site, browser):
     expect(log.get_by_text("Heute")).to_be_visible()
     expect(log.locator("time").first).to_have_attribute("title", re.compile("^(Mittwoch|[A-Z][a-z]+tag), "))
     expect(page.get_by_role("status").filter(has_text="Verbunden")).to_be_visible()
-    # The server's own sentence, in the language of this page.
-    page.evaluate("document.querySelector('room-composer textarea').value = 'x'")
     box.fill("a" * 4001)
     box.press("Enter")
     expect(page.get_by_text(re.compile(r"4\.001 Zeichen.*4\.000"))).to_be_visible()
