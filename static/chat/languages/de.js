@@ -109,7 +109,7 @@ globalThis.multichatCatalogue = {
  "Enter chooses {emoji}.": "Eingabe wählt {emoji}.",
  "Even out": "Gleich breit",
  "Files can only go into one room. Remove them, or the other rooms.": "Dateien können nur in einen Raum. Entferne sie oder die anderen Räume.",
- "Find or jump": "Suchen oder springen",
+ "Find or jump": "Suchen, springen",
  "Flags": "Flaggen",
  "Food & drink": "Essen und Trinken",
  "Found": "Gefunden",
