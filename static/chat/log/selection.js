@@ -68,6 +68,8 @@ function selectedText(range, body, typed) {
   const own = document.createRange();
   own.selectNodeContents(body);
   const whole = own.toString();
+  // The names of files stand at the files, and not in the text.
+  if (whole === "") return "";
   if (range.compareBoundaryPoints(Range.START_TO_START, own) > 0)
     own.setStart(range.startContainer, range.startOffset);
   if (range.compareBoundaryPoints(Range.END_TO_END, own) < 0)
