@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -17,7 +18,7 @@ from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -286,7 +287,7 @@ def _page(
         "stream": STREAM_PATH,
         "version": conf.PAGE_VERSION,
         "session": reverse("session"),
-        "emoji": static("chat/emoji.json"),
+        "emoji": static(_emoji_file()),
         # For whom the user may make rooms.
         "makes": [who for who in room_actions.WHO if policies.can_create(user, who)],
         "limits": {
@@ -306,6 +307,12 @@ def _page(
         "notice": notice,
     }
     return render(request, "chat/index.html", context, status=status)
+
+
+def _emoji_file() -> str:
+    """Return the static file with the names of emoji in the language of the page."""
+    language = get_language() or settings.LANGUAGE_CODE
+    return "chat/emoji.json" if language == settings.LANGUAGE_CODE else f"chat/emoji.{language}.json"
 
 
 def _listed(rooms: list[Room], opened: set[str]) -> list[tuple[Room, bool]]:

@@ -58,7 +58,8 @@ def test_anything_else_is_not_one_emoji(text):
     assert canonical(text) is None
 
 
-def test_the_picker_offers_only_emoji_in_the_spelling_that_the_server_keeps():
-    groups = json.loads((Path(__file__).parent.parent / "static/chat/emoji.json").read_text("utf-8"))["groups"]
+@pytest.mark.parametrize("name", ["emoji.json", "emoji.de.json"])
+def test_the_picker_offers_only_emoji_in_the_spelling_that_the_server_keeps(name):
+    groups = json.loads((Path(__file__).parent.parent / "static/chat" / name).read_text("utf-8"))["groups"]
     offered = [emoji for group in groups for emoji, *_ in group["emoji"]]
     assert [emoji for emoji in offered if canonical(emoji) != emoji] == []

@@ -103,10 +103,17 @@ def test_the_user_chooses_the_language_in_all_browsers(client, bob):
     page = client.get("/").text
     assert '<html lang="de"' in page and 'data-theme="dark"' in page
     refused = client.get("/search/", {"q": "x"})
-    assert refused.json() == {"detail": "Suche nach mindestens zwei Buchstaben."}
+    assert refused.json() == {"detail": "Gib mindestens zwei Buchstaben ein."}
     # Another user of the same process is not affected.
     client.logout()
     assert '<html lang="en"' in client.get("/accounts/login/").text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_emoji_have_names_in_the_language_of_the_page(client, bob):
+    client.force_login(bob)
+    assert "emoji.de.json" in client.get("/", **GERMAN).text and "emoji.json" in client.get("/").text
+    assert {path.name for path in (ROOT / "static/chat").glob("emoji*.json")} == {"emoji.json", "emoji.de.json"}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -32,6 +32,16 @@ test("no more emoji are found than asked for, each once", () => {
   assert.equal(new Set(many).size, 40);
 });
 
+test("German names and words find emoji, and the English short names too", () => {
+  const german = new EmojiData(JSON.parse(readFileSync(new URL("emoji.de.json", FILE), "utf8")));
+  const first = (text) => german.search(text, 50).map(({ emoji }) => emoji);
+  assert.ok(first("konfetti").includes("🎉"));
+  assert.equal(first("tada")[0], "🎉");
+  assert.equal(german.named(["👍"])[0].name, "Daumen hoch");
+  const all = (file) => file.groups.flatMap(({ emoji }) => emoji.map((item) => item.emoji));
+  assert.deepEqual(all(german), all(data));
+});
+
 test("all emoji differ, and each has a name and a short name", () => {
   const all = data.groups.flatMap(({ emoji }) => emoji);
   assert.ok(all.length > 1500);

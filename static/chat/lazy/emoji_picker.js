@@ -14,19 +14,6 @@ export { EmojiData };
 const COLUMNS = 8;
 const MAX_FOUND = 80;
 
-/** The groups of emoji.json, which names them in English. @type {Record<string, string>} */
-const GROUPS = {
-  "Smileys & emotion": gettext("Smileys & emotion"),
-  "People & body": gettext("People & body"),
-  "Animals & nature": gettext("Animals & nature"),
-  "Food & drink": gettext("Food & drink"),
-  "Travel & places": gettext("Travel & places"),
-  Activities: gettext("Activities"),
-  Objects: gettext("Objects"),
-  Symbols: gettext("Symbols"),
-  Flags: gettext("Flags"),
-};
-
 export class EmojiPicker extends HTMLElement {
   /** @type {EmojiData | null} */
   #data = null;
@@ -59,7 +46,7 @@ export class EmojiPicker extends HTMLElement {
     this.#status.className = "emoji-status";
     this.#status.role = "status";
     this.append(this.#search, this.#grid, this.#status);
-    this.#groups = data.groups.map(({ name, emoji }) => group(GROUPS[name] ?? name, emoji));
+    this.#groups = data.groups.map(({ name, emoji }) => group(name, emoji));
     this.#search.addEventListener("input", () => this.#showFound());
     this.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#grid.addEventListener("click", ({ target }) => {
