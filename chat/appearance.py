@@ -43,7 +43,6 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     theme: Literal["system", "light", "dark"] | msgspec.UnsetType = msgspec.UNSET
     density: Literal["comfortable", "compact"] | msgspec.UnsetType = msgspec.UNSET
     clock: Literal["", "12", "24"] | msgspec.UnsetType = msgspec.UNSET
-    language: Literal["", "en", "de"] | msgspec.UnsetType = msgspec.UNSET
 
 
 def form_of(user: int) -> AppearanceForm:

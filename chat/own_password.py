@@ -16,11 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template import loader
+from django.utils import translation
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from chat import audit, limits
 from chat.accounts import keep_session
+from chat.store import appearances
+from multichat.language import is_offered
 
 MAIL = "registration/password_reset_email.txt"
 SUBJECT = "registration/password_reset_subject.txt"
@@ -76,6 +79,13 @@ class PasswordChangeDone(views.PasswordChangeDoneView):
 class ResetForm(PasswordResetForm):
     """Sends the mails. For an unknown address, it does the same work and sends none."""
 
+    def send_mail(self, *args: Any, **options: Any) -> None:
+        """Send a mail in the language of its reader, because any visitor may have asked for it."""
+        reader = options.get("context", args[2] if len(args) > 2 else {})["user"]
+        chosen = appearances.of(reader.pk).language
+        with translation.override(chosen if is_offered(chosen) else translation.get_language()):
+            super().send_mail(*args, **options)
+
     def save(self, *args: Any, **options: Any) -> None:
         context = site() | {"hours": settings.PASSWORD_RESET_TIMEOUT // 3600}
         users = list(self.get_users(self.cleaned_data["email"]))
@@ -89,6 +99,7 @@ class ResetForm(PasswordResetForm):
         )
         if not users:
             model = get_user_model()
+            appearances.of(0)
             nobody: Any = model(pk=0, **{model.get_email_field_name(): self.cleaned_data["email"]})
             values = context | {"user": nobody, "uid": "MA", "token": default_token_generator.make_token(nobody)}
             loader.render_to_string(MAIL, values | {"protocol": "https"})

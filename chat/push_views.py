@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -81,6 +82,7 @@ def service_worker(request: HttpRequest) -> HttpResponse:
     catalogue = {text: gettext(text) for text in WORKER_SENTENCES}
     source = f"globalThis.multichatCatalogue = {json.dumps(catalogue)};\n{_source()}"
     response = HttpResponse(source, content_type="text/javascript; charset=utf-8")
+    patch_vary_headers(response, ["Cookie"])
     # It runs nothing but itself.
     response.headers["Content-Security-Policy"] = "default-src 'none'; connect-src 'self'"
     return response

@@ -5,10 +5,15 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
 from chat.store import appearances
+from chat.store.faults import AWAY
+
+# Answers without a sentence, some of them the same for all users and kept by caches.
+WITHOUT_LANGUAGE = ("/files/", "/healthz", "/manifest.webmanifest", "/pictures/")
 
 
 class Middleware(LocaleMiddleware):
@@ -16,18 +21,27 @@ class Middleware(LocaleMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or request.path_info.startswith(WITHOUT_LANGUAGE):
             return
+        was_accessed = request.session.accessed
         try:
             if not request.user.is_authenticated:
                 return
             look = appearances.of(request.user.pk)
-        except DatabaseError:
-            return  # the view will say so
+        except (DatabaseError, *AWAY):
+            return  # the view will say so, if it needs the database
+        finally:
+            # Only views use a session: a browser that fetches the service worker by itself does not prolong it.
+            request.session.accessed = was_accessed
         request.look = look  # type: ignore[attr-defined]
         if is_offered(look.language):
             translation.activate(look.language)
             request.LANGUAGE_CODE = translation.get_language() or settings.LANGUAGE_CODE
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if request.path_info.startswith(WITHOUT_LANGUAGE):
+            return response
+        return super().process_response(request, response)
 
 
 def is_offered(language: str) -> bool:

@@ -98,6 +98,7 @@ ensure_services() {
   have firefox-esr || have firefox || missing="$missing firefox-esr"
   have WebKitWebDriver || missing="$missing webkit2gtk-driver"
   have Xvfb || missing="$missing xvfb"
+  have xgettext || missing="$missing gettext"
   # shellcheck disable=SC2086
   [ -z "$missing" ] || apt_install $missing
   # Chromium without the desktop's parts needs a third less processor time. Not every distribution has it.

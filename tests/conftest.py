@@ -77,6 +77,15 @@ def pytest_unconfigure(config):
 
 
 @pytest.fixture(autouse=True)
+def english():
+    """Take back the language that a request of a test has set."""
+    yield
+    from django.utils import translation
+
+    translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
 def fresh_limits():
     """Reset what the limits have counted, so that tests do not share it."""
     from chat import limits

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import InterfaceError
 
 from chat.store import appearances
 from multichat import catalogues
@@ -107,6 +108,40 @@ def test_the_user_chooses_the_language_in_all_browsers(client, bob):
     # Another user of the same process is not affected.
     client.logout()
     assert '<html lang="en"' in client.get("/accounts/login/").text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_without_a_sentence_read_no_user_and_set_no_cookie(client, bob, django_assert_num_queries):
+    client.force_login(bob)
+    with django_assert_num_queries(0):
+        manifest = client.get("/manifest.webmanifest", **GERMAN)
+    assert not manifest.cookies and "Content-Language" not in manifest.headers and "Vary" not in manifest.headers
+    assert not client.get("/service_worker.js").cookies
+    assert "Cookie" in client.get("/service_worker.js").headers["Vary"]
+
+
+@pytest.mark.django_db
+def test_a_view_that_needs_no_database_is_answered_while_it_is_away(client, monkeypatch):
+    def fail(*args):
+        raise InterfaceError("the connection is closed")
+
+    monkeypatch.setattr(appearances, "of", fail)
+    monkeypatch.setattr("chat.store.web_sessions.SessionStore.load", fail)
+    client.cookies["sessionid"] = "x" * 32
+    answer = client.get("/chat/", **GERMAN)  # a redirect, which needs no database
+    assert answer.status_code == 302 and answer.headers["Content-Language"] == "de"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_is_in_the_language_of_its_reader(client, bob, settings, mailoutbox):
+    settings.EMAIL_URL, settings.EMAIL_BACKEND = "smtp://x", "django.core.mail.backends.locmem.EmailBackend"
+    settings.SITE_URL = "https://chat.example.com"
+    bob.email = "bob@example.com"
+    bob.save()
+    for chosen, headers, words in (("de", {}, "Passwort"), ("en", GERMAN, "password"), ("", GERMAN, "Passwort")):
+        appearances.save(bob.pk, {"language": chosen})
+        client.post("/accounts/password_reset/", {"email": bob.email}, **headers)
+        assert words in mailoutbox.pop().body
 
 
 @pytest.mark.django_db(transaction=True)

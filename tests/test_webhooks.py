@@ -182,13 +182,14 @@ def test_a_failure_is_stored_in_english_and_shown_in_the_language_of_the_reader(
         "Failing, will be tried again.": "Schlägt fehl.",
         "The receiver answered %(status)s.": "Antwort: %(status)s.",
         "The host was not found.": "Host unbekannt.",
+        "There was no answer: %(error)s.": "Keine Antwort: %(error)s.",
     }
     translate(monkeypatch, "de", sentences | {("Paused. It was more than %(count)s event behind.", 1): "%(count)s!"})
     with translation.override("de"):
         for error, shown in (
             ("The receiver answered 500.", "Antwort: 500."),
             ("The host was not found.", "Host unbekannt."),
-            ("There was no answer: OSError.", "There was no answer: OSError."),
+            ("There was no answer: OSError.", "Keine Antwort: OSError."),
         ):
             made.webhook.last_error = error
             assert webhooks.state_of(made.webhook) == f"Schlägt fehl. {shown}"

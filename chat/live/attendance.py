@@ -241,11 +241,12 @@ class Attendance:
                     self._unsettled.update(self._sessions, self._in_grace)
                     self._settle_soon()
                 await self._lease.expire_dead()
-                self._update_lists(
-                    await database.read(presence.present_usernames, list(self._here)[turn % LIST_TURNS :: LIST_TURNS])
-                )
+                self._update_lists(await database.read(presence.present_usernames, self._rooms_of_turn(turn)))
             except Exception as error:
                 database.warn(logger, "the lease could not be renewed", error)
+
+    def _rooms_of_turn(self, turn: int) -> list[int]:
+        return [room for room in self._here if room % LIST_TURNS == turn % LIST_TURNS]
 
     def _announce(self, changes: Iterable[Change]) -> None:
         changes = list(changes)

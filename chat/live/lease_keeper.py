@@ -38,8 +38,11 @@ class LeaseKeeper:
             await self.expire_dead()
             await database.write_behind(presence.begin_lease, self._process)
             self._has_lease = True
-        failures = 0
+        failures, process = 0, self._process
         for piece in presence.pieces(pairs):
+            # The lease may have been lost meanwhile. The rows of the next one need its row first.
+            if self._process != process:
+                return False
             failures += not await self._settle_piece(piece)
         return not failures
 

@@ -82,7 +82,8 @@ def _preparation(field: Any) -> Callable[[Any], Any]:
     return lambda value: field.get_db_prep_save(value, connection)
 
 
-@lru_cache
+# Enough for each number of rows in a piece of each model.
+@lru_cache(maxsize=1024)
 def _statement(model: type[models.Model], columns: tuple[str, ...], count: int, end: str) -> str:
     table = connection.ops.quote_name(model._meta.db_table)
     row = f"({', '.join(['%s'] * len(columns))})"

@@ -162,8 +162,8 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     """
     wanted = BEST_OF if query.is_best_first else limit + 1
     try:
-        sql, params = _statement(user, query, before=before, limit=wanted)
         with _limited():
+            sql, params = _statement(user, query, before=before, limit=wanted)
             rows: list[Any] = list(Event.objects.raw(sql, params))
     except EmptyResultSet:
         return Found([], None)  # a user who may enter no room

@@ -70,6 +70,7 @@ WHY = {
 }
 # What was not a sentence of chat.outgoing, as the row has it.
 ANSWERED = re.compile(r"The receiver answered (?P<status>\d+)\.")
+UNANSWERED = re.compile(r"There was no answer: (?P<error>\w+)\.")
 
 # Reasons that are checked again when the pause is written, because another manager may have just resumed the webhook.
 CURABLE = (Pause.MAKER, Pause.AUDIENCE, Pause.BEHIND)
@@ -227,6 +228,8 @@ def _error_of(webhook: Webhook) -> str:
     """Return why the receiver did not take an event; empty if it did. The row has the sentence in English."""
     if answered := ANSWERED.fullmatch(webhook.last_error):
         return gettext("The receiver answered %(status)s.") % {"status": answered["status"]}
+    if unanswered := UNANSWERED.fullmatch(webhook.last_error):
+        return gettext("There was no answer: %(error)s.") % {"error": unanswered["error"]}
     return gettext(webhook.last_error) if webhook.last_error else ""
 
 

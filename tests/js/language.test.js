@@ -46,6 +46,11 @@ test("a value is never read as a pattern, and braces of a message stay", async (
 
 test("dates and numbers follow the page's language, and a browser's own variety of it", async () => {
   assert.equal((await load("de", {})).LOCALE, "de");
+  Object.defineProperty(globalThis, "navigator", {
+    value: { languages: ["fr", "de-AT", "de"] },
+    configurable: true,
+  });
+  assert.equal((await load("de", {})).LOCALE, "de-AT");
   const own = new Intl.NumberFormat().resolvedOptions().locale.split("-")[0];
   assert.equal((await load(own, undefined)).LOCALE, undefined);
 });

@@ -13,12 +13,15 @@ const { multichatCatalogue = {}, document = undefined } =
   /** @type {{multichatCatalogue?: Catalogue, document?: Document}} */ (globalThis);
 const language = document?.documentElement.lang || "en";
 
-/** For `Intl`: the page's language; undefined when the browser's own is a variety of it, such as en-GB. */
-export const LOCALE =
-  new Intl.Locale(language).language ===
-  new Intl.NumberFormat().resolvedOptions().locale.split("-")[0]
-    ? undefined
-    : language;
+/** @param {string} locale */
+const isOfPage = (locale) => locale.split("-")[0] === language;
+/**
+ * For `Intl`: the page's language, in the variety that the browser asks for, such as en-GB; undefined when the browser
+ * itself speaks it.
+ */
+export const LOCALE = isOfPage(new Intl.NumberFormat().resolvedOptions().locale)
+  ? undefined
+  : (globalThis.navigator?.languages?.find(isOfPage) ?? language);
 const plurals = new Intl.PluralRules(language);
 
 /**

@@ -1,7 +1,6 @@
 /** The bar above the panes: after some seconds without a connection it says why, and offers to try now. */
 
 import { part, setText } from "../dom/templates.js";
-import { gettext } from "../model/language.js";
 import { barWords } from "../model/strings.js";
 
 /** @import {State} from "../model/connection.js" */
@@ -24,6 +23,9 @@ export class ConnectionBar {
   /** When the connection was lost. */
   #since = performance.now();
   #askedAt = Number.NEGATIVE_INFINITY;
+  #isAsking = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #loadTimer;
   /** Why there is no connection, once it is known. */
   #cause = "";
   /** How many times in a row the server answered and yet no socket was opened. */
@@ -49,7 +51,9 @@ export class ConnectionBar {
       this.#refusals = 0;
     }
     // Loaded while the server answers, but not before what the user waits for.
-    if (state === "open") setTimeout(() => loadDiagnosis().catch(() => null), LOADED_AFTER_MS);
+    clearTimeout(this.#loadTimer);
+    if (state === "open")
+      this.#loadTimer = setTimeout(() => loadDiagnosis().catch(() => null), LOADED_AFTER_MS);
     this.tick();
   }
 
@@ -77,8 +81,9 @@ export class ConnectionBar {
 
   async #ask() {
     const now = performance.now();
-    if (now - this.#askedAt < ASK_EVERY_MS) return;
+    if (this.#isAsking || now - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = now;
+    this.#isAsking = true;
     const diagnosis = await loadDiagnosis().catch(() => null);
     const found = await diagnosis?.explain((areCookiesSent) =>
       fetch(this.#address, {
@@ -87,11 +92,12 @@ export class ConnectionBar {
         signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
       }),
     );
-    if (isWell(this.#state)) return;
+    this.#isAsking = false;
+    if (isWell(this.#state) || !found) return;
     // The server may just have come back, so the socket gets another chance before the page says that it is refused.
-    this.#refusals = found?.isSocket ? this.#refusals + 1 : 0;
+    this.#refusals = found.isSocket ? this.#refusals + 1 : 0;
     if (this.#refusals === 1) return this.#tryNow();
-    this.#cause = found?.sentence ?? gettext("The server doesn't answer.");
+    this.#cause = found.sentence;
     this.tick();
   }
 }
