@@ -19,7 +19,8 @@ from chat.store.room_user import RoomUser
 from chat.store.unread import Unread
 from tests.fakes import expire_dead_processes
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Each walks through all migrations, some of them both ways.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 Kind = Event.Kind
 LAST = "0004_reading"
 
