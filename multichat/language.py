@@ -12,6 +12,8 @@ from django.utils import translation
 from chat.store import appearances
 from chat.store.faults import AWAY
 
+# Browsers fetch it by themselves, which must not prolong a session that no user uses.
+WORKER = "/service_worker.js"
 # Answers without a sentence, some of them the same for all users and kept by caches.
 WITHOUT_LANGUAGE = ("/files/", "/healthz", "/manifest.webmanifest", "/pictures/")
 
@@ -31,8 +33,8 @@ class Middleware(LocaleMiddleware):
         except (DatabaseError, *AWAY):
             return  # the view will say so, if it needs the database
         finally:
-            # Only views use a session: a browser that fetches the service worker by itself does not prolong it.
-            request.session.accessed = was_accessed
+            if request.path_info == WORKER:
+                request.session.accessed = was_accessed
         request.look = look  # type: ignore[attr-defined]
         if is_offered(look.language):
             translation.activate(look.language)

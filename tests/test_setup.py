@@ -160,11 +160,11 @@ def test_setup_names_a_node_that_is_too_old(bare):
         (
             [],
             "please install these packages (Debian's names):"
-            " redis-server postgresql pgbouncer chromium firefox-esr webkit2gtk-driver xvfb",
+            " redis-server postgresql pgbouncer chromium firefox-esr webkit2gtk-driver xvfb gettext",
         ),
         (
             ["apt-get", "chromium", "firefox"],
-            "please run: sudo apt-get install redis-server postgresql pgbouncer webkit2gtk-driver xvfb",
+            "please run: sudo apt-get install redis-server postgresql pgbouncer webkit2gtk-driver xvfb gettext",
         ),
     ],
 )

@@ -310,7 +310,8 @@ def visit(browser, site):
                 context.clear_cookies()
                 context.add_cookies(state["cookies"])
             else:
-                context = browser.new_context(storage_state=state, **options)
+                # Motion takes a third of the processor's time, and no test needs it but those that ask for it.
+                context = browser.new_context(storage_state=state, **({"reduced_motion": "reduce"} | options))
             if is_kept:
                 kept.append((name, context))
         visitor = Visitor(context.new_page(), site)

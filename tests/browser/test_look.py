@@ -70,6 +70,7 @@ def test_a_window_of_medium_width_has_a_rail_of_rooms(visit):
     assert rail.bounding_box()["width"] <= 60
     # Nothing moves for users who want no motion.
     motion = "() => getComputedStyle(document.querySelector('room-pane')).animationDuration"
+    alice.page.emulate_media(reduced_motion="no-preference")
     assert alice.page.evaluate(motion) == "0.15s"
     alice.page.emulate_media(reduced_motion="reduce")
     assert alice.page.evaluate(motion) == "0s"
