@@ -128,7 +128,7 @@ class Measured(NamedTuple):
     example: str
     p50: float
     p95: float
-    # Of the program's own CPU time; 0 on PostgreSQL, which works in another process.
+    # The CPU time of this program, in ms; 0 on PostgreSQL, which works in another process.
     cpu: float
     found: list[int | str]
 
