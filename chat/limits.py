@@ -178,6 +178,7 @@ class SocketLimits:
             "copies": history,
             "people": history,
             "users": history,
+            "read_older": history,
             "watch": TokenBucket("WATCH"),
         }
 

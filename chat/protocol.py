@@ -220,6 +220,12 @@ class Read(Command, frozen=True, kw_only=True):
     back: bool = False
 
 
+class ReadOlder(Command, frozen=True, kw_only=True, tag="read_older"):
+    """Moves its user's read positions in all rooms to the last message before a time."""
+
+    before: datetime
+
+
 class Level(Command, frozen=True, kw_only=True):
     """Says what its user wants to hear of a room: all messages, those for them, or nothing but alerts."""
 
@@ -269,6 +275,7 @@ AnyCommand = (
     | History
     | Watch
     | Read
+    | ReadOlder
     | Level
     | Notify
     | Layout

@@ -285,6 +285,14 @@ TABLE = [
         parameters=80,
     ),
     HostileFrame(
+        "everything older read",
+        "read_older",
+        lambda context, n: command("read_older", before="9999-12-31T23:59:59Z"),
+        milliseconds=8,
+        queries=16,
+        parameters=80,
+    ),
+    HostileFrame(
         "level that changes each time",
         "level",
         lambda context, n: command("level", room=context.room, level=("all", "mentions", "quiet")[n % 3]),

@@ -5,11 +5,13 @@ import random
 import time
 import uuid
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from chat import protocol
 from chat.live import audiences, database, hub
@@ -242,6 +244,38 @@ async def test_a_read_position_is_sent_to_all_sockets_of_its_user_only(alice, bo
             await watcher.until_unread(rooms.lobby, 2)
         await alices.rest()
         assert alices.counts(rooms.lobby) == (3, 0)
+
+
+async def test_what_is_older_than_a_time_is_read_in_all_rooms_of_the_user_and_no_others(alice, bob, rooms):
+    lobby, random, staff = rooms.lobby, rooms.random, rooms.staff
+    async with watching(bob) as watcher, watching(alice) as other:
+        for room in (lobby, random, staff):
+            await post(room, alice)
+            await post(room, alice)
+        for room in (lobby, random):
+            await watcher.until_unread(room, 2)
+        tomorrow = timezone.now() + timedelta(days=1)
+        await database.write(lambda: Event.objects.filter(seq=2).update(at=tomorrow))
+        before = (tomorrow - timedelta(hours=1)).isoformat()
+        await watcher.socket.send(command="read_older", before=before)
+        for room in (lobby, random):
+            await watcher.until_unread(room, 1)
+        await hub.flush()
+        assert await database.read(
+            lambda: list(Membership.objects.filter(user=bob).values_list("room", "read_seq"))
+        ) == [
+            (lobby.pk, 1),
+            (random.pk, 1),
+        ]
+        # A position does not move back, and one at a time without a zone is refused.
+        await watcher.socket.send(command="read", room=lobby.pk, seq=2)
+        await watcher.until_unread(lobby, 0)
+        await watcher.socket.send(command="read_older", before=before)
+        assert (await watcher.socket.ask(command="read_older", before="2026-11-21T00:00:00"))[
+            "error"
+        ] == "COMMAND_INVALID"
+        assert watcher.counts(lobby) == (0, 0)
+        await other.rest()
 
 
 async def test_a_level_is_sent_to_all_sockets_of_its_user_only_and_stored(alice, bob, rooms):

@@ -38,6 +38,7 @@ from chat.protocol import (
     Quote,
     React,
     Read,
+    ReadOlder,
     Resolve,
     Resume,
     Send,
@@ -45,7 +46,7 @@ from chat.protocol import (
     Users,
     Watch,
 )
-from chat.store import actions, concerns, log, names, notifications, own_mentions, policies, quotes
+from chat.store import actions, concerns, log, names, notifications, own_mentions, policies, quotes, unread
 from chat.store.actions import Draft, Outcome
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
@@ -89,6 +90,8 @@ async def run(session: Session, command: AnyCommand) -> None:
             session.hub.watchers.add(session)
         case Read():
             read(session, command)
+        case ReadOlder():
+            await read_older(session, command)
         case Level():
             level(session, command)
         case Notify():
@@ -335,6 +338,18 @@ async def users(session: Session, command: Users) -> None:
 def read(session: Session, command: Read) -> None:
     """Move the user's read position. Their sockets that watch are notified; it is written soon, behind messages."""
     session.hub.move_position(session, command.room, command.seq, back=command.back)
+
+
+async def read_older(session: Session, command: ReadOlder) -> None:
+    """Move the user's read positions in all rooms that they may enter now, each as by `read`."""
+    session.is_original = False
+    if command.before.tzinfo is None:
+        detail = _("Give the time zone in `before`, as in 2026-11-21T00:00:00Z.")
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail)
+    async with database.only_one(("history", session.user_id)):
+        last = await database.read(unread.last_before, session.login, command.before)
+    for room, seq in last.items():
+        session.hub.move_position(session, room, seq, back=False)
 
 
 def level(session: Session, command: Level) -> None:

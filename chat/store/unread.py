@@ -1,14 +1,17 @@
 """Counts unread messages and mentions in the database, by pairs of user and room, up to MOST."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import Q
 
 from chat.conf import conf
-from chat.models import Event, Membership, PositionCounter, Visit
-from chat.store import alerts, values
+from chat.models import Event, Membership, PositionCounter, Room, Visit
+from chat.store import alerts, policies, values
 from chat.store.mentions import EVERYONE
+from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 
 Kind = Event.Kind
@@ -57,6 +60,14 @@ SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0
 FROM asked CROSS JOIN chat_room room
 LEFT JOIN chat_membership membership ON membership.room_id = asked.room_id AND membership.user_id = asked.user_id
 WHERE room.id = asked.room_id
+"""
+
+
+_LAST_BEFORE = """
+SELECT room.id, (SELECT event.seq FROM chat_event event
+    WHERE event.room_id = room.id AND event.kind = 0 AND event.at < %s
+    ORDER BY event.at DESC, event.seq DESC LIMIT 1)
+FROM chat_room room WHERE room.id IN ({rooms})
 """
 
 
@@ -119,6 +130,23 @@ def positions(pairs: Iterable[RoomUser]) -> dict[RoomUser, Position]:
     """
     rows = values.select(_POSITIONS, pairs)
     return {RoomUser(room, user): Position(*position) for room, user, *position in rows}
+
+
+def last_before(login: Login, before: datetime) -> dict[int, int]:
+    """Return the last message before a time in each room that the user may enter and has not read up to there, by room.
+
+    Takes one look-up by index for each room. Times are those of the events, which is exact enough for counting.
+    """
+    user = policies.load_users([login.user_id]).get(login.user_id)
+    if user is None:
+        return {}
+    rooms_sql, params = Room.objects.enterable_by(user).order_by().values("pk").query.sql_with_params()
+    at = connection.ops.adapt_datetimefield_value(before.astimezone(UTC))
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_BEFORE.format(rooms=rooms_sql), [at, *params])
+        last = {room: seq for room, seq in cursor.fetchall() if seq is not None}
+    read = positions(RoomUser(room, login.user_id) for room in last)
+    return {pair.room: last[pair.room] for pair, now in read.items() if now.read < last[pair.room]}
 
 
 def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:

@@ -2,14 +2,17 @@
 
 import { part } from "../dom/templates.js";
 import { isComposing, isTextField } from "../dom/text_box.js";
+import { gettext } from "../model/language.js";
 import { ALL_CAUGHT_UP, catchUpWords } from "../model/strings.js";
 
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
 /** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null}, showAlone: (room: string | null) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
-/** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string) => void, closePeek: (kept: string | null) => void}, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace}} Parts */
+/** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string) => void, closePeek: (kept: string | null) => void}, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace, menus: {open: (anchor: HTMLElement, name: string, items: () => {label: string, act: () => void}[]) => void}}} Parts */
 
+/** How long it takes until what the server has marked as read is known here. */
+const MARKED_AFTER_MS = 500;
 /** How much of the view the next screen moves on: a line or two stay in view. */
 const SCREEN = 0.9;
 
@@ -32,6 +35,10 @@ export class CatchUp {
     part(this.#bar, "screen").addEventListener("click", () => this.#nextScreen());
     part(this.#bar, "read-on").addEventListener("click", () => this.#readAndGoOn());
     part(this.#bar, "all-read").addEventListener("click", () => this.#readAll());
+    const older = part(this.#bar, "older");
+    older.addEventListener("click", () =>
+      this.#parts.menus.open(older, gettext("Mark older as read…"), () => this.#olderItems()),
+    );
     part(this.#bar, "done").addEventListener("click", () => this.finish());
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
   }
@@ -64,7 +71,7 @@ export class CatchUp {
     const title = workspace.rooms.get(room ?? "")?.title ?? "";
     part(this.#bar, "where").textContent =
       room === undefined ? ALL_CAUGHT_UP : catchUpWords(title, left);
-    for (const name of ["screen", "read-on", "all-read"])
+    for (const name of ["screen", "read-on", "older", "all-read"])
       part(this.#bar, name).hidden = room === undefined;
     // In the log, the keys of this mode scroll and go on, and nothing is typed.
     if (room === undefined) part(this.#bar, "done").focus();
@@ -90,6 +97,25 @@ export class CatchUp {
   #readAll() {
     this.#parts.readTracker.markAllRead();
     this.#goOn();
+  }
+
+  #olderItems() {
+    return /** @type {const} */ ([
+      [gettext("From before today"), 0],
+      [gettext("From before yesterday"), 1],
+      [gettext("Older than a week"), 7],
+    ]).map(([label, days]) => ({ label, act: () => this.#readOlder(days) }));
+  }
+
+  /** @param {number} days since the midnight that begins today */
+  #readOlder(days) {
+    const midnight = new Date();
+    midnight.setHours(0, 0, 0, 0);
+    midnight.setDate(midnight.getDate() - days);
+    this.#parts.unread.markOlderRead(midnight);
+    setTimeout(() => {
+      if (this.#room !== null && !this.#parts.readTracker.hasUnread(this.#room)) this.#goOn();
+    }, MARKED_AFTER_MS);
   }
 
   finish() {

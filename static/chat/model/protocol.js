@@ -91,6 +91,7 @@
  *   | {command: "copies", across: string}
  *   | {command: "mentions", before?: number, limit?: number}
  *   | {command: "read", room: string, seq: number, back?: true}
+ *   | {command: "read_older", before: string}
  *   | {command: "notify", room: string, seq: number, after: number}
  *   | {command: "level", room: string, level: "all" | "mentions" | "quiet"}
  *   | ({command: "layout"} & LayoutChange)

@@ -152,6 +152,11 @@ export class Unread {
     this.onchange([room]);
   }
 
+  /** What is older counts as read, in all rooms. The server knows which messages these are. @param {Date} before */
+  markOlderRead(before) {
+    this.#send({ command: "read_older", before: before.toISOString() });
+  }
+
   /** @param {string} room */
   markRead(room) {
     this.releaseHold(room);

@@ -160,7 +160,7 @@ export class UserActions {
       const { CatchUp } = await import("lazy/catch_up");
       const { navigation } = this;
       const { unread } = userData;
-      return new CatchUp(panes, { navigation, readTracker, workspace, unread });
+      return new CatchUp(panes, { navigation, readTracker, workspace, unread, menus: this.menus });
     }, notLoaded);
     part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
     this.#keysDialog = new LazyPart(async () => {
