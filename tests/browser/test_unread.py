@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from datetime import datetime, timedelta
 
 from playwright.sync_api import expect
 
@@ -168,6 +169,16 @@ def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(v
     bob.page.get_by_role("menuitem", name="Mark all as read").click()
     for title in ("Random", "Third"):
         expect(badge(bob, title)).to_be_hidden()
+    # Everything that is older than a day, in all rooms.
+    for title in ("Random", "There"):
+        site.shell(f"from chat.models import Room; Room.objects.get(title={title!r}).send_message('old', None)")
+    for title in ("Random", "There"):
+        expect(badge(bob, title)).to_be_visible()
+    bob.page.get_by_role("button", name="Catch up").click()
+    bob.page.clock.set_system_time(datetime.now() + timedelta(days=2))
+    bob.page.get_by_role("button", name="Mark older as read…").click()
+    bob.page.get_by_role("menuitem", name="From before yesterday").click()
+    expect(bob.page.get_by_role("status").filter(has_text="All caught up")).to_be_visible()
     wait_until(lambda: not any(by_database(site, "bob").values()), bob)
 
 
