@@ -36,14 +36,15 @@ def make(scale: float) -> None:
             for program, arguments in (("big", [str(scale)]), ("bench_search", [str(MESSAGES), "--make"])):
                 command = [sys.executable, "-m", f"tests.servers.{program}", *arguments]
                 subprocess.run(command, cwd=BASE, env=environments[program], check=True)
-        _note(kind).write_text(json.dumps({"scale": scale}))
+        _note(kind).write_text(json.dumps({"scale": scale, "messages": MESSAGES}))
         print(f"data, {kind}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 def scale_of(kind: str) -> float | None:
-    """Return the scale of a database, or None when there is none."""
+    """Return the scale of a kind's databases, or None when one of them is missing."""
     try:
-        return float(json.loads(_note(kind).read_text())["scale"])
+        note = json.loads(_note(kind).read_text())
+        return float(note["scale"]) if note["messages"] == MESSAGES else None
     except (OSError, ValueError, KeyError):
         return None
 
