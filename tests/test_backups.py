@@ -47,6 +47,9 @@ for file in %r:
         print(error)
 """
 
+# Each starts some processes.
+pytestmark = pytest.mark.timeout(180)
+
 
 class Installation:
     """A database in its own directory, and manage.py on it."""

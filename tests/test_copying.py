@@ -42,6 +42,9 @@ AccessAttempt.objects.create(username="x", failures_since_start=1)
 AccessAttempt.objects.update(attempt_time=timezone.now() - datetime.timedelta(days=3))
 """
 
+# Each starts some processes.
+pytestmark = pytest.mark.timeout(180)
+
 
 class Installation:
     """A clone's state in its own directory."""

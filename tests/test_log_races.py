@@ -210,7 +210,7 @@ def test_a_deletion_does_not_wait_for_a_transaction_that_writes_presence_and_nei
 ):
     Membership.objects.create(user=bob, room=rooms.lobby)
     presence.begin_lease("one")
-    has_lock, create = threading.Event(), Presence.objects.bulk_create
+    has_lock, insert_missing = threading.Event(), presence.insert_missing
     visible = User.objects.filter(pk=bob.pk) if gone == "user" else Room.objects.filter(pk=rooms.lobby.pk)
 
     def enter():
@@ -220,16 +220,18 @@ def test_a_deletion_does_not_wait_for_a_transaction_that_writes_presence_and_nei
         assert has_lock.wait(10)
         (bob if gone == "user" else rooms.lobby).delete()
 
-    def create_late(*arguments, **named):
+    def insert_late(rows):
+        if not isinstance(rows[0], Presence):
+            return insert_missing(rows)
         has_lock.set()
         # The transaction is open and holds the lock of the membership.
         deadline = time.monotonic() + 10
         while visible.exists():
             assert time.monotonic() < deadline, "the deletion waits for this transaction"
             time.sleep(0.01)
-        return create(*arguments, **named)
+        return insert_missing(rows)
 
-    monkeypatch.setattr(Presence.objects, "bulk_create", create_late)
+    monkeypatch.setattr(presence, "insert_missing", insert_late)
     in_threads(enter, delete)
     remove_the_rest()
     assert not Presence.objects.exists()

@@ -9,12 +9,20 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.live import database
 from chat.models import Event, Mention, Room
-from chat.store import own_mentions
+from chat.store import actions, own_mentions
+from chat.store.actions import Draft
+from chat.store.log import Committed
 from tests.sockets import connected
 from tests.test_alerts import explain
 from tests.test_reactions import login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def post(author, *texts):
+    """Post messages into rooms in one transaction; a text is (room, text). All of them are saved."""
+    done = actions.commit([Draft(room=room.pk, author=author.pk, body=text) for room, text in texts])
+    assert all(isinstance(each, Committed) for each in done)
 
 
 def texts(user, *, before=None, limit=50, max_bytes=10**6):
@@ -33,8 +41,7 @@ def test_mentions_of_all_rooms_are_listed_newest_first(alice, bob, rooms):
 
 
 def test_pages_follow_each_other_without_gap_and_repetition(alice, bob, rooms):
-    for number in range(150):
-        rooms[number % 2].send_message(f"{number} @bob" if number % 3 else f"{number} @all", alice)
+    post(alice, *((rooms[number % 2], f"{number} @{'bob' if number % 3 else 'all'}") for number in range(150)))
     found, before = [], None
     for _ in range(20):
         page, before = texts(bob, before=before, limit=20)
@@ -69,8 +76,8 @@ def test_mentions_of_all_users_from_before_the_account_are_left_out(alice, rooms
 
 
 def test_a_page_costs_few_queries_by_index_whatever_the_number_of_mentions(alice, bob, rooms):
-    events = [rooms.lobby.send_message(f"{number} @bob", alice) for number in range(200)]
-    assert Mention.objects.filter(user=bob).count() == len(events)
+    post(alice, *((rooms.lobby, f"{number} @bob") for number in range(200)))
+    assert Mention.objects.filter(user=bob).count() == 200
     login = login_of(bob)
     with CaptureQueriesContext(connection) as captured:
         own_mentions.read(login, before=None, limit=50, max_bytes=10**6)
