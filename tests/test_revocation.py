@@ -139,7 +139,8 @@ async def test_the_first_change_is_checked_at_once_and_further_ones_at_a_limited
         await asyncio.sleep(settings.ACCESS_CHECK_PAUSE_SECONDS)
 
         async def note(self, *arguments):
-            began.append(loop.time())
+            # When the check began. This task may have waited since then.
+            began.append(self._began_at)
             await load(self, *arguments)
 
         monkeypatch.setattr(Revocation, "_check", note)
