@@ -178,8 +178,9 @@ class SocketLimits:
             "copies": history,
             "people": history,
             "users": history,
-            "read_older": history,
+            # Each looks at all rooms of the user.
             "watch": TokenBucket("WATCH"),
+            "read_older": TokenBucket("WATCH"),
         }
 
     def check_command(self, kind: str, *, count: int = 1) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -37,6 +36,8 @@ STREAM_PATH = "/chat/stream/"
 # The most closed rooms with a button in the HTML. The page adds the others when the socket lists them. With thousands
 # of rooms, most of the time and bytes of a response went into buttons that users never scroll to.
 LISTED_ROOMS = 200
+# The languages besides English for which tests/emoji_data.py has made the names of emoji.
+EMOJI_LANGUAGES = ("de",)
 # The most users whose names the page is sent with.
 MAX_SHOWN = 200
 # The most ids in `?rooms=` that are read.
@@ -311,8 +312,7 @@ def _page(
 
 def _emoji_file() -> str:
     """Return the static file with the names of emoji in the language of the page."""
-    language = get_language() or settings.LANGUAGE_CODE
-    return "chat/emoji.json" if language == settings.LANGUAGE_CODE else f"chat/emoji.{language}.json"
+    return f"chat/emoji.{language}.json" if (language := get_language()) in EMOJI_LANGUAGES else "chat/emoji.json"
 
 
 def _listed(rooms: list[Room], opened: set[str]) -> list[tuple[Room, bool]]:

@@ -14,8 +14,10 @@ from chat.store.faults import AWAY
 
 # Browsers fetch it by themselves, which must not prolong a session that no user uses.
 WORKER = "/service_worker.js"
-# Answers without a sentence, some of them the same for all users and kept by caches.
-WITHOUT_LANGUAGE = ("/files/", "/healthz", "/manifest.webmanifest", "/pictures/")
+# Answers without a sentence, the same for all users.
+WITHOUT_LANGUAGE = ("/healthz", "/manifest.webmanifest")
+# What users have uploaded. Only a refusal has a sentence.
+UPLOADED = ("/files/", "/pictures/")
 
 
 class Middleware(LocaleMiddleware):
@@ -41,7 +43,8 @@ class Middleware(LocaleMiddleware):
             request.LANGUAGE_CODE = translation.get_language() or settings.LANGUAGE_CODE
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if request.path_info.startswith(WITHOUT_LANGUAGE):
+        is_content = request.path_info.startswith(UPLOADED) and response.status_code < 400
+        if is_content or request.path_info.startswith(WITHOUT_LANGUAGE):
             return response
         return super().process_response(request, response)
 

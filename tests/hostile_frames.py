@@ -287,7 +287,12 @@ TABLE = [
     HostileFrame(
         "everything older read",
         "read_older",
-        lambda context, n: command("read_older", before="9999-12-31T23:59:59Z"),
+        # Every second one has something to do.
+        lambda context, n: (
+            command("read", room=context.room, seq=0, back=True)
+            if n % 2
+            else command("read_older", before="9999-12-31T23:59:59Z")
+        ),
         milliseconds=8,
         queries=16,
         parameters=80,

@@ -261,21 +261,25 @@ async def test_what_is_older_than_a_time_is_read_in_all_rooms_of_the_user_and_no
         for room in (lobby, random):
             await watcher.until_unread(room, 1)
         await hub.flush()
-        assert await database.read(
-            lambda: list(Membership.objects.filter(user=bob).values_list("room", "read_seq"))
-        ) == [
-            (lobby.pk, 1),
-            (random.pk, 1),
-        ]
-        # A position does not move back, and one at a time without a zone is refused.
+        stored = Membership.objects.filter(read_seq__isnull=False).order_by("room")
+        rows = stored.values_list("user", "room", "read_seq")
+        assert await database.read(lambda: list(rows.all())) == [(bob.pk, lobby.pk, 1), (bob.pk, random.pk, 1)]
+        # A position does not move back.
         await watcher.socket.send(command="read", room=lobby.pk, seq=2)
         await watcher.until_unread(lobby, 0)
         await watcher.socket.send(command="read_older", before=before)
-        assert (await watcher.socket.ask(command="read_older", before="2026-11-21T00:00:00"))[
-            "error"
-        ] == "COMMAND_INVALID"
-        assert watcher.counts(lobby) == (0, 0)
+        await watcher.socket.send(command="ping")
+        await watcher.socket.until(lambda frame: "pong" in frame)
+        await hub.flush()
+        assert await database.read(lambda: list(rows.all())) == [(bob.pk, lobby.pk, 2), (bob.pk, random.pk, 1)]
         await other.rest()
+        assert [other.counts(room) for room in (lobby, random, staff)] == [(0, 0)] * 3
+
+
+@pytest.mark.parametrize("before", ["2026-11-21T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", 7])
+async def test_a_time_that_no_calendar_has_is_refused(bob, rooms, before):
+    async with connected(bob) as socket:
+        assert (await socket.ask(command="read_older", before=before))["error"] == "COMMAND_INVALID"
 
 
 async def test_a_level_is_sent_to_all_sockets_of_its_user_only_and_stored(alice, bob, rooms):

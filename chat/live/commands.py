@@ -12,6 +12,7 @@ from chat import limits, protocol
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.live import attendance, database, writer
+from chat.live.audiences import Slice
 from chat.live.feed import RoomView
 from chat.live.revocation import Question
 from chat.live.session import Session, Subscription
@@ -346,10 +347,13 @@ async def read_older(session: Session, command: ReadOlder) -> None:
     if command.before.tzinfo is None:
         detail = _("Give the time zone in `before`, as in 2026-11-21T00:00:00Z.")
         raise ClientError(ErrorCode.COMMAND_INVALID, detail=detail)
-    async with database.only_one(("history", session.user_id)):
-        last = await database.read(unread.last_before, session.login, command.before)
-    for room, seq in last.items():
-        session.hub.move_position(session, room, seq, back=False)
+    async with database.only_one(("read_older", session.user_id)):
+        last = await database.read_aside(unread.last_before, session.login, command.before)
+        share = Slice()
+        for room, seq in last.items():
+            session.hub.move_position(session, room, seq, back=False)
+            if await share.pause_if_used() and session.standing is None:
+                return
 
 
 def level(session: Session, command: Level) -> None:

@@ -40,20 +40,19 @@ class LeaseKeeper:
             self._has_lease = True
         failures, process = 0, self._process
         for piece in presence.pieces(pairs):
-            # The lease may have been lost meanwhile. The rows of the next one need its row first.
-            if self._process != process:
-                return False
-            failures += not await self._settle_piece(piece)
+            failures += not await self._settle_piece(process, piece)
         return not failures
 
-    async def _settle_piece(self, piece: Sequence[RoomUser]) -> bool:
+    async def _settle_piece(self, process: str, piece: Sequence[RoomUser]) -> bool:
+        # The lease may have been lost meanwhile. The rows of the next one need its row first.
+        if self._process != process:
+            return False
         # A snapshot, taken here because the database's thread must not read what the loop changes. It is taken as late
         # as possible, so a user who came and went while other pieces were written is not written at all.
         came = [pair for pair in piece if self._is_here(pair) and pair not in self.written]
         went = [pair for pair in piece if not self._is_here(pair) and pair in self.written]
         if not came and not went:
             return True
-        process = self._process
         try:
             changes = await database.write_behind(presence.update_presence, process, came=came, went=went)
         except (IntegrityError, DataError) as error:
@@ -61,7 +60,7 @@ class LeaseKeeper:
                 database.warn(logger, f"room={piece[0].room} user={piece[0].user}: presence cannot be written", error)
                 return False
             # One of the pairs cannot be written. Write the others without it.
-            return all([await self._settle_piece([pair]) for pair in piece])
+            return all([await self._settle_piece(process, [pair]) for pair in piece])
         except Exception as error:
             database.warn(logger, "presence could not be written; trying again", error)
             return False

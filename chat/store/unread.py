@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from chat.conf import conf
+from chat.exceptions import ClientError, ErrorCode
 from chat.models import Event, Membership, PositionCounter, Room, Visit
 from chat.store import alerts, policies, values
 from chat.store.mentions import EVERYONE
@@ -63,11 +65,22 @@ WHERE room.id = asked.room_id
 """
 
 
+# Rooms that are read up to their head cost nothing, and the others one look-up by index each.
 _LAST_BEFORE = """
-SELECT room.id, (SELECT event.seq FROM chat_event event
-    WHERE event.room_id = room.id AND event.kind = 0 AND event.at < %s
-    ORDER BY event.at DESC, event.seq DESC LIMIT 1)
-FROM chat_room room WHERE room.id IN ({rooms})
+SELECT room.id,
+    (SELECT event.seq FROM chat_event event
+     WHERE event.room_id = room.id AND event.kind = 0 AND event.at < %s
+     ORDER BY event.at DESC, event.seq DESC LIMIT 1),
+    COALESCE(
+        membership.read_seq,
+        (SELECT event.seq FROM chat_event event
+         WHERE event.room_id = room.id AND event.kind = 0 AND event.at <= visit.at
+         ORDER BY event.at DESC, event.seq DESC LIMIT 1),
+        0)
+FROM chat_room room
+LEFT JOIN chat_membership membership ON membership.room_id = room.id AND membership.user_id = %s
+LEFT JOIN chat_visit visit ON visit.user_id = %s
+WHERE room.id IN ({rooms}) AND room.archived_at IS NULL AND COALESCE(membership.read_seq, 0) < room.head_seq
 """
 
 
@@ -133,20 +146,20 @@ def positions(pairs: Iterable[RoomUser]) -> dict[RoomUser, Position]:
 
 
 def last_before(login: Login, before: datetime) -> dict[int, int]:
-    """Return the last message before a time in each room that the user may enter and has not read up to there, by room.
+    """Return the last message before a time, by room, in the listed rooms of a user who has not read up to there.
 
-    Takes one look-up by index for each room. Times are those of the events, which is exact enough for counting.
+    Times are those of the events, which is exact enough for counting. Raises ClientError: USER_HAS_TO_LOGIN, or
+    COMMAND_INVALID when the time is not in the years 1 to 9999 of UTC.
     """
-    user = policies.load_users([login.user_id]).get(login.user_id)
-    if user is None:
-        return {}
-    rooms_sql, params = Room.objects.enterable_by(user).order_by().values("pk").query.sql_with_params()
-    at = connection.ops.adapt_datetimefield_value(before.astimezone(UTC))
+    try:
+        at = connection.ops.adapt_datetimefield_value(before.astimezone(UTC))
+    except OverflowError:
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("This time is out of range.")) from None
+    rooms = Room.objects.enterable_by(policies.load_user(login))
+    rooms_sql, params = rooms.order_by().values("pk").query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(_LAST_BEFORE.format(rooms=rooms_sql), [at, *params])
-        last = {room: seq for room, seq in cursor.fetchall() if seq is not None}
-    read = positions(RoomUser(room, login.user_id) for room in last)
-    return {pair.room: last[pair.room] for pair, now in read.items() if now.read < last[pair.room]}
+        cursor.execute(_LAST_BEFORE.format(rooms=rooms_sql), [at, login.user_id, login.user_id, *params])
+        return {room: last for room, last, read in cursor.fetchall() if last is not None and read < last}
 
 
 def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:

@@ -3,7 +3,7 @@
 import { part } from "../dom/templates.js";
 import { isComposing, isTextField } from "../dom/text_box.js";
 import { gettext } from "../model/language.js";
-import { ALL_CAUGHT_UP, catchUpWords } from "../model/strings.js";
+import { ALL_CAUGHT_UP, catchUpWords, OFFLINE } from "../model/strings.js";
 
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
@@ -11,8 +11,8 @@ import { ALL_CAUGHT_UP, catchUpWords } from "../model/strings.js";
 /** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null}, showAlone: (room: string | null) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
 /** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string) => void, closePeek: (kept: string | null) => void}, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace, menus: {open: (anchor: HTMLElement, name: string, items: () => {label: string, act: () => void}[]) => void}}} Parts */
 
-/** How long it takes until what the server has marked as read is known here. */
-const MARKED_AFTER_MS = 500;
+/** How long it takes until what the server has marked as read is counted here. */
+const COUNTED_AFTER_MS = 500;
 /** How much of the view the next screen moves on: a line or two stay in view. */
 const SCREEN = 0.9;
 
@@ -59,7 +59,7 @@ export class CatchUp {
 
   /** Show the next room that is still unread. */
   #goOn() {
-    const { navigation, readTracker, workspace } = this.#parts;
+    const { navigation, readTracker } = this.#parts;
     let room = this.#queue.shift();
     while (room !== undefined && !readTracker.hasUnread(room)) room = this.#queue.shift();
     this.#room = room ?? null;
@@ -67,10 +67,7 @@ export class CatchUp {
     // The page has as many panes as it may have, so nothing of the room would be shown.
     if (room !== undefined && !this.#panes.get(room)) return this.finish();
     this.#panes.showAlone(room ?? "");
-    const left = this.#queue.filter((id) => readTracker.hasUnread(id)).length;
-    const title = workspace.rooms.get(room ?? "")?.title ?? "";
-    part(this.#bar, "where").textContent =
-      room === undefined ? ALL_CAUGHT_UP : catchUpWords(title, left);
+    this.#showWhere();
     for (const name of ["screen", "read-on", "older", "all-read"])
       part(this.#bar, name).hidden = room === undefined;
     // In the log, the keys of this mode scroll and go on, and nothing is typed.
@@ -112,10 +109,19 @@ export class CatchUp {
     const midnight = new Date();
     midnight.setHours(0, 0, 0, 0);
     midnight.setDate(midnight.getDate() - days);
-    this.#parts.unread.markOlderRead(midnight);
-    setTimeout(() => {
-      if (this.#room !== null && !this.#parts.readTracker.hasUnread(this.#room)) this.#goOn();
-    }, MARKED_AFTER_MS);
+    if (!this.#parts.unread.markOlderRead(midnight)) part(this.#bar, "where").textContent = OFFLINE;
+    else setTimeout(() => this.#before && this.#showWhere(), COUNTED_AFTER_MS);
+    // Once the menu has given the focus back.
+    requestAnimationFrame(() => this.#panes.get(this.#room)?.list.focus({ preventScroll: true }));
+  }
+
+  /** Say which room this is, and how many are left. */
+  #showWhere() {
+    const { readTracker, workspace } = this.#parts;
+    const left = this.#queue.filter((id) => readTracker.hasUnread(id)).length;
+    const title = workspace.rooms.get(this.#room ?? "")?.title ?? "";
+    part(this.#bar, "where").textContent =
+      this.#room === null ? ALL_CAUGHT_UP : catchUpWords(title, left);
   }
 
   finish() {

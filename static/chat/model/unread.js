@@ -152,9 +152,9 @@ export class Unread {
     this.onchange([room]);
   }
 
-  /** What is older counts as read, in all rooms. The server knows which messages these are. @param {Date} before */
+  /** What is older counts as read, in all rooms. The server knows which messages these are. @param {Date} before @returns {boolean} whether it was sent */
   markOlderRead(before) {
-    this.#send({ command: "read_older", before: before.toISOString() });
+    return this.#send({ command: "read_older", before: before.toISOString() });
   }
 
   /** @param {string} room */

@@ -1,6 +1,7 @@
 /** The bar above the panes: after some seconds without a connection it says why, and offers to try now. */
 
 import { part, setText } from "../dom/templates.js";
+import { gettext } from "../model/language.js";
 import { barWords } from "../model/strings.js";
 
 /** @import {State} from "../model/connection.js" */
@@ -84,21 +85,26 @@ export class ConnectionBar {
     if (this.#isAsking || now - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = now;
     this.#isAsking = true;
-    const diagnosis = await loadDiagnosis().catch(() => null);
-    const found = await diagnosis?.explain((areCookiesSent) =>
+    const found = await this.#explain().catch(() => null);
+    this.#isAsking = false;
+    if (isWell(this.#state)) return;
+    // The server may just have come back, so the socket gets another chance before the page says that it is refused.
+    this.#refusals = found?.isSocket ? this.#refusals + 1 : 0;
+    if (this.#refusals === 1) return this.#tryNow();
+    // What explains it could not be loaded either.
+    this.#cause = found?.sentence ?? gettext("The server doesn't answer.");
+    this.tick();
+  }
+
+  async #explain() {
+    const { explain } = await loadDiagnosis();
+    return explain((areCookiesSent) =>
       fetch(this.#address, {
         cache: "no-store",
         credentials: areCookiesSent ? "same-origin" : "omit",
         signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
       }),
     );
-    this.#isAsking = false;
-    if (isWell(this.#state) || !found) return;
-    // The server may just have come back, so the socket gets another chance before the page says that it is refused.
-    this.#refusals = found.isSocket ? this.#refusals + 1 : 0;
-    if (this.#refusals === 1) return this.#tryNow();
-    this.#cause = found.sentence;
-    this.tick();
   }
 }
 
