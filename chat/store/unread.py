@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
@@ -154,7 +154,7 @@ def last_before(login: Login, before: datetime) -> dict[int, int]:
     try:
         at = connection.ops.adapt_datetimefield_value(before.astimezone(UTC))
     except OverflowError:
-        raise ClientError(ErrorCode.COMMAND_INVALID, detail=_("This time is out of range.")) from None
+        raise ClientError(ErrorCode.COMMAND_INVALID, detail=gettext_lazy("This time is out of range.")) from None
     rooms = Room.objects.enterable_by(policies.load_user(login))
     rooms_sql, params = rooms.order_by().values("pk").query.sql_with_params()
     with connection.cursor() as cursor:
