@@ -1,7 +1,9 @@
 """Workspaces: named sets of panes, kept at the server, each window with its own."""
 
+import contextlib
 import re
 
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
 from tests.browser.test_panes import titles
@@ -11,9 +13,18 @@ WIDE = {"width": 1320, "height": 780}
 
 
 def menu(visitor, item=None):
-    visitor.page.locator("[data-part=workspaces]").click()
-    if item is not None:
-        visitor.page.get_by_role("menu").get_by_text(item, exact=True).click()
+    """Open the menu, and choose an item. It is opened again until this window has heard of what another one changed."""
+    button = visitor.page.locator("[data-part=workspaces]")
+    button.click()
+    if item is None:
+        return
+    entry = visitor.page.get_by_role("menu").get_by_text(item, exact=True)
+    for _ in range(10):
+        with contextlib.suppress(PlaywrightTimeoutError):
+            return entry.click(timeout=2_000)
+        visitor.page.keyboard.press("Escape")
+        button.click()
+    entry.click()
 
 
 def save_as(visitor, name):
