@@ -209,6 +209,10 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
         key = "chat_search.rowid"
     else:
         key = "found.event_id"
+    if connection.vendor == "postgresql" and query.room is None:
+        # As a value, and not as a condition that PostgreSQL turns into a join: it compared each match with each room
+        # of the user at the end, which took 1.1 s for 100,000 matches in a room that the user may not enter.
+        conditions[0] = f"({conditions[0]}) IS TRUE"
     for term in likes:
         conditions.append(LIKE)
         params.append("%" + re.sub("([!%_])", r"!\1", term) + "%")
