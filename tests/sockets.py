@@ -51,7 +51,7 @@ class Socket:
     async def next(self):
         """Return the next frame; None when the server has closed."""
         while True:
-            message = await self._communicator.receive_output(5)
+            message = await self._communicator.receive_output(20)
             if message["type"] == "websocket.close":
                 self.closed = message["code"]
                 return None
@@ -67,7 +67,7 @@ class Socket:
     async def until(self, is_wanted):
         """Return the frames up to the first that is wanted, and that one too."""
         frames = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not frames or not is_wanted(frames[-1]):
                 frame = await self.next()
                 assert frame is not None, f"closed after {frames}"

@@ -31,7 +31,7 @@ def close(room, bob, count=35):
 
 async def until_count(count=2, model=Room, manager="all_objects"):
     """Wait until a table has this many rows; by default, until one of three rooms is gone."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await database.poll(getattr(model, manager).count) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
