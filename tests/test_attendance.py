@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -72,6 +73,31 @@ async def test_a_user_who_is_back_within_the_grace_time_causes_no_frame(settings
             heard = await signals(first, until=lambda frame: "present" in frame)
     # The only LEAVE is the one that the command caused at once.
     assert [frame.get("msg_type") for frame in heard] == [LEAVE, None]
+
+
+async def test_a_user_who_is_back_while_their_leaving_is_being_written_is_here(rooms, alice, bob, monkeypatch):
+    room, update = rooms.lobby, presence.update_presence
+    is_writing, may_write = threading.Event(), threading.Event()
+
+    def write_late(process, *, came, went):
+        if went:
+            is_writing.set()
+            assert may_write.wait(10)
+        return update(process, came=came, went=went)
+
+    async with connected(alice) as first, connected(bob) as second:
+        await join(first, room)
+        await join(second, room)
+        await signals(first, until=lambda frame: frame.get("present") == {"bob": True})
+        monkeypatch.setattr(presence, "update_presence", write_late)
+        await second.send(command="leave", room=str(room.pk))
+        assert await asyncio.to_thread(is_writing.wait, 10)
+        await second.send(command="join", room=str(room.pk))
+        await second.until(lambda frame: "join" in frame)
+        may_write.set()
+        await signals(first, until=lambda frame: frame.get("present") == {"bob": False})
+        await signals(first, until=lambda frame: frame.get("present") == {"bob": True})
+        assert await database.read(presence.present_usernames, [room.pk]) == {room.pk: {"alice", "bob"}}
 
 
 async def test_two_tabs_of_a_user_count_as_one_presence(rooms, alice, bob):
