@@ -524,6 +524,8 @@ class Membership(models.Model):
     # The position of the room's pane on the user's page; null while the pane is closed.
     position = models.PositiveSmallIntegerField(null=True)
     is_wide = models.BooleanField(default=False, db_default=False)
+    # How the pane stands in the row (`chat.store.layouts.Panes`); null: as a column like the others.
+    shape = models.JSONField(null=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["room", "user"], name="membership_room_user")]
@@ -769,7 +771,7 @@ class PaneSet(models.Model):
 
     user = FormerUserField(db_index=False, related_name="+")
     name = models.CharField(max_length=MAX_NAME)
-    # The panes in order, each {"room": 3}, with "wide": true at the one that is widened.
+    # The panes in order, each {"room": 3}, with "wide": true at the one that is widened, and perhaps a "shape".
     panes = models.JSONField(default=list)
     # Raised by each change, so that open pages know whether they have it.
     version = models.PositiveIntegerField(default=1, db_default=1)

@@ -12,8 +12,9 @@ from chat import limits, protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import positions
 from chat.models import PaneSet, Room
-from chat.protocol import Layout, RoomId, RoomIds, Seq
+from chat.protocol import Layout, RoomId, RoomIds, Seq, Shape
 from chat.store import pane_sets
+from chat.store.layouts import Panes, shapes_of
 
 # Longer ones are refused with a sentence; these are not even read.
 Name = Annotated[str, msgspec.Meta(max_length=PaneSet.MAX_NAME * 16)]
@@ -25,6 +26,7 @@ class Save(msgspec.Struct, tag_field="do", tag="save", forbid_unknown_fields=Tru
     name: Name
     rooms: RoomIds
     wide: RoomId | None = None
+    shapes: Annotated[list[Shape], msgspec.Meta(max_length=protocol.MAX_ROOMS)] = []
 
 
 class Rename(msgspec.Struct, tag_field="do", tag="rename", forbid_unknown_fields=True):
@@ -71,18 +73,19 @@ def pane_sets_view(request: HttpRequest) -> HttpResponse:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             return JsonResponse({"detail": _("There is no such change.")}, status=400)
     shown = pane_sets.sets_of(request.user)
-    order, wide = positions.layout_of(request.user.pk)
-    allowed = set(Room.objects.enterable_by(request.user).filter(pk__in=list(order)).values_list("pk", flat=True))
-    unnamed = _as_json([room for room in order if room in allowed], wide)
-    sets = [{"id": one.id, "name": one.name, "version": one.version, **_as_json(one.rooms, one.wide)} for one in shown]
+    panes = positions.layout_of(request.user.pk)
+    allowed = Room.objects.enterable_by(request.user).filter(pk__in=list(panes.rooms))
+    unnamed = panes.limited_to(set(allowed.values_list("pk", flat=True))).on_the_wire()
+    sets = [{"id": one.id, "name": one.name, "version": one.version, **one.panes.on_the_wire()} for one in shown]
     return JsonResponse(answer | {"workspaces": sets, "unnamed": unnamed})
 
 
 def _change(request: HttpRequest) -> dict[str, Any]:
     user = request.user
     match _decoder.decode(request.body):
-        case Save(name=name, rooms=rooms, wide=wide):
-            return {"saved": pane_sets.save(user, name, rooms, wide)}
+        case Save(name=name, rooms=rooms, wide=wide, shapes=shapes):
+            panes = Panes(rooms, wide, {room: shape for room, shape in shapes_of(shapes).items() if shape})
+            return {"saved": pane_sets.save(user, name, panes)}
         case Rename(workspace=pk, name=name):
             pane_sets.rename(user, pk, name)
         case Delete(workspace=pk):
@@ -92,7 +95,3 @@ def _change(request: HttpRequest) -> dict[str, Any]:
         case Arrange(workspace=pk, change=change):
             pane_sets.arrange(user, pk, change)
     return {}
-
-
-def _as_json(order: list[int], wide: int | None) -> dict[str, Any]:
-    return {"order": [str(room) for room in order], "wide": str(wide) if wide in order else None}

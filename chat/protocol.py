@@ -30,6 +30,8 @@ LEVELS = ("all", "mentions", "quiet")
 MAX_NAME = 150
 # The most usernames that a `users` may ask for.
 MAX_USERS = 200
+# How wide a pane may be, in percent of an even column.
+MIN_WIDTH, MAX_WIDTH = 10, 1000
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -250,11 +252,21 @@ class Put:
     before: RoomId | None = None
 
 
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole shape of a pane. `width` is in percent of an even column, `below` the lower half of the column before."""
+
+    room: RoomId
+    width: Annotated[int, msgspec.Meta(ge=MIN_WIDTH, le=MAX_WIDTH)] | None = None
+    strip: bool = False
+    below: bool = False
+
+
 class Layout(Command, frozen=True, kw_only=True):
     """All panes (`rooms`), or only the changes, so that pages do not overwrite each other's panes."""
 
     rooms: RoomIds | None = None
     put: Annotated[list[Put], msgspec.Meta(max_length=MAX_ROOMS)] = []
+    shapes: Annotated[list[Shape], msgspec.Meta(max_length=MAX_ROOMS)] = []
     close: RoomIds = RoomIds()
     wide: RoomId | None = None
     narrow: RoomId | None = None

@@ -52,10 +52,14 @@ _searching_lock = threading.Lock()
 @login_required
 @never_cache
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the rooms of `?rooms=1,3&wide=3` side by side, in this order, with room 3 widened."""
+    """Show the rooms of `?rooms=1,3&wide=3` side by side, in this order, with room 3 widened.
+
+    `shape=1-strip,3-below` gives the shape of panes (`chat.store.layouts.Panes`); a number is a width in percent.
+    """
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
     wide = request.GET.get("wide", "")
+    shapes: dict[str, dict[str, Any]] = {}
     is_cut = is_newcomer = False
     at = _place(request.GET.get("at", ""), known)
     sets = pane_sets.sets_of(request.user)
@@ -63,19 +67,21 @@ def index(request: HttpRequest) -> HttpResponse:
     is_address = "rooms" in request.GET and (at is None or request.GET["rooms"] != at["room"])
     named_set = _named_set(sets, request.GET.get("workspace"), is_address=is_address)
     if named_set:
-        opened = requested = [str(room_id) for room_id in named_set.rooms if str(room_id) in known]
-        wide = str(named_set.wide or "")
+        panes = named_set.panes.on_the_wire()
+        opened = requested = [room_id for room_id in panes["order"] if room_id in known]
+        wide, shapes = panes["wide"], panes["shapes"]
     elif is_address:
         named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
         requested = list(named)[: conf.LAYOUT_PANES]
         is_cut = len(named) > len(requested)
         opened = [room_id for room_id in requested if room_id in known]
+        shapes = _shapes(request.GET.get("shape", ""))
     else:
         # As the user left the page, in this browser or another one.
         user_id = request.user.pk or 0
-        layout, widened = positions.layout_of(user_id)
-        opened = requested = [str(room_id) for room_id in layout if str(room_id) in known]
-        wide = str(widened or "")
+        panes = positions.layout_of(user_id).on_the_wire()
+        opened = requested = [room_id for room_id in panes["order"] if room_id in known]
+        wide, shapes = panes["wide"], panes["shapes"]
         if not opened and memberships.is_newcomer(user_id):
             opened = requested = _rooms_of_newcomer(rooms)
             is_newcomer = True
@@ -102,11 +108,24 @@ def index(request: HttpRequest) -> HttpResponse:
         rooms,
         opened=opened,
         wide=wide,
+        shapes=shapes,
         at=at,
         notice=notice,
         is_newcomer=is_newcomer,
         workspaces=workspaces,
     )
+
+
+def _shapes(text: str) -> dict[str, dict[str, Any]]:
+    """Read the shapes of panes from an address. Those that are invalid are left out."""
+    shapes: dict[str, dict[str, Any]] = {}
+    for part in text.split(",", MAX_NAMED)[:MAX_NAMED]:
+        room_id, _, value = part.partition("-")
+        if value in ("strip", "below"):
+            shapes.setdefault(room_id, {})[value] = True
+        elif value.isascii() and value.isdigit() and len(value) <= 4:
+            shapes.setdefault(room_id, {})["width"] = min(max(int(value), protocol.MIN_WIDTH), protocol.MAX_WIDTH)
+    return shapes
 
 
 def _named_set(sets: list[pane_sets.Shown], asked: str | None, *, is_address: bool) -> pane_sets.Shown | None:
@@ -251,7 +270,8 @@ def _page(
     *,
     opened: list[str],
     notice: str,
-    wide: str = "",
+    wide: str | None = None,
+    shapes: dict[str, dict[str, Any]] | None = None,
     at: dict[str, Any] | None = None,
     status: int = 200,
     is_newcomer: bool = False,
@@ -281,6 +301,7 @@ def _page(
         "open": opened,
         "newcomer": is_newcomer,
         "wide": wide if wide in opened else None,
+        "shapes": {room_id: shape for room_id, shape in (shapes or {}).items() if room_id in opened},
         # The user's named sets of panes, and the one that this page shows.
         "workspaces": workspaces or {"list": [], "current": 0, "version": 0},
         "at": at,

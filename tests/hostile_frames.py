@@ -328,6 +328,14 @@ TABLE = [
         parameters=140,
     ),
     HostileFrame(
+        "layout with as many shapes as a frame may name",
+        "layout",
+        fixed(command("layout", shapes=[{"room": room, "width": 150, "below": True} for room in range(1000)])),
+        milliseconds=8,
+        queries=14,
+        parameters=140,
+    ),
+    HostileFrame(
         "layout of empty lists",
         "layout",
         fixed('{"command":"layout","rooms":[' + ",".join(["[]"] * 21_000) + "]}"),

@@ -27,6 +27,7 @@ from chat.protocol import (
     RoomId,
     RoomIds,
     RoomTitle,
+    Shape,
     ShownUser,
     Source,
 )
@@ -50,7 +51,7 @@ def frames() -> list[type]:
         Resolution,
         RoomTitle,
     )
-    parts += (Appearance, AttachedFile, Copy, QuoteSource, ShownUser, Source)
+    parts += (Appearance, AttachedFile, Copy, QuoteSource, Shape, ShownUser, Source)
     return [struct for struct in structs if struct not in parts and not issubclass(struct, Command)]
 
 

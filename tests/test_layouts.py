@@ -3,12 +3,15 @@
 import random
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from chat import protocol
 from chat.live import database, hub
-from chat.models import Membership, Room
+from chat.models import Room
 from chat.store import layouts, policies
+from chat.store.layouts import Panes, UserLayout
 from tests.servers.quantities import seeds
 from tests.sockets import connected
 
@@ -29,13 +32,17 @@ def login_of(user):
 
 def change(**fields):
     fields["put"] = [protocol.Put(**put) for put in fields.get("put", ())]
+    fields["shapes"] = [protocol.Shape(**shape) for shape in fields.get("shapes", ())]
     return protocol.Layout(**fields)
 
 
 def saved(user):
-    panes = Membership.objects.filter(user=user, position__isnull=False).order_by("position")
-    rows = list(panes.values_list("room_id", "is_wide"))
-    return [room for room, _ in rows], next((room for room, is_wide in rows if is_wide), None)
+    panes = layouts.load_layout(user.pk)
+    return list(panes.rooms), panes.wide
+
+
+def lay_out(login, rooms, wide=None):
+    layouts.store_layouts([UserLayout(login, Panes(rooms, wide))])
 
 
 def test_the_changes_of_a_page_are_applied_to_the_saved_layout(bob, room_ids):
@@ -50,6 +57,53 @@ def test_the_changes_of_a_page_are_applied_to_the_saved_layout(bob, room_ids):
     assert saved(bob) == ([e, f, d, b, a], b)
     layouts.change_layout(login_of(bob), change(close=[c, e]))
     assert saved(bob) == ([f, d, b, a], b)
+
+
+def test_a_layout_keeps_its_order_and_leaves_out_forbidden_rooms(bob, rooms):
+    login = login_of(bob)
+    lay_out(login, [rooms.random.pk, rooms.staff.pk, 10**6, rooms.lobby.pk], rooms.lobby.pk)
+    assert saved(bob) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
+    lay_out(login, [rooms.lobby.pk])
+    assert saved(bob) == ([rooms.lobby.pk], None)
+    lay_out(login, [])
+    assert saved(bob) == ([], None)
+
+
+def test_layouts_of_any_number_of_users_are_written_with_the_same_queries(alice, bob, charlie, rooms):
+    logins = [login_of(user) for user in (alice, bob, charlie)]
+    counts = []
+    for some in (logins[:1], logins):
+        with CaptureQueriesContext(connection) as captured:
+            layouts.store_layouts([UserLayout(login, Panes([rooms.lobby.pk, rooms.random.pk])) for login in some])
+        counts.append(len(captured))
+    assert counts[1] <= counts[0] <= 9
+    assert saved(charlie) == ([rooms.lobby.pk, rooms.random.pk], None)
+
+
+def test_a_layout_with_an_invalid_login_is_ignored(bob, rooms):
+    login = login_of(bob)
+    lay_out(login, [rooms.lobby.pk])
+    bob.set_password("another one")
+    bob.save()
+    lay_out(login, [])
+    assert saved(bob) == ([rooms.lobby.pk], None)
+
+
+def test_shapes_are_kept_by_room_and_go_with_their_pane(bob, room_ids):
+    a, b, c, d, *_ = room_ids
+    login = login_of(bob)
+    put = [{"room": room} for room in (a, b, c)]
+    shapes = [{"room": a, "strip": True}, {"room": c, "below": True}, {"room": d, "width": 150}]
+    layouts.change_layout(login, change(put=put, shapes=shapes))
+    # Nothing is kept of a room that has no pane.
+    assert layouts.load_layout(bob.pk).shapes == {a: {"strip": True}, c: {"below": True}}
+    # Another window's change of one pane leaves the others.
+    layouts.change_layout(login, change(shapes=[{"room": b, "width": 130}, {"room": c}]))
+    assert layouts.load_layout(bob.pk).shapes == {a: {"strip": True}, b: {"width": 130}}
+    layouts.change_layout(login, change(close=[a], put=[{"room": d, "before": b}]))
+    assert layouts.load_layout(bob.pk) == Panes([d, b, c], None, {b: {"width": 130}})
+    layouts.change_layout(login, change(put=[{"room": a}]))
+    assert layouts.load_layout(bob.pk).shapes == {b: {"width": 130}}
 
 
 def test_at_most_one_pane_is_wide_and_only_the_wide_one_can_be_made_narrow(bob, room_ids):

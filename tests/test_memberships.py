@@ -7,9 +7,10 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.exceptions import ErrorCode
 from chat.models import Membership, PositionCounter, Visit
-from chat.store import actions, memberships, policies, unread
+from chat.store import actions, layouts, memberships, policies, unread
 from chat.store.actions import Draft
-from chat.store.memberships import Move, UserLayout
+from chat.store.layouts import Panes, UserLayout
+from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 
 pytestmark = pytest.mark.django_db
@@ -31,10 +32,6 @@ def move(moves):
     checked = memberships.check_moves(moves)
     memberships.store_moves(checked)
     return {pair: refusal.code for pair, refusal in checked.refused.items()}
-
-
-def lay_out(login, rooms, wide=None):
-    memberships.store_layouts([UserLayout(login, tuple(rooms), wide)])
 
 
 def stored_positions():
@@ -89,7 +86,7 @@ def test_presence_and_layout_do_not_change_the_position(bob, rooms):
     post(rooms.lobby, 1)
     before = unread.count({pair: None})
     Membership.objects.create(user=bob, room=rooms.lobby, is_here=True)
-    lay_out(login, [rooms.lobby.pk])
+    layouts.store_layouts([UserLayout(login, Panes([rooms.lobby.pk]))])
     assert unread.count({pair: None}) == before
     assert before[pair].read == 4
     move({pair: Move(login, 5)})
@@ -151,36 +148,6 @@ def test_many_changes_are_found_in_parts(bob, charlie, rooms, monkeypatch):
         _, last, positions, is_all, _ = unread.moved_since(last)
         found |= positions
     assert len(found) == 4
-
-
-def test_a_layout_keeps_its_order_and_leaves_out_forbidden_rooms(bob, rooms):
-    login = login_of(bob)
-    lay_out(login, [rooms.random.pk, rooms.staff.pk, 10**6, rooms.lobby.pk], rooms.lobby.pk)
-    assert memberships.load_layout(bob.pk) == ([rooms.random.pk, rooms.lobby.pk], rooms.lobby.pk)
-    lay_out(login, [rooms.lobby.pk])
-    assert memberships.load_layout(bob.pk) == ([rooms.lobby.pk], None)
-    lay_out(login, [])
-    assert memberships.load_layout(bob.pk) == ([], None)
-
-
-def test_layouts_of_any_number_of_users_are_written_with_the_same_queries(alice, bob, charlie, rooms):
-    logins = [login_of(user) for user in (alice, bob, charlie)]
-    counts = []
-    for some in (logins[:1], logins):
-        with CaptureQueriesContext(connection) as captured:
-            memberships.store_layouts([UserLayout(login, (rooms.lobby.pk, rooms.random.pk), None) for login in some])
-        counts.append(len(captured))
-    assert counts[1] <= counts[0] <= 9
-    assert memberships.load_layout(charlie.pk) == ([rooms.lobby.pk, rooms.random.pk], None)
-
-
-def test_a_layout_with_an_invalid_login_is_ignored(bob, rooms):
-    login = login_of(bob)
-    lay_out(login, [rooms.lobby.pk])
-    bob.set_password("another one")
-    bob.save()
-    lay_out(login, [])
-    assert memberships.load_layout(bob.pk) == ([rooms.lobby.pk], None)
 
 
 def test_a_second_visit_does_not_change_the_first(bob):

@@ -7,6 +7,7 @@ import pytest
 from chat.live import database
 from chat.models import PaneSet, Room
 from chat.store import pane_sets
+from chat.store.layouts import Panes
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +23,7 @@ def made(client, name, *rooms, **fields):
 
 
 def panes_of(user):
-    return {one.name: (one.rooms, one.wide, one.is_current) for one in pane_sets.sets_of(user)}
+    return {one.name: (list(one.panes.rooms), one.panes.wide, one.is_current) for one in pane_sets.sets_of(user)}
 
 
 def config(client, address="/"):
@@ -52,6 +53,26 @@ def test_a_set_is_made_used_renamed_and_deleted(client, bob, rooms):
     assert config(client)[2] == 0
 
 
+def test_shapes_are_kept_with_a_set_and_stand_in_an_address(client, bob, rooms):
+    client.force_login(bob)
+    lobby, other = str(rooms.lobby.pk), str(rooms.random.pk)
+    one = made(client, "One", rooms.lobby, rooms.random, shapes=[{"room": lobby, "strip": True}, {"room": "999"}])
+
+    def shapes(address):
+        return client.get(address).context["config"]["shapes"]
+
+    assert shapes("/") == {lobby: {"strip": True}}
+    layout = {"command": "layout", "shapes": [{"room": other, "below": True, "width": 150}, {"room": lobby}]}
+    answer = change(client, do="arrange", workspace=one, change=layout).json()
+    assert answer["workspaces"][0]["shapes"] == {other: {"below": True, "width": 150}}
+    assert shapes(f"/?workspace={one}") == {other: {"below": True, "width": 150}}
+    # An address has its own; what is invalid in it is left out.
+    address = f"/?rooms={lobby},{other}&shape={lobby}-strip,{other}-99999,{other}-x,{other}-120,{other}-below,7-strip,-,9"
+    assert shapes(address) == {lobby: {"strip": True}, other: {"width": 120, "below": True}}
+    assert shapes(f"/?rooms={lobby}&shape={lobby}-1") == {lobby: {"width": 10}}
+    assert shapes(f"/?rooms={lobby}") == {}
+
+
 def test_changes_of_two_windows_are_merged_and_touch_no_other_set(client, bob, rooms):
     client.force_login(bob)
     third = Room.objects.create(title="Third")
@@ -66,7 +87,7 @@ def test_changes_of_two_windows_are_merged_and_touch_no_other_set(client, bob, r
     assert shown[one]["order"] == [str(rooms.random.pk), str(third.pk)]
     assert (shown[one]["wide"], shown[one]["version"]) == (str(third.pk), 5)
     assert (shown[other]["order"], shown[other]["version"]) == ([str(rooms.lobby.pk)], 1)
-    assert answer["unnamed"] == {"order": [], "wide": None}
+    assert answer["unnamed"] == {"order": [], "wide": None, "shapes": {}}
 
 
 def test_rooms_that_are_gone_or_forbidden_drop_out_and_are_never_named(client, alice, bob, rooms):
@@ -130,7 +151,7 @@ async def test_open_pages_of_the_user_learn_of_the_version_and_no_others(alice, 
         for socket in (bobs, tab, alices):
             await socket.ask(command="watch")
             await socket.rest()
-        pk = await database.write(pane_sets.save, bob, "Desk", [rooms.lobby.pk], None)
+        pk = await database.write(pane_sets.save, bob, "Desk", Panes([rooms.lobby.pk]))
         for socket in (bobs, tab):
             assert (await socket.until(lambda frame: "workspaces" in frame))[-1] == {"workspaces": {str(pk): 1}}
         await database.write(pane_sets.delete, bob, pk)

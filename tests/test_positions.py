@@ -14,7 +14,8 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.live import database, positions
 from chat.live.positions import Pending, Positions, newest_move
 from chat.store import layouts, memberships
-from chat.store.memberships import CheckedMoves, Move, UserLayout
+from chat.store.layouts import Panes, UserLayout
+from chat.store.memberships import CheckedMoves, Move
 from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 from tests.fakes import turns, until
@@ -33,7 +34,7 @@ class FakeDatabase:
         self.transactions = []
         self.layouts = []
         self.changes = []
-        self.stored = ([4], None)
+        self.stored = Panes([4])
         self.refused = {}
         self.failure = lambda moves: None
         self.is_writing = False
@@ -44,8 +45,8 @@ class FakeDatabase:
         monkeypatch.setattr(database, "is_writing", lambda: self.is_writing)
         monkeypatch.setattr(memberships, "check_moves", self._check)
         monkeypatch.setattr(memberships, "store_moves", self._store)
-        monkeypatch.setattr(memberships, "store_layouts", self._lay_out)
-        monkeypatch.setattr(memberships, "load_layout", lambda user: self.stored)
+        monkeypatch.setattr(layouts, "store_layouts", self._lay_out)
+        monkeypatch.setattr(layouts, "load_layout", lambda user: self.stored)
         monkeypatch.setattr(layouts, "change_layout", lambda login, change: self.changes.append((login, change)))
 
     async def _run(self, work, *arguments):
@@ -175,11 +176,11 @@ async def test_a_refusal_is_reported_to_its_session_and_affects_no_other_move(fa
 
 async def test_the_newest_layout_is_written_and_visible_before_that(fake, world):
     for rooms in ([1, 2], [2], [2, 3]):
-        world.positions.set_layout(session_of(1), rooms, 3)
-    assert positions.layout_of(1) == ((2, 3), 3)
+        world.positions.set_layout(session_of(1), Panes(rooms, 3))
+    assert positions.layout_of(1) == Panes([2, 3], 3)
     assert positions.layout_of(2) == fake.stored
     await world.positions.flush()
-    assert fake.layouts == [[UserLayout(session_of(1).login, (2, 3), 3)]]
+    assert fake.layouts == [[UserLayout(session_of(1).login, Panes([2, 3], 3))]]
     assert positions.layout_of(1) == fake.stored
 
 
@@ -189,24 +190,24 @@ async def test_layout_changes_are_written_in_order_and_visible_before_that(fake,
     closed = protocol.Layout(close=protocol.RoomIds([4]))
     world.positions.change_layout(session, opened)
     world.positions.change_layout(session, closed)
-    assert positions.layout_of(1) == ([5], 5)
+    assert positions.layout_of(1) == Panes([5], 5)
     await world.positions.flush()
     assert (fake.layouts, fake.changes) == ([], [(session.login, opened), (session.login, closed)])
     # A whole layout replaces earlier changes, and is written before later ones.
     fake.changes.clear()
     world.positions.change_layout(session, opened)
-    world.positions.set_layout(session, [7, 8], None)
+    world.positions.set_layout(session, Panes([7, 8]))
     world.positions.change_layout(session, closed)
-    assert positions.layout_of(1) == ([7, 8], None)
+    assert positions.layout_of(1) == Panes([7, 8])
     await world.positions.flush()
-    assert fake.layouts == [[UserLayout(session.login, (7, 8), None)]]
+    assert fake.layouts == [[UserLayout(session.login, Panes([7, 8]))]]
     assert fake.changes == [(session.login, closed)]
 
 
 async def test_pending_positions_are_written_on_stop(fake, world):
     fake.is_writing = True
     world.positions.move(session_of(1), 7, 9, back=False)
-    world.positions.set_layout(session_of(1), [7], None)
+    world.positions.set_layout(session_of(1), Panes([7]))
     await world.positions.stop()
     assert len(fake.transactions) == len(fake.layouts) == 1
 

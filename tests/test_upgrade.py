@@ -12,9 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from chat.models import Event, Membership, Mention, Presence, Process, Room, Visit
-from chat.store import access, actions, deletion, log, memberships, policies, presence, unread
+from chat.store import access, actions, deletion, layouts, log, memberships, policies, presence, unread
 from chat.store.actions import Draft
 from chat.store.concerns import about
+from chat.store.layouts import Panes
 from chat.store.room_user import RoomUser
 from chat.store.unread import Unread
 from tests.fakes import expire_dead_processes
@@ -149,7 +150,7 @@ def check_counts(site, alice, bob, charlie):
     assert [room.head_seq for room in site] == [9, 3, 1]
     assert counts(bob, lobby, random) == [(1, 2, 0), (0, 3, 1)]
     assert counts(charlie, lobby, random) == [(9, 0, 0), (3, 0, 0)]
-    assert memberships.load_layout(bob.pk) == ([lobby.pk], lobby.pk)
+    assert layouts.load_layout(bob.pk) == Panes([lobby.pk], lobby.pk)
     assert set(Mention.objects.values_list("user_id", "room_id", "seq")) == {
         (bob.pk, lobby.pk, 1),
         (charlie.pk, lobby.pk, 9),

@@ -18,8 +18,9 @@ from chat.live import audiences, database, hub
 from chat.live.positions import Positions
 from chat.live.watchers import Watchers
 from chat.models import Event, Membership, Room
-from chat.store import actions, levels, memberships, policies, presence, unread
+from chat.store import actions, layouts, levels, memberships, policies, presence, unread
 from chat.store.actions import Draft
+from chat.store.layouts import Panes
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Moved, News, Unread
@@ -469,7 +470,7 @@ async def test_a_draining_server_writes_pending_positions_and_layouts(bob, rooms
         await watcher.rest()
         await hub.flush()
         assert await database.read(stored, bob, rooms.lobby) == 1
-        assert await database.read(memberships.load_layout, bob.pk) == ([rooms.lobby.pk], None)
+        assert await database.read(layouts.load_layout, bob.pk) == Panes([rooms.lobby.pk])
 
 
 async def test_a_read_and_a_layout_need_no_query(bob, rooms, monkeypatch, settings):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from chat import protocol
@@ -12,7 +12,8 @@ from chat.exceptions import ClientError
 from chat.live import database
 from chat.live.session import Session
 from chat.store import layouts, levels, memberships
-from chat.store.memberships import Move, UserLayout
+from chat.store.layouts import Panes, UserLayout
+from chat.store.memberships import Move
 from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 
@@ -140,9 +141,9 @@ class Positions:
         self._levels.put(RoomUser(room, session.user_id), (session, level))
         self._work()
 
-    def set_layout(self, session: Session, rooms: Sequence[int], wide: int | None) -> None:
-        """Take a user's whole layout: the rooms of the panes in order, and which one is wide."""
-        self._layouts.put(session.user_id, Layouts(UserLayout(session.login, tuple(rooms), wide)))
+    def set_layout(self, session: Session, panes: Panes) -> None:
+        """Take a user's whole layout."""
+        self._layouts.put(session.user_id, Layouts(UserLayout(session.login, panes)))
         self._work()
 
     def change_layout(self, session: Session, change: protocol.Layout) -> None:
@@ -276,7 +277,7 @@ class Positions:
 
 def _store_layouts(waiting: list[Layouts]) -> None:
     if wholes := [changed.whole for changed in waiting if changed.whole is not None]:
-        memberships.store_layouts(wholes)
+        layouts.store_layouts(wholes)
     for changed in waiting:
         for login, change in changed.changes:
             # It may be applied a second time, after a lost answer of the database, and then changes nothing.
@@ -292,16 +293,16 @@ def _set_running(*all_positions: Positions) -> None:
     _running = all_positions
 
 
-def layout_of(user: int) -> tuple[Sequence[int], int | None]:
-    """Return the rooms of a user's panes in order, and the wide one, with changes that are not written yet.
+def layout_of(user: int) -> Panes:
+    """Return a user's panes, with changes that are not written yet.
 
     From any thread. It may include rooms that the user may not enter any more.
     """
     for positions in _running:
         if waiting := positions.layout(user):
             whole = waiting.whole
-            order, wide = (whole.rooms, whole.wide) if whole is not None else memberships.load_layout(user)
+            panes = whole.panes if whole is not None else layouts.load_layout(user)
             for _, change in waiting.changes:
-                order, wide = layouts.apply_change(order, wide, change)
-            return order, wide
-    return memberships.load_layout(user)
+                panes = layouts.apply_change(panes, change)
+            return panes
+    return layouts.load_layout(user)

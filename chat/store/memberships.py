@@ -1,14 +1,14 @@
-"""Stores a user's read positions, the layout of their panes, and their first visit."""
+"""Stores a user's read positions and their first visit."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from chat.exceptions import ClientError, ErrorCode
-from chat.models import Membership, PositionCounter, Room, Visit
+from chat.exceptions import ClientError
+from chat.models import PositionCounter, Visit
 from chat.protocol import MAX_ID
 from chat.store import policies, unread
 from chat.store.policies import Login
@@ -28,14 +28,6 @@ class Move(NamedTuple):
     login: Login
     seq: int
     is_set: bool = False
-
-
-class UserLayout(NamedTuple):
-    """The rooms of a user's open panes, in order, and the room of the wide pane."""
-
-    login: Login
-    rooms: tuple[int, ...]
-    wide: int | None
 
 
 def store_first_visits(users: Iterable[int]) -> None:
@@ -112,58 +104,6 @@ def _write(sql: str, rows: Sequence[PositionRow], change: int) -> None:
         )
 
 
-def store_layouts(layouts: Collection[UserLayout]) -> None:
-    """Store one layout for each user, in one transaction; rooms that the user may not enter are left out."""
-    standings = policies.load_standings({layout.login for layout in layouts})
-    rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.rooms})
-    asked = {RoomUser(room, layout.login.user_id) for layout in layouts for room in layout.rooms}
-    members = policies.load_members(asked, rooms)
-    panes: dict[RoomUser, tuple[int, bool]] = {}
-    for layout in layouts:
-        if standing := standings.get(layout.login):
-            user = layout.login.user_id
-            allowed = [
-                room
-                for room in layout.rooms
-                if _may_enter(standing.user, rooms.get(room), is_member=RoomUser(room, user) in members)
-            ]
-            panes |= {RoomUser(room, user): (place, room == layout.wide) for place, room in enumerate(allowed)}
-    users = {layout.login.user_id for layout in layouts if layout.login in standings}
-    with transaction.atomic():
-        # Locked in the order in which presence locks them.
-        placed = Membership.objects.select_for_update(no_key=True).filter(user_id__in=users, position__isnull=False)
-        known = {RoomUser(row.room_id, row.user_id): row for row in placed.order_by("pk")}
-        closed = [membership.pk for pair, membership in known.items() if pair not in panes]
-        Membership.objects.filter(pk__in=closed).update(position=None, is_wide=False)
-        changed = [
-            Membership(room_id=pair.room, user_id=pair.user, position=place, is_wide=is_wide)
-            for pair, (place, is_wide) in sorted(panes.items())
-            if (row := known.get(pair)) is None or (row.position, row.is_wide) != (place, is_wide)
-        ]
-        Membership.objects.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=["room", "user"],
-            update_fields=["position", "is_wide"],
-        )
-
-
-def _may_enter(user: object, room: Room | None, *, is_member: bool) -> bool:
-    try:
-        policies.check_enterable(user, room, is_member=is_member)
-    except ClientError as refusal:
-        assert refusal.code in (ErrorCode.ROOM_INVALID, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.USER_HAS_TO_LOGIN)
-        return False
-    return True
-
-
 def is_newcomer(user_id: int) -> bool:
     """Return whether the user's page has never been connected."""
     return not Visit.objects.filter(user=user_id).exists()
-
-
-def load_layout(user_id: int) -> tuple[Sequence[int], int | None]:
-    """Return the rooms of the user's open panes in order, and the room of the wide pane."""
-    panes = Membership.objects.filter(user=user_id, position__isnull=False).order_by("position")
-    rows = list(panes.values_list("room_id", "is_wide"))
-    return [room for room, _ in rows], next((room for room, is_wide in rows if is_wide), None)

@@ -19,7 +19,7 @@ from chat.exceptions import ClientError, ErrorCode, Sentence
 from chat.models import PaneSet, Room
 from chat.protocol import Layout
 from chat.store import access
-from chat.store.layouts import apply_change
+from chat.store.layouts import Panes, apply_change
 
 # The most sets of one user.
 MAX_SETS = 20
@@ -35,8 +35,7 @@ class Shown(NamedTuple):
     id: int
     name: str
     version: int
-    rooms: list[int]
-    wide: int | None
+    panes: Panes
     is_current: bool
 
 
@@ -48,9 +47,15 @@ def sets_of(user: Any) -> list[Shown]:
 
 
 def _show(row: PaneSet, allowed: set[int]) -> Shown:
-    panes = [pane for pane in row.panes if pane["room"] in allowed]
-    wide = next((pane["room"] for pane in panes if pane.get("wide")), None)
-    return Shown(row.pk, row.name, row.version, [pane["room"] for pane in panes], wide, row.is_current)
+    return Shown(row.pk, row.name, row.version, _stored(row).limited_to(allowed), row.is_current)
+
+
+def _stored(row: PaneSet) -> Panes:
+    return Panes(
+        [pane["room"] for pane in row.panes],
+        next((pane["room"] for pane in row.panes if pane.get("wide")), None),
+        {pane["room"]: pane["shape"] for pane in row.panes if pane.get("shape")},
+    )
 
 
 def versions(users: Iterable[int]) -> dict[int, dict[str, int]]:
@@ -64,7 +69,7 @@ def versions(users: Iterable[int]) -> dict[int, dict[str, int]]:
     return found
 
 
-def save(user: Any, name: str, rooms: Iterable[int], wide: int | None) -> int:
+def save(user: Any, name: str, panes: Panes) -> int:
     """Make a set of these panes, which becomes the current one. Return its id.
 
     Raises ClientError: COMMAND_INVALID when the name is not valid, is used already, or there are too many sets.
@@ -78,11 +83,9 @@ def save(user: Any, name: str, rooms: Iterable[int], wide: int | None) -> int:
                 MAX_SETS,
             )
             _refuse(format_lazy(sentence, most=MAX_SETS))
-        order = list(dict.fromkeys(rooms))[: conf.LAYOUT_PANES]
-        allowed = _enterable(user, order)
-        row = PaneSet.objects.create(
-            user_id=user.pk, name=name, panes=_panes([room for room in order if room in allowed], wide)
-        )
+        order = list(dict.fromkeys(panes.rooms))[: conf.LAYOUT_PANES]
+        kept = panes._replace(rooms=order).limited_to(_enterable(user, order))
+        row = PaneSet.objects.create(user_id=user.pk, name=name, panes=_as_stored(kept))
         _use(user, row.pk)
     return row.pk
 
@@ -114,13 +117,10 @@ def arrange(user: Any, pk: int, change: Layout) -> None:
         row = PaneSet.objects.filter(user=user.pk, pk=pk).first()
         if row is None:
             return
-        shown = _show(row, {pane["room"] for pane in row.panes})
-        allowed = _enterable(user, {*shown.rooms, *(put.room for put in change.put)})
+        stored = _stored(row)
+        allowed = _enterable(user, {*stored.rooms, *(put.room for put in change.put)})
         # Deleted rooms drop out here, and others that the user lost only when there is a change.
-        order, wide = apply_change(
-            [room for room in shown.rooms if room in allowed], shown.wide, change, allowed=allowed
-        )
-        panes = _panes(order, wide)
+        panes = _as_stored(apply_change(stored.limited_to(allowed), change, allowed=allowed))
         if panes != row.panes:
             row.panes, row.version = panes, row.version + 1
             row.save(update_fields=["panes", "version"])
@@ -146,8 +146,13 @@ def _enterable(user: Any, rooms: Iterable[int]) -> set[int]:
     return set(Room.objects.enterable_by(user).filter(pk__in=set(rooms)).values_list("pk", flat=True))
 
 
-def _panes(order: list[int], wide: int | None) -> list[dict[str, Any]]:
-    return [{"room": room, "wide": True} if room == wide else {"room": room} for room in order]
+def _as_stored(panes: Panes) -> list[dict[str, Any]]:
+    return [
+        {"room": room}
+        | ({"wide": True} if room == panes.wide else {})
+        | ({"shape": panes.shapes[room]} if room in panes.shapes else {})
+        for room in panes.rooms
+    ]
 
 
 def _checked_name(user: Any, name: str, but: int = 0) -> str:

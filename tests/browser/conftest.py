@@ -100,7 +100,8 @@ class Site:
                 sql.execute(f"DELETE FROM chat_{table} WHERE {column} > ?", last)
             # Presences stay, because the server knows what it has written.
             sql.execute(
-                "UPDATE chat_membership SET read_seq = NULL, position = NULL, is_wide = 0, level = 0, notified_seq = 0"
+                "UPDATE chat_membership SET read_seq = NULL, position = NULL, is_wide = 0, shape = NULL, level = 0,"
+                " notified_seq = 0"
             )
             sql.executemany(
                 "INSERT OR REPLACE INTO chat_room (id, title, title_key, staff_only, head_seq, floor_seq, epoch)"

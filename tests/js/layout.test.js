@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import {
+  columnsOf,
+  dragEdge,
+  evenOut,
+  moveColumn,
+  placeBelow,
+  trackSizes,
+  upperFor,
+  widthOf,
+} from "../../static/chat/model/columns.js";
 import { changeOf, Layout } from "../../static/chat/model/layout.js";
-import { mergePanes } from "../../static/chat/model/pane_sets.js";
+import { applyChange, mergePanes } from "../../static/chat/model/pane_sets.js";
 
 let layout;
 
@@ -16,23 +26,89 @@ test("panes are in the order in which they were opened, each once", () => {
 });
 
 test("a pane is moved by one, and never beyond the ends", () => {
-  assert.equal(layout.moveBy("7", -1), true);
+  assert.equal(moveColumn(layout, "7", -1), true);
   assert.deepEqual(layout.order, ["1", "7", "3"]);
-  assert.equal(layout.moveBy("1", -1), false);
-  assert.equal(layout.moveBy("9", 1), false);
+  assert.equal(moveColumn(layout, "1", -1), false);
+  assert.equal(moveColumn(layout, "9", 1), false);
   layout.moveTo("1", 99);
   assert.deepEqual(layout.order, ["7", "3", "1"]);
 });
 
 test("one pane is wide, and only while it is open", () => {
-  layout.toggleWide("3");
-  layout.toggleWide("7");
+  layout.wide = "7";
   assert.equal(layout.address, "/?rooms=1,3,7&wide=7");
   layout.remove("7");
   assert.equal(layout.address, "/?rooms=1,3");
-  layout.toggleWide("3");
-  layout.toggleWide("3");
   assert.equal(layout.wide, null);
+});
+
+const shown = () => columnsOf(layout).map(({ rooms }) => rooms.join("/"));
+
+test("a pane stands in the lower half of a column until one of the two leaves it", () => {
+  assert.equal(upperFor(layout, "7"), "3");
+  placeBelow(layout, "7", "3");
+  assert.deepEqual(shown(), ["1", "3/7"]);
+  assert.equal(layout.address, "/?rooms=1,3,7&shape=7-below");
+  // A third one does not fit, and a column moves as a whole beside others.
+  assert.equal(upperFor(layout, "1"), undefined);
+  assert.equal(moveColumn(layout, "1", 1), true);
+  assert.deepEqual(shown(), ["3/7", "1"]);
+  moveColumn(layout, "7", -1);
+  assert.deepEqual(shown(), ["7", "3", "1"]);
+  placeBelow(layout, "1", "7");
+  assert.deepEqual(shown(), ["7/1", "3"]);
+  layout.remove("7");
+  assert.deepEqual(shown(), ["1", "3"]);
+  assert.deepEqual(layout.shapes, {});
+});
+
+test("moving the upper pane of a column leaves the lower one a column", () => {
+  placeBelow(layout, "3", "1");
+  moveColumn(layout, "1", 1);
+  assert.deepEqual(shown(), ["3", "1", "7"]);
+  placeBelow(layout, "1", "3");
+  // Nothing joins a strip, and no pane of another column joins this one when its neighbour is closed.
+  layout.changeShape("7", { strip: true });
+  assert.equal(upperFor(layout, "7"), undefined);
+  layout.remove("3");
+  assert.deepEqual(shown(), ["1", "7"]);
+});
+
+test("in a low window every pane is a column", () => {
+  placeBelow(layout, "3", "1");
+  assert.equal(columnsOf(layout, false).length, 3);
+});
+
+test("the sum of two columns stays when their edge is dragged, and none gets too narrow", () => {
+  const px = { left: 400, right: 400 };
+  assert.deepEqual(dragEdge(px, { left: 100, right: 100 }, 40), { left: 110, right: 90 });
+  assert.deepEqual(dragEdge(px, { left: 100, right: 100 }, 900), { left: 130, right: 70 });
+  assert.deepEqual(dragEdge(px, { left: 100, right: 100 }, -900), { left: 70, right: 130 });
+  // In a row that is full, they are as narrow as they can be.
+  assert.deepEqual(dragEdge({ left: 280, right: 280 }, { left: 100, right: 100 }, 50), {
+    left: 100,
+    right: 100,
+  });
+  assert.equal(widthOf(280), 100);
+  assert.equal(widthOf(560), 220);
+});
+
+test("the sizes of columns: even ones share what is free, a strip has its width", () => {
+  layout.changeShape("3", { strip: true });
+  layout.wide = "7";
+  assert.equal(
+    trackSizes(columnsOf(layout)),
+    "minmax(min(280px, 100%), 100fr) 44px minmax(min(560px, 100%), 220fr)",
+  );
+  evenOut(layout);
+  assert.deepEqual(
+    columnsOf(layout).map(({ width, isStrip }) => [width, isStrip]),
+    [
+      [100, false],
+      [100, true],
+      [100, false],
+    ],
+  );
 });
 
 test("a provisional pane is in the row, but neither saved nor in the address", () => {
@@ -57,7 +133,7 @@ function apply({ put, close }, saved) {
   return order;
 }
 
-const panes = (order, wide = null) => ({ order: [...order], wide });
+const panes = (order, wide = null, shapes = {}) => ({ order: [...order], wide, shapes });
 
 test("a change turns one layout into the other", () => {
   const all = ["", "a", "ab", "ba", "abc", "cab", "bca", "abcd", "dcba", "xab", "axb", "bxya"];
@@ -83,11 +159,28 @@ test("a change names the wide pane if it changed", () => {
   assert.equal(changeOf(panes("ab", "a"), panes("ab", "a")), null);
 });
 
+test("a change names the shapes that changed, and an even column by its room alone", () => {
+  const strip = { a: { strip: true } };
+  const wider = { b: { width: 130 } };
+  assert.deepEqual(changeOf(panes("ab", null, strip), panes("ab", null, wider)), {
+    put: [],
+    close: [],
+    shapes: [{ room: "a" }, { room: "b", width: 130 }],
+  });
+  assert.equal(changeOf(panes("ab", null, strip), panes("ab", null, strip)), null);
+  // The shape of a pane that is closed goes with it.
+  assert.deepEqual(changeOf(panes("ab", null, strip), panes("b")), { put: [], close: ["a"] });
+  assert.deepEqual(applyChange(panes("ab", null, strip), { put: [], close: ["a"] }).shapes, {});
+});
+
 test("what two windows changed in the same set is merged", () => {
-  const base = { order: ["1", "3", "7"], wide: "3" };
-  const own = { order: ["1", "3", "9"], wide: "9" };
-  const theirs = { order: ["7", "1", "5"], wide: null };
-  assert.deepEqual(mergePanes(base, own, theirs), { order: ["1", "5", "9"], wide: "9" });
+  const base = { order: ["1", "3", "7"], wide: "3", shapes: { 1: { strip: true } } };
+  const own = { order: ["1", "3", "9"], wide: "9", shapes: { 3: { strip: true } } };
+  const theirs = { order: ["7", "1", "5"], wide: null, shapes: { 5: { width: 130 } } };
+  assert.deepEqual(mergePanes(base, own, theirs), {
+    ...{ order: ["1", "5", "9"], wide: "9" },
+    shapes: { 5: { width: 130 } },
+  });
   assert.deepEqual(mergePanes(base, base, theirs), theirs);
   assert.deepEqual(mergePanes(base, theirs, base), theirs);
 });

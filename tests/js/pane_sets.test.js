@@ -41,10 +41,10 @@ const press = (event = { repeat: false }) => {
 };
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const set = (id, rooms, more = {}) => ({
-  ...{ id, name: `set ${id}`, version: 1, order: [...rooms], wide: null },
+  ...{ id, name: `set ${id}`, version: 1, order: [...rooms], wide: null, shapes: {} },
   ...more,
 });
-const unnamed = { order: [], wide: null };
+const unnamed = { order: [], wide: null, shapes: {} };
 
 /** The server answers the oldest request. */
 async function answer(workspaces, more = {}) {
@@ -91,9 +91,10 @@ function setUp({
       const text = texts.get(room) ?? "";
       return { room, composer: { text, draft: text } };
     },
-    arrangeAs: ({ order, wide }) => {
+    arrangeAs: ({ order, wide, shapes }) => {
       layout.order = [...order, ...layout.order.filter((room) => !order.includes(room))];
       layout.wide = wide;
+      layout.shapes = { ...shapes };
     },
     scrollToPane() {},
   };
@@ -130,7 +131,7 @@ function setUp({
       ...more,
     },
     { list, current, version: 1 },
-    { order: [...inSet], wide: null },
+    { order: [...inSet], wide: null, shapes: {} },
   );
   const use = (id) => sets.optionsFor(`set ${id}`)[0].act();
   return { sets, use, panes, layout, texts, workspace, navigation, seen };

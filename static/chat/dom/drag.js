@@ -9,9 +9,9 @@ const SCROLL_PX = 14;
  * @param {PointerEvent} press
  * @param {HTMLElement} pane
  * @param {HTMLElement} row scrolls sideways when the pointer is near its edges
- * @param {{over: (x: number) => void, cancel: () => void}} listener
+ * @param {{over: (x: number, y: number) => void, drop: () => void, cancel: () => void}} listener
  */
-export function startDrag(press, pane, row, { over, cancel }) {
+export function startDrag(press, pane, row, { over, drop, cancel }) {
   const isControl = press.target instanceof Element && press.target.closest("button, summary, ul");
   if (press.button !== 0 || isControl) return;
   const grip = press.clientX - pane.getBoundingClientRect().left;
@@ -20,7 +20,7 @@ export function startDrag(press, pane, row, { over, cancel }) {
   let isMoving = false;
 
   /** @param {PointerEvent} event */
-  const move = ({ clientX, pointerId }) => {
+  const move = ({ clientX, clientY, pointerId }) => {
     if (pointerId !== press.pointerId) return;
     isMoving ||= Math.abs(clientX - press.clientX) > BEGINS_AFTER_PX;
     if (!isMoving) return;
@@ -28,7 +28,7 @@ export function startDrag(press, pane, row, { over, cancel }) {
     const { left, right } = row.getBoundingClientRect();
     if (clientX < left + EDGE_PX) row.scrollLeft -= SCROLL_PX;
     if (clientX > right - EDGE_PX) row.scrollLeft += SCROLL_PX;
-    over(clientX);
+    over(clientX, clientY);
     pane.style.translate = "none";
     pane.style.translate = `${clientX - grip - pane.getBoundingClientRect().left}px`;
   };
@@ -38,8 +38,19 @@ export function startDrag(press, pane, row, { over, cancel }) {
     pane.style.translate = "";
   };
   document.addEventListener("pointermove", move, { signal });
-  document.addEventListener("pointerup", stop, { signal });
-  document.addEventListener("pointercancel", stop, { signal });
+  const release = () => {
+    stop();
+    if (isMoving) drop();
+  };
+  document.addEventListener("pointerup", release, { signal });
+  document.addEventListener(
+    "pointercancel",
+    () => {
+      stop();
+      cancel();
+    },
+    { signal },
+  );
   document.addEventListener(
     "keydown",
     (event) => {

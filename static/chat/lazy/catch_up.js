@@ -52,6 +52,8 @@ export class CatchUp {
       seen: this.#panes.seen,
       peek: this.#panes.layout.peek,
     };
+    // Before the first room is opened: a strip among the panes stays one.
+    this.#panes.showAlone("");
     this.#queue = this.#parts.unread.unreadRooms;
     this.#bar.hidden = false;
     this.#goOn();

@@ -3,6 +3,7 @@
 import { ask } from "../dom/ask.js";
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
+import { columnsOf, EVEN, indexOf, upperFor } from "../model/columns.js";
 import { gettext } from "../model/language.js";
 import { asMarkdown } from "../model/markdown.js";
 import { messageItems } from "../model/message_items.js";
@@ -10,13 +11,14 @@ import { LEVELS } from "../model/strings.js";
 import { showUnconfirmed } from "./unconfirmed.js";
 
 /** @import {Item} from "../dom/menu.js" */
+/** @import {Arrangement} from "./arrangement.js" */
 /** @import {Layout} from "../model/layout.js" */
 /** @import {Name, Preferences} from "../model/preferences.js" */
 /** @import {Shortcuts} from "../model/shortcuts.js" */
 /** @import {Unread} from "../model/unread.js" */
 
-/** The row of panes. @typedef {{layout: Layout, isPhone: boolean, movePane: (room: string, by: number) => void, toggleWide: (room: string) => void}} Panes */
-/** What the page can do with a pane. @typedef {{readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void}, shortcuts: Shortcuts, askForDay: () => void, print: () => void, settings: Item | null}} Ways */
+/** The row of panes. @typedef {{layout: Layout, isPhone: boolean, arrange: (change: (arrangement: Arrangement) => void) => void}} Panes */
+/** What the page can do with a pane. @typedef {{readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void}, shortcuts: Shortcuts, titleOf: (room: string) => string, askForDay: () => void, print: () => void, settings: Item | null}} Ways */
 
 export { asMarkdown, Menu, messageItems, printOnly, showUnconfirmed };
 
@@ -33,33 +35,47 @@ const SWITCHES = [
  * @param {Ways} ways
  * @returns {Item[]}
  */
-export function paneItems(panes, room, { readTracker, shortcuts, askForDay, print, settings }) {
-  const { order, wide } = panes.layout;
-  const index = order.indexOf(room);
-  /** @type {Item[]} */
-  const items = [];
-  if (index > 0)
-    items.push({
-      label: gettext("Move left"),
-      keys: shortcuts.chordFor("moveLeft"),
-      act: () => panes.movePane(room, -1),
-    });
-  if (index < order.length - 1)
-    items.push({
-      label: gettext("Move right"),
-      keys: shortcuts.chordFor("moveRight"),
-      act: () => panes.movePane(room, 1),
-    });
-  if (order.length > 1 && !panes.isPhone)
-    items.push({
-      label: wide === room ? gettext("Even out") : gettext("Widen"),
-      act: () => panes.toggleWide(room),
-    });
+export function paneItems(panes, room, ways) {
+  const { readTracker, askForDay, print, settings } = ways;
+  const items = arrangeItems(panes, room, ways);
   items.push({ label: gettext("Jump to date…"), act: askForDay });
   items.push({ label: gettext("Print"), act: print });
   if (readTracker.hasUnread(room))
     items.push({ label: gettext("Mark as read"), act: () => readTracker.markRead(room) });
   if (settings) items.push(settings);
+  return items;
+}
+
+/**
+ * How a pane can be moved, and which other shape it can have.
+ * @param {Panes} panes
+ * @param {string} room
+ * @param {Pick<Ways, "shortcuts" | "titleOf">} ways
+ * @returns {Item[]}
+ */
+function arrangeItems(panes, room, { shortcuts, titleOf }) {
+  const { layout, isPhone } = panes;
+  const columns = columnsOf(layout);
+  const index = indexOf(layout, room);
+  const isShared = (columns[index]?.rooms.length ?? 0) > 1;
+  /** @type {Item[]} */
+  const items = [];
+  /** @param {string} label @param {(arrangement: Arrangement) => void} change @param {string} [keys] */
+  const add = (label, change, keys) =>
+    items.push({ label, act: () => panes.arrange(change), ...(keys && { keys }) });
+  if (index > 0 || isShared)
+    add(gettext("Move left"), (to) => to.move(room, -1), shortcuts.chordFor("moveLeft"));
+  if (index < columns.length - 1 || isShared)
+    add(gettext("Move right"), (to) => to.move(room, 1), shortcuts.chordFor("moveRight"));
+  if (layout.order.length < 2 || isPhone) return items;
+  const isWide = layout.wide === room || (layout.shapes[room]?.width ?? EVEN) > EVEN;
+  if (columns.length > 1)
+    add(isWide ? gettext("Even out") : gettext("Widen"), (to) => to.toggleWide(room));
+  const upper = upperFor(layout, room);
+  if (upper !== undefined)
+    add(gettext("Put below {room}", { room: titleOf(upper) }), (to) => to.putBelow(room, upper));
+  if (isShared) add(gettext("Give it its own column"), (to) => to.separate(room));
+  add(gettext("Make it a strip"), (to) => to.fold(room));
   return items;
 }
 

@@ -156,11 +156,15 @@ export class PaneSets {
   /** @param {string} name @returns {Promise<string>} a sentence if the server refuses */
   async #saveAs(name) {
     const { navigation, panes } = this.#page;
-    const { order: rooms, wide } = panes.layout.panes;
+    const { order: rooms, wide, shapes } = panes.layout.panes;
     navigation.save();
     const trouble = await this.#save();
     if (trouble) return trouble;
-    const answer = await this.#request({ do: "save", name, rooms, ...(wide && { wide }) });
+    const answer = await this.#request({
+      ...{ do: "save", name, rooms },
+      ...(wide && { wide }),
+      shapes: rooms.flatMap((room) => (shapes[room] ? { room, ...shapes[room] } : [])),
+    });
     if (typeof answer === "string") return answer;
     const made = answer.workspaces.find(({ id }) => id === answer.saved);
     if (made) this.#follow(made);
@@ -230,7 +234,7 @@ export class PaneSets {
     const { navigation } = this.#page;
     navigation.setId = set.id;
     navigation.saveSet = () => void this.#save();
-    this.#saved = { order: set.order, wide: set.wide };
+    this.#saved = { order: set.order, wide: set.wide, shapes: set.shapes };
     navigation.updateAddress();
     this.#showName();
   }
@@ -265,7 +269,7 @@ export class PaneSets {
     }
     for (const room of wanted.order) this.#extra.delete(room);
     this.#unshown = this.#unshowable(wanted);
-    const { order, wide } = without(wanted, this.#unshown);
+    const { order, wide, shapes } = without(wanted, this.#unshown);
     for (const id of order) {
       const room = workspace.rooms.get(id);
       if (room) workspace.openPane(room, false);
@@ -273,7 +277,7 @@ export class PaneSets {
     // Another window has kept the room that is provisional here. As a provisional pane it would be left out of what is
     // saved, and so be closed in that window.
     if (panes.layout.peek !== null && order.includes(panes.layout.peek)) panes.layout.peek = null;
-    panes.arrangeAs({ order: order.filter((room) => panes.get(room)), wide });
+    panes.arrangeAs({ order: order.filter((room) => panes.get(room)), wide, shapes });
   }
 
   /** Leave a pane open that is not in the set. @param {string} room @param {boolean} isWriting otherwise it has unsent messages */
@@ -396,7 +400,7 @@ export class PaneSets {
     const base =
       sent?.workspace === this.#current ? sent.panes : without(this.#saved, this.#unshown);
     const merged = mergePanes(base, own, set);
-    this.#saved = { order: set.order, wide: set.wide };
+    this.#saved = { order: set.order, wide: set.wide, shapes: set.shapes };
     this.#showName();
     this.#unshown = this.#unshowable(merged);
     if (changeOf(own, without(merged, this.#unshown))) this.#show(merged, this.#page.panes.focused);

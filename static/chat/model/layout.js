@@ -1,14 +1,18 @@
-/** The order of the panes, and which of them is widened. */
+/** The order of the panes, which of them is widened, and the shapes of those that are not even columns. */
 
 /** @import {LayoutChange} from "./protocol.js" */
 
-/** @typedef {{order: string[], wide: string | null}} Panes */
+/** How a pane stands in the row: the width of its column in percent of an even one, as a strip, in the lower half of the column before it. A shape is never changed, but replaced. @typedef {{readonly width?: number, readonly strip?: boolean, readonly below?: boolean}} Shape */
+/** @typedef {{order: string[], wide: string | null, shapes: Record<string, Shape>}} Panes */
 
 export class Layout {
   /** @type {string[]} */
   order = [];
   /** @type {string | null} */
   wide = null;
+
+  /** @type {Record<string, Shape>} */
+  shapes = {};
 
   /** A provisional pane, which the next peek replaces. It is in the order, but not saved. @type {string | null} */
   peek = null;
@@ -20,6 +24,10 @@ export class Layout {
 
   /** @param {string} room */
   remove(room) {
+    // The pane in the lower half gets the column.
+    const next = this.order[this.order.indexOf(room) + 1];
+    if (next) this.changeShape(next, { below: false });
+    delete this.shapes[room];
     this.order = this.order.filter((id) => id !== room);
     if (this.wide === room) this.wide = null;
     if (this.peek === room) this.peek = null;
@@ -40,17 +48,11 @@ export class Layout {
     return true;
   }
 
-  /**
-   * @param {string} room
-   * @param {number} by
-   */
-  moveBy(room, by) {
-    return this.moveTo(room, this.order.indexOf(room) + by);
-  }
-
-  /** Widen a pane, or even it out again. @param {string} room */
-  toggleWide(room) {
-    this.wide = this.wide === room ? null : room;
+  /** @param {string} room @param {Shape} change */
+  changeShape(room, change) {
+    const entries = Object.entries({ ...this.shapes[room], ...change }).filter(([, on]) => on);
+    if (entries.length) this.shapes[room] = Object.fromEntries(entries);
+    else delete this.shapes[room];
   }
 
   /** The panes that are saved. */
@@ -60,7 +62,7 @@ export class Layout {
 
   /** A copy of the current layout. @returns {Panes} */
   get panes() {
-    return { order: this.#kept, wide: this.wide };
+    return { order: this.#kept, wide: this.wide, shapes: { ...this.shapes } };
   }
 
   /** The page's address, which can be shared. */
@@ -68,7 +70,12 @@ export class Layout {
     const order = this.#kept;
     if (!order.length) return "/";
     const wide = this.wide === null ? "" : `&wide=${this.wide}`;
-    return `/?rooms=${order.join(",")}${wide}`;
+    const shapes = order.flatMap((room) =>
+      Object.entries(this.shapes[room] ?? {}).map(
+        ([name, value]) => `${room}-${value === true ? name : value}`,
+      ),
+    );
+    return `/?rooms=${order.join(",")}${wide}${shapes.length ? `&shape=${shapes.join(",")}` : ""}`;
   }
 }
 
@@ -97,5 +104,14 @@ export function changeOf(before, after) {
   const change = { put, close };
   if (after.wide !== null && after.wide !== before.wide) change.wide = after.wide;
   if (after.wide === null && before.wide !== null) change.narrow = before.wide;
-  return put.length || close.length || change.wide || change.narrow ? change : null;
+  const shapes = after.order
+    .filter((room) => !isSameShape(before.shapes[room], after.shapes[room]))
+    .map((room) => ({ room, ...after.shapes[room] }));
+  if (shapes.length) change.shapes = shapes;
+  return put.length || close.length || Object.keys(change).length > 2 ? change : null;
+}
+
+/** @param {Shape} [a] @param {Shape} [b] */
+function isSameShape(a = {}, b = {}) {
+  return a.width === b.width && a.strip === b.strip && a.below === b.below;
 }

@@ -13,7 +13,7 @@ import { changeOf } from "./layout.js";
  * @param {LayoutChange} change
  * @returns {Panes}
  */
-export function applyChange({ order, wide }, change) {
+export function applyChange({ order, wide, shapes }, change) {
   const panes = order.filter((room) => !change.close.includes(room));
   for (const { room, after, before } of change.put) {
     if (panes.includes(room)) panes.splice(panes.indexOf(room), 1);
@@ -24,14 +24,25 @@ export function applyChange({ order, wide }, change) {
   }
   const kept = change.narrow === wide ? null : wide;
   const widened = change.wide ?? kept;
-  return { order: panes, wide: widened !== null && panes.includes(widened) ? widened : null };
+  const changed = { ...shapes };
+  for (const { room, ...shape } of change.shapes ?? []) changed[room] = shape;
+  return {
+    order: panes,
+    wide: widened !== null && panes.includes(widened) ? widened : null,
+    shapes: Object.fromEntries(
+      Object.entries(changed).filter(
+        ([room, shape]) => panes.includes(room) && Object.keys(shape).length,
+      ),
+    ),
+  };
 }
 
 /** @param {Panes} panes @param {Set<string>} rooms @returns {Panes} the panes of all other rooms */
-export function without({ order, wide }, rooms) {
+export function without({ order, wide, shapes }, rooms) {
   return {
     order: order.filter((room) => !rooms.has(room)),
     wide: wide !== null && rooms.has(wide) ? null : wide,
+    shapes: Object.fromEntries(Object.entries(shapes).filter(([room]) => !rooms.has(room))),
   };
 }
 

@@ -413,6 +413,18 @@ export function toggleWords(room, isOpen) {
   return isOpen ? gettext("Close {room}", { room }) : gettext("Open {room}", { room });
 }
 
+/** @param {string} room its title @param {Counts} counts @param {boolean} hasAlert */
+export function stripWords(room, counts, hasAlert) {
+  const parts = [hasAlert ? gettext("Alert") : "", unreadWords(counts)].filter(Boolean);
+  const opened = gettext("Show {room} as a column", { room });
+  return parts.length ? `${opened}, ${parts.join(", ")}` : opened;
+}
+
+/** @param {string} left the title of a room @param {string} right */
+export function edgeWords(left, right) {
+  return gettext("Edge between {left} and {right}", { left, right });
+}
+
 /** @param {string} room its title */
 export function closedWords(room) {
   return gettext("{room} is closed.", { room });

@@ -5,7 +5,7 @@ import { part } from "../dom/templates.js";
 import { changeOf } from "../model/layout.js";
 import { Finder } from "./finder.js";
 
-/** @import {Panes} from "../model/layout.js" */
+/** @import {Panes, Shape} from "../model/layout.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {Room} from "../model/protocol.js" */
@@ -31,7 +31,7 @@ export class Navigation {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** The layout as the server knows it from this page. @type {Panes} */
-  #savedLayout = { order: [], wide: null };
+  #savedLayout = { order: [], wide: null, shapes: {} };
   /** The named set that the panes belong to; 0: none. */
   setId = 0;
   /** Saves changes of that set. @type {(() => void) | null} */
@@ -90,10 +90,11 @@ export class Navigation {
 
   /** The server closed this room, so this is no change to save. @param {string} id */
   roomClosed(id) {
-    const { order, wide } = this.#savedLayout;
+    const { order, wide, shapes } = this.#savedLayout;
     this.#savedLayout = {
       order: order.filter((room) => room !== id),
       wide: wide === id ? null : wide,
+      shapes,
     };
     this.updateAddress();
   }
@@ -104,13 +105,15 @@ export class Navigation {
     const room = this.#workspace.rooms.get(id);
     if (!pane || !room) return;
     const { left, width } = pane.getBoundingClientRect();
-    const { order, wide } = this.#panes.layout;
-    const next = order.slice(order.indexOf(id) + 1);
+    const { order, wide, shapes } = this.#panes.layout;
+    const index = order.indexOf(id);
+    const [previous, next] = [order[index - 1], order.slice(index + 1)];
+    const shape = shapes[id];
     this.#workspace.closePane(id);
     this.updateAddress();
     const timesHidden = this.#timesHidden;
     const x = this.#panes.isPhone || next.length === 0 ? left + width / 2 : left;
-    const reopen = () => this.#reopen(room, next, wide === id);
+    const reopen = () => this.#reopen(room, { previous, next, isWide: wide === id, shape });
     this.#reopenOffer.load().then(
       (offer) => timesHidden === this.#timesHidden && offer.show(room.title, { x, reopen }),
       () => {}, // the list opens the room too
@@ -122,12 +125,15 @@ export class Navigation {
     this.#reopenOffer.loaded?.hide();
   }
 
-  /** Open a room where its pane was: before the pane that followed it. @param {Room} room @param {string[]} next the panes that followed @param {boolean} isWide */
-  #reopen(room, next, isWide) {
+  /** Open a room where its pane was: before the pane that followed it, and below the one above it. @param {Room} room @param {{previous: string | undefined, next: string[], isWide: boolean, shape: Shape | undefined}} was */
+  #reopen(room, { previous, next, isWide, shape }) {
+    const { layout } = this.#panes;
     if (!this.#panes.get(room.id)) this.#workspace.openPane(room, true);
     const follower = next.find((id) => this.#panes.get(id));
     if (follower !== undefined) this.#panes.placeBefore(room.id, follower);
-    if (isWide) this.#panes.toggleWide(room.id);
+    if (isWide) layout.wide = room.id;
+    const isUnder = layout.order[layout.order.indexOf(room.id) - 1] === previous;
+    layout.changeShape(room.id, { ...shape, below: shape?.below === true && isUnder });
     this.focusRoom(room.id);
     this.updateAddress();
   }
@@ -174,7 +180,9 @@ export class Navigation {
 
   /** Focus the composer of the pane beside, going round. @param {number} step 1 or -1 */
   focusBeside(step) {
-    const { order } = this.#panes.layout;
+    const { order: all, shapes } = this.#panes.layout;
+    // A strip is passed over: the focus would make it a column.
+    const order = all.filter((id) => this.#panes.isPhone || !shapes[id]?.strip);
     const from = order.indexOf(this.#panes.focused?.room ?? this.#panes.seen ?? "");
     const start = from < 0 && step < 0 ? 0 : from;
     const room = order.at((start + step) % order.length);

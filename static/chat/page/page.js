@@ -26,6 +26,7 @@ import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
+/** @import {Shape} from "../model/layout.js" */
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
@@ -38,7 +39,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, workspaces: Sent, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, shapes: Record<string, Shape>, workspaces: Sent, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -48,8 +49,8 @@ export class Page {
   #alerts;
   #preferences;
   #day = today();
-  #panes = new PaneRow(part(document, "panes"));
   #list = /** @type {RoomList} */ (part(document, "room-list"));
+  #panes = new PaneRow(part(document, "panes"), this.#list);
   #notices = new Notices(part(document, "notices"));
   #announcer = new Announcer(part(document, "announcer"));
   #connectionStatus = new ConnectionStatus(this.#notices);
@@ -84,6 +85,8 @@ export class Page {
     this.#connectionBar = new ConnectionBar(config.stream, () => this.ontrynow());
     this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
+    panes.layout.shapes = config.shapes;
+    if (Object.keys(config.shapes).length) panes.loadArrangement();
     this.workspace = createWorkspace(this);
     const { workspace } = this;
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
@@ -236,6 +239,7 @@ export class Page {
       this.unsent.connected();
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
+      this.#panes.loadArrangement();
       answering.connected();
       if (this.#config.workspaces.list[0] || this.#sets.loaded)
         this.#useSets((sets) => sets.connected());

@@ -40,6 +40,9 @@ export class RoomList extends HTMLElement {
   #isToggle = false;
   #keys = new RoomKeys(this);
 
+  /** A room's counts or alerts changed. @type {(room: string) => void} */
+  onrow = () => {};
+
   /** Open a row's menu. @type {(row: RoomRow) => void} */
   onmenu = () => {};
 
@@ -212,6 +215,7 @@ export class RoomList extends HTMLElement {
   setCounts(room, counts) {
     this.#counts.set(room, counts);
     this.#rows.get(room)?.showCounts(counts);
+    this.onrow(room);
   }
 
   /** @param {string} room @param {boolean} hasAlert an alert that the user has not confirmed */
@@ -219,11 +223,17 @@ export class RoomList extends HTMLElement {
     if (hasAlert) this.#alerts.add(room);
     else this.#alerts.delete(room);
     this.#rows.get(room)?.showAlert(hasAlert);
+    this.onrow(room);
   }
 
   /** @param {string} room */
   hasRoom(room) {
     return this.#rows.has(room);
+  }
+
+  /** @param {string} room */
+  rowOf(room) {
+    return this.#rows.get(room);
   }
 
   /** @param {string} room */

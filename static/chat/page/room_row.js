@@ -38,6 +38,10 @@ export class RoomRow {
     return this.button.dataset.kind === "direct";
   }
 
+  get hasAlert() {
+    return !part(this.button, "alert").hidden;
+  }
+
   get title() {
     return part(this.button, "title").textContent ?? "";
   }
@@ -133,7 +137,7 @@ export class RoomRow {
   /** Describe the room: its unread messages, whether it is for staff, and whether its pane is out of view. */
   #describe() {
     const parts = [
-      part(this.button, "alert").hidden ? "" : gettext("Alert"),
+      this.hasAlert ? gettext("Alert") : "",
       this.counts.level === "quiet" ? gettext("Quiet") : "",
       unreadWords(this.counts) || (this.counts.isAnyUnread ? gettext("Unread") : ""),
       this.button.dataset.staff === "true" ? gettext("Staff only") : "",

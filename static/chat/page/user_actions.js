@@ -371,6 +371,7 @@ export class UserActions {
     return lists.paneItems(this.#panes, id, {
       readTracker: this.#readTracker,
       shortcuts: this.#shortcuts,
+      titleOf: (other) => this.#titleOf(other),
       askForDay: () => this.jumps.askForDay(id, this.#titleOf(id)),
       print: () => {
         const pane = this.#panes.get(id);
@@ -479,8 +480,8 @@ export class UserActions {
     else if (name === "react")
       this.#onMessage(room, ({ seq }, button) => this.answering.react(room, button, seq));
     else if (name === "newest") this.jumps.jumpToNewest(room);
-    else if (name === "moveLeft") panes.movePane(room, -1);
-    else if (name === "moveRight") panes.movePane(room, 1);
+    else if (name === "moveLeft") panes.arrange((arrangement) => arrangement.move(room, -1));
+    else if (name === "moveRight") panes.arrange((arrangement) => arrangement.move(room, 1));
     else if (name === "edit") panes.get(room)?.editLast();
     else return false;
     return true;

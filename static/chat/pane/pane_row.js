@@ -1,9 +1,10 @@
 /** The row of panes, in their order, one of them perhaps widened. On a phone one pane is seen at a time. */
 
-import { startDrag } from "../dom/drag.js";
+import { LazyPart } from "../dom/lazy_part.js";
 import { Layout } from "../model/layout.js";
 import { RoomPane } from "./room_pane.js";
 
+/** @import {Arrangement, Rows} from "../lazy/arrangement.js" */
 /** @import {Panes} from "../model/layout.js" */
 
 /** Below this width one pane is seen at a time: the same number as in the style sheet. */
@@ -17,14 +18,23 @@ export class PaneRow {
   onchange = () => {};
   /** Called when the user changed the panes' order or widths. @type {() => void} */
   onarranged = () => {};
+  #isArranged = false;
   /** @type {Map<string, RoomPane>} */
   #panes = new Map();
   #row;
   #phone = matchMedia(PHONE);
+  /** Shows the shapes of panes, and lets the user change them. @type {LazyPart<Arrangement>} */
+  #arrangement;
 
-  /** @param {HTMLElement} row */
-  constructor(row) {
+  /** @param {HTMLElement} row @param {Rows} list the rooms' rows */
+  constructor(row, list) {
     this.#row = row;
+    this.#arrangement = new LazyPart(async () => {
+      const { Arrangement } = await import("lazy/arrangement");
+      const arrangement = new Arrangement(this, row, list);
+      arrangement.show();
+      return arrangement;
+    });
     row.addEventListener("focusin", ({ target }) =>
       this.setSeen(paneOf(target)?.room ?? this.seen),
     );
@@ -34,7 +44,9 @@ export class PaneRow {
       if (target instanceof Element && target.closest(".pane-head") && !target.closest("button"))
         this.keep(paneOf(target)?.room);
     });
-    row.addEventListener("pointerdown", (event) => this.#startDrag(event));
+    row.addEventListener("pointerdown", (event) =>
+      this.arrange((arrangement) => arrangement.pressed(event)),
+    );
     this.#phone.addEventListener("change", () => this.setSeen(this.seen));
   }
 
@@ -74,28 +86,28 @@ export class PaneRow {
     this.setSeen(this.seen === room ? (order[index] ?? order.at(-1) ?? null) : this.seen);
   }
 
-  /**
-   * @param {string} room
-   * @param {number} by
-   */
-  movePane(room, by) {
-    if (!this.layout.moveBy(room, by)) return;
-    this.keep(room);
-    this.#arrange();
-    this.scrollToPane(room);
+  /** From now on, load what shows the panes' shapes as soon as there is more than one pane. If it can't be loaded, all are columns. */
+  loadArrangement() {
+    this.#isArranged = true;
+    this.showLayout();
+  }
+
+  /** The user changes the panes' order or shapes. @param {(arrangement: Arrangement) => void} change */
+  arrange(change) {
+    void this.#arrangement.use(change);
   }
 
   /** Make an open pane provisional: the next peek replaces it. @param {string} room */
   setPeek(room) {
     this.layout.peek = room;
-    this.#showLayout();
+    this.showLayout();
   }
 
   /** Keep a pane that was provisional. @param {string | undefined} room */
   keep(room) {
     if (room === undefined || this.layout.peek !== room) return;
     this.layout.peek = null;
-    this.#showLayout();
+    this.showLayout();
     this.onarranged();
   }
 
@@ -110,27 +122,25 @@ export class PaneRow {
   placeBefore(room, next) {
     const { order } = this.layout;
     const index = order.filter((id) => id !== room).indexOf(next);
-    if (this.layout.moveTo(room, index)) this.#arrange();
+    if (this.layout.moveTo(room, index)) this.showOrder();
   }
 
-  /** Put the open panes in this order and widths; a provisional one stays the last. @param {Panes} panes */
-  arrangeAs({ order, wide }) {
+  /** Put the open panes in this order and these shapes; a provisional one stays the last. @param {Panes} panes */
+  arrangeAs({ order, wide, shapes }) {
     const { layout } = this;
     layout.order = [...order, ...layout.order.filter((room) => !order.includes(room))];
     layout.wide = wide;
-    this.#arrange();
+    layout.shapes = { ...shapes };
+    this.showOrder();
   }
 
-  /** @param {string} room */
-  toggleWide(room) {
-    this.layout.toggleWide(room);
-    this.keep(room);
-    this.onarranged();
-    this.scrollToPane(room);
-  }
-
-  /** Bring a pane into view. @param {string} room */
+  /** Bring a pane into view. A strip becomes a column, unless panes are shown one at a time. @param {string} room */
   scrollToPane(room) {
+    const isOneShown = this.isPhone || this.#row.classList.contains("alone");
+    if (!isOneShown && this.layout.shapes[room]?.strip) {
+      this.layout.changeShape(room, { strip: false });
+      this.onarranged();
+    }
     this.setSeen(room);
     this.get(room)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
@@ -138,17 +148,17 @@ export class PaneRow {
   /** @param {string | null} room */
   setSeen(room) {
     this.seen = room;
-    this.#showLayout();
+    this.showLayout();
   }
 
   /** Put the panes in the layout's order. The focused pane is not moved, because it would lose the focus. */
-  #arrange() {
+  showOrder() {
     const panes = this.layout.order.map((room) => /** @type {RoomPane} */ (this.#panes.get(room)));
     const fixed = this.focused ? Math.max(0, panes.indexOf(this.focused)) : 0;
     for (let i = fixed - 1; i >= 0; i -= 1) this.#movePane(panes[i], panes[i + 1] ?? null);
     for (let i = fixed + 1; i < panes.length; i += 1)
       this.#movePane(panes[i], panes[i - 1]?.nextElementSibling ?? null);
-    this.#showLayout();
+    this.showLayout();
     this.onarranged();
   }
 
@@ -166,43 +176,16 @@ export class PaneRow {
     else pane.keepScroll(() => row.insertBefore(pane, before));
   }
 
-  #showLayout() {
+  showLayout() {
     for (const [room, pane] of this.#panes) {
       pane.classList.toggle("seen", room === this.seen);
       pane.classList.toggle("wide", room === this.layout.wide);
       pane.showPeek(room === this.layout.peek);
     }
+    this.#arrangement.loaded?.show();
+    if (this.#isArranged && !this.#arrangement.loaded && this.layout.order[1])
+      this.#arrangement.load().catch(() => {});
     this.onchange();
-  }
-
-  /** @param {PointerEvent} event */
-  #startDrag(event) {
-    const pane = paneOf(event.target);
-    const isHead = event.target instanceof Element && event.target.closest(".pane-head");
-    if (!pane || !isHead || this.isPhone || this.layout.order.length < 2) return;
-    const { order } = this.layout;
-    startDrag(event, pane, this.#row, {
-      over: (x) => this.#moveUnderPointer(pane, x),
-      // Other panes may be open by now.
-      cancel: () =>
-        this.arrangeAs({ order: order.filter((room) => this.get(room)), wide: this.layout.wide }),
-    });
-  }
-
-  /** Move a pane to the position under the pointer. @param {RoomPane} pane @param {number} x */
-  #moveUnderPointer(pane, x) {
-    const index = this.layout.order.findIndex((room) => {
-      const { left, right } = /** @type {RoomPane} */ (this.get(room)).getBoundingClientRect();
-      return room !== pane.room && x >= left && x <= right;
-    });
-    const over = this.get(this.layout.order[index] ?? null);
-    if (over === undefined) return;
-    const { left, width } = over.getBoundingClientRect();
-    const isAfter = index > this.layout.order.indexOf(pane.room);
-    // Only past the middle: otherwise two panes of different widths would swap back and forth.
-    if (isAfter !== x > left + width / 2) return;
-    this.layout.order = [...this.layout.order];
-    if (this.layout.moveTo(pane.room, index)) this.#arrange();
   }
 }
 

@@ -1,0 +1,339 @@
+/** Shows the shapes of panes (wide or narrow columns, strips, lower halves), and lets the user change them and the order. */
+
+import { startDrag } from "../dom/drag.js";
+import { part, setHue, setText } from "../dom/templates.js";
+import {
+  columnsOf,
+  dragEdge,
+  EVEN,
+  evenOut,
+  indexOf,
+  moveColumn,
+  placeBelow,
+  placeColumn,
+  trackSizes,
+  widthOf,
+} from "../model/columns.js";
+import { gettext } from "../model/language.js";
+import { countsWords, edgeWords, stripWords } from "../model/strings.js";
+
+/** @import {Column} from "../model/columns.js" */
+/** @import {Layout, Panes} from "../model/layout.js" */
+/** @import {Counts} from "../model/strings.js" */
+
+/** What is needed of a pane. @typedef {HTMLElement & {room: string}} Pane */
+/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, readonly focused: Pane | null, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onarranged: () => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
+/** A room's row in the list. @typedef {{room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
+/** The list of rooms. @typedef {{rowOf: (room: string) => Row | undefined, onrow: (room: string) => void}} Rows */
+
+/** Below this height, two panes do not fit above each other: the same number as in the style sheet. */
+const LOW = "(max-height: 30em)";
+/** A pane that is dropped on this lower part of another one stands below it. */
+const LOWER_PART = 0.6;
+/** By how many pixels an arrow key moves an edge. */
+const STEP_PX = 24;
+
+export class Arrangement {
+  #panes;
+  #row;
+  #list;
+  /** @type {HTMLElement[]} */
+  #edges = [];
+  /** The columns as they are shown. @type {Column[]} */
+  #columns = [];
+  /** The pane below which the dragged one would be dropped. @type {Pane | null} */
+  #upper = null;
+  #low = matchMedia(LOW);
+
+  /** @param {PaneRow} panes @param {HTMLElement} row @param {Rows} list */
+  constructor(panes, row, list) {
+    this.#panes = panes;
+    this.#row = row;
+    this.#list = list;
+    list.onrow = (room) => this.#showState(room);
+    this.#low.addEventListener("change", () => this.show());
+  }
+
+  /** Show the panes' columns. */
+  show() {
+    const { layout } = this.#panes;
+    this.#columns = columnsOf(layout, !this.#low.matches);
+    this.#row.classList.add("arranged");
+    setStyle(this.#row, "--columns", trackSizes(this.#columns));
+    this.#columns.forEach(({ rooms, isStrip }, index) => {
+      for (const room of rooms) {
+        const pane = this.#panes.get(room);
+        if (!pane) continue;
+        setStyle(pane, "--column", String(index + 1));
+        pane.classList.toggle("upper", rooms.length > 1 && room === rooms[0]);
+        pane.classList.toggle("lower", rooms.length > 1 && room !== rooms[0]);
+        this.#showStrip(pane, isStrip);
+      }
+    });
+    this.#showEdges();
+  }
+
+  /** @param {string} room @param {1 | -1} by */
+  move(room, by) {
+    if (!moveColumn(this.#panes.layout, room, by)) return;
+    this.#panes.keep(room);
+    this.#panes.showOrder();
+    this.#panes.get(room)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Widen a pane, or even it out again. @param {string} room */
+  toggleWide(room) {
+    const { layout } = this.#panes;
+    const isWide = layout.wide === room || (layout.shapes[room]?.width ?? EVEN) > EVEN;
+    layout.wide = isWide ? null : room;
+    layout.changeShape(room, { width: 0 });
+    this.#changed(room);
+    this.#panes.scrollToPane(room);
+  }
+
+  /** Make a pane a strip. Its own button makes it a column again. @param {string} room */
+  fold(room) {
+    const pane = this.#panes.get(room);
+    const hadFocus = pane?.contains(document.activeElement);
+    const { layout } = this.#panes;
+    // A strip takes no half of a column.
+    placeColumn(layout, room, indexOf(layout, room) + (layout.shapes[room]?.below ? 1 : 0));
+    layout.changeShape(room, { strip: true });
+    this.#panes.keep(room);
+    this.#panes.showOrder();
+    if (hadFocus) part(/** @type {HTMLElement} */ (pane), "open-strip").focus();
+  }
+
+  /** Put a pane into the lower half of another one's column. @param {string} room @param {string} upper */
+  putBelow(room, upper) {
+    placeBelow(this.#panes.layout, room, upper);
+    this.#panes.keep(upper);
+    this.#panes.keep(room);
+    this.#panes.showOrder();
+  }
+
+  /** Give a pane of a shared column its own one. @param {string} room */
+  separate(room) {
+    const { layout } = this.#panes;
+    const column = columnsOf(layout)[indexOf(layout, room)];
+    const lower = column?.rooms[1];
+    if (lower === undefined) return;
+    layout.changeShape(lower, { below: false });
+    this.#changed(room);
+  }
+
+  /** The pointer was pressed in the row. @param {PointerEvent} press */
+  pressed(press) {
+    if (this.#panes.isPhone || !(press.target instanceof Element)) return;
+    const edge = this.#edges.indexOf(/** @type {HTMLElement} */ (press.target));
+    if (edge >= 0) return this.#dragEdge(press, edge);
+    const pane = /** @type {Pane | null} */ (press.target.closest("room-pane"));
+    if (!pane || !press.target.closest(".pane-head")) return;
+    const { layout } = this.#panes;
+    if (layout.order.length < 2) return;
+    const before = { ...layout.panes, order: [...layout.order] };
+    startDrag(press, pane, this.#row, {
+      over: (x, y) => this.#dragOver(pane, x, y),
+      drop: () => {
+        const upper = this.#upper?.room;
+        this.#showUpper(null);
+        if (upper !== undefined) this.putBelow(pane.room, upper);
+      },
+      cancel: () => {
+        this.#showUpper(null);
+        // Other panes may be open by now.
+        const order = before.order.filter((room) => this.#panes.get(room));
+        this.#panes.arrangeAs({ ...before, order });
+      },
+    });
+  }
+
+  /** @param {string} room that was changed by the user */
+  #changed(room) {
+    this.#panes.keep(room);
+    this.#panes.showLayout();
+    this.#panes.onarranged();
+  }
+
+  /** Move the dragged pane to the column under the pointer, or mark the pane below which it would stand. @param {Pane} pane @param {number} x @param {number} y */
+  #dragOver(pane, x, y) {
+    const over = this.#columns.findIndex(({ rooms }) => {
+      const [first] = rooms.filter((room) => room !== pane.room);
+      const box = first === undefined ? undefined : this.#panes.get(first)?.getBoundingClientRect();
+      return box !== undefined && x >= box.left && x <= box.right;
+    });
+    const column = this.#columns[over];
+    const upper = column && this.#panes.get(column.rooms[0] ?? "");
+    if (!column || !upper) return this.#showUpper(null);
+    const { left, width, top, height } = upper.getBoundingClientRect();
+    const isLow = y > top + height * LOWER_PART && !this.#low.matches;
+    const canStand = !column.isStrip && column.rooms.length === 1;
+    this.#showUpper(isLow && canStand ? upper : null);
+    if (this.#upper) return;
+    const { layout } = this.#panes;
+    const own = columnsOf(layout).findIndex(({ rooms }) => rooms.includes(pane.room));
+    if (own === over) return;
+    const isAfter = over > own;
+    // Only past the middle: otherwise two panes of different widths would swap back and forth.
+    if (isAfter !== x > left + width / 2) return;
+    const isAlone = this.#columns[own]?.rooms.length === 1;
+    const index = isAlone || !isAfter ? over : over + 1;
+    if (placeColumn(layout, pane.room, index)) this.#panes.showOrder();
+  }
+
+  /** @param {Pane | null} pane */
+  #showUpper(pane) {
+    this.#upper?.classList.remove("takes-below");
+    pane?.classList.add("takes-below");
+    this.#upper = pane;
+  }
+
+  /** Show an edge between every two columns that can be resized. */
+  #showEdges() {
+    const count = this.#panes.isPhone ? 0 : Math.max(0, this.#columns.length - 1);
+    while (this.#edges.length > count) this.#edges.pop()?.remove();
+    while (this.#edges.length < count) this.#edges.push(this.#createEdge(this.#edges.length));
+    this.#edges.forEach((edge, index) => {
+      const [left, right] = [this.#columns[index], this.#columns[index + 1]];
+      edge.hidden = !left || !right || left.isStrip || right.isStrip;
+      if (!left || !right || edge.hidden) return;
+      setStyle(edge, "--column", String(index + 1));
+      edge.ariaLabel = edgeWords(this.#titleOf(left.rooms[0]), this.#titleOf(right.rooms[0]));
+      edge.ariaValueNow = String(Math.round((100 * left.width) / (left.width + right.width)));
+    });
+  }
+
+  /** @param {number} index */
+  #createEdge(index) {
+    const edge = document.createElement("div");
+    edge.className = "pane-edge";
+    edge.tabIndex = 0;
+    edge.role = "separator";
+    edge.ariaOrientation = "vertical";
+    edge.ariaValueMin = "0";
+    edge.ariaValueMax = "100";
+    edge.title = gettext("Drag to resize. Double-click to even out.");
+    edge.addEventListener("dblclick", () => this.#evenOut());
+    edge.addEventListener("keydown", (event) => this.#edgeKeyPressed(event, index));
+    this.#row.append(edge);
+    return edge;
+  }
+
+  #evenOut() {
+    evenOut(this.#panes.layout);
+    this.#panes.showLayout();
+    this.#panes.onarranged();
+  }
+
+  /** @param {KeyboardEvent} event @param {number} index */
+  #edgeKeyPressed(event, index) {
+    const { key, altKey, ctrlKey, metaKey, shiftKey } = event;
+    if (altKey || ctrlKey || metaKey || shiftKey) return;
+    const step = { ArrowLeft: -STEP_PX, ArrowRight: STEP_PX }[key];
+    if (step !== undefined) this.#edgeDragger(index)?.(step);
+    else if (key === "Enter") this.#evenOut();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {PointerEvent} press @param {number} index */
+  #dragEdge(press, index) {
+    const drag = this.#edgeDragger(index);
+    if (press.button !== 0 || !drag) return;
+    press.preventDefault(); // or the pointer would select text
+    const edge = /** @type {HTMLElement} */ (this.#edges[index]);
+    edge.setPointerCapture(press.pointerId);
+    const end = new AbortController();
+    const { signal } = end;
+    edge.addEventListener("pointermove", ({ clientX }) => drag(clientX - press.clientX), {
+      signal,
+    });
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"])
+      edge.addEventListener(name, () => end.abort(), { signal });
+  }
+
+  /** @param {number} index @returns {((by: number) => void) | undefined} moves the edge by so many pixels from where it is now */
+  #edgeDragger(index) {
+    const [left, right] = [this.#columns[index], this.#columns[index + 1]];
+    const [leftRoom, rightRoom] = [left?.rooms[0], right?.rooms[0]];
+    const panes = [this.#panes.get(leftRoom ?? ""), this.#panes.get(rightRoom ?? "")];
+    if (!left || !right || !leftRoom || !rightRoom || !panes[0] || !panes[1]) return undefined;
+    const px = { left: panes[0].offsetWidth, right: panes[1].offsetWidth };
+    const width = { left: left.width, right: right.width };
+    // Where columns are beyond the row's end, one can grow without another one that shrinks.
+    const isFull = this.#row.scrollWidth > this.#row.clientWidth + 1;
+    return (by) => {
+      const { layout } = this.#panes;
+      const changed = isFull
+        ? { left: widthOf(px.left + by), right: width.right }
+        : dragEdge(px, width, by);
+      // Their widths say all, so that none of the two is the wide one any more.
+      if (layout.wide === leftRoom || layout.wide === rightRoom) layout.wide = null;
+      layout.changeShape(leftRoom, { width: changed.left });
+      layout.changeShape(rightRoom, { width: changed.right });
+      this.#panes.showLayout();
+      this.#panes.onarranged();
+    };
+  }
+
+  /** @param {Pane} pane @param {boolean} isStrip */
+  #showStrip(pane, isStrip) {
+    if (pane.classList.contains("strip") === isStrip) return;
+    pane.classList.toggle("strip", isStrip);
+    if (!isStrip) return pane.querySelector(":scope > [data-part=open-strip]")?.remove();
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "open-strip";
+    button.dataset.part = "open-strip";
+    const [hue, title, count] = ["hue", "title", "unread"].map((name) => {
+      const element = document.createElement("span");
+      element.className = name;
+      return element;
+    });
+    if (!hue || !title || !count) return;
+    hue.ariaHidden = "true";
+    title.dir = "auto";
+    setHue(button, pane.room);
+    button.append(hue, title, count);
+    button.addEventListener("click", () => this.#unfold(pane.room));
+    pane.append(button);
+    this.#showState(pane.room);
+  }
+
+  /** @param {string} room */
+  #unfold(room) {
+    this.#panes.scrollToPane(room);
+    /** @type {Pane & {composer?: {focus: () => void}} | undefined} */
+    const pane = this.#panes.get(room);
+    pane?.composer?.focus();
+  }
+
+  /** Show how much is unread in a strip, and whether there is an alert. @param {string} room */
+  #showState(room) {
+    const button = this.#panes.get(room)?.querySelector(":scope > .open-strip");
+    if (!(button instanceof HTMLElement)) return;
+    const [, title, count] = button.children;
+    const row = this.#list.rowOf(room);
+    if (!(title instanceof HTMLElement) || !(count instanceof HTMLElement)) return;
+    setText(title, this.#titleOf(room));
+    const counts = row?.counts ?? { unread: 0, mentions: 0, isAnyUnread: false };
+    const hasAlert = row?.hasAlert === true;
+    count.hidden = !counts.isAnyUnread && !hasAlert;
+    setText(count, hasAlert ? "!" : countsWords(counts));
+    count.classList.toggle("for-me", counts.mentions > 0 && !hasAlert);
+    count.classList.toggle("dot", counts.unread === 0 && !hasAlert);
+    count.classList.toggle("alert", hasAlert);
+    button.ariaLabel = stripWords(this.#titleOf(room), counts, hasAlert);
+    button.title = button.ariaLabel;
+  }
+
+  /** @param {string | undefined} room */
+  #titleOf(room = "") {
+    return this.#panes.get(room)?.ariaLabel ?? "";
+  }
+}
+
+/** Set a property unless it has this value, because setting it makes the browser lay out the row. @param {HTMLElement} element @param {string} name @param {string} value */
+function setStyle(element, name, value) {
+  if (element.style.getPropertyValue(name) !== value) element.style.setProperty(name, value);
+}

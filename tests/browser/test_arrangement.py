@@ -1,0 +1,227 @@
+"""Shapes of panes: strips, lower halves, and edges that drag. They come back everywhere, and nothing in a strip is read."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import violations
+from tests.browser.test_panes import MOTION_ENDS, choose, titles
+from tests.browser.test_unread import wait_until
+from tests.browser.test_workspaces import menu, save_as
+
+WIDE = {"width": 1320, "height": 780}
+
+
+def arranged(visitor):
+    """Wait until the page has loaded what arranges panes."""
+    expect(visitor.page.locator("[data-part=panes].arranged")).to_be_attached()
+
+
+def strip(visitor, title):
+    return visitor.page.get_by_role("button", name=re.compile(f"^Show {title} as a column"))
+
+
+def box_of(visitor, title):
+    visitor.page.evaluate(MOTION_ENDS)
+    return visitor.pane(title).bounding_box()
+
+
+def width_of(visitor, title):
+    return box_of(visitor, title)["width"]
+
+
+def edge(visitor, left, right):
+    return visitor.page.get_by_role("separator", name=f"Edge between {left} and {right}")
+
+
+def drag_edge(visitor, left, right, by):
+    box = edge(visitor, left, right).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visitor.page.mouse.move(x, y)
+    visitor.page.mouse.down()
+    for step in range(1, 5):
+        visitor.page.mouse.move(x + by * step / 4, y)
+    visitor.page.mouse.up()
+
+
+def shaped(visitor, **shape):
+    """Wait until the page has sent such a shape."""
+    wait_until(
+        lambda: any(
+            shape.items() <= sent.items()
+            for command in visitor.commands("layout")
+            for sent in command.get("shapes", [{}])
+        ),
+        visitor,
+    )
+
+
+def test_a_strip_counts_what_is_new_reads_nothing_and_comes_back_as_a_column(visit):
+    bob, alice = visit("bob", viewport=WIDE), visit("alice", "/chat/Random/")
+    bob.open("Lobby", "Random", "Third")
+    arranged(bob)
+    choose(bob, "Random", "Make it a strip")
+    assert width_of(bob, "Random") == 44
+    assert width_of(bob, "Lobby") > 400
+    expect(strip(bob, "Random")).to_be_focused()
+    assert violations(bob.page) == []
+    # F6 passes over it.
+    bob.box("Lobby").focus()
+    bob.page.keyboard.press("F6")
+    expect(bob.box("Third")).to_be_focused()
+    reads = len(bob.commands("read"))
+    alice.say("Random", "one")
+    alice.say("Random", "@bob two")
+    expect(strip(bob, "Random")).to_have_accessible_name("Show Random as a column, 2 unread, 1 for you")
+    expect(strip(bob, "Random").locator(".unread")).to_have_text("2, @1")
+    bob.page.evaluate("new Promise((done) => { setTimeout(done, 900); })")
+    assert not [command for command in bob.commands("read")[reads:] if command["room"] == alice.commands("join")[0]["room"]]
+    # It is a strip in another browser too, and after a reload.
+    shaped(bob, strip=True)
+    elsewhere = visit("bob", "/", viewport=WIDE)
+    expect(strip(elsewhere, "Random")).to_be_visible()
+    bob.page.reload()
+    expect(strip(bob, "Random").locator(".unread")).to_have_text("2, @1")
+    alice.page.evaluate("0")
+    strip(bob, "Random").click()
+    expect(bob.box("Random")).to_be_focused()
+    expect(bob.texts("Random")).to_have_text(["one", "@bob two"])
+    assert width_of(bob, "Random") == pytest.approx(width_of(bob, "Lobby"), abs=1)
+    expect(bob.button("Random").locator(".unread")).to_be_hidden()
+    assert "shape" not in bob.page.url
+    # What goes to the room makes it a column, too.
+    choose(bob, "Third", "Make it a strip")
+    bob.button("Third").click()
+    expect(bob.box("Third")).to_be_focused()
+    assert not bob.problems
+
+
+def test_an_alert_shows_in_a_strip(visit):
+    bob, alice = visit("bob", viewport=WIDE), visit("alice", "/chat/Random/")
+    bob.open("Lobby", "Random")
+    arranged(bob)
+    choose(bob, "Random", "Make it a strip")
+    alice.site.manage("say", "Random", "disk full", "--type", "alert")
+    expect(strip(bob, "Random")).to_have_accessible_name(re.compile("Alert"))
+    expect(strip(bob, "Random").locator(".unread")).to_have_text("!")
+
+
+def test_a_pane_stands_in_the_lower_half_of_a_column_by_menu_and_by_drag(visit):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby", "Random", "Third")
+    arranged(bob)
+    choose(bob, "Random", "Put below Lobby")
+    upper, lower, third = (box_of(bob, title) for title in ("Lobby", "Random", "Third"))
+    assert (upper["x"], upper["width"]) == (lower["x"], lower["width"])
+    assert lower["y"] > upper["y"] + upper["height"]
+    assert upper["height"] == pytest.approx(lower["height"], abs=1)
+    assert upper["height"] * 2 < third["height"]
+    assert upper["width"] == pytest.approx(third["width"], abs=1)
+    assert violations(bob.page) == []
+    shaped(bob, below=True)
+    bob.page.reload()
+    arranged(bob)
+    expect(bob.box("Random")).to_be_visible()
+    wait_until(lambda: box_of(bob, "Random")["y"] == lower["y"], bob)
+    # The pane above is closed, so the one below gets the column. Reopened, it stands beside it.
+    bob.pane("Lobby").get_by_role("button", name="Close").click()
+    expect(bob.pane("Lobby")).to_have_count(0)
+    assert box_of(bob, "Random")["height"] == pytest.approx(third["height"], abs=1)
+    bob.page.get_by_role("button", name="Reopen").click()
+    expect(bob.box("Lobby")).to_be_focused()
+    assert titles(bob) == ["Lobby", "Random", "Third"]
+    # Dropped on a pane's lower part; Escape puts it back.
+    head = bob.pane("Third").get_by_role("heading", level=2).bounding_box()
+    target = box_of(bob, "Lobby")
+    mouse = bob.page.mouse
+    for is_dropped in (False, True):
+        mouse.move(head["x"] + 4, head["y"] + 8)
+        mouse.down()
+        mouse.move(target["x"] + 300, target["y"] + target["height"] - 40, steps=8)
+        expect(bob.page.locator("room-pane.takes-below")).to_have_attribute("aria-label", "Lobby")
+        if is_dropped:
+            mouse.up()
+        else:
+            bob.page.keyboard.press("Escape")
+            mouse.up()
+            assert titles(bob) == ["Lobby", "Random", "Third"]
+            head = bob.pane("Third").get_by_role("heading", level=2).bounding_box()
+    expect(bob.page.locator("room-pane.takes-below")).to_have_count(0)
+    assert box_of(bob, "Third")["x"] == box_of(bob, "Lobby")["x"]
+    # By key it leaves the column.
+    bob.box("Third").focus()
+    bob.page.keyboard.press("Control+Shift+Period")
+    assert titles(bob) == ["Lobby", "Third", "Random"]
+    assert box_of(bob, "Third")["height"] == pytest.approx(third["height"], abs=1)
+    # In a low window, all are columns.
+    choose(bob, "Third", "Put below Lobby")
+    bob.page.set_viewport_size({"width": 1320, "height": 440})
+    wait_until(lambda: box_of(bob, "Third")["x"] > box_of(bob, "Lobby")["x"], bob)
+    assert not bob.problems
+
+
+def test_edges_drag_and_a_double_click_evens_out(visit):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby", "Random", "Third")
+    arranged(bob)
+    even = width_of(bob, "Lobby")
+    drag_edge(bob, "Lobby", "Random", 60)
+    assert width_of(bob, "Lobby") == pytest.approx(even + 60, abs=4)
+    assert width_of(bob, "Random") == pytest.approx(even - 60, abs=4)
+    assert width_of(bob, "Third") == pytest.approx(even, abs=4)
+    drag_edge(bob, "Random", "Third", -900)
+    assert width_of(bob, "Random") == pytest.approx(280, abs=2)
+    edge(bob, "Lobby", "Random").focus()
+    before = width_of(bob, "Lobby")
+    bob.page.keyboard.press("ArrowLeft")
+    assert width_of(bob, "Lobby") == pytest.approx(before - 24, abs=4)
+    shaped(bob, width=round(100 * width_of(bob, "Lobby") / even))
+    lobby = width_of(bob, "Lobby")
+    elsewhere = visit("bob", "/", viewport=WIDE)
+    expect(elsewhere.box("Lobby")).to_be_visible()
+    arranged(elsewhere)
+    wait_until(lambda: abs(width_of(elsewhere, "Lobby") - lobby) <= 2, elsewhere)
+    edge(bob, "Lobby", "Random").dblclick()
+    assert width_of(bob, "Lobby") == pytest.approx(even, abs=1)
+    assert width_of(bob, "Random") == pytest.approx(even, abs=1)
+    assert "shape" not in bob.page.url
+    # Where more panes are open than fit, a column can still grow.
+    bob.open("Here", "There")
+    bob.page.locator("[data-part=panes]").evaluate("(row) => { row.scrollLeft = 0; }")
+    assert width_of(bob, "Lobby") == 280
+    drag_edge(bob, "Lobby", "Random", 60)
+    assert width_of(bob, "Lobby") == pytest.approx(340, abs=4)
+    assert width_of(bob, "Random") == 280
+    assert not bob.problems
+
+
+def test_a_workspace_keeps_its_shapes_and_catching_up_leaves_a_strip_a_strip(visit):
+    bob, alice = visit("bob", viewport=WIDE), visit("alice", "/chat/Random/")
+    bob.open("Lobby", "Random", "Third")
+    arranged(bob)
+    choose(bob, "Random", "Make it a strip")
+    choose(bob, "Third", "Put below Lobby")
+    save_as(bob, "Desk")
+    bob.pane("Third").get_by_role("button", name="Close").click()
+    menu(bob, "No workspace")
+    expect(bob.box("Third")).to_be_visible()
+    menu(bob, "Desk")
+    expect(bob.box("Third")).to_have_count(0)
+    expect(strip(bob, "Random")).to_be_visible()
+    alice.say("Random", "news")
+    expect(strip(bob, "Random").locator(".unread")).to_have_text("1")
+    bob.page.get_by_role("button", name=re.compile("^Catch up")).click()
+    expect(bob.texts("Random")).to_have_text(["news"])
+    assert width_of(bob, "Random") > 800
+    bob.page.keyboard.press("Escape")
+    expect(strip(bob, "Random")).to_be_visible()
+    assert width_of(bob, "Random") == 44
+    # On a phone, a pane is shown whole.
+    bob.page.set_viewport_size({"width": 390, "height": 780})
+    bob.button("Random").click()
+    expect(bob.texts("Random")).to_have_text(["news"])
+    assert width_of(bob, "Random") == 390
+    bob.page.set_viewport_size(WIDE)
+    expect(strip(bob, "Random")).to_be_visible()
+    assert not bob.problems
