@@ -106,7 +106,7 @@ async def _overload(sizes: Sizes) -> Row:
         await asyncio.sleep(sizes.settle_seconds)
         closed = await posting.measure(seconds=sizes.campfire_warm_up, warm_up=0)
         before = dict(posting.acks)
-        pace = Pace(posting.clients)
+        pace = Pace(posting.clients, retries=True)
         rate = max(2 * closed.posts, 50)
         began = time.perf_counter()
         _, acks = await pace.send(rate=rate, seconds=sizes.campfire_warm_up)
@@ -118,7 +118,7 @@ async def _overload(sizes: Sizes) -> Row:
         "overload",
         f"{rate:,.0f} posts/s offered",
         f"{len(acks) / took:,.0f} posts/s acknowledged",
-        f"none lost or doubled; ack p99 {slow:.1f} s",
+        f"none lost or doubled; ack p99 {slow:.1f} s; {pace.refused:,} answers asked to send again later",
     ]
 
 

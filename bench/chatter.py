@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.load import CLOSE, PING, Broken, Dialect, Socket
 from bench.wire import TEXT, frame, pong, split
@@ -58,7 +58,10 @@ def parse(data: bytes) -> Parsed:
 
 
 class Chatter(Socket):
-    """Calls `on_ack` for each ack and `on_event` for each run of events. Raises Broken through `on_broken`."""
+    """Calls `on_ack` for each ack and `on_event` for each run of events. Raises Broken through `on_broken`.
+
+    An error frame is Broken unless `on_refused` returns True for it.
+    """
 
     def __init__(self, dialect: Dialect, host: str) -> None:
         super().__init__(dialect, host)
@@ -67,6 +70,7 @@ class Chatter(Socket):
         self.on_ack: Callable[[Ack], None] = lambda ack: None
         self.on_events: Callable[[int, int, int], None] = lambda room, first, last: None
         self.on_frame: Callable[[bytes], None] = lambda payload: None
+        self.on_refused: Callable[[dict[str, Any]], bool] = lambda error: False
         self.on_broken: Callable[[Broken], None] = self._note
 
     def lost(self) -> None:
@@ -123,7 +127,8 @@ class Chatter(Socket):
             self.heads.setdefault(int(joined["join"]), joined["head"])
             self.on_frame(payload)
         elif payload.startswith(b'{"error"') and not self.is_closing:
-            self.on_broken(Broken(f"the server refused a command: {payload[:300].decode()}"))
+            if not self.on_refused(json.loads(payload)):
+                self.on_broken(Broken(f"the server refused a command: {payload[:300].decode()}"))
         else:
             self.on_frame(payload)
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from bench import servers
-from bench.load import Broken, Member, Socket, Stream, open_sockets
+from bench.load import Broken, Member, Socket, Stream, TooSlow, open_sockets
 from bench.report import Bars, Part, Row, Rows, percentile, times
 from bench.sizes import Sizes
 from bench.wire import send_command
@@ -43,7 +43,7 @@ class Club:
         """Let members leave until `size` are left."""
         for member in self.members[size:]:
             member.stream = None
-            member.close()
+            member.leave()
         del self.members[size:]
 
     async def until_quiet(self, seconds: float) -> None:
@@ -96,7 +96,7 @@ class Round:
             async with asyncio.timeout(self._warm_up + self._seconds + PATIENCE_SECONDS):
                 await self._done
         except TimeoutError:
-            raise Broken(
+            raise TooSlow(
                 f"{len(self._sent_at)} messages were sent and {self._completed} have reached all "
                 f"{len(self._club.members)} sockets; the sender received {self._club.sender.errors[:1]}"
             ) from None
@@ -144,7 +144,9 @@ async def run(sizes: Sizes) -> Part:
             for name, make in servers.contenders().items()
             if not sizes.contenders or name in sizes.contenders
         ]
-        clubs, failures = [], []
+        clubs: list[Club] = []
+        failures: list[str] = []
+        slow: list[str] = []
         for server in running:
             try:
                 clubs.append(await open_club(server))
@@ -162,14 +164,15 @@ async def run(sizes: Sizes) -> Part:
                             figure = await _measure(club, window, sizes)
                         except Broken as error:
                             # Its later rounds would compare with what is left of this one.
-                            failures.append(str(error))
+                            is_other = not club.running.is_own
+                            (slow if is_other and isinstance(error.__cause__, TooSlow) else failures).append(str(error))
                             clubs.remove(club)
                             continue
                         rows.add(setting, club.running.name, figure.deliveries)
                         echoes.add(setting, club.running.name, figure.echo_p50 * 1000)
                         cpu.add(setting, club.running.name, figure.server_cpu)
     charts = [_bars(rows, setting) for setting in rows.settings]
-    return Part("Fan-out", __doc__ or "", _table(rows, echoes, cpu), charts, _remarks(), failures)
+    return Part("Fan-out", __doc__ or "", _table(rows, echoes, cpu), charts, [*_remarks(), *slow], failures)
 
 
 def _remarks() -> list[str]:

@@ -24,6 +24,10 @@ class Broken(Exception):
     """A contender lost or doubled a message, sent it out of order, or closed a socket."""
 
 
+class TooSlow(Broken):
+    """A contender did not deliver in time. Nothing says that it would not have."""
+
+
 @dataclass
 class Dialect:
     """How a contender's protocol begins, and how it carries a message."""
@@ -34,6 +38,8 @@ class Dialect:
     answers: dict[bytes | None, bytes] = field(default_factory=dict)
     # A socket is ready when a frame begins with this; None: as soon as it is open.
     ready: bytes | None = None
+    # What the client sends before it closes the socket for good. Otherwise Multichat announces only later that it left.
+    farewell: bytes | None = None
     # Turns the command of a message into what goes over the wire.
     wrap: Callable[[str], bytes] = lambda text: text.encode()
 
@@ -60,6 +66,8 @@ class Stream:
             opcode, begin, end = whole
             if opcode == TEXT:
                 self._found(bytes(self.data[begin:end]), end)
+            elif opcode == CLOSE:
+                raise Broken(f"the server closed a socket with {int.from_bytes(self.data[begin : begin + 2])}")
             self._parsed = end
 
     def _found(self, payload: bytes, end: int) -> None:
@@ -121,6 +129,13 @@ class Socket(asyncio.Protocol):
     def close(self) -> None:
         self.is_closing = True
         self.transport.abort()
+
+    def leave(self) -> None:
+        """Say goodbye and close."""
+        if self.dialect.farewell is not None:
+            self.send(self.dialect.farewell)
+        self.is_closing = True
+        self.transport.close()
 
     def send(self, payload: bytes) -> None:
         """Send a text frame. Raises Broken when the server has closed the socket."""

@@ -3,6 +3,8 @@
 import asyncio
 import time
 import uuid
+from functools import partial
+from typing import Any
 
 from bench.chatter import Ack, Chatter
 from bench.load import Broken
@@ -12,14 +14,22 @@ PATIENCE_SECONDS = 30
 
 
 class Pace:
-    """An open loop: `rate` messages a second, from clients in turn, each into its first room."""
+    """An open loop: `rate` messages a second, from clients in turn, each into its first room.
 
-    def __init__(self, clients: list[Chatter], *, senders: list[Chatter] | None = None) -> None:
+    With `retries`, a message that the server has no room for now is sent again when the server says, as a page does.
+    """
+
+    def __init__(
+        self, clients: list[Chatter], *, senders: list[Chatter] | None = None, retries: bool = False
+    ) -> None:
         self._clients = clients
         self._senders = senders or clients
         self.acks: dict[str, tuple[int, int]] = {}
         self.broken: Broken | None = None
+        # How many times a message was refused for now.
+        self.refused = 0
         self._sent: dict[str, float] = {}
+        self._commands: dict[str, dict[str, object]] = {}
         self._acked: list[float] = []
         self._last: dict[tuple[int, int], float] = {}
         for client in clients:
@@ -27,6 +37,8 @@ class Pace:
             client.on_broken = self._break
         for client in self._senders:
             client.on_ack = self._acknowledge
+            if retries:
+                client.on_refused = partial(self._retry, client)
 
     async def send(self, *, rate: float, seconds: float) -> tuple[list[float], list[float]]:
         """Send for so many seconds; return the sorted times to the last member, and to the ack. Raises Broken."""
@@ -44,7 +56,9 @@ class Pace:
             self._sent[client_id] = sent[client_id] = due
             room = str(next(iter(client.heads)))
             text = f"{number} {WORDS}"[:60]
-            client.send_command(command="send", room=room, message=text, client_id=client_id)
+            command = {"command": "send", "room": room, "message": text, "client_id": client_id}
+            self._commands[client_id] = command
+            client.send_command(**command)
         until = time.perf_counter() + PATIENCE_SECONDS
         while self.broken is None and (len(self.acks) < acked + count or not self._is_complete()):
             if time.perf_counter() > until:
@@ -67,6 +81,15 @@ class Pace:
         now = time.perf_counter()
         for seq in range(first, last + 1):
             self._last[room, seq] = now
+
+    def _retry(self, client: Chatter, error: dict[str, Any]) -> bool:
+        command = self._commands.get(error.get("client_id", ""))
+        if command is None or error["error"] not in ("SERVER_UNAVAILABLE", "RATE_LIMITED"):
+            return False
+        self.refused += 1
+        wait = float(error.get("retry_after", 2))
+        asyncio.get_running_loop().call_later(wait, lambda: client.send_command(**command))
+        return True
 
     def _acknowledge(self, ack: Ack) -> None:
         sent = self._sent.pop(ack.client_id, None)
