@@ -45,6 +45,8 @@ FLOOD_ABORT_SECONDS = 1.0
 MAX_FRAGMENTS = 1000
 KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 64 * 1024
+# After how many new objects the garbage collector looks for cycles, and how often among all objects.
+GC_THRESHOLDS = (20_000, 20, 20)
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -215,6 +217,9 @@ class Server(uvicorn.Server):
         # Objects that exist now stay. Without freeze(), each collection would scan them and delay all sockets.
         gc.collect()
         gc.freeze()
+        # Thousands of sockets that connect at once make millions of objects that stay. Collecting after every 700 of
+        # them, as Python does, takes an eighth of the time of such a wave.
+        gc.set_threshold(*GC_THRESHOLDS)
         await super().startup(sockets)
         if self.started:
             await _log_redis_state()

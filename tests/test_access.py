@@ -279,15 +279,18 @@ def revoke_and_wait_for_check(change):
     assert running.revocation.checks > before
 
 
-def outdate_first_answer(monkeypatch, name, change):
-    """Make a change of rights between the first answer of a policy and its arrival. Returns the list of its calls."""
+def outdate_first_answer(monkeypatch, name, change, after=0):
+    """Make a change of rights between the first answer of a policy and its arrival. Returns the list of its calls.
+
+    Skips `after` answers before that.
+    """
     policy = getattr(policies, name)
     calls = []
 
     def answer_and_change(keys):
         answer = policy(keys)
         calls.append(keys)
-        if len(calls) == 1:
+        if len(calls) == after + 1:
             revoke_and_wait_for_check(change)
         return answer
 
@@ -318,6 +321,25 @@ async def test_a_right_that_ends_during_a_join_refuses_the_join(bob, rooms, monk
         answer = await socket.ask(command="join", room=rooms.lobby.pk)
         assert answer["error"] == "ROOM_ACCESS_DENIED"
         assert [frame for frame in await socket.rest() if "join" in frame] == []
+
+
+async def test_a_right_that_ends_during_a_resume_refuses_that_room_alone(alice, bob, rooms, monkeypatch):
+    def make_staff_only():
+        rooms.lobby.staff_only = True
+        rooms.lobby.save()
+
+    calls = outdate_first_answer(monkeypatch, "load_enterable_rooms", make_staff_only, after=2)
+    async with connected(alice) as other, connected(bob) as socket:
+        # The feeds are open, so nothing else is waited for.
+        for room in (rooms.lobby, rooms.random):
+            await other.ask(command="join", room=room.pk)
+        cursors = {str(room.pk): {"since": 0} for room in (rooms.lobby, rooms.random)}
+        await socket.send(command="resume", rooms=cursors)
+        frames = [await socket.next(), await socket.next()] + await socket.rest()
+    assert [frame["join"] for frame in frames if "join" in frame] == [str(rooms.random.pk)]
+    assert {"leave": str(rooms.lobby.pk), "reason": "ROOM_ACCESS_DENIED"} in frames
+    # One question for both, and another one for the room whose answer was outdated.
+    assert [len(asked) for asked in calls[2:4]] == [2, 1]
 
 
 async def test_a_right_that_ends_during_a_batch_refuses_one_draft_and_no_other(alice, bob, rooms, monkeypatch):

@@ -158,6 +158,17 @@ async def test_a_poisoned_key_fails_alone_and_costs_few_queries():
     assert len(queries) < 35
 
 
+async def test_all_keys_of_one_caller_are_one_query_and_a_poisoned_one_is_left_out():
+    queries = []
+    gathering = database.Gathering(refusing(set(), DataError("no"), queries))
+    answers, other = await asyncio.gather(gathering.get_all(range(5)), gathering.get(3))
+    assert (answers, other) == ({key: key * 10 for key in range(5)}, 30)
+    assert queries == [set(range(5))]
+    assert await gathering.get_all([]) == {}
+    gathering = database.Gathering(refusing({2}, DataError("no"), []))
+    assert await gathering.get_all(range(4)) == {0: 0, 1: 10, 3: 30}
+
+
 async def test_keys_are_not_retried_one_by_one_while_the_database_is_away():
     queries = []
     gathering = database.Gathering(refusing({7}, OperationalError("server closed the connection"), queries))

@@ -5,8 +5,11 @@ import json
 
 import pytest
 
+from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import hub as hubs
+from chat.live.attendance import came
+from chat.live.feed import PresenceLine
 from chat.live.session import Session
 from chat.live.sockets import WRITE_BYTES
 from chat.protocol import Edited
@@ -460,9 +463,23 @@ async def test_events_committed_while_a_feed_opens_are_not_missed(log):
     assert session.socket.frames[0]["head"] + len(session.socket.seqs()) == 2
 
 
-async def test_a_signal_reaches_all_sessions_but_those_of_its_user(log):
-    bob, charlie = enter(), enter(username="charlie")
-    await join(bob)
+async def test_lines_of_presence_reach_the_others_who_were_there_in_one_write(log):
+    alice, bob, charlie = enter(username="alice"), enter(), enter(username="charlie")
+    for session in (alice, bob):
+        await join(session)
     feed = await join(charlie)
-    feed.signal(feed.joined(), but="bob")
-    assert (len(bob.socket.frames), len(charlie.socket.frames)) == (1, 2)
+    order = charlie.subscriptions[feed.room].order
+    lines = [
+        PresenceLine(came(feed.room, "bob", conf.MSG_TYPE_LEAVE), "bob"),
+        PresenceLine(came(feed.room, "dora", conf.MSG_TYPE_ENTER), "dora", before=order),
+    ]
+    present = came(feed.room, "list", conf.MSG_TYPE_ENTER)
+    feed.announce(lines, present)
+    got = {
+        session.username: [frame["username"] for frame in session.socket.frames[1:]]
+        for session in (alice, bob, charlie)
+    }
+    # Bob gets no line of his own. Charlie came after dora, so she finds her in the list.
+    assert got == {"alice": ["bob", "dora", "list"], "bob": ["dora", "list"], "charlie": ["bob", "list"]}
+    # The join frame, and all of these together.
+    assert [len(session.socket.runs) for session in (alice, bob, charlie)] == [2, 2, 2]

@@ -27,6 +27,33 @@ def test_it_gives_what_comes_after_a_cursor_or_says_that_it_does_not_go_back_so_
     assert seqs(ring.after(4)) == [5, 6]
 
 
+def test_sessions_at_the_same_place_share_one_run_and_none_has_a_text_that_is_gone(ring):
+    run = ring.run_after(2)
+    assert [frame.text for frame in run.frames] == [event.frame.text for event in ring.range(3)]
+    assert ring.run_after(2) is run
+    assert ring.run_after(5) is None
+    ring.append(posted(6))
+    assert ring.run_after(2).count == 4
+    secret = edited(7, 4, "secret")
+    ring.append(secret)
+    assert b"secret" in ring.run_after(2).wire
+    ring.append(deleted(8, 4))
+    assert b"secret" not in ring.run_after(2).wire
+    # Another log with the same head.
+    ring.restart(7)
+    ring.append(posted(8, "other"))
+    assert ring.run_after(7).count == 1
+    assert ring.run_after(2) is None
+
+
+def test_a_run_of_another_ring_that_stands_at_the_same_place_is_another_one():
+    first, second = Ring(head=0), Ring(head=0)
+    first.append(posted(1, "first"))
+    second.append(posted(1, "second"))
+    assert b"first" in first.run_after(0).wire
+    assert b"second" in second.run_after(0).wire
+
+
 def test_a_range_has_both_of_its_ends(ring):
     assert seqs(ring.range(2, 4)) == [2, 3, 4]
     assert seqs(ring.range(4)) == [4, 5]

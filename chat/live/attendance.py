@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chat import protocol
 from chat.conf import conf
 from chat.live import database
+from chat.live.feed import PresenceLine
 from chat.live.lease_keeper import LeaseKeeper
 from chat.protocol import EnteredOrLeft, Frame, Present
 from chat.store import presence
@@ -27,7 +28,11 @@ RETRY_SECONDS = 1.0
 CROWD = 50
 # The share of the event loop's time that announcing may take: in a room of thousands each change is thousands of
 # writes.
-ANNOUNCING_SHARE = 0.2
+ANNOUNCING_SHARE = 0.1
+# The share of the time that writing presence may take while users keep coming. The others of a pause are written
+# together, so that thousands who connect at once cost few transactions.
+SETTLING_SHARE = 0.1
+MOST_PAUSE_SECONDS = 1.0
 # The lists of all rooms are compared with the database once in so many renewals of the lease, a part of them each time.
 # Only a signal that was lost makes them differ.
 LIST_TURNS = 3
@@ -161,22 +166,23 @@ class Attendance:
         """Announce the changes of one room, in their order."""
         names = self._here.get(feed.room)
         differences: dict[str, bool] = {}
+        lines: list[PresenceLine] = []
         for change in changes:
             if conf.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS and len(changes) <= CROWD:
-                self._send_enter_or_leave(feed, change)
+                lines.append(self._line(change))
             if names is not None and (change.username in names) is not change.is_here:
                 self._lists.pop(feed.room, None)
                 (names.add if change.is_here else names.discard)(change.username)
                 differences[change.username] = change.is_here
-        if differences:
-            self._send_present(feed.room, differences)
+        present = _present(feed.room, differences) if conf.SEND_PRESENCE and differences else None
+        if lines or present is not None:
+            feed.announce(lines, present)
 
-    def _send_enter_or_leave(self, feed: "Feed", change: Change) -> None:
+    def _line(self, change: Change) -> PresenceLine:
         msg_type = conf.MSG_TYPE_ENTER if change.is_here else conf.MSG_TYPE_LEAVE
-        # Users do not get their own ENTER in any tab, and get their own LEAVE with the command's answer. Users who
-        # came later get no ENTER of this one, because they find this user there.
-        before = self._orders.get((feed.room, change.username)) if change.is_here else None
-        feed.signal(came(feed.room, change.username, msg_type), but=change.username, before=before)
+        # Users do not get their own ENTER in any tab, and get their own LEAVE with the command's answer.
+        before = self._orders.get((change.room, change.username)) if change.is_here else None
+        return PresenceLine(came(change.room, change.username, msg_type), change.username, before)
 
     async def until_settled(self) -> None:
         """Wait until all grace times are over and all changes are written."""
@@ -216,6 +222,7 @@ class Attendance:
                 unknown = [room for room in self._feeds if room not in self._here]
                 if not (different or unknown):
                     return
+                start = self._loop.time()
                 try:
                     is_written = await self._lease.settle(different)
                     self._update_lists(await database.read(presence.present_usernames, unknown))
@@ -225,6 +232,9 @@ class Attendance:
                 if not is_written:
                     self._unsettled.update(different)
                     await asyncio.sleep(RETRY_SECONDS)
+                elif self._unsettled:
+                    took = self._loop.time() - start
+                    await asyncio.sleep(min(took * (1 / SETTLING_SHARE - 1), MOST_PAUSE_SECONDS))
         finally:
             self._settling = None
 
@@ -267,16 +277,17 @@ class Attendance:
                 before, self._here[room] = self._here[room], names
                 self._lists.pop(room, None)
                 differences = dict.fromkeys(names - before, True) | dict.fromkeys(before - names, False)
-                self._send_present(room, differences)
-
-    def _send_present(self, room: int, differences: dict[str, bool]) -> None:
-        if conf.SEND_PRESENCE and (feed := self._feeds.get(room)):
-            feed.signal(protocol.encode(Present(room=str(room), present=differences)))
+                if conf.SEND_PRESENCE:
+                    self._feeds[room].signal(_present(room, differences))
 
     def _list(self, room: int) -> Frame:
         if room not in self._lists:
             self._lists[room] = protocol.encode(Present(room=str(room), present=sorted(self._here[room])))
         return self._lists[room]
+
+
+def _present(room: int, differences: dict[str, bool]) -> Frame:
+    return protocol.encode(Present(room=str(room), present=differences))
 
 
 def came(room: int, username: str, msg_type: int) -> Frame:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from chat.conf import conf
 from chat.exceptions import ClientError, ErrorCode, unavailable
 from chat.live import attendance, database, writer
 from chat.live.audiences import Slice
-from chat.live.feed import RoomView
+from chat.live.feed import Feed, RoomView
 from chat.live.revocation import Question
 from chat.live.session import Session, Subscription
 from chat.protocol import (
@@ -42,6 +43,7 @@ from chat.protocol import (
     ReadOlder,
     Resolve,
     Resume,
+    RoomId,
     Send,
     Typing,
     Users,
@@ -49,6 +51,7 @@ from chat.protocol import (
 )
 from chat.store import actions, concerns, log, names, notifications, own_mentions, policies, quotes, unread
 from chat.store.actions import Draft, Outcome
+from chat.store.layouts import Panes, shapes_of
 from chat.store.log import HistoryPlace, Kind
 from chat.store.policies import EnterableRoom, Login
 
@@ -59,6 +62,9 @@ served = logging.getLogger("chat.served")
 
 # Refusals of a write that mean that the user's rights have ended.
 RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
+
+# A `resume` may name a thousand rooms. After so many of them, the other sockets have their turn.
+ROOMS_PER_TURN = 50
 
 
 async def run(session: Session, command: AnyCommand) -> None:
@@ -134,18 +140,51 @@ async def resume(session: Session, command: Resume) -> None:
     # All keys are checked before any room is joined.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
-    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
+    left = await _resume_open(session, cursors)
+    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
+
+
+async def _resume_open(session: Session, cursors: dict[RoomId, Cursor]) -> dict[RoomId, Cursor]:
+    """Join the rooms whose feeds are open, after one question for all. Return the others, which have to wait or fail.
+
+    After a cut, thousands of sockets come back to rooms whose feeds the first of them have opened.
+    """
+    left = dict(cursors)
+    with session.hub.revocation.question() as question:
+        answers = await session.hub.rooms.get_all([(session.login, room_id) for room_id in cursors])
+        async with session.hub.returning:
+            for count, (room_id, cursor) in enumerate(cursors.items(), start=1):
+                room = answers.get((session.login, room_id))
+                feed = session.hub.feeds.get(room_id)
+                if isinstance(room, ClientError):
+                    _refuse_resume(session, room_id, room)
+                    del left[room_id]
+                elif room is None or feed is None or not feed.is_open or feed.head < room.head_seq:
+                    continue
+                elif not session.is_gone and not question.is_outdated(user=session.user_id, room=room_id):
+                    feed.describe(title=room.title, staff_only=room.staff_only, view=_view_of(room))
+                    with suppress(ClientError):
+                        _attach_to(session, feed, cursor)
+                        del left[room_id]
+                if not count % ROOMS_PER_TURN:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    return left
+
+
+def _refuse_resume(session: Session, room_id: int, refusal: ClientError) -> None:
+    if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
+        session.reply(session.refusal(refusal, command="resume", room=room_id))
+        return
+    session.hub.leave(session, room_id)
+    session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
 
 
 async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
     try:
         await _attach(session, room_id, cursor)
     except ClientError as refusal:
-        if refusal.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.RATE_LIMITED):
-            session.reply(session.refusal(refusal, command="resume", room=room_id))
-            return
-        session.hub.leave(session, room_id)
-        session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
+        _refuse_resume(session, room_id, refusal)
     except Exception as error:
         # Each room is answered separately, so the others go on.
         database.warn(logger, f"user={session.user_id} room={room_id} command=resume", error)
@@ -173,23 +212,30 @@ async def _listen(session: Session, room: EnterableRoom, cursor: Cursor | None, 
     async with opening as feed:
         if session.is_gone or question.is_outdated(user=session.user_id, room=room.pk):
             return False
-        # Nothing is awaited from here on, so the head in the reply is still right when the session is attached.
-        is_new = room.pk not in session.subscriptions
-        if is_new:
-            limits.check_rooms(len(session.subscriptions))
-        is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
-        read = session.hub.watchers.position(session.user_id, room.pk)
-        reply = feed.joined(reader=session.user_id, reset=not is_served, read=read)
-        if cursor is not None:
-            feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
-        elif is_new:
-            feed.attach(session, cursor=feed.head, reply=reply)
-        else:
-            session.reply(reply)
-        if is_new:
-            session.hub.attendance.join(feed, session)
-            served.info("join room=%s user=%s", room.pk, session.user_id)
+        _attach_to(session, feed, cursor)
     return True
+
+
+def _attach_to(session: Session, feed: Feed, cursor: Cursor | None) -> None:
+    """Attach a session to an open feed. Nothing is awaited, so the head in the reply is right when it is attached.
+
+    Raises ClientError: RATE_LIMITED.
+    """
+    is_new = feed.room not in session.subscriptions
+    if is_new:
+        limits.check_rooms(len(session.subscriptions))
+    is_served = cursor is None or feed.serves(cursor.since, cursor.epoch)
+    read = session.hub.watchers.position(session.user_id, feed.room)
+    reply = feed.joined(reader=session.user_id, reset=not is_served, read=read)
+    if cursor is not None:
+        feed.attach(session, cursor=cursor.since if is_served else feed.head, reply=reply)
+    elif is_new:
+        feed.attach(session, cursor=feed.head, reply=reply)
+    else:
+        session.reply(reply)
+    if is_new:
+        session.hub.attendance.join(feed, session)
+        served.info("join room=%s user=%s", feed.room, session.user_id)
 
 
 def _view_of(room: EnterableRoom) -> RoomView:
@@ -375,7 +421,9 @@ def layout(session: Session, command: Layout) -> None:
         session.hub.positions.change_layout(session, command)
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
-    session.hub.positions.set_layout(session, rooms, command.wide)
+    shapes = {room: shape for room, shape in shapes_of(command.shapes).items() if shape}
+    panes = Panes(rooms, command.wide, shapes).limited_to(frozenset(rooms))
+    session.hub.positions.set_layout(session, panes)
 
 
 async def mentions(session: Session, command: Mentions) -> None:

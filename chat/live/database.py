@@ -13,7 +13,7 @@ chosen for the error: the same work may succeed later. Other errors of the datab
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Generic, ParamSpec, TypeVar
 
@@ -187,6 +187,20 @@ class Gathering(Generic[K, V]):
         if self._task is None:
             self._task = loop.create_task(self._load_all())
         return await asyncio.shield(self._asked[key])
+
+    async def get_all(self, keys: Iterable[K]) -> dict[K, V | None]:
+        """Return what the database has for these keys. A key whose question failed is left out."""
+        loop = asyncio.get_running_loop()
+        futures: dict[K, asyncio.Future[V | None]] = {}
+        for key in keys:
+            if key not in self._asked:
+                self._asked[key] = loop.create_future()
+            futures[key] = self._asked[key]
+        if futures and self._task is None:
+            self._task = loop.create_task(self._load_all())
+        if futures:
+            await asyncio.wait(futures.values())
+        return {key: future.result() for key, future in futures.items() if future.exception() is None}
 
     async def _load_all(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +16,7 @@ from chat.live.database import Gathering
 from chat.live.fan_out import FanOut
 from chat.live.ring import Ring
 from chat.live.session import Session, Subscription
+from chat.live.sockets import Run
 from chat.protocol import FloorRaised, Frame, IsTyping, Joined, Left
 from chat.store import log, own_rooms
 from chat.store.alerts import RecentAlerts
@@ -31,6 +32,21 @@ class RoomView(NamedTuple):
     kind: str = ""
     is_archived: bool = False
     people: Mapping[int, str] = {}
+
+
+class PresenceLine(NamedTuple):
+    """The line that says that a user entered or left. `before` is the order of the user's own subscription here."""
+
+    frame: Frame
+    username: str
+    before: int | None = None
+
+    def is_for(self, session: Session, subscription: Subscription) -> bool:
+        """Tell whether this session gets it.
+
+        Users get no line of their own, and users who came later get no ENTER of those whom they find here.
+        """
+        return session.username != self.username and (self.before is None or subscription.order < self.before)
 
 
 class Feed:
@@ -71,6 +87,10 @@ class Feed:
     def is_open(self) -> bool:
         """Tell whether the tail is known and the feed was not stopped."""
         return self.opened is not None and self.opened.done() and not self._is_stopped
+
+    def describe(self, *, title: str, staff_only: bool, view: RoomView) -> None:
+        """Take what the database says about the room."""
+        self.title, self.staff_only, self.view = title, staff_only, view
 
     async def open(self) -> None:
         """Read where the log stands. Raises ClientError: ROOM_INVALID when the room is gone."""
@@ -184,14 +204,25 @@ class Feed:
         del session.subscriptions[self.room]
         del self.sessions[session]
 
-    def signal(self, frame: Frame, *, but: str | None = None, before: int | None = None) -> None:
-        """Send a frame that may be lost to all sessions but those of one user.
+    def signal(self, frame: Frame) -> None:
+        """Send a frame that may be lost to all sessions."""
+        run = Run([frame])
+        for session in list(self.sessions):
+            session.signal_all(run)
 
-        With `before`, only to subscriptions that were taken before the one of this order.
-        """
+    def announce(self, lines: Sequence[PresenceLine], present: Frame | None) -> None:
+        """Send who came and went, and then the change of the list of users, in one write for each session."""
+        shared = Run([*(line.frame for line in lines), *filter(None, [present])])
+        names = {line.username for line in lines}
+        # Most sessions get all lines, so they share what is joined once.
+        before = min((line.before for line in lines if line.before is not None), default=None)
         for session, subscription in list(self.sessions.items()):
-            if session.username != but and (before is None or subscription.order < before):
-                session.signal(frame)
+            if session.username not in names and (before is None or subscription.order < before):
+                session.signal_all(shared)
+                continue
+            own = [line.frame for line in lines if line.is_for(session, subscription)]
+            if present is not None or own:
+                session.signal_all(Run([*own, *filter(None, [present])]))
 
     def show_typing(self, username: str) -> None:
         """Show all other users who listen that a user is writing."""

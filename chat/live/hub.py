@@ -29,6 +29,10 @@ from chat.store.presence import Change
 from chat.store.room_user import RoomUser
 
 
+# How many sockets may join what they had open in one turn of the event loop. After a cut, thousands want to.
+RETURNING_PER_TURN = 4
+
+
 class Hub:
     """Belongs to the running event loop: starts with the first session, stops with the last."""
 
@@ -40,6 +44,8 @@ class Hub:
         self.rooms = database.Gathering(policies.load_enterable_rooms)
         self._heads = database.Gathering(log.heads)
         self._alerts = database.Gathering(alerts.recent)
+        # Held by sockets that come back, over a turn of the loop, so that the others have their turn between them.
+        self.returning = asyncio.Semaphore(RETURNING_PER_TURN)
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.display_names = DisplayNames()
@@ -136,7 +142,7 @@ class Hub:
         try:
             assert feed.opened is not None, "a feed is opened when it is made"
             await asyncio.shield(feed.opened)
-            feed.title, feed.staff_only, feed.view = title, staff_only, view or feed.view
+            feed.describe(title=title, staff_only=staff_only, view=view or feed.view)
             await feed.reach(head)
             yield feed
         finally:

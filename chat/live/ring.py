@@ -2,11 +2,17 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 
 from chat.conf import conf
+from chat.live.sockets import Run, chunk
 from chat.protocol import AnyEvent, Deleted, Edited, Overtaken
 from chat.store.events import LoggedEvent, apply_changes
+
+
+# The most runs that are kept joined, of up to WRITE_BYTES each.
+KEPT_RUNS = 128
 
 
 class Ring:
@@ -20,7 +26,7 @@ class Ring:
         self.events: deque[LoggedEvent] = deque()
         # Bytes of memory that the events take.
         self.size = 0
-        # How often an event of the ring has lost its text or got another one.
+        # How often an event of the ring has lost its text or got another one, or the ring has started over.
         self.changes = 0
         # The ring's latest edit of each message.
         self._edits: dict[int, int] = {}
@@ -31,6 +37,8 @@ class Ring:
         self.events.clear()
         self._edits.clear()
         self.size = 0
+        # So that no run of the old log is taken for one of the new.
+        self.changes += 1
 
     @property
     def start(self) -> int:
@@ -70,6 +78,15 @@ class Ring:
             if isinstance(event.event, Edited):
                 self._edits.setdefault(event.event.edited, event.seq)
 
+    def run_after(self, cursor: int) -> Run | None:
+        """Return the next events after `cursor` that one write may hold, or None when the ring does not have them.
+
+        Sessions that come back after a cut stand at the same place, so the run is joined once for all of them.
+        """
+        if cursor >= self.head or self.start > cursor + 1:
+            return None
+        return _run_after(self, cursor, self.head, self.changes)
+
     def after(self, cursor: int) -> Sequence[LoggedEvent] | None:
         """Return the events after `cursor`, or None when the ring does not go back that far."""
         if cursor >= self.head:
@@ -103,3 +120,9 @@ class Ring:
         self.size -= oldest.size
         if isinstance(oldest.event, Edited | Overtaken) and self._edits.get(oldest.event.edited) == oldest.seq:
             del self._edits[oldest.event.edited]
+
+
+@lru_cache(maxsize=KEPT_RUNS)
+def _run_after(ring: Ring, cursor: int, head: int, changes: int) -> Run:
+    """Return a run of a ring that stands at `head` and has had so many changes."""
+    return Run(chunk(event.frame for event in ring.range(cursor + 1)))

@@ -114,8 +114,12 @@ class Session:
 
     def signal(self, frame: Frame) -> bool:
         """Send a frame that may be lost, and return whether it was sent: it is dropped while the session is behind."""
+        return self.signal_all(Run([frame]))
+
+    def signal_all(self, run: Run) -> bool:
+        """Send frames that may be lost in one write, and return whether all were sent."""
         is_live = not self._replies and not any(subscription.is_behind for subscription in self.subscriptions.values())
-        if is_live and self._write([frame]):
+        if is_live and self._write_run(run) == run.count:
             return True
         self._has_missed_signals = True
         self._work()
@@ -228,9 +232,9 @@ class Session:
                 # After every await, check again that the room is still joined and where its cursor is.
                 if self._replies:
                     self._write_replies()
-                elif subscription := next(
-                    (subscription for subscription in self.subscriptions.values() if subscription.is_behind), None
-                ):
+                elif self._catch_up_from_rings():
+                    pass
+                elif subscription := self._next_behind():
                     await self._catch_up_in(subscription)
                 elif self._has_missed_signals:
                     self._has_missed_signals = False
@@ -261,28 +265,48 @@ class Session:
             self._reply_bytes -= len(self._replies.popleft().payload)
         self._update_ready()
 
+    def _next_behind(self) -> Subscription | None:
+        return next((subscription for subscription in self.subscriptions.values() if subscription.is_behind), None)
+
+    def _catch_up_from_rings(self) -> bool:
+        """Write what the rings have of the rooms that are behind, about one write's worth of bytes. False: nothing.
+
+        Nothing is awaited, so what is written is what the rings have now.
+        """
+        size = 0
+        for subscription in self.subscriptions.values():
+            ring = subscription.feed.ring
+            while subscription.is_behind and subscription.cursor < ring.head:
+                run = ring.run_after(subscription.cursor)
+                if run is None:
+                    break  # The log has to be read for this room. Others may go on.
+                written = self._write_run(run)
+                subscription.cursor += written
+                size += len(run.wire)
+                if written < run.count or size >= WRITE_BYTES:
+                    # The socket's buffer shows only in the next turn of the loop whether it is full.
+                    return True
+            if subscription.cursor >= ring.head:
+                subscription.is_behind = False
+        return size > 0
+
     async def _catch_up_in(self, subscription: Subscription) -> None:
-        feed = subscription.feed
-        if subscription.cursor >= feed.head:
-            subscription.is_behind = False
+        """Read the log for a room of which the ring has not enough."""
+        feed, cursor = subscription.feed, subscription.cursor
+        await feed.reach_back(cursor)
+        # The room may have been left, or joined from another cursor, while the log was read.
+        if not self._is_at(subscription, cursor) or feed.ring.run_after(cursor) is not None:
             return
         # Where the log was when the events were read. What changes them from here on is in the ring.
-        head, cursor = feed.head, subscription.cursor
-        events = feed.ring.after(cursor)
-        if events is None:
-            await feed.reach_back(cursor)
-            if not self._is_at(subscription, cursor):
-                return  # The room was left, or joined from another cursor, while the log was read.
-            head, events = feed.head, feed.ring.after(cursor)
-        if events is None:
-            limit = min(self._page_events, conf.CATCH_UP_PAGE)
-            self._page_events = 2 * limit
-            events = await database.read(log.read, feed.room, after=cursor, limit=limit)
-            if not self._is_at(subscription, cursor):
-                return
-            if not events or events[0].seq != cursor + 1:
-                feed.start_over([self])
-                return
+        head = feed.head
+        limit = min(self._page_events, conf.CATCH_UP_PAGE)
+        self._page_events = 2 * limit
+        events = await database.read(log.read, feed.room, after=cursor, limit=limit)
+        if not self._is_at(subscription, cursor):
+            return
+        if not events or events[0].seq != cursor + 1:
+            feed.start_over([self])
+            return
         await self._write_events(subscription, events, head)
 
     def _is_at(self, subscription: Subscription, cursor: int) -> bool:
