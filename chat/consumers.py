@@ -38,6 +38,10 @@ class AsgiSocket:
         self._send = send
         self._is_full = False
 
+    @property
+    def is_closed(self) -> bool:
+        return False  # Only the consumer's disconnect says so.
+
     def write(self, run: Run) -> int:
         for written, frame in enumerate(run.frames):
             if not self._is_written({"type": "websocket.send", "text": frame.text}):

@@ -46,7 +46,7 @@ MAX_FRAGMENTS = 1000
 KEEP_ALIVE_SECONDS = 75
 SEND_BUFFER_BYTES = 64 * 1024
 # After how many new objects the garbage collector looks for cycles, and how often among all objects.
-GC_THRESHOLDS = (20_000, 20, 20)
+GC_THRESHOLDS = (20_000, 10, 3)
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -77,15 +77,19 @@ class ChatProtocol(WebSocketsSansIOProtocol):
 
     # The interface for sessions (chat.live.sockets.Socket).
 
+    @property
+    def is_closed(self) -> bool:
+        return bool(self.close_sent or self.disconnected or self.transport.is_closing())
+
     def write(self, run: Run) -> int:
-        if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
+        if not self.writable.is_set() or self.is_closed:
             return 0
         self.transport.write(run.wire)
         return run.count
 
     async def drained(self) -> bool:
         await self.writable.wait()
-        return not (self.close_sent or self.disconnected or self.transport.is_closing())
+        return not self.is_closed
 
     async def close(self, code: int) -> None:
         if not self.disconnected and not self.close_sent:

@@ -29,6 +29,10 @@ class FakeSocket:
         self.is_gone = False
         self._changed = asyncio.Event()
 
+    @property
+    def is_closed(self):
+        return self.is_gone or self.closed is not None
+
     def write(self, run):
         count = len(run.frames) if self.room is None else min(self.room, len(run.frames))
         if self.room is not None:

@@ -29,10 +29,11 @@ CROWD = 50
 # The share of the event loop's time that announcing may take: in a room of thousands each change is thousands of
 # writes.
 ANNOUNCING_SHARE = 0.1
+MOST_ANNOUNCING_PAUSE_SECONDS = 3.0
 # The share of the time that writing presence may take while users keep coming. The others of a pause are written
 # together, so that thousands who connect at once cost few transactions.
 SETTLING_SHARE = 0.1
-MOST_PAUSE_SECONDS = 1.0
+MOST_SETTLING_PAUSE_SECONDS = 1.0
 # The lists of all rooms are compared with the database once in so many renewals of the lease, a part of them each time.
 # Only a signal that was lost makes them differ.
 LIST_TURNS = 3
@@ -158,7 +159,7 @@ class Attendance:
                     took += self._loop.time() - start
                     await asyncio.sleep(0)
                 # Events are written during the pause. Changes that come in it are announced together.
-                await asyncio.sleep(took * (1 / ANNOUNCING_SHARE - 1))
+                await asyncio.sleep(min(took * (1 / ANNOUNCING_SHARE - 1), MOST_ANNOUNCING_PAUSE_SECONDS))
         finally:
             self._announcing = None
 
@@ -232,9 +233,9 @@ class Attendance:
                 if not is_written:
                     self._unsettled.update(different)
                     await asyncio.sleep(RETRY_SECONDS)
-                elif self._unsettled:
+                elif self._unsettled and not self._is_handing_over:
                     took = self._loop.time() - start
-                    await asyncio.sleep(min(took * (1 / SETTLING_SHARE - 1), MOST_PAUSE_SECONDS))
+                    await asyncio.sleep(min(took * (1 / SETTLING_SHARE - 1), MOST_SETTLING_PAUSE_SECONDS))
         finally:
             self._settling = None
 

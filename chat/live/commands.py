@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.utils.translation import gettext_lazy as _
 from msgspec import UNSET
@@ -63,8 +63,8 @@ served = logging.getLogger("chat.served")
 # Refusals of a write that mean that the user's rights have ended.
 RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
 
-# A `resume` may name a thousand rooms. After so many of them, the other sockets have their turn.
-ROOMS_PER_TURN = 50
+# How often a resume asks for all rooms whose answers are outdated, before it asks for each of them.
+RESUME_TRIES = 3
 
 
 async def run(session: Session, command: AnyCommand) -> None:
@@ -140,36 +140,62 @@ async def resume(session: Session, command: Resume) -> None:
     # All keys are checked before any room is joined.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
-    left = await _resume_open(session, cursors)
-    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
+    for _ in range(RESUME_TRIES):
+        cursors, left = await _resume_open(session, cursors)
+        await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
+        if not cursors:
+            return
+    # Rights keep changing. Each room is asked for until its answer was used in time.
+    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
 
 
-async def _resume_open(session: Session, cursors: dict[RoomId, Cursor]) -> dict[RoomId, Cursor]:
-    """Join the rooms whose feeds are open, after one question for all. Return the others, which have to wait or fail.
+Cursors: TypeAlias = dict[RoomId, Cursor]
 
-    After a cut, thousands of sockets come back to rooms whose feeds the first of them have opened.
+
+async def _resume_open(session: Session, cursors: Cursors) -> tuple[Cursors, Cursors]:
+    """Join the rooms whose feeds are open, after one question for all.
+
+    After a cut, thousands of sockets come back to rooms whose feeds the first of them have opened. Returns the rooms
+    whose answers are outdated, and those for which more has to be waited for.
     """
-    left = dict(cursors)
     with session.hub.revocation.question() as question:
         answers = await session.hub.rooms.get_all([(session.login, room_id) for room_id in cursors])
-        async with session.hub.returning:
-            for count, (room_id, cursor) in enumerate(cursors.items(), start=1):
-                room = answers.get((session.login, room_id))
-                feed = session.hub.feeds.get(room_id)
-                if isinstance(room, ClientError):
-                    _refuse_resume(session, room_id, room)
-                    del left[room_id]
-                elif room is None or feed is None or not feed.is_open or feed.head < room.head_seq:
-                    continue
-                elif not session.is_gone and not question.is_outdated(user=session.user_id, room=room_id):
-                    feed.describe(title=room.title, staff_only=room.staff_only, view=_view_of(room))
-                    with suppress(ClientError):
-                        _attach_to(session, feed, cursor)
-                        del left[room_id]
-                if not count % ROOMS_PER_TURN:
-                    await asyncio.sleep(0)
-            await asyncio.sleep(0)
-    return left
+        return await session.hub.returning.run(lambda: _join_open(session, cursors, answers, question))
+
+
+def _join_open(
+    session: Session,
+    cursors: Cursors,
+    answers: Mapping[tuple[Login, int], EnterableRoom | Exception | None],
+    question: Question,
+) -> tuple[Cursors, Cursors]:
+    outdated: Cursors = {}
+    left: Cursors = {}
+    if session.is_closed:
+        return outdated, left
+    for room_id, cursor in cursors.items():
+        # None also when the session has a new login since the question.
+        room = answers.get((session.login, room_id))
+        feed = session.hub.feeds.get(room_id)
+        if isinstance(room, database.AWAY):
+            _fail_resume(session, room_id, room)
+        elif question.is_outdated(user=session.user_id, room=room_id):
+            outdated[room_id] = cursor
+        elif isinstance(room, ClientError):
+            _refuse_resume(session, room_id, room)
+        elif isinstance(room, Exception) or room is None or feed is None or not feed.is_open:
+            left[room_id] = cursor
+        elif feed.head < room.head_seq:
+            left[room_id] = cursor
+        else:
+            feed.describe(title=room.title, staff_only=room.staff_only, view=_view_of(room))
+            try:
+                _attach_to(session, feed, cursor)
+            except ClientError as refusal:
+                _refuse_resume(session, room_id, refusal)
+            except Exception as error:
+                _fail_resume(session, room_id, error)
+    return outdated, left
 
 
 def _refuse_resume(session: Session, room_id: int, refusal: ClientError) -> None:
@@ -180,15 +206,19 @@ def _refuse_resume(session: Session, room_id: int, refusal: ClientError) -> None
     session.reply(protocol.encode(Left(leave=str(room_id), reason=refusal.code.value)))
 
 
+def _fail_resume(session: Session, room_id: int, error: Exception) -> None:
+    # Each room is answered separately, so the others go on.
+    database.warn(logger, f"user={session.user_id} room={room_id} command=resume", error)
+    session.reply(session.refusal(unavailable(), command="resume", room=room_id))
+
+
 async def _resume_one(session: Session, room_id: int, cursor: Cursor) -> None:
     try:
         await _attach(session, room_id, cursor)
     except ClientError as refusal:
         _refuse_resume(session, room_id, refusal)
     except Exception as error:
-        # Each room is answered separately, so the others go on.
-        database.warn(logger, f"user={session.user_id} room={room_id} command=resume", error)
-        session.reply(session.refusal(unavailable(), command="resume", room=room_id))
+        _fail_resume(session, room_id, error)
 
 
 async def _attach(session: Session, room_id: int, cursor: Cursor | None) -> None:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager, nullcontext
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar, cast
 
 from django.db import DatabaseError, connection
 
@@ -170,6 +170,12 @@ async def close() -> None:
     await asyncio.shield(asyncio.gather(*current.closing))
 
 
+def _outcome(future: asyncio.Future[V]) -> V | Exception:
+    error = future.exception()
+    # What the query raised is an Exception: BaseException ends the task.
+    return future.result() if error is None else cast("Exception", error)
+
+
 class Gathering(Generic[K, V]):
     """Answers many questions with one query: those that are asked while a query runs go into the next one."""
 
@@ -188,8 +194,8 @@ class Gathering(Generic[K, V]):
             self._task = loop.create_task(self._load_all())
         return await asyncio.shield(self._asked[key])
 
-    async def get_all(self, keys: Iterable[K]) -> dict[K, V | None]:
-        """Return what the database has for these keys. A key whose question failed is left out."""
+    async def get_all(self, keys: Iterable[K]) -> dict[K, V | Exception | None]:
+        """Return what the database has for these keys, or why the question for a key failed."""
         loop = asyncio.get_running_loop()
         futures: dict[K, asyncio.Future[V | None]] = {}
         for key in keys:
@@ -200,7 +206,7 @@ class Gathering(Generic[K, V]):
             self._task = loop.create_task(self._load_all())
         if futures:
             await asyncio.wait(futures.values())
-        return {key: future.result() for key, future in futures.items() if future.exception() is None}
+        return {key: _outcome(future) for key, future in futures.items()}
 
     async def _load_all(self) -> None:
         loop = asyncio.get_running_loop()

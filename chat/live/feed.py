@@ -25,6 +25,10 @@ from chat.store.events import LoggedEvent
 logger = logging.getLogger(__name__)
 
 
+# How long a run that was joined is kept for other sessions that stand at the same place.
+RUNS_KEPT_SECONDS = 2.0
+
+
 class RoomView(NamedTuple):
     """What a join frame says about a room besides its title; `people` are those of a direct room, by id."""
 
@@ -74,6 +78,7 @@ class Feed:
         # Events that came before their turn, by seq, because another process's commit was faster.
         self._early: dict[int, LoggedEvent] = {}
         self._gap: asyncio.TimerHandle | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
         # The highest head that a bell or a sweep has named.
         self._target = 0
         self._reading: asyncio.Task[None] | None = None
@@ -86,7 +91,21 @@ class Feed:
     @property
     def is_open(self) -> bool:
         """Tell whether the tail is known and the feed was not stopped."""
-        return self.opened is not None and self.opened.done() and not self._is_stopped
+        opened = self.opened
+        if opened is None or not opened.done() or self._is_stopped:
+            return False
+        return not opened.cancelled() and opened.exception() is None
+
+    def run_after(self, cursor: int) -> Run | None:
+        """Return the next events after `cursor` as one run for all sessions that are there, or None (`Ring`)."""
+        run = self.ring.run_after(cursor)
+        if run is not None and self._forgetting is None:
+            self._forgetting = asyncio.get_running_loop().call_later(RUNS_KEPT_SECONDS, self._forget_runs)
+        return run
+
+    def _forget_runs(self) -> None:
+        self._forgetting = None
+        self.ring.forget_runs()
 
     def describe(self, *, title: str, staff_only: bool, view: RoomView) -> None:
         """Take what the database says about the room."""
@@ -284,8 +303,9 @@ class Feed:
     def stop(self) -> None:
         """End this feed's tasks."""
         self._is_stopped = True
-        if self._gap is not None:
-            self._gap.cancel()
+        for timer in (self._gap, self._forgetting):
+            if timer is not None:
+                timer.cancel()
         for task in (self._reading, self._reaching_back, self.opened):
             if task is not None:
                 task.cancel()

@@ -20,6 +20,7 @@ from chat.live.pulse import Pulse
 from chat.live.revocation import Revocation
 from chat.live.session import Session
 from chat.live.sweep import Sweep
+from chat.live.turnstile import Turnstile
 from chat.live.watchers import Watchers
 from chat.protocol import Bye, ByeTime, Left
 from chat.store import alerts, log, policies
@@ -27,10 +28,6 @@ from chat.store.concerns import Concern
 from chat.store.events import LoggedEvent
 from chat.store.presence import Change
 from chat.store.room_user import RoomUser
-
-
-# How many sockets may join what they had open in one turn of the event loop. After a cut, thousands want to.
-RETURNING_PER_TURN = 4
 
 
 class Hub:
@@ -44,8 +41,8 @@ class Hub:
         self.rooms = database.Gathering(policies.load_enterable_rooms)
         self._heads = database.Gathering(log.heads)
         self._alerts = database.Gathering(alerts.recent)
-        # Held by sockets that come back, over a turn of the loop, so that the others have their turn between them.
-        self.returning = asyncio.Semaphore(RETURNING_PER_TURN)
+        # Sockets that come back join their rooms here, so that the others have their turn between them.
+        self.returning = Turnstile()
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
         self.display_names = DisplayNames()

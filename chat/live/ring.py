@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import islice
 
 from chat.conf import conf
@@ -11,8 +10,8 @@ from chat.protocol import AnyEvent, Deleted, Edited, Overtaken
 from chat.store.events import LoggedEvent, apply_changes
 
 
-# The most runs that are kept joined, of up to WRITE_BYTES each.
-KEPT_RUNS = 128
+# The most runs of a ring that are kept joined, of up to about WRITE_BYTES each.
+KEPT_RUNS = 2
 
 
 class Ring:
@@ -30,6 +29,8 @@ class Ring:
         self.changes = 0
         # The ring's latest edit of each message.
         self._edits: dict[int, int] = {}
+        # The runs after a cursor that were asked for since the ring changed last.
+        self._runs: dict[int, Run] = {}
 
     def restart(self, head: int) -> None:
         """Forget all events, because the log is another one now, and go on after `head`."""
@@ -37,8 +38,9 @@ class Ring:
         self.events.clear()
         self._edits.clear()
         self.size = 0
-        # So that no run of the old log is taken for one of the new.
+        # Runs that are being offered are of the old log.
         self.changes += 1
+        self._runs.clear()
 
     @property
     def start(self) -> int:
@@ -48,6 +50,7 @@ class Ring:
     def append(self, event: LoggedEvent) -> None:
         """Add the event after the head, and apply it to the events before it."""
         change = event.event
+        self._runs.clear()
         # Sessions that catch up from the ring must not get a text that was deleted or edited away.
         match change:
             case Deleted(deleted=target):
@@ -85,7 +88,15 @@ class Ring:
         """
         if cursor >= self.head or self.start > cursor + 1:
             return None
-        return _run_after(self, cursor, self.head, self.changes)
+        if cursor not in self._runs:
+            while len(self._runs) >= KEPT_RUNS:
+                del self._runs[next(iter(self._runs))]
+            self._runs[cursor] = Run(chunk(event.frame for event in self.range(cursor + 1)))
+        return self._runs[cursor]
+
+    def forget_runs(self) -> None:
+        """Free the runs that were joined. They are joined again when they are needed."""
+        self._runs.clear()
 
     def after(self, cursor: int) -> Sequence[LoggedEvent] | None:
         """Return the events after `cursor`, or None when the ring does not go back that far."""
@@ -120,9 +131,3 @@ class Ring:
         self.size -= oldest.size
         if isinstance(oldest.event, Edited | Overtaken) and self._edits.get(oldest.event.edited) == oldest.seq:
             del self._edits[oldest.event.edited]
-
-
-@lru_cache(maxsize=KEPT_RUNS)
-def _run_after(ring: Ring, cursor: int, head: int, changes: int) -> Run:
-    """Return a run of a ring that stands at `head` and has had so many changes."""
-    return Run(chunk(event.frame for event in ring.range(cursor + 1)))

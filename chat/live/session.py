@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # The first page of the log is small, so that a client that leaves at once has cost little.
 FIRST_PAGE = 16
+# The most writes of one session in a turn of the event loop while it catches up.
+WRITES_PER_TURN = 8
 
 
 class Subscription:
@@ -96,6 +98,11 @@ class Session:
     def username(self) -> str:
         assert self.standing is not None, "commands are read after the login was checked"
         return str(self.standing.user.get_username())
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether nothing can be written to the socket any more, perhaps before its consumer has noticed."""
+        return self.is_gone or self._socket.is_closed
 
     @property
     def has_replies(self) -> bool:
@@ -269,33 +276,35 @@ class Session:
         return next((subscription for subscription in self.subscriptions.values() if subscription.is_behind), None)
 
     def _catch_up_from_rings(self) -> bool:
-        """Write what the rings have of the rooms that are behind, about one write's worth of bytes. False: nothing.
+        """Write what the rings have of the rooms that are behind, a few runs at most. Return whether there was any.
 
         Nothing is awaited, so what is written is what the rings have now.
         """
-        size = 0
+        size = writes = 0
         for subscription in self.subscriptions.values():
             ring = subscription.feed.ring
             while subscription.is_behind and subscription.cursor < ring.head:
-                run = ring.run_after(subscription.cursor)
+                run = subscription.feed.run_after(subscription.cursor)
                 if run is None:
                     break  # The log has to be read for this room. Others may go on.
                 written = self._write_run(run)
                 subscription.cursor += written
                 size += len(run.wire)
-                if written < run.count or size >= WRITE_BYTES:
-                    # The socket's buffer shows only in the next turn of the loop whether it is full.
+                writes += 1
+                # The socket's buffer shows only in the next turn of the loop whether it is full. And thousands of
+                # sessions may be behind at the same time.
+                if written < run.count or size >= WRITE_BYTES or writes >= WRITES_PER_TURN:
                     return True
             if subscription.cursor >= ring.head:
                 subscription.is_behind = False
-        return size > 0
+        return writes > 0
 
     async def _catch_up_in(self, subscription: Subscription) -> None:
         """Read the log for a room of which the ring has not enough."""
         feed, cursor = subscription.feed, subscription.cursor
         await feed.reach_back(cursor)
         # The room may have been left, or joined from another cursor, while the log was read.
-        if not self._is_at(subscription, cursor) or feed.ring.run_after(cursor) is not None:
+        if not self._is_at(subscription, cursor) or cursor >= feed.head or feed.run_after(cursor) is not None:
             return
         # Where the log was when the events were read. What changes them from here on is in the ring.
         head = feed.head

@@ -25,6 +25,10 @@ class Run:
 class Socket(Protocol):
     """A connection to a client. multichat.server has the one of uvicorn, chat.consumers the one of any ASGI server."""
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the connection is known to be gone."""
+
     def write(self, run: Run) -> int:
         """Write frames from the first on, and return how many were written; the rest was not begun."""
 
