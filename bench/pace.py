@@ -19,9 +19,7 @@ class Pace:
     With `retries`, a message that the server has no room for now is sent again when the server says, as a page does.
     """
 
-    def __init__(
-        self, clients: list[Chatter], *, senders: list[Chatter] | None = None, retries: bool = False
-    ) -> None:
+    def __init__(self, clients: list[Chatter], *, senders: list[Chatter] | None = None, retries: bool = False) -> None:
         self._clients = clients
         self._senders = senders or clients
         self.acks: dict[str, tuple[int, int]] = {}

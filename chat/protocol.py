@@ -253,7 +253,7 @@ class Put:
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole shape of a pane. `width` is in percent of an even column, `below` the lower half of the column before."""
+    """The whole shape of a pane: its width in percent of an even column, a strip, the lower half of a column."""
 
     room: RoomId
     width: Annotated[int, msgspec.Meta(ge=MIN_WIDTH, le=MAX_WIDTH)] | None = None

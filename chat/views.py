@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, tzinfo
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -67,8 +67,8 @@ def index(request: HttpRequest) -> HttpResponse:
     is_address = "rooms" in request.GET and (at is None or request.GET["rooms"] != at["room"])
     named_set = _named_set(sets, request.GET.get("workspace"), is_address=is_address)
     if named_set:
-        panes = named_set.panes.on_the_wire()
-        opened = requested = [room_id for room_id in panes["order"] if room_id in known]
+        panes = named_set.panes.limited_to({room.pk for room in rooms}).on_the_wire()
+        opened = requested = panes["order"]
         wide, shapes = panes["wide"], panes["shapes"]
     elif is_address:
         named = dict.fromkeys(filter(None, request.GET["rooms"].split(",", MAX_NAMED)[:MAX_NAMED]))
@@ -76,11 +76,14 @@ def index(request: HttpRequest) -> HttpResponse:
         is_cut = len(named) > len(requested)
         opened = [room_id for room_id in requested if room_id in known]
         shapes = _shapes(request.GET.get("shape", ""))
+        for upper, lower in pairwise(requested):
+            if upper not in known:
+                shapes.get(lower, {}).pop("below", None)
     else:
         # As the user left the page, in this browser or another one.
         user_id = request.user.pk or 0
-        panes = positions.layout_of(user_id).on_the_wire()
-        opened = requested = [room_id for room_id in panes["order"] if room_id in known]
+        panes = positions.layout_of(user_id).limited_to({room.pk for room in rooms}).on_the_wire()
+        opened = requested = panes["order"]
         wide, shapes = panes["wide"], panes["shapes"]
         if not opened and memberships.is_newcomer(user_id):
             opened = requested = _rooms_of_newcomer(rooms)
@@ -122,7 +125,11 @@ def _shapes(text: str) -> dict[str, dict[str, Any]]:
     for part in text.split(",", MAX_NAMED)[:MAX_NAMED]:
         room_id, _, value = part.partition("-")
         if value in ("strip", "below"):
-            shapes.setdefault(room_id, {})[value] = True
+            shape = shapes.setdefault(room_id, {})
+            # A strip takes no half of a column.
+            if "strip" not in shape:
+                shape.pop("below", None)
+                shape[value] = True
         elif value.isascii() and value.isdigit() and len(value) <= 4:
             shapes.setdefault(room_id, {})["width"] = min(max(int(value), protocol.MIN_WIDTH), protocol.MAX_WIDTH)
     return shapes
@@ -301,7 +308,7 @@ def _page(
         "open": opened,
         "newcomer": is_newcomer,
         "wide": wide if wide in opened else None,
-        "shapes": {room_id: shape for room_id, shape in (shapes or {}).items() if room_id in opened},
+        "shapes": {room_id: shape for room_id, shape in (shapes or {}).items() if shape and room_id in opened},
         # The user's named sets of panes, and the one that this page shows.
         "workspaces": workspaces or {"list": [], "current": 0, "version": 0},
         "at": at,

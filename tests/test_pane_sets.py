@@ -67,10 +67,20 @@ def test_shapes_are_kept_with_a_set_and_stand_in_an_address(client, bob, rooms):
     assert answer["workspaces"][0]["shapes"] == {other: {"below": True, "width": 150}}
     assert shapes(f"/?workspace={one}") == {other: {"below": True, "width": 150}}
     # An address has its own; what is invalid in it is left out.
-    address = f"/?rooms={lobby},{other}&shape={lobby}-strip,{other}-99999,{other}-x,{other}-120,{other}-below,7-strip,-,9"
+    address = (
+        f"/?rooms={lobby},{other}&shape={lobby}-strip,{other}-99999,{other}-x,{other}-120,{other}-below,7-strip,-,9"
+    )
     assert shapes(address) == {lobby: {"strip": True}, other: {"width": 120, "below": True}}
     assert shapes(f"/?rooms={lobby}&shape={lobby}-1") == {lobby: {"width": 10}}
+    assert shapes(f"/?rooms={lobby}&shape={lobby}-below,{lobby}-strip,{lobby}-below") == {lobby: {"strip": True}}
     assert shapes(f"/?rooms={lobby}") == {}
+    # What stood below a room that the user may not enter stands below no other one.
+    hidden = rooms.staff.pk
+    assert shapes(f"/?rooms={lobby},{hidden},{other}&shape={other}-below") == {}
+    layout = {"command": "layout", "put": [{"room": other, "after": lobby}], "shapes": [{"room": other, "below": True}]}
+    change(client, do="arrange", workspace=one, change=layout)
+    Room.objects.filter(pk=lobby).update(staff_only=True)
+    assert shapes(f"/?workspace={one}") == {}
 
 
 def test_changes_of_two_windows_are_merged_and_touch_no_other_set(client, bob, rooms):

@@ -140,7 +140,7 @@ async def resume(session: Session, command: Resume) -> None:
     # All keys are checked before any room is joined.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
-    for _ in range(RESUME_TRIES):
+    for _try in range(RESUME_TRIES):
         cursors, left = await _resume_open(session, cursors)
         await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
         if not cursors:
@@ -183,9 +183,7 @@ def _join_open(
             outdated[room_id] = cursor
         elif isinstance(room, ClientError):
             _refuse_resume(session, room_id, room)
-        elif isinstance(room, Exception) or room is None or feed is None or not feed.is_open:
-            left[room_id] = cursor
-        elif feed.head < room.head_seq:
+        elif isinstance(room, Exception) or room is None or feed is None or not feed.has_reached(room.head_seq):
             left[room_id] = cursor
         else:
             feed.describe(title=room.title, staff_only=room.staff_only, view=_view_of(room))

@@ -111,6 +111,10 @@ class Feed:
         """Take what the database says about the room."""
         self.title, self.staff_only, self.view = title, staff_only, view
 
+    def has_reached(self, head: int) -> bool:
+        """Tell whether the tail is known and is at `head` at least."""
+        return self.is_open and self.head >= head
+
     async def open(self) -> None:
         """Read where the log stands. Raises ClientError: ROOM_INVALID when the room is gone."""
         head, floor, epoch = await self._bounds()

@@ -9,7 +9,6 @@ from chat.live.sockets import Run, chunk
 from chat.protocol import AnyEvent, Deleted, Edited, Overtaken
 from chat.store.events import LoggedEvent, apply_changes
 
-
 # The most runs of a ring that are kept joined, of up to about WRITE_BYTES each.
 KEPT_RUNS = 2
 

@@ -27,12 +27,20 @@ class Panes(NamedTuple):
     shapes: Mapping[int, dict[str, Any]] = {}
 
     def limited_to(self, rooms: Container[int]) -> "Panes":
-        """Return the panes of these rooms."""
-        return Panes(
-            [room for room in self.rooms if room in rooms],
-            self.wide if self.wide is not None and self.wide in rooms else None,
-            {room: shape for room, shape in self.shapes.items() if room in rooms},
-        )
+        """Return the panes of these rooms. What stood below another pane gets its column."""
+        kept: list[int] = []
+        shapes: dict[int, dict[str, Any]] = {}
+        previous = None
+        for room in self.rooms:
+            if room in rooms:
+                shape = dict(self.shapes.get(room, {}))
+                if previous is not None and previous not in rooms:
+                    shape.pop("below", None)
+                kept.append(room)
+                if shape:
+                    shapes[room] = shape
+            previous = room
+        return Panes(kept, self.wide if self.wide is not None and self.wide in rooms else None, shapes)
 
     def on_the_wire(self) -> dict[str, Any]:
         """Return the panes as the page has them, with rooms' ids as strings."""
@@ -90,9 +98,7 @@ def store_layouts(layouts: Collection[UserLayout]) -> None:
                 {
                     room
                     for room in wanted.rooms
-                    if _may_enter(
-                        standing.user, rooms.get(room), is_member=RoomUser(room, login.user_id) in members
-                    )
+                    if _may_enter(standing.user, rooms.get(room), is_member=RoomUser(room, login.user_id) in members)
                 }
             )
     with transaction.atomic():

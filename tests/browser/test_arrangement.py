@@ -1,4 +1,4 @@
-"""Shapes of panes: strips, lower halves, and edges that drag. They come back everywhere, and nothing in a strip is read."""
+"""Shapes of panes: strips, lower halves, and edges that drag. They come back, and nothing in a strip is read."""
 
 import re
 
@@ -76,7 +76,9 @@ def test_a_strip_counts_what_is_new_reads_nothing_and_comes_back_as_a_column(vis
     expect(strip(bob, "Random")).to_have_accessible_name("Show Random as a column, 2 unread, 1 for you")
     expect(strip(bob, "Random").locator(".unread")).to_have_text("2, @1")
     bob.page.evaluate("new Promise((done) => { setTimeout(done, 900); })")
-    assert not [command for command in bob.commands("read")[reads:] if command["room"] == alice.commands("join")[0]["room"]]
+    assert not [
+        command for command in bob.commands("read")[reads:] if command["room"] == alice.commands("join")[0]["room"]
+    ]
     # It is a strip in another browser too, and after a reload.
     shaped(bob, strip=True)
     elsewhere = visit("bob", "/", viewport=WIDE)

@@ -73,7 +73,7 @@ test("every import is on a line of its own, where the layer test finds it", () =
     for (const line of imports)
       assert.match(
         line,
-        /^import [\w{}, ]+ from "(\.{1,2}\/[\w/]+\.js|reconnecting-websocket)";$/,
+        /^import [\w{}*, ]+ from "(\.{1,2}\/[\w/]+\.js|reconnecting-websocket)";$/,
         name,
       );
   }

@@ -4,14 +4,16 @@ import {
   columnsOf,
   dragEdge,
   evenOut,
+  isWidened,
   moveColumn,
   placeBelow,
   trackSizes,
   upperFor,
+  upperOf,
   widthOf,
 } from "../../static/chat/model/columns.js";
 import { changeOf, Layout } from "../../static/chat/model/layout.js";
-import { applyChange, mergePanes } from "../../static/chat/model/pane_sets.js";
+import { applyChange, mergePanes, without } from "../../static/chat/model/pane_sets.js";
 
 let layout;
 
@@ -72,6 +74,30 @@ test("moving the upper pane of a column leaves the lower one a column", () => {
   assert.equal(upperFor(layout, "7"), undefined);
   layout.remove("3");
   assert.deepEqual(shown(), ["1", "7"]);
+});
+
+test("a pane alone is no strip, and what is widened is the column", () => {
+  layout.changeShape("1", { strip: true });
+  layout.remove("3");
+  layout.remove("7");
+  assert.equal(columnsOf(layout)[0].isStrip, false);
+  layout.add("3");
+  layout.add("7");
+  assert.equal(columnsOf(layout)[0].isStrip, true);
+  layout.wide = "7";
+  placeBelow(layout, "7", "3");
+  assert.equal(layout.wide, null);
+  layout.wide = "3";
+  assert.ok(isWidened(layout, "7"));
+  assert.equal(upperOf(layout, "7"), "3");
+});
+
+test("what stood below a pane that is left out gets its column", () => {
+  const shapes = { b: { below: true, width: 120 }, c: { below: true } };
+  assert.deepEqual(without(panes("abc", null, shapes), new Set(["a"])).shapes, {
+    b: { width: 120 },
+    c: { below: true },
+  });
 });
 
 test("in a low window every pane is a column", () => {

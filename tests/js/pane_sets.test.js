@@ -96,6 +96,7 @@ function setUp({
       layout.wide = wide;
       layout.shapes = { ...shapes };
     },
+    isStrip: (room) => layout.shapes[room]?.strip === true,
     scrollToPane() {},
   };
   const workspace = {

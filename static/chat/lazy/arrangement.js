@@ -2,18 +2,7 @@
 
 import { startDrag } from "../dom/drag.js";
 import { part, setHue, setText } from "../dom/templates.js";
-import {
-  columnsOf,
-  dragEdge,
-  EVEN,
-  evenOut,
-  indexOf,
-  moveColumn,
-  placeBelow,
-  placeColumn,
-  trackSizes,
-  widthOf,
-} from "../model/columns.js";
+import * as columns from "../model/columns.js";
 import { gettext } from "../model/language.js";
 import { countsWords, edgeWords, stripWords } from "../model/strings.js";
 
@@ -22,16 +11,16 @@ import { countsWords, edgeWords, stripWords } from "../model/strings.js";
 /** @import {Counts} from "../model/strings.js" */
 
 /** What is needed of a pane. @typedef {HTMLElement & {room: string}} Pane */
-/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, readonly focused: Pane | null, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onarranged: () => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
+/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, readonly focused: Pane | null, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
 /** A room's row in the list. @typedef {{room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
 /** The list of rooms. @typedef {{rowOf: (room: string) => Row | undefined, onrow: (room: string) => void}} Rows */
 
-/** Below this height, two panes do not fit above each other: the same number as in the style sheet. */
-const LOW = "(max-height: 30em)";
 /** A pane that is dropped on this lower part of another one stands below it. */
 const LOWER_PART = 0.6;
 /** By how many pixels an arrow key moves an edge. */
 const STEP_PX = 24;
+/** So long after the last key on an edge, the widths are saved. Browsers limit how often an address may change. */
+const SAVE_AFTER_MS = 300;
 
 export class Arrangement {
   #panes;
@@ -43,7 +32,9 @@ export class Arrangement {
   #columns = [];
   /** The pane below which the dragged one would be dropped. @type {Pane | null} */
   #upper = null;
-  #low = matchMedia(LOW);
+  #low = matchMedia(columns.LOW);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #saving;
 
   /** @param {PaneRow} panes @param {HTMLElement} row @param {Rows} list */
   constructor(panes, row, list) {
@@ -52,14 +43,19 @@ export class Arrangement {
     this.#list = list;
     list.onrow = (room) => this.#showState(room);
     this.#low.addEventListener("change", () => this.show());
+    // A pane that was not folded because its user was in it.
+    row.addEventListener("focusout", () => requestAnimationFrame(() => this.show()));
   }
 
   /** Show the panes' columns. */
   show() {
     const { layout } = this.#panes;
-    this.#columns = columnsOf(layout, !this.#low.matches);
+    this.#columns = columns.columnsOf(layout, !this.#low.matches).map((column) => ({
+      ...column,
+      isStrip: column.isStrip && !this.#isUsed(column.rooms[0]),
+    }));
     this.#row.classList.add("arranged");
-    setStyle(this.#row, "--columns", trackSizes(this.#columns));
+    setStyle(this.#row, "--columns", columns.trackSizes(this.#columns));
     this.#columns.forEach(({ rooms, isStrip }, index) => {
       for (const room of rooms) {
         const pane = this.#panes.get(room);
@@ -73,9 +69,22 @@ export class Arrangement {
     this.#showEdges();
   }
 
+  /** Whether the user is in a pane: it does not become a strip under their hands. @param {string | undefined} room */
+  #isUsed(room = "") {
+    const { activeElement } = document;
+    const isIn = this.#panes.get(room)?.contains(activeElement) === true;
+    return isIn && activeElement?.closest(".open-strip") === null;
+  }
+
   /** @param {string} room @param {1 | -1} by */
   move(room, by) {
-    if (!moveColumn(this.#panes.layout, room, by)) return;
+    const { layout } = this.#panes;
+    const rooms = columns.columnsOf(layout)[columns.indexOf(layout, room)]?.rooms ?? [];
+    // On a phone, the two panes of a column are two tabs.
+    if (this.#panes.isPhone && rooms.length > 1) {
+      if (!layout.moveTo(room, layout.order.indexOf(room) + by)) return;
+      for (const id of rooms) layout.changeShape(id, { below: false });
+    } else if (!columns.moveColumn(layout, room, by)) return;
     this.#panes.keep(room);
     this.#panes.showOrder();
     this.#panes.get(room)?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -84,9 +93,10 @@ export class Arrangement {
   /** Widen a pane, or even it out again. @param {string} room */
   toggleWide(room) {
     const { layout } = this.#panes;
-    const isWide = layout.wide === room || (layout.shapes[room]?.width ?? EVEN) > EVEN;
-    layout.wide = isWide ? null : room;
-    layout.changeShape(room, { width: 0 });
+    if (!this.#panes.get(room)) return;
+    const upper = columns.upperOf(layout, room);
+    layout.wide = columns.isWidened(layout, room) ? null : upper;
+    layout.changeShape(upper, { width: 0 });
     this.#changed(room);
     this.#panes.scrollToPane(room);
   }
@@ -94,19 +104,25 @@ export class Arrangement {
   /** Make a pane a strip. Its own button makes it a column again. @param {string} room */
   fold(room) {
     const pane = this.#panes.get(room);
-    const hadFocus = pane?.contains(document.activeElement);
+    if (!pane) return;
+    const { activeElement } = document;
+    const hadFocus = pane.contains(activeElement);
+    if (hadFocus && activeElement instanceof HTMLElement) activeElement.blur();
     const { layout } = this.#panes;
     // A strip takes no half of a column.
-    placeColumn(layout, room, indexOf(layout, room) + (layout.shapes[room]?.below ? 1 : 0));
+    const isLower = columns.upperOf(layout, room) !== room;
+    columns.placeColumn(layout, room, columns.indexOf(layout, room) + (isLower ? 1 : 0));
     layout.changeShape(room, { strip: true });
     this.#panes.keep(room);
     this.#panes.showOrder();
-    if (hadFocus) part(/** @type {HTMLElement} */ (pane), "open-strip").focus();
+    if (hadFocus && pane.classList.contains("strip")) part(pane, "open-strip").focus();
   }
 
   /** Put a pane into the lower half of another one's column. @param {string} room @param {string} upper */
   putBelow(room, upper) {
-    placeBelow(this.#panes.layout, room, upper);
+    // One of them may have been closed meanwhile.
+    if (!this.#panes.get(room) || !this.#panes.get(upper)) return;
+    columns.placeBelow(this.#panes.layout, room, upper);
     this.#panes.keep(upper);
     this.#panes.keep(room);
     this.#panes.showOrder();
@@ -115,7 +131,7 @@ export class Arrangement {
   /** Give a pane of a shared column its own one. @param {string} room */
   separate(room) {
     const { layout } = this.#panes;
-    const column = columnsOf(layout)[indexOf(layout, room)];
+    const column = columns.columnsOf(layout)[columns.indexOf(layout, room)];
     const lower = column?.rooms[1];
     if (lower === undefined) return;
     layout.changeShape(lower, { below: false });
@@ -157,28 +173,29 @@ export class Arrangement {
 
   /** Move the dragged pane to the column under the pointer, or mark the pane below which it would stand. @param {Pane} pane @param {number} x @param {number} y */
   #dragOver(pane, x, y) {
-    const over = this.#columns.findIndex(({ rooms }) => {
-      const [first] = rooms.filter((room) => room !== pane.room);
-      const box = first === undefined ? undefined : this.#panes.get(first)?.getBoundingClientRect();
+    const { layout } = this.#panes;
+    const all = columns.columnsOf(layout);
+    const isUnder = (/** @type {string} */ room) => {
+      const box = room === pane.room ? undefined : this.#panes.get(room)?.getBoundingClientRect();
       return box !== undefined && x >= box.left && x <= box.right;
-    });
-    const column = this.#columns[over];
-    const upper = column && this.#panes.get(column.rooms[0] ?? "");
+    };
+    const over = all.findIndex(({ rooms }) => rooms.some(isUnder));
+    const column = all[over];
+    const upper = this.#panes.get(column?.rooms.find(isUnder) ?? "");
     if (!column || !upper) return this.#showUpper(null);
     const { left, width, top, height } = upper.getBoundingClientRect();
     const isLow = y > top + height * LOWER_PART && !this.#low.matches;
     const canStand = !column.isStrip && column.rooms.length === 1;
     this.#showUpper(isLow && canStand ? upper : null);
     if (this.#upper) return;
-    const { layout } = this.#panes;
-    const own = columnsOf(layout).findIndex(({ rooms }) => rooms.includes(pane.room));
+    const own = columns.indexOf(layout, pane.room);
     if (own === over) return;
     const isAfter = over > own;
     // Only past the middle: otherwise two panes of different widths would swap back and forth.
     if (isAfter !== x > left + width / 2) return;
-    const isAlone = this.#columns[own]?.rooms.length === 1;
+    const isAlone = all[own]?.rooms.length === 1;
     const index = isAlone || !isAfter ? over : over + 1;
-    if (placeColumn(layout, pane.room, index)) this.#panes.showOrder();
+    if (columns.placeColumn(layout, pane.room, index)) this.#panes.showOrder();
   }
 
   /** @param {Pane | null} pane */
@@ -220,7 +237,7 @@ export class Arrangement {
   }
 
   #evenOut() {
-    evenOut(this.#panes.layout);
+    columns.evenOut(this.#panes.layout);
     this.#panes.showLayout();
     this.#panes.onarranged();
   }
@@ -230,8 +247,11 @@ export class Arrangement {
     const { key, altKey, ctrlKey, metaKey, shiftKey } = event;
     if (altKey || ctrlKey || metaKey || shiftKey) return;
     const step = { ArrowLeft: -STEP_PX, ArrowRight: STEP_PX }[key];
-    if (step !== undefined) this.#edgeDragger(index)?.(step);
-    else if (key === "Enter") this.#evenOut();
+    if (step !== undefined) {
+      this.#edgeDragger(index)?.(step);
+      clearTimeout(this.#saving);
+      this.#saving = setTimeout(() => this.#panes.onarranged(), SAVE_AFTER_MS);
+    } else if (key === "Enter") this.#evenOut();
     else return;
     event.preventDefault();
   }
@@ -250,6 +270,7 @@ export class Arrangement {
     });
     for (const name of ["pointerup", "pointercancel", "lostpointercapture"])
       edge.addEventListener(name, () => end.abort(), { signal });
+    signal.addEventListener("abort", () => this.#panes.onarranged());
   }
 
   /** @param {number} index @returns {((by: number) => void) | undefined} moves the edge by so many pixels from where it is now */
@@ -260,26 +281,45 @@ export class Arrangement {
     if (!left || !right || !leftRoom || !rightRoom || !panes[0] || !panes[1]) return undefined;
     const px = { left: panes[0].offsetWidth, right: panes[1].offsetWidth };
     const width = { left: left.width, right: right.width };
+    const shown = this.#widthsAsShown();
     // Where columns are beyond the row's end, one can grow without another one that shrinks.
     const isFull = this.#row.scrollWidth > this.#row.clientWidth + 1;
     return (by) => {
       const { layout } = this.#panes;
+      if (!isFull) for (const [room, own] of shown) layout.changeShape(room, { width: own });
       const changed = isFull
-        ? { left: widthOf(px.left + by), right: width.right }
-        : dragEdge(px, width, by);
+        ? { left: columns.widthOf(px.left + by), right: width.right }
+        : columns.dragEdge(px, width, by);
       // Their widths say all, so that none of the two is the wide one any more.
       if (layout.wide === leftRoom || layout.wide === rightRoom) layout.wide = null;
       layout.changeShape(leftRoom, { width: changed.left });
       layout.changeShape(rightRoom, { width: changed.right });
       this.#panes.showLayout();
-      this.#panes.onarranged();
     };
+  }
+
+  /** The widths in percent that columns have, if some of them are wider than their share because they can't be narrower. @returns {Map<string, number>} */
+  #widthsAsShown() {
+    const all = this.#columns.flatMap(({ rooms: [room = ""], width, isStrip }) => {
+      const px = isStrip ? 0 : (this.#panes.get(room)?.offsetWidth ?? 0);
+      return px ? [{ room, width, px }] : [];
+    });
+    const even = all.reduce((sum, { px }) => sum + px, 0) / all.length;
+    const total = all.reduce((sum, { width }) => sum + width, 0) / all.length;
+    const isOff = all.some(({ width, px }) => Math.abs(px / even - width / total) > 0.01);
+    return new Map(
+      isOff ? all.map(({ room, px }) => [room, Math.round((columns.EVEN * px) / even)]) : [],
+    );
   }
 
   /** @param {Pane} pane @param {boolean} isStrip */
   #showStrip(pane, isStrip) {
-    if (pane.classList.contains("strip") === isStrip) return;
+    if (pane.classList.contains("strip") === isStrip) {
+      if (isStrip) this.#showState(pane.room); // its title may be another one
+      return;
+    }
     pane.classList.toggle("strip", isStrip);
+    this.#panes.onfolded(pane.room);
     if (!isStrip) return pane.querySelector(":scope > [data-part=open-strip]")?.remove();
     const button = document.createElement("button");
     button.type = "button";

@@ -3,7 +3,7 @@
 import { ask } from "../dom/ask.js";
 import { Menu } from "../dom/menu.js";
 import { printOnly } from "../dom/print.js";
-import { columnsOf, EVEN, indexOf, upperFor } from "../model/columns.js";
+import { columnsOf, indexOf, isWidened, LOW, upperFor } from "../model/columns.js";
 import { gettext } from "../model/language.js";
 import { asMarkdown } from "../model/markdown.js";
 import { messageItems } from "../model/message_items.js";
@@ -63,15 +63,19 @@ function arrangeItems(panes, room, { shortcuts, titleOf }) {
   /** @param {string} label @param {(arrangement: Arrangement) => void} change @param {string} [keys] */
   const add = (label, change, keys) =>
     items.push({ label, act: () => panes.arrange(change), ...(keys && { keys }) });
-  if (index > 0 || isShared)
+  // On a phone, two panes of a column are two tabs.
+  const place = isPhone ? layout.order.indexOf(room) : index;
+  const last = (isPhone ? layout.order.length : columns.length) - 1;
+  if (place > 0 || (isShared && !isPhone))
     add(gettext("Move left"), (to) => to.move(room, -1), shortcuts.chordFor("moveLeft"));
-  if (index < columns.length - 1 || isShared)
+  if (place < last || (isShared && !isPhone))
     add(gettext("Move right"), (to) => to.move(room, 1), shortcuts.chordFor("moveRight"));
   if (layout.order.length < 2 || isPhone) return items;
-  const isWide = layout.wide === room || (layout.shapes[room]?.width ?? EVEN) > EVEN;
   if (columns.length > 1)
-    add(isWide ? gettext("Even out") : gettext("Widen"), (to) => to.toggleWide(room));
-  const upper = upperFor(layout, room);
+    add(isWidened(layout, room) ? gettext("Even out") : gettext("Widen"), (to) =>
+      to.toggleWide(room),
+    );
+  const upper = matchMedia(LOW).matches ? undefined : upperFor(layout, room);
   if (upper !== undefined)
     add(gettext("Put below {room}", { room: titleOf(upper) }), (to) => to.putBelow(room, upper));
   if (isShared) add(gettext("Give it its own column"), (to) => to.separate(room));

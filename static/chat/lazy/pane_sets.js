@@ -20,7 +20,7 @@ import { fullPageWords } from "../model/strings.js";
 /**
  * What the sets need of the page.
  * @typedef {{
- *   panes: {layout: {readonly panes: Panes, order: string[], peek: string | null}, readonly isPhone: boolean, readonly focused: {room: string, composer: {text: string, draft: string}} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
+ *   panes: {layout: {readonly panes: Panes, order: string[], peek: string | null}, readonly isPhone: boolean, isStrip: (room: string) => boolean, readonly focused: {room: string, composer: {text: string, draft: string}} | null, get: (room: string) => unknown, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void},
  *   workspace: {rooms: Map<string, Room>, openPane: (room: Room, isByUser: boolean) => void, closePane: (room: string) => void},
  *   navigation: {setId: number, readonly savedLayout: Panes, saveSet: (() => void) | null, save: () => void, layoutRestored: () => void, updateAddress: () => void, hideReopenOffer: () => void, focusRoom: (room: string) => void},
  *   maxPanes: number | undefined,
@@ -208,7 +208,8 @@ export class PaneSets {
     else this.#leave();
     // What the user is typing must not go on in another room. If its pane was closed, the page holds the focus.
     if (!isWaiting || panes.focused) return;
-    const [first] = panes.layout.panes.order;
+    // A strip stays one. On a phone there are none.
+    const first = panes.layout.panes.order.find((room) => !panes.isStrip(room));
     if (first === undefined) return;
     // On a phone, a focused composer would open the keyboard.
     if (panes.isPhone) panes.scrollToPane(first);

@@ -3,6 +3,11 @@
 import { copyElement, part } from "../dom/templates.js";
 import { closedWords } from "../model/strings.js";
 
+/** @import {Layout} from "../model/layout.js" */
+/** @import {Shape} from "../model/protocol.js" */
+
+/** What is needed of the row of panes. @typedef {{layout: Layout, get: (room: string) => unknown, placeBefore: (room: string, next: string) => void}} Panes */
+
 const OFFER_MS = 8_000;
 const MARGIN = 8;
 
@@ -36,6 +41,21 @@ export class ReopenOffer {
     const start = Math.min(Math.max(x - left - offer.offsetWidth / 2, MARGIN), most);
     this.#box.style.setProperty("--x", `${start}px`);
     this.#hideLater();
+  }
+
+  /**
+   * Put a pane that was opened again where it was: before the pane that followed it, and below the one above it.
+   * @param {Panes} panes
+   * @param {string} room
+   * @param {{previous: string | undefined, next: string[], isWide: boolean, shape: Shape | undefined}} was
+   */
+  putBack(panes, room, { previous, next, isWide, shape }) {
+    const { layout } = panes;
+    const follower = next.find((id) => panes.get(id) && !layout.shapes[id]?.below);
+    if (follower !== undefined) panes.placeBefore(room, follower);
+    if (isWide) layout.wide = room;
+    const isUnder = layout.order[layout.order.indexOf(room) - 1] === previous;
+    layout.changeShape(room, { ...shape, below: shape?.below === true && isUnder });
   }
 
   hide() {

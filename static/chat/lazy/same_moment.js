@@ -40,7 +40,7 @@ export class SameMoment {
   start(room, { seq, at }) {
     const list = this.#panes.get(room)?.list;
     if (!list) return;
-    this.#stands ??= new Map(this.#panes.all.map((pane) => [pane.room, pane.list.stand]));
+    this.#stands ??= new Map(this.#shown.map((pane) => [pane.room, pane.list.stand]));
     this.#readTracker.pause();
     this.#source = room;
     this.#time = Date.parse(at);
@@ -55,7 +55,12 @@ export class SameMoment {
     this.#line.hidden = false;
     this.#line.style.setProperty("--y", `${this.#y - main.getBoundingClientRect().top}px`);
     part(this.#line, "words").textContent = momentWords(this.#time);
-    for (const pane of this.#panes.all) if (pane.room !== this.#source) this.#move(pane);
+    for (const pane of this.#shown) if (pane.room !== this.#source) this.#move(pane);
+  }
+
+  /** A strip shows no log, so it has no place to return to. */
+  get #shown() {
+    return this.#panes.all.filter(({ list }) => list.clientHeight > 0);
   }
 
   /** Bring the first message since the moment to the line. @param {{room: string, list: Log}} pane */

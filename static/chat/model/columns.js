@@ -11,6 +11,8 @@ export const WIDE = 220;
 /** The narrowest column, and the width of a strip, in pixels. */
 export const MIN_PX = 280;
 export const STRIP_PX = 44;
+/** Below this height, two panes do not fit above each other: the same number as in the style sheet. */
+export const LOW = "(max-height: 30em)";
 /** The limits of the server (chat/protocol.py). */
 const MIN = 10;
 const MAX = 1000;
@@ -26,10 +28,13 @@ export function columnsOf({ order, wide, shapes }, isStacked = true) {
   for (const room of order) {
     const { width, strip = false, below } = shapes[room] ?? {};
     const last = columns.at(-1);
-    if (isStacked && below && last && !last.isStrip && last.rooms.length === 1)
-      last.rooms.push(room);
+    const canJoin = last !== undefined && !last.isStrip && last.rooms.length === 1;
+    if (isStacked && below && !strip && canJoin) last.rooms.push(room);
     else columns.push({ rooms: [room], width: width ?? evenOr(room === wide), isStrip: strip });
   }
+  // One alone would leave the window empty.
+  const [first] = columns;
+  if (first && columns.length === 1) first.isStrip = false;
   return columns;
 }
 
@@ -116,6 +121,16 @@ export function moveColumn(layout, room, by) {
   return placeColumn(layout, room, isShared ? at + (by + 1) / 2 : at + by);
 }
 
+/** The pane whose width is that of a pane's column: the upper one. @param {Arranged} layout @param {string} room */
+export function upperOf(layout, room) {
+  return columnsOf(layout)[indexOf(layout, room)]?.rooms[0] ?? room;
+}
+
+/** Whether a pane's column is wider than an even one. @param {Arranged} layout @param {string} room */
+export function isWidened(layout, room) {
+  return (columnsOf(layout)[indexOf(layout, room)]?.width ?? EVEN) > EVEN;
+}
+
 /** The index of a pane's column. @param {Arranged} layout @param {string} room */
 export function indexOf(layout, room) {
   return columnsOf(layout).findIndex(({ rooms }) => rooms.includes(room));
@@ -138,6 +153,7 @@ export function placeBelow(layout, room, upper) {
   const order = layout.order.filter((id) => id !== room);
   order.splice(order.indexOf(upper) + 1, 0, room);
   layout.order = order;
+  if (layout.wide === room) layout.wide = null;
   layout.changeShape(room, { below: true, strip: false, width: 0 });
 }
 

@@ -1,8 +1,7 @@
 /** The order of the panes, which of them is widened, and the shapes of those that are not even columns. */
 
-/** @import {LayoutChange} from "./protocol.js" */
+/** @import {LayoutChange, Shape} from "./protocol.js" */
 
-/** How a pane stands in the row: the width of its column in percent of an even one, as a strip, in the lower half of the column before it. A shape is never changed, but replaced. @typedef {{readonly width?: number, readonly strip?: boolean, readonly below?: boolean}} Shape */
 /** @typedef {{order: string[], wide: string | null, shapes: Record<string, Shape>}} Panes */
 
 export class Layout {

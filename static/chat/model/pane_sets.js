@@ -37,12 +37,19 @@ export function applyChange({ order, wide, shapes }, change) {
   };
 }
 
-/** @param {Panes} panes @param {Set<string>} rooms @returns {Panes} the panes of all other rooms */
+/** @param {Panes} panes @param {Set<string>} rooms @returns {Panes} the panes of all other rooms. What stood below one of these gets the column. */
 export function without({ order, wide, shapes }, rooms) {
+  /** @type {Panes["shapes"]} */
+  const kept = {};
+  order.forEach((room, index) => {
+    const { below, ...shape } = shapes[room] ?? {};
+    if (below && !rooms.has(order[index - 1] ?? "")) Object.assign(shape, { below });
+    if (!rooms.has(room) && Object.keys(shape).length) kept[room] = shape;
+  });
   return {
     order: order.filter((room) => !rooms.has(room)),
     wide: wide !== null && rooms.has(wide) ? null : wide,
-    shapes: Object.fromEntries(Object.entries(shapes).filter(([room]) => !rooms.has(room))),
+    shapes: kept,
   };
 }
 

@@ -13,7 +13,6 @@
 /** The users who have confirmed an alert: how many, some of them, and whether the reader did. @typedef {{count: number, users: Person[], own?: boolean}} Confirmations */
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
 /** @import {FileFacts} from "./files.js" */
-/** @import {Shape} from "./layout.js" */
 
 /** The files that wait in a composer. `holds`: the message has to wait for them, and is then submitted. @typedef {{size: number, holds: () => boolean, take: () => FileFacts[]}} Attached */
 /** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, files?: FileFacts[], mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
@@ -75,6 +74,7 @@
 
 /** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string, across?: string} | {command: "delete", room: string, seq: number, undo?: true, across?: string} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
 
+/** How a pane stands in the row: the width of its column in percent of an even one, as a strip, in the lower half of the column before it. A shape is never changed, but replaced. @typedef {{readonly width?: number, readonly strip?: boolean, readonly below?: boolean}} Shape */
 /** Panes that were opened or moved, closed, widened, or have another shape. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string, shapes?: ({room: string} & Shape)[]}} LayoutChange */
 
 /**

@@ -413,9 +413,10 @@ export function toggleWords(room, isOpen) {
   return isOpen ? gettext("Close {room}", { room }) : gettext("Open {room}", { room });
 }
 
-/** @param {string} room its title @param {Counts} counts @param {boolean} hasAlert */
+/** @param {string} room its title @param {Counts & {isAnyUnread: boolean}} counts @param {boolean} hasAlert */
 export function stripWords(room, counts, hasAlert) {
-  const parts = [hasAlert ? gettext("Alert") : "", unreadWords(counts)].filter(Boolean);
+  const unread = unreadWords(counts) || (counts.isAnyUnread ? gettext("Unread") : "");
+  const parts = [hasAlert ? gettext("Alert") : "", unread].filter(Boolean);
   const opened = gettext("Show {room} as a column", { room });
   return parts.length ? `${opened}, ${parts.join(", ")}` : opened;
 }

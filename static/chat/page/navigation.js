@@ -5,7 +5,7 @@ import { part } from "../dom/templates.js";
 import { changeOf } from "../model/layout.js";
 import { Finder } from "./finder.js";
 
-/** @import {Panes, Shape} from "../model/layout.js" */
+/** @import {Panes} from "../model/layout.js" */
 /** @import {PaneRow} from "../pane/pane_row.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {Room} from "../model/protocol.js" */
@@ -113,7 +113,14 @@ export class Navigation {
     this.updateAddress();
     const timesHidden = this.#timesHidden;
     const x = this.#panes.isPhone || next.length === 0 ? left + width / 2 : left;
-    const reopen = () => this.#reopen(room, { previous, next, isWide: wide === id, shape });
+    const was = { previous, next, isWide: wide === id, shape };
+    const reopen = () => {
+      if (!this.#panes.get(id)) this.#workspace.openPane(room, true);
+      if (!this.#panes.get(id)) return; // the page is full
+      this.#reopenOffer.loaded?.putBack(this.#panes, id, was);
+      this.focusRoom(id);
+      this.updateAddress();
+    };
     this.#reopenOffer.load().then(
       (offer) => timesHidden === this.#timesHidden && offer.show(room.title, { x, reopen }),
       () => {}, // the list opens the room too
@@ -123,19 +130,6 @@ export class Navigation {
   hideReopenOffer() {
     this.#timesHidden += 1;
     this.#reopenOffer.loaded?.hide();
-  }
-
-  /** Open a room where its pane was: before the pane that followed it, and below the one above it. @param {Room} room @param {{previous: string | undefined, next: string[], isWide: boolean, shape: Shape | undefined}} was */
-  #reopen(room, { previous, next, isWide, shape }) {
-    const { layout } = this.#panes;
-    if (!this.#panes.get(room.id)) this.#workspace.openPane(room, true);
-    const follower = next.find((id) => this.#panes.get(id));
-    if (follower !== undefined) this.#panes.placeBefore(room.id, follower);
-    if (isWide) layout.wide = room.id;
-    const isUnder = layout.order[layout.order.indexOf(room.id) - 1] === previous;
-    layout.changeShape(room.id, { ...shape, below: shape?.below === true && isUnder });
-    this.focusRoom(room.id);
-    this.updateAddress();
   }
 
   /** The user asked for this room: open it if needed, and focus its composer. @param {string} id */
@@ -180,12 +174,14 @@ export class Navigation {
 
   /** Focus the composer of the pane beside, going round. @param {number} step 1 or -1 */
   focusBeside(step) {
-    const { order: all, shapes } = this.#panes.layout;
-    // A strip is passed over: the focus would make it a column.
-    const order = all.filter((id) => this.#panes.isPhone || !shapes[id]?.strip);
+    const { order } = this.#panes.layout;
     const from = order.indexOf(this.#panes.focused?.room ?? this.#panes.seen ?? "");
-    const start = from < 0 && step < 0 ? 0 : from;
-    const room = order.at((start + step) % order.length);
+    let at = from < 0 && step < 0 ? 0 : from;
+    // A strip is passed over: the focus would make it a column.
+    const isPassed = () => this.#panes.isStrip(order.at(at) ?? "");
+    do at = (at + step) % order.length;
+    while (isPassed() && order.some((id) => !this.#panes.isStrip(id)));
+    const room = order.at(at);
     if (room !== undefined) this.focusRoom(room);
   }
 

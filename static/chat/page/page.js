@@ -26,11 +26,10 @@ import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
-/** @import {Shape} from "../model/layout.js" */
 /** @import {ShownUser} from "../model/names.js" */
 /** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
-/** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Signal} from "../model/protocol.js" */
+/** @import {Appearance, CopiesFrame, ErrorFrame, Event, HeadsFrame, Limits, NotifyFrame, Posted, PresentFrame, QuotedFrame, Room, Shape, Signal} from "../model/protocol.js" */
 /** @import {PaneSets, Sent} from "../lazy/pane_sets.js" */
 /** @import {SearchActions} from "../lazy/search_pane.js" */
 /** @import {RoomList} from "./room_list.js" */
@@ -50,8 +49,8 @@ export class Page {
   #preferences;
   #day = today();
   #list = /** @type {RoomList} */ (part(document, "room-list"));
-  #panes = new PaneRow(part(document, "panes"), this.#list);
   #notices = new Notices(part(document, "notices"));
+  #panes = new PaneRow(part(document, "panes"), this.#list, () => this.#notices.show(NOT_LOADED));
   #announcer = new Announcer(part(document, "announcer"));
   #connectionStatus = new ConnectionStatus(this.#notices);
   #alertLine;
@@ -85,7 +84,7 @@ export class Page {
     this.#connectionBar = new ConnectionBar(config.stream, () => this.ontrynow());
     this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
-    panes.layout.shapes = config.shapes;
+    panes.layout.shapes = { ...config.shapes };
     if (Object.keys(config.shapes).length) panes.loadArrangement();
     this.workspace = createWorkspace(this);
     const { workspace } = this;
@@ -192,6 +191,7 @@ export class Page {
       for (const pane of panes.all) pane.showHeld();
     });
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
+    panes.onfolded = (room) => this.unsent.showUnsent(room);
   }
 
   /** After signing out, nothing that the user wrote stays in the browser. */
@@ -439,6 +439,7 @@ export class Page {
   /** What is known of an open room has changed. @param {Room} room */
   roomChanged(room) {
     this.#panes.get(room.id)?.showRoom(room);
+    this.#panes.showLayout();
   }
 
   /** @param {Room[]} rooms @param {Room[]} removed */
@@ -452,6 +453,7 @@ export class Page {
     this.#userActions.carrying.loaded?.roomsChanged();
     this.#list.updateRooms(rooms);
     for (const room of rooms) this.#panes.get(room.id)?.showRoom(room);
+    this.#panes.showLayout();
     this.#showOpenRooms();
     this.#readTracker.setRooms(this.#list.order);
     this.unsent.showOrphans();

@@ -4,7 +4,7 @@ import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
 
-/** @import {Shape} from "../model/layout.js" */
+/** @import {Shape} from "../model/protocol.js" */
 /** @import {PageParts, Sent} from "../lazy/pane_sets.js" */
 /** @import {Menus} from "./menus.js" */
 

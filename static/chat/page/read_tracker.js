@@ -195,7 +195,7 @@ export class ReadTracker {
   goToNextUnread(step) {
     const seen = this.#panes.get(this.#panes.seen);
     if (
-      seen &&
+      seen?.list.clientHeight && // not in a strip
       this.#counts(seen.room) &&
       (seen.list.newLine.isShown ? !seen.list.newLine.isInView : isElsewhere(seen))
     )
@@ -217,6 +217,7 @@ export class ReadTracker {
   /** @param {RoomPane} pane */
   #markVisibleIn(pane) {
     if (this.#unread.isRead(pane.room)) return; // most rooms are, so save a layout
+    if (this.#panes.isStrip(pane.room)) return; // perhaps it is not shown as one yet
     if (this.#isJumping(pane.room)) return; // the reader has not asked for what is shown
     const read = this.#unread.readOf(pane.room);
     const inView = read === undefined || !pane.isVisible ? null : pane.list.inView;

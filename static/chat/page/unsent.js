@@ -97,7 +97,10 @@ export class Unsent {
     const entries = this.#outbox.entriesOf(room);
     const pane = this.#panes.get(room);
     pane?.list.showUnsent(entries);
-    const waiting = pane ? 0 : entries.filter(({ state }) => state !== "sent").length;
+    const waiting =
+      pane && !this.#panes.isStrip(room)
+        ? 0
+        : entries.filter(({ state }) => state !== "sent").length;
     this.#list.showUnsentCount(room, waiting);
     // Nothing waits any more, so the reason for waiting is over.
     if (entries.every(({ state }) => state !== "pending")) pane?.showTrouble("");
@@ -150,6 +153,7 @@ export class Unsent {
 
   /** @param {Draft} draft */
   #putBack(draft) {
+    this.#panes.scrollToPane(draft.room);
     this.#panes.get(draft.room)?.composer.putBack(draft.text, undefined, draft);
     this.#drafts.removeDraft(draft);
     this.showOrphans();

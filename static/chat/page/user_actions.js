@@ -473,7 +473,7 @@ export class UserActions {
     else if (name === "help") this.#showKeys();
     else if (name === "catchUp") this.#startCatchUp();
     else if (name === "workspaces") part(document, "workspaces").click();
-    else if (room === undefined) return false;
+    else if (room === undefined || (panes.isStrip(room) && !name.startsWith("move"))) return false;
     else if (name === "sameMoment") this.#showSameMoment(room);
     else if (name === "quote") this.#quoteByKey(room);
     else if (name === "reply") this.#onMessage(room, (message) => this.#reply(room, message));

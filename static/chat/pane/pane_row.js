@@ -26,15 +26,19 @@ export class PaneRow {
   /** Shows the shapes of panes, and lets the user change them. @type {LazyPart<Arrangement>} */
   #arrangement;
 
-  /** @param {HTMLElement} row @param {Rows} list the rooms' rows */
-  constructor(row, list) {
+  /** A pane became a strip, or a column again. @type {(room: string) => void} */
+  onfolded = () => {};
+
+  /** @param {HTMLElement} row @param {Rows} list the rooms' rows @param {() => void} notLoaded */
+  constructor(row, list, notLoaded) {
     this.#row = row;
     this.#arrangement = new LazyPart(async () => {
       const { Arrangement } = await import("lazy/arrangement");
       const arrangement = new Arrangement(this, row, list);
       arrangement.show();
+      this.onchange();
       return arrangement;
-    });
+    }, notLoaded);
     row.addEventListener("focusin", ({ target }) =>
       this.setSeen(paneOf(target)?.room ?? this.seen),
     );
@@ -44,9 +48,7 @@ export class PaneRow {
       if (target instanceof Element && target.closest(".pane-head") && !target.closest("button"))
         this.keep(paneOf(target)?.room);
     });
-    row.addEventListener("pointerdown", (event) =>
-      this.arrange((arrangement) => arrangement.pressed(event)),
-    );
+    row.addEventListener("pointerdown", (event) => this.#arrangement.loaded?.pressed(event));
     this.#phone.addEventListener("change", () => this.setSeen(this.seen));
   }
 
@@ -72,7 +74,8 @@ export class PaneRow {
   addPane(pane) {
     this.#panes.set(pane.room, pane);
     this.layout.add(pane.room);
-    this.#row.append(pane);
+    // The edges between columns come last.
+    this.#row.insertBefore(pane, this.#row.querySelector(".pane-edge"));
     this.setSeen(this.seen ?? pane.room);
   }
 
@@ -134,10 +137,15 @@ export class PaneRow {
     this.showOrder();
   }
 
+  /** Whether a pane shows only its title. @param {string} room */
+  isStrip(room) {
+    const isOneShown = this.isPhone || this.#row.classList.contains("alone");
+    return !isOneShown && this.layout.shapes[room]?.strip === true && this.#panes.size > 1;
+  }
+
   /** Bring a pane into view. A strip becomes a column, unless panes are shown one at a time. @param {string} room */
   scrollToPane(room) {
-    const isOneShown = this.isPhone || this.#row.classList.contains("alone");
-    if (!isOneShown && this.layout.shapes[room]?.strip) {
+    if (this.isStrip(room)) {
       this.layout.changeShape(room, { strip: false });
       this.onarranged();
     }
