@@ -54,7 +54,7 @@ class Pace:
             self._sent[client_id] = sent[client_id] = due
             room = str(next(iter(client.heads)))
             text = f"{number} {WORDS}"[:60]
-            command = {"command": "send", "room": room, "message": text, "client_id": client_id}
+            command: dict[str, object] = {"command": "send", "room": room, "message": text, "client_id": client_id}
             self._commands[client_id] = command
             client.send_command(**command)
         until = time.perf_counter() + PATIENCE_SECONDS

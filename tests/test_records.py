@@ -13,7 +13,7 @@ from django.utils import timezone
 from chat.conf import conf
 from chat.models import Confirmation, Event, Membership, Mention, Reaction, Room, RoomMember, SearchText, UsernameKey
 from chat.records import RecordError, exporting, importing, slack
-from chat.store import actions, room_actions
+from chat.store import actions, display_names, room_actions
 from chat.store.actions import Draft
 from chat.store.log import Kind
 
@@ -35,6 +35,8 @@ def change(room, author, kind, **fields):
 @pytest.fixture
 def site(alice, bob, charlie):
     """Rooms of all kinds, with every kind of event."""
+    bob.first_name, bob.last_name = "Bob", "Miller"
+    bob.save()
     lobby = Room.objects.create(title="Lobby", topic="All of us", retention_days=90)
     lobby.send_message("hello @bob and @all", alice)
     lobby.send_message("deleted later", bob)
@@ -64,6 +66,10 @@ def rows_of(model):
     return sorted(map(repr, model.objects.values_list(*fields, *sorted(event))))
 
 
+def shown_names():
+    return {shown.username: shown.name for shown in display_names.load_users(User.objects.values_list("pk", flat=True))}
+
+
 def empty():
     for model in (*DERIVED, Event, RoomMember, Membership):
         model.objects.all().delete()
@@ -81,6 +87,8 @@ def is_empty_enough(monkeypatch):
 def test_an_import_into_an_empty_database_is_exported_as_the_same_bytes(site, is_empty_enough):
     before = exported()
     derived = {model: rows_of(model) for model in DERIVED}
+    names = shown_names()
+    assert "Bob Miller" in names.values()
     epoch = site.epoch
     assert b"deleted later" not in before and b"better" not in before
     assert b"password" not in before
@@ -90,6 +98,7 @@ def test_an_import_into_an_empty_database_is_exported_as_the_same_bytes(site, is
     assert exported() == before
     # Mentions, reactions, confirmations and the index of the search are those of the log.
     assert {model: rows_of(model) for model in DERIVED} == derived
+    assert shown_names() == names
     room = Room.objects.get(title="Lobby")
     assert room.epoch != epoch, "another site's cursors must not be taken for this one's"
     bob = User.objects.get(username="bob")
@@ -192,6 +201,7 @@ def test_an_export_from_slack_becomes_rooms_users_messages_and_replies(tmp_path,
     ann, second, bot = User.objects.order_by("pk")
     assert (ann.username, ann.first_name, ann.last_name, ann.email) == ("ann", "Ann", "Lee", "ann@example.com")
     assert [user.is_active for user in (ann, second, bot)] == [True, False, False]
+    assert shown_names() == {"ann": "Ann Lee", "Ann-2": "", bot.username: ""}
     assert second.username == "Ann-2", "no two names that are taken for each other"
     general = Room.objects.get(title="general")
     assert (general.topic, general.members_only, general.kind) == ("Any thing", False, "")

@@ -170,12 +170,6 @@ async def close() -> None:
     await asyncio.shield(asyncio.gather(*current.closing))
 
 
-def _outcome(future: asyncio.Future[V]) -> V | Exception:
-    error = future.exception()
-    # What the query raised is an Exception: BaseException ends the task.
-    return future.result() if error is None else cast("Exception", error)
-
-
 class Gathering(Generic[K, V]):
     """Answers many questions with one query: those that are asked while a query runs go into the next one."""
 
@@ -206,7 +200,12 @@ class Gathering(Generic[K, V]):
             self._task = loop.create_task(self._load_all())
         if futures:
             await asyncio.wait(futures.values())
-        return {key: _outcome(future) for key, future in futures.items()}
+        answers: dict[K, V | Exception | None] = {}
+        for key, future in futures.items():
+            error = future.exception()
+            # What the query raised is an Exception: anything else ends the task that asked.
+            answers[key] = future.result() if error is None else cast("Exception", error)
+        return answers
 
     async def _load_all(self) -> None:
         loop = asyncio.get_running_loop()

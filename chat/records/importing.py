@@ -28,7 +28,7 @@ from chat.records import (
     file_archive,
 )
 from chat.records.exporting import JSON_FIELDS
-from chat.store import files, log
+from chat.store import display_names, files, log
 
 # No line of an export is longer: a message has at most some hundred kilobytes.
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -120,6 +120,7 @@ class _Import:
         self._store_events(events)
         self._check_end()
         self._store_users(users)
+        display_names.keep_imported_names()
         return len(self._rooms), self.messages
 
     def _store_users(self, lines: list[UserLine]) -> None:

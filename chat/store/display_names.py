@@ -6,6 +6,7 @@ user's is not shown, and the username stands in its place. Forms refuse it with 
 
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -108,6 +109,27 @@ def show(users: list[Any]) -> list[Shown]:
         )
         for user in users
     ]
+
+
+def keep_imported_names() -> None:
+    """Let users who were stored without signals be shown by their first and last name. The oldest user of a name is."""
+    if not FIELDS:
+        return
+    owners = dict(UsernameKey.objects.values_list("key", "user_id"))
+    seen = {"", SYSTEM_KEY, *UsernameKey.objects.exclude(display_key=None).values_list("display_key", flat=True)}
+    users = User._default_manager.order_by("pk").only(*FIELDS).iterator(PIECE)
+    while piece := list(islice(users, PIECE)):
+        rows = {row.user_id: row for row in UsernameKey.objects.filter(user__in=[user.pk for user in piece])}
+        named = []
+        for user in piece:
+            name, row = full_name(user), rows.get(user.pk)
+            key = name_key(name)
+            is_free = key not in seen and owners.get(key, user.pk) == user.pk and not has_invisible(name)
+            if row is not None and row.display_key is None and is_free:
+                seen.add(key)
+                row.display_key = key
+                named.append(row)
+        UsernameKey.objects.bulk_update(named, ["display_key"])
 
 
 def connect() -> None:

@@ -62,3 +62,44 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
     expect(bob.log("Old")).to_contain_text("ancientword")
     results.get_by_role("button", name="Close search results").click()
     expect(results).to_have_count(0)
+
+
+def test_results_follow_what_others_do_with_the_messages_meanwhile(visit, site):
+    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
+    page = bob.page
+    for text in ("the budget of May", "the budget of June", "the budget of July"):
+        alice.say("Lobby", text)
+        expect(bob.texts("Lobby").last).to_have_text(text)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("budget")
+    page.get_by_role("option", name="Search messages for “budget”").click()
+    results = page.get_by_role("region", name="Search results")
+    expect(results.locator(".hit")).to_have_count(3)
+    # Oldest relevance first is another order of the same hits.
+    results.get_by_label("Order of results").select_option("best")
+    expect(results.get_by_role("status")).to_have_text("3 messages")
+    results.get_by_label("Order of results").select_option("newest")
+    expect(results.locator(".hit").first).to_contain_text("July")
+    alice.log("Lobby").get_by_role("article").filter(has_text="June").hover()
+    alice.log("Lobby").get_by_role("article").filter(has_text="June").get_by_role(
+        "button", name="More about this message"
+    ).click()
+    alice.page.get_by_role("menuitem", name="Delete").click()
+    alice.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(results.locator(".hit")).to_have_count(2)
+    expect(results.get_by_role("status")).to_have_text("2 messages")
+    alice.box("Lobby").press("F2")
+    expect(alice.box("Lobby")).to_have_value("the budget of July")
+    alice.box("Lobby").fill("the budget of August")
+    alice.box("Lobby").press("Enter")
+    expect(results.locator(".hit").first).to_contain_text("August")
+    # What expired is gone, too.
+    site.shell(
+        "from chat.models import Room\nfrom chat.store import retention\n"
+        "Room.objects.filter(title='Lobby').update(retention_days=1)\n"
+        "from chat.models import Event\nfrom datetime import timedelta\nfrom django.db.models import F\n"
+        "Event.objects.filter(room__title='Lobby', seq=1).update(at=F('at') - timedelta(days=9))"
+    )
+    site.manage("prune")
+    expect(results.locator(".hit")).to_have_count(1)
+    expect(bob.log("Lobby").get_by_text("the budget of May")).to_have_count(0)

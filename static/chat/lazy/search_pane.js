@@ -7,7 +7,7 @@ import { gettext } from "../model/language.js";
 import { excerpt, markHits, search, termsOf } from "../model/search.js";
 import { authorWords, resultsWords } from "../model/strings.js";
 
-/** @import {Posted, Room} from "../model/protocol.js" */
+/** @import {Event, Posted, Room} from "../model/protocol.js" */
 
 /** `show` brings the message into view in its room's pane; with `isFinal` the focus goes there too. @typedef {{roomOf: (room: string) => Room | undefined, show: (room: Room, seq: number, isFinal: boolean) => void, isPhone: () => boolean, begin: () => void}} SearchActions */
 
@@ -58,8 +58,38 @@ export class SearchPane {
 
   /** The reader may not see this room any more. @param {string} room */
   removeRoom(room) {
-    for (const hit of this.#pane?.querySelectorAll(`[data-room="${CSS.escape(room)}"]`) ?? [])
-      hit.remove();
+    this.#remove(this.#hitsOf(room));
+  }
+
+  /** The messages below this number have expired. @param {string} room @param {number} floor */
+  removeBefore(room, floor) {
+    this.#remove(this.#hitsOf(room).filter(({ dataset }) => Number(dataset.seq) < floor));
+  }
+
+  /** A hit that was deleted goes, and one that was edited shows its new text. @param {string} room @param {Event} event */
+  eventApplied(room, event) {
+    const seq = "deleted" in event ? event.deleted : "edited" in event ? event.edited : undefined;
+    const hit = this.#hitsOf(room).find(({ dataset }) => dataset.seq === String(seq));
+    if (!hit) return;
+    if ("deleted" in event) this.#remove([hit]);
+    else if ("edited" in event && "message" in event && event.message !== null)
+      this.#showText(hit, event.message, []);
+  }
+
+  /** @param {HTMLElement[]} hits */
+  #remove(hits) {
+    const pane = this.#pane;
+    if (!pane || !hits.length) return;
+    for (const hit of hits) hit.remove();
+    const count = part(pane, "hits").children.length;
+    setText(part(pane, "state"), resultsWords(count, !part(pane, "more").hidden));
+  }
+
+  /** @param {string} room @returns {HTMLElement[]} */
+  #hitsOf(room) {
+    return [...(this.#pane?.querySelectorAll(`[data-room="${CSS.escape(room)}"]`) ?? [])].filter(
+      (hit) => hit instanceof HTMLElement,
+    );
   }
 
   #create() {
@@ -86,14 +116,13 @@ export class SearchPane {
     const answer = await search(this.#query, { sort, before, signal: running.signal });
     if (running.signal.aborted) return;
     const hits = part(pane, "hits");
-    const terms = termsOf(this.#query);
     // The page's list has no archived rooms. Another room that it does not have was closed to the reader since.
     const archived = new Map(
       answer.rooms.filter((room) => room.archived).map((room) => [room.id, room]),
     );
     const shown = answer.results.flatMap((message) => {
       const room = this.#actions.roomOf(message.room) ?? archived.get(message.room);
-      return room && message.message !== null ? [this.#hit(message, room, terms)] : [];
+      return room && message.message !== null ? [this.#hit(message, room)] : [];
     });
     hits.append(...shown);
     this.#cursor = answer.cursor;
@@ -115,8 +144,8 @@ export class SearchPane {
     );
   }
 
-  /** @param {Posted} found @param {Room} room @param {string[]} terms */
-  #hit(found, room, terms) {
+  /** @param {Posted} found @param {Room} room */
+  #hit(found, room) {
     const { seq, message, at } = found;
     const item = copyElement("hit-template");
     const button = /** @type {HTMLElement} */ (item.firstElementChild);
@@ -129,8 +158,13 @@ export class SearchPane {
     time.textContent = dates.dayLabel(at, Date.now());
     time.title = dates.full(at);
     item.dataset.room = room.id;
-    part(item, "text").append(
-      ...markHits(excerpt(message ?? "", terms, EXCERPT), terms).map(partElement),
+    item.dataset.seq = String(seq);
+    // The word may stand in the name of a file.
+    const names = (found.files ?? []).map(({ name }) => name);
+    this.#showText(
+      item,
+      message ?? "",
+      names.filter((name) => !message?.includes(name)),
     );
     button.addEventListener("click", () => this.#show(button, room, seq, true));
     button.addEventListener("focus", () => {
@@ -140,6 +174,13 @@ export class SearchPane {
       this.#timer = setTimeout(() => this.#show(button, room, seq, false), SHOW_AFTER_MS);
     });
     return item;
+  }
+
+  /** @param {HTMLElement} hit @param {string} text @param {string[]} fileNames that are not in the text */
+  #showText(hit, text, fileNames) {
+    const terms = termsOf(this.#query);
+    const parts = [excerpt(text, terms, EXCERPT), ...fileNames].filter(Boolean);
+    part(hit, "text").replaceChildren(...markHits(parts.join(" · "), terms).map(partElement));
   }
 
   /** @param {HTMLElement} button @param {Room} room @param {number} seq @param {boolean} isFinal */

@@ -257,7 +257,7 @@ export class Page {
   /** The user is signed out, and another person may look: show nothing of the rooms. Unsent messages stay. */
   #hideRooms() {
     this.#showRooms(false);
-    this.#search.close();
+    this.#search.loaded?.close();
     this.#around.clear();
     this.#userActions.closeOverlays();
     this.#readTracker.setRooms([]);
@@ -322,7 +322,7 @@ export class Page {
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
-    this.#search.removeRoom(room.id);
+    this.#search.loaded?.removeRoom(room.id);
     this.#notifier.removeRoom(room.id);
     this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
@@ -404,6 +404,7 @@ export class Page {
   /** @param {string} room @param {Event} event */
   eventApplied(room, event) {
     this.#userActions.answering.loaded?.eventApplied(room, event);
+    this.#search.loaded?.eventApplied(room, event);
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */
@@ -446,7 +447,7 @@ export class Page {
   roomsChanged(rooms, removed) {
     for (const { id } of removed) {
       this.#list.removeRoom(id);
-      this.#search.removeRoom(id);
+      this.#search.loaded?.removeRoom(id);
       this.#notifier.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
@@ -493,6 +494,7 @@ export class Page {
   /** @param {string} room @param {number} floor */
   messagesExpired(room, floor) {
     this.#panes.get(room)?.list.removeBefore(floor);
+    this.#search.loaded?.removeBefore(room, floor);
   }
 
   /** @param {string} room @param {string} username */

@@ -29,12 +29,8 @@ export class Search {
     ];
   }
 
-  close() {
-    this.#pane.loaded?.close();
-  }
-
-  /** The reader may not see this room any more. @param {string} room */
-  removeRoom(room) {
-    this.#pane.loaded?.removeRoom(room);
+  /** The region, once it is loaded. */
+  get loaded() {
+    return this.#pane.loaded;
   }
 }
