@@ -30,6 +30,17 @@ from multichat.login import LoginView
 # Sockets learn within a second that their session has a new key. A server that hangs takes longer.
 SUCCESSOR_LIFETIME = timedelta(hours=1)
 LOGIN_FORMS = ("login", "admin:login", "second_factor", "passkey")
+# Forms whose fields are kept when their token is outdated.
+KEPT_FORMS = (
+    "account",
+    "appearance",
+    "invite",
+    "password_change",
+    "password_reset",
+    "password_reset_confirm",
+    "sign_up",
+    "sso_name",
+)
 PASSWORD_VIEWS = ("password_change", "user_change_password")
 
 View = Callable[..., HttpResponseBase]
@@ -90,7 +101,21 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         return render(request, "registration/logout.html", {"is_again": True}, status=403)
     if view_name == "logout":
         return redirect("index")
+    if view_name in ("accept_invitation", "sign_up") and request.user.is_authenticated:
+        # Signed up in another tab. The page says so.
+        return redirect(request.get_full_path())
+    # A form of another site never gets a fresh token.
+    if view_name in KEPT_FORMS and request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}":
+        return _send_again(request)
     return default_csrf_failure(request, reason)
+
+
+def _send_again(request: HttpRequest) -> HttpResponse:
+    """Show what was typed, with a button that sends it with a fresh token. Passwords are never sent back."""
+    values = [(name, value) for name, many in request.POST.lists() for value in many if name != "csrfmiddlewaretoken"]
+    fields = [(name, value) for name, value in values if "password" not in name]
+    context = {"fields": fields, "has_password": len(fields) < len(values)}
+    return render(request, "registration/send_again.html", context, status=403)
 
 
 def _login_again(request: HttpRequest) -> HttpResponse:

@@ -65,8 +65,7 @@ def invite(request: HttpRequest) -> HttpResponse:
     """Make an invitation, and list those that can be used. The new link is shown in the answer, and never again."""
     if not policies.can_invite(request.user):
         raise PermissionDenied
-    # A new user is never staff, so rooms for staff cannot be opened for them.
-    rooms = list(Room.objects.enterable_by(request.user).filter(staff_only=False)[: invitations.MAX_ROOMS])
+    rooms = list(invitations.rooms_to_offer(request.user)[: invitations.MAX_ROOMS])
     form = InviteForm(request.POST if request.method == "POST" else None, rooms=rooms)
     context: dict[str, Any] = {"form": form, "rooms": rooms}
     if form.is_valid():

@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session as WebSession
 from django.test import Client
 
 from chat.live import database, hub
-from chat.store import policies
+from chat.store import invitations, policies
 from chat.store.policies import Login
 from tests.sockets import Socket, handshake
 
@@ -122,6 +122,36 @@ def test_a_stale_logout_form_is_shown_again_with_a_fresh_button(strict, bob):
     assert user_id_of(strict) is None
     # The user was signed out in another tab meanwhile.
     assert strict.post("/accounts/logout/", {"csrfmiddlewaretoken": "x" * 32})["Location"] == "/"
+
+
+def test_a_stale_form_about_the_account_keeps_what_was_typed_and_is_sent_again(strict, bob):
+    strict.force_login(bob)
+    typed = {"first_name": "Bob <b>", "last_name": "Miller", "email": "", "old_password": "secret words"}
+    response = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": "x" * 32}, HTTP_ORIGIN="http://testserver")
+    page = response.content.decode()
+    assert response.status_code == 403
+    assert 'name="first_name" value="Bob &lt;b&gt;"' in page and "secret words" not in page
+    assert "type passwords again" in page
+    bob.refresh_from_db()
+    assert bob.first_name == ""
+    answer = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": token_of(response)})
+    assert answer.status_code == 302
+    bob.refresh_from_db()
+    assert (bob.first_name, bob.last_name) == ("Bob <b>", "Miller")
+    # A form of another site gets no fresh token, and none without an origin.
+    for origin in ({"HTTP_ORIGIN": "http://elsewhere.example"}, {}):
+        refused = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": "x" * 32}, **origin)
+        assert refused.status_code == 403
+        assert b"Miller" not in refused.content
+
+
+def test_a_second_tab_of_an_invitation_says_that_the_user_is_signed_in(strict, alice, bob):
+    _, code = invitations.create(alice, days=1, uses=2)
+    address = f"/invite/{code}/"
+    stale = {"username": "dora", "password1": NEW, "password2": NEW, "csrfmiddlewaretoken": "x" * 32}
+    strict.force_login(bob)
+    answer = strict.post(address, stale, HTTP_ORIGIN="null")
+    assert (answer.status_code, answer["Location"]) == (302, address)
 
 
 def test_another_stale_form_asks_to_try_again(strict, alice):

@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from chat import audit
-from chat.models import Invitation, Membership
-from chat.store import invitations
+from chat.models import Invitation, Membership, Room, RoomMember
+from chat.store import invitations, room_actions
 
 pytestmark = pytest.mark.django_db
 CHOSEN = "five other words, hard to guess"
@@ -137,6 +137,27 @@ def test_the_rooms_are_those_that_may_be_entered_when_the_link_is_used(client, a
     rooms.random.staff_only = True
     rooms.random.save()
     assert client.post(address, fields())["Location"] == f"/?rooms={rooms.lobby.pk}"
+
+
+def test_a_link_into_a_room_of_members_makes_the_new_user_a_member_while_the_inviter_is_one(client, alice, bob, rooms):
+    plans = room_actions.create_room("Plans", who="members", members=[alice.pk, bob.pk])
+    left = room_actions.create_room("Left", who="members", members=[alice.pk, bob.pk])
+    others = room_actions.create_room("Others", who="members", members=[bob.pk])
+    direct = room_actions.open_direct([bob.pk], by=alice.pk)
+    old = Room.objects.create(title="Old")
+    room_actions.change_room(old.pk, is_archived=True)
+    client.force_login(alice)
+    offered = client.get("/invite/").context["rooms"]
+    assert {room.title for room in offered} == {"Plans", "Left", "Lobby", "Random"}
+    address = invite(alice, rooms=[plans, left, others, direct, old, rooms.lobby])
+    room_actions.remove_member(left.pk, alice.pk, by=alice.pk)
+    client.logout()
+    assert set(client.post(address, fields())["Location"].removeprefix("/?rooms=").split(",")) == {
+        str(plans.pk),
+        str(rooms.lobby.pk),
+    }
+    dora = User.objects.get(username="dora")
+    assert list(RoomMember.objects.filter(user=dora).values_list("room", "is_owner")) == [(plans.pk, False)]
 
 
 def test_a_deleted_room_does_not_stop_a_link(client, alice, rooms):

@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from chat import audit
 from chat.conf import conf
 from chat.models import Invitation, Membership, Room
-from chat.store import policies
+from chat.store import policies, room_actions
 
 CODE_BYTES = 18
 # The most characters of a code that are hashed.
@@ -40,7 +40,7 @@ def create(inviter: Any, *, days: int, uses: int, room_ids: Collection[int] = ()
     assert 1 <= days <= MAX_DAYS and 1 <= uses <= MAX_USES, "an invitation is limited in time and in uses"
     code = secrets.token_urlsafe(CODE_BYTES)
     now = timezone.now()
-    rooms = Room.objects.enterable_by(inviter).filter(pk__in=list(room_ids)[:MAX_ROOMS])
+    rooms = rooms_to_offer(inviter).filter(pk__in=list(room_ids)[:MAX_ROOMS])
     with transaction.atomic():
         invitation = Invitation.objects.create(
             code_hash=_hash(code), inviter=inviter, at=now, expires_at=now + timedelta(days=days), uses_left=uses
@@ -79,7 +79,7 @@ def accept(invitation: Invitation, user: Any, *, address: str | None = None) -> 
         if inviter is None or not policies.can_invite(inviter):
             raise UsedUpError
         user.save()
-        rooms = _rooms_to_open(invitation, inviter, user)
+        rooms = _open_rooms(invitation, inviter, user)
         Membership.objects.bulk_create(
             Membership(room_id=room, user=user, position=position) for position, room in enumerate(rooms)
         )
@@ -102,11 +102,23 @@ def list_valid() -> list[Invitation]:
     return list(_valid().select_related("inviter").order_by("-pk")[:LISTED])
 
 
-def _rooms_to_open(invitation: Invitation, inviter: Any, user: Any) -> list[int]:
-    chosen = list(invitation.rooms.values_list("pk", flat=True))
-    allowed = set(Room.objects.enterable_by(user).filter(pk__in=chosen).values_list("pk", flat=True))
-    rooms = Room.objects.enterable_by(inviter).filter(pk__in=chosen).values_list("pk", flat=True)
-    return [room for room in rooms if room in allowed][: conf.LAYOUT_PANES]
+def rooms_to_offer(inviter: Any) -> "models.QuerySet[Room]":
+    """Return the rooms that an inviter may open for a new user: those that the inviter may enter and a guest can use.
+
+    A new user is never staff, a direct room never gets more people, and in an archived room there is nothing to do.
+    """
+    return Room.objects.enterable_by(inviter).filter(staff_only=False, direct_key=None, archived_at=None)
+
+
+def _open_rooms(invitation: Invitation, inviter: Any, user: Any) -> list[int]:
+    """Return the rooms that are opened, of those that the inviter may still enter; in rooms of members, add the user."""
+    chosen = rooms_to_offer(inviter).filter(pk__in=invitation.rooms.values("pk"))
+    rooms = list(chosen[: conf.LAYOUT_PANES])
+    for room in rooms:
+        if room.members_only:
+            # Each member may add others.
+            room_actions.add_members(room.pk, [user.pk], by=inviter.pk)
+    return [room.pk for room in rooms]
 
 
 def _valid() -> "models.QuerySet[Invitation]":

@@ -1,5 +1,6 @@
 /** On My account: a picture is uploaded when it is chosen, and shown. */
 
+import { csrfToken } from "./dom/ask.js";
 import { gettext } from "./model/language.js";
 
 const form = document.querySelector("form[data-upload]");
@@ -18,10 +19,9 @@ async function upload(form, input) {
   const status = form.querySelector("[role=status]");
   const image = form.querySelector("img");
   const remove = form.querySelector("button");
-  const token = form.elements.namedItem("csrfmiddlewaretoken");
-  if (!chosen || !status || !image || !remove || !(token instanceof HTMLInputElement)) return;
+  if (!chosen || !status || !image || !remove) return;
   status.textContent = gettext("Uploading…");
-  const headers = { "X-CSRFToken": token.value, "Content-Type": "application/octet-stream" };
+  const headers = { "X-CSRFToken": csrfToken(), "Content-Type": "application/octet-stream" };
   try {
     const answer = await fetch(form.dataset.upload ?? "", {
       method: "POST",
