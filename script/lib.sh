@@ -5,8 +5,11 @@
 # queries the database, in script/soak alone.
 POSTGRESQL_MODULES="access actions database deletion janitor jobs lease_keeper lock_waits log log_races memberships
   migration_of_edits presence unread upgrade watchers writer"
-POSTGRESQL_MORE_MODULES="admin attendance audit cleaning commands consumers file_archive health held hostile_frames
-  mentions models original_client policies positions revocation sweep threads views web_sessions webhooks"
+POSTGRESQL_MORE_MODULES="access_table accounts admin admin_lists alerts appearance around attendance audit bots cleaning
+  commands confirmations consumers deactivation display_names file_archive files health held hidden_rooms hostile_frames
+  invitations languages layouts mentions models my_account names notifications original_client own_mentions own_password
+  pane_sets policies positions push quotes reactions records retention revocation room_actions room_views search sweep
+  threads user_pictures views web_sessions webhooks"
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "==> $*"; }

@@ -12,6 +12,7 @@ from django.test import Client
 
 from chat.live import audiences, database
 from chat.models import Membership, Room
+from chat.protocol import AnyCommand
 from chat.store import room_actions
 from tests.sockets import connected
 
@@ -95,6 +96,59 @@ async def test_no_command_or_frame_tells_an_outsider_of_a_hidden_room(outsider, 
     assert all(str(hidden.pk) not in frame.get("heads", {}) for frame in seen)
     rows = Membership.objects.filter(room=hidden, user=outsider)
     assert not await database.read(rows.exists), "no trace of the outsider is stored in the room"
+
+
+# Commands about no room, or about none that the client names.
+ROOMLESS = {"ping", "watch", "users", "mentions", "copies", "read_older"}
+
+
+def further_commands_about(room):
+    """Return a command of each kind that `commands_about` has not, or has in other words."""
+    return [
+        {"command": "confirm", "room": room, "seq": 1},
+        {"command": "resolve", "room": room, "seq": 1},
+        {"command": "people", "room": room, "prefix": PERSON[:3]},
+        {"command": "people", "room": room},
+        {"command": "typing", "room": room},
+        {"command": "notify", "room": room, "seq": 1},
+        {"command": "quote", "room": room, "seqs": [1]},
+        {"command": "level", "room": room, "level": "quiet"},
+        {"command": "read", "room": room, "seq": 1},
+        {"command": "layout", "put": [{"room": room}], "shapes": [{"room": room, "strip": True}]},
+        {"command": "history", "room": room, "around": 1},
+        {"command": "history", "room": room, "from": "2020-01-01T00:00:00Z"},
+        {"command": "edit", "room": room, "seq": 1, "message": "hi", "across": "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"},
+        {"command": "delete", "room": room, "seq": 1, "across": "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"},
+    ]
+
+
+def test_each_command_about_a_room_is_compared():
+    compared = {command["command"] for command in [*commands_about(1), *further_commands_about(1)]}
+    assert compared | ROOMLESS == {kind.__struct_config__.tag for kind in AnyCommand.__args__}
+
+
+async def test_every_answer_about_a_hidden_room_is_that_about_a_missing_one(outsider, hidden, rooms):
+    async def answers(room):
+        """Return what all commands about a room are answered. A read position and a level are refused when written."""
+        for command in further_commands_about(room):
+            await socket.send(**command)
+        late = {"read", "level"}
+        frames = await socket.until(lambda frame: late.discard(frame.get("command")) or not late)
+        await socket.send(command="ping")
+        frames += await socket.until(lambda frame: "pong" in frame)
+        return sorted(without_room(frame, room) for frame in frames)
+
+    async with connected(outsider) as socket:
+        await socket.ask(command="join", room=rooms.lobby.pk)
+        await socket.rest()
+        assert await answers(hidden.pk) == await answers(MISSING)
+        # A message that quotes it, as a source.
+        for room in (MISSING, hidden.pk):
+            await socket.send(command="send", room=rooms.lobby.pk, message="look", source={"room": room, "seq": 1})
+        frames = await socket.rest()
+    texts = [re.sub(rf'"({MISSING}|{hidden.pk})"', '"ROOM"', json.dumps(frame)) for frame in frames]
+    assert not SECRETS.search("".join(texts)) and PERSON not in "".join(texts)
+    assert not [text for text in texts if '"source"' in text], "a source that its author may not read is refused"
 
 
 def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden):
