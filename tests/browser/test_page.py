@@ -258,6 +258,56 @@ def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
     expect(box).to_have_value("")
 
 
+def test_a_slow_direct_room_does_not_take_the_focus_from_another_room(visit):
+    bob = visit("bob")
+    bob.open("Lobby")
+    held = []
+    bob.page.route("**/direct/", lambda route: held.append(route))
+    box = bob.page.get_by_role("combobox", name="Find or jump")
+    box.fill("charlie")
+    expect(bob.page.get_by_role("option", selected=True)).to_contain_text("charlie")
+    with bob.page.expect_request("**/direct/"):
+        box.press("Enter")
+    bob.box("Lobby").press_sequentially("for the lobby")
+    held[0].continue_()
+    expect(bob.pane("charlie")).to_be_visible()
+    expect(bob.box("Lobby")).to_be_focused()
+
+
+def test_a_switcher_that_loads_slowly_opens_no_room_for_a_user_who_writes_elsewhere(visit):
+    bob = visit("bob")
+    bob.open("Lobby")
+    held = []
+    bob.page.route("**/switcher*.js", lambda route: held.append(route))
+    box = bob.page.get_by_role("combobox", name="Find or jump")
+    with bob.page.expect_request("**/switcher*.js"):
+        box.fill("Random")
+    box.press("Enter")
+    bob.box("Lobby").press_sequentially("for the lobby")
+    held[0].continue_()
+    # The box answers to the arrow keys once the switcher is loaded.
+    box.click()
+    expect(bob.page.get_by_role("option", name="Random").first).to_be_visible()
+    expect(bob.pane("Random")).to_have_count(0)
+
+
+def test_a_room_made_slowly_does_not_take_the_focus_after_its_dialog_was_closed(visit):
+    alice = visit("alice")
+    alice.open("Lobby")
+    held = []
+    alice.page.route("**/rooms/", lambda route: held.append(route))
+    alice.page.get_by_role("button", name="New room").click()
+    dialog = alice.page.get_by_role("dialog", name="New room")
+    dialog.get_by_role("textbox", name="Room title").fill("Slowly made")
+    with alice.page.expect_request("**/rooms/"):
+        dialog.get_by_role("button", name="Create room").click()
+    alice.page.keyboard.press("Escape")
+    alice.box("Lobby").press_sequentially("for the lobby")
+    held[0].continue_()
+    expect(alice.pane("Slowly made")).to_be_visible()
+    expect(alice.box("Lobby")).to_be_focused()
+
+
 def test_enter_sends_and_shift_enter_breaks_the_line(visit):
     bob = visit("bob")
     bob.open("Third")

@@ -166,6 +166,31 @@ test("a draft written before the room's epoch was known belongs to its log", () 
   assert.equal(drafts.epochChanged("1"), true);
 });
 
+test("a draft stands in a room only when the room is known to have the log that it was written for", async () => {
+  tab("a").saveDraft("1", "secret");
+  alive.clear();
+  for (const [id, epoch, shown, offered] of [
+    ["b", "b", "", ["secret"]],
+    ["c", "a", "secret", []],
+  ]) {
+    const drafts = tab(id, { epoch: null });
+    let changed = 0;
+    drafts.onchange = () => {
+      changed += 1;
+    };
+    await settled();
+    assert.equal(textOf(drafts), "");
+    assert.deepEqual(left(drafts), [], "its log is not known yet");
+    changed = 0;
+    drafts.epochs.set("1", epoch);
+    drafts.epochChanged("1");
+    assert.ok(changed > 0, "the box is shown again");
+    assert.equal(textOf(drafts), shown);
+    await settled();
+    assert.deepEqual(left(drafts), offered);
+  }
+});
+
 test("drafts of a removed room are offered, also after a reload", async () => {
   tab("a").saveDraft("1", "half a text");
   alive.clear();

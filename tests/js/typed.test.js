@@ -145,13 +145,13 @@ class Tab {
     if (this.boxes.has(room)) this.boxes.set(room, this.drafts.draftOf(room)?.text ?? "");
   }
 
-  open(room) {
-    // The room list has the rooms that existed when the page was loaded.
-    if (this.boxes.has(room) || !this.epochs.has(room)) return;
+  /** If the answer to the join is late, the page does not know the log yet of a room that is new in its list. */
+  open(room, isLate = false) {
+    if (this.boxes.has(room)) return;
     this.drafts.openRoom(room);
     this.boxes.set(room, "");
     this.show(room);
-    if (this.isOnline) this.join(room);
+    if (this.isOnline && !isLate) this.join(room);
   }
 
   close(room) {
@@ -163,7 +163,10 @@ class Tab {
 
   join(room) {
     if (!this.world.server.epochs.has(room)) return this.close(room);
-    this.epochs.set(room, this.world.server.epochs.get(room));
+    const epoch = this.world.server.epochs.get(room);
+    this.epochs.set(room, epoch);
+    for (const token of this.world.tokens.values())
+      if (token.tab === this && token.room === room) token.epoch ??= epoch;
     if (this.drafts.epochChanged(room)) this.show(room);
     this.joined.add(room);
     this.outbox.roomJoined(room);
@@ -282,7 +285,8 @@ class World {
 
   token(tab, room) {
     const name = `<${this.tokens.size}>`;
-    this.tokens.set(name, { user: tab.user, room, epoch: tab.epochs.get(room), isGivenUp: false });
+    const epoch = tab.epochs.get(room);
+    this.tokens.set(name, { user: tab.user, room, epoch, tab, isGivenUp: false });
     return name;
   }
 
@@ -350,7 +354,7 @@ class World {
     const { client_id, text, state } = entry;
     const choice = this.draw(3);
     if (choice === 0 && state !== "pending") tab.outbox.retry(client_id);
-    else if (choice === 1 && state !== "pending") {
+    else if (choice === 1 && state !== "pending" && tab.boxes.has(room)) {
       tab.putBack(text, room, client_id);
       tab.outbox.discard(client_id);
     } else if (choice === 2 && this.chance() < 0.3) {
@@ -380,7 +384,7 @@ class World {
       this.giveUp(tab.boxes.get(room));
       tab.boxes.set(room, "");
       tab.drafts.saveDraft(room, "");
-    } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room);
+    } else if (draw < 0.56) isOpen ? tab.close(room) : tab.open(room, this.chance() < 0.5);
     else if (draw < 0.64) this.deliver(tab, 1 + this.draw(5));
     else if (draw < 0.76) for (const each of [...this.tabs, ...this.tabs]) this.answer(each);
     else if (draw < 0.8) tab.isOnline && this.chance() < 0.2 ? tab.cut() : tab.connect();
@@ -444,8 +448,8 @@ class World {
     this.sinceEmptied += 1;
     this.storage.ticks += 1;
     for (const tab of this.tabs) {
-      for (const room of [...tab.joined])
-        if (tab.isOutdated(room) && this.chance() < 0.5) tab.join(room);
+      for (const room of tab.isOnline ? [...tab.boxes.keys()] : [])
+        if (!tab.joined.has(room) || tab.isOutdated(room)) this.chance() < 0.5 && tab.join(room);
       // Events are late, but by less than a second.
       this.deliver(tab, tab.events.filter(({ tick }) => tick < this.storage.ticks - 1).length);
       tab.outbox.repairStorage();
@@ -472,7 +476,7 @@ class World {
     );
     for (const { user, room, epoch, text } of this.server.posted)
       for (const [name] of text.matchAll(/<\d+>/g)) {
-        const { isGivenUp, ...origin } = this.tokens.get(name);
+        const { isGivenUp, tab, ...origin } = this.tokens.get(name);
         assert.deepEqual(origin, { user, room, epoch }, `${name} was posted elsewhere`);
       }
   }

@@ -17,8 +17,9 @@ export class NewRoomDialog {
   #dialog;
   #people;
   #isBusy = false;
+  #timesOpened = 0;
 
-  /** @param {HTMLDialogElement} dialog @param {(room: Room) => void} onmade */
+  /** @param {HTMLDialogElement} dialog @param {(room: Room, isFocused: boolean) => void} onmade */
   constructor(dialog, onmade) {
     this.#dialog = dialog;
     this.#people = new PeopleField(part(dialog, "people"));
@@ -32,6 +33,7 @@ export class NewRoomDialog {
   }
 
   open() {
+    this.#timesOpened += 1;
     showTrouble(this.#dialog, "");
     this.#showPeople();
     this.#dialog.showModal();
@@ -47,10 +49,11 @@ export class NewRoomDialog {
     part(this.#dialog, "people").hidden = this.#who !== "members";
   }
 
-  /** @param {(room: Room) => void} onmade */
+  /** @param {(room: Room, isFocused: boolean) => void} onmade */
   async #make(onmade) {
     if (this.#isBusy) return;
     this.#isBusy = true;
+    const opened = this.#timesOpened;
     const [title, topic] = [input(this.#dialog, "title"), input(this.#dialog, "topic")];
     const people = this.#who === "members" ? this.#people.names : [];
     /** @type {Room | string} */
@@ -59,10 +62,15 @@ export class NewRoomDialog {
     });
     this.#isBusy = false;
     if (typeof made === "string") return showTrouble(this.#dialog, made);
-    title.value = topic.value = "";
-    this.#people.clear();
-    this.#dialog.close();
-    onmade(made);
+    // A user who closed the dialog during the request writes elsewhere, or opened it again for another room.
+    const isSame = this.#timesOpened === opened;
+    const isWaiting = isSame && this.#dialog.open;
+    if (isSame) {
+      title.value = topic.value = "";
+      this.#people.clear();
+      this.#dialog.close();
+    }
+    onmade(made, isWaiting);
   }
 }
 

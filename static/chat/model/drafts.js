@@ -30,6 +30,8 @@ export class Drafts {
   #shown = new Map();
   /** Rooms that are open in this tab. @type {Set<string>} */
   #openRooms = new Set();
+  /** Rooms that were opened before their log was known: no draft of an earlier log may stand in them. @type {Set<string>} */
+  #unknown = new Set();
   /** Ids of tabs that are known to be closed. @type {Set<string>} */
   #closedTabs = new Set([""]);
   #signal;
@@ -66,6 +68,7 @@ export class Drafts {
    */
   openRoom(room) {
     this.#openRooms.add(room);
+    if (!this.#epochs.has(room)) this.#unknown.add(room);
     this.#records.loadAll(); // including what other tabs wrote a moment ago
     if (!this.#ownDraft(room)) {
       const drafts = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
@@ -158,7 +161,7 @@ export class Drafts {
    */
   orphans(rooms) {
     return this.#records.all
-      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || !this.#isCurrent(draft) }))
+      .map(([, draft]) => ({ draft, isLost: !rooms.has(draft.room) || this.#isOutdated(draft) }))
       .filter(({ draft }) => draft.text.trim() !== "" && !this.#isSent(draft.id))
       .filter(({ draft, isLost }) => (isLost ? this.#isOurs(draft) : this.#isAbandoned(draft)))
       .sort((a, b) => a.draft.at - b.draft.at);
@@ -188,6 +191,10 @@ export class Drafts {
         this.#records.remove(key);
       }
       isFound ||= !isUnknown;
+    }
+    if (this.#unknown.delete(room)) {
+      this.openRoom(room);
+      this.onchange(room);
     }
     const shown = this.#shown.get(room);
     if (shown === undefined || this.#isCurrent(shown)) return isFound;
@@ -266,9 +273,12 @@ export class Drafts {
 
   /** Whether the draft was written for the log that the room has now. @param {Draft} draft */
   #isCurrent({ room, epoch, tab }) {
-    const current = this.#epochs.get(room);
-    if (current === undefined) return true;
-    return epoch === current || (epoch === undefined && tab === this.#tabs.id);
+    return epoch === undefined ? tab === this.#tabs.id : epoch === this.#epochs.get(room);
+  }
+
+  /** Whether the draft was written for another log than the room has now. @param {Draft} draft */
+  #isOutdated(draft) {
+    return this.#epochs.has(draft.room) && !this.#isCurrent(draft);
   }
 
   /** Whether the draft is not that of another open tab. @param {Draft} draft */
@@ -277,8 +287,10 @@ export class Drafts {
   }
 
   /** Whether a closed tab left the draft, and its room does not show the same text. @param {Draft} draft */
-  #isAbandoned({ tab, room, text, edit }) {
-    if (!this.#closedTabs.has(tab) || !this.#openRooms.has(room)) return false;
+  #isAbandoned(draft) {
+    const { tab, room, text, edit } = draft;
+    const isOpen = this.#openRooms.has(room) && this.#isCurrent(draft);
+    if (!this.#closedTabs.has(tab) || !isOpen) return false;
     const shown = edit ? this.#records.get(this.#keyOf(room, edit.seq)) : this.draftOf(room);
     return shown?.text !== text;
   }

@@ -367,6 +367,7 @@ export class Workspace {
     if (this.#leaving.has(id)) return;
     this.#healing.delete(id);
     const known = roomOf(frame);
+    this.#epochs.set(id, frame.epoch); // first, so that nothing written for another log is sent or shown
     // The server may open a pane by itself.
     if (!this.#panes.has(id)) {
       this.rooms.set(id, known);
@@ -379,7 +380,6 @@ export class Workspace {
       this.#view.roomChanged(known);
     }
     const log = /** @type {RoomLog} */ (this.#panes.get(id));
-    this.#epochs.set(id, frame.epoch); // first, so that nothing written for another log is sent or shown
     if (log.applyJoin(frame)) this.#view.logCleared(id);
     else this.#raiseFloor(id, frame.floor);
     this.#view.alertsReceived(id, frame.alerts ?? []);

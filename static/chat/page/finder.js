@@ -27,7 +27,9 @@ export class Finder {
     this.#box.addEventListener("blur", () => form.classList.remove("finding"));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      (this.#switcher.loaded ?? (await this.#load(null)))?.submit();
+      const switcher = this.#switcher.loaded ?? (await this.#load(null));
+      // A user who moved the focus while it was loaded keeps it.
+      if (document.activeElement === this.#box) switcher?.submit();
     });
   }
 

@@ -64,10 +64,7 @@ export class Navigation {
         list.collapse();
         this.focusRoom(room);
       },
-      goToRoom: (room, isFocused) => {
-        if (isFocused) this.goToRoom(room);
-        else if (!panes.get(room.id)) this.#openRoom(room, false);
-      },
+      goToRoom: (room, isFocused) => this.goToRoom(room, isFocused),
     };
     this.finder = new Finder(part(document, "find"), actions, page.notLoaded);
     preferences.follow("clickCloses", () => list.showClickCloses(preferences.get("clickCloses")));
@@ -141,9 +138,10 @@ export class Navigation {
     this.#panes.get(id)?.composer.focus();
   }
 
-  /** The user made this room, or asked for a room that may be new. @param {Room} room */
-  goToRoom(room) {
-    if (!this.#panes.get(room.id)) this.#openRoom(room);
+  /** The user made this room, or asked for a room that may be new. @param {Room} room @param {boolean} [isFocused] false: they went on elsewhere meanwhile */
+  goToRoom(room, isFocused = true) {
+    if (!this.#panes.get(room.id)) this.#openRoom(room, isFocused);
+    if (!isFocused) return;
     this.#list.collapse();
     this.focusRoom(room.id);
   }

@@ -99,7 +99,7 @@ export class Page {
     this.#attachments = new Attachments(config, userData.tabs, notLoaded);
     this.#rooms = new Rooms({
       ...{ me: config.user.username, notices, notLoaded },
-      openRoom: (room) => this.#userActions.navigation.goToRoom(room),
+      openRoom: (...opened) => this.#userActions.navigation.goToRoom(...opened),
     });
     this.#userActions = new UserActions(workspace, {
       rooms: this.#rooms,

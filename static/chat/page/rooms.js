@@ -11,7 +11,7 @@ export class Rooms {
   #page;
   #dialogs;
 
-  /** @param {{me: string, notices: Notices, notLoaded: () => void, openRoom: (room: Room) => void}} page */
+  /** @param {{me: string, notices: Notices, notLoaded: () => void, openRoom: (room: Room, isFocused?: boolean) => void}} page */
   constructor(page) {
     this.#page = page;
     this.#dialogs = new LazyPart(() => this.#load(), page.notLoaded);
@@ -21,10 +21,13 @@ export class Rooms {
 
   /** Open the direct room of the user and another person. @type {(name: string) => Promise<void>} */
   openDirect = async (name) => {
+    const { activeElement, body } = document;
     /** @type {Room | string} */
     const room = await ask("/direct/", { people: [name] });
+    // A user who moved the focus during the request keeps it. It is nowhere when its element was hidden.
+    const isFocused = [activeElement, body].includes(document.activeElement);
     if (typeof room === "string") this.#page.notices.show(room);
-    else this.#page.openRoom(room);
+    else this.#page.openRoom(room, isFocused);
   };
 
   /** Show a room's members, and what its managers may change. @param {Room} room */
@@ -37,7 +40,7 @@ export class Rooms {
     const dialog = (/** @type {string} */ name) =>
       /** @type {HTMLDialogElement} */ (part(document, name));
     return {
-      newRoom: new NewRoomDialog(dialog("new-room-dialog"), (room) => this.#page.openRoom(room)),
+      newRoom: new NewRoomDialog(dialog("new-room-dialog"), this.#page.openRoom),
       room: new RoomDialog(dialog("room-dialog"), this.#page.me, this.#page.notices),
     };
   }

@@ -29,8 +29,8 @@ export class People extends HTMLElement {
       if (button === manage) manage.ariaPressed = String(manage.ariaPressed !== "true");
       if (!button?.dataset.username) return;
       close();
-      // Its dialog gives the focus back.
-      if (button.dataset.part === "deactivate") part(this, "summary").focus();
+      // The button is hidden now, so the focus would be lost while the server is asked.
+      part(this, "summary").focus();
       const act = button.dataset.part === "deactivate" ? deactivate : openDirect;
       act(button.dataset.username);
     });
