@@ -113,9 +113,12 @@ def test_a_click_goes_to_a_room_and_never_closes_it_unless_the_user_wants_that(v
     ]
     bob.button("Random").click(button="middle")
     expect(bob.pane("Random")).to_have_count(0)
+    bob.page.clock.install()
     bob.pane("Lobby").get_by_role("button", name="Close").click()
     expect(bob.button("Lobby")).to_be_focused()
     expect(bob.page.get_by_role("button", name="Reopen")).to_have_count(1)
+    bob.page.clock.fast_forward(9_000)
+    expect(bob.page.get_by_role("button", name="Reopen")).to_have_count(0)
     assert rows.all_text_contents() == before
     # With the setting, a row is the original's: a click opens it, and a second click closes it. Other tabs follow.
     other = visit("bob", "/healthz", context=bob.page.context)
@@ -127,6 +130,15 @@ def test_a_click_goes_to_a_room_and_never_closes_it_unless_the_user_wants_that(v
     expect(bob.pane("Third")).to_have_count(0)
     bob.button("Third").click()
     expect(bob.box("Third")).to_be_focused()
+    # It is an item of the user's menu.
+    for is_on in (False, True):
+        bob.page.locator("[data-part=my-menu]").click()
+        item = bob.page.get_by_role("menuitemcheckbox", name="A click on an open room closes it")
+        expect(item).to_be_checked(checked=not is_on)
+        item.click()
+        expect(item).to_be_hidden()
+        bob.button("Third").click()
+        expect(bob.pane("Third")).to_have_count(0 if is_on else 1)
 
 
 def test_markup_is_shown_as_text_in_titles_names_and_messages(visit):

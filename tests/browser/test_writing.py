@@ -1,6 +1,7 @@
 """Ways to write besides typing: the emoji picker, completion, a new line on a phone, and who else is writing."""
 
 import os
+import re
 
 from playwright.sync_api import expect
 
@@ -248,4 +249,6 @@ def test_my_mentions_are_listed_newest_first_and_open_at_their_place(visit, site
     expect(panel).to_be_hidden()
     place = bob.log("Lobby").locator(".message", has_text="first @bob")
     expect(place).to_be_in_viewport()
+    # A room that is not in the workspace is shown provisionally.
+    expect(bob.pane("Lobby")).to_have_class(re.compile("peek"))
     assert bob.commands("send") == []

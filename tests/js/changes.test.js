@@ -80,11 +80,13 @@ test("a message's menu offers what the server allows, by the user's id and not b
     "Add reaction",
     "Mark as unread",
   ]);
-  const archived = { type: 2, resolution: null };
+  const archived = { type: 2, resolution: null, confirmations: { count: 2 } };
   assert.deepEqual(labels(archived, { id: 7, username: "bob", staff: true, isArchived: true }), [
     "Copy text",
     "See who has not confirmed",
   ]);
   const bob = { id: 7, username: "bob", staff: false, isArchived: true };
   assert.deepEqual(labels(archived, bob), ["Copy text"]);
+  const confirmed = { ...archived, confirmations: { count: 3 } };
+  assert.deepEqual(labels(confirmed, bob), ["Copy text", "See who has confirmed"]);
 });

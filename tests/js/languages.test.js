@@ -14,7 +14,7 @@ const LITERALS = { gettext: 1, pgettext: 2, ngettext: 2, translate: 1 };
 /** Strings that are not shown, although they look like words. */
 const NOT_SHOWN = [
   // keys, as events and chords name them
-  /^(Alt|Backspace|Control|Digit|Enter|Escape|Meta|Mod|Shift|Tab)$/,
+  /^(Alt|Backspace|Control|Digit|Enter|Escape|Meta|Mod|Shift|Space|Tab)$/,
   // the name of the product, which is the same in every language
   /^(\) )?Multichat$/,
   // what a browser calls dragged files

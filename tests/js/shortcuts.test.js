@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { keysOf, WITHOUT_TYPING } from "../../static/chat/model/keys_alone.js";
 import { Preferences } from "../../static/chat/model/preferences.js";
 import {
   ChangeableShortcuts,
@@ -55,6 +56,15 @@ test("a chord is the same on every keyboard layout", () => {
   assert.equal(chordOf(pressed("&", "Digit1", CTRL_SHIFT)), "Control+Shift+1");
   assert.equal(chordOf(pressed("<", "Comma", CTRL_SHIFT)), "Control+Shift+Comma");
   assert.equal(chordOf(pressed("F6", "F6", { shiftKey: true })), "Shift+F6");
+});
+
+test("while nothing is typed, a key alone can be a shortcut", () => {
+  assert.equal(keysOf(pressed("e", "KeyE")), "E");
+  assert.equal(keysOf(pressed(" ", "Space")), "Space");
+  assert.equal(keysOf(pressed("Escape", "Escape")), "Escape");
+  assert.equal(keysOf(pressed("e", "KeyE", CTRL)), "Control+E");
+  assert.equal(keysOf(pressed(" ", "Space", { shiftKey: true })), "Space");
+  for (const name of WITHOUT_TYPING) assert.equal(chordOf(pressed(shortcuts().chordFor(name))), "");
 });
 
 test("a key that types a letter or is a modifier alone is no chord", () => {

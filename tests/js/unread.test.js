@@ -152,6 +152,17 @@ test("the view is notified only of rooms whose counts may have changed", () => {
 
 const withLevel = (level, ...rest) => ({ ...head(...rest), level });
 
+test("rooms are caught up with in the order alerts, mentions, rest, and a quiet room with an alert is among them", () => {
+  unread.applyHeads({
+    1: head(120, 10),
+    3: head(9, 2, 3, 1),
+    4: { ...withLevel("quiet", 6, 5), alerts: [6] },
+    5: { ...withLevel("quiet", 8, 8, 0), alerts: [7] },
+    6: withLevel("quiet", 8, 5),
+  });
+  assert.deepEqual(unread.unreadRooms, ["4", "3", "1"]);
+});
+
 test("a quiet room counts nowhere, and a room of mentions counts its mentions alone", () => {
   unread.applyHeads({ 1: withLevel("quiet", 20, 10, 10, 4), 3: withLevel("mentions", 9, 2, 3, 1) });
   assert.deepEqual(unread.countedOf("1"), { unread: 0, mentions: 0 });

@@ -2,14 +2,17 @@
 
 import { part } from "../dom/templates.js";
 import { isComposing, isTextField } from "../dom/text_box.js";
+import { keysOf } from "../model/keys_alone.js";
 import { gettext } from "../model/language.js";
+import { chordOf } from "../model/shortcuts.js";
 import { ALL_CAUGHT_UP, catchUpWords, OFFLINE } from "../model/strings.js";
 
+/** @import {Shortcuts} from "../model/shortcuts.js" */
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
-/** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null}, showAlone: (room: string | null) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
-/** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string) => void, closePeek: (kept: string | null) => void}, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace, menus: {open: (anchor: HTMLElement, name: string, items: () => {label: string, act: () => void}[]) => void}}} Parts */
+/** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null}, showAlone: (room: string | null) => void, setPeek: (room: string) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
+/** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string, unlisted?: undefined, isFocused?: boolean) => void, closePeek: (kept: string | null) => void, updateAddress: () => void}, shortcuts: Shortcuts, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace, menus: {open: (anchor: HTMLElement, name: string, items: () => {label: string, act: () => void}[]) => void}}} Parts */
 
 /** How long it takes until what the server has marked as read is counted here. */
 const COUNTED_AFTER_MS = 500;
@@ -52,6 +55,8 @@ export class CatchUp {
       seen: this.#panes.seen,
       peek: this.#panes.layout.peek,
     };
+    // Hidden like the others meanwhile, and not replaced by the rooms that are shown.
+    this.#panes.layout.peek = null;
     // Before the first room is opened: a strip among the panes stays one.
     this.#panes.showAlone("");
     this.#queue = this.#parts.unread.unreadRooms;
@@ -61,11 +66,12 @@ export class CatchUp {
 
   /** Show the next room that is still unread. */
   #goOn() {
-    const { navigation, readTracker } = this.#parts;
+    const { readTracker } = this.#parts;
+    this.#holdPeek();
     let room = this.#queue.shift();
     while (room !== undefined && !readTracker.hasUnread(room)) room = this.#queue.shift();
     this.#room = room ?? null;
-    if (room !== undefined) navigation.peekRoom(room);
+    if (room !== undefined) this.#show(room);
     // The page has as many panes as it may have, so nothing of the room would be shown.
     if (room !== undefined && !this.#panes.get(room)) return this.finish();
     this.#panes.showAlone(room ?? "");
@@ -86,6 +92,40 @@ export class CatchUp {
     if (list.isAtBottom && list.isAtHead) return this.#readAndGoOn();
     list.scrollTop += list.clientHeight * SCREEN;
     list.focus({ preventScroll: true });
+  }
+
+  /** @param {string} room */
+  #show(room) {
+    const { navigation } = this.#parts;
+    const held = this.#before?.peek ?? null;
+    if (room === held) {
+      navigation.closePeek(held);
+      this.#panes.setPeek(held);
+    }
+    navigation.peekRoom(room);
+    if (this.#panes.get(room) || held === null || !this.#panes.get(held)) return;
+    // There is no place beside the pane that was provisional before, so it is opened again at the end.
+    navigation.closePeek(held);
+    this.#panes.setPeek(held);
+    navigation.peekRoom(room);
+  }
+
+  /** The pane that was provisional before may have been the one shown: go on holding it, unless the user wrote in it. */
+  #holdPeek() {
+    const { layout } = this.#panes;
+    if (!this.#before || this.#room === null || this.#room !== this.#before.peek) return;
+    if (layout.peek === this.#room) layout.peek = null;
+    else this.#before.peek = null;
+  }
+
+  /** @param {string | null} room that was provisional before */
+  #bringBackPeek(room) {
+    const { navigation } = this.#parts;
+    navigation.closePeek(room);
+    if (room === null) return;
+    if (this.#panes.get(room)) this.#panes.setPeek(room);
+    else navigation.peekRoom(room, undefined, false);
+    navigation.updateAddress();
   }
 
   #readAndGoOn() {
@@ -129,10 +169,11 @@ export class CatchUp {
   finish() {
     const before = this.#before;
     if (!before) return;
+    this.#holdPeek();
     this.#before = this.#room = null;
     this.#bar.hidden = true;
     this.#panes.showAlone(null);
-    this.#parts.navigation.closePeek(before.peek);
+    this.#bringBackPeek(before.peek);
     this.#panes.setSeen(before.seen);
     this.#row.scrollLeft = before.scrollLeft;
     const { focus } = before;
@@ -143,16 +184,19 @@ export class CatchUp {
 
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
-    const { key, target, defaultPrevented, altKey, ctrlKey, metaKey } = event;
-    if (!this.#before || defaultPrevented || altKey || ctrlKey || metaKey || isComposing(event))
-      return;
+    const { key, target, defaultPrevented } = event;
+    if (!this.#before || defaultPrevented || isComposing(event)) return;
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
-    const isTyping = isTextField(target);
+    const { shortcuts } = this.#parts;
+    const keys = keysOf(event);
+    // A letter or Space is typed in a text field, and Space presses a button.
+    const isTyping = isTextField(target) && !chordOf(event);
     const isButton = target instanceof Element && target.closest("button, summary, a") !== null;
-    if (key === "Escape") this.finish();
+    if (keys === "Escape") this.finish();
     else if (isTyping || this.#room === null) return;
-    else if (key === " " && !isButton) this.#nextScreen();
-    else if (key.toLowerCase() === "e") this.#readAndGoOn();
+    else if (keys === shortcuts.chordFor("nextScreen") && !(isButton && key === " "))
+      this.#nextScreen();
+    else if (keys === shortcuts.chordFor("readOn")) this.#readAndGoOn();
     else return;
     event.preventDefault();
   }

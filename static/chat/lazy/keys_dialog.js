@@ -1,6 +1,7 @@
 /** Lists the keyboard shortcuts. The user can give each another chord, switch it off, and get its default back. */
 
 import { copyElement, part } from "../dom/templates.js";
+import { keysOf, WITHOUT_TYPING } from "../model/keys_alone.js";
 import { gettext } from "../model/language.js";
 import { ChangeableShortcuts, chordOf, chordWords, LABELS } from "../model/shortcuts.js";
 
@@ -77,7 +78,8 @@ export class KeysDialog {
   #keyPressed(event) {
     const name = this.#waiting;
     if (name === null) return;
-    const chord = chordOf(event);
+    const isAlone = WITHOUT_TYPING.includes(name) && event.key.length === 1;
+    const chord = isAlone ? keysOf(event) : chordOf(event);
     if (event.key === "Escape") event.preventDefault();
     else if (chord === "")
       return; // a modifier alone, or a key that types

@@ -26,6 +26,8 @@ export class SameMoment {
   #source = null;
   #time = 0;
   #y = 0;
+  /** The text field that had the focus. @type {HTMLElement | null} */
+  #focus = null;
 
   /** @param {Panes} panes @param {{workspace: Workspace, readTracker: {pause: () => void, resume: () => void}}} page */
   constructor(panes, { workspace, readTracker }) {
@@ -47,7 +49,29 @@ export class SameMoment {
     const box = this.#row.getBoundingClientRect();
     const top = list.elementOf(seq)?.getBoundingClientRect().top ?? 0;
     this.#y = Math.min(Math.max(top, box.top + EDGE_PX), box.bottom - EDGE_PX);
+    this.#leaveTextField();
     this.#show();
+  }
+
+  /** In a text field the arrows move the caret, so the log beside it takes the keys meanwhile. */
+  #leaveTextField() {
+    const { activeElement } = document;
+    if (!(activeElement instanceof HTMLElement) || !isTextField(activeElement)) return;
+    const pane = this.#panes.all.find(({ list }) =>
+      list.closest("room-pane")?.contains(activeElement),
+    );
+    if (!pane) return;
+    this.#focus = activeElement;
+    pane.list.focus({ preventScroll: true });
+  }
+
+  /** Give the focus back, unless the user has moved it to another place. */
+  #returnFocus() {
+    const pane = this.#focus?.closest("room-pane");
+    const { activeElement } = document;
+    if (activeElement === document.body || pane?.contains(activeElement))
+      this.#focus?.focus({ preventScroll: true });
+    this.#focus = null;
   }
 
   #show() {
@@ -94,6 +118,7 @@ export class SameMoment {
       if (isHeld) restore();
       else this.#workspace.jump(room, stand === null ? {} : { around: stand.seq }, restore);
     }
+    this.#returnFocus();
     // Nothing counts as read in a pane whose jump is still on its way.
     this.#readTracker.resume();
   }

@@ -1,23 +1,20 @@
-/** Shows staff who has not confirmed an alert: a list in the alert's pane, which goes with the pane. */
+/** Shows who has confirmed an alert, and staff also who has not: a list in the alert's pane, which goes with the pane. */
 
 import { ask } from "../dom/ask.js";
 import { placeBeside } from "../dom/place.js";
+import { setText, showName } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
+import { authorWords } from "../model/strings.js";
+
+/** @import {Person} from "../model/protocol.js" */
+/** @import {Message} from "../model/room_log.js" */
 
 /** @typedef {{people: {username: string, name: string}[], more: boolean}} Unconfirmed */
-
-const NAME = gettext("Not confirmed yet");
 
 /** @param {(HTMLElement & {room: string}) | undefined} pane of the alert @param {number} seq of the alert */
 export async function showUnconfirmed(pane, seq) {
   if (!pane) return;
-  const list = document.createElement("ul");
-  const status = document.createElement("p");
-  const box = createBox(list, status);
-  pane.append(box);
-  box.showPopover();
-  box.focus();
-  placeBeside(box, pane.getBoundingClientRect());
+  const { box, list, status } = showBox(pane, gettext("Not confirmed yet"));
   /** @type {Unconfirmed | string} */
   const answer = await ask(`/rooms/${pane.room}/alerts/${seq}/unconfirmed/`);
   if (typeof answer === "string") {
@@ -34,16 +31,37 @@ export async function showUnconfirmed(pane, seq) {
   placeBeside(box, pane.getBoundingClientRect());
 }
 
-/** @param {HTMLElement} list @param {HTMLElement} status */
-function createBox(list, status) {
+/** The alert's own line names only the first of them. @param {HTMLElement | undefined} pane of the alert @param {Message} alert */
+export function showConfirmed(pane, { confirmations: { count, users } }) {
+  if (!pane) return;
+  const { box, list, status } = showBox(pane, gettext("Confirmed"));
+  list.replaceChildren(...users.map(confirmedItem));
+  status.textContent = count > users.length ? gettext("And more.") : "";
+  placeBeside(box, pane.getBoundingClientRect());
+}
+
+/** @param {HTMLElement} pane @param {string} name */
+function showBox(pane, name) {
+  const list = document.createElement("ul");
+  const status = document.createElement("p");
+  const box = createBox(list, status, name);
+  pane.append(box);
+  box.showPopover();
+  box.focus();
+  placeBeside(box, pane.getBoundingClientRect());
+  return { box, list, status };
+}
+
+/** @param {HTMLElement} list @param {HTMLElement} status @param {string} name */
+function createBox(list, status, name) {
   const box = document.createElement("div");
   box.className = "unconfirmed";
   box.popover = "auto";
   box.role = "dialog";
-  box.ariaLabel = NAME;
+  box.ariaLabel = name;
   box.tabIndex = -1;
   const heading = document.createElement("h2");
-  heading.textContent = NAME;
+  heading.textContent = name;
   status.role = "status";
   status.textContent = gettext("Loading…");
   box.append(heading, list, status);
@@ -55,6 +73,14 @@ function createBox(list, status) {
     if (hadFocus && before instanceof HTMLElement) before.focus({ preventScroll: true });
   });
   return box;
+}
+
+/** @param {Person} person */
+function confirmedItem(person) {
+  const item = itemOf({ username: person.username, name: "" });
+  const shown = /** @type {HTMLElement} */ (item.firstElementChild);
+  showName(shown, () => setText(shown, authorWords(person)));
+  return item;
 }
 
 /** @param {{username: string, name: string}} person */

@@ -8,7 +8,7 @@ import { ALERT, MESSAGE } from "./protocol.js";
 
 /** An item of a menu. @typedef {{label: string, act: () => void}} Item */
 
-/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, showUnconfirmed: () => void, sameMoment: (() => void) | undefined, quote: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, showConfirmed: () => void, showUnconfirmed: () => void, sameMoment: (() => void) | undefined, quote: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
  * Leave out what would have no effect, and what the server would refuse.
@@ -39,6 +39,8 @@ export function messageItems(message, reader, actions) {
   if (copyLink) items.push({ label: gettext("Copy link"), act: copyLink });
   if (!isAuthor) items.push({ label: gettext("Mark as unread"), act: markUnread });
   const isRunning = message.type === ALERT && message.resolution === null;
+  if (message.type === ALERT && message.confirmations.count > 2)
+    items.push({ label: gettext("See who has confirmed"), act: actions.showConfirmed });
   if (message.type === ALERT && reader.staff)
     items.push({ label: gettext("See who has not confirmed"), act: actions.showUnconfirmed });
   if (mayWrite && isRunning && (isAuthor || reader.staff))

@@ -116,16 +116,15 @@ export class Unread {
     return state === undefined || state.read >= state.head ? NOTHING : state;
   }
 
-  /** Rooms with unread messages that count: those with alerts first, then those with mentions, then by size. */
+  /** Rooms with unread messages that count: those with alerts first, whatever their level, then those with mentions, then by size. */
   get unreadRooms() {
-    const rooms = [...this.#rooms.keys()].filter((room) => this.countedOf(room).unread > 0);
     /** @param {string} room */
     const weight = (room) => {
-      const { alerts } = /** @type {State} */ (this.#rooms.get(room));
       const { unread, mentions } = this.countedOf(room);
-      return (alerts?.length ? 1e6 : 0) + (mentions ? 1e5 : 0) + unread;
+      const hasAlert = !this.isRead(room) && this.#rooms.get(room)?.alerts?.length;
+      return (hasAlert ? 1e6 : 0) + (mentions ? 1e5 : 0) + unread;
     };
-    return rooms.sort((a, b) => weight(b) - weight(a));
+    return [...this.#rooms.keys()].filter(weight).sort((a, b) => weight(b) - weight(a));
   }
 
   get total() {

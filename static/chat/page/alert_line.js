@@ -19,12 +19,12 @@ export class AlertLine {
 
   /**
    * @param {Alerts} alerts
-   * @param {{list: RoomList, readTracker: ReadTracker, rooms: Map<string, Room>, focusRoom: (room: string) => void}} page
+   * @param {{list: RoomList, readTracker: ReadTracker, rooms: Map<string, Room>, show: (room: string) => void}} page
    */
   constructor(alerts, page) {
     this.#alerts = alerts;
     this.#page = page;
-    part(this.#line, "show").addEventListener("click", () => page.focusRoom(this.#room));
+    part(this.#line, "show").addEventListener("click", () => page.show(this.#room));
   }
 
   /** The alerts of a room changed. @param {string} room */

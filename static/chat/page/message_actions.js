@@ -95,6 +95,7 @@ export class MessageActions {
         markUnread: () => this.#readTracker.markUnread(room, message.seq),
         remove: () => this.#askToDelete(room, message),
         resolve: () => this.#change({ command: "resolve", room, seq: message.seq }),
+        showConfirmed: () => lists.showConfirmed(this.#panes.get(room), message),
         showUnconfirmed: () => lists.showUnconfirmed(this.#panes.get(room), message.seq),
         sameMoment: this.#hasOthers ? () => this.showSameMoment(room, message) : undefined,
         copyText: clipboard && (() => clipboard.writeText(message.text ?? "")),

@@ -175,7 +175,7 @@ export class Page {
     });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
-      focusRoom: (room) => this.#userActions.navigation.focusRoom(room),
+      show: (room) => this.#userActions.navigation.peekRoom(room),
     });
     this.#alerts.onchange = (room) => {
       panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));

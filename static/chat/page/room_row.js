@@ -116,7 +116,9 @@ export class RoomRow {
 
   /** @param {boolean} hasAlert that the user has not confirmed */
   showAlert(hasAlert) {
-    part(this.button, "alert").hidden = !hasAlert;
+    const mark = part(this.button, "alert");
+    mark.hidden = !hasAlert;
+    mark.textContent = hasAlert ? gettext("Alert") : "";
     this.#describe();
   }
 

@@ -145,7 +145,7 @@ export class UserActions {
       titleOf: (/** @type {string} */ room) => this.#titleOf(room),
       open: (/** @type {string} */ room, /** @type {number} */ seq) => {
         list.collapse();
-        this.navigation.focusRoom(room);
+        this.navigation.peekRoom(room);
         this.jumpToMessage(room, seq);
       },
     };
@@ -158,9 +158,10 @@ export class UserActions {
     );
     this.catchUp = new LazyPart(async () => {
       const { CatchUp } = await import("lazy/catch_up");
-      const { navigation } = this;
+      const { navigation, menus } = this;
       const { unread } = userData;
-      return new CatchUp(panes, { navigation, readTracker, workspace, unread, menus: this.menus });
+      const shortcuts = this.#shortcuts;
+      return new CatchUp(panes, { navigation, readTracker, workspace, unread, menus, shortcuts });
     }, notLoaded);
     part(document, "catch-up-button").addEventListener("click", () => this.#startCatchUp());
     this.#keysDialog = new LazyPart(async () => {

@@ -1,0 +1,137 @@
+"""Keys of the page that no other test presses: unread rooms, catching up, the same moment, the newest message."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_history import FIRST_IN_VIEW, fill, text
+from tests.browser.test_panes import titles
+from tests.browser.test_unread import look_away, wait_until
+
+WIDE = {"width": 1320, "height": 780}
+
+
+def say(site, title, *texts):
+    site.shell(
+        "from chat.models import Room\n"
+        f"for text in {texts!r}: Room.objects.get(title={title!r}).send_message(text, None)"
+    )
+
+
+def alone(visitor, title):
+    """Wait until catching up shows a room."""
+    expect(visitor.pane(title)).to_be_visible()
+    expect(visitor.log(title)).to_be_focused()
+    expect(visitor.page.get_by_role("region").filter(has=visitor.page.get_by_role("log"))).to_have_count(1)
+
+
+def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby")
+    bob.expect_state("Connected")
+    say(site, "Random", *(f"line {number}" for number in range(60)))
+    say(site, "Third", "@bob look")
+    say(site, "Here", "one")
+    expect(bob.button("Random").locator(".unread")).to_have_text("60")
+    expect(bob.button("Third").locator(".unread")).to_have_text("1, @1")
+    look_away(bob)  # so that what is shown stays unread
+    keyboard = bob.page.keyboard
+    for key, title in (("F8", "Random"), ("F8", "Third"), ("Shift+F8", "Random")):
+        keyboard.press(key)
+        expect(bob.box(title)).to_be_focused()
+        expect(bob.pane(title)).to_have_class(re.compile("peek"))
+    address = bob.page.url
+    # Mentions first, then the largest, by which the provisional pane is shown too.
+    keyboard.press("Control+Shift+F8")
+    alone(bob, "Third")
+    keyboard.press("e")
+    alone(bob, "Random")
+    log = bob.log("Random")
+    before = log.evaluate("(log) => { log.scrollTop = 0; return log.scrollTop; }")
+    keyboard.press("Space")
+    wait_until(lambda: log.evaluate("(log) => log.scrollTop") > before + 100, bob)
+    keyboard.press("e")
+    alone(bob, "Here")
+    keyboard.press("Escape")
+    expect(bob.pane("Here")).to_have_count(0)
+    expect(bob.box("Random")).to_be_focused()
+    expect(bob.pane("Random")).to_have_class(re.compile("peek"))
+    assert titles(bob) == ["Lobby", "Random"]
+    assert bob.page.url == address
+    # It is kept when it is written in meanwhile.
+    say(site, "Random", "more")
+    say(site, "There", "two")
+    expect(bob.button("There").locator(".unread")).to_have_text("1")
+    keyboard.press("Control+Shift+F8")
+    expect(bob.page.get_by_role("button", name="Mark read and on")).to_be_visible()
+    for _ in range(3):
+        if bob.pane("Random").is_visible():
+            break
+        keyboard.press("e")
+    bob.box("Random").press_sequentially("kept")
+    bob.log("Random").focus()
+    keyboard.press("Escape")
+    expect(bob.pane("Random")).not_to_have_class(re.compile("peek"))
+    expect(bob.box("Random")).to_have_value("kept")
+
+
+def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby")
+    bob.expect_state("Connected")
+    say(site, "Random", *(f"line {number}" for number in range(60)))
+    keyboard, page = bob.page.keyboard, bob.page
+    keyboard.press("Control+Slash")
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    dialog.get_by_role("button", name="Off: Mark read and on, while catching up").click()
+    dialog.get_by_role("button", name="Change: Next screen, while catching up").click()
+    keyboard.press("n")
+    expect(dialog.get_by_role("listitem").filter(has_text="Next screen")).to_contain_text("N")
+    keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(bob.button("Random").locator(".unread")).to_have_text("60")
+    keyboard.press("Control+Shift+F8")
+    alone(bob, "Random")
+    on, screen = (page.get_by_role("button", name=name) for name in ("Mark read and on", "Next screen"))
+    expect(on.locator("kbd")).to_be_empty()
+    expect(screen.locator("kbd")).to_have_text("N")
+    log = bob.log("Random")
+    before = log.evaluate("(log) => { log.scrollTop = 0; return log.scrollTop; }")
+    keyboard.press("n")
+    wait_until(lambda: log.evaluate("(log) => log.scrollTop") > before + 100, bob)
+    keyboard.press("e")
+    page.evaluate("new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); })")
+    expect(bob.pane("Random")).to_be_visible()
+    on.click()
+    expect(page.get_by_text("All caught up")).to_be_visible()
+
+
+def test_the_same_moment_and_the_newest_message_are_reached_from_a_composer_by_key(visit, site):
+    room = fill(site, "Deploys", 120, ages=[(100, 40)])
+    other = fill(site, "Errors", 200, ages=[(60, 41)])
+    bob = visit("bob", f"/?rooms={room},{other}&at={room}.90", viewport=WIDE)
+    keyboard = bob.page.keyboard
+    expect(text(bob, "Deploys", 90)).to_be_in_viewport()
+    expect(text(bob, "Errors", 200)).to_be_in_viewport()
+    bob.box("Deploys").focus()
+    places = {title: bob.log(title).evaluate(FIRST_IN_VIEW) for title in ("Deploys", "Errors")}
+    keyboard.press("Alt+PageUp")
+    line = bob.page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
+    expect(line).to_be_visible()
+    expect(text(bob, "Errors", 61)).to_be_in_viewport()
+    words = line.text_content()
+    # In the composer, the arrow would edit the last message.
+    keyboard.press("ArrowUp")
+    expect(line).not_to_have_text(words)
+    keyboard.press("ArrowDown")
+    expect(line).to_have_text(words)
+    keyboard.type("no")
+    expect(bob.box("Deploys")).to_have_value("")
+    keyboard.press("Escape")
+    expect(line).to_be_hidden()
+    expect(bob.box("Deploys")).to_be_focused()
+    for title, place in places.items():
+        wait_until(lambda title=title, place=place: bob.log(title).evaluate(FIRST_IN_VIEW) == place, bob)
+    keyboard.press("Alt+PageDown")
+    expect(text(bob, "Deploys", 120)).to_be_in_viewport()
+    expect(bob.box("Deploys")).to_be_focused()
