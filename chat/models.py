@@ -1,5 +1,6 @@
 """The models: fields, constraints and querysets, without side effects."""
 
+import re
 import secrets
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -37,6 +38,10 @@ def title_key(title: str) -> str:
 
 # Ends the keys of rooms whose titles collided before the rule was made. No title has a line break.
 COLLIDED = "\n"
+
+
+# Characters that turn the direction of the text after them.
+TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 
 
 # The columns of a room that only chat.store.log writes.
@@ -206,6 +211,11 @@ class Room(models.Model):
             raise ValidationError({"title": _("A room needs a title.")})
         if title_key(self.title) == SYSTEM_KEY:
             raise ValidationError({"title": format_lazy(_("A room can't be called {name}."), name=SYSTEM)})
+        if TURNING.search(self.title) and self.title not in Room.all_objects.filter(pk=self.pk).values_list(
+            "title", flat=True
+        ):
+            # A room that has such a title already keeps it, so that the rest of it can be changed.
+            raise ValidationError({"title": _("A title can't contain characters that change the direction of text.")})
         if self.title in (".", ".."):
             # Browsers remove these from an address: /chat/../ is another page.
             raise ValidationError({"title": _("A title can't be only dots, because it would have no address.")})

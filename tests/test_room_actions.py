@@ -157,10 +157,22 @@ def test_staff_manage_shared_rooms_and_owners_their_own(rooms, plans, alice, bob
     assert Room.objects.get(pk=plans.pk).title_key == "lobby"
 
 
-@pytest.mark.parametrize("title", ["", "  ", "..", "a\nb", "x" * 256, "a\x00b"])
+@pytest.mark.parametrize("title", ["", "  ", "..", "a\nb", "x" * 256, "a\x00b", "a\u202eb", "\u2067a"])
 def test_a_title_that_is_no_title_is_refused(alice, title):
     with pytest.raises(ClientError, match="COMMAND_INVALID"):
         room_actions.create_room(title, by=alice.pk)
+
+
+def test_a_room_whose_title_turns_text_keeps_it_and_no_room_is_renamed_so(rooms, alice):
+    old = "\u202eold\u2066"
+    Room.objects.filter(pk=rooms.lobby.pk).update(title=old)
+    assert room_actions.change_room(rooms.lobby.pk, title=old, topic="Hello", by=alice.pk).title == old
+    assert room_actions.change_room(rooms.lobby.pk, topic="Hi", by=alice.pk).topic == "Hi"
+    for room, title in ((rooms.lobby, "\u202eolder\u2066"), (rooms.random, f"{old}2"), (rooms.random, "a\u2069")):
+        with pytest.raises(ClientError, match="change the direction of text"):
+            room_actions.change_room(room.pk, title=title, by=alice.pk)
+    # Marks that the spelling of right-to-left titles needs turn nothing beside them.
+    assert room_actions.change_room(rooms.random.pk, title="C++\u200e שלום", by=alice.pk).title == "C++\u200e שלום"
 
 
 def test_nothing_can_be_written_in_an_archived_room_until_it_is_opened_again(rooms, alice, bob):

@@ -163,6 +163,45 @@ def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(v
     expect(bob.pane("Random")).to_have_count(0)
 
 
+def test_a_user_with_a_display_name_is_an_option_named_by_the_username(visit, site):
+    rename = "from django.contrib.auth.models import User\nuser = User.objects.get(username='charlie')\n"
+    site.shell(f"{rename}user.first_name, user.last_name = 'Robert', 'Tables'\nuser.save()")
+    try:
+        charlie, bob = visit("charlie", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
+        expect(charlie.box("Lobby")).to_be_visible()
+        bob.box("Lobby").press_sequentially("@rob")
+        option = bob.pane("Lobby").get_by_role("listbox", name="People").get_by_role("option")
+        expect(option).to_have_text("charlie Robert Tableshere")
+        expect(option).to_have_accessible_name("charlie")
+        expect(option).to_have_accessible_description("Robert Tables, here")
+        bob.page.keyboard.press("Enter")
+        expect(bob.box("Lobby")).to_have_value("@charlie ")
+    finally:
+        site.shell(f"{rename}user.first_name = user.last_name = ''\nuser.save()")
+
+
+def test_staff_choose_to_mention_all_users_of_a_room_or_those_who_are_here(visit):
+    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
+    expect(bob.box("Lobby")).to_be_visible()
+    box, options = alice.box("Lobby"), alice.pane("Lobby").get_by_role("listbox", name="People").get_by_role("option")
+    for typed, name, note in (("@al", "all", "everybody in the room"), ("@her", "here", "everybody who is here")):
+        box.press_sequentially(typed)
+        option = options.filter(has_text=note)
+        expect(option).to_have_accessible_name(name)
+        expect(option).to_have_accessible_description(note)
+        while option.get_attribute("aria-selected") != "true":
+            box.press("ArrowDown")
+        box.press("Enter")
+        expect(box).to_have_value(f"@{name} ")
+        expect(options).to_have_count(0)
+        box.press_sequentially("look")
+        box.press("Enter")
+        expect(bob.texts("Lobby").last).to_have_text(f"@{name} look")
+        message = bob.log("Lobby").locator("[data-part=messages] .message").last
+        expect(message).to_have_class(re.compile(r"\bfor-me\b"))
+        expect(message.locator("[data-part=text] mark")).to_have_text(f"@{name}")
+
+
 def test_a_phone_has_a_way_to_write_a_new_line(visit):
     desktop = visit("bob")
     desktop.open("Lobby")

@@ -138,6 +138,9 @@ function option({ label, hint, isHere, about, note = isHere ? gettext("here") : 
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";
+  element.ariaLabel = label;
+  const rest = [about, note].filter(Boolean).join(", ");
+  if (rest) element.setAttribute("aria-description", rest);
   const name = document.createElement("bdi");
   name.textContent = label;
   element.append(name);

@@ -1,5 +1,6 @@
 /** Shows which rooms have an alert that the user has not confirmed: in the list, the title, the icon, and above the panes. */
 
+import { setHidden } from "../dom/focus.js";
 import { part, setText } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
 import { alertLineWords } from "../model/strings.js";
@@ -58,10 +59,6 @@ export class AlertLine {
       "aria-label",
       gettext("Show the alert in {room}", { room: title }),
     );
-    if (this.#line.hidden === (rooms.length === 0)) return;
-    // A focus that would be lost goes to where no key does anything.
-    if (this.#line.contains(document.activeElement))
-      part(document, "panes-and-notices").focus({ preventScroll: true });
-    this.#line.hidden = rooms.length === 0;
+    setHidden(this.#line, rooms.length === 0);
   }
 }

@@ -1,5 +1,6 @@
 /** The bar above the panes: after some seconds without a connection it says why, and offers to try now. */
 
+import { setHidden } from "../dom/focus.js";
 import { part, setText } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
 import { barWords } from "../model/strings.js";
@@ -61,23 +62,14 @@ export class ConnectionBar {
   /** Once a second. */
   tick() {
     const isShown = !isWell(this.#state) && performance.now() - this.#since >= SHOWN_AFTER_MS;
-    this.#show(isShown);
+    document.body.classList.toggle("offline", isShown);
+    setHidden(this.#bar, !isShown);
     if (!isShown) return;
     if (this.#state === "waiting" && !document.hidden) this.#ask();
     const wait = this.#state === "waiting" ? this.#retryAt - performance.now() : 0;
     const [words, countdown] = barWords(this.#cause, { wait, isOnline: navigator.onLine });
     setText(part(this.#bar, "sentence"), words);
     setText(part(this.#bar, "countdown"), countdown);
-  }
-
-  /** @param {boolean} isShown */
-  #show(isShown) {
-    document.body.classList.toggle("offline", isShown);
-    if (this.#bar.hidden === !isShown) return;
-    // A focus that would be lost goes to where no key does anything.
-    if (this.#bar.contains(document.activeElement))
-      part(document, "panes-and-notices").focus({ preventScroll: true });
-    this.#bar.hidden = !isShown;
   }
 
   async #ask() {
