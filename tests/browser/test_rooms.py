@@ -69,6 +69,31 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
     expect(bob.box("Ideas")).not_to_be_editable()
 
 
+def test_a_direct_room_of_several_people_is_seen_by_them_alone(visit, site):
+    site.shell("from django.contrib.auth.models import User\nUser.objects.get_or_create(username='dora')")
+    alice, bob, charlie = visit("alice", keep=False), visit("bob", keep=False), visit("charlie", keep=False)
+    page = bob.page
+    page.get_by_role("button", name="New direct room").click()
+    dialog = page.get_by_role("dialog", name="New direct room")
+    person = dialog.get_by_role("combobox", name="Add people")
+    expect(person).to_be_focused()
+    dialog.get_by_role("button", name="Open room").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Choose at least one person.")
+    for name in ("alice", "dora"):
+        person.fill(name)
+        person.press("Enter")
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Open room").click()
+    box = page.get_by_role("textbox", name="Message alice, dora")
+    expect(box).to_be_focused()
+    box.fill("just the three of us")
+    box.press("Enter")
+    row = alice.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^bob, dora"))
+    row.click()
+    expect(alice.log("bob, dora")).to_contain_text("just the three of us")
+    expect(charlie.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(0)
+
+
 def test_a_direct_room_is_opened_from_the_people_list(visit, site):
     alice, bob = visit("alice", keep=False), visit("bob", keep=False)
     for visitor in (alice, bob):

@@ -75,6 +75,7 @@ globalThis.multichatCatalogue = {
  "Catch up": "Aufholen",
  "Change: {shortcut}": "Ändern: {shortcut}",
  "Choose an emoji": "Emoji wählen",
+ "Choose at least one person.": "Wähle mindestens eine Person.",
  "Close {room}": "{room} schließen",
  "Close": "Schließen",
  "Compact messages": "Kompakte Nachrichten",

@@ -74,6 +74,51 @@ export class NewRoomDialog {
   }
 }
 
+/** Opens a direct room with a few people. */
+export class DirectDialog {
+  #dialog;
+  #people;
+  #timesOpened = 0;
+
+  /** @param {HTMLDialogElement} dialog @param {(room: Room, isFocused: boolean) => void} onopened */
+  constructor(dialog, onopened) {
+    this.#dialog = dialog;
+    this.#people = new PeopleField(part(dialog, "people"));
+    part(dialog, "people").hidden = false;
+    part(dialog, "cancel").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("input", () => showTrouble(dialog, ""));
+    part(dialog, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#openRoom(onopened);
+    });
+  }
+
+  open() {
+    this.#timesOpened += 1;
+    showTrouble(this.#dialog, "");
+    this.#dialog.showModal();
+    input(this.#dialog, "person").focus();
+  }
+
+  /** @param {(room: Room, isFocused: boolean) => void} onopened */
+  async #openRoom(onopened) {
+    const people = this.#people.names;
+    if (!people.length) return showTrouble(this.#dialog, gettext("Choose at least one person."));
+    const opened = this.#timesOpened;
+    /** @type {Room | string} */
+    const room = await ask("/direct/", { people });
+    if (typeof room === "string") return showTrouble(this.#dialog, room);
+    // As for a new room: a user who closed the dialog meanwhile writes elsewhere.
+    const isSame = this.#timesOpened === opened;
+    const isWaiting = isSame && this.#dialog.open;
+    if (isSame) {
+      this.#people.clear();
+      this.#dialog.close();
+    }
+    onopened(room, isWaiting);
+  }
+}
+
 export class RoomDialog {
   #dialog;
   #people;

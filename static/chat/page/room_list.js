@@ -174,7 +174,6 @@ export class RoomList extends HTMLElement {
       rows.filter((row) => row.isDirect === direct).map(({ item }) => item);
     arrange(part(this, "rooms"), itemsOf(false));
     arrange(part(this, "people"), itemsOf(true));
-    part(this, "people-heading").hidden = people.length === 0;
     this.#keys.setRows(rows);
   }
 
@@ -185,7 +184,6 @@ export class RoomList extends HTMLElement {
   addRoom(room) {
     const row = createRow(room);
     part(this, row.isDirect ? "people" : "rooms").append(row.item);
-    if (row.isDirect) part(this, "people-heading").hidden = false;
     this.#addRow(row);
     if (this.#open.includes(room.id)) row.showOpen(true);
     const counts = this.#counts.get(room.id);

@@ -15,8 +15,10 @@ export class Rooms {
   constructor(page) {
     this.#page = page;
     this.#dialogs = new LazyPart(() => this.#load(), page.notLoaded);
-    const button = document.querySelector("[data-part=new-room]");
-    button?.addEventListener("click", () => this.#dialogs.use(({ newRoom }) => newRoom.open()));
+    for (const name of /** @type {const} */ (["new-room", "new-direct"]))
+      document
+        .querySelector(`[data-part=${name}]`)
+        ?.addEventListener("click", () => this.#dialogs.use((dialogs) => dialogs[name].open()));
   }
 
   /** Open the direct room of the user and another person. @type {(name: string) => Promise<void>} */
@@ -36,11 +38,12 @@ export class Rooms {
   }
 
   async #load() {
-    const { NewRoomDialog, RoomDialog } = await import("lazy/room_dialogs");
+    const { DirectDialog, NewRoomDialog, RoomDialog } = await import("lazy/room_dialogs");
     const dialog = (/** @type {string} */ name) =>
       /** @type {HTMLDialogElement} */ (part(document, name));
     return {
-      newRoom: new NewRoomDialog(dialog("new-room-dialog"), this.#page.openRoom),
+      "new-room": new NewRoomDialog(dialog("new-room-dialog"), this.#page.openRoom),
+      "new-direct": new DirectDialog(dialog("direct-dialog"), this.#page.openRoom),
       room: new RoomDialog(dialog("room-dialog"), this.#page.me, this.#page.notices),
     };
   }
