@@ -307,6 +307,8 @@ def _page(
         "epochs": {str(room.pk): room.epoch for room in rooms},
         "open": opened,
         "newcomer": is_newcomer,
+        # In milliseconds, because the browser's clock may be wrong.
+        "now": int(timezone.now().timestamp() * 1000),
         "wide": wide if wide in opened else None,
         "shapes": {room_id: shape for room_id, shape in (shapes or {}).items() if shape and room_id in opened},
         # The user's named sets of panes, and the one that this page shows.

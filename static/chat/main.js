@@ -54,7 +54,7 @@ const epochs = new Map(Object.entries(config.epochs));
 const { locks } = navigator;
 const outbox = new Outbox(config.user.id, { store, send, locks, epochs });
 const tabs = new Tabs(locks);
-const alerts = new Alerts(config.user.id, store);
+const alerts = new Alerts(config.user.id, store, config.now);
 const preferences = new Preferences(config.user.id, store);
 const drafts = new Drafts(config.user.id, {
   ...{ store, tabs, epochs },

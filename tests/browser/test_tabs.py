@@ -1,5 +1,7 @@
 """Several tabs and logins: signing out hides the other tabs, and signing in again restores them."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -62,6 +64,32 @@ def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two
     expect(second.page.locator(".notice")).to_have_count(0)
     second.say("Lobby", "on it goes")
     expect(second.texts("Lobby").last).to_have_text("on it goes")
+
+
+def test_signing_out_hides_what_other_tabs_had_said_of_the_rooms(two_tabs, site):
+    first, second = two_tabs
+    # Firefox and Safari have no ariaNotify, so a live region has the words there.
+    second.page.add_init_script("delete Document.prototype.ariaNotify")
+    second.goto("/?rooms=")
+    second.open("Lobby", "Random")
+    expect(second.box("Random")).to_be_focused()
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "Room.objects.get(title='Random').send_message('the secret', User.objects.get(username='alice'))"
+    )
+    announcer = second.page.locator("[data-part=announcer]")
+    expect(announcer).to_contain_text("the secret")
+    site.shell("from chat.models import Room; Room.objects.get(title='Lobby').delete()")
+    notice = second.page.locator(".notice", has_text="Lobby")
+    expect(notice).to_be_visible()
+    log_out(first)
+    second.expect_state("Signed out")
+    expect(second.page.locator(".notice").filter(visible=True)).to_have_text([re.compile("Sign in again")])
+    expect(announcer).to_be_empty()
+    log_in_again(first, "bob")
+    second.expect_state("Connected")
+    expect(notice).to_be_visible()
 
 
 def test_a_tab_that_was_signed_out_stays_hidden_from_another_user(two_tabs):

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_delivery import change, swallow_sends
+from tests.browser.test_delivery import change, post, swallow_sends
 from tests.browser.test_log import measure
 from tests.servers.quantities import IS_FULL
 
@@ -195,6 +195,25 @@ def test_a_message_that_changes_while_it_is_edited_says_so_and_keeps_the_text(vi
     expect(reason).to_contain_text("was deleted")
     expect(box).to_have_value("mine")
     assert bob.commands("edit") == []
+
+
+def test_a_message_that_changes_outside_the_part_of_the_log_shown_says_so_too(visit, site):
+    make(site, "Far")
+    bob = visit("bob", "/chat/Far/")
+    bob.say("Far", "as it was")
+    expect(bob.texts("Far")).to_have_text(["as it was"])
+    box, reason = bob.box("Far"), bob.pane("Far").locator("[data-part=reason]")
+    box.press("ArrowUp")
+    box.fill("mine")
+    post(site, ("Far", 2, 200))
+    bob.page.reload()
+    expect(bob.texts("Far").last).to_have_text("text 200")
+    expect(bob.texts("Far").filter(has_text="as it was")).to_have_count(0)
+    expect(box).to_have_value("mine")
+    for seq, text, said in ((1, "from my phone", "from my phone"), (1, None, "was deleted")):
+        change(site, ("Far", [(seq, text)]))
+        expect(reason).to_contain_text(said)
+    expect(box).to_have_value("mine")
 
 
 def test_holding_enter_or_pressing_it_with_other_keys_sends_nothing_twice(visit, site):

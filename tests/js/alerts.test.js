@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { beforeEach, mock, test } from "node:test";
 import { Alerts } from "../../static/chat/model/alerts.js";
 import { Store } from "./store.js";
 
+/** The server's time. The browser's clock may be wrong. */
+const NOW = Date.parse("2026-11-21T12:00:00.000Z");
 const AT = "2026-11-21T09:18:00.000Z";
 const LATER = "2026-11-21T09:19:00.000Z";
 const alert = (text, { seq = 1, at = AT } = {}) => ({
@@ -28,17 +30,17 @@ let alerts;
 
 beforeEach(() => {
   store = new Store();
-  alerts = new Alerts(7, store);
+  alerts = new Alerts(7, store, NOW);
 });
 
 test("an alert stays, also after a reload, until this user dismisses it", () => {
   alerts.applyMessages("1", [alert("disk full"), { ...alert("a warning"), type: 1 }], true);
-  assert.deepEqual(texts(new Alerts(7, store)), ["disk full"]);
-  assert.deepEqual(texts(new Alerts(8, store)), []);
+  assert.deepEqual(texts(new Alerts(7, store, NOW)), ["disk full"]);
+  assert.deepEqual(texts(new Alerts(8, store, NOW)), []);
   alerts.gotIt("1", idOf(alerts, "disk full"));
   alerts.applyMessages("1", [alert("disk full")], true);
   alerts.mergeAlerts("1", [posted("disk full")]);
-  assert.deepEqual(texts(new Alerts(7, store)), []);
+  assert.deepEqual(texts(new Alerts(7, store, NOW)), []);
 });
 
 test("a new alert is pinned whatever the browser's clock says", () => {
@@ -93,10 +95,10 @@ test("an alert dismissed in another tab is dismissed here, also before the stora
   const changedRooms = [];
   alerts.applyMessages("1", [alert("disk full")], true);
   alerts.onchange = (room) => changedRooms.push(room);
-  new Alerts(7, store).gotIt("1", idOf(alerts, "disk full"));
+  new Alerts(7, store, NOW).gotIt("1", idOf(alerts, "disk full"));
   alerts.storageChanged("multichat.alerts.7.1");
   assert.deepEqual([texts(alerts), changedRooms], [[], ["1"]]);
-  const other = new Alerts(7, store);
+  const other = new Alerts(7, store, NOW);
   alerts.applyMessages("1", [alert("one", { seq: 5 }), alert("two", { seq: 6 })], true);
   other.gotIt("1", idOf(alerts, "one"));
   alerts.applyMessages("1", [alert("three", { seq: 7 })], true);
@@ -135,7 +137,7 @@ test("losing access to a room, and signing out, remove its alerts from the stora
 });
 
 const head = (alerts, last = 1) => ({ 1: { head: last, read: 0, unread: 0, mentions: 0, alerts } });
-const RECENT = new Date().toISOString();
+const RECENT = new Date(NOW).toISOString();
 
 test("an alert waits in any room, also in one that is not open, until the server says otherwise", () => {
   const changed = [];
@@ -170,10 +172,10 @@ test("an alert with the number of one that was confirmed in an earlier log is no
   const confirmed = [];
   alerts.applyMessages("1", [alert("old", { at: RECENT })], true);
   alerts.gotIt("1", idOf(alerts, "old"));
-  const later = new Alerts(7, store);
+  const later = new Alerts(7, store, NOW);
   later.onconfirm = (...confirmation) => confirmed.push(confirmation);
   later.applyHeads(head([1]));
-  later.mergeAlerts("1", [posted("new", { at: new Date(Date.now() + 1).toISOString() })]);
+  later.mergeAlerts("1", [posted("new", { at: new Date(NOW + 1).toISOString() })]);
   assert.deepEqual([confirmed, later.isWaiting("1"), texts(later)], [[], true, ["new"]]);
 });
 
@@ -185,4 +187,24 @@ test("the reader's own alert, and one that is over, are not pinned", () => {
   ]);
   alerts.applyMessages("1", [{ ...alert("own", { seq: 3 }), user: 7 }], true);
   assert.deepEqual(texts(alerts), []);
+});
+
+test("an alert is unpinned when it was confirmed elsewhere, and stays when it is too old to be listed, whatever the browser's clock says", () => {
+  const DAY_MS = 86_400_000;
+  for (const wrong of [-30 * DAY_MS, 8 * DAY_MS]) {
+    mock.timers.enable({ apis: ["Date"], now: NOW + wrong });
+    for (const [age, expected] of [
+      [DAY_MS, []],
+      [8 * DAY_MS, ["disk full"]],
+    ]) {
+      alerts = new Alerts(7, new Store(), NOW);
+      const at = new Date(NOW - age).toISOString();
+      alerts.applyMessages("1", [alert("disk full", { at })], true);
+      alerts.applyHeads(head([9], 9));
+      assert.deepEqual(texts(alerts), expected);
+      alerts.mergeAlerts("1", [posted("disk full", { at })]);
+      assert.deepEqual(texts(alerts), expected);
+    }
+    mock.timers.reset();
+  }
 });

@@ -93,8 +93,11 @@ class Server {
     this.posted.push({ user, room, epoch: now, text: message, client_id });
   }
 
-  edit(user, room, text) {
-    this.posted.push({ user, room, epoch: this.epochs.get(room), text });
+  /** Save an edit, and return whether it was for the log that the room has now. */
+  edit(user, room, text, epoch) {
+    if (epoch !== this.epochs.get(room)) return false;
+    this.posted.push({ user, room, epoch, text });
+    return true;
   }
 
   /** The room's id gets another log. */
@@ -204,9 +207,10 @@ class Tab {
 
   saveEdit(room) {
     const [kept] = this.drafts.editsOf(room);
-    if (!kept || !this.joined.has(room) || this.isOutdated(room)) return;
-    this.world.server.edit(this.user, room, kept.text);
-    this.drafts.dropEdit(room, kept.edit.seq);
+    if (!kept || !this.joined.has(room)) return;
+    const { user, world } = this;
+    if (world.server.edit(user, room, kept.text, this.epochs.get(room)))
+      this.drafts.dropEdit(room, kept.edit.seq);
   }
 
   send(room, diesBetween) {

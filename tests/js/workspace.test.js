@@ -26,6 +26,7 @@ let seen;
 let line;
 let outbox;
 let workspace;
+let epochs;
 
 beforeEach(() => {
   mock.timers.reset();
@@ -42,7 +43,8 @@ beforeEach(() => {
   const view = Object.fromEntries(
     NAMES.map((name) => [name, (...args) => seen.push([name, ...args])]),
   );
-  workspace = new Workspace(ROOMS, { send, outbox, view });
+  epochs = new Map();
+  workspace = new Workspace(ROOMS, { send, outbox, view, epochs });
   workspace.connectionChanged("open", 0);
   sent.length = 0;
 });
@@ -469,4 +471,29 @@ test("a temporarily refused change of the layout is sent again", () => {
   assert.deepEqual(commands(), [{ command: "layout", ...change }]);
   line.isOpen = false;
   assert.equal(workspace.changeLayout(change), false);
+});
+
+test("an edit and a delete name the log of the open room, and of a closed room only what the change says", () => {
+  const outcome = { done() {}, failed() {} };
+  const change = (more) => workspace.changeMessage({ room: "1", seq: 3, ...more }, outcome);
+  const named = () => commands().map(({ command, epoch }) => [command, epoch]);
+  workspace.openPane(ROOMS[0], true);
+  join("1", 5);
+  commands();
+  change({ command: "edit", message: "better" });
+  change({ command: "delete" });
+  change({ command: "delete", epoch: "k2" });
+  assert.deepEqual(named(), [
+    ["edit", "k3"],
+    ["delete", "k3"],
+    ["delete", "k2"],
+  ]);
+  join("1", 1, { reset: true, epoch: "k4" });
+  commands();
+  change({ command: "edit", message: "better" });
+  assert.deepEqual(named(), [["edit", "k4"]]);
+  workspace.closePane("1");
+  commands();
+  change({ command: "delete" });
+  assert.deepEqual(named(), [["delete", undefined]]);
 });

@@ -8,6 +8,8 @@ import { closedWords } from "../model/strings.js";
 
 /** What is needed of the row of panes. @typedef {{layout: Layout, get: (room: string) => unknown, placeBefore: (room: string, next: string) => void}} Panes */
 
+/** A pane when it was closed: `box` in the window, `order` of all panes. @typedef {{id: string, box: DOMRect, order: string[], isWide: boolean, shape: Shape | undefined, isPhone: boolean}} Closed */
+
 const OFFER_MS = 8_000;
 const MARGIN = 8;
 
@@ -24,9 +26,12 @@ export class ReopenOffer {
   /**
    * Show the offer, in place of an earlier one.
    * @param {string} title
-   * @param {{x: number, reopen: () => void}} pane `x`: the middle of the gap that it left, in the window
+   * @param {Closed} was
+   * @param {() => void} reopen
    */
-  show(title, { x, reopen }) {
+  show(title, { id, box, order, isPhone }, reopen) {
+    // The middle of the gap that the pane left.
+    const x = isPhone || id === order.at(-1) ? box.left + box.width / 2 : box.left;
     const offer = copyElement("reopen-template");
     part(offer, "closed").textContent = closedWords(title);
     part(offer, "reopen-button").addEventListener("click", () => {
@@ -46,11 +51,12 @@ export class ReopenOffer {
   /**
    * Put a pane that was opened again where it was: before the pane that followed it, and below the one above it.
    * @param {Panes} panes
-   * @param {string} room
-   * @param {{previous: string | undefined, next: string[], isWide: boolean, shape: Shape | undefined}} was
+   * @param {Closed} was
    */
-  putBack(panes, room, { previous, next, isWide, shape }) {
+  putBack(panes, { id: room, order, isWide, shape }) {
     const { layout } = panes;
+    const index = order.indexOf(room);
+    const [previous, next] = [order[index - 1], order.slice(index + 1)];
     const follower = next.find((id) => panes.get(id) && !layout.shapes[id]?.below);
     if (follower !== undefined) panes.placeBefore(room, follower);
     if (isWide) layout.wide = room;

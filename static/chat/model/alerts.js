@@ -26,6 +26,8 @@ export class Alerts {
   /** Ids of the alerts that this page has seen, by room and seq: a seq alone may belong to another log. @type {Map<string, Map<number, string>>} */
   #known = new Map();
   #user;
+  /** The server's time when the page was loaded. The browser's clock may be wrong by days. */
+  #loadedAt;
   /** @type {(room: string) => void} */
   onchange = () => {};
   /** Called to tell the server that the user has seen an alert. It may be called again for the same alert. @type {(room: string, seq: number) => void} */
@@ -34,8 +36,10 @@ export class Alerts {
   /**
    * @param {number | string} user
    * @param {Store} store
+   * @param {number} loadedAt
    */
-  constructor(user, store) {
+  constructor(user, store, loadedAt) {
+    this.#loadedAt = loadedAt;
     this.#user = user;
     this.#prefix = `multichat.alerts.${user}.`;
     this.#store = store;
@@ -69,7 +73,7 @@ export class Alerts {
         ({ id, at }) =>
           Number.parseInt(id, 10) <= head &&
           !alerts.includes(Number.parseInt(id, 10)) &&
-          isListed(at, alerts),
+          this.#isListed(at, alerts),
       );
       for (const { id } of done) delete stored.pinned[id];
       if (done.length) this.#writeRoom(room, stored);
@@ -93,7 +97,8 @@ export class Alerts {
   /** Whether the server no longer waits for this user to confirm an alert. @param {string} room @param {Posted} alert */
   #isDone(room, { seq, at, user, resolution }) {
     const waiting = this.#waiting.get(room);
-    const isConfirmed = waiting !== undefined && !waiting.includes(seq) && isListed(at, waiting);
+    const isConfirmed =
+      waiting !== undefined && !waiting.includes(seq) && this.#isListed(at, waiting);
     return isConfirmed || user === this.#user || resolution !== undefined;
   }
 
@@ -174,6 +179,11 @@ export class Alerts {
     for (const key of keysOf(this.#store, this.#prefix)) this.#store.removeItem(key);
   }
 
+  /** Whether the server would list an alert, if it waited. @param {string} at @param {number[]} listed */
+  #isListed(at, { length }) {
+    return length < MOST_LISTED && this.#loadedAt + performance.now() - Date.parse(at) < LISTED_MS;
+  }
+
   /** Read the storage each time, so that what another tab wrote since is not overwritten. @param {string} room @returns {RoomAlerts} */
   #readRoom(room) {
     return this.#unstored.get(room) ?? parse(this.#store.getItem(this.#prefix + room));
@@ -189,11 +199,6 @@ export class Alerts {
     }
     this.onchange(room);
   }
-}
-
-/** Whether the server would list an alert, if it waited. @param {string} at @param {number[]} listed */
-function isListed(at, listed) {
-  return listed.length < MOST_LISTED && Date.now() - Date.parse(at) < LISTED_MS;
 }
 
 /** @param {number} seq @param {string} at */

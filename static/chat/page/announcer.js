@@ -32,6 +32,12 @@ export class Announcer {
     this.#timer ??= setTimeout(() => this.#announceWaiting(), 100);
   }
 
+  /** Another person may use the page now. */
+  clear() {
+    this.#waiting = [];
+    this.#region.replaceChildren();
+  }
+
   #announceWaiting() {
     const waiting = this.#waiting.splice(0);
     this.#timer = waiting.length ? setTimeout(() => this.#announceWaiting(), EVERY_MS) : null;

@@ -101,25 +101,30 @@ export class Navigation {
     const pane = this.#panes.get(id);
     const room = this.#workspace.rooms.get(id);
     if (!pane || !room) return;
-    const { left, width } = pane.getBoundingClientRect();
     const { order, wide, shapes } = this.#panes.layout;
-    const index = order.indexOf(id);
-    const [previous, next] = [order[index - 1], order.slice(index + 1)];
+    const { isPhone } = this.#panes;
     const shape = shapes[id];
+    const was = {
+      id,
+      box: pane.getBoundingClientRect(),
+      order,
+      isWide: wide === id,
+      shape,
+      isPhone,
+    };
     this.#workspace.closePane(id);
     this.updateAddress();
     const timesHidden = this.#timesHidden;
-    const x = this.#panes.isPhone || next.length === 0 ? left + width / 2 : left;
-    const was = { previous, next, isWide: wide === id, shape };
-    const reopen = () => {
-      if (!this.#panes.get(id)) this.#workspace.openPane(room, true);
-      if (!this.#panes.get(id)) return; // the page is full
-      this.#reopenOffer.loaded?.putBack(this.#panes, id, was);
-      this.focusRoom(id);
-      this.updateAddress();
-    };
     this.#reopenOffer.load().then(
-      (offer) => timesHidden === this.#timesHidden && offer.show(room.title, { x, reopen }),
+      (offer) =>
+        timesHidden === this.#timesHidden &&
+        offer.show(room.title, was, () => {
+          this.focusRoom(id);
+          if (!this.#panes.get(id)) return; // the page is full
+          offer.putBack(this.#panes, was);
+          this.focusRoom(id);
+          this.updateAddress();
+        }),
       () => {}, // the list opens the room too
     );
   }

@@ -38,7 +38,7 @@ import { UserActions } from "./user_actions.js";
 /** @import {UserData} from "./user_actions.js" */
 /** @import {Edges, View, Workspace} from "../model/workspace.js" */
 
-/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, wide: string | null, shapes: Record<string, Shape>, workspaces: Sent, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
+/** What the server puts into the page. @typedef {{user: {id: number, username: string, staff: boolean, since?: string}, users: Record<string, ShownUser>, rooms: Room[], epochs: Record<string, string>, open: string[], newcomer: boolean, now: number, wide: string | null, shapes: Record<string, Shape>, workspaces: Sent, at: {room: string, seq: number} | null, notice: string, stream: string, session: string, emoji: string, version: string, limits: Limits}} Config */
 
 /** How long a message can be taken back by one click. */
 const UNDO_MS = 10_000;
@@ -142,8 +142,7 @@ export class Page {
     };
     this.#search = new Search(part(document, "panes"), searchActions, notLoaded);
     this.#notifier = new Notifier(part(document, "notifications"), {
-      ...{ send, notices, menus: this.#userActions.menus },
-      ...{ preferences: userData.preferences, unread: userData.unread },
+      ...{ ...userData, send, notices, menus },
       roomOf: (room) => workspace.rooms.get(room),
       isInView: (room) => {
         const pane = panes.get(room);
@@ -230,9 +229,7 @@ export class Page {
    */
   connectionChanged(state, retryAt) {
     const { answering } = this.#userActions;
-    if (state === "signed out") {
-      this.#hideRooms();
-    }
+    if (state === "signed out") this.#hideRooms();
     this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
@@ -259,6 +256,7 @@ export class Page {
     this.#showRooms(false);
     this.#search.loaded?.close();
     this.#around.clear();
+    this.#announcer.clear();
     this.#userActions.closeOverlays();
     this.#readTracker.setRooms([]);
     for (const pane of this.#panes.all) {
@@ -404,7 +402,16 @@ export class Page {
   /** @param {string} room @param {Event} event */
   eventApplied(room, event) {
     this.#userActions.answering.loaded?.eventApplied(room, event);
+<<<<<<< HEAD
     this.#search.loaded?.eventApplied(room, event);
+=======
+    // The message may be edited here while the pane shows another part of the log.
+    /** @type {{edited?: number, deleted?: number | boolean, message?: string | null, seq: number}} */
+    const { edited, deleted, message: text = null } = event;
+    const seq = edited ?? deleted;
+    if (typeof seq === "number")
+      this.#panes.get(room)?.composer.messageChanged({ seq, text, deleted: Boolean(deleted) });
+>>>>>>> hb
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */

@@ -282,7 +282,7 @@ export class Composer extends HTMLElement {
     this.#lock();
   }
 
-  /** A message changed, perhaps the one being edited here. @param {Message} message */
+  /** A message changed, perhaps the one being edited here. @param {Pick<Message, "seq" | "text" | "deleted">} message */
   messageChanged({ seq, text, deleted }) {
     const edit = this.#edit;
     if (edit?.seq !== seq) return;

@@ -203,7 +203,6 @@ export class RoomPane extends HTMLElement {
   showMessage(message, isNew) {
     if (isNew) this.#writers.hasStopped(message.username);
     this.list.showLive(message);
-    this.composer.messageChanged(message);
     this.#undo?.messageShown(message);
     if (isNew && !this.list.isAtBottom) this.list.newBelow += 1;
     this.#showBelow();
