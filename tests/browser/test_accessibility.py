@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ROOT, until
-from tests.servers.quantities import IS_FULL
+from tests.servers.quantities import IS_FULL, TIMEOUT
 
 AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
@@ -68,6 +69,64 @@ def test_axe_finds_no_violations(visit, site):
     alice.page.context.clear_cookies()
     alice.goto("/")
     assert violations_in_all_looks(alice.page) == []
+
+
+@pytest.mark.timeout(TIMEOUT)
+def test_axe_finds_no_violations_in_what_comes_and_goes(visit, site):
+    """One page goes from state to state, because loading it takes longer than judging it."""
+    alice = visit("alice", viewport={"width": 1320, "height": 900})
+    page, keyboard = alice.page, alice.page.keyboard
+    alice.open("Lobby", "Third")
+    alice.expect_state("Connected")
+
+    def judge(state, themes=("dark", "light")):
+        for theme in themes:
+            page.emulate_media(color_scheme=theme)
+            expect(state).to_be_visible()
+            assert violations(page, RULES_OF_COLOURS if theme == "dark" else RULES) == [], (state, theme)
+
+    for theme in ("dark", "light"):
+        # Both stay for some seconds.
+        alice.say("Lobby", f"in the {theme}")
+        judge(alice.pane("Lobby").get_by_role("button", name="Undo"), [theme])
+        alice.toggle("Third").click()
+        judge(page.get_by_role("button", name="Reopen"), [theme])
+        page.get_by_role("button", name="Reopen").click()
+        expect(alice.box("Third")).to_be_focused()
+    keyboard.press("Control+K")
+    keyboard.type("r")
+    judge(page.get_by_role("option", name="Random"))
+    keyboard.press("Escape")
+    keyboard.press("Escape")
+    keyboard.press("Control+Slash")
+    judge(page.get_by_role("dialog", name="Keyboard shortcuts"))
+    keyboard.press("Escape")
+    page.locator("[data-part=workspaces]").click()
+    judge(page.get_by_role("menuitem", name="Save as…"))
+    page.get_by_role("menuitem", name="Save as…").click()
+    judge(page.get_by_role("dialog", name="Save as workspace"))
+    keyboard.press("Escape")
+    message = alice.log("Lobby").get_by_role("article").last
+    message.hover()
+    message.get_by_role("button", name="More about this message").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    judge(page.get_by_role("alertdialog"))
+    keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    alice.box("Lobby").focus()
+    keyboard.press("Alt+PageUp")
+    judge(page.get_by_role("status").filter(has_text="in all panes"))
+    keyboard.press("Escape")
+    # A provisional pane, and catching up with its room.
+    page.evaluate("document.hasFocus = () => false; dispatchEvent(new Event('blur'))")
+    site.manage("say", "Random", "one")
+    expect(alice.button("Random").locator(".unread")).to_have_text("1")
+    keyboard.press("F8")
+    judge(page.locator("room-pane.peek"))
+    keyboard.press("Control+Shift+F8")
+    judge(page.get_by_role("button", name="Mark read and on"))
+    keyboard.press("e")
+    judge(page.get_by_text("All caught up"))
 
 
 def test_the_buttons_of_a_pane_name_its_room(visit):

@@ -1,10 +1,12 @@
 """What connects rooms that stand side by side: quotes of other rooms, and one message into several rooms."""
 
+import json
 import re
 
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
+from tests.browser.test_unread import wait_until
 
 HIDDEN = "A message in a room that you can't open."
 # The messages of the site, by room, in the order of their numbers.
@@ -198,3 +200,50 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     expect(pane.get_by_text("Press Enter again to send")).to_be_visible()
     page.keyboard.press("Enter")
     until_texts(lambda texts: sum(text.endswith(": for all") for text in texts) == len(site.rooms))
+
+
+def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site):
+    alice = visit("alice")
+    page = alice.page
+    gone = []
+
+    def cut_after_one_send(socket):
+        """Pass on the first message, whose acknowledgement never arrives, and nothing after it."""
+        server = socket.connect_to_server()
+
+        def ask(text):
+            is_send = json.loads(text)["command"] == "send"
+            if is_send:
+                gone.append(text)
+            if not is_send or len(gone) == 1:
+                server.send(text)
+
+        socket.on_message(ask)
+        server.on_message(lambda text: None if gone else socket.send(text))
+
+    page.route_web_socket("**/chat/stream/**", cut_after_one_send)
+    alice.goto("/chat/Lobby/")
+    alice.expect_state("Connected")
+    pane = alice.pane("Lobby")
+    pane.get_by_role("button", name="Also in other rooms").click()
+    adding = pane.get_by_role("combobox", name="Add a room")
+    expect(adding).to_be_focused()
+    for title in ("Random", "Here"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        expect(pane.get_by_role("button", name=f"Remove {title}")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(alice.box("Lobby")).to_be_focused()
+    page.keyboard.type("power is out")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1500)
+    print("GONE", gone, page.evaluate("Object.entries(localStorage)"))
+    wait_until(lambda: len(site.shell(TEXTS).splitlines()) == 1, alice)
+    waiting = "Object.keys(localStorage).filter((key) => key.includes('.outbox.')).length"
+    assert page.evaluate(waiting) == 3
+    page.route_web_socket("**/chat/stream/**", lambda socket: socket.connect_to_server())
+    page.reload()
+    wait_until(lambda: page.evaluate(waiting) == 0, alice)
+    assert sorted(site.shell(TEXTS).splitlines()) == [f"{title}: power is out" for title in ("Here", "Lobby", "Random")]
+    expect(alice.texts("Lobby")).to_have_text(["power is out"])
+    expect(page.get_by_role("alert").filter(has_text="wasn't sent")).to_have_count(0)
