@@ -1,5 +1,6 @@
 /** The page as the workspace's view: panes in a row, the room list, notices, and the connection's state. */
 
+import { focusNothing } from "../dom/focus.js";
 import { Notices } from "../dom/notices.js";
 import { part, setAvatar, setText, showName, updateNames } from "../dom/templates.js";
 import { followClock, followZone, today } from "../log/days.js";
@@ -165,13 +166,9 @@ export class Page {
     const { username } = config.user;
     const me = part(document, "my-name");
     showName(me, () => {
-      setText(me, shownNames.of(username));
-      setAvatar(
-        part(document, "my-avatar"),
-        username,
-        shownNames.of(username),
-        shownNames.pictureOf(username),
-      );
+      const shown = shownNames.of(username);
+      setText(me, shown);
+      setAvatar(part(document, "my-avatar"), username, shown, shownNames.pictureOf(username));
     });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
@@ -202,11 +199,6 @@ export class Page {
     this.#attachments.clear();
   }
 
-  /** Move the focus to where keys do nothing, so that what is being typed does not go on in another room. */
-  #focusNothing() {
-    part(document, "panes-and-notices").focus({ preventScroll: true });
-  }
-
   /** Go to the message that the address names. @param {string} room @param {number} seq */
   jumpToMessage(room, seq) {
     const { navigation } = this.#userActions;
@@ -216,7 +208,10 @@ export class Page {
 
   /** Once a second: update the countdown, and check whether the day or the time zone changed. */
   tick() {
-    if (followZone()) for (const pane of this.#panes.all) pane.list.updateZone();
+    if (followZone()) {
+      for (const pane of this.#panes.all) pane.list.updateZone();
+      this.namesChanged(); // times beside names too
+    }
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.list.updateDays();
     this.#day = today();
     this.unsent.tick();
@@ -229,10 +224,7 @@ export class Page {
    * @param {number} retryAt
    */
   connectionChanged(state, retryAt) {
-    const { answering } = this.#userActions;
-    if (state === "signed out") {
-      this.#hideRooms();
-    }
+    if (state === "signed out") this.#hideRooms();
     this.#notifier.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
@@ -240,7 +232,7 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
       this.#panes.loadArrangement();
-      answering.connected();
+      this.#userActions.answering.connected();
       if (this.#config.workspaces.list[0] || this.#sets.loaded)
         this.#useSets((sets) => sets.connected());
     }
@@ -317,7 +309,7 @@ export class Page {
     const pane = this.#panes.get(room.id);
     const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.removePane(room.id);
-    if (hadFocus) this.#focusNothing();
+    if (hadFocus) focusNothing();
     this.unsent.closeDraft(room.id);
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
@@ -345,7 +337,7 @@ export class Page {
   logCleared(room) {
     this.#panes.get(room)?.clearLog();
     this.#userActions.answering.loaded?.logCleared(room);
-    if (this.unsent.logReset(room)) this.#focusNothing();
+    if (this.unsent.logReset(room)) focusNothing();
   }
 
   /**
