@@ -27,7 +27,15 @@ class OriginalClient:
         await self._socket.send(command=command, room=room, **message)
 
     async def next(self):
-        frame = await self._socket.next()
+        return self._show(await self._socket.next())
+
+    def show_all(self, frames):
+        """Return what it shows of these frames. Like the original, it passes over those without a type."""
+        known = ("error", "join", "leave", "msg_type")
+        return [self._show(frame) for frame in frames if any(key in frame for key in known)]
+
+    @staticmethod
+    def _show(frame):
         if "error" in frame:
             return {"error": frame["error"]}
         if "join" in frame:
@@ -180,3 +188,60 @@ async def test_it_shows_messages_posted_from_python(bob, rooms, msg_type):
         await client.next()
         await database.write(rooms.lobby.send_message, "Backup tonight", bob, msg_type)
         assert await client.next() == message_frame(lobby, "bob", "Backup tonight", msg_type)
+
+
+async def test_it_passes_over_all_events_that_the_original_did_not_have(alice, bob, rooms, settings):
+    settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
+    lobby, random, across = str(rooms.lobby.pk), str(rooms.random.pk), str(uuid.uuid4())
+    async with connected(bob) as socket, connected(alice) as alices:
+        client = OriginalClient(socket)
+        for room, title in ((lobby, "Lobby"), (random, "Random")):
+            await client.send("join", room)
+            assert await client.next() == {"join": room, "title": title}
+            await alices.ask(command="join", room=room)
+
+        async def command(name, room=lobby, **fields):
+            await alices.send(command=name, room=room, client_id=str(uuid.uuid4()), **fields)
+            assert [frame for frame in await alices.rest() if "error" in frame] == []
+
+        await command("send", message="hello")
+        await command("send", message="disk full", msg_type=2)
+        await alices.send(command="typing", room=lobby)
+        await command("react", seq=1, emoji="👍")
+        await command("react", seq=1, emoji="👍", on=False)
+        await command("confirm", seq=2)
+        await command("resolve", seq=2)
+        await command("send", message="see there", source={"room": lobby, "seq": 1})
+        await command("send", message="so do I", reply_to=1)
+        for room in (lobby, random):
+            await command("send", room, message="to both", across=across)
+        await command("edit", seq=1, message="hello all")
+        await command("delete", seq=1)
+        ends = set()
+        for room in (lobby, random):
+            await command("send", room, message="the end")
+        frames = await socket.until(
+            lambda frame: frame.get("message") == "the end" and ends.add(frame["room"]) is None and len(ends) == 2
+        )
+        for key in ("typing", "reacted", "confirmed", "resolved", "source", "reply_to", "across", "edited"):
+            assert any(key in frame for frame in frames), (key, frames)
+        shown = client.show_all(frames)
+        assert [frame for frame in shown if frame["room"] == lobby] == [
+            message_frame(lobby, "alice", "hello"),
+            message_frame(lobby, "alice", "disk full", 2),
+            message_frame(lobby, "alice", "see there"),
+            message_frame(lobby, "alice", "so do I"),
+            message_frame(lobby, "alice", "to both"),
+            message_frame(lobby, "alice", "the end"),
+        ]
+        copies = [message_frame(random, "alice", text) for text in ("to both", "the end")]
+        assert [frame for frame in shown if frame["room"] != lobby] == copies
+        # It goes on, also with a log that has such events.
+        await client.send("send", lobby, message="hi")
+        assert await client.next() == message_frame(lobby, "bob", "hi")
+        await client.send("leave", lobby)
+        assert await client.next() == {"leave": lobby}
+        await client.send("join", lobby)
+        assert await client.next() == {"join": lobby, "title": "Lobby"}
+        await client.send("send", lobby, message="back")
+        assert await client.next() == message_frame(lobby, "bob", "back")

@@ -194,7 +194,7 @@ def test_replies_to_messages_that_are_not_loaded_cost_one_question_and_quote_not
     assert quote.evaluate("(quote) => getComputedStyle(quote).unicodeBidi") == "isolate"
     assert name.bounding_box()["x"] < quote.bounding_box()["x"]
     reaction = answers.nth(58).get_by_role("button", name=re.compile("2$"))
-    expect(reaction).to_have_attribute("title", "\u2068\u202etrickster\u2069 and \u2068bob\u2069")
+    expect(reaction).to_have_attribute("title", "\u2068\u2068\u202etrickster\u2069\u2069 and bob")
     # A copy has names, times and texts: no reactions, no quotes, and no "(edited)".
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
     log.evaluate(

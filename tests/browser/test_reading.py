@@ -1,6 +1,7 @@
 """How a message is read: its text as nodes, folded, from right to left, copied and printed."""
 
 import os
+import re
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -135,6 +136,44 @@ def test_directions_and_marks_stay_within_their_paragraph(visit, site):
     devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
     expect(by.locator("time")).not_to_have_text(before)
     devtools.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+TRAVEL = """
+import uuid
+from django.contrib.auth.models import User
+from chat.models import Room
+from chat.store import actions, log
+bob = User.objects.get(username="bob")
+there = Room.objects.create(title="\\u202eElsewhere\\u2069")
+here = Room.objects.create(title="Here and now")
+seq = actions.post_message(there, bob, "the quoted text")
+quoted = {"source_room": there.pk, "source_seq": seq}
+with log.append([here.pk]) as batch:
+    author = {"author_id": bob.pk, "username": "bob", "client_id": uuid.uuid4()}
+    batch.post(batch.rooms[here.pk], body="see", **quoted, **author)
+actions.post_message(here, bob, "an alarm", msg_type=2)
+"""
+
+
+def test_times_of_alerts_quotes_and_found_messages_follow_the_reader_to_another_zone(visit, site):
+    site.shell(TRAVEL)
+    alice = visit("alice", "/chat/Here and now/", keep=False)
+    page, pane = alice.page, alice.pane("Here and now")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("quoted")
+    page.get_by_role("option", name="Search messages for “quoted”").click()
+    hit = page.get_by_role("region", name="Search results").locator("time")
+    # The title and its author turn nothing beside them.
+    head = pane.locator("message-list .quote .head")
+    expect(head).to_have_text(re.compile("^\u2068\u202eElsewhere\u2069 · bob · "))
+    pinned = pane.locator(".pinned [data-part=by]")
+    shown = [(head, head.inner_text()), (pinned, pinned.inner_text())]
+    title = hit.get_attribute("title")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
+    for element, before in shown:
+        expect(element).not_to_have_text(before)
+    expect(hit).not_to_have_attribute("title", title)
 
 
 SELECT = """([log, from, to]) => {

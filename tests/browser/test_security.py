@@ -145,6 +145,77 @@ def test_no_payload_runs_in_frames_of_the_server(watched, site):
     ]
 
 
+def test_no_payload_runs_as_an_emoji_or_in_the_other_frames_of_the_server(watched, site):
+    """Reactions, quotes, names, who is typing: what only a broken server would send is shown as text."""
+    few = PAYLOADS[::5]
+    site.shell(
+        "from django.contrib.auth.models import User; from chat.models import Room\n"
+        "Room.objects.get(title='Lobby').send_message('hello @bob', User.objects.get(username='alice'))"
+    )
+    bob = watched("bob", "/healthz")
+
+    def forge(route):
+        server = route.connect_to_server()
+        server.on_message(lambda text: pass_on(route, json.loads(text)))
+        route.on_message(server.send)
+
+    def pass_on(route, frame):
+        is_page = "history" in frame and frame["events"]
+        if is_page:
+            people = [{"username": payload, "user": 9000 + number} for number, payload in enumerate(few)]
+            given = [{"emoji": payload, "count": 3, "users": people[:10]} for payload in few]
+            frame["events"] = [event | {"reactions": given} for event in frame["events"]]
+        route.send(json.dumps(frame))
+        if not is_page:
+            return
+        room, at = frame["history"], frame["events"][0]["at"]
+        posted = {"room": room, "msg_type": 0, "at": at, "user": 9000}
+        for number, payload in enumerate(few):
+            messages = [posted | {"seq": 1, "username": payload, "message": payload}]
+            who = {"username": payload, "user": 9000 + number}
+            frames = [
+                {"room": room, "seq": 2 + number, "at": at, "reacted": 1, "emoji": f"live {payload}", "on": True} | who,
+                {"quote": room, "events": messages, "as_of": 1},
+                {"mentioned": messages},
+                {"users": {"bob": {"user": 9000, "name": payload, "picture": payload}, payload: {"name": payload}}},
+                {"copies": payload, "messages": [{"room": room, "seq": 1, "title": payload}]},
+                {"people": room, "prefix": "", "names": few, "all": True},
+                {"room": room, "typing": payload},
+            ]
+            for forged in frames:
+                route.send(json.dumps(forged))
+
+    bob.page.route_web_socket(re.compile("/chat/stream/"), forge)
+    user = bob.site.shell("from django.contrib.auth.models import User; print(User.objects.get(username='bob').pk)")
+    stored = [f"multichat.preference.{user.split()[-1]}.recentEmoji", json.dumps(few)]
+    bob.page.evaluate("([key, value]) => localStorage.setItem(key, value)", stored)
+    bob.goto("/chat/Lobby/")
+    reactions = bob.log("Lobby").locator("button.reaction")
+    for shown in (few[0], few[-1], f"live {few[0]}", f"live {few[-1]}"):
+        expect(reactions.filter(has_text=shown).first).to_be_visible()
+    expect(bob.pane("Lobby").get_by_role("status").filter(has_text="writing")).to_contain_text(few[0])
+    # The quick reactions and the picker begin with the emoji chosen last.
+    bob.texts("Lobby").first.hover()
+    bob.log("Lobby").get_by_role("button", name="Add reaction").first.click()
+    expect(bob.page.get_by_role("dialog", name="Choose an emoji").get_by_role("searchbox")).to_be_focused(
+        timeout=15_000
+    )
+    for payload in few[:4]:
+        bob.page.keyboard.insert_text(payload)
+    bob.page.keyboard.press("Escape")
+    box = bob.box("Lobby")
+    for payload in few:
+        for sign in ":@#":
+            box.fill("")
+            box.press_sequentially(sign)
+            bob.page.keyboard.insert_text(payload)
+    made = "document.querySelectorAll('main script, main img, main iframe, main svg svg, [onerror], [onload]').length"
+    assert bob.page.evaluate(made) == 0
+    assert bob.page.evaluate(ODD) == []
+    ours = ("HIT", "CSP", "asked")
+    bob.problems[:] = [problem for problem in bob.problems if any(sign in problem for sign in ours)]
+
+
 EVIL = """<!doctype html><title>Evil</title><script>
 const target = %r;
 const done = {};

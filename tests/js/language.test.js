@@ -54,3 +54,29 @@ test("dates and numbers follow the page's language, and a browser's own variety 
   const own = new Intl.NumberFormat().resolvedOptions().locale.split("-")[0];
   assert.equal((await load(own, undefined)).LOCALE, undefined);
 });
+
+test("a value that turns text cannot reach beyond its place in a sentence", async () => {
+  const { gettext, isolate } = await load("en", undefined);
+  const filled = (value) => gettext("{a} left", { a: value });
+  // Values that turn nothing stay as they are.
+  for (const plain of ["bob", "Жанна", "日本語", "👍🏽", "e\u0301", 7])
+    assert.equal(filled(plain), `${plain} left`);
+  for (const turning of [
+    "שלום",
+    "سلام",
+    "a שלום",
+    "𞤀𞤣𞤤𞤢𞤥",
+    "\u202eevil",
+    "a\u202bb\u202c",
+    "\u200fa",
+  ])
+    assert.equal(filled(turning), `\u2068${turning}\u2069 left`);
+  // What it opens is closed, and it closes nothing that it has not opened.
+  assert.equal(isolate("a\u2066b"), "\u2068a\u2066b\u2069\u2069");
+  assert.equal(isolate("a\u2067\u2068b\u2069"), "\u2068a\u2067\u2068b\u2069\u2069\u2069");
+  assert.equal(isolate("a\u2069\u202eb"), "\u2068a\u202eb\u2069");
+  assert.equal(isolate("\u2069\u2069a\u2066b\u2069\u2069c"), "\u2068a\u2066b\u2069c\u2069");
+  // A sentence that is filled into another one keeps its own isolates.
+  const names = gettext("{a} and {b}", { a: "\u202eevil", b: "bob" });
+  assert.equal(filled(names), "\u2068\u2068\u202eevil\u2069 and bob\u2069 left");
+});

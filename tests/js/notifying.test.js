@@ -16,7 +16,7 @@ test("a notification names the room and the author, a direct room only its peopl
   const [room, bob, hi] = ["Lobby", "bob", "hi"].map(tidy);
   assert.deepEqual(notifyWords(room, message), { title: room, body: `${bob}: ${hi}` });
   assert.equal(notifyWords(bob, { ...message, isDirect: true }).body, hi);
-  assert.equal(notifyWords(room, { ...message, type: 2 }).title, `Alert in ${room}`);
+  assert.equal(notifyWords(room, { ...message, type: 2 }).title, `Alert in \u2068${room}\u2069`);
   assert.equal(notifyWords(room, { ...message, author: tidy("") }).body, hi);
 });
 

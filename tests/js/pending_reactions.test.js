@@ -158,9 +158,11 @@ test("the users who reacted are named, the reader first", () => {
     { user: 7, username: "bob" },
   ];
   const words = (more) => reactedWords({ emoji: THUMB, count: 2, users, own: true, ...more }, 7);
-  assert.equal(words(), "You and \u2068alice\u2069");
-  assert.equal(words({ count: 5 }), "You, \u2068alice\u2069 and 3 others");
-  assert.equal(words({ count: 3, own: false }), "\u2068alice\u2069 and 2 others");
+  assert.equal(words(), "You and alice");
+  assert.equal(words({ count: 5 }), "You, alice and 3 others");
+  assert.equal(words({ count: 3, own: false }), "alice and 2 others");
+  const turned = words({ users: [{ user: 3, username: "\u202ealice" }] });
+  assert.equal(turned, "You and \u2068\u2068\u202ealice\u2069\u2069");
 });
 
 test("after a reload, a reaction is sent again under its id, shown meanwhile, and kept no longer", async () => {

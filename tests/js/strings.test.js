@@ -5,6 +5,7 @@ import {
   aboveWords,
   alertLineWords,
   belowWords,
+  closedWords,
   confirmedWords,
   countsWords,
   heldWords,
@@ -18,6 +19,7 @@ import {
   senderWords,
   sentenceFor,
   stateWords,
+  typingWords,
   unreadWords,
 } from "../../static/chat/model/strings.js";
 
@@ -145,4 +147,25 @@ test("the number of results is open if there are more", () => {
   assert.equal(resultsWords(1, false), "1 message");
   assert.equal(resultsWords(1, true), "1+ messages");
   assert.equal(resultsWords(50, true), "50+ messages");
+});
+
+test("titles, names and texts that turn text are isolated in each sentence", () => {
+  const [evil, isolated] = ["\u202eevil", "\u2068\u202eevil\u2069"];
+  const users = [evil, "bob", "eve"].map((username, user) => ({ username, user }));
+  assert.equal(closedWords(evil), `${isolated} is closed.`);
+  assert.equal(typingWords([evil]), `${isolated} is writing …`);
+  assert.equal(typingWords([evil, "bob"]), `\u2068${isolated} and bob\u2069 are writing …`);
+  assert.equal(people([evil, "joined"], ["bob", "left"]), `${isolated} joined · bob left`);
+  assert.equal(alertLineWords(evil, evil, 0), `Alert in ${isolated}: ${isolated}`);
+  assert.equal(senderWords({ username: evil, type: 2 }), `Alert. ${isolated}`);
+  assert.equal(newMessagesWords(2, evil), `2 new messages in ${isolated}`);
+  const confirmed = (count) =>
+    confirmedWords({ confirmations: { count, users }, resolution: users[0] });
+  const over = `Over, says ${isolated}`;
+  assert.equal(confirmed(2), `${over}. Confirmed by ${isolated} and bob`);
+  assert.equal(confirmed(3), `${over}. Confirmed by \u2068${isolated}, bob\u2069 and 1 more`);
+  assert.equal(
+    lostWords(evil, true).startsWith(`This message to “${isolated}” wasn't sent.`),
+    true,
+  );
 });

@@ -1,8 +1,9 @@
 /** Shows what a message quotes, and links to messages of this site, as chips that bring the message into view in its own pane. */
 
-import { part, setHue, setText } from "../dom/templates.js";
+import { part, setHue, setText, showName } from "../dom/templates.js";
 import { HIDDEN_SOURCE, NO_SOURCE } from "../model/carry_strings.js";
 import { Dates } from "../model/dates.js";
+import { isolate } from "../model/language.js";
 import { Quotes } from "../model/quotes.js";
 import { authorWords, deletedWords } from "../model/strings.js";
 
@@ -99,7 +100,7 @@ export class QuoteView {
   #add(chip) {
     if (this.#chips.size % MANY_CHIPS === MANY_CHIPS - 1) this.#update("");
     this.#chips.add(chip);
-    this.#fill(chip);
+    showName(chip.element, () => this.#fill(chip));
   }
 
   /** @param {Chip} chip */
@@ -122,12 +123,16 @@ export class QuoteView {
     const author = message ? authorWords(message) : "";
     if (isLink) {
       const short = text.length > MAX_LINK_TEXT ? `${text.slice(0, MAX_LINK_TEXT)}…` : text;
-      const by = author && !deleted ? `${author}: ` : "";
-      return setText(element, known ? `${known.title} · ${by}${short}` : HIDDEN_SOURCE);
+      const by = author && !deleted ? `${isolate(author)}: ` : "";
+      return setText(
+        element,
+        known ? `${isolate(known.title)} · ${by}${isolate(short)}` : HIDDEN_SOURCE,
+      );
     }
     const [, head, body] = /** @type {HTMLElement[]} */ ([...element.children]);
     const time = message ? timeOf(message.at) : "";
-    if (head) setText(head, known ? [known.title, author, time].filter(Boolean).join(" · ") : "");
+    const parts = known ? [known.title, author, time].filter(Boolean) : [];
+    if (head) setText(head, parts.map(isolate).join(" · "));
     if (body) setText(body, text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
     body?.classList.toggle("quiet", !message || Boolean(deleted));
   }

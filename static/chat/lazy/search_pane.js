@@ -1,6 +1,6 @@
 /** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
 
-import { copyElement, part, setHue, setText } from "../dom/templates.js";
+import { copyElement, part, setHue, setText, showName } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
 import { Dates } from "../model/dates.js";
 import { gettext } from "../model/language.js";
@@ -151,12 +151,15 @@ export class SearchPane {
     const button = /** @type {HTMLElement} */ (item.firstElementChild);
     setHue(part(item, "hue"), room.id);
     part(item, "room").textContent = room.title;
-    part(item, "author").textContent = authorWords(found);
-    const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
     const time = /** @type {HTMLTimeElement} */ (part(item, "time"));
     time.dateTime = at;
-    time.textContent = dates.dayLabel(at, Date.now());
-    time.title = dates.full(at);
+    // Called again when names or the time zone have changed.
+    showName(item, () => {
+      const dates = new Dates({ clock: document.documentElement.dataset.clock ?? "" });
+      part(item, "author").textContent = authorWords(found);
+      time.textContent = dates.dayLabel(at, Date.now());
+      time.title = dates.full(at);
+    });
     item.dataset.room = room.id;
     item.dataset.seq = String(seq);
     // The word may stand in the name of a file.

@@ -2,7 +2,7 @@
 
 import { copyElement, part, setAvatar, setText, showName } from "../dom/templates.js";
 import { fileNames } from "../model/files.js";
-import { gettext } from "../model/language.js";
+import { gettext, isolate } from "../model/language.js";
 import { shownNames } from "../model/names.js";
 import { isForMe, namesOf } from "../model/own.js";
 import { ALERT, MESSAGE, MUTED, WARNING } from "../model/protocol.js";
@@ -51,7 +51,7 @@ export function isSameGroup(previous, message) {
 
 /** "monitor, 9:18". @param {Pick<Message, "username" | "user" | "at">} message */
 export function signature(message) {
-  return `${authorWords(message)}, ${dates.time(message.at)}`;
+  return `${isolate(authorWords(message))}, ${dates.time(message.at)}`;
 }
 
 /**

@@ -1,9 +1,8 @@
 /** What the page says about reactions and replies. Loaded with them (lazy/answers.js). */
 
-import { gettext, ngettext } from "./language.js";
+import { gettext, isolate, ngettext } from "./language.js";
 import { shownNames } from "./names.js";
 
-/** @import {Person} from "./protocol.js" */
 /** @import {Reaction} from "./reactions.js" */
 
 /** In place of the author and the words of a message that is answered. */
@@ -28,15 +27,12 @@ export function firstWords(text) {
 
 /** Name the users who gave a message an emoji: "You, alice and 3 others". @param {Reaction} reaction @param {number} me */
 export function reactedWords({ count, users, own }, me) {
-  const others = users.filter(({ user }) => user !== me).map(isolated);
+  const others = users
+    .filter(({ user }) => user !== me)
+    .map(({ username, user }) => isolate(shownNames.of(username, user)));
   const names = own ? [gettext("You"), ...others] : others;
   const rest = count - names.length;
   if (rest > 0) names.push(ngettext("{count} other", "{count} others", rest));
   const last = names.pop() ?? "";
   return names.length ? gettext("{names} and {last}", { names: names.join(", "), last }) : last;
-}
-
-/** The direction of a name reaches nothing beside it. @param {Person} person */
-function isolated({ username, user }) {
-  return `\u2068${shownNames.of(username, user)}\u2069`;
 }

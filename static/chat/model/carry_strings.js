@@ -1,6 +1,6 @@
 /** The sentences about quotes and copies in other rooms: the rest of strings.js, loaded when they are first used. */
 
-import { gettext, ngettext } from "./language.js";
+import { gettext, isolate, ngettext } from "./language.js";
 
 /** @import {Room} from "./protocol.js" */
 
@@ -67,7 +67,7 @@ export function copyUnsentWords(room, reason) {
 
 /** @param {string[]} titles of the rooms @param {string} reason */
 export function copiesUnchangedWords(titles, reason) {
-  const named = titles.slice(0, MOST_NAMED).join(", ");
+  const named = titles.slice(0, MOST_NAMED).map(isolate).join(", ");
   const more = titles.length - MOST_NAMED;
   const rooms =
     more > 0

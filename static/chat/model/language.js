@@ -57,5 +57,24 @@ export function ngettext(one, other, count, values) {
 
 /** @param {string} text @param {Values} [values] */
 function fill(text, values = {}) {
-  return text.replace(/\{(\w+)\}/g, (braced, name) => String(values[name] ?? braced));
+  return text.replace(/\{(\w+)\}/g, (braced, name) => isolate(values[name] ?? braced));
+}
+
+/** Bidirectional control characters, and ranges of letters from right to left. */
+const TURNS =
+  /[\p{Bidi_C}\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/**
+ * Put a value that can turn what stands beside it into an isolate of its own. The isolates that it begins are closed,
+ * and it closes no other one.
+ * @param {string | number} value
+ */
+export function isolate(value) {
+  const text = `${value}`;
+  if (!TURNS.test(text)) return text;
+  let depth = 1;
+  const closed = text.replace(/[\u2066-\u2069]/g, (sign) =>
+    (sign < "\u2069" ? ++depth : depth > 1 && --depth) ? sign : "",
+  );
+  return `\u2068${closed}${"\u2069".repeat(depth)}`;
 }

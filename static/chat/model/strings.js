@@ -1,6 +1,6 @@
 /** Every sentence that the page shows or has read out. */
 
-import { gettext, LOCALE, ngettext, pgettext } from "./language.js";
+import { gettext, isolate, LOCALE, ngettext, pgettext } from "./language.js";
 import { shownNames } from "./names.js";
 import { ALERT, countGraphemes, isSoon, WARNING } from "./protocol.js";
 
@@ -356,7 +356,7 @@ export function alertLineWords(room, text, others) {
         { room },
       )
     : gettext("Alert in {room}", { room });
-  return text ? `${where}: ${text}` : where;
+  return text ? `${where}: ${isolate(text)}` : where;
 }
 
 /** Name the users who have confirmed an alert, and the one who said that it is over. @param {{confirmations: {count: number, users: Person[]}, resolution: Person | null}} alert */
@@ -374,7 +374,7 @@ function confirmedByWords(count, names) {
       "Confirmed by {names} and {count} more",
       "Confirmed by {names} and {count} more",
       count - 2,
-      { names: names.join(", ") },
+      { names: names.map(isolate).join(", ") },
     );
   if (second) return gettext("Confirmed by {first} and {second}", { first, second });
   return gettext("Confirmed by {name}", { name: first });

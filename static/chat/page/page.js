@@ -1,5 +1,6 @@
 /** The page as the workspace's view: panes in a row, the room list, notices, and the connection's state. */
 
+import { focusNothing } from "../dom/focus.js";
 import { Notices } from "../dom/notices.js";
 import { part, setAvatar, setText, showName, updateNames } from "../dom/templates.js";
 import { followClock, followZone, today } from "../log/days.js";
@@ -164,13 +165,9 @@ export class Page {
     const { username } = config.user;
     const me = part(document, "my-name");
     showName(me, () => {
-      setText(me, shownNames.of(username));
-      setAvatar(
-        part(document, "my-avatar"),
-        username,
-        shownNames.of(username),
-        shownNames.pictureOf(username),
-      );
+      const shown = shownNames.of(username);
+      setText(me, shown);
+      setAvatar(part(document, "my-avatar"), username, shown, shownNames.pictureOf(username));
     });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
@@ -201,11 +198,6 @@ export class Page {
     this.#attachments.clear();
   }
 
-  /** Move the focus to where keys do nothing, so that what is being typed does not go on in another room. */
-  #focusNothing() {
-    part(document, "panes-and-notices").focus({ preventScroll: true });
-  }
-
   /** Go to the message that the address names. @param {string} room @param {number} seq */
   jumpToMessage(room, seq) {
     const { navigation } = this.#userActions;
@@ -215,7 +207,10 @@ export class Page {
 
   /** Once a second: update the countdown, and check whether the day or the time zone changed. */
   tick() {
-    if (followZone()) for (const pane of this.#panes.all) pane.list.updateZone();
+    if (followZone()) {
+      for (const pane of this.#panes.all) pane.list.updateZone();
+      this.namesChanged(); // times beside names too
+    }
     if (this.#day !== today()) for (const pane of this.#panes.all) pane.list.updateDays();
     this.#day = today();
     this.unsent.tick();
@@ -228,7 +223,10 @@ export class Page {
    * @param {number} retryAt
    */
   connectionChanged(state, retryAt) {
+<<<<<<< HEAD
     const { answering } = this.#userActions;
+=======
+>>>>>>> ha
     if (state === "signed out") this.#hideRooms();
     this.#notifier.connectionChanged(state);
     if (state === "open") {
@@ -237,7 +235,7 @@ export class Page {
       this.#readTracker.connected();
       this.#userActions.navigation.connected();
       this.#panes.loadArrangement();
-      answering.connected();
+      this.#userActions.answering.connected();
       if (this.#config.workspaces.list[0] || this.#sets.loaded)
         this.#useSets((sets) => sets.connected());
     }
@@ -315,7 +313,7 @@ export class Page {
     const pane = this.#panes.get(room.id);
     const hadFocus = pane?.contains(document.activeElement) === true;
     this.#panes.removePane(room.id);
-    if (hadFocus) this.#focusNothing();
+    if (hadFocus) focusNothing();
     this.unsent.closeDraft(room.id);
     if (reason === undefined) return this.unsent.showUnsent(room.id);
     this.#alerts.forgetRoom(room.id);
@@ -343,7 +341,7 @@ export class Page {
   logCleared(room) {
     this.#panes.get(room)?.clearLog();
     this.#userActions.answering.loaded?.logCleared(room);
-    if (this.unsent.logReset(room)) this.#focusNothing();
+    if (this.unsent.logReset(room)) focusNothing();
   }
 
   /**

@@ -1,6 +1,6 @@
 /** <pinned-alerts>: alerts that stay above the log until this user dismisses them with "Got it". */
 
-import { copyElement, part, setText } from "../dom/templates.js";
+import { copyElement, part, setText, showName } from "../dom/templates.js";
 import { signature } from "../log/message.js";
 
 /** @import {Pinned} from "../model/alerts.js" */
@@ -37,7 +37,8 @@ export class PinnedAlerts extends HTMLElement {
     alerts.forEach((alert, i) => {
       const element = this.#shown.get(alert.id) ?? this.#addAlert(alert, i);
       setText(part(element, "text"), alert.text);
-      setText(part(element, "by"), signature(alert));
+      const by = part(element, "by");
+      showName(by, () => setText(by, signature(alert)));
     });
     if (focused && !focused.isConnected) this.#moveFocus(index);
   }
