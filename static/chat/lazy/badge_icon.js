@@ -1,6 +1,8 @@
 /** Draws the page's icon with the number of unread messages. Loaded when there are any. */
 
-/** @import {Badge} from "../page/badge.js" */
+/** @import {Counts} from "../model/strings.js" */
+
+/** What is shown; `hasAlert`: an alert waits for the user, in any room. @typedef {Counts & {hasAlert: boolean}} Badge */
 
 /** @param {Badge} badge */
 export function showIcon({ unread, mentions, hasAlert }) {

@@ -3,9 +3,8 @@
 import { gettext } from "../model/language.js";
 import { countsWords } from "../model/strings.js";
 
+/** @import {Badge} from "../lazy/badge_icon.js" */
 /** @import {Counts} from "../model/strings.js" */
-
-/** What is shown; `hasAlert`: an alert waits for the user, in any room. @typedef {Counts & {hasAlert: boolean}} Badge */
 
 /** @type {Badge | null} */
 let shown = null;

@@ -223,10 +223,6 @@ export class Page {
    * @param {number} retryAt
    */
   connectionChanged(state, retryAt) {
-<<<<<<< HEAD
-    const { answering } = this.#userActions;
-=======
->>>>>>> ha
     if (state === "signed out") this.#hideRooms();
     this.#notifier.connectionChanged(state);
     if (state === "open") {
@@ -400,16 +396,13 @@ export class Page {
   /** @param {string} room @param {Event} event */
   eventApplied(room, event) {
     this.#userActions.answering.loaded?.eventApplied(room, event);
-<<<<<<< HEAD
     this.#search.loaded?.eventApplied(room, event);
-=======
     // The message may be edited here while the pane shows another part of the log.
     /** @type {{edited?: number, deleted?: number | boolean, message?: string | null, seq: number}} */
     const { edited, deleted, message: text = null } = event;
     const seq = edited ?? deleted;
     if (typeof seq === "number")
       this.#panes.get(room)?.composer.messageChanged({ seq, text, deleted: Boolean(deleted) });
->>>>>>> hb
   }
 
   /** Only the pane being read is announced, apart from alerts and mentions: other panes would drown it. @param {string} room @param {Message} message */
