@@ -111,7 +111,7 @@ def rooms_to_offer(inviter: Any) -> "models.QuerySet[Room]":
 
 
 def _open_rooms(invitation: Invitation, inviter: Any, user: Any) -> list[int]:
-    """Return the rooms that are opened, of those that the inviter may still enter; in rooms of members, add the user."""
+    """Return the rooms that are opened: those that the inviter may still enter. Rooms of members get a new member."""
     chosen = rooms_to_offer(inviter).filter(pk__in=invitation.rooms.values("pk"))
     rooms = list(chosen[: conf.LAYOUT_PANES])
     for room in rooms:
