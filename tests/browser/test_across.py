@@ -236,8 +236,7 @@ def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site
     expect(alice.box("Lobby")).to_be_focused()
     page.keyboard.type("power is out")
     page.keyboard.press("Enter")
-    page.wait_for_timeout(1500)
-    print("GONE", gone, page.evaluate("Object.entries(localStorage)"))
+    wait_until(lambda: len(gone) >= 2, alice)
     wait_until(lambda: len(site.shell(TEXTS).splitlines()) == 1, alice)
     waiting = "Object.keys(localStorage).filter((key) => key.includes('.outbox.')).length"
     assert page.evaluate(waiting) == 3

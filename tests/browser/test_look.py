@@ -94,6 +94,9 @@ def test_the_rail_has_the_buttons_of_its_rows_where_no_pointer_hovers_and_marks_
     expect(alice.button("Lobby")).to_have_accessible_description("Out of view")
     assert alice.button("Lobby").evaluate(background) == "rgba(0, 0, 0, 0)" != filled
     assert alice.button("Third").evaluate(background) != "rgba(0, 0, 0, 0)"
+    row, button = alice.button("Third").bounding_box(), alice.toggle("Third").bounding_box()
+    assert row["x"] + row["width"] <= button["x"]
+    assert abs(row["y"] + row["height"] / 2 - button["y"] - button["height"] / 2) < 3
     rail = alice.page.get_by_role("navigation", name="Rooms")
     assert rail.bounding_box()["width"] <= 84
     assert rail.evaluate("(rail) => rail.scrollWidth <= rail.clientWidth")

@@ -8,7 +8,7 @@ import { gettext } from "../model/language.js";
 import { asMarkdown } from "../model/markdown.js";
 import { messageItems } from "../model/message_items.js";
 import { LEVELS } from "../model/strings.js";
-import { showConfirmed, showUnconfirmed } from "./unconfirmed.js";
+import { showWho } from "./unconfirmed.js";
 
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Arrangement} from "./arrangement.js" */
@@ -20,7 +20,7 @@ import { showConfirmed, showUnconfirmed } from "./unconfirmed.js";
 /** The row of panes. @typedef {{layout: Layout, isPhone: boolean, arrange: (change: (arrangement: Arrangement) => void) => void}} Panes */
 /** What the page can do with a pane. @typedef {{readTracker: {hasUnread: (room: string) => boolean, markRead: (room: string) => void}, shortcuts: Shortcuts, titleOf: (room: string) => string, askForDay: () => void, print: () => void, settings: Item | null}} Ways */
 
-export { asMarkdown, Menu, messageItems, printOnly, showConfirmed, showUnconfirmed };
+export { asMarkdown, Menu, messageItems, printOnly, showWho };
 
 /** The settings that are on or off, in their order. @type {[Name, string][]} */
 const SWITCHES = [

@@ -11,9 +11,15 @@ import { authorWords } from "../model/strings.js";
 
 /** @typedef {{people: {username: string, name: string}[], more: boolean}} Unconfirmed */
 
-/** @param {(HTMLElement & {room: string}) | undefined} pane of the alert @param {number} seq of the alert */
-export async function showUnconfirmed(pane, seq) {
+/** @param {(HTMLElement & {room: string}) | undefined} pane of the alert @param {Message} alert @param {boolean} confirmed whether to list those who have confirmed it */
+export function showWho(pane, alert, confirmed) {
   if (!pane) return;
+  if (confirmed) showConfirmed(pane, alert);
+  else void showUnconfirmed(pane, alert.seq);
+}
+
+/** @param {HTMLElement & {room: string}} pane of the alert @param {number} seq of the alert */
+async function showUnconfirmed(pane, seq) {
   const { box, list, status } = showBox(pane, gettext("Not confirmed yet"));
   /** @type {Unconfirmed | string} */
   const answer = await ask(`/rooms/${pane.room}/alerts/${seq}/unconfirmed/`);
@@ -31,9 +37,8 @@ export async function showUnconfirmed(pane, seq) {
   placeBeside(box, pane.getBoundingClientRect());
 }
 
-/** The alert's own line names only the first of them. @param {HTMLElement | undefined} pane of the alert @param {Message} alert */
-export function showConfirmed(pane, { confirmations: { count, users } }) {
-  if (!pane) return;
+/** The alert's own line names only the first of them. @param {HTMLElement} pane of the alert @param {Message} alert */
+function showConfirmed(pane, { confirmations: { count, users } }) {
   const { box, list, status } = showBox(pane, gettext("Confirmed"));
   list.replaceChildren(...users.map(confirmedItem));
   status.textContent = count > users.length ? gettext("And more.") : "";

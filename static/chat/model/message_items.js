@@ -8,7 +8,7 @@ import { ALERT, MESSAGE } from "./protocol.js";
 
 /** An item of a menu. @typedef {{label: string, act: () => void}} Item */
 
-/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, showConfirmed: () => void, showUnconfirmed: () => void, sameMoment: (() => void) | undefined, quote: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
+/** Over plain HTTP there is no clipboard, so nothing can be copied. @typedef {{reply: () => void, react: () => void, edit: () => void, markUnread: () => void, remove: () => void, resolve: () => void, showWho: (confirmed: boolean) => void, sameMoment: (() => void) | undefined, quote: (() => void) | undefined, copyText: (() => void) | undefined, copyMarkdown: (() => void) | undefined, copyLink: (() => void) | undefined}} Actions */
 
 /**
  * Leave out what would have no effect, and what the server would refuse.
@@ -40,9 +40,9 @@ export function messageItems(message, reader, actions) {
   if (!isAuthor) items.push({ label: gettext("Mark as unread"), act: markUnread });
   const isRunning = message.type === ALERT && message.resolution === null;
   if (message.type === ALERT && message.confirmations.count > 2)
-    items.push({ label: gettext("See who has confirmed"), act: actions.showConfirmed });
+    items.push({ label: gettext("See who has confirmed"), act: () => actions.showWho(true) });
   if (message.type === ALERT && reader.staff)
-    items.push({ label: gettext("See who has not confirmed"), act: actions.showUnconfirmed });
+    items.push({ label: gettext("See who has not confirmed"), act: () => actions.showWho(false) });
   if (mayWrite && isRunning && (isAuthor || reader.staff))
     items.push({ label: gettext("Alert is over"), act: resolve });
   if (mayWrite && (isAuthor || reader.staff)) items.push({ label: gettext("Delete"), act: remove });
