@@ -145,16 +145,22 @@ def new_log(room):
     Room.objects.filter(pk=room.pk).update(epoch="another")
 
 
-@pytest.mark.parametrize("is_original", [True, False])
-async def test_a_room_with_a_new_log_is_shown_in_one_pane(bob, rooms, is_original):
+@pytest.mark.parametrize("newer", ["", "since", "epoch", "resume", "watch"])
+async def test_a_room_with_a_new_log_is_shown_in_one_pane(bob, rooms, newer):
+    """A client that has used any of the newer ways knows what `reset` means."""
     lobby = str(rooms.lobby.pk)
+    is_original = newer == ""
+    cursor = {"since": {"since": 0}, "epoch": {"epoch": rooms.lobby.epoch}}
     async with connected(bob) as socket:
         client = OriginalClient(socket)
-        await client.send("join", lobby)
+        await client.send("join", lobby, **cursor.get(newer, {}))
         assert await client.next() == {"join": lobby, "title": "Lobby"}
-        if not is_original:
+        if newer == "resume":
             await socket.send(command="resume", rooms={lobby: {"since": 0}})
             assert await client.next() == {"join": lobby, "title": "Lobby"}
+        if newer == "watch":
+            await socket.send(command="watch")
+            await socket.until(lambda frame: "heads" in frame)
         await database.write(new_log, rooms.lobby)
         if is_original:
             # Its pane for the old log no longer works, so it closes first.
@@ -163,6 +169,16 @@ async def test_a_room_with_a_new_log_is_shown_in_one_pane(bob, rooms, is_origina
         assert (joined["join"], joined["epoch"], joined["reset"]) == (lobby, "another", True)
         await client.send("send", lobby, message="hi")
         assert await client.next() == message_frame(lobby, "bob", "hi")
+
+
+async def test_a_deleted_room_ends_with_a_leave(bob, rooms):
+    lobby = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        client = OriginalClient(socket)
+        await client.send("join", lobby)
+        assert await client.next() == {"join": lobby, "title": "Lobby"}
+        await database.write(lambda: Room.objects.get(pk=lobby).delete())
+        assert await client.next() == {"leave": lobby}
 
 
 async def test_it_can_leave_a_room_that_it_may_no_longer_enter(alice, rooms, settings):

@@ -252,6 +252,23 @@ def test_the_focus_moves_to_a_neighbour_when_its_element_is_removed(visit, site)
         bob.unsent("Lobby").first.get_by_role("button", name="Discard").click() if name == "Retry" else None
 
 
+def test_the_focus_moves_to_the_next_notice_and_enter_does_nothing_there(visit, site):
+    titles = ("One", "Two")
+    site.shell(f"from chat.models import Room\nfor title in {titles!r}: Room.objects.create(title=title)")
+    bob = visit("bob")
+    bob.open(*titles)
+    site.shell(f"from chat.models import Room\nfor room in Room.objects.filter(title__in={titles!r}): room.delete()")
+    notices = bob.page.locator(".notice:visible")
+    expect(notices).to_have_count(2)
+    notices.first.get_by_role("button", name="Dismiss").focus()
+    bob.page.keyboard.press("Enter")
+    bob.page.keyboard.press("Enter")
+    expect(notices).to_have_count(1)
+    expect(notices).to_be_focused()
+    bob.page.keyboard.press("Tab")
+    expect(notices.get_by_role("button", name="Dismiss")).to_be_focused()
+
+
 def _refuse_sends(socket):
     server = socket.connect_to_server()
 

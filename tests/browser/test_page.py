@@ -238,6 +238,11 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
     expect(bob.box("Random")).to_be_focused()
     press("Control+Alt+KeyP")
     expect(bob.box("Random")).not_to_be_focused()
+    # The rest of a sentence comes to the main element when the server closes the pane in which it was written.
+    bob.main.focus()
+    press("?")
+    expect(keys).to_be_hidden()
+    expect(bob.main).to_be_focused()
     bob.log("Random").focus()
     press("?")
     row.get_by_role("button", name="Default").click()

@@ -222,8 +222,10 @@ def test_each_key_goes_to_the_room_that_had_the_focus(visit, site):
     closes = 0
     for _ in range(Q.keys):
         draw = chance.random()
-        if draw < 0.6:
+        if draw < 0.59:
             press(chance.choice("abcdefgh"))
+        elif draw < 0.6:
+            press("?")
         elif draw < 0.7:
             press(" ")
         elif draw < 0.82:

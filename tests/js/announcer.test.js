@@ -31,3 +31,23 @@ test("many messages are announced as a count for each room", () => {
   mock.timers.tick(100);
   assert.deepEqual(said, ["3 new messages in Lobby", "1 new message in Random"]);
 });
+
+test("a browser without ariaNotify gets the words in the live region, until another person may use the page", () => {
+  const region = {
+    lines: ["from before"],
+    replaceChildren(...children) {
+      this.lines = children.map(({ textContent }) => textContent);
+    },
+  };
+  globalThis.document = { createElement: () => ({ textContent: "" }) };
+  announcer = new Announcer(region);
+  announcer.announce("alice", "Lobby", "good morning");
+  announcer.announce("bob", "Lobby", "hello");
+  mock.timers.tick(100);
+  assert.deepEqual(region.lines, ["alice in Lobby: good morning", "bob in Lobby: hello"]);
+  announcer.announce("alice", "Lobby", "the secret");
+  announcer.clear();
+  assert.deepEqual(region.lines, []);
+  mock.timers.tick(60_000);
+  assert.deepEqual(region.lines, []);
+});

@@ -96,6 +96,17 @@ test("a copy that was refused is named until it is gone, or its pane shows it", 
   assert.equal(shown.size, 0);
 });
 
+test("a copy that waited longer than a day for a closed room is offered and not sent", () => {
+  const { copies, joined, shown, choices } = page({ entries: [entry("2", { state: "held" })] });
+  copies.update();
+  assert.deepEqual(joined, []);
+  assert.match(shown.get("id 2"), /Random wasn't sent/);
+  assert.deepEqual(
+    choices.map(({ label }) => label),
+    ["Retry", "Discard"],
+  );
+});
+
 test("a change reaches the user's own copies in other rooms, and those that are not sent yet", async () => {
   const { copies, sent, changes, shown } = page({ entries: [entry("9")] });
   const done = copies.changeAll(ACROSS, "1", { message: "new" });

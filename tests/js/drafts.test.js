@@ -357,3 +357,15 @@ test("a target belongs to the log in which it was chosen", () => {
   assert.equal(drafts.draftOf("1"), undefined);
   assert.deepEqual(left(drafts), ["an answer"]);
 });
+
+test("signing out removes half-written edits, also those of another tab", () => {
+  const edit = { seq: 3, original: "as it was", isOpen: true };
+  const [here, there] = [tab("a"), tab("b")];
+  there.saveDraft("1", "secret", { edit });
+  here.saveDraft("1", "mine", { edit: { ...edit, seq: 4 } });
+  hear(there, () => here.clear());
+  assert.deepEqual([here.editsOf("1"), there.editsOf("1"), keys()], [[], [], []]);
+  there.storageChanged("multichat.signed-out.7", { newValue: "now" });
+  there.saveDraft("1", "typed on", { edit });
+  assert.deepEqual(keys(), []);
+});

@@ -22,13 +22,14 @@ export function guardLength(box, { maxLength, onrefused }) {
   box.addEventListener("beforeinput", (event) =>
     check(event, event.data ?? event.dataTransfer?.getData("text/plain")),
   );
-  // For any other way to insert text: restore the old value before the new one is laid out.
+  // For any other way to insert text: restore the old value before the new one is laid out. A text that is already too
+  // long can get shorter.
   box.addEventListener("input", (event) => {
-    if (box.value.length > maxLength) {
-      const text = box.value;
+    const text = box.value;
+    if (text.length > maxLength && text.length > value.length) {
       box.value = value;
       event.stopImmediatePropagation();
       onrefused(text);
-    } else value = box.value;
+    } else value = text;
   });
 }

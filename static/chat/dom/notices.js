@@ -128,7 +128,8 @@ function removeNotice(notice) {
   const next = notice.nextElementSibling ?? notice.previousElementSibling;
   notice.remove();
   if (!hadFocus) return;
-  const button = next?.querySelector("button:not([hidden])");
-  if (button instanceof HTMLElement) button.focus();
-  else box?.closest("main")?.focus();
+  if (next instanceof HTMLElement && !next.hidden) {
+    next.tabIndex = -1; // not a button in it, because an Enter that comes now is not meant for it
+    next.focus();
+  } else box?.closest("main")?.focus();
 }

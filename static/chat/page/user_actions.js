@@ -422,8 +422,9 @@ export class UserActions {
       return;
     if (event.getModifierState("AltGraph")) return; // it types
     const found = this.#shortcuts.find(event, isSelectingText(event.target, IS_MAC));
-    const isHelp =
-      event.key === "?" && !event.ctrlKey && !event.metaKey && !isTextField(event.target);
+    // The rest of a sentence goes to the main element when the server closes the pane in which it was written.
+    const isTyped = isTextField(event.target) || event.target === document.querySelector("main");
+    const isHelp = event.key === "?" && !event.ctrlKey && !event.metaKey && !isTyped;
     if (isHelp && this.#shortcuts.chordFor("help") !== "") this.#showKeys();
     else if (!found || !this.#runShortcut(found.name, found.digit)) return;
     event.preventDefault();
