@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
 from tests.browser.test_unread import wait_until
+from tests.browser.test_writing import BY_INPUT_METHOD
 
 HIDDEN = "A message in a room that you can't open."
 # The messages of the site, by room, in the order of their numbers.
@@ -246,3 +247,23 @@ def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site
     assert sorted(site.shell(TEXTS).splitlines()) == [f"{title}: power is out" for title in ("Here", "Lobby", "Random")]
     expect(alice.texts("Lobby")).to_have_text(["power is out"])
     expect(page.get_by_role("alert").filter(has_text="wasn't sent")).to_have_count(0)
+
+
+def test_keys_of_an_input_method_choose_no_room_and_leave_the_field_open(visit):
+    alice = visit("alice", "/chat/Lobby/")
+    pane = alice.pane("Lobby")
+    pane.get_by_role("button", name="Also in other rooms").click()
+    adding = pane.get_by_role("combobox", name="Add a room")
+    expect(adding).to_be_focused()
+    alice.page.keyboard.type("Rand")
+    option = pane.get_by_role("option", name="Random")
+    expect(option).to_have_attribute("aria-selected", "true")
+    for key in ("Enter", "Escape", "ArrowDown", "ArrowUp", "Backspace"):
+        assert adding.evaluate(BY_INPUT_METHOD, key), f"{key} belongs to the input method"
+    expect(adding).to_be_focused()
+    expect(adding).to_have_value("Rand")
+    expect(option).to_have_attribute("aria-selected", "true")
+    expect(pane.get_by_role("button", name="Remove Random")).to_have_count(0)
+    alice.page.keyboard.press("Enter")
+    expect(pane.get_by_role("button", name="Remove Random")).to_be_visible()
+    assert alice.commands("send") == []

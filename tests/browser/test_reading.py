@@ -1,9 +1,11 @@
 """How a message is read: its text as nodes, folded, from right to left, copied and printed."""
 
+import json
 import os
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
@@ -93,7 +95,7 @@ HOSTILE = r"""async () => {
     const rounds = Array.from({ length: 7 }, () => {
       const holder = document.createElement("div").appendChild(document.createElement("div"));
       const start = performance.now();
-      showText(holder, text);
+      showText(holder, text, new Map([["A", true], ["a", true], ["bob", false]]));
       return performance.now() - start;
     });
     return [Math.min(...rounds), text.slice(0, 20)];
@@ -101,13 +103,57 @@ HOSTILE = r"""async () => {
 }"""
 
 
-def test_the_nodes_of_a_hostile_text_are_made_in_10_ms(visit):
+# How many texts have as their nodes' text what their blocks have, and those that differ. Links are shown shortened.
+SHOWN = r"""async (texts) => {
+  const { showText } = await import(new URL("/source/log/text.js", location.href));
+  const { textOf, typeset } = await import(new URL("/source/model/typeset.js", location.href));
+  const textOfBlock = (block) => block.kind === "paragraph" ? textOf(block.nodes)
+    : block.kind === "quote" ? block.blocks.map(textOfBlock).join("")
+    : block.kind === "list" ? block.items.flatMap((item) => item.blocks.map(textOfBlock)).join("")
+    : block.text;
+  const names = new Map(["alice", "bob", "ALICE", "BOB", "all"].map((name) => [name, true]));
+  let same = 0, marks = 0;
+  const others = [];
+  for (const text of texts) {
+    const element = document.createElement("div").appendChild(document.createElement("div"));
+    showText(element, text, names);
+    marks += element.querySelectorAll("mark").length;
+    if (element.querySelector("a")) continue;
+    for (const button of element.querySelectorAll("button")) button.remove();
+    if (element.textContent === typeset(text).map(textOfBlock).join("")) same += 1;
+    else others.push([text, element.textContent]);
+  }
+  return { same, marks, others };
+}"""
+CASES = json.loads((Path(__file__).parents[1] / "typeset.json").read_text())
+PLAIN = [
+    "plain  text\n\nas typed",
+    "hi @bob, @ALICE and @nobody",
+    "\u202eturned\n\u2069 שלום @bob",
+    "a\r\n\tb \n\n\n",
+    "<b>",
+]
+
+
+@pytest.fixture
+def sources(visit):
+    """A page that can import the modules as they are written. The server has only the bundle."""
     bob = visit("bob", "/chat/Lobby/", keep=False)
-    # The modules as they are written. The server has only the bundle.
     source = Path(__file__).parents[2] / "static/chat"
     bob.page.route(
         "**/source/**", lambda route: route.fulfill(path=source / route.request.url.partition("/source/")[2])
     )
+    return bob
+
+
+def test_the_nodes_of_each_text_of_the_table_have_its_text_also_where_names_are_marked(sources):
+    shown = sources.page.evaluate(SHOWN, [case["text"] for case in CASES] + PLAIN)
+    assert shown["others"] == []
+    assert shown["same"] > 100 and shown["marks"] > 2
+
+
+def test_the_nodes_of_a_hostile_text_are_made_in_10_ms(sources):
+    bob = sources
     assert [entry for entry in bob.page.evaluate(HOSTILE) if entry[0] >= 10] == []
 
 
@@ -136,6 +182,23 @@ def test_directions_and_marks_stay_within_their_paragraph(visit, site):
     devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
     expect(by.locator("time")).not_to_have_text(before)
     devtools.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+def test_hidden_words_decide_no_direction_in_warnings_and_alerts(visit, site):
+    site.shell(
+        "from django.contrib.auth.models import User; from chat.models import Room\n"
+        "bob, room = User.objects.get(username='bob'), Room.objects.get(title='Lobby')\n"
+        "for kind in (1, 2): room.send_message('שלום עולם @alice', bob, kind)\n"
+        "for kind in (1, 2): room.send_message('hello @alice', bob, kind)"
+    )
+    alice = visit("alice", "/chat/Lobby/")
+    direction = "(element) => getComputedStyle(element).direction"
+    expect(alice.texts("Lobby")).to_have_count(4)
+    expect(alice.log("Lobby").get_by_text("Mentions you")).to_have_count(4)
+    assert [text.evaluate(direction) for text in alice.texts("Lobby").all()] == ["rtl", "rtl", "ltr", "ltr"]
+    pinned = alice.pane("Lobby").locator(".pinned [data-part=text]")
+    expect(pinned).to_have_text(["שלום עולם @alice", "hello @alice"])
+    assert [text.evaluate(direction) for text in pinned.all()] == ["rtl", "ltr"]
 
 
 TRAVEL = """
