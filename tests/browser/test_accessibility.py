@@ -37,7 +37,7 @@ def violations_in_all_looks(page):
     found = []
     for width, theme in LOOKS:
         # High enough for the whole list: a row that is cut at the edge of what scrolls would count as too small.
-        page.set_viewport_size({"width": width, "height": 900})
+        page.set_viewport_size({"width": width, "height": 1000})
         page.emulate_media(color_scheme=theme)
         rules = RULES_OF_COLOURS if theme == "dark" else RULES
         found += [(width, theme, violation) for violation in violations(page, rules)]

@@ -304,7 +304,7 @@ def test_a_switcher_that_loads_slowly_opens_no_room_for_a_user_who_writes_elsewh
     held[0].continue_()
     # The box answers to the arrow keys once the switcher is loaded.
     box.click()
-    expect(bob.page.get_by_role("option", name="Random").first).to_be_visible()
+    expect(bob.page.get_by_role("option", name="Random").first).to_be_visible(timeout=20_000)
     expect(bob.pane("Random")).to_have_count(0)
 
 

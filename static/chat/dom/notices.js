@@ -128,7 +128,7 @@ function removeNotice(notice) {
   const next = notice.nextElementSibling ?? notice.previousElementSibling;
   notice.remove();
   if (!hadFocus) return;
-  if (next instanceof HTMLElement && !next.hidden) {
+  if (next instanceof HTMLElement && next.checkVisibility()) {
     next.tabIndex = -1; // not a button in it, because an Enter that comes now is not meant for it
     next.focus();
   } else box?.closest("main")?.focus();

@@ -11,7 +11,7 @@ import { ALL_CAUGHT_UP, catchUpWords, OFFLINE } from "../model/strings.js";
 /** @import {Unread} from "../model/unread.js" */
 /** @import {Workspace} from "../model/workspace.js" */
 
-/** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null}, showAlone: (room: string | null) => void, setPeek: (room: string) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
+/** What catching up needs of the row of panes. @typedef {{readonly seen: string | null, setSeen: (room: string | null) => void, readonly layout: {peek: string | null, held: string | null}, showAlone: (room: string | null) => void, setPeek: (room: string) => void, get: (room: string | null) => {list: HTMLElement & {isAtBottom: boolean, isAtHead: boolean}} | undefined}} Panes */
 /** What it needs of the page. @typedef {{navigation: {peekRoom: (room: string, unlisted?: undefined, isFocused?: boolean) => void, closePeek: (kept: string | null) => void, updateAddress: () => void}, shortcuts: Shortcuts, readTracker: {hasUnread: (room: string) => boolean, showFirstUnread: (room: string) => void, markRead: (room: string) => void, markAllRead: () => void}, unread: Unread, workspace: Workspace, menus: {open: (anchor: HTMLElement, name: string, items: () => {label: string, act: () => void}[]) => void}}} Parts */
 
 /** How long it takes until what the server has marked as read is counted here. */
@@ -56,6 +56,7 @@ export class CatchUp {
       peek: this.#panes.layout.peek,
     };
     // Hidden like the others meanwhile, and not replaced by the rooms that are shown.
+    this.#panes.layout.held = this.#panes.layout.peek;
     this.#panes.layout.peek = null;
     // Before the first room is opened: a strip among the panes stays one.
     this.#panes.showAlone("");
@@ -115,12 +116,13 @@ export class CatchUp {
     const { layout } = this.#panes;
     if (!this.#before || this.#room === null || this.#room !== this.#before.peek) return;
     if (layout.peek === this.#room) layout.peek = null;
-    else this.#before.peek = null;
+    else this.#before.peek = layout.held = null;
   }
 
   /** @param {string | null} room that was provisional before */
   #bringBackPeek(room) {
     const { navigation } = this.#parts;
+    this.#panes.layout.held = null;
     navigation.closePeek(room);
     if (room === null) return;
     if (this.#panes.get(room)) this.#panes.setPeek(room);
@@ -193,7 +195,8 @@ export class CatchUp {
     const isTyping = isTextField(target) && !chordOf(event);
     const isButton = target instanceof Element && target.closest("button, summary, a") !== null;
     if (keys === "Escape") this.finish();
-    else if (isTyping || this.#room === null) return;
+    // A key that is switched off has no name, and neither has Control alone.
+    else if (isTyping || keys === "" || this.#room === null) return;
     else if (keys === shortcuts.chordFor("nextScreen") && !(isButton && key === " "))
       this.#nextScreen();
     else if (keys === shortcuts.chordFor("readOn")) this.#readAndGoOn();

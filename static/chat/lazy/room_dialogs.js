@@ -61,7 +61,10 @@ export class NewRoomDialog {
       ...{ title: title.value, topic: topic.value, who: this.#who, people },
     });
     this.#isBusy = false;
-    if (typeof made === "string") return showTrouble(this.#dialog, made);
+    if (typeof made === "string") {
+      if (this.#timesOpened === opened) showTrouble(this.#dialog, made);
+      return;
+    }
     // A user who closed the dialog during the request writes elsewhere, or opened it again for another room.
     const isSame = this.#timesOpened === opened;
     const isWaiting = isSame && this.#dialog.open;
@@ -107,7 +110,10 @@ export class DirectDialog {
     const opened = this.#timesOpened;
     /** @type {Room | string} */
     const room = await ask("/direct/", { people });
-    if (typeof room === "string") return showTrouble(this.#dialog, room);
+    if (typeof room === "string") {
+      if (this.#timesOpened === opened) showTrouble(this.#dialog, room);
+      return;
+    }
     // As for a new room: a user who closed the dialog meanwhile writes elsewhere.
     const isSame = this.#timesOpened === opened;
     const isWaiting = isSame && this.#dialog.open;

@@ -26,6 +26,8 @@ export class SearchPane {
   #cursor = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** The names of a hit's files. @type {WeakMap<HTMLElement, string[]>} */
+  #fileNames = new WeakMap();
   /** Where the focus goes when the results are closed. @type {Element | null} */
   #cameFrom = null;
 
@@ -73,14 +75,19 @@ export class SearchPane {
     if (!hit) return;
     if ("deleted" in event) this.#remove([hit]);
     else if ("edited" in event && "message" in event && event.message !== null)
-      this.#showText(hit, event.message, []);
+      this.#showText(hit, event.message, this.#fileNames.get(hit) ?? []);
   }
 
   /** @param {HTMLElement[]} hits */
   #remove(hits) {
     const pane = this.#pane;
     if (!pane || !hits.length) return;
+    // The reader who walks the hits goes on at the next one.
+    const focused = hits.find((hit) => hit.contains(document.activeElement));
+    const next = focused?.nextElementSibling ?? focused?.previousElementSibling;
+    if (focused) clearTimeout(this.#timer);
     for (const hit of hits) hit.remove();
+    if (focused) (next?.querySelector("button") ?? part(pane, "close")).focus();
     const count = part(pane, "hits").children.length;
     setText(part(pane, "state"), resultsWords(count, !part(pane, "more").hidden));
   }
@@ -164,11 +171,8 @@ export class SearchPane {
     item.dataset.seq = String(seq);
     // The word may stand in the name of a file.
     const names = (found.files ?? []).map(({ name }) => name);
-    this.#showText(
-      item,
-      message ?? "",
-      names.filter((name) => !message?.includes(name)),
-    );
+    this.#fileNames.set(item, names);
+    this.#showText(item, message ?? "", names);
     button.addEventListener("click", () => this.#show(button, room, seq, true));
     button.addEventListener("focus", () => {
       clearTimeout(this.#timer);
@@ -179,10 +183,11 @@ export class SearchPane {
     return item;
   }
 
-  /** @param {HTMLElement} hit @param {string} text @param {string[]} fileNames that are not in the text */
+  /** @param {HTMLElement} hit @param {string} text @param {string[]} fileNames shown behind it, unless it has them */
   #showText(hit, text, fileNames) {
     const terms = termsOf(this.#query);
-    const parts = [excerpt(text, terms, EXCERPT), ...fileNames].filter(Boolean);
+    const others = fileNames.filter((name) => !text.includes(name));
+    const parts = [excerpt(text, terms, EXCERPT), ...others].filter(Boolean);
     part(hit, "text").replaceChildren(...markHits(parts.join(" · "), terms).map(partElement));
   }
 

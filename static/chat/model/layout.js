@@ -16,6 +16,9 @@ export class Layout {
   /** A provisional pane, which the next peek replaces. It is in the order, but not saved. @type {string | null} */
   peek = null;
 
+  /** The provisional pane of before, while the user catches up. It is not saved either. @type {string | null} */
+  held = null;
+
   /** @param {string} room */
   add(room) {
     if (!this.order.includes(room)) this.order.push(room);
@@ -56,7 +59,7 @@ export class Layout {
 
   /** The panes that are saved. */
   get #kept() {
-    return this.order.filter((room) => room !== this.peek);
+    return this.order.filter((room) => room !== this.peek && room !== this.held);
   }
 
   /** A copy of the current layout. @returns {Panes} */

@@ -92,7 +92,7 @@ export class Page {
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
-      focusRoom: (room) => this.#userActions.navigation.peekRoom(room),
+      focusRoom: (room) => this.#userActions.peekRoom(room),
       jumpToNew: (room) => this.#userActions.jumps.jumpToNew(room),
       isJumping: (room) => workspace.isJumping(room),
     });
@@ -171,7 +171,7 @@ export class Page {
     });
     this.#alertLine = new AlertLine(this.#alerts, {
       ...{ list, readTracker: this.#readTracker, rooms: workspace.rooms },
-      show: (room) => this.#userActions.navigation.peekRoom(room),
+      show: (room) => this.#userActions.peekRoom(room),
     });
     this.#alerts.onchange = (room) => {
       panes.get(room)?.showAlerts(this.#alerts.alertsOf(room));

@@ -147,7 +147,7 @@ export class ReadTracker {
   }
 
   markAllRead() {
-    for (const room of this.#unread.unreadRooms) this.markRead(room);
+    for (const room of this.#unread.unreadRooms) if (this.#counts(room)) this.markRead(room);
   }
 
   /** Bring the first unread message of an open room into view, as soon as it is there. @param {string} room */
@@ -236,7 +236,9 @@ export class ReadTracker {
         isAnyUnread: this.hasUnread(room),
       });
     const { total } = this.#unread;
-    this.#nextButton.hidden = this.#catchUpButton.hidden = total.unread === 0;
+    this.#nextButton.hidden = total.unread === 0;
+    // A quiet room with an alert is caught up with too.
+    this.#catchUpButton.hidden = total.unread === 0 && !this.#unread.unreadRooms[0];
     part(this.#catchUpButton, "total").textContent = countsWords(total);
     showBadge(total, this.#hasAlert);
     this.#showAbove();

@@ -145,7 +145,7 @@ export class UserActions {
       titleOf: (/** @type {string} */ room) => this.#titleOf(room),
       open: (/** @type {string} */ room, /** @type {number} */ seq) => {
         list.collapse();
-        this.navigation.peekRoom(room);
+        this.peekRoom(room);
         this.jumpToMessage(room, seq);
       },
     };
@@ -171,6 +171,12 @@ export class UserActions {
     userData.preferences.follow("shortcuts", () => showChords(this.#shortcuts));
     list.onmenu = (row) => this.#openRowMenu(row);
     document.addEventListener("keydown", (event) => this.#keyPressed(event));
+  }
+
+  /** Look at a room that the user asked for. While they catch up, only the room of the moment is shown. @param {string} room */
+  peekRoom(room) {
+    this.catchUp.loaded?.finish();
+    this.navigation.peekRoom(room);
   }
 
   /** Go to the message that the address names. @param {string} room @param {number} seq */
