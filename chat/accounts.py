@@ -30,17 +30,9 @@ from multichat.login import LoginView
 # Sockets learn within a second that their session has a new key. A server that hangs takes longer.
 SUCCESSOR_LIFETIME = timedelta(hours=1)
 LOGIN_FORMS = ("login", "admin:login", "second_factor", "passkey")
-# Forms whose fields are kept when their token is outdated.
-KEPT_FORMS = (
-    "account",
-    "appearance",
-    "invite",
-    "password_change",
-    "password_reset",
-    "password_reset_confirm",
-    "sign_up",
-    "sso_name",
-)
+# Forms whose fields are kept when their token is outdated: of a signed-in user, whom they name, and of visitors.
+USERS_FORMS = ("account", "invite", "password_change")
+VISITORS_FORMS = ("password_reset", "password_reset_confirm", "sign_up", "sso_name")
 PASSWORD_VIEWS = ("password_change", "user_change_password")
 
 View = Callable[..., HttpResponseBase]
@@ -104,10 +96,17 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if view_name in ("accept_invitation", "sign_up") and request.user.is_authenticated:
         # Signed up in another tab. The page says so.
         return redirect(request.get_full_path())
-    # A form of another site never gets a fresh token.
-    if view_name in KEPT_FORMS and request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}":
+    # What was typed for one user must not be sent for another one who has signed in since.
+    is_theirs = view_name in USERS_FORMS and request.POST.get("for_user") == str(request.user.pk)
+    if (is_theirs or view_name in VISITORS_FORMS) and _is_from_here(request):
         return _send_again(request)
     return default_csrf_failure(request, reason)
+
+
+def _is_from_here(request: HttpRequest) -> bool:
+    """Tell whether a page of ours sent the form: another site, or a browser without cookies, gets no fresh token."""
+    is_own = request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}"
+    return is_own and settings.CSRF_COOKIE_NAME in request.COOKIES
 
 
 def _send_again(request: HttpRequest) -> HttpResponse:

@@ -154,6 +154,10 @@ class Connection:
 
     # The server's end
 
+    @property
+    def is_closed(self):
+        return self.is_cut
+
     def write(self, run):
         count = 0 if self.is_cut else min(len(run.frames), self.capacity - self._under_way)
         for frame in run.frames[:count]:

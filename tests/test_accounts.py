@@ -126,7 +126,14 @@ def test_a_stale_logout_form_is_shown_again_with_a_fresh_button(strict, bob):
 
 def test_a_stale_form_about_the_account_keeps_what_was_typed_and_is_sent_again(strict, bob):
     strict.force_login(bob)
-    typed = {"first_name": "Bob <b>", "last_name": "Miller", "email": "", "old_password": "secret words"}
+    strict.get("/accounts/")  # sets the cookie
+    typed = {
+        "for_user": str(bob.pk),
+        "first_name": "Bob <b>",
+        "last_name": "Miller",
+        "email": "",
+        "old_password": "secret words",
+    }
     response = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": "x" * 32}, HTTP_ORIGIN="http://testserver")
     page = response.content.decode()
     assert response.status_code == 403
@@ -138,9 +145,14 @@ def test_a_stale_form_about_the_account_keeps_what_was_typed_and_is_sent_again(s
     assert answer.status_code == 302
     bob.refresh_from_db()
     assert (bob.first_name, bob.last_name) == ("Bob <b>", "Miller")
-    # A form of another site gets no fresh token, and none without an origin.
-    for origin in ({"HTTP_ORIGIN": "http://elsewhere.example"}, {}):
-        refused = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": "x" * 32}, **origin)
+    # A form of another site gets no fresh token, and none without an origin, or that was typed for another user.
+    own = {"HTTP_ORIGIN": "http://testserver"}
+    for changed, origin in (
+        ({}, {"HTTP_ORIGIN": "http://elsewhere.example"}),
+        ({}, {}),
+        ({"for_user": "1"}, own),
+    ):
+        refused = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": "x" * 32} | changed, **origin)
         assert refused.status_code == 403
         assert b"Miller" not in refused.content
 

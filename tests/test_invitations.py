@@ -160,6 +160,14 @@ def test_a_link_into_a_room_of_members_makes_the_new_user_a_member_while_the_inv
     assert list(RoomMember.objects.filter(user=dora).values_list("room", "is_owner")) == [(plans.pk, False)]
 
 
+def test_a_full_room_of_members_does_not_stop_a_link(client, alice, bob, rooms, monkeypatch):
+    plans = room_actions.create_room("Plans", who="members", members=[alice.pk, bob.pk])
+    address = invite(alice, rooms=[plans, rooms.lobby])
+    monkeypatch.setattr(room_actions, "MAX_MEMBERS", 2)
+    assert client.post(address, fields())["Location"] == f"/?rooms={rooms.lobby.pk}"
+    assert not RoomMember.objects.filter(room=plans, user__username="dora").exists()
+
+
 def test_a_deleted_room_does_not_stop_a_link(client, alice, rooms):
     address = invite(alice, rooms=[rooms.random])
     rooms.random.delete()

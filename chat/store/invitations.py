@@ -16,6 +16,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from chat import audit
 from chat.conf import conf
+from chat.exceptions import ClientError
 from chat.models import Invitation, Membership, Room
 from chat.store import policies, room_actions
 
@@ -112,13 +113,18 @@ def rooms_to_offer(inviter: Any) -> "models.QuerySet[Room]":
 
 def _open_rooms(invitation: Invitation, inviter: Any, user: Any) -> list[int]:
     """Return the rooms that are opened: those that the inviter may still enter. Rooms of members get a new member."""
-    chosen = rooms_to_offer(inviter).filter(pk__in=invitation.rooms.values("pk"))
-    rooms = list(chosen[: conf.LAYOUT_PANES])
-    for room in rooms:
+    rooms = list(rooms_to_offer(inviter).filter(pk__in=invitation.rooms.values("pk")))
+    closed = set()
+    # Locked in the order in which the log locks rooms.
+    for room in sorted(rooms, key=lambda room: room.pk):
         if room.members_only:
-            # Each member may add others.
-            room_actions.add_members(room.pk, [user.pk], by=inviter.pk)
-    return [room.pk for room in rooms]
+            try:
+                # Each member may add others.
+                room_actions.add_members(room.pk, [user.pk], by=inviter.pk)
+            except ClientError:
+                # The room is full, or was closed to the inviter or deleted meanwhile.
+                closed.add(room.pk)
+    return [room.pk for room in rooms if room.pk not in closed][: conf.LAYOUT_PANES]
 
 
 def _valid() -> "models.QuerySet[Invitation]":

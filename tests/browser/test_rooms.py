@@ -70,7 +70,7 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
 
 
 def test_a_direct_room_of_several_people_is_seen_by_them_alone(visit, site):
-    site.shell("from django.contrib.auth.models import User\nUser.objects.get_or_create(username='dora')")
+    site.shell("from django.contrib.auth.models import User\nUser.objects.get_or_create(username='emil')")
     alice, bob, charlie = visit("alice", keep=False), visit("bob", keep=False), visit("charlie", keep=False)
     page = bob.page
     page.get_by_role("button", name="New direct room").click()
@@ -79,18 +79,18 @@ def test_a_direct_room_of_several_people_is_seen_by_them_alone(visit, site):
     expect(person).to_be_focused()
     dialog.get_by_role("button", name="Open room").click()
     expect(dialog.get_by_role("alert")).to_have_text("Choose at least one person.")
-    for name in ("alice", "dora"):
+    for name in ("alice", "emil"):
         person.fill(name)
         person.press("Enter")
     assert violations(page) == []
     dialog.get_by_role("button", name="Open room").click()
-    box = page.get_by_role("textbox", name="Message alice, dora")
+    box = page.get_by_role("textbox", name="Message alice, emil")
     expect(box).to_be_focused()
     box.fill("just the three of us")
     box.press("Enter")
-    row = alice.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^bob, dora"))
+    row = alice.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^bob, emil"))
     row.click()
-    expect(alice.log("bob, dora")).to_contain_text("just the three of us")
+    expect(alice.log("bob, emil")).to_contain_text("just the three of us")
     expect(charlie.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(0)
 
 
