@@ -158,7 +158,7 @@ def test_a_pane_stands_in_the_lower_half_of_a_column_by_menu_and_by_drag(visit):
     assert box_of(bob, "Third")["height"] == pytest.approx(third["height"], abs=1)
     # In a low window, all are columns.
     choose(bob, "Third", "Put below Lobby")
-    bob.page.set_viewport_size({"width": 1320, "height": 440})
+    bob.page.set_viewport_size({"width": 1320, "height": 380})
     wait_until(lambda: box_of(bob, "Third")["x"] > box_of(bob, "Lobby")["x"], bob)
     assert not bob.problems
 

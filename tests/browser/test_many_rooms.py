@@ -122,7 +122,9 @@ def test_the_list_is_one_tab_stop_and_arrow_keys_move_within_it(bob):
     bob.page.keyboard.press("Tab")
     expect(rows.first.locator("xpath=following-sibling::button")).to_be_focused()
     bob.page.keyboard.press("Tab")
+    expect(bob.page.get_by_role("button", name="New direct room")).to_be_focused()
+    bob.page.keyboard.press("Tab")
     assert bob.page.evaluate("() => document.activeElement.closest('nav')") is None
-    for _ in range(2):
+    for _ in range(3):
         bob.page.keyboard.press("Shift+Tab")
     assert bob.page.evaluate(focused) == first

@@ -138,7 +138,6 @@ function option({ label, hint, isHere, about, note = isHere ? gettext("here") : 
   const element = document.createElement("li");
   element.id = id;
   element.role = "option";
-  element.ariaLabel = label;
   const rest = [about, note].filter(Boolean).join(", ");
   if (rest) element.setAttribute("aria-description", rest);
   const name = document.createElement("bdi");
@@ -148,6 +147,7 @@ function option({ label, hint, isHere, about, note = isHere ? gettext("here") : 
     const person = document.createElement("bdi");
     person.className = "about";
     person.textContent = about;
+    person.ariaHidden = "true"; // it is the description
     element.append(" ", person);
   }
   if (hint !== undefined || note !== undefined) {

@@ -12,7 +12,7 @@ export const WIDE = 220;
 export const MIN_PX = 280;
 export const STRIP_PX = 44;
 /** Below this height, two panes do not fit above each other: the same number as in the style sheet. */
-export const LOW = "(max-height: 30em)";
+export const LOW = "(max-height: 25em)";
 /** The limits of the server (chat/protocol.py). */
 const MIN = 10;
 const MAX = 1000;
