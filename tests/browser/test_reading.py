@@ -196,6 +196,8 @@ def test_hidden_words_decide_no_direction_in_warnings_and_alerts(visit, site):
     expect(alice.texts("Lobby")).to_have_count(4)
     expect(alice.log("Lobby").get_by_text("Mentions you")).to_have_count(4)
     assert [text.evaluate(direction) for text in alice.texts("Lobby").all()] == ["rtl", "rtl", "ltr", "ltr"]
+    # A name keeps its @ also between letters of the other direction.
+    assert {mark.evaluate(direction) for mark in alice.texts("Lobby").locator("mark").all()} == {"ltr"}
     pinned = alice.pane("Lobby").locator(".pinned [data-part=text]")
     expect(pinned).to_have_text(["שלום עולם @alice", "hello @alice"])
     assert [text.evaluate(direction) for text in pinned.all()] == ["rtl", "ltr"]

@@ -133,6 +133,7 @@ function withMentions(text, names) {
   let from = 0;
   for (const [start, end, isMe] of marksOf(text, names)) {
     const mark = document.createElement("mark");
+    mark.dir = "auto"; // so that @ and name stay together between letters of the other direction
     mark.classList.toggle("other", !isMe);
     mark.textContent = text.slice(start, end);
     nodes.push(text.slice(from, start), mark);
