@@ -84,8 +84,7 @@ def _change(request: HttpRequest) -> dict[str, Any]:
     user = request.user
     match _decoder.decode(request.body):
         case Save(name=name, rooms=rooms, wide=wide, shapes=shapes):
-            panes = Panes(rooms, wide, {room: shape for room, shape in shapes_of(shapes).items() if shape})
-            return {"saved": pane_sets.save(user, name, panes)}
+            return {"saved": pane_sets.save(user, name, Panes(rooms, wide, shapes_of(shapes)))}
         case Rename(workspace=pk, name=name):
             pane_sets.rename(user, pk, name)
         case Delete(workspace=pk):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -62,9 +62,6 @@ served = logging.getLogger("chat.served")
 
 # Refusals of a write that mean that the user's rights have ended.
 RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
-
-# How often a resume asks for all rooms whose answers are outdated, before it asks for each of them.
-RESUME_TRIES = 3
 
 
 async def run(session: Session, command: AnyCommand) -> None:
@@ -140,13 +137,11 @@ async def resume(session: Session, command: Resume) -> None:
     # All keys are checked before any room is joined.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
-    for _try in range(RESUME_TRIES):
-        cursors, left = await _resume_open(session, cursors)
-        await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
-        if not cursors:
-            return
-    # Rights keep changing. Each room is asked for until its answer was used in time.
-    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in cursors.items()))
+    left: Cursors = {}
+    while cursors:
+        cursors, waiting = await _resume_open(session, cursors)
+        left |= waiting
+    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
 
 
 Cursors: TypeAlias = dict[RoomId, Cursor]
@@ -160,7 +155,7 @@ async def _resume_open(session: Session, cursors: Cursors) -> tuple[Cursors, Cur
     """
     with session.hub.revocation.question() as question:
         answers = await session.hub.rooms.get_all([(session.login, room_id) for room_id in cursors])
-        return await session.hub.returning.run(lambda: _join_open(session, cursors, answers, question))
+        return await session.hub.returning.run(_join_open(session, cursors, answers, question))
 
 
 def _join_open(
@@ -168,12 +163,13 @@ def _join_open(
     cursors: Cursors,
     answers: Mapping[tuple[Login, int], EnterableRoom | Exception | None],
     question: Question,
-) -> tuple[Cursors, Cursors]:
+) -> Generator[None, None, tuple[Cursors, Cursors]]:
     outdated: Cursors = {}
     left: Cursors = {}
-    if session.is_closed:
-        return outdated, left
     for room_id, cursor in cursors.items():
+        yield
+        if session.is_closed:
+            return {}, {}
         # None also when the session has a new login since the question.
         room = answers.get((session.login, room_id))
         feed = session.hub.feeds.get(room_id)
@@ -449,8 +445,7 @@ def layout(session: Session, command: Layout) -> None:
         session.hub.positions.change_layout(session, command)
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
-    shapes = {room: shape for room, shape in shapes_of(command.shapes).items() if shape}
-    panes = Panes(rooms, command.wide, shapes).limited_to(frozenset(rooms))
+    panes = Panes(rooms, command.wide, shapes_of(command.shapes)).limited_to(frozenset(rooms))
     session.hub.positions.set_layout(session, panes)
 
 

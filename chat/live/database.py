@@ -181,23 +181,11 @@ class Gathering(Generic[K, V]):
 
     async def get(self, key: K) -> V | None:
         """Return what the database has for this key now, or None. Raises what the query raised."""
-        loop = asyncio.get_running_loop()
-        if key not in self._asked:
-            self._asked[key] = loop.create_future()
-        if self._task is None:
-            self._task = loop.create_task(self._load_all())
-        return await asyncio.shield(self._asked[key])
+        return await asyncio.shield(self._ask(key))
 
     async def get_all(self, keys: Iterable[K]) -> dict[K, V | Exception | None]:
         """Return what the database has for these keys, or why the question for a key failed."""
-        loop = asyncio.get_running_loop()
-        futures: dict[K, asyncio.Future[V | None]] = {}
-        for key in keys:
-            if key not in self._asked:
-                self._asked[key] = loop.create_future()
-            futures[key] = self._asked[key]
-        if futures and self._task is None:
-            self._task = loop.create_task(self._load_all())
+        futures = {key: self._ask(key) for key in keys}
         if futures:
             await asyncio.wait(futures.values())
         answers: dict[K, V | Exception | None] = {}
@@ -206,6 +194,14 @@ class Gathering(Generic[K, V]):
             # What the query raised is an Exception: anything else ends the task that asked.
             answers[key] = future.result() if error is None else cast("Exception", error)
         return answers
+
+    def _ask(self, key: K) -> asyncio.Future[V | None]:
+        loop = asyncio.get_running_loop()
+        if key not in self._asked:
+            self._asked[key] = loop.create_future()
+        if self._task is None:
+            self._task = loop.create_task(self._load_all())
+        return self._asked[key]
 
     async def _load_all(self) -> None:
         loop = asyncio.get_running_loop()

@@ -59,8 +59,8 @@ class UserLayout(NamedTuple):
 
 
 def shapes_of(shapes: Iterable[Shape]) -> dict[int, dict[str, Any]]:
-    """Return shapes by room as they are stored: empty for an even column."""
-    return {
+    """Return shapes by room as they are stored: none for an even column."""
+    stored = {
         int(shape.room): {
             **({"width": shape.width} if shape.width is not None else {}),
             **({"strip": True} if shape.strip else {}),
@@ -68,6 +68,7 @@ def shapes_of(shapes: Iterable[Shape]) -> dict[int, dict[str, Any]]:
         }
         for shape in shapes
     }
+    return {room: shape for room, shape in stored.items() if shape}
 
 
 def change_layout(login: Login, change: Layout) -> None:
@@ -139,11 +140,13 @@ def apply_change(panes: Panes, change: Layout, *, allowed: Container[int] | None
             _put(rooms, put)
     rooms = rooms[: conf.LAYOUT_PANES]
     kept = None if panes.wide == change.narrow else panes.wide
-    shapes = {**panes.shapes, **shapes_of(change.shapes)}
+    changed = {shape.room for shape in change.shapes}
+    unchanged = {room: shape for room, shape in panes.shapes.items() if room not in changed}
+    shapes = {**unchanged, **shapes_of(change.shapes)}
     return Panes(
         rooms,
         kept if change.wide is None else change.wide,
-        {room: shapes[room] for room in rooms if shapes.get(room)},
+        {room: shapes[room] for room in rooms if room in shapes},
     )
 
 
