@@ -211,9 +211,8 @@ class Room(models.Model):
             raise ValidationError({"title": _("A room needs a title.")})
         if title_key(self.title) == SYSTEM_KEY:
             raise ValidationError({"title": format_lazy(_("A room can't be called {name}."), name=SYSTEM)})
-        if TURNING.search(self.title) and self.title not in Room.all_objects.filter(pk=self.pk).values_list(
-            "title", flat=True
-        ):
+        stored = Room.all_objects.filter(pk=self.pk).values_list("title", flat=True)
+        if TURNING.search(self.title) and self.title not in [title.strip() for title in stored]:
             # A room that has such a title already keeps it, so that the rest of it can be changed.
             raise ValidationError({"title": _("A title can't contain characters that change the direction of text.")})
         if self.title in (".", ".."):

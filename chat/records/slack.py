@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from chat.models import Event, title_key
+from chat.models import TURNING, Event, title_key
 from chat.names import SYSTEM_KEY, name_key
 from chat.records import FORMAT, AnyLine, EventLine, Header, MemberLine, RecordError, RoomLine, UserLine, importing
 from chat.store import own_rooms
@@ -99,7 +99,10 @@ class _Export:
             for channel in self._read(name, list[Channel])
         ]
         titles = _unique(
-            (channel.name or channel.id for channel, _, _ in found), title_key, reserved=SYSTEM_KEY, most=MAX_TITLE
+            (TURNING.sub("", channel.name) or channel.id for channel, _, _ in found),
+            title_key,
+            reserved=SYSTEM_KEY,
+            most=MAX_TITLE,
         )
         self._rooms = {channel.id: title for (channel, _, _), title in zip(found, titles, strict=True)}
         for number, (channel, is_private, is_direct) in enumerate(found, 1):

@@ -115,7 +115,8 @@ def keep_imported_names() -> None:
     """Let users who were stored without signals be shown by their first and last name. The oldest user of a name is."""
     if not FIELDS:
         return
-    owners = dict(UsernameKey.objects.values_list("key", "user_id"))
+    # The last one of a key counts: the only one that is not exempt, or the oldest.
+    owners = dict(UsernameKey.objects.order_by("-is_exempt", "-user_id").values_list("key", "user_id"))
     seen = {"", SYSTEM_KEY, *UsernameKey.objects.exclude(display_key=None).values_list("display_key", flat=True)}
     users = User._default_manager.order_by("pk").only(*FIELDS).iterator(PIECE)
     while piece := list(islice(users, PIECE)):

@@ -28,6 +28,13 @@ def test_two_users_talk_and_other_rooms_hear_nothing(visit):
     expect(alice.texts("Here")).to_have_count(10)
 
 
+def hold(visitor, url):
+    """Hold requests back, and return the list in which they wait."""
+    held = []
+    visitor.page.route(url, lambda route: held.append(route))
+    return held
+
+
 def test_signing_in_returns_to_the_requested_page(page, site):
     page.goto(site.url + "/chat/Lobby/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
@@ -260,8 +267,7 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
 def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
     bob = visit("bob")
     bob.open("Lobby")
-    held = []
-    bob.page.route("**/chat/Slow/", lambda route: held.append(route))
+    held = hold(bob, "**/chat/Slow/")
     box = bob.page.get_by_role("combobox", name="Find or jump")
     box.fill("Slow")
     with bob.page.expect_request("**/chat/Slow/"):
@@ -278,8 +284,7 @@ def test_a_slow_answer_does_not_take_the_focus_from_another_room(visit, site):
 def test_a_slow_direct_room_does_not_take_the_focus_from_another_room(visit):
     bob = visit("bob")
     bob.open("Lobby")
-    held = []
-    bob.page.route("**/direct/", lambda route: held.append(route))
+    held = hold(bob, "**/direct/")
     box = bob.page.get_by_role("combobox", name="Find or jump")
     box.fill("charlie")
     expect(bob.page.get_by_role("option", selected=True)).to_contain_text("charlie")
@@ -294,8 +299,7 @@ def test_a_slow_direct_room_does_not_take_the_focus_from_another_room(visit):
 def test_a_switcher_that_loads_slowly_opens_no_room_for_a_user_who_writes_elsewhere(visit):
     bob = visit("bob")
     bob.open("Lobby")
-    held = []
-    bob.page.route("**/switcher*.js", lambda route: held.append(route))
+    held = hold(bob, "**/switcher*.js")
     box = bob.page.get_by_role("combobox", name="Find or jump")
     with bob.page.expect_request("**/switcher*.js"):
         box.fill("Random")
@@ -311,8 +315,7 @@ def test_a_switcher_that_loads_slowly_opens_no_room_for_a_user_who_writes_elsewh
 def test_a_room_made_slowly_does_not_take_the_focus_after_its_dialog_was_closed(visit):
     alice = visit("alice")
     alice.open("Lobby")
-    held = []
-    alice.page.route("**/rooms/", lambda route: held.append(route))
+    held = hold(alice, "**/rooms/")
     alice.page.get_by_role("button", name="New room").click()
     dialog = alice.page.get_by_role("dialog", name="New room")
     dialog.get_by_role("textbox", name="Room title").fill("Slowly made")

@@ -208,3 +208,13 @@ test("an alert is unpinned when it was confirmed elsewhere, and stays when it is
     mock.timers.reset();
   }
 });
+
+test("an alert that became too old to be listed while the computer slept stays", () => {
+  mock.timers.enable({ apis: ["Date"], now: NOW });
+  alerts = new Alerts(7, new Store(), NOW);
+  alerts.applyMessages("1", [alert("disk full", { at: new Date(NOW).toISOString() })], true);
+  mock.timers.setTime(NOW + 8 * 86_400_000);
+  alerts.applyHeads(head([9], 9));
+  assert.deepEqual(texts(alerts), ["disk full"]);
+  mock.timers.reset();
+});

@@ -13,31 +13,91 @@ import { RoomWebhooks } from "./room_webhooks.js";
 /** @typedef {{username: string, owner: boolean}} Member */
 /** @typedef {{room: Room, members: Member[], manage: boolean, archived: boolean} | {left: true}} RoomMembers */
 
-export class NewRoomDialog {
+/** The form of a dialog that opens a room. What is typed stays until the room is there. */
+class RoomForm {
   #dialog;
-  #people;
   #isBusy = false;
   #timesOpened = 0;
+
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {() => Promise<Room | string>} request returns the room, or a sentence about what is wrong
+   * @param {() => void} clear
+   * @param {(room: Room, isFocused: boolean) => void} onmade
+   */
+  constructor(dialog, request, clear, onmade) {
+    this.#dialog = dialog;
+    part(dialog, "cancel").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("input", () => showTrouble(dialog, ""));
+    part(dialog, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#submit(request, clear, onmade);
+    });
+  }
+
+  /** @param {string} first the field that gets the focus */
+  open(first) {
+    this.#timesOpened += 1;
+    showTrouble(this.#dialog, "");
+    this.#dialog.showModal();
+    input(this.#dialog, first).focus();
+  }
+
+  /**
+   * @param {() => Promise<Room | string>} request
+   * @param {() => void} clear
+   * @param {(room: Room, isFocused: boolean) => void} onmade
+   */
+  async #submit(request, clear, onmade) {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    const opened = this.#timesOpened;
+    const made = await request();
+    this.#isBusy = false;
+    // A user who closed the dialog during the request writes elsewhere, or opened it again for another room.
+    const isSame = this.#timesOpened === opened;
+    if (typeof made === "string") {
+      if (isSame) showTrouble(this.#dialog, made);
+      return;
+    }
+    const isWaiting = isSame && this.#dialog.open;
+    if (isSame) {
+      clear();
+      this.#dialog.close();
+    }
+    onmade(made, isWaiting);
+  }
+}
+
+export class NewRoomDialog {
+  #dialog;
+  #form;
+  #people;
 
   /** @param {HTMLDialogElement} dialog @param {(room: Room, isFocused: boolean) => void} onmade */
   constructor(dialog, onmade) {
     this.#dialog = dialog;
     this.#people = new PeopleField(part(dialog, "people"));
-    part(dialog, "cancel").addEventListener("click", () => dialog.close());
+    const [title, topic] = [input(dialog, "title"), input(dialog, "topic")];
+    /** @type {() => Promise<Room | string>} */
+    const request = () =>
+      ask("/rooms/", {
+        title: title.value,
+        topic: topic.value,
+        who: this.#who,
+        people: this.#who === "members" ? this.#people.names : [],
+      });
+    const clear = () => {
+      title.value = topic.value = "";
+      this.#people.clear();
+    };
+    this.#form = new RoomForm(dialog, request, clear, onmade);
     dialog.addEventListener("change", () => this.#showPeople());
-    dialog.addEventListener("input", () => showTrouble(dialog, ""));
-    part(dialog, "form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      void this.#make(onmade);
-    });
   }
 
   open() {
-    this.#timesOpened += 1;
-    showTrouble(this.#dialog, "");
     this.#showPeople();
-    this.#dialog.showModal();
-    input(this.#dialog, "title").focus();
+    this.#form.open("title");
   }
 
   get #who() {
@@ -48,80 +108,26 @@ export class NewRoomDialog {
   #showPeople() {
     part(this.#dialog, "people").hidden = this.#who !== "members";
   }
-
-  /** @param {(room: Room, isFocused: boolean) => void} onmade */
-  async #make(onmade) {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
-    const opened = this.#timesOpened;
-    const [title, topic] = [input(this.#dialog, "title"), input(this.#dialog, "topic")];
-    const people = this.#who === "members" ? this.#people.names : [];
-    /** @type {Room | string} */
-    const made = await ask("/rooms/", {
-      ...{ title: title.value, topic: topic.value, who: this.#who, people },
-    });
-    this.#isBusy = false;
-    if (typeof made === "string") {
-      if (this.#timesOpened === opened) showTrouble(this.#dialog, made);
-      return;
-    }
-    // A user who closed the dialog during the request writes elsewhere, or opened it again for another room.
-    const isSame = this.#timesOpened === opened;
-    const isWaiting = isSame && this.#dialog.open;
-    if (isSame) {
-      title.value = topic.value = "";
-      this.#people.clear();
-      this.#dialog.close();
-    }
-    onmade(made, isWaiting);
-  }
 }
 
 /** Opens a direct room with a few people. */
 export class DirectDialog {
-  #dialog;
-  #people;
-  #timesOpened = 0;
+  #form;
 
   /** @param {HTMLDialogElement} dialog @param {(room: Room, isFocused: boolean) => void} onopened */
   constructor(dialog, onopened) {
-    this.#dialog = dialog;
-    this.#people = new PeopleField(part(dialog, "people"));
+    const people = new PeopleField(part(dialog, "people"));
     part(dialog, "people").hidden = false;
-    part(dialog, "cancel").addEventListener("click", () => dialog.close());
-    dialog.addEventListener("input", () => showTrouble(dialog, ""));
-    part(dialog, "form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      void this.#openRoom(onopened);
-    });
+    /** @type {() => Promise<Room | string>} */
+    const request = async () =>
+      people.names.length
+        ? ask("/direct/", { people: people.names })
+        : gettext("Choose at least one person.");
+    this.#form = new RoomForm(dialog, request, () => people.clear(), onopened);
   }
 
   open() {
-    this.#timesOpened += 1;
-    showTrouble(this.#dialog, "");
-    this.#dialog.showModal();
-    input(this.#dialog, "person").focus();
-  }
-
-  /** @param {(room: Room, isFocused: boolean) => void} onopened */
-  async #openRoom(onopened) {
-    const people = this.#people.names;
-    if (!people.length) return showTrouble(this.#dialog, gettext("Choose at least one person."));
-    const opened = this.#timesOpened;
-    /** @type {Room | string} */
-    const room = await ask("/direct/", { people });
-    if (typeof room === "string") {
-      if (this.#timesOpened === opened) showTrouble(this.#dialog, room);
-      return;
-    }
-    // As for a new room: a user who closed the dialog meanwhile writes elsewhere.
-    const isSame = this.#timesOpened === opened;
-    const isWaiting = isSame && this.#dialog.open;
-    if (isSame) {
-      this.#people.clear();
-      this.#dialog.close();
-    }
-    onopened(room, isWaiting);
+    this.#form.open("person");
   }
 }
 

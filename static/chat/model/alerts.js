@@ -28,6 +28,7 @@ export class Alerts {
   #user;
   /** The server's time when the page was loaded. The browser's clock may be wrong by days. */
   #loadedAt;
+  #startedAt = Date.now();
   /** @type {(room: string) => void} */
   onchange = () => {};
   /** Called to tell the server that the user has seen an alert. It may be called again for the same alert. @type {(room: string, seq: number) => void} */
@@ -181,7 +182,9 @@ export class Alerts {
 
   /** Whether the server would list an alert, if it waited. @param {string} at @param {number[]} listed */
   #isListed(at, { length }) {
-    return length < MOST_LISTED && this.#loadedAt + performance.now() - Date.parse(at) < LISTED_MS;
+    // In some browsers the first clock stops while the computer sleeps, and the second one may be set.
+    const elapsed = Math.max(performance.now(), Date.now() - this.#startedAt);
+    return length < MOST_LISTED && this.#loadedAt + elapsed - Date.parse(at) < LISTED_MS;
   }
 
   /** Read the storage each time, so that what another tab wrote since is not overwritten. @param {string} room @returns {RoomAlerts} */
