@@ -67,7 +67,11 @@ def invite(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     rooms = list(invitations.rooms_to_offer(request.user)[: invitations.MAX_ROOMS])
     form = InviteForm(request.POST if request.method == "POST" else None, rooms=rooms)
-    context: dict[str, Any] = {"form": form, "rooms": rooms}
+    context: dict[str, Any] = {
+        "form": form,
+        "rooms": rooms,
+        "has_rooms_of_members": any(room.members_only for room in rooms),
+    }
     if form.is_valid():
         values = form.cleaned_data
         _, code = invitations.create(

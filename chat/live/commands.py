@@ -59,7 +59,6 @@ logger = logging.getLogger(__name__)
 # Which process served which user: one line for each join and each saved command, without messages (LOG_SERVED).
 served = logging.getLogger("chat.served")
 
-
 # Refusals of a write that mean that the user's rights have ended.
 RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
 

@@ -24,7 +24,6 @@ from chat.store.events import LoggedEvent
 
 logger = logging.getLogger(__name__)
 
-
 # How long a run that was joined is kept for other sessions that stand at the same place.
 RUNS_KEPT_SECONDS = 2.0
 

@@ -85,7 +85,6 @@ def test_a_strip_counts_what_is_new_reads_nothing_and_comes_back_as_a_column(vis
     expect(strip(elsewhere, "Random")).to_be_visible()
     bob.page.reload()
     expect(strip(bob, "Random").locator(".unread")).to_have_text("2, @1")
-    alice.page.evaluate("0")
     strip(bob, "Random").click()
     expect(bob.box("Random")).to_be_focused()
     expect(bob.texts("Random")).to_have_text(["one", "@bob two"])

@@ -11,7 +11,7 @@ import { countsWords, edgeWords, stripWords } from "../model/strings.js";
 /** @import {Counts} from "../model/strings.js" */
 
 /** What is needed of a pane. @typedef {HTMLElement & {room: string}} Pane */
-/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, readonly focused: Pane | null, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
+/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
 /** A room's row in the list. @typedef {{room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
 /** The list of rooms. @typedef {{rowOf: (room: string) => Row | undefined, onrow: (room: string) => void}} Rows */
 

@@ -50,7 +50,7 @@ export class Layout {
     return true;
   }
 
-  /** @param {string} room @param {Shape} change */
+  /** Change what is named of a pane's shape. What is false or undefined is taken away. @param {string} room @param {Shape} change */
   changeShape(room, change) {
     const entries = Object.entries({ ...this.shapes[room], ...change }).filter(([, on]) => on);
     if (entries.length) this.shapes[room] = Object.fromEntries(entries);
