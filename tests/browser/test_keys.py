@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.test_history import FIRST_IN_VIEW, fill, text
+from tests.browser.test_history import FIRST_IN_VIEW, Gate, fill, text
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import look_away, wait_until
 
@@ -107,7 +107,10 @@ def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
 def test_the_same_moment_and_the_newest_message_are_reached_from_a_composer_by_key(visit, site):
     room = fill(site, "Deploys", 120, ages=[(100, 40)])
     other = fill(site, "Errors", 200, ages=[(60, 41)])
-    bob = visit("bob", f"/?rooms={room},{other}&at={room}.90", viewport=WIDE)
+    bob = visit("bob", "/healthz", viewport=WIDE)
+    gate = Gate(bob, "history")
+    gate.open()
+    bob.goto(f"/?rooms={room},{other}&at={room}.90")
     keyboard = bob.page.keyboard
     expect(text(bob, "Deploys", 90)).to_be_in_viewport()
     expect(text(bob, "Errors", 200)).to_be_in_viewport()
@@ -130,6 +133,17 @@ def test_the_same_moment_and_the_newest_message_are_reached_from_a_composer_by_k
     expect(bob.box("Deploys")).to_be_focused()
     for title, place in places.items():
         wait_until(lambda title=title, place=place: bob.log(title).evaluate(FIRST_IN_VIEW) == place, bob)
+    # A page that arrives after the return moves nothing.
+    gate.is_shut = True
+    keyboard.press("Alt+PageUp")
+    expect(line).to_be_visible()
+    wait_until(lambda: gate.held, bob)
+    keyboard.press("Escape")
+    expect(line).to_be_hidden()
+    gate.open()
+    say(site, "Random", "more")
+    expect(bob.button("Random").locator(".unread")).to_have_text("1")
+    assert {title: bob.log(title).evaluate(FIRST_IN_VIEW) for title in places} == places
     keyboard.press("Alt+PageDown")
     expect(text(bob, "Deploys", 120)).to_be_in_viewport()
     expect(bob.box("Deploys")).to_be_focused()

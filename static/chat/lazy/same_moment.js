@@ -92,6 +92,8 @@ export class SameMoment {
     const at = new Date(this.#time).toISOString();
     /** @param {number | undefined} seq */
     const place = (seq) => {
+      // A page that is still on its way would replace what is placed now.
+      this.#workspace.cancelJump(room);
       if (seq === undefined) list.scrollToBottom();
       else list.scrollToSeq(seq, this.#y - list.getBoundingClientRect().top);
     };
@@ -113,8 +115,11 @@ export class SameMoment {
       const list = this.#panes.get(room)?.list;
       if (!list) continue;
       const isHeld = stand === null ? list.isAtHead : list.elementOf(stand.seq) !== undefined;
-      const restore = () =>
-        stand === null ? list.scrollToBottom() : list.scrollToSeq(stand.seq, stand.px);
+      const restore = () => {
+        this.#workspace.cancelJump(room);
+        if (stand === null) list.scrollToBottom();
+        else list.scrollToSeq(stand.seq, stand.px);
+      };
       if (isHeld) restore();
       else this.#workspace.jump(room, stand === null ? {} : { around: stand.seq }, restore);
     }

@@ -31,7 +31,7 @@ export class Jumps {
   /** @param {string} room */
   jumpToNewest(room) {
     const pane = this.#panes.get(room);
-    if (pane?.list.isAtHead) pane.scrollToBottom();
+    if (pane?.list.isAtHead) this.#showHeld(room, () => pane.scrollToBottom());
     else this.#jump(room, {}, () => pane?.scrollToBottom());
   }
 
@@ -39,7 +39,8 @@ export class Jumps {
   jumpToNew(room) {
     const list = this.#panes.get(room)?.list;
     const around = this.#readOf(room);
-    if (list?.newLine.isShown || around === undefined) list?.scrollToNew();
+    if (list?.newLine.isShown || around === undefined)
+      this.#showHeld(room, () => list?.scrollToNew());
     else this.#jump(room, { around }, () => list?.scrollToNew());
   }
 
@@ -51,6 +52,13 @@ export class Jumps {
       if (!message || message.deleted)
         this.#notices.show(missingMessageWords(message !== undefined));
     });
+  }
+
+  /** Show what is loaded already, in place of what was jumped to before. @param {string} room @param {() => void} show */
+  #showHeld(room, show) {
+    this.#workspace.cancelJump(room);
+    this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
+    show();
   }
 
   /** The reader scrolls instead of waiting for the jump. @param {string} room */
