@@ -150,7 +150,7 @@ def test_a_stale_form_about_the_account_keeps_what_was_typed_and_is_sent_again(s
     for changed, origin in (
         ({}, {"HTTP_ORIGIN": "http://elsewhere.example"}),
         ({}, {}),
-        ({"for_user": "1"}, own),
+        ({"for_user": str(bob.pk + 1)}, own),
     ):
         refused = strict.post("/accounts/", typed | {"csrfmiddlewaretoken": "x" * 32} | changed, **origin)
         assert refused.status_code == 403
