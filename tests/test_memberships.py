@@ -1,9 +1,12 @@
 """Read positions, layouts and first visits in the database."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from chat.exceptions import ErrorCode
 from chat.models import Membership, PositionCounter, Visit
@@ -79,10 +82,12 @@ def test_reading_messages_from_before_the_first_visit_writes_no_position(bob, ro
     assert stored_positions() == {(*pair, 2)}
 
 
-def test_presence_and_layout_do_not_change_the_position(bob, rooms):
+def test_presence_and_layout_do_not_change_the_position(bob, rooms, time_machine):
     login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
     post(rooms.lobby, 4)
     memberships.store_first_visits([bob.pk])
+    # Messages have times in milliseconds, so one from the same millisecond as the first visit would count as read.
+    time_machine.move_to(timezone.now() + timedelta(milliseconds=1))
     post(rooms.lobby, 1)
     before = unread.count({pair: None})
     Membership.objects.create(user=bob, room=rooms.lobby, is_here=True)
