@@ -312,6 +312,22 @@ test("drafts are stored again after the user emptied the storage", () => {
   assert.equal(store.length, 1);
 });
 
+test("another tab's draft of a replaced log is stored again too, once its tab is closed", async () => {
+  const first = tab("a");
+  const second = tab("b");
+  first.saveDraft("1", "half a sen", { edit: { seq: 2, original: "as it was", isOpen: true } });
+  hear(second, () => {
+    first.epochs.set("1", "b");
+    first.epochChanged("1");
+  });
+  alive.delete("a");
+  await settled();
+  for (const key of keys()) store.removeItem(key);
+  second.storageChanged(null);
+  const [kept] = keys().map((key) => JSON.parse(store.getItem(key)).text);
+  assert.equal(kept, "half a sen");
+});
+
 test("a draft of the previous version is offered", () => {
   store.setItem("multichat.draft.7.1", "typed before the upgrade");
   assert.deepEqual(left(tab("a")), ["typed before the upgrade"]);

@@ -211,6 +211,9 @@ export class Drafts {
   storageChanged(key, change) {
     if (key === this.#signal) return this.#signedOut();
     if (!this.#records.storageChanged(key, change)) return;
+    // No tab writes these any more, so each tab that knows them stores them again if the storage is emptied.
+    for (const [id, { tab }] of this.#records.all)
+      if (this.#closedTabs.has(tab)) this.#records.adopt(id);
     for (const [room, shown] of this.#shown) {
       const drafts = this.#otherDrafts(room).filter(({ edit }) => edit === undefined);
       const next =
