@@ -328,6 +328,35 @@ test("another tab's draft of a replaced log is stored again too, once its tab is
   assert.equal(kept, "half a sen");
 });
 
+test("a draft that is typed over here keeps what its tab added just before it was closed", async () => {
+  const first = tab("a");
+  first.saveDraft("1", "one");
+  const second = tab("b");
+  first.saveDraft("1", "one two"); // its event is still on its way
+  alive.delete("a");
+  second.openRoom("2");
+  second.saveDraft("1", "one three");
+  await settled();
+  assert.equal(textOf(second), "one three");
+  assert.deepEqual(left(second), ["one two"]);
+});
+
+test("after a reload, this tab's edit is shown, and that of another closed tab is offered", async () => {
+  const edit = { edit: { seq: 1, original: "as it was", isOpen: true } };
+  tab("a").saveDraft("1", "by a", edit);
+  tab("b").saveDraft("1", "by b", edit);
+  alive.clear();
+  const again = tab("c", { previous: "b" });
+  await settled();
+  assert.deepEqual(
+    again.editsOf("1").map(({ text }) => text),
+    ["by b"],
+  );
+  again.saveDraft("1", "by b and c", edit);
+  await settled();
+  assert.deepEqual(left(again), ["by a"]);
+});
+
 test("a draft of the previous version is offered", () => {
   store.setItem("multichat.draft.7.1", "typed before the upgrade");
   assert.deepEqual(left(tab("a")), ["typed before the upgrade"]);

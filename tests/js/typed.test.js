@@ -82,6 +82,7 @@ class Server {
   epochs = new Map(ROOMS.map((room) => [room, `${room}a`]));
   posted = [];
   #known = new Set();
+  #edited = new Map();
   #made = 0;
 
   /** Post a message, and return the code if it is refused. */
@@ -93,10 +94,12 @@ class Server {
     this.posted.push({ user, room, epoch: now, text: message, client_id });
   }
 
-  /** Save an edit, and return whether it was for the log that the room has now. */
-  edit(user, room, text, epoch) {
+  /** Save an edit, and return whether it was for the log that the room has now. The same text again changes nothing. */
+  edit(user, room, seq, text, epoch) {
     if (epoch !== this.epochs.get(room)) return false;
-    this.posted.push({ user, room, epoch, text });
+    const message = `${room} ${epoch} ${seq}`;
+    if (this.#edited.get(message) !== text) this.posted.push({ user, room, epoch, text });
+    this.#edited.set(message, text);
     return true;
   }
 
@@ -141,6 +144,9 @@ class Tab {
     this.drafts.onsignout = () => {
       this.outbox.close();
       this.isSignedOut = true;
+      // The server closes the sockets of a session that ended, and takes nothing more from them.
+      this.inFlight = [];
+      this.cut();
     };
   }
 
@@ -209,7 +215,7 @@ class Tab {
     const [kept] = this.drafts.editsOf(room);
     if (!kept || !this.joined.has(room)) return;
     const { user, world } = this;
-    if (world.server.edit(user, room, kept.text, this.epochs.get(room)))
+    if (world.server.edit(user, room, kept.edit.seq, kept.text, this.epochs.get(room)))
       this.drafts.dropEdit(room, kept.edit.seq);
   }
 
@@ -437,6 +443,8 @@ class World {
 
   /** The user empties the storage, including the records of closed tabs. Open pages store their records again soon. */
   empty(tab) {
+    // It takes the user longer than an event takes.
+    for (const each of this.tabs) this.deliver(each);
     this.storage.empty(this.chance() < 0.5 ? tab : null);
     this.sinceEmptied = 0;
     const memory = this.tabs.map(({ kept }) => kept).join("\n");

@@ -305,8 +305,8 @@ export class Drafts {
    */
   async #removeReplaced(room, seq) {
     const { previous } = this.#tabs;
-    const key = seq === undefined ? this.#shown.get(room)?.tab : previous;
-    const shown = key ? this.#records.get(keyOf(room, key, seq)) : undefined;
+    const edited = previous ? this.#records.get(keyOf(room, previous, seq)) : undefined;
+    const shown = seq === undefined ? this.#shown.get(room) : edited;
     if (seq === undefined) this.#shown.delete(room);
     if (!shown || !this.#isCurrent(shown)) return;
     if (!this.#closedTabs.has(shown.tab) && !(await this.#tabs.isClosed(shown.tab))) return;
@@ -338,7 +338,12 @@ export class Drafts {
       if (!this.#openRooms.has(room) || tab === "") continue;
       const own = this.#keyOf(room, edit?.seq);
       if (this.#records.get(own)?.id === draft.id) this.#records.remove(key);
-      const isShown = edit !== undefined || this.#shown.get(room)?.tab === tab;
+      // Before a reload, this tab may have had an edit of the same message: then that one is shown, and this one offered.
+      const { previous } = this.#tabs;
+      const isShown =
+        edit === undefined
+          ? this.#shown.get(room)?.tab === tab
+          : tab === previous || !this.#records.get(keyOf(room, previous ?? "", edit.seq));
       if (!isShown || this.#records.get(own) !== undefined || !this.#isCurrent(draft)) continue;
       // Save the new record before removing the old one: a crash in between may double the draft, but not lose it.
       this.#records.save(own, { ...draft, tab: this.#tabs.id });

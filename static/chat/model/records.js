@@ -20,6 +20,8 @@ export class Records {
   #records = new Map();
   /** Ids of records that this page wrote. @type {Set<string>} */
   #own = new Set();
+  /** Ids of records of closed pages, among `#own`: this page stores them again, but what is stored is never older. @type {Set<string>} */
+  #adopted = new Set();
   /** Ids of this page's records that the storage refused: they exist as long as the page. @type {Set<string>} */
   #unstored = new Set();
   /** Ids that were missing at the last check. @type {Set<string>} */
@@ -66,12 +68,15 @@ export class Records {
   save(id, record) {
     this.#records.set(id, record);
     this.#own.add(id);
+    this.#adopted.delete(id);
     this.#write(id);
   }
 
   /** Become responsible for a record of a closed page. @param {string} id */
   adopt(id) {
+    if (this.#own.has(id)) return;
     this.#own.add(id);
+    this.#adopted.add(id);
   }
 
   /** @param {string} id */
@@ -139,7 +144,8 @@ export class Records {
   #read(key) {
     const id = key.slice(this.#prefix.length);
     // A record that the storage refused is newer in memory than in the storage.
-    if (this.#unstored.has(id) || (this.#own.has(id) && !this.#isShared)) return;
+    const isNewerHere = this.#unstored.has(id) || (this.#own.has(id) && !this.#isShared);
+    if (isNewerHere && !this.#adopted.has(id)) return;
     const record = this.#parse(this.#store.getItem(key) ?? "", id);
     if (record !== null) this.#records.set(id, record);
   }
@@ -157,6 +163,7 @@ export class Records {
   #forget(id) {
     this.#records.delete(id);
     this.#own.delete(id);
+    this.#adopted.delete(id);
     this.#unstored.delete(id);
     this.#missing.delete(id);
   }
@@ -165,6 +172,8 @@ export class Records {
   #write(id) {
     if (this.#own.has(id)) this.#unstored.add(id);
     if (this.#isClosed) return;
+    // Its page may have stored a newer text while this page could not read the storage.
+    if (this.#adopted.has(id)) this.#read(this.#prefix + id);
     const text = JSON.stringify(this.#records.get(id));
     try {
       this.#store.setItem(this.#prefix + id, text);
