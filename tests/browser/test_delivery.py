@@ -610,6 +610,6 @@ def test_the_page_asks_to_sign_in_again_when_its_session_has_ended(visit, restar
     bob.page.evaluate("window.dispatchEvent(new Event('online'))")
     bob.expect_state("Signed out. Sign in again")
     expect(bob.page.get_by_role("alert").get_by_text("Sign in again")).to_be_visible()
-    bob.page.get_by_role("link", name="Sign in again", exact=True).click()
+    bob.main.get_by_role("link", name="Sign in again", exact=True).click()
     expect(bob.page.get_by_role("button", name="Log in")).to_be_visible()
     assert "next=%2Fchat%2FLobby%2F" in bob.page.url
