@@ -6,6 +6,7 @@ Staff and superusers are no exception. Members see such a room come, change and 
 import io
 import json
 import re
+import uuid
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,7 +16,7 @@ from django.urls import get_resolver
 from chat.live import audiences, database
 from chat.models import Membership, Room
 from chat.protocol import AnyCommand
-from chat.store import room_actions
+from chat.store import actions, room_actions
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,6 +173,23 @@ def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden):
     assert (answer.status_code, answer.json()["error"]) == (404, "ROOM_INVALID")
     assert not SECRETS.search(shown) and PERSON not in shown
     assert f'data-room="{hidden.pk}"' not in shown
+
+
+async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider, hidden, person):
+    across = "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"
+    draft = actions.Draft(room=hidden.pk, author=person.pk, body=TEXT, across=uuid.UUID(across), trusted=True)
+    await database.write(actions.commit, [draft])
+    async with connected(outsider) as socket:
+        await socket.send(command="mentions")
+        await socket.send(command="copies", across=across)
+        await socket.send(command="read_older", before="2090-01-01T00:00:00Z")
+        frames = await socket.until(lambda frame: "copies" in frame)
+        frames += await socket.rest()
+    assert [frame["mentioned"] for frame in frames if "mentioned" in frame] == [[]]
+    assert [frame["messages"] for frame in frames if "copies" in frame] == [[]]
+    assert not SECRETS.search(json.dumps(frames)) and f'"{hidden.pk}"' not in json.dumps(frames)
+    rows = Membership.objects.filter(room=hidden, user=outsider)
+    assert not await database.read(rows.exists), "no trace of the outsider is stored in the room"
 
 
 JSON = "application/json"
