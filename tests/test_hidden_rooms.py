@@ -13,11 +13,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import get_resolver
 
+from chat.exceptions import ClientError
 from chat.live import audiences, database
 from chat.models import Membership, Room
 from chat.protocol import AnyCommand
 from chat.store import actions, room_actions
 from tests.sockets import connected
+from tests.test_reactions import login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -177,8 +179,10 @@ def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden):
 
 async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider, hidden, person):
     across = "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"
-    draft = actions.Draft(room=hidden.pk, author=person.pk, body=TEXT, across=uuid.UUID(across), trusted=True)
-    await database.write(actions.commit, [draft])
+    login = await database.read(login_of, person)
+    draft = actions.Draft(room=hidden.pk, author=person.pk, login=login, body=TEXT, across=uuid.UUID(across))
+    [outcome] = await database.write(actions.commit, [draft])
+    assert not isinstance(outcome, ClientError)
     async with connected(outsider) as socket:
         await socket.send(command="mentions")
         await socket.send(command="copies", across=across)
