@@ -38,6 +38,9 @@ def test_two_people_from_an_invitation_to_the_removal_from_a_room(visit, site):
     alice.say("erin", "welcome")
     erin.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^alice")).click()
     expect(erin.texts("alice").last).to_have_text("welcome")
+    # So that she is not here for the next tests.
+    erin.toggle("Lobby").click()
+    expect(erin.pane("Lobby")).to_have_count(0)
 
     # Added to a room of members from its list of people.
     site.shell(
