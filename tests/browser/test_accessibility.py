@@ -149,7 +149,7 @@ def test_axe_finds_no_violations_in_the_admin(visit, site):
     for path in ("", "chat/room/", f"chat/room/{room}/change/", f"auth/user/{user}/change/"):
         alice.goto(f"/admin/{path}")
         if "change" in path:
-            # Who may enter and why, on the page of a room and of a user.
+            # The pages of a room and of a user explain who may enter, and why.
             expect(alice.page.get_by_text("Why can they see it?" if "room" in path else "and why?")).to_be_visible()
         found[path] = violations_in_all_looks(alice.page)
     # On these pages axe itself applies styles, which the content security policy blocks.
