@@ -23,6 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from chat import login_steps
+from chat.admin_lists import bounded_options
 from chat.store import sign_ins
 from chat.store.policies import SUCCESSOR
 from multichat.login import LoginView
@@ -34,6 +35,8 @@ LOGIN_FORMS = ("login", "admin:login", "second_factor", "passkey")
 USERS_FORMS = ("account", "invite", "password_change")
 VISITORS_FORMS = ("password_reset", "password_reset_confirm", "sign_up", "sso_name")
 PASSWORD_VIEWS = ("password_change", "user_change_password")
+# django-axes' own lists read their whole table for dates and addresses to choose from, and sort it without an index.
+FAILED_LOGINS = {"date_hierarchy": None, "list_filter": ["attempt_time"], "ordering": ["-pk"]}
 
 View = Callable[..., HttpResponseBase]
 
@@ -134,10 +137,17 @@ class AdminSite(admin.AdminSite):
     site_header = site_title = "Multichat"
     index_title = gettext_lazy("Administration")
 
-    def register(self, model_or_iterable: Any, *args: Any, **options: Any) -> None:
-        """Leave out the tables of second factors and identities, which belong to their users alone."""
-        models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
-        super().register([model for model in models if not model.__module__.startswith("allauth.")], *args, **options)
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register models whose lists count no whole table.
+
+        The tables of second factors and identities are left out, because they belong to their users alone.
+        """
+        models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        for model in models:
+            if model.__module__.startswith("allauth."):
+                continue
+            ours = bounded_options(admin_class) | (FAILED_LOGINS if model._meta.app_label == "axes" else {})
+            super().register(model, admin_class, **(ours | options))
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the login page of the site where it has steps that the admin's own lacks."""

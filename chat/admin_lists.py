@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.admin import ModelAdmin, ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import Max
 from django.utils.functional import cached_property
@@ -27,6 +28,16 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
             return counted
         highest = rows.model._base_manager.aggregate(highest=Max("pk"))["highest"]
         return max(int(highest or 0), counted)
+
+
+# With these options a list reads a bounded part of its table.
+BOUNDED = {"paginator": EstimatingPaginator, "show_full_result_count": False, "show_facets": ShowFacets.NEVER}
+
+
+def bounded_options(admin_class: type[Any] | None) -> dict[str, Any]:
+    """Return the options with which a list counts no whole table, without those that the class sets itself."""
+    chosen = admin_class or ModelAdmin
+    return {name: option for name, option in BOUNDED.items() if getattr(chosen, name) is getattr(ModelAdmin, name)}
 
 
 def as_text(explanations: Iterable[Explanation]) -> SafeString:

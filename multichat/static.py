@@ -16,7 +16,7 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 
 # What a page links. Each becomes one file with everything that it imports.
 ENTRIES = (
-    *("chat/main.js", "chat/passkeys.js", "chat/picture.js"),
+    *("chat/main.js", "chat/passkeys.js", "chat/picture.js", "chat/admin.js"),
     *("chat/common.css", "chat/page.css", "chat/account.css", "chat/admin.css"),
     "chat/lazy.css",  # what the page links together with the first of chat/lazy/
 )

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from chat import admin as site
 from chat import admin_lists
 from chat.models import Event, Room
 from chat.store import actions, deletion, explanations, room_actions
@@ -144,6 +145,21 @@ def test_a_room_of_members_shows_its_title_and_size_and_never_its_messages(admin
     hidden.refresh_from_db()
     assert (hidden.title, hidden.members_only, hidden.staff_only) == ("Deal", True, False)
     assert not explanations.may_enter(alice, hidden)
+
+
+def test_the_list_of_rooms_says_how_much_is_written_by_how_many_and_when(admin, rooms, hidden):
+    found = {room.title: room for room in admin.get(ROOMS).context["cl"].result_list}
+    columns = {
+        title: (site.RoomAdmin.who(None, room), site.RoomAdmin.messages(None, room), site.RoomAdmin.people(None, room))
+        for title, room in found.items()
+    }
+    assert columns == {
+        "Lobby": ("Everybody", "0", "–"),
+        "Random": ("Everybody", "0", "–"),
+        "Staff": ("Staff", "0", "–"),
+        "Acquisition": ("Members", "1", "2"),
+    }
+    assert found["Acquisition"].last_at == Event.objects.get().at and found["Lobby"].last_at is None
 
 
 @pytest.mark.parametrize("count", [3, 60])

@@ -3,18 +3,23 @@
 Staff and superusers are no exception. Members see such a room come, change and go.
 """
 
+import io
 import json
 import re
+import uuid
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import get_resolver
 
+from chat.exceptions import ClientError
 from chat.live import audiences, database
 from chat.models import Membership, Room
 from chat.protocol import AnyCommand
-from chat.store import room_actions
+from chat.store import actions, room_actions
 from tests.sockets import connected
+from tests.test_reactions import login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -170,6 +175,80 @@ def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden):
     assert (answer.status_code, answer.json()["error"]) == (404, "ROOM_INVALID")
     assert not SECRETS.search(shown) and PERSON not in shown
     assert f'data-room="{hidden.pk}"' not in shown
+
+
+async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider, hidden, person):
+    across = "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"
+    login = await database.read(login_of, person)
+    draft = actions.Draft(room=hidden.pk, author=person.pk, login=login, body=TEXT, across=uuid.UUID(across))
+    [outcome] = await database.write(actions.commit, [draft])
+    assert not isinstance(outcome, ClientError)
+    async with connected(outsider) as socket:
+        await socket.send(command="mentions")
+        await socket.send(command="copies", across=across)
+        await socket.send(command="read_older", before="2090-01-01T00:00:00Z")
+        frames = await socket.until(lambda frame: "copies" in frame)
+        frames += await socket.rest()
+    assert [frame["mentioned"] for frame in frames if "mentioned" in frame] == [[]]
+    assert [frame["messages"] for frame in frames if "copies" in frame] == [[]]
+    assert not SECRETS.search(json.dumps(frames)) and f'"{hidden.pk}"' not in json.dumps(frames)
+    rows = Membership.objects.filter(room=hidden, user=outsider)
+    assert not await database.read(rows.exists), "no trace of the outsider is stored in the room"
+
+
+JSON = "application/json"
+# What a page may send about a room: changes of it, its members, its bots and its webhooks, and a file.
+BODIES = (
+    {"title": "Mine", "topic": "", "archived": True},
+    {"add": ["root"]},
+    {"remove": PERSON},
+    {"revoke": 1},
+    {"rotate": 1, "secret": "token"},
+    {"add": "https://example.com/", "with_bots": True},
+)
+
+
+def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
+    """The addresses come from the urlconf, so that a new one is compared too."""
+    client = Client()
+    client.force_login(outsider)
+
+    def answers(path, room):
+        """Return what an address of a room answers to each request, without what differs between all answers."""
+        path = path.replace("<int:room_id>", str(room)).replace("<int:seq>", "1")
+        asked = [client.get(path), client.post(path), client.post(path, {"file": io.BytesIO(b"hello")})]
+        asked += [client.post(path, json.dumps(body), content_type=JSON) for body in BODIES]
+        differing = dict.fromkeys(("Expires", "Content-Security-Policy", "Server-Timing"))
+        headers = [{**answer.headers, **differing} for answer in asked]
+        texts = [b"".join(answer).decode() for answer in asked]
+        return [(answer.status_code, *rest) for answer, *rest in zip(asked, headers, texts, strict=True)]
+
+    paths = [
+        f"/{pattern.pattern}" for pattern in get_resolver().url_patterns if "<int:room_id>" in str(pattern.pattern)
+    ]
+    assert len(paths) >= 7
+    for path in paths:
+        about, missing = answers(path, hidden.pk), answers(path, MISSING)
+        assert about == missing, path
+        assert all(status >= 400 for status, *_ in about), path
+        assert not SECRETS.search(str(about)) and PERSON not in str(about), path
+
+
+def test_no_page_about_rooms_in_general_tells_an_outsider_of_a_hidden_room(outsider, hidden):
+    client = Client()
+    client.force_login(outsider)
+    answers = [
+        client.get("/search/", {"q": TEXT.split()[1]}),
+        client.get("/search/", {"q": TEXT.split()[1], "room": hidden.pk}),
+        client.get("/people/around/"),
+        client.get("/invite/"),
+        client.post("/invite/", {"days": 1, "uses": 1, "rooms": [hidden.pk]}),
+        client.get("/accounts/"),
+        client.get("/accounts/workspaces/"),
+        client.post("/accounts/workspaces/", json.dumps({"do": "save", "name": "x", "rooms": [hidden.pk]}), JSON),
+    ]
+    shown = "".join(answer.content.decode() for answer in answers)
+    assert not SECRETS.search(shown) and PERSON not in shown
 
 
 def test_members_see_their_rooms_on_the_page(hidden, person, charlie):

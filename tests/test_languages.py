@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import InterfaceError
 
-from chat.store import appearances
+from chat.store import appearances, room_actions
 from chat.views import EMOJI_LANGUAGES
 from multichat import catalogues
 
@@ -143,6 +143,18 @@ def test_a_mail_is_in_the_language_of_its_reader(client, bob, settings, mailoutb
         appearances.save(bob.pk, {"language": chosen})
         client.post("/accounts/password_reset/", {"email": bob.email}, **headers)
         assert words in mailoutbox.pop().body
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_direct_room_whose_other_person_was_deleted_has_a_title_in_the_language_of_the_page(client, alice, bob):
+    room = room_actions.open_direct([bob.pk], by=alice.pk)
+    bob.delete()
+    client.force_login(alice)
+    titles = [
+        {item.pk: item.title for item in client.get("/", headers=headers).context["rooms"]}[room.pk]
+        for headers in ({}, {"accept-language": "de"})
+    ]
+    assert titles == ["Deleted user", "Gelöschte Person"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -232,7 +232,7 @@ def test_a_direct_room_needs_other_people_who_can_sign_in(alice, bob, charlie):
 def test_a_direct_room_stays_when_its_other_person_is_deleted(alice, bob):
     room = room_actions.open_direct([bob.pk], by=alice.pk)
     bob.delete()
-    assert own_rooms.load([alice.pk])[alice.pk] == [(room.pk, own_rooms.NO_PEOPLE, "", ())]
+    assert own_rooms.load([alice.pk])[alice.pk] == [(room.pk, "Deleted user", "", ())]
 
 
 def test_a_new_user_with_the_id_of_a_deleted_one_gets_none_of_their_rooms(alice, bob, plans):

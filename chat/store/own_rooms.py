@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from django.contrib.auth import get_user_model
+from django.utils.translation import gettext
 
 from chat.models import Room, RoomMember
 
 User = get_user_model()
-# The title of a direct room whose other people were all deleted.
-NO_PEOPLE = "Deleted user"
 # The users whose rooms one query reads, so that it holds its thread only for a moment.
 USERS_PER_QUERY = 500
 # Values in one query: fewer than the 999 parameters that some builds of SQLite take.
@@ -58,8 +57,11 @@ def others(people: Mapping[int, str], reader: int) -> list[str]:
 
 
 def title_for(people: Collection[str]) -> str:
-    """Return the title of a direct room for the reader who sees these others in it."""
-    return ", ".join(people) or NO_PEOPLE
+    """Return the title of a direct room for the reader who sees these others in it.
+
+    If they were all deleted it is in the active language, which on sockets is the site's. The page has its own words.
+    """
+    return ", ".join(people) or gettext("Deleted user")
 
 
 def load(users: Iterable[int]) -> dict[int, list[OwnRoom]]:

@@ -528,7 +528,7 @@ def test_a_page_sends_nothing_with_another_users_cookie(visit):
     alice.expect_state("Connected")
     alice.say("Here", "for my own name only")
     sockets[0].close(code=1012)
-    alice.expect_state("Signed out – sign in again")
+    alice.expect_state("Signed out. Sign in again")
     assert commands == [{"command": "ping"}]
     user = alice.page.evaluate("JSON.parse(document.getElementById('config').textContent).user.id")
     assert [socket.url.partition("?")[2] for socket in sockets] == [f"user={user}&language=en"] * 2
@@ -608,8 +608,8 @@ def test_the_page_asks_to_sign_in_again_when_its_session_has_ended(visit, restar
     bob.page.context.clear_cookies()
     site.start()
     bob.page.evaluate("window.dispatchEvent(new Event('online'))")
-    bob.expect_state("Signed out – sign in again")
+    bob.expect_state("Signed out. Sign in again")
     expect(bob.page.get_by_role("alert").get_by_text("Sign in again")).to_be_visible()
-    bob.page.get_by_role("link", name="Sign in again", exact=True).click()
+    bob.main.get_by_role("link", name="Sign in again", exact=True).click()
     expect(bob.page.get_by_role("button", name="Log in")).to_be_visible()
     assert "next=%2Fchat%2FLobby%2F" in bob.page.url

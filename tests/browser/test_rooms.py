@@ -1,10 +1,107 @@
 """Rooms made and changed from the page: members, topics, direct rooms, and the end of a membership, live for all."""
 
+import json
 import re
 
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
+from tests.browser.test_accounts import CHOSEN
+
+# When a pane was gone, as the browser's clock says, which is the server's.
+NOTE_CLOSING = """() => new MutationObserver(() => {
+  if (!document.querySelector('room-pane[aria-label="Plans"]')) window.closedAt ??= Date.now();
+}).observe(document.body, {childList: true, subtree: true})"""
+
+
+def test_two_people_from_an_invitation_to_the_removal_from_a_room(visit, site):
+    alice = visit("alice", keep=False)
+    page = alice.page
+    page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_role("link", name="/invite/").inner_text()
+    erin = visit("erin", link.removeprefix(site.url), context=page.context.browser.new_context())
+    erin.page.get_by_label("Username").fill("erin")
+    erin.page.locator("#id_password1").fill(CHOSEN)
+    erin.page.locator("#id_password2").fill(CHOSEN)
+    erin.page.get_by_role("button", name="Sign up").click()
+    expect(erin.box("Lobby")).to_be_visible()
+
+    # A direct message, from the list of people.
+    alice.goto("/?rooms=")
+    alice.open("Lobby")
+    people = alice.pane("Lobby").locator("room-people summary")
+    people.click()
+    expect(alice.pane("Lobby").get_by_role("button", name="Add people")).to_have_count(0)
+    alice.pane("Lobby").get_by_role("button", name="Message erin").click()
+    expect(alice.box("erin")).to_be_focused()
+    alice.say("erin", "welcome")
+    erin.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^alice")).click()
+    expect(erin.texts("alice").last).to_have_text("welcome")
+    # So that she is not here for the next tests.
+    erin.toggle("Lobby").click()
+    expect(erin.pane("Lobby")).to_have_count(0)
+
+    # Added to a room of members from its list of people.
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "room = Room.objects.create(title='Plans', members_only=True)\n"
+        "room.add_member(User.objects.get(username='alice'))"
+    )
+    alice.open("Plans")
+    expect(erin.button("Lobby")).to_be_visible()
+    expect(erin.button("Plans")).to_have_count(0)
+    people = alice.pane("Plans").locator("room-people summary")
+    people.click()
+    add_people = alice.pane("Plans").get_by_role("button", name="Add people")
+    expect(add_people).to_be_visible()
+    assert violations(page) == []
+    add_people.click()
+    settings = page.get_by_role("dialog", name="Plans")
+    person = settings.get_by_role("combobox", name="Add people")
+    expect(person).to_be_focused()
+    person.fill("erin")
+    person.press("Enter")
+    expect(settings.get_by_role("list", name="Members")).to_contain_text("erin")
+    erin.open("Plans")
+    page.keyboard.press("Escape")
+    expect(people).to_be_focused()
+    alice.say("Plans", "the price is five")
+    expect(erin.texts("Plans").last).to_have_text("the price is five")
+    erin.box("Plans").fill("not sent yet")
+
+    # Removed: the pane closes within a second, says why, and keeps what was typed.
+    erin.page.evaluate(NOTE_CLOSING)
+    people.click()
+    add_people.click()
+    with page.expect_response("**/members/") as removal:
+        settings.get_by_role("button", name="Remove erin").click()
+    expect(erin.pane("Plans")).to_have_count(0)
+    timing = removal.value.request.timing
+    assert erin.page.evaluate("window.closedAt") - (timing["startTime"] + timing["responseStart"]) < 1000
+    leave = next(frame for frame in erin.received if frame.get("reason") == "ROOM_ACCESS_DENIED")
+    notice = erin.page.get_by_role("alert").filter(has_text="“Plans” was closed.")
+    expect(notice).to_contain_text("You don't have access")
+    expect(erin.page.get_by_text("not sent yet")).to_be_visible()
+    # What is written there later is not sent to her page.
+    page.keyboard.press("Escape")
+    alice.say("Plans", "the price is six")
+    expect(alice.texts("Plans").last).to_have_text("the price is six")
+    alice.say("erin", "see you")
+    expect(erin.texts("alice").last).to_have_text("see you")
+    later = json.dumps(erin.received[erin.received.index(leave) + 1 :])
+    assert f'"{leave["leave"]}"' not in later and "Plans" not in later and "price" not in later
+    # Nor do the list, "Find or jump", the search or an address know the room.
+    expect(erin.button("Plans")).to_have_count(0)
+    erin.page.get_by_role("combobox", name="Find or jump").fill("Plan")
+    found = erin.page.get_by_role("listbox", name="Rooms found").get_by_role("option")
+    expect(found).to_have_text([re.compile("Search messages")])
+    answer = erin.page.request.get(f"{site.url}/search/?q=price")
+    assert answer.ok and answer.json()["results"] == []
+    erin.goto("/chat/Plans/")
+    expect(erin.page.get_by_role("alert").first).to_contain_text("There is no room")
+    erin.page.context.close()
 
 
 def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, site):

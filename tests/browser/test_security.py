@@ -343,6 +343,6 @@ def test_a_page_closes_its_pane_when_its_user_loses_access(visit, site, cause, n
         expect(guest.page.get_by_text("half a sentence")).to_be_visible()
     else:
         guest.expect_state("Signed out")
-        expect(guest.page.get_by_role("link", name="sign in again").first).to_be_visible()
+        expect(guest.page.get_by_role("link", name="Sign in again").first).to_be_visible()
     assert time.monotonic() - start < 3  # includes the admin's answer, and two pages that are painted
     expect(done).to_be_visible()

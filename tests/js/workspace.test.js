@@ -497,3 +497,11 @@ test("an edit and a delete name the log of the open room, and of a closed room o
   change({ command: "delete" });
   assert.deepEqual(named(), [["delete", undefined]]);
 });
+
+test("a direct room without other people is titled by the page, in its language", () => {
+  const room = { id: "6", title: "Gelöschte Person", kind: "direct", staff_only: false };
+  receive("rooms", { rooms: [...ROOMS, { ...room, people: [] }] });
+  assert.equal(workspace.rooms.get("6").title, "Deleted user");
+  join("6", 1, { title: room.title, kind: "direct" });
+  assert.equal(workspace.rooms.get("6").title, "Deleted user");
+});

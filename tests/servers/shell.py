@@ -82,6 +82,12 @@ def session_deleted(target):
     Session.objects.get(pk=target["session"]).delete()
 
 
+def post(target):
+    """Post a message into the target's room, unless it was deleted."""
+    for room in Room.objects.filter(pk=target["room"]):
+        room.send_message("hi", None)
+
+
 CAUSES = {
     cause.__name__: cause
     for cause in (
@@ -107,6 +113,8 @@ def answer(request):
             CAUSES[cause](target)
             # The monotonic clock is the same in all processes of the machine.
             return {"began": began, "done": time.monotonic()}
+        case {"post_to": target}:
+            return post(target)
 
 
 if __name__ == "__main__":

@@ -168,20 +168,23 @@ class Page:
         return self.closed_at, self.closed, 0
 
 
-async def try_cause(shell, servers, cause, name):
+async def try_cause(shell, servers, cause, name, *, writes):
     """Revoke a right while two pages are open. Return, for each, when it was notified and what came too late."""
     is_staff = cause in ("staff_flag_taken",)
     members_only = cause == "removed_from_members"
     target = await shell.ask(make=name, is_staff=is_staff, staff_only=is_staff, members_only=members_only)
-    # The first page also writes: its messages are refused, so its process checks rights at once. The second page can
-    # only be notified by the bell or the sweep.
-    async with Page(servers[0], target) as writer, Page(servers[1], target, writes=False) as reader:
+    # If the first page writes, its messages are refused, so its process checks rights at once. A page of a process
+    # where nobody writes can only be notified by the bell or the sweep.
+    async with Page(servers[0], target, writes=writes) as writer, Page(servers[1], target, writes=False) as reader:
+        await shell.ask(post_to=target)
         async with asyncio.timeout(10):
             while not (writer.events() and reader.events()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         moment = await shell.revoke(cause, target)
+        await shell.ask(post_to=target)
         for page in (writer, reader):
             await page.until_revoked()
+        await shell.ask(post_to=target)
         # Let frames that are still on their way arrive.
         await asyncio.sleep(0.15)
     return [
@@ -217,18 +220,30 @@ def check_trials(trials, what):
     assert sum(trial["accepted after"] for trial in trials) == 0
 
 
+async def try_all_causes(shell, servers, *, writes=True):
+    trials = []
+    for turn in range(Q.revocation_rounds):
+        running = [try_cause(shell, servers, cause, f"{cause}{turn}", writes=writes) for cause in CAUSES]
+        trials += [page for pages in await asyncio.gather(*running) for page in pages]
+    return trials
+
+
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis up", "redis stopped"])
 async def test_each_way_to_lose_a_right_ends_access_in_every_process(two_servers, redis, with_redis):
-    trials = []
     async with shell_of(two_servers[0]) as shell:
         if not with_redis:
             await asyncio.to_thread(redis.kill)
-        for turn in range(Q.revocation_rounds):
-            running = [try_cause(shell, two_servers, cause, f"{cause}{turn}") for cause in CAUSES]
-            trials += [page for pages in await asyncio.gather(*running) for page in pages]
+        trials = await try_all_causes(shell, two_servers)
     check_trials(trials, "Redis up" if with_redis else "Redis stopped")
     lines = [json.loads(line) for line in log_lines(two_servers) if '"event": "revoked"' in line]
     assert len(lines) == len(trials)
+
+
+async def test_each_way_to_lose_a_right_ends_access_on_sqlite(sqlite_server):
+    # The shell is another process without a channel layer, so only the sweep can find what it took away.
+    async with shell_of(sqlite_server) as shell:
+        trials = await try_all_causes(shell, [sqlite_server, sqlite_server], writes=False)
+    check_trials(trials, "one process on SQLite")
 
 
 def log_lines(servers):

@@ -22,9 +22,18 @@ export class RoomBots extends RoomSection {
       const item = copyElement("bot-template");
       part(item, "name").textContent = name;
       part(item, "about").textContent = signed ? gettext("signed") : "";
-      this.offer(item, name, "new-token", { rotate: id, secret: "token" });
-      this.offer(item, name, "new-hook", { rotate: id, secret: "hook" });
-      this.offer(item, name, "new-signature", { rotate: id, secret: "signature" });
+      this.offer(item, "new-token", gettext("New token for {name}", { name }), {
+        rotate: id,
+        secret: "token",
+      });
+      this.offer(item, "new-hook", gettext("New hook for {name}", { name }), {
+        rotate: id,
+        secret: "hook",
+      });
+      this.offer(item, "new-signature", gettext("Secret for {name}", { name }), {
+        rotate: id,
+        secret: "signature",
+      });
       this.offerToEnd(item, "revoke", { revoke: id }, [
         gettext("Revoke {name}", { name }),
         gettext("Really revoke?"),

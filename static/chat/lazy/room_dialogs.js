@@ -165,9 +165,9 @@ export class RoomDialog {
     });
   }
 
-  /** @param {Room} room */
-  async open(room) {
-    this.#room = room.id;
+  /** @param {string} room @param {boolean} [isAdding] whether the box that adds people gets the focus */
+  async open(room, isAdding) {
+    this.#room = room;
     showTrouble(this.#dialog, "");
     this.#people.clear();
     const answer = await this.#ask("members/");
@@ -179,9 +179,9 @@ export class RoomDialog {
     input(this.#dialog, "title").value = answer.room.title;
     input(this.#dialog, "topic").value = answer.room.topic ?? "";
     this.#show(answer);
-    this.#bots.open(room.id, answer.manage);
-    this.#webhooks.open(room.id, answer.manage);
-    part(this.#dialog, answer.manage ? "title" : "done").focus();
+    this.#bots.open(room, answer.manage);
+    this.#webhooks.open(room, answer.manage);
+    part(this.#dialog, isAdding ? "person" : answer.manage ? "title" : "done").focus();
   }
 
   /**

@@ -111,11 +111,10 @@ export class RoomSection {
     return true;
   }
 
-  /** Let a button of an item ask for a change. @param {HTMLElement} item @param {string} name @param {string} action @param {object} change */
-  offer(item, name, action, change) {
+  /** Let a button of an item ask for a change. @param {HTMLElement} item @param {string} action the button @param {string} label names the item @param {object} change */
+  offer(item, action, label, change) {
     const button = part(item, action);
-    const words = { action: button.textContent?.trim() ?? "", name };
-    button.setAttribute("aria-label", gettext("{action} for {name}", words));
+    button.setAttribute("aria-label", label);
     button.addEventListener("click", () => void this.change(change));
   }
 

@@ -41,10 +41,13 @@ export class RoomWebhooks extends RoomSection {
         : state;
       for (const name of ["resume", "skip"]) part(item, name).hidden = !paused;
       part(item, "pause").hidden = paused;
-      this.offer(item, host, "pause", { pause: id });
-      this.offer(item, host, "resume", { resume: id });
-      this.offer(item, host, "skip", { resume: id, from_now: true });
-      this.offer(item, host, "rotate", { rotate: id });
+      this.offer(item, "pause", gettext("Pause for {name}", { name: host }), { pause: id });
+      this.offer(item, "resume", gettext("Resume for {name}", { name: host }), { resume: id });
+      this.offer(item, "skip", gettext("Skip and resume for {name}", { name: host }), {
+        resume: id,
+        from_now: true,
+      });
+      this.offer(item, "rotate", gettext("New secret for {name}", { name: host }), { rotate: id });
       this.offerToEnd(item, "remove", { remove: id }, [
         gettext("Remove {name}", { name: host }),
         gettext("Really remove?"),

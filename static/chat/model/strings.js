@@ -219,7 +219,7 @@ export function stateWords(state, waitMs) {
   if (state === "connecting") return [gettext("Connecting…"), ""];
   // The server announced this, so it is no reason for alarm: the page reconnects in a moment.
   if (state === "returning") return [gettext("Reconnecting…"), ""];
-  if (state === "signed out") return [`${gettext("Signed out")} – `, ""];
+  if (state === "signed out") return [`${gettext("Signed out.")} `, ""]; // a link follows
   const seconds = Math.ceil(waitMs / 1000);
   return [
     gettext("Offline – trying again"),

@@ -1,6 +1,7 @@
 /** The open panes: joins, resumes and heals their rooms, and passes on what arrives for them. */
 
 import { Changes } from "./changes.js";
+import { gettext } from "./language.js";
 import { MentionSearch } from "./mention_search.js";
 import { shownNames } from "./names.js";
 import { PeopleSearch } from "./people_search.js";
@@ -568,8 +569,9 @@ function roomOf({ join, title, staff_only, kind, people, topic, archived }) {
 
 /** The room as the reader sees it: a direct room is called like its people are shown. @param {Room} room */
 function titled(room) {
-  if (room.kind !== "direct" || !room.people?.length) return room;
-  const title = room.people.map((name) => shownNames.of(name)).join(", ");
+  if (room.kind !== "direct") return room;
+  const people = (room.people ?? []).map((name) => shownNames.of(name));
+  const title = people.join(", ") || gettext("Deleted user");
   return title === room.title ? room : { ...room, title };
 }
 

@@ -30,7 +30,7 @@ export class ConnectionStatus {
     part(document, "state").dataset.state = this.#state;
     const link = /** @type {HTMLAnchorElement} */ (part(document, "sign-in"));
     link.hidden = state !== "signed out";
-    link.textContent = link.hidden ? "" : gettext("sign in again");
+    link.textContent = link.hidden ? "" : gettext("Sign in again");
     link.search = `?next=${encodeURIComponent(location.pathname + location.search)}`;
     const sentence = sentenceFor("USER_HAS_TO_LOGIN");
     if (state === "signed out")

@@ -32,9 +32,9 @@ export class Rooms {
     else this.#page.openRoom(room, isFocused);
   };
 
-  /** Show a room's members, and what its managers may change. @param {Room} room */
-  showSettings(room) {
-    this.#dialogs.use((dialogs) => void dialogs.room.open(room));
+  /** Show a room's members, and what its managers may change. @param {string} room @param {boolean} [isAdding] */
+  showSettings(room, isAdding) {
+    this.#dialogs.use((dialogs) => void dialogs.room.open(room, isAdding));
   }
 
   async #load() {

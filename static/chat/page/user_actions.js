@@ -229,6 +229,7 @@ export class UserActions {
       jumpToNewest: () => this.jumps.jumpToNewest(id),
       openDirect: (name) => void this.#rooms.openDirect(name),
       deactivate: (name) => void this.#deactivate(name),
+      addPeople: () => this.#rooms.showSettings(id, true),
       checkRead: () => this.#readTracker.checkSoon(),
       cancelWaitingJump: () => this.jumps.cancelWaitingJump(id),
       dismissAlert: (alert) => alerts.gotIt(id, alert),
@@ -393,7 +394,7 @@ export class UserActions {
     const room = this.#workspace.rooms.get(id);
     if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
     const label = room.kind ? gettext("Members and settings…") : gettext("Room settings…");
-    return { label, act: () => this.#rooms.showSettings(room) };
+    return { label, act: () => this.#rooms.showSettings(id) };
   }
 
   /** @param {string} id @param {Message} message */

@@ -20,19 +20,21 @@ export class People extends HTMLElement {
   /**
    * Listen to events. Not in connectedCallback, because a pane that moves is connected again.
    * @param {{username: string, staff: boolean}} me
-   * @param {{openDirect: (name: string) => void, deactivate: (name: string) => void}} actions
+   * @param {{openDirect: (name: string) => void, deactivate: (name: string) => void, addPeople: () => void}} actions
    */
-  configure(me, { openDirect, deactivate }) {
+  configure(me, { openDirect: message, deactivate, addPeople: add }) {
     this.#me = me;
+    /** @type {Record<string, (name: string) => void>} */
+    const acts = { message, deactivate, add };
     this.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("button") : null;
       if (button === manage) manage.ariaPressed = String(manage.ariaPressed !== "true");
-      if (!button?.dataset.username) return;
+      const act = acts[button?.dataset.part ?? ""];
+      if (!button || !act) return;
       close();
       // The button is hidden now, so the focus would be lost while the server is asked.
       part(this, "summary").focus();
-      const act = button.dataset.part === "deactivate" ? deactivate : openDirect;
-      act(button.dataset.username);
+      act(button.dataset.username ?? "");
     });
     const details = /** @type {HTMLDetailsElement} */ (part(this, "details"));
     const manage = part(this, "manage");
