@@ -67,6 +67,8 @@ class PushService:
         self.received = {}
         # By browser: the status that it answers.
         self.answers = {}
+        # By browser: where a redirect leads.
+        self.locations = {}
         # By browser: the key of the site for which it subscribed, if the test has one. No other site may send to it.
         self.site_keys = {}
         self._has_received = threading.Condition()
@@ -86,6 +88,8 @@ class PushService:
             self.received.setdefault(name, []).append(body)
             self._has_received.notify_all()
         request.send_response(self.answers.get(name, 201))
+        if name in self.locations:
+            request.send_header("Location", self.locations[name])
         request.end_headers()
 
     def wait_for(self, name, number):
