@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.conftest import until
+from tests.browser.test_notifications import wait_for
 from tests.hostile_files import picture
 
 PICTURE = base64.b64encode(picture(size=(400, 300))).decode()
@@ -91,7 +92,17 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     until(page, "document.querySelector('.tray img').naturalWidth > 0")
     expect(tray.locator("img")).to_be_visible()
     expect(bob.box("Lobby")).to_be_focused()
+    # The box of an image has its size before the image is there, so nothing moves when it comes.
+    held = []
+    charlie.page.route("**/thumbnail/", lambda route: held.append(route), times=1)
     bob.box("Lobby").press("Enter")
+    coming = charlie.log("Lobby").get_by_role("img", name="cat.png")
+    expect(coming).to_be_visible()
+    wait_for(lambda: held, charlie.page)
+    before = coming.bounding_box()
+    held.pop().continue_()
+    until(charlie.page, "document.querySelector('.thumb img').naturalWidth === 400")
+    assert coming.bounding_box() == before
     for visitor in (bob, charlie):
         expect(visitor.texts("Lobby").last).to_have_text("the picture")
         image = visitor.log("Lobby").get_by_role("img", name="cat.png")
