@@ -156,8 +156,9 @@ def panes(page):
 def test_a_message_reaches_a_user_who_is_away_and_a_click_leads_to_it(visit, site, service):
     alice, bob = visit("alice"), visit("bob", "/healthz", keep=False)
     device = Device(service, "bob", bob.page.context)
-    alice.open("Lobby", "Random")
-    bob.goto("/?rooms=1")
+    alice.open("Lobby", "Random", "Third")
+    bob.goto("/?rooms=")
+    bob.open("Lobby")
     button = bob.page.get_by_role("button", name="Notifications", exact=True)
     button.click()
     expect(button).to_have_attribute("aria-description", "On")
@@ -165,37 +166,37 @@ def test_a_message_reaches_a_user_who_is_away_and_a_click_leads_to_it(visit, sit
     choose(bob.page, "menuitemcheckbox", "Also while Multichat is closed", lambda asked: asked == wanted)
     [worker] = bob.page.context.service_workers
     leave(bob, alice)
-    alice.say("Lobby", "the secret plan")
+    alice.say("Random", "the secret plan")
     # The service has checked that the site signed it for this service, with the key that the page subscribed with.
     service.wait_for("bob", 1)
-    assert device.messages() == [{"room": "1", "seq": 1}]
+    assert device.messages() == [{"room": "2", "seq": 1}]
     device.deliver(bob.page, site, device.messages()[0])
     shown = worker.evaluate(SHOWN)
-    assert shown == ["Multichat", "You have new messages.", "room-1"]
-    # No page is open, so a click opens one that shows the message.
+    assert shown == ["Multichat", "You have new messages.", "room-2"]
+    # No page is open, so a click opens one that shows the message beside the user's panes.
     [address] = worker.evaluate(CLICK)
     bob.goto(address)
-    expect(bob.texts("Lobby")).to_have_text(["the secret plan"])
-    assert panes(bob.page) == ["Lobby"]
+    expect(bob.texts("Random")).to_have_text(["the secret plan"])
+    assert panes(bob.page) == ["Lobby", "Random"]
     # The user wants to see the text. A pause is known to the server too.
     choose(bob.page, "menuitemcheckbox", "Show the text there", lambda asked: asked["shows_text"])
     choose(bob.page, "menuitem", "Pause until tomorrow", lambda asked: asked["paused_until"] > time.time())
     choose(bob.page, "menuitem", "Resume", lambda asked: asked == wanted | {"shows_text": True})
     leave(bob, alice)
-    alice.say("Random", "<b>dinner</b> at eight")
+    alice.say("Third", "<b>dinner</b> at eight")
     service.wait_for("bob", 2)
-    shown = {"title": "Random", "author": "alice", "text": "<b>dinner</b> at eight", "alert": False}
-    assert device.messages()[1] == {"room": "2", "seq": 1} | shown
+    shown = {"title": "Third", "author": "alice", "text": "<b>dinner</b> at eight", "alert": False}
+    assert device.messages()[1] == {"room": "3", "seq": 1} | shown
     device.deliver(bob.page, site, device.messages()[1])
     title, body, tag = worker.evaluate(SHOWN)
-    assert (strip(title), strip(body), tag) == ("Random", "alice: <b>dinner</b> at eight", "room-2")
+    assert (strip(title), strip(body), tag) == ("Third", "alice: <b>dinner</b> at eight", "room-3")
     # A page is open by now: the click goes to the message there, beside the pane that it has.
-    bob.goto("/chat/Lobby/")
-    expect(bob.texts("Lobby")).to_have_text(["the secret plan"])
+    bob.goto("/chat/Random/")
+    expect(bob.texts("Random")).to_have_text(["the secret plan"])
     expect(button).to_have_attribute("aria-description", "On")
     assert worker.evaluate(CLICK) == ["focus"]
-    expect(bob.texts("Random")).to_have_text(["<b>dinner</b> at eight"])
-    assert panes(bob.page) == ["Lobby", "Random"]
+    expect(bob.texts("Third")).to_have_text(["<b>dinner</b> at eight"])
+    assert panes(bob.page) == ["Random", "Third"]
     # Turning it off ends the subscription at the server and in the browser.
     choose(bob.page, "menuitem", "Turn off", lambda asked: asked == {"endpoint": device.endpoint})
     wait_for(lambda: "bob" not in service.site_keys, bob.page)
