@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 MARKUP = b"<script>alert(document.domain)</script>"
 
@@ -37,14 +38,23 @@ def gif_bomb(frames=600):
     return made.getvalue()
 
 
-def with_gps():
+def with_gps(kind="JPEG"):
     """Return a photo that says where it was taken, and that it has to be turned."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     exif[0x010E] = "Secret place"
     exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.0)
     made = io.BytesIO()
-    Image.new("RGB", (64, 48), (10, 20, 30)).save(made, "JPEG", exif=exif, comment=b"Secret comment")
+    image = Image.new("RGB", (64, 48), (10, 20, 30))
+    if kind == "PNG":
+        texts = PngInfo()
+        texts.add_text("Comment", "Secret comment")
+        texts.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta>Secret xmp</x:xmpmeta>")
+        image.save(made, kind, exif=exif, pnginfo=texts)
+    elif kind == "WEBP":
+        image.save(made, kind, exif=exif, xmp=b"<x:xmpmeta>Secret xmp</x:xmpmeta>")
+    else:
+        image.save(made, kind, exif=exif, comment=b"Secret comment")
     return made.getvalue()
 
 

@@ -67,19 +67,35 @@ class PushService:
         self.received = {}
         # By browser: the status that it answers.
         self.answers = {}
+        # By browser: where a redirect leads.
+        self.locations = {}
+        # By browser: the key of the site for which it subscribed, if the test has one. No other site may send to it.
+        self.site_keys = {}
+        self._has_received = threading.Condition()
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def receive(self, request, body):
-        claims = verify(request.headers["Authorization"])
+        name = request.path.removeprefix("/")
+        authorization = request.headers["Authorization"]
+        claims = verify(authorization)
+        assert authorization.endswith(f", k={self.site_keys.get(name, '')}") or name not in self.site_keys
         assert claims["aud"] == self.url
         assert claims["exp"] > time.time()
         assert int(request.headers["TTL"]) > 0
         assert request.headers["Content-Encoding"] == "aes128gcm"
         assert len(body) <= 4096
-        name = request.path.removeprefix("/")
-        self.received.setdefault(name, []).append(body)
+        with self._has_received:
+            self.received.setdefault(name, []).append(body)
+            self._has_received.notify_all()
         request.send_response(self.answers.get(name, 201))
+        if name in self.locations:
+            request.send_header("Location", self.locations[name])
         request.end_headers()
+
+    def wait_for(self, name, number):
+        """Wait until a browser was sent this many messages."""
+        with self._has_received:
+            assert self._has_received.wait_for(lambda: len(self.received.get(name, [])) >= number, timeout=20)
 
     def stop(self):
         self._server.shutdown()

@@ -164,6 +164,13 @@ def test_only_the_log_and_what_is_stored_with_a_message_insert_rows_past_the_mod
     assert users == {"log", "search"}
 
 
+def test_requests_to_addresses_that_users_give_are_made_by_one_client():
+    clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3"}
+    users = {path.stem for path in sources() if imports(path.read_text()) & clients and "testing" not in path.parts}
+    # The provider of single sign-on is a setting.
+    assert users == {"outgoing", "provider_requests", "single_sign_on"}
+
+
 def test_no_module_or_folder_has_a_catch_all_name():
     banned = {"utils", "helpers", "services", "managers", "signals", "common", "misc"}
     assert not {path.stem for path in sources()} & banned

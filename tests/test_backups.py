@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -36,6 +37,39 @@ SHOW = """
 SELECT head_seq, epoch, (SELECT count(*) FROM chat_event), (SELECT count(*) FROM chat_process),
        (SELECT count(*) FROM chat_membership WHERE is_here)
 FROM chat_room
+"""
+# Uploads a picture and another file as the page does, and posts them.
+UPLOAD = """
+from uuid import UUID
+from django.contrib.auth.models import User
+from django.test import Client
+from chat.models import Room
+from chat.store.actions import Draft, commit
+from tests.hostile_files import picture
+alice, client = User.objects.get(), Client(SERVER_NAME="127.0.0.1")
+client.force_login(alice)
+files = [("cat.png", picture()), ("data.bin", bytes(range(256)) * 2000)]
+address = f"/rooms/{Room.objects.get().pk}/files/?name="
+made = [
+    client.post(address + name, content, content_type="application/octet-stream").json()["id"]
+    for name, content in files
+]
+commit([Draft(room=Room.objects.get().pk, author=alice.pk, body="two files", files=tuple(map(UUID, made)))])
+"""
+# Prints how the files are served to a user: address, type, name, size and hash.
+SERVE = """
+import hashlib
+from django.contrib.auth.models import User
+from django.test import Client
+from chat.models import StoredFile
+client = Client(SERVER_NAME="127.0.0.1")
+client.force_login(User.objects.get())
+for file in StoredFile.objects.order_by("size"):
+    for part in ["", "thumbnail/"][: 1 + (file.width is not None)]:
+        answer = client.get(f"/files/{file.pk}/{part}")
+        body = answer.getvalue()
+        print(file.pk, part, answer.status_code, answer["Content-Type"], answer.get("Content-Disposition"), len(body))
+        print(hashlib.sha256(body).hexdigest())
 """
 # Tries to restore each file, in one process.
 TRY_ALL = """
@@ -137,6 +171,19 @@ def test_a_restore_into_an_empty_database_needs_no_confirmation(backup, site, tm
     assert "Restored" in fresh.manage("restore", backup)
     assert fresh.show()[0] == 3
     assert migrations(fresh.database) == migrations(site.database)
+
+
+def test_files_are_served_byte_for_byte_after_a_restore_elsewhere(backup, tmp_path):
+    old, new = Installation(tmp_path / "old"), Installation(tmp_path / "new")
+    old.database.write_bytes(backup.read_bytes())
+    served = old.shell(UPLOAD + SERVE)
+    for words in ("200 image/png inline", "200 image/webp inline", "attachment; filename*=UTF-8''data.bin 512000"):
+        assert words in served
+    saved = tmp_path / "saved"
+    old.manage("backup", saved)
+    shutil.rmtree(old.state)
+    new.manage("restore", saved)
+    assert new.shell(SERVE) == served
 
 
 def test_a_file_that_is_not_a_backup_is_refused_with_a_reason(site, backup, tmp_path):

@@ -294,6 +294,7 @@ def test_no_secret_is_stored_or_logged(outside, made, settings, caplog):
         outside.post(f"/hooks/{made.hook}x", "x", content_type=FORM)
     hidden = settings.LOGGING["filters"]["hidden_codes"]["()"]
     assert hidden == "multichat.hints.HiddenCodes"
+    assert "hidden_codes" in settings.LOGGING["handlers"]["stderr"]["filters"]
     from multichat.hints import HiddenCodes
 
     for record in caplog.records:

@@ -19,7 +19,7 @@ from chat.backups.stored_files import FilesError
 from chat.exceptions import ClientError
 from chat.live import database, janitor
 from chat.models import Event, Mention, RemovedFile, Room, StoredFile
-from chat.store import actions, file_storage, file_types, files, room_actions, search
+from chat.store import actions, file_storage, file_types, files, retention, room_actions, search
 from chat.store.actions import Draft
 from chat.store.log import Kind
 from tests.hostile_files import FILES, MARKUP, picture, with_gps
@@ -125,12 +125,15 @@ def test_a_large_file_is_served_in_ranges(bob, rooms):
     assert page_of(bob).head(f"/files/{made['id']}/")["Content-Length"] == str(len(content))
 
 
-def test_a_photo_loses_its_place_and_is_turned(bob, rooms, own_storage):
-    made = uploaded(bob, rooms.lobby, with_gps(), name="photo.jpg")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_loses_its_place_and_is_turned(bob, rooms, own_storage, kind):
+    photo = with_gps(kind)
+    assert b"Secret" in photo
+    made = uploaded(bob, rooms.lobby, photo, name="photo")
     assert (made["width"], made["height"]) == (48, 64)
     content = get(bob, made["id"]).body
     kept = Image.open(io.BytesIO(content))
-    assert not kept.getexif() and "comment" not in kept.info
+    assert not kept.getexif() and not {"comment", "xmp", "Comment", "XML:com.adobe.xmp"} & kept.info.keys()
     assert b"Secret" not in content and b"Exif" not in content
     assert all(b"Secret" not in path.read_bytes() for path in own_storage.rglob("*") if path.is_file())
 
@@ -298,6 +301,17 @@ def test_a_file_goes_with_its_message(bob, rooms, own_storage):
     rooms.lobby.delete()
     assert {row.pk for row in RemovedFile.objects.all()} >= {uuid.UUID(kept), uuid.UUID(unposted)}
     assert not StoredFile.objects.exists()
+
+
+def test_a_file_goes_with_a_message_that_expired(bob, rooms, own_storage):
+    old, new = (uploaded(bob, rooms.lobby, picture())["id"] for _ in range(2))
+    send(bob, rooms.lobby, old)
+    send(bob, rooms.lobby, new)
+    Event.objects.filter(seq=1).update(at=timezone.now() - timedelta(days=9))
+    Room.objects.filter(pk=rooms.lobby.pk).update(retention_days=7)
+    assert retention.prune_room(rooms.lobby.pk) == 1
+    assert (get(bob, old).status_code, get(bob, new).status_code) == (404, 200)
+    assert [row.pk for row in RemovedFile.objects.all()] == [uuid.UUID(old)]
 
 
 def test_a_posted_file_stays_when_its_author_is_deleted(bob, charlie, rooms):

@@ -191,11 +191,16 @@ def test_an_address_that_is_not_plain_https_is_refused(url):
             "169.254.169.254",
             "100.64.0.1",
             "0.0.0.0",
+            "0.1.2.3",
+            "192.0.2.1",
+            "198.18.0.1",
             "224.0.0.1",
         ),
         *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "255.255.255.255", "240.0.0.1"),
+        *("127.255.255.254", "100.127.255.255", "172.31.255.255", "fd12:3456::1", "2001:db8::1", "100::1"),
         # A private address inside another one.
         *("::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:0:a00:1::1"),
+        *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b:1::a00:1", "::127.0.0.1", "::ffff:0:127.0.0.1"),
     ],
 )
 def test_a_private_address_is_refused(address, monkeypatch):
@@ -207,6 +212,21 @@ def test_a_private_address_is_refused(address, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", lambda *arguments: pytest.fail("it connected"))
     with pytest.raises(OutgoingError, match="not on the public internet"):
         outgoing.post("https://push.example.com/", b"", {})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0"),
+        *("10.0.0.1", "169.254.169.254", "100.64.0.1", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"),
+        *("[fd00::1]", "[fe80::1]"),
+    ],
+)
+def test_no_way_to_write_a_private_address_leads_to_it(host, monkeypatch):
+    # By the system's own resolver, which knows more ways than the standards.
+    monkeypatch.setattr(socket, "create_connection", lambda *arguments: pytest.fail("it connected"))
+    with pytest.raises(OutgoingError, match=r"not on the public internet|not found"):
+        outgoing.post(f"https://{host}/", b"", {})
 
 
 def test_a_name_is_resolved_once_and_its_checked_address_is_used(monkeypatch):

@@ -7,6 +7,7 @@ import hmac
 import http.server
 import json
 import re
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -175,6 +176,28 @@ def test_a_receiver_that_fails_is_asked_again_later_with_the_same_id(made, recei
     assert len({headers["Webhook-Id"] for headers, _ in receiver.requests}) == 2
     hook.refresh_from_db()
     assert (hook.tries, hook.failing_since, webhooks.state_of(hook)) == (0, None, "On")
+
+
+def test_a_redirect_is_not_followed_and_nothing_goes_to_a_private_address(
+    made, receiver, alice, bob, rooms, settings, monkeypatch
+):
+    receiver.status, receiver.headers = 307, {"Location": "/elsewhere"}
+    rooms.lobby.send_message("one", bob)
+    send_due()
+    assert receiver.texts == ["one"]
+    assert webhooks.state_of(Webhook.objects.get()).endswith("The receiver answered 307.")
+    settings.OUTGOING_LOOPBACK = False
+    connected = []
+    monkeypatch.setattr(socket, "create_connection", lambda *arguments: connected.append(arguments))
+    with pytest.raises(ClientError, match="https://"):
+        webhooks.create(rooms.random.pk, receiver.url, by=alice.pk)
+    # A name may lead elsewhere when the event is sent, so it is resolved only then.
+    hook = webhooks.create(rooms.random.pk, "https://localhost/in", by=alice.pk).webhook
+    rooms.random.send_message("secret", bob)
+    send_due()
+    hook.refresh_from_db()
+    assert webhooks.state_of(hook).endswith("The host is not on the public internet.")
+    assert (hook.tries, connected, receiver.texts) == (1, [], ["one"])
 
 
 def test_a_failure_is_stored_in_english_and_shown_in_the_language_of_the_reader(made, monkeypatch):

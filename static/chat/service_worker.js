@@ -53,12 +53,15 @@ worker.addEventListener(
   },
 );
 
+/** The addresses of the page: it stays known by the one that it was opened with, such as that of a room. */
+const PAGE = /^\/(chat\/.*)?$/;
+
 /** In an open page, or in a new one. @param {{room: string, seq: number}} message */
 async function show({ room, seq }) {
   const filter = { type: "window", includeUncontrolled: true };
   /** @type {Page[]} */
   const pages = await worker.clients.matchAll(filter);
-  const page = pages.find(({ url }) => new URL(url).pathname === "/");
+  const page = pages.find(({ url }) => PAGE.test(new URL(url).pathname));
   if (!page) return worker.clients.openWindow(`/?rooms=${room}&at=${room}.${seq}`);
   await page.focus();
   page.postMessage({ room, seq });

@@ -7,6 +7,7 @@ from urllib.error import HTTPError
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
+from tests.browser.test_notifications import wait_for
 
 
 def post(address, token, text):
@@ -42,6 +43,13 @@ def test_staff_make_a_bot_that_posts_and_replace_its_token(visit, site):
     assert post(address, token, "disk full") == 200
     expect(alice.texts("Lobby").last).to_have_text("disk full")
     expect(alice.pane("Lobby")).to_contain_text("monitoring")
+    # The hook needs no header. Its secret stays out of the server's log, also when a request fails.
+    hook = dialog.locator(".secrets code").filter(has_text="/hooks/").inner_text()
+    assert post(hook, "", "disk fine") == 200
+    expect(alice.texts("Lobby").last).to_have_text("disk fine")
+    assert post(f"{hook}/more", "", "lost") == 404
+    wait_for(lambda: "Not Found: /hooks/" in site.log.read_text(), page)
+    assert hook.rpartition("/")[2] not in site.log.read_text()
     # A new token ends the old one, and the focus does not stay on a button that is gone.
     dialog.get_by_role("button", name="New token for monitoring").click()
     expect(dialog.locator(".secrets code").nth(0)).not_to_have_text(token)

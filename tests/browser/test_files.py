@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.conftest import until
+from tests.browser.test_notifications import wait_for
 from tests.hostile_files import picture
 
 PICTURE = base64.b64encode(picture(size=(400, 300))).decode()
@@ -28,40 +29,80 @@ SELECT_ALL = """(log) => {
 }"""
 
 
-def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(visit, site):
+class Drag:
+    """Files of the disk that are dragged over a page by the browser itself, which opens what the page does not take."""
+
+    def __init__(self, page, files):
+        self._devtools = page.context.new_cdp_session(page)
+        self._data = {"items": [], "files": files, "dragOperationsMask": 1}
+
+    def over(self, target):
+        box = target.bounding_box()
+        self._at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        self._send("dragEnter")
+        self._send("dragOver")
+
+    def drop(self):
+        self._send("drop")
+
+    def _send(self, kind):
+        self._devtools.send("Input.dispatchDragEvent", {"type": kind, "data": self._data} | self._at)
+
+
+def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(visit, site, tmp_path):
     charlie = visit("charlie")
     charlie.open("Lobby")
     bob = visit("bob", keep=False)
-    bob.open("Lobby", "Random")
     page, pane = bob.page, bob.pane("Lobby")
     tray = pane.get_by_role("group", name="Attached files")
 
-    # A file that is dropped beside the panes does not take the page's place.
-    beside = page.evaluate_handle(TRANSFER, [["x.txt", "text/plain", TEXT]])
-    page.dispatch_event("header", "drop", {"dataTransfer": beside})
+    # A file that is dropped beside a pane does not take the page's place, and no new tab shows it.
+    (tmp_path / "cat.png").write_bytes(base64.b64decode(PICTURE))
+    (tmp_path / "empty.txt").write_bytes(b"")
+    (tmp_path / "slow.txt").write_bytes(b"some notes")
+    dropped = sorted(map(str, tmp_path.iterdir()))
+    drag = Drag(page, dropped)
+    page.evaluate("window.isStillHere = true")
+    for beside in (bob.button("Lobby"), page.locator("header").first, bob.main):
+        drag.over(beside)
+        drag.drop()
+    bob.open("Lobby", "Random")
     expect(page.get_by_role("group", name="Attached files")).to_have_count(0)
 
-    # Three files, of which one is refused and one is cancelled, with a text.
+    # Three files with a text: one fails and is tried again, one is refused, and one is cancelled.
     bob.box("Lobby").fill("the picture")
     page.route(re.compile("name=slow"), lambda route: None)
-    dropped = page.evaluate_handle(
-        TRANSFER, [["cat.png", "image/png", PICTURE], ["empty.txt", "text/plain", ""], ["slow.txt", "text/plain", TEXT]]
-    )
-    target = pane.get_by_role("log")
-    target.dispatch_event("dragenter", {"dataTransfer": dropped})
+    page.route(re.compile("name=cat"), lambda route: route.fulfill(status=500, body="{}"), times=1)
+    drag.over(pane.get_by_role("log"))
     expect(pane).to_have_class(re.compile("dropping"))
-    target.dispatch_event("drop", {"dataTransfer": dropped})
+    drag.drop()
     expect(pane).not_to_have_class(re.compile("dropping"))
     expect(tray.get_by_text("This file is empty. Choose another one.")).to_be_visible()
     expect(tray.get_by_role("progressbar", name="Uploading slow.txt")).to_be_visible()
+    expect(tray.get_by_text("The upload was interrupted.")).to_be_visible()
     bob.box("Lobby").press("Enter")
     expect(tray.get_by_role("status")).to_contain_text("Not sent")
     expect(bob.box("Lobby")).to_have_value("the picture")
     tray.get_by_role("button", name="Remove: empty.txt").click()
     tray.get_by_role("button", name="Cancel: slow.txt").click()
     expect(tray.get_by_role("listitem")).to_have_count(1)
+    tray.get_by_role("button", name="Try again: cat.png").click()
     expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    # A picture of what will be sent.
+    until(page, "document.querySelector('.tray img').naturalWidth > 0")
+    expect(tray.locator("img")).to_be_visible()
+    expect(bob.box("Lobby")).to_be_focused()
+    # The box of an image has its size before the image is there, so nothing moves when it comes.
+    held = []
+    charlie.page.route("**/thumbnail/", lambda route: held.append(route), times=1)
     bob.box("Lobby").press("Enter")
+    coming = charlie.log("Lobby").get_by_role("img", name="cat.png")
+    expect(coming).to_be_visible()
+    wait_for(lambda: held, charlie.page)
+    before = coming.bounding_box()
+    held.pop().continue_()
+    until(charlie.page, "document.querySelector('.thumb img').naturalWidth === 400")
+    assert coming.bounding_box() == before
     for visitor in (bob, charlie):
         expect(visitor.texts("Lobby").last).to_have_text("the picture")
         image = visitor.log("Lobby").get_by_role("img", name="cat.png")
@@ -102,6 +143,8 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     at = re.escape(f"{site.url}/files/") + "[0-9a-f-]{36}/"
     expected = rf"bob, \S+.*\nthe picture\ncat\.png {at}\n\nbob, \S+.*\npasted\.png {at}\nnotes\.txt {at}"
     assert re.fullmatch(expected, copied), copied
+
+    assert page.evaluate("window.isStillHere") and page.context.pages == [page]
 
     # A reload keeps the text and the files that are on the server, and names the one that was still on its way.
     page.route(re.compile("name=huge"), lambda route: None)

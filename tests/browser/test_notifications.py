@@ -23,7 +23,14 @@ window.hideTab = (isHidden) => {
   document.hasFocus = () => !isHidden;
   document.dispatchEvent(new Event("visibilitychange"));
 };
+window.isCut = false;
+let socket;
+window.WebSocket = class extends WebSocket {
+  constructor(...options) { super(...options); socket = this; if (isCut) this.close(); }
+};
+window.cutConnection = () => { isCut = true; socket.close(); };
 """
+COLOUR = "(element) => getComputedStyle(element).color"
 
 
 def shown(*pages):
@@ -74,6 +81,8 @@ def test_a_level_decides_what_counts_on_all_devices(visit, site):
         expect(device.button("Lobby")).to_have_attribute("aria-description", "Quiet, Unread")
         expect(device.page).to_have_title("Multichat")
         expect(device.page.get_by_role("button", name="Next unread")).to_be_hidden()
+        quiet, other = (device.button(title).locator(".title") for title in ("Lobby", "Here"))
+        assert quiet.evaluate(COLOUR) != other.evaluate(COLOUR), "a quiet row is dim"
     alice.say("Random", "counts")
     expect(phone.page).to_have_title("(1) Multichat")
     # From the menu of a pane: only what is for the reader counts.
@@ -117,7 +126,7 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
     phone.page.get_by_role("button", name="Notifications", exact=True).click()
     phone.page.keyboard.press("Escape")
     bob.open("Lobby", "Random")
-    alice.open("Lobby", "Random", "Third")
+    alice.open("Lobby", "Random", "Third", "Here")
     for page in pages:
         until(page, "document.querySelector('[data-part=state]').dataset.state === 'open'")
         page.evaluate("hideTab(true)")
@@ -172,6 +181,21 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
     alice.say("Lobby", "after it")
     wait_for(lambda: len(shown(*pages)) > 3, bob.page)
     assert [text for _, text, _ in shown(*pages)].count("alice: during the pause") == 0
+    # What comes while the pages are not connected is replayed to them, and no news.
+    for page in pages[:3]:
+        page.evaluate("cutConnection()")
+        until(page, "document.querySelector('[data-part=state]').dataset.state !== 'open'")
+    alice.say("Here", "while the connection was lost")
+    # The connected device knows, so the server has counted it. Otherwise the pages would hear of it later, as news.
+    [here] = [str(pk) for pk, title, *_ in site.rooms if title == "Here"]
+    wait_for(lambda: any(frame.get("heads", {}).get(here, {}).get("unread") for frame in phone.received), bob.page)
+    for page in pages[:3]:
+        page.evaluate("isCut = false; dispatchEvent(new Event('online'))")
+        until(page, "document.querySelector('[data-part=state]').dataset.state === 'open'")
+    expect(bob.button("Here")).to_have_attribute("aria-description", re.compile("1 unread"))
+    alice.say("Third", "all are back")
+    wait_for(lambda: len(shown(*pages)) > 4, bob.page)
+    assert [title for title, *_ in shown(*pages)].count("Here") == 0
     # After signing out, nothing of a room stays on the screen.
     site.states.pop("bob")
     bob.page.evaluate("document.querySelector('[data-part=sign-out]').requestSubmit()")
@@ -190,6 +214,7 @@ def test_the_page_registers_its_service_worker_and_can_be_installed(visit):
     expect(button).to_have_attribute("aria-description", "On")
     button.click()
     bob.page.get_by_role("menuitemcheckbox", name="Also while Multichat is closed").click()
+    expect(bob.page.get_by_text("This browser could not subscribe to messages")).to_be_visible()
     registered = """async () => {
       const { scope, active } = await navigator.serviceWorker.ready;
       return [scope, active.scriptURL];

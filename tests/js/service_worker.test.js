@@ -63,9 +63,11 @@ test("a click goes to the message in an open page, otherwise in a new one", asyn
     focus: async () => received.push("focus"),
     postMessage: ({ room, seq }) => received.push([path, room, seq]),
   });
-  pages = [page("/accounts/"), page("/")];
-  await click({ room: "3", seq: 7 });
-  assert.deepEqual(received, ["focus", ["/", "3", 7]]);
+  for (const address of ["/", "/chat/Lobby/"]) {
+    pages = [page("/accounts/"), page(address)];
+    await click({ room: "3", seq: 7 });
+    assert.deepEqual(received.splice(0), ["focus", [address, "3", 7]]);
+  }
   assert.equal(shown.length, 0);
   pages = [page("/accounts/")];
   await click({ room: "3", seq: 7 });

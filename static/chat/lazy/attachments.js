@@ -193,9 +193,11 @@ class Tray {
 
   /** Whether the message has to wait for its files. It is then sent when they are there. */
   holds() {
-    this.#isWaiting = this.#items.some(({ upload }) => upload.state !== "done");
+    const isHeld = this.#items.some(({ upload }) => upload.state !== "done");
+    this.#isWaiting = isHeld;
     this.#show();
-    return this.#isWaiting;
+    this.#finishWaiting();
+    return isHeld;
   }
 
   /** The files, which belong to a message now. */
@@ -280,6 +282,11 @@ class Tray {
     // It calls this method again, for the next one.
     if (running < AT_ONCE && waiting[0]) return waiting[0].upload.start();
     this.#show();
+    this.#finishWaiting();
+  }
+
+  /** Send the message when its files are there. Do not send it when one of them needs the user. */
+  #finishWaiting() {
     if (!this.#isWaiting) return;
     const states = new Set(this.#items.map(({ upload }) => upload.state));
     if (states.has("failed") || states.has("refused")) {
