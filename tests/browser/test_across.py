@@ -5,7 +5,9 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.browser.test_accessibility import violations
+from tests.browser.test_files import PASTE, PICTURE, TEXT, TRANSFER
 from tests.browser.test_unread import wait_until
 from tests.browser.test_writing import BY_INPUT_METHOD
 
@@ -247,6 +249,106 @@ def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site
     assert sorted(site.shell(TEXTS).splitlines()) == [f"{title}: power is out" for title in ("Here", "Lobby", "Random")]
     expect(alice.texts("Lobby")).to_have_text(["power is out"])
     expect(page.get_by_role("alert").filter(has_text="wasn't sent")).to_have_count(0)
+
+
+def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
+    bob = visit("bob")
+    bob.open("Random")
+    alice = visit("alice")
+    page = alice.page
+    alice.open("Lobby")
+    pane, box = alice.pane("Lobby"), alice.box("Lobby")
+    tray = pane.get_by_role("group", name="Attached files")
+    adding = pane.get_by_role("combobox", name="Add a room")
+    ids = {title: room for room, title, *_ in site.rooms}
+    uploads = []
+    page.on("request", lambda request: request.method == "POST" and uploads.append(request.url))
+
+    def uploads_to(title):
+        return len([url for url in uploads if f"/rooms/{ids[title]}/files/" in url])
+
+    def attach(*files):
+        box.evaluate(PASTE, page.evaluate_handle(TRANSFER, list(files)))
+        expect(tray.locator("li[data-state=done]")).to_have_count(len(files))
+
+    def add(*titles):
+        pane.get_by_role("button", name="Also in other rooms").click()
+        expect(adding).to_be_focused()
+        for title in titles:
+            # A room's name is often typed as it stands in a text.
+            page.keyboard.type(f"#{title[:4].lower()}")
+            page.keyboard.press("Enter")
+            expect(pane.get_by_role("button", name=f"Remove {title}")).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(box).to_be_focused()
+
+    attach(["cat.png", "image/png", PICTURE], ["notes.txt", "text/plain", TEXT])
+    add("Random", "Here", "Third")
+    page.keyboard.type("look at this")
+    # One room refuses a file: nothing is sent, and the reason names the room.
+    muted = {"error": "USER_MUTED", "detail": "You're muted."}
+    refusing = re.compile(f"/rooms/{ids['Random']}/files/.*notes")
+    page.route(refusing, lambda route: route.fulfill(status=403, json=muted))
+    page.keyboard.press("Enter")
+    expect(tray.get_by_role("status")).to_contain_text(re.compile("Not sent.*Random"))
+    expect(tray).to_contain_text(re.compile("Random.*: You're muted."))
+    expect(tray.locator("li[data-state=failed]")).to_have_count(1)
+    assert violations(page) == []
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    until(page, "[...document.querySelectorAll('.tray progress')].every(({hidden}) => hidden)")
+    assert alice.commands("send") == []
+    expect(box).to_have_value("look at this")
+    # A reload keeps the text, the rooms, the files and their copies. What is missing is read from the server.
+    page.unroute(refusing)
+    page.reload()
+    expect(tray.locator("li[data-state=done]")).to_have_count(2)
+    expect(pane.get_by_role("button", name="Remove Third")).to_be_visible()
+    pane.get_by_role("button", name="Remove Third").click()
+    expect(box).to_have_value("look at this")
+    box.press("Enter")
+    expect(bob.texts("Random")).to_have_text(["look at this"])
+    expect(tray).to_be_hidden()
+    expect(box).to_have_value("")
+    assert [uploads_to(title) for title in ("Lobby", "Here", "Third", "Random")] == [2, 2, 2, 3]
+    # One command for each room, with files of its own, which its readers may open.
+    sent = alice.commands("send")
+    assert len({command["across"] for command in sent}) == 1
+    assert {command["room"] for command in sent} == {str(ids[title]) for title in ("Lobby", "Random", "Here")}
+    assert len({file for command in sent for file in command["files"]}) == 6
+    expect(bob.log("Random").get_by_role("img", name="cat.png")).to_be_visible()
+    until(bob.page, "document.querySelector('.thumb img').naturalWidth === 400")
+    link = bob.log("Random").get_by_role("link", name="notes.txt")
+    assert bob.page.request.get(site.url + link.get_attribute("href")).text() == "some notes"
+    # The copies for a room that was removed are gone, and Undo removes those of all rooms with their messages.
+    count = "from chat.models import StoredFile; print(StoredFile.objects.count())"
+    wait_until(lambda: site.shell(count).strip() == "6", alice)
+    pane.get_by_role("button", name="Undo").click()
+    expect(bob.log("Random").get_by_role("article")).to_have_count(0)
+    wait_until(lambda: site.shell(count).strip() == "0", alice)
+    # A message that waits for its file stays a draft when its pane is closed meanwhile.
+    held = []
+    page.route(re.compile("name=log"), lambda route: held.append(route))
+    box.fill("the log")
+    box.evaluate(PASTE, page.evaluate_handle(TRANSFER, [["log.txt", "text/plain", TEXT]]))
+    box.press("Enter")
+    wait_until(lambda: held, alice)
+    expect(tray.get_by_role("status")).to_contain_text("The message is sent as soon as")
+    alice.toggle("Lobby").click()
+    expect(pane).to_have_count(0)
+    held.pop().continue_()
+    until(page, "sessionStorage['multichat.files']?.includes('log.txt\",\"type')")
+    alice.open("Lobby")
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    expect(box).to_have_value("the log")
+    # Without a text, and with a copy that takes a while.
+    box.fill("")
+    add("Random")
+    page.keyboard.press("Enter")
+    wait_until(lambda: held, alice)
+    expect(tray).to_contain_text("1 of 2 rooms")
+    held.pop().continue_()
+    for visitor, room in ((bob, "Random"), (alice, "Lobby")):
+        expect(visitor.log(room).get_by_role("link", name="log.txt")).to_be_visible()
 
 
 def test_keys_of_an_input_method_choose_no_room_and_leave_the_field_open(visit):

@@ -29,16 +29,29 @@ export class Upload {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #options;
+  #isCancelled = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void}} options */
+  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, load?: () => Promise<Blob>}} options `load`: returns the bytes, if the file is only its name */
   constructor(file, options) {
     this.file = file;
     this.#options = options;
   }
 
   start() {
-    const { room, token, request: create } = this.#options;
     clearTimeout(this.#timer);
+    const { load } = this.#options;
+    if (!load) return this.#send(this.file);
+    this.#set("sending");
+    load().then(
+      (bytes) => this.#send(bytes),
+      () => this.#failed(0, LOST),
+    );
+  }
+
+  /** @param {Blob} bytes */
+  #send(bytes) {
+    if (this.#isCancelled) return;
+    const { room, token, request: create } = this.#options;
     const request = create();
     this.#request = request;
     request.open(
@@ -53,7 +66,7 @@ export class Upload {
     };
     request.onloadend = () => this.#ended(request);
     this.#set("sending");
-    request.send(/** @type {Blob} */ (this.file));
+    request.send(bytes);
   }
 
   /** Try a failed upload again, because the user asks for it. */
@@ -63,6 +76,7 @@ export class Upload {
   }
 
   cancel() {
+    this.#isCancelled = true;
     clearTimeout(this.#timer);
     const request = this.#request;
     this.#request = null;
@@ -78,9 +92,15 @@ export class Upload {
       this.facts = answer;
       return this.#set("done");
     }
-    const delay = TRANSIENT.has(request.status) ? RETRY_AFTER_MS[this.#tries] : undefined;
-    this.reason = answer?.detail ?? LOST;
-    if (FINAL.has(request.status)) return this.#set("refused");
+    this.#failed(request.status, answer?.detail ?? LOST);
+  }
+
+  /** @param {number} status 0: the connection was lost @param {string} reason */
+  #failed(status, reason) {
+    if (this.#isCancelled) return;
+    const delay = TRANSIENT.has(status) ? RETRY_AFTER_MS[this.#tries] : undefined;
+    this.reason = reason;
+    if (FINAL.has(status)) return this.#set("refused");
     if (delay === undefined) return this.#set("failed");
     this.#tries += 1;
     this.#timer = setTimeout(() => this.start(), delay);
