@@ -86,6 +86,22 @@ test("an interrupted upload is tried again by itself, then by the user", () => {
   mock.timers.reset();
 });
 
+test("uploads that are too many at once are sent one after the other, however long it takes", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { upload, requests } = uploading();
+  for (let count = 1; count < 20; count += 1) {
+    requests.at(-1).answer(429, { detail: "You're uploading too many files." });
+    assert.equal(upload.state, "sending");
+    assert.equal(upload.reason, "You're uploading too many files.");
+    mock.timers.tick(2_000);
+    assert.equal(requests.length, count + 1);
+  }
+  requests.at(-1).answer(200, FACTS);
+  assert.equal(upload.state, "done");
+  assert.equal(upload.reason, "");
+  mock.timers.reset();
+});
+
 test("a refusal is final and gives the server's reason", () => {
   const { upload, requests } = uploading();
   requests[0].answer(413, { error: "FILE_TOO_LARGE", detail: "Too large." });

@@ -12,7 +12,10 @@ const LOST = gettext("The upload was interrupted.");
 /** A lost connection often comes back by itself. After these delays it is the user who tries again. */
 const RETRY_AFTER_MS = [1_000, 3_000, 8_000];
 /** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
-const TRANSIENT = new Set([0, 429, 502, 503, 504]);
+const TRANSIENT = new Set([0, 502, 503, 504]);
+/** Too many uploads at once. A message to many rooms is expected to be, so it waits as long as it takes. */
+const TOO_FAST = 429;
+const SLOW_DOWN_MS = 2_000;
 const FINAL = new Set([400, 404, 413]);
 
 export class Upload {
@@ -98,12 +101,13 @@ export class Upload {
   /** @param {number} status 0: the connection was lost @param {string} reason */
   #failed(status, reason) {
     if (this.#isCancelled) return;
+    const isTooFast = status === TOO_FAST;
     const delay = TRANSIENT.has(status) ? RETRY_AFTER_MS[this.#tries] : undefined;
     this.reason = reason;
     if (FINAL.has(status)) return this.#set("refused");
-    if (delay === undefined) return this.#set("failed");
-    this.#tries += 1;
-    this.#timer = setTimeout(() => this.start(), delay);
+    if (delay === undefined && !isTooFast) return this.#set("failed");
+    if (!isTooFast) this.#tries += 1;
+    this.#timer = setTimeout(() => this.start(), delay ?? SLOW_DOWN_MS);
     this.#options.changed();
   }
 
