@@ -21,6 +21,16 @@ for title, body in Event.objects.filter(kind=0, deleted_at=None).order_by("room_
     print(f"{title}: {body}")
 """
 
+# More messages than a pane shows.
+MORE = """
+from django.contrib.auth.models import User
+from chat.models import Room
+from chat.store import actions
+room, bob = Room.objects.get(title="Lobby"), User.objects.get(username="bob")
+for number in range(60):
+    actions.post_message(room, bob, f"line {number}")
+"""
+
 
 def choose(visitor, title, text, label):
     message = visitor.log(title).get_by_role("article").filter(has_text=text)
@@ -97,6 +107,17 @@ def test_a_message_is_carried_over_as_a_quote_that_shows_only_what_its_reader_ma
     bob.say("Random", f"see {site.url}/?rooms=1&at={sent['source']['room']}.1 now")
     link = bob.log("Random").get_by_role("link", name="Lobby · alice: the disk is full")
     expect(link).to_be_visible()
+    # Both scroll the neighbouring pane to it, and this one stays as it is.
+    site.shell(MORE)
+    bob.open("Lobby")
+    source = bob.log("Lobby").get_by_role("article").filter(has_text="the disk is full")
+    for chip in (link, quotes.first):
+        expect(bob.texts("Lobby").last).to_be_in_viewport()
+        expect(source).not_to_be_in_viewport()
+        chip.click()
+        expect(source).to_be_in_viewport()
+        expect(chip).to_be_in_viewport()
+        bob.box("Lobby").press("Alt+PageDown")
     # When the source is deleted, its text is gone from all of them, in rooms that are not open too.
     choose(alice, "Lobby", "the disk is full", "Delete")
     page.get_by_role("button", name="Delete").click()
@@ -191,7 +212,8 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     )
     expect(alice.button("Here")).to_be_visible()
     expect(alice.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(1)
-    pane.get_by_role("button", name="Also in other rooms").click()
+    # The name of the composer's own room, below its box, opens them too.
+    pane.locator("[data-part=room]").click()
     pane.get_by_role("button", name="All rooms…").click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog).to_contain_text("Staff")
