@@ -166,7 +166,8 @@ class Tab {
         return { of: name };
       },
       discard: ({ id }) => world.discard(id),
-      changed: () => tab.kept.save(room, attached.kept),
+      // The timers of a page that is gone run on only here.
+      changed: () => world.alive.has(tab.id) && tab.kept.save(room, attached.kept),
       ready: () => tab.submit(),
     });
     tab.attached = attached;
