@@ -267,6 +267,26 @@ def test_only_own_unposted_files_of_the_room_are_posted(bob, charlie, rooms):
     assert not StoredFile.objects.filter(pk=other).exists()
 
 
+def test_copies_have_files_of_their_own_that_go_with_them(bob, charlie, rooms, settings, own_storage):
+    plans = room_actions.create_room("Plans", who="members", members=[charlie.pk])
+    settings.LIMITS = {**settings.LIMITS, "FILES_MB_PER_USER": 3 / 1024}
+    across, content = uuid.uuid4(), b"x" * 1024
+    made = {room: uploaded(bob, room, content)["id"] for room in (rooms.lobby, rooms.random)}
+    # Each copy counts in the limit of its author, and none goes where its author may not write.
+    assert uploaded(bob, rooms.lobby, content)["id"]
+    assert upload(bob, rooms.lobby, content).json()["error"] == "FILE_TOO_LARGE"
+    assert upload(bob, plans).status_code == 404
+    with pytest.raises(ClientError, match="FILE_INVALID"):
+        send(bob, rooms.random, made[rooms.lobby], across=across)
+    seqs = {room: send(bob, room, file_id, body="look", across=across).seq for room, file_id in made.items()}
+    room_actions.change_room(rooms.random.pk, is_archived=True)
+    assert [get(charlie, file_id).body for file_id in made.values()] == [content, content]
+    # Each goes with its own message.
+    send(bob, rooms.lobby, kind=Kind.DELETED, target_seq=seqs[rooms.lobby], across=across)
+    assert get(charlie, made[rooms.lobby]).status_code == 404
+    assert get(charlie, made[rooms.random]).status_code == 200
+
+
 def test_two_messages_of_one_batch_cannot_have_the_same_file(bob, rooms):
     made = uuid.UUID(uploaded(bob, rooms.lobby)["id"])
     drafts = [Draft(room=rooms.lobby.pk, author=bob.pk, body=body, files=(made,)) for body in ("one", "two")]

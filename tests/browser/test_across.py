@@ -5,7 +5,9 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.browser.test_accessibility import violations
+from tests.browser.test_files import PASTE, PICTURE, TEXT, TRANSFER
 from tests.browser.test_unread import wait_until
 from tests.browser.test_writing import BY_INPUT_METHOD
 
@@ -17,6 +19,16 @@ for title, body in Event.objects.filter(kind=0, deleted_at=None).order_by("room_
     "room__title", "body"
 ):
     print(f"{title}: {body}")
+"""
+
+# More messages than a pane shows.
+MORE = """
+from django.contrib.auth.models import User
+from chat.models import Room
+from chat.store import actions
+room, bob = Room.objects.get(title="Lobby"), User.objects.get(username="bob")
+for number in range(60):
+    actions.post_message(room, bob, f"line {number}")
 """
 
 
@@ -95,6 +107,17 @@ def test_a_message_is_carried_over_as_a_quote_that_shows_only_what_its_reader_ma
     bob.say("Random", f"see {site.url}/?rooms=1&at={sent['source']['room']}.1 now")
     link = bob.log("Random").get_by_role("link", name="Lobby · alice: the disk is full")
     expect(link).to_be_visible()
+    # Both scroll the neighbouring pane to it, and this one stays as it is.
+    site.shell(MORE)
+    bob.open("Lobby")
+    source = bob.log("Lobby").get_by_role("article").filter(has_text="the disk is full")
+    for chip in (link, quotes.first):
+        expect(bob.texts("Lobby").last).to_be_in_viewport()
+        expect(source).not_to_be_in_viewport()
+        chip.click()
+        expect(source).to_be_in_viewport()
+        expect(chip).to_be_in_viewport()
+        bob.box("Lobby").press("Alt+PageDown")
     # When the source is deleted, its text is gone from all of them, in rooms that are not open too.
     choose(alice, "Lobby", "the disk is full", "Delete")
     page.get_by_role("button", name="Delete").click()
@@ -189,7 +212,8 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     )
     expect(alice.button("Here")).to_be_visible()
     expect(alice.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(1)
-    pane.get_by_role("button", name="Also in other rooms").click()
+    # The name of the composer's own room, below its box, opens them too.
+    pane.locator("[data-part=room]").click()
     pane.get_by_role("button", name="All rooms…").click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog).to_contain_text("Staff")
@@ -247,6 +271,106 @@ def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site
     assert sorted(site.shell(TEXTS).splitlines()) == [f"{title}: power is out" for title in ("Here", "Lobby", "Random")]
     expect(alice.texts("Lobby")).to_have_text(["power is out"])
     expect(page.get_by_role("alert").filter(has_text="wasn't sent")).to_have_count(0)
+
+
+def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
+    bob = visit("bob")
+    bob.open("Random")
+    alice = visit("alice")
+    page = alice.page
+    alice.open("Lobby")
+    pane, box = alice.pane("Lobby"), alice.box("Lobby")
+    tray = pane.get_by_role("group", name="Attached files")
+    adding = pane.get_by_role("combobox", name="Add a room")
+    ids = {title: room for room, title, *_ in site.rooms}
+    uploads = []
+    page.on("request", lambda request: request.method == "POST" and uploads.append(request.url))
+
+    def uploads_to(title):
+        return len([url for url in uploads if f"/rooms/{ids[title]}/files/" in url])
+
+    def attach(*files):
+        box.evaluate(PASTE, page.evaluate_handle(TRANSFER, list(files)))
+        expect(tray.locator("li[data-state=done]")).to_have_count(len(files))
+
+    def add(*titles):
+        pane.get_by_role("button", name="Also in other rooms").click()
+        expect(adding).to_be_focused()
+        for title in titles:
+            # A room's name is often typed as it stands in a text.
+            page.keyboard.type(f"#{title[:4].lower()}")
+            page.keyboard.press("Enter")
+            expect(pane.get_by_role("button", name=f"Remove {title}")).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(box).to_be_focused()
+
+    attach(["cat.png", "image/png", PICTURE], ["notes.txt", "text/plain", TEXT])
+    add("Random", "Here", "Third")
+    page.keyboard.type("look at this")
+    # One room refuses a file: nothing is sent, and the reason names the room.
+    muted = {"error": "USER_MUTED", "detail": "You're muted."}
+    refusing = re.compile(f"/rooms/{ids['Random']}/files/.*notes")
+    page.route(refusing, lambda route: route.fulfill(status=403, json=muted))
+    page.keyboard.press("Enter")
+    expect(tray.get_by_role("status")).to_contain_text(re.compile("Not sent.*Random"))
+    expect(tray).to_contain_text(re.compile("Random.*: You're muted."))
+    expect(tray.locator("li[data-state=failed]")).to_have_count(1)
+    assert violations(page) == []
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    until(page, "[...document.querySelectorAll('.tray progress')].every(({hidden}) => hidden)")
+    assert alice.commands("send") == []
+    expect(box).to_have_value("look at this")
+    # A reload keeps the text, the rooms, the files and their copies. What is missing is read from the server.
+    page.unroute(refusing)
+    page.reload()
+    expect(tray.locator("li[data-state=done]")).to_have_count(2)
+    expect(pane.get_by_role("button", name="Remove Third")).to_be_visible()
+    pane.get_by_role("button", name="Remove Third").click()
+    expect(box).to_have_value("look at this")
+    box.press("Enter")
+    expect(bob.texts("Random")).to_have_text(["look at this"])
+    expect(tray).to_be_hidden()
+    expect(box).to_have_value("")
+    assert [uploads_to(title) for title in ("Lobby", "Here", "Third", "Random")] == [2, 2, 2, 3]
+    # One command for each room, with files of its own, which its readers may open.
+    sent = alice.commands("send")
+    assert len({command["across"] for command in sent}) == 1
+    assert {command["room"] for command in sent} == {str(ids[title]) for title in ("Lobby", "Random", "Here")}
+    assert len({file for command in sent for file in command["files"]}) == 6
+    expect(bob.log("Random").get_by_role("img", name="cat.png")).to_be_visible()
+    until(bob.page, "document.querySelector('.thumb img').naturalWidth === 400")
+    link = bob.log("Random").get_by_role("link", name="notes.txt")
+    assert bob.page.request.get(site.url + link.get_attribute("href")).text() == "some notes"
+    # The copies for a room that was removed are gone, and Undo removes those of all rooms with their messages.
+    count = "from chat.models import StoredFile; print(StoredFile.objects.count())"
+    wait_until(lambda: site.shell(count).strip() == "6", alice)
+    pane.get_by_role("button", name="Undo").click()
+    expect(bob.log("Random").get_by_role("article")).to_have_count(0)
+    wait_until(lambda: site.shell(count).strip() == "0", alice)
+    # A message that waits for its file stays a draft when its pane is closed meanwhile.
+    held = []
+    page.route(re.compile("name=log"), lambda route: held.append(route))
+    box.fill("the log")
+    box.evaluate(PASTE, page.evaluate_handle(TRANSFER, [["log.txt", "text/plain", TEXT]]))
+    box.press("Enter")
+    wait_until(lambda: held, alice)
+    expect(tray.get_by_role("status")).to_contain_text("The message is sent as soon as")
+    alice.toggle("Lobby").click()
+    expect(pane).to_have_count(0)
+    held.pop().continue_()
+    until(page, "sessionStorage['multichat.files']?.includes('log.txt\",\"type')")
+    alice.open("Lobby")
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    expect(box).to_have_value("the log")
+    # Without a text, and with a copy that takes a while.
+    box.fill("")
+    add("Random")
+    page.keyboard.press("Enter")
+    wait_until(lambda: held, alice)
+    expect(tray).to_contain_text("1 of 2 rooms")
+    held.pop().continue_()
+    for visitor, room in ((bob, "Random"), (alice, "Lobby")):
+        expect(visitor.log(room).get_by_role("link", name="log.txt")).to_be_visible()
 
 
 def test_keys_of_an_input_method_choose_no_room_and_leave_the_field_open(visit):

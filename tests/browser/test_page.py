@@ -184,7 +184,8 @@ def test_a_room_is_opened_by_its_name(visit, site):
 
 
 def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site):
-    site.shell("from chat.models import Room\nfor title in ('Köln office', 'Kassel'): Room.objects.create(title=title)")
+    titles = ("Köln office", "Kassel", "Ops west")
+    site.shell(f"from chat.models import Room\nfor title in {titles}: Room.objects.create(title=title)")
     bob = visit("bob")
     bob.open("Lobby", "Random", "Third")
     bob.box("Third").fill("half a sentence")
@@ -201,8 +202,11 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
     expect(bob.box("Third")).to_be_focused()
     expect(bob.box("Third")).to_have_value("half a sentence")
     expect(options).to_have_count(0)
-    # Initials find a room. The arrows choose, and Enter opens.
+    # Initials find a room, also after the # with which a message names it. The arrows choose, and Enter opens.
     press("Control+k")
+    box.press_sequentially("#ow")
+    expect(options).to_have_text([re.compile("Ops west"), re.compile("Search messages for")])
+    box.fill("")
     box.press_sequentially("ko")
     expect(options.first).to_have_attribute("aria-selected", "true")
     box.fill("k")

@@ -79,11 +79,16 @@ test("those who are here come first, the reader after them, and each name is the
   assert.equal(peopleChoices("u", { here: [], others: many, me: "" }).length, MAX_CHOICES);
 });
 
-test("rooms are found by the beginning of their title, then of a word of it", () => {
-  const rooms = ["War Room", "Lobby", "Room 7", "east/rooms"].map((title) => ({ title }));
+test("rooms are found by their title, a word of it, or its initials, without regard to accents", () => {
+  const rooms = ["War Room", "Lobby", "Room 7", "east/rooms", "Köln · tier 2"].map((title) => ({
+    title,
+  }));
   assert.deepEqual(labels(roomChoices("ROO", rooms)), ["Room 7", "east/rooms", "War Room"]);
   assert.deepEqual(labels(roomChoices("oom", rooms)), []);
   assert.equal(roomChoices("lob", rooms)[0].text, "#Lobby");
+  assert.deepEqual(labels(roomChoices("koln", rooms)), ["Köln · tier 2"]);
+  assert.deepEqual(labels(roomChoices("kt2", rooms)), ["Köln · tier 2"]);
+  assert.deepEqual(labels(roomChoices("TIER", rooms)), ["Köln · tier 2"]);
 });
 
 test("what is typed completely is not completed by Enter", () => {

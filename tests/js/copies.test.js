@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { Copies } from "../../static/chat/lazy/copies.js";
 
+const FILE = { id: "1c0e4f52-93a0-4a3e-8c6b-0f5d8a7be9d1", name: "a.txt", type: "x", size: 4 };
 const ACROSS = "16fd2706-8baf-433b-82eb-8c7fada847da";
 
 beforeEach(() => mock.timers.reset());
@@ -108,7 +109,7 @@ test("a copy that waited longer than a day for a closed room is offered and not 
 });
 
 test("a change reaches the user's own copies in other rooms, and those that are not sent yet", async () => {
-  const { copies, sent, changes, shown } = page({ entries: [entry("9")] });
+  const { copies, sent, changes, shown } = page({ entries: [entry("9", { files: [FILE] })] });
   const done = copies.changeAll(ACROSS, "1", { message: "new" });
   assert.deepEqual(sent[0], {
     room: "9",
@@ -118,6 +119,7 @@ test("a change reaches the user's own copies in other rooms, and those that are 
     type: 0,
     across: ACROSS,
     source: undefined,
+    files: [FILE],
   });
   assert.deepEqual(sent[1], { command: "copies", across: ACROSS });
   const messages = [

@@ -40,6 +40,17 @@ test("the whole title comes first, then beginnings, then initials", () => {
   assert.deepEqual(found("", 2), TITLES.slice(0, 2));
 });
 
+test("a title is found by what is typed after a #, as in a message", () => {
+  for (const typed of ["koln", "KÖLN O", "tier", "st2", "oa", "lert", "st", "xyz"])
+    for (const sign of ["#", "# ", "＃"])
+      assert.deepEqual(found(sign + typed), found(typed), typed);
+  assert.deepEqual(found("#", 2), TITLES.slice(0, 2));
+  // It may also be a part of the title.
+  assert.ok(rank("#inc", "#inc") < rank("inc room", "#inc"));
+  assert.equal(rank("C#", "#"), 0);
+  assert.equal(rank("C#", "c#"), 0);
+});
+
 test("a title of any characters is matched as text", () => {
   assert.equal(rank("(.*", ".*"), 4);
   assert.equal(rank("日本語", "日本"), 1);

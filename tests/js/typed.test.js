@@ -9,6 +9,7 @@ import { beforeEach, mock, test } from "node:test";
 import { Drafts } from "../../static/chat/model/drafts.js";
 import { Outbox } from "../../static/chat/model/outbox.js";
 import { Locks } from "./locks.js";
+import { random } from "./random.js";
 
 const ROOMS = ["1", "2"];
 const STEPS = 120;
@@ -23,17 +24,6 @@ beforeEach(() => {
 });
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
-
-/** Mulberry32. */
-function random(seed) {
-  let state = seed + 1;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** A localStorage: all tabs see what a tab writes at once, and get its events later. */
 class Storage {

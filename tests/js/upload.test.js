@@ -35,7 +35,7 @@ class Request {
   }
 }
 
-function uploading(name = "a.txt") {
+function uploading(name = "a.txt", more = {}) {
   const requests = [];
   const upload = new Upload(
     { name, size: 4 },
@@ -43,6 +43,7 @@ function uploading(name = "a.txt") {
       room: "3",
       token: () => "t",
       changed: () => {},
+      ...more,
       request: () => {
         requests.push(new Request());
         return requests.at(-1);
@@ -85,6 +86,22 @@ test("an interrupted upload is tried again by itself, then by the user", () => {
   mock.timers.reset();
 });
 
+test("uploads that are too many at once are sent one after the other, however long it takes", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { upload, requests } = uploading();
+  for (let count = 1; count < 20; count += 1) {
+    requests.at(-1).answer(429, { detail: "You're uploading too many files." });
+    assert.equal(upload.state, "sending");
+    assert.equal(upload.reason, "You're uploading too many files.");
+    mock.timers.tick(2_000);
+    assert.equal(requests.length, count + 1);
+  }
+  requests.at(-1).answer(200, FACTS);
+  assert.equal(upload.state, "done");
+  assert.equal(upload.reason, "");
+  mock.timers.reset();
+});
+
 test("a refusal is final and gives the server's reason", () => {
   const { upload, requests } = uploading();
   requests[0].answer(413, { error: "FILE_TOO_LARGE", detail: "Too large." });
@@ -110,6 +127,28 @@ test("a cancelled upload stays cancelled", () => {
   mock.timers.tick(60_000);
   assert.equal(requests.length, 1);
   assert.equal(upload.facts, null);
+  mock.timers.reset();
+});
+
+test("a file that is only a name is fetched first, and the fetch is tried again like the upload", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const answers = [Promise.reject(new Error("503")), Promise.resolve("the bytes")];
+  const { upload, requests } = uploading("a.txt", { load: () => answers.shift() });
+  await new Promise(setImmediate);
+  assert.equal(upload.state, "sending");
+  assert.equal(requests.length, 0);
+  mock.timers.tick(1_000);
+  await new Promise(setImmediate);
+  assert.equal(requests[0].body, "the bytes");
+  requests[0].answer(200, FACTS);
+  assert.equal(upload.state, "done");
+  // One that is cancelled meanwhile is not sent.
+  let arrive;
+  const late = uploading("a.txt", { load: () => new Promise((resolve) => (arrive = resolve)) });
+  late.upload.cancel();
+  arrive("the bytes");
+  await new Promise(setImmediate);
+  assert.equal(late.requests.length, 0);
   mock.timers.reset();
 });
 

@@ -111,7 +111,6 @@ globalThis.multichatCatalogue = {
  "Emoji": "Emojis",
  "Enter chooses {emoji}.": "Enter wählt {emoji}.",
  "Even out": "Gleich breit",
- "Files can only go into one room. Remove them, or the other rooms.": "Dateien können nur an einen Raum gehen. Entferne sie oder die anderen Räume.",
  "Find or jump": "Suchen, springen",
  "Found": "Gefunden",
  "From before today": "Alles vor heute",
@@ -158,6 +157,7 @@ globalThis.multichatCatalogue = {
  "Not everybody in {to} can read {from}: this goes to both. Press Enter again to send.": "Nicht alle in {to} können {from} lesen: Die Nachricht geht an beide Räume. Drücke noch einmal Enter, um zu senden.",
  "Not sent, because you wrote this more than a day ago. Send it now, or put it back to change it.": "Nicht gesendet, weil du das vor mehr als einem Tag geschrieben hast. Sende es jetzt oder hole es zurück, um es zu ändern.",
  "Not sent. {reason}": "Nicht gesendet. {reason}",
+ "Not sent: not all files are uploaded for {rooms}. Press Enter to try again, or send to fewer rooms.": "Nicht gesendet: Nicht alle Dateien sind für {rooms} hochgeladen. Versuche es mit Enter noch einmal oder sende an weniger Räume.",
  "Not uploaded before the page was reloaded: {files}. Attach again.": "Nicht hochgeladen, bevor die Seite neu geladen wurde: {files}. Hänge sie noch einmal an.",
  "Notifications": "Benachrichtigungen",
  "Notifications: {state}": "Benachrichtigungen: {state}",
@@ -429,6 +429,10 @@ globalThis.multichatCatalogue = {
  "{count} unread, {mentions} for you": {
   "one": "{count} ungelesen, {mentions} für dich",
   "other": "{count} ungelesen, {mentions} für dich"
+ },
+ "{done} of {count} room": {
+  "one": "{done} von {count} Raum",
+  "other": "{done} von {count} Räumen"
  },
  "{first} and {count} other": {
   "one": "{first} und {count} weitere Person",

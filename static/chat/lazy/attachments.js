@@ -2,23 +2,20 @@
 
 import { csrfToken } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
+import { AttachedFiles, MOST_FILES } from "../model/attached_files.js";
 import { addressOf, fileNames, sizeWords } from "../model/files.js";
 import { KeptFiles } from "../model/kept_files.js";
-import { gettext, ngettext } from "../model/language.js";
-import { Upload } from "../model/upload.js";
+import { gettext, isolate, ngettext } from "../model/language.js";
 
+/** @import {AttachedFile, KeptFile, Target} from "../model/attached_file.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Kept} from "../model/kept_files.js" */
 /** @import {Attached, Limits} from "../model/protocol.js" */
 /** @import {Tabs} from "../model/tabs.js" */
 
 /** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, submit: () => void}}} Pane */
-/** A file in a tray. @typedef {{upload: Upload, element: HTMLElement}} Item */
+/** A file in a tray. @typedef {{file: AttachedFile, element: HTMLElement}} Item */
 
-/** As the server has it. */
-const MOST_FILES = 10;
-/** More at a time would not be faster, and would delay messages. */
-const AT_ONCE = 2;
 const WAITING = gettext("The message is sent as soon as its files are uploaded.");
 const STOPPED = gettext(
   "Not sent: a file isn't uploaded. Try it again or remove it, then send the message.",
@@ -99,28 +96,35 @@ export class Trays {
 
 /** @implements {Attached} */
 class Tray {
-  #room;
   #element = copyElement("tray-template");
   #list = part(this.#element, "items");
   #status = part(this.#element, "status");
+  #files;
   /** @type {Item[]} */
   #items = [];
   /** @type {Pane["composer"] | null} */
   #composer = null;
-  /** Whether the message is sent by itself when all files are there. */
-  #isWaiting = false;
-
-  #onchange;
 
   /** @param {string} room @param {(kept: Kept) => void} onchange what to keep over a reload has changed */
   constructor(room, onchange) {
-    this.#room = room;
-    this.#onchange = onchange;
+    this.#files = new AttachedFiles({
+      ...{ room, token: csrfToken, load: fetchBytes, discard: removeFromServer },
+      request: () => new XMLHttpRequest(),
+      changed: () => {
+        onchange(this.#files.kept);
+        this.#show();
+      },
+      ready: () => {
+        // A message that is edited in the box by now is another one. That of a closed pane stays a draft.
+        if (this.#box.isConnected && part(this.#box, "editing").hidden) this.#composer?.submit();
+      },
+      stopped: () => setText(this.#status, stoppedWords(this.#files.missing)),
+    });
   }
 
   /** Whether closing the page would lose a file. */
   get isAtRisk() {
-    return this.#items.some(({ upload }) => upload.facts === null && upload.state !== "refused");
+    return this.#files.kept.lost.length > 0;
   }
 
   /** Show the files from before a reload, and name those that are lost. @param {Kept} kept */
@@ -147,7 +151,7 @@ class Tray {
     composer.attached = this;
     part(composer, "text").parentElement?.before(this.#element);
     // A user who goes on writing has not finished the message, so it must not be sent yet.
-    part(composer, "text").addEventListener("input", () => this.#stopWaiting());
+    part(composer, "text").addEventListener("input", () => this.stopWaiting());
     this.#show();
   }
 
@@ -155,13 +159,12 @@ class Tray {
   add(files, most) {
     const room = MOST_FILES - this.size;
     for (const file of files.slice(0, room)) {
-      const upload = this.#create(file);
+      const { own } = this.#append(this.#files.add(file));
       if (!most || file.size <= most) continue;
-      upload.state = "refused";
-      upload.reason = gettext("Too large: at most {size}.", { size: sizeWords(most) });
+      own.state = "refused";
+      own.reason = gettext("Too large: at most {size}.", { size: sizeWords(most) });
     }
-    this.#stopWaiting();
-    this.#changed();
+    this.#start();
     const left = files.length - room;
     if (left > 0)
       setText(
@@ -178,78 +181,71 @@ class Tray {
     if (activeElement === document.body || this.#box.contains(activeElement)) this.#focusText();
   }
 
-  /** @param {FileFacts[]} files that are on the server already */
+  /** @param {KeptFile[]} files that are on the server already */
   putBack(files) {
-    for (const facts of files.slice(0, MOST_FILES - this.size)) {
-      const upload = this.#create(new File([], facts.name));
-      Object.assign(upload, { facts, state: "done" });
-    }
-    this.#changed();
+    for (const kept of files.slice(0, MOST_FILES - this.size))
+      this.#append(this.#files.putBack(kept));
+    this.#files.start();
   }
 
   retryFailed() {
-    for (const { upload } of this.#items) if (upload.state === "failed") upload.retry();
+    this.#files.retry();
   }
 
-  /** Whether the message has to wait for its files. It is then sent when they are there. */
-  holds() {
-    const isHeld = this.#items.some(({ upload }) => upload.state !== "done");
-    this.#isWaiting = isHeld;
-    this.#show();
-    this.#finishWaiting();
-    return isHeld;
+  /** @param {Target[]} [others] */
+  holds(others) {
+    return this.#files.holds(others);
   }
 
-  /** The files, which belong to a message now. */
-  take() {
-    const files = this.#items.map(({ upload }) => /** @type {FileFacts} */ (upload.facts));
+  /** @param {string} [room] */
+  filesFor(room) {
+    return this.#files.filesFor(room);
+  }
+
+  /** @param {Target[]} [others] */
+  take(others) {
     this.#items = [];
     this.#list.replaceChildren();
-    this.#show();
-    this.#keep();
-    return files;
+    this.#files.take(others);
   }
 
-  /** @param {File} file */
-  #create(file) {
+  /** The message is not finished, so it waits for another Enter. */
+  stopWaiting() {
+    this.#files.stopWaiting();
+    setText(this.#status, "");
+    this.#element.hidden = this.size === 0;
+  }
+
+  /** @param {AttachedFile} file */
+  #append(file) {
     const element = copyElement("tray-item-template");
-    const upload = new Upload(file, {
-      room: this.#room,
-      token: csrfToken,
-      request: () => new XMLHttpRequest(),
-      changed: () => this.#changed(),
-    });
-    const item = { upload, element };
+    const item = { file, element };
     part(element, "name").textContent = file.name;
     part(element, "remove").addEventListener("click", () => this.#remove(item));
     const retry = part(element, "retry");
     retry.setAttribute("aria-label", gettext("Try again: {file}", { file: file.name }));
     retry.addEventListener("click", () => {
-      upload.retry();
+      file.retry();
       this.#focusText();
     });
     this.#items.push(item);
     this.#list.append(element);
-    return upload;
+    return file;
   }
 
   /** @param {Item} item */
   #remove(item) {
-    const { upload, element } = item;
-    upload.cancel();
-    if (upload.facts)
-      fetch(addressOf(upload.facts), {
-        method: "DELETE",
-        headers: { "X-CSRFToken": csrfToken() },
-      }).catch(
-        () => {}, // the server removes it later
-      );
     this.#items = this.#items.filter((other) => other !== item);
-    element.remove();
-    this.#stopWaiting();
-    this.#changed();
+    item.element.remove();
+    setText(this.#status, "");
+    this.#files.remove(item.file);
     // Not to the next file, which the next key would remove.
     this.#focusText();
+  }
+
+  #start() {
+    setText(this.#status, "");
+    this.#files.start();
   }
 
   #focusText() {
@@ -260,71 +256,67 @@ class Tray {
     return /** @type {HTMLElement} */ (this.#composer);
   }
 
-  #stopWaiting() {
-    this.#isWaiting = false;
-    setText(this.#status, "");
-    this.#element.hidden = this.size === 0;
-  }
-
-  #keep() {
-    const uploads = this.#items.map(({ upload }) => upload);
-    const lost = uploads.filter(({ facts, state }) => facts === null && state !== "refused");
-    this.#onchange({
-      files: uploads.flatMap(({ facts }) => (facts ? [facts] : [])),
-      lost: lost.map(({ file }) => file.name),
-    });
-  }
-
-  #changed() {
-    this.#keep();
-    const running = this.#items.filter(({ upload }) => upload.state === "sending").length;
-    const waiting = this.#items.filter(({ upload }) => upload.state === "waiting");
-    // It calls this method again, for the next one.
-    if (running < AT_ONCE && waiting[0]) return waiting[0].upload.start();
-    this.#show();
-    this.#finishWaiting();
-  }
-
-  /** Send the message when its files are there. Do not send it when one of them needs the user. */
-  #finishWaiting() {
-    if (!this.#isWaiting) return;
-    const states = new Set(this.#items.map(({ upload }) => upload.state));
-    if (states.has("failed") || states.has("refused")) {
-      this.#isWaiting = false;
-      setText(this.#status, STOPPED);
-    } else if (!states.has("waiting") && !states.has("sending")) {
-      this.#isWaiting = false;
-      this.#composer?.submit();
-    }
-  }
-
   #show() {
     this.#element.hidden = this.size === 0;
-    if (this.#isWaiting) setText(this.#status, WAITING);
-    for (const { upload, element } of this.#items) showItem(element, upload);
-    const items = this.#items.map(({ upload }) => ({ name: upload.file.name }));
+    if (this.#files.isWaiting) setText(this.#status, WAITING);
+    for (const { file, element } of this.#items) showItem(element, file);
+    const items = this.#items.map(({ file: { name } }) => ({ name }));
     const files = fileNames(/** @type {FileFacts[]} */ (items));
     this.#list.setAttribute("aria-label", gettext("Attached: {files}", { files }));
   }
 }
 
-/** @param {HTMLElement} element @param {Upload} upload */
-function showItem(element, { state, progress, reason, facts, file }) {
+/** @param {string[]} rooms the titles of those for which a file is missing */
+function stoppedWords(rooms) {
+  if (rooms.length === 0) return STOPPED;
+  return gettext(
+    "Not sent: not all files are uploaded for {rooms}. Press Enter to try again, or send to fewer rooms.",
+    { rooms: rooms.map(isolate).join(", ") },
+  );
+}
+
+/** @param {HTMLElement} element @param {AttachedFile} attached */
+function showItem(element, { name, own, status }) {
+  const { state, reason } = status.upload;
   element.dataset.state = state;
   const bar = /** @type {HTMLProgressElement} */ (part(element, "progress"));
   bar.hidden = state !== "sending" && state !== "waiting";
-  bar.setAttribute("aria-label", gettext("Uploading {file}", { file: file.name }));
-  bar.value = progress;
-  setText(part(element, "size"), reason || sizeWords(facts?.size ?? file.size));
+  bar.setAttribute("aria-label", gettext("Uploading {file}", { file: name }));
+  bar.value = status.progress;
+  setText(part(element, "size"), itemWords(status, reason, own.facts?.size ?? own.file.size));
   part(element, "retry").hidden = state !== "failed";
   const remove = part(element, "remove");
-  const named = { file: file.name };
+  const named = { file: name };
   remove.title = bar.hidden ? gettext("Remove") : gettext("Cancel");
   remove.ariaLabel = bar.hidden
     ? gettext("Remove: {file}", named)
     : gettext("Cancel: {file}", named);
   const image = /** @type {HTMLImageElement} */ (part(element, "image"));
-  if (!facts?.width || image.hasAttribute("src")) return;
-  image.src = `${addressOf(facts)}thumbnail/`;
+  if (!own.facts?.width || image.hasAttribute("src")) return;
+  image.src = `${addressOf(own.facts)}thumbnail/`;
   image.hidden = false;
+}
+
+/** @param {AttachedFile["status"]} status @param {string} reason @param {number} size */
+function itemWords({ title, done, rooms }, reason, size) {
+  if (reason) return title ? `${isolate(title)}: ${reason}` : reason;
+  if (done === rooms) return sizeWords(size);
+  return rooms === 1
+    ? sizeWords(size)
+    : ngettext("{done} of {count} room", "{done} of {count} rooms", rooms, { done });
+}
+
+/** @param {FileFacts} facts */
+async function fetchBytes(facts) {
+  const answer = await fetch(addressOf(facts));
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return answer.blob();
+}
+
+/** @param {FileFacts} facts */
+function removeFromServer(facts) {
+  const headers = { "X-CSRFToken": csrfToken() };
+  fetch(addressOf(facts), { method: "DELETE", headers }).catch(
+    () => {}, // the server removes it later
+  );
 }

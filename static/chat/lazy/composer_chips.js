@@ -1,7 +1,7 @@
 /** Shows above a composer what goes with its text, the quote and the other rooms, and sends it. */
 
 import { part } from "../dom/templates.js";
-import { allRoomsQuestion, FILES, GONE, manyWords, wideWords } from "../model/carry_strings.js";
+import { allRoomsQuestion, GONE, manyWords, wideWords } from "../model/carry_strings.js";
 import { acrossOf, copyId, findWider } from "../model/extras.js";
 import { gettext } from "../model/language.js";
 import { uuid } from "../model/outbox_store.js";
@@ -10,12 +10,11 @@ import { RoomField } from "./room_field.js";
 
 /** @import {Drafts} from "../model/drafts.js" */
 /** @import {Extras} from "../model/extras.js" */
-/** @import {FileFacts} from "../model/files.js" */
 /** @import {Outbox} from "../model/outbox.js" */
-/** @import {Room} from "../model/protocol.js" */
+/** @import {Attached, Room} from "../model/protocol.js" */
 /** @import {QuoteView} from "./quote_view.js" */
 
-/** A composer. @typedef {HTMLElement & {text: string, type: number, extras: Extras | null, attached: {size: number, take: () => FileFacts[]} | null, clear: () => void}} Composer */
+/** A composer. @typedef {HTMLElement & {text: string, type: number, extras: Extras | null, attached: Attached | null, clear: () => void}} Composer */
 /**
  * @typedef {{
  *   rooms: () => Map<string, Room>,
@@ -93,12 +92,12 @@ export class ComposerChips {
       composer.extras = { ...composer.extras, also: others.map(({ id }) => id) };
       return this.#ask(composer, GONE);
     }
-    if (others.length && composer.attached?.size) return this.#say(composer, FILES);
     const question =
       this.#wideQuestion([own, ...others], source) ||
       (all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "");
     if (question && this.#asked.get(composer) !== stateOf(composer))
       return this.#ask(composer, question);
+    if (others.length && composer.attached?.holds(others)) return;
     this.#post(room, composer, [own, ...others]);
   }
 
@@ -107,10 +106,10 @@ export class ComposerChips {
     const { outbox, drafts } = this.#page;
     const { source, replyTo } = composer.extras ?? {};
     const isBlank = composer.text.trim() === "";
-    const text = isBlank && source ? linkTo(source) : composer.text;
+    const text = isBlank ? (source ? linkTo(source) : "") : composer.text;
     this.#page.prepareToSend(room);
     const id = drafts.idFor(room, composer.text) ?? uuid();
-    const files = composer.attached?.size ? composer.attached.take() : [];
+    const { attached } = composer;
     const across = rooms.length > 1 ? acrossOf(id) : undefined;
     // The room's own message is the last, because it ends the draft: after a crash in between, the draft is there again,
     // and sends the copies under the same ids.
@@ -118,8 +117,10 @@ export class ComposerChips {
       outbox.add(to, text, {
         client_id: to === room ? id : copyId(id, to),
         ...{ title, type: composer.type, across, source },
-        ...(to === room && { replyTo, files }), // what is of this room
+        ...(attached && { files: attached.filesFor(to) }),
+        ...(to === room && { replyTo }), // a message of this room
       });
+    attached?.take(rooms.slice(1));
     drafts.removeSent(room);
     composer.clear();
     composer.focus();
@@ -178,6 +179,7 @@ export class ComposerChips {
     if (known) return known;
     const change = (/** @type {(also: string[]) => string[]} */ changed) => {
       composer.extras = { ...composer.extras, also: changed(composer.extras?.also ?? []) };
+      composer.attached?.stopWaiting();
     };
     const others = () =>
       [...this.#page.rooms().values()].filter(
@@ -212,8 +214,8 @@ export class ComposerChips {
 }
 
 /** @param {Composer} composer */
-function stateOf({ text, type, extras }) {
-  return JSON.stringify([text, type, extras]);
+function stateOf({ text, type, extras, attached }) {
+  return JSON.stringify([text, type, extras, attached?.size ?? 0]);
 }
 
 /** @param {Extras} extras */

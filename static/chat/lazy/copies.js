@@ -115,10 +115,10 @@ export class Copies {
   #changeUnsent(across, change) {
     const { outbox } = this.#page;
     const unsent = outbox.copies.filter((entry) => entry.across === across);
-    for (const { client_id, room, title = "", type = 0, source } of unsent) {
+    for (const { client_id, room, title = "", type = 0, source, files = [] } of unsent) {
       outbox.discard(client_id);
       if ("message" in change)
-        outbox.add(room, change.message, { client_id, title, type, across, source });
+        outbox.add(room, change.message, { client_id, title, type, across, source, files });
     }
     return unsent.length > 0;
   }

@@ -5,7 +5,7 @@ import { copyElement, part, setHue } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
 import { findRoom } from "../model/find_room.js";
 import { gettext } from "../model/language.js";
-import { bestMatches, foldText } from "../model/match.js";
+import { bestMatches, foldText, withoutSign } from "../model/match.js";
 import { countsWords } from "../model/strings.js";
 
 /** @import {Room} from "../model/protocol.js" */
@@ -89,7 +89,8 @@ export class Switcher {
   #update() {
     const typed = this.#box.value.trim();
     clearTimeout(this.#timer);
-    if (typed !== "" && typed !== this.#people.typed)
+    // A `#` begins the name of a room.
+    if (typed !== "" && typed === withoutSign(typed) && typed !== this.#people.typed)
       this.#timer = setTimeout(() => this.#findPeople(typed), ASK_AFTER_MS);
     // Without a matching room, Enter asks the server for one of this title. The arrows reach the other options.
     this.#activate(this.#show(typed) ? 0 : -1);

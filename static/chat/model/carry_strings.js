@@ -89,8 +89,3 @@ export const COPIES_UNKNOWN = /* @__PURE__ */ gettext(
 export function allRoomsQuestion(count) {
   return ngettext("Address {count} other room?", "Address all {count} other rooms?", count);
 }
-
-/** Files belong to the room to which they were uploaded. */
-export const FILES = /* @__PURE__ */ gettext(
-  "Files can only go into one room. Remove them, or the other rooms.",
-);

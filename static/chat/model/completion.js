@@ -1,6 +1,7 @@
 /** Completes what is typed at the caret: `@` a person, `#` a room, `:` an emoji. */
 
 import { gettext, LOCALE } from "./language.js";
+import { PART_OF_WORD, rank } from "./match.js";
 import { CALLS } from "./mentions.js";
 import { shownNames } from "./names.js";
 
@@ -105,27 +106,19 @@ export function peopleChoices(
 }
 
 /**
- * The rooms whose title, or a word of it, begins like what was typed. Titles that begin so come first.
+ * The rooms whose title, a word of it, or its initials begin like what was typed. Titles that begin so come first. A part
+ * of a word is no choice, because Enter would put it in place of what was meant as a number or a tag.
  * @param {string} typed
  * @param {Iterable<{title: string}>} rooms
  * @returns {Choice[]}
  */
 export function roomChoices(typed, rooms) {
-  const key = fold(typed);
-  const titles = [...rooms].map(({ title }) => ({ title, key: fold(title) }));
-  const first = titles.filter((room) => room.key.startsWith(key));
-  const second = titles.filter(
-    (room) =>
-      !room.key.startsWith(key) && room.key.split(/[\s/_-]+/).some((word) => word.startsWith(key)),
-  );
-  return [...sorted(first), ...sorted(second)]
+  return [...rooms]
+    .map(({ title }) => ({ title, at: rank(title, typed) ?? PART_OF_WORD }))
+    .filter(({ at }) => at < PART_OF_WORD)
+    .sort((a, b) => a.at - b.at || a.title.localeCompare(b.title, LOCALE))
     .slice(0, MAX_CHOICES)
     .map(({ title }) => ({ label: title, text: `#${title}` }));
-}
-
-/** @template {{title: string}} T @param {T[]} rooms */
-function sorted(rooms) {
-  return rooms.sort((a, b) => a.title.localeCompare(b.title, LOCALE));
 }
 
 /**

@@ -3,11 +3,11 @@
 import { KEPT_FILES } from "./files.js";
 import { openStore } from "./outbox_store.js";
 
-/** @import {FileFacts} from "./files.js" */
+/** @import {KeptFile} from "./attached_file.js" */
 /** @import {Store} from "./outbox_store.js" */
 /** @import {Tabs} from "./tabs.js" */
 
-/** Of one room. `lost`: the names of files that were not uploaded yet. @typedef {{files: FileFacts[], lost: string[]}} Kept */
+/** Of one room. `lost`: the names of files that were not uploaded yet. @typedef {{files: KeptFile[], lost: string[]}} Kept */
 
 export class KeptFiles {
   #user;

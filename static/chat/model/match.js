@@ -7,6 +7,9 @@ const WORD = /[\p{L}\p{N}]+/gu;
 const folded = new Map();
 const MOST_FOLDED = 10_000;
 
+/** The rank of a title that has what is typed only within a word. */
+export const PART_OF_WORD = 4;
+
 /** @typedef {{text: string, words: string[], initials: string}} Folded */
 
 /** @param {string} text */
@@ -33,12 +36,25 @@ function foldTitle(title) {
 
 /**
  * How well a title matches what is typed: 0 is best, null is no match. The whole title, its beginning, the beginnings of
- * its words, its initials, and last a part of a word.
+ * its words, its initials, and last a part of a word. A `#` before it, as in a message, changes nothing.
  * @param {string} title
  * @param {string} typed
  */
 export function rank(title, typed) {
   const wanted = foldText(typed).trim();
+  const name = withoutSign(wanted);
+  const ranks = (name === wanted ? [name] : [wanted, name]).map((each) => rankFolded(title, each));
+  const found = ranks.filter((at) => at !== null);
+  return found.length ? Math.min(...found) : null;
+}
+
+/** The title in what is typed: users write `#` before the name of a room. @param {string} typed */
+export function withoutSign(typed) {
+  return typed.replace(/^#\s*/, "");
+}
+
+/** @param {string} title @param {string} wanted folded */
+function rankFolded(title, wanted) {
   const { text, words, initials } = foldTitle(title);
   if (wanted === "") return 0;
   if (text === wanted) return 0;
@@ -46,7 +62,7 @@ export function rank(title, typed) {
   const parts = wanted.match(WORD) ?? [wanted];
   if (parts.every((part) => words.some((word) => word.startsWith(part)))) return 2;
   if (initials.startsWith(wanted.replace(/\s/g, ""))) return 3;
-  return text.includes(wanted) ? 4 : null;
+  return text.includes(wanted) ? PART_OF_WORD : null;
 }
 
 /**

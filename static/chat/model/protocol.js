@@ -14,7 +14,7 @@
 /** The user who said that an alert is over. @typedef {{user?: number, username: string, seq: number, at: string}} Resolution */
 /** @import {FileFacts} from "./files.js" */
 
-/** The files that wait in a composer. `holds`: the message has to wait for them, and is then submitted. @typedef {{size: number, holds: () => boolean, take: () => FileFacts[]}} Attached */
+/** The files that wait in a composer. `holds`: the message has to wait for them, and is then submitted; with `others`, also for their copies in other rooms. `stopWaiting`: it is not submitted; `filesFor`: those of its own room, or of another; `take`: they belong to a message now. @typedef {{size: number, holds: (others?: Room[]) => boolean, filesFor: (room?: string) => FileFacts[], stopWaiting: () => void, take: (others?: Room[]) => void}} Attached */
 /** Only in history does it have `reactions`, and there and in a join frame `confirmations` and `resolution`. @typedef {{room: string, username: string, message: string | null, msg_type: number, seq: number, at: string, client_id?: string, edited_at?: string, deleted?: boolean, taken_back?: boolean, user?: number, reply_to?: number, across?: string, source?: Source, files?: FileFacts[], mentions?: Mentioned[], reactions?: Reactions[], confirmations?: Confirmations, resolution?: Resolution}} Posted */
 /** @typedef {{room: string, edited: number, message: string | null, seq: number, at: string, client_id?: string, deleted?: boolean, mentions?: Mentioned[]}} Edited */
 /** An edit without its text, because a later edit has replaced it. @typedef {{room: string, edited: number, overtaken: true, seq: number, at: string, client_id?: string}} Overtaken */

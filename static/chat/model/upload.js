@@ -12,7 +12,10 @@ const LOST = gettext("The upload was interrupted.");
 /** A lost connection often comes back by itself. After these delays it is the user who tries again. */
 const RETRY_AFTER_MS = [1_000, 3_000, 8_000];
 /** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
-const TRANSIENT = new Set([0, 429, 502, 503, 504]);
+const TRANSIENT = new Set([0, 502, 503, 504]);
+/** Too many uploads at once. A message to many rooms is expected to be, so it waits as long as it takes. */
+const TOO_FAST = 429;
+const SLOW_DOWN_MS = 2_000;
 const FINAL = new Set([400, 404, 413]);
 
 export class Upload {
@@ -29,16 +32,29 @@ export class Upload {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #options;
+  #isCancelled = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void}} options */
+  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, load?: () => Promise<Blob>}} options `load`: returns the bytes, if the file is only its name */
   constructor(file, options) {
     this.file = file;
     this.#options = options;
   }
 
   start() {
-    const { room, token, request: create } = this.#options;
     clearTimeout(this.#timer);
+    const { load } = this.#options;
+    if (!load) return this.#send(this.file);
+    this.#set("sending");
+    load().then(
+      (bytes) => this.#send(bytes),
+      () => this.#failed(0, LOST),
+    );
+  }
+
+  /** @param {Blob} bytes */
+  #send(bytes) {
+    if (this.#isCancelled) return;
+    const { room, token, request: create } = this.#options;
     const request = create();
     this.#request = request;
     request.open(
@@ -53,7 +69,7 @@ export class Upload {
     };
     request.onloadend = () => this.#ended(request);
     this.#set("sending");
-    request.send(/** @type {Blob} */ (this.file));
+    request.send(bytes);
   }
 
   /** Try a failed upload again, because the user asks for it. */
@@ -63,6 +79,7 @@ export class Upload {
   }
 
   cancel() {
+    this.#isCancelled = true;
     clearTimeout(this.#timer);
     const request = this.#request;
     this.#request = null;
@@ -78,12 +95,19 @@ export class Upload {
       this.facts = answer;
       return this.#set("done");
     }
-    const delay = TRANSIENT.has(request.status) ? RETRY_AFTER_MS[this.#tries] : undefined;
-    this.reason = answer?.detail ?? LOST;
-    if (FINAL.has(request.status)) return this.#set("refused");
-    if (delay === undefined) return this.#set("failed");
-    this.#tries += 1;
-    this.#timer = setTimeout(() => this.start(), delay);
+    this.#failed(request.status, answer?.detail ?? LOST);
+  }
+
+  /** @param {number} status 0: the connection was lost @param {string} reason */
+  #failed(status, reason) {
+    if (this.#isCancelled) return;
+    const isTooFast = status === TOO_FAST;
+    const delay = TRANSIENT.has(status) ? RETRY_AFTER_MS[this.#tries] : undefined;
+    this.reason = reason;
+    if (FINAL.has(status)) return this.#set("refused");
+    if (delay === undefined && !isTooFast) return this.#set("failed");
+    if (!isTooFast) this.#tries += 1;
+    this.#timer = setTimeout(() => this.start(), delay ?? SLOW_DOWN_MS);
     this.#options.changed();
   }
 

@@ -406,10 +406,11 @@ export class Composer extends HTMLElement {
     if (reason !== null || attached?.holds()) return;
     if (edit === null) {
       if (source || also) return this.#actions.sendWithExtras();
-      const files = attached && { files: attached.take() };
+      const files = attached && { files: attached.filesFor() };
       const extras = this.#extras || files ? { ...this.#extras, ...files } : null;
       // It stores the message in the outbox before it leaves the box.
       this.#actions.sendMessage(isEmpty ? "" : text, this.type, extras);
+      attached?.take();
       return this.clear();
     }
     edit.saving = text;

@@ -1,0 +1,134 @@
+/** A file of a message that is being written: an upload to the room of its composer, and one to each other room that the message goes to. */
+
+import { Upload } from "./upload.js";
+
+/** @import {FileFacts} from "./files.js" */
+/** @import {Request, UploadState} from "./upload.js" */
+
+/** A file on the server, and its copies in other rooms by their ids. @typedef {FileFacts & {copies?: Record<string, FileFacts>}} KeptFile */
+/** @typedef {{id: string, title: string}} Target */
+/** `load`: fetches the bytes of a file that is on the server; `discard`: removes such a file, because no message will have it. @typedef {{room: string, token: () => string, request: () => Request, changed: () => void, load: (facts: FileFacts) => Promise<Blob>, discard: (facts: FileFacts) => void}} FileOptions */
+
+/** What a user sees first of a file that is on its way to several rooms. @type {UploadState[]} */
+const WORST_FIRST = ["refused", "failed", "sending", "waiting", "done"];
+
+export class AttachedFile {
+  #options;
+  /** Its upload to the composer's own room. */
+  own;
+  /** By room, in the order in which they were asked for. @type {Map<string, {title: string, upload: Upload}>} */
+  #copies = new Map();
+  /** The bytes, fetched once for all copies. @type {Promise<Blob> | null} */
+  #bytes = null;
+  #isOnlyName;
+
+  /** @param {File} file @param {FileOptions} options */
+  constructor(file, options) {
+    this.#options = options;
+    this.#isOnlyName = false;
+    const { load: _load, ...of } = options;
+    this.own = new Upload(file, of);
+  }
+
+  /** A file that is on the server already. @param {KeptFile} kept @param {FileOptions} options */
+  static onServer({ copies = {}, ...facts }, options) {
+    const file = new AttachedFile(new File([], facts.name), options);
+    file.#isOnlyName = true;
+    Object.assign(file.own, { facts, state: "done" });
+    for (const [room, of] of Object.entries(copies))
+      Object.assign(file.#copyTo({ id: room, title: "" }), { facts: of, state: "done" });
+    return file;
+  }
+
+  get name() {
+    return this.own.file.name;
+  }
+
+  get uploads() {
+    return [this.own, ...[...this.#copies.values()].map(({ upload }) => upload)];
+  }
+
+  /** What to keep of it over a reload, if it is on the server. @returns {KeptFile | null} */
+  get kept() {
+    const { facts } = this.own;
+    const done = [...this.#copies].flatMap(([room, { upload }]) =>
+      upload.facts ? [[room, upload.facts]] : [],
+    );
+    return facts && { ...facts, ...(done.length && { copies: Object.fromEntries(done) }) };
+  }
+
+  /** How it stands: the upload that is furthest from its end, and how many rooms have the file. */
+  get status() {
+    const all = [{ title: "", upload: this.own }, ...this.#copies.values()];
+    const [first = all[0]] = WORST_FIRST.flatMap((state) =>
+      all.filter(({ upload }) => upload.state === state),
+    );
+    const { title = "", upload = this.own } = first ?? {};
+    const progress = all.reduce((sum, each) => sum + each.upload.progress, 0) / all.length;
+    const done = all.filter((each) => each.upload.state === "done").length;
+    return { title, upload, progress, done, rooms: all.length };
+  }
+
+  /** The titles of the other rooms to which it could not be uploaded. */
+  get missing() {
+    return [...this.#copies.values()]
+      .filter(({ upload }) => upload.state === "failed" || upload.state === "refused")
+      .map(({ title }) => title);
+  }
+
+  /** The file of a room. @param {string} room */
+  factsFor(room) {
+    return room === this.#options.room ? this.own.facts : this.#copies.get(room)?.upload.facts;
+  }
+
+  /** The message goes to these other rooms: upload it to those that do not have it, and remove it from all others. @param {Target[]} rooms */
+  goTo(rooms) {
+    const ids = new Set(rooms.map(({ id }) => id));
+    for (const [room, { upload }] of this.#copies) {
+      if (ids.has(room)) continue;
+      this.#copies.delete(room);
+      this.#end(upload);
+    }
+    for (const room of rooms) {
+      const upload = this.#copyTo(room);
+      // The reason may be over, such as a right or the space for files.
+      if (upload.state === "failed" || upload.state === "refused") upload.retry();
+    }
+  }
+
+  retry() {
+    for (const upload of this.uploads) if (upload.state === "failed") upload.retry();
+  }
+
+  /** It goes with no message. */
+  remove() {
+    for (const upload of this.uploads) this.#end(upload);
+  }
+
+  /** @param {Target} room */
+  #copyTo({ id, title }) {
+    const known = this.#copies.get(id);
+    if (known) known.title = title;
+    const options = { ...this.#options, room: id, load: () => this.#load() };
+    const upload = known?.upload ?? new Upload(this.own.file, options);
+    if (!known) this.#copies.set(id, { title, upload });
+    return upload;
+  }
+
+  /** @param {Upload} upload */
+  #end(upload) {
+    upload.cancel();
+    if (upload.facts) this.#options.discard(upload.facts);
+  }
+
+  /** The bytes as they were chosen, or of the file on the server, after a reload. */
+  #load() {
+    const { facts, file } = this.own;
+    if (!this.#isOnlyName || !facts) return Promise.resolve(file);
+    this.#bytes ??= this.#options.load(facts).catch((error) => {
+      this.#bytes = null;
+      throw error;
+    });
+    return this.#bytes;
+  }
+}
