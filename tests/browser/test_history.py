@@ -485,6 +485,19 @@ def test_the_late_answer_to_an_edit_does_not_end_the_next_edit(visit, site):
     gate.open()
     bob.page.evaluate("new Promise((done) => { setTimeout(done, 200); })")
     expect(bob.box("Edits")).to_have_value("another")
+    # What is typed before the answer belongs to the next message, and takes nothing from the edit.
+    gate.is_shut = True
+    bob.page.keyboard.press("Enter")
+    bob.page.keyboard.press("Backspace")
+    bob.page.keyboard.type("the next")
+    expect(bob.box("Edits")).to_have_value("the next")
+    expect(bob.pane("Edits").locator("[data-part=editing]")).to_be_hidden()
+    expect(bob.pane("Edits").locator("[data-part=unfinished]")).to_be_hidden()
+    gate.open()
+    bob.page.keyboard.press("Enter")
+    expect(bob.texts("Edits")).to_have_text(["first", "another", "the next"])
+    expect(bob.pane("Edits").locator("[data-part=unfinished]")).to_be_hidden()
+    assert bob.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('.draft.')).length") == 0
 
 
 def test_a_mention_of_the_reader_is_highlighted_and_announced(visit, site):

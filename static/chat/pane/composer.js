@@ -49,7 +49,8 @@ export class Composer extends HTMLElement {
   #limits = /** @type {Limits} */ (/** @type {unknown} */ (null));
   /** @type {Edit | null} */
   #edit = null;
-  #isArchived = false;
+  /** Messages whose edits are being saved while the box has the next message. @type {Set<number>} */
+  #saving = new Set();
   /** @type {Extras | null} */
   #extras = null;
   /** The draft while a message is being edited in the box. */
@@ -85,6 +86,9 @@ export class Composer extends HTMLElement {
     box.addEventListener("keydown", (event) => {
       if (this.#handleKey(event)) event.preventDefault();
     });
+    // Before an input method composes, because it would keep the text that it began with.
+    for (const kind of ["beforeinput", "compositionstart"])
+      box.addEventListener(kind, (event) => this.#typeNext(/** @type {InputEvent} */ (event)));
     this.#typeBox.addEventListener("change", () => {
       this.#showType();
       if (this.#edit === null) actions.saveDraft(box.value, this.type);
@@ -124,8 +128,7 @@ export class Composer extends HTMLElement {
   /** Name the room to which messages are sent. @param {Room} room */
   showRoom({ title, staff_only, archived = false }) {
     const box = this.#box;
-    this.#isArchived = archived;
-    this.#lock();
+    box.readOnly = archived; // the text can be read and copied
     part(this, "archived").hidden = !archived;
     part(this, "attach").hidden = archived;
     part(this, "to").textContent = title;
@@ -271,15 +274,16 @@ export class Composer extends HTMLElement {
 
   /** The server saved an edit. @param {number} seq @param {string} text */
   editSaved(seq, text) {
+    this.#saving.delete(seq);
     if (this.#edit?.seq === seq && this.#box.value === text) this.#endEdit();
     else this.showEdits();
   }
 
   /** An edit could not be saved. Its text stays, so that it can be saved again. @param {number} seq */
   editFailed(seq) {
-    if (this.#edit?.seq !== seq) return;
-    this.#edit.saving = null;
-    this.#lock();
+    this.#saving.delete(seq);
+    if (this.#edit?.seq === seq) this.#edit.saving = null;
+    this.showEdits();
   }
 
   /** A message changed, perhaps the one being edited here. @param {Pick<Message, "seq" | "text" | "deleted">} message */
@@ -302,13 +306,7 @@ export class Composer extends HTMLElement {
     this.#showType();
     part(this, "unfinished").hidden = this.#unfinished === undefined;
     part(this, "extras").hidden = !this.#extras || this.#edit !== null;
-    this.#lock();
     this.#fitHeight();
-  }
-
-  /** In an archived room, and while an edit is being saved, the box keeps its text, which can be read and copied. */
-  #lock() {
-    this.#box.readOnly = this.#isArchived || (this.#edit?.saving ?? null) !== null;
   }
 
   focus() {
@@ -325,7 +323,8 @@ export class Composer extends HTMLElement {
 
   /** The last edit that was left without being saved. */
   get #unfinished() {
-    return this.#actions.unsavedEdits().find(({ edit }) => edit?.seq !== this.#edit?.seq);
+    const hidden = [this.#edit?.seq, ...this.#saving];
+    return this.#actions.unsavedEdits().find(({ edit }) => !hidden.includes(edit?.seq));
   }
 
   /**
@@ -367,11 +366,19 @@ export class Composer extends HTMLElement {
     this.showEdits();
   }
 
+  /** What is typed while an edit is being saved belongs to the next message. @param {InputEvent} event */
+  #typeNext(event) {
+    if (!this.#edit?.saving) return;
+    if (event.inputType?.startsWith("delete")) event.preventDefault();
+    this.#leaveEdit();
+  }
+
   /** Leave the edit, and keep its text as a draft that can be continued. */
   #leaveEdit() {
     const edit = this.#edit;
     if (edit === null) return;
-    if (this.#box.value === edit.original) this.#actions.dropEditDraft(edit.seq);
+    if (edit.saving) this.#saving.add(edit.seq);
+    else if (this.#box.value === edit.original) this.#actions.dropEditDraft(edit.seq);
     else this.#keepEdit(false);
     this.#endEdit();
   }
@@ -394,7 +401,7 @@ export class Composer extends HTMLElement {
     if (this.#box.readOnly) return; // the room is archived, and says so
     const text = this.#box.value;
     const edit = this.#edit;
-    if (edit !== null && edit.saving !== null) return; // wait for the answer
+    if (edit?.saving) return; // wait for the answer
     if (edit?.isDeleted) return this.#showReason(EDIT_DELETED);
     const code = refusalOf(text, this.#limits);
     const attached = edit === null && this.attached?.size ? this.attached : null;
