@@ -83,7 +83,7 @@ for title in {titles!r}:
     room = Room.objects.create(title=title)
     for number in range(3):
         room.send_message(f"text {{number}} https://example.org/a/rather/long/address/{{number}}?of=a&page=of#it", bob)
-    room.send_message("Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen @alice", bob)
+    room.send_message("Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen @alice @charlie", bob)
 for title in ("Here", "There", {titles!r}[1]):
     room = Room.objects.get(title=title)
     room.send_message("Bitte nichts ausrollen, bis die Datenbank wieder genug Platz hat", bob, 2)
@@ -97,6 +97,11 @@ SIZES = (
     *((320, 860), (320, 480), (360, 740), (480, 430), (700, 860), (701, 860), (701, 430), (760, 430), (899, 860)),
     *((901, 860), (901, 430), (1024, 768), (1280, 430), (1440, 860), (1920, 1080)),
 )
+SIZES_OF_TYPE = """() => {
+  const shown = [...document.querySelectorAll('body *')].filter((element) =>
+    element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  return [...new Set(shown.map((element) => getComputedStyle(element).fontSize))].sort();
+}"""
 END_MOTION = """() => {
   for (const animation of document.getAnimations())
     if (Number.isFinite(animation.effect.getComputedTiming().endTime)) animation.finish();
@@ -145,6 +150,11 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
         expect(page.locator("[data-part=panes].arranged")).to_be_attached()
         expect(page.locator("room-pane .message").first).to_be_attached()
         look(f"{count} panes")
+    # Three sizes of type, and one accent, which only the reader's own name has.
+    assert page.evaluate(SIZES_OF_TYPE) == ["12px", "13px", "15px"]
+    colour = "(e) => getComputedStyle(e).color"
+    other, own = (page.locator(f"mark{kind}").first for kind in (".other", ":not(.other)"))
+    assert other.evaluate(colour) == page.locator("room-pane").first.evaluate(colour) != own.evaluate(colour)
     # A topic leaves the title its space.
     page.set_viewport_size({"width": 1440, "height": 860})
     title = page.locator("room-pane[aria-label=Staff] h2")
