@@ -150,6 +150,7 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
         expect(page.locator("[data-part=panes].arranged")).to_be_attached()
         expect(page.locator("room-pane .message").first).to_be_attached()
         look(f"{count} panes")
+    assert page.locator("time").first.evaluate("(e) => getComputedStyle(e).fontVariantNumeric") == "tabular-nums"
     # Three sizes of type, and one accent, which only the reader's own name has.
     assert page.evaluate(SIZES_OF_TYPE) == ["12px", "13px", "15px"]
     colour = "(e) => getComputedStyle(e).color"
