@@ -127,6 +127,26 @@ def test_axe_finds_no_violations_in_what_comes_and_goes(visit, site):
     judge(page.get_by_role("button", name="Mark read and on"))
     keyboard.press("e")
     judge(page.get_by_text("All caught up"))
+    keyboard.press("Escape")
+    # What a search found, and the message to which it leads.
+    keyboard.press("Control+K")
+    keyboard.type("in the light")
+    page.get_by_role("option", name="Search messages for").click()
+    judge(page.locator(".message.found"))
+    page.get_by_role("region", name="Search results").get_by_role("button", name="Close").click()
+    # A window of 1440 × 860 pixels with 200 % zoom, where the list is a rail.
+    site.manage("say", "Random", "@alice two")
+    page.set_viewport_size({"width": 720, "height": 430})
+    expect(page.get_by_role("button", name="Catch up")).to_contain_text("1, @1")
+    judge(alice.button("Here"))
+    expect(alice.button("Here")).to_be_in_viewport()
+    # The system's colours: what only a colour set apart has an edge.
+    page.emulate_media(forced_colors="active")
+    assert violations(page) == []
+    for part in ("room-pane", ".box", ".avatar", ".next", "nav li.open"):
+        assert page.locator(part).first.evaluate(
+            "(e) => parseFloat(getComputedStyle(e).borderTopWidth) + parseFloat(getComputedStyle(e).outlineWidth) >= 1"
+        ), part
 
 
 MAKE_STAFF = """

@@ -592,10 +592,26 @@ FIRST_IN_VIEW = """(log) => {
 }"""
 
 
+# How far a message's top, or the bottom of the last one, is from the line of the same moment.
+FROM_LINE = """([room, edge, text]) => {
+  const log = document.querySelector(`room-pane[aria-label="${room}"] message-list`);
+  const rows = [...log.querySelectorAll('[data-part=messages] .message')];
+  const row = text ? rows.find((e) => e.querySelector('[data-part=text]').textContent.startsWith(text)) : rows.at(-1);
+  return row.getBoundingClientRect()[edge] - document.querySelector('.moment').getBoundingClientRect().top;
+}"""
+
+
+def stands_at_line(visitor, room, *, edge="top", text=None):
+    wait_until(lambda: abs(visitor.page.evaluate(FROM_LINE, [room, edge, text])) <= 2, visitor)
+
+
 def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_read(visit, site):
     room = fill(site, "Deploys", 120, ages=[(100, 40)])
     other = fill(site, "Errors", 200, ages=[(60, 41)])
-    bob = visit("bob", f"/?rooms={room},{other}&at={room}.90", viewport={"width": 1320, "height": 780})
+    # Fewer messages than fill a pane: some since then, and none.
+    few, before_all = fill(site, "Few", 4, ages=[(2, 41)]), fill(site, "Earlier", 3, ages=[(3, 41)])
+    rooms = ",".join((room, other, few, before_all))
+    bob = visit("bob", f"/?rooms={rooms}&at={room}.90", viewport={"width": 1520, "height": 780})
     expect(text(bob, "Deploys", 90)).to_be_in_viewport()
     expect(text(bob, "Errors", 200)).to_be_in_viewport()
     bob.log("Errors").evaluate("(log) => { log.scrollTop -= 333; }")
@@ -608,8 +624,17 @@ def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_rea
     line = bob.page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
     expect(line).to_be_visible()
     expect(text(bob, "Errors", 61)).to_be_in_viewport()
+    stands_at_line(bob, "Errors", text="text 61")
+    stands_at_line(bob, "Few", text="text 3")
+    stands_at_line(bob, "Earlier", edge="bottom")
+    # What is written now belongs below the line, under the label of its day.
+    site.manage("say", "Earlier", "since then")
+    expect(bob.texts("Earlier").last).to_have_text("since then")
+    pause(bob, 100)
+    assert 0 < bob.page.evaluate(FROM_LINE, ["Earlier", "top", None]) < 100
     assert bob.log("Deploys").evaluate(FIRST_IN_VIEW) == kept
     words = line.text_content()
+    assert len(bob.commands("read")) == reads
     bob.page.keyboard.press("ArrowUp")
     expect(line).not_to_have_text(words)
     bob.page.keyboard.press("Escape")
@@ -626,4 +651,5 @@ def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_rea
     expect(text(bob, "Errors", 61)).to_be_in_viewport()
     bob.page.keyboard.press("Escape")
     expect(line).to_be_hidden()
-    assert len(bob.commands("read")) == reads
+    # What came meanwhile is read once the panes are back.
+    assert {command["room"] for command in bob.commands("read")[reads:]} <= {before_all}

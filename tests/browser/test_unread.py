@@ -138,6 +138,14 @@ def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(v
     expect(bob.pane(second)).not_to_have_class(re.compile("peek"))
     bob.box(second).fill("")
     bob.toggle(second).click()
+    # So does a double click on its head.
+    bob.box("Here").press("F8")
+    expect(panes.last).to_have_class(re.compile("peek"))
+    third = panes.last.get_attribute("aria-label")
+    assert bob.pane(third).locator("h2").evaluate("(e) => getComputedStyle(e).fontStyle") == "italic"
+    bob.pane(third).locator("h2").dblclick()
+    expect(bob.pane(third)).not_to_have_class(re.compile("peek"))
+    bob.toggle(third).click()
     # Catching up: mentions first, one room alone at a time.
     look_back(bob)
     bob.box("Lobby").fill("half")

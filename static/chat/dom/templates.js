@@ -92,6 +92,12 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Set a text that may end in an ellipsis: the mouse shows the whole. @param {HTMLElement} element @param {string} text */
+export function setLine(element, text) {
+  setText(element, text);
+  element.title = text;
+}
+
 /** @param {number} number */
 export function hueOf(number) {
   return HUES[((number % HUES.length) * STEP) % HUES.length];

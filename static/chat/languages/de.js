@@ -148,7 +148,7 @@ globalThis.multichatCatalogue = {
  "Next pane": "Nächste Spalte",
  "Next screen, while catching up": "Nächster Bildschirm, beim Aufholen",
  "Next try in {seconds} s": "Nächster Versuch in {seconds} s",
- "Next unread": "Nächster ungelesener Raum",
+ "Next unread": "Nächstes Ungelesene",
  "No emoji found.": "Keine Emojis gefunden.",
  "No messages found.": "Keine Nachrichten gefunden.",
  "No other people are here.": "Sonst ist niemand da.",

@@ -107,7 +107,7 @@ export class RoomField {
     hue.className = "hue";
     setHue(chip, id);
     const name = document.createElement("bdi");
-    name.textContent = title;
+    name.textContent = name.title = title;
     const remove = document.createElement("button");
     remove.type = "button";
     remove.textContent = "×";

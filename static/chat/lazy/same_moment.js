@@ -7,12 +7,14 @@ import { momentWords } from "../model/strings.js";
 /** @import {Workspace} from "../model/workspace.js" */
 
 /** Where a pane was: at a message, so many pixels below the log's top; null at the newest message. @typedef {{seq: number, px: number} | null} Stand */
-/** What is needed of a pane's log. @typedef {HTMLElement & {readonly stand: Stand, readonly isAtHead: boolean, elementOf: (seq: number) => HTMLElement | undefined, firstSince: (at: string) => {seq: number | undefined, isKnown: boolean}, scrollToSeq: (seq: number, px: number) => void, scrollToBottom: () => void}} Log */
+/** What is needed of a pane's log. @typedef {HTMLElement & {readonly stand: Stand, readonly isAtHead: boolean, elementOf: (seq: number) => HTMLElement | undefined, readonly messages: {seq: number}[], firstSince: (at: string) => {seq: number | undefined, isKnown: boolean}, scrollToSeq: (seq: number, px: number) => void, scrollToBottom: () => void}} Log */
 /** What is needed of the row of panes. @typedef {{readonly all: {room: string, list: Log}[], get: (room: string) => {list: Log} | undefined}} Panes */
 
 const MINUTE_MS = 60_000;
 /** The line keeps this far from the edges of the row of panes. */
 const EDGE_PX = 90;
+/** So far above the end a log follows no new messages, which belong below the line. */
+const SPARE_PX = 20;
 
 export class SameMoment {
   #line = part(document, "moment");
@@ -90,12 +92,19 @@ export class SameMoment {
   /** Bring the first message since the moment to the line. @param {{room: string, list: Log}} pane */
   #move({ room, list }) {
     const at = new Date(this.#time).toISOString();
-    /** @param {number | undefined} seq */
-    const place = (seq) => {
+    /** @param {number | undefined} first since the moment */
+    const place = (first) => {
       // A page that is still on its way would replace what is placed now.
       this.#workspace.cancelJump(room);
-      if (seq === undefined) list.scrollToBottom();
-      else list.scrollToSeq(seq, this.#y - list.getBoundingClientRect().top);
+      showSpace(list, 0, 0);
+      const seq = first ?? list.messages.at(-1)?.seq;
+      const row = list.elementOf(seq ?? -1);
+      if (seq === undefined || !row) return list.scrollToBottom();
+      const line = this.#y - list.getBoundingClientRect().top;
+      // If there is nothing since, the line stands below the last message.
+      const px = first === undefined ? line - row.offsetHeight : line;
+      makeSpace(list, row, px);
+      list.scrollToSeq(seq, px);
     };
     const { seq, isKnown } = list.firstSince(at);
     if (isKnown) return place(seq);
@@ -114,6 +123,7 @@ export class SameMoment {
     for (const [room, stand] of stands) {
       const list = this.#panes.get(room)?.list;
       if (!list) continue;
+      showSpace(list, 0, 0);
       const isHeld = stand === null ? list.isAtHead : list.elementOf(stand.seq) !== undefined;
       const restore = () => {
         this.#workspace.cancelJump(room);
@@ -144,4 +154,21 @@ export class SameMoment {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** Make space beyond a log's ends if it could not be scrolled so far that a message stands at a place. @param {Log} list @param {HTMLElement} row @param {number} px the place, from the log's top */
+function makeSpace(list, row, px) {
+  const content = /** @type {HTMLElement} */ (row.closest(".content"));
+  const below = content.getBoundingClientRect().bottom - row.getBoundingClientRect().top;
+  const after = Math.max(0, list.clientHeight - px - below + SPARE_PX);
+  // With so much before them, few messages stand at the bottom no more, so that their distance from the first is known.
+  showSpace(list, px, after);
+  const above = row.getBoundingClientRect().top - content.getBoundingClientRect().top - px;
+  showSpace(list, Math.max(0, px - above), after);
+}
+
+/** @param {HTMLElement} list @param {number} before its first message, in pixels @param {number} after its last one */
+function showSpace(list, before, after) {
+  list.style.setProperty("--before-first", `${before}px`);
+  list.style.setProperty("--after-last", `${after}px`);
 }

@@ -9,18 +9,19 @@ import { authorWords } from "../model/strings.js";
 /** @import {Person} from "../model/protocol.js" */
 /** @import {Message} from "../model/room_log.js" */
 
+/** What is needed of the alert's pane. @typedef {HTMLElement & {room: string, list: {elementOf: (seq: number) => HTMLElement | undefined}}} Pane */
 /** @typedef {{people: {username: string, name: string}[], more: boolean}} Unconfirmed */
 
-/** @param {(HTMLElement & {room: string}) | undefined} pane of the alert @param {Message} alert @param {boolean} confirmed whether to list those who have confirmed it */
+/** @param {Pane | undefined} pane of the alert @param {Message} alert @param {boolean} confirmed whether to list those who have confirmed it */
 export function showWho(pane, alert, confirmed) {
   if (!pane) return;
   if (confirmed) showConfirmed(pane, alert);
   else void showUnconfirmed(pane, alert.seq);
 }
 
-/** @param {HTMLElement & {room: string}} pane of the alert @param {number} seq of the alert */
+/** @param {Pane} pane of the alert @param {number} seq of the alert */
 async function showUnconfirmed(pane, seq) {
-  const { box, list, status } = showBox(pane, gettext("Not confirmed yet"));
+  const { list, status, place } = showBox(pane, seq, gettext("Not confirmed yet"));
   /** @type {Unconfirmed | string} */
   const answer = await ask(`/rooms/${pane.room}/alerts/${seq}/unconfirmed/`);
   if (typeof answer === "string") {
@@ -34,27 +35,29 @@ async function showUnconfirmed(pane, seq) {
       : answer.more
         ? gettext("And more.")
         : "";
-  placeBeside(box, pane.getBoundingClientRect());
+  place();
 }
 
-/** The alert's own line names only the first of them. @param {HTMLElement} pane of the alert @param {Message} alert */
-function showConfirmed(pane, { confirmations: { count, users } }) {
-  const { box, list, status } = showBox(pane, gettext("Confirmed"));
+/** The alert's own line names only the first of them. @param {Pane} pane of the alert @param {Message} alert */
+function showConfirmed(pane, { seq, confirmations: { count, users } }) {
+  const { list, status, place } = showBox(pane, seq, gettext("Confirmed"));
   list.replaceChildren(...users.map(confirmedItem));
   status.textContent = count > users.length ? gettext("And more.") : "";
-  placeBeside(box, pane.getBoundingClientRect());
+  place();
 }
 
-/** @param {HTMLElement} pane @param {string} name */
-function showBox(pane, name) {
+/** @param {Pane} pane @param {number} seq of the alert @param {string} name */
+function showBox(pane, seq, name) {
   const list = document.createElement("ul");
   const status = document.createElement("p");
   const box = createBox(list, status, name);
   pane.append(box);
   box.showPopover();
   box.focus();
-  placeBeside(box, pane.getBoundingClientRect());
-  return { box, list, status };
+  // The alert may have left the window of messages that the page keeps.
+  const place = () => placeBeside(box, (pane.list.elementOf(seq) ?? pane).getBoundingClientRect());
+  place();
+  return { list, status, place };
 }
 
 /** @param {HTMLElement} list @param {HTMLElement} status @param {string} name */

@@ -1,7 +1,7 @@
 /** Shows which rooms have an alert that the user has not confirmed: in the list, the title, the icon, and above the panes. */
 
 import { setHidden } from "../dom/focus.js";
-import { part, setText } from "../dom/templates.js";
+import { part, setLine } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
 import { alertLineWords } from "../model/strings.js";
 
@@ -54,7 +54,7 @@ export class AlertLine {
     if (!rooms.includes(this.#room)) this.#room = rooms[0] ?? "";
     const title = this.#page.rooms.get(this.#room)?.title ?? "";
     const text = this.#alerts.alertsOf(this.#room).at(-1)?.text ?? "";
-    setText(part(this.#line, "sentence"), alertLineWords(title, text, rooms.length - 1));
+    setLine(part(this.#line, "sentence"), alertLineWords(title, text, rooms.length - 1));
     part(this.#line, "show").setAttribute(
       "aria-label",
       gettext("Show the alert in {room}", { room: title }),

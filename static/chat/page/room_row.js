@@ -1,6 +1,6 @@
 /** A room's row in the list: a button that goes to the room, and beside it a button that opens or closes its pane. */
 
-import { copyElement, part, setHue } from "../dom/templates.js";
+import { copyElement, part, setHue, setLine } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
 import { countsWords, toggleWords, unreadWords, unsentWords } from "../model/strings.js";
 
@@ -50,7 +50,7 @@ export class RoomRow {
   showRoom({ title, staff_only }) {
     const isRenamed = this.title !== title;
     if (!isRenamed && this.button.dataset.staff === String(staff_only)) return false;
-    part(this.button, "title").textContent = title;
+    setLine(part(this.button, "title"), title);
     this.button.dataset.short = [...title].slice(0, 2).join("");
     part(this.button, "staff").hidden = !staff_only;
     this.button.dataset.staff = String(staff_only);

@@ -2,7 +2,7 @@
 
 import { LazyPart } from "../dom/lazy_part.js";
 import { guardLength } from "../dom/length_guard.js";
-import { part } from "../dom/templates.js";
+import { part, setLine } from "../dom/templates.js";
 import { isComposing, replaceText } from "../dom/text_box.js";
 import { sameExtras } from "../model/extras.js";
 import { gettext, ngettext } from "../model/language.js";
@@ -131,7 +131,7 @@ export class Composer extends HTMLElement {
     box.readOnly = archived; // the text can be read and copied
     part(this, "archived").hidden = !archived;
     part(this, "attach").hidden = archived;
-    part(this, "to").textContent = title;
+    setLine(part(this, "to"), title);
     part(this, "to-staff").hidden = !staff_only;
     if (staff_only) box.setAttribute("aria-description", gettext("Only staff can read this"));
     else box.removeAttribute("aria-description");

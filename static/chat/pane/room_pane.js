@@ -1,6 +1,6 @@
 /** <room-pane>: a room's box on the page, with its head, alerts, log and composer. */
 
-import { copy, part, setHue, setText, showName, updateNames } from "../dom/templates.js";
+import { copy, part, setHue, setLine, setText, showName, updateNames } from "../dom/templates.js";
 import { gettext } from "../model/language.js";
 import { aboveWords, againWords, belowWords, PEEKED, typingWords } from "../model/strings.js";
 import { Writers } from "../model/typing.js";
@@ -108,11 +108,11 @@ export class RoomPane extends HTMLElement {
   showRoom(room) {
     this.setAttribute("aria-label", room.title);
     this.classList.toggle("archived", room.archived === true);
-    part(this, "title").textContent = room.title;
+    setLine(part(this, "title"), room.title);
     part(this, "staff-only").hidden = !room.staff_only;
     part(this, "members-only").hidden = room.kind !== "members";
     const topic = part(this, "topic");
-    topic.textContent = topic.title = room.topic ?? "";
+    setLine(topic, room.topic ?? "");
     topic.hidden = !room.topic;
     this.list.setAttribute("aria-label", gettext("Messages in {room}", { room: room.title }));
     this.composer.showRoom(room);
