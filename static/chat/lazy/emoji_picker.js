@@ -2,21 +2,38 @@
 
 import { placeBeside } from "../dom/place.js";
 import { isComposing } from "../dom/text_box.js";
-import { EmojiData } from "../model/emoji.js";
+import { EmojiData, withRecent } from "../model/emoji.js";
 import { gettext } from "../model/language.js";
 
 /** @import {Emoji} from "../model/emoji.js" */
-
-// What the page needs together with the picker, so that one file has all of it.
-export { EmojiData };
+/** @import {Preferences} from "../model/preferences.js" */
 
 /** Emoji in a row. The style sheet has the same number. */
 const COLUMNS = 8;
 const MAX_FOUND = 80;
 
+/**
+ * Add the picker to the page.
+ * @param {Response} answer with the data
+ * @param {Preferences} preferences
+ * @throws {Error} the server did not answer with the data
+ */
+export async function addPicker(answer, preferences) {
+  if (!answer.ok) throw new Error(`${answer.url} ${answer.status}`);
+  const data = new EmojiData(await answer.json());
+  customElements.define("emoji-picker", EmojiPicker);
+  const picker = new EmojiPicker();
+  picker.configure(data, preferences);
+  document.body.append(picker);
+  return picker;
+}
+
 export class EmojiPicker extends HTMLElement {
-  /** @type {EmojiData | null} */
-  #data = null;
+  // Set by `configure`, before it is used.
+  #data = /** @type {EmojiData} */ (/** @type {unknown} */ (null));
+  #preferences = /** @type {Preferences} */ (/** @type {unknown} */ (null));
+  /** Answers the button that opened it. @type {(emoji: string | null) => void} */
+  #answer = () => {};
   #search = document.createElement("input");
   #grid = document.createElement("div");
   #status = document.createElement("p");
@@ -27,9 +44,10 @@ export class EmojiPicker extends HTMLElement {
   /** @type {HTMLElement | null} */
   #anchor = null;
 
-  /** @param {EmojiData} data */
-  configure(data) {
+  /** @param {EmojiData} data @param {Preferences} preferences */
+  configure(data, preferences) {
     this.#data = data;
+    this.#preferences = preferences;
     this.popover = "auto";
     this.role = "dialog";
     this.ariaLabel = gettext("Choose an emoji");
@@ -50,7 +68,7 @@ export class EmojiPicker extends HTMLElement {
     this.#search.addEventListener("input", () => this.#showFound());
     this.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#grid.addEventListener("click", ({ target }) => {
-      if (target instanceof HTMLButtonElement) this.#choose(target);
+      if (target instanceof HTMLButtonElement) this.#chosen(target);
     });
     // The button with the focus is the one that Tab comes back to, and whose name a user who sees reads.
     this.#grid.addEventListener("focusin", ({ target }) => {
@@ -59,20 +77,39 @@ export class EmojiPicker extends HTMLElement {
     this.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
       this.#anchor?.setAttribute("aria-expanded", String(isOpen));
-      if (!isOpen) this.dispatchEvent(new CustomEvent("emoji-closed"));
+      if (!isOpen) this.#answer(null);
     });
   }
 
   /**
-   * @param {HTMLElement} anchor the button that opens it
-   * @param {string[]} recent shown first
+   * Open at a button.
+   * @param {HTMLElement} anchor
+   * @returns {Promise<string | null>} null: closed without choosing
    */
-  open(anchor, recent) {
+  choose(anchor) {
     // Closing and opening in one click is one event, of opening. The button that opened it before gets no emoji any more.
-    this.dispatchEvent(new CustomEvent("emoji-closed"));
+    this.#answer(null);
+    /** @type {Promise<string | null>} */
+    const chosen = new Promise((resolve) => {
+      this.#answer = resolve;
+    });
+    this.#open(anchor);
+    return chosen;
+  }
+
+  /** Emoji whose names begin with a text, those used last first. @param {string} text @param {number} most */
+  search(text, most) {
+    const found = this.#data.search(text, most * 4);
+    const recent = this.#preferences.get("recentEmoji");
+    const isRecent = (/** @type {Emoji} */ { emoji }) => recent.includes(emoji);
+    return [...found.filter(isRecent), ...found.filter((item) => !isRecent(item))].slice(0, most);
+  }
+
+  /** @param {HTMLElement} anchor */
+  #open(anchor) {
     this.#anchor?.setAttribute("aria-expanded", "false");
     this.#anchor = anchor;
-    const known = this.#data?.named(recent) ?? [];
+    const known = this.#data.named(this.#preferences.get("recentEmoji"));
     this.#recent = known.length > 0 ? [group(gettext("Recently used"), known)] : [];
     this.#search.value = "";
     this.#showFound();
@@ -90,7 +127,7 @@ export class EmojiPicker extends HTMLElement {
   #showFound() {
     const text = this.#search.value;
     const isSearching = text.trim() !== "";
-    const found = isSearching ? (this.#data?.search(text, MAX_FOUND) ?? []) : [];
+    const found = isSearching ? this.#data.search(text, MAX_FOUND) : [];
     const groups = isSearching
       ? [group(gettext("Found"), found)]
       : [...this.#recent, ...this.#groups];
@@ -128,7 +165,7 @@ export class EmojiPicker extends HTMLElement {
   /** @param {string} key */
   #searchKeyPressed(key) {
     const [first] = this.#buttons;
-    if (key === "Enter" && this.#search.value.trim() !== "" && first) this.#choose(first);
+    if (key === "Enter" && this.#search.value.trim() !== "" && first) this.#chosen(first);
     if (key === "ArrowDown") first?.focus();
     return key === "Enter" || key === "ArrowDown";
   }
@@ -167,8 +204,11 @@ export class EmojiPicker extends HTMLElement {
   }
 
   /** @param {HTMLButtonElement} button */
-  #choose(button) {
-    this.dispatchEvent(new CustomEvent("emoji-chosen", { detail: button.textContent }));
+  #chosen(button) {
+    const emoji = button.textContent ?? "";
+    const recent = this.#preferences.get("recentEmoji");
+    this.#preferences.set("recentEmoji", withRecent(recent, emoji));
+    this.#answer(emoji);
     this.hidePopover();
   }
 }

@@ -1,22 +1,21 @@
 /** Lets the user choose an emoji. The picker and its data are loaded when they are first used. */
 
 import { LazyPart } from "../dom/lazy_part.js";
-import { withRecent } from "../model/emoji.js";
 
 /** @import {EmojiPicker} from "../lazy/emoji_picker.js" */
-/** @import {Emoji, EmojiData} from "../model/emoji.js" */
+/** @import {Emoji} from "../model/emoji.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 
 export class EmojiSource {
-  #url;
-  #preferences;
-  /** @type {LazyPart<{picker: EmojiPicker, data: EmojiData}>} */
-  #part = new LazyPart(() => this.#load());
+  /** @type {LazyPart<EmojiPicker>} */
+  #picker;
 
   /** @param {string} url of the data @param {Preferences} preferences */
   constructor(url, preferences) {
-    this.#url = url;
-    this.#preferences = preferences;
+    this.#picker = new LazyPart(async () => {
+      const [{ addPicker }, answer] = await Promise.all([import("lazy/emoji_picker"), fetch(url)]);
+      return await addPicker(answer, preferences);
+    });
   }
 
   /**
@@ -26,48 +25,12 @@ export class EmojiSource {
    * @throws {Error} it could not be loaded
    */
   async choose(anchor) {
-    const loaded = await this.#part.loadForUser();
-    if (!loaded || !anchor.isConnected) return null;
-    const { picker } = loaded;
-    return await new Promise((resolve) => {
-      const chosen = (/** @type {Event} */ event) => {
-        const { detail } = /** @type {CustomEvent<string>} */ (event);
-        this.#preferences.set(
-          "recentEmoji",
-          withRecent(this.#preferences.get("recentEmoji"), detail),
-        );
-        resolve(detail);
-      };
-      picker.addEventListener("emoji-chosen", chosen, { once: true });
-      const closed = () => {
-        picker.removeEventListener("emoji-chosen", chosen);
-        resolve(null);
-      };
-      picker.open(anchor, this.#preferences.get("recentEmoji"));
-      picker.addEventListener("emoji-closed", closed, { once: true });
-    });
+    const picker = await this.#picker.loadForUser();
+    return picker && anchor.isConnected ? await picker.choose(anchor) : null;
   }
 
   /** Emoji whose names begin with a text, those used last first. @param {string} text @param {number} most @returns {Promise<Emoji[]>} */
   async search(text, most) {
-    const { data } = await this.#part.load();
-    const found = data.search(text, most * 4);
-    const recent = this.#preferences.get("recentEmoji");
-    const isRecent = (/** @type {Emoji} */ { emoji }) => recent.includes(emoji);
-    return [...found.filter(isRecent), ...found.filter((item) => !isRecent(item))].slice(0, most);
-  }
-
-  async #load() {
-    const [{ EmojiPicker, EmojiData }, answer] = await Promise.all([
-      import("lazy/emoji_picker"),
-      fetch(this.#url),
-    ]);
-    if (!answer.ok) throw new Error(`${this.#url} ${answer.status}`);
-    const data = new EmojiData(await answer.json());
-    customElements.define("emoji-picker", EmojiPicker);
-    const picker = new EmojiPicker();
-    picker.configure(data);
-    document.body.append(picker);
-    return { picker, data };
+    return (await this.#picker.load()).search(text, most);
   }
 }
