@@ -19,7 +19,7 @@ def config_of(response):
 
 def buttons_of(response):
     return re.findall(
-        r'<span class="title" data-part="title" dir="auto">(.*?)</span>',
+        r'<span class="title" data-part="title" dir="auto"[^>]*>(.*?)</span>',
         response.content.decode().split("<template")[0],
     )
 

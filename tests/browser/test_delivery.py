@@ -108,6 +108,9 @@ def test_loading_older_messages_does_not_move_the_view(visit, site):
     log.evaluate("(log) => { log.scrollTop = 0; }")
     expect(alice.texts("History")).to_have_text(texts(1, 180))
     assert len(alice.commands("history")) == 4
+    # The pages that were added above came later, and are first in the order of the log.
+    seqs = alice.pane("History").evaluate("(pane) => pane.list.messages.map(({seq}) => seq)")
+    assert seqs == list(range(1, 181))
 
 
 def test_new_messages_do_not_move_a_reader_who_scrolled_up(visit, site):

@@ -498,6 +498,26 @@ def test_the_late_answer_to_an_edit_does_not_end_the_next_edit(visit, site):
     expect(bob.texts("Edits")).to_have_text(["first", "another", "the next"])
     expect(bob.pane("Edits").locator("[data-part=unfinished]")).to_be_hidden()
     assert bob.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('.draft.')).length") == 0
+    # So does what a button inserts.
+    gate.is_shut = True
+    bob.box("Edits").press("ArrowUp")
+    bob.box("Edits").fill("the last")
+    bob.page.keyboard.press("Enter")
+    bob.pane("Edits").locator("[data-part=new-line]").evaluate("(button) => button.click()")
+    expect(bob.box("Edits")).to_have_value("\n")
+    gate.open()
+    expect(bob.texts("Edits")).to_have_text(["first", "another", "the last"])
+    bob.box("Edits").fill("")
+    # After a reload the box has the next message, whether or not the edit was answered.
+    gate.is_shut = True
+    bob.box("Edits").press("ArrowUp")
+    bob.box("Edits").fill("the very last")
+    bob.page.keyboard.press("Enter")
+    bob.page.keyboard.type("hello")
+    expect(bob.box("Edits")).to_have_value("hello")
+    bob.page.reload()
+    expect(bob.texts("Edits").last).to_have_text("the very last")
+    expect(bob.box("Edits")).to_have_value("hello")
 
 
 def test_a_mention_of_the_reader_is_highlighted_and_announced(visit, site):

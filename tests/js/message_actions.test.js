@@ -28,7 +28,7 @@ beforeEach(() => {
     focus() {},
     editMessage: (message, text) => shown.push({ message, text }),
     editSaved() {},
-    editFailed() {},
+    editAnswered() {},
   };
   // The list has trimmed the message.
   const list = { selectedMessages: [], elementOf: () => undefined, messageAt: () => undefined };

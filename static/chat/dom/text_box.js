@@ -14,6 +14,8 @@ export function isComposing(event) {
  */
 export function replaceText(box, start, end, text) {
   if (box.readOnly) return;
+  // Browsers send this event only for what the user types.
+  box.dispatchEvent(new InputEvent("beforeinput", { bubbles: true, inputType: "insertText" }));
   box.focus({ preventScroll: true });
   box.setSelectionRange(start, end);
   // Deprecated, but nothing else keeps the browser's undo. Where it does nothing, the text is set.

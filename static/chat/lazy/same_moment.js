@@ -2,18 +2,18 @@
 
 import { part } from "../dom/templates.js";
 import { isComposing, isTextField } from "../dom/text_box.js";
-import { momentWords } from "../model/strings.js";
+import { JUMP_WAITS, momentWords } from "../model/strings.js";
 
 /** @import {Workspace} from "../model/workspace.js" */
 
 /** Where a pane was: at a message, so many pixels below the log's top; null at the newest message. @typedef {{seq: number, px: number} | null} Stand */
 /** What is needed of a pane's log. @typedef {HTMLElement & {readonly stand: Stand, readonly isAtHead: boolean, elementOf: (seq: number) => HTMLElement | undefined, readonly messages: {seq: number}[], firstSince: (at: string) => {seq: number | undefined, isKnown: boolean}, scrollToSeq: (seq: number, px: number) => void, scrollToBottom: () => void}} Log */
-/** What is needed of the row of panes. @typedef {{readonly all: {room: string, list: Log}[], get: (room: string) => {list: Log} | undefined}} Panes */
+/** What is needed of the row of panes. @typedef {{readonly all: {room: string, list: Log}[], get: (room: string) => {list: Log, dropTrouble: (sentence: string) => void} | undefined}} Panes */
 
 const MINUTE_MS = 60_000;
 /** The line keeps this far from the edges of the row of panes. */
 const EDGE_PX = 90;
-/** So far above the end a log follows no new messages, which belong below the line. */
+/** A log that stands this far above its end does not follow new messages, which belong below the line. */
 const SPARE_PX = 20;
 
 export class SameMoment {
@@ -44,7 +44,7 @@ export class SameMoment {
   start(room, { seq, at }) {
     const list = this.#panes.get(room)?.list;
     if (!list) return;
-    this.#stands ??= new Map(this.#shown.map((pane) => [pane.room, pane.list.stand]));
+    this.#stands ??= new Map();
     this.#readTracker.pause();
     this.#source = room;
     this.#time = Date.parse(at);
@@ -81,7 +81,11 @@ export class SameMoment {
     this.#line.hidden = false;
     this.#line.style.setProperty("--y", `${this.#y - main.getBoundingClientRect().top}px`);
     part(this.#line, "words").textContent = momentWords(this.#time);
-    for (const pane of this.#shown) if (pane.room !== this.#source) this.#move(pane);
+    for (const pane of this.#shown) {
+      // Also of a pane that was opened, or widened from a strip, meanwhile.
+      if (!this.#stands?.has(pane.room)) this.#stands?.set(pane.room, pane.list.stand);
+      if (pane.room !== this.#source) this.#move(pane);
+    }
   }
 
   /** A strip shows no log, so it has no place to return to. */
@@ -94,8 +98,7 @@ export class SameMoment {
     const at = new Date(this.#time).toISOString();
     /** @param {number | undefined} first since the moment */
     const place = (first) => {
-      // A page that is still on its way would replace what is placed now.
-      this.#workspace.cancelJump(room);
+      this.#cancelJump(room);
       showSpace(list, 0, 0);
       const seq = first ?? list.messages.at(-1)?.seq;
       const row = list.elementOf(seq ?? -1);
@@ -114,6 +117,12 @@ export class SameMoment {
     });
   }
 
+  /** A page that is still on its way would replace what is shown now. @param {string} room */
+  #cancelJump(room) {
+    this.#workspace.cancelJump(room);
+    this.#panes.get(room)?.dropTrouble(JUMP_WAITS);
+  }
+
   /** Return each pane to where it was. */
   finish() {
     const stands = this.#stands;
@@ -126,7 +135,7 @@ export class SameMoment {
       showSpace(list, 0, 0);
       const isHeld = stand === null ? list.isAtHead : list.elementOf(stand.seq) !== undefined;
       const restore = () => {
-        this.#workspace.cancelJump(room);
+        this.#cancelJump(room);
         if (stand === null) list.scrollToBottom();
         else list.scrollToSeq(stand.seq, stand.px);
       };
@@ -161,7 +170,8 @@ function makeSpace(list, row, px) {
   const content = /** @type {HTMLElement} */ (row.closest(".content"));
   const below = content.getBoundingClientRect().bottom - row.getBoundingClientRect().top;
   const after = Math.max(0, list.clientHeight - px - below + SPARE_PX);
-  // With so much before them, few messages stand at the bottom no more, so that their distance from the first is known.
+  // A log with few messages puts them at its bottom. Enough space before them makes it scroll, so that the distance from
+  // the first message to this one is the real one.
   showSpace(list, px, after);
   const above = row.getBoundingClientRect().top - content.getBoundingClientRect().top - px;
   showSpace(list, Math.max(0, px - above), after);

@@ -40,8 +40,9 @@ export class Rows {
     return this.#messages.get(/** @type {HTMLElement} */ (element));
   }
 
+  /** In the order of their seqs. */
   get messages() {
-    return [...this.#messages.values()];
+    return this.seqs.flatMap((seq) => this.messageOf(seq) ?? []);
   }
 
   /** @param {number | undefined} seq */

@@ -131,7 +131,7 @@ export class MessageActions {
           this.#panes.get(room)?.composer.editSaved(seq, message);
         },
         failed: (frame) => {
-          this.#panes.get(room)?.composer.editFailed(seq);
+          this.#panes.get(room)?.composer.editAnswered(seq);
           this.#showUnchanged(room, frame);
         },
       },

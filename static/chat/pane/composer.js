@@ -274,13 +274,12 @@ export class Composer extends HTMLElement {
 
   /** The server saved an edit. @param {number} seq @param {string} text */
   editSaved(seq, text) {
-    this.#saving.delete(seq);
     if (this.#edit?.seq === seq && this.#box.value === text) this.#endEdit();
-    else this.showEdits();
+    this.editAnswered(seq);
   }
 
-  /** An edit could not be saved. Its text stays, so that it can be saved again. @param {number} seq */
-  editFailed(seq) {
+  /** The server answered an edit. If it is still in the box, it can be saved again. @param {number} seq */
+  editAnswered(seq) {
     this.#saving.delete(seq);
     if (this.#edit?.seq === seq) this.#edit.saving = null;
     this.showEdits();
@@ -378,7 +377,7 @@ export class Composer extends HTMLElement {
     const edit = this.#edit;
     if (edit === null) return;
     if (edit.saving) this.#saving.add(edit.seq);
-    else if (this.#box.value === edit.original) this.#actions.dropEditDraft(edit.seq);
+    if (this.#box.value === edit.original) this.#actions.dropEditDraft(edit.seq);
     else this.#keepEdit(false);
     this.#endEdit();
   }
