@@ -10,6 +10,8 @@ export class Finder {
   #box;
   #switcher;
   #onfailed;
+  /** Whether Enter was pressed since the box got the focus. */
+  #isEntered = false;
 
   /** @param {HTMLFormElement} form @param {SwitcherActions} actions @param {() => void} onfailed */
   constructor(form, actions, onfailed) {
@@ -24,12 +26,16 @@ export class Finder {
       if (!this.#switcher.loaded) this.#load(relatedTarget);
     });
     // On a phone, the box is shown over the page while it is used.
-    this.#box.addEventListener("blur", () => form.classList.remove("finding"));
+    this.#box.addEventListener("blur", () => {
+      this.#isEntered = false;
+      form.classList.remove("finding");
+    });
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
+      this.#isEntered = true;
       const switcher = this.#switcher.loaded ?? (await this.#load(null));
-      // A user who moved the focus while it was loaded keeps it.
-      if (document.activeElement === this.#box) switcher?.submit();
+      // A user who moved the focus while it was loaded goes on there, and may be back by now.
+      if (this.#isEntered) switcher?.submit();
     });
   }
 
