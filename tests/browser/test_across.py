@@ -362,15 +362,20 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     alice.open("Lobby")
     expect(tray.locator("li[data-state=done]")).to_have_count(1)
     expect(box).to_have_value("the log")
-    # Without a text, and with a copy that takes a while.
+    # Without a text, and with a copy that takes a while. A user who types in another pane meanwhile goes on there.
     box.fill("")
     add("Random")
     page.keyboard.press("Enter")
     wait_until(lambda: held, alice)
     expect(tray).to_contain_text("1 of 2 rooms")
+    alice.open("There")
+    page.keyboard.type("only for ")
     held.pop().continue_()
     for visitor, room in ((bob, "Random"), (alice, "Lobby")):
         expect(visitor.log(room).get_by_role("link", name="log.txt")).to_be_visible()
+    page.keyboard.type("There")
+    expect(alice.box("There")).to_have_value("only for There")
+    expect(box).to_have_value("")
 
 
 def test_keys_of_an_input_method_choose_no_room_and_leave_the_field_open(visit):

@@ -123,7 +123,9 @@ export class ComposerChips {
     attached?.take(rooms.slice(1));
     drafts.removeSent(room);
     composer.clear();
-    composer.focus();
+    // A user who types in another pane, while the message waits for its files, goes on there.
+    const { activeElement } = document;
+    if (activeElement === document.body || composer.contains(activeElement)) composer.focus();
   }
 
   /** @param {Room[]} rooms @param {Extras["source"]} source */
