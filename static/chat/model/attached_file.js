@@ -57,7 +57,7 @@ export class AttachedFile {
     return facts && { ...facts, ...(done.length && { copies: Object.fromEntries(done) }) };
   }
 
-  /** How it stands: the upload that is furthest from its end, and how many rooms have the file. */
+  /** The upload with the worst state, the progress of all uploads, and how many rooms have the file. */
   get status() {
     const all = [{ title: "", upload: this.own }, ...this.#copies.values()];
     const [first = all[0]] = WORST_FIRST.flatMap((state) =>
@@ -91,7 +91,7 @@ export class AttachedFile {
     }
     for (const room of rooms) {
       const upload = this.#copyTo(room);
-      // The reason may be over, such as a right or the space for files.
+      // The cause may be gone: the user may have got the right, or the quota may have space again.
       if (upload.state === "failed" || upload.state === "refused") upload.retry();
     }
   }
@@ -100,7 +100,7 @@ export class AttachedFile {
     for (const upload of this.uploads) if (upload.state === "failed") upload.retry();
   }
 
-  /** It goes with no message. */
+  /** The user removed it from the message. */
   remove() {
     for (const upload of this.uploads) this.#end(upload);
   }
