@@ -325,7 +325,11 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     page.reload()
     expect(tray.locator("li[data-state=done]")).to_have_count(2)
     expect(pane.get_by_role("button", name="Remove Third")).to_be_visible()
+    # The copies for a room that is removed are removed at once.
+    count = "from chat.models import StoredFile; print(StoredFile.objects.count())"
+    assert site.shell(count).strip() == "7"
     pane.get_by_role("button", name="Remove Third").click()
+    wait_until(lambda: site.shell(count).strip() == "5", alice)
     expect(box).to_have_value("look at this")
     box.press("Enter")
     expect(bob.texts("Random")).to_have_text(["look at this"])
@@ -341,8 +345,7 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     until(bob.page, "document.querySelector('.thumb img').naturalWidth === 400")
     link = bob.log("Random").get_by_role("link", name="notes.txt")
     assert bob.page.request.get(site.url + link.get_attribute("href")).text() == "some notes"
-    # The copies for a room that was removed are gone, and Undo removes those of all rooms with their messages.
-    count = "from chat.models import StoredFile; print(StoredFile.objects.count())"
+    # Undo removes the files of all rooms with their messages.
     wait_until(lambda: site.shell(count).strip() == "6", alice)
     pane.get_by_role("button", name="Undo").click()
     expect(bob.log("Random").get_by_role("article")).to_have_count(0)

@@ -150,6 +150,7 @@ function attaching(names) {
   return { files, page, running };
 }
 
+const roomsOf = (requests) => requests.map(({ how }) => how[1].split("/")[2]).sort();
 const OTHERS = Array.from({ length: 20 }, (_, at) => ({ id: `${at + 10}`, title: `Room ${at}` }));
 
 test("uploads that failed are tried again two at a time, like all others", async () => {
@@ -177,6 +178,34 @@ test("uploads that failed are tried again two at a time, like all others", async
   }
   assert.equal(page.ready, 1);
   assert.equal(files.holds(OTHERS), false);
+});
+
+test("a room that is removed from the message gets no more uploads, and its error is gone", async () => {
+  const { files, page, running } = attaching(["a.txt"]);
+  page.requests[0].answer(200, FACTS);
+  const rooms = OTHERS.slice(0, 4);
+  files.holds(rooms);
+  await settled();
+  assert.deepEqual(roomsOf(running()), ["10", "11"]);
+  const [first, second] = running();
+  first.answer(403, { detail: "You're muted." });
+  second.answer(200, { ...FACTS, id: "the copy" });
+  await settled();
+  assert.equal(files.all[0].status.upload.reason, "You're muted.");
+  assert.deepEqual(roomsOf(running()), ["12", "13"]);
+  files.removeCopies(["13"]);
+  assert.deepEqual(roomsOf(running()), ["13"]);
+  assert.deepEqual(page.discarded, ["the copy"]);
+  assert.equal(files.all[0].status.upload.reason, "");
+  assert.deepEqual(files.missing, []);
+  // The next ones start in the place of those that were cancelled.
+  files.holds(OTHERS.slice(3, 6));
+  await settled();
+  assert.deepEqual(roomsOf(running()), ["13", "14"]);
+  files.removeCopies(["13", "15"]);
+  await settled();
+  assert.deepEqual(roomsOf(running()), ["13", "15"]);
+  assert.equal(files.isWaiting, false);
 });
 
 test("a cancelled upload stays cancelled", () => {

@@ -8,12 +8,13 @@ import { KeptFiles } from "../model/kept_files.js";
 import { gettext, isolate, ngettext } from "../model/language.js";
 
 /** @import {AttachedFile, KeptFile, Target} from "../model/attached_file.js" */
+/** @import {Extras} from "../model/extras.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Kept} from "../model/kept_files.js" */
 /** @import {Attached, Limits} from "../model/protocol.js" */
 /** @import {Tabs} from "../model/tabs.js" */
 
-/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, submit: () => void}}} Pane */
+/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, extras: Extras | null, submit: () => void}}} Pane */
 /** A file in a tray. @typedef {{file: AttachedFile, element: HTMLElement}} Item */
 
 const WAITING = gettext("The message is sent as soon as its files are uploaded.");
@@ -151,7 +152,7 @@ class Tray {
     composer.attached = this;
     part(composer, "text").parentElement?.before(this.#element);
     // A user who goes on writing has not finished the message, so it must not be sent yet.
-    part(composer, "text").addEventListener("input", () => this.stopWaiting());
+    part(composer, "text").addEventListener("input", () => this.#stopWaiting());
     this.#show();
   }
 
@@ -209,8 +210,13 @@ class Tray {
     this.#files.take(others);
   }
 
-  /** The message is not finished, so it waits for another Enter. */
+  /** The message goes to other rooms now, so it waits for another Enter, and its files leave the rooms that were removed. */
   stopWaiting() {
+    this.#files.removeCopies(this.#composer?.extras?.also ?? []);
+    this.#stopWaiting();
+  }
+
+  #stopWaiting() {
     this.#files.stopWaiting();
     setText(this.#status, "");
     this.#element.hidden = this.size === 0;

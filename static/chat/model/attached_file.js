@@ -83,16 +83,20 @@ export class AttachedFile {
 
   /** The message goes to these other rooms: upload it to those that do not have it, and remove it from all others. @param {Target[]} rooms */
   goTo(rooms) {
-    const ids = new Set(rooms.map(({ id }) => id));
-    for (const [room, { upload }] of this.#copies) {
-      if (ids.has(room)) continue;
-      this.#copies.delete(room);
-      this.#end(upload);
-    }
+    this.removeCopies(new Set(rooms.map(({ id }) => id)));
     for (const room of rooms) {
       const upload = this.#copyTo(room);
       // The cause may be gone: the user may have got the right, or the quota may have space again.
       if (upload.state === "failed" || upload.state === "refused") upload.retry();
+    }
+  }
+
+  /** Remove it from the other rooms, except from these. @param {Set<string>} rooms their ids */
+  removeCopies(rooms) {
+    for (const [room, { upload }] of this.#copies) {
+      if (rooms.has(room)) continue;
+      this.#copies.delete(room);
+      this.#end(upload);
     }
   }
 

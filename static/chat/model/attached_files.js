@@ -100,6 +100,12 @@ export class AttachedFiles {
     this.#awaited = [];
   }
 
+  /** Rooms were removed from the message: upload nothing more for them. @param {string[]} others the ids of those it still has */
+  removeCopies(others) {
+    for (const file of this.#files) file.removeCopies(new Set(others));
+    this.start();
+  }
+
   /** The files of the composer's own room, or of another. @param {string} [room] */
   filesFor(room = this.#page.room) {
     return this.#files.flatMap((file) => file.factsFor(room) ?? []);
