@@ -21,6 +21,8 @@ const WAITING = gettext("The message is sent as soon as its files are uploaded."
 const STOPPED = gettext(
   "Not sent: a file isn't uploaded. Try it again or remove it, then send the message.",
 );
+const UPLOADED = gettext("The files are uploaded, but the message isn't sent yet.");
+const ARCHIVED = gettext("The message isn't sent because the room is archived.");
 
 export class Trays {
   #limits;
@@ -115,10 +117,7 @@ class Tray {
         onchange(this.#files.kept);
         this.#show();
       },
-      ready: () => {
-        // A message that is edited in the box by now is another one. That of a closed pane stays a draft.
-        if (this.#box.isConnected && part(this.#box, "editing").hidden) this.#composer?.submit();
-      },
+      ready: () => this.#submit(),
       stopped: () => setText(this.#status, stoppedWords(this.#files.missing)),
     });
   }
@@ -195,6 +194,7 @@ class Tray {
 
   /** @param {Target[]} [others] */
   holds(others) {
+    setText(this.#status, "");
     return this.#files.holds(others);
   }
 
@@ -205,6 +205,7 @@ class Tray {
 
   /** @param {Target[]} [others] */
   take(others) {
+    setText(this.#status, "");
     this.#items = [];
     this.#list.replaceChildren();
     this.#files.take(others);
@@ -220,6 +221,15 @@ class Tray {
     this.#files.stopWaiting();
     setText(this.#status, "");
     this.#element.hidden = this.size === 0;
+  }
+
+  /** Send the message, because its files are uploaded. */
+  #submit() {
+    const box = /** @type {HTMLTextAreaElement} */ (part(this.#box, "text"));
+    if (box.readOnly) return setText(this.#status, ARCHIVED);
+    // A message that is edited in the box by now is another one. That of a closed pane stays a draft.
+    if (this.#box.isConnected && part(this.#box, "editing").hidden) this.#composer?.submit();
+    else setText(this.#status, UPLOADED);
   }
 
   /** @param {AttachedFile} file */
@@ -265,6 +275,7 @@ class Tray {
   #show() {
     this.#element.hidden = this.size === 0;
     if (this.#files.isWaiting) setText(this.#status, WAITING);
+    else if (this.#status.textContent === WAITING) setText(this.#status, "");
     for (const { file, element } of this.#items) showItem(element, file);
     const items = this.#items.map(({ file: { name } }) => ({ name }));
     const files = fileNames(/** @type {FileFacts[]} */ (items));

@@ -97,7 +97,10 @@ export class ComposerChips {
       (all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "");
     if (question && this.#asked.get(composer) !== stateOf(composer))
       return this.#ask(composer, question);
-    if (others.length && composer.attached?.holds(others)) return;
+    if (others.length && composer.attached?.holds(others)) {
+      part(composer, "again").hidden = true; // the user has answered
+      return;
+    }
     this.#post(room, composer, [own, ...others]);
   }
 
