@@ -1,4 +1,4 @@
-/** Gives a role to what Django's admin draws with a name only. It is drawn when the page has loaded. */
+/** Gives a role to the search icons of Django's SelectFilter2, which have an aria-label but no role. They exist when the page has loaded. */
 
 addEventListener("load", () => {
   for (const icon of document.querySelectorAll(".search-label-icon")) icon.role = "img";

@@ -2,6 +2,7 @@
 
 import json
 import re
+from uuid import uuid4
 
 from playwright.sync_api import expect
 
@@ -325,7 +326,11 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     page.reload()
     expect(tray.locator("li[data-state=done]")).to_have_count(2)
     expect(pane.get_by_role("button", name="Remove Third")).to_be_visible()
+    # The copies for a room that is removed are removed at once.
+    count = "from chat.models import StoredFile; print(StoredFile.objects.count())"
+    assert site.shell(count).strip() == "7"
     pane.get_by_role("button", name="Remove Third").click()
+    wait_until(lambda: site.shell(count).strip() == "5", alice)
     expect(box).to_have_value("look at this")
     box.press("Enter")
     expect(bob.texts("Random")).to_have_text(["look at this"])
@@ -341,8 +346,7 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     until(bob.page, "document.querySelector('.thumb img').naturalWidth === 400")
     link = bob.log("Random").get_by_role("link", name="notes.txt")
     assert bob.page.request.get(site.url + link.get_attribute("href")).text() == "some notes"
-    # The copies for a room that was removed are gone, and Undo removes those of all rooms with their messages.
-    count = "from chat.models import StoredFile; print(StoredFile.objects.count())"
+    # Undo removes the files of all rooms with their messages.
     wait_until(lambda: site.shell(count).strip() == "6", alice)
     pane.get_by_role("button", name="Undo").click()
     expect(bob.log("Random").get_by_role("article")).to_have_count(0)
@@ -362,15 +366,63 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     alice.open("Lobby")
     expect(tray.locator("li[data-state=done]")).to_have_count(1)
     expect(box).to_have_value("the log")
-    # Without a text, and with a copy that takes a while.
+    uploaded = "The files are uploaded, but the message isn't sent yet."
+    expect(tray.get_by_role("status")).to_have_text(uploaded)
+    # Without a text, and with a copy that takes a while. A user who types in another pane meanwhile goes on there.
     box.fill("")
     add("Random")
     page.keyboard.press("Enter")
     wait_until(lambda: held, alice)
     expect(tray).to_contain_text("1 of 2 rooms")
+    alice.open("There")
+    page.keyboard.type("only for ")
     held.pop().continue_()
     for visitor, room in ((bob, "Random"), (alice, "Lobby")):
         expect(visitor.log(room).get_by_role("link", name="log.txt")).to_be_visible()
+    page.keyboard.type("There")
+    expect(alice.box("There")).to_have_value("only for There")
+    expect(box).to_have_value("")
+
+    def send_with_file(title, name):
+        files = page.evaluate_handle(TRANSFER, [[name, "text/plain", TEXT]])
+        alice.box(title).evaluate(PASTE, files)
+        alice.box(title).press("Enter")
+        wait_until(lambda: held, alice)
+        expect(status_in(title)).to_contain_text("The message is sent as soon as")
+
+    def status_in(title):
+        return alice.pane(title).get_by_role("group", name="Attached files").get_by_role("status")
+
+    # A message that can't be sent when its files are uploaded says so, such as when its box has an edit.
+    send_with_file("Lobby", "log2.txt")
+    box.press("ArrowUp")
+    expect(pane.get_by_text("Editing")).to_be_visible()
+    held.pop().continue_()
+    expect(tray.locator("li[data-state=done]")).to_have_count(1)
+    expect(status_in("Lobby")).to_have_text(uploaded)
+    box.press("Escape")
+    expect(status_in("Lobby")).to_have_text(uploaded)
+    # Either the tray promises to send the message, or the composer asks for another Enter.
+    add("Staff")
+    send_with_file("Lobby", "log3.txt")
+    held.pop().continue_()
+    again = pane.get_by_text("Press Enter again to send")
+    expect(again).to_be_visible()
+    expect(status_in("Lobby")).to_have_count(0)
+    box.press("Enter")
+    wait_until(lambda: len(held) == 2, alice)
+    expect(status_in("Lobby")).to_contain_text("The message is sent as soon as")
+    expect(again).to_be_hidden()
+    while held:
+        held.pop().continue_()
+    expect(alice.log("Lobby").get_by_role("link", name="log3.txt")).to_be_visible()
+    # The room was archived meanwhile.
+    send_with_file("There", "log4.txt")
+    site.shell(f"from chat.store import room_actions; room_actions.change_room({ids['There']}, is_archived=True)")
+    expect(alice.box("There")).to_have_attribute("readonly", "")
+    held.pop().fulfill(json={"id": str(uuid4()), "name": "log4.txt", "type": "text/plain", "size": 10})
+    expect(status_in("There")).to_have_text("The message isn't sent because the room is archived.")
+    expect(alice.box("There")).to_have_value("only for There")
 
 
 def test_keys_of_an_input_method_choose_no_room_and_leave_the_field_open(visit):

@@ -27,6 +27,9 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
 });
 
+// The composer asks where the focus is.
+globalThis.document = { activeElement: null, body: null };
+
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** The part of localStorage that a tab sees: the same for all, and a change is an event in the others. */

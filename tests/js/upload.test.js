@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
+import { AttachedFiles } from "../../static/chat/model/attached_files.js";
 import { fileNames, sizeWords } from "../../static/chat/model/files.js";
 import { Upload } from "../../static/chat/model/upload.js";
 
@@ -9,6 +10,8 @@ const FACTS = {
   type: "text/plain",
   size: 4,
 };
+
+const settled = () => new Promise(setImmediate);
 
 class Request {
   upload = {};
@@ -81,6 +84,8 @@ test("an interrupted upload is tried again by itself, then by the user", () => {
   requests.at(-1).answer(0);
   assert.equal(upload.state, "failed");
   upload.retry();
+  assert.equal(upload.reason, "");
+  upload.start();
   requests.at(-1).answer(200, FACTS);
   assert.equal(upload.state, "done");
   mock.timers.reset();
@@ -88,17 +93,22 @@ test("an interrupted upload is tried again by itself, then by the user", () => {
 
 test("uploads that are too many at once are sent one after the other, however long it takes", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
+  const chance = mock.method(Math, "random", () => 0.5);
   const { upload, requests } = uploading();
   for (let count = 1; count < 20; count += 1) {
     requests.at(-1).answer(429, { detail: "You're uploading too many files." });
     assert.equal(upload.state, "sending");
     assert.equal(upload.reason, "You're uploading too many files.");
-    mock.timers.tick(2_000);
+    // After two to four seconds, so that uploads that were refused together do not come back together.
+    mock.timers.tick(2_999);
+    assert.equal(requests.length, count);
+    mock.timers.tick(1);
     assert.equal(requests.length, count + 1);
   }
   requests.at(-1).answer(200, FACTS);
   assert.equal(upload.state, "done");
   assert.equal(upload.reason, "");
+  chance.mock.restore();
   mock.timers.reset();
 });
 
@@ -115,8 +125,87 @@ test("an upload that was refused because of the sign-in can be tried again", () 
   assert.equal(upload.state, "failed");
   assert.equal(upload.reason, "You are signed out. Sign in again.");
   upload.retry();
+  upload.start();
   requests[1].answer(200, FACTS);
   assert.equal(upload.state, "done");
+});
+
+/** The files of a message in room 3, and their requests. */
+function attaching(names) {
+  const page = { requests: [], ready: 0, stopped: 0, discarded: [] };
+  const files = new AttachedFiles({
+    ...{ room: "3", token: () => "t", load: () => {}, changed: () => {} },
+    request: () => {
+      page.requests.push(new Request());
+      return page.requests.at(-1);
+    },
+    discard: ({ id }) => page.discarded.push(id),
+    ready: () => (page.ready += 1),
+    stopped: () => (page.stopped += 1),
+  });
+  for (const name of names) files.add({ name, size: 4 });
+  files.start();
+  const running = () =>
+    page.requests.filter(({ status, isAborted }) => status === undefined && !isAborted);
+  return { files, page, running };
+}
+
+const roomsOf = (requests) => requests.map(({ how }) => how[1].split("/")[2]).sort();
+const OTHERS = Array.from({ length: 20 }, (_, at) => ({ id: `${at + 10}`, title: `Room ${at}` }));
+
+test("uploads that failed are tried again two at a time, like all others", async () => {
+  const { files, page, running } = attaching(["a.txt", "b.txt"]);
+  for (const request of running()) request.answer(200, FACTS);
+  for (const how of ["the connection is back", "Enter"]) {
+    assert.equal(files.holds(OTHERS), true);
+    await settled();
+    while (running().length) {
+      running()[0].answer(403, { detail: "No." });
+      await settled();
+    }
+    const { length } = page.requests;
+    if (how === "Enter") assert.equal(files.holds(OTHERS), true);
+    else files.retry();
+    await settled();
+    assert.equal(running().length, 2);
+    assert.equal(page.requests.length, length + 2);
+    assert.deepEqual([page.stopped > 0, page.ready], [true, 0]);
+  }
+  while (running().length) {
+    assert.ok(running().length <= 2);
+    running()[0].answer(200, FACTS);
+    await settled();
+  }
+  assert.equal(page.ready, 1);
+  assert.equal(files.holds(OTHERS), false);
+});
+
+test("a room that is removed from the message gets no more uploads, and its error is gone", async () => {
+  const { files, page, running } = attaching(["a.txt"]);
+  page.requests[0].answer(200, FACTS);
+  const rooms = OTHERS.slice(0, 4);
+  files.holds(rooms);
+  await settled();
+  assert.deepEqual(roomsOf(running()), ["10", "11"]);
+  const [first, second] = running();
+  first.answer(403, { detail: "You're muted." });
+  second.answer(200, { ...FACTS, id: "the copy" });
+  await settled();
+  assert.equal(files.all[0].status.upload.reason, "You're muted.");
+  assert.deepEqual(roomsOf(running()), ["12", "13"]);
+  files.removeCopies(["13"]);
+  assert.deepEqual(roomsOf(running()), ["13"]);
+  assert.deepEqual(page.discarded, ["the copy"]);
+  assert.equal(files.all[0].status.upload.reason, "");
+  assert.deepEqual(files.missing, []);
+  // The next ones start in the place of those that were cancelled.
+  files.holds(OTHERS.slice(3, 6));
+  await settled();
+  assert.deepEqual(roomsOf(running()), ["13", "14"]);
+  files.removeCopies(["13", "15"]);
+  await settled();
+  assert.deepEqual(roomsOf(running()), ["13", "15"]);
+  assert.equal(files.isWaiting, false);
 });
 
 test("a cancelled upload stays cancelled", () => {

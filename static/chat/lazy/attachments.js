@@ -8,18 +8,21 @@ import { KeptFiles } from "../model/kept_files.js";
 import { gettext, isolate, ngettext } from "../model/language.js";
 
 /** @import {AttachedFile, KeptFile, Target} from "../model/attached_file.js" */
+/** @import {Extras} from "../model/extras.js" */
 /** @import {FileFacts} from "../model/files.js" */
 /** @import {Kept} from "../model/kept_files.js" */
 /** @import {Attached, Limits} from "../model/protocol.js" */
 /** @import {Tabs} from "../model/tabs.js" */
 
-/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, submit: () => void}}} Pane */
+/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, extras: Extras | null, submit: () => void}}} Pane */
 /** A file in a tray. @typedef {{file: AttachedFile, element: HTMLElement}} Item */
 
 const WAITING = gettext("The message is sent as soon as its files are uploaded.");
 const STOPPED = gettext(
   "Not sent: a file isn't uploaded. Try it again or remove it, then send the message.",
 );
+const UPLOADED = gettext("The files are uploaded, but the message isn't sent yet.");
+const ARCHIVED = gettext("The message isn't sent because the room is archived.");
 
 export class Trays {
   #limits;
@@ -114,10 +117,7 @@ class Tray {
         onchange(this.#files.kept);
         this.#show();
       },
-      ready: () => {
-        // A message that is edited in the box by now is another one. That of a closed pane stays a draft.
-        if (this.#box.isConnected && part(this.#box, "editing").hidden) this.#composer?.submit();
-      },
+      ready: () => this.#submit(),
       stopped: () => setText(this.#status, stoppedWords(this.#files.missing)),
     });
   }
@@ -151,7 +151,7 @@ class Tray {
     composer.attached = this;
     part(composer, "text").parentElement?.before(this.#element);
     // A user who goes on writing has not finished the message, so it must not be sent yet.
-    part(composer, "text").addEventListener("input", () => this.stopWaiting());
+    part(composer, "text").addEventListener("input", () => this.#stopWaiting());
     this.#show();
   }
 
@@ -194,6 +194,7 @@ class Tray {
 
   /** @param {Target[]} [others] */
   holds(others) {
+    setText(this.#status, "");
     return this.#files.holds(others);
   }
 
@@ -204,16 +205,31 @@ class Tray {
 
   /** @param {Target[]} [others] */
   take(others) {
+    setText(this.#status, "");
     this.#items = [];
     this.#list.replaceChildren();
     this.#files.take(others);
   }
 
-  /** The message is not finished, so it waits for another Enter. */
+  /** The message goes to other rooms now, so it waits for another Enter, and its files leave the rooms that were removed. */
   stopWaiting() {
+    this.#files.removeCopies(this.#composer?.extras?.also ?? []);
+    this.#stopWaiting();
+  }
+
+  #stopWaiting() {
     this.#files.stopWaiting();
     setText(this.#status, "");
     this.#element.hidden = this.size === 0;
+  }
+
+  /** Send the message, because its files are uploaded. */
+  #submit() {
+    const box = /** @type {HTMLTextAreaElement} */ (part(this.#box, "text"));
+    if (box.readOnly) return setText(this.#status, ARCHIVED);
+    // A message that is edited in the box by now is another one. That of a closed pane stays a draft.
+    if (this.#box.isConnected && part(this.#box, "editing").hidden) this.#composer?.submit();
+    else setText(this.#status, UPLOADED);
   }
 
   /** @param {AttachedFile} file */
@@ -259,6 +275,7 @@ class Tray {
   #show() {
     this.#element.hidden = this.size === 0;
     if (this.#files.isWaiting) setText(this.#status, WAITING);
+    else if (this.#status.textContent === WAITING) setText(this.#status, "");
     for (const { file, element } of this.#items) showItem(element, file);
     const items = this.#items.map(({ file: { name } }) => ({ name }));
     const files = fileNames(/** @type {FileFacts[]} */ (items));

@@ -97,7 +97,10 @@ export class ComposerChips {
       (all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "");
     if (question && this.#asked.get(composer) !== stateOf(composer))
       return this.#ask(composer, question);
-    if (others.length && composer.attached?.holds(others)) return;
+    if (others.length && composer.attached?.holds(others)) {
+      part(composer, "again").hidden = true; // the user has answered
+      return;
+    }
     this.#post(room, composer, [own, ...others]);
   }
 
@@ -123,7 +126,9 @@ export class ComposerChips {
     attached?.take(rooms.slice(1));
     drafts.removeSent(room);
     composer.clear();
-    composer.focus();
+    // A user who types in another pane, while the message waits for its files, goes on there.
+    const { activeElement } = document;
+    if (activeElement === document.body || composer.contains(activeElement)) composer.focus();
   }
 
   /** @param {Room[]} rooms @param {Extras["source"]} source */

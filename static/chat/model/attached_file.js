@@ -57,7 +57,7 @@ export class AttachedFile {
     return facts && { ...facts, ...(done.length && { copies: Object.fromEntries(done) }) };
   }
 
-  /** How it stands: the upload that is furthest from its end, and how many rooms have the file. */
+  /** The upload with the worst state, the progress of all uploads, and how many rooms have the file. */
   get status() {
     const all = [{ title: "", upload: this.own }, ...this.#copies.values()];
     const [first = all[0]] = WORST_FIRST.flatMap((state) =>
@@ -83,16 +83,20 @@ export class AttachedFile {
 
   /** The message goes to these other rooms: upload it to those that do not have it, and remove it from all others. @param {Target[]} rooms */
   goTo(rooms) {
-    const ids = new Set(rooms.map(({ id }) => id));
-    for (const [room, { upload }] of this.#copies) {
-      if (ids.has(room)) continue;
-      this.#copies.delete(room);
-      this.#end(upload);
-    }
+    this.removeCopies(new Set(rooms.map(({ id }) => id)));
     for (const room of rooms) {
       const upload = this.#copyTo(room);
-      // The reason may be over, such as a right or the space for files.
+      // The cause may be gone: the user may have got the right, or the quota may have space again.
       if (upload.state === "failed" || upload.state === "refused") upload.retry();
+    }
+  }
+
+  /** Remove it from the other rooms, except from these. @param {Set<string>} rooms their ids */
+  removeCopies(rooms) {
+    for (const [room, { upload }] of this.#copies) {
+      if (rooms.has(room)) continue;
+      this.#copies.delete(room);
+      this.#end(upload);
     }
   }
 
@@ -100,7 +104,7 @@ export class AttachedFile {
     for (const upload of this.uploads) if (upload.state === "failed") upload.retry();
   }
 
-  /** It goes with no message. */
+  /** The user removed it from the message. */
   remove() {
     for (const upload of this.uploads) this.#end(upload);
   }

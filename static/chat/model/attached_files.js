@@ -100,6 +100,12 @@ export class AttachedFiles {
     this.#awaited = [];
   }
 
+  /** Rooms were removed from the message: upload nothing more for them. @param {string[]} others the ids of those it still has */
+  removeCopies(others) {
+    for (const file of this.#files) file.removeCopies(new Set(others));
+    this.start();
+  }
+
   /** The files of the composer's own room, or of another. @param {string} [room] */
   filesFor(room = this.#page.room) {
     return this.#files.flatMap((file) => file.factsFor(room) ?? []);
@@ -118,13 +124,12 @@ export class AttachedFiles {
     const next = uploads.find(({ state }) => state === "waiting");
     // It calls this method again, for the next one.
     if (running < AT_ONCE && next) return next.start();
-    this.#page.changed();
-    if (!this.isWaiting) return;
     const states = new Set(this.#awaited.map(({ state }) => state));
     const isStopped = states.has("failed") || states.has("refused");
-    if (!isStopped && (states.has("waiting") || states.has("sending"))) return;
-    this.stopWaiting();
+    const isReady = this.isWaiting && !states.has("waiting") && !states.has("sending");
+    if (isStopped || isReady) this.stopWaiting();
+    this.#page.changed();
     if (isStopped) this.#page.stopped();
-    else this.#page.ready();
+    else if (isReady) this.#page.ready();
   }
 }

@@ -13,8 +13,9 @@ const LOST = gettext("The upload was interrupted.");
 const RETRY_AFTER_MS = [1_000, 3_000, 8_000];
 /** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
 const TRANSIENT = new Set([0, 502, 503, 504]);
-/** Too many uploads at once. A message to many rooms is expected to be, so it waits as long as it takes. */
+/** Too many uploads at once. A message to many rooms is expected to cause that, so its uploads are tried again until the server takes them. */
 const TOO_FAST = 429;
+/** And up to twice as much, at random, so that uploads which were refused together do not come back together. */
 const SLOW_DOWN_MS = 2_000;
 const FINAL = new Set([400, 404, 413]);
 
@@ -72,10 +73,10 @@ export class Upload {
     request.send(bytes);
   }
 
-  /** Try a failed upload again, because the user asks for it. */
+  /** Let a failed upload wait for its turn again. */
   retry() {
     this.#tries = 0;
-    this.start();
+    this.#set("waiting");
   }
 
   cancel() {
@@ -107,14 +108,14 @@ export class Upload {
     if (FINAL.has(status)) return this.#set("refused");
     if (delay === undefined && !isTooFast) return this.#set("failed");
     if (!isTooFast) this.#tries += 1;
-    this.#timer = setTimeout(() => this.start(), delay ?? SLOW_DOWN_MS);
+    this.#timer = setTimeout(() => this.start(), delay ?? SLOW_DOWN_MS * (1 + Math.random()));
     this.#options.changed();
   }
 
   /** @param {UploadState} state */
   #set(state) {
     this.state = state;
-    if (state === "sending" || state === "done") this.reason = "";
+    if (state !== "failed" && state !== "refused") this.reason = "";
     this.progress = state === "done" ? 1 : 0;
     this.#options.changed();
   }
