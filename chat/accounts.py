@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from chat import login_steps
-from chat.admin_lists import bounded_options
+from chat.admin_lists import bounded_options, login_options
 from chat.store import sign_ins
 from chat.store.policies import SUCCESSOR
 from multichat.login import LoginView
@@ -35,8 +35,6 @@ LOGIN_FORMS = ("login", "admin:login", "second_factor", "passkey")
 USERS_FORMS = ("account", "invite", "password_change")
 VISITORS_FORMS = ("password_reset", "password_reset_confirm", "sign_up", "sso_name")
 PASSWORD_VIEWS = ("password_change", "user_change_password")
-# django-axes' own lists read their whole table for dates and addresses to choose from, and sort it without an index.
-FAILED_LOGINS = {"date_hierarchy": None, "list_filter": ["attempt_time"], "ordering": ["-pk"]}
 
 View = Callable[..., HttpResponseBase]
 
@@ -146,7 +144,9 @@ class AdminSite(admin.AdminSite):
         for model in models:
             if model.__module__.startswith("allauth."):
                 continue
-            ours = bounded_options(admin_class) | (FAILED_LOGINS if model._meta.app_label == "axes" else {})
+            ours = bounded_options(admin_class)
+            if model._meta.app_label == "axes":
+                ours |= login_options(admin_class)
             super().register(model, admin_class, **(ours | options))
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

@@ -150,7 +150,7 @@ class ChatUserAdmin(UserAdmin):  # type: ignore[type-arg]
     form = UserChange
     list_display = [User.USERNAME_FIELD, "email", "role", "is_active"]
     actions = ["let_try_again", "remove_second_factor"]
-    # Facts that nobody sets, whose two boxes would also have no label.
+    # No user sets these times. As inputs, the date and the time of each would have no label.
     readonly_fields = ["last_login", "date_joined"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

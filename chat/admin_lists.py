@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin, ShowFacets
 from django.core.paginator import Paginator
-from django.db.models import Max
+from django.db.models import IntegerField, Max
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -26,6 +26,9 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
         counted = int(rows[: MAX_COUNTED + 1].count())
         if counted <= MAX_COUNTED:
             return counted
+        if not isinstance(rows.model._meta.pk, IntegerField):
+            # The key of an app's own model may be a text or a UUID. Rows beyond these are found by a search.
+            return counted
         highest = rows.model._base_manager.aggregate(highest=Max("pk"))["highest"]
         return max(int(highest or 0), counted)
 
@@ -38,6 +41,12 @@ def bounded_options(admin_class: type[Any] | None) -> dict[str, Any]:
     """Return the options with which a list counts no whole table, without those that the class sets itself."""
     chosen = admin_class or ModelAdmin
     return {name: option for name, option in BOUNDED.items() if getattr(chosen, name) is getattr(ModelAdmin, name)}
+
+
+def login_options(admin_class: type[Any] | None) -> dict[str, Any]:
+    """Return the options with which a list of django-axes reads no whole table for dates and paths to choose from."""
+    filters = [one for one in (admin_class or ModelAdmin).list_filter if one != "path_info"]
+    return {"date_hierarchy": None, "list_filter": filters}
 
 
 def as_text(explanations: Iterable[Explanation]) -> SafeString:

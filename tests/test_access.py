@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from chat import doorbell
 from chat.exceptions import ErrorCode
-from chat.live import database, hub, runtime, writer
+from chat.live import commands, database, hub, revocation, runtime, writer
 from chat.live.hub import Hub
 from chat.live.session import Session
 from chat.models import AccessChange, Room
@@ -342,6 +342,36 @@ async def test_a_right_that_ends_during_a_resume_refuses_that_room_alone(alice, 
     assert {"leave": str(rooms.lobby.pk), "reason": "ROOM_ACCESS_DENIED"} in frames
     # One question for both, and another one for what was outdated.
     assert 2 in [len(keys) for keys in calls[:-1]]
+
+
+async def test_rights_that_keep_changing_delay_no_other_room_of_a_resume(alice, bob, rooms, monkeypatch):
+    """The room whose answers are outdated again and again is asked for alone after some rounds."""
+    lobby, random = str(rooms.lobby.pk), str(rooms.random.pk)
+    resume_alone = commands._resume_one
+    outdated, alone = [], {}
+    is_changing = False
+
+    def is_outdated(question, *, user, room=None):
+        if is_changing and room == rooms.random.pk:
+            outdated.append(room)
+        return is_changing and room == rooms.random.pk
+
+    def record(session, room_id, cursor):
+        alone[str(room_id)] = len(outdated)
+        return resume_alone(session, room_id, cursor)
+
+    monkeypatch.setattr(revocation.Question, "is_outdated", is_outdated)
+    monkeypatch.setattr(commands, "_resume_one", record)
+    async with connected(alice) as other, connected(bob) as socket:
+        await other.ask(command="join", room=random)
+        is_changing = True
+        await socket.send(command="resume", rooms={random: {"since": 0}, lobby: {"since": 0}})
+        # The feed of this room is closed. It joins although the other one has not.
+        assert (await socket.next())["join"] == lobby
+        await until(lambda: random in alone)
+        is_changing = False
+        assert (await socket.next())["join"] == random
+    assert alone == {lobby: 1, random: commands.RESUME_ROUNDS}
 
 
 async def test_a_right_that_ends_during_a_batch_refuses_one_draft_and_no_other(alice, bob, rooms, monkeypatch):

@@ -152,6 +152,17 @@ def test_display_names_are_unlike_each_other_and_usernames_unlike_them(alice, bo
     assert shown(bob) == ""
 
 
+@pytest.mark.parametrize(("exempt", "owner"), [((True, False), 1), ((True, True), 0)])
+def test_an_imported_name_that_is_a_username_of_two_users_is_shown_for_one(alice, bob, charlie, exempt, owner):
+    """It is the one whose username is not exempt from being unique, or the oldest. The third only has the name."""
+    users = [alice, bob, charlie]
+    User.objects.update(first_name="Ann")
+    for user, is_exempt in zip(users, exempt, strict=False):
+        UsernameKey.objects.filter(user=user.pk).update(key="ann", is_exempt=is_exempt)
+    store.keep_imported_names()
+    assert [shown(user) for user in users] == ["Ann" if number == owner else "" for number in range(3)]
+
+
 def test_a_name_that_was_changed_behind_djangos_back_is_not_shown(alice, bob):
     rename(bob, "Bob")
     User.objects.filter(pk=bob.pk).update(first_name="Alice")

@@ -197,15 +197,25 @@ async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider
 
 
 JSON = "application/json"
-# What a page may send about a room: changes of it, its members, its bots and its webhooks, and a file.
-BODIES = (
-    {"title": "Mine", "topic": "", "archived": True},
-    {"add": ["root"]},
-    {"remove": PERSON},
-    {"revoke": 1},
-    {"rotate": 1, "secret": "token"},
-    {"add": "https://example.com/", "with_bots": True},
-)
+# What a page may send to each address of a room that takes JSON: a body for each branch of its view.
+BODIES = {
+    "/rooms/<int:room_id>/": [{"title": "Mine", "topic": "", "archived": True}],
+    "/rooms/<int:room_id>/members/": [{"add": ["alice"]}, {"remove": PERSON}],
+    "/rooms/<int:room_id>/bots/": [
+        {"add": "deploys"},
+        {"rotate": 1, "secret": "token"},
+        {"rotate": 1, "secret": "hook"},
+        {"rotate": 1, "secret": "signature"},
+        {"revoke": 1},
+    ],
+    "/rooms/<int:room_id>/webhooks/": [
+        {"add": "https://example.com/", "with_bots": True},
+        {"rotate": 1},
+        {"pause": 1},
+        {"resume": 1, "from_now": True},
+        {"remove": 1},
+    ],
+}
 
 
 def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
@@ -215,9 +225,10 @@ def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
 
     def answers(path, room):
         """Return what an address of a room answers to each request, without what differs between all answers."""
+        bodies = BODIES.get(path, [{}])
         path = path.replace("<int:room_id>", str(room)).replace("<int:seq>", "1")
         asked = [client.get(path), client.post(path), client.post(path, {"file": io.BytesIO(b"hello")})]
-        asked += [client.post(path, json.dumps(body), content_type=JSON) for body in BODIES]
+        asked += [client.post(path, json.dumps(body), content_type=JSON) for body in bodies]
         differing = dict.fromkeys(("Expires", "Content-Security-Policy", "Server-Timing"))
         headers = [{**answer.headers, **differing} for answer in asked]
         texts = [b"".join(answer).decode() for answer in asked]
@@ -226,7 +237,7 @@ def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
     paths = [
         f"/{pattern.pattern}" for pattern in get_resolver().url_patterns if "<int:room_id>" in str(pattern.pattern)
     ]
-    assert len(paths) >= 7
+    assert len(paths) >= 7 and {*BODIES} <= {*paths}
     for path in paths:
         about, missing = answers(path, hidden.pk), answers(path, MISSING)
         assert about == missing, path
@@ -234,21 +245,40 @@ def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
         assert not SECRETS.search(str(about)) and PERSON not in str(about), path
 
 
-def test_no_page_about_rooms_in_general_tells_an_outsider_of_a_hidden_room(outsider, hidden):
+def test_each_body_about_a_room_is_valid_for_its_address(hidden, person):
+    """Otherwise it would be refused before any room is looked up, so the answers above would prove nothing."""
+    client = Client()
+    client.force_login(person)
+    for path, bodies in BODIES.items():
+        # Removing the member is last.
+        for body in sorted(bodies, key=lambda body: body.get("remove") == PERSON):
+            answer = client.post(path.replace("<int:room_id>", str(hidden.pk)), json.dumps(body), content_type=JSON)
+            assert "request is invalid" not in answer.content.decode(), (path, body)
+
+
+def test_no_page_about_rooms_in_general_tells_an_outsider_of_a_hidden_room(outsider, hidden, charlie):
     client = Client()
     client.force_login(outsider)
-    answers = [
-        client.get("/search/", {"q": TEXT.split()[1]}),
-        client.get("/search/", {"q": TEXT.split()[1], "room": hidden.pk}),
-        client.get("/people/around/"),
-        client.get("/invite/"),
-        client.post("/invite/", {"days": 1, "uses": 1, "rooms": [hidden.pk]}),
-        client.get("/accounts/"),
-        client.get("/accounts/workspaces/"),
-        client.post("/accounts/workspaces/", json.dumps({"do": "save", "name": "x", "rooms": [hidden.pk]}), JSON),
+    word = TEXT.split()[1]
+    queries = [word, f'{word} in:"{hidden.title}"']
+    is_staff = outsider.is_staff
+    saved = json.dumps({"do": "save", "name": "x", "rooms": [hidden.pk]})
+    asked = [
+        *((200, client.get("/search/", {"q": query})) for query in queries),
+        (200, client.get("/people/around/")),
+        (200 if is_staff else 403, client.get("/invite/")),
+        (200 if is_staff else 403, client.post("/invite/", {"days": 1, "uses": 1, "rooms": [hidden.pk]})),
+        (200, client.get("/accounts/")),
+        (200, client.get("/accounts/workspaces/")),
+        (200, client.post("/accounts/workspaces/", saved, JSON)),
     ]
-    shown = "".join(answer.content.decode() for answer in answers)
+    assert [answer.status_code for _, answer in asked] == [status for status, _ in asked]
+    shown = "".join(answer.content.decode() for _, answer in asked)
     assert not SECRETS.search(shown) and PERSON not in shown
+    # A member finds the message by the same queries.
+    client.force_login(charlie)
+    for query in queries:
+        assert TEXT in client.get("/search/", {"q": query}).content.decode(), query
 
 
 def test_members_see_their_rooms_on_the_page(hidden, person, charlie):

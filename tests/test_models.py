@@ -58,6 +58,16 @@ def test_the_case_of_a_title_may_be_changed():
     assert Room.objects.get().title_key == "lobby"
 
 
+@pytest.mark.parametrize("stored", ["Lob\u202eby", " Lob\u202eby "])
+def test_a_room_keeps_a_title_that_turns_text_and_gets_no_other_one(stored):
+    room = Room.objects.create(title=stored)
+    room.full_clean()
+    assert room.title == stored.strip()
+    room.title = "\u202eLobby"
+    with pytest.raises(ValidationError, match="change the direction of text"):
+        room.full_clean()
+
+
 def test_a_form_says_that_a_title_exists():
     Room.objects.create(title="Кухня")
     form = modelform_factory(Room, fields=["title", "staff_only"])({"title": "КУХНЯ"})

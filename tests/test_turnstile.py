@@ -61,3 +61,23 @@ async def test_the_work_of_a_caller_that_was_cancelled_is_left_out():
     assert done == ["here"]
     with pytest.raises(asyncio.CancelledError):
         await gone
+
+
+async def test_work_stops_where_it_is_when_its_caller_is_cancelled(monkeypatch):
+    # The other tasks have their turn after each piece.
+    monkeypatch.setattr(audiences, "SLICE_SECONDS", -1)
+    turnstile, done, is_begun = Turnstile(), [], asyncio.Event()
+
+    def work(name):
+        done.append(f"{name} 1")
+        is_begun.set()
+        yield
+        done.append(f"{name} 2")
+
+    gone = asyncio.create_task(turnstile.run(work("gone")))
+    await is_begun.wait()
+    gone.cancel()
+    await turnstile.run(work("here"))
+    assert done == ["gone 1", "here 1", "here 2"]
+    with pytest.raises(asyncio.CancelledError):
+        await gone

@@ -62,6 +62,9 @@ served = logging.getLogger("chat.served")
 # Refusals of a write that mean that the user's rights have ended.
 RIGHTS_ENDED = (ErrorCode.USER_HAS_TO_LOGIN, ErrorCode.ROOM_ACCESS_DENIED, ErrorCode.ROOM_INVALID)
 
+# How often a resume asks for all rooms whose answers are outdated, before it asks for each of them alone.
+RESUME_ROUNDS = 3
+
 
 async def run(session: Session, command: AnyCommand) -> None:
     """Carry out a command. Raises ClientError when it is refused."""
@@ -136,11 +139,16 @@ async def resume(session: Session, command: Resume) -> None:
     # All keys are checked before any room is joined.
     cursors = {protocol.room_id(key): cursor for key, cursor in command.rooms.items()}
     limits.check_rooms(len(cursors) - 1)
-    left: Cursors = {}
-    while cursors:
-        cursors, waiting = await _resume_open(session, cursors)
-        left |= waiting
-    await asyncio.gather(*(_resume_one(session, room_id, cursor) for room_id, cursor in left.items()))
+    async with asyncio.TaskGroup() as alone:
+        for _round in range(RESUME_ROUNDS):
+            cursors, waiting = await _resume_open(session, cursors)
+            for room_id, cursor in waiting.items():
+                alone.create_task(_resume_one(session, room_id, cursor))
+            if not cursors:
+                return
+        # Rights keep changing, so a question for many rooms takes too long.
+        for room_id, cursor in cursors.items():
+            alone.create_task(_resume_one(session, room_id, cursor))
 
 
 Cursors: TypeAlias = dict[RoomId, Cursor]

@@ -112,7 +112,10 @@ def show(users: list[Any]) -> list[Shown]:
 
 
 def keep_imported_names() -> None:
-    """Let users who were stored without signals be shown by their first and last name. The oldest user of a name is."""
+    """Let users who were stored without signals be shown by their first and last name.
+
+    Of users with the same name, only the oldest is shown by it.
+    """
     if not FIELDS:
         return
     # The last one of a key counts: the only one that is not exempt, or the oldest.

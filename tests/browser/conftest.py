@@ -1,6 +1,7 @@
 """The real server on a database of its own, and visitors in real Chromium."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -159,16 +160,20 @@ def collect_static():
     sources += sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
     digest = hashlib.sha256(b"".join(f"{path}\0".encode() + path.read_bytes() for path in sources)).hexdigest()
     collected = COLLECTED / digest[:12]
-    if not collected.exists():
-        shutil.rmtree(COLLECTED, ignore_errors=True)
-        COLLECTED.mkdir(parents=True)
-        # Renamed when it is complete, so that a run that is stopped leaves no half of it.
-        with tempfile.TemporaryDirectory(dir=COLLECTED) as folder:
-            command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-            environment = os.environ | {"VAR": folder, "STATIC_ROOT": f"{folder}/static"}
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            Path(folder, "static").rename(collected)
+    COLLECTED.parent.mkdir(exist_ok=True)
+    # Of two runs that collect at the same time, the second one waits and uses the files of the first one.
+    with COLLECTED.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not collected.exists():
+            shutil.rmtree(COLLECTED, ignore_errors=True)
+            COLLECTED.mkdir()
+            # Renamed when it is complete, so that a run that is stopped leaves no half of it.
+            with tempfile.TemporaryDirectory(dir=COLLECTED) as folder:
+                command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+                environment = os.environ | {"VAR": folder, "STATIC_ROOT": f"{folder}/static"}
+                done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr
+                Path(folder, "static").rename(collected)
     return collected
 
 

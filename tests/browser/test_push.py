@@ -157,6 +157,7 @@ def panes(page):
 def test_a_message_reaches_a_user_who_is_away_and_a_click_leads_to_it(visit, site, service):
     alice, bob = visit("alice"), visit("bob", "/healthz", keep=False)
     device = Device(service, "bob", bob.page.context)
+    ids = {title: str(room) for room, title, *_ in site.rooms}
     alice.open("Lobby", "Random", "Third")
     bob.goto("/?rooms=")
     bob.open("Lobby")
@@ -170,10 +171,10 @@ def test_a_message_reaches_a_user_who_is_away_and_a_click_leads_to_it(visit, sit
     alice.say("Random", "the secret plan")
     # The service has checked that the site signed it for this service, with the key that the page subscribed with.
     service.wait_for("bob", 1)
-    assert device.messages() == [{"room": "2", "seq": 1}]
+    assert device.messages() == [{"room": ids["Random"], "seq": 1}]
     device.deliver(bob.page, site, device.messages()[0])
     shown = worker.evaluate(SHOWN)
-    assert shown == ["Multichat", "You have new messages.", "room-2"]
+    assert shown == ["Multichat", "You have new messages.", f"room-{ids['Random']}"]
     # No page is open, so a click opens one that shows the message beside the user's panes.
     [address] = worker.evaluate(CLICK)
     # The browser is subscribed for an earlier key of the site, so the page subscribes it anew.
@@ -190,10 +191,10 @@ def test_a_message_reaches_a_user_who_is_away_and_a_click_leads_to_it(visit, sit
     alice.say("Third", "<b>dinner</b> at eight")
     service.wait_for("bob", 2)
     shown = {"title": "Third", "author": "alice", "text": "<b>dinner</b> at eight", "alert": False}
-    assert device.messages()[1] == {"room": "3", "seq": 1} | shown
+    assert device.messages()[1] == {"room": ids["Third"], "seq": 1} | shown
     device.deliver(bob.page, site, device.messages()[1])
     title, body, tag = worker.evaluate(SHOWN)
-    assert (strip(title), strip(body), tag) == ("Third", "alice: <b>dinner</b> at eight", "room-3")
+    assert (strip(title), strip(body), tag) == ("Third", "alice: <b>dinner</b> at eight", f"room-{ids['Third']}")
     # A page is open by now: the click goes to the message there, beside the pane that it has.
     bob.goto("/chat/Random/")
     expect(bob.texts("Random")).to_have_text(["the secret plan"])

@@ -174,7 +174,7 @@ async def try_cause(shell, servers, cause, name, *, writes):
     members_only = cause == "removed_from_members"
     target = await shell.ask(make=name, is_staff=is_staff, staff_only=is_staff, members_only=members_only)
     # If the first page writes, its messages are refused, so its process checks rights at once. A page of a process
-    # where nobody writes can only be notified by the bell or the sweep.
+    # where no user writes can only be notified by the bell or the sweep.
     async with Page(servers[0], target, writes=writes) as writer, Page(servers[1], target, writes=False) as reader:
         await shell.ask(post_to=target)
         async with asyncio.timeout(10):
