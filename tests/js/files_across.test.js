@@ -13,7 +13,7 @@ import { Drafts } from "../../static/chat/model/drafts.js";
 import { KeptFiles } from "../../static/chat/model/kept_files.js";
 import { Outbox } from "../../static/chat/model/outbox.js";
 import { Locks } from "./locks.js";
-import { random } from "./random.js";
+import { Dice } from "./random.js";
 import { Store } from "./store.js";
 
 const ROOMS = ["1", "2", "3"];
@@ -227,7 +227,7 @@ class Tab {
   }
 }
 
-class World {
+class World extends Dice {
   store = new SharedStore();
   sessions = new Map();
   locks = new Locks();
@@ -237,18 +237,6 @@ class World {
   /** What the user sent, by its text: the rooms, the names of the files, and the rooms whose copy the user discarded. */
   sent = new Map();
   made = 0;
-
-  constructor(seed) {
-    this.chance = random(seed);
-  }
-
-  draw(below) {
-    return Math.floor(this.chance() * below);
-  }
-
-  pick(list) {
-    return list[this.draw(list.length)];
-  }
 
   /** A draft that is sent again after a crash is still the same message. */
   noteSent(text, rooms, names) {

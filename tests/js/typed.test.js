@@ -9,7 +9,7 @@ import { beforeEach, mock, test } from "node:test";
 import { Drafts } from "../../static/chat/model/drafts.js";
 import { Outbox } from "../../static/chat/model/outbox.js";
 import { Locks } from "./locks.js";
-import { random } from "./random.js";
+import { Dice } from "./random.js";
 
 const ROOMS = ["1", "2"];
 const STEPS = 120;
@@ -254,7 +254,7 @@ class Tab {
   }
 }
 
-class World {
+class World extends Dice {
   storage = new Storage();
   locks = new Locks();
   server = new Server();
@@ -264,18 +264,6 @@ class World {
   tokens = new Map();
   /** Ticks since the storage was emptied. */
   sinceEmptied = Number.POSITIVE_INFINITY;
-
-  constructor(seed) {
-    this.chance = random(seed);
-  }
-
-  draw(below) {
-    return Math.floor(this.chance() * below);
-  }
-
-  pick(list) {
-    return list[this.draw(list.length)];
-  }
 
   tab(user, previous) {
     const tab = new Tab(this, user, previous);
