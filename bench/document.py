@@ -17,6 +17,8 @@ BASE = Path(__file__).resolve().parents[1]
 DOCUMENT = BASE / "docs" / "performance.md"
 CHARTS = BASE / "docs" / "images" / "performance"
 
+# Kept when the page is written again.
+BY_HAND = "## Missed targets\n"
 HEAD = """# Performance
 
 `script/bench` wrote this page. It starts each contender pinned to one core, loads it from another, and **fails when
@@ -56,7 +58,14 @@ def write(parts: dict[str, Part], *, seconds: float, commands: list[str], failed
             path.write_text(svg(chart))
             lines += ["", f"![{chart.title}](images/performance/{path.name})"]
         lines.append("")
-    DOCUMENT.write_text("\n".join(lines).rstrip() + "\n")
+    DOCUMENT.write_text("\n".join(lines).rstrip() + "\n" + by_hand())
+
+
+def by_hand() -> str:
+    """Return the section of the page that is written by hand, as it is now; its figures are of the run before."""
+    before = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+    _, heading, section = before.partition(BY_HAND)
+    return f"\n{heading}{section}" if heading else ""
 
 
 def markdown(table: list[Row]) -> list[str]:
@@ -88,7 +97,7 @@ def machine() -> list[str]:
     ]
     return [
         f"Measured on {datetime.now(UTC):%Y-%m-%d}.",
-        f"Processor: {cpu[1] if cpu else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+        f"Processor: {cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores"
         + (f", {int(memory[1]) // 2**20} GiB of memory." if memory else "."),
         f"System: {platform.system()} {platform.release()}.",
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "

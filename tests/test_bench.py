@@ -7,10 +7,11 @@ import socket
 import pytest
 import uvloop
 
-from bench import fanout, posts, servers
+from bench import document, fanout, posts, servers
 from bench.chatter import Chatter, parse
 from bench.contenders import limit
 from bench.load import Broken, Dialect, Member, Socket, Stream
+from bench.report import Part
 from bench.sizes import SMALL
 from bench.wire import frame
 
@@ -121,3 +122,18 @@ def test_contenders_start_and_are_measured_in_one_table():
     assert {row[1] for row in part.table[1:]} == set(names)
     assert len(part.table) == 1 + len(TINY.members) * len(TINY.windows) * len(names)
     assert all(float(row[2].replace(",", "")) > 0 for row in part.table[1:])
+
+
+def test_the_page_is_written_again_and_keeps_the_section_written_by_hand(tmp_path, monkeypatch):
+    page = tmp_path / "performance.md"
+    monkeypatch.setattr(document, "DOCUMENT", page)
+    monkeypatch.setattr(document, "CHARTS", tmp_path / "charts")
+    parts = {"fanout": Part("Fan-out", "How fast", [["a"], ["1"]])}
+    document.write(parts, seconds=60, commands=["fanout"], failed=[])
+    assert page.read_text().endswith("| 1 |\n")
+    added = "\n## Missed targets\n\nThe echo.\n"
+    page.write_text(page.read_text() + added)
+    document.write({}, seconds=120, commands=["fanout"], failed=[])
+    text = page.read_text()
+    assert "This run took 2 minutes." in text and "Fan-out" not in text
+    assert text.endswith(added) and text.count(added) == 1
