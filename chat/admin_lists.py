@@ -45,7 +45,7 @@ def bounded_options(admin_class: type[Any] | None) -> dict[str, Any]:
 
 def login_options(admin_class: type[Any] | None) -> dict[str, Any]:
     """Return the options with which a list of django-axes reads no whole table for dates and paths to choose from."""
-    filters = [one for one in (admin_class or ModelAdmin).list_filter if one != "path_info"]
+    filters = [name for name in (admin_class or ModelAdmin).list_filter if name != "path_info"]
     return {"date_hierarchy": None, "list_filter": filters}
 
 

@@ -243,13 +243,8 @@ def test_each_key_goes_to_the_room_that_had_the_focus(visit, site):
     assert closes > Q.keys / 100
     assert len(typed) > 2 and sum(map(len, typed.values())) > Q.keys / 4
     wanted = {room: counts_of_letters(Counter(text)) for room, text in typed.items()}
-    for _ in range(100):
-        kept = letters_kept(site, bob, rooms=typed)
-        if kept == wanted:
-            break
-        # An edit is still being saved: its draft and the message have the same letters.
-        bob.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
-    assert kept == wanted
+    # While an edit is being saved, its draft and the message have the same letters.
+    wait_until(lambda: letters_kept(site, bob, rooms=typed) == wanted, bob)
 
 
 def counts_of_letters(counter):

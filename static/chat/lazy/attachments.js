@@ -212,7 +212,7 @@ class Tray {
   }
 
   /** The message goes to other rooms now, so it waits for another Enter, and its files leave the rooms that were removed. */
-  stopWaiting() {
+  roomsChanged() {
     this.#files.removeCopies(this.#composer?.extras?.also ?? []);
     this.#stopWaiting();
   }
