@@ -177,9 +177,9 @@ async def run(sizes: Sizes) -> Part:
 
 def _remarks() -> list[str]:
     """Return which contenders are missing, and why."""
-    remarks = [
-        "ejabberd is not measured: its rooms send each member other bytes, which the load program cannot check yet."
-    ]
+    remarks = []
+    if "ejabberd" not in servers.contenders():
+        remarks.append("ejabberd is not measured, because it is not installed (Debian: apt-get install ejabberd).")
     if not servers.has_node_packages():
         remarks.append("Node's contenders are not measured, because their packages are not installed.")
     if not servers.has_daphne():

@@ -17,7 +17,7 @@ from typing import TypeVar
 from bench.wire import TEXT, frame, frame_end, pong, split
 
 CLOSE, PING = 0x8, 0x9
-_NUMBER = re.compile(rb'message\\*": ?\\*"(\d+) ')
+_NUMBER = re.compile(rb'(?:message\\*": ?\\*"|<body>)(\d+) ')
 
 
 class Broken(Exception):
@@ -42,6 +42,8 @@ class Dialect:
     farewell: bytes | None = None
     # Turns the command of a message into what goes over the wire.
     wrap: Callable[[str], bytes] = lambda text: text.encode()
+    # Turns a frame that names its receiver into what all members receive; None: frames are the same for all.
+    common: Callable[[bytes], bytes] | None = None
 
 
 class Stream:
@@ -191,6 +193,8 @@ class Member(Socket):
     stream: Stream | None = None
     _at = 0
     _message = 0
+    # The bytes of a frame that has not come whole, if frames name their receiver.
+    _incomplete = b""
 
     def listen(self, stream: Stream) -> None:
         """Begin to compare: from here on, only messages of this stream may come."""
@@ -210,9 +214,21 @@ class Member(Socket):
             super().data_received(data)
             return
         try:
-            self._compare(stream, data)
+            self._compare(stream, data if self.dialect.common is None else self._common(self.dialect.common, data))
         except Broken as error:
             stream.on_broken(error)
+
+    def _common(self, common: Callable[[bytes], bytes], data: bytes) -> bytes:
+        """Return the frames that are complete, without what differs between members."""
+        data = self._incomplete + data
+        frames = []
+        start = 0
+        while whole := split(data, start):
+            opcode, begin, end = whole
+            frames.append(frame(common(data[begin:end])) if opcode == TEXT else data[start:end])
+            start = end
+        self._incomplete = data[start:]
+        return b"".join(frames)
 
     def _compare(self, stream: Stream, data: bytes) -> None:
         end = self._at + len(data)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import ejabberd
 from bench.load import Dialect
 from tests.servers.services import Postgres, Redis, directory
 
@@ -73,6 +74,8 @@ class Plan:
     dialects: list[Dialect]
     environment: dict[str, str] = field(default_factory=dict)
     processes: int = 1
+    # The port of a contender that cannot be given a listening socket.
+    port: int | None = None
 
 
 # Gets the port, the number of clients, and a stack for what has to run beside the contender.
@@ -86,10 +89,11 @@ def started(name: str, make: Make, clients: int) -> Iterator[Running]:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=BACKLOG))
         plan = make(listening.getsockname()[1], clients, stack)
         log = stack.enter_context(directory("bench-log")) / "log"
-        running = Running(name, listening.getsockname()[1], plan.dialects, [], plan.environment)
+        port = plan.port or listening.getsockname()[1]
+        running = Running(name, port, plan.dialects, [], plan.environment)
 
         def start() -> None:
-            command = [*plan.command, str(listening.fileno())]
+            command = plan.command if plan.port else [*plan.command, str(listening.fileno())]
             running.processes.append(_start(command, plan.environment, log, listening))
             stack.callback(_end, running.processes[-1])
 
@@ -188,6 +192,16 @@ def socket_io(port: int, clients: int, stack: contextlib.ExitStack) -> Plan:
     return Plan(["node", str(CONTENDERS / "socketio.js")], [dialect] * clients)
 
 
+def ejabberd_room(port: int, clients: int, stack: contextlib.ExitStack) -> Plan:
+    state = stack.enter_context(directory("bench-ejabberd"))
+    # It opens its own listening socket.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        own = free.getsockname()[1]
+    environment = {"EJABBERD_LOG_PATH": str(state / "log")}
+    dialects = [ejabberd.dialect(number) for number in range(clients)]
+    return Plan(ejabberd.command(state, own), dialects, environment, port=own)
+
+
 def tutorial(server: str) -> Make:
     """Return the tutorials' way on uvicorn or daphne, with Redis."""
 
@@ -276,6 +290,8 @@ def contenders() -> dict[str, Make]:
     if has_node_packages():
         found["Node ws"] = plain("node", str(CONTENDERS / "ws.js"))
         found["socket.io"] = socket_io
+    if ejabberd.code_path() is not None:
+        found["ejabberd"] = ejabberd_room
     found["tutorials' way, uvicorn"] = tutorial("uvicorn")
     if has_daphne():
         found["tutorials' way, daphne"] = tutorial("daphne")

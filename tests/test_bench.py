@@ -7,7 +7,7 @@ import socket
 import pytest
 import uvloop
 
-from bench import document, fanout, posts, servers
+from bench import document, ejabberd, fanout, posts, servers
 from bench.chatter import Chatter, parse
 from bench.contenders import limit
 from bench.load import Broken, Dialect, Member, Socket, Stream
@@ -87,6 +87,47 @@ def test_each_socket_answers_a_ping_with_its_payload_because_servers_close_it_ot
         return one.transport.data
 
     assert uvloop.run(answer()) == b"\x8a\x84\0\0\0\0ping"
+
+
+def stanza(receiver, text):
+    return frame(
+        f"<message xmlns='jabber:client' to='{receiver}@localhost/r' from='1@conference.localhost/bob' type='groupchat'"
+        f" id='c'><body>{text}</body></message>".encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "is_same"),
+    [
+        pytest.param(["1 a", "2 b"], True, id="the same"),
+        pytest.param(["1 a", "2 c"], False, id="another text"),
+        pytest.param(["2 b", "1 a"], False, id="out of order"),
+    ],
+)
+def test_frames_that_name_their_receiver_are_compared_without_the_name(second, is_same):
+    completed, faults = [], []
+
+    async def receive():
+        stream = Stream(2, lambda number, at: completed.append(number), faults.append)
+        for receiver, texts in (("123", ["1 a", "2 b"]), ("98765", second)):
+            member = Member(ejabberd.dialect(1), "127.0.0.1")
+            member.transport = Written()
+            member.listen(stream)
+            data = b"".join(stanza(receiver, text) for text in texts)
+            # As a socket may deliver it.
+            for start in range(0, len(data), 7):
+                member.data_received(data[start : start + 7])
+
+    uvloop.run(receive())
+    assert (completed == [1, 2], faults == []) == (is_same, is_same)
+
+
+@pytest.mark.skipif(ejabberd.code_path() is None, reason="ejabberd is not installed")
+@pytest.mark.timeout(60)
+def test_ejabberd_is_measured_where_it_is_installed():
+    part = uvloop.run(fanout.run(dataclasses.replace(TINY, contenders=("ejabberd",))))
+    assert part.failures == []
+    assert {row[1] for row in part.table[1:]} == {"ejabberd"}
 
 
 @pytest.mark.parametrize("seqs", [(1, 3), (1, 1), (2, 1)])
