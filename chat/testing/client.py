@@ -149,6 +149,7 @@ class SocketClient:
         heartbeat_seconds: float = 2.0,
         backoff_seconds: tuple[float, float] = (0.05, 1.0),
         receive_buffer: int | None = None,
+        keep_signals: bool = True,
     ) -> None:
         self.name = name
         self.username = name.partition("@")[0]
@@ -158,6 +159,7 @@ class SocketClient:
         self.closes: list[int] = []
         # The times at which each successful handshake began and ended.
         self.handshakes: list[tuple[float, float]] = []
+        # Empty without `keep_signals`: a thousand pages that enter the same rooms are sent millions of them.
         self.signals: list[Frame] = []
         self.errors: list[Frame] = []
         # Called with each received frame before it is handled, for tests that inspect the wire.
@@ -171,6 +173,7 @@ class SocketClient:
         self._heartbeat_seconds = heartbeat_seconds
         self._backoff_seconds = backoff_seconds
         self._receive_buffer = receive_buffer
+        self._keep_signals = keep_signals
         self._outboxes: dict[str, deque[_Waiting]] = defaultdict(deque)
         self._waiting: dict[str, _Waiting] = {}
         self._confirmed: dict[str, Sent] = {}
@@ -395,7 +398,7 @@ class SocketClient:
             self._reconnect_after = frame["bye"]["retry_ms"] / 1000
         elif "seq" in frame:
             self._handle_event(frame)
-        elif "room" in frame:
+        elif "room" in frame and self._keep_signals:
             self.signals.append(frame)
 
     def _answer_history(self, room: str, outcome: Frame | Exception) -> None:

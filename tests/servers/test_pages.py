@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 
+from chat.testing.page import PING_EVERY_SECONDS
 from tests.servers.figures import in_ms, percentile, report
 from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.sender import sender
@@ -134,20 +135,24 @@ async def test_pages_that_are_cut_at_once_are_current_soon(start_server, databas
     server = start_server(database_url=database_url, is_probed=True)
     rooms = json.loads(server.ask("make_rooms", PANES))[:PANES]
     cookies = json.loads(server.ask("crowd", Q.pages))
-    pages = await open_many(open_page, server, cookies, rooms, backoff_seconds=(1.0 * Q.pages / 1000, 4.0))
+    # With the heartbeat of a browser: while the load program is busy, a quicker one would take connections for dead.
+    options = {"heartbeat_seconds": PING_EVERY_SECONDS, "backoff_seconds": (1.0 * Q.pages / 1000, 4.0)}
+    pages = await open_many(open_page, server, cookies, rooms, keep_signals=False, **options)
     server.largest_step()
     start = time.monotonic()
     for page in pages:
         page.cut()
     await asyncio.gather(*(asyncio.to_thread(server.ask, "fill", room, 20) for room in rooms[:3]))
     await asyncio.gather(
-        *(page.until(lambda page=page: page.resumes == 1 and page.is_current, TIMEOUT) for page in pages)
+        *(page.until(lambda page=page: page.resumes >= 1 and page.is_current, TIMEOUT) for page in pages)
     )
     took = time.monotonic() - start
     step = server.largest_step()
     stood_still = server.log.read_text().count("stood still")
+    again = sum(page.resumes > 1 for page in pages)
     report(
-        f"{len(pages)} pages with {PANES} rooms cut at once: all current after {took:.1f} s; the loop's largest step "
+        f"{len(pages)} pages with {PANES} rooms cut at once: all current after {took:.1f} s, {again} of them at their "
+        f"second try or later; the loop's largest step "
         f"{step * 1000:.0f} ms of CPU; took itself for frozen {stood_still} times"
     )
     assert [page.name for page in pages if page.gaps or page.errors] == []
