@@ -97,7 +97,7 @@ FULL = Quantities(
     hostile_frames=100_000,
     examples=2_000,
     page_examples=300,
-    hostile_seconds=10.0,
+    hostile_seconds=5.0,
     keys=10_000,
 )
 

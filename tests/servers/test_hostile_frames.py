@@ -41,11 +41,21 @@ async def pings(peer, seconds):
     while time.monotonic() < until:
         start = time.monotonic()
         await peer.send(frame(b'{"command":"ping"}'))
-        while b"pong" not in (await peer.next(20))[1]:
-            pass
+        await until_pong(peer)
         took.append(time.monotonic() - start)
         await asyncio.sleep(PING_SECONDS)
     return took
+
+
+async def until_pong(peer):
+    """Read until the answer, and answer the server's own pings, because it closes the connection otherwise."""
+    while True:
+        opcode, payload = await peer.next(20)
+        assert opcode not in (None, CLOSE), f"the neighbour's connection was closed: {payload!r}"
+        if opcode == PING:
+            await peer.send(frame(payload, PONG))
+        elif b"pong" in payload:
+            return
 
 
 async def attack(server, cookie, hostile, seconds):
