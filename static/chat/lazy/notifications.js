@@ -49,10 +49,6 @@ export class Notifications {
         this.showState();
         this.#updatePush();
       });
-    // The service worker was clicked at.
-    globalThis.navigator.serviceWorker?.addEventListener("message", ({ data: { room, seq } }) =>
-      actions.show(room, seq),
-    );
   }
 
   get #isOn() {
@@ -96,6 +92,13 @@ export class Notifications {
       return notices.show(NOTIFYING_BLOCKED);
     preferences.set("pausedUntil", 0);
     preferences.set("notifies", true);
+  }
+
+  /** A notification of the service worker was clicked. @param {{room: string, seq: number}} message */
+  clicked({ room, seq }) {
+    // A page that was asleep may not know a new room yet. A page that is loaded now does.
+    if (this.#actions.roomOf(room)) this.#actions.show(room, seq);
+    else location.assign(`/?rooms=${room}&at=${room}.${seq}`);
   }
 
   /** @returns {Item[]} */

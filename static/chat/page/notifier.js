@@ -17,6 +17,10 @@ export class Notifier {
     this.#button = button;
     this.#actions = actions;
     button.addEventListener("click", () => this.#load((notifications) => notifications.act()));
+    // A notification of the service worker was clicked. The browser keeps what comes before the page's scripts run.
+    navigator.serviceWorker?.addEventListener("message", ({ data }) =>
+      this.#load((notifications) => notifications.clicked(data)),
+    );
     // At once if they are on, and when another tab turns them on.
     const { preferences } = actions;
     preferences.follow("notifies", () => {
