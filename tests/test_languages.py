@@ -105,7 +105,11 @@ def test_a_visitor_who_asks_for_no_language_of_ours_sees_that_of_the_site(client
         assert '<html lang="de"' in german.text and "chat/languages/de.js" in german.text and "Anmelden" in german.text
     english = client.get("/accounts/login/", HTTP_ACCEPT_LANGUAGE="en")
     assert '<html lang="en"' in english.text and "languages" not in english.text and "Log in" in english.text
-    assert [language_of({"query_string": query}) for query in (b"", b"language=en", b"language=fr")] == ["de", "en", "de"]
+    assert [language_of({"query_string": query}) for query in (b"", b"language=en", b"language=fr")] == [
+        "de",
+        "en",
+        "de",
+    ]
     # Logs stay in English.
     translation.deactivate()
     refusal = ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
