@@ -12,6 +12,7 @@ from django.apps import apps
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
 
 from chat import views
 from chat.models import Event, Room, SearchText
@@ -189,6 +190,15 @@ def test_days_begin_at_midnight_of_the_reader(value, day):
     zone = ZoneInfo("Europe/Berlin")
     found = search.parse(f"x1 after:{value}", now=NOW, zone=zone).after
     assert found == datetime.fromisoformat(day).replace(tzinfo=zone)
+
+
+@pytest.mark.parametrize(("german", "english"), [("Montag", "monday"), ("heute", "today"), ("GESTERN", "yesterday")])
+def test_days_have_their_names_in_the_language_of_the_page_too(german, english):
+    with pytest.raises(SearchError, match="Write a day"):
+        search.parse(f"x1 after:{german}", now=NOW, zone=UTC)
+    with translation.override("de"):
+        found = [search.parse(f"x1 after:{name}", now=NOW, zone=UTC).after for name in (german, english)]
+    assert found[0] == found[1] == search.parse(f"x1 after:{english}", now=NOW, zone=UTC).after
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x", "a" * 201, "x after:someday", "x has:cheese", '""'])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection, transaction
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, ngettext
 
 from chat.models import Event, Room, SearchText
@@ -158,12 +159,17 @@ def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False
 
 def _day(value: str, now: datetime) -> datetime:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    name = value.lower()
-    if name in ("today", "yesterday"):
-        return today - timedelta(days=name == "yesterday")
-    if name in _DAYS:
-        # The last such day before today.
-        return today - timedelta(days=(today.weekday() - _DAYS.index(name) - 1) % 7 + 1)
+    name = value.casefold()
+    # In English, and in the language of the page.
+    for days_ago, names in enumerate(
+        (("today", gettext("today").casefold()), ("yesterday", gettext("yesterday").casefold()))
+    ):
+        if name in names:
+            return today - timedelta(days=days_ago)
+    for days in (_DAYS, [str(day).casefold() for day in WEEKDAYS.values()]):
+        if name in days:
+            # The last such day before today.
+            return today - timedelta(days=(today.weekday() - days.index(name) - 1) % 7 + 1)
     try:
         # In UTC, in which days of the years 1 and 9999 may not exist.
         return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo).astimezone(UTC)
