@@ -28,6 +28,8 @@ from chat.store.file_storage import StorageError
 from chat.store.files import Judged
 
 PIECE_BYTES = 256 * 1024
+# A copy of so many bytes counts as one more upload, because it costs its user no time to send them.
+COPY_BYTES = 8 * 1024 * 1024
 # The most digits of a room's number.
 MAX_DIGITS = 18
 NO_STORAGE = _("The server could not store this file. Try again later, or tell an administrator.")
@@ -88,6 +90,8 @@ def copy(request: HttpRequest, file_id: UUID) -> dict[str, Any]:
     source = files.find(user, file_id)
     if source is None:
         raise ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
+    if more := source.size // COPY_BYTES:
+        limits.check_upload(user, count=more)
     room = request.GET.get("room", "")
     room_id = int(room) if room.isascii() and room.isdigit() and len(room) <= MAX_DIGITS else 0
     files.check_may_upload(user, room_id, source.size)

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from chat import file_views, limits
 from chat.backups import stored_files
 from chat.backups.stored_files import FilesError
 from chat.exceptions import ClientError
@@ -291,7 +292,7 @@ def copy(user, file_id, room):
     return page_of(user).post(f"/files/{file_id}/copy/?room={getattr(room, 'pk', room)}")
 
 
-def test_the_server_copies_a_file_into_another_room(bob, charlie, rooms, settings, own_storage):
+def test_the_server_copies_a_file_into_another_room(bob, charlie, rooms, settings, own_storage, monkeypatch):
     made = uploaded(bob, rooms.lobby, picture(), name="cat.png")
     copied = copy(bob, made["id"], rooms.random).json()
     assert copied["id"] != made["id"] and copied | {"id": ""} == made | {"id": ""}
@@ -311,6 +312,13 @@ def test_the_server_copies_a_file_into_another_room(bob, charlie, rooms, setting
     settings.LIMITS = {**settings.LIMITS, "FILE_MB": 1, "UPLOADS_AT_ONCE": 1, "UPLOADS_PER_SECOND": 1}
     assert copy(bob, content, rooms.random).status_code == 429
     assert StoredFile.objects.count() == 2
+    # The copy of a large file counts as several uploads, because its user need not send it.
+    monkeypatch.setattr(file_views, "COPY_BYTES", 256)
+    for burst, status in ((9, 429), (10, 200)):
+        limits.uploads.clear()
+        settings.LIMITS = {**settings.LIMITS, "UPLOADS_AT_ONCE": burst}
+        assert copy(bob, content, rooms.random).status_code == 200
+        assert copy(bob, content, rooms.random).status_code == status
 
 
 def test_a_copy_needs_the_right_to_see_the_file_and_to_write_in_the_room(bob, charlie, rooms, hidden):
