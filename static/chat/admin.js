@@ -3,7 +3,7 @@
 addEventListener("load", () => {
   for (const icon of document.querySelectorAll(".search-label-icon")) icon.role = "img";
   const icon = document.querySelector("label[for=searchbar] img");
-  const button = document.querySelector("#changelist-search input[type=submit]");
+  const button = document.querySelector("#changelist-search>div>[type=submit]");
   if (icon instanceof HTMLImageElement && button instanceof HTMLInputElement)
     icon.alt = button.value;
 });
