@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -139,6 +140,10 @@ def test_an_export_names_a_room_that_does_not_exist(site):
         (lambda lines: [*lines[:2], b"{\n"], "Line 3 is not a line of an export"),
         (lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]], "has format 2"),
         (lambda lines: [*lines, lines[-1].replace(b'"seq"', b'"sneaky":1,"seq"')], "Line"),
+        (
+            lambda lines: [re.sub(rb'"at":"[^"]*"', b'"at":"0001-01-01T00:00:00"', line) for line in lines],
+            "no time zone",
+        ),
     ],
 )
 def test_a_damaged_export_changes_nothing(site, is_empty_enough, damage, reason):

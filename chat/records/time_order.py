@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
-from chat.records import AnyLine, EventLine
+from chat.records import AnyLine, EventLine, RecordError
 
 
 @contextmanager
@@ -16,6 +16,7 @@ def ids_by_time(lines: Iterable[AnyLine]) -> Iterator[Iterator[int]]:
     """Yield the ids of the events of `lines`, in the order of the lines.
 
     A file of SQLite's own, which ends with the block, sorts them, so that a log of any length takes no memory.
+    Raises RecordError when a time has no zone.
     """
     with closing(sqlite3.connect("")) as database:
         database.execute("CREATE TABLE event (place INTEGER PRIMARY KEY, at INTEGER)")
@@ -30,4 +31,6 @@ def ids_by_time(lines: Iterable[AnyLine]) -> Iterator[Iterator[int]]:
 
 
 def _microseconds(line: EventLine) -> int:
+    if line.at.tzinfo is None:
+        raise RecordError(f"The time of event {line.seq} of room {line.room} has no time zone.")
     return round(line.at.timestamp() * 1_000_000)
