@@ -106,8 +106,8 @@ test("type has the sizes of tokens.css, and colours are mixed in oklab, which ke
 test("rules name no physical side, so that the page can be turned for languages from right to left", () => {
   const sides =
     /(?:^|[;{\s])(?:(?:margin|padding|border|scroll-margin|scroll-padding|inset)-(?:left|right)\b|border-(?:top|bottom)-(?:left|right)-radius|(?:left|right)\s*:|(?:text-align|float|clear)\s*:\s*(?:left|right))/;
+  // Where the pointer was is measured from the left.
   for (const name of SHEETS)
-    // Where the pointer was is measured from the left.
     for (const line of sourceOf(name).split("\n"))
       if (!line.includes("left: var(--x")) assert.doesNotMatch(line, sides, name);
   for (const rule of [
