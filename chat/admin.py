@@ -115,7 +115,9 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             gettext("messages"): _grouped(sum(sizes)),
         }
         lines = [f"{room} ({_count_messages(size)})" for room, size in zip(rooms[:NAMED], sizes[:NAMED], strict=True)]
-        return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), []
+        # Django's page refuses to delete what is protected, and lists it.
+        held = [gettext("%(room)s (legal hold)") % {"room": room} for room in rooms if room.legal_hold]
+        return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), held
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]

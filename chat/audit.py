@@ -9,7 +9,6 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
@@ -18,6 +17,7 @@ from django.db.models.signals import post_save
 from django.utils import translation
 
 from chat import limits
+from chat.exceptions import LOG_LANGUAGE
 
 logger = logging.getLogger("multichat.security")
 
@@ -33,7 +33,7 @@ def write(event: str, **fields: Any) -> None:
     record |= {name: value for name, value in fields.items() if value is not None}
     # ASCII with escapes, so that no field can begin a new line or move a terminal's cursor.
     # In English, also where a field is a sentence for a user.
-    with translation.override(settings.LANGUAGE_CODE):
+    with translation.override(LOG_LANGUAGE):
         line = json.dumps(record, default=str)
     logger.info("%s", line)
 

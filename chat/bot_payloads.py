@@ -1,6 +1,6 @@
 """Turns what bots send into messages: plain text, JSON, and what Slack's clients, Alertmanager and Grafana send.
 
-Nothing here touches the database. GitHub's events are in bot_github.
+Nothing here touches the database. The words that it adds are in the active language. GitHub's events are in bot_github.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from chat import bot_github
 from chat.conf import conf
@@ -77,7 +77,7 @@ def parse(
         posts = [_slack(content, key)]
     if asked == RESOLVED:
         text = posts[0].text.strip() if posts else ""
-        return [Post(text or "Resolved.", TYPES["message"], key, is_resolved=True)]
+        return [Post(text or gettext("Resolved."), TYPES["message"], key, is_resolved=True)]
     if asked:
         posts = [item._replace(msg_type=TYPES[asked]) for item in posts]
     if key:
@@ -153,7 +153,7 @@ def _alerts(content: Fields) -> Iterator[Post]:
     key = ""
     for alert in alerts[:MAX_ALERTS]:
         labels, notes = _object(alert.get("labels")), _object(alert.get("annotations"))
-        name = _text(labels.get("alertname")) or _text(content.get("title")) or "Alert"
+        name = _text(labels.get("alertname")) or _text(content.get("title")) or gettext("Alert")
         is_resolved = _text(alert.get("status") or content.get("status")) == RESOLVED
         link = _text(alert.get("dashboardURL")) or _text(alert.get("generatorURL"))
         summary = _text(notes.get("summary")) or _text(notes.get("message"))
@@ -165,16 +165,15 @@ def _alerts(content: Fields) -> Iterator[Post]:
         # An alert that fires again begins at another time, so it is another one.
         identity = _text(alert.get("fingerprint")) or msgspec.json.encode(labels, order="sorted").decode()
         key = f"{identity} {_text(alert.get('startsAt'))}"[:MAX_KEY]
-        shown_text = cut(f"Resolved: {text}" if is_resolved else text)
+        shown_text = cut(gettext("Resolved: {alert}").format(alert=text) if is_resolved else text)
         yield Post(shown_text, TYPES[SEVERITIES.get(severity, "alert")], key, is_resolved)
     # Alertmanager and Grafana leave alerts out too, if they are set to send at most some, and say how many.
     cut_off = content.get("truncatedAlerts")
     more = max(len(alerts) - MAX_ALERTS, 0) + (cut_off if type(cut_off) is int and cut_off > 0 else 0)
     if more:
+        text = ngettext("… and {count} more alert.", "… and {count} more alerts.", more).format(count=more)
         # A repeated notification has the same last alert, so it says this once.
-        yield Post(
-            f"… and {more} more alert{'' if more == 1 else 's'}.", TYPES["warning"], f"{more} more {key}"[:MAX_KEY]
-        )
+        yield Post(text, TYPES["warning"], f"{more} more {key}"[:MAX_KEY])
 
 
 def cut(text: str) -> str:

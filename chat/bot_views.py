@@ -9,7 +9,9 @@ from functools import wraps
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import translation
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -121,12 +123,14 @@ def hook(request: HttpRequest, secret: str) -> HttpResponse:
 
 def _post(request: HttpRequest, key: BotKey, room_id: int) -> HttpResponse:
     event = request.headers.get("X-GitHub-Event")
-    posts = bot_payloads.parse(
-        request.body,
-        content_type=request.content_type or "",
-        query=request.GET.dict(),
-        github=None if event is None else (event, request.headers.get("X-GitHub-Delivery", "")[:100]),
-    )
+    # What is made of it is stored once for all readers. Refusals are translated later, as the sender asks for it.
+    with translation.override(settings.LANGUAGE_CODE):
+        posts = bot_payloads.parse(
+            request.body,
+            content_type=request.content_type or "",
+            query=request.GET.dict(),
+            github=None if event is None else (event, request.headers.get("X-GitHub-Delivery", "")[:100]),
+        )
     # The right first, so that a token learns nothing about another room.
     bots.check_room(key, room_id)
     limits.check_bot(limits.bot_posts, key.bot_id, count=max(1, len(posts)))

@@ -235,7 +235,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
 
 def language_of(scope: Any) -> str:
-    """Return the language that the page asks for, otherwise English, as for other clients."""
+    """Return the language that the page asks for, otherwise that of the site, as for other clients."""
     [asked] = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("language", [""])[-1:]
     return asked if asked in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 

@@ -3,7 +3,6 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +11,10 @@ if TYPE_CHECKING:
 
 # A sentence for a user. It is lazy if it was made without knowing the language of its reader.
 Sentence: TypeAlias = "_StrOrPromise"
+
+
+# Logs are in English, whatever the language of the site is, because programs and operators search them.
+LOG_LANGUAGE = "en"
 
 
 class ErrorCode(StrEnum):
@@ -49,7 +52,7 @@ class ClientError(Exception):
 
     def __str__(self) -> str:
         # In English, because this text stands in logs. `detail` is for users.
-        with translation.override(settings.LANGUAGE_CODE):
+        with translation.override(LOG_LANGUAGE):
             return f"{self.code}: {self.context['detail']}" if "detail" in self.context else str(self.code)
 
     @property

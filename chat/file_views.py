@@ -1,4 +1,4 @@
-"""Files over HTTP: the upload of one file as the body of a POST, its bytes, its thumbnail, and its removal.
+"""Files over HTTP: the upload of one file as the body of a POST, its copy, bytes and thumbnail, and its removal.
 
 A file is posted by the command `send`, which names it. Until then only its author sees it.
 """
@@ -28,6 +28,10 @@ from chat.store.file_storage import StorageError
 from chat.store.files import Judged
 
 PIECE_BYTES = 256 * 1024
+# A copy of so many bytes counts as one more upload, because it costs its user no time to send them.
+COPY_BYTES = 8 * 1024 * 1024
+# The most digits of a room's number.
+MAX_DIGITS = 18
 NO_STORAGE = _("The server could not store this file. Try again later, or tell an administrator.")
 
 
@@ -59,17 +63,47 @@ def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> di
         clean = directory / "clean"
         picture = pictures.reencode(received, clean, thumbnail)
         received, judged = clean, Judged(picture.type, clean.stat().st_size, picture.width, picture.height)
-    row = files.begin(user, room_id, file_types.clean_name(request.GET.get("name", "")), judged)
+    name = file_types.clean_name(request.GET.get("name", ""))
+    return _keep(user, room_id, name, judged, lambda is_thumbnail: (thumbnail if is_thumbnail else received).open("rb"))
+
+
+def _keep(user: int, room_id: int, name: str, judged: Judged, open_part: Callable[[bool], IO[bytes]]) -> dict[str, Any]:
+    """Store a file, and its thumbnail if it is an image, from what `open_part` opens."""
+    row = files.begin(user, room_id, name, judged)
     try:
-        for path, is_thumbnail in ((received, False), (thumbnail, True)):
-            if path.exists():
-                with path.open("rb") as content:
-                    file_storage.save(file_storage.path_of(row.pk, is_thumbnail=is_thumbnail), content)
+        for is_thumbnail in (False, True) if judged.width else (False,):
+            with open_part(is_thumbnail) as content:
+                file_storage.save(file_storage.path_of(row.pk, is_thumbnail=is_thumbnail), content)
         files.complete(row)
     except BaseException:
         files.abandon(row)
         raise
     return _as_json(files.facts_of(row))
+
+
+@require_POST
+@answers_json
+def copy(request: HttpRequest, file_id: UUID) -> dict[str, Any]:
+    """Copy a file that the user may see into the room `?room=`, as if the user had uploaded it there."""
+    user = request.user.pk or 0
+    limits.check_upload(user)
+    source = files.find(user, file_id)
+    if source is None:
+        raise ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
+    if more := source.size // COPY_BYTES:
+        limits.check_upload(user, count=more)
+    room = request.GET.get("room", "")
+    room_id = int(room) if room.isascii() and room.isdigit() and len(room) <= MAX_DIGITS else 0
+    files.check_may_upload(user, room_id, source.size)
+    judged = Judged(source.type, source.size, source.width, source.height)
+
+    def open_part(is_thumbnail: bool) -> IO[bytes]:
+        return file_storage.open_file(file_storage.path_of(file_id, is_thumbnail=is_thumbnail))
+
+    try:
+        return _keep(user, room_id, source.name, judged, open_part)
+    except (StorageError, OSError):
+        raise unavailable(NO_STORAGE) from None
 
 
 def receive(request: HttpRequest, path: Path) -> int:

@@ -219,9 +219,9 @@ def most_bytes(name: str) -> int:
     return int(of(name) * 1024 * 1024)
 
 
-def check_upload(user_id: int) -> None:
-    """Count an upload of a user. Raises ClientError: RATE_LIMITED."""
-    if wait := uploads.take(user_id):
+def check_upload(user_id: int, *, count: int = 1) -> None:
+    """Count an upload of a user, or work like that of `count` uploads. Raises ClientError: RATE_LIMITED."""
+    if wait := uploads.take(user_id, count=count):
         raise too_fast(gettext_lazy("You're uploading too many files."), wait)
 
 

@@ -7,7 +7,7 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,6 +59,14 @@ def flag(name: str, *, default: bool) -> bool:
     if value not in YES + NO:
         refuse(f"{name} is {value!r}, but must be on or off (or true/false, yes/no, 1/0).")
     return value in YES
+
+
+def choice(name: str, options: Sequence[str]) -> str:
+    """Return a variable that names one of these, otherwise the first of them."""
+    value = text(name, options[0])
+    if value not in options:
+        refuse(f"{name} is {value!r}, but must be one of: {', '.join(options)}.")
+    return value
 
 
 def port(name: str, default: int) -> int:

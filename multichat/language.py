@@ -1,4 +1,4 @@
-"""The language of a response: as the user chose it in the account, otherwise as the browser asks for it."""
+"""The language of a response: as the user chose it in the account, as the browser asks for it, or that of the site."""
 
 from typing import Any
 
@@ -14,6 +14,8 @@ from chat.store.faults import AWAY
 
 # Browsers fetch it by themselves, which must not prolong a session that no user uses.
 WORKER = "/service_worker.js"
+# In which the sentences of the source are written.
+SOURCE = "en"
 # Answers without a sentence, the same for all users.
 WITHOUT_LANGUAGE = ("/healthz", "/manifest.webmanifest")
 # What users have uploaded. Only a refusal has a sentence.
@@ -66,5 +68,5 @@ def of_scope(scope: Any) -> str:
 def context(request: HttpRequest) -> dict[str, Any]:
     """Give templates the language, and the catalogue that the page's scripts need."""
     language = translation.get_language() or settings.LANGUAGE_CODE
-    catalogue = "" if language == settings.LANGUAGE_CODE else f"chat/languages/{language}.js"
+    catalogue = "" if language == SOURCE else f"chat/languages/{language}.js"
     return {"language": language, "catalogue": catalogue}

@@ -412,9 +412,10 @@ STORAGES = {
 
 # Language and time
 
-LANGUAGE_CODE = "en"
 # Each has a catalogue in locale/ and one for the page in static/chat/languages/ (script/languages makes both).
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+# For visitors whose browser asks for no language of these, and for texts that are stored once for all readers.
+LANGUAGE_CODE = environment.choice("SITE_LANGUAGE", [code for code, _ in LANGUAGES])
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -41,6 +41,7 @@ urlpatterns = [
     path("hooks/<str:secret>", bot_views.hook, name="hook"),
     path("rooms/<int:room_id>/files/", file_views.upload, name="upload"),
     path("files/<uuid:file_id>/", file_views.file, name="file"),
+    path("files/<uuid:file_id>/copy/", file_views.copy, name="copy_file"),
     path("files/<uuid:file_id>/thumbnail/", file_views.thumbnail, name="thumbnail"),
     path("direct/", room_views.direct, name="direct"),
     path("people/deactivate/", room_views.deactivate, name="deactivate"),

@@ -30,6 +30,27 @@ def png_bomb(width=60_000, height=60_000):
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
 
 
+def jpeg_bomb():
+    """Return a JPEG of 700 bytes whose head says that it has four thousand million pixels."""
+    content = bytearray(picture("JPEG"))
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">HH", 65_500, 65_500)
+    return bytes(content)
+
+
+def wide_gif_bomb():
+    """Return an animation of small frames, each of which is laid on a large canvas."""
+    content = bytearray(gif_bomb(150))
+    content[6:10] = struct.pack("<HH", 4000, 4000)
+    return bytes(content)
+
+
+def png_with_a_bomb_in(chunk):
+    """Return a small PNG with a text or a colour profile that unfolds to 200 megabytes."""
+    content = picture()
+    return content[:33] + png_chunk(chunk, b"k\0\0" + zlib.compress(bytes(200_000_000))) + content[33:]
+
+
 def gif_bomb(frames=600):
     """Return an animation of more frames than anybody needs."""
     made = io.BytesIO()
@@ -71,6 +92,10 @@ FILES = [
     HostileFile("empty.png", lambda: b"", 400),
     HostileFile("bomb.png", png_bomb, 413),
     HostileFile("frames.gif", gif_bomb, 413),
+    HostileFile("bomb.jpg", jpeg_bomb, 413),
+    HostileFile("canvas.gif", wide_gif_bomb, 413),
+    HostileFile("text bomb.png", lambda: png_with_a_bomb_in(b"zTXt"), 400),
+    HostileFile("profile bomb.png", lambda: png_with_a_bomb_in(b"iCCP"), 400),
     HostileFile("cut.png", lambda: picture()[:60], 400),
     HostileFile("cut.jpg", lambda: picture("JPEG")[:40], 400),
     HostileFile("head only.gif", lambda: b"GIF89a", 400),

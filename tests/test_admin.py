@@ -67,6 +67,20 @@ def fill(room, author, count):
     actions.commit(drafts)
 
 
+def test_a_room_on_legal_hold_is_not_deleted(admin, bob, rooms):
+    rooms.lobby.send_message("evidence", bob)
+    Room.objects.filter(pk=rooms.lobby.pk).update(legal_hold=True)
+    alone = f"/admin/chat/room/{rooms.lobby.pk}/delete/"
+    chosen = {"action": "delete_selected", "_selected_action": [rooms.lobby.pk, rooms.random.pk]}
+    for address, form in ((alone, {}), ("/admin/chat/room/", chosen)):
+        assert "Lobby (legal hold)" in admin.post(address, form).text
+        admin.post(address, form | {"post": "yes"})
+        assert {"Lobby", "Random"} <= {*Room.objects.values_list("title", flat=True)}
+    Room.objects.filter(pk=rooms.lobby.pk).update(legal_hold=False)
+    admin.post(alone, {"post": "yes"})
+    assert not Room.objects.filter(title="Lobby").exists()
+
+
 def test_deleting_a_room_is_confirmed_with_numbers(admin, bob, rooms, django_assert_max_num_queries):
     fill(rooms.lobby, bob, 1200)
     with django_assert_max_num_queries(8):

@@ -242,6 +242,59 @@ def test_a_hook_of_an_organization_is_connected_by_its_name():
     assert line == "GitHub is connected: octo-org will post here."
 
 
+HOSTILE = [None, 7, "x", [], {}, [None], {"commits": 7}, True]
+
+
+@pytest.mark.parametrize("event", ["ping", "push", "issues", "pull_request", "issue_comment", "release"])
+@pytest.mark.parametrize("action", ["opened", "closed", "created", "published", 7])
+def test_github_events_of_another_form_harm_nothing(event, action):
+    names = ("issue", "pull_request", "commits", "repository", "sender", "pusher", "release", "comment", "ref")
+    for value in HOSTILE:
+        for text in bot_github.lines(event, dict.fromkeys(names, value) | {"action": action}):
+            assert isinstance(text, str)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("push", "github", "baxterthehacker hat [1 Commit]("),
+        ("issues", "github", "baxterthehacker hat Issue [#2 Spelling error in the README file]("),
+        ("pull_request", "github", "baxterthehacker hat Pull Request [#1 Update the README with new information]("),
+        ("ping", "github", "GitHub ist verbunden: baxterthehacker/public-repo schreibt hier."),
+        ("alertmanager", "", "… und 1 weiterer Alarm."),
+    ],
+)
+def test_what_bots_post_is_in_the_language_of_the_site(outside, made, rooms, settings, name, kind, words):
+    settings.LANGUAGE_CODE = "de"
+    # Whatever language the sender asks for: the message is stored once, for all readers.
+    headers = {"Accept-Language": "en"} | ({"X-GitHub-Event": name} if kind else {})
+    content = payload(f"{kind}_{name}" if kind else name)
+    content |= {} if kind else {"truncatedAlerts": 1}
+    assert hook(outside, made, json.dumps(content), **headers).status_code == 200
+    assert messages(rooms.lobby)[-1].body.startswith(words)
+
+
+def test_an_alert_that_is_over_and_was_not_posted_is_named_in_the_language_of_the_site(post, rooms, settings):
+    settings.LANGUAGE_CODE = "de"
+    over = payload("alertmanager") | {"status": "resolved"}
+    over["alerts"] = [over["alerts"][0] | {"status": "resolved"}]
+    post(over, kind="application/json")
+    post("", "?type=resolved&key=unknown", kind="text/plain")
+    first, second = messages(rooms.lobby)
+    assert first.body.startswith("Behoben: ") and second.body == "Behoben."
+
+
+def test_a_refusal_is_in_the_language_of_the_sender_otherwise_of_the_site(post, made, settings):
+    def detail(**headers):
+        return post("x", "?type=boo", headers=bearer(made) | headers).json()["detail"]
+
+    english = "This type does not exist. Use ?type=message, warning, alert or resolved."
+    german = "Diesen Typ gibt es nicht. Verwende ?type=message, warning, alert oder resolved."
+    assert (detail(), detail(**{"Accept-Language": "de"})) == (english, german)
+    settings.LANGUAGE_CODE = "de"
+    assert (detail(), detail(**{"Accept-Language": "en"})) == (german, english)
+
+
 def hook(outside, made, body, **headers):
     return outside.post(f"/hooks/{made.hook}", body, content_type="application/json", headers=headers)
 

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from chat import file_views, limits
 from chat.backups import stored_files
 from chat.backups.stored_files import FilesError
 from chat.exceptions import ClientError
@@ -285,6 +286,77 @@ def test_copies_have_files_of_their_own_that_go_with_them(bob, charlie, rooms, s
     send(bob, rooms.lobby, kind=Kind.DELETED, target_seq=seqs[rooms.lobby], across=across)
     assert get(charlie, made[rooms.lobby]).status_code == 404
     assert get(charlie, made[rooms.random]).status_code == 200
+
+
+def copy(user, file_id, room):
+    return page_of(user).post(f"/files/{file_id}/copy/?room={getattr(room, 'pk', room)}")
+
+
+def test_the_server_copies_a_file_into_another_room(bob, charlie, rooms, settings, own_storage, monkeypatch):
+    made = uploaded(bob, rooms.lobby, picture(), name="cat.png")
+    copied = copy(bob, made["id"], rooms.random).json()
+    assert copied["id"] != made["id"] and copied | {"id": ""} == made | {"id": ""}
+    with pytest.raises(ClientError, match="FILE_INVALID"):
+        send(bob, rooms.lobby, copied["id"])
+    send(bob, rooms.random, copied["id"])
+    for part in ("", "thumbnail/"):
+        assert get(charlie, copied["id"], part).body == get(bob, made["id"], part).body
+    # It does not depend on the file that it is a copy of, and counts in the limits like an upload.
+    page_of(bob).delete(f"/files/{made['id']}/")
+    assert janitor._remove_bytes(uuid.UUID(made["id"]))
+    assert get(charlie, copied["id"]).status_code == 200 and len(stored_paths(own_storage)) == 2
+    content = uploaded(bob, rooms.lobby, b"x" * 1024)["id"]
+    for limit, size in (("FILES_MB_PER_USER", 1.5 / 1024), ("FILES_MB", 1.5 / 1024), ("FILE_MB", 0.5 / 1024)):
+        settings.LIMITS = {**settings.LIMITS, "FILES_MB_PER_USER": 0, "FILES_MB": 0, "FILE_MB": 1, limit: size}
+        assert copy(bob, content, rooms.random).json()["error"] == "FILE_TOO_LARGE"
+    settings.LIMITS = {**settings.LIMITS, "FILE_MB": 1, "UPLOADS_AT_ONCE": 1, "UPLOADS_PER_SECOND": 1}
+    assert copy(bob, content, rooms.random).status_code == 429
+    assert StoredFile.objects.count() == 2
+    # The copy of a large file counts as several uploads, because its user need not send it.
+    monkeypatch.setattr(file_views, "COPY_BYTES", 256)
+    for burst, status in ((9, 429), (10, 200)):
+        limits.uploads.clear()
+        settings.LIMITS = {**settings.LIMITS, "UPLOADS_AT_ONCE": burst}
+        assert copy(bob, content, rooms.random).status_code == 200
+        assert copy(bob, content, rooms.random).status_code == status
+
+
+def test_a_copy_needs_the_right_to_see_the_file_and_to_write_in_the_room(bob, charlie, rooms, hidden):
+    members, direct, staff, found = hidden
+    dora = User.objects.create_user("dora")
+    before = StoredFile.objects.count()
+    missing = copy(dora, uuid.uuid4(), rooms.lobby)
+    assert (missing.status_code, missing.json()["error"]) == (400, "FILE_INVALID")
+    unposted = uploaded(bob, rooms.lobby)["id"]
+    for file_id in (*found.values(), unposted):
+        # What the user may not see does not exist, whatever the room is.
+        for room in (rooms.lobby, members, 987_654, "x", ""):
+            refused = copy(dora, file_id, room)
+            assert (refused.status_code, refused.content) == (400, missing.content)
+    own = uploaded(dora, rooms.lobby)["id"]
+    for room in (members, direct):
+        refused, unknown = copy(dora, own, room), copy(dora, own, 987_654)
+        assert (refused.status_code, refused.content) == (404, unknown.content)
+    assert copy(dora, own, staff).json()["error"] == "ROOM_ACCESS_DENIED"
+    assert copy(None, own, rooms.lobby).status_code == 403
+    room_actions.change_room(rooms.random.pk, is_archived=True)
+    assert copy(dora, own, rooms.random).json()["error"] == "ROOM_READ_ONLY"
+    assert page_of(dora).get(f"/files/{own}/copy/?room={rooms.lobby.pk}").status_code == 405
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(dora)
+    assert client.post(f"/files/{own}/copy/?room={rooms.lobby.pk}").status_code == 403
+    assert StoredFile.objects.count() == before + 2
+    # A message that others posted can be copied too, by users who see it.
+    copied = copy(charlie, found[members], rooms.lobby).json()
+    assert StoredFile.objects.get(pk=copied["id"]).author_id == charlie.pk
+
+
+def test_a_copy_of_bytes_that_are_gone_leaves_nothing(bob, rooms, own_storage):
+    made = uploaded(bob, rooms.lobby)["id"]
+    file_storage.remove(uuid.UUID(made))
+    refused = copy(bob, made, rooms.random)
+    assert (refused.status_code, refused.json()["error"]) == (503, "SERVER_UNAVAILABLE")
+    assert StoredFile.objects.count() == 1 and RemovedFile.objects.count() == 1 and stored_paths(own_storage) == []
 
 
 def test_two_messages_of_one_batch_cannot_have_the_same_file(bob, rooms):

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 from django.db import InterfaceError
+from django.utils import translation
 
-from chat.store import appearances, room_actions
+from chat import audit
+from chat.consumers import language_of
+from chat.exceptions import ClientError, ErrorCode
+from chat.store import appearances, files, room_actions
 from chat.views import EMOJI_LANGUAGES
 from multichat import catalogues
 
@@ -91,6 +95,28 @@ def test_the_browser_chooses_the_language_of_a_visitor(client):
     for headers in ({}, {"HTTP_ACCEPT_LANGUAGE": "fr"}):
         english = client.get("/accounts/login/", **headers)
         assert '<html lang="en"' in english.text and "languages" not in english.text and "Log in" in english.text
+
+
+@pytest.mark.django_db
+def test_a_visitor_who_asks_for_no_language_of_ours_sees_that_of_the_site(client, settings, caplog):
+    settings.LANGUAGE_CODE = "de"
+    for headers in ({}, {"HTTP_ACCEPT_LANGUAGE": "fr"}):
+        german = client.get("/accounts/login/", **headers)
+        assert '<html lang="de"' in german.text and "chat/languages/de.js" in german.text and "Anmelden" in german.text
+    english = client.get("/accounts/login/", HTTP_ACCEPT_LANGUAGE="en")
+    assert '<html lang="en"' in english.text and "languages" not in english.text and "Log in" in english.text
+    assert [language_of({"query_string": query}) for query in (b"", b"language=en", b"language=fr")] == [
+        "de",
+        "en",
+        "de",
+    ]
+    # Logs stay in English.
+    translation.deactivate()
+    refusal = ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
+    assert "no longer on the server" in str(refusal) and "nicht mehr auf dem Server" in refusal.detail
+    with caplog.at_level("INFO"):
+        audit.write("refused", detail=refusal.detail, sentence=files.GONE)
+    assert '"sentence": "An attached file is no longer on the server.' in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,8 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,9 +14,10 @@ from django.utils import timezone
 from chat.conf import conf
 from chat.models import Confirmation, Event, Membership, Mention, Reaction, Room, RoomMember, SearchText, UsernameKey
 from chat.records import RecordError, exporting, importing, slack
-from chat.store import actions, display_names, room_actions
+from chat.store import actions, display_names, own_mentions, room_actions, search
 from chat.store.actions import Draft
 from chat.store.log import Kind
+from tests.test_reactions import login_of
 
 pytestmark = pytest.mark.django_db
 DERIVED = (Reaction, Confirmation, Mention, SearchText)
@@ -138,6 +140,10 @@ def test_an_export_names_a_room_that_does_not_exist(site):
         (lambda lines: [*lines[:2], b"{\n"], "Line 3 is not a line of an export"),
         (lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]], "has format 2"),
         (lambda lines: [*lines, lines[-1].replace(b'"seq"', b'"sneaky":1,"seq"')], "Line"),
+        (
+            lambda lines: [re.sub(rb'"at":"[^"]*"', b'"at":"0001-01-01T00:00:00"', line) for line in lines],
+            "no time zone",
+        ),
     ],
 )
 def test_a_damaged_export_changes_nothing(site, is_empty_enough, damage, reason):
@@ -218,6 +224,75 @@ def test_an_export_from_slack_becomes_rooms_users_messages_and_replies(tmp_path,
     secret = Room.objects.get(title="secret")
     assert [member.user for member in secret.members.all()] == [ann]
     assert Room.objects.get(direct_key__isnull=False).members.count() == 2
+
+
+def found_texts(user, text, limit):
+    """Return what a search finds, page by page."""
+    query = search.parse(text, now=timezone.now(), zone=UTC)
+    page = search.find(user, query, limit=limit)
+    pages = [page]
+    while page.cursor is not None:
+        page = search.find(user, query, before=page.cursor, limit=limit)
+        pages.append(page)
+    return [message.message for page in pages for message in page.messages]
+
+
+def test_search_and_mentions_show_the_newest_of_all_rooms_first_after_an_import(is_empty_enough, alice, bob):
+    rooms = [Room.objects.create(title=title) for title in ("First", "Second", "Third")]
+    begin = timezone.now() - timedelta(days=1)
+    User.objects.update(date_joined=begin)  # otherwise these messages came before the user
+    # The rooms take turns, and the last messages come at the same time.
+    for number in range(12):
+        seq = rooms[number % 3].send_message(f"needle {number:02} for @bob", alice)
+        at = begin + timedelta(minutes=min(number, 9))
+        Event.objects.filter(room=rooms[number % 3], seq=seq).update(at=at)
+    lines = exported().splitlines(keepends=True)
+    empty()
+    importing.load(lines)
+    bob, newest = User.objects.get(username="bob"), [f"needle {number:02} for @bob" for number in range(11, -1, -1)]
+    for limit in (2, 5, 20):
+        found = found_texts(bob, "needle", limit)
+        assert sorted(found) == sorted(newest) and found[3:] == newest[3:]
+    page = own_mentions.read(login_of(bob), before=None, limit=5, max_bytes=10_000)
+    mentioned = page.mentioned
+    while page.next is not None:
+        page = own_mentions.read(login_of(bob), before=page.next, limit=5, max_bytes=10_000)
+        mentioned += page.mentioned
+    assert [message.message for message in mentioned] == found
+    # What is written from now on is newer.
+    Room.objects.get(title="First").send_message("needle after the import", bob)
+    assert found_texts(bob, "needle", 20)[0] == "needle after the import"
+
+
+def test_search_shows_the_newest_of_all_channels_first_after_an_import_from_slack(tmp_path, is_empty_enough):
+    messages = {
+        f"{folder}/2023-11-{14 + number // 4}.json": []
+        for number in range(12)
+        for folder in ("general", "old", "secret")
+    }
+    for number in range(12):
+        folder = ("secret", "general", "old")[number % 3]
+        sent = {"type": "message", "user": "U1", "ts": f"{1700000000 + number}.5", "text": f"needle {number}"}
+        messages[f"{folder}/2023-11-{14 + number // 4}.json"].append(sent)
+    files = {name: content for name, content in SLACK.items() if "/" not in name}
+    files["channels.json"] = [{"id": "C1", "name": "general"}, {"id": "C2", "name": "old"}]
+    assert slack.load(zipped(tmp_path / "slack.zip", files | messages)) == (4, 12)
+    found = found_texts(User.objects.get(username="ann"), "needle", 5)
+    assert found == [f"needle {number}" for number in range(11, -1, -1)]
+
+
+def test_an_export_that_grows_while_it_is_read_is_refused(site, is_empty_enough):
+    lines = exported().splitlines(keepends=True)
+    empty()
+    *_, last = (line for line in lines if b'"type":"event"' in line)
+    versions = [[line for line in lines if line != last], lines]
+
+    def read():
+        return importing._decoded(versions.pop(0))
+
+    with pytest.raises(RecordError, match="grew while it was read"):
+        importing.store(read)
+    assert not Room.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
 
 from chat import views
 from chat.models import Event, Room, SearchText
@@ -64,12 +68,49 @@ def lobby(db):
         ("مرحبا بالعالم", "بالعالم"),
         ("สวัสดีชาวโลก", "ชาวโลก"),
         ("two\nlines of text", "lines of"),
+        ("Łódź i København, Đà Nẵng", "lodz kobenhavn"),
+        ("da nang", "Đà Nẵng"),
+        ("Smørrebrød", "SMORREBROD"),
+        ("Ὀδυσσεύς", "οδυσσευσ"),
+        ("it doesn’t work", "doesn't"),
+        ("it doesn't work", "doesn’t"),
+        ("„Feierabend“ – endlich", '"feierabend" - endlich'),
+        ("disk full at last", "“disk full”"),
+        ("Berlin–München um 8", "berlin-münchen"),
+        ("an e\u2011mail", "e-mail"),
+        ("Donau\u00addampf\u00adschiff", "donaudampfschiff"),
+        ("هَٰذَا كِتَابٌ", "كتاب"),
+        ("أحمد هنا", "احمد"),
+        ("שָׁלוֹם לכולם", "שלום"),
+        ("کتاب می\u200cخوانم", "میخوانم"),
+        ("we ❤\ufe0f tests", "❤ tests"),
+        ("ガラスのカップ", "ガラス"),
+        ("हिन्दी में लिखा", "हिन्दी"),
     ],
 )
 def test_a_message_is_found_by_a_part_of_its_text(lobby, bob, message, query):
     actions.post_message(lobby, bob, message)
     actions.post_message(lobby, bob, "another thing entirely")
     assert texts(bob, query) == [message]
+
+
+@pytest.mark.parametrize("text", ["Łódź ‘Déjà’ – ñ 東京 ガラス 서울 שָׁלוֹם أحمد İı ﬁne ½ Ǆ ΐ ς", "é" * 3, "\u00ad", "ı̇"])
+def test_the_stored_form_of_a_stored_form_is_the_same(text):
+    once = search.searchable(text)
+    assert search.searchable(once) == once
+
+
+def test_texts_that_were_stored_in_an_earlier_form_are_stored_anew(lobby, bob):
+    for message in ("Łódź", "plain", "doesn’t", "東京"):
+        actions.post_message(lobby, bob, message)
+    stored = {row.pk: row.text for row in SearchText.objects.all()}
+    for pk, old in zip(sorted(stored), (" łodz ", " plain ", " doesn’t ", " 東 京 "), strict=True):
+        SearchText.objects.filter(pk=pk).update(text=old)
+    assert texts(bob, "lodz") == texts(bob, "doesn't") == []
+    import_module("chat.migrations.0057_fold_more_letters").fold(apps, SimpleNamespace(connection=connection))
+    assert {row.pk: row.text for row in SearchText.objects.all()} == stored
+    assert (texts(bob, "lodz"), texts(bob, "doesn't"), texts(bob, "plain")) == (["Łódź"], ["doesn’t"], ["plain"])
+    assert texts(bob, "łodz") == ["Łódź"]
 
 
 @pytest.mark.parametrize("query", ["absent", "deployed", "温泉", "of%it", "o_ %", '"failed the"', "zq"])
@@ -149,6 +190,15 @@ def test_days_begin_at_midnight_of_the_reader(value, day):
     zone = ZoneInfo("Europe/Berlin")
     found = search.parse(f"x1 after:{value}", now=NOW, zone=zone).after
     assert found == datetime.fromisoformat(day).replace(tzinfo=zone)
+
+
+@pytest.mark.parametrize(("german", "english"), [("Montag", "monday"), ("heute", "today"), ("GESTERN", "yesterday")])
+def test_days_have_their_names_in_the_language_of_the_page_too(german, english):
+    with pytest.raises(SearchError, match="Write a day"):
+        search.parse(f"x1 after:{german}", now=NOW, zone=UTC)
+    with translation.override("de"):
+        found = [search.parse(f"x1 after:{name}", now=NOW, zone=UTC).after for name in (german, english)]
+    assert found[0] == found[1] == search.parse(f"x1 after:{english}", now=NOW, zone=UTC).after
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x", "a" * 201, "x after:someday", "x has:cheese", '""'])

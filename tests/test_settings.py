@@ -90,6 +90,7 @@ def test_an_empty_variable_counts_as_unset(read, tmp_path):
         ({"SECRET_KEY": "x" * 60}, "SECRET_KEY is too easy to guess"),
         ({"COOKIE_SUFFIX": "a b"}, "COOKIE_SUFFIX is 'a b'"),
         ({"COOKIE_SUFFIX": "x" * 33}, "COOKIE_SUFFIX is 'xxx"),
+        ({"SITE_LANGUAGE": "fr"}, "SITE_LANGUAGE is 'fr', but must be one of: en, de."),
         ({"SCRIPT_NAME": "/chat-app"}, "SCRIPT_NAME is '/chat-app', and Multichat works at the root"),
         ({"FORCE_SCRIPT_NAME": "/chat-app/"}, "FORCE_SCRIPT_NAME is '/chat-app/'"),
         ({"UVICORN_ROOT_PATH": "chat"}, "UVICORN_ROOT_PATH is 'chat'"),

@@ -247,6 +247,15 @@ def test_a_webhook_that_fails_for_a_day_is_paused_and_says_so(made, receiver, al
     assert receiver.texts[4:] == ["three"]
 
 
+def test_a_pause_is_announced_in_the_language_of_the_site(made, receiver, bob, rooms, settings):
+    settings.LANGUAGE_CODE = "de"
+    receiver.status = 410
+    rooms.lobby.send_message("one", bob)
+    send_due()
+    warning = Event.objects.get(room=rooms.lobby, msg_type=1)
+    assert warning.body.startswith("Ein Webhook dieses Raums wurde angehalten")
+
+
 def test_a_receiver_that_is_gone_or_too_far_behind_ends_it(made, receiver, bob, rooms, monkeypatch):
     monkeypatch.setattr(webhooks, "MAX_BACKLOG", 2)
     for _ in range(3):

@@ -1,8 +1,10 @@
 """Reads an export into an empty database: users, rooms and their logs, with everything that is kept beside a log."""
 
+import io
 import secrets
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ from chat.records import (
     RoomLine,
     UserLine,
     file_archive,
+    time_order,
 )
 from chat.records.exporting import JSON_FIELDS
 from chat.store import display_names, files, log
@@ -41,24 +44,35 @@ _decoder = msgspec.json.Decoder(AnyLine)
 def load(lines: Iterable[bytes], *, archive: Path | None = None) -> tuple[int, int]:
     """Read the lines of an export into the empty database; return how many rooms and messages it has now.
 
-    Files are read from the archive. Without it they are left out, and their names stand in the texts.
+    The lines are a list or an open file, because they are read twice. Files are read from the archive. Without it they
+    are left out, and their names stand in the texts.
 
     It is one transaction, so an import that fails leaves nothing. Users can't sign in with an earlier password, because
     an export has none. Raises RecordError.
     """
-    return store(_decoded(lines), archive=archive)
+
+    def read() -> Iterator[AnyLine]:
+        if isinstance(lines, io.IOBase):
+            lines.seek(0)
+        return _decoded(lines)
+
+    return store(read, archive=archive)
 
 
-def store(lines: Iterable[AnyLine], *, archive: Path | None = None) -> tuple[int, int]:
-    """Store lines in the empty database, as `load` does."""
+def store(read: Callable[[], Iterator[AnyLine]], *, archive: Path | None = None) -> tuple[int, int]:
+    """Store lines in the empty database, as `load` does. They are read twice, because ids follow the order of time."""
     try:
         copying.check_empty()
     except BackupError as error:
         raise RecordError(str(error)) from None
     try:
-        with file_archive.stored_or_removed() as stored, transaction.atomic():
-            reader = _Import(has_files=archive is not None)
-            counts = reader.store(lines)
+        with (
+            time_order.ids_by_time(read()) as ids,
+            file_archive.stored_or_removed() as stored,
+            transaction.atomic(),
+        ):
+            reader = _Import(ids, has_files=archive is not None)
+            counts = reader.store(read())
             if archive is not None:
                 file_archive.load(archive, reader.files, stored)
             _reset_sequences()
@@ -86,7 +100,9 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[AnyLine]:
 class _Import:
     """Takes the lines in their order, and writes them in pieces."""
 
-    def __init__(self, *, has_files: bool) -> None:
+    def __init__(self, ids: Iterator[int], *, has_files: bool) -> None:
+        # They are for the events in the order of the lines.
+        self._ids = ids
         self._has_files = has_files
         # What the archive has to hold.
         self.files: dict[uuid.UUID, FileLine] = {}
@@ -185,7 +201,10 @@ class _Import:
                 detail = f"event {line.seq} of room {line.room} follows event {self._last} of room {room.id}"
                 raise RecordError(f"The export is incomplete, or was changed: {detail}.")
             self._last = line.seq
-        events = [_event(line) for line in lines]
+        ids = list(islice(self._ids, len(lines)))
+        if len(ids) < len(lines):
+            raise RecordError("The export grew while it was read. Try again when it is complete.")
+        events = [_event(line, pk) for line, pk in zip(lines, ids, strict=True)]
         if self._has_files:
             for line, event in zip(lines, events, strict=True):
                 self._give_files(line, event)
@@ -250,9 +269,10 @@ class _Import:
             raise RecordError(f"The export is incomplete, or was changed: {detail}.")
 
 
-def _event(line: EventLine) -> Event:
+def _event(line: EventLine, pk: int) -> Event:
     raw = {name: bytes(getattr(line, name)).decode() or None for name in JSON_FIELDS}
     return Event(
+        pk=pk,
         room_id=line.room,
         seq=line.seq,
         kind=line.kind,

@@ -65,7 +65,7 @@ def load(file: Path) -> tuple[int, int]:
     """Import Slack's export into the empty database; return how many rooms and messages it has. Raises RecordError."""
     try:
         with zipfile.ZipFile(file) as archive:
-            return importing.store(_Export(archive).lines())
+            return importing.store(lambda: _Export(archive).lines())
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise RecordError(f"{file} is damaged, or encrypted: {error}.") from None
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection, transaction
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, ngettext
 
 from chat.models import Event, Room, SearchText
@@ -44,7 +45,21 @@ LIKE = "found.text LIKE %s ESCAPE '!'"
 
 # Scripts that are written without spaces, or whose words are often only two letters long: kana, Han and Hangul.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-_ACCENTS = re.compile("[\u0300-\u036f]")
+# Marks that writers leave out as they like (accents, vowel points of Hebrew and Arabic, the Arabic stroke that only
+# widens), and characters that cannot be seen (soft hyphens, joiners, direction marks, variants of emoji).
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
+    "\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]"
+)
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟", '"'))
+# Letters that do not decompose into a base letter and an accent, as in static/chat/model/match.js, and signs that
+# phones write in place of those on a keyboard.
+_SAME = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"}
+    | dict.fromkeys("‘’‚‛ʼ", "'")
+    | dict.fromkeys("‐‒–—―−", "-")
+    | {chr(sign): same for sign, same in _QUOTES.items()}
+)
 _LETTER_OF_UNSPACED = re.compile(f"([{_UNSPACED}])")
 _TOKEN = re.compile(r'(?P<key>[a-z]+):(?:"(?P<quoted>[^"]*)"|(?P<value>\S+))|"(?P<phrase>[^"]*)"?|(?P<word>\S+)', re.I)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -82,9 +97,11 @@ class Found(NamedTuple):
 def searchable(text: str) -> str:
     """Return the form of a text that is stored: without case and accents, and with spaces around it.
 
+    The stored form of a stored form is the same. A change of it needs a migration as 0057.
+
     Each letter of a script without spaces becomes a word, so a search for two letters has a trigram too.
     """
-    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", text)).casefold().translate(_SAME)
     spaced = _LETTER_OF_UNSPACED.sub(r" \1 ", unicodedata.normalize("NFC", plain))
     return f" {' '.join(spaced.split())} "
 
@@ -112,7 +129,7 @@ def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False
         )
         raise SearchError(sentence % {"most": MAX_QUERY})
     query = Query(is_best_first=is_best_first)
-    for token in _TOKEN.finditer(text.replace("\x00", "")):
+    for token in _TOKEN.finditer(text.replace("\x00", "").translate(_QUOTES)):
         value = token["value"] if token["quoted"] is None else token["quoted"]
         match (token["key"] or "").lower():
             case "from":
@@ -142,12 +159,17 @@ def parse(text: str, *, now: datetime, zone: tzinfo, is_best_first: bool = False
 
 def _day(value: str, now: datetime) -> datetime:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    name = value.lower()
-    if name in ("today", "yesterday"):
-        return today - timedelta(days=name == "yesterday")
-    if name in _DAYS:
-        # The last such day before today.
-        return today - timedelta(days=(today.weekday() - _DAYS.index(name) - 1) % 7 + 1)
+    name = value.casefold()
+    # In English, and in the language of the page.
+    for days_ago, names in enumerate(
+        (("today", gettext("today").casefold()), ("yesterday", gettext("yesterday").casefold()))
+    ):
+        if name in names:
+            return today - timedelta(days=days_ago)
+    for days in (_DAYS, [str(day).casefold() for day in WEEKDAYS.values()]):
+        if name in days:
+            # The last such day before today.
+            return today - timedelta(days=(today.weekday() - days.index(name) - 1) % 7 + 1)
     try:
         # In UTC, in which days of the years 1 and 9999 may not exist.
         return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=now.tzinfo).astimezone(UTC)

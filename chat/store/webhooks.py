@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.formats import number_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext_lazy, pgettext
@@ -411,8 +412,12 @@ def _announce_pause(webhook: Webhook) -> None:
     audit.write("webhook_paused", room=webhook.room_id, webhook=webhook.pk, why=webhook.pause)
     room = Room.objects.filter(pk=webhook.room_id).first()
     if room is not None and room.archived_at is None:
-        text = "A webhook of this room was paused, so another program no longer gets its messages. "
-        text += "Those who manage this room see the reason in its settings."
+        # Stored once for all readers, so in the language of the site.
+        with translation.override(settings.LANGUAGE_CODE):
+            text = gettext(
+                "A webhook of this room was paused, so another program no longer gets its messages."
+                " Those who manage this room see the reason in its settings."
+            )
         try:
             actions.post_message(room, None, text, msg_type=conf.MSG_TYPE_WARNING)
         except ClientError:

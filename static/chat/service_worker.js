@@ -62,7 +62,13 @@ async function show({ room, seq }) {
   /** @type {Page[]} */
   const pages = await worker.clients.matchAll(filter);
   const page = pages.find(({ url }) => PAGE.test(new URL(url).pathname));
-  if (!page) return worker.clients.openWindow(`/?rooms=${room}&at=${room}.${seq}`);
-  await page.focus();
-  page.postMessage({ room, seq });
+  try {
+    if (page) {
+      await page.focus();
+      return page.postMessage({ room, seq });
+    }
+  } catch {
+    // It was closed in this moment.
+  }
+  return worker.clients.openWindow(`/?rooms=${room}&at=${room}.${seq}`);
 }

@@ -301,8 +301,8 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     page.add_init_script(COUNT_UPLOADS)
 
     def uploads_to(title):
-        uploads = page.evaluate("sessionStorage['tests.uploads']").splitlines()
-        return len([url for url in uploads if f"/rooms/{ids[title]}/files/" in url])
+        room, uploads = ids[title], page.evaluate("sessionStorage['tests.uploads']").splitlines()
+        return len([url for url in uploads if f"/rooms/{room}/files/" in url or url.endswith(f"/copy/?room={room}")])
 
     def attach(*files):
         box.evaluate(PASTE, page.evaluate_handle(TRANSFER, list(files)))
@@ -324,8 +324,8 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     page.keyboard.type("look at this")
     # One room refuses a file: nothing is sent, and the reason names the room.
     muted = {"error": "USER_MUTED", "detail": "You're muted."}
-    refusing = re.compile(f"/rooms/{ids['Random']}/files/.*notes")
-    page.route(refusing, lambda route: route.fulfill(status=403, json=muted))
+    refusing = re.compile(rf"/copy/\?room={ids['Random']}$")
+    page.route(refusing, lambda route: route.fulfill(status=403, json=muted), times=1)
     page.keyboard.press("Enter")
     expect(tray.get_by_role("status")).to_contain_text(re.compile("Not sent.*Random"))
     expect(tray).to_contain_text(re.compile("Random.*: You're muted."))
@@ -335,7 +335,7 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     until(page, "[...document.querySelectorAll('.tray progress')].every(({hidden}) => hidden)")
     assert alice.commands("send") == []
     expect(box).to_have_value("look at this")
-    # A reload keeps the text, the rooms, the files and their copies. What is missing is read from the server.
+    # A reload keeps the text, the rooms, the files and their copies. What is missing is copied then.
     page.unroute(refusing)
     page.reload()
     expect(tray.locator("li[data-state=done]")).to_have_count(2)
@@ -367,7 +367,7 @@ def test_files_go_with_a_message_into_each_of_its_rooms(visit, site):
     wait_until(lambda: site.shell(count).strip() == "0", alice)
     # A message that waits for its file stays a draft when its pane is closed meanwhile.
     held = []
-    page.route(re.compile("name=log"), lambda route: held.append(route))
+    page.route(re.compile("name=log|/copy/"), lambda route: held.append(route))
     box.fill("the log")
     box.evaluate(PASTE, page.evaluate_handle(TRANSFER, [["log.txt", "text/plain", TEXT]]))
     box.press("Enter")

@@ -198,3 +198,41 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
         "target_seq=event.seq)])"
     )
     expect(charlie.log("Lobby").get_by_role("img", name="cat.png")).to_have_count(0)
+
+
+def test_a_message_with_files_waits_for_the_connection_and_is_sent_once_in_all_its_rooms(visit, site):
+    charlie, bob = visit("charlie"), visit("bob", keep=False)
+    charlie.open("Lobby", "Random")
+    bob.open("Lobby")
+    tray = bob.pane("Lobby").get_by_role("group", name="Attached files")
+    pasted = bob.page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT], ["cat.png", "image/png", PICTURE]])
+    bob.pane("Lobby").get_by_role("button", name="Also in other rooms").click()
+    expect(bob.pane("Lobby").get_by_role("combobox", name="Add a room")).to_be_focused()
+    bob.page.keyboard.type("Rand")
+    bob.page.keyboard.press("Enter")
+    expect(bob.pane("Lobby").get_by_role("button", name="Remove Random")).to_be_visible()
+    # What handles files is loaded with the first one.
+    bob.page.route(re.compile("name=notes"), lambda route: route.fulfill(status=500, body="{}"))
+    bob.box("Lobby").evaluate(PASTE, bob.page.evaluate_handle(TRANSFER, [["notes.txt", "text/plain", TEXT]]))
+    tray.get_by_role("button", name="Remove: notes.txt").click()
+    bob.page.context.set_offline(True)
+    bob.box("Lobby").evaluate(PASTE, pasted)
+    bob.box("Lobby").fill("written in a tunnel")
+    bob.box("Lobby").press("Enter")
+    expect(tray.get_by_role("status")).to_contain_text("Keep this page open: the message is sent once")
+    # Longer than what was tried before it was given up.
+    expect(tray.get_by_text("The upload was interrupted.")).to_have_count(2)
+    bob.page.wait_for_timeout(100)
+    expect(bob.box("Lobby")).to_have_value("written in a tunnel")
+    uploads = []
+    bob.page.on("request", lambda request: uploads.append(request.url) if "name=" in request.url else None)
+    bob.page.context.set_offline(False)
+    for room in ("Lobby", "Random"):
+        expect(charlie.texts(room).last).to_have_text("written in a tunnel")
+        expect(charlie.log(room).get_by_role("link", name="plan.txt")).to_have_count(1)
+        expect(charlie.log(room).get_by_role("img", name="cat.png")).to_be_visible()
+        assert charlie.texts(room).count() == 1
+    expect(bob.box("Lobby")).to_have_value("")
+    expect(tray).to_be_hidden()
+    # The server copies them into the other room.
+    assert len(uploads) == 2

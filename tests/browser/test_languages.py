@@ -87,6 +87,10 @@ def test_the_page_is_german_from_the_login_to_a_refusal(visit, site, browser):
     look(page, "phone")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
+    page.goto(f"{site.url}/admin/chat/room/")
+    expect(page.get_by_role("img", name="Suchen", exact=True)).to_be_visible()
+    look(page, "admin")
+
     # The user's own choice counts more than the browser's.
     page.set_viewport_size({"width": 1280, "height": 720})
     page.goto(f"{site.url}/accounts/")

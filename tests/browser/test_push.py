@@ -4,6 +4,7 @@ Only the way between the browser and its push service is replaced, because a tes
 """
 
 import json
+import re
 import time
 
 import pytest
@@ -202,6 +203,21 @@ def test_a_message_reaches_a_user_who_is_away_and_a_click_leads_to_it(visit, sit
     assert worker.evaluate(CLICK) == ["focus"]
     expect(bob.texts("Third")).to_have_text(["<b>dinner</b> at eight"])
     assert panes(bob.page) == ["Random", "Third"]
+    # The page is still loading what handles the click, and does not know the room yet.
+    leave(bob, alice)
+    alice.say("Random", "while the page is loading")
+    service.wait_for("bob", 3)
+    device.deliver(bob.page, site, device.messages()[2])
+    worker.evaluate(SHOWN)
+    held = []
+    bob.page.route(re.compile("lazy/notifications"), lambda route: held.append(route), times=1)
+    bob.goto("/chat/Lobby/")
+    wait_for(lambda: held, bob.page)
+    assert worker.evaluate(CLICK) == ["focus"]
+    assert panes(bob.page) == ["Lobby"]
+    held.pop().continue_()
+    expect(bob.texts("Random")).to_have_text(["the secret plan", "while the page is loading"])
+    assert panes(bob.page) == ["Lobby", "Random"]
     # Turning it off ends the subscription at the server and in the browser.
     choose(bob.page, "menuitem", "Turn off", lambda asked: asked == {"endpoint": device.endpoint})
     wait_for(lambda: "bob" not in service.site_keys, bob.page)

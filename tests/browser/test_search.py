@@ -103,3 +103,21 @@ def test_results_follow_what_others_do_with_the_messages_meanwhile(visit, site):
     site.manage("prune")
     expect(results.locator(".hit")).to_have_count(1)
     expect(bob.log("Lobby").get_by_text("the budget of May")).to_have_count(0)
+
+
+def test_on_a_phone_the_first_search_shows_its_results_and_a_hit_its_message(visit, site):
+    alice = visit("alice", "/?rooms=")
+    alice.open("Lobby")
+    alice.say("Lobby", "the needle is here")
+    alice.page.set_viewport_size({"width": 360, "height": 740})
+    alice.goto("/chat/Random/")
+    page = alice.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("needle")
+    page.get_by_role("option", name="Search messages for").click()
+    results = page.get_by_role("region", name="Search results")
+    expect(results.get_by_role("button", name="the needle is here")).to_be_visible()
+    expect(results.get_by_role("button", name="the needle is here")).to_be_focused()
+    results.get_by_role("button", name="the needle is here").click()
+    expect(results).to_have_count(0)
+    expect(alice.texts("Lobby").last).to_be_visible()

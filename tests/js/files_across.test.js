@@ -101,12 +101,18 @@ class Request {
     this.tab = tab;
   }
   open(_method, address) {
-    this.room = address.split("/")[2];
-    this.name = new URLSearchParams(address.split("?")[1]).get("name");
+    const [path, query] = address.split("?");
+    const asked = new URLSearchParams(query);
+    const isCopy = path.endsWith("/copy/");
+    this.source = isCopy ? this.tab.world.server.files.get(path.split("/")[2]) : null;
+    this.room = isCopy ? asked.get("room") : path.split("/")[2];
+    this.name = isCopy ? this.source?.name : asked.get("name");
   }
   setRequestHeader() {}
   send(body) {
-    assert.equal(body.of ?? body.name, this.name, "the bytes are those of the file");
+    assert.equal(body?.name, this.source === null ? this.name : undefined);
+    if (this.source)
+      assert.equal(this.source.message, null, "a file is copied before it is posted");
     this.tab.uploading.push(this);
   }
   abort() {
@@ -163,11 +169,6 @@ class Tab {
     Object.assign(tab, { text, extras });
     const attached = new AttachedFiles({
       ...{ room, token: () => "", request: () => new Request(tab), stopped: () => {} },
-      load: async ({ name, id }) => {
-        if (!tab.isOnline) throw new Error("offline");
-        assert.equal(world.server.files.get(id).message, null);
-        return { of: name };
-      },
       discard: ({ id }) => world.discard(id),
       // The timers of a page that is gone run on only here.
       changed: () => world.alive.has(tab.id) && tab.kept.save(room, attached.kept),
@@ -254,6 +255,7 @@ class World extends Dice {
     const fate = tab.isOnline ? this.chance() : 0;
     if (fate < 0.15) return request.answer(0);
     if (fate < 0.2) return request.answer(403);
+    if (request.source === undefined) return request.answer(400);
     const facts = this.server.upload(request.room, request.name);
     if (!facts) return request.answer(403);
     if (fate < 0.3) return request.answer(0); // stored, but the answer is lost

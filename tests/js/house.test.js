@@ -103,6 +103,23 @@ test("type has the sizes of tokens.css, and colours are mixed in oklab, which ke
   }
 });
 
+test("rules name no physical side, so that the page can be turned for languages from right to left", () => {
+  const sides =
+    /(?:^|[;{\s])(?:(?:margin|padding|border|scroll-margin|scroll-padding|inset)-(?:left|right)\b|border-(?:top|bottom)-(?:left|right)-radius|(?:left|right)\s*:|(?:text-align|float|clear)\s*:\s*(?:left|right))/;
+  // Where the pointer was is measured from the left.
+  for (const name of SHEETS)
+    for (const line of sourceOf(name).split("\n"))
+      if (!line.includes("left: var(--x")) assert.doesNotMatch(line, sides, name);
+  for (const rule of [
+    "margin-left: 0",
+    "a {right: 0",
+    "text-align: left",
+    "border-left-color: red",
+  ])
+    assert.match(rule, sides);
+  assert.doesNotMatch("margin-inline-start: 0; inset-inline-end: 0; text-align: start", sides);
+});
+
 test("every icon is used, and every icon that is used is there", () => {
   const TEMPLATES = new URL("../../templates/", import.meta.url);
   const sources = readdirSync(TEMPLATES, { recursive: true })

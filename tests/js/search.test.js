@@ -17,6 +17,14 @@ test("the words of a query are found without regard to case and accents", () => 
   assert.deepEqual(hits("東京の温度は", "温度"), ["温度"]);
   assert.deepEqual(hits("disk, Disk", "disk"), ["disk", "Disk"]);
   assert.deepEqual(hits("nothing here", "disk"), []);
+  assert.deepEqual(hits("Łódź, Đà Nẵng", "lodz nang"), ["Łódź", "Nẵng"]);
+  assert.deepEqual(hits("Ὀδυσσεύς", "οδυσσευσ"), ["Ὀδυσσεύς"]);
+  assert.deepEqual(hits("it doesn’t", "doesn't"), ["doesn’t"]);
+  assert.deepEqual(hits("disk full now", "“disk full”"), ["disk full"]);
+  assert.deepEqual(hits("Berlin–München", "berlin-münchen"), ["Berlin–München"]);
+  assert.deepEqual(hits("Donau\u00addampf", "donaudampf"), ["Donau\u00addampf"]);
+  assert.deepEqual(hits("كِتَابٌ", "كتاب"), ["كِتَابٌ"]);
+  assert.deepEqual(hits("ガラス", "カラス"), []);
 });
 
 test("the parts together are the text", () => {

@@ -71,5 +71,9 @@ test("a click goes to the message in an open page, otherwise in a new one", asyn
   assert.equal(shown.length, 0);
   pages = [page("/accounts/")];
   await click({ room: "3", seq: 7 });
-  assert.deepEqual(opened, ["/?rooms=3&at=3.7"]);
+  assert.deepEqual(opened.splice(0), ["/?rooms=3&at=3.7"]);
+  const closed = { ...page("/"), focus: () => Promise.reject(new TypeError("closed")) };
+  pages = [closed];
+  await click({ room: "3", seq: 7 });
+  assert.deepEqual([received, opened], [[], ["/?rooms=3&at=3.7"]]);
 });

@@ -68,26 +68,69 @@ test("a file is the body of a post to its room, and its name is in the address",
   assert.deepEqual(upload.facts, FACTS);
 });
 
-test("an interrupted upload is tried again by itself, then by the user", () => {
+const DELAYS = [1_000, 3_000, 8_000, 15_000];
+
+test("what a busy server refuses is tried again by itself, then by the user", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { upload, requests } = uploading();
-  for (const [delay, count] of [
-    [1_000, 2],
-    [3_000, 3],
-    [8_000, 4],
-  ]) {
-    requests.at(-1).answer(count === 2 ? 0 : 503, { detail: "Busy." });
-    assert.equal(upload.state, "sending");
-    mock.timers.tick(delay);
-    assert.equal(requests.length, count);
+  for (const [tries, delay] of DELAYS.entries()) {
+    requests.at(-1).answer(503, { detail: "Busy." });
+    assert.deepEqual([upload.state, upload.reason, upload.canRetry], ["sending", "Busy.", false]);
+    mock.timers.tick(delay - 1);
+    assert.equal(requests.length, tries + 1);
+    mock.timers.tick(1);
+    assert.equal(requests.length, tries + 2);
   }
-  requests.at(-1).answer(0);
-  assert.equal(upload.state, "failed");
+  requests.at(-1).answer(503);
+  assert.deepEqual([upload.state, upload.canRetry], ["failed", true]);
   upload.retry();
   assert.equal(upload.reason, "");
   upload.start();
   requests.at(-1).answer(200, FACTS);
   assert.equal(upload.state, "done");
+  mock.timers.reset();
+});
+
+test("an upload without a connection is tried again until it is back, and at once when the browser is online", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { upload, requests } = uploading();
+  for (const [tries, delay] of [...DELAYS, 15_000, 15_000].entries()) {
+    requests.at(-1).answer(0);
+    assert.deepEqual([upload.state, upload.isInterrupted], ["sending", true]);
+    mock.timers.tick(delay - 1);
+    assert.equal(requests.length, tries + 1);
+    mock.timers.tick(1);
+    assert.equal(requests.length, tries + 2);
+    // Still, because nothing is sent yet. Another try at the same time would send the file twice.
+    assert.deepEqual([upload.isInterrupted, upload.canRetry], [true, false]);
+  }
+  requests.at(-1).answer(0);
+  assert.equal(upload.canRetry, true);
+  upload.retry();
+  assert.deepEqual([upload.state, upload.canStart], ["waiting", true]);
+  upload.start();
+  mock.timers.tick(60_000);
+  assert.equal(requests.length, 8, "the earlier timer starts nothing");
+  requests.at(-1).upload.onprogress({ loaded: 1, total: 4 });
+  assert.equal(upload.isInterrupted, false);
+  requests.at(-1).answer(200, FACTS);
+  assert.equal(upload.state, "done");
+  mock.timers.reset();
+});
+
+test("a message waits for its files while the connection is lost, and is ready when they are uploaded", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { files, page, running } = attaching(["a.txt", "b.txt"]);
+  assert.equal(files.holds(), true);
+  for (let minutes = 0; minutes < 10; minutes += 1) {
+    for (const request of running()) request.answer(0);
+    assert.deepEqual([files.isWaiting, files.isInterrupted, page.stopped], [true, true, 0]);
+    mock.timers.tick(60_000);
+  }
+  files.retry(); // the browser is online again
+  assert.equal(running().length, 2);
+  for (const request of running()) request.answer(200, FACTS);
+  assert.deepEqual([page.ready, page.stopped, files.isInterrupted], [1, 0, false]);
   mock.timers.reset();
 });
 
@@ -134,7 +177,7 @@ test("an upload that was refused because of the sign-in can be tried again", () 
 function attaching(names) {
   const page = { requests: [], ready: 0, stopped: 0, discarded: [] };
   const files = new AttachedFiles({
-    ...{ room: "3", token: () => "t", load: () => {}, changed: () => {} },
+    ...{ room: "3", token: () => "t", changed: () => {} },
     request: () => {
       page.requests.push(new Request());
       return page.requests.at(-1);
@@ -150,7 +193,8 @@ function attaching(names) {
   return { files, page, running };
 }
 
-const roomsOf = (requests) => requests.map(({ how }) => how[1].split("/")[2]).sort();
+const roomsOf = (requests) =>
+  requests.map(({ how }) => how[1].match(/(?:rooms\/|room=)(\d+)/)[1]).sort();
 const OTHERS = Array.from({ length: 20 }, (_, at) => ({ id: `${at + 10}`, title: `Room ${at}` }));
 
 test("uploads that failed are tried again two at a time, like all others", async () => {
@@ -219,26 +263,20 @@ test("a cancelled upload stays cancelled", () => {
   mock.timers.reset();
 });
 
-test("a file that is only a name is fetched first, and the fetch is tried again like the upload", async () => {
-  mock.timers.enable({ apis: ["setTimeout"] });
-  const answers = [Promise.reject(new Error("503")), Promise.resolve("the bytes")];
-  const { upload, requests } = uploading("a.txt", { load: () => answers.shift() });
-  await new Promise(setImmediate);
-  assert.equal(upload.state, "sending");
-  assert.equal(requests.length, 0);
-  mock.timers.tick(1_000);
-  await new Promise(setImmediate);
-  assert.equal(requests[0].body, "the bytes");
-  requests[0].answer(200, FACTS);
-  assert.equal(upload.state, "done");
-  // One that is cancelled meanwhile is not sent.
-  let arrive;
-  const late = uploading("a.txt", { load: () => new Promise((resolve) => (arrive = resolve)) });
-  late.upload.cancel();
-  arrive("the bytes");
-  await new Promise(setImmediate);
-  assert.equal(late.requests.length, 0);
-  mock.timers.reset();
+test("the bytes of a file are sent once, and the server copies it into the other rooms", () => {
+  const { files, page, running } = attaching(["a.txt"]);
+  assert.equal(files.holds(OTHERS.slice(0, 2)), true);
+  // A copy waits for the file on the server.
+  assert.deepEqual(roomsOf(running()), ["3"]);
+  page.requests[0].answer(200, FACTS);
+  const copies = running();
+  assert.deepEqual(
+    copies.map(({ how, body }) => [...how, body]),
+    ["10", "11"].map((room) => ["POST", `/files/${FACTS.id}/copy/?room=${room}`, null]),
+  );
+  for (const request of copies) request.answer(200, { ...FACTS, id: `copy ${request.how[1]}` });
+  assert.equal(page.ready, 1);
+  assert.match(files.filesFor("10")[0].id, /room=10$/);
 });
 
 test("names and sizes are said as people do", () => {

@@ -252,6 +252,7 @@ globalThis.multichatCatalogue = {
  "Staff only": "Nur Mitarbeitende",
  "Stay": "Bleiben",
  "System": "System",
+ "The connection is interrupted. Keep this page open: the message is sent once its files are uploaded.": "Die Verbindung ist unterbrochen. Lass diese Seite offen: Die Nachricht wird gesendet, sobald ihre Dateien hochgeladen sind.",
  "The linked message was deleted.": "Die verlinkte Nachricht wurde gelöscht.",
  "The message is sent as soon as its files are uploaded.": "Die Nachricht wird gesendet, sobald ihre Dateien hochgeladen sind.",
  "The proxy tells the server the name “{host}”. An administrator has to make it pass on the Host header, or add {origin} to CSRF_TRUSTED_ORIGINS.": "Der Proxy nennt dem Server den Namen „{host}“. Die Administration muss dafür sorgen, dass er den Host-Header weitergibt, oder {origin} in CSRF_TRUSTED_ORIGINS eintragen.",

@@ -18,6 +18,9 @@ import { gettext, isolate, ngettext } from "../model/language.js";
 /** A file in a tray. @typedef {{file: AttachedFile, element: HTMLElement}} Item */
 
 const WAITING = gettext("The message is sent as soon as its files are uploaded.");
+const INTERRUPTED = gettext(
+  "The connection is interrupted. Keep this page open: the message is sent once its files are uploaded.",
+);
 const STOPPED = gettext(
   "Not sent: a file isn't uploaded. Try it again or remove it, then send the message.",
 );
@@ -111,7 +114,7 @@ class Tray {
   /** @param {string} room @param {(kept: Kept) => void} onchange what to keep over a reload has changed */
   constructor(room, onchange) {
     this.#files = new AttachedFiles({
-      ...{ room, token: csrfToken, load: fetchBytes, discard: removeFromServer },
+      ...{ room, token: csrfToken, discard: removeFromServer },
       request: () => new XMLHttpRequest(),
       changed: () => {
         onchange(this.#files.kept);
@@ -274,8 +277,10 @@ class Tray {
 
   #show() {
     this.#element.hidden = this.size === 0;
-    if (this.#files.isWaiting) setText(this.#status, WAITING);
-    else if (this.#status.textContent === WAITING) setText(this.#status, "");
+    if (this.#files.isInterrupted) setText(this.#status, INTERRUPTED);
+    else if (this.#files.isWaiting) setText(this.#status, WAITING);
+    else if ([WAITING, INTERRUPTED].includes(this.#status.textContent ?? ""))
+      setText(this.#status, "");
     for (const { file, element } of this.#items) showItem(element, file);
     const items = this.#items.map(({ file: { name } }) => ({ name }));
     const files = fileNames(/** @type {FileFacts[]} */ (items));
@@ -294,14 +299,14 @@ function stoppedWords(rooms) {
 
 /** @param {HTMLElement} element @param {AttachedFile} attached */
 function showItem(element, { name, own, status }) {
-  const { state, reason } = status.upload;
+  const { state, reason, canRetry } = status.upload;
   element.dataset.state = state;
   const bar = /** @type {HTMLProgressElement} */ (part(element, "progress"));
   bar.hidden = state !== "sending" && state !== "waiting";
   bar.setAttribute("aria-label", gettext("Uploading {file}", { file: name }));
   bar.value = status.progress;
   setText(part(element, "size"), itemWords(status, reason, own.facts?.size ?? own.file.size));
-  part(element, "retry").hidden = state !== "failed";
+  part(element, "retry").hidden = !canRetry;
   const remove = part(element, "remove");
   const named = { file: name };
   remove.title = bar.hidden ? gettext("Remove") : gettext("Cancel");
@@ -321,13 +326,6 @@ function itemWords({ title, done, rooms }, reason, size) {
   return rooms === 1
     ? sizeWords(size)
     : ngettext("{done} of {count} room", "{done} of {count} rooms", rooms, { done });
-}
-
-/** @param {FileFacts} facts */
-async function fetchBytes(facts) {
-  const answer = await fetch(addressOf(facts));
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  return answer.blob();
 }
 
 /** @param {FileFacts} facts */

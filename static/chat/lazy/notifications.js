@@ -8,6 +8,7 @@ import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from ".
 
 /** @import {Item} from "../dom/menu.js" */
 /** @import {Notices} from "../dom/notices.js" */
+/** @import {State} from "../model/connection.js" */
 /** @import {Send} from "../model/outbox.js" */
 /** @import {Preferences} from "../model/preferences.js" */
 /** @import {HeadsFrame, NotifyFrame, Room} from "../model/protocol.js" */
@@ -49,10 +50,6 @@ export class Notifications {
         this.showState();
         this.#updatePush();
       });
-    // The service worker was clicked at.
-    globalThis.navigator.serviceWorker?.addEventListener("message", ({ data: { room, seq } }) =>
-      actions.show(room, seq),
-    );
   }
 
   get #isOn() {
@@ -96,6 +93,13 @@ export class Notifications {
       return notices.show(NOTIFYING_BLOCKED);
     preferences.set("pausedUntil", 0);
     preferences.set("notifies", true);
+  }
+
+  /** A notification of the service worker was clicked. @param {{room: string, seq: number}} message */
+  clicked({ room, seq }) {
+    // A page that was asleep may not know a new room yet. A page that is loaded now does.
+    if (this.#actions.roomOf(room)) this.#actions.show(room, seq);
+    else location.assign(`/?rooms=${room}&at=${room}.${seq}`);
   }
 
   /** @returns {Item[]} */
@@ -148,19 +152,17 @@ export class Notifications {
     });
   }
 
-  /** @param {boolean} isConnected whether the user is signed in and the connection is open */
-  connectionChanged(isConnected) {
+  /** @param {State} state */
+  connectionChanged(state) {
+    const isConnected = state === "open";
+    // Nothing of a room stays on the screen when the user is signed out.
+    if (state === "signed out") this.#clear();
     if (isConnected === this.#isConnected) return;
     this.#isConnected = isConnected;
     // What is missed meanwhile is replayed and no news.
     this.#heads.clear();
     for (const { timer } of this.#waiting.values()) clearTimeout(timer);
     this.#waiting.clear();
-  }
-
-  /** The user is signed out: nothing of a room stays on the screen. */
-  signedOut() {
-    this.#clear();
   }
 
   /** @param {HeadsFrame["heads"]} heads */

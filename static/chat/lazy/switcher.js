@@ -180,6 +180,8 @@ export class Switcher {
     const option = this.#options[index];
     this.#box.value = "";
     this.#close();
+    // On a phone, the box is hidden now. The browser would take the focus away later, as if the user had moved it.
+    if (this.#box.offsetParent === null) this.#box.blur();
     option?.act();
   }
 

@@ -1,4 +1,4 @@
-/** A file of a message that is being written: an upload to the room of its composer, and one to each other room that the message goes to. */
+/** A file of a message that is being written: an upload to the room of its composer, and a copy for each other room that the message goes to. */
 
 import { Upload } from "./upload.js";
 
@@ -7,7 +7,7 @@ import { Upload } from "./upload.js";
 
 /** A file on the server, and its copies in other rooms by their ids. @typedef {FileFacts & {copies?: Record<string, FileFacts>}} KeptFile */
 /** @typedef {{id: string, title: string}} Target */
-/** `load`: fetches the bytes of a file that is on the server; `discard`: removes such a file, because no message will have it. @typedef {{room: string, token: () => string, request: () => Request, changed: () => void, load: (facts: FileFacts) => Promise<Blob>, discard: (facts: FileFacts) => void}} FileOptions */
+/** `discard`: removes such a file, because no message will have it. @typedef {{room: string, token: () => string, request: () => Request, changed: () => void, discard: (facts: FileFacts) => void}} FileOptions */
 
 /** What a user sees first of a file that is on its way to several rooms. @type {UploadState[]} */
 const WORST_FIRST = ["refused", "failed", "sending", "waiting", "done"];
@@ -18,22 +18,16 @@ export class AttachedFile {
   own;
   /** By room, in the order in which they were asked for. @type {Map<string, {title: string, upload: Upload}>} */
   #copies = new Map();
-  /** The bytes, fetched once for all copies. @type {Promise<Blob> | null} */
-  #bytes = null;
-  #isOnlyName;
 
   /** @param {File} file @param {FileOptions} options */
   constructor(file, options) {
     this.#options = options;
-    this.#isOnlyName = false;
-    const { load: _load, ...of } = options;
-    this.own = new Upload(file, of);
+    this.own = new Upload(file, options);
   }
 
   /** A file that is on the server already. @param {KeptFile} kept @param {FileOptions} options */
   static onServer({ copies = {}, ...facts }, options) {
     const file = new AttachedFile(new File([], facts.name), options);
-    file.#isOnlyName = true;
     Object.assign(file.own, { facts, state: "done" });
     for (const [room, of] of Object.entries(copies))
       Object.assign(file.#copyTo({ id: room, title: "" }), { facts: of, state: "done" });
@@ -101,7 +95,7 @@ export class AttachedFile {
   }
 
   retry() {
-    for (const upload of this.uploads) if (upload.state === "failed") upload.retry();
+    for (const upload of this.uploads) if (upload.canRetry) upload.retry();
   }
 
   /** The user removed it from the message. */
@@ -113,7 +107,8 @@ export class AttachedFile {
   #copyTo({ id, title }) {
     const known = this.#copies.get(id);
     if (known) known.title = title;
-    const options = { ...this.#options, room: id, load: () => this.#load() };
+    // The server copies it, so its bytes are sent once.
+    const options = { ...this.#options, room: id, source: () => this.own.facts };
     const upload = known?.upload ?? new Upload(this.own.file, options);
     if (!known) this.#copies.set(id, { title, upload });
     return upload;
@@ -123,16 +118,5 @@ export class AttachedFile {
   #end(upload) {
     upload.cancel();
     if (upload.facts) this.#options.discard(upload.facts);
-  }
-
-  /** The bytes as they were chosen, or of the file on the server, after a reload. */
-  #load() {
-    const { facts, file } = this.own;
-    if (!this.#isOnlyName || !facts) return Promise.resolve(file);
-    this.#bytes ??= this.#options.load(facts).catch((error) => {
-      this.#bytes = null;
-      throw error;
-    });
-    return this.#bytes;
   }
 }

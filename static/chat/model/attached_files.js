@@ -24,8 +24,8 @@ export class AttachedFiles {
   /** @param {FilesPage} page */
   constructor(page) {
     this.#page = page;
-    const { room, token, request, load, discard } = page;
-    this.#options = { room, token, request, load, discard, changed: () => this.#changed() };
+    const { room, token, request, discard } = page;
+    this.#options = { room, token, request, discard, changed: () => this.#changed() };
   }
 
   get all() {
@@ -84,7 +84,7 @@ export class AttachedFiles {
 
   /**
    * Whether the message has to wait for its files. It is then sent when they are there. A file belongs to the room to
-   * which it was uploaded, so each is uploaded once for each room.
+   * which it was uploaded, so each other room gets a copy.
    * @param {Target[]} [others] the other rooms of the message
    */
   holds(others) {
@@ -94,6 +94,11 @@ export class AttachedFiles {
     this.#awaited = holds ? uploads : [];
     this.#changed();
     return holds;
+  }
+
+  /** Whether the message waits because the connection was lost. */
+  get isInterrupted() {
+    return this.#awaited.some(({ isInterrupted }) => isInterrupted);
   }
 
   stopWaiting() {
@@ -121,7 +126,7 @@ export class AttachedFiles {
   #changed() {
     const uploads = this.#files.flatMap((file) => file.uploads);
     const running = uploads.filter(({ state }) => state === "sending").length;
-    const next = uploads.find(({ state }) => state === "waiting");
+    const next = uploads.find(({ canStart }) => canStart);
     // It calls this method again, for the next one.
     if (running < AT_ONCE && next) return next.start();
     const states = new Set(this.#awaited.map(({ state }) => state));

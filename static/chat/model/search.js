@@ -11,7 +11,20 @@ const NO_ANSWER = gettext("The server isn't responding. Try again in a moment.")
 /** Words of the query that are no text: from:bob, in:incidents, after:monday, has:link. */
 const FILTER = /^(from|in|after|before|has):/i;
 const TOKEN = /([a-z]+):"([^"]*)"|"([^"]*)"?|(\S+)/giu;
-const ACCENTS = /[\u0300-\u036f]/g;
+const QUOTES = /[“”„‟]/g;
+/** What makes no difference, as in chat/store/search.py: accents, vowel points, and characters that cannot be seen. */
+const MARKS = new RegExp(
+  "[\\u0300-\\u036f\\u0591-\\u05bd\\u05bf\\u05c1\\u05c2\\u05c4\\u05c5\\u05c7\\u0610-\\u061a\\u0640\\u064b-\\u065f\\u0670" +
+    "\\u00ad\\u061c\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u2069\\ufe00-\\ufe0f\\ufeff]",
+  "gu",
+);
+/** Letters that do not decompose, and signs that phones write in place of those on a keyboard. @type {Record<string, string>} */
+const SAME = {
+  ...{ ß: "ss", ς: "σ", ø: "o", ł: "l", đ: "d", æ: "ae", œ: "oe", ı: "i", ð: "d", þ: "th" },
+  ...{ "‘": "'", "’": "'", "‚": "'", "‛": "'", ʼ: "'" },
+  ...{ "‐": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-" },
+};
+const SAME_LETTERS = new RegExp(`[${Object.keys(SAME).join("")}]`, "gu");
 
 /**
  * @param {string} query
@@ -37,7 +50,7 @@ export async function search(query, { sort, before, signal }) {
 /** The words and phrases of a query, without its filters. @param {string} query */
 export function termsOf(query) {
   const terms = [];
-  for (const [whole, key, , phrase, word] of query.matchAll(TOKEN)) {
+  for (const [whole, key, , phrase, word] of query.replace(QUOTES, '"').matchAll(TOKEN)) {
     if (key !== undefined && FILTER.test(whole)) continue;
     const term = phrase ?? word ?? whole;
     if (term.trim() !== "" && !(word !== undefined && FILTER.test(word))) terms.push(term.trim());
@@ -81,7 +94,12 @@ export function markHits(text, terms) {
 
 /** @param {string} text */
 function fold(text) {
-  return text.normalize("NFKD").replace(ACCENTS, "").toLowerCase().replaceAll("ß", "ss");
+  return text
+    .normalize("NFKD")
+    .replace(MARKS, "")
+    .toLowerCase()
+    .replace(QUOTES, '"')
+    .replace(SAME_LETTERS, (sign) => SAME[sign] ?? sign);
 }
 
 /** The text around the first hit, for a list of results. @param {string} text @param {string[]} terms @param {number} length */

@@ -1,5 +1,6 @@
 /** One file on its way to the server: its progress, what it was refused for, and when it is tried again. */
 
+import { addressOf } from "./files.js";
 import { gettext } from "./language.js";
 
 /** @import {FileFacts} from "./files.js" */
@@ -9,10 +10,12 @@ import { gettext } from "./language.js";
 /** @typedef {"waiting" | "sending" | "done" | "failed" | "refused"} UploadState */
 
 const LOST = gettext("The upload was interrupted.");
-/** A lost connection often comes back by itself. After these delays it is the user who tries again. */
-const RETRY_AFTER_MS = [1_000, 3_000, 8_000];
+/** A lost connection comes back by itself, so the last delay is repeated. What a busy server refuses is tried again so often, then by the user. */
+const RETRY_AFTER_MS = [1_000, 3_000, 8_000, 15_000];
+/** The status of a request that got no answer. */
+const NO_ANSWER = 0;
 /** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
-const TRANSIENT = new Set([0, 502, 503, 504]);
+const BUSY = new Set([502, 503, 504]);
 /** Too many uploads at once. A message to many rooms is expected to cause that, so its uploads are tried again until the server takes them. */
 const TOO_FAST = 429;
 /** And up to twice as much, at random, so that uploads which were refused together do not come back together. */
@@ -33,54 +36,57 @@ export class Upload {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #options;
-  #isCancelled = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, load?: () => Promise<Blob>}} options `load`: returns the bytes, if the file is only its name */
+  /** The connection was lost, and since then nothing was sent. */
+  isInterrupted = false;
+
+  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, source?: () => FileFacts | null}} options `source`: the file on the server that is copied, if its bytes are not sent */
   constructor(file, options) {
     this.file = file;
     this.#options = options;
   }
 
-  start() {
-    clearTimeout(this.#timer);
-    const { load } = this.#options;
-    if (!load) return this.#send(this.file);
-    this.#set("sending");
-    load().then(
-      (bytes) => this.#send(bytes),
-      () => this.#failed(0, LOST),
-    );
+  /** Whether it waits only for its turn. A copy also waits for the file on the server. */
+  get canStart() {
+    return this.state === "waiting" && this.#options.source?.() !== null;
   }
 
-  /** @param {Blob} bytes */
-  #send(bytes) {
-    if (this.#isCancelled) return;
-    const { room, token, request: create } = this.#options;
+  /** Whether the user, or a connection that is back, may try it again now. */
+  get canRetry() {
+    return this.state === "failed" || (this.isInterrupted && this.#request === null);
+  }
+
+  start() {
+    clearTimeout(this.#timer);
+    const { room, token, source, request: create } = this.#options;
+    const copied = source?.();
+    const name = encodeURIComponent(wellFormed(this.file.name));
     const request = create();
     this.#request = request;
     request.open(
       "POST",
-      `/rooms/${room}/files/?name=${encodeURIComponent(wellFormed(this.file.name))}`,
+      copied ? `${addressOf(copied)}copy/?room=${room}` : `/rooms/${room}/files/?name=${name}`,
     );
     request.setRequestHeader("X-CSRFToken", token());
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = ({ loaded, total }) => {
       this.progress = total ? loaded / total : 0;
+      this.isInterrupted = false;
       this.#options.changed();
     };
     request.onloadend = () => this.#ended(request);
     this.#set("sending");
-    request.send(bytes);
+    request.send(copied ? null : this.file);
   }
 
-  /** Let a failed upload wait for its turn again. */
+  /** Let an upload that failed or was interrupted wait for its turn again. */
   retry() {
+    clearTimeout(this.#timer);
     this.#tries = 0;
     this.#set("waiting");
   }
 
   cancel() {
-    this.#isCancelled = true;
     clearTimeout(this.#timer);
     const request = this.#request;
     this.#request = null;
@@ -96,25 +102,30 @@ export class Upload {
       this.facts = answer;
       return this.#set("done");
     }
-    this.#failed(request.status, answer?.detail ?? LOST);
+    const { status } = request;
+    this.reason = answer?.detail ?? LOST;
+    if (FINAL.has(status)) return this.#set("refused");
+    const delay = this.#delayAfter(status);
+    if (delay === undefined) return this.#set("failed");
+    this.isInterrupted = status === NO_ANSWER;
+    this.#timer = setTimeout(() => this.start(), delay);
+    this.#options.changed();
   }
 
-  /** @param {number} status 0: the connection was lost @param {string} reason */
-  #failed(status, reason) {
-    if (this.#isCancelled) return;
-    const isTooFast = status === TOO_FAST;
-    const delay = TRANSIENT.has(status) ? RETRY_AFTER_MS[this.#tries] : undefined;
-    this.reason = reason;
-    if (FINAL.has(status)) return this.#set("refused");
-    if (delay === undefined && !isTooFast) return this.#set("failed");
-    if (!isTooFast) this.#tries += 1;
-    this.#timer = setTimeout(() => this.start(), delay ?? SLOW_DOWN_MS * (1 + Math.random()));
-    this.#options.changed();
+  /** @param {number} status @returns {number | undefined} undefined: it is the user who tries again */
+  #delayAfter(status) {
+    if (status === TOO_FAST) return SLOW_DOWN_MS * (1 + Math.random());
+    const last = status === NO_ANSWER ? RETRY_AFTER_MS.at(-1) : undefined;
+    const delay =
+      status === NO_ANSWER || BUSY.has(status) ? RETRY_AFTER_MS[this.#tries] : undefined;
+    this.#tries += 1;
+    return delay ?? last;
   }
 
   /** @param {UploadState} state */
   #set(state) {
     this.state = state;
+    this.isInterrupted &&= state === "sending";
     if (state !== "failed" && state !== "refused") this.reason = "";
     this.progress = state === "done" ? 1 : 0;
     this.#options.changed();

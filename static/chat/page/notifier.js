@@ -3,20 +3,22 @@
 import { NOT_LOADED } from "../model/strings.js";
 
 /** @import {NotificationActions, Notifications} from "../lazy/notifications.js" */
-/** @import {State} from "../model/connection.js" */
-/** @import {HeadsFrame, NotifyFrame} from "../model/protocol.js" */
 
 export class Notifier {
   #button;
   #actions;
-  /** @type {Notifications | undefined} */
-  #loaded;
+  /** The notifications, once they are loaded. @type {Notifications | undefined} */
+  loaded;
 
   /** @param {HTMLElement} button @param {NotificationActions} actions */
   constructor(button, actions) {
     this.#button = button;
     this.#actions = actions;
     button.addEventListener("click", () => this.#load((notifications) => notifications.act()));
+    // A notification of the service worker was clicked. The browser keeps what comes before the page's scripts run.
+    navigator.serviceWorker?.addEventListener("message", ({ data }) =>
+      this.#load((notifications) => notifications.clicked(data)),
+    );
     // At once if they are on, and when another tab turns them on.
     const { preferences } = actions;
     preferences.follow("notifies", () => {
@@ -28,32 +30,11 @@ export class Notifier {
   async #load(act) {
     try {
       const { Notifications } = await import("lazy/notifications");
-      this.#loaded ??= new Notifications(this.#button, this.#actions);
+      this.loaded ??= new Notifications(this.#button, this.#actions);
     } catch {
       if (act) this.#actions.notices.show(NOT_LOADED);
       return;
     }
-    act?.(this.#loaded);
-  }
-
-  /** @param {State} state */
-  connectionChanged(state) {
-    this.#loaded?.connectionChanged(state === "open");
-    if (state === "signed out") this.#loaded?.signedOut();
-  }
-
-  /** @param {HeadsFrame["heads"]} heads */
-  headsReceived(heads) {
-    this.#loaded?.headsReceived(heads);
-  }
-
-  /** @param {NotifyFrame} frame */
-  notified(frame) {
-    this.#loaded?.notified(frame);
-  }
-
-  /** @param {string} room */
-  removeRoom(room) {
-    this.#loaded?.removeRoom(room);
+    act?.(this.loaded);
   }
 }

@@ -224,7 +224,7 @@ export class Page {
    */
   connectionChanged(state, retryAt) {
     if (state === "signed out") this.#hideRooms();
-    this.#notifier.connectionChanged(state);
+    this.#notifier.loaded?.connectionChanged(state);
     if (state === "open") {
       this.#unhideRooms();
       this.unsent.connected();
@@ -315,7 +315,7 @@ export class Page {
     this.#alerts.forgetRoom(room.id);
     this.#list.removeRoom(room.id);
     this.#search.loaded?.removeRoom(room.id);
-    this.#notifier.removeRoom(room.id);
+    this.#notifier.loaded?.removeRoom(room.id);
     this.#userActions.forgetRooms();
     this.unsent.roomClosed(room, reason);
     this.#readTracker.setRooms(this.#list.order);
@@ -446,7 +446,7 @@ export class Page {
     for (const { id } of removed) {
       this.#list.removeRoom(id);
       this.#search.loaded?.removeRoom(id);
-      this.#notifier.removeRoom(id);
+      this.#notifier.loaded?.removeRoom(id);
     }
     if (removed.length) this.#userActions.forgetRooms();
     this.#userActions.carrying.loaded?.roomsChanged();
@@ -462,7 +462,7 @@ export class Page {
   headsReceived(heads) {
     this.#readTracker.headsReceived(heads);
     this.#userActions.carrying.loaded?.quotes.headsReceived(heads);
-    this.#notifier.headsReceived(heads);
+    this.#notifier.loaded?.headsReceived(heads);
     this.#alerts.applyHeads(heads);
   }
 
@@ -478,7 +478,7 @@ export class Page {
 
   /** @param {NotifyFrame} frame */
   notified(frame) {
-    this.#notifier.notified(frame);
+    this.#notifier.loaded?.notified(frame);
   }
 
   /**
