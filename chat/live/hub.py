@@ -251,8 +251,8 @@ class Hub:
         self.display_names.users_changed(concern)
         self.appearances.users_changed(concern)
         self.pane_sets.users_changed(concern)
-        if concern.users:
-            self.around.count_soon()
+        # The users who are around for a reader are those in rooms that the reader may enter.
+        self.around.count_soon()
 
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""
