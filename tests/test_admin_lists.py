@@ -171,6 +171,32 @@ def test_no_form_or_filter_of_the_admin_offers_more_with_more_rows(client, root)
     assert {path: count for path, count in choices().items() if count > few[path] + 8} == {}
 
 
+def test_no_page_of_the_admin_shows_a_message(client, root, bob, charlie):
+    """Neither the lists nor a row's own page, its history or the question before it is deleted."""
+    grow(3)
+    hidden = [
+        room_actions.create_room("Plans", topic="Secret topic", who="members", members=[bob.pk]),
+        room_actions.open_direct([bob.pk], by=charlie.pk),
+    ]
+    for room in hidden:
+        room.send_message("the secret plan @root", bob)
+    seen = 0
+    for model in LISTS:
+        rows = (
+            [room.pk for room in hidden] if model is Room else model._base_manager.order_by("-pk")[:1].values_list("pk")
+        )
+        info = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        for row in rows:
+            key = row if model is Room else row[0]
+            for page in ("change", "history", "delete"):
+                answer = client.get(reverse(f"{info}_{page}", args=[key]), follow=True)
+                assert "secret plan" not in answer.content.decode(), (model, page)
+                seen += answer.status_code == 200
+        for query in ("", "?q=secret"):
+            assert "secret plan" not in client.get(path_of(model) + query).content.decode(), model
+    assert "secret plan" not in client.get("/admin/").content.decode() and seen > 20
+
+
 @pytest.mark.parametrize("add, model", [("add_bot", "bot"), ("add_webhook", "webhook")])
 def test_rooms_to_choose_from_are_searched_for_among_those_that_the_user_may_enter(
     client, bob, charlie, rooms, add, model
