@@ -112,7 +112,7 @@ def test_a_user_who_is_renamed_is_one_person_and_is_not_offered_to_themselves(vi
                 site.stop()
                 site.start()
                 bob.say("Lobby", "back")
-                expect(alice.texts("Lobby")).to_have_text(["back"])
+                expect(alice.texts("Lobby")).to_have_text(["back"], timeout=20_000)  # after her own reconnect
                 bob.pane("Lobby").locator("room-people summary").click()
             for listed in people:
                 expect(listed.get_by_role("listitem")).to_contain_text(["alice", "robert"])
