@@ -108,7 +108,7 @@ def test_counts_stop_and_take_few_queries(
     alice, bob, charlie, rooms, hidden, monkeypatch, django_assert_max_num_queries
 ):
     enter((rooms.lobby, alice), (rooms.lobby, bob), (rooms.lobby, charlie), (hidden, bob))
-    # Users, and two of each kind: shared rooms, and rooms of members with their members.
+    # Users, and three of each kind: who is in shared rooms, who is in rooms of members alone, and for whom.
     with django_assert_max_num_queries(7):
         assert around.count_for_all([alice.pk, bob.pk, charlie.pk]) == {alice.pk: 2, bob.pk: 2, charlie.pk: 2}
     monkeypatch.setattr(around, "MAX_COUNTED", 1)
