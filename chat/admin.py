@@ -23,6 +23,7 @@ from chat import webhook_admin as webhook_admin
 from chat.admin_lists import as_text
 from chat.admin_names import translate_names
 from chat.exceptions import Sentence
+from chat.made_in_admin import narrow_to_choices
 from chat.models import Event, Room, RoomMember
 from chat.store import deletion, display_names, explanations, names
 
@@ -58,6 +59,18 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["title"]
     fields = ["title", "topic", "staff_only", "retention_days", "legal_hold", "who", "messages", "people", "why"]
     readonly_fields = ["who", "messages", "people", "why"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Room | None = None) -> bool:
+        # Users who make bots or webhooks choose from the rooms that they may enter, which they see on the page anyway.
+        makes = request.user.has_perms
+        is_choice = _is_choice(request) and (makes(["chat.add_bot"]) or makes(["chat.add_webhook"]))
+        return is_choice or super().has_view_permission(request, obj)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Room], search_term: str
+    ) -> tuple[QuerySet[Room], bool]:
+        rooms = narrow_to_choices(queryset, request.user) if _is_choice(request) else queryset
+        return super().get_search_results(request, rooms, search_term)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
         # By index for each row that is shown, so the lists take the same time whatever the log holds.
@@ -118,6 +131,11 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         # Django's page refuses to delete what is protected, and lists it.
         held = [gettext("%(room)s (legal hold)") % {"room": room} for room in rooms if room.legal_hold]
         return _with_rest(lines, len(rooms)), counts, _missing_permissions(self, request), held
+
+
+def _is_choice(request: HttpRequest) -> bool:
+    """Tell whether a form asks for the rooms to choose from, and not for the list of rooms."""
+    return request.resolver_match is not None and request.resolver_match.view_name == "admin:autocomplete"
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -23,7 +23,8 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
-        counted = int(rows[: MAX_COUNTED + 1].count())
+        # Without the columns of the list, which Django would compute for each row that is counted.
+        counted = int(rows.values("pk")[: MAX_COUNTED + 1].count())
         if counted <= MAX_COUNTED:
             return counted
         if not isinstance(rows.model._meta.pk, IntegerField):

@@ -114,7 +114,7 @@ class Conf:
     SEND_PRESENCE: bool = True
     # Whether users see who is writing in their rooms, and the least time between two signals of a socket in a room.
     SHOW_WHO_IS_TYPING: bool = True
-    # Whether users see how many others are around, who they are, and in which of the reader's rooms.
+    # Whether users see how many others are in the rooms that they may enter, who these are, and in which room each is.
     SHOW_WHO_IS_AROUND: bool = True
     TYPING_SECONDS: float = 3.0
 

@@ -1,6 +1,6 @@
 """What bots and webhooks have in common in Django's admin: the store makes them, and shows a new secret once."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -17,6 +17,14 @@ def sentence_of(refusal: ClientError) -> str:
     return refusal.detail or str(refusal)
 
 
+def narrow_to_choices(rooms: QuerySet[Room], user: Any) -> QuerySet[Room]:
+    """Narrow rooms to those for which `user` may choose to make a bot or a webhook, in the same order.
+
+    Rooms of members that the user may not see are left out, because what is written there could be read.
+    """
+    return rooms.filter(pk__in=Room.objects.enterable_by(user).order_by().values("pk"), direct_key=None)
+
+
 class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows that a form makes through the store, with the rights of the user who asks, and that only actions change.
 
@@ -27,6 +35,8 @@ class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
     # What is said when an action for one row was chosen for more.
     one_at_a_time: Sentence
     list_display_links = None
+    # A box that searches, because a site may have thousands of rooms.
+    autocomplete_fields: ClassVar = ["room"]
 
     def secrets_of(self, request: HttpRequest, made: Any) -> dict[str, Any]:
         """Return what the page with new secrets shows, by name."""
@@ -35,10 +45,14 @@ class MadeByStore(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
         form.by = request.user.pk  # type: ignore[attr-defined]
-        # Rooms of members that the user may not see are not offered, because what is written there could be read.
-        room: Any = form.base_fields["room"]
-        room.queryset = Room.objects.enterable_by(request.user).filter(direct_key=None)
+        if obj is None:
+            room: Any = form.base_fields["room"]
+            room.queryset = narrow_to_choices(Room.objects.all(), request.user)
         return form
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # A row's own page, to which the recent actions link, shows what the list shows.
+        return super().get_fields(request, obj) if obj is None else self.list_display
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # The actions need it. There is no page to change a row.

@@ -797,7 +797,7 @@ class PaneSetsFrame(msgspec.Struct, kw_only=True):
 
 
 class AroundFrame(msgspec.Struct, kw_only=True):
-    """A signal to sockets that watch: how many other users are around."""
+    """A signal to sockets that watch: how many other users are in rooms that this user may enter."""
 
     around: int
 

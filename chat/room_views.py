@@ -256,7 +256,7 @@ def deactivate(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 @answers_json
 def people_around(request: HttpRequest) -> dict[str, Any]:
-    """Return the people who are around, without the user, and in which of the user's rooms they are."""
+    """Return the people in the user's rooms, without the user, and in which of these rooms they are."""
     if not conf.SHOW_WHO_IS_AROUND:
         raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This site does not show who is around."))
     limits.check_message(user_of(request))

@@ -330,7 +330,7 @@ def _page(
     }
     context = {
         "config": config,
-        "around": len(around.count() - {user.pk}) if conf.SHOW_WHO_IS_AROUND else None,
+        "around": around.count_for(user) if conf.SHOW_WHO_IS_AROUND else None,
         "my_name": str(names.get(username, {}).get("name") or username),
         "may_make_rooms": bool(config["makes"]),
         "rooms": rooms,

@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from chat.live import database, hub
 from chat.live.attendance import CROWD
@@ -17,6 +18,7 @@ from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+User = get_user_model()
 ENTER, LEAVE = 4, 5
 
 
@@ -35,6 +37,28 @@ async def signals(socket, *, until):
             if "present" in frame or frame.get("msg_type") in (ENTER, LEAVE):
                 heard.append(frame)
     return heard
+
+
+@pytest.mark.parametrize("other", [None, "bob"])
+async def test_a_user_who_is_renamed_is_listed_by_the_new_name_at_once(alice, bob, rooms, other):
+    """Once, and the pages of the user learn their new name, also when another user has the old one by then."""
+    async with connected(alice) as alices, connected(bob) as bobs:
+        for socket in (alices, bobs):
+            await join(socket, rooms.lobby)
+            assert (await socket.ask(command="users", names=["bob"]))["users"]
+        await hub.running().attendance.until_settled()
+        bob.username = "robert"
+        await database.write(bob.save)
+        if other:
+            await database.write(User.objects.create_user, other)
+        for socket in (alices, bobs):
+            renamed = {"room": str(rooms.lobby.pk), "present": {"bob": False, "robert": True}}
+            assert (await signals(socket, until=lambda frame: "robert" in frame.get("present", ())))[-1] == renamed
+        assert hub.running().attendance._here[rooms.lobby.pk] == {"alice", "robert"}
+        # bob leaves under the new name.
+        await bobs.send(command="leave", room=rooms.lobby.pk)
+        left = await signals(alices, until=lambda frame: "present" in frame)
+        assert left[-1]["present"] == {"robert": False}
 
 
 async def join(socket, room):

@@ -5,7 +5,9 @@ import re
 import pytest
 from django.conf import settings as site
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from chat import audit, limits
 
@@ -117,6 +119,18 @@ def test_an_unknown_address_gets_the_same_answer_and_no_mail(with_mail, client, 
     assert {(page.status_code, page["Location"], page.content) for page in pages} == {
         (302, "/accounts/password_reset/done/", b"")
     }
+    assert len(mail.outbox) == 1
+
+
+def test_an_unknown_address_takes_the_same_work(with_mail, client, bob):
+    """As many queries, and the same templates, so the time of the answer does not tell whether a user has it."""
+    client.post(RESET, {"email": "warm@example.com"})
+    work = []
+    for email in (bob.email, "eve@example.com"):
+        with CaptureQueriesContext(connection) as captured:
+            answer = client.post(RESET, {"email": email})
+        work.append((len(captured), {template.name for template in answer.templates}))
+    assert work[0] == work[1] and len(work[0][1]) >= 2
     assert len(mail.outbox) == 1
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -86,6 +87,20 @@ def test_a_right_that_ended_ends_the_push(service, alice, bob, charlie, rooms):
     send_due()
     assert device.messages == others.messages == []
     assert not PushDelivery.objects.filter(due_at__isnull=False).exists()
+
+
+@pytest.mark.parametrize("is_direct", [False, True])
+def test_flags_bring_no_push_of_a_hidden_room(service, bob, charlie, is_direct):
+    """Not even of a message that mentions the superuser."""
+    root = User.objects.create_superuser("root")
+    device, members = Device(service, root, "root", shows_text=True), Device(service, charlie, "charlie")
+    if is_direct:
+        room = room_actions.open_direct([charlie.pk], by=bob.pk)
+    else:
+        room = room_actions.create_room("Plans", who="members", members=[bob.pk, charlie.pk])
+    room.send_message("secret @root @all", bob)
+    deliver([room])
+    assert (device.messages, len(members.messages)) == ([], 1)
 
 
 @pytest.mark.parametrize("end", ["sign_out", "password", "deactivate"])

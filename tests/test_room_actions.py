@@ -126,6 +126,8 @@ def test_a_title_that_a_hidden_room_has_gives_no_other_answer(plans, rooms, alic
     assert room_actions.create_room("PLANS", by=alice.pk).pk
     assert room_actions.create_room("Staff", by=bob.pk).pk
     assert room_actions.create_room("Lobby", who="members", by=bob.pk).pk
+    assert room_actions.create_room("Hidden", who="members", by=bob.pk).pk
+    assert room_actions.change_room(rooms.random.pk, title="hidden", by=alice.pk).title == "hidden"
     with pytest.raises(ClientError, match="There is a room with this title already"):
         room_actions.create_room("lobby", by=bob.pk)
     with pytest.raises(ClientError, match="There is a room with this title already"):

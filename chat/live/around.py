@@ -23,7 +23,7 @@ PAUSE_FACTOR = 20
 class AroundCount:
     """Counts when users come and go, and every few seconds, because the signal of another process may be lost.
 
-    There are two frames at most, for those who count themselves among the users around and for the others.
+    Users see those around who are in a room that they may enter, so the counts differ. Equal ones share a frame.
     """
 
     def __init__(self, users: Callable[[], Collection[int]], sessions: Callable[[int], Collection[Session]]) -> None:
@@ -46,16 +46,15 @@ class AroundCount:
             began = asyncio.get_running_loop().time()
             if conf.SHOW_WHO_IS_AROUND and (users := self._users()):
                 try:
-                    self._send(users, await database.read(around.count))
+                    self._send(await database.read(around.count_for_all, users))
                 except Exception as error:
                     database.warn(logger, "the users around could not be counted; trying again", error)
             took = asyncio.get_running_loop().time() - began
             await asyncio.sleep(max(PAUSE_SECONDS, took * PAUSE_FACTOR))
 
-    def _send(self, users: Collection[int], present: set[int]) -> None:
+    def _send(self, counts: dict[int, int]) -> None:
         frames: dict[int, Frame] = {}
-        for user in users:
-            others = len(present) - (user in present)
+        for user, others in counts.items():
             for session in self._sessions(user):
                 if self._sent.get(session) != others:
                     self._sent[session] = others

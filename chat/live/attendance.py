@@ -138,6 +138,16 @@ class Attendance:
             if conf.SEND_PRESENCE and room in self._here:
                 session.signal(self._list(room))
 
+    def rename_user(self, before: str, after: str) -> None:
+        """Show a user by their new username in the rooms where they are, without waiting for the next comparison."""
+        for room, names in self._here.items():
+            if before in names:
+                names.remove(before)
+                names.add(after)
+                self._lists.pop(room, None)
+                if conf.SEND_PRESENCE and (feed := self._feeds.get(room)):
+                    feed.signal(_present(room, {before: False, after: True}))
+
     def apply_changes(self, changes: Iterable[Change]) -> None:
         """Take users' comings and goings, from here or elsewhere, and announce them to the rooms soon."""
         self._changes.extend(changes)

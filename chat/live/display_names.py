@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from chat import protocol
 from chat.conf import conf
@@ -29,7 +29,9 @@ class DisplayNames:
     the database little.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_renamed: Callable[[str, str], None]) -> None:
+        # Called with the username before and after.
+        self._on_renamed = on_renamed
         self._sessions: set[Session] = set()
         # By username, as they were sent; and the usernames by id.
         self._known: dict[str, Shown] = {}
@@ -131,6 +133,7 @@ class DisplayNames:
                     self._known.pop(before, None)
                     changed.setdefault(before, ShownUser())
                 changed[shown.username] = as_sent(shown)
+                self._on_renamed(before, shown.username)
             elif self._known.get(shown.username, shown) != shown:
                 changed[shown.username] = as_sent(shown)
             self._known[shown.username], self._usernames[shown.user] = shown, shown.username

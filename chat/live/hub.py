@@ -45,7 +45,7 @@ class Hub:
         self.returning = Turnstile()
         self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
         self.watchers = Watchers(self.positions)
-        self.display_names = DisplayNames()
+        self.display_names = DisplayNames(on_renamed=self._on_renamed)
         self.around = AroundCount(self.watchers.users, self.watchers.sessions_of)
         self.appearances = own_settings.appearance(self.watchers.users, self.watchers.sessions_of)
         self.pane_sets = own_settings.versions_of_pane_sets(self.watchers.users, self.watchers.sessions_of)
@@ -251,8 +251,11 @@ class Hub:
         self.display_names.users_changed(concern)
         self.appearances.users_changed(concern)
         self.pane_sets.users_changed(concern)
-        if concern.users:
-            self.around.count_soon()
+        # The users who are around for a reader are those in rooms that the reader may enter.
+        self.around.count_soon()
+
+    def _on_renamed(self, before: str, after: str) -> None:
+        self.attendance.rename_user(before, after)
 
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""

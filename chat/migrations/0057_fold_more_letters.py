@@ -20,6 +20,6 @@ def fold(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chat", "0055_pane_shapes")]
+    dependencies = [("chat", "0056_listed_rooms")]
 
     operations = [migrations.RunPython(fold, migrations.RunPython.noop)]

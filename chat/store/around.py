@@ -1,17 +1,28 @@
-"""The users who are around: those with a page that has a room open, and in which of the reader's rooms they are."""
+"""The users who are around: with a page that has a room open which the reader may enter.
 
+A user whose open rooms are all hidden from the reader is not around for them, as without a page. Otherwise the list
+would tell that there are hidden rooms, and who is in them.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.contrib.auth import get_user_model
 from django.db.models import Min, QuerySet
 from django.db.models.functions import Now
 
-from chat.models import Presence, Room
+from chat.models import Presence, Room, RoomMember
 from chat.store import display_names
 
 # The most people in a list; and the most that are counted.
 MAX_LISTED = 100
 MAX_COUNTED = 1000
+# The most readers whose rooms of members are read in one query: SQLite may allow no more than 999 parameters.
+READERS_AT_ONCE = 400
+
+User = get_user_model()
 
 
 class Around(NamedTuple):
@@ -22,29 +33,70 @@ class Around(NamedTuple):
     rooms: list[int]
 
 
-def count() -> set[int]:
-    """Return the ids of the users who are around, at most MAX_COUNTED."""
-    return set(_present().order_by().values_list("user", flat=True).distinct()[:MAX_COUNTED])
+def count_for(reader: Any) -> int:
+    """Return how many other users are around for a reader, at most MAX_COUNTED."""
+    return int(_users(_present_for(reader).exclude(user=reader.pk))[:MAX_COUNTED].count())
+
+
+def count_for_all(readers: Collection[int]) -> dict[int, int]:
+    """Return how many other users are around for each of these active readers, at most MAX_COUNTED."""
+    counts: dict[int, int] = {}
+    ids = sorted(readers)
+    for start in range(0, len(ids), READERS_AT_ONCE):
+        found = User._default_manager.filter(pk__in=ids[start : start + READERS_AT_ONCE], is_active=True)
+        kinds: dict[bool, list[Any]] = defaultdict(list)
+        for reader in found.only("pk", "is_active", "is_staff"):
+            kinds[reader.is_staff].append(reader)
+        for same_kind in kinds.values():
+            counts |= _count_for_kind(same_kind)
+    return counts
+
+
+def _count_for_kind(readers: list[Any]) -> dict[int, int]:
+    """Count for readers who may enter the same rooms, except for rooms of members."""
+    shared = _present().filter(room__in=Room.objects.shared_by(readers[0]).order_by().values("pk"))
+    # One more than are counted, because a reader does not count themselves.
+    seen_by_all = set(_users(shared)[: MAX_COUNTED + 1])
+    seen_by_members: dict[int, set[int]] = defaultdict(set)
+    if len(seen_by_all) <= MAX_COUNTED:
+        memberships = RoomMember.objects.filter(user__in=[reader.pk for reader in readers], room__members_only=True)
+        # Only users who are in no shared room, which few are.
+        others = _present().filter(room__in=memberships.values("room")).exclude(user__in=shared.values("user"))
+        users: dict[int, set[int]] = defaultdict(set)
+        for room, user in others.order_by().values_list("room", "user"):
+            users[room].add(user)
+        for reader, room in memberships.filter(room__in=users).values_list("user", "room"):
+            seen_by_members[reader] |= users[room]
+    return {
+        reader.pk: min(len((seen_by_all | seen_by_members[reader.pk]) - {reader.pk}), MAX_COUNTED) for reader in readers
+    }
 
 
 def list_people(reader: Any) -> tuple[list[Around], bool]:
     """Return the people around without the reader, those who came first first, and whether there are more.
 
-    Of rooms that the reader may not enter nothing is said, neither their ids nor that a user is in one.
+    The answer tells nothing of rooms that the reader may not enter, neither their ids nor that a user is in one.
     """
-    mine = Room.objects.enterable_by(reader).order_by().values("pk")
-    others = _present().exclude(user=reader.pk).order_by().values("user").annotate(since=Min("at"))
-    found = {row["user"]: row["since"] for row in others.order_by("since", "user")[: MAX_LISTED + 1]}
+    others = _present_for(reader).exclude(user=reader.pk)
+    first = others.order_by().values("user").annotate(since=Min("at")).order_by("since", "user")
+    found = {row["user"]: row["since"] for row in first[: MAX_LISTED + 1]}
     listed = list(found)[:MAX_LISTED]
     rooms: dict[int, list[int]] = {user: [] for user in listed}
-    shared = _present().filter(user__in=listed, room__in=mine).order_by("room").values_list("user", "room").distinct()
-    for user, room in shared:
+    for user, room in others.filter(user__in=listed).order_by("room").values_list("user", "room").distinct():
         rooms[user].append(room)
     users = {shown.user: shown for shown in display_names.load_users(listed)}
     people = [Around(users[user], found[user], rooms[user]) for user in listed if user in users]
     return people, len(found) > MAX_LISTED
 
 
+def _present_for(reader: Any) -> QuerySet[Presence]:
+    return _present().filter(room__in=Room.objects.enterable_by(reader).order_by().values("pk"))
+
+
 def _present() -> QuerySet[Presence]:
     # The presence of a user who was deactivated ends with the grace time.
     return Presence.objects.filter(process__expires_at__gt=Now(), user__is_active=True)
+
+
+def _users(present: QuerySet[Presence]) -> Any:
+    return present.order_by().values_list("user", flat=True).distinct()

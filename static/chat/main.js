@@ -34,6 +34,7 @@ customElements.define("room-list", RoomList);
 
 /** @type {Config} */
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
+shownNames.me = config.user;
 shownNames.learn(config.users);
 const stream = new URL(config.stream, location.href);
 stream.protocol = location.protocol === "https:" ? "wss:" : "ws:";

@@ -166,8 +166,15 @@ def test_axe_finds_no_violations_in_the_admin(visit, site):
     alice, vera = visit("alice", "/admin/"), visit("vera", "/admin/")
     expect(vera.page.get_by_text("may delete any message")).to_be_visible()
     found = {"a staff user without permissions": violations_in_all_looks(vera.page)}
-    for path in ("", "chat/room/", f"chat/room/{room}/change/", f"auth/user/{user}/change/"):
+    rooms = ("chat/room/", "chat/room/add/", f"chat/room/{room}/change/", "chat/bot/add/", "chat/webhook/add/")
+    for path in ("", *rooms, "auth/user/", f"auth/user/{user}/change/"):
         alice.goto(f"/admin/{path}")
+        if "bot" in path:
+            # With the list of results open.
+            box = alice.page.get_by_role("combobox", name="Room:")
+            box.click()
+            alice.page.get_by_role("searchbox", name="Room:").fill("lob")
+            expect(alice.page.get_by_role("option", name="Lobby")).to_be_visible()
         if "change" in path:
             # The pages of a room and of a user explain who may enter, and why.
             expect(alice.page.get_by_text("Why can they see it?" if "room" in path else "and why?")).to_be_visible()

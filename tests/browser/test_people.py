@@ -86,3 +86,39 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
         expect(bob.page.get_by_role("link", name="Admin", exact=True)).to_have_count(0)
     finally:
         site.shell(FORGET)
+
+
+RENAME = """
+from django.contrib.auth.models import User
+bob = User.objects.get(username="{}")
+bob.username = "{}"
+bob.save()
+"""
+
+
+def test_a_user_who_is_renamed_is_one_person_and_is_not_offered_to_themselves(visit, site):
+    """While their page is open, and after it reconnects."""
+    alice, bob = visit("alice"), visit("bob")
+    for visitor in (alice, bob):
+        visitor.open("Lobby")
+        visitor.pane("Lobby").locator("room-people summary").click()
+    people = [visitor.pane("Lobby").get_by_role("list", name="People here") for visitor in (alice, bob)]
+    for listed in people:
+        expect(listed.get_by_role("listitem")).to_contain_text(["alice", "bob"])
+    site.shell(RENAME.format("bob", "robert"))
+    try:
+        for is_after in (False, True):
+            if is_after:
+                site.stop()
+                site.start()
+                bob.say("Lobby", "back")
+                expect(alice.texts("Lobby")).to_have_text(["back"], timeout=20_000)  # after her own reconnect
+                bob.pane("Lobby").locator("room-people summary").click()
+            for listed in people:
+                expect(listed.get_by_role("listitem")).to_contain_text(["alice", "robert"])
+            expect(people[0].get_by_role("button", name="Message robert")).to_be_visible()
+            expect(people[1].get_by_role("button", name=re.compile("Message|Deactivate"))).to_have_count(1)
+            expect(people[1].get_by_role("button", name="Message alice")).to_be_visible()
+            expect(bob.page.locator(".me")).to_have_text("robert")
+    finally:
+        site.shell(RENAME.format("robert", "bob"))

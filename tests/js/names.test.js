@@ -28,6 +28,19 @@ test("a message keeps its author's username when another user has it by now", ()
   assert.equal(names.of("bob", 9), "bob");
 });
 
+test("a reader who is renamed is known by the new name, and by it alone", () => {
+  const names = new ShownNames();
+  const me = { id: 7, username: "bob" };
+  names.me = me;
+  names.learn({ bob: { user: 7 }, alice: { user: 3 } });
+  assert.equal(me.username, "bob");
+  names.learn({ bob: {}, robert: { user: 7 } });
+  assert.equal(me.username, "robert");
+  // Another user takes the old name.
+  names.learn({ bob: { user: 9 } });
+  assert.equal(me.username, "robert");
+});
+
 test("after missed changes all names are asked for again, and stay until the answer", async () => {
   const names = new ShownNames();
   names.learn({ bob: { user: 7, name: "Bob" } });

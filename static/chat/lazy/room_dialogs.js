@@ -141,7 +141,7 @@ export class RoomDialog {
 
   #notices;
 
-  /** @param {HTMLDialogElement} dialog @param {string} me @param {Notices} notices */
+  /** @param {HTMLDialogElement} dialog @param {{username: string}} me @param {Notices} notices */
   constructor(dialog, me, notices) {
     this.#dialog = dialog;
     this.#notices = notices;
@@ -157,7 +157,7 @@ export class RoomDialog {
       this.#webhooks.clear();
     });
     part(dialog, "done").addEventListener("click", () => dialog.close());
-    part(dialog, "leave").addEventListener("click", () => void this.#remove(me));
+    part(dialog, "leave").addEventListener("click", () => void this.#remove(me.username));
     part(dialog, "archive").addEventListener("click", () => void this.#archive());
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -209,7 +209,7 @@ export class RoomDialog {
       part(this.#dialog, name).hidden = !isOfMembers;
     part(this.#dialog, "members").replaceChildren(
       ...members.map(({ username, owner }) => {
-        const isRemovable = manage && username !== this.#me;
+        const isRemovable = manage && username !== this.#me.username;
         const remove = isRemovable ? () => void this.#remove(username) : null;
         return memberItem(username, owner ? gettext("owner") : "", remove);
       }),

@@ -12,7 +12,7 @@ import { shownNames } from "./names.js";
 /**
  * Where choices come from. `findPeople`: those who may enter the room; `present`: those who are in it;
  * `mayCall`: the reader may mention all of them.
- * @typedef {{me: string, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, mayCall: () => boolean, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
+ * @typedef {{me: {username: string}, present: () => Iterable<string>, rooms: () => Iterable<{title: string}>, findPeople: (typed: string) => Promise<string[]>, mayCall: () => boolean, findEmoji: (typed: string, most: number) => Promise<Emoji[]>}} Source
  */
 
 /** What CALLS mean, in the same order. */
@@ -53,7 +53,8 @@ export function wordAt(text, caret) {
 
 /** @param {Word} word @param {Source} source @returns {Promise<Choice[]>} */
 export async function findChoices({ sign, typed }, source) {
-  const { me, present, rooms, findPeople, mayCall, findEmoji } = source;
+  const { present, rooms, findPeople, mayCall, findEmoji } = source;
+  const me = source.me.username;
   if (sign === "#") return roomChoices(typed, rooms());
   if (sign === "@") {
     const others = await findPeople(typed);

@@ -10,6 +10,9 @@ export class ShownNames {
   /** Whether `onwanted` is about to be called. */
   #isWaiting = false;
 
+  /** The reader. A renamed reader is known by the new username from then on. */
+  me = { id: 0, username: "" };
+
   /** Names are shown that nobody has asked the server for. */
   onwanted = () => {};
 
@@ -42,7 +45,10 @@ export class ShownNames {
 
   /** @param {Record<string, ShownUser>} users by username */
   learn(users) {
-    for (const [username, user] of Object.entries(users)) this.#known.set(username, user);
+    for (const [username, user] of Object.entries(users)) {
+      this.#known.set(username, user);
+      if (user.user === this.me.id) this.me.username = username;
+    }
   }
 
   /** Changes may have been missed, so ask for all names again. */

@@ -99,7 +99,7 @@ export class Page {
     const notLoaded = () => notices.show(NOT_LOADED);
     this.#attachments = new Attachments(config, userData.tabs, notLoaded);
     this.#rooms = new Rooms({
-      ...{ me: config.user.username, notices, notLoaded },
+      ...{ me: config.user, notices, notLoaded },
       openRoom: (...opened) => this.#userActions.navigation.goToRoom(...opened),
     });
     this.#userActions = new UserActions(workspace, {
@@ -162,9 +162,9 @@ export class Page {
       if (!userData.preferences.get("showsTyping"))
         for (const pane of panes.all) pane.clearTyping();
     });
-    const { username } = config.user;
     const me = part(document, "my-name");
     showName(me, () => {
+      const { username } = config.user;
       const shown = shownNames.of(username);
       setText(me, shown);
       setAvatar(part(document, "my-avatar"), username, shown, shownNames.pictureOf(username));

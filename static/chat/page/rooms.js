@@ -11,7 +11,7 @@ export class Rooms {
   #page;
   #dialogs;
 
-  /** @param {{me: string, notices: Notices, notLoaded: () => void, openRoom: (room: Room, isFocused?: boolean) => void}} page */
+  /** @param {{me: {username: string}, notices: Notices, notLoaded: () => void, openRoom: (room: Room, isFocused?: boolean) => void}} page */
   constructor(page) {
     this.#page = page;
     this.#dialogs = new LazyPart(() => this.#load(), page.notLoaded);

@@ -62,7 +62,6 @@ export class UserActions {
   #messageActions;
   carrying;
   #rooms;
-  #isStaff;
   answering;
   #saying;
   navigation;
@@ -83,9 +82,8 @@ export class UserActions {
     this.#readTracker = readTracker;
     this.#userData = userData;
     this.#emoji = emoji;
-    this.#me = user.username;
+    this.#me = user;
     this.#rooms = rooms;
-    this.#isStaff = user.staff;
     this.#saying = { notices, notLoaded };
     this.menus = new Menus(part(document, "menu"), (keys) => chordWords(keys, IS_MAC), notLoaded);
     this.#shortcuts = new Shortcuts(userData.preferences, IS_MAC);
@@ -392,7 +390,7 @@ export class UserActions {
   /** Members of a room see who they are; staff may change the rooms that users share. @param {string} id */
   #settingsItem(id) {
     const room = this.#workspace.rooms.get(id);
-    if (!room || room.kind === "direct" || (!room.kind && !this.#isStaff)) return null;
+    if (!room || room.kind === "direct" || (!room.kind && !this.#me.staff)) return null;
     const label = room.kind ? gettext("Members and settings…") : gettext("Room settings…");
     return { label, act: () => this.#rooms.showSettings(id) };
   }

@@ -102,12 +102,11 @@ function avatar(name) {
 function person(name, me) {
   const item = copyElement("person-template");
   const button = part(item, "message");
-  button.hidden = name === me.username;
   const deactivate = part(item, "deactivate");
-  deactivate.hidden = button.hidden;
   for (const each of [button, deactivate]) each.dataset.username = name;
   showName(item, () => {
     const shown = shownNames.of(name);
+    button.hidden = deactivate.hidden = name === me.username;
     setAvatar(part(item, "avatar"), name, shown, shownNames.pictureOf(name));
     part(item, "name").textContent = shown;
     part(item, "username").textContent = shown === name ? "" : name;
