@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection
+from django.db.models.signals import post_init
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import translation
@@ -287,6 +288,21 @@ def test_another_error_of_the_database_is_not_taken_for_a_search_that_is_too_lon
     with pytest.raises(DatabaseError) as caught:
         search.find(bob, Query(terms=["needle"]))
     assert "chat_missing" in str(caught.value)
+
+
+def test_the_text_of_a_message_is_stored_without_an_instance_of_the_model(lobby, bob):
+    made = []
+
+    def note(**kwargs):
+        made.append(kwargs["instance"])
+
+    post_init.connect(note, sender=SearchText)
+    try:
+        actions.commit([Draft(room=lobby.pk, author=bob.pk, body="needle") for _ in range(4)])
+    finally:
+        post_init.disconnect(note, sender=SearchText)
+    assert made == []
+    assert texts(bob, "needle") == ["needle"] * 4
 
 
 def test_the_index_and_not_the_table_is_searched(lobby, bob):

@@ -23,7 +23,7 @@ from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
 from chat.store import files
 from chat.store.events import posted
-from chat.store.inserting import insert
+from chat.store.inserting import insert_values
 
 User = get_user_model()
 
@@ -331,9 +331,8 @@ def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
     if changed:
         SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
     kept = [event for event in (*new, *changed) if event.deleted_at is None]
-    insert(
-        [
-            SearchText(event_id=event.pk, room_id=event.room_id, text=searchable(files.text_with_names(event)))
-            for event in kept
-        ]
+    insert_values(
+        SearchText,
+        ("event_id", "room_id", "text"),
+        [(event.pk, event.room_id, searchable(files.text_with_names(event))) for event in kept],
     )
