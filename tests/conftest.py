@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests import migrated
+
 if TYPE_CHECKING:  # models can only be imported once Django is set up
     from chat.models import Room
 
@@ -74,6 +76,17 @@ def _empty_tables(case):
 
 def pytest_unconfigure(config):
     shutil.rmtree(STATE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb():
+    """Begin with a database that is migrated already. PostgreSQL's is migrated in each run."""
+    from django.conf import settings
+
+    if "TEST_DATABASE_URL" in os.environ:
+        return False
+    migrated.copy_to(settings.DATABASES["default"]["TEST"]["NAME"])
+    return True
 
 
 @pytest.fixture(autouse=True)
