@@ -41,7 +41,10 @@ apt_install() {
     fail "please run: sudo apt-get install $*"
   fi
   step "Installing $* (apt)"
-  apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq"
+  # One at a time, because script/test installs the services while script/setup runs, which may install too.
+  lock=
+  have flock && lock="flock /var/lock/multichat-apt"
+  apt="$sudo $lock env DEBIAN_FRONTEND=noninteractive apt-get -qq"
   $apt install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
     { $apt update >/dev/null && $apt install -y --no-install-recommends "$@" >/dev/null; } ||
     fail "apt-get could not install: $*"

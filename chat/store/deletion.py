@@ -5,13 +5,14 @@ so an interrupted deletion continues where it stopped. Django deletes a user's o
 refer to the user (memberships, mentions) are then removed in pieces. The user's messages stay.
 """
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
-from django.db import OperationalError, models, transaction
+from django.db import OperationalError, connection, models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
@@ -195,6 +196,8 @@ def disown(user_id: int) -> None:
     Databases use each id only once. But after copying the data (`loaddata`) the next id follows the highest
     existing one, and users with higher ids may have been deleted.
     """
+    if not _has_rows(user_id):
+        return
     if Event.objects.filter(author=user_id).exists():
         Event._base_manager.filter(author=user_id).update(author=None)
     for kept in (Reaction, Confirmation):
@@ -203,3 +206,21 @@ def disown(user_id: int) -> None:
     for model, field in _fields_of_former_users():
         model._base_manager.filter(**{field: user_id}).delete()
     DeletedUser.objects.filter(pk=user_id).delete()
+
+
+def _has_rows(user_id: int) -> bool:
+    """Return whether any row refers to this user: one statement, because new users hardly ever have some."""
+    sql = _sql_of_rows()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [user_id] * sql.count("%s"))
+        return cursor.fetchone() is not None
+
+
+@functools.cache
+def _sql_of_rows() -> str:
+    relations = [relation for relation in relations_to(get_user_model()) if isinstance(relation.field, FormerUserField)]
+    columns = [(relation.related_model, relation.field.column) for relation in relations]
+    columns.append((DeletedUser, DeletedUser._meta.pk.column))
+    quote = connection.ops.quote_name
+    selects = [f"SELECT 1 FROM {quote(model._meta.db_table)} WHERE {quote(column)} = %s" for model, column in columns]
+    return " UNION ALL ".join(selects) + " LIMIT 1"

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, StorageState, expect
 
+from tests import migrated
 from tests.browser.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +82,7 @@ class Site:
         if Site.seeded:
             self.database.write_bytes(Site.seeded)
             return
-        self.manage("migrate", "--verbosity", "0")
+        migrated.copy_to(self.database)
         self.shell(SEED)
         with self._sql() as sql:
             Site.seeded = sql.serialize()

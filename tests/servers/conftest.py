@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from chat.testing import PageClient, Row, record, sign_in
+from tests import migrated
 from tests.servers.services import PASSWORD, Postgres, ProbedServer, Redis, Server, directory
 
 ROOMS = 6
@@ -24,6 +25,7 @@ async def quick_loop():
 def template_state():
     """A state directory to copy: its SQLite file has the tables, the cast and the rooms."""
     with directory("template") as state:
+        migrated.copy_to(state / "db.sqlite3")
         maker = Server(state)
         maker.ask("make", ROOMS)
         maker.listening.close()
