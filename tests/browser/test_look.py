@@ -5,7 +5,7 @@ import signal
 
 from playwright.sync_api import expect
 
-from tests.browser.test_accessibility import violations
+from tests.browser.test_accessibility import CONFIRM, violations
 from tests.browser.test_delivery import post
 
 IN_VIEW = """(log) => {
@@ -135,22 +135,6 @@ def test_the_rail_has_the_buttons_of_its_rows_where_no_pointer_hovers_and_marks_
         assert violations(alice.page) == []
     closing.tap()
     expect(alice.pane("Lobby")).to_have_count(0)
-
-
-CONFIRM = """
-from django.contrib.auth.models import User
-from django.test import Client
-from chat.models import Room
-from chat.store import policies
-from chat.store.actions import Draft, commit
-from chat.store.log import Kind
-room = Room.objects.get(title="Here")
-for name in ("alice", "bob", "charlie"):
-    user, client = User.objects.get(username=name), Client()
-    client.force_login(user)
-    [standing] = policies.load_logins([client.session.session_key]).values()
-    commit([Draft(room=room.pk, author=user.pk, login=standing.login, kind=Kind.CONFIRMED, target_seq=1)])
-"""
 
 
 def test_all_who_have_confirmed_an_alert_are_listed_and_a_long_one_takes_two_lines(visit, site):
