@@ -156,7 +156,7 @@ def test_all_who_have_confirmed_an_alert_are_listed_and_a_long_one_takes_two_lin
     assert pinned.evaluate(lines) == 2
     bob.pane("Here").locator(".pinned").focus()
     assert pinned.evaluate(lines) > 2
-    # Who wrote it and when may be in a line of its own, which begins with no sign.
+    # The author and the time may be in a line of their own, which begins with no sign.
     by = pinned.locator(".by")
     assert by.evaluate("(by) => getComputedStyle(by, '::before').content") == "none"
     bob.box("Here").focus()
