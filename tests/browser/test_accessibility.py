@@ -1,11 +1,13 @@
 """axe-core finds no violations on any screen, in both themes and at three widths."""
 
 import json
+from functools import partial
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ROOT, until
+from tests.browser.test_fitting import END_MOTION, FAULTS
 from tests.servers.quantities import IS_FULL, TIMEOUT
 
 AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
@@ -73,6 +75,111 @@ def test_axe_finds_no_violations(visit, site):
     assert violations_in_all_looks(alice.page) == []
 
 
+CONFIRM = """
+from django.contrib.auth.models import User
+from django.test import Client
+from chat.models import Room
+from chat.store import policies
+from chat.store.actions import Draft, commit
+from chat.store.log import Kind
+room = Room.objects.get(title="Here")
+for name in ("alice", "bob", "charlie"):
+    user, client = User.objects.get(username=name), Client()
+    client.force_login(user)
+    [standing] = policies.load_logins([client.session.session_key]).values()
+    commit([Draft(room=room.pk, author=user.pk, login=standing.login, kind=Kind.CONFIRMED, target_seq=1)])
+"""
+# A window of 1440 × 860 pixels with 200 % zoom.
+ZOOMED = {"width": 720, "height": 430}
+# What only its colour or its shadow sets apart from what is around it has to have an edge in the system's colours.
+WITHOUT_EDGE = """() => {
+  const apart = `dialog[open], [popover]:popover-open, room-pane, .box, .avatar, .pinned, .alert-line,
+    .connection-bar, .catch-up button, .reopen button, .undo button, .chip, .open-strip, .moment, .overlay`;
+  const hasEdge = (element) => {
+    const { borderTopWidth, outlineWidth, outlineStyle } = getComputedStyle(element);
+    return parseFloat(borderTopWidth) >= 1 || (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1);
+  };
+  return [...document.querySelectorAll(apart)]
+    .filter((element) => element.checkVisibility() && !hasEdge(element) && !hasEdge(element.parentElement))
+    .map((element) => `${element.localName}.${element.className}`);
+}"""
+
+
+def judge_state(page, state, themes=("dark", "light")):
+    """Judge what is shown: by axe in both themes, at 200 % zoom, and in the system's colours."""
+    for theme in themes:
+        page.emulate_media(color_scheme=theme)
+        expect(state).to_be_visible()
+        assert violations(page, RULES_OF_COLOURS if theme == "dark" else RULES) == [], (state, theme)
+    size = page.viewport_size
+    page.set_viewport_size(ZOOMED)
+    page.evaluate(END_MOTION)
+    expect(state).to_be_visible()
+    # Menus, dialogs, the box to find rooms in and an offer of some seconds stand above other controls.
+    above = "dialog[open], [popover]:popover-open, [role=listbox]:visible, .reopen p, .find input:focus"
+    is_above = page.locator(above).count() > 0
+    faults = [fault for fault in page.evaluate(FAULTS) if not (is_above and " is below " in fault)]
+    assert faults == [], state
+    assert page.evaluate("document.documentElement.scrollWidth") <= ZOOMED["width"], state
+    page.emulate_media(forced_colors="active")
+    assert page.evaluate(WITHOUT_EDGE) == [], state
+    page.emulate_media(forced_colors="none")
+    page.set_viewport_size(size)
+
+
+@pytest.mark.timeout(2 * TIMEOUT)
+def test_axe_finds_no_violations_in_what_stands_side_by_side(visit, site):
+    """Chips, quotes, alerts with confirmations, strips, halves, and what tells of a lost connection: on one page."""
+    site.shell(
+        "from chat.models import Room\n"
+        "Room.objects.get(title='Here').send_message('The disk of db-1 is full. Do not deploy.', None, 2)\n"
+        "Room.objects.get(title='Lobby').send_message('the deploy is done', None)"
+    )
+    site.shell(CONFIRM)
+    alice = visit("alice", viewport={"width": 1320, "height": 900})
+    page = alice.page
+    judge = partial(judge_state, page)
+    alice.open("Lobby", "Third")
+    alice.expect_state("Connected")
+    site.shell("from chat.models import Room; Room.objects.get(title='Random').send_message('It burns', None, 2)")
+    judge(page.locator("[data-part=alert-line]"))
+    alice.open("Random")
+    judge(alice.pane("Random").locator(".pinned"))
+    alice.open("Here")
+    judge(alice.log("Here").get_by_text("Confirmed by"))
+    alice.toggle("Random").click()
+    message = alice.log("Lobby").get_by_role("article").last
+    message.hover()
+    message.get_by_role("button", name="More about this message").click()
+    page.get_by_role("menuitem", name="Quote in another room").click()
+    page.get_by_role("menu", name="Quote in another room").get_by_role("menuitem", name="Third").click()
+    pane = alice.pane("Third")
+    judge(pane.locator("room-composer .quote"))
+    pane.get_by_role("button", name="Also in other rooms").click()
+    page.keyboard.type("Staff")
+    judge(pane.get_by_role("option", name="Staff"))
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    alice.box("Third").fill("look")
+    alice.box("Third").press("Enter")
+    judge(pane.get_by_text("Press Enter again to send"))
+    for title, item in (("Here", "Make it a strip"), ("Third", "Put below Lobby")):
+        alice.pane(title).get_by_role("button", name="More", exact=True).click()
+        judge(page.get_by_role("menuitem", name=item))
+        page.get_by_role("menuitem", name=item).click()
+    judge(page.get_by_role("button", name="Show Here as a column"))
+    site.stop()
+    try:
+        alice.say("Lobby", "written offline")
+        # The bar comes after five seconds.
+        expect(page.get_by_role("button", name="Try now")).to_be_visible(timeout=15_000)
+        judge(page.get_by_role("button", name="Try now"))
+        judge(alice.log("Lobby").get_by_role("button", name="Discard").last)
+    finally:
+        site.start()
+    alice.expect_state("Connected")
+
+
 @pytest.mark.timeout(TIMEOUT)
 def test_axe_finds_no_violations_in_what_comes_and_goes(visit, site):
     """One page goes from state to state, because loading it takes longer than judging it."""
@@ -80,13 +187,7 @@ def test_axe_finds_no_violations_in_what_comes_and_goes(visit, site):
     page, keyboard = alice.page, alice.page.keyboard
     alice.open("Lobby", "Third")
     alice.expect_state("Connected")
-
-    def judge(state, themes=("dark", "light")):
-        for theme in themes:
-            page.emulate_media(color_scheme=theme)
-            expect(state).to_be_visible()
-            assert violations(page, RULES_OF_COLOURS if theme == "dark" else RULES) == [], (state, theme)
-
+    judge = partial(judge_state, page)
     for theme in ("dark", "light"):
         # Both stay for some seconds.
         alice.say("Lobby", f"in the {theme}")

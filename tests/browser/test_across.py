@@ -240,6 +240,43 @@ def test_one_message_goes_into_several_rooms_and_is_changed_in_all_of_them(visit
     until_texts(lambda texts: sum(text.endswith(": for all") for text in texts) == len(site.rooms))
 
 
+def test_each_question_before_a_message_is_sent_is_shown_before_enter_answers_it(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Doomed')")
+    alice = visit("alice")
+    alice.open("Lobby")
+    pane, box = alice.pane("Lobby"), alice.box("Lobby")
+    adding = pane.get_by_role("combobox", name="Add a room")
+    pane.get_by_role("button", name="Also in other rooms").click()
+    for title in ("Doomed", "Staff"):
+        expect(adding).to_be_focused()
+        alice.page.keyboard.type(title)
+        alice.page.keyboard.press("Enter")
+        expect(pane.get_by_role("button", name=f"Remove {title}")).to_be_visible()
+    alice.page.keyboard.press("Enter")
+    box.fill("power is out")
+    site.shell("from chat.models import Room; Room.objects.get(title='Doomed').delete()")
+    expect(alice.button("Doomed")).to_have_count(0)
+    question = pane.locator("[data-part=again]")
+    box.press("Enter")
+    expect(question).to_contain_text("A room that you chose isn't available any more")
+    # The first question was another one.
+    box.press("Enter")
+    expect(question).to_contain_text("Not everybody in")
+    assert alice.commands("send") == []
+    box.press("Enter")
+    expect(alice.texts("Lobby")).to_have_text(["power is out"])
+    wait_until(lambda: site.shell(TEXTS).splitlines() == ["Lobby: power is out", "Staff: power is out"], alice)
+    # Two questions at once are shown together.
+    pane.get_by_role("button", name="Also in other rooms").click()
+    pane.get_by_role("button", name="All rooms…").click()
+    alice.page.get_by_role("alertdialog").get_by_role("button", name="Add these rooms").click()
+    expect(box).to_be_focused()
+    box.fill("for all")
+    box.press("Enter")
+    expect(question).to_contain_text(f"This goes to {len(site.rooms)} rooms")
+    expect(question).to_contain_text("Not everybody in")
+
+
 def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site):
     alice = visit("alice")
     page = alice.page

@@ -162,6 +162,16 @@ def test_a_pane_stands_in_the_lower_half_of_a_column_by_menu_and_by_drag(visit):
     assert not bob.problems
 
 
+def test_a_long_name_in_a_composer_fades_out_at_its_end(visit):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby", "Random")
+    arranged(bob)
+    mask = "(box) => getComputedStyle(box).maskImage"
+    assert bob.box("Lobby").evaluate(mask).startswith("linear-gradient(to left, rgba(0, 0, 0, 0)")
+    bob.box("Lobby").evaluate("(box) => { box.dir = 'rtl'; }")
+    assert bob.box("Lobby").evaluate(mask).startswith("linear-gradient(to right, rgba(0, 0, 0, 0)")
+
+
 def test_edges_drag_and_a_double_click_evens_out(visit):
     bob = visit("bob", viewport=WIDE)
     bob.open("Lobby", "Random", "Third")

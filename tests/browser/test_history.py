@@ -565,6 +565,11 @@ def test_panes_beyond_the_edge_are_counted_and_scrolled_into_view(visit):
     alice.open("Third", "Here")
     expect(alice.main.get_by_role("button", name="2 more panes", exact=True)).to_be_visible()
     expect(right).to_be_hidden()
+    # It covers nothing.
+    row = alice.page.locator("[data-part=panes]").bounding_box()
+    button = left.bounding_box()
+    assert button["y"] >= row["y"] + row["height"]
+    assert button["height"] >= 24
     left.click()
     expect(alice.box("Random")).to_be_in_viewport()
     left.click()

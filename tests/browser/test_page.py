@@ -478,8 +478,14 @@ def test_the_panes_head_shows_the_people_in_the_room(visit, site):
     alice.open("Quiet")
     here = alice.pane("Quiet").locator("summary")
     expect(here).to_have_text(re.compile("1 person here"))
+    # The avatars are those of others.
+    expect(here.locator(".avatar")).to_have_count(0)
+    expect(here.locator("svg")).to_be_visible()
     bob.open("Quiet")
     expect(here).to_have_text(re.compile("2 people here"))
+    expect(here.locator(".avatar")).to_have_text(["BO"])
+    expect(here.locator("svg")).to_be_hidden()
+    expect(bob.pane("Quiet").locator("summary .avatar")).to_have_text(["AL"])
     # By keyboard, and as a list for screen readers.
     here.focus()
     alice.page.keyboard.press("Enter")

@@ -193,6 +193,82 @@ def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(v
     expect(bob.page.get_by_role("status").filter(has_text="All caught up")).to_be_visible()
 
 
+def test_the_next_screen_while_catching_up_leaves_no_line_out_and_ends_with_the_next_room(visit, site):
+    post(site, ("Random", 1, 100), ("Third", 1, 2))
+    bob = visit("bob", viewport={"width": 1000, "height": 700})
+    bob.expect_state("Connected")
+    look_away(bob)
+    for title, count in (("Random", 60), ("Third", 1)):
+        site.shell(
+            "from chat.models import Room\n"
+            f"for number in range({count}): Room.objects.get(title={title!r}).send_message(f'new {{number}}', None)"
+        )
+    expect(badge(bob, "Random")).to_have_text("60")
+    look_back(bob)
+    bob.page.get_by_role("button", name="Catch up").click()
+    log, screen = bob.log("Random"), bob.page.get_by_role("button", name="Next screen")
+    expect(log).to_be_focused()
+    ends = """(log) => {
+      const { top, bottom } = log.getBoundingClientRect();
+      const shown = [...log.querySelectorAll('.message')].filter((message) => {
+        const box = message.getBoundingClientRect();
+        return box.bottom > top + 1 && box.top < bottom - 1;
+      });
+      return [shown[0], shown.at(-1)].map((message) => message.querySelector('[data-part=text]').textContent);
+    }"""
+    numbers = lambda: [int(words.split()[1]) if words.startswith("new") else -1 for words in log.evaluate(ends)]  # noqa: E731
+    top = lambda: log.evaluate("(log) => log.scrollTop")  # noqa: E731
+    first, last = numbers()
+    assert first <= 0 < last < 59
+    # By Space and by the button, after which Space goes on too.
+    for press in (lambda: bob.page.keyboard.press(" "), screen.click, lambda: bob.page.keyboard.press(" ")):
+        before = top()
+        press()
+        wait_until(lambda before=before: top() > before, bob)
+        previous, (first, last) = last, numbers()
+        assert first <= previous <= last, "a line stays in view, so that none is left out"
+        expect(log).to_be_focused()
+        expect(bob.pane("Random")).to_be_visible()
+        if last == 59:
+            break
+    # At the end it marks the room as read and goes on.
+    for _ in range(4):
+        bob.page.keyboard.press(" ")
+        if not bob.pane("Random").is_visible():
+            break
+        bob.page.evaluate("new Promise((done) => { setTimeout(done, 100); })")
+    expect(bob.pane("Third")).to_be_visible()
+    expect(badge(bob, "Random")).to_be_hidden()
+
+
+def test_the_bar_of_catching_up_takes_two_rows_on_a_phone(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Unterbrechungsfreie Stromversorgung')")
+    alice = visit("alice", locale="de-DE")
+    page = alice.page
+    expect(page.get_by_role("status").first).to_contain_text("Verbunden")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate("document.hasFocus = () => false; dispatchEvent(new Event('blur'))")
+    for title in ("Unterbrechungsfreie Stromversorgung", "Third", "Random"):
+        site.shell(f"from chat.models import Room; Room.objects.get(title={title!r}).send_message('neu', None)")
+    catch_up = page.get_by_role("button", name="Aufholen")
+    expect(catch_up).to_contain_text("3")
+    catch_up.click()
+    bar = page.get_by_role("region", name="Aufholen")
+    shown = bar.get_by_role("button")
+    expect(shown).to_have_count(4)
+    boxes = [button.bounding_box() for button in shown.all()]
+    assert len({round(box["y"]) for box in boxes}) == 2
+    assert min(min(box["width"], box["height"]) for box in boxes) >= 24
+    assert bar.bounding_box()["height"] <= 96
+    whole = "(e) => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
+    assert all(part.evaluate(whole) for part in [*shown.all()[::3], bar.get_by_role("status")])
+    # The button that has no space is in the menu.
+    page.get_by_role("button", name="Älteres als gelesen markieren…").click()
+    page.get_by_role("menuitem", name="Alle als gelesen markieren").click()
+    wait_until(lambda: not any(by_database(site, "alice").values()), alice)
+    expect(shown).to_have_count(1)
+
+
 def test_a_closed_room_counts_messages_and_opens_at_the_first_unread_one(visit, site):
     post(site, ("Long", 1, 30))
     alice = visit("alice")

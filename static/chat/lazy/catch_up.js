@@ -141,11 +141,16 @@ export class CatchUp {
   }
 
   #olderItems() {
-    return /** @type {const} */ ([
+    const items = /** @type {const} */ ([
       [gettext("From before today"), 0],
       [gettext("From before yesterday"), 1],
       [gettext("Older than a week"), 7],
     ]).map(([label, days]) => ({ label, act: () => this.#readOlder(days) }));
+    const all = part(this.#bar, "all-read");
+    // On a phone, the bar has no space for the button.
+    return all.checkVisibility()
+      ? items
+      : [...items, { label: all.textContent, act: () => this.#readAll() }];
   }
 
   /** @param {number} days since the midnight that begins today */

@@ -35,7 +35,7 @@ export class ComposerChips {
   #quoteView;
   /** @type {WeakMap<Composer, RoomField>} */
   #fields = new WeakMap();
-  /** What the next Enter sends, because the user was asked. @type {WeakMap<Composer, string>} */
+  /** What the next Enter sends, because the user was asked, and the question that was shown. @type {WeakMap<Composer, {state: string, question: string}>} */
   #asked = new WeakMap();
 
   /** @param {ChipsPage} page @param {QuoteView} quoteView */
@@ -92,10 +92,15 @@ export class ComposerChips {
       composer.extras = { ...composer.extras, also: others.map(({ id }) => id) };
       return this.#ask(composer, GONE);
     }
-    const question =
-      this.#wideQuestion([own, ...others], source) ||
-      (all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "");
-    if (question && this.#asked.get(composer) !== stateOf(composer))
+    // Only a question that was shown is answered by Enter: each of them alone could be overlooked.
+    const question = [
+      all || also.length >= FEW_ROOMS ? manyWords(also.length + 1) : "",
+      this.#wideQuestion([own, ...others], source),
+    ]
+      .filter(Boolean)
+      .join(" ");
+    const asked = this.#asked.get(composer);
+    if (question && (asked?.question !== question || asked.state !== stateOf(composer)))
       return this.#ask(composer, question);
     if (others.length && composer.attached?.holds(others)) {
       part(composer, "again").hidden = true; // the user has answered
@@ -141,7 +146,7 @@ export class ComposerChips {
 
   /** @param {Composer} composer @param {string} question */
   #ask(composer, question) {
-    this.#asked.set(composer, stateOf(composer));
+    this.#asked.set(composer, { state: stateOf(composer), question });
     this.#say(composer, question);
   }
 
@@ -155,7 +160,7 @@ export class ComposerChips {
 
   /** @param {Composer} composer */
   #forgetQuestion(composer) {
-    if (this.#asked.get(composer) === stateOf(composer)) return;
+    if (this.#asked.get(composer)?.state === stateOf(composer)) return;
     this.#asked.delete(composer);
     part(composer, "again").hidden = true;
   }

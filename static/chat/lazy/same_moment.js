@@ -38,6 +38,13 @@ export class SameMoment {
     this.#readTracker = readTracker;
     // Before the logs hear them, in which the arrows move between messages.
     document.addEventListener("keydown", (event) => this.#keyPressed(event), { capture: true });
+    // The line stays within the row, and all messages are brought to it again.
+    addEventListener("resize", () => {
+      if (!this.#stands) return;
+      this.#source = null;
+      this.#putLine(this.#y);
+      this.#show();
+    });
   }
 
   /** @param {string} room @param {{seq: number, at: string}} message */
@@ -48,11 +55,15 @@ export class SameMoment {
     this.#readTracker.pause();
     this.#source = room;
     this.#time = Date.parse(at);
-    const box = this.#row.getBoundingClientRect();
-    const top = list.elementOf(seq)?.getBoundingClientRect().top ?? 0;
-    this.#y = Math.min(Math.max(top, box.top + EDGE_PX), box.bottom - EDGE_PX);
+    this.#putLine(list.elementOf(seq)?.getBoundingClientRect().top ?? 0);
     this.#leaveTextField();
     this.#show();
+  }
+
+  /** @param {number} y in the window */
+  #putLine(y) {
+    const box = this.#row.getBoundingClientRect();
+    this.#y = Math.min(Math.max(y, box.top + EDGE_PX), box.bottom - EDGE_PX);
   }
 
   /** In a text field the arrows move the caret, so the log beside it takes the keys meanwhile. */

@@ -11,8 +11,8 @@ export const WIDE = 220;
 /** The narrowest column, and the width of a strip, in pixels. */
 export const MIN_PX = 280;
 export const STRIP_PX = 44;
-/** Below this height, two panes do not fit above each other: the same number as in the style sheet. */
-export const LOW = "(max-height: 25em)";
+/** Below this height, two panes do not fit above each other: each has a head, and a composer with a quote, rooms and a question. Other parts of the page are made smaller below another height. */
+export const LOW = "(height <= 35em)";
 /** The limits of the server (chat/protocol.py). */
 const MIN = 10;
 const MAX = 1000;

@@ -1,4 +1,4 @@
-/** <room-people>: the people in a room, as two avatars and a count, with a list of their names. */
+/** <room-people>: the people in a room: the avatars of two others and a count, with a list of all names. */
 
 import { copyElement, part, setAvatar, showName } from "../dom/templates.js";
 import { gettext, LOCALE } from "../model/language.js";
@@ -81,8 +81,9 @@ export class People extends HTMLElement {
     );
     this.hidden = names.length === 0;
     part(this, "count").textContent = hereWords(names.length);
-    const more = names.length - AVATARS;
-    part(this, "avatars").replaceChildren(...names.slice(0, AVATARS).map(avatar));
+    const others = names.filter((name) => name !== this.#me.username);
+    const more = others.length - AVATARS;
+    part(this, "avatars").replaceChildren(...others.slice(0, AVATARS).map(avatar));
     part(this, "more").textContent = more > 0 ? `+${more}` : "";
     part(this, "names").replaceChildren(...names.map((name) => person(name, this.#me)));
   }
