@@ -252,7 +252,7 @@ class Put:
     before: RoomId | None = None
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class Shape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The whole shape of a pane: its width in percent of an even column, a strip, the lower half of a column."""
 
     room: RoomId

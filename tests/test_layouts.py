@@ -160,3 +160,16 @@ async def test_a_page_may_send_changes_or_a_whole_layout(bob, rooms):
         assert await database.read(saved, bob) == ([rooms.random.pk, rooms.lobby.pk], None)
         await socket.send(command="layout", close=["x"])
         assert (await socket.next())["error"] == "ROOM_INVALID"
+
+
+async def test_a_change_of_more_panes_than_a_page_can_have_is_cut(bob, rooms, settings):
+    settings.LAYOUT_PANES = 1
+    ids = [str(rooms.lobby.pk), str(rooms.random.pk)]
+    shapes = [{"room": room, "strip": True} for room in ids]
+    async with connected(bob) as socket:
+        await socket.send(command="layout", put=[{"room": room} for room in ids], shapes=shapes, close=ids)
+        assert await socket.rest() == []
+        waiting = hub.running().positions.layout(bob.pk)
+        assert waiting is not None
+        [(_, cut)] = waiting.changes
+        assert [len(cut.put), len(cut.shapes), len(cut.close)] == [1, 1, 1]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from django.utils.translation import gettext_lazy as _
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from chat import limits, protocol
 from chat.conf import conf
@@ -449,11 +449,20 @@ async def notify(session: Session, command: Notify) -> None:
 def layout(session: Session, command: Layout) -> None:
     """Keep the user's layout: as a whole, or what changed. It is written soon, behind messages."""
     if command.rooms is None:
-        session.hub.positions.change_layout(session, command)
+        session.hub.positions.change_layout(session, _limited(command))
         return
     rooms = list(dict.fromkeys(command.rooms))[: conf.LAYOUT_PANES]
     panes = Panes(rooms, command.wide, shapes_of(command.shapes)).limited_to(frozenset(rooms))
     session.hub.positions.set_layout(session, panes)
+
+
+def _limited(change: Layout) -> Layout:
+    """Return a change of no more panes than a page can have, because many changes may wait to be written."""
+    most = conf.LAYOUT_PANES
+    if max(len(change.put), len(change.shapes), len(change.close)) <= most:
+        return change
+    close = protocol.RoomIds(change.close[:most])
+    return structs.replace(change, put=change.put[:most], shapes=change.shapes[:most], close=close)
 
 
 async def mentions(session: Session, command: Mentions) -> None:

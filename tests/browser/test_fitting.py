@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_unread import wait_until
+
 # Returns each text that is cut without a sign, and each control at whose centre there is something else.
 #
 # A text may end with an ellipsis if its element or one around it has the whole text as a title or label. It may also
@@ -125,6 +127,9 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
                 found.append((state, width, height, "the page is wider than the window"))
 
     expect(page.get_by_role("status").first).to_contain_text("Verbunden")
+    # What came before the first visit would count as read.
+    visits = "from chat.models import Visit; print(Visit.objects.filter(user__username='alice').exists())"
+    wait_until(lambda: site.shell(visits).strip() == "True", alice)
     # What is unread stays so, because the window has no focus.
     page.evaluate("document.hasFocus = () => false; dispatchEvent(new Event('blur'))")
     site.shell(

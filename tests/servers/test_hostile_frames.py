@@ -76,15 +76,18 @@ async def attack(server, cookie, hostile, seconds):
 
 @pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
 async def test_the_most_expensive_frames_delay_no_neighbour(start_server):
-    server = start_server(is_probed=True)
+    server = start_server(is_probed=True, environment={"LIMITS": "on"})
     server.ask("fill", 1, 500)
     cookies = [await sign_in(server.url, name, PASSWORD) for name in ("bob", "alice")]
     slow = {}
     async with Peer(server.url, cookies[1]) as neighbour:
         assert (await neighbour.open())[0] == 101
         control = await pings(neighbour, Q.hostile_seconds)
+        # What the first frame of each kind loads or caches stays in memory, and is no growth.
+        for hostile in TABLE:
+            await attack(server, cookies[0], hostile, 0.1)
         server.largest_step()
-        memory = []
+        memory = [server.memory()]
         for hostile in TABLE:
             took, _ = await asyncio.gather(
                 pings(neighbour, Q.hostile_seconds), attack(server, cookies[0], hostile, Q.hostile_seconds)
@@ -98,7 +101,7 @@ async def test_the_most_expensive_frames_delay_no_neighbour(start_server):
         f"hostile frames: a neighbour's ping p99 {percentile(control, 0.99) * 1000:.0f} ms without; "
         + ", ".join(f"{name}: {slow[name][0] * 1000:.0f} ms" for name in worst)
         + f"; largest step {max(step for _, step in slow.values()) * 1000:.0f} ms; "
-        f"memory {memory[0] / 1e6:.0f} MB first, {memory[-1] / 1e6:.0f} MB last"
+        f"memory {memory[0] / 1e6:.0f} MB after one frame of each, {memory[-1] / 1e6:.0f} MB last"
     )
     assert max(step for _, step in slow.values()) < STEP_SECONDS
     assert memory[-1] < 1.2 * memory[0] + 8_000_000
