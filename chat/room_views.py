@@ -59,6 +59,8 @@ class RoomChange(msgspec.Struct, forbid_unknown_fields=True):
 class MembersChange(msgspec.Struct, forbid_unknown_fields=True):
     add: Names = []
     remove: Name | None = None
+    # The user who asks leaves. They are not named, because a page may not know yet that its user was renamed.
+    leave: bool = False
 
 
 class BotChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -144,6 +146,9 @@ def members(request: HttpRequest, room_id: int) -> dict[str, Any]:
             room_actions.remove_member(room_id, removed, by=user)
             if removed == user:
                 return {"left": True}
+        if asked.leave:
+            room_actions.remove_member(room_id, user, by=user)
+            return {"left": True}
     found, rows = room_actions.list_members(room_id, by=user)
     is_owner = any(row.is_owner and row.user_id == user for row in rows)
     return {

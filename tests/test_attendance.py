@@ -61,6 +61,17 @@ async def test_a_user_who_is_renamed_is_listed_by_the_new_name_at_once(alice, bo
         assert left[-1]["present"] == {"robert": False}
 
 
+async def test_a_name_that_passes_from_one_user_to_another_keeps_both_in_the_list(alice, bob, charlie, rooms):
+    async with connected(alice) as alices, connected(bob) as bobs, connected(charlie) as charlies:
+        for socket in (alices, bobs, charlies):
+            await join(socket, rooms.lobby)
+        await hub.running().attendance.until_settled()
+        hub.running().attendance.rename_users({"charlie": "bob", "bob": "robert"})
+        assert hub.running().attendance._here[rooms.lobby.pk] == {"alice", "bob", "robert"}
+        frames = await signals(alices, until=lambda frame: "robert" in frame.get("present", ()))
+        assert frames[-1]["present"] == {"charlie": False, "bob": True, "robert": True}
+
+
 async def join(socket, room):
     await socket.send(command="join", room=str(room.pk))
     return await signals(socket, until=lambda frame: isinstance(frame.get("present"), list))

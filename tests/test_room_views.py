@@ -41,7 +41,8 @@ def test_staff_make_a_room_with_members(alice, bob, charlie):
     status, shown = Page(bob).post(f"/rooms/{room.pk}/members/", add=["charlie"])
     assert (status, len(shown["members"])) == (200, 3)
     assert Page(charlie).post(f"/rooms/{room.pk}/members/", remove="bob")[0] == 403
-    assert Page(charlie).post(f"/rooms/{room.pk}/members/", remove="charlie") == (200, {"left": True})
+    # Without a name, because a page may not know yet that its user was renamed.
+    assert Page(charlie).post(f"/rooms/{room.pk}/members/", leave=True) == (200, {"left": True})
     assert Page(alice).post(f"/rooms/{room.pk}/members/", remove="bob")[0] == 200
     assert RoomMember.objects.count() == 1
 

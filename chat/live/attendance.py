@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from chat import protocol
@@ -138,15 +138,16 @@ class Attendance:
             if conf.SEND_PRESENCE and room in self._here:
                 session.signal(self._list(room))
 
-    def rename_user(self, before: str, after: str) -> None:
-        """Show a user by their new username in the rooms where they are, without waiting for the next comparison."""
+    def rename_users(self, renamed: Mapping[str, str]) -> None:
+        """Show users by their new usernames (from the earlier ones) in their rooms, before the next comparison."""
         for room, names in self._here.items():
-            if before in names:
-                names.remove(before)
-                names.add(after)
+            # All at once, because one user may have taken the name that another one gave up.
+            if moved := {before: after for before, after in renamed.items() if before in names}:
+                names.difference_update(moved)
+                names.update(moved.values())
                 self._lists.pop(room, None)
                 if conf.SEND_PRESENCE and (feed := self._feeds.get(room)):
-                    feed.signal(_present(room, {before: False, after: True}))
+                    feed.signal(_present(room, dict.fromkeys(moved, False) | dict.fromkeys(moved.values(), True)))
 
     def apply_changes(self, changes: Iterable[Change]) -> None:
         """Take users' comings and goings, from here or elsewhere, and announce them to the rooms soon."""

@@ -29,8 +29,8 @@ class DisplayNames:
     the database little.
     """
 
-    def __init__(self, *, on_renamed: Callable[[str, str], None]) -> None:
-        # Called with the username before and after.
+    def __init__(self, *, on_renamed: Callable[[dict[str, str]], None]) -> None:
+        # Called with the new usernames by the earlier ones.
         self._on_renamed = on_renamed
         self._sessions: set[Session] = set()
         # By username, as they were sent; and the usernames by id.
@@ -126,6 +126,7 @@ class DisplayNames:
     def _keep(self, found: Iterable[Shown]) -> dict[str, ShownUser]:
         """Remember users, and return those who were known by another name."""
         changed: dict[str, ShownUser] = {}
+        renamed: dict[str, str] = {}
         for shown in found:
             before = self._usernames.get(shown.user)
             if before is not None and before != shown.username:
@@ -133,10 +134,12 @@ class DisplayNames:
                     self._known.pop(before, None)
                     changed.setdefault(before, ShownUser())
                 changed[shown.username] = as_sent(shown)
-                self._on_renamed(before, shown.username)
+                renamed[before] = shown.username
             elif self._known.get(shown.username, shown) != shown:
                 changed[shown.username] = as_sent(shown)
             self._known[shown.username], self._usernames[shown.user] = shown, shown.username
+        if renamed:
+            self._on_renamed(renamed)
         return changed
 
     def _forget_oldest(self) -> None:

@@ -254,8 +254,8 @@ class Hub:
         # The users who are around for a reader are those in rooms that the reader may enter.
         self.around.count_soon()
 
-    def _on_renamed(self, before: str, after: str) -> None:
-        self.attendance.rename_user(before, after)
+    def _on_renamed(self, renamed: dict[str, str]) -> None:
+        self.attendance.rename_users(renamed)
 
     def look_for_deletions(self, concern: Concern) -> None:
         """Wake the janitor if a room may have been deleted."""

@@ -1,7 +1,7 @@
 """The users who are around: with a page that has a room open which the reader may enter.
 
-A user whose open rooms are all hidden from the reader is not around for them, as without a page. Otherwise the list
-would tell that there are hidden rooms, and who is in them.
+A user whose open rooms are all hidden from the reader counts as if no page were open. Otherwise the list would reveal
+that there are hidden rooms, and who is in them.
 """
 
 from collections import defaultdict
@@ -40,15 +40,13 @@ def count_for(reader: Any) -> int:
 
 def count_for_all(readers: Collection[int]) -> dict[int, int]:
     """Return how many other users are around for each of these active readers, at most MAX_COUNTED."""
-    counts: dict[int, int] = {}
-    ids = sorted(readers)
-    for start in range(0, len(ids), READERS_AT_ONCE):
-        found = User._default_manager.filter(pk__in=ids[start : start + READERS_AT_ONCE], is_active=True)
-        kinds: dict[bool, list[Any]] = defaultdict(list)
-        for reader in found.only("pk", "is_active", "is_staff"):
+    kinds: dict[bool, list[Any]] = defaultdict(list)
+    for ids in _pieces(sorted(readers)):
+        for reader in User._default_manager.filter(pk__in=ids, is_active=True).only("pk", "is_active", "is_staff"):
             kinds[reader.is_staff].append(reader)
-        for same_kind in kinds.values():
-            counts |= _count_for_kind(same_kind)
+    counts: dict[int, int] = {}
+    for same_kind in kinds.values():
+        counts |= _count_for_kind(same_kind)
     return counts
 
 
@@ -58,15 +56,16 @@ def _count_for_kind(readers: list[Any]) -> dict[int, int]:
     # One more than are counted, because a reader does not count themselves.
     seen_by_all = set(_users(shared)[: MAX_COUNTED + 1])
     seen_by_members: dict[int, set[int]] = defaultdict(set)
-    if len(seen_by_all) <= MAX_COUNTED:
-        memberships = RoomMember.objects.filter(user__in=[reader.pk for reader in readers], room__members_only=True)
-        # Only users who are in no shared room, which few are.
+    for ids in _pieces([reader.pk for reader in readers]) if len(seen_by_all) <= MAX_COUNTED else ():
+        memberships = RoomMember.objects.filter(user__in=ids, room__members_only=True, room__deleted_at=None)
+        # Users who are in a shared room are counted already.
         others = _present().filter(room__in=memberships.values("room")).exclude(user__in=shared.values("user"))
         users: dict[int, set[int]] = defaultdict(set)
         for room, user in others.order_by().values_list("room", "user"):
             users[room].add(user)
-        for reader, room in memberships.filter(room__in=users).values_list("user", "room"):
-            seen_by_members[reader] |= users[room]
+        for reader, room in memberships.values_list("user", "room") if users else ():
+            if room in users and len(seen_by_members[reader]) <= MAX_COUNTED:
+                seen_by_members[reader] |= users[room]
     return {
         reader.pk: min(len((seen_by_all | seen_by_members[reader.pk]) - {reader.pk}), MAX_COUNTED) for reader in readers
     }
@@ -85,8 +84,13 @@ def list_people(reader: Any) -> tuple[list[Around], bool]:
     for user, room in others.filter(user__in=listed).order_by("room").values_list("user", "room").distinct():
         rooms[user].append(room)
     users = {shown.user: shown for shown in display_names.load_users(listed)}
-    people = [Around(users[user], found[user], rooms[user]) for user in listed if user in users]
+    # The rooms were read a moment later, so a user may have left all of them.
+    people = [Around(users[user], found[user], rooms[user]) for user in listed if user in users and rooms[user]]
     return people, len(found) > MAX_LISTED
+
+
+def _pieces(ids: list[int]) -> list[list[int]]:
+    return [ids[start : start + READERS_AT_ONCE] for start in range(0, len(ids), READERS_AT_ONCE)]
 
 
 def _present_for(reader: Any) -> QuerySet[Presence]:

@@ -157,7 +157,7 @@ export class RoomDialog {
       this.#webhooks.clear();
     });
     part(dialog, "done").addEventListener("click", () => dialog.close());
-    part(dialog, "leave").addEventListener("click", () => void this.#remove(me.username));
+    part(dialog, "leave").addEventListener("click", () => void this.#leave());
     part(dialog, "archive").addEventListener("click", () => void this.#archive());
     part(dialog, "form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -226,6 +226,10 @@ export class RoomDialog {
   /** @param {string} name */
   async #remove(name) {
     this.#answered(await this.#ask("members/", { remove: name }));
+  }
+
+  async #leave() {
+    this.#answered(await this.#ask("members/", { leave: true }));
   }
 
   async #save() {
