@@ -1,6 +1,7 @@
 """Each list of the admin on the large databases: how many queries it takes, and how long.
 
-No list may count a whole table, so a list takes at most one query more than in a small site (tests/test_admin_lists.py).
+No list may count a whole table, so a list takes at most one query more than in a small site
+(tests/test_admin_lists.py).
 """
 
 from bench import data, servers

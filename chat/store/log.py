@@ -43,6 +43,9 @@ WHERE id IN (SELECT id FROM moved)
 
 # Events that one statement reads. Few, because texts may be large and the caller may have enough.
 ROWS_PER_QUERY = 64
+# The order of messages by seq. The author is the next column of their index: without it, PostgreSQL may take the index
+# of all events, and walk over the edits and reactions (58 ms for 200,000 of them, in place of 0.1).
+MESSAGES_UP, MESSAGES_DOWN = ("seq", "author_id"), ("-seq", "-author_id")
 # Rooms in one query, because SQLite limits the number of parameters.
 ROOMS_PER_QUERY = 500
 # The page offers Undo for ten seconds. Later than this, a message cannot be taken back without a trace.
@@ -306,7 +309,7 @@ def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
     """Return up to `limit` events after cursor `after`, in order; fewer when their frames are large."""
     events: list[LoggedEvent] = []
     size = 0
-    for row in _upwards(Event.objects.filter(room_id=room_id), after + 1, limit):
+    for row in _upwards(Event.objects.filter(room_id=room_id).order_by("seq"), after + 1, limit):
         event = logged(row)
         size += len(event.frame.payload)
         if events and size > conf.CATCH_UP_BYTES:
@@ -353,7 +356,7 @@ def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, read
         has_newer = place.before is not None and kept.filter(seq__gte=max(before, floor)).exists()
     else:
         back = limit // 2 if place.around is not None else 0
-        newer = _upwards(kept, max(first, floor), limit - back + 1)
+        newer = _upwards(kept.order_by(*MESSAGES_UP), max(first, floor), limit - back + 1)
         # The two sides share the bytes.
         newer_part = _part(newer, limit - back, max_bytes // 2 if back else max_bytes)
         older = _downwards(kept, first - 1, floor, back + 1)
@@ -382,7 +385,7 @@ def first_since(room: Room, time: datetime) -> int:
     low, high = room.floor_seq, room.head_seq + 1
     while low < high:
         middle = (low + high) // 2
-        message = kept.filter(seq__gte=middle, seq__lt=high).order_by("seq").values_list("seq", "at").first()
+        message = kept.filter(seq__gte=middle, seq__lt=high).order_by(*MESSAGES_UP).values_list("seq", "at").first()
         if message is None or message[1] >= time:
             high = middle
         else:
@@ -426,20 +429,24 @@ def _first_of_newer(kept: QuerySet[Event], room: Room, place: HistoryPlace) -> i
 
 
 def _upwards(events: QuerySet[Event], first: int, limit: int) -> Iterator[Event]:
-    """Yield up to `limit` events from seq `first` upwards. Reads few at a time, because the caller may stop early."""
+    """Yield up to `limit` events, which are ordered by seq, from seq `first` upwards.
+
+    Reads few at a time, because the caller may stop early.
+    """
     while limit > 0:
         # Only one lower bound. Given two, SQLite may use the wrong one and scan the whole room.
-        page = list(events.filter(seq__gte=first).order_by("seq")[: min(ROWS_PER_QUERY, limit)])
+        page = list(events.filter(seq__gte=first)[: min(ROWS_PER_QUERY, limit)])
         yield from page
         if len(page) < ROWS_PER_QUERY:
             return
         first, limit = page[-1].seq + 1, limit - len(page)
 
 
-def _downwards(events: QuerySet[Event], last: int, floor: int, limit: int) -> Iterator[Event]:
-    """Yield up to `limit` events from seq `last` down to `floor`, reading few at a time."""
+def _downwards(messages: QuerySet[Event], last: int, floor: int, limit: int) -> Iterator[Event]:
+    """Yield up to `limit` messages from seq `last` down to `floor`, reading few at a time."""
     while limit > 0:
-        page = list(events.filter(seq__lte=last, seq__gte=floor).order_by("-seq")[: min(ROWS_PER_QUERY, limit)])
+        kept = messages.filter(seq__lte=last, seq__gte=floor).order_by(*MESSAGES_DOWN)
+        page = list(kept[: min(ROWS_PER_QUERY, limit)])
         yield from page
         if len(page) < ROWS_PER_QUERY:
             return

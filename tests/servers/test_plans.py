@@ -72,4 +72,13 @@ def test_no_hot_query_reads_a_whole_table(database, request):
         for line in plan
         if (table := reads_whole(line.strip(" ->")))
     ]
+    # The index of messages, because edits and reactions may be many. PostgreSQL chooses it only for its whole order.
+    wrong += [
+        (function["name"], line)
+        for function in measured
+        if function["name"].startswith("history")
+        for plan in function["plans"].values()
+        for line in plan
+        if "event_room_seq" in line
+    ]
     assert wrong == []
