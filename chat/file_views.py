@@ -86,12 +86,11 @@ def _keep(user: int, room_id: int, name: str, judged: Judged, open_part: Callabl
 def copy(request: HttpRequest, file_id: UUID) -> dict[str, Any]:
     """Copy a file that the user may see into the room `?room=`, as if the user had uploaded it there."""
     user = request.user.pk or 0
-    limits.check_upload(user)
     source = files.find(user, file_id)
+    # Counted at once, because a refusal must not use up what the next try needs.
+    limits.check_upload(user, count=1 + (source.size // COPY_BYTES if source is not None else 0))
     if source is None:
         raise ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
-    if more := source.size // COPY_BYTES:
-        limits.check_upload(user, count=more)
     room = request.GET.get("room", "")
     room_id = int(room) if room.isascii() and room.isdigit() and len(room) <= MAX_DIGITS else 0
     files.check_may_upload(user, room_id, source.size)
