@@ -57,6 +57,28 @@ function uploading(name = "a.txt", more = {}) {
   return { upload, requests };
 }
 
+test("without an answer, a page that is connected leaves the next try to the user", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  let isConnected = true;
+  const { upload, requests } = uploading("a.txt", { isConnected: () => isConnected });
+  for (const delay of [1_000, 3_000, 8_000, 15_000]) {
+    requests.at(-1).answer(0);
+    assert.equal(upload.state, "sending");
+    mock.timers.tick(delay);
+  }
+  requests.at(-1).answer(0);
+  assert.deepEqual([upload.state, requests.length], ["failed", 5]);
+  upload.retry();
+  upload.start();
+  isConnected = false;
+  for (let tries = 0; tries < 10; tries++) {
+    requests.at(-1).answer(0);
+    assert.equal(upload.state, "sending");
+    mock.timers.tick(15_000);
+  }
+  mock.timers.reset();
+});
+
 test("a file is the body of a post to its room, and its name is in the address", () => {
   const { upload, requests } = uploading("a&b \ud800.txt");
   assert.deepEqual(requests[0].how, ["POST", "/rooms/3/files/?name=a%26b%20%EF%BF%BD.txt"]);

@@ -116,6 +116,7 @@ class Tray {
     this.#files = new AttachedFiles({
       ...{ room, token: csrfToken, discard: removeFromServer },
       request: () => new XMLHttpRequest(),
+      isConnected: () => part(document, "state").dataset.state === "open",
       changed: () => {
         onchange(this.#files.kept);
         this.#show();

@@ -24,8 +24,8 @@ export class AttachedFiles {
   /** @param {FilesPage} page */
   constructor(page) {
     this.#page = page;
-    const { room, token, request, discard } = page;
-    this.#options = { room, token, request, discard, changed: () => this.#changed() };
+    const { changed: _, ...options } = page;
+    this.#options = { ...options, changed: () => this.#changed() };
   }
 
   get all() {

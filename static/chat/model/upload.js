@@ -10,7 +10,7 @@ import { gettext } from "./language.js";
 /** @typedef {"waiting" | "sending" | "done" | "failed" | "refused"} UploadState */
 
 const LOST = gettext("The upload was interrupted.");
-/** A lost connection comes back by itself, so the last delay is repeated. What a busy server refuses is tried again so often, then by the user. */
+/** While the page is not connected, the last delay is repeated. Otherwise the user tries again after these: a proxy may refuse the file, or it was changed. */
 const RETRY_AFTER_MS = [1_000, 3_000, 8_000, 15_000];
 /** The status of a request that got no answer. */
 const NO_ANSWER = 0;
@@ -40,7 +40,7 @@ export class Upload {
   /** The connection was lost, and since then nothing was sent. */
   isInterrupted = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, source?: () => FileFacts | null}} options `source`: the file on the server that is copied, if its bytes are not sent */
+  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, isConnected?: () => boolean, source?: () => FileFacts | null}} options `isConnected`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
   constructor(file, options) {
     this.file = file;
     this.#options = options;
@@ -115,11 +115,11 @@ export class Upload {
   /** @param {number} status @returns {number | undefined} undefined: it is the user who tries again */
   #delayAfter(status) {
     if (status === TOO_FAST) return SLOW_DOWN_MS * (1 + Math.random());
-    const last = status === NO_ANSWER ? RETRY_AFTER_MS.at(-1) : undefined;
-    const delay =
-      status === NO_ANSWER || BUSY.has(status) ? RETRY_AFTER_MS[this.#tries] : undefined;
+    if (status !== NO_ANSWER && !BUSY.has(status)) return undefined;
+    const isLost = status === NO_ANSWER && !this.#options.isConnected?.();
+    const delay = RETRY_AFTER_MS[this.#tries];
     this.#tries += 1;
-    return delay ?? last;
+    return delay ?? (isLost ? RETRY_AFTER_MS.at(-1) : undefined);
   }
 
   /** @param {UploadState} state */
