@@ -220,10 +220,10 @@ def failing(monkeypatch, fails):
     """Make saving raise the error that `fails(bodies)` returns, if any."""
     insert = log.insert
 
-    def insert_or_fail(events):
+    def insert_or_fail(trip, events):
         if error := fails([event.body for event in events]):
             raise error
-        insert(events)
+        insert(trip, events)
 
     monkeypatch.setattr(log, "insert", insert_or_fail)
 

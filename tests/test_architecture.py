@@ -159,10 +159,10 @@ def test_only_the_log_writes_events_and_heads():
         assert not re.search(r"\.head_seq\s*[+-]?=[^=]|update\([^)]*head_seq|SET head_seq", text), path
 
 
-def test_only_the_log_and_what_is_stored_with_a_message_insert_rows_past_the_models():
-    ways = {"chat.store.inserting.insert", "chat.store.inserting.insert_values"}
+def test_only_the_log_inserts_rows_of_events_past_the_models():
+    ways = {"chat.store.inserting.insert"}
     users = {path.stem for path in sources() if ways & set(imports(path.read_text()))}
-    assert users == {"log", "search"}
+    assert users == {"log"}
 
 
 def test_requests_to_addresses_that_users_give_are_made_by_one_client():

@@ -8,7 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chat.models import Event, Membership, SearchText
-from chat.store.inserting import insert, insert_missing
+from chat.store import inserting
+from chat.store.inserting import insert_missing
+from chat.store.round_trip import RoundTrip
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 26, 4, 5, 6, 789000, tzinfo=UTC)
@@ -16,6 +18,12 @@ AT = datetime(2026, 11, 26, 4, 5, 6, 789000, tzinfo=UTC)
 
 def event(room, seq, **fields):
     return Event(room=room, seq=seq, username="bob", at=AT, **fields)
+
+
+def insert(rows):
+    trip = RoundTrip()
+    inserting.insert(trip, rows)
+    trip.run()
 
 
 def columns(row):

@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.models import Room
 from chat.store import prepared
+from chat.store.round_trip import RoundTrip
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +22,13 @@ def by_id_and_title(ids):
 
 def expiries(keys):
     return Session.objects.filter(session_key__in=keys).only("expire_date")
+
+
+def values(query, ids):
+    trip = RoundTrip()
+    answer = prepared.ask_values(trip, query, ids)
+    trip.run()
+    return answer()
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def test_any_number_of_ids_returns_each_row_once_and_complete(many, count):
 def test_values_are_those_of_the_models_attributes(bob, client):
     client.force_login(bob)
     [session] = Session.objects.all()
-    assert [tuple(row) for row in prepared.select_values(expiries, [session.pk])] == [(session.pk, session.expire_date)]
+    assert [tuple(row) for row in values(expiries, [session.pk])] == [(session.pk, session.expire_date)]
     assert prepared.select(expiries, [session.pk])[0].session_data == session.session_data
 
 

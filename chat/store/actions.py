@@ -22,6 +22,7 @@ from chat.store.faults import Blame
 from chat.store.log import Batch, Committed, Kind
 from chat.store.policies import BotKey, Login, Standing
 from chat.store.room_user import RoomUser
+from chat.store.round_trip import RoundTrip
 
 logger = logging.getLogger(__name__)
 
@@ -237,11 +238,13 @@ def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
 
 
 def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
-    with log.append((draft.room for draft in drafts), skip_locked=skip_locked) as batch:
-        # Statements of their own, after the locks, so that they see what the last holder of the locks committed.
-        known = log.find_committed([draft.key for draft in drafts if draft.key])
-        standings = policies.load_standings({draft.login for draft in drafts if draft.login is not None})
-        users = policies.load_users(draft.author for draft in drafts if draft.author and draft.login is None)
+    questions = RoundTrip()
+    ask_known = log.ask_committed(questions, [draft.key for draft in drafts if draft.key])
+    ask_standings = policies.ask_standings(questions, {draft.login for draft in drafts if draft.login is not None})
+    ask_users = policies.ask_users(questions, (draft.author for draft in drafts if draft.author and not draft.login))
+    room_ids = {draft.room for draft in drafts}
+    with log.append(room_ids, skip_locked=skip_locked, questions=questions) as batch:
+        known, standings, users = ask_known(), ask_standings(), ask_users()
         written = {RoomUser(draft.room, draft.author) for draft in drafts if draft.author and not draft.trusted}
         members = policies.load_members(written, batch.rooms)
         keys = {draft.bot for draft in drafts if draft.bot is not None}

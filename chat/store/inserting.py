@@ -1,15 +1,17 @@
-"""Inserts many new rows of one model, with a fraction of the time that `bulk_create` takes (insert, insert_values).
+"""Inserts many new rows of one model, with a fraction of the time that `bulk_create` takes (insert).
 
 `bulk_create` prepares each value of each row through its field. Here only fields whose values differ in the database
 are asked, and columns that are null in all rows, or get the database's default, are left out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
+
+from chat.store.round_trip import RoundTrip, Rows
 
 # Values of these fields go to the database as they are.
 _PLAIN = (models.IntegerField, models.CharField, models.TextField, models.BooleanField, models.ForeignKey)
@@ -22,34 +24,29 @@ class _Column(NamedTuple):
     prepare: Callable[[Any], Any] | None
 
 
-def insert(rows: Sequence[models.Model]) -> None:
-    """Insert these rows in few statements and set their primary keys. All are of one model and complete."""
+def insert(trip: RoundTrip, rows: Sequence[models.Model]) -> None:
+    """Let a round trip insert these rows in few statements, and set their primary keys at its end.
+
+    All rows are of one model and complete.
+    """
     for part, columns in _parts(rows):
-        keys = _execute(part, columns, f"RETURNING {connection.ops.quote_name(str(part[0]._meta.pk.column))}")
-        for row, (key,) in zip(part, keys, strict=True):
-            row.pk = key
-            row._state.adding = False
-            row._state.db = connection.alias
+        end = f"RETURNING {connection.ops.quote_name(str(part[0]._meta.pk.column))}"
+        trip.add(*_insertion(part, columns, end), then=partial(_set_keys, part))
 
 
 def insert_missing(rows: Sequence[models.Model]) -> None:
     """Insert those of these rows that no row with the same unique values precedes. Sets no primary keys."""
+    trip = RoundTrip()
     for part, columns in _parts(rows):
-        _execute(part, columns, "ON CONFLICT DO NOTHING")
+        trip.add(*_insertion(part, columns, "ON CONFLICT DO NOTHING"))
+    trip.run()
 
 
-def insert_values(model: type[models.Model], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows, given as the values of these columns, without making an instance of the model for each.
-
-    The values are as the database stores them, and every other column has a default there or is null.
-    """
-    names = tuple(connection.ops.quote_name(column) for column in columns)
-    most = connection.features.max_query_params
-    size = most // len(columns) if most else len(rows)
-    for start in range(0, len(rows), size or 1):
-        part = rows[start : start + size]
-        with connection.cursor() as cursor:
-            cursor.execute(_statement(model, names, len(part), ""), [value for row in part for value in row])
+def _set_keys(rows: Sequence[models.Model], keys: Rows) -> None:
+    for row, (key,) in zip(rows, keys, strict=True):
+        row.pk = key
+        row._state.adding = False
+        row._state.db = connection.alias
 
 
 def _parts(rows: Sequence[models.Model]) -> Iterator[tuple[Sequence[models.Model], list[_Column]]]:
@@ -72,15 +69,13 @@ def _is_given(value: Any) -> bool:
     return value is not None and not isinstance(value, DatabaseDefault)
 
 
-def _execute(rows: Sequence[models.Model], columns: Sequence[_Column], end: str) -> list[Any]:
+def _insertion(rows: Sequence[models.Model], columns: Sequence[_Column], end: str) -> tuple[str, list[Any]]:
     values: list[Any] = []
     for row in rows:
         for attribute, _, prepare in columns:
             value = getattr(row, attribute)
             values.append(value if prepare is None or value is None else prepare(value))
-    with connection.cursor() as cursor:
-        cursor.execute(_statement(type(rows[0]), tuple(column.name for column in columns), len(rows), end), values)
-        return cursor.fetchall() if cursor.description else []
+    return _statement(type(rows[0]), tuple(column.name for column in columns), len(rows), end), values
 
 
 @lru_cache

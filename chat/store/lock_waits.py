@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from django.db import connection
 
+from chat.store.round_trip import RoundTrip
+
 # Longer than other processes hold the row of a room to post in it, and too short to be noticed in other rooms.
 LOCK_SECONDS = 0.1
 # Shorter than the time for which drafts are held, so that the other drafts can still be saved.
@@ -36,8 +38,8 @@ def brief() -> Iterator[None]:
         _thread.is_brief = before
 
 
-def limit_transaction() -> None:
-    """Limit the waits of a transaction that has just begun, if this thread waits only briefly."""
+def limit_transaction(trip: RoundTrip) -> None:
+    """Limit the waits of a transaction that begins with this round trip, if this thread waits only briefly."""
     if not is_brief() or connection.vendor != "postgresql":
         return
     limits = {
@@ -47,5 +49,4 @@ def limit_transaction() -> None:
     }
     # For this transaction only, because behind a pooler the connection serves other clients afterwards.
     calls = ", ".join(f"set_config('{name}', '{int(seconds * 1000)}', true)" for name, seconds in limits.items())
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {calls}")
+    trip.add(f"SELECT {calls}", [])

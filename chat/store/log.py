@@ -5,7 +5,7 @@ numbers is the order of the commits, and a reader after seq n never sees n+2 wit
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
 from chat.store.inserting import insert
+from chat.store.round_trip import RoundTrip
 
 Kind = Event.Kind
 # Drafts in one query, because some builds of SQLite take 999 parameters.
@@ -204,14 +205,19 @@ class Batch:
         changed_texts = [self._targets[key] for key in sorted(self._changed)]
         with_texts = [event for event in self.added if event.kind in (Kind.POSTED, Kind.EDITED)]
         found = mentions.find({id(event): event for event in with_texts + changed_texts}.values(), self.rooms)
-        insert(self.added)
         new = {(event.room_id, event.seq) for event in self.added}
-        if changed := [self._targets[key] for key in sorted(self._changed - new)]:
+        changed = [self._targets[key] for key in sorted(self._changed - new)]
+        search.forget(changed)
+        trip = RoundTrip()
+        insert(trip, self.added)
+        search.store([*(event for event in self.added if event.kind == Kind.POSTED), *changed], trip)
+        heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
+        values.add(trip, _MOVE_HEADS, heads.items())
+        trip.run()
+        if changed:
             fields = ["body", "first_body", "edit_seq", "edited_at", "deleted_at", "named", "is_on", "files"]
             Event.objects.bulk_update(changed, fields)
         mentions.store(found, changed=changed)
-        posts = [event for event in self.added if event.kind == Kind.POSTED]
-        search.store(new=posts, changed=changed)
         if reacted := [message for seq, message in sorted(self._reactions.messages.items()) if seq not in new]:
             Event.objects.bulk_update(reacted, ["reactions"])
         self._reactions.store(new=new)
@@ -220,8 +226,6 @@ class Batch:
         self._confirmations.store(new=new)
         self._files.store()
         self._store_edits()
-        heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
-        values.execute(_MOVE_HEADS, heads.items())
         transaction.on_commit(lambda: doorbell.ring(heads))
 
     def _store_edits(self) -> None:
@@ -236,23 +240,30 @@ class Batch:
 
 
 @contextmanager
-def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Batch]:
+def append(
+    room_ids: Iterable[int], *, skip_locked: bool = False, questions: RoundTrip | None = None
+) -> Iterator[Batch]:
     """Open a transaction that locks the rooms, and store the batch at its end.
 
     With `skip_locked`, rooms that another transaction has locked are left out and listed in the batch's `busy`.
+    `questions` are asked when the rooms are locked, so they see what the last holder of the locks committed.
     """
     wanted = set(room_ids)
     with transaction.atomic():
-        lock_waits.limit_transaction()
+        trip = RoundTrip()
+        lock_waits.limit_transaction(trip)
         # SQLite locks the whole database, at the beginning of the transaction.
         skip_locked = skip_locked and connection.features.has_select_for_update_skip_locked
+        locked = prepared.ask(trip, _lock_free_rooms if skip_locked else _lock_rooms, sorted(wanted))
+        if questions is not None:
+            trip.extend(questions)
         try:
-            locked = prepared.select(_lock_free_rooms if skip_locked else _lock_rooms, sorted(wanted))
-            rooms = {room.pk: room for room in locked}
+            trip.run()
         except OperationalError as error:
             if skip_locked and faults.is_lock_timeout(error):
                 raise faults.TableLockedError(*error.args) from error
             raise
+        rooms = {room.pk: room for room in locked()}
         missing = wanted - rooms.keys() if skip_locked else set()
         # Rooms that do not exist are missing too. A second query finds those that exist, so are locked.
         busy = Room.objects.filter(pk__in=missing).values_list("pk", flat=True) if missing else ()
@@ -278,26 +289,37 @@ def _lock_free_rooms(room_ids: Sequence[int]) -> QuerySet[Room]:
 def import_events(events: Sequence[Event]) -> None:
     """Store the events of an imported room as they are, with the numbers that they have."""
     Event.objects.bulk_create(events)
-    search.store(new=[event for event in events if event.kind == Kind.POSTED], changed=[])
+    trip = RoundTrip()
+    search.store([event for event in events if event.kind == Kind.POSTED], trip)
+    trip.run()
 
 
 def find_committed(keys: Sequence[tuple[int, uuid.UUID]]) -> dict[tuple[int, uuid.UUID], Committed]:
-    """Return the drafts that are in the log already, by (author, client_id).
+    """Return the drafts that are in the log already, by (author, client_id)."""
+    trip = RoundTrip()
+    answer = ask_committed(trip, keys)
+    trip.run()
+    return answer()
+
+
+def ask_committed(
+    trip: RoundTrip, keys: Sequence[tuple[int, uuid.UUID]]
+) -> Callable[[], dict[tuple[int, uuid.UUID], Committed]]:
+    """Add the same question to a round trip. The returned function returns the answer after it.
 
     This has to be a statement of its own, after the rooms were locked. A statement that waits for a lock keeps its
     earlier snapshot, so it would not see what the holder of the lock committed.
     """
     client_id = Event._meta.get_field("client_id")
     types = ["bigint", "bigint", client_id.db_type(connection) or ""]
-    found: dict[tuple[int, uuid.UUID], Committed] = {}
+    answers = []
     for start in range(0, len(keys), FIND_DRAFTS):
         asked = [
             (place, author, client_id.get_db_prep_value(key, connection))
             for place, (author, key) in enumerate(keys[start : start + FIND_DRAFTS], start)
         ]
-        for place, room, seq in values.select(_COMMITTED, asked, types):
-            found[keys[place]] = Committed(room, seq)
-    return found
+        answers.append(values.add(trip, _COMMITTED, asked, types))
+    return lambda: {keys[place]: Committed(room, seq) for rows in answers for place, room, seq in rows}
 
 
 def find_message(room_id: int, seq: int) -> Event | None:

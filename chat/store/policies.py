@@ -1,6 +1,6 @@
 """Decides which users may see, join, write, edit and moderate, with a reason for each refusal."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,6 +17,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.models import Bot, Room, RoomMember
 from chat.store import own_rooms, prepared, values, web_sessions
 from chat.store.room_user import RoomUser
+from chat.store.round_trip import RoundTrip
 
 User = get_user_model()
 # For modules that handle rooms without knowing the models.
@@ -60,10 +61,16 @@ class Standing(NamedTuple):
 
 def load_users(user_ids: Iterable[int]) -> dict[int, Any]:
     """Return the users by id, with their rights as the database has them now."""
-    users: dict[int, Any] = {}
-    for piece in _pieces(user_ids):
-        users |= {user.pk: user for user in prepared.select(_users, piece)}
-    return users
+    trip = RoundTrip()
+    answer = ask_users(trip, user_ids)
+    trip.run()
+    return answer()
+
+
+def ask_users(trip: RoundTrip, user_ids: Iterable[int]) -> Callable[[], dict[int, Any]]:
+    """Add the same question to a round trip. The returned function returns the answer after it."""
+    answers = [prepared.ask(trip, _users, piece) for piece in _pieces(user_ids)]
+    return lambda: {user.pk: user for answer in answers for user in answer()}
 
 
 def _users(user_ids: Sequence[int]) -> QuerySet[Any]:
@@ -79,7 +86,8 @@ def load_logins(session_keys: Collection[str]) -> dict[str, Standing]:
         if data.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS and SESSION_KEY in data:
             user_id = User._meta.pk.to_python(data[SESSION_KEY])
             logins[Login(row.session_key, user_id, data.get(HASH_SESSION_KEY, ""))] = row.expire_date
-    return {standing.login.session_key: standing for standing in _standings(logins).values()}
+    standings = _standings(logins, load_users(login.user_id for login in logins))
+    return {standing.login.session_key: standing for standing in standings.values()}
 
 
 def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
@@ -87,11 +95,26 @@ def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
 
     A login ends when the user signs out, is deactivated or deleted, changes the password, or the session expires.
     """
-    expiry = _expiries(login.session_key for login in logins)
-    standings = _standings({login: expiry[login.session_key] for login in logins if login.session_key in expiry})
-    # Most logins are valid. Only for the others, look up whether their session has another key now.
-    moved = {login for login in logins if login not in standings and login.session_key in expiry}
-    return standings | _succeed(moved) if moved else standings
+    trip = RoundTrip()
+    answer = ask_standings(trip, logins)
+    trip.run()
+    return answer()
+
+
+def ask_standings(trip: RoundTrip, logins: Collection[Login]) -> Callable[[], dict[Login, Standing]]:
+    """Add the same question to a round trip. The returned function returns the answer after it."""
+    ask_for_expiries = _ask_expiries(trip, (login.session_key for login in logins))
+    ask_for_users = ask_users(trip, (login.user_id for login in logins))
+
+    def answer() -> dict[Login, Standing]:
+        expiry = ask_for_expiries()
+        alive = {login: expiry[login.session_key] for login in logins if login.session_key in expiry}
+        standings = _standings(alive, ask_for_users())
+        # Most logins are valid. Only for the others, look up whether their session has another key now.
+        moved = alive.keys() - standings.keys()
+        return standings | _succeed(moved) if moved else standings
+
+    return answer
 
 
 def load_bots(keys: Collection[BotKey]) -> dict[BotKey, Bot]:
@@ -105,7 +128,7 @@ def load_bots(keys: Collection[BotKey]) -> dict[BotKey, Bot]:
     }
 
 
-def _succeed(logins: Collection[Login]) -> dict[Login, Standing]:
+def _succeed(logins: Set[Login]) -> dict[Login, Standing]:
     """Return the standings of logins whose session changed the password itself, and so continues under another key."""
     keys = {}
     for row in _alive(login.session_key for login in logins):
@@ -126,14 +149,15 @@ def _alive(session_keys: Iterable[str]) -> Iterator[WebSession]:
         yield from WebSession.objects.filter(session_key__in=piece, expire_date__gt=timezone.now())
 
 
-def _expiries(session_keys: Iterable[str]) -> dict[str, datetime]:
-    """Return when the web sessions that have not expired will do so, by key."""
-    expiries: dict[str, datetime] = {}
-    now = timezone.now()
-    for piece in _pieces(session_keys):
-        rows = prepared.select_values(_sessions, piece)
-        expiries |= {session_key: expire_date for session_key, expire_date in rows if expire_date > now}
-    return expiries
+def _ask_expiries(trip: RoundTrip, session_keys: Iterable[str]) -> Callable[[], dict[str, datetime]]:
+    """Ask when the web sessions that have not expired will do so, by key."""
+    answers = [prepared.ask_values(trip, _sessions, piece) for piece in _pieces(session_keys)]
+
+    def answer() -> dict[str, datetime]:
+        now = timezone.now()
+        return {key: expire_date for rows in answers for key, expire_date in rows() if expire_date > now}
+
+    return answer
 
 
 def _sessions(session_keys: Sequence[str]) -> QuerySet[WebSession]:
@@ -147,8 +171,7 @@ def _pieces(rows: Iterable[Any], *, size: int = PIECE) -> Iterator[list[Any]]:
         yield distinct[start : start + size]
 
 
-def _standings(logins: dict[Login, datetime]) -> dict[Login, Standing]:
-    users = load_users(login.user_id for login in logins)
+def _standings(logins: dict[Login, datetime], users: dict[int, Any]) -> dict[Login, Standing]:
     return {
         login: Standing(login, users[login.user_id], expires_at)
         for login, expires_at in logins.items()

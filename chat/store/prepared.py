@@ -1,4 +1,4 @@
-"""Runs small queries that select rows by their ids, without composing the SQL anew each time (select, select_values).
+"""Runs small queries that select rows by their ids, without composing the SQL anew each time (select, ask).
 
 Django takes several times as long to compose such a query as the database takes to answer it. So a query is composed
 once for each number of ids, and the numbers are few, because shorter lists repeat their last id.
@@ -10,6 +10,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models import QuerySet
+
+from chat.store.round_trip import RoundTrip
 
 # Ids in one query. Some builds of SQLite take 999 parameters.
 MOST = 900
@@ -27,27 +29,32 @@ class _Composed(NamedTuple, Generic[M]):
 
 def select(query: Callable[[Sequence[Any]], QuerySet[M]], ids: Sequence[Any]) -> list[M]:
     """Return the rows of `query(ids)`, a function of a module. Its only parameters are these ids."""
+    trip = RoundTrip()
+    answer = ask(trip, query, ids)
+    trip.run()
+    return answer()
+
+
+def ask(trip: RoundTrip, query: Callable[[Sequence[Any]], QuerySet[M]], ids: Sequence[Any]) -> Callable[[], list[M]]:
+    """Add `query(ids)` to a round trip. The returned function returns the rows after it."""
     if not ids:
-        return []
+        return list
     model, _, attributes, _ = _compose(query, _size(ids), connection.vendor)
-    return [model.from_db(DEFAULT_DB_ALIAS, attributes, row) for row in select_values(query, ids)]
+    values = ask_values(trip, query, ids)
+    return lambda: [model.from_db(DEFAULT_DB_ALIAS, attributes, row) for row in values()]
 
 
-def select_values(query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
-    """Return the rows as values of their columns, in the order of the model's fields."""
-    rows: list[Sequence[Any]] = []
+def ask_values(
+    trip: RoundTrip, query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]
+) -> Callable[[], list[Sequence[Any]]]:
+    """Do the same for rows as values of their columns, in the order of the model's fields."""
+    answers = []
     for start in range(0, len(ids), MOST):
-        rows += _read(query, ids[start : start + MOST])
-    return rows
-
-
-def _read(query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
-    size = _size(ids)
-    _, sql, _, converters = _compose(query, size, connection.vendor)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*ids, *[ids[-1]] * (size - len(ids))])
-        rows: list[Sequence[Any]] = cursor.fetchall()
-    return [_convert(row, converters) for row in rows] if converters else rows
+        piece = ids[start : start + MOST]
+        size = _size(piece)
+        _, sql, _, converters = _compose(query, size, connection.vendor)
+        answers.append((trip.add(sql, [*piece, *[piece[-1]] * (size - len(piece))]), converters))
+    return lambda: [_convert(row, converters) if converters else row for rows, converters in answers for row in rows]
 
 
 def _size(ids: Sequence[Any]) -> int:

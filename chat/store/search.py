@@ -21,9 +21,9 @@ from django.utils.translation import gettext, ngettext
 
 from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
-from chat.store import files
+from chat.store import files, values
 from chat.store.events import posted
-from chat.store.inserting import insert_values
+from chat.store.round_trip import RoundTrip
 
 User = get_user_model()
 
@@ -42,6 +42,15 @@ STEPS_PER_LOOK = 20_000
 # PostgreSQL's code of a statement that took too long.
 QUERY_CANCELED = "57014"
 LIKE = "found.text LIKE %s ESCAPE '!'"
+# Texts that one statement stores. Some builds of SQLite take 999 parameters.
+STORED_AT_ONCE = 300
+# The event is found by its place in the log, because its key may not be known yet. CROSS JOIN: each is one look-up.
+_STORE = """
+WITH stored(room_id, seq, text) AS (VALUES {values})
+INSERT INTO chat_searchtext (event_id, room_id, text)
+SELECT event.id, stored.room_id, stored.text FROM stored CROSS JOIN chat_event event
+WHERE event.room_id = stored.room_id AND event.seq = stored.seq
+"""
 
 # Scripts that are written without spaces, or whose words are often only two letters long: kana, Han and Hangul.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -326,13 +335,18 @@ def _is_timeout(error: OperationalError) -> bool:
     return str(error) == "interrupted"
 
 
-def store(*, new: Collection[Event], changed: Collection[Event]) -> None:
-    """Store the searchable texts of new messages, and replace those of changed ones, in the messages' transaction."""
+def store(events: Collection[Event], trip: RoundTrip) -> None:
+    """Add to a round trip that the searchable texts of these messages are stored, which are stored before them."""
+    kept = [event for event in events if event.deleted_at is None]
+    for start in range(0, len(kept), STORED_AT_ONCE):
+        texts = [
+            (event.room_id, event.seq, searchable(files.text_with_names(event)))
+            for event in kept[start : start + STORED_AT_ONCE]
+        ]
+        values.add(trip, _STORE, texts, ("bigint", "bigint", "text"))
+
+
+def forget(changed: Collection[Event]) -> None:
+    """Remove the searchable texts of messages that have changed."""
     if changed:
         SearchText.objects.filter(event__in=[event.pk for event in changed]).delete()
-    kept = [event for event in (*new, *changed) if event.deleted_at is None]
-    insert_values(
-        SearchText,
-        ("event_id", "room_id", "text"),
-        [(event.pk, event.room_id, searchable(files.text_with_names(event))) for event in kept],
-    )

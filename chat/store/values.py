@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection
+from chat.store.round_trip import RoundTrip
 
 
 def select(sql: str, asked: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> list[Any]:
@@ -11,21 +11,17 @@ def select(sql: str, asked: Iterable[tuple[Any, ...]], types: Sequence[str] = ()
 
     The values are numbers, unless `types` names the database's type of each.
     """
-    asked = sorted(asked)
-    if not asked:
-        return []
-    rows: list[Any]
-    with connection.cursor() as cursor:
-        cursor.execute(*_statement(sql, asked, types))
-        rows = cursor.fetchall()
+    trip = RoundTrip()
+    rows = add(trip, sql, asked, types)
+    trip.run()
     return rows
 
 
-def execute(sql: str, asked: Iterable[tuple[int, ...]]) -> None:
-    """Run a statement that returns nothing, with these rows of numbers as the VALUES in its WITH."""
+def add(trip: RoundTrip, sql: str, asked: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> list[Any]:
+    """Add such a statement to a round trip, and return the list that will hold its rows."""
     if asked := sorted(asked):
-        with connection.cursor() as cursor:
-            cursor.execute(*_statement(sql, asked, ()))
+        return trip.add(*_statement(sql, asked, types))
+    return []
 
 
 def _statement(sql: str, asked: Sequence[tuple[Any, ...]], types: Sequence[str]) -> tuple[str, list[Any]]:

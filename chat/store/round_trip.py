@@ -1,0 +1,71 @@
+"""Sends several statements to the database in one round trip (RoundTrip).
+
+While a thread waits for the database, it gives the interpreter away. Beside a busy event loop it gets it back only
+after milliseconds, and again for each statement. So PostgreSQL gets statements that need no rows of each other as one
+text. SQLite, which has no server, runs them one by one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+Rows = list[Any]
+
+
+class _Statement(NamedTuple):
+    sql: str
+    parameters: Sequence[Any]
+    rows: Rows
+    then: Callable[[Rows], None] | None
+
+
+class RoundTrip:
+    """Statements that run in their order. Each sees what the ones before it wrote, and what they waited for."""
+
+    def __init__(self) -> None:
+        self._statements: list[_Statement] = []
+
+    def add(self, sql: str, parameters: Sequence[Any], then: Callable[[Rows], None] | None = None) -> Rows:
+        """Add a statement and return the list that `run` fills with its rows. `then` gets the rows as well."""
+        statement = _Statement(sql, parameters, [], then)
+        self._statements.append(statement)
+        return statement.rows
+
+    def extend(self, other: "RoundTrip") -> None:
+        """Add the statements of another round trip, which must not be run itself."""
+        self._statements += other._statements
+
+    def run(self) -> None:
+        """Run the statements that were added since the last run. Raises the error of the first that fails."""
+        statements, self._statements = self._statements, []
+        if not statements:
+            return
+        with connection.cursor() as cursor:
+            if _takes_many():
+                text = ";\n".join(statement.sql for statement in statements)
+                cursor.execute(text, [value for statement in statements for value in statement.parameters])
+                for statement in statements:
+                    statement.rows.extend(_read(cursor))
+                    cursor.nextset()
+            else:
+                for statement in statements:
+                    cursor.execute(statement.sql, statement.parameters)
+                    statement.rows.extend(_read(cursor))
+        for statement in statements:
+            if statement.then:
+                statement.then(statement.rows)
+
+
+def _read(cursor: Any) -> Rows:
+    return cursor.fetchall() if cursor.description else []
+
+
+def _takes_many() -> bool:
+    """Return whether the database takes several statements as one text.
+
+    PostgreSQL does, in a transaction as each for itself: with its own snapshot at READ COMMITTED. It takes no
+    parameters then, so psycopg must put the values into the text, which is Django's default.
+    """
+    options: Any = connection.settings_dict["OPTIONS"]
+    return connection.vendor == "postgresql" and not options.get("server_side_binding")
