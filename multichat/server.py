@@ -49,7 +49,7 @@ SEND_BUFFER_BYTES = 64 * 1024
 GC_THRESHOLDS = (20_000, 10, 3)
 # After how many seconds a thread that computes lets another one run. Python's 5 ms are added to each statement of a
 # message, because the writer's thread waits for the database and then for a busy event loop.
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 

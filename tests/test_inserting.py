@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test.utils import CaptureQueriesContext
 
 from chat.models import Event, Membership, SearchText
@@ -73,6 +73,12 @@ def test_many_rows_are_inserted_in_few_statements_and_keep_their_keys(rooms):
     assert {text.event_id: text.text for text in SearchText.objects.all()} == {
         row.pk: f"text {row.seq}" for row in Event.objects.all()
     }
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no lengths")
+def test_a_value_that_is_too_long_is_refused_and_not_cut(rooms):
+    with pytest.raises(DataError):
+        insert([Event(room=rooms.lobby, seq=1, username="b" * 151, at=AT)])
 
 
 def test_no_rows_need_no_statement(django_assert_num_queries):

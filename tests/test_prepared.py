@@ -1,5 +1,7 @@
 """Queries that are composed once return the same rows as those that Django composes."""
 
+import re
+
 import pytest
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -69,7 +71,8 @@ def test_a_query_is_composed_for_few_different_numbers_of_ids(many):
     with CaptureQueriesContext(connection) as captured:
         for count in range(1, 12):
             prepared.select(by_id, [room.pk for room in many[:count]])
-    assert len({query["sql"].count(",") for query in captured}) == 5
+    composed = {re.sub(r"'\{.*\}'|\d+(?=[,)])", "", query["sql"]).count(",") for query in captured}
+    assert len(composed) == (1 if connection.vendor == "postgresql" else 5)
 
 
 def test_a_query_with_other_parameters_is_refused(many):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
 
+from chat.store import values
 from chat.store.round_trip import RoundTrip, Rows
 
 # Values of these fields go to the database as they are.
@@ -20,6 +21,7 @@ _PLAIN = (models.IntegerField, models.CharField, models.TextField, models.Boolea
 class _Column(NamedTuple):
     attribute: str
     name: str
+    type: str
     # Turns a value into what the database stores; None when that is the value itself.
     prepare: Callable[[Any], Any] | None
 
@@ -70,12 +72,14 @@ def _is_given(value: Any) -> bool:
 
 
 def _insertion(rows: Sequence[models.Model], columns: Sequence[_Column], end: str) -> tuple[str, list[Any]]:
-    values: list[Any] = []
-    for row in rows:
-        for attribute, _, prepare in columns:
-            value = getattr(row, attribute)
-            values.append(value if prepare is None or value is None else prepare(value))
-    return _statement(type(rows[0]), tuple(column.name for column in columns), len(rows), end), values
+    def value_of(row: models.Model, column: _Column) -> Any:
+        value = getattr(row, column.attribute)
+        return value if column.prepare is None or value is None else column.prepare(value)
+
+    given = [tuple(value_of(row, column) for column in columns) for row in rows]
+    text, parameters = values.source(given, [column.type for column in columns])
+    table = connection.ops.quote_name(type(rows[0])._meta.db_table)
+    return f"INSERT INTO {table} ({', '.join(column.name for column in columns)}) {text} {end}", parameters
 
 
 @lru_cache
@@ -83,17 +87,11 @@ def _columns(model: type[models.Model], vendor: str) -> list[_Column]:
     columns = []
     for field in model._meta.concrete_fields:
         prepare = None if isinstance(field, _PLAIN) else _preparation(field)
-        columns.append(_Column(field.attname, connection.ops.quote_name(str(field.column)), prepare))
+        # Without a length, because a cast to it would cut a longer value without an error.
+        type_name = str(field.db_type(connection)).partition("(")[0]
+        columns.append(_Column(field.attname, connection.ops.quote_name(str(field.column)), type_name, prepare))
     return columns
 
 
 def _preparation(field: Any) -> Callable[[Any], Any]:
     return lambda value: field.get_db_prep_save(value, connection)
-
-
-# Enough for each number of rows in a piece of each model.
-@lru_cache(maxsize=1024)
-def _statement(model: type[models.Model], columns: tuple[str, ...], count: int, end: str) -> str:
-    table = connection.ops.quote_name(model._meta.db_table)
-    row = f"({', '.join(['%s'] * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)} {end}"

@@ -6,12 +6,12 @@ from django.db import connection, transaction
 
 from chat.exceptions import ClientError
 from chat.models import Membership
-from chat.store import memberships, policies
+from chat.store import memberships, policies, values
 from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 
 _UPSERT = """
-INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, level, read_change) VALUES {values}
+INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, level, read_change) {rows}
 ON CONFLICT (room_id, user_id) DO UPDATE SET level = excluded.level, read_change = excluded.read_change
 """
 
@@ -43,10 +43,10 @@ def store_levels(levels: Mapping[RoomUser, int]) -> None:
         change = memberships.next_change()
         # In the order in which presence locks the rows; new rows come last.
         rows = _known(levels) | dict.fromkeys(sorted(levels))
-        values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
-        parameters = [part for pair in rows for part in (*pair, False, False, levels[pair], change)]
+        written = [(*pair, False, False, levels[pair], change) for pair in rows]
+        text, parameters = values.source(written, ["bigint", "bigint", "boolean", "boolean", "smallint", "bigint"])
         with connection.cursor() as cursor:
-            cursor.execute(_UPSERT.format(values=values), parameters)
+            cursor.execute(_UPSERT.format(rows=text), parameters)
 
 
 def _known(pairs: Collection[RoomUser]) -> dict[RoomUser, None]:

@@ -30,14 +30,14 @@ Kind = Event.Kind
 # Drafts in one query, because some builds of SQLite take 999 parameters.
 FIND_DRAFTS = 300
 
-# As in chat.store.policies: the VALUES come first, so that each is one look-up by the unique index.
+# As in chat.store.policies: the given rows come first, so that each is one look-up by the unique index.
 _COMMITTED = """
-WITH asked(place, author_id, client_id) AS (VALUES {values})
+WITH asked(place, author_id, client_id) AS ({rows})
 SELECT asked.place, event.room_id, event.seq FROM asked CROSS JOIN chat_event event
 WHERE event.author_id = asked.author_id AND event.client_id = asked.client_id
 """
 _MOVE_HEADS = """
-WITH moved(id, head) AS (VALUES {values})
+WITH moved(id, head) AS ({rows})
 UPDATE chat_room SET head_seq = (SELECT head FROM moved WHERE moved.id = chat_room.id)
 WHERE id IN (SELECT id FROM moved)
 """

@@ -10,12 +10,12 @@ from django.utils import timezone
 from chat.exceptions import ClientError
 from chat.models import PositionCounter, Visit
 from chat.protocol import MAX_ID
-from chat.store import policies, unread
+from chat.store import policies, unread, values
 from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 
 _UPSERT = """
-INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change) VALUES {values}
+INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change) {rows}
 ON CONFLICT (room_id, user_id) DO UPDATE SET read_seq = excluded.read_seq, read_change = excluded.read_change
 """
 # Another process may have moved the position further meanwhile.
@@ -96,12 +96,10 @@ def next_change() -> int:
 def _write(sql: str, rows: Sequence[PositionRow], change: int) -> None:
     if not rows:
         return
-    values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
+    written = [(row.room, row.user, False, False, row.seq, change) for row in sorted(rows)]
+    text, parameters = values.source(written, ["bigint", "bigint", "boolean", "boolean", "bigint", "bigint"])
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql.format(values=values),
-            [value for row in sorted(rows) for value in (row.room, row.user, False, False, row.seq, change)],
-        )
+        cursor.execute(sql.format(rows=text), parameters)
 
 
 def is_newcomer(user_id: int) -> bool:

@@ -25,9 +25,9 @@ EnterableRoom: TypeAlias = Room
 # Values in one query: fewer than the 999 parameters that some builds of SQLite take.
 PIECE = prepared.MOST
 
-# As in chat.store.unread: the VALUES come first, so that each is one look-up by index.
+# As in chat.store.unread: the given rows come first, so that each is one look-up by index.
 _MEMBERS = """
-WITH asked(room_id, user_id) AS (VALUES {values})
+WITH asked(room_id, user_id) AS ({rows})
 SELECT asked.room_id, asked.user_id FROM asked CROSS JOIN chat_roommember member
 WHERE member.room_id = asked.room_id AND member.user_id = asked.user_id
 """

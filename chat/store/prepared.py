@@ -1,7 +1,8 @@
 """Runs small queries that select rows by their ids, without composing the SQL anew each time (select, ask).
 
 Django takes several times as long to compose such a query as the database takes to answer it. So a query is composed
-once for each number of ids, and the numbers are few, because shorter lists repeat their last id.
+once: for PostgreSQL with one array of ids, for SQLite for each number of ids. The numbers are few, because shorter
+lists repeat their last id.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models import QuerySet
 
+from chat.store import values
 from chat.store.round_trip import RoundTrip
 
 # Ids in one query. Some builds of SQLite take 999 parameters.
@@ -40,8 +42,8 @@ def ask(trip: RoundTrip, query: Callable[[Sequence[Any]], QuerySet[M]], ids: Seq
     if not ids:
         return list
     model, _, attributes, _ = _compose(query, _size(ids), connection.vendor)
-    values = ask_values(trip, query, ids)
-    return lambda: [model.from_db(DEFAULT_DB_ALIAS, attributes, row) for row in values()]
+    rows = ask_values(trip, query, ids)
+    return lambda: [model.from_db(DEFAULT_DB_ALIAS, attributes, row) for row in rows()]
 
 
 def ask_values(
@@ -53,12 +55,14 @@ def ask_values(
         piece = ids[start : start + MOST]
         size = _size(piece)
         _, sql, _, converters = _compose(query, size, connection.vendor)
-        answers.append((trip.add(sql, [*piece, *[piece[-1]] * (size - len(piece))]), converters))
+        is_array = connection.vendor == "postgresql"
+        parameters = [values.array(piece)] if is_array else [*piece, *[piece[-1]] * (size - len(piece))]
+        answers.append((trip.add(sql, parameters), converters))
     return lambda: [_convert(row, converters) if converters else row for rows, converters in answers for row in rows]
 
 
 def _size(ids: Sequence[Any]) -> int:
-    return min(1 << (len(ids) - 1).bit_length(), MOST)
+    return 1 if connection.vendor == "postgresql" else min(1 << (len(ids) - 1).bit_length(), MOST)
 
 
 def _convert(row: Sequence[Any], converters: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
@@ -75,6 +79,9 @@ def _compose(query: Callable[[Sequence[Any]], QuerySet[M]], size: int, vendor: s
     compiler = rows.query.get_compiler(DEFAULT_DB_ALIAS)
     sql, parameters = compiler.as_sql()
     assert list(map(str, parameters)) == ids, f"the query has other parameters than the ids: {sql}"
+    if vendor == "postgresql":
+        assert sql.count(" IN (%s)") == 1, f"the ids are not looked up by IN: {sql}"
+        sql = sql.replace(" IN (%s)", " = ANY(%s)")
     columns: list[Any] = [expression for expression, _, _ in compiler.select]
     converters = [
         (index, _conversion(found, expression))

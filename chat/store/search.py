@@ -46,7 +46,7 @@ LIKE = "found.text LIKE %s ESCAPE '!'"
 STORED_AT_ONCE = 300
 # The event is found by its place in the log, because its key may not be known yet. CROSS JOIN: each is one look-up.
 _STORE = """
-WITH stored(room_id, seq, text) AS (VALUES {values})
+WITH stored(room_id, seq, text) AS ({rows})
 INSERT INTO chat_searchtext (event_id, room_id, text)
 SELECT event.id, stored.room_id, stored.text FROM stored CROSS JOIN chat_event event
 WHERE event.room_id = stored.room_id AND event.seq = stored.seq

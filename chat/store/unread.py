@@ -23,10 +23,10 @@ MOST = 1000
 # The most moved positions in one answer. Must exceed the positions of one transaction (chat.live.positions.MAX_ROWS).
 MOVED_LIMIT = 1000
 
-# The rows of VALUES come first in each join, so that each is one look-up by index. On SQLite, CROSS JOIN keeps this
+# The given rows come first in each join, so that each is one look-up by index. On SQLite, CROSS JOIN keeps this
 # order.
 _POSITIONS = """
-WITH asked(room_id, user_id) AS (VALUES {values})
+WITH asked(room_id, user_id) AS ({rows})
 SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0), membership.id, COALESCE(
     membership.read_seq,
     (SELECT event.seq FROM chat_event event
@@ -40,7 +40,7 @@ WHERE room.id = asked.room_id
 """
 # The ORDER BY makes PostgreSQL read the index instead of the table when it expects many rows.
 _COUNTS = f"""
-WITH asked(room_id, user_id, seq) AS (VALUES {{values}})
+WITH asked(room_id, user_id, seq) AS ({{rows}})
 SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0), asked.seq,
     (SELECT COUNT(*) FROM (
         SELECT 1 FROM chat_event event
