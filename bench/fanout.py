@@ -19,6 +19,9 @@ from bench.wire import send_command
 TEXT_BYTES = 60
 PATIENCE_SECONDS = 20
 FEW = 5
+# A contender whose message takes longer than this is not measured with more of them in flight: each round would take
+# minutes, and say no more.
+MOST_ECHO_SECONDS = 3.0
 LIMIT, BEST, TUTORIAL = "the limit", "socket.io", "tutorials' way, uvicorn"
 
 
@@ -156,10 +159,11 @@ async def run(sizes: Sizes) -> Part:
             for club in clubs:
                 club.shrink(members)
             await asyncio.gather(*(club.until_quiet(sizes.settle_seconds) for club in clubs))
+            waiting: set[str] = set()
             for window in sizes.windows:
                 setting = f"{members:,} members, {window} in flight"
                 for _ in range(sizes.rounds):
-                    for club in list(clubs):
+                    for club in [club for club in clubs if club.running.name not in waiting]:
                         try:
                             figure = await _measure(club, window, sizes)
                         except Broken as error:
@@ -171,8 +175,20 @@ async def run(sizes: Sizes) -> Part:
                         rows.add(setting, club.running.name, figure.deliveries)
                         echoes.add(setting, club.running.name, figure.echo_p50 * 1000)
                         cpu.add(setting, club.running.name, figure.server_cpu)
+                late = {club.running.name for club in clubs if _is_late(echoes.median(setting, club.running.name))}
+                slow += [
+                    f"{name}: not measured with more than {window} in flight to {members:,} members, because a "
+                    f"message takes over {MOST_ECHO_SECONDS:.0f} s then."
+                    for name in sorted(late - waiting)
+                    if window != sizes.windows[-1]
+                ]
+                waiting |= late
     charts = [_bars(rows, setting) for setting in rows.settings]
     return Part("Fan-out", __doc__ or "", _table(rows, echoes, cpu), charts, [*_remarks(), *slow], failures)
+
+
+def _is_late(echo: float | None) -> bool:
+    return echo is not None and echo > MOST_ECHO_SECONDS * 1000
 
 
 def _remarks() -> list[str]:
