@@ -150,7 +150,7 @@ export class Page {
         const isShown = document.visibilityState === "visible" && pane?.isVisible === true;
         return isShown && pane.list.isAtBottom && pane.list.isAtHead;
       },
-      show: (room, seq) => this.#userActions.showFound(room, seq, true),
+      show: (room, seq, found) => this.#userActions.showFound(room, seq, true, found),
     });
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
