@@ -14,7 +14,8 @@ import { gettext, isolate, ngettext } from "../model/language.js";
 /** @import {Attached, Limits} from "../model/protocol.js" */
 /** @import {Tabs} from "../model/tabs.js" */
 
-/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, extras: Extras | null, submit: () => void}}} Pane */
+/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, extras: Extras | null, text: string, submit: () => void}}} Pane */
+/** Files that wait until this is loaded. `sent`: the text of the composer when Enter was pressed. @typedef {{pane: Pane, files: File[], sent?: string}} Held */
 /** A file in a tray. @typedef {{file: AttachedFile, element: HTMLElement}} Item */
 
 const WAITING = gettext("The message is sent as soon as its files are uploaded.");
@@ -64,9 +65,30 @@ export class Trays {
     this.#show(hasFiles && target instanceof Element ? target.closest("room-pane") : null);
   }
 
-  /** @param {Pane} pane @param {File[]} files */
-  add(pane, files) {
-    this.#trayOf(pane).add(files, this.#limits.fileBytes ?? 0);
+  /** Take files that waited until this was loaded, then send the messages for which Enter was pressed meanwhile. @param {Held[]} held */
+  take(held) {
+    for (const { pane, files } of held) this.#add(pane, files);
+    for (const { pane, sent } of held) {
+      const { composer } = pane;
+      const isEditing = !part(composer, "editing").hidden;
+      // A user who went on writing has not finished the message.
+      if (composer.isConnected && !isEditing && composer.text === sent) composer.submit();
+    }
+  }
+
+  /** Let the user choose files. @param {Pane} pane */
+  choose(pane) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "file", multiple: true });
+    input.onchange = () => this.#add(pane, [...(input.files ?? [])]);
+    input.click();
+  }
+
+  /** @param {Pane} pane may have been closed, and opened again, since it got the files @param {File[]} files */
+  #add(pane, files) {
+    const panes = /** @type {Pane[]} */ ([...document.querySelectorAll("room-pane")]);
+    const current = panes.find(({ room }) => room === pane.room) ?? pane;
+    this.#trayOf(current).add(files, this.#limits.fileBytes ?? 0);
   }
 
   /** @param {Pane} pane @param {FileFacts[]} files */
@@ -153,6 +175,7 @@ class Tray {
     if (this.#composer === composer) return;
     this.#composer = composer;
     composer.attached = this;
+    part(composer, "unattached").hidden = true;
     part(composer, "text").parentElement?.before(this.#element);
     // A user who goes on writing has not finished the message, so it must not be sent yet.
     part(composer, "text").addEventListener("input", () => this.#stopWaiting());

@@ -12,6 +12,8 @@ import { AttachedFile } from "./attached_file.js";
 export const MOST_FILES = 10;
 /** More at a time would not be faster, and would delay messages. */
 const AT_ONCE = 2;
+/** With those that wait for their next try. Otherwise the many copies of a message would all come back to a busy server. */
+const MOST_BEGUN = 10;
 
 export class AttachedFiles {
   #page;
@@ -126,9 +128,10 @@ export class AttachedFiles {
   #changed() {
     const uploads = this.#files.flatMap((file) => file.uploads);
     const running = uploads.filter(({ state }) => state === "sending").length;
+    const begun = running + uploads.filter(({ isPaused }) => isPaused).length;
     const next = uploads.find(({ canStart }) => canStart);
     // It calls this method again, for the next one.
-    if (running < AT_ONCE && next) return next.start();
+    if (running < AT_ONCE && begun < MOST_BEGUN && next) return next.start();
     const states = new Set(this.#awaited.map(({ state }) => state));
     const isStopped = states.has("failed") || states.has("refused");
     const isReady = this.isWaiting && !states.has("waiting") && !states.has("sending");

@@ -82,7 +82,11 @@ export class Page {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
-    this.#connectionBar = new ConnectionBar(config.stream, () => this.ontrynow());
+    this.#connectionBar = new ConnectionBar(
+      config.stream,
+      () => this.ontrynow(),
+      () => this.#attachments.load(),
+    );
     this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
     panes.layout.shapes = { ...config.shapes };
