@@ -114,6 +114,7 @@ class Request {
   }
   setRequestHeader() {}
   send(body) {
+    if (!this.tab.world.alive.has(this.tab.id)) return; // only here do the timers of a page that is gone run on
     assert.equal(body?.name, this.source === null ? this.name : undefined);
     if (this.source)
       assert.equal(this.source.message, null, "a file is copied before it is posted");
