@@ -4,7 +4,7 @@
 /** @typedef {{id: string, file: File}} Unsent */
 
 const NAME = "multichat.files";
-/** Of all files. What is beyond it is lost by a reload, as without a database. */
+/** All files together have at most this size. What is beyond it is lost by a reload, as without a database. */
 const MOST_BYTES = 200 * 1024 * 1024;
 /** Files of tabs that were closed are removed. Younger ones may be those of a tab that is being reloaded. */
 const DAY_MS = 24 * 3600 * 1000;
@@ -14,7 +14,7 @@ const OPEN_WITHIN_MS = 2_000;
 export class FileStore {
   #user;
   #database;
-  /** Of the files that other tabs keep, as far as it is known. */
+  /** The size of the files that other tabs kept when this one was opened. */
   #otherBytes = 0;
   /** What is in the database or on its way there: the room of each file. @type {Map<string, {room: string, size: number}>} */
   #kept = new Map();
