@@ -21,11 +21,10 @@ from chat import byte_ranges, limits
 from chat.exceptions import ClientError, ErrorCode, Sentence, unavailable
 from chat.file_streams import BODY, STREAMED, FileStream
 from chat.models import StoredFile
-from chat.protocol import AttachedFile
 from chat.room_views import answers_json
 from chat.store import file_storage, file_types, files, pictures
 from chat.store.file_storage import StorageError
-from chat.store.files import Judged
+from chat.store.files import Judged, UploadKey
 
 PIECE_BYTES = 256 * 1024
 # A copy of so many bytes counts as one more upload, because it costs its user no time to send them.
@@ -40,23 +39,36 @@ NO_STORAGE = _("The server could not store this file. Try again later, or tell a
 def upload(request: HttpRequest, room_id: int) -> dict[str, Any]:
     """Store the body of the request as a file of the room, and return what a `send` and the page need of it."""
     user = request.user.pk or 0
+    key = UploadKey(user, room_id, _client_id(request))
     limits.check_upload(user)
+    # Before the sizes, in which the file counts already.
+    if stored := files.find_upload(key):
+        return _as_json(stored)
     announced = request.META.get("CONTENT_LENGTH") or ""
     files.check_may_upload(user, room_id, int(announced) if announced.isdigit() else 0)
     with tempfile.TemporaryDirectory(prefix="multichat-") as directory:
         try:
-            return _store(request, user, room_id, Path(directory))
+            return _store(request, key, Path(directory))
         except (StorageError, OSError):
             raise unavailable(NO_STORAGE) from None
 
 
-def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> dict[str, Any]:
+def _client_id(request: HttpRequest) -> UUID | None:
+    """Return the idempotency key of an upload or a copy, if it has one."""
+    given = request.GET.get("client_id")
+    try:
+        return None if given is None else UUID(given)
+    except ValueError:
+        raise ClientError(ErrorCode.FILE_INVALID, detail=_("The client_id must be a UUID.")) from None
+
+
+def _store(request: HttpRequest, key: UploadKey, directory: Path) -> dict[str, Any]:
     received, thumbnail = directory / "received", directory / "thumbnail"
     size = receive(request, received)
     if not size:
         raise ClientError(ErrorCode.FILE_INVALID, detail=_("This file is empty. Choose another one."))
     # Asked again, because a client may say nothing about the size, or something else.
-    files.check_may_upload(user, room_id, size)
+    files.check_may_upload(key.user_id, key.room_id, size)
     with received.open("rb") as content:
         judged = Judged(file_types.judge(content.read(file_types.HEAD_BYTES)), size)
     if judged.type in file_types.IMAGES:
@@ -64,45 +76,68 @@ def _store(request: HttpRequest, user: int, room_id: int, directory: Path) -> di
         picture = pictures.reencode(received, clean, thumbnail)
         received, judged = clean, Judged(picture.type, clean.stat().st_size, picture.width, picture.height)
     name = file_types.clean_name(request.GET.get("name", ""))
-    return _keep(user, room_id, name, judged, lambda is_thumbnail: (thumbnail if is_thumbnail else received).open("rb"))
+    return _keep(key, name, judged, lambda is_thumbnail: (thumbnail if is_thumbnail else received).open("rb"))
 
 
-def _keep(user: int, room_id: int, name: str, judged: Judged, open_part: Callable[[bool], IO[bytes]]) -> dict[str, Any]:
+def _keep(key: UploadKey, name: str, judged: Judged, open_part: Callable[[bool], IO[bytes] | None]) -> dict[str, Any]:
     """Store a file, and its thumbnail if it is an image, from what `open_part` opens."""
-    row = files.begin(user, room_id, name, judged)
+    row = files.begin(key, name, judged)
+    if row.is_complete:
+        return _as_json(row)
     try:
         for is_thumbnail in (False, True) if judged.width else (False,):
-            with open_part(is_thumbnail) as content:
-                file_storage.save(file_storage.path_of(row.pk, is_thumbnail=is_thumbnail), content)
+            content = open_part(is_thumbnail)
+            if content is not None:
+                with content:
+                    file_storage.save(file_storage.path_of(row.pk, is_thumbnail=is_thumbnail), content)
         files.complete(row)
     except BaseException:
         files.abandon(row)
         raise
-    return _as_json(files.facts_of(row))
+    return _as_json(row)
 
 
 @require_POST
 @answers_json
 def copy(request: HttpRequest, file_id: UUID) -> dict[str, Any]:
     """Copy a file that the user may see into the room `?room=`, as if the user had uploaded it there."""
-    user = request.user.pk or 0
-    source = files.find(user, file_id)
+    user, room = request.user.pk or 0, request.GET.get("room", "")
+    room_id = int(room) if room.isascii() and room.isdigit() and len(room) <= MAX_DIGITS else 0
+    key = UploadKey(user, room_id, _client_id(request))
+    stored = files.find_upload(key)
+    source = None if stored else files.find(user, file_id)
+    # One for the copy itself, and one for each COPY_BYTES that it reaches, so a small file counts like an upload.
     # Counted at once, because a refusal must not use up what the next try needs.
     limits.check_upload(user, count=1 + (source.size // COPY_BYTES if source is not None else 0))
+    if stored:
+        return _as_json(stored)
     if source is None:
-        raise ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
-    room = request.GET.get("room", "")
-    room_id = int(room) if room.isascii() and room.isdigit() and len(room) <= MAX_DIGITS else 0
+        raise _gone()
     files.check_may_upload(user, room_id, source.size)
     judged = Judged(source.type, source.size, source.width, source.height)
-
-    def open_part(is_thumbnail: bool) -> IO[bytes]:
-        return file_storage.open_file(file_storage.path_of(file_id, is_thumbnail=is_thumbnail))
-
     try:
-        return _keep(user, room_id, source.name, judged, open_part)
+        return _keep(key, source.name, judged, lambda is_thumbnail: _open_source(file_id, is_thumbnail))
     except (StorageError, OSError):
+        if files.find(user, file_id) is None:
+            # Its message was deleted meanwhile, so no later try will succeed.
+            raise _gone() from None
         raise unavailable(NO_STORAGE) from None
+
+
+def _gone() -> ClientError:
+    return ClientError(ErrorCode.FILE_INVALID, detail=files.GONE)
+
+
+def _open_source(file_id: UUID, is_thumbnail: bool) -> IO[bytes] | None:
+    """Open a part of a file that is copied; None for a thumbnail that is not in the storage. Raises StorageError."""
+    path = file_storage.path_of(file_id, is_thumbnail=is_thumbnail)
+    try:
+        return file_storage.open_file(path)
+    except StorageError:
+        # An archive without thumbnails may have been imported. The image itself is what has to be copied.
+        if is_thumbnail and not file_storage.exists(path):
+            return None
+        raise
 
 
 def receive(request: HttpRequest, path: Path) -> int:
@@ -120,7 +155,8 @@ def receive(request: HttpRequest, path: Path) -> int:
     return size
 
 
-def _as_json(facts: AttachedFile) -> dict[str, Any]:
+def _as_json(row: StoredFile) -> dict[str, Any]:
+    facts = files.facts_of(row)
     shown = {"id": str(facts.id), "name": facts.name, "type": facts.type, "size": facts.size}
     return shown | ({"width": facts.width, "height": facts.height} if facts.width else {})
 

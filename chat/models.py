@@ -462,6 +462,8 @@ class StoredFile(models.Model):
     height = models.PositiveIntegerField(null=True)
     # Whether the storage has all of its bytes.
     is_complete = models.BooleanField(default=False)
+    # The uploader's idempotency key: an upload that is tried again in the room stores nothing twice.
+    client_id = models.UUIDField(null=True)
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -472,6 +474,11 @@ class StoredFile(models.Model):
             models.CheckConstraint(
                 condition=models.Q(width=None, height=None) | models.Q(width__gte=1, height__gte=1),
                 name="file_width_and_height",
+            ),
+            models.UniqueConstraint(
+                fields=["author", "room", "client_id"],
+                condition=models.Q(client_id__isnull=False),
+                name="file_author_room_client_id",
             ),
         ]
         indexes: ClassVar = [

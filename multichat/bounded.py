@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from django.utils import translation
@@ -82,11 +82,18 @@ class BoundedRequests:
                     await self.application({**scope, BODY: file}, replay(b""), response.send)
                 await response.flush()
                 return
-            needs_password = is_post and PASSWORDS.fullmatch(scope["path"])
-            slots = [self._passwords, self._requests] if needs_password else [self._requests]
+            is_copy = transfers.is_copy(scope)
+            slots = [self._requests]
+            if is_post and PASSWORDS.fullmatch(scope["path"]):
+                slots.insert(0, self._passwords)
+            elif is_copy:
+                # Otherwise copies could take all slots of other requests while the storage is slow.
+                slots.insert(0, self._uploads)
+            count = transfers.counted(address) if is_copy else nullcontext()
             async with self._body(receive) as body:
-                async with self._slots(address, receive, slots):
-                    await self.application(scope, replay(body), response.send)
+                with count:
+                    async with self._slots(address, receive, slots):
+                        await self.application(scope, replay(body), response.send)
                 # The slot is free again, so the client may read at its own speed.
                 await response.flush(more=bool(streams))
                 if streams:

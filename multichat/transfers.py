@@ -7,14 +7,15 @@ written after its request has freed its thread, so that slow readers hold no thr
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import IO, Any
 
 from chat import limits
 
 UPLOAD = re.compile(r"/rooms/\d+/files/|/accounts/picture/")
+COPY = re.compile(r"/files/[0-9a-f-]+/copy/")
 # Bytes that are gathered before a thread writes them.
 GATHERED_BYTES = 512 * 1024
 # How often the parser may call us for one body: networks split a body into pieces of about 1,400 bytes.
@@ -37,6 +38,11 @@ def is_upload(scope: Any) -> bool:
     return scope["method"] == "POST" and UPLOAD.fullmatch(scope["path"]) is not None
 
 
+def is_copy(scope: Any) -> bool:
+    """Return whether a request copies a file: for the storage it is a download and an upload, without a body."""
+    return scope["method"] == "POST" and COPY.fullmatch(scope["path"]) is not None
+
+
 def most_bytes(method: bytes | str, path: bytes | str) -> float:
     """Return how many bytes the body of a request may have; 0 means unlimited."""
     is_file = method in ("POST", b"POST") and UPLOAD.fullmatch(
@@ -45,15 +51,21 @@ def most_bytes(method: bytes | str, path: bytes | str) -> float:
     return limits.most_bytes("FILE_MB") if is_file else limits.of("BODY_BYTES")
 
 
-@asynccontextmanager
-async def upload(address: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[IO[bytes]]:
-    """Write a body into a temporary file, and hold the file. Raises TooManyError, FullError."""
+@contextmanager
+def counted(address: str) -> Iterator[None]:
+    """Count an upload, or the copy of a file, until it is done. Raises TooManyError."""
     with ExitStack() as held:
         for limit, key in ((limits.uploads_of_address, address), (limits.uploads_at_once, None)):
             if not limit.acquire(key):
                 raise TooManyError
             held.callback(limit.release, key)
-        file = held.enter_context(tempfile.TemporaryFile(prefix="multichat-"))
+        yield
+
+
+@asynccontextmanager
+async def upload(address: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[IO[bytes]]:
+    """Write a body into a temporary file, and hold the file. Raises TooManyError, FullError."""
+    with counted(address), tempfile.TemporaryFile(prefix="multichat-") as file:
         try:
             await _write(file, pieces)
         except OSError as error:

@@ -24,6 +24,7 @@ from chat.store import actions, file_storage, file_types, files, retention, room
 from chat.store.actions import Draft
 from chat.store.log import Kind
 from tests.hostile_files import FILES, MARKUP, picture, with_gps
+from tests.test_log_races import in_threads
 
 pytestmark = pytest.mark.django_db
 
@@ -59,8 +60,9 @@ def page_of(user):
     return _clients[key]
 
 
-def upload(user, room, content=b"text", name="notes.txt", **options):
+def upload(user, room, content=b"text", name="notes.txt", client_id=None, **options):
     path = f"/rooms/{getattr(room, 'pk', room)}/files/?name={quote(name, errors='surrogatepass')}"
+    path += f"&client_id={client_id}" if client_id else ""
     return page_of(user).post(path, content, content_type="application/octet-stream", **options)
 
 
@@ -288,8 +290,95 @@ def test_copies_have_files_of_their_own_that_go_with_them(bob, charlie, rooms, s
     assert get(charlie, made[rooms.random]).status_code == 200
 
 
-def copy(user, file_id, room):
-    return page_of(user).post(f"/files/{file_id}/copy/?room={getattr(room, 'pk', room)}")
+def copy(user, file_id, room, client_id=None):
+    key = f"&client_id={client_id}" if client_id else ""
+    return page_of(user).post(f"/files/{file_id}/copy/?room={getattr(room, 'pk', room)}{key}")
+
+
+def test_an_upload_that_is_tried_again_stores_the_file_once(bob, charlie, rooms, settings, own_storage):
+    key = uuid.uuid4()
+    made = uploaded(bob, rooms.lobby, picture(), client_id=key)
+    assert uploaded(bob, rooms.lobby, picture(), client_id=key) == made
+    # Neither another user's key nor the same file without a key, with another key or in another room is this upload.
+    others = [uploaded(bob, rooms.lobby), uploaded(bob, rooms.lobby, client_id=uuid.uuid4())]
+    others += [uploaded(bob, rooms.random, client_id=key), uploaded(charlie, rooms.lobby, client_id=key)]
+    assert len({made["id"], *(other["id"] for other in others)}) == 5
+    # A retry after the file was posted is harmless. A size limit that the file itself reaches does not refuse it.
+    send(bob, rooms.lobby, made["id"])
+    settings.LIMITS = {**settings.LIMITS, "FILES_MB_PER_USER": 1 / 1024**2}
+    assert uploaded(bob, rooms.lobby, picture(), client_id=key) == made
+    assert StoredFile.objects.count() == 5 and not RemovedFile.objects.exists()
+    assert len(stored_paths(own_storage)) == 6
+    # The right to write in the room is asked again.
+    room_actions.change_room(rooms.lobby.pk, is_archived=True)
+    assert upload(bob, rooms.lobby, client_id=key).json()["error"] == "ROOM_READ_ONLY"
+    assert upload(bob, rooms.random, client_id="x").json()["error"] == "FILE_INVALID"
+
+
+def test_a_copy_that_is_tried_again_is_made_once(bob, rooms, own_storage):
+    made, key = uploaded(bob, rooms.lobby)["id"], uuid.uuid4()
+    copied = copy(bob, made, rooms.random, client_id=key).json()
+    page_of(bob).delete(f"/files/{made}/")
+    assert copy(bob, made, rooms.random, client_id=key).json() == copied
+    assert copy(bob, made, rooms.random).json()["error"] == "FILE_INVALID"
+    assert StoredFile.objects.count() == 1
+
+
+def test_the_newest_of_two_tries_that_overlap_stores_the_file(bob, rooms, own_storage, monkeypatch):
+    key, save, answers = uuid.uuid4(), file_storage.save, []
+
+    def save_twice(path, content):
+        if not answers:
+            answers.append(None)
+            answers[0] = upload(bob, rooms.lobby, client_id=key)
+        save(path, content)
+
+    monkeypatch.setattr(file_storage, "save", save_twice)
+    overtaken = upload(bob, rooms.lobby, client_id=key)
+    # It may be tried again, and then finds what the other try has stored.
+    assert (overtaken.status_code, overtaken.json()["error"]) == (503, "SERVER_UNAVAILABLE")
+    [stored] = StoredFile.objects.filter(is_complete=True)
+    assert answers[0].json()["id"] == str(stored.pk) == uploaded(bob, rooms.lobby, client_id=key)["id"]
+    assert StoredFile.objects.count() == 1
+    # The janitor removes the bytes of the other one.
+    [removed] = RemovedFile.objects.all()
+    assert janitor._remove_bytes(removed.pk)
+    assert stored_paths(own_storage) == [stored.pk.hex]
+
+
+def test_a_try_that_failed_or_never_ended_does_not_stop_the_next_one(bob, rooms, monkeypatch):
+    key = uuid.uuid4()
+    page_of(bob).delete(f"/files/{uploaded(bob, rooms.lobby)['id']}/")
+
+    def fail(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(default_storage._wrapped), "_save", fail)
+        assert upload(bob, rooms.lobby, client_id=key).status_code == 503
+    # As a process that was killed leaves it.
+    files.begin(files.UploadKey(bob.pk, rooms.lobby.pk, key), "notes.txt", files.Judged("text/plain", 4))
+    made = uploaded(bob, rooms.lobby, client_id=key)
+    [stored] = StoredFile.objects.all()
+    assert (str(stored.pk), stored.is_complete) == (made["id"], True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_at_the_same_moment_store_one_file(bob, rooms):
+    key = uuid.uuid4()
+    clients = [Client() for _ in range(4)]
+    for client in clients:
+        client.force_login(bob)
+    path = f"/rooms/{rooms.lobby.pk}/files/?name=a.txt&client_id={key}"
+
+    def try_until_stored(client):
+        while (answer := client.post(path, b"text", content_type="application/octet-stream")).status_code == 503:
+            pass
+        return answer.json()["id"]
+
+    ids = in_threads(*(lambda client=client: try_until_stored(client) for client in clients))
+    [stored] = StoredFile.objects.all()
+    assert stored.is_complete and set(ids) == {str(stored.pk)}
 
 
 def test_the_server_copies_a_file_into_another_room(bob, charlie, rooms, settings, own_storage, monkeypatch):
@@ -350,6 +439,41 @@ def test_a_copy_needs_the_right_to_see_the_file_and_to_write_in_the_room(bob, ch
     # A message that others posted can be copied too, by users who see it.
     copied = copy(charlie, found[members], rooms.lobby).json()
     assert StoredFile.objects.get(pk=copied["id"]).author_id == charlie.pk
+
+
+def test_an_image_without_a_thumbnail_is_copied_without_one(bob, rooms, own_storage, monkeypatch):
+    made = uploaded(bob, rooms.lobby, picture())
+    default_storage.delete(file_storage.path_of(uuid.UUID(made["id"]), is_thumbnail=True))
+    copied = copy(bob, made["id"], rooms.random)
+    assert (copied.status_code, copied.json()["width"]) == (200, made["width"])
+    assert get(bob, copied.json()["id"]).body == get(bob, made["id"]).body
+    assert len(stored_paths(own_storage)) == 2
+
+    # A storage that is away is another matter: the thumbnail may be there.
+    def fail(*args, **options):
+        raise OSError(5, "Input/output error")
+
+    made, storage = uploaded(bob, rooms.lobby, picture()), type(default_storage._wrapped)
+    opened = storage._open
+    monkeypatch.setattr(storage, "_open", lambda *args: fail() if "thumb" in args[1] else opened(*args))
+    assert copy(bob, made["id"], rooms.random).status_code == 503
+
+
+def test_a_source_that_is_deleted_during_its_copy_is_answered_like_one_that_is_gone(bob, rooms, monkeypatch):
+    made = uploaded(bob, rooms.lobby)["id"]
+    seq = send(bob, rooms.lobby, made).seq
+    missing = copy(bob, uuid.uuid4(), rooms.random)
+    begin = files.begin
+
+    def begin_late(*args):
+        send(bob, rooms.lobby, kind=Kind.DELETED, target_seq=seq)
+        file_storage.remove(uuid.UUID(made))
+        return begin(*args)
+
+    monkeypatch.setattr(files, "begin", begin_late)
+    refused = copy(bob, made, rooms.random)
+    assert (refused.status_code, refused.content) == (400, missing.content)
+    assert not StoredFile.objects.exists()
 
 
 def test_a_copy_of_bytes_that_are_gone_leaves_nothing(bob, rooms, own_storage):

@@ -1,6 +1,7 @@
 """Files in a bucket, against a real server that speaks S3's protocol: moto's, on loopback (docs/testing.md)."""
 
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from django.core.files.storage import default_storage
@@ -12,7 +13,7 @@ from chat.store.actions import Draft
 from chat.store.log import Kind
 from multichat import file_storage_url
 from tests.hostile_files import picture
-from tests.test_files import get, own_clients, send, upload, uploaded
+from tests.test_files import copy, get, own_clients, page_of, send, upload, uploaded
 
 pytest.importorskip("storages", reason="needs pip install -r requirements-s3.lock 'moto[server]'")
 moto = pytest.importorskip("moto.server", reason="needs pip install 'moto[server]'")
@@ -73,6 +74,26 @@ def test_files_are_stored_served_with_ranges_and_removed_in_a_bucket(bob, charli
     for file_id in files.removed():
         file_storage.remove(file_id)
     assert names_in(bucket) == [] and RemovedFile.objects.count() == 2
+
+
+def test_files_in_a_bucket_are_copied_into_other_rooms_there(bob, charlie, rooms, bucket):
+    image = uploaded(bob, rooms.lobby, picture(), name="cat.png")
+    content = bytes(range(256)) * 4096
+    large = uploaded(bob, rooms.lobby, content, name="data.bin")
+    ids = [copy(bob, file["id"], rooms.random).json()["id"] for file in (image, large)]
+    send(bob, rooms.random, *ids)
+    for file in (image, large):
+        page_of(bob).delete(f"/files/{file['id']}/")
+    for file_id in files.removed():
+        file_storage.remove(file_id)
+    assert len(names_in(bucket)) == 3
+    assert get(charlie, ids[0], "thumbnail/").body[8:12] == b"WEBP"
+    assert get(charlie, ids[1]).body == content
+    # An image whose thumbnail is missing, and bytes that are gone.
+    default_storage.delete(file_storage.path_of(UUID(ids[0]), is_thumbnail=True))
+    assert copy(charlie, ids[0], rooms.lobby).status_code == 200
+    default_storage.delete(file_storage.path_of(UUID(ids[1])))
+    assert copy(charlie, ids[1], rooms.lobby).status_code == 503
 
 
 def test_a_backup_of_a_bucket_is_restored_into_it(bob, rooms, bucket, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from chat.file_streams import BODY, STREAMED
 from multichat import transfers
 from multichat.bounded import BoundedRequests
-from tests.test_bounded import Request
+from tests.test_bounded import Request, Site, settle
 
 LIMITS = {
     **{"HTTP_REQUESTS": 1, "HTTP_REQUESTS_WAITING": 10, "HTTP_REQUESTS_WAIT_SECONDS": 5},
@@ -118,6 +118,29 @@ async def test_an_address_has_a_few_uploads_at_a_time():
     held.cancel()
     await asyncio.gather(held, return_exceptions=True)
     again = Request(BoundedRequests(Files()), UPLOAD, method="POST", body=[b"x"])
+    await again.task
+    assert status(again) == 200
+
+
+async def test_copies_of_files_count_as_uploads_and_leave_slots_for_other_requests(settings):
+    settings.LIMITS = {**LIMITS, "HTTP_REQUESTS": 2, "UPLOADS_PER_ADDRESS": 2}
+    site = Site()
+    application = BoundedRequests(site)
+    path = "/files/1c0e4f52-93a0-4a3e-8c6b-0f5d8a7be9d1/copy/"
+    copies = [Request(application, path, method="POST") for _ in range(2)]
+    await settle()
+    # One works, and one waits for its end.
+    assert site.now == 1
+    refused = Request(application, path, method="POST")
+    await refused.task
+    assert status(refused) == 429
+    other = Request(application, "/")
+    await settle()
+    assert site.now == 2
+    site.done.set()
+    await asyncio.gather(other.task, *(request.task for request in copies))
+    assert [status(request) for request in (other, *copies)] == [200] * 3
+    again = Request(application, path, method="POST")
     await again.task
     assert status(again) == 200
 

@@ -10,14 +10,15 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db.models import Q, Sum
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from chat import limits
-from chat.exceptions import ClientError, ErrorCode, Sentence
+from chat.exceptions import ClientError, ErrorCode, Sentence, unavailable
 from chat.models import Event, RemovedFile, Room, StoredFile
 from chat.protocol import AttachedFile
 from chat.store import policies
@@ -28,6 +29,7 @@ UNPOSTED = timedelta(days=3)
 # The most files that one call removes.
 PIECE_ROWS = 50
 GONE = _("An attached file is no longer on the server. Remove it and attach it again.")
+OVERTAKEN = _("This file is already being uploaded. Try again in a moment.")
 
 _decoder = msgspec.json.Decoder(list[AttachedFile])
 _encoder = msgspec.json.Encoder()
@@ -40,6 +42,14 @@ class Judged(NamedTuple):
     size: int
     width: int | None = None
     height: int | None = None
+
+
+class UploadKey(NamedTuple):
+    """The user and the room of an upload, and its idempotency key if it has one."""
+
+    user_id: int
+    room_id: int
+    client_id: UUID | None = None
 
 
 def of(message: Event) -> list[AttachedFile]:
@@ -155,17 +165,58 @@ def too_large(detail: Sentence) -> ClientError:
     return ClientError(ErrorCode.FILE_TOO_LARGE, detail=detail)
 
 
-def begin(user_id: int, room_id: int, name: str, judged: Judged) -> StoredFile:
-    """Add the row of a file whose bytes are about to be stored. Raises ClientError as check_writable."""
+def find_upload(key: UploadKey) -> StoredFile | None:
+    """Return the file that an earlier try of an upload has stored, also if it is posted by now.
+
+    Raises ClientError as check_writable when there is one.
+    """
+    row = _tries(key).filter(is_complete=True).first()
+    if row is not None:
+        _check_writable(key.user_id, key.room_id)
+    return row
+
+
+def _tries(key: UploadKey) -> QuerySet[StoredFile]:
+    """Return the row of an upload's tries: a constraint allows one. Without a key, a try has no others."""
+    if key.client_id is None:
+        return StoredFile.objects.none()
+    return StoredFile.objects.filter(author=key.user_id, room=key.room_id, client_id=key.client_id)
+
+
+def begin(key: UploadKey, name: str, judged: Judged) -> StoredFile:
+    """Add the row of a file whose bytes are about to be stored, or return the one that another try has completed.
+
+    The newest try takes the place of one that is not complete, because its client waits for no other, and because a
+    process that was killed would otherwise keep the place. Raises ClientError as check_writable, and
+    SERVER_UNAVAILABLE when another try begins at the same moment.
+    """
     # Asked again, because the bytes may have taken minutes to arrive.
-    room = _check_writable(user_id, room_id)
-    return StoredFile.objects.create(room=room, author_id=user_id, name=name, **judged._asdict())
+    room = _check_writable(key.user_id, key.room_id)
+    facts = {"name": name, "client_id": key.client_id, **judged._asdict()}
+    try:
+        with transaction.atomic():
+            # Locked, because it may become complete in this moment.
+            earlier = _tries(key).select_for_update().first()
+            if earlier is not None and earlier.is_complete:
+                return earlier
+            if earlier is not None:
+                earlier.delete()
+            return StoredFile.objects.create(room=room, author_id=key.user_id, **facts)
+    except IntegrityError:
+        # Two tries that begin at the same moment find no earlier one, and the database refuses the second.
+        raise unavailable(OVERTAKEN) from None
 
 
 def complete(row: StoredFile) -> None:
-    """Note that the storage has all bytes of a file. Raises ClientError: ROOM_INVALID when its room was deleted."""
-    if not StoredFile.objects.filter(pk=row.pk).update(is_complete=True):
-        raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This room does not exist. It may have been deleted."))
+    """Note that the storage has all bytes of a file.
+
+    Raises ClientError: ROOM_INVALID when its room was deleted, SERVER_UNAVAILABLE when another try took its place.
+    """
+    if StoredFile.objects.filter(pk=row.pk).update(is_complete=True):
+        return
+    if row.client_id is not None and Room.objects.filter(pk=row.room_id).exists():
+        raise unavailable(OVERTAKEN)
+    raise ClientError(ErrorCode.ROOM_INVALID, detail=_("This room does not exist. It may have been deleted."))
 
 
 def discard(user_id: int, file_id: UUID) -> None:

@@ -53,10 +53,10 @@ worker.addEventListener(
   },
 );
 
-/** The addresses of the page: it stays known by the one that it was opened with, such as that of a room. */
+/** The addresses under which the page may be open. The browser gives the one that it was opened with, such as that of a room. */
 const PAGE = /^\/(chat\/.*)?$/;
 
-/** In an open page, or in a new one. @param {{room: string, seq: number}} message */
+/** Show a message in an open page, otherwise in a new one. @param {{room: string, seq: number}} message */
 async function show({ room, seq }) {
   const filter = { type: "window", includeUncontrolled: true };
   /** @type {Page[]} */

@@ -23,6 +23,17 @@ PASTE = """(box, data) => box.dispatchEvent(
 TEXT = base64.b64encode(b"some notes").decode()
 
 
+# What handles files is loaded some seconds after the page.
+TRAYS_LOADED = """['lazy/attachments', 'chat/lazy.'].every((part) =>
+  performance.getEntriesByType('resource').some(({name}) => name.includes(part)))"""
+# How many files the browser keeps over a reload.
+KEPT_IN_BROWSER = """new Promise((done) => {
+  const opening = indexedDB.open("multichat.files");
+  opening.onsuccess = () => {
+    const files = opening.result.transaction("multichat.files").objectStore("multichat.files");
+    files.count().onsuccess = ({target}) => { opening.result.close(); done(target.result); };
+  };
+})"""
 SELECT_ALL = """(log) => {
   const messages = log.querySelectorAll('.message'), last = messages[messages.length - 1];
   getSelection().setBaseAndExtent(messages[0], 0, last, last.childNodes.length);
@@ -60,6 +71,7 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     (tmp_path / "cat.png").write_bytes(base64.b64decode(PICTURE))
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "slow.txt").write_bytes(b"some notes")
+    until(page, TRAYS_LOADED)
     dropped = sorted(map(str, tmp_path.iterdir()))
     drag = Drag(page, dropped)
     page.evaluate("window.isStillHere = true")
@@ -146,13 +158,29 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
 
     assert page.evaluate("window.isStillHere") and page.context.pages == [page]
 
-    # A reload keeps the text and the files that are on the server, and names the one that was still on its way.
-    page.route(re.compile("name=huge"), lambda route: None)
+    # A reload keeps the text and the files, also the one that was still on its way.
+    uploads = []
+    page.route(re.compile("name=huge"), lambda route: uploads.append(route))
     both = page.evaluate_handle(TRANSFER, [["kept.png", "image/png", PICTURE], ["huge.bin", "", TEXT]])
     bob.box("Lobby").fill("after a reload")
     bob.box("Lobby").evaluate(PASTE, both)
     expect(tray.locator("li[data-state=done]")).to_have_count(1)
-    # The browser asks, because a file is lost.
+    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 1, page)
+    page.reload()
+    expect(tray.get_by_role("listitem")).to_have_count(2)
+    expect(bob.box("Lobby")).to_have_value("after a reload")
+    wait_for(lambda: len(uploads) == 2, page)
+    # It is the same upload, so the server would store it once.
+    assert uploads[0].request.url == uploads[1].request.url
+    assert uploads[1].request.post_data == "some notes"
+    uploads[1].continue_()
+    expect(tray.locator("li[data-state=done]")).to_have_count(2)
+    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 0, page)
+    tray.get_by_role("button", name="Remove: huge.bin").click()
+    # Without the browser's database, its name is kept. The browser asks before, because a file will be lost.
+    page.evaluate("() => { IDBObjectStore.prototype.put = () => { throw new Error('full'); }; }")
+    bob.box("Lobby").evaluate(PASTE, page.evaluate_handle(TRANSFER, [["huge.bin", "", TEXT]]))
+    expect(tray.get_by_role("listitem")).to_have_count(2)
     bob.may_leave = 1
     page.reload()
     assert bob.may_leave == 0
@@ -160,7 +188,6 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
         "Not uploaded before the page was reloaded: huge.bin. Attach again."
     )
     expect(tray.get_by_role("listitem")).to_have_count(1)
-    expect(bob.box("Lobby")).to_have_value("after a reload")
     if pictures := os.environ.get("PICTURES"):
         page.screenshot(path=f"{pictures}/kept.png")
     expect(bob.pane("Random").get_by_role("group", name="Attached files")).to_have_count(0)
@@ -211,10 +238,8 @@ def test_a_message_with_files_waits_for_the_connection_and_is_sent_once_in_all_i
     bob.page.keyboard.type("Rand")
     bob.page.keyboard.press("Enter")
     expect(bob.pane("Lobby").get_by_role("button", name="Remove Random")).to_be_visible()
-    # What handles files is loaded with the first one.
-    bob.page.route(re.compile("name=notes"), lambda route: route.fulfill(status=500, body="{}"))
-    bob.box("Lobby").evaluate(PASTE, bob.page.evaluate_handle(TRANSFER, [["notes.txt", "text/plain", TEXT]]))
-    tray.get_by_role("button", name="Remove: notes.txt").click()
+    # What handles files is loaded soon after the page, so the first one may be attached without a connection.
+    until(bob.page, TRAYS_LOADED)
     bob.page.context.set_offline(True)
     bob.box("Lobby").evaluate(PASTE, pasted)
     bob.box("Lobby").fill("written in a tunnel")
@@ -236,3 +261,51 @@ def test_a_message_with_files_waits_for_the_connection_and_is_sent_once_in_all_i
     expect(tray).to_be_hidden()
     # The server copies them into the other room.
     assert len(uploads) == 2
+
+
+def test_no_text_is_sent_without_its_file_when_the_page_cannot_attach_it(visit):
+    charlie = visit("charlie")
+    charlie.open("Lobby")
+    bob = visit("bob", "/healthz", keep=False)
+    lazy = re.compile("lazy/attachments")
+    bob.page.route(lazy, lambda route: route.abort())
+    bob.goto("/chat/Lobby/")
+    pane = bob.pane("Lobby")
+    pasted = bob.page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT]])
+    unattached = pane.get_by_text("Your files aren't attached yet")
+    bob.box("Lobby").evaluate(PASTE, pasted)
+    expect(unattached).to_be_visible()
+    bob.box("Lobby").fill("see the plan")
+    for _ in range(2):
+        bob.box("Lobby").press("Enter")
+        bob.page.wait_for_timeout(100)
+        expect(bob.box("Lobby")).to_have_value("see the plan")
+    # The user decides to send it without the file.
+    pane.get_by_role("button", name="Remove files").click()
+    expect(unattached).to_be_hidden()
+    expect(bob.box("Lobby")).to_be_focused()
+    bob.page.keyboard.press("Enter")
+    expect(charlie.texts("Lobby")).to_have_text(["see the plan"])
+    # Enter tries again, and sends the message with all its files.
+    for _ in range(2):
+        bob.box("Lobby").evaluate(PASTE, pasted)
+    expect(unattached).to_be_visible()
+    bob.box("Lobby").fill("now with the plan")
+    bob.page.unroute(lazy)
+    bob.box("Lobby").press("Enter")
+    expect(charlie.texts("Lobby").last).to_have_text("now with the plan")
+    expect(charlie.log("Lobby").get_by_role("link", name="plan.txt")).to_have_count(2)
+    expect(unattached).to_be_hidden()
+    expect(bob.box("Lobby")).to_have_value("")
+
+
+def test_signing_out_removes_the_files_that_the_browser_keeps(visit):
+    bob = visit("bob", "/chat/Lobby/", keep=False)
+    page = bob.page
+    page.route(re.compile("name=plan"), lambda route: None)
+    until(page, TRAYS_LOADED)
+    bob.box("Lobby").evaluate(PASTE, page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT]]))
+    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 1, page)
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 0, page)

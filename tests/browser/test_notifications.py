@@ -224,3 +224,34 @@ def test_the_page_registers_its_service_worker_and_can_be_installed(visit):
     assert (manifest["display"], manifest["start_url"], manifest["scope"]) == ("standalone", "/", "/")
     for icon in manifest["icons"]:
         assert bob.page.request.get(bob.site.url + icon["src"]).status == 200
+
+
+# As the service worker does, after it has focused the page.
+CLICKED = "(data) => navigator.serviceWorker.dispatchEvent(new MessageEvent('message', {data}))"
+MAKE_ROOMS = """
+from django.contrib.auth.models import User
+from chat.store import actions, room_actions
+alice = User.objects.get(username="alice")
+hidden = room_actions.create_room("Hidden plans", who="members", members=[alice.pk])
+old = room_actions.create_room("Old plans")
+actions.post_message(old, alice, "from before")
+room_actions.change_room(old.pk, is_archived=True)
+print(hidden.pk, old.pk)
+"""
+
+
+def test_a_push_that_is_clicked_says_that_its_room_is_gone_and_reloads_nothing(visit, site):
+    bob = visit("bob", "/chat/Lobby/")
+    page = bob.page
+    hidden, old = site.shell(MAKE_ROOMS).split()
+    page.evaluate("window.isStillHere = true")
+    notice = page.get_by_text("The room is no longer available to you.")
+    for room in (hidden, "987654"):
+        page.evaluate(CLICKED, {"room": room, "seq": 1})
+        expect(notice).to_be_visible()
+        page.get_by_role("button", name="Dismiss").click()
+        expect(notice).to_have_count(0)
+    # The list of rooms has no archived room, but its message can be read.
+    page.evaluate(CLICKED, {"room": old, "seq": 1})
+    expect(bob.texts("Old plans")).to_have_text(["from before"])
+    assert page.evaluate("window.isStillHere") and "Hidden plans" not in page.content()

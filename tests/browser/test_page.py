@@ -459,8 +459,8 @@ def test_the_page_works_from_collected_files(visit, collected):
     bob.say("Lobby", "hashed and compressed")
     expect(bob.texts("Lobby")).to_have_text(["hashed and compressed"])
     names = bob.page.evaluate("performance.getEntriesByType('resource').map(({name}) => name.split('/').pop())")
-    # Undo was loaded because a message was sent, and the diagnosis because the page is connected.
-    later = ("undo_offer", "diagnosis", "badge_icon")
+    # Undo was loaded because a message was sent, and the others because the page is connected.
+    later = ("undo_offer", "diagnosis", "badge_icon", "attachments")
     names = [name for name in names if name.endswith(("js", "css")) and not name.startswith(later)]
     assert len(names) == 4, "main.js, reconnecting-websocket and two style sheets"
     assert [name for name in names if not re.search(r"\.[0-9a-f]{12}\.", name)] == []

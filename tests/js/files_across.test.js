@@ -69,16 +69,19 @@ class SharedStore extends Store {
 class Server {
   /** Uploaded files by id, with the room and, once posted, the message. */
   files = new Map();
+  /** The ids of files by the keys of their uploads. */
+  #ids = new Map();
   posted = [];
   readOnly = new Set();
   #known = new Set();
   #uploads = 0;
 
-  upload(room, name) {
+  upload(room, name, key) {
     if (this.readOnly.has(room)) return null;
-    this.#uploads += 1;
-    const id = `file ${this.#uploads} of ${room}`;
-    this.files.set(id, { room, name, message: null });
+    const known = this.#ids.get(`${room} ${key}`);
+    const id = known ?? `file ${++this.#uploads} of ${room}`;
+    this.#ids.set(`${room} ${key}`, id);
+    if (!this.files.has(id)) this.files.set(id, { room, name, message: null });
     return { id, name, type: "text/plain", size: 4 };
   }
 
@@ -107,9 +110,11 @@ class Request {
     this.source = isCopy ? this.tab.world.server.files.get(path.split("/")[2]) : null;
     this.room = isCopy ? asked.get("room") : path.split("/")[2];
     this.name = isCopy ? this.source?.name : asked.get("name");
+    this.key = asked.get("client_id");
   }
   setRequestHeader() {}
   send(body) {
+    if (!this.tab.world.alive.has(this.tab.id)) return; // only here do the timers of a page that is gone run on
     assert.equal(body?.name, this.source === null ? this.name : undefined);
     if (this.source)
       assert.equal(this.source.message, null, "a file is copied before it is posted");
@@ -176,7 +181,11 @@ class Tab {
     });
     tab.attached = attached;
     Object.defineProperty(attached, "size", { get: () => attached.all.length });
-    for (const file of tab.kept.take(room)?.files ?? []) attached.putBack(file);
+    const { files = [], unsent = [] } = tab.kept.take(room) ?? {};
+    for (const file of files) attached.putBack(file);
+    // The browser's database has the others, unless it is full.
+    for (const { id, name } of unsent)
+      if (world.chance() < 0.8) attached.add({ name, size: 4 }, id);
     attached.start();
     return tab;
   }
@@ -256,7 +265,7 @@ class World extends Dice {
     if (fate < 0.15) return request.answer(0);
     if (fate < 0.2) return request.answer(403);
     if (request.source === undefined) return request.answer(400);
-    const facts = this.server.upload(request.room, request.name);
+    const facts = this.server.upload(request.room, request.name, request.key);
     if (!facts) return request.answer(403);
     if (fate < 0.3) return request.answer(0); // stored, but the answer is lost
     request.answer(200, facts);

@@ -38,6 +38,7 @@ class Request {
   }
 }
 
+/** An upload that has a place whenever it wants one. */
 function uploading(name = "a.txt", more = {}) {
   const requests = [];
   const upload = new Upload(
@@ -45,7 +46,7 @@ function uploading(name = "a.txt", more = {}) {
     {
       room: "3",
       token: () => "t",
-      changed: () => {},
+      changed: () => upload.canStart && upload.start(),
       ...more,
       request: () => {
         requests.push(new Request());
@@ -63,17 +64,16 @@ test("without an answer, a page that is connected leaves the next try to the use
   const { upload, requests } = uploading("a.txt", { isConnected: () => isConnected });
   for (const delay of [1_000, 3_000, 8_000, 15_000]) {
     requests.at(-1).answer(0);
-    assert.equal(upload.state, "sending");
+    assert.equal(upload.state, "waiting");
     mock.timers.tick(delay);
   }
   requests.at(-1).answer(0);
   assert.deepEqual([upload.state, requests.length], ["failed", 5]);
   upload.retry();
-  upload.start();
   isConnected = false;
   for (let tries = 0; tries < 10; tries++) {
     requests.at(-1).answer(0);
-    assert.equal(upload.state, "sending");
+    assert.equal(upload.state, "waiting");
     mock.timers.tick(15_000);
   }
   mock.timers.reset();
@@ -81,7 +81,7 @@ test("without an answer, a page that is connected leaves the next try to the use
 
 test("a file is the body of a post to its room, and its name is in the address", () => {
   const { upload, requests } = uploading("a&b \ud800.txt");
-  assert.deepEqual(requests[0].how, ["POST", "/rooms/3/files/?name=a%26b%20%EF%BF%BD.txt"]);
+  assert.equal(withoutKey(requests[0]), "POST /rooms/3/files/?name=a%26b%20%EF%BF%BD.txt");
   assert.equal(requests[0].headers["X-CSRFToken"], "t");
   requests[0].upload.onprogress({ loaded: 1, total: 4 });
   assert.equal(upload.progress, 0.25);
@@ -90,6 +90,25 @@ test("a file is the body of a post to its room, and its name is in the address",
   assert.deepEqual(upload.facts, FACTS);
 });
 
+test("each upload has a key, and keeps it however often it is tried", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { upload, requests } = uploading();
+  for (const delay of DELAYS) {
+    requests.at(-1).answer(0);
+    mock.timers.tick(delay);
+  }
+  requests.at(-1).answer(403);
+  upload.retry();
+  assert.equal(requests.length, 6);
+  const keys = new Set([...requests, uploading().requests[0]].map(keyOf));
+  assert.equal(keys.size, 2);
+  for (const key of keys) assert.match(key, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  mock.timers.reset();
+});
+
+const keyOf = ({ how }) => new URLSearchParams(how[1].split("?")[1]).get("client_id");
+const withoutKey = ({ how }) => how.join(" ").replace(/client_id=[0-9a-f-]+&/, "");
+
 const DELAYS = [1_000, 3_000, 8_000, 15_000];
 
 test("what a busy server refuses is tried again by itself, then by the user", () => {
@@ -97,7 +116,7 @@ test("what a busy server refuses is tried again by itself, then by the user", ()
   const { upload, requests } = uploading();
   for (const [tries, delay] of DELAYS.entries()) {
     requests.at(-1).answer(503, { detail: "Busy." });
-    assert.deepEqual([upload.state, upload.reason, upload.canRetry], ["sending", "Busy.", false]);
+    assert.deepEqual([upload.state, upload.reason, upload.canRetry], ["waiting", "Busy.", false]);
     mock.timers.tick(delay - 1);
     assert.equal(requests.length, tries + 1);
     mock.timers.tick(1);
@@ -106,8 +125,7 @@ test("what a busy server refuses is tried again by itself, then by the user", ()
   requests.at(-1).answer(503);
   assert.deepEqual([upload.state, upload.canRetry], ["failed", true]);
   upload.retry();
-  assert.equal(upload.reason, "");
-  upload.start();
+  assert.deepEqual([upload.state, upload.reason], ["sending", ""]);
   requests.at(-1).answer(200, FACTS);
   assert.equal(upload.state, "done");
   mock.timers.reset();
@@ -118,7 +136,7 @@ test("an upload without a connection is tried again until it is back, and at onc
   const { upload, requests } = uploading();
   for (const [tries, delay] of [...DELAYS, 15_000, 15_000].entries()) {
     requests.at(-1).answer(0);
-    assert.deepEqual([upload.state, upload.isInterrupted], ["sending", true]);
+    assert.deepEqual([upload.state, upload.isInterrupted], ["waiting", true]);
     mock.timers.tick(delay - 1);
     assert.equal(requests.length, tries + 1);
     mock.timers.tick(1);
@@ -129,8 +147,7 @@ test("an upload without a connection is tried again until it is back, and at onc
   requests.at(-1).answer(0);
   assert.equal(upload.canRetry, true);
   upload.retry();
-  assert.deepEqual([upload.state, upload.canStart], ["waiting", true]);
-  upload.start();
+  assert.equal(upload.state, "sending");
   mock.timers.tick(60_000);
   assert.equal(requests.length, 8, "the earlier timer starts nothing");
   requests.at(-1).upload.onprogress({ loaded: 1, total: 4 });
@@ -190,7 +207,6 @@ test("an upload that was refused because of the sign-in can be tried again", () 
   assert.equal(upload.state, "failed");
   assert.equal(upload.reason, "You are signed out. Sign in again.");
   upload.retry();
-  upload.start();
   requests[1].answer(200, FACTS);
   assert.equal(upload.state, "done");
 });
@@ -246,6 +262,47 @@ test("uploads that failed are tried again two at a time, like all others", async
   assert.equal(files.holds(OTHERS), false);
 });
 
+test("an upload that waits for its next try leaves its place to others", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { files, page, running } = attaching(["a.txt", "b.txt", "c.txt", "d.txt"]);
+  const [first, second] = page.requests;
+  first.answer(503);
+  second.answer(0);
+  assert.equal(running().length, 2);
+  for (const request of running()) request.answer(200, FACTS);
+  assert.deepEqual([page.requests.length, files.holds()], [4, true]);
+  mock.timers.tick(1_000);
+  assert.deepEqual(running().map(keyOf), [first, second].map(keyOf));
+  for (const request of running()) request.answer(200, FACTS);
+  assert.equal(page.ready, 1);
+  mock.timers.reset();
+});
+
+test("a server that is busy does not get all copies of a message again and again", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { files, page, running } = attaching(["a.txt"]);
+  page.requests[0].answer(200, FACTS);
+  assert.equal(files.holds(OTHERS), true);
+  while (running().length) running()[0].answer(503);
+  assert.equal(page.requests.length, 1 + 10);
+  mock.timers.tick(60_000);
+  while (running().length) running()[0].answer(200, FACTS);
+  mock.timers.tick(60_000);
+  while (running().length) running()[0].answer(200, FACTS);
+  assert.equal(page.ready, 1);
+  mock.timers.reset();
+});
+
+test("uploads that are too many keep their places, because others would be refused too", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { page, running } = attaching(["a.txt", "b.txt", "c.txt"]);
+  for (const request of running()) request.answer(429);
+  assert.equal(page.requests.length, 2);
+  mock.timers.tick(4_000);
+  assert.equal(running().length, 2);
+  mock.timers.reset();
+});
+
 test("a room that is removed from the message gets no more uploads, and its error is gone", async () => {
   const { files, page, running } = attaching(["a.txt"]);
   page.requests[0].answer(200, FACTS);
@@ -293,8 +350,8 @@ test("the bytes of a file are sent once, and the server copies it into the other
   page.requests[0].answer(200, FACTS);
   const copies = running();
   assert.deepEqual(
-    copies.map(({ how, body }) => [...how, body]),
-    ["10", "11"].map((room) => ["POST", `/files/${FACTS.id}/copy/?room=${room}`, null]),
+    copies.map((request) => [withoutKey(request), request.body]),
+    ["10", "11"].map((room) => [`POST /files/${FACTS.id}/copy/?room=${room}`, null]),
   );
   for (const request of copies) request.answer(200, { ...FACTS, id: `copy ${request.how[1]}` });
   assert.equal(page.ready, 1);

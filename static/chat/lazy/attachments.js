@@ -3,6 +3,7 @@
 import { csrfToken } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
 import { AttachedFiles, MOST_FILES } from "../model/attached_files.js";
+import { FileStore } from "../model/file_store.js";
 import { addressOf, fileNames, sizeWords } from "../model/files.js";
 import { KeptFiles } from "../model/kept_files.js";
 import { gettext, isolate, ngettext } from "../model/language.js";
@@ -14,7 +15,8 @@ import { gettext, isolate, ngettext } from "../model/language.js";
 /** @import {Attached, Limits} from "../model/protocol.js" */
 /** @import {Tabs} from "../model/tabs.js" */
 
-/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, extras: Extras | null, submit: () => void}}} Pane */
+/** What a tray needs of a pane. @typedef {HTMLElement & {room: string, composer: HTMLElement & {attached: Attached | null, extras: Extras | null, text: string, submit: () => void}}} Pane */
+/** Files that wait until this is loaded. `sent`: the text of the composer when Enter was pressed. @typedef {{pane: Pane, files: File[], sent?: string}} Held */
 /** A file in a tray. @typedef {{file: AttachedFile, element: HTMLElement}} Item */
 
 const WAITING = gettext("The message is sent as soon as its files are uploaded.");
@@ -30,6 +32,7 @@ const ARCHIVED = gettext("The message isn't sent because the room is archived.")
 export class Trays {
   #limits;
   #kept;
+  #store;
   /** @type {Map<string, Tray>} */
   #trays = new Map();
   /** @type {Element | null} */
@@ -37,21 +40,24 @@ export class Trays {
 
   /** @param {Limits} limits @param {number} user @param {Tabs} tabs */
   static async open(limits, user, tabs) {
-    return new Trays(limits, await KeptFiles.open(user, tabs));
+    const kept = await KeptFiles.open(user, tabs);
+    return new Trays(limits, kept, await FileStore.open(user, kept.unsent));
   }
 
-  /** @param {Limits} limits @param {KeptFiles} kept */
-  constructor(limits, kept) {
+  /** @param {Limits} limits @param {KeptFiles} kept @param {FileStore} store */
+  constructor(limits, kept, store) {
     this.#limits = limits;
     this.#kept = kept;
+    this.#store = store;
     addEventListener("dragover", (event) => this.dragged(event));
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) this.#show(null);
     });
     for (const end of ["drop", "dragend"]) addEventListener(end, () => this.#show(null));
     addEventListener("beforeunload", (event) => {
-      // What is on the server is still there after a reload.
-      if ([...this.#trays.values()].some(({ isAtRisk }) => isAtRisk)) event.preventDefault();
+      // What is on the server or in the browser's database is still there after a reload.
+      const unsent = [...this.#trays.values()].flatMap((tray) => tray.unsent);
+      if (unsent.some(({ id }) => !store.has(id))) event.preventDefault();
     });
     addEventListener("online", () => {
       for (const tray of this.#trays.values()) tray.retryFailed();
@@ -64,9 +70,30 @@ export class Trays {
     this.#show(hasFiles && target instanceof Element ? target.closest("room-pane") : null);
   }
 
-  /** @param {Pane} pane @param {File[]} files */
-  add(pane, files) {
-    this.#trayOf(pane).add(files, this.#limits.fileBytes ?? 0);
+  /** Take files that waited until this was loaded, then send the messages for which Enter was pressed meanwhile. @param {Held[]} held */
+  take(held) {
+    for (const { pane, files } of held) this.#add(pane, files);
+    for (const { pane, sent } of held) {
+      const { composer } = pane;
+      const isEditing = !part(composer, "editing").hidden;
+      // A user who went on writing has not finished the message.
+      if (composer.isConnected && !isEditing && composer.text === sent) composer.submit();
+    }
+  }
+
+  /** Let the user choose files. @param {Pane} pane */
+  choose(pane) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "file", multiple: true });
+    input.onchange = () => this.#add(pane, [...(input.files ?? [])]);
+    input.click();
+  }
+
+  /** @param {Pane} pane may have been closed, and opened again, since it got the files @param {File[]} files */
+  #add(pane, files) {
+    const panes = /** @type {Pane[]} */ ([...document.querySelectorAll("room-pane")]);
+    const current = panes.find(({ room }) => room === pane.room) ?? pane;
+    this.#trayOf(current).add(files, this.#limits.fileBytes ?? 0);
   }
 
   /** @param {Pane} pane @param {FileFacts[]} files */
@@ -79,13 +106,22 @@ export class Trays {
     const tray = this.#trays.get(pane.room);
     if (tray) return tray.mount(pane);
     const kept = this.#kept.take(pane.room);
-    if (kept) this.#trayOf(pane).restore(kept);
+    if (kept) this.#trayOf(pane).restore(kept, this.#store);
+  }
+
+  /** After signing out, the browser keeps no files. */
+  clear() {
+    void this.#store.clear();
   }
 
   /** @param {Pane} pane */
   #trayOf(pane) {
     const { room } = pane;
-    const tray = this.#trays.get(room) ?? new Tray(room, (kept) => this.#kept.save(room, kept));
+    const keep = (/** @type {AttachedFiles} */ files) => {
+      this.#kept.save(room, files.kept);
+      this.#store.keep(room, files.unsent);
+    };
+    const tray = this.#trays.get(room) ?? new Tray(room, keep);
     this.#trays.set(pane.room, tray);
     tray.mount(pane);
     return tray;
@@ -111,14 +147,14 @@ class Tray {
   /** @type {Pane["composer"] | null} */
   #composer = null;
 
-  /** @param {string} room @param {(kept: Kept) => void} onchange what to keep over a reload has changed */
+  /** @param {string} room @param {(files: AttachedFiles) => void} onchange what to keep over a reload has changed */
   constructor(room, onchange) {
     this.#files = new AttachedFiles({
       ...{ room, token: csrfToken, discard: removeFromServer },
       request: () => new XMLHttpRequest(),
       isConnected: () => part(document, "state").dataset.state === "open",
       changed: () => {
-        onchange(this.#files.kept);
+        onchange(this.#files);
         this.#show();
       },
       ready: () => this.#submit(),
@@ -126,14 +162,19 @@ class Tray {
     });
   }
 
-  /** Whether closing the page would lose a file. */
-  get isAtRisk() {
-    return this.#files.kept.lost.length > 0;
+  /** The files that are not on the server yet. */
+  get unsent() {
+    return this.#files.unsent;
   }
 
-  /** Show the files from before a reload, and name those that are lost. @param {Kept} kept */
-  restore({ files, lost }) {
+  /** Show the files from before a reload, upload the others, and name those that are lost. @param {Kept} kept @param {FileStore} store */
+  restore({ files, unsent }, store) {
+    for (const { id } of unsent) {
+      const file = store.earlier(id);
+      if (file) this.#append(this.#files.add(file, id));
+    }
     this.putBack(files);
+    const lost = unsent.filter(({ id }) => !store.earlier(id)).map(({ name }) => name);
     if (lost.length === 0) return;
     this.#element.hidden = false;
     setText(
@@ -153,6 +194,7 @@ class Tray {
     if (this.#composer === composer) return;
     this.#composer = composer;
     composer.attached = this;
+    part(composer, "unattached").hidden = true;
     part(composer, "text").parentElement?.before(this.#element);
     // A user who goes on writing has not finished the message, so it must not be sent yet.
     part(composer, "text").addEventListener("input", () => this.#stopWaiting());

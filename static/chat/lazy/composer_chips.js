@@ -189,7 +189,7 @@ export class ComposerChips {
     if (known) return known;
     const change = (/** @type {(also: string[]) => string[]} */ changed) => {
       composer.extras = { ...composer.extras, also: changed(composer.extras?.also ?? []) };
-      composer.attached?.roomsChanged();
+      composer.attached?.roomsChanged?.();
     };
     const others = () =>
       [...this.#page.rooms().values()].filter(

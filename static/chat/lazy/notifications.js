@@ -14,11 +14,13 @@ import { NOT_LOADED, NOTIFYING_BLOCKED, NOTIFYING_MISSING, notifyWords } from ".
 /** @import {HeadsFrame, NotifyFrame, Room} from "../model/protocol.js" */
 /** @import {Unread} from "../model/unread.js" */
 
-/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menus: {open: (anchor: HTMLElement, name: string, items: () => Item[]) => void}, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number) => void}} NotificationActions */
+/** What notifications need of the page. `isInView`: the newest message of the room can be seen, whether or not the window has the focus. @typedef {{send: Send, menus: {open: (anchor: HTMLElement, name: string, items: () => Item[]) => void}, notices: Notices, preferences: Preferences, unread: Unread, roomOf: (room: string) => Room | undefined, isInView: (room: string) => boolean, show: (room: string, seq: number, found?: Room) => void}} NotificationActions */
 
 /** Long enough that the position of a user who reads the message elsewhere is known here. */
 const DELAY_MS = 1000;
 const DAY_MS = 24 * 3600 * 1000;
+const AWAY = gettext("The server isn't responding. Try again in a moment.");
+const ROOM_GONE = gettext("The room is no longer available to you.");
 
 export class Notifications {
   #button;
@@ -96,10 +98,16 @@ export class Notifications {
   }
 
   /** A notification of the service worker was clicked. @param {{room: string, seq: number}} message */
-  clicked({ room, seq }) {
-    // A page that was asleep may not know a new room yet. A page that is loaded now does.
-    if (this.#actions.roomOf(room)) this.#actions.show(room, seq);
-    else location.assign(`/?rooms=${room}&at=${room}.${seq}`);
+  async clicked({ room, seq }) {
+    const { roomOf, show, notices } = this.#actions;
+    if (roomOf(room)) return show(room, seq);
+    // The user may have lost the room, or a page that was asleep may not know a new room yet.
+    const answer = await fetch(`/rooms/${encodeURIComponent(room)}/members/`).catch(() => null);
+    /** @type {{room?: Room, error?: string, detail?: string}} */
+    const { room: found, error = "", detail = "" } = (await answer?.json().catch(() => null)) ?? {};
+    if (found) return show(room, seq, found);
+    const isGone = ["ROOM_INVALID", "ROOM_ACCESS_DENIED"].includes(error);
+    notices.show(isGone ? ROOM_GONE : detail || AWAY);
   }
 
   /** @returns {Item[]} */

@@ -3,6 +3,7 @@
 import { AttachedFile } from "./attached_file.js";
 
 /** @import {FileOptions, KeptFile, Target} from "./attached_file.js" */
+/** @import {Unsent} from "./file_store.js" */
 /** @import {Kept} from "./kept_files.js" */
 /** @import {Upload} from "./upload.js" */
 
@@ -12,6 +13,8 @@ import { AttachedFile } from "./attached_file.js";
 export const MOST_FILES = 10;
 /** More at a time would not be faster, and would delay messages. */
 const AT_ONCE = 2;
+/** With those that wait for their next try. Otherwise the many copies of a message would all come back to a busy server. */
+const MOST_BEGUN = 10;
 
 export class AttachedFiles {
   #page;
@@ -38,11 +41,16 @@ export class AttachedFiles {
 
   /** What to keep over a reload. @returns {Kept} */
   get kept() {
-    const lost = this.#files.filter(({ kept, own }) => !kept && own.state !== "refused");
     return {
       files: this.#files.flatMap(({ kept }) => kept ?? []),
-      lost: lost.map(({ name }) => name),
+      unsent: this.unsent.map(({ id, file }) => ({ id, name: file.name })),
     };
+  }
+
+  /** Those that are not on the server yet, with their bytes. @returns {Unsent[]} */
+  get unsent() {
+    const unsent = this.#files.filter(({ kept, own }) => !kept && own.state !== "refused");
+    return unsent.map(({ own }) => ({ id: own.id, file: /** @type {File} */ (own.file) }));
   }
 
   /** The titles of the other rooms for which a file is not uploaded, if that is all that is missing. */
@@ -51,9 +59,9 @@ export class AttachedFiles {
     return [...new Set(this.#files.flatMap(({ missing }) => missing))];
   }
 
-  /** @param {File} file */
-  add(file) {
-    const attached = new AttachedFile(file, this.#options);
+  /** @param {File} file @param {string} [id] the key of its upload before a reload */
+  add(file, id) {
+    const attached = new AttachedFile(file, this.#options, id);
     this.#files.push(attached);
     return attached;
   }
@@ -126,9 +134,10 @@ export class AttachedFiles {
   #changed() {
     const uploads = this.#files.flatMap((file) => file.uploads);
     const running = uploads.filter(({ state }) => state === "sending").length;
+    const begun = running + uploads.filter(({ isPaused }) => isPaused).length;
     const next = uploads.find(({ canStart }) => canStart);
     // It calls this method again, for the next one.
-    if (running < AT_ONCE && next) return next.start();
+    if (running < AT_ONCE && begun < MOST_BEGUN && next) return next.start();
     const states = new Set(this.#awaited.map(({ state }) => state));
     const isStopped = states.has("failed") || states.has("refused");
     const isReady = this.isWaiting && !states.has("waiting") && !states.has("sending");

@@ -2,6 +2,7 @@
 
 import { addressOf } from "./files.js";
 import { gettext } from "./language.js";
+import { uuid } from "./outbox_store.js";
 
 /** @import {FileFacts} from "./files.js" */
 
@@ -16,7 +17,7 @@ const RETRY_AFTER_MS = [1_000, 3_000, 8_000, 15_000];
 const NO_ANSWER = 0;
 /** Another try may succeed at once, or never. After every other answer the user may try again, as after signing in. */
 const BUSY = new Set([502, 503, 504]);
-/** Too many uploads at once. A message to many rooms is expected to cause that, so its uploads are tried again until the server takes them. */
+/** Too many uploads of this user at once. A message to many rooms is expected to cause that, so its uploads are tried again until the server takes them. */
 const TOO_FAST = 429;
 /** And up to twice as much, at random, so that uploads which were refused together do not come back together. */
 const SLOW_DOWN_MS = 2_000;
@@ -30,7 +31,11 @@ export class Upload {
   reason = "";
   /** @type {FileFacts | null} */
   facts = null;
+  /** The idempotency key: however often it is tried, the server stores one file. */
+  id;
   #tries = 0;
+  /** Whether it waits for the time of its next try. */
+  isPaused = false;
   /** @type {Request | null} */
   #request = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -40,15 +45,16 @@ export class Upload {
   /** The connection was lost, and since then nothing was sent. */
   isInterrupted = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, isConnected?: () => boolean, source?: () => FileFacts | null}} options `isConnected`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
+  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, isConnected?: () => boolean, source?: () => FileFacts | null, id?: string | undefined}} options `id`: its key, if it was tried before a reload; `isConnected`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
   constructor(file, options) {
     this.file = file;
+    this.id = options.id ?? uuid();
     this.#options = options;
   }
 
   /** Whether it waits only for its turn. A copy also waits for the file on the server. */
   get canStart() {
-    return this.state === "waiting" && this.#options.source?.() !== null;
+    return this.state === "waiting" && !this.isPaused && this.#options.source?.() !== null;
   }
 
   /** Whether the user, or a connection that is back, may try it again now. */
@@ -57,7 +63,7 @@ export class Upload {
   }
 
   start() {
-    clearTimeout(this.#timer);
+    this.#endPause();
     const { room, token, source, request: create } = this.#options;
     const copied = source?.();
     const name = encodeURIComponent(wellFormed(this.file.name));
@@ -65,7 +71,9 @@ export class Upload {
     this.#request = request;
     request.open(
       "POST",
-      copied ? `${addressOf(copied)}copy/?room=${room}` : `/rooms/${room}/files/?name=${name}`,
+      copied
+        ? `${addressOf(copied)}copy/?client_id=${this.id}&room=${room}`
+        : `/rooms/${room}/files/?client_id=${this.id}&name=${name}`,
     );
     request.setRequestHeader("X-CSRFToken", token());
     request.setRequestHeader("Content-Type", "application/octet-stream");
@@ -81,13 +89,13 @@ export class Upload {
 
   /** Let an upload that failed or was interrupted wait for its turn again. */
   retry() {
-    clearTimeout(this.#timer);
+    this.#endPause();
     this.#tries = 0;
     this.#set("waiting");
   }
 
   cancel() {
-    clearTimeout(this.#timer);
+    this.#endPause();
     const request = this.#request;
     this.#request = null;
     request?.abort();
@@ -108,8 +116,24 @@ export class Upload {
     const delay = this.#delayAfter(status);
     if (delay === undefined) return this.#set("failed");
     this.isInterrupted = status === NO_ANSWER;
-    this.#timer = setTimeout(() => this.start(), delay);
+    this.progress = 0;
+    if (status === TOO_FAST) {
+      // It keeps its place, because another upload of the user would be refused too.
+      this.#timer = setTimeout(() => this.start(), delay);
+    } else {
+      this.state = "waiting";
+      this.isPaused = true;
+      this.#timer = setTimeout(() => {
+        this.isPaused = false;
+        this.#options.changed();
+      }, delay);
+    }
     this.#options.changed();
+  }
+
+  #endPause() {
+    clearTimeout(this.#timer);
+    this.isPaused = false;
   }
 
   /** @param {number} status @returns {number | undefined} undefined: it is the user who tries again */

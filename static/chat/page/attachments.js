@@ -1,12 +1,13 @@
-/** Takes files that are chosen, dropped on a pane or pasted. What handles them is loaded when it is first used. */
+/** Takes files that are chosen, dropped on a pane or pasted. What handles them, the trays, is loaded soon after the page. */
 
 import { LazyPart } from "../dom/lazy_part.js";
+import { part } from "../dom/templates.js";
 import { KEPT_FILES } from "../model/files.js";
 import { openStore } from "../model/outbox_store.js";
 
-/** @import {Trays} from "../lazy/attachments.js" */
+/** @import {Held, Trays} from "../lazy/attachments.js" */
 /** @import {FileFacts} from "../model/files.js" */
-/** @import {Limits} from "../model/protocol.js" */
+/** @import {Attached, Limits} from "../model/protocol.js" */
 /** @import {Tabs} from "../model/tabs.js" */
 /** @import {RoomPane} from "../pane/room_pane.js" */
 
@@ -16,20 +17,22 @@ export class Attachments {
   /** @type {LazyPart<typeof import("../lazy/file_viewer.js")>} */
   #viewer;
   #notLoaded;
+  /** @type {Held[]} */
+  #held = [];
   #store = openStore(() => sessionStorage);
 
   /** @param {{limits: Limits, user: {id: number}}} config @param {Tabs} tabs @param {() => void} notLoaded says that a part of the page could not be loaded */
   constructor({ limits, user }, tabs, notLoaded) {
     this.#notLoaded = notLoaded;
     this.#trays = new LazyPart(async () => {
-      const { Trays } = await import("lazy/attachments");
+      const name = "lazy/attachments";
+      // Chromium never fetches an address again that it could not load once.
+      const again = () => import(`${import.meta.resolve(name)}?${Date.now()}`);
+      const { Trays } = await import(name).catch(again);
       return Trays.open(limits, user.id, tabs);
     });
     this.#viewer = new LazyPart(() => import("lazy/file_viewer"), notLoaded);
     // That a dropped file does not leave the page is seen to in templates/chat/start.html, before this is loaded.
-    addEventListener("dragenter", (event) => {
-      if (event.dataTransfer?.types.includes("Files")) this.#use((trays) => trays.dragged(event));
-    });
     addEventListener("drop", (event) => this.#take(event, event.dataTransfer));
     addEventListener("paste", (event) => {
       // A table that is copied has a picture of itself beside its text. A file has at most its name.
@@ -46,9 +49,10 @@ export class Attachments {
       this.#use((trays) => trays.mount(pane));
   }
 
-  /** After signing out, this tab keeps no list of files. The server removes those that were not sent. */
+  /** After signing out, the browser keeps no files and no list of them. The server removes those that were not sent. */
   clear() {
     this.#store.removeItem(KEPT_FILES);
+    this.#trays.loaded?.clear();
   }
 
   /** Give the files of a message that was not sent back to its writer. @param {RoomPane | undefined} pane @param {FileFacts[]} [files] */
@@ -62,18 +66,41 @@ export class Attachments {
     const files = [...(data?.files ?? [])];
     if (!files.length || !pane) return;
     event.preventDefault();
-    this.#use((trays) => trays.add(pane, files));
+    const { composer } = pane;
+    /** @type {Held} */
+    const held = { pane, files };
+    this.#held.push(held);
+    const holds = () => {
+      held.sent = composer.text;
+      return this.load();
+    };
+    // Until their tray takes its place, Enter sends no text without the files.
+    composer.attached ??= /** @type {Attached} */ ({ size: 1, holds });
+    this.load();
+  }
+
+  /** Load the trays, and give them the files that wait for them. Returns true. */
+  load() {
+    this.#trays.load().then(
+      (trays) => trays.take(this.#held.splice(0)),
+      () => {
+        for (const { pane } of this.#held) part(pane, "unattached").hidden = false;
+      },
+    );
+    return true;
   }
 
   /** @param {MouseEvent} event */
   #clicked(event) {
     const target = /** @type {Element} */ (event.target);
     const pane = paneOf(event);
-    if (pane && target.closest("[data-part=attach]")) {
-      const input = document.createElement("input");
-      Object.assign(input, { type: "file", multiple: true });
-      input.onchange = () => this.#use((trays) => trays.add(pane, [...(input.files ?? [])]));
-      return input.click();
+    const name = target.closest("button")?.dataset.part;
+    if (pane && name === "attach") this.#use((trays) => trays.choose(pane));
+    if (pane && name === "drop-files") {
+      this.#held = this.#held.filter((held) => held.pane !== pane);
+      pane.composer.attached = null;
+      part(pane, "unattached").hidden = true;
+      pane.composer.focus();
     }
     const link = target.closest(".thumb");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

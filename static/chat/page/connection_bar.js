@@ -9,9 +9,8 @@ import { barWords } from "../model/strings.js";
 
 /** A shorter loss is no reason to say anything. */
 const SHOWN_AFTER_MS = 5_000;
-/** The server is asked at most this often, and has this long to answer. */
+/** The server is asked at most this often. */
 const ASK_EVERY_MS = 8_000;
-const ANSWER_WITHIN_MS = 5_000;
 const LOADED_AFTER_MS = 3_000;
 const loadDiagnosis = () => import("lazy/diagnosis");
 
@@ -24,21 +23,25 @@ export class ConnectionBar {
   #retryAt = 0;
   /** When the connection was lost. */
   #since = performance.now();
-  #askedAt = Number.NEGATIVE_INFINITY;
+  #askedAt = -ASK_EVERY_MS;
   #isAsking = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #loadTimer;
   /** Why there is no connection, once it is known. */
   #cause = "";
   /** How many times in a row the server answered and yet no socket was opened. */
   #refusals = 0;
 
-  /** @param {string} stream the address of the WebSocket @param {() => void} tryNow */
-  constructor(stream, tryNow) {
+  #loadMore;
+
+  /** @param {string} stream the address of the WebSocket @param {() => void} tryNow @param {() => void} loadMore load what has to work without a connection too */
+  constructor(stream, tryNow, loadMore) {
     this.#address = `${stream}check?origin=${encodeURIComponent(location.origin)}`;
     this.#tryNow = tryNow;
+    this.#loadMore = () => {
+      loadMore();
+      loadDiagnosis().catch(() => null);
+    };
     part(this.#bar, "try-now").addEventListener("click", () => {
-      this.#askedAt = Number.NEGATIVE_INFINITY;
+      this.#askedAt = -ASK_EVERY_MS;
       this.#tryNow();
     });
   }
@@ -53,9 +56,7 @@ export class ConnectionBar {
       this.#refusals = 0;
     }
     // Loaded while the server answers, but not before what the user waits for.
-    clearTimeout(this.#loadTimer);
-    if (state === "open")
-      this.#loadTimer = setTimeout(() => loadDiagnosis().catch(() => null), LOADED_AFTER_MS);
+    if (state === "open") setTimeout(this.#loadMore, LOADED_AFTER_MS);
     this.tick();
   }
 
@@ -77,7 +78,9 @@ export class ConnectionBar {
     if (this.#isAsking || now - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = now;
     this.#isAsking = true;
-    const found = await this.#explain().catch(() => null);
+    const found = await loadDiagnosis()
+      .then(({ explain }) => explain(this.#address))
+      .catch(() => null);
     this.#isAsking = false;
     if (isWell(this.#state)) return;
     // The server may just have come back, so the socket gets another chance before the page says that it is refused.
@@ -86,17 +89,6 @@ export class ConnectionBar {
     // What explains it could not be loaded either.
     this.#cause = found?.sentence ?? gettext("The server doesn't answer.");
     this.tick();
-  }
-
-  async #explain() {
-    const { explain } = await loadDiagnosis();
-    return explain((areCookiesSent) =>
-      fetch(this.#address, {
-        cache: "no-store",
-        credentials: areCookiesSent ? "same-origin" : "omit",
-        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-      }),
-    );
   }
 }
 

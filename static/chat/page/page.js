@@ -82,7 +82,11 @@ export class Page {
     const [panes, list, notices] = [this.#panes, this.#list, this.#notices];
     this.#config = config;
     this.#alerts = userData.alerts;
-    this.#connectionBar = new ConnectionBar(config.stream, () => this.ontrynow());
+    this.#connectionBar = new ConnectionBar(
+      config.stream,
+      () => this.ontrynow(),
+      () => this.#attachments.load(),
+    );
     this.#preferences = userData.preferences;
     panes.layout.wide = config.wide;
     panes.layout.shapes = { ...config.shapes };
@@ -150,7 +154,7 @@ export class Page {
         const isShown = document.visibilityState === "visible" && pane?.isVisible === true;
         return isShown && pane.list.isAtBottom && pane.list.isAtHead;
       },
-      show: (room, seq) => this.#userActions.showFound(room, seq, true),
+      show: (room, seq, found) => this.#userActions.showFound(room, seq, true, found),
     });
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
       countUnsent: () => this.unsent.count,
