@@ -27,7 +27,7 @@ globalThis.multichatCatalogue = {
  "This message isn't available any more.": "Diese Nachricht ist nicht mehr verfügbar.",
  "This message to a room wasn't sent.": "Diese Nachricht an einen Raum wurde nicht gesendet.",
  "This message to “{room}” wasn't sent.": "Diese Nachricht an „{room}“ wurde nicht gesendet.",
- "This part of the page couldn't be loaded. Check your connection, then try again.": "Dieser Teil der Seite konnte nicht geladen werden. Prüfe deine Verbindung und versuche es noch einmal.",
+ "This part of the page couldn't be loaded. Check your connection, then reload the page.": "Dieser Teil der Seite konnte nicht geladen werden. Prüfe deine Verbindung und lade die Seite neu.",
  "This quotes a room that you can't open, but others can read {to} too. Press Enter again to send.": "Du zitierst einen Raum, den du nicht öffnen kannst, aber {to} können auch andere lesen. Drücke noch einmal Enter, um zu senden.",
  "You can't send messages of this type.": "Nachrichten dieser Art kannst du nicht senden.",
  "You don't have access to this room.": "Du hast keinen Zugang zu diesem Raum.",

@@ -87,7 +87,7 @@ export const NEW_VERSION = /* @__PURE__ */ gettext("A new version of this page i
 
 /** A part of the page is loaded when it is first used. */
 export const NOT_LOADED = /* @__PURE__ */ gettext(
-  "This part of the page couldn't be loaded. Check your connection, then try again.",
+  "This part of the page couldn't be loaded. Check your connection, then reload the page.",
 );
 
 export const NO_MENTIONS = /* @__PURE__ */ gettext("You haven't been mentioned yet.");
