@@ -57,8 +57,9 @@ def counted():
     def count(execute, sql, params, many, context):
         if not sql.startswith(("PRAGMA", "SAVEPOINT", "RELEASE", "BEGIN", "SET ")):
             rows = params if many else [params or ()]
-            counts["queries"] += 1
-            counts["parameters"] += sum(map(len, rows))
+            # PostgreSQL gets several statements as one text, and many values as one array.
+            counts["queries"] += sql.count(";\n") + 1
+            counts["parameters"] += sum(count_values(value) for row in rows for value in row)
         return execute(sql, params, many, context)
 
     def wrap(connection, **kwargs):
@@ -69,6 +70,13 @@ def counted():
         yield counts
     finally:
         connection_created.disconnect(wrap)
+
+
+def count_values(parameter):
+    """Return how many values a parameter has: an array has several."""
+    if isinstance(parameter, str) and parameter.startswith("{"):
+        return parameter.count(",") + 1
+    return len(parameter) if isinstance(parameter, list) else 1
 
 
 async def settle(socket):

@@ -12,12 +12,14 @@ import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from chat.exceptions import ErrorCode
 from chat.models import Event, Membership, Presence, Room
 from chat.store import actions, deletion, faults, lock_waits, presence
 from chat.store.actions import Draft
 from chat.store.log import Committed
+from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 
 postgresql = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite allows one writer at a time")
@@ -137,6 +139,49 @@ def test_a_message_that_was_already_saved_is_acknowledged_although_its_room_is_l
     actions.commit([saved])
     with locked(f"SELECT 1 FROM chat_room WHERE id = {rooms.lobby.pk} FOR UPDATE"), lock_waits.brief():
         assert codes(actions.commit([saved])) == [1]
+
+
+@postgresql
+def test_an_author_who_was_deactivated_under_the_rooms_lock_posts_nothing(bob, rooms):
+    waiting = replace(draft(rooms.lobby.pk, bob.pk), trusted=False)
+    is_locked = threading.Event()
+
+    def deactivate():
+        with transaction.atomic():
+            Room.objects.select_for_update(no_key=True).get(pk=rooms.lobby.pk)
+            User.objects.filter(pk=bob.pk).update(is_active=False)
+            is_locked.set()
+            until_waiting()
+
+    def commit():
+        assert is_locked.wait(30)
+        return actions.commit([waiting])
+
+    _, [outcome] = in_threads(deactivate, commit)
+    assert outcome.code == ErrorCode.USER_HAS_TO_LOGIN
+    assert not Event.objects.exists()
+
+
+def until_waiting():
+    """Wait until another connection waits for a lock."""
+    with connection.cursor() as cursor:
+        for _ in range(3000):
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone():
+                return
+            time.sleep(0.01)
+    raise AssertionError("no connection waits for a lock")
+
+
+@postgresql
+def test_the_text_that_waits_for_locks_has_no_session_key(bob, rooms):
+    # PostgreSQL writes a text that waited too long into its log, and who reads a key there could sign in with it.
+    waiting = replace(draft(rooms.lobby.pk, bob.pk), trusted=False, login=Login("k" * 32, bob.pk, "x"))
+    with CaptureQueriesContext(connection) as captured:
+        actions.commit([waiting])
+    [locking] = [query["sql"] for query in captured if "FOR NO KEY UPDATE" in query["sql"]]
+    assert "k" * 32 not in locking
+    assert any("k" * 32 in query["sql"] for query in captured)
 
 
 @postgresql

@@ -238,12 +238,13 @@ def _fail(draft: Draft, error: Exception, *, skip_locked: bool) -> Outcome:
 
 
 def _commit(drafts: Sequence[Draft], *, skip_locked: bool) -> list[Outcome]:
-    questions = RoundTrip()
-    ask_known = log.ask_committed(questions, [draft.key for draft in drafts if draft.key])
-    ask_standings = policies.ask_standings(questions, {draft.login for draft in drafts if draft.login is not None})
-    ask_users = policies.ask_users(questions, (draft.author for draft in drafts if draft.author and not draft.login))
-    room_ids = {draft.room for draft in drafts}
-    with log.append(room_ids, skip_locked=skip_locked, questions=questions) as batch:
+    lookups = RoundTrip()
+    ask_known = log.ask_committed(lookups, [draft.key for draft in drafts if draft.key])
+    ask_standings = policies.ask_standings(lookups, {draft.login for draft in drafts if draft.login is not None})
+    ask_users = policies.ask_users(lookups, (draft.author for draft in drafts if draft.author and not draft.login))
+    with log.append((draft.room for draft in drafts), skip_locked=skip_locked) as batch:
+        # After the locks, so that the answers include what the last holder of the locks committed.
+        lookups.run()
         known, standings, users = ask_known(), ask_standings(), ask_users()
         written = {RoomUser(draft.room, draft.author) for draft in drafts if draft.author and not draft.trusted}
         members = policies.load_members(written, batch.rooms)

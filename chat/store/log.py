@@ -240,13 +240,10 @@ class Batch:
 
 
 @contextmanager
-def append(
-    room_ids: Iterable[int], *, skip_locked: bool = False, questions: RoundTrip | None = None
-) -> Iterator[Batch]:
+def append(room_ids: Iterable[int], *, skip_locked: bool = False) -> Iterator[Batch]:
     """Open a transaction that locks the rooms, and store the batch at its end.
 
     With `skip_locked`, rooms that another transaction has locked are left out and listed in the batch's `busy`.
-    `questions` are asked when the rooms are locked, so they see what the last holder of the locks committed.
     """
     wanted = set(room_ids)
     with transaction.atomic():
@@ -255,9 +252,9 @@ def append(
         # SQLite locks the whole database, at the beginning of the transaction.
         skip_locked = skip_locked and connection.features.has_select_for_update_skip_locked
         locked = prepared.ask(trip, _lock_free_rooms if skip_locked else _lock_rooms, sorted(wanted))
-        if questions is not None:
-            trip.extend(questions)
         try:
+            # The limits and the locks alone: an error has one cause then, and PostgreSQL writes a text that waited too
+            # long into its log, where session keys must not stand.
             trip.run()
         except OperationalError as error:
             if skip_locked and faults.is_lock_timeout(error):

@@ -1,8 +1,8 @@
 """Runs small queries that select rows by their ids, without composing the SQL anew each time (select, ask).
 
 Django takes several times as long to compose such a query as the database takes to answer it. So a query is composed
-once: for PostgreSQL with one array of ids, for SQLite for each number of ids. The numbers are few, because shorter
-lists repeat their last id.
+once. PostgreSQL takes all ids as one array. For SQLite, a query is composed for each number of ids, and the numbers are
+few, because shorter lists repeat their last id.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def ask(trip: RoundTrip, query: Callable[[Sequence[Any]], QuerySet[M]], ids: Seq
 def ask_values(
     trip: RoundTrip, query: Callable[[Sequence[Any]], QuerySet[Any]], ids: Sequence[Any]
 ) -> Callable[[], list[Sequence[Any]]]:
-    """Do the same for rows as values of their columns, in the order of the model's fields."""
+    """Add `query(ids)` to a round trip. The returned function returns rows of values, in the order of the fields."""
     answers = []
     for start in range(0, len(ids), MOST):
         piece = ids[start : start + MOST]

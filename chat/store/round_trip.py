@@ -21,7 +21,7 @@ class _Statement(NamedTuple):
 
 
 class RoundTrip:
-    """Statements that run in their order. Each sees what the ones before it wrote, and what they waited for."""
+    """Statements that run in their order, in the caller's transaction. Each sees what the ones before it wrote."""
 
     def __init__(self) -> None:
         self._statements: list[_Statement] = []
@@ -31,10 +31,6 @@ class RoundTrip:
         statement = _Statement(sql, parameters, [], then)
         self._statements.append(statement)
         return statement.rows
-
-    def extend(self, other: "RoundTrip") -> None:
-        """Add the statements of another round trip, which must not be run itself."""
-        self._statements += other._statements
 
     def run(self) -> None:
         """Run the statements that were added since the last run. Raises the error of the first that fails."""
@@ -64,8 +60,7 @@ def _read(cursor: Any) -> Rows:
 def _takes_many() -> bool:
     """Return whether the database takes several statements as one text.
 
-    PostgreSQL does, in a transaction as each for itself: with its own snapshot at READ COMMITTED. It takes no
-    parameters then, so psycopg must put the values into the text, which is Django's default.
+    PostgreSQL does. In a transaction at READ COMMITTED, each statement has a snapshot of its own, as if it came alone.
+    It takes no parameters with such a text, so psycopg must put the values into it, which is Django's default.
     """
-    options: Any = connection.settings_dict["OPTIONS"]
-    return connection.vendor == "postgresql" and not options.get("server_side_binding")
+    return connection.vendor == "postgresql" and not getattr(connection.features, "uses_server_side_binding", False)

@@ -336,7 +336,7 @@ def _is_timeout(error: OperationalError) -> bool:
 
 
 def store(events: Collection[Event], trip: RoundTrip) -> None:
-    """Add to a round trip that the searchable texts of these messages are stored, which are stored before them."""
+    """Let a round trip store the searchable texts of these messages, whose events are stored before or in it."""
     kept = [event for event in events if event.deleted_at is None]
     for start in range(0, len(kept), STORED_AT_ONCE):
         texts = [

@@ -37,8 +37,10 @@ def source(rows: Sequence[tuple[Any, ...]], types: Sequence[str]) -> tuple[str, 
     if connection.vendor == "postgresql":
         arrays = ", ".join(f"%s::{name}[]" for name in types)
         return f"SELECT * FROM unnest({arrays})", [array(column) for column in zip(*rows, strict=True)]
-    row = f"({', '.join(['%s'] * len(types))})"
-    return f"VALUES {', '.join([row] * len(rows))}", [value for row in rows for value in row]
+    # SQLite looks numbers up by an index only if it knows their type. The first row tells it.
+    first = f"({', '.join('CAST(%s AS bigint)' if name == 'bigint' else '%s' for name in types)})"
+    rest = f"({', '.join(['%s'] * len(types))})"
+    return f"VALUES {', '.join([first, *[rest] * (len(rows) - 1)])}", [value for row in rows for value in row]
 
 
 def array(column: Sequence[Any]) -> Any:
