@@ -104,15 +104,17 @@ def test_a_database_that_is_not_empty_is_not_changed(old, tmp_path):
         ("nowhere.sqlite3", "There is no file nowhere.sqlite3."),
         ("mysql://u:hunter2@h/d", "The source is not an address"),
         ("postgres://u:hun/ter2@h/d", "percent-encoded"),
-        ("manage.py", "The database says: file is not a database."),
+        ("{folder}/a text", "The database says: file is not a database."),
     ],
 )
 def test_an_invalid_source_is_refused_with_a_reason(tmp_path, source, words):
-    done = Installation(tmp_path / "new").manage("copy_from", source)
+    (tmp_path / "a text").write_text("not a database\n" * 100)
+    done = Installation(tmp_path / "new").manage("copy_from", source.format(folder=tmp_path))
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a text", "new"]
 
 
 def test_the_database_itself_an_empty_file_and_an_older_database_are_refused(old, tmp_path):
