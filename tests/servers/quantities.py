@@ -15,6 +15,8 @@ class Quantities:
     # How often SIGTERM is sent under load, and how many rolling restarts there are.
     drains: int = 1
     rolls: int = 1
+    # Pages of each of two users that write meanwhile.
+    load_pages: int = 2
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same time.
     herd: int = 100
     last_sockets: int = 4
@@ -49,6 +51,8 @@ class Quantities:
     think_seconds: float = 0.02
     # How often each cause of losing access is tried, in two processes, with Redis and without.
     revocation_rounds: int = 1
+    # Requests for a page, and for its health, at the same time.
+    requests_at_once: int = 50
     # Connections that send nothing, or half a frame.
     idle_sockets: int = 700
     # Messages of a room that is deleted while others send.
@@ -71,6 +75,7 @@ FULL = Quantities(
     unknown_commits=100,
     drains=10,
     rolls=5,
+    load_pages=6,
     herd=2000,
     last_sockets=200,
     reconnects=50,
@@ -92,6 +97,7 @@ FULL = Quantities(
     away_seconds=10.0,
     pause_seconds=2.0,
     revocation_rounds=13,
+    requests_at_once=150,
     idle_sockets=2000,
     deleted_messages=1_000_000,
     hostile_frames=100_000,

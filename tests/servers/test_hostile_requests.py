@@ -14,7 +14,7 @@ import pytest
 from chat.testing import sign_in
 from tests.hostile_requests import HOSTILE, send
 from tests.servers.figures import percentile, report
-from tests.servers.quantities import IS_FULL, TIMEOUT
+from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.raw import Peer
 from tests.servers.services import PASSWORD
 from tests.servers.test_abuse import echo, faults
@@ -179,13 +179,13 @@ async def test_health_checks_open_no_connection_to_the_database(server, postgres
         return int(answer.split()[1])
 
     before = connections()
-    statuses = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(150)))
+    statuses = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(Q.requests_at_once)))
     assert set(statuses) == {200}
     assert connections() <= before + 1
     assert threads(server) <= server.threads + 1
     # A page needs a connection, but only while its request is worked on.
     most = 0
-    pages = [asyncio.ensure_future(get_page(server)) for _ in range(150)]
+    pages = [asyncio.ensure_future(get_page(server)) for _ in range(Q.requests_at_once)]
     while not all(page.done() for page in pages):
         most = max(most, connections())
         await asyncio.sleep(0.01)
