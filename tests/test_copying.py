@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import migrated
 from tests.servers import beside
 
 BASE = Path(__file__).resolve().parents[1]
@@ -57,8 +58,12 @@ class Installation:
     def manage(self, *arguments):
         return beside.manage(self._environment, *arguments)
 
+    def migrate(self):
+        migrated.copy_to(self.file)
+        return self
+
     def make(self):
-        assert self.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0
+        self.migrate()
         done = self.manage("shell", "--no-imports", "--command", MAKE)
         assert done.returncode == 0, done.stderr
         return self
@@ -88,8 +93,7 @@ def test_every_row_is_copied_unchanged(old, tmp_path):
 
 
 def test_a_database_that_is_not_empty_is_not_changed(old, tmp_path):
-    new = Installation(tmp_path / "new")
-    assert new.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0
+    new = Installation(tmp_path / "new").migrate()
     assert "Password" in new.manage("first_run", "--skip-checks").stdout
     before = new.rows()
     done = new.manage("copy_from", str(old.file))
@@ -151,7 +155,7 @@ def test_an_export_is_imported_into_a_new_installation_and_exported_as_the_same_
     done = old.manage("export", "--output", str(tmp_path / "old.jsonl"))
     assert done.returncode == 0, done.stderr
     assert "3 rooms and 1200 messages" in done.stdout
-    new = Installation(tmp_path / "new")
+    new = Installation(tmp_path / "new").migrate()
     done = new.manage("import", str(tmp_path / "old.jsonl"))
     assert done.returncode == 0, done.stderr
     done = new.manage("export")

@@ -1,8 +1,6 @@
 """The real server on a database of its own, and visitors in real Chromium."""
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -10,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,9 +19,10 @@ from playwright.sync_api import BrowserContext, StorageState, expect
 
 from tests import migrated
 from tests.browser.ports import free_port
+from tests.kept import keep, manage
+from tests.servers import beside
 
 ROOT = Path(__file__).resolve().parents[2]
-COLLECTED = ROOT / ".pytest_cache/collected"
 PASSWORD = "four words that are secret"
 # The users of most tests: alice is on the staff.
 CAST = ("alice", "bob", "charlie")
@@ -159,23 +157,12 @@ def collect_static():
     """Collect the static files as `script/server` does, and keep them until one of them changes. Returns the folder."""
     sources = [ROOT / "multichat/static.py", ROOT / "requirements.lock", ROOT / "package-lock.json"]
     sources += sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
-    digest = hashlib.sha256(b"".join(f"{path}\0".encode() + path.read_bytes() for path in sources)).hexdigest()
-    collected = COLLECTED / digest[:12]
-    COLLECTED.parent.mkdir(exist_ok=True)
-    # Of two runs that collect at the same time, the second one waits and uses the files of the first one.
-    with COLLECTED.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not collected.exists():
-            shutil.rmtree(COLLECTED, ignore_errors=True)
-            COLLECTED.mkdir()
-            # Renamed when it is complete, so that a run that is stopped leaves no half of it.
-            with tempfile.TemporaryDirectory(dir=COLLECTED) as folder:
-                command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-                environment = os.environ | {"VAR": folder, "STATIC_ROOT": f"{folder}/static"}
-                done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-                assert done.returncode == 0, done.stderr
-                Path(folder, "static").rename(collected)
-    return collected
+    return keep("collected", sources, _collect_static)
+
+
+def _collect_static(folder):
+    manage("collectstatic", "--no-input", VAR=str(folder), STATIC_ROOT=str(folder / "static"))
+    return folder / "static"
 
 
 class Visitor:
