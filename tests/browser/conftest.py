@@ -37,10 +37,8 @@ for title in ["Lobby", "Random", "Third", "Here", "There", {MARKUP!r}, {ODD_TITL
     Room.objects.create(title=title)
 Room.objects.create(title="Staff", staff_only=True)
 """
-SERVERS = {
-    "uvicorn": ["-m", "multichat.server"],
-    "daphne": ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"],
-}
+# The development server. The other kind, uvicorn, is forked with the libraries, because tests start it often.
+DAPHNE = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"]
 
 
 class Site:
@@ -55,7 +53,7 @@ class Site:
     def __init__(self, folder, kind="uvicorn", *, static=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [sys.executable, *(part.format(port=self.port) for part in SERVERS[kind])]
+        self.kind = kind
         self.database = folder / "db.sqlite3"
         own = {
             "DATABASE_URL": f"sqlite:///{self.database}",
@@ -67,7 +65,7 @@ class Site:
         }
         self.environment = {key: value for key, value in os.environ.items() if key != "REDIS_URL"} | own
         self.log = folder / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | beside.Fork | None = None
         self.python: subprocess.Popen[str] | None = None
         # By user: the cookies of their session, and signed-in browser contexts that no test uses now.
         self.states: dict[str, StorageState] = {}
@@ -129,8 +127,12 @@ class Site:
 
     def start(self, redis_url=""):
         environment = self.environment | {"REDIS_URL": redis_url}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        if self.kind == "uvicorn":
+            self.process = beside.serve("multichat.server", environment, self.log)
+        else:
+            command = [sys.executable, *(part.format(port=self.port) for part in DAPHNE)]
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         for _ in range(400):
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
