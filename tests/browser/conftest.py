@@ -156,14 +156,16 @@ class Site:
 
 
 def collect_static():
-    """Collect the static files as `script/server` does, and keep them until one of them changes. Returns the folder."""
-    sources = [ROOT / "multichat/static.py", ROOT / "requirements.lock", ROOT / "package-lock.json"]
+    """Collect the static files as `script/server` does, and keep them until one changes. Returns the folder."""
+    names = ("multichat/static.py", "tests/browser/collecting.py", "requirements.lock", "package-lock.json")
+    sources = [ROOT / name for name in names]
     sources += sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
     return keep("collected", sources, _collect_static)
 
 
 def _collect_static(folder):
-    manage("collectstatic", "--no-input", VAR=str(folder), STATIC_ROOT=str(folder / "static"))
+    environment = {"VAR": str(folder), "STATIC_ROOT": str(folder / "static")}
+    manage("collectstatic", "--no-input", DJANGO_SETTINGS_MODULE="tests.browser.collecting", **environment)
     return folder / "static"
 
 
