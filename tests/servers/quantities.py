@@ -15,8 +15,6 @@ class Quantities:
     # How often SIGTERM is sent under load, and how many rolling restarts there are.
     drains: int = 1
     rolls: int = 1
-    # Pages of each of two users that write meanwhile.
-    load_pages: int = 2
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same time.
     herd: int = 100
     last_sockets: int = 4
@@ -75,7 +73,6 @@ FULL = Quantities(
     unknown_commits=100,
     drains=10,
     rolls=5,
-    load_pages=6,
     herd=2000,
     last_sockets=200,
     reconnects=50,

@@ -151,7 +151,7 @@ async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_
     with directory("state") as state:
         server = WorkersServer(state, database_url=database_url, redis_url=redis.url, settings=PRESENCE).start()
         try:
-            names = [f"{name}@{number}" for name in ("alice", "bob") for number in range(Q.load_pages)]
+            names = [f"{name}@{number}" for name in ("alice", "bob") for number in range(6)]
             pages = [await open_page(server.url, name, rooms=ROOMS) for name in names]
             for page in pages:
                 page.signals.clear()
