@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it
             processed[name] = (Bundled(source), path)
         return super().post_process(processed, *args, **options)  # type: ignore[no-any-return]
 
+    def compress_files(self, paths: set[str]) -> Iterator[tuple[str, str]]:
+        # Pages link the copies with hashed names. The others would double the time that compressing takes.
+        return super().compress_files(paths - self.hashed_files.keys())  # type: ignore[no-any-return]
+
     def create_compressor(self, **kwargs: Any) -> Compressor:
         return SmallCompressor(**kwargs)
 
@@ -61,13 +66,18 @@ class Bundled:
         self._source = source
 
     def open(self, path: str) -> "ContentFile[bytes]":
-        # The import map of the page names these.
-        external = ["--external:reconnecting-websocket", "--external:lazy/*"]
-        options = ["--bundle", "--minify", "--format=esm", *external, "--log-level=error"]
-        done = subprocess.run([find_esbuild(), self._source.path(path), *options], capture_output=True)
-        if done.returncode:
-            raise ImproperlyConfigured(f"esbuild could not bundle {path}: {done.stderr.decode(errors='replace')}")
-        return ContentFile(done.stdout)
+        return ContentFile(_bundle(self._source.path(path)))
+
+
+@cache
+def _bundle(path: str) -> bytes:
+    # Django opens each source several times. The import map of the page names what is external.
+    external = ["--external:reconnecting-websocket", "--external:lazy/*"]
+    options = ["--bundle", "--minify", "--format=esm", *external, "--log-level=error"]
+    done = subprocess.run([find_esbuild(), path, *options], capture_output=True)
+    if done.returncode:
+        raise ImproperlyConfigured(f"esbuild could not bundle {path}: {done.stderr.decode(errors='replace')}")
+    return done.stdout
 
 
 def find_esbuild() -> Path:

@@ -102,11 +102,11 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(scope="session")
 def django_db_keepdb():
-    """Begin with a database that is migrated already. PostgreSQL's is migrated in each run."""
+    """Begin with a database that is migrated already. Your own PostgreSQL's is migrated in each run."""
     from django.conf import settings
 
     if "TEST_DATABASE_URL" in os.environ:
-        return False
+        return "KEEP_DATABASE" in os.environ
     migrated.copy_to(settings.DATABASES["default"]["TEST"]["NAME"])
     return True
 

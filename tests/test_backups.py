@@ -15,11 +15,10 @@ from chat.backups import BackupError
 from chat.models import Membership, Process, Room
 from chat.store import access
 from chat.store.concerns import ALL_USERS
+from tests import migrated
 from tests.servers import beside
 
 MAKE = """
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
 from django.contrib.auth.models import User
 from chat.models import Room
 alice = User.objects.create_user("alice", password="x")
@@ -123,6 +122,7 @@ def migrations(database):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     installation = Installation(tmp_path_factory.mktemp("site") / "var")
+    migrated.copy_to(installation.database)
     installation.shell(MAKE)
     return installation
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import migrated
 from tests.servers import beside
 
 BASE = Path(__file__).resolve().parents[1]
@@ -57,8 +58,12 @@ class Installation:
     def manage(self, *arguments):
         return beside.manage(self._environment, *arguments)
 
+    def migrate(self):
+        migrated.copy_to(self.file)
+        return self
+
     def make(self):
-        assert self.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0
+        self.migrate()
         done = self.manage("shell", "--no-imports", "--command", MAKE)
         assert done.returncode == 0, done.stderr
         return self
@@ -88,8 +93,7 @@ def test_every_row_is_copied_unchanged(old, tmp_path):
 
 
 def test_a_database_that_is_not_empty_is_not_changed(old, tmp_path):
-    new = Installation(tmp_path / "new")
-    assert new.manage("migrate", "--verbosity=0", "--skip-checks").returncode == 0
+    new = Installation(tmp_path / "new").migrate()
     assert "Password" in new.manage("first_run", "--skip-checks").stdout
     before = new.rows()
     done = new.manage("copy_from", str(old.file))
@@ -104,15 +108,17 @@ def test_a_database_that_is_not_empty_is_not_changed(old, tmp_path):
         ("nowhere.sqlite3", "There is no file nowhere.sqlite3."),
         ("mysql://u:hunter2@h/d", "The source is not an address"),
         ("postgres://u:hun/ter2@h/d", "percent-encoded"),
-        ("manage.py", "The database says: file is not a database."),
+        ("{folder}/a text", "The database says: file is not a database."),
     ],
 )
 def test_an_invalid_source_is_refused_with_a_reason(tmp_path, source, words):
-    done = Installation(tmp_path / "new").manage("copy_from", source)
+    (tmp_path / "a text").write_text("not a database\n" * 100)
+    done = Installation(tmp_path / "new").manage("copy_from", source.format(folder=tmp_path))
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a text", "new"]
 
 
 def test_the_database_itself_an_empty_file_and_an_older_database_are_refused(old, tmp_path):
@@ -149,7 +155,7 @@ def test_an_export_is_imported_into_a_new_installation_and_exported_as_the_same_
     done = old.manage("export", "--output", str(tmp_path / "old.jsonl"))
     assert done.returncode == 0, done.stderr
     assert "3 rooms and 1200 messages" in done.stdout
-    new = Installation(tmp_path / "new")
+    new = Installation(tmp_path / "new").migrate()
     done = new.manage("import", str(tmp_path / "old.jsonl"))
     assert done.returncode == 0, done.stderr
     done = new.manage("export")

@@ -20,6 +20,9 @@ from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Frames of one command share a room, because making it takes as long as sending them.
+COMMANDS = list(dict.fromkeys(hostile.command for hostile in TABLE))
+
 
 @pytest.fixture
 def frame_context(rooms, bob, settings):
@@ -95,24 +98,25 @@ async def cost_of(socket, frames):
     return 1000 * (time.thread_time() - start) / len(frames)
 
 
-@pytest.mark.parametrize("hostile", TABLE, ids=lambda hostile: hostile.name)
-async def test_the_most_expensive_frames_stay_within_their_limits(hostile, frame_context, bob):
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_the_most_expensive_frames_stay_within_their_limits(command, frame_context, bob):
     # Debug mode is expensive, because it keeps a stack for every callback.
     asyncio.get_running_loop().set_debug(False)
     with counted() as counts:
-        async with connected(bob) as socket:
-            await socket.ask(command="join", room=frame_context.room)
-            await settle(socket)
-            control = await cost_of(socket, ['{"command":"ping"}'] * 20)
-            counts.clear()
-            frames = list(hostile.frames(frame_context))
-            milliseconds = await cost_of(socket, frames) - control
+        for hostile in (hostile for hostile in TABLE if hostile.command == command):
+            async with connected(bob) as socket:
+                await socket.ask(command="join", room=frame_context.room)
+                await settle(socket)
+                control = await cost_of(socket, ['{"command":"ping"}'] * 20)
+                counts.clear()
+                frames = list(hostile.frames(frame_context))
+                milliseconds = await cost_of(socket, frames) - control
+            # The rest is for the hub's own queries.
+            assert counts["queries"] <= hostile.queries * len(frames) + 25, hostile.name
+            assert counts["parameters"] <= hostile.parameters * len(frames) + 100, hostile.name
+            # Allow for other programs on the machine; a cost that matters is many times as high.
+            assert milliseconds < 3 * hostile.milliseconds, hostile.name
     await database.close()
-    # The rest is for the hub's own queries.
-    assert counts["queries"] <= hostile.queries * len(frames) + 25
-    assert counts["parameters"] <= hostile.parameters * len(frames) + 100
-    # Allow for other programs on the machine; a cost that matters is many times as high.
-    assert milliseconds < 3 * hostile.milliseconds
 
 
 def test_every_command_has_an_entry():

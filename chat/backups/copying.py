@@ -31,8 +31,9 @@ def copy(source: dict[str, Any], *, report: Callable[[str, int], None] = lambda 
     """
     with _connected(source):
         _check_source_is_another()
+        # First, so that no lock file is left beside a file that is no database.
+        _check_migrations()
         with _no_server(source):
-            _check_migrations()
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
             with _errors(), _at_one_moment(), transaction.atomic():
                 check_empty()

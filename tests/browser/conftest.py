@@ -1,8 +1,6 @@
 """The real server on a database of its own, and visitors in real Chromium."""
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -10,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,9 +19,10 @@ from playwright.sync_api import BrowserContext, StorageState, expect
 
 from tests import migrated
 from tests.browser.ports import free_port
+from tests.kept import keep, manage
+from tests.servers import beside
 
 ROOT = Path(__file__).resolve().parents[2]
-COLLECTED = ROOT / ".pytest_cache/collected"
 PASSWORD = "four words that are secret"
 # The users of most tests: alice is on the staff.
 CAST = ("alice", "bob", "charlie")
@@ -39,10 +37,8 @@ for title in ["Lobby", "Random", "Third", "Here", "There", {MARKUP!r}, {ODD_TITL
     Room.objects.create(title=title)
 Room.objects.create(title="Staff", staff_only=True)
 """
-SERVERS = {
-    "uvicorn": ["-m", "multichat.server"],
-    "daphne": ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"],
-}
+# The development server. The other kind, uvicorn, is forked with the libraries, because tests start it often.
+DAPHNE = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"]
 
 
 class Site:
@@ -57,7 +53,7 @@ class Site:
     def __init__(self, folder, kind="uvicorn", *, static=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [sys.executable, *(part.format(port=self.port) for part in SERVERS[kind])]
+        self.kind = kind
         self.database = folder / "db.sqlite3"
         own = {
             "DATABASE_URL": f"sqlite:///{self.database}",
@@ -69,7 +65,7 @@ class Site:
         }
         self.environment = {key: value for key, value in os.environ.items() if key != "REDIS_URL"} | own
         self.log = folder / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | beside.Fork | None = None
         self.python: subprocess.Popen[str] | None = None
         # By user: the cookies of their session, and signed-in browser contexts that no test uses now.
         self.states: dict[str, StorageState] = {}
@@ -131,8 +127,12 @@ class Site:
 
     def start(self, redis_url=""):
         environment = self.environment | {"REDIS_URL": redis_url}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        if self.kind == "uvicorn":
+            self.process = beside.serve("multichat.server", environment, self.log)
+        else:
+            command = [sys.executable, *(part.format(port=self.port) for part in DAPHNE)]
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         for _ in range(400):
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
@@ -156,26 +156,17 @@ class Site:
 
 
 def collect_static():
-    """Collect the static files as `script/server` does, and keep them until one of them changes. Returns the folder."""
-    sources = [ROOT / "multichat/static.py", ROOT / "requirements.lock", ROOT / "package-lock.json"]
+    """Collect the static files as `script/server` does, and keep them until one changes. Returns the folder."""
+    names = ("multichat/static.py", "tests/browser/collecting.py", "requirements.lock", "package-lock.json")
+    sources = [ROOT / name for name in names]
     sources += sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
-    digest = hashlib.sha256(b"".join(f"{path}\0".encode() + path.read_bytes() for path in sources)).hexdigest()
-    collected = COLLECTED / digest[:12]
-    COLLECTED.parent.mkdir(exist_ok=True)
-    # Of two runs that collect at the same time, the second one waits and uses the files of the first one.
-    with COLLECTED.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not collected.exists():
-            shutil.rmtree(COLLECTED, ignore_errors=True)
-            COLLECTED.mkdir()
-            # Renamed when it is complete, so that a run that is stopped leaves no half of it.
-            with tempfile.TemporaryDirectory(dir=COLLECTED) as folder:
-                command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-                environment = os.environ | {"VAR": folder, "STATIC_ROOT": f"{folder}/static"}
-                done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-                assert done.returncode == 0, done.stderr
-                Path(folder, "static").rename(collected)
-    return collected
+    return keep("collected", sources, _collect_static)
+
+
+def _collect_static(folder):
+    environment = {"VAR": str(folder), "STATIC_ROOT": str(folder / "static")}
+    manage("collectstatic", "--no-input", DJANGO_SETTINGS_MODULE="tests.browser.collecting", **environment)
+    return folder / "static"
 
 
 class Visitor:

@@ -217,3 +217,20 @@ def test_undo_removes_a_message_everywhere_for_ten_seconds(visit, site):
     expect(undo).to_be_visible()
     bob.page.clock.fast_forward(11_000)
     expect(undo).to_have_count(0)
+
+
+def test_messages_of_a_burst_are_laid_out_together(visit, site):
+    post(site, ("Lobby", 1, 60))
+    bob = visit("bob", "/chat/Lobby/")
+    expect(bob.texts("Lobby").last).to_have_text("text 60")
+    devtools = bob.page.context.new_cdp_session(bob.page)
+    devtools.send("Performance.enable")
+    before = measure(devtools, "LayoutCount")
+    bob.pane("Lobby").evaluate(
+        """(pane) => {
+          const last = pane.list.messages.at(-1);
+          for (let n = 1; n <= 100; n += 1) pane.showMessage({...last, seq: last.seq + n}, true);
+        }"""
+    )
+    expect(bob.texts("Lobby")).to_have_count(150)
+    assert measure(devtools, "LayoutCount") - before < 20

@@ -96,14 +96,14 @@ class Fork:
         return self.returncode
 
 
-def serve(module, environment, output, listening):
-    """Run `python -m module --fd N` with its output in a file, where N is the listening socket. Returns the process."""
-    return Fork(_serve, module, environment, str(output), listening)
+def serve(module, environment, output, listening=None):
+    """Run a server's module on a listening socket, or on HOST and PORT. Returns its process, which writes to a file."""
+    return Fork(_serve, module, environment, os.fspath(output), listening)
 
 
 def _serve(module, environment, output, listening):
     _become(environment, output, output)
-    sys.argv = [module, "--fd", str(listening.detach())]
+    sys.argv = [module] if listening is None else [module, "--fd", str(listening.detach())]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:

@@ -34,11 +34,12 @@ def template_state():
 
 @pytest.fixture(scope="session")
 def postgres():
-    """One cluster for the run, with a template database that has the tables, the cast and the rooms."""
+    """One cluster for the run. Its database `empty` has the tables, and `template` the cast and the rooms too."""
     with directory("pg") as path, directory("state") as state:
         cluster = Postgres(path).start()
         try:
-            maker = Server(state, database_url=cluster.create("template"))
+            migrated.copy_to_postgres(cluster, "empty")
+            maker = Server(state, database_url=cluster.create("template", template="empty"))
             maker.ask("make", ROOMS)
             maker.listening.close()
             yield cluster

@@ -49,6 +49,8 @@ class Quantities:
     think_seconds: float = 0.02
     # How often each cause of losing access is tried, in two processes, with Redis and without.
     revocation_rounds: int = 1
+    # Requests for a page, and for its health, at the same time.
+    requests_at_once: int = 50
     # Connections that send nothing, or half a frame.
     idle_sockets: int = 700
     # Messages of a room that is deleted while others send.
@@ -92,6 +94,7 @@ FULL = Quantities(
     away_seconds=10.0,
     pause_seconds=2.0,
     revocation_rounds=13,
+    requests_at_once=150,
     idle_sockets=2000,
     deleted_messages=1_000_000,
     hostile_frames=100_000,

@@ -219,6 +219,21 @@ class Postgres:
         self.execute("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
+    def dump(self, name, file):
+        """Write the statements that make a database again."""
+        self._run_client("pg_dump", f"--file={file}", name)
+
+    def load(self, name, file):
+        """Run the statements of a dump."""
+        self._run_client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={file}", name)
+
+    def _run_client(self, program, *arguments):
+        address = [f"--host={self.directory}", f"--username={self.USER}"]
+        done = subprocess.run(
+            [postgres_program(program), *address, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
     def log_queries(self, name):
         """Log all queries of a database's new connections."""
         self.execute(name, f"ALTER DATABASE \"{name}\" SET log_statement = 'all'")

@@ -37,10 +37,10 @@ print(user.pk, room.send_message("after", user))
 def test_sqlite_to_postgresql_and_back(postgres, tmp_path):
     old = Installation(tmp_path / "old").make()
     head = int(old.manage("shell", "--no-imports", "-c", HEAD).stdout)
-    moved = Installation(tmp_path / "moved", postgres.create("moved"))
+    moved = Installation(tmp_path / "moved", postgres.create("moved", template="empty"))
     done = moved.manage("copy_from", str(old.file))
     assert done.returncode == 0, done.stderr
-    back = Installation(tmp_path / "back")
+    back = Installation(tmp_path / "back").migrate()
     done = back.manage("copy_from", moved._environment["DATABASE_URL"])
     assert done.returncode == 0, done.stderr
     assert back.rows() == old.rows()

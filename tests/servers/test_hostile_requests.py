@@ -14,7 +14,7 @@ import pytest
 from chat.testing import sign_in
 from tests.hostile_requests import HOSTILE, send
 from tests.servers.figures import percentile, report
-from tests.servers.quantities import IS_FULL, TIMEOUT
+from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.raw import Peer
 from tests.servers.services import PASSWORD
 from tests.servers.test_abuse import echo, faults
@@ -179,13 +179,13 @@ async def test_health_checks_open_no_connection_to_the_database(server, postgres
         return int(answer.split()[1])
 
     before = connections()
-    statuses = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(150)))
+    statuses = await asyncio.gather(*(ask("/healthz" if n % 2 else "/readyz") for n in range(Q.requests_at_once)))
     assert set(statuses) == {200}
     assert connections() <= before + 1
     assert threads(server) <= server.threads + 1
     # A page needs a connection, but only while its request is worked on.
     most = 0
-    pages = [asyncio.ensure_future(get_page(server)) for _ in range(150)]
+    pages = [asyncio.ensure_future(get_page(server)) for _ in range(Q.requests_at_once)]
     while not all(page.done() for page in pages):
         most = max(most, connections())
         await asyncio.sleep(0.01)
@@ -214,10 +214,14 @@ async def test_a_socket_accepts_cookies_as_large_as_a_page_does(server):
             await echo(peer)
 
 
-async def test_a_log_that_is_not_read_stops_neither_messages_nor_shutdown(start_server, database_url, open_page):
-    read, write = os.pipe()
+async def test_a_log_that_is_not_read_stops_neither_messages_nor_shutdown(
+    start_server, database_url, open_page, tmp_path
+):
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    read = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        server = start_server(database_url=database_url, log=_Descriptor(write))
+        server = start_server(database_url=database_url, log=pipe)
         bob = await open_page(server.url, "bob", rooms=[1], window=20)
         # A log line for each message: several times what a pipe holds.
         waiting = [bob.send(1, f"text {number}") for number in range(3000)]
@@ -227,19 +231,10 @@ async def test_a_log_that_is_not_read_stops_neither_messages_nor_shutdown(start_
         start = time.monotonic()
         await asyncio.to_thread(server.terminate)
         assert time.monotonic() - start < 12, "the server waits for its log to be read"
+        # A pipe holds 64 KiB.
+        assert len(os.read(read, 2**20)) > 60_000, "the server wrote its log elsewhere"
     finally:
         os.close(read)
-        os.close(write)
-
-
-class _Descriptor:
-    """The end of a pipe in place of a log file."""
-
-    def __init__(self, descriptor):
-        self._descriptor = descriptor
-
-    def open(self, mode):
-        return os.fdopen(os.dup(self._descriptor), mode)
 
 
 def test_the_security_log_says_what_was_refused(start_server, database_url):

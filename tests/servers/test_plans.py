@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests import migrated
 from tests.servers.figures import report
 from tests.servers.quantities import IS_FULL, Q
 from tests.servers.services import BASE, Server, directory
@@ -47,8 +48,12 @@ def reads_whole(line):
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_no_hot_query_reads_a_whole_table(database, request):
-    url = request.getfixturevalue("postgres").create("large") if database == "postgresql" else ""
+    url = ""
+    if database == "postgresql":
+        url = request.getfixturevalue("postgres").create("large", template="empty")
     with directory("large") as state:
+        if not url:
+            migrated.copy_to(state / "db.sqlite3")
         server = Server(state, database_url=url)
         try:
             python(server, "-m", "tests.servers.big", str(Q.large_scale))

@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 
+from tests import migrated
 from tests.servers.services import Postgres, directory
 
 with directory("pg") as path:
     # Durability is not needed: the cluster is not killed, and each test empties all tables.
     postgres = Postgres(path).start(quick=True)
     try:
-        environment = os.environ | {"TEST_DATABASE_URL": postgres.create("multichat")}
+        # pytest-django takes the database of this name.
+        migrated.copy_to_postgres(postgres, "test_multichat")
+        environment = os.environ | {"TEST_DATABASE_URL": postgres.url("multichat"), "KEEP_DATABASE": "1"}
         status = subprocess.run(sys.argv[1:], env=environment).returncode
     finally:
         postgres.stop()

@@ -337,7 +337,7 @@ export class MessageList extends HTMLElement {
 
   /** Make a change without moving what is being read. @param {() => void} change */
   keepStill(change) {
-    this.#scroll.keepStill(this.#firstInView(), change);
+    this.#scroll.keepStill(this.isAtBottom ? undefined : this.#firstInView(), change);
   }
 
   /** Unfold a message without moving its first line, also at the bottom. @param {HTMLElement} element @param {() => void} change */
@@ -354,9 +354,9 @@ export class MessageList extends HTMLElement {
   trim() {
     const rows = this.#rows;
     const { length } = rows.seqs;
-    // In a pane that a phone does not show, the reader's position is unknown.
-    const isHidden = this.clientHeight === 0 && !this.isAtBottom;
-    if (length <= MAX_MESSAGES || isHidden) return null;
+    // In a pane that a phone does not show, the reader's position is unknown. The height is read last, because reading
+    // it after each message of a burst would lay the log out again for each of them.
+    if (length <= MAX_MESSAGES || (this.clientHeight === 0 && !this.isAtBottom)) return null;
     const isFromTop =
       this.isAtBottom || rows.indexAt(this.getBoundingClientRect().top) * 2 > length;
     const remove = () => this.#keepFocus(() => rows.removeMessages(length - TRIMMED_TO, isFromTop));

@@ -151,8 +151,8 @@ export class Page {
       roomOf: (room) => workspace.rooms.get(room),
       isInView: (room) => {
         const pane = panes.get(room);
-        const isShown = document.visibilityState === "visible" && pane?.isVisible === true;
-        return isShown && pane.list.isAtBottom && pane.list.isAtHead;
+        const isAtEnd = pane?.list.isAtBottom === true && pane.list.isAtHead;
+        return isAtEnd && document.visibilityState === "visible" && pane.isVisible;
       },
       show: (room, seq, found) => this.#userActions.showFound(room, seq, true, found),
     });

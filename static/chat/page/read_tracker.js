@@ -110,8 +110,11 @@ export class ReadTracker {
    */
   messageArrived(pane) {
     const read = this.#unread.readOf(pane.room);
-    const isSeen = isLookedAt() && pane.isVisible && pane.list.isAtBottom;
-    if (!isSeen && read !== undefined && !pane.list.newLine.isShown) pane.list.showNewLine(read);
+    if (read !== undefined && !pane.list.newLine.isShown) {
+      // What lays the page out is asked last, because this runs for each message of a burst.
+      const isSeen = isLookedAt() && pane.list.isAtBottom && pane.isVisible;
+      if (!isSeen) pane.list.showNewLine(read);
+    }
     this.checkSoon();
   }
 
