@@ -2,8 +2,10 @@
 
 import json
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -17,7 +19,8 @@ from django.utils import translation
 
 from chat import views
 from chat.models import Event, Room, SearchText
-from chat.store import actions, room_actions, search
+from chat.protocol import AttachedFile
+from chat.store import actions, files, room_actions, search
 from chat.store.actions import Draft
 from chat.store.search import Query, SearchError, SearchTimeoutError
 
@@ -101,17 +104,107 @@ def test_the_stored_form_of_a_stored_form_is_the_same(text):
     assert search.searchable(once) == once
 
 
-def test_texts_that_were_stored_in_an_earlier_form_are_stored_anew(lobby, bob):
-    for message in ("Łódź", "plain", "doesn’t", "東京"):
+FOLDED = json.loads((Path(__file__).parent / "folded.json").read_text())
+
+
+@pytest.mark.parametrize(("text", "folded"), FOLDED["letters"] + FOLDED["signs"])
+def test_letters_and_signs_are_folded_as_in_the_page(text, folded):
+    # Spaces stand around each letter of a script without spaces. The page marks hits in the text as it is.
+    assert search.searchable(text).replace(" ", "") == folded.replace(" ", "")
+    assert search.searchable(folded) == search.searchable(text)
+
+
+MESSAGES = ("Łódź", "plain", "doesn’t", "東京", "Ærø", "Donau\u00addampf")
+# As the version before migration 0057 stored them.
+EARLIER_FORMS = (" łodz ", " plain ", " doesn’t ", " 東 京 ", " ærø ", " donau\u00addampf ")
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def fold_migration(monkeypatch):
+    """The migration of stored texts, in pieces of two, and its arguments."""
+    migration = import_module("chat.migrations.0057_fold_more_letters")
+    monkeypatch.setattr(migration, "PIECE", 2)
+    return migration, (apps, SimpleNamespace(connection=connection))
+
+
+def stored_texts():
+    return tuple(SearchText.objects.order_by("pk").values_list("text", flat=True))
+
+
+def store_earlier_forms():
+    keys = SearchText.objects.order_by("pk").values_list("pk", flat=True)
+    for pk, text in zip(list(keys), EARLIER_FORMS, strict=True):
+        SearchText.objects.filter(pk=pk).update(text=text)
+
+
+def test_texts_that_were_stored_in_an_earlier_form_are_stored_anew(lobby, bob, fold_migration):
+    for message in MESSAGES:
         actions.post_message(lobby, bob, message)
-    stored = {row.pk: row.text for row in SearchText.objects.all()}
-    for pk, old in zip(sorted(stored), (" łodz ", " plain ", " doesn’t ", " 東 京 "), strict=True):
-        SearchText.objects.filter(pk=pk).update(text=old)
+    stored = stored_texts()
+    store_earlier_forms()
     assert texts(bob, "lodz") == texts(bob, "doesn't") == []
-    import_module("chat.migrations.0057_fold_more_letters").fold(apps, SimpleNamespace(connection=connection))
-    assert {row.pk: row.text for row in SearchText.objects.all()} == stored
+    migration, arguments = fold_migration
+    migration.fold(*arguments)
+    assert stored_texts() == stored
     assert (texts(bob, "lodz"), texts(bob, "doesn't"), texts(bob, "plain")) == (["Łódź"], ["doesn’t"], ["plain"])
     assert texts(bob, "łodz") == ["Łódź"]
+    assert texts(bob, "donaudampf") == [MESSAGES[-1]], "in the last piece"
+
+
+def test_going_back_stores_the_texts_as_the_version_before_looks_for_them(lobby, bob, fold_migration):
+    for message in MESSAGES:
+        actions.post_message(lobby, bob, message)
+    file = files.encode([AttachedFile(id=uuid.uuid4(), name="Łódź.pdf", type="x", size=1)])
+    Event.objects.filter(body="plain").update(files=file)
+    stored = stored_texts()
+    migration, arguments = fold_migration
+    migration.unfold(*arguments)
+    earlier = tuple(form if form != " plain " else " plain łodz.pdf " for form in EARLIER_FORMS)
+    assert stored_texts() == earlier == tuple(map(migration.earlier_form, earlier))
+    # Its index follows, so the earlier spelling is found there.
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT count(*) FROM chat_search WHERE chat_search MATCH %s", ['"łodz"'])
+            assert cursor.fetchone() == (2,)
+    Event.objects.filter(body="plain").update(files=None)
+    SearchText.objects.filter(text=" plain łodz.pdf ").update(text=" plain ")
+    migration.fold(*arguments)
+    assert stored_texts() == stored
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("direction", ["fold", "unfold"])
+def test_an_interrupted_migration_of_the_texts_keeps_whole_pieces_and_is_run_again(
+    lobby, bob, fold_migration, monkeypatch, direction
+):
+    for message in MESSAGES:
+        actions.post_message(lobby, bob, message)
+    stored = stored_texts()
+    migration, arguments = fold_migration
+    if direction == "fold":
+        store_earlier_forms()
+        module, name, before, after = search, "searchable", EARLIER_FORMS, stored
+    else:
+        module, name, before, after = migration, "earlier_form", stored, EARLIER_FORMS
+    form = getattr(module, name)
+
+    def interrupt(text):
+        if "\u00ad" in text:
+            raise Interrupted
+        return form(text)
+
+    # In the last piece, whose other text is taken back.
+    monkeypatch.setattr(module, name, interrupt)
+    with pytest.raises(Interrupted):
+        getattr(migration, direction)(*arguments)
+    assert stored_texts() == (*after[:4], *before[4:])
+    monkeypatch.setattr(module, name, form)
+    getattr(migration, direction)(*arguments)
+    assert stored_texts() == after
 
 
 @pytest.mark.parametrize("query", ["absent", "deployed", "温泉", "of%it", "o_ %", '"failed the"', "zq"])
@@ -398,3 +491,23 @@ def test_one_user_runs_one_search_at_a_time(lobby, bob, client, monkeypatch):
     assert inside == [False]
     monkeypatch.undo()
     assert client.get(reverse("search"), {"q": "hello"}).status_code == 200
+
+
+def test_all_filters_hold_together(lobby, alice, bob):
+    incidents = Room.objects.create(title="Incidents")
+    wanted = "the disk of https://example.org is full"
+    for room, author, body in (
+        (incidents, bob, wanted),
+        (incidents, bob, "the disk is full"),
+        (incidents, alice, wanted),
+        (lobby, bob, wanted),
+        (incidents, bob, f"{wanted} without a file"),
+        (incidents, bob, f"{wanted}, too early"),
+    ):
+        actions.post_message(room, author, body)
+    file = files.encode([AttachedFile(id=uuid.uuid4(), name="disk.pdf", type="x", size=1)])
+    Event.objects.exclude(body__endswith="without a file").update(files=file)
+    Event.objects.filter(body__endswith="too early").update(at=datetime.now(UTC) - timedelta(days=3))
+    assert texts(bob, "from:bob in:incidents after:yesterday has:link has:file") == [wanted]
+    assert texts(bob, "full from:bob in:incidents after:yesterday has:link has:file") == [wanted]
+    assert texts(bob, "absent from:bob in:incidents after:yesterday has:link has:file") == []
