@@ -1,6 +1,7 @@
 """Search: what is found in which spelling, in which order, and by whom (chat/store/search.py)."""
 
 import json
+import random
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,9 @@ from django.urls import reverse
 from django.utils import translation
 
 from chat import views
-from chat.models import Event, Room, SearchText
+from chat.models import IDS_PER_BLOCK, Event, Room, SearchText
 from chat.protocol import AttachedFile
-from chat.store import actions, files, room_actions, search
+from chat.store import actions, files, id_blocks, log, room_actions, search
 from chat.store.actions import Draft
 from chat.store.search import Query, SearchError, SearchTimeoutError
 
@@ -307,6 +308,66 @@ def test_a_day_that_the_database_cannot_hold_is_refused_with_a_sentence(lobby, b
         search.find(bob, search.parse(text, now=NOW, zone=ZoneInfo(zone)))
 
 
+def import_messages(room, times):
+    """Store messages whose ids are given, as an import does: one for each id and time."""
+    events = [
+        Event(pk=pk, room=room, seq=seq, username="bob", body=f"needle {pk}", at=at, client_id=uuid.uuid4())
+        for seq, (pk, at) in enumerate(sorted(times.items()), room.head_seq + 1)
+    ]
+    log.import_events(events)
+    Room.objects.filter(pk=room.pk).update(head_seq=events[-1].seq)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_days_find_the_same_messages_whatever_the_order_of_ids_and_times(lobby, bob, seed):
+    drawn = random.Random(seed)
+    keys = drawn.sample(range(1, 30 * IDS_PER_BLOCK), 60)
+    times = {pk: NOW + timedelta(hours=place) for place, pk in enumerate(sorted(keys))}
+    # A clock that was set back, overlapping transactions, and an import of older messages beside others.
+    for pk in drawn.sample(keys, seed % 6 * 3):
+        times[pk] = NOW + timedelta(hours=drawn.randrange(60))
+    import_messages(lobby, times)
+    for hour in (-1, 0, 17, 18, 40, 59, 70):
+        after, before = NOW + timedelta(hours=hour), NOW + timedelta(hours=hour + 12)
+        for query in (
+            Query(terms=["needle"], after=after),
+            Query(terms=["needle"], before=before),
+            Query(terms=["needle"], after=after, before=before),
+        ):
+            wanted = [
+                f"needle {pk}"
+                for pk, at in sorted(times.items(), reverse=True)
+                if (query.after is None or at >= query.after) and (query.before is None or at < query.before)
+            ]
+            first = search.find(bob, query, limit=10)
+            others = search.find(bob, query, before=first.cursor, limit=60).messages if first.cursor else []
+            assert [message.message for message in (*first.messages, *others)] == wanted
+
+
+def test_days_are_looked_up_in_an_index_and_bound_the_ids_that_are_read(lobby, bob):
+    step = IDS_PER_BLOCK
+    import_messages(lobby, {place * step: NOW + timedelta(days=place) for place in range(1, 40)})
+    query = Query(terms=["needle"], after=NOW + timedelta(days=10), before=NOW + timedelta(days=20))
+    with CaptureQueriesContext(connection) as captured:
+        found = search.find(bob, query, limit=5)
+    assert [message.seq for message in found.messages] == [19, 18, 17, 16, 15]
+    assert search._ids(query, None) == (10 * step, 20 * step)
+    assert search._ids(query, 15 * step) == (10 * step, 15 * step)
+    [walk] = [query["sql"] for query in captured if "chat_searchtext" in query["sql"]]
+    assert str(10 * step) in walk and str(20 * step) in walk
+    # An order of days that leaves nothing.
+    assert search._ids(Query(before=NOW), None) == (None, 0)
+    with connection.cursor() as cursor:
+        for sql in (id_blocks.BEFORE, id_blocks.SINCE):
+            is_sqlite = connection.vendor == "sqlite"
+            if not is_sqlite:
+                cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+            cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}", [str(NOW)])
+            plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+            assert "event_time_of_ids" in plan, plan
+            assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
 def test_messages_below_the_floor_are_not_found(lobby, bob):
     for number in range(3):
         actions.post_message(lobby, bob, f"needle {number}")
@@ -400,7 +461,7 @@ def test_the_text_of_a_message_is_stored_without_an_instance_of_the_model(lobby,
 
 def test_the_index_and_not_the_table_is_searched(lobby, bob):
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(600)])
-    sql, params = search._statement(bob, Query(terms=["number 417"]), before=None, limit=20)
+    sql, params = search._statement(bob, Query(terms=["number 417"]), search.Ids(), limit=20)
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
@@ -425,7 +486,7 @@ def test_messages_of_an_author_are_read_from_their_index(lobby, alice, bob, term
     actions.commit([*drafts, Draft(room=lobby.pk, author=bob.pk, body="number 417, absent")])
     query = Query(terms=terms, author="BOB")
     assert [message.username for message in search.find(alice, query).messages] == ["bob"]
-    sql, params = search._statement(alice, query, before=None, limit=20)
+    sql, params = search._statement(alice, query, search.Ids(), limit=20)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("ANALYZE")
@@ -440,7 +501,7 @@ def test_a_long_word_of_an_author_of_many_messages_is_read_from_the_index_of_tex
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(6)])
     query = Query(terms=["number 4"], author="bob")
     assert len(search.find(bob, query).messages) == 1
-    assert ("chat_search" in search._statement(bob, query, before=None, limit=20)[0].split("chat_searchtext")[0]) == (
+    assert ("chat_search" in search._statement(bob, query, search.Ids(), limit=20)[0].split("chat_searchtext")[0]) == (
         connection.vendor == "sqlite"
     )
 

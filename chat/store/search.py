@@ -21,7 +21,7 @@ from django.utils.translation import gettext, ngettext
 
 from chat.models import Event, Room, SearchText
 from chat.protocol import Posted
-from chat.store import files
+from chat.store import files, id_blocks
 from chat.store.events import posted
 from chat.store.inserting import insert_values
 
@@ -94,10 +94,18 @@ class Found(NamedTuple):
     cursor: int | None
 
 
+class Ids(NamedTuple):
+    """From which id on, and before which one, messages are searched; None for no limit."""
+
+    start: int | None = None
+    end: int | None = None
+
+
 def searchable(text: str) -> str:
     """Return the form of a text that is stored: without case and accents, and with spaces around it.
 
-    The stored form of a stored form is the same. A change of it needs a migration as 0057.
+    A text that is in this form already is returned unchanged. If you change the form, add a migration as 0057, which
+    rewrites the stored texts.
 
     Each letter of a script without spaces becomes a word, so a search for two letters has a trigram too.
     """
@@ -185,7 +193,8 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     wanted = BEST_OF if query.is_best_first else limit + 1
     try:
         with _limited():
-            sql, params = _statement(user, query, before=before, limit=wanted)
+            ids = _ids(query, before)
+            sql, params = _statement(user, query, ids, limit=wanted)
             rows: list[Any] = list(Event.objects.raw(sql, params))
     except EmptyResultSet:
         return Found([], None)  # a user who may enter no room
@@ -200,7 +209,16 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     return Found([posted(row) for row in rows[:limit]], more)
 
 
-def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tuple[str, list[Any]]:
+def _ids(query: Query, before: int | None) -> Ids:
+    """Return the ids that messages of the query's days, and before a cursor, can have."""
+    ends = [] if before is None else [before]
+    if query.before is not None:
+        ends.append(id_blocks.end_of(query.before))
+    start = None if query.after is None else id_blocks.start_of(query.after)
+    return Ids(start, min(ends, default=None))
+
+
+def _statement(user: Any, query: Query, ids: Ids, *, limit: int) -> tuple[str, list[Any]]:
     rooms = Room.objects.enterable_by(user)
     if query.room is not None:
         rooms = rooms.titled(query.room)
@@ -238,7 +256,7 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
     for term in likes:
         conditions.append(LIKE)
         params.append("%" + re.sub("([!%_])", r"!\1", term) + "%")
-    for condition, value in _filters(query, author, key, before):
+    for condition, value in _filters(query, author, key, ids):
         conditions.append(condition)
         params.append(value)
     # What is below the floor is gone for readers, and its rows are removed later.
@@ -280,9 +298,13 @@ def _is_by_author(author: int, indexed: list[str]) -> bool:
     return newest[: FEW_OF_AUTHOR + 1].count() <= FEW_OF_AUTHOR
 
 
-def _filters(query: Query, author: int | None, key: str, before: int | None) -> Iterator[tuple[str, Any]]:
-    if before is not None:
-        yield f"{key} < %s", before
+def _filters(query: Query, author: int | None, key: str, ids: Ids) -> Iterator[tuple[str, Any]]:
+    # PostgreSQL may read texts and events side by side by their ids, each of them from the limits that it is given.
+    for column in (key, "event.id") if connection.vendor == "postgresql" and key != "event.id" else (key,):
+        if ids.start is not None:
+            yield f"{column} >= %s", ids.start
+        if ids.end is not None:
+            yield f"{column} < %s", ids.end
     if query.author is not None:
         # Every text is that of a posted message. Only with its kind can a partial index be used.
         yield (
