@@ -38,6 +38,11 @@ def change(room, author, seq, kind, body=""):
     return Draft(room=room.pk, author=author.pk, kind=kind, target_seq=seq, body=body)
 
 
+def statement(user, query):
+    rooms = Room.objects.enterable_by(user)
+    return search._statement(rooms, search._few(rooms), query, search.Ids(), limit=20)
+
+
 def texts(user, text, **options):
     return [message.message for message in ask(user, text, **options).messages]
 
@@ -47,6 +52,19 @@ def lobby(db):
     return Room.objects.create(title="Lobby")
 
 
+@pytest.fixture(autouse=True)
+def many_events(monkeypatch):
+    """The index of all rooms is searched, as if the user's rooms had many events."""
+    monkeypatch.setattr(search, "FEW_EVENTS", -1)
+
+
+@pytest.fixture(params=["the index of all rooms", "the texts of few rooms"])
+def both_ways(request, monkeypatch, many_events):
+    if request.param == "the texts of few rooms":
+        monkeypatch.setattr(search, "FEW_EVENTS", 1000)
+
+
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     ("message", "query"),
     [
@@ -208,6 +226,7 @@ def test_an_interrupted_migration_of_the_texts_keeps_whole_pieces_and_is_run_aga
     assert stored_texts() == after
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("query", ["absent", "deployed", "温泉", "of%it", "o_ %", '"failed the"', "zq"])
 def test_other_words_find_nothing(lobby, bob, query):
     for message in ("The deployment failed", "東京都の温度は高い", "of it"):
@@ -215,6 +234,7 @@ def test_other_words_find_nothing(lobby, bob, query):
     assert texts(bob, query) == []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_newest_come_first_and_a_cursor_continues(lobby, bob):
     for number in range(5):
         actions.post_message(lobby, bob, f"needle {number}")
@@ -225,6 +245,7 @@ def test_the_newest_come_first_and_a_cursor_continues(lobby, bob):
     assert second.cursor is None
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_best_come_first_on_request(lobby, bob):
     actions.post_message(lobby, bob, "disk")
     actions.post_message(lobby, bob, "diskette " + "and many other words " * 20)
@@ -232,6 +253,7 @@ def test_the_best_come_first_on_request(lobby, bob):
     assert texts(bob, "disk")[0].startswith("diskette")
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_edited_messages_are_found_by_their_new_text_and_deleted_ones_not_at_all(lobby, bob):
     seq = actions.post_message(lobby, bob, "the first wording")
     actions.commit([change(lobby, bob, seq, Kind.EDITED, "the second wording")])
@@ -255,6 +277,7 @@ def test_a_message_that_is_posted_and_changed_in_one_batch_is_stored_as_it_stand
     assert texts(bob, "wording") == ["a last wording"]
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_filters_narrow_what_is_found(lobby, alice, bob):
     other = Room.objects.create(title="Incidents")
     actions.post_message(lobby, alice, "disk full")
@@ -318,6 +341,7 @@ def import_messages(room, times):
     Room.objects.filter(pk=room.pk).update(head_seq=events[-1].seq)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("seed", range(12))
 def test_days_find_the_same_messages_whatever_the_order_of_ids_and_times(lobby, bob, seed):
     drawn = random.Random(seed)
@@ -353,7 +377,7 @@ def test_days_are_looked_up_in_an_index_and_bound_the_ids_that_are_read(lobby, b
     assert [message.seq for message in found.messages] == [19, 18, 17, 16, 15]
     assert search._ids(query, None) == (10 * step, 20 * step)
     assert search._ids(query, 15 * step) == (10 * step, 15 * step)
-    [walk] = [query["sql"] for query in captured if "chat_searchtext" in query["sql"]]
+    *_, walk = [query["sql"] for query in captured if "chat_searchtext" in query["sql"]]
     assert str(10 * step) in walk and str(20 * step) in walk
     # An order of days that leaves nothing.
     assert search._ids(Query(before=NOW), None) == (None, 0)
@@ -368,6 +392,7 @@ def test_days_are_looked_up_in_an_index_and_bound_the_ids_that_are_read(lobby, b
             assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_messages_below_the_floor_are_not_found(lobby, bob):
     for number in range(3):
         actions.post_message(lobby, bob, f"needle {number}")
@@ -380,6 +405,7 @@ def test_words_with_a_colon_that_name_no_filter_are_words(lobby, bob):
     assert texts(bob, "12:30") == texts(bob, "error:404") == texts(bob, "http://x.org/") != []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_user_finds_nothing_in_rooms_that_they_may_not_enter(lobby, alice, bob):
     staff = Room.objects.create(title="Staff", staff_only=True)
     actions.post_message(staff, alice, "secretword here")
@@ -397,6 +423,7 @@ def test_a_user_finds_nothing_in_rooms_that_they_may_not_enter(lobby, alice, bob
     assert texts(bob, "here") == []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_members_only_room_is_searched_for_its_members_alone(lobby, alice, bob, charlie):
     private = Room.objects.create(title="Private", members_only=True)
     private.add_member(charlie)
@@ -461,7 +488,7 @@ def test_the_text_of_a_message_is_stored_without_an_instance_of_the_model(lobby,
 
 def test_the_index_and_not_the_table_is_searched(lobby, bob):
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(600)])
-    sql, params = search._statement(bob, Query(terms=["number 417"]), search.Ids(), limit=20)
+    sql, params = statement(bob, Query(terms=["number 417"]))
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
@@ -480,13 +507,102 @@ def test_the_index_and_not_the_table_is_searched(lobby, bob):
             assert any("hashed SubPlan" in line for line in plan), plan
 
 
+QUERIES = {
+    "a word": Query(terms=["number 41"]),
+    "two letters": Query(terms=["ab"]),
+    "a user": Query(author="alice", terms=["number"]),
+    "files": Query(has_file=True),
+    "days": Query(before=NOW, after=NOW),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_few_rooms_with_few_events_are_searched_without_a_look_at_other_rooms(lobby, alice, bob, monkeypatch, query):
+    monkeypatch.setattr(search, "FEW_EVENTS", 3)
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    actions.commit([Draft(room=staff.pk, author=alice.pk, body=f"number {number}") for number in range(600)])
+    for number in range(3):
+        actions.post_message(lobby, bob, f"message number 41{number}")
+    sql, params = statement(bob, query)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ANALYZE")
+            cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{sql}", params)
+        plan = "\n".join(row[-1] for row in cursor.fetchall())
+    assert "search_room_event" in plan, plan
+    # Other indexes may serve to look up the event of a text, and for nothing else.
+    by_id = plan.count("id = found.event_id") + plan.count("event USING INTEGER PRIMARY KEY (rowid=?)")
+    assert by_id == 1, plan
+    for index in ("VIRTUAL TABLE", "search_trigrams", "SCAN event", "SCAN found"):
+        assert index not in plan, plan
+
+
+@pytest.mark.parametrize("few_matches", [-1, 1_000_000])
+def test_pages_are_the_same_wherever_they_end(lobby, bob, monkeypatch, few_matches):
+    # PostgreSQL first looks for a page among the newest ids.
+    monkeypatch.setattr(search, "NEWEST_IDS", 3)
+    monkeypatch.setattr(search, "FEW_MATCHES", few_matches)
+    for number in range(9):
+        actions.post_message(lobby, bob, f"needle {number}" if number % 4 else "something else")
+    for limit in (1, 2, 3, 6, 7):
+        seen, cursor = [], None
+        while True:
+            found = ask(bob, "needle", limit=limit, before=cursor)
+            seen += [message.message for message in found.messages]
+            if (cursor := found.cursor) is None:
+                break
+        assert seen == [f"needle {number}" for number in (7, 6, 5, 3, 2, 1)]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite walks the matches, and never all texts")
+def test_a_word_that_is_frequent_in_hidden_rooms_alone_does_not_lead_through_all_texts(lobby, alice, bob):
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    for _ in range(10):
+        actions.commit([Draft(room=staff.pk, author=alice.pk, body="secretword") for _ in range(20)])
+        actions.commit([Draft(room=lobby.pk, author=bob.pk, body="other") for _ in range(400)])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+    with CaptureQueriesContext(connection) as captured:
+        assert texts(bob, "secretword") == []
+    assert search._estimated_matches(["secretword"]) > 100
+    last = [query["sql"] for query in captured if "search_text" in query["sql"]][-1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {last.replace('%', '%%')}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    # What is sorted afterwards need not be read from the newest id on.
+    assert "Sort Key: ((found.event_id + 0)) DESC" in plan, plan
+
+
+def test_rooms_with_more_events_or_more_rooms_are_searched_by_the_index(lobby, bob, monkeypatch):
+    for number in range(3):
+        actions.post_message(lobby, bob, f"needle {number}")
+    other = Room.objects.create(title="Other")
+
+    def few():
+        return search._few(Room.objects.enterable_by(bob))
+
+    monkeypatch.setattr(search, "FEW_EVENTS", 3)
+    assert sorted(few()) == sorted([lobby.pk, other.pk])
+    actions.post_message(other, bob, "needle")
+    assert few() is None
+    # What has expired does not count.
+    Room.objects.filter(pk=lobby.pk).update(floor_seq=2)
+    assert len(few()) == 2
+    monkeypatch.setattr(search, "FEW_ROOMS", 1)
+    assert few() is None
+    # A search in one room is a search in few rooms.
+    assert search._few(Room.objects.enterable_by(bob).titled("other")) == [other.pk]
+
+
 @pytest.mark.parametrize("terms", [[], ["ab"], ["number 417"]], ids=["alone", "a short term", "a long term"])
 def test_messages_of_an_author_are_read_from_their_index(lobby, alice, bob, terms):
     drafts = [Draft(room=lobby.pk, author=alice.pk, body=f"message number {number}") for number in range(600)]
     actions.commit([*drafts, Draft(room=lobby.pk, author=bob.pk, body="number 417, absent")])
     query = Query(terms=terms, author="BOB")
     assert [message.username for message in search.find(alice, query).messages] == ["bob"]
-    sql, params = search._statement(alice, query, search.Ids(), limit=20)
+    sql, params = statement(alice, query)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("ANALYZE")
@@ -501,9 +617,7 @@ def test_a_long_word_of_an_author_of_many_messages_is_read_from_the_index_of_tex
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(6)])
     query = Query(terms=["number 4"], author="bob")
     assert len(search.find(bob, query).messages) == 1
-    assert ("chat_search" in search._statement(bob, query, search.Ids(), limit=20)[0].split("chat_searchtext")[0]) == (
-        connection.vendor == "sqlite"
-    )
+    assert ("chat_search" in statement(bob, query)[0].split("chat_searchtext")[0]) == (connection.vendor == "sqlite")
 
 
 def test_the_address_answers_with_messages_and_refusals(lobby, alice, bob, client):
@@ -554,6 +668,29 @@ def test_one_user_runs_one_search_at_a_time(lobby, bob, client, monkeypatch):
     assert client.get(reverse("search"), {"q": "hello"}).status_code == 200
 
 
+@pytest.mark.parametrize(("seconds", "waited"), [(0.003, 0.022), (0.024, 0.001), (0.026, 0.024), (0.1, 0)])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_time_of_a_search_is_rounded_up_so_that_it_does_not_tell_of_other_rooms(
+    bob, client, monkeypatch, seconds, waited, fails
+):
+    client.force_login(bob)
+    now, waits = [5.0], []
+
+    def find(*args, **options):
+        now[0] += seconds
+        if fails:
+            raise SearchTimeoutError("This search takes too long.")
+        return search.Found([], None)
+
+    monkeypatch.setattr(search, "find", find)
+    monkeypatch.setattr(views, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=waits.append))
+    assert client.get(reverse("search"), {"q": "hello"}).status_code == (503 if fails else 200)
+    [slept] = waits
+    # Just short of a whole step is as good as none.
+    assert min(abs(slept - waited), abs(slept - waited - views.SEARCH_STEP_SECONDS)) < 1e-6
+
+
+@pytest.mark.usefixtures("both_ways")
 def test_all_filters_hold_together(lobby, alice, bob):
     incidents = Room.objects.create(title="Incidents")
     wanted = "the disk of https://example.org is full"
