@@ -1,4 +1,4 @@
-"""Says GitHub's events in a sentence with a link, in the active language. Events that nobody waits for say nothing."""
+"""Describes GitHub's events in sentences with links, in the active language. Other events post nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 MAX_COMMITS = 5
 MAX_LINE = 200
-# The actions that change what people see. Labels, assignments and the like say nothing.
+# The actions that matter to the readers of a room. Labels, assignments and the like post nothing.
 ISSUES = {
     "opened": _("{who} opened issue {what} in {repository}"),
     "closed": _("{who} closed issue {what} in {repository}"),
@@ -19,7 +19,7 @@ PULL_REQUESTS = {
     "closed": _("{who} closed pull request {what} in {repository}"),
     "merged": _("{who} merged pull request {what} in {repository}"),
     "reopened": _("{who} reopened pull request {what} in {repository}"),
-    "ready_for_review": _("{who} marked as ready pull request {what} in {repository}"),
+    "ready_for_review": _("{who} marked pull request {what} in {repository} as ready for review"),
 }
 DELETED = {
     "branch": _("{who} deleted branch {name} in {repository}"),
@@ -34,7 +34,7 @@ Fields = Mapping[str, Any]
 
 
 def lines(event: str, content: Fields) -> Iterator[str]:
-    """Yield the message of an event, if it says something."""
+    """Yield the message of an event, if it posts one."""
     repository, sender = _at(content, "repository", "full_name"), _at(content, "sender", "login")
     action = _at(content, "action")
     known = {"who": sender, "repository": repository}

@@ -49,7 +49,7 @@ Fields = Mapping[str, Any]
 def parse(
     body: bytes, *, content_type: str, query: Mapping[str, str], github: tuple[str, str] | None = None
 ) -> list[Post]:
-    """Return what a request posts; none for an event that says nothing. `github` is its event and delivery.
+    """Return what a request posts; none for a minor event of GitHub. `github` is its event and delivery.
 
     Raises ClientError: JSON_INVALID, COMMAND_INVALID, MESSAGE_INVALID, each with what to do.
     """

@@ -44,6 +44,9 @@ COLLIDED = "\n"
 TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 
 
+# How many ids of events an index takes together, so that a search finds those of some days.
+IDS_PER_BLOCK = 4096
+
 # The columns of a room that only chat.store.log writes.
 LOG_FIELDS = {"head_seq", "floor_seq", "epoch"}
 
@@ -373,6 +376,13 @@ class Event(models.Model):
             models.Index(fields=["room", "at", "seq"], name="event_room_at", condition=models.Q(kind=0)),
             # Finds a user's messages in all rooms, newest first.
             models.Index(fields=["author", "id"], name="event_author_newest", condition=models.Q(kind=0)),
+            # Finds which ids the messages of some days have (chat.store.id_blocks).
+            models.Index(
+                models.F("id") / IDS_PER_BLOCK,
+                models.F("at"),
+                name="event_time_of_ids",
+                condition=models.Q(kind=0),
+            ),
         ]
 
     def __str__(self) -> str:

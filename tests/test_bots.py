@@ -237,6 +237,12 @@ def test_a_push_says_what_happened_to_the_branch_or_tag(changes, text):
     assert "0 commits" not in line
 
 
+def test_a_pull_request_that_is_ready_for_review_is_said_to_be():
+    [line] = bot_github.lines("pull_request", payload("github_pull_request") | {"action": "ready_for_review"})
+    assert line.startswith("baxterthehacker marked pull request [#1 Update the README")
+    assert line.endswith(" in baxterthehacker/public-repo as ready for review")
+
+
 def test_a_hook_of_an_organization_is_connected_by_its_name():
     [line] = bot_github.lines("ping", {"zen": "Keep it simple.", "organization": {"login": "octo-org"}})
     assert line == "GitHub is connected: octo-org will post here."

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sqlite3
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from chat.conf import conf
 from chat.models import Confirmation, Event, Membership, Mention, Reaction, Room, RoomMember, SearchText, UsernameKey
-from chat.records import RecordError, exporting, importing, slack
+from chat.records import RecordError, exporting, importing, slack, time_order
 from chat.store import actions, display_names, own_mentions, room_actions, search
 from chat.store.actions import Draft
 from chat.store.log import Kind
@@ -262,6 +263,26 @@ def test_search_and_mentions_show_the_newest_of_all_rooms_first_after_an_import(
     # What is written from now on is newer.
     Room.objects.get(title="First").send_message("needle after the import", bob)
     assert found_texts(bob, "needle", 20)[0] == "needle after the import"
+
+
+def test_an_import_whose_temporary_file_has_no_space_says_what_to_do(site, is_empty_enough, monkeypatch):
+    lines = exported().splitlines(keepends=True)
+    empty()
+    connect = sqlite3.connect
+
+    def connect_to_a_full_disk(*args):
+        database = connect(*args)
+        database.execute("PRAGMA max_page_count = 2")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_a_full_disk)
+    with pytest.raises(RecordError, match=r"temporary file: database or disk is full\. Free space .* SQLITE_TMPDIR"):
+        importing.load(lines)
+    assert not Room.objects.exists() and not User.objects.exists()
+    monkeypatch.undo()
+    # Also while the sorted ids are read.
+    with pytest.raises(RecordError, match="disk I/O error"), time_order.ids_by_time([]):
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_search_shows_the_newest_of_all_channels_first_after_an_import_from_slack(tmp_path, is_empty_enough):

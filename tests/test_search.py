@@ -1,9 +1,12 @@
 """Search: what is found in which spelling, in which order, and by whom (chat/store/search.py)."""
 
 import json
+import random
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -16,8 +19,9 @@ from django.urls import reverse
 from django.utils import translation
 
 from chat import views
-from chat.models import Event, Room, SearchText
-from chat.store import actions, room_actions, search
+from chat.models import IDS_PER_BLOCK, Event, Room, SearchText
+from chat.protocol import AttachedFile
+from chat.store import actions, files, id_blocks, log, room_actions, search
 from chat.store.actions import Draft
 from chat.store.search import Query, SearchError, SearchTimeoutError
 
@@ -34,6 +38,11 @@ def change(room, author, seq, kind, body=""):
     return Draft(room=room.pk, author=author.pk, kind=kind, target_seq=seq, body=body)
 
 
+def statement(user, query):
+    rooms = Room.objects.enterable_by(user)
+    return search._statement(rooms, search._few(rooms), query, search.Ids(), limit=20)
+
+
 def texts(user, text, **options):
     return [message.message for message in ask(user, text, **options).messages]
 
@@ -43,6 +52,19 @@ def lobby(db):
     return Room.objects.create(title="Lobby")
 
 
+@pytest.fixture(autouse=True)
+def many_events(monkeypatch):
+    """The index of all rooms is searched, as if the user's rooms had many events."""
+    monkeypatch.setattr(search, "FEW_EVENTS", -1)
+
+
+@pytest.fixture(params=["the index of all rooms", "the texts of few rooms"])
+def both_ways(request, monkeypatch, many_events):
+    if request.param == "the texts of few rooms":
+        monkeypatch.setattr(search, "FEW_EVENTS", 1000)
+
+
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     ("message", "query"),
     [
@@ -101,19 +123,110 @@ def test_the_stored_form_of_a_stored_form_is_the_same(text):
     assert search.searchable(once) == once
 
 
-def test_texts_that_were_stored_in_an_earlier_form_are_stored_anew(lobby, bob):
-    for message in ("Łódź", "plain", "doesn’t", "東京"):
+FOLDED = json.loads((Path(__file__).parent / "folded.json").read_text())
+
+
+@pytest.mark.parametrize(("text", "folded"), FOLDED["letters"] + FOLDED["signs"])
+def test_letters_and_signs_are_folded_as_in_the_page(text, folded):
+    # Spaces stand around each letter of a script without spaces. The page marks hits in the text as it is.
+    assert search.searchable(text).replace(" ", "") == folded.replace(" ", "")
+    assert search.searchable(folded) == search.searchable(text)
+
+
+MESSAGES = ("Łódź", "plain", "doesn’t", "東京", "Ærø", "Donau\u00addampf")
+# As the version before migration 0057 stored them.
+EARLIER_FORMS = (" łodz ", " plain ", " doesn’t ", " 東 京 ", " ærø ", " donau\u00addampf ")
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def fold_migration(monkeypatch):
+    """The migration of stored texts, in pieces of two, and its arguments."""
+    migration = import_module("chat.migrations.0057_fold_more_letters")
+    monkeypatch.setattr(migration, "PIECE", 2)
+    return migration, (apps, SimpleNamespace(connection=connection))
+
+
+def stored_texts():
+    return tuple(SearchText.objects.order_by("pk").values_list("text", flat=True))
+
+
+def store_earlier_forms():
+    keys = SearchText.objects.order_by("pk").values_list("pk", flat=True)
+    for pk, text in zip(list(keys), EARLIER_FORMS, strict=True):
+        SearchText.objects.filter(pk=pk).update(text=text)
+
+
+def test_texts_that_were_stored_in_an_earlier_form_are_stored_anew(lobby, bob, fold_migration):
+    for message in MESSAGES:
         actions.post_message(lobby, bob, message)
-    stored = {row.pk: row.text for row in SearchText.objects.all()}
-    for pk, old in zip(sorted(stored), (" łodz ", " plain ", " doesn’t ", " 東 京 "), strict=True):
-        SearchText.objects.filter(pk=pk).update(text=old)
+    stored = stored_texts()
+    store_earlier_forms()
     assert texts(bob, "lodz") == texts(bob, "doesn't") == []
-    import_module("chat.migrations.0057_fold_more_letters").fold(apps, SimpleNamespace(connection=connection))
-    assert {row.pk: row.text for row in SearchText.objects.all()} == stored
+    migration, arguments = fold_migration
+    migration.fold(*arguments)
+    assert stored_texts() == stored
     assert (texts(bob, "lodz"), texts(bob, "doesn't"), texts(bob, "plain")) == (["Łódź"], ["doesn’t"], ["plain"])
     assert texts(bob, "łodz") == ["Łódź"]
+    assert texts(bob, "donaudampf") == [MESSAGES[-1]], "in the last piece"
 
 
+def test_going_back_stores_the_texts_as_the_version_before_looks_for_them(lobby, bob, fold_migration):
+    for message in MESSAGES:
+        actions.post_message(lobby, bob, message)
+    file = files.encode([AttachedFile(id=uuid.uuid4(), name="Łódź.pdf", type="x", size=1)])
+    Event.objects.filter(body="plain").update(files=file)
+    stored = stored_texts()
+    migration, arguments = fold_migration
+    migration.unfold(*arguments)
+    earlier = tuple(form if form != " plain " else " plain łodz.pdf " for form in EARLIER_FORMS)
+    assert stored_texts() == earlier == tuple(map(migration.earlier_form, earlier))
+    # Its index follows, so the earlier spelling is found there.
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT count(*) FROM chat_search WHERE chat_search MATCH %s", ['"łodz"'])
+            assert cursor.fetchone() == (2,)
+    Event.objects.filter(body="plain").update(files=None)
+    SearchText.objects.filter(text=" plain łodz.pdf ").update(text=" plain ")
+    migration.fold(*arguments)
+    assert stored_texts() == stored
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("direction", ["fold", "unfold"])
+def test_an_interrupted_migration_of_the_texts_keeps_whole_pieces_and_is_run_again(
+    lobby, bob, fold_migration, monkeypatch, direction
+):
+    for message in MESSAGES:
+        actions.post_message(lobby, bob, message)
+    stored = stored_texts()
+    migration, arguments = fold_migration
+    if direction == "fold":
+        store_earlier_forms()
+        module, name, before, after = search, "searchable", EARLIER_FORMS, stored
+    else:
+        module, name, before, after = migration, "earlier_form", stored, EARLIER_FORMS
+    form = getattr(module, name)
+
+    def interrupt(text):
+        if "\u00ad" in text:
+            raise Interrupted
+        return form(text)
+
+    # In the last piece, whose other text is taken back.
+    monkeypatch.setattr(module, name, interrupt)
+    with pytest.raises(Interrupted):
+        getattr(migration, direction)(*arguments)
+    assert stored_texts() == (*after[:4], *before[4:])
+    monkeypatch.setattr(module, name, form)
+    getattr(migration, direction)(*arguments)
+    assert stored_texts() == after
+
+
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("query", ["absent", "deployed", "温泉", "of%it", "o_ %", '"failed the"', "zq"])
 def test_other_words_find_nothing(lobby, bob, query):
     for message in ("The deployment failed", "東京都の温度は高い", "of it"):
@@ -121,6 +234,7 @@ def test_other_words_find_nothing(lobby, bob, query):
     assert texts(bob, query) == []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_newest_come_first_and_a_cursor_continues(lobby, bob):
     for number in range(5):
         actions.post_message(lobby, bob, f"needle {number}")
@@ -131,6 +245,7 @@ def test_the_newest_come_first_and_a_cursor_continues(lobby, bob):
     assert second.cursor is None
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_best_come_first_on_request(lobby, bob):
     actions.post_message(lobby, bob, "disk")
     actions.post_message(lobby, bob, "diskette " + "and many other words " * 20)
@@ -138,6 +253,7 @@ def test_the_best_come_first_on_request(lobby, bob):
     assert texts(bob, "disk")[0].startswith("diskette")
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_edited_messages_are_found_by_their_new_text_and_deleted_ones_not_at_all(lobby, bob):
     seq = actions.post_message(lobby, bob, "the first wording")
     actions.commit([change(lobby, bob, seq, Kind.EDITED, "the second wording")])
@@ -161,6 +277,7 @@ def test_a_message_that_is_posted_and_changed_in_one_batch_is_stored_as_it_stand
     assert texts(bob, "wording") == ["a last wording"]
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_filters_narrow_what_is_found(lobby, alice, bob):
     other = Room.objects.create(title="Incidents")
     actions.post_message(lobby, alice, "disk full")
@@ -214,6 +331,68 @@ def test_a_day_that_the_database_cannot_hold_is_refused_with_a_sentence(lobby, b
         search.find(bob, search.parse(text, now=NOW, zone=ZoneInfo(zone)))
 
 
+def import_messages(room, times):
+    """Store messages whose ids are given, as an import does: one for each id and time."""
+    events = [
+        Event(pk=pk, room=room, seq=seq, username="bob", body=f"needle {pk}", at=at, client_id=uuid.uuid4())
+        for seq, (pk, at) in enumerate(sorted(times.items()), room.head_seq + 1)
+    ]
+    log.import_events(events)
+    Room.objects.filter(pk=room.pk).update(head_seq=events[-1].seq)
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("seed", range(12))
+def test_days_find_the_same_messages_whatever_the_order_of_ids_and_times(lobby, bob, seed):
+    drawn = random.Random(seed)
+    keys = drawn.sample(range(1, 30 * IDS_PER_BLOCK), 60)
+    times = {pk: NOW + timedelta(hours=place) for place, pk in enumerate(sorted(keys))}
+    # A clock that was set back, overlapping transactions, and an import of older messages beside others.
+    for pk in drawn.sample(keys, seed % 6 * 3):
+        times[pk] = NOW + timedelta(hours=drawn.randrange(60))
+    import_messages(lobby, times)
+    for hour in (-1, 0, 17, 18, 40, 59, 70):
+        after, before = NOW + timedelta(hours=hour), NOW + timedelta(hours=hour + 12)
+        for query in (
+            Query(terms=["needle"], after=after),
+            Query(terms=["needle"], before=before),
+            Query(terms=["needle"], after=after, before=before),
+        ):
+            wanted = [
+                f"needle {pk}"
+                for pk, at in sorted(times.items(), reverse=True)
+                if (query.after is None or at >= query.after) and (query.before is None or at < query.before)
+            ]
+            first = search.find(bob, query, limit=10)
+            others = search.find(bob, query, before=first.cursor, limit=60).messages if first.cursor else []
+            assert [message.message for message in (*first.messages, *others)] == wanted
+
+
+def test_days_are_looked_up_in_an_index_and_bound_the_ids_that_are_read(lobby, bob):
+    step = IDS_PER_BLOCK
+    import_messages(lobby, {place * step: NOW + timedelta(days=place) for place in range(1, 40)})
+    query = Query(terms=["needle"], after=NOW + timedelta(days=10), before=NOW + timedelta(days=20))
+    with CaptureQueriesContext(connection) as captured:
+        found = search.find(bob, query, limit=5)
+    assert [message.seq for message in found.messages] == [19, 18, 17, 16, 15]
+    assert search._ids(query, None) == (10 * step, 20 * step)
+    assert search._ids(query, 15 * step) == (10 * step, 15 * step)
+    *_, walk = [query["sql"] for query in captured if "chat_searchtext" in query["sql"]]
+    assert str(10 * step) in walk and str(20 * step) in walk
+    # An order of days that leaves nothing.
+    assert search._ids(Query(before=NOW), None) == (None, 0)
+    with connection.cursor() as cursor:
+        for sql in (id_blocks.BEFORE, id_blocks.SINCE):
+            is_sqlite = connection.vendor == "sqlite"
+            if not is_sqlite:
+                cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+            cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}", [str(NOW)])
+            plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+            assert "event_time_of_ids" in plan, plan
+            assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+@pytest.mark.usefixtures("both_ways")
 def test_messages_below_the_floor_are_not_found(lobby, bob):
     for number in range(3):
         actions.post_message(lobby, bob, f"needle {number}")
@@ -226,6 +405,7 @@ def test_words_with_a_colon_that_name_no_filter_are_words(lobby, bob):
     assert texts(bob, "12:30") == texts(bob, "error:404") == texts(bob, "http://x.org/") != []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_user_finds_nothing_in_rooms_that_they_may_not_enter(lobby, alice, bob):
     staff = Room.objects.create(title="Staff", staff_only=True)
     actions.post_message(staff, alice, "secretword here")
@@ -243,6 +423,7 @@ def test_a_user_finds_nothing_in_rooms_that_they_may_not_enter(lobby, alice, bob
     assert texts(bob, "here") == []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_members_only_room_is_searched_for_its_members_alone(lobby, alice, bob, charlie):
     private = Room.objects.create(title="Private", members_only=True)
     private.add_member(charlie)
@@ -307,7 +488,7 @@ def test_the_text_of_a_message_is_stored_without_an_instance_of_the_model(lobby,
 
 def test_the_index_and_not_the_table_is_searched(lobby, bob):
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(600)])
-    sql, params = search._statement(bob, Query(terms=["number 417"]), before=None, limit=20)
+    sql, params = statement(bob, Query(terms=["number 417"]))
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
@@ -326,13 +507,102 @@ def test_the_index_and_not_the_table_is_searched(lobby, bob):
             assert any("hashed SubPlan" in line for line in plan), plan
 
 
+QUERIES = {
+    "a word": Query(terms=["number 41"]),
+    "two letters": Query(terms=["ab"]),
+    "a user": Query(author="alice", terms=["number"]),
+    "files": Query(has_file=True),
+    "days": Query(before=NOW, after=NOW),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_few_rooms_with_few_events_are_searched_without_a_look_at_other_rooms(lobby, alice, bob, monkeypatch, query):
+    monkeypatch.setattr(search, "FEW_EVENTS", 3)
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    actions.commit([Draft(room=staff.pk, author=alice.pk, body=f"number {number}") for number in range(600)])
+    for number in range(3):
+        actions.post_message(lobby, bob, f"message number 41{number}")
+    sql, params = statement(bob, query)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ANALYZE")
+            cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{sql}", params)
+        plan = "\n".join(row[-1] for row in cursor.fetchall())
+    assert "search_room_event" in plan, plan
+    # Other indexes may serve to look up the event of a text, and for nothing else.
+    by_id = plan.count("id = found.event_id") + plan.count("event USING INTEGER PRIMARY KEY (rowid=?)")
+    assert by_id == 1, plan
+    for index in ("VIRTUAL TABLE", "search_trigrams", "SCAN event", "SCAN found"):
+        assert index not in plan, plan
+
+
+@pytest.mark.parametrize("few_matches", [-1, 1_000_000])
+def test_pages_are_the_same_wherever_they_end(lobby, bob, monkeypatch, few_matches):
+    # PostgreSQL first looks for a page among the newest ids.
+    monkeypatch.setattr(search, "NEWEST_IDS", 3)
+    monkeypatch.setattr(search, "FEW_MATCHES", few_matches)
+    for number in range(9):
+        actions.post_message(lobby, bob, f"needle {number}" if number % 4 else "something else")
+    for limit in (1, 2, 3, 6, 7):
+        seen, cursor = [], None
+        while True:
+            found = ask(bob, "needle", limit=limit, before=cursor)
+            seen += [message.message for message in found.messages]
+            if (cursor := found.cursor) is None:
+                break
+        assert seen == [f"needle {number}" for number in (7, 6, 5, 3, 2, 1)]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite walks the matches, and never all texts")
+def test_a_word_that_is_frequent_in_hidden_rooms_alone_does_not_lead_through_all_texts(lobby, alice, bob):
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    for _ in range(10):
+        actions.commit([Draft(room=staff.pk, author=alice.pk, body="secretword") for _ in range(20)])
+        actions.commit([Draft(room=lobby.pk, author=bob.pk, body="other") for _ in range(400)])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
+    with CaptureQueriesContext(connection) as captured:
+        assert texts(bob, "secretword") == []
+    assert search._estimated_matches(["secretword"]) > 100
+    last = [query["sql"] for query in captured if "search_text" in query["sql"]][-1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {last.replace('%', '%%')}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    # What is sorted afterwards need not be read from the newest id on.
+    assert "Sort Key: ((found.event_id + 0)) DESC" in plan, plan
+
+
+def test_rooms_with_more_events_or_more_rooms_are_searched_by_the_index(lobby, bob, monkeypatch):
+    for number in range(3):
+        actions.post_message(lobby, bob, f"needle {number}")
+    other = Room.objects.create(title="Other")
+
+    def few():
+        return search._few(Room.objects.enterable_by(bob))
+
+    monkeypatch.setattr(search, "FEW_EVENTS", 3)
+    assert sorted(few()) == sorted([lobby.pk, other.pk])
+    actions.post_message(other, bob, "needle")
+    assert few() is None
+    # What has expired does not count.
+    Room.objects.filter(pk=lobby.pk).update(floor_seq=2)
+    assert len(few()) == 2
+    monkeypatch.setattr(search, "FEW_ROOMS", 1)
+    assert few() is None
+    # A search in one room is a search in few rooms.
+    assert search._few(Room.objects.enterable_by(bob).titled("other")) == [other.pk]
+
+
 @pytest.mark.parametrize("terms", [[], ["ab"], ["number 417"]], ids=["alone", "a short term", "a long term"])
 def test_messages_of_an_author_are_read_from_their_index(lobby, alice, bob, terms):
     drafts = [Draft(room=lobby.pk, author=alice.pk, body=f"message number {number}") for number in range(600)]
     actions.commit([*drafts, Draft(room=lobby.pk, author=bob.pk, body="number 417, absent")])
     query = Query(terms=terms, author="BOB")
     assert [message.username for message in search.find(alice, query).messages] == ["bob"]
-    sql, params = search._statement(alice, query, before=None, limit=20)
+    sql, params = statement(alice, query)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("ANALYZE")
@@ -347,9 +617,7 @@ def test_a_long_word_of_an_author_of_many_messages_is_read_from_the_index_of_tex
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(6)])
     query = Query(terms=["number 4"], author="bob")
     assert len(search.find(bob, query).messages) == 1
-    assert ("chat_search" in search._statement(bob, query, before=None, limit=20)[0].split("chat_searchtext")[0]) == (
-        connection.vendor == "sqlite"
-    )
+    assert ("chat_search" in statement(bob, query)[0].split("chat_searchtext")[0]) == (connection.vendor == "sqlite")
 
 
 def test_the_address_answers_with_messages_and_refusals(lobby, alice, bob, client):
@@ -398,3 +666,46 @@ def test_one_user_runs_one_search_at_a_time(lobby, bob, client, monkeypatch):
     assert inside == [False]
     monkeypatch.undo()
     assert client.get(reverse("search"), {"q": "hello"}).status_code == 200
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(0.003, 0.022), (0.024, 0.001), (0.026, 0.024), (0.1, 0)])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_time_of_a_search_is_rounded_up_so_that_it_does_not_tell_of_other_rooms(
+    bob, client, monkeypatch, seconds, waited, fails
+):
+    client.force_login(bob)
+    now, waits = [5.0], []
+
+    def find(*args, **options):
+        now[0] += seconds
+        if fails:
+            raise SearchTimeoutError("This search takes too long.")
+        return search.Found([], None)
+
+    monkeypatch.setattr(search, "find", find)
+    monkeypatch.setattr(views, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=waits.append))
+    assert client.get(reverse("search"), {"q": "hello"}).status_code == (503 if fails else 200)
+    [slept] = waits
+    # Just short of a whole step is as good as none.
+    assert min(abs(slept - waited), abs(slept - waited - views.SEARCH_STEP_SECONDS)) < 1e-6
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_all_filters_hold_together(lobby, alice, bob):
+    incidents = Room.objects.create(title="Incidents")
+    wanted = "the disk of https://example.org is full"
+    for room, author, body in (
+        (incidents, bob, wanted),
+        (incidents, bob, "the disk is full"),
+        (incidents, alice, wanted),
+        (lobby, bob, wanted),
+        (incidents, bob, f"{wanted} without a file"),
+        (incidents, bob, f"{wanted}, too early"),
+    ):
+        actions.post_message(room, author, body)
+    file = files.encode([AttachedFile(id=uuid.uuid4(), name="disk.pdf", type="x", size=1)])
+    Event.objects.exclude(body__endswith="without a file").update(files=file)
+    Event.objects.filter(body__endswith="too early").update(at=datetime.now(UTC) - timedelta(days=3))
+    assert texts(bob, "from:bob in:incidents after:yesterday has:link has:file") == [wanted]
+    assert texts(bob, "full from:bob in:incidents after:yesterday has:link has:file") == [wanted]
+    assert texts(bob, "absent from:bob in:incidents after:yesterday has:link has:file") == []

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import EmptyResultSet
@@ -19,9 +19,9 @@ from django.db import OperationalError, connection, transaction
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, ngettext
 
-from chat.models import Event, Room, SearchText
+from chat.models import Event, Room, RoomQuerySet, SearchText
 from chat.protocol import Posted
-from chat.store import files, values
+from chat.store import files, id_blocks, values
 from chat.store.events import posted
 from chat.store.round_trip import RoundTrip
 
@@ -35,12 +35,22 @@ GRAM = 3
 BEST_OF = 200
 # So many messages of one user are compared with the other terms. Above it, the index of texts finds fewer.
 FEW_OF_AUTHOR = 5_000
+# If the rooms of a search are not more, and have no more events together, their texts are read, and no index of all
+# rooms. So the time depends on no other room.
+FEW_ROOMS = 100
+FEW_EVENTS = 3_000
+# PostgreSQL: a page of a frequent word is found among so many of the newest ids.
+NEWEST_IDS = 4096
+# PostgreSQL: so many matches are read by the index of trigrams. Above it, the planner may walk the newest texts.
+FEW_MATCHES = 50_000
 # A search that takes longer is given up, because it would keep one of the few threads of the views.
 MAX_SECONDS = 2.0
 # How many steps SQLite works between two looks at the clock.
 STEPS_PER_LOOK = 20_000
 # PostgreSQL's code of a statement that took too long.
 QUERY_CANCELED = "57014"
+# By what PostgreSQL finds the texts: by their ids, by their trigrams, or as its planner decides.
+Way = Literal["ids", "trigrams", "any"]
 LIKE = "found.text LIKE %s ESCAPE '!'"
 # Texts that one statement stores. Some builds of SQLite take 999 parameters.
 STORED_AT_ONCE = 300
@@ -103,10 +113,18 @@ class Found(NamedTuple):
     cursor: int | None
 
 
+class Ids(NamedTuple):
+    """From which id on, and before which one, messages are searched; None for no limit."""
+
+    start: int | None = None
+    end: int | None = None
+
+
 def searchable(text: str) -> str:
     """Return the form of a text that is stored: without case and accents, and with spaces around it.
 
-    The stored form of a stored form is the same. A change of it needs a migration as 0057.
+    A text that is in this form already is returned unchanged. If you change the form, add a migration as 0057, which
+    rewrites the stored texts.
 
     Each letter of a script without spaces becomes a word, so a search for two letters has a trigram too.
     """
@@ -194,10 +212,9 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     wanted = BEST_OF if query.is_best_first else limit + 1
     try:
         with _limited():
-            sql, params = _statement(user, query, before=before, limit=wanted)
-            rows: list[Any] = list(Event.objects.raw(sql, params))
+            rows = _rows(user, query, _ids(query, before), wanted)
     except EmptyResultSet:
-        return Found([], None)  # a user who may enter no room
+        return Found([], None)  # the user may enter no room, or none with this title
     except OperationalError as error:
         if not _is_timeout(error):
             raise
@@ -209,25 +226,85 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     return Found([posted(row) for row in rows[:limit]], more)
 
 
-def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tuple[str, list[Any]]:
+def _ids(query: Query, before: int | None) -> Ids:
+    """Return the ids that messages of the query's days, and before a cursor, can have."""
+    ends = [] if before is None else [before]
+    if query.before is not None:
+        ends.append(id_blocks.end_of(query.before))
+    start = None if query.after is None else id_blocks.start_of(query.after)
+    return Ids(start, min(ends, default=None))
+
+
+def _rows(user: Any, query: Query, ids: Ids, limit: int) -> list[Any]:
     rooms = Room.objects.enterable_by(user)
     if query.room is not None:
         rooms = rooms.titled(query.room)
+    few = _few(rooms)
+    if few == []:
+        raise EmptyResultSet
+
+    def read(ids: Ids, *, way: Way = "any") -> list[Any]:
+        sql, params = _statement(rooms, few, query, ids, limit=limit, way=way)
+        return list(Event.objects.raw(sql, params))
+
+    if few is None and connection.vendor == "postgresql" and any(len(term) >= GRAM for term in _likes(query)):
+        # PostgreSQL expects a frequent word in every room alike. Where it stands in rooms of others alone, a walk over
+        # the newest texts would not end before the oldest one.
+        end = ids.end or (Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0) + 1
+        found = read(Ids(max(ids.start or 0, end - NEWEST_IDS), ids.end), way="ids")
+        if len(found) == limit:
+            return found
+        return read(ids, way="trigrams" if _estimated_matches(_likes(query)) <= FEW_MATCHES else "any")
+    return read(ids)
+
+
+def _likes(query: Query) -> list[str]:
+    """Return the parts that a text has to have."""
+    return [*query.terms, "://"] if query.has_link else query.terms
+
+
+def _like(term: str) -> str:
+    """Return the pattern of a part, for LIKE."""
+    return "%" + re.sub("([!%_])", r"!\1", term) + "%"
+
+
+def _estimated_matches(likes: Sequence[str]) -> int:
+    """Return how many texts of all rooms PostgreSQL expects to have these parts."""
+    conditions = " AND ".join([LIKE] * len(likes))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN (FORMAT JSON) SELECT 1 FROM chat_searchtext found WHERE {conditions}", list(map(_like, likes))
+        )
+        plan: Any = cursor.fetchone()[0]
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def _statement(
+    rooms: RoomQuerySet, few: list[int] | None, query: Query, ids: Ids, *, limit: int, way: Way = "any"
+) -> tuple[str, list[Any]]:
     rooms_sql, rooms_params = rooms.order_by().values("pk").query.sql_with_params()
-    likes = [*query.terms, "://"] if query.has_link else query.terms
+    likes = _likes(query)
     indexed = [term for term in likes if len(term) >= GRAM]
     author = _author_id(query)
-    is_event_first = query.has_file or (author is not None and _is_by_author(author, indexed))
+    is_event_first = few is None and (query.has_file or (author is not None and _is_by_author(author, indexed)))
     source, conditions, params = "chat_searchtext found", [f"found.room_id IN ({rooms_sql})"], [*rooms_params]
-    if is_event_first:
+    if few is not None:
+        # The rights are asked again, in the condition. In PostgreSQL, OFFSET keeps the rest out of this part.
+        own = f"room_id IN ({', '.join(map(str, few))})"
+        if connection.vendor == "postgresql":
+            source = f"(SELECT * FROM chat_searchtext WHERE {own} OFFSET 0) found"
+        else:
+            source = "chat_searchtext found INDEXED BY search_room_event"
+            conditions.append(f"found.{own}")
+            conditions[0] = f"+{conditions[0]}"
+        key = "found.event_id"
+    elif is_event_first:
         # A partial index has the messages with files, or those of the author, newest first. They are compared with the
         # rest.
         index = "event_with_files" if query.has_file else "event_author_newest"
         used = f" INDEXED BY {index}" if connection.vendor == "sqlite" else ""
         source = f"chat_event event{used} CROSS JOIN chat_searchtext found"
         conditions.append("found.event_id = event.id")
-        if query.has_file:
-            conditions.append("event.files IS NOT NULL")
         key = "event.id"
     elif connection.vendor == "sqlite" and indexed:
         # CROSS JOIN: SQLite would otherwise be free to read all texts first. The index yields the newest first.
@@ -244,11 +321,16 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
         # As a value, and not as a condition that PostgreSQL turns into a join: it compared each match with each room
         # of the user at the end, which took 1.1 s for 100,000 matches in a room that the user may not enter.
         conditions[0] = f"({conditions[0]}) IS TRUE"
+    # Of few texts, the events are looked up by id. An index of other conditions would lead to events of other rooms.
+    form = "{}" if few is None else "({}) IS TRUE"
+    if query.has_file:
+        conditions.append(form.format("event.files IS NOT NULL"))
     for term in likes:
-        conditions.append(LIKE)
-        params.append("%" + re.sub("([!%_])", r"!\1", term) + "%")
-    for condition, value in _filters(query, author, key, before):
-        conditions.append(condition)
+        # As a value, PostgreSQL has no index for it.
+        conditions.append(f"({LIKE}) IS TRUE" if way == "ids" else LIKE)
+        params.append(_like(term))
+    for condition, value in _filters(query, author, key, ids):
+        conditions.append(form.format(condition))
         params.append(value)
     # What is below the floor is gone for readers, and its rows are removed later.
     in_room, is_kept = "room.id = event.room_id", "event.seq >= room.floor_seq"
@@ -261,11 +343,21 @@ def _statement(user: Any, query: Query, *, before: int | None, limit: int) -> tu
         conditions.append(is_kept)
     else:
         source += f" JOIN chat_event event ON event.id = found.event_id JOIN chat_room room ON {in_room} AND {is_kept}"
+    # No index has the sum, so the matches are read by their trigrams and sorted.
+    order = f"{key} + 0" if way == "trigrams" else key
     return (
         f"SELECT event.*, found.text AS search_text FROM {source} "
-        f"WHERE {' AND '.join(conditions)} ORDER BY {key} DESC LIMIT {int(limit)}",
+        f"WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT {int(limit)}",
         params,
     )
+
+
+def _few(rooms: RoomQuerySet) -> list[int] | None:
+    """Return the rooms if they are few and have few events together, otherwise None."""
+    sizes = list(rooms.order_by().values_list("pk", "head_seq", "floor_seq")[: FEW_ROOMS + 1])
+    if len(sizes) > FEW_ROOMS or sum(head - floor + 1 for _, head, floor in sizes) > FEW_EVENTS:
+        return None
+    return [pk for pk, _, _ in sizes]
 
 
 def _author_id(query: Query) -> int | None:
@@ -289,9 +381,13 @@ def _is_by_author(author: int, indexed: list[str]) -> bool:
     return newest[: FEW_OF_AUTHOR + 1].count() <= FEW_OF_AUTHOR
 
 
-def _filters(query: Query, author: int | None, key: str, before: int | None) -> Iterator[tuple[str, Any]]:
-    if before is not None:
-        yield f"{key} < %s", before
+def _filters(query: Query, author: int | None, key: str, ids: Ids) -> Iterator[tuple[str, Any]]:
+    # PostgreSQL may read texts and events side by side by their ids, each of them from the limits that it is given.
+    for column in (key, "event.id") if connection.vendor == "postgresql" and key != "event.id" else (key,):
+        if ids.start is not None:
+            yield f"{column} >= %s", ids.start
+        if ids.end is not None:
+            yield f"{column} < %s", ids.end
     if query.author is not None:
         # Every text is that of a posted message. Only with its kind can a partial index be used.
         yield (

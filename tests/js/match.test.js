@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { bestMatches, rank } from "../../static/chat/model/match.js";
+import { bestMatches, foldText, rank } from "../../static/chat/model/match.js";
 
 const TITLES = [
   "Köln office",
@@ -23,6 +24,14 @@ test("a title is found without regard to case and accents", () => {
   assert.deepEqual(found("KÖLN O"), ["Köln office"]);
   assert.deepEqual(found("strasse"), ["Straße"]);
   assert.deepEqual(found("ore"), ["Øresund"]);
+});
+
+test("letters are folded as in the search of messages", () => {
+  const path = new URL("../folded.json", import.meta.url);
+  for (const [text, folded] of JSON.parse(readFileSync(path, "utf8")).letters)
+    assert.equal(foldText(text).normalize("NFC"), folded);
+  // The sigma has another form at the end of a word, also while the word is being typed.
+  assert.equal(rank("Κόσμος", "κοσ"), 1);
 });
 
 test("a title is found by the beginnings of its words, by its initials and by a part of a word", () => {

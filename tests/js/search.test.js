@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { excerpt, markHits, search, termsOf } from "../../static/chat/model/search.js";
+import { excerpt, foldWords, markHits, search, termsOf } from "../../static/chat/model/search.js";
 
 /** @param {string} text @param {string} query */
 function hits(text, query) {
@@ -25,6 +26,16 @@ test("the words of a query are found without regard to case and accents", () => 
   assert.deepEqual(hits("Donau\u00addampf", "donaudampf"), ["Donau\u00addampf"]);
   assert.deepEqual(hits("كِتَابٌ", "كتاب"), ["كِتَابٌ"]);
   assert.deepEqual(hits("ガラス", "カラス"), []);
+});
+
+/** The same texts that tests/test_search.py reads. */
+const FOLDED = JSON.parse(readFileSync(new URL("../folded.json", import.meta.url), "utf8"));
+
+test("letters and signs are folded as on the server, and the whole text is marked", () => {
+  for (const [text, folded] of [...FOLDED.letters, ...FOLDED.signs]) {
+    assert.equal(foldWords(text).normalize("NFC"), folded);
+    assert.deepEqual(markHits(text, [folded]), [{ text, isHit: true }], text);
+  }
 });
 
 test("the parts together are the text", () => {

@@ -1,7 +1,18 @@
 /** Matches typed words against the titles of rooms, without regard to case and accents. */
 
-/** Letters that do not decompose into a base letter and an accent. @type {Record<string, string>} */
-const BASES = { ø: "o", ł: "l", đ: "d", æ: "ae", œ: "oe", ı: "i", ð: "d", þ: "th" };
+/** Small letters that are compared as others, although they do not decompose. @type {Record<string, string>} */
+const BASES = {
+  ß: "ss",
+  ς: "σ",
+  ø: "o",
+  ł: "l",
+  đ: "d",
+  æ: "ae",
+  œ: "oe",
+  ı: "i",
+  ð: "d",
+  þ: "th",
+};
 const WORD = /[\p{L}\p{N}]+/gu;
 /** Titles are folded once. @type {Map<string, Folded>} */
 const folded = new Map();
@@ -17,9 +28,8 @@ export function foldText(text) {
   return text
     .normalize("NFKD")
     .replace(/\p{M}/gu, "")
-    .toUpperCase() // "ß" becomes "SS"
     .toLowerCase()
-    .replace(/[øłđæœıðþ]/g, (letter) => BASES[letter] ?? letter);
+    .replace(/[ßςøłđæœıðþ]/g, (letter) => BASES[letter] ?? letter);
 }
 
 /** @param {string} title @returns {Folded} */

@@ -71,14 +71,14 @@ export function markHits(text, terms) {
   const startOf = [];
   let at = 0;
   for (const character of text) {
-    const plain = fold(character);
+    const plain = foldWords(character);
     for (let i = 0; i < plain.length; i += 1) startOf.push(at);
     folded += plain;
     at += character.length;
   }
   startOf.push(text.length);
   const isHit = new Uint8Array(folded.length);
-  for (const term of terms.map(fold).filter(Boolean)) {
+  for (const term of terms.map(foldWords).filter(Boolean)) {
     for (let i = folded.indexOf(term); i >= 0; i = folded.indexOf(term, i + term.length))
       isHit.fill(1, i, i + term.length);
   }
@@ -92,8 +92,8 @@ export function markHits(text, terms) {
   return parts;
 }
 
-/** @param {string} text */
-function fold(text) {
+/** The form in which words are compared, as searchable() in chat/store/search.py. @param {string} text */
+export function foldWords(text) {
   return text
     .normalize("NFKD")
     .replace(MARKS, "")
