@@ -258,6 +258,8 @@ def test_the_bar_of_catching_up_takes_two_rows_on_a_phone(visit, site):
     expect(shown).to_have_count(4)
     boxes = [button.bounding_box() for button in shown.all()]
     assert len({round(box["y"]) for box in boxes}) == 2
+    # Tab goes through them in the order in which they stand.
+    assert boxes == sorted(boxes, key=lambda box: (round(box["y"]), box["x"]))
     assert min(min(box["width"], box["height"]) for box in boxes) >= 24
     assert bar.bounding_box()["height"] <= 96
     whole = "(e) => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"
