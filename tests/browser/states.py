@@ -15,15 +15,17 @@ from tests.browser.pictures import PHONE, WIDE, Studio, add_rooms, choose, choos
 
 THEMES = ("light", "dark")
 SIZES = {"wide": WIDE, "360": PHONE}
-MAKE_STATES = """
+# Three messages below each other that are deleted.
+DELETE = """
 from django.contrib.auth.models import User
-from chat.models import Event, Room
-from chat.store.actions import Draft, commit
-lobby, dana = Room.objects.get(title="Lobby"), User.objects.get(username="dana")
-for number in range(3):
-    seq = lobby.send_message(f"deleted {number}", dana)
-    commit([Draft(lobby.pk, dana.pk, kind=Event.Kind.DELETED, target_seq=seq, trusted=True)])
-lobby.send_message("Three of my messages above are deleted.", dana)
+from chat.models import Room
+from chat.store import log
+room, dana = Room.objects.get(title="Lobby"), User.objects.get(username="dana")
+seqs = [room.send_message(f"deleted {number}", dana) for number in range(3)]
+with log.append([room.pk]) as batch:
+    for seq in seqs:
+        batch.delete(batch.rooms[room.pk], batch.target(room.pk, seq), author_id=dana.pk, username="dana")
+room.send_message("Three of my messages above are deleted.", dana)
 """
 
 
@@ -122,13 +124,7 @@ def take_workspaces(studio):
     expect(alice.page.get_by_role("menu")).to_contain_text("On call")
     show(studio, alice, "workspaces-menu", ["wide"])
     alice.page.keyboard.press("Escape")
-    for _ in range(2):
-        alice.page.keyboard.press("Control+Shift+Quote")
-        alice.page.get_by_role("menuitem", name="Delete…").click()
-        alice.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
-        expect(alice.page.get_by_role("alertdialog")).to_be_hidden()
-        alice.page.reload()
-        expect(alice.box("Incidents")).to_be_visible()
+    studio.site.shell("from chat.models import PaneSet; PaneSet.objects.all().delete()")
 
 
 def take_shapes(studio):
@@ -199,6 +195,8 @@ def take_several_rooms(studio):
 def take_alerts(studio):
     alice = studio.visit("alice", ["Incidents", "Deploys"])
     studio.say(pictures.ALERT)
+    expect(alice.page.get_by_role("group", name="Alerts", exact=True)).to_contain_text("1 more room")
+    alice.pane("Incidents").get_by_role("button", name="Got it").click()
     expect(alice.page.get_by_role("button", name="Show the alert in Newsroom")).to_be_visible()
     kind = alice.pane("Deploys").get_by_role("combobox", name="Type of message")
     kind.select_option("Alert")
@@ -265,7 +263,7 @@ def main():
     names = sys.argv[2:]
     with contextlib.ExitStack() as stack:
         studio = Studio(stack, Path(sys.argv[1]))
-        studio.site.shell(MAKE_STATES)
+        studio.site.shell(DELETE)
         for take in STATES:
             if names and take.__name__ not in names:
                 continue

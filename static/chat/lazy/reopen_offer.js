@@ -61,7 +61,8 @@ export class ReopenOffer {
     const main = this.#box.parentElement?.getBoundingClientRect();
     if (!(offer instanceof HTMLElement) || !main) return;
     this.#box.style.setProperty("--width", "none");
-    const { offsetWidth: width, offsetHeight: height } = offer;
+    const { width: exact, height } = offer.getBoundingClientRect();
+    const width = Math.ceil(exact) + 1; // or a part of a pixel would cut the sentence
     const heads = [...this.#row.querySelectorAll(".pane-head")];
     const head = heads.find((element) => element.checkVisibility())?.getBoundingClientRect();
     const band = head ?? main;
