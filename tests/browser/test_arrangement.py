@@ -257,6 +257,13 @@ def test_the_edge_between_the_halves_of_a_column_drags_and_its_place_comes_back(
     edge(bob, "Lobby", "Random").focus()
     bob.page.keyboard.press("ArrowDown")
     wait_until(lambda: heights(elsewhere) == pytest.approx(heights(bob), abs=2) != (even, even), elsewhere)
+    # The lower one is closed and opened again.
+    before = heights(bob)
+    bob.pane("Random").get_by_role("button", name="Close").click()
+    expect(edge(bob, "Lobby", "Random")).to_have_count(0)
+    bob.page.get_by_role("button", name="Reopen").click()
+    expect(bob.box("Random")).to_be_focused()
+    assert heights(bob) == pytest.approx(before, abs=1)
     # In a lower window, none gets too low either. A composer that grows leaves its half a place for messages.
     drag_edge(bob, "Lobby", "Random", down=900)
     bob.page.set_viewport_size({"width": 1320, "height": 600})
