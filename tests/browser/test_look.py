@@ -51,8 +51,22 @@ def test_a_newcomer_finds_the_lobby_and_many_messages_in_view(visit, site):
     assert charlie.log("Lobby").evaluate(IN_VIEW) > comfortable
     # The page has told the server that the Lobby is open, so it is open on the next visit too.
     expect(charlie.page.get_by_role("status").first).to_contain_text("Connected")
+    # Beside it, empty places say what to do, until a second room is open. A phone shows one pane.
+    place = charlie.page.locator("[data-part=panes] > p").first
+    expect(place).to_have_text("Choose a room to open it here. Open several to follow them side by side.")
+    assert place.bounding_box()["x"] > charlie.pane("Lobby").bounding_box()["x"] + 280
+    assert place.bounding_box()["width"] > 280
+    assert violations(charlie.page) == []
+    charlie.page.set_viewport_size({"width": 360, "height": 740})
+    expect(place).to_be_hidden()
+    charlie.page.set_viewport_size({"width": 1440, "height": 860})
+    charlie.open("Random")
+    expect(place).to_be_hidden()
+    charlie.toggle("Random").click()
+    expect(charlie.pane("Random")).to_have_count(0)
     charlie.goto("/")
     expect(charlie.texts("Lobby").last).to_have_text("text 60")
+    expect(place).to_have_count(0)
 
 
 # How long each part of the page moves, in milliseconds, when it appears or changes.
