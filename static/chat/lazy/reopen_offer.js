@@ -8,7 +8,7 @@ import { closedWords } from "../model/strings.js";
 
 /** What is needed of the row of panes. @typedef {{layout: Layout, get: (room: string) => unknown, placeBefore: (room: string, next: string) => void}} Panes */
 
-/** A pane when it was closed: `box` in the window, `order` of all panes. @typedef {{id: string, box: DOMRect, order: string[], isWide: boolean, shape: Shape | undefined, isPhone: boolean}} Closed */
+/** A pane when it was closed: `box` in the window, `order` of all panes. @typedef {{id: string, box: DOMRect, order: string[], wide: string | null, shape: Shape | undefined, isPhone: boolean}} Closed */
 
 const OFFER_MS = 8_000;
 /** The space that the offer leaves between it and what it must not cover. */
@@ -87,13 +87,13 @@ export class ReopenOffer {
    * @param {Panes} panes
    * @param {Closed} was
    */
-  putBack(panes, { id: room, order, isWide, shape }) {
+  putBack(panes, { id: room, order, wide, shape }) {
     const { layout } = panes;
     const index = order.indexOf(room);
     const [previous, next] = [order[index - 1], order.slice(index + 1)];
     const follower = next.find((id) => panes.get(id) && !layout.shapes[id]?.below);
     if (follower !== undefined) panes.placeBefore(room, follower);
-    if (isWide) layout.wide = room;
+    if (wide === room) layout.wide = room;
     const isUnder = layout.order[layout.order.indexOf(room) - 1] === previous;
     layout.changeShape(room, { ...shape, below: shape?.below === true && isUnder });
   }
