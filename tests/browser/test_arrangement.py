@@ -226,10 +226,10 @@ def test_the_edge_between_the_halves_of_a_column_drags_and_its_place_comes_back(
     assert violations(bob.page) == []
     # None gets too low, and the keys move it, too.
     drag_edge(bob, "Lobby", "Random", down=900)
-    assert heights(bob)[1] == pytest.approx(256, abs=2)
+    assert heights(bob)[1] == pytest.approx(268, abs=2)
     edge(bob, "Lobby", "Random").focus()
     bob.page.keyboard.press("ArrowRight")
-    assert heights(bob)[1] == pytest.approx(256, abs=2)
+    assert heights(bob)[1] == pytest.approx(268, abs=2)
     before = heights(bob)
     bob.page.keyboard.press("ArrowUp")
     assert heights(bob) == pytest.approx((before[0] - 24, before[1] + 24), abs=4)
@@ -264,13 +264,21 @@ def test_the_edge_between_the_halves_of_a_column_drags_and_its_place_comes_back(
     bob.page.get_by_role("button", name="Reopen").click()
     expect(bob.box("Random")).to_be_focused()
     assert heights(bob) == pytest.approx(before, abs=1)
-    # In a lower window, none gets too low either. A composer that grows leaves its half a place for messages.
     drag_edge(bob, "Lobby", "Random", down=900)
+    # In a lower window, none gets too low either. A composer that grows leaves its half a place for messages.
     bob.page.set_viewport_size({"width": 1320, "height": 600})
-    assert heights(bob)[1] == pytest.approx(256, abs=2)
+    assert heights(bob)[1] == pytest.approx(268, abs=2)
     bob.box("Random").fill("\n".join("abcdefghijklmnop"))
     assert bob.log("Random").bounding_box()["height"] > 60
-    expect(bob.pane("Random").get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    send = bob.pane("Random").get_by_role("button", name="Send")
+    expect(send).to_be_in_viewport(ratio=1)
+    # Alerts leave them their places, too.
+    for number in range(3):
+        bob.site.manage("say", "Random", f"alert {number}", "--type", "alert")
+    expect(bob.pane("Random").locator(".pinned")).to_have_count(3)
+    expect(send).to_be_in_viewport(ratio=1)
+    bob.box("Random").fill("")
+    assert bob.log("Random").bounding_box()["height"] > 60
     # The one above closes, and nothing of the height stays.
     bob.pane("Lobby").get_by_role("button", name="Close").click()
     expect(bob.page.get_by_role("separator", name="Lobby")).to_have_count(0)

@@ -16,6 +16,8 @@ import { countsWords, edgeWords, stripWords } from "../model/strings.js";
 /** A room's row in the list. @typedef {{room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
 /** The list of rooms. @typedef {{rowOf: (room: string) => Row | undefined, onrow: (room: string) => void}} Rows */
 
+/** How far the ring around the pane with the focus reaches. */
+const RING_PX = 4;
 /** A pane that is dropped on this lower part of another one stands below it. */
 const LOWER_PART = 0.6;
 
@@ -417,14 +419,17 @@ function glide(pane, from, end) {
   const motion = pane.animate(
     {
       translate: [`${x}px ${y}px`, "0px 0px"],
-      clipPath: [
-        `inset(-4px ${Math.max(right, -4)}px ${Math.max(bottom, -4)}px -4px round 12px)`,
-        "inset(-4px round 12px)",
-      ],
+      clipPath: [clipBy(right, bottom), clipBy(-RING_PX, -RING_PX)],
     },
     { duration: 1000 * seconds, easing: "ease-out" },
   );
   motion.onfinish = end;
+}
+
+/** Show all of a pane but so many pixels at its ends. What is drawn around the pane with the focus stays. @param {number} right @param {number} bottom */
+function clipBy(right, bottom) {
+  const sides = [-RING_PX, right, bottom, -RING_PX].map((px) => `${Math.max(px, -RING_PX)}px`);
+  return `inset(${sides.join(" ")})`;
 }
 
 /** Set a property unless it has this value, because setting it makes the browser lay out the row. @param {HTMLElement} element @param {string} name @param {string} value */

@@ -14,7 +14,7 @@ export const STRIP_PX = 44;
 /** Below this height, two panes do not fit above each other: each has a head, and a composer with a quote, rooms and a question. Other parts of the page are made smaller below another height. */
 export const LOW = "(height <= 35em)";
 /** The least height of half a column, in rem: as high as it is in the lowest window that shows two. The style sheet has the same number. */
-export const MIN_HALF_REM = 16;
+export const MIN_HALF_REM = 16.75;
 /** The limits of the server (chat/protocol.py). */
 const MIN = 10;
 const MAX = 1000;
