@@ -30,8 +30,9 @@ LEVELS = ("all", "mentions", "quiet")
 MAX_NAME = 150
 # The most usernames that a `users` may ask for.
 MAX_USERS = 200
-# How wide a pane may be, in percent of an even column.
+# How wide a pane may be, in percent of an even column, and how high a lower half, in percent of an even one.
 MIN_WIDTH, MAX_WIDTH = 10, 1000
+MIN_HEIGHT, MAX_HEIGHT = 20, 180
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Epoch = Annotated[str, msgspec.Meta(max_length=64)]
@@ -253,12 +254,16 @@ class Put:
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The whole shape of a pane: its width in percent of an even column, a strip, the lower half of a column."""
+    """The whole shape of a pane: its width in percent of an even column, a strip, the lower half of a column.
+
+    A lower half has a `height` in percent of an even half.
+    """
 
     room: RoomId
     width: Annotated[int, msgspec.Meta(ge=MIN_WIDTH, le=MAX_WIDTH)] | None = None
     strip: bool = False
     below: bool = False
+    height: Annotated[int, msgspec.Meta(ge=MIN_HEIGHT, le=MAX_HEIGHT)] | None = None
 
 
 class Layout(Command, frozen=True, kw_only=True):

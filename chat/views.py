@@ -27,7 +27,7 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import around, display_names, memberships, own_rooms, pane_sets, policies, room_actions, search
+from chat.store import around, display_names, layouts, memberships, own_rooms, pane_sets, policies, room_actions, search
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ _searching_lock = threading.Lock()
 def index(request: HttpRequest) -> HttpResponse:
     """Show the rooms of `?rooms=1,3&wide=3` side by side, in this order, with room 3 widened.
 
-    `shape=1-strip,3-below` gives the shape of panes (`chat.store.layouts.Panes`); a number is a width in percent.
+    `shape=1-strip,3-below` gives the shape of panes (`chat.store.layouts.Panes`); a number is a width in percent, and
+    a number after `h` is the height of a lower half.
     """
     rooms = _enterable(request)
     known = {str(room.pk) for room in rooms}
@@ -82,7 +83,7 @@ def index(request: HttpRequest) -> HttpResponse:
         shapes = _shapes(request.GET.get("shape", ""))
         for upper, lower in pairwise(requested):
             if upper not in known:
-                shapes.get(lower, {}).pop("below", None)
+                layouts.leave_column(shapes.get(lower, {}))
     else:
         # As the user left the page, in this browser or another one.
         user_id = request.user.pk or 0
@@ -136,6 +137,12 @@ def _shapes(text: str) -> dict[str, dict[str, Any]]:
                 shape[value] = True
         elif value.isascii() and value.isdigit() and len(value) <= 4:
             shapes.setdefault(room_id, {})["width"] = min(max(int(value), protocol.MIN_WIDTH), protocol.MAX_WIDTH)
+        elif value[:1] == "h" and value[1:].isascii() and value[1:].isdigit() and len(value) <= 4:
+            height = min(max(int(value[1:]), protocol.MIN_HEIGHT), protocol.MAX_HEIGHT)
+            shapes.setdefault(room_id, {})["height"] = height
+    for shape in shapes.values():
+        if "below" not in shape:
+            layouts.leave_column(shape)
     return shapes
 
 

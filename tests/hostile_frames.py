@@ -330,7 +330,11 @@ TABLE = [
     HostileFrame(
         "layout with as many shapes as a frame may name",
         "layout",
-        fixed(command("layout", shapes=[{"room": room, "width": 150, "below": True} for room in range(1000)])),
+        fixed(
+            command(
+                "layout", shapes=[{"room": room, "width": 150, "below": True, "height": 60} for room in range(1000)]
+            )
+        ),
         milliseconds=8,
         queries=14,
         parameters=140,

@@ -104,6 +104,10 @@ def test_shapes_are_kept_by_room_and_go_with_their_pane(bob, room_ids):
     assert layouts.load_layout(bob.pk) == Panes([d, b, c], None, {b: {"width": 130}})
     layouts.change_layout(login, change(put=[{"room": a}]))
     assert layouts.load_layout(bob.pk).shapes == {b: {"width": 130}}
+    # Only a lower half has a height.
+    layouts.change_layout(login, change(shapes=[{"room": b, "height": 60}, {"room": a, "below": True, "height": 60}]))
+    assert layouts.load_layout(bob.pk).shapes == {a: {"below": True, "height": 60}}
+    assert layouts.load_layout(bob.pk).limited_to({d, a}).shapes == {}
 
 
 def test_at_most_one_pane_is_wide_and_only_the_wide_one_can_be_made_narrow(bob, room_ids):

@@ -73,10 +73,14 @@ def test_shapes_are_kept_with_a_set_and_stand_in_an_address(client, bob, rooms):
     assert shapes(address) == {lobby: {"strip": True}, other: {"width": 120, "below": True}}
     assert shapes(f"/?rooms={lobby}&shape={lobby}-1") == {lobby: {"width": 10}}
     assert shapes(f"/?rooms={lobby}&shape={lobby}-below,{lobby}-strip,{lobby}-below") == {lobby: {"strip": True}}
+    # A number after h is the height of a lower half, and of nothing else.
+    address = f"/?rooms={lobby},{other}&shape={lobby}-h40,{other}-h130,{other}-below,{other}-h,{other}-h9999"
+    assert shapes(address) == {other: {"height": 130, "below": True}}
+    assert shapes(f"/?rooms={lobby},{other}&shape={other}-below,{other}-h1")[other]["height"] == 20
     assert shapes(f"/?rooms={lobby}") == {}
     # What stood below a room that the user may not enter stands below no other one.
     hidden = rooms.staff.pk
-    assert shapes(f"/?rooms={lobby},{hidden},{other}&shape={other}-below") == {}
+    assert shapes(f"/?rooms={lobby},{hidden},{other}&shape={other}-below,{other}-h130") == {}
     layout = {"command": "layout", "put": [{"room": other, "after": lobby}], "shapes": [{"room": other, "below": True}]}
     change(client, do="arrange", workspace=one, change=layout)
     Room.objects.filter(pk=lobby).update(staff_only=True)

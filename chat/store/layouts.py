@@ -18,8 +18,8 @@ from chat.store.room_user import RoomUser
 class Panes(NamedTuple):
     """A user's open panes in order, the one that is widened, and the shapes of those that are not even columns.
 
-    A shape has `width` (percent of an even column), `strip` and `below` (the lower half of the column before it), each
-    only if it applies.
+    A shape has `width` (percent of an even column), `strip`, `below` (the lower half of the column before it) and, of
+    a lower half, `height` (percent of an even half), each only if it applies.
     """
 
     rooms: Sequence[int]
@@ -35,7 +35,7 @@ class Panes(NamedTuple):
             if room in rooms:
                 shape = dict(self.shapes.get(room, {}))
                 if previous is not None and previous not in rooms:
-                    shape.pop("below", None)
+                    leave_column(shape)
                 kept.append(room)
                 if shape:
                     shapes[room] = shape
@@ -65,10 +65,17 @@ def shapes_of(shapes: Iterable[Shape]) -> dict[int, dict[str, Any]]:
             **({"width": shape.width} if shape.width is not None else {}),
             **({"strip": True} if shape.strip else {}),
             **({"below": True} if shape.below else {}),
+            **({"height": shape.height} if shape.below and shape.height is not None else {}),
         }
         for shape in shapes
     }
     return {room: shape for room, shape in stored.items() if shape}
+
+
+def leave_column(shape: dict[str, Any]) -> None:
+    """Take a pane out of the lower half of its column."""
+    shape.pop("below", None)
+    shape.pop("height", None)
 
 
 def change_layout(login: Login, change: Layout) -> None:

@@ -35,13 +35,13 @@ def edge(visitor, left, right):
     return visitor.page.get_by_role("separator", name=f"Edge between {left} and {right}")
 
 
-def drag_edge(visitor, left, right, by):
-    box = edge(visitor, left, right).bounding_box()
+def drag_edge(visitor, before, after, by=0, down=0):
+    box = edge(visitor, before, after).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     visitor.page.mouse.move(x, y)
     visitor.page.mouse.down()
     for step in range(1, 5):
-        visitor.page.mouse.move(x + by * step / 4, y)
+        visitor.page.mouse.move(x + by * step / 4, y + down * step / 4)
     visitor.page.mouse.up()
 
 
@@ -205,6 +205,169 @@ def test_edges_drag_and_a_double_click_evens_out(visit):
     assert width_of(bob, "Lobby") == pytest.approx(340, abs=4)
     assert width_of(bob, "Random") == 280
     assert not bob.problems
+
+
+def heights(visitor):
+    return tuple(box_of(visitor, title)["height"] for title in ("Lobby", "Random"))
+
+
+def test_the_edge_between_the_halves_of_a_column_drags_and_its_place_comes_back(visit):
+    bob = visit("bob", viewport=WIDE)
+    bob.open("Lobby", "Random", "Third")
+    arranged(bob)
+    choose(bob, "Random", "Put below Lobby")
+    even, _ = heights(bob)
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-orientation", "horizontal")
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", "50")
+    drag_edge(bob, "Lobby", "Random", down=80)
+    assert heights(bob) == pytest.approx((even + 80, even - 80), abs=4)
+    assert sum(heights(bob)) + 8 == pytest.approx(box_of(bob, "Third")["height"], abs=1)
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", str(round(50 * (even + 80) / even)))
+    assert violations(bob.page) == []
+    # None gets too low, and the keys move it, too.
+    drag_edge(bob, "Lobby", "Random", down=900)
+    assert heights(bob)[1] == pytest.approx(268, abs=2)
+    edge(bob, "Lobby", "Random").focus()
+    bob.page.keyboard.press("ArrowRight")
+    assert heights(bob)[1] == pytest.approx(268, abs=2)
+    before = heights(bob)
+    bob.page.keyboard.press("ArrowUp")
+    assert heights(bob) == pytest.approx((before[0] - 24, before[1] + 24), abs=4)
+    chosen = heights(bob)
+    shaped(bob, below=True, height=round(100 * chosen[1] / even))
+    # In another browser, after a reload from its address, and in a workspace.
+    elsewhere = visit("bob", "/", viewport=WIDE)
+    expect(elsewhere.box("Random")).to_be_visible()
+    arranged(elsewhere)
+    wait_until(lambda: heights(elsewhere) == pytest.approx(chosen, abs=2), elsewhere)
+    assert re.search(r"&shape=\d+-below,\d+-h\d+$", bob.page.url)
+    bob.page.reload()
+    arranged(bob)
+    wait_until(lambda: heights(bob) == pytest.approx(chosen, abs=2), bob)
+    save_as(bob, "Desk")
+    edge(bob, "Lobby", "Random").dblclick()
+    assert heights(bob) == pytest.approx((even, even), abs=1)
+    assert not re.search(r"-h\d", bob.page.url)
+    menu(bob, "No workspace")
+    wait_until(lambda: heights(bob) == pytest.approx(chosen, abs=2), bob)
+    # Windows with the same workspace follow each other.
+    menu(bob, "Desk")
+    menu(elsewhere, "Desk")
+    wait_until(lambda: heights(elsewhere) == pytest.approx((even, even), abs=2), elsewhere)
+    edge(bob, "Lobby", "Random").focus()
+    bob.page.keyboard.press("ArrowDown")
+    wait_until(lambda: heights(elsewhere) == pytest.approx(heights(bob), abs=2) != (even, even), elsewhere)
+    # The lower one is closed and opened again.
+    before = heights(bob)
+    bob.pane("Random").get_by_role("button", name="Close").click()
+    expect(edge(bob, "Lobby", "Random")).to_have_count(0)
+    bob.page.get_by_role("button", name="Reopen").click()
+    expect(bob.box("Random")).to_be_focused()
+    assert heights(bob) == pytest.approx(before, abs=1)
+    drag_edge(bob, "Lobby", "Random", down=900)
+    # In a lower window, none gets too low either. A composer that grows leaves its half a place for messages.
+    bob.page.set_viewport_size({"width": 1320, "height": 600})
+    assert heights(bob)[1] == pytest.approx(268, abs=2)
+    bob.box("Random").fill("\n".join("abcdefghijklmnop"))
+    assert bob.log("Random").bounding_box()["height"] > 60
+    send = bob.pane("Random").get_by_role("button", name="Send")
+    expect(send).to_be_in_viewport(ratio=1)
+    # Alerts leave them their places, too.
+    for number in range(3):
+        bob.site.manage("say", "Random", f"alert {number}", "--type", "alert")
+    expect(bob.pane("Random").locator(".pinned")).to_have_count(3)
+    expect(send).to_be_in_viewport(ratio=1)
+    bob.box("Random").fill("")
+    assert bob.log("Random").bounding_box()["height"] > 60
+    # The one above closes, and nothing of the height stays.
+    bob.pane("Lobby").get_by_role("button", name="Close").click()
+    expect(bob.page.get_by_role("separator", name="Lobby")).to_have_count(0)
+    assert "shape" not in bob.page.url
+    assert not bob.problems
+
+
+# Closes a pane, and returns what moves in the next frame: each pane's way to the left and how long it takes.
+CLOSE = """(title) => {
+  const pane = document.querySelector(`room-pane[aria-label=${title}]`);
+  pane.querySelector('[data-part=close]').click();
+  if (pane.isConnected) throw new Error('the close was delayed');
+  return new Promise((done) => requestAnimationFrame(() => done(Object.fromEntries(document.getAnimations()
+    .filter(({ effect }) => effect.target.matches('room-pane'))
+    .map(({ effect }) => [effect.target.ariaLabel,
+      [parseFloat(effect.getKeyframes()[0].translate), effect.getTiming().duration]])))));
+}"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_neighbours_of_a_pane_that_is_closed_glide_to_their_places(visit, motion):
+    bob = visit("bob", viewport=WIDE, reduced_motion=motion)
+    bob.open("Lobby", "Random", "Third")
+    arranged(bob)
+    before = {title: box_of(bob, title) for title in ("Lobby", "Random", "Third")}
+    moves = bob.page.evaluate(CLOSE, "Random")
+    third = box_of(bob, "Third")
+    assert third["width"] > before["Third"]["width"] + 100
+    if motion == "reduce":
+        assert moves == {}
+    else:
+        way = before["Third"]["x"] - third["x"]
+        assert way > 100
+        assert moves == {"Lobby": [0, 150], "Third": [pytest.approx(way, abs=1), 150]}
+    # What is in view is known afterwards, and a pane that takes the place of a provisional one moves no other.
+    expect(bob.page.locator(".overflow:not([hidden])")).to_have_count(0)
+    bob.page.get_by_role("button", name="Reopen").click()
+    expect(bob.box("Random")).to_be_focused()
+    assert titles(bob) == ["Lobby", "Random", "Third"]
+    assert not bob.problems
+
+
+# Returns the controls that the offer to open a pane again covers, even in part.
+COVERED = """() => {
+  const offer = document.querySelector('.reopen p').getBoundingClientRect();
+  const main = document.querySelector('main').getBoundingClientRect();
+  const controls = 'button, summary, a[href], input, select, textarea, [role=log] .message';
+  const isOver = ({ left, right, top, bottom }) =>
+    left < offer.right && right > offer.left && top < offer.bottom && bottom > offer.top;
+  const covered = [...document.querySelectorAll(`main :is(${controls})`)]
+    .filter((control) => control.checkVisibility() && !control.closest('.reopen, message-list'))
+    .filter((control) => isOver(control.getBoundingClientRect()))
+    .map((control) => control.ariaLabel ?? control.textContent);
+  const isIn = offer.left >= main.left && offer.right <= main.right && offer.top >= main.top;
+  return isIn ? covered : [...covered, 'it is out of view'];
+}"""
+SIZES = [(720, 430), (1440, 860), (901, 700), (1920, 1080), (360, 740), (640, 256)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_offer_to_reopen_a_pane_covers_nothing_that_can_be_used(visit, site, width, height):
+    site.manage("say", "There", "disk full", "--type", "alert")
+    alice = visit("alice", viewport={"width": width, "height": height})
+    rooms = ["Lobby", "Random", "Staff", "Third"]
+    ids = {title: pk for pk, title, *_ in site.rooms}
+    alice.goto("/?rooms=" + ",".join(str(ids[title]) for title in rooms))
+    expect(alice.page.locator("room-pane")).to_have_count(4)
+    arranged(alice)
+    alice.page.get_by_role("button", name="Show the alert in There").wait_for()
+    for title in rooms:
+        close = "(title) => document.querySelector(`room-pane[aria-label=${title}] [data-part=close]`).click()"
+        alice.page.evaluate(close, title)
+        offer = alice.page.get_by_role("status").filter(has_text=f"{title} is closed.")
+        expect(offer).to_be_visible()
+        assert (title, alice.page.evaluate(COVERED)) == (title, [])
+        # A window that changes moves it.
+        alice.page.set_viewport_size({"width": width - 20, "height": height})
+        wait_until(lambda: alice.page.evaluate(COVERED) == [], alice)
+        alice.page.set_viewport_size({"width": width, "height": height})
+        alice.page.get_by_role("button", name="Reopen").click()
+        expect(offer).to_have_count(0)
+        expect(alice.pane(title)).to_have_count(1)
+    # The last one, and a strip.
+    for title in rooms[1:]:
+        alice.page.evaluate(close, title)
+    alice.page.evaluate(close, "Lobby")
+    expect(alice.page.get_by_role("status").filter(has_text="Lobby is closed.")).to_be_visible()
+    assert alice.page.evaluate(COVERED) == []
+    assert not alice.problems
 
 
 def test_a_workspace_keeps_its_shapes_and_catching_up_leaves_a_strip_a_strip(visit):

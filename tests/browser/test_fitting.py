@@ -145,8 +145,9 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
     look("catching up", SIZES[::3])
     page.keyboard.press("Escape")
     layouts = {
-        3: f"{rooms[1]}-below",
-        8: f"{rooms[2]}-strip,{rooms[4]}-below,{rooms[6]}-strip,{rooms[0]}-180",
+        # The upper half is as low as it can be, then the lower one.
+        3: f"{rooms[1]}-below,{rooms[1]}-h180",
+        8: f"{rooms[2]}-strip,{rooms[4]}-below,{rooms[4]}-h20,{rooms[6]}-strip,{rooms[0]}-180",
     }
     for count, shape in layouts.items():
         page.set_viewport_size({"width": 1440, "height": 860})

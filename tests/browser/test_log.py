@@ -162,6 +162,9 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     asked = bob.page.get_by_role("alertdialog", name="Delete this message for everybody?")
     expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
     expect(asked).to_contain_text("second")
+    # Red is for alerts alone.
+    colour = "(e) => getComputedStyle(e).color"
+    assert asked.get_by_role("button", name="Delete").evaluate(colour) == asked.evaluate(colour)
     assert bob.commands("delete") == []
     asked.get_by_role("button", name="Delete").click()
     expect(alice.texts("Mend")).to_have_text(["first", "Message deleted", "third"])
@@ -175,6 +178,9 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     alice.page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(bob.texts("Mend").nth(1)).to_have_text("2 messages deleted")
     expect(bob.texts("Mend").last).to_be_hidden()
+    # The line has no name above it, nor the space for one.
+    line = bob.log("Mend").locator(".message.run")
+    assert line.bounding_box()["height"] < bob.log("Mend").locator(".message").first.bounding_box()["height"] - 10
     alice.say("Mend", "of the staff")
     expect(bob.texts("Mend").last).to_have_text("of the staff")
     bob.log("Mend").focus()

@@ -51,8 +51,22 @@ def test_a_newcomer_finds_the_lobby_and_many_messages_in_view(visit, site):
     assert charlie.log("Lobby").evaluate(IN_VIEW) > comfortable
     # The page has told the server that the Lobby is open, so it is open on the next visit too.
     expect(charlie.page.get_by_role("status").first).to_contain_text("Connected")
+    # Beside it, empty places say what to do, until a second room is open. A phone shows one pane.
+    place = charlie.page.locator("[data-part=panes] > p").first
+    expect(place).to_have_text("Choose a room to open it here. Open several to follow them side by side.")
+    assert place.bounding_box()["x"] > charlie.pane("Lobby").bounding_box()["x"] + 280
+    assert place.bounding_box()["width"] > 280
+    assert violations(charlie.page) == []
+    charlie.page.set_viewport_size({"width": 360, "height": 740})
+    expect(place).to_be_hidden()
+    charlie.page.set_viewport_size({"width": 1440, "height": 860})
+    charlie.open("Random")
+    expect(place).to_be_hidden()
+    charlie.toggle("Random").click()
+    expect(charlie.pane("Random")).to_have_count(0)
     charlie.goto("/")
     expect(charlie.texts("Lobby").last).to_have_text("text 60")
+    expect(place).to_have_count(0)
 
 
 # How long each part of the page moves, in milliseconds, when it appears or changes.
@@ -91,12 +105,27 @@ def test_panes_and_the_list_move_shortly_content_never_and_nothing_with_reduced_
     assert bob.page.evaluate(MOTIONS) == {"pane": [0], "list": [0], "content": [0]}
 
 
+def test_with_the_systems_colours_no_line_is_covered_by_the_hidden_name_of_the_next_one(visit, site):
+    for _ in range(2):
+        site.manage("say", "Lobby", "gyp jumpy quay gyp jumpy quay gyp", "--user", "alice")
+    bob = visit("bob", "/chat/Lobby/", forced_colors="active")
+    expect(bob.log("Lobby").locator(".message.more")).to_have_count(1)
+    first, second = bob.texts("Lobby").all()
+    before = first.screenshot()
+    second.evaluate("(text) => text.closest('.message').querySelector('.by').style.visibility = 'hidden'")
+    assert first.screenshot() == before
+
+
 def test_a_window_of_medium_width_has_a_rail_of_rooms(visit):
     alice = visit("alice", keep=False)
     alice.page.set_viewport_size({"width": 800, "height": 700})
     alice.open("Lobby", "Staff")
     rail = alice.page.get_by_role("navigation", name="Rooms")
     assert rail.bounding_box()["width"] <= 60
+    # The icons above the rooms are in one column.
+    glyphs = alice.page.locator(":is(.all, .mentions) .glyph").all()
+    middles = [box["x"] + box["width"] / 2 for box in (glyph.bounding_box() for glyph in glyphs)]
+    assert max(middles) - min(middles) < 1
     row = alice.button("Lobby")
     assert row.evaluate("(row) => getComputedStyle(row, '::before').content").startswith('"Lo"')
     alice.page.get_by_role("button", name="All rooms and account").click()

@@ -158,7 +158,11 @@ def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(v
         expect(bob.pane(title)).to_be_visible()
         expect(panes).to_have_count(1)
     bob.page.get_by_role("button", name="Mark read and on").click()
-    expect(bob.page.get_by_role("status").filter(has_text="All caught up")).to_be_visible()
+    done = bob.page.get_by_role("status").filter(has_text="All caught up")
+    # In the middle of where the panes were.
+    place, main = done.bounding_box(), bob.main.bounding_box()
+    assert abs(place["x"] + place["width"] / 2 - main["x"] - main["width"] / 2) < 2
+    assert abs(place["y"] + place["height"] / 2 - main["y"] - main["height"] / 2) < 40
     expect(bob.page.get_by_role("button", name="Catch up")).to_be_hidden()
     bob.page.keyboard.press("Escape")
     expect(panes).to_have_count(2)
@@ -258,6 +262,8 @@ def test_the_bar_of_catching_up_takes_two_rows_on_a_phone(visit, site):
     expect(shown).to_have_count(4)
     boxes = [button.bounding_box() for button in shown.all()]
     assert len({round(box["y"]) for box in boxes}) == 2
+    # Tab goes through them in the order in which they stand.
+    assert boxes == sorted(boxes, key=lambda box: (round(box["y"]), box["x"]))
     assert min(min(box["width"], box["height"]) for box in boxes) >= 24
     assert bar.bounding_box()["height"] <= 96
     whole = "(e) => e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1"

@@ -3,6 +3,7 @@ import { beforeEach, test } from "node:test";
 import {
   columnsOf,
   dragEdge,
+  dragHalves,
   evenOut,
   isWidened,
   moveColumn,
@@ -10,6 +11,7 @@ import {
   trackSizes,
   upperFor,
   upperOf,
+  upperShare,
   widthOf,
 } from "../../static/chat/model/columns.js";
 import { changeOf, Layout } from "../../static/chat/model/layout.js";
@@ -64,6 +66,37 @@ test("a pane stands in the lower half of a column until one of the two leaves it
   assert.deepEqual(layout.shapes, {});
 });
 
+test("the lower half of a column has a height until it leaves the column", () => {
+  placeBelow(layout, "3", "1");
+  assert.equal(upperShare(columnsOf(layout)[0]), 0.5);
+  layout.changeShape("3", { height: 130 });
+  assert.equal(upperShare(columnsOf(layout)[0]), 0.35);
+  assert.equal(layout.address, "/?rooms=1,3,7&shape=3-below,3-h130");
+  // A window that is too low shows columns, and the height is kept.
+  assert.equal(upperShare(columnsOf(layout, false)[1]), 0.5);
+  moveColumn(layout, "3", 1);
+  assert.deepEqual(layout.shapes, {});
+  placeBelow(layout, "7", "3");
+  layout.changeShape("7", { height: 60 });
+  layout.remove("3");
+  assert.deepEqual(layout.shapes, {});
+  // Pages of an earlier version may have left one.
+  layout.shapes = { 1: { height: 60 } };
+  assert.equal(upperShare(columnsOf(layout)[0]), 0.5);
+});
+
+test("the halves of a column together stay as high as they are, and none gets too low", () => {
+  const px = { upper: 400, lower: 400 };
+  assert.equal(dragHalves(px, 250, 40), 90);
+  assert.equal(dragHalves(px, 250, -40), 110);
+  assert.equal(dragHalves(px, 250, 900), 63);
+  assert.equal(dragHalves(px, 250, -900), 138);
+  // Where they are as low as they can be, they stay equal. The server takes no value beyond its limits.
+  assert.equal(dragHalves({ upper: 200, lower: 200 }, 250, 90), 100);
+  assert.equal(dragHalves({ upper: 2000, lower: 2000 }, 250, 9000), 20);
+  assert.equal(dragHalves({ upper: 2000, lower: 2000 }, 250, -9000), 180);
+});
+
 test("moving the upper pane of a column leaves the lower one a column", () => {
   placeBelow(layout, "3", "1");
   moveColumn(layout, "1", 1);
@@ -93,10 +126,10 @@ test("a pane alone is no strip, and what is widened is the column", () => {
 });
 
 test("what stood below a pane that is left out gets its column", () => {
-  const shapes = { b: { below: true, width: 120 }, c: { below: true } };
+  const shapes = { b: { below: true, height: 60, width: 120 }, c: { below: true, height: 60 } };
   assert.deepEqual(without(panes("abc", null, shapes), new Set(["a"])).shapes, {
     b: { width: 120 },
-    c: { below: true },
+    c: { below: true, height: 60 },
   });
 });
 
@@ -194,6 +227,11 @@ test("a change names the shapes that changed, and an even column by its room alo
     shapes: [{ room: "a" }, { room: "b", width: 130 }],
   });
   assert.equal(changeOf(panes("ab", null, strip), panes("ab", null, strip)), null);
+  const lower = (height) => panes("ab", null, { b: { below: true, height } });
+  assert.deepEqual(changeOf(lower(60), lower(70)), {
+    ...{ put: [], close: [] },
+    shapes: [{ room: "b", below: true, height: 70 }],
+  });
   // The shape of a pane that is closed goes with it.
   assert.deepEqual(changeOf(panes("ab", null, strip), panes("b")), { put: [], close: ["a"] });
   assert.deepEqual(applyChange(panes("ab", null, strip), { put: [], close: ["a"] }).shapes, {});

@@ -106,7 +106,7 @@ globalThis.multichatCatalogue = {
  "Delete…": "Löschen…",
  "Discard": "Verwerfen",
  "Dismiss": "Schließen",
- "Drag to resize. Double-click to even out.": "Ziehen ändert die Breite. Ein Doppelklick macht alle Spalten gleich breit.",
+ "Drag to resize. Double-click to even out.": "Ziehen ändert die Größe. Ein Doppelklick gleicht aus.",
  "Edge between {left} and {right}": "Kante zwischen {left} und {right}",
  "Edit your last message": "Deine letzte Nachricht bearbeiten",
  "Edit": "Bearbeiten",

@@ -1,40 +1,40 @@
 /** Shows the shapes of panes (wide or narrow columns, strips, lower halves), and lets the user change them and the order. */
 
 import { startDrag } from "../dom/drag.js";
+import { createEdge } from "../dom/edge.js";
 import { part, setHue, setText } from "../dom/templates.js";
 import * as columns from "../model/columns.js";
-import { gettext } from "../model/language.js";
 import { countsWords, edgeWords, stripWords } from "../model/strings.js";
 
+/** @import {EdgeActions} from "../dom/edge.js" */
 /** @import {Column} from "../model/columns.js" */
 /** @import {Layout, Panes} from "../model/layout.js" */
 /** @import {Counts} from "../model/strings.js" */
 
 /** What is needed of a pane. @typedef {HTMLElement & {room: string}} Pane */
-/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
+/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onchange: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
 /** A room's row in the list. @typedef {{room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
 /** The list of rooms. @typedef {{rowOf: (room: string) => Row | undefined, onrow: (room: string) => void}} Rows */
 
+/** How far the ring around the pane with the focus reaches. */
+const RING_PX = 4;
 /** A pane that is dropped on this lower part of another one stands below it. */
 const LOWER_PART = 0.6;
-/** By how many pixels an arrow key moves an edge. */
-const STEP_PX = 24;
-/** So long after the last key on an edge, the widths are saved. Browsers limit how often an address may change. */
-const SAVE_AFTER_MS = 300;
 
 export class Arrangement {
   #panes;
   #row;
   #list;
-  /** @type {HTMLElement[]} */
+  /** Between columns. @type {HTMLElement[]} */
   #edges = [];
+  /** Between the halves of each column. @type {HTMLElement[]} */
+  #halves = [];
   /** The columns as they are shown. @type {Column[]} */
   #columns = [];
   /** The pane below which the dragged one would be dropped. @type {Pane | null} */
   #upper = null;
   #low = matchMedia(columns.LOW);
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #saving;
+  #isClosing = false;
 
   /** @param {PaneRow} panes @param {HTMLElement} row @param {Rows} list */
   constructor(panes, row, list) {
@@ -56,11 +56,13 @@ export class Arrangement {
     }));
     this.#row.classList.add("arranged");
     setStyle(this.#row, "--columns", columns.trackSizes(this.#columns));
-    this.#columns.forEach(({ rooms, isStrip }, index) => {
+    this.#columns.forEach((column, index) => {
+      const { rooms, isStrip } = column;
       for (const room of rooms) {
         const pane = this.#panes.get(room);
         if (!pane) continue;
         setStyle(pane, "--column", String(index + 1));
+        setStyle(pane, "--upper", String(columns.upperShare(column)));
         pane.classList.toggle("upper", rooms.length > 1 && room === rooms[0]);
         pane.classList.toggle("lower", rooms.length > 1 && room !== rooms[0]);
         this.#showStrip(pane, isStrip);
@@ -74,6 +76,20 @@ export class Arrangement {
     const { activeElement } = document;
     const isIn = this.#panes.get(room)?.contains(activeElement) === true;
     return isIn && activeElement?.closest(".open-strip") === null;
+  }
+
+  /** A pane is about to be closed: in the next frame, the others glide to where they then stand. */
+  closing() {
+    if (this.#isClosing) return; // several are closed at once
+    this.#isClosing = true;
+    const boxes = [...this.#row.querySelectorAll("room-pane")].map(
+      (pane) => /** @type {const} */ ([pane, pane.getBoundingClientRect()]),
+    );
+    requestAnimationFrame(() => {
+      this.#isClosing = false;
+      // Where the panes are in view is known once they stand still.
+      for (const [pane, box] of boxes) glide(pane, box, () => this.#panes.onchange());
+    });
   }
 
   /** @param {string} room @param {1 | -1} by */
@@ -141,8 +157,6 @@ export class Arrangement {
   /** The pointer was pressed in the row. @param {PointerEvent} press */
   pressed(press) {
     if (this.#panes.isPhone || !(press.target instanceof Element)) return;
-    const edge = this.#edges.indexOf(/** @type {HTMLElement} */ (press.target));
-    if (edge >= 0) return this.#dragEdge(press, edge);
     const pane = /** @type {Pane | null} */ (press.target.closest("room-pane"));
     if (!pane || !press.target.closest(".pane-head")) return;
     const { layout } = this.#panes;
@@ -205,35 +219,58 @@ export class Arrangement {
     this.#upper = pane;
   }
 
-  /** Show an edge between every two columns that can be resized. */
+  /** Show an edge between every two columns that can be resized, and between the halves of a column. */
   #showEdges() {
-    const count = this.#panes.isPhone ? 0 : Math.max(0, this.#columns.length - 1);
-    while (this.#edges.length > count) this.#edges.pop()?.remove();
-    while (this.#edges.length < count) this.#edges.push(this.#createEdge(this.#edges.length));
+    const count = this.#panes.isPhone ? 0 : this.#columns.length;
+    this.#makeEdges(this.#edges, Math.max(0, count - 1), (index) =>
+      createEdge(
+        "vertical",
+        this.#actionsOf(() => this.#edgeDragger(index)),
+      ),
+    );
+    this.#makeEdges(this.#halves, count, (index) =>
+      createEdge("horizontal", {
+        ...this.#actionsOf(() => this.#halvesDragger(index)),
+        evenOut: () => this.#evenOutHalves(index),
+      }),
+    );
     this.#edges.forEach((edge, index) => {
       const [left, right] = [this.#columns[index], this.#columns[index + 1]];
       edge.hidden = !left || !right || left.isStrip || right.isStrip;
       if (!left || !right || edge.hidden) return;
-      setStyle(edge, "--column", String(index + 1));
-      edge.ariaLabel = edgeWords(this.#titleOf(left.rooms[0]), this.#titleOf(right.rooms[0]));
+      this.#showEdge(edge, index, left.rooms[0], right.rooms[0]);
       edge.ariaValueNow = String(Math.round((100 * left.width) / (left.width + right.width)));
+    });
+    this.#halves.forEach((edge, index) => {
+      const column = this.#columns[index];
+      edge.hidden = column?.rooms[1] === undefined;
+      if (!column || edge.hidden) return;
+      const share = columns.upperShare(column);
+      this.#showEdge(edge, index, column.rooms[0], column.rooms[1]);
+      setStyle(edge, "--upper", String(share));
+      edge.ariaValueNow = String(Math.round(100 * share));
     });
   }
 
-  /** @param {number} index */
-  #createEdge(index) {
-    const edge = document.createElement("div");
-    edge.className = "pane-edge";
-    edge.tabIndex = 0;
-    edge.role = "separator";
-    edge.ariaOrientation = "vertical";
-    edge.ariaValueMin = "0";
-    edge.ariaValueMax = "100";
-    edge.title = gettext("Drag to resize. Double-click to even out.");
-    edge.addEventListener("dblclick", () => this.#evenOut());
-    edge.addEventListener("keydown", (event) => this.#edgeKeyPressed(event, index));
-    this.#row.append(edge);
-    return edge;
+  /** @param {HTMLElement[]} edges @param {number} count @param {(index: number) => HTMLElement} create */
+  #makeEdges(edges, count, create) {
+    while (edges.length > count) edges.pop()?.remove();
+    while (edges.length < count) {
+      const edge = create(edges.length);
+      edges.push(edge);
+      this.#row.append(edge);
+    }
+  }
+
+  /** @param {HTMLElement} edge @param {number} index of its column @param {string | undefined} [before] @param {string | undefined} [after] */
+  #showEdge(edge, index, before, after) {
+    setStyle(edge, "--column", String(index + 1));
+    edge.ariaLabel = edgeWords(this.#titleOf(before), this.#titleOf(after));
+  }
+
+  /** @param {EdgeActions["begin"]} begin @returns {EdgeActions} */
+  #actionsOf(begin) {
+    return { begin, end: () => this.#panes.onarranged(), evenOut: () => this.#evenOut() };
   }
 
   #evenOut() {
@@ -242,35 +279,27 @@ export class Arrangement {
     this.#panes.onarranged();
   }
 
-  /** @param {KeyboardEvent} event @param {number} index */
-  #edgeKeyPressed(event, index) {
-    const { key, altKey, ctrlKey, metaKey, shiftKey } = event;
-    if (altKey || ctrlKey || metaKey || shiftKey) return;
-    const step = { ArrowLeft: -STEP_PX, ArrowRight: STEP_PX }[key];
-    if (step !== undefined) {
-      this.#edgeDragger(index)?.(step);
-      clearTimeout(this.#saving);
-      this.#saving = setTimeout(() => this.#panes.onarranged(), SAVE_AFTER_MS);
-    } else if (key === "Enter") this.#evenOut();
-    else return;
-    event.preventDefault();
+  /** @param {number} index of a column */
+  #evenOutHalves(index) {
+    const [, lower] = this.#columns[index]?.rooms ?? [];
+    if (lower === undefined) return;
+    this.#panes.layout.changeShape(lower, { height: 0 });
+    this.#panes.showLayout();
+    this.#panes.onarranged();
   }
 
-  /** @param {PointerEvent} press @param {number} index */
-  #dragEdge(press, index) {
-    const drag = this.#edgeDragger(index);
-    if (press.button !== 0 || !drag) return;
-    press.preventDefault(); // or the pointer would select text
-    const edge = /** @type {HTMLElement} */ (this.#edges[index]);
-    edge.setPointerCapture(press.pointerId);
-    const end = new AbortController();
-    const { signal } = end;
-    edge.addEventListener("pointermove", ({ clientX }) => drag(clientX - press.clientX), {
-      signal,
-    });
-    for (const name of ["pointerup", "pointercancel", "lostpointercapture"])
-      edge.addEventListener(name, () => end.abort(), { signal });
-    signal.addEventListener("abort", () => this.#panes.onarranged());
+  /** @param {number} index @returns {((by: number) => void) | undefined} moves the edge between halves by so many pixels from where it is now */
+  #halvesDragger(index) {
+    const [upper = "", lower = ""] = this.#columns[index]?.rooms ?? [];
+    const panes = [this.#panes.get(upper), this.#panes.get(lower)];
+    if (!panes[0] || !panes[1]) return undefined;
+    const px = { upper: panes[0].offsetHeight, lower: panes[1].offsetHeight };
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    return (by) => {
+      const height = columns.dragHalves(px, columns.MIN_HALF_REM * rem, by);
+      this.#panes.layout.changeShape(lower, { height });
+      this.#panes.showLayout();
+    };
   }
 
   /** @param {number} index @returns {((by: number) => void) | undefined} moves the edge by so many pixels from where it is now */
@@ -371,6 +400,36 @@ export class Arrangement {
   #titleOf(room = "") {
     return this.#panes.get(room)?.ariaLabel ?? "";
   }
+}
+
+/**
+ * Move a pane from where it was, in the time that a pane takes to open. Its content has its new size at once, and what of
+ * it was not shown before is uncovered.
+ * @param {Element} pane
+ * @param {DOMRect} from
+ * @param {() => void} end
+ */
+function glide(pane, from, end) {
+  const to = pane.getBoundingClientRect();
+  const seconds = Number.parseFloat(getComputedStyle(pane).animationDuration);
+  if (!from.width || !to.width || !seconds) return; // closed, beside the only one that is shown, or less motion is wanted
+  const [x, y] = [from.left - to.left, from.top - to.top];
+  const [right, bottom] = [to.width - from.width, to.height - from.height];
+  if ([x, y, right, bottom].every((px) => Math.abs(px) < 1)) return;
+  const motion = pane.animate(
+    {
+      translate: [`${x}px ${y}px`, "0px 0px"],
+      clipPath: [clipBy(right, bottom), clipBy(-RING_PX, -RING_PX)],
+    },
+    { duration: 1000 * seconds, easing: "ease-out" },
+  );
+  motion.onfinish = end;
+}
+
+/** Show all of a pane but so many pixels at its ends. What is drawn around the pane with the focus stays. @param {number} right @param {number} bottom */
+function clipBy(right, bottom) {
+  const sides = [-RING_PX, right, bottom, -RING_PX].map((px) => `${Math.max(px, -RING_PX)}px`);
+  return `inset(${sides.join(" ")})`;
 }
 
 /** Set a property unless it has this value, because setting it makes the browser lay out the row. @param {HTMLElement} element @param {string} name @param {string} value */

@@ -3,7 +3,7 @@
 /** @import {Layout} from "./layout.js" */
 
 /** Panes as `Layout` has them. @typedef {Pick<Layout, "order" | "wide" | "shapes">} Arranged */
-/** The rooms of a column, one above the other, and its width in percent of an even column. @typedef {{rooms: string[], width: number, isStrip: boolean}} Column */
+/** The rooms of a column, one above the other, its width in percent of an even column, and the height of its lower half in percent of an even half. @typedef {{rooms: string[], width: number, height: number, isStrip: boolean}} Column */
 
 export const EVEN = 100;
 /** How wide the one pane is that is widened. */
@@ -13,9 +13,12 @@ export const MIN_PX = 280;
 export const STRIP_PX = 44;
 /** Below this height, two panes do not fit above each other: each has a head, and a composer with a quote, rooms and a question. Other parts of the page are made smaller below another height. */
 export const LOW = "(height <= 35em)";
+/** The least height of half a column, in rem: as high as it is in the lowest window that shows two. The style sheet has the same number. */
+export const MIN_HALF_REM = 16.75;
 /** The limits of the server (chat/protocol.py). */
 const MIN = 10;
 const MAX = 1000;
+const MIN_HEIGHT = 20;
 
 /**
  * @param {Arranged} layout
@@ -26,11 +29,16 @@ export function columnsOf({ order, wide, shapes }, isStacked = true) {
   /** @type {Column[]} */
   const columns = [];
   for (const room of order) {
-    const { width, strip = false, below } = shapes[room] ?? {};
+    const { width, strip = false, below, height = EVEN } = shapes[room] ?? {};
     const last = columns.at(-1);
     const canJoin = last !== undefined && !last.isStrip && last.rooms.length === 1;
-    if (isStacked && below && !strip && canJoin) last.rooms.push(room);
-    else columns.push({ rooms: [room], width: width ?? evenOr(room === wide), isStrip: strip });
+    if (isStacked && below && !strip && canJoin) {
+      last.rooms.push(room);
+      last.height = height;
+    } else {
+      const own = width ?? evenOr(room === wide);
+      columns.push({ rooms: [room], width: own, height: EVEN, isStrip: strip });
+    }
   }
   // One alone would leave the window empty.
   const [first] = columns;
@@ -76,6 +84,26 @@ export function dragEdge(px, width, by) {
   const percent = (width.left + width.right) / (px.left + px.right);
   const left = Math.round((px.left + moved) * percent);
   return { left: limited(left), right: limited(width.left + width.right - left) };
+}
+
+/** The upper pane's share of a column's height. @param {Column} column */
+export function upperShare({ height }) {
+  return 1 - height / (2 * EVEN);
+}
+
+/**
+ * Drag the edge between the halves of a column.
+ * @param {{upper: number, lower: number}} px their heights when the drag began, in pixels
+ * @param {number} leastPx the least height of a half
+ * @param {number} by pixels down
+ * @returns {number} the new height of the lower half in percent of an even one
+ */
+export function dragHalves({ upper, lower }, leastPx, by) {
+  const even = (upper + lower) / 2;
+  const least = Math.min(leastPx, even);
+  const moved = Math.min(Math.max(lower - by, least), 2 * even - least);
+  const height = Math.round((EVEN * moved) / even);
+  return Math.min(Math.max(height, MIN_HEIGHT), 2 * EVEN - MIN_HEIGHT);
 }
 
 /** @param {number} width */

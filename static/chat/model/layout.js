@@ -50,9 +50,12 @@ export class Layout {
     return true;
   }
 
-  /** Change what is named of a pane's shape. What is false or undefined is taken away. @param {string} room @param {Shape} change */
+  /** Change what is named of a pane's shape. What is false or undefined is taken away, and so is the height of a pane that is no lower half. @param {string} room @param {Shape} change */
   changeShape(room, change) {
-    const entries = Object.entries({ ...this.shapes[room], ...change }).filter(([, on]) => on);
+    const shape = { ...this.shapes[room], ...change };
+    const entries = Object.entries(shape).filter(
+      ([name, on]) => on && (name !== "height" || shape.below),
+    );
     if (entries.length) this.shapes[room] = Object.fromEntries(entries);
     else delete this.shapes[room];
   }
@@ -74,7 +77,8 @@ export class Layout {
     const wide = this.wide === null ? "" : `&wide=${this.wide}`;
     const shapes = order.flatMap((room) =>
       Object.entries(this.shapes[room] ?? {}).map(
-        ([name, value]) => `${room}-${value === true ? name : value}`,
+        ([name, value]) =>
+          `${room}-${value === true ? name : name === "height" ? `h${value}` : value}`,
       ),
     );
     return `/?rooms=${order.join(",")}${wide}${shapes.length ? `&shape=${shapes.join(",")}` : ""}`;
@@ -107,13 +111,13 @@ export function changeOf(before, after) {
   if (after.wide !== null && after.wide !== before.wide) change.wide = after.wide;
   if (after.wide === null && before.wide !== null) change.narrow = before.wide;
   const shapes = after.order
-    .filter((room) => !isSameShape(before.shapes[room], after.shapes[room]))
+    .filter((room) => signatureOf(before.shapes[room]) !== signatureOf(after.shapes[room]))
     .map((room) => ({ room, ...after.shapes[room] }));
   if (shapes.length) change.shapes = shapes;
   return put.length || close.length || Object.keys(change).length > 2 ? change : null;
 }
 
-/** @param {Shape} [a] @param {Shape} [b] */
-function isSameShape(a = {}, b = {}) {
-  return a.width === b.width && a.strip === b.strip && a.below === b.below;
+/** The same for equal shapes. @param {Shape} [shape] */
+function signatureOf(shape = {}) {
+  return `${Object.entries(shape).sort()}`;
 }

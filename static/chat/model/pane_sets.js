@@ -42,8 +42,8 @@ export function without({ order, wide, shapes }, rooms) {
   /** @type {Panes["shapes"]} */
   const kept = {};
   order.forEach((room, index) => {
-    const { below, ...shape } = shapes[room] ?? {};
-    if (below && !rooms.has(order[index - 1] ?? "")) Object.assign(shape, { below });
+    const { below, height, ...rest } = shapes[room] ?? {};
+    const shape = rooms.has(order[index - 1] ?? "") ? rest : (shapes[room] ?? {});
     if (!rooms.has(room) && Object.keys(shape).length) kept[room] = shape;
   });
   return {

@@ -74,7 +74,7 @@
 
 /** `epoch`: of the log that the message is in. @typedef {({command: "edit", room: string, seq: number, message: string, across?: string} | {command: "delete", room: string, seq: number, undo?: true, across?: string} | {command: "react", room: string, seq: number, emoji: string, on: boolean} | {command: "confirm" | "resolve", room: string, seq: number}) & {epoch?: string}} Change */
 
-/** How a pane stands in the row: the width of its column in percent of an even one, as a strip, in the lower half of the column before it. A shape is never changed, but replaced. @typedef {{readonly width?: number, readonly strip?: boolean, readonly below?: boolean}} Shape */
+/** How a pane stands in the row: the width of its column in percent of an even one, as a strip, in the lower half of the column before it, and the height of that half in percent of an even one. A shape is never changed, but replaced. @typedef {{readonly width?: number, readonly strip?: boolean, readonly below?: boolean, readonly height?: number}} Shape */
 /** Panes that were opened or moved, closed, widened, or have another shape. @typedef {{put: {room: string, after?: string | undefined, before?: string | undefined}[], close: string[], wide?: string, narrow?: string, shapes?: ({room: string} & Shape)[]}} LayoutChange */
 
 /**

@@ -101,17 +101,9 @@ export class Navigation {
     const pane = this.#panes.get(id);
     const room = this.#workspace.rooms.get(id);
     if (!pane || !room) return;
-    const { order, wide, shapes } = this.#panes.layout;
-    const { isPhone } = this.#panes;
-    const shape = shapes[id];
-    const was = {
-      id,
-      box: pane.getBoundingClientRect(),
-      order,
-      isWide: wide === id,
-      shape,
-      isPhone,
-    };
+    const { layout, isPhone } = this.#panes;
+    const box = pane.getBoundingClientRect();
+    const was = { ...layout, id, box, isPhone, shape: layout.shapes[id] };
     this.#workspace.closePane(id);
     this.updateAddress();
     const timesHidden = this.#timesHidden;

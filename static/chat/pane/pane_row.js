@@ -82,6 +82,7 @@ export class PaneRow {
   /** @param {string} room */
   removePane(room) {
     const index = this.layout.order.indexOf(room);
+    this.#arrangement.loaded?.closing();
     this.#panes.get(room)?.remove();
     this.#panes.delete(room);
     this.layout.remove(room);
