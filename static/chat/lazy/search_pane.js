@@ -42,7 +42,9 @@ export class SearchPane {
     this.#actions.begin();
     const pane = this.#pane ?? this.#create();
     this.#query = query;
-    part(pane, "query").textContent = query;
+    const shown = part(pane, "query");
+    shown.textContent = query;
+    shown.title = query; // it may be cut in a narrow window
     part(pane, "hits").replaceChildren();
     pane.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.#load(null);
