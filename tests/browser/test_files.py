@@ -26,14 +26,6 @@ TEXT = base64.b64encode(b"some notes").decode()
 # What handles files is loaded some seconds after the page.
 TRAYS_LOADED = """['lazy/attachments', 'chat/lazy.'].every((part) =>
   performance.getEntriesByType('resource').some(({name}) => name.includes(part)))"""
-# How many files the browser keeps over a reload.
-KEPT_IN_BROWSER = """new Promise((done) => {
-  const opening = indexedDB.open("multichat.files");
-  opening.onsuccess = () => {
-    const files = opening.result.transaction("multichat.files").objectStore("multichat.files");
-    files.count().onsuccess = ({target}) => { opening.result.close(); done(target.result); };
-  };
-})"""
 SELECT_ALL = """(log) => {
   const messages = log.querySelectorAll('.message'), last = messages[messages.length - 1];
   getSelection().setBaseAndExtent(messages[0], 0, last, last.childNodes.length);
@@ -158,29 +150,13 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
 
     assert page.evaluate("window.isStillHere") and page.context.pages == [page]
 
-    # A reload keeps the text and the files, also the one that was still on its way.
-    uploads = []
-    page.route(re.compile("name=huge"), lambda route: uploads.append(route))
+    # A reload keeps the text and the files that are on the server, and names the one that was still on its way.
+    page.route(re.compile("name=huge"), lambda route: None)
     both = page.evaluate_handle(TRANSFER, [["kept.png", "image/png", PICTURE], ["huge.bin", "", TEXT]])
     bob.box("Lobby").fill("after a reload")
     bob.box("Lobby").evaluate(PASTE, both)
     expect(tray.locator("li[data-state=done]")).to_have_count(1)
-    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 1, page)
-    page.reload()
-    expect(tray.get_by_role("listitem")).to_have_count(2)
-    expect(bob.box("Lobby")).to_have_value("after a reload")
-    wait_for(lambda: len(uploads) == 2, page)
-    # It is the same upload, so the server would store it once.
-    assert uploads[0].request.url == uploads[1].request.url
-    assert uploads[1].request.post_data == "some notes"
-    uploads[1].continue_()
-    expect(tray.locator("li[data-state=done]")).to_have_count(2)
-    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 0, page)
-    tray.get_by_role("button", name="Remove: huge.bin").click()
-    # Without the browser's database, its name is kept. The browser asks before, because a file will be lost.
-    page.evaluate("() => { IDBObjectStore.prototype.put = () => { throw new Error('full'); }; }")
-    bob.box("Lobby").evaluate(PASTE, page.evaluate_handle(TRANSFER, [["huge.bin", "", TEXT]]))
-    expect(tray.get_by_role("listitem")).to_have_count(2)
+    # The browser asks, because a file is lost.
     bob.may_leave = 1
     page.reload()
     assert bob.may_leave == 0
@@ -188,6 +164,7 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
         "Not uploaded before the page was reloaded: huge.bin. Attach again."
     )
     expect(tray.get_by_role("listitem")).to_have_count(1)
+    expect(bob.box("Lobby")).to_have_value("after a reload")
     if pictures := os.environ.get("PICTURES"):
         page.screenshot(path=f"{pictures}/kept.png")
     expect(bob.pane("Random").get_by_role("group", name="Attached files")).to_have_count(0)
@@ -297,15 +274,3 @@ def test_no_text_is_sent_without_its_file_when_the_page_cannot_attach_it(visit):
     expect(charlie.log("Lobby").get_by_role("link", name="plan.txt")).to_have_count(2)
     expect(unattached).to_be_hidden()
     expect(bob.box("Lobby")).to_have_value("")
-
-
-def test_signing_out_removes_the_files_that_the_browser_keeps(visit):
-    bob = visit("bob", "/chat/Lobby/", keep=False)
-    page = bob.page
-    page.route(re.compile("name=plan"), lambda route: None)
-    until(page, TRAYS_LOADED)
-    bob.box("Lobby").evaluate(PASTE, page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT]]))
-    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 1, page)
-    page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_role("button", name="Log in")).to_be_visible()
-    wait_for(lambda: page.evaluate(KEPT_IN_BROWSER) == 0, page)

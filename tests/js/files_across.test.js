@@ -181,11 +181,7 @@ class Tab {
     });
     tab.attached = attached;
     Object.defineProperty(attached, "size", { get: () => attached.all.length });
-    const { files = [], unsent = [] } = tab.kept.take(room) ?? {};
-    for (const file of files) attached.putBack(file);
-    // The browser's database has the others, unless it is full.
-    for (const { id, name } of unsent)
-      if (world.chance() < 0.8) attached.add({ name, size: 4 }, id);
+    for (const file of tab.kept.take(room)?.files ?? []) attached.putBack(file);
     attached.start();
     return tab;
   }

@@ -3,7 +3,6 @@
 import { csrfToken } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
 import { AttachedFiles, MOST_FILES } from "../model/attached_files.js";
-import { FileStore } from "../model/file_store.js";
 import { addressOf, fileNames, sizeWords } from "../model/files.js";
 import { KeptFiles } from "../model/kept_files.js";
 import { gettext, isolate, ngettext } from "../model/language.js";
@@ -32,7 +31,6 @@ const ARCHIVED = gettext("The message isn't sent because the room is archived.")
 export class Trays {
   #limits;
   #kept;
-  #store;
   /** @type {Map<string, Tray>} */
   #trays = new Map();
   /** @type {Element | null} */
@@ -40,24 +38,21 @@ export class Trays {
 
   /** @param {Limits} limits @param {number} user @param {Tabs} tabs */
   static async open(limits, user, tabs) {
-    const kept = await KeptFiles.open(user, tabs);
-    return new Trays(limits, kept, await FileStore.open(user, kept.unsent));
+    return new Trays(limits, await KeptFiles.open(user, tabs));
   }
 
-  /** @param {Limits} limits @param {KeptFiles} kept @param {FileStore} store */
-  constructor(limits, kept, store) {
+  /** @param {Limits} limits @param {KeptFiles} kept */
+  constructor(limits, kept) {
     this.#limits = limits;
     this.#kept = kept;
-    this.#store = store;
     addEventListener("dragover", (event) => this.dragged(event));
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) this.#show(null);
     });
     for (const end of ["drop", "dragend"]) addEventListener(end, () => this.#show(null));
     addEventListener("beforeunload", (event) => {
-      // What is on the server or in the browser's database is still there after a reload.
-      const unsent = [...this.#trays.values()].flatMap((tray) => tray.unsent);
-      if (unsent.some(({ id }) => !store.has(id))) event.preventDefault();
+      // What is on the server is still there after a reload.
+      if ([...this.#trays.values()].some(({ isAtRisk }) => isAtRisk)) event.preventDefault();
     });
     addEventListener("online", () => {
       for (const tray of this.#trays.values()) tray.retryFailed();
@@ -106,22 +101,13 @@ export class Trays {
     const tray = this.#trays.get(pane.room);
     if (tray) return tray.mount(pane);
     const kept = this.#kept.take(pane.room);
-    if (kept) this.#trayOf(pane).restore(kept, this.#store);
-  }
-
-  /** After signing out, the browser keeps no files. */
-  clear() {
-    void this.#store.clear();
+    if (kept) this.#trayOf(pane).restore(kept);
   }
 
   /** @param {Pane} pane */
   #trayOf(pane) {
     const { room } = pane;
-    const keep = (/** @type {AttachedFiles} */ files) => {
-      this.#kept.save(room, files.kept);
-      this.#store.keep(room, files.unsent);
-    };
-    const tray = this.#trays.get(room) ?? new Tray(room, keep);
+    const tray = this.#trays.get(room) ?? new Tray(room, (kept) => this.#kept.save(room, kept));
     this.#trays.set(pane.room, tray);
     tray.mount(pane);
     return tray;
@@ -147,14 +133,14 @@ class Tray {
   /** @type {Pane["composer"] | null} */
   #composer = null;
 
-  /** @param {string} room @param {(files: AttachedFiles) => void} onchange what to keep over a reload has changed */
+  /** @param {string} room @param {(kept: Kept) => void} onchange what to keep over a reload has changed */
   constructor(room, onchange) {
     this.#files = new AttachedFiles({
       ...{ room, token: csrfToken, discard: removeFromServer },
       request: () => new XMLHttpRequest(),
       isConnected: () => part(document, "state").dataset.state === "open",
       changed: () => {
-        onchange(this.#files);
+        onchange(this.#files.kept);
         this.#show();
       },
       ready: () => this.#submit(),
@@ -162,19 +148,14 @@ class Tray {
     });
   }
 
-  /** The files that are not on the server yet. */
-  get unsent() {
-    return this.#files.unsent;
+  /** Whether closing the page would lose a file. */
+  get isAtRisk() {
+    return this.#files.kept.lost.length > 0;
   }
 
-  /** Show the files from before a reload, upload the others, and name those that are lost. @param {Kept} kept @param {FileStore} store */
-  restore({ files, unsent }, store) {
-    for (const { id } of unsent) {
-      const file = store.earlier(id);
-      if (file) this.#append(this.#files.add(file, id));
-    }
+  /** Show the files from before a reload, and name those that are lost. @param {Kept} kept */
+  restore({ files, lost }) {
     this.putBack(files);
-    const lost = unsent.filter(({ id }) => !store.earlier(id)).map(({ name }) => name);
     if (lost.length === 0) return;
     this.#element.hidden = false;
     setText(

@@ -19,10 +19,10 @@ export class AttachedFile {
   /** By room, in the order in which they were asked for. @type {Map<string, {title: string, upload: Upload}>} */
   #copies = new Map();
 
-  /** @param {File} file @param {FileOptions} options @param {string} [id] the key of its upload before a reload */
-  constructor(file, options, id) {
+  /** @param {File} file @param {FileOptions} options */
+  constructor(file, options) {
     this.#options = options;
-    this.own = new Upload(file, { ...options, id });
+    this.own = new Upload(file, options);
   }
 
   /** A file that is on the server already. @param {KeptFile} kept @param {FileOptions} options */

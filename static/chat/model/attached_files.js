@@ -3,7 +3,6 @@
 import { AttachedFile } from "./attached_file.js";
 
 /** @import {FileOptions, KeptFile, Target} from "./attached_file.js" */
-/** @import {Unsent} from "./file_store.js" */
 /** @import {Kept} from "./kept_files.js" */
 /** @import {Upload} from "./upload.js" */
 
@@ -41,16 +40,11 @@ export class AttachedFiles {
 
   /** What to keep over a reload. @returns {Kept} */
   get kept() {
+    const lost = this.#files.filter(({ kept, own }) => !kept && own.state !== "refused");
     return {
       files: this.#files.flatMap(({ kept }) => kept ?? []),
-      unsent: this.unsent.map(({ id, file }) => ({ id, name: file.name })),
+      lost: lost.map(({ name }) => name),
     };
-  }
-
-  /** Those that are not on the server yet, with their bytes. @returns {Unsent[]} */
-  get unsent() {
-    const unsent = this.#files.filter(({ kept, own }) => !kept && own.state !== "refused");
-    return unsent.map(({ own }) => ({ id: own.id, file: /** @type {File} */ (own.file) }));
   }
 
   /** The titles of the other rooms for which a file is not uploaded, if that is all that is missing. */
@@ -59,9 +53,9 @@ export class AttachedFiles {
     return [...new Set(this.#files.flatMap(({ missing }) => missing))];
   }
 
-  /** @param {File} file @param {string} [id] the key of its upload before a reload */
-  add(file, id) {
-    const attached = new AttachedFile(file, this.#options, id);
+  /** @param {File} file */
+  add(file) {
+    const attached = new AttachedFile(file, this.#options);
     this.#files.push(attached);
     return attached;
   }

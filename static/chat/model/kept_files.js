@@ -1,4 +1,4 @@
-/** The files of unsent messages that a tab keeps over a reload: those on the server by id, and the others by the keys of their uploads, by which file_store.js has their bytes. */
+/** The files of unsent messages that a tab keeps over a reload: those on the server by id, and the names of the others. */
 
 import { KEPT_FILES } from "./files.js";
 import { openStore } from "./outbox_store.js";
@@ -7,7 +7,7 @@ import { openStore } from "./outbox_store.js";
 /** @import {Store} from "./outbox_store.js" */
 /** @import {Tabs} from "./tabs.js" */
 
-/** Of one room. `unsent`: those that were not uploaded yet. @typedef {{files: KeptFile[], unsent: {id: string, name: string}[]}} Kept */
+/** Of one room. `lost`: the names of files that were not uploaded yet. @typedef {{files: KeptFile[], lost: string[]}} Kept */
 
 export class KeptFiles {
   #user;
@@ -39,23 +39,18 @@ export class KeptFiles {
     this.#rooms = rooms;
   }
 
-  /** The keys of all uploads that were not done. */
-  get unsent() {
-    return new Set(Object.values(this.#rooms).flatMap(({ unsent }) => unsent.map(({ id }) => id)));
-  }
-
   /** Return what was kept of a room before the page was loaded, once. @param {string} room @returns {Kept | undefined} */
   take(room) {
     const kept = this.#rooms[room];
     // The names of lost files are shown once. The uploaded files stay until the message is sent.
-    if (kept) this.save(room, { files: kept.files, unsent: [] });
+    if (kept) this.save(room, { files: kept.files, lost: [] });
     return kept;
   }
 
   /** @param {string} room @param {Kept} kept */
   save(room, kept) {
     const { [room]: _, ...others } = this.#rooms;
-    this.#rooms = kept.files.length || kept.unsent.length ? { ...others, [room]: kept } : others;
+    this.#rooms = kept.files.length || kept.lost.length ? { ...others, [room]: kept } : others;
     if (Object.keys(this.#rooms).length === 0) return this.#store.removeItem(KEPT_FILES);
     try {
       const kept = { user: this.#user, tab: this.#tab, rooms: this.#rooms };

@@ -32,7 +32,7 @@ export class Upload {
   /** @type {FileFacts | null} */
   facts = null;
   /** The idempotency key: however often it is tried, the server stores one file. */
-  id;
+  #id = uuid();
   #tries = 0;
   /** Whether it waits for the time of its next try. */
   isPaused = false;
@@ -45,10 +45,9 @@ export class Upload {
   /** The connection was lost, and since then nothing was sent. */
   isInterrupted = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, isConnected?: () => boolean, source?: () => FileFacts | null, id?: string | undefined}} options `id`: its key, if it was tried before a reload; `isConnected`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
+  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, isConnected?: () => boolean, source?: () => FileFacts | null}} options `isConnected`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
   constructor(file, options) {
     this.file = file;
-    this.id = options.id ?? uuid();
     this.#options = options;
   }
 
@@ -72,8 +71,8 @@ export class Upload {
     request.open(
       "POST",
       copied
-        ? `${addressOf(copied)}copy/?client_id=${this.id}&room=${room}`
-        : `/rooms/${room}/files/?client_id=${this.id}&name=${name}`,
+        ? `${addressOf(copied)}copy/?client_id=${this.#id}&room=${room}`
+        : `/rooms/${room}/files/?client_id=${this.#id}&name=${name}`,
     );
     request.setRequestHeader("X-CSRFToken", token());
     request.setRequestHeader("Content-Type", "application/octet-stream");

@@ -49,10 +49,9 @@ export class Attachments {
       this.#use((trays) => trays.mount(pane));
   }
 
-  /** After signing out, the browser keeps no files and no list of them. The server removes those that were not sent. */
+  /** After signing out, this tab keeps no list of files. The server removes those that were not sent. */
   clear() {
     this.#store.removeItem(KEPT_FILES);
-    this.#trays.loaded?.clear();
   }
 
   /** Give the files of a message that was not sent back to its writer. @param {RoomPane | undefined} pane @param {FileFacts[]} [files] */
