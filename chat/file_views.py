@@ -45,7 +45,7 @@ def upload(request: HttpRequest, room_id: int) -> dict[str, Any]:
     if stored := files.find_upload(key):
         return _as_json(stored)
     announced = request.META.get("CONTENT_LENGTH") or ""
-    files.check_may_upload(user, room_id, int(announced) if announced.isdigit() else 0)
+    files.check_may_upload(key, int(announced) if announced.isdigit() else 0)
     with tempfile.TemporaryDirectory(prefix="multichat-") as directory:
         try:
             return _store(request, key, Path(directory))
@@ -68,7 +68,7 @@ def _store(request: HttpRequest, key: UploadKey, directory: Path) -> dict[str, A
     if not size:
         raise ClientError(ErrorCode.FILE_INVALID, detail=_("This file is empty. Choose another one."))
     # Asked again, because a client may say nothing about the size, or something else.
-    files.check_may_upload(key.user_id, key.room_id, size)
+    files.check_may_upload(key, size)
     with received.open("rb") as content:
         judged = Judged(file_types.judge(content.read(file_types.HEAD_BYTES)), size)
     if judged.type in file_types.IMAGES:
@@ -113,7 +113,7 @@ def copy(request: HttpRequest, file_id: UUID) -> dict[str, Any]:
         return _as_json(stored)
     if source is None:
         raise _gone()
-    files.check_may_upload(user, room_id, source.size)
+    files.check_may_upload(key, source.size)
     judged = Judged(source.type, source.size, source.width, source.height)
     try:
         return _keep(key, source.name, judged, lambda is_thumbnail: _open_source(file_id, is_thumbnail))

@@ -393,9 +393,11 @@ async def test_a_right_that_ends_during_a_batch_refuses_one_draft_and_no_other(a
         await other.until(lambda frame: frame.get("ack") == ids[1])
         frames = await loser.until(lambda frame: "error" in frame)
         assert (frames[-1]["error"], frames[-1]["client_id"]) == ("ROOM_ACCESS_DENIED", ids[0])
-        # Because of the refusal this process checks rights, so the pane closes without a bell or a sweep.
-        frames += await loser.until(lambda frame: "leave" in frame)
-        assert frames[-1] == {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"}
+        # Because of the refusal this process checks rights, so the pane closes without a bell or a sweep. On a slow
+        # machine, the periodic check may be faster.
+        left = {"leave": str(room.pk), "reason": "ROOM_ACCESS_DENIED"}
+        if left not in frames:
+            assert (await loser.until(lambda frame: "leave" in frame))[-1] == left
         await writer.flush()
     assert await database.read(lambda: [event.body for event in room.events.all()]) == ["on time"]
     await database.close()

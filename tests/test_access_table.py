@@ -104,7 +104,7 @@ TRIES = {
         room, user, kind=Kind.RESOLVED, target_seq=alert_in(room, other)
     ),
     "quote, see quoted": lambda room, user, other: quotes.read(login_of(user), room.pk, [1], max_bytes=1000),
-    "upload a file": lambda room, user, other: files.check_may_upload(user.pk, room.pk, 10),
+    "upload a file": lambda room, user, other: files.check_may_upload(files.UploadKey(user.pk, room.pk), 10),
     "react": lambda room, user, other: write(room, user, kind=Kind.REACTED, target_seq=1, body="👍"),
     "edit another's message": lambda room, user, other: write(
         room, user, kind=Kind.EDITED, target_seq=1, body="changed"

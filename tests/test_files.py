@@ -363,6 +363,18 @@ def test_a_try_that_failed_or_never_ended_does_not_stop_the_next_one(bob, rooms,
     assert (str(stored.pk), stored.is_complete) == (made["id"], True)
 
 
+def test_a_try_takes_the_space_of_the_one_before_it(bob, rooms, settings):
+    key = uuid.uuid4()
+    judged = files.Judged("text/plain", 800)
+    # As after the process was killed while it stored the first try.
+    files.begin(files.UploadKey(bob.pk, rooms.lobby.pk, key), "a.txt", judged)
+    for limit in ("FILES_MB_PER_USER", "FILES_MB"):
+        settings.LIMITS = {**settings.LIMITS, "FILES_MB_PER_USER": 0, "FILES_MB": 0, limit: 1 / 1024}
+        assert upload(bob, rooms.lobby, b"x" * 800, client_id=uuid.uuid4()).status_code == 413
+        files.check_may_upload(files.UploadKey(bob.pk, rooms.lobby.pk, key), 800)
+    assert uploaded(bob, rooms.lobby, b"x" * 800, client_id=key)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_tries_at_the_same_moment_store_one_file(bob, rooms):
     key = uuid.uuid4()
@@ -607,7 +619,9 @@ def test_messages_are_found_by_their_files(bob, rooms):
 
 
 def test_has_file_reads_the_index_of_messages_with_files(bob, rooms):
-    sql, params = search._statement(bob, search.Query(terms=["report"], has_file=True), before=None, limit=20)
+    sql, params = search._statement(
+        Room.objects.enterable_by(bob), None, search.Query(terms=["report"], has_file=True), search.Ids(), limit=20
+    )
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)

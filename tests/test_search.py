@@ -40,7 +40,7 @@ def change(room, author, seq, kind, body=""):
 
 def statement(user, query):
     rooms = Room.objects.enterable_by(user)
-    return search._statement(rooms, search._few(rooms), query, search.Ids(), limit=20)
+    return search._statement(rooms, search._few(rooms, search.FEW_EVENTS), query, search.Ids(), limit=20)
 
 
 def texts(user, text, **options):
@@ -555,6 +555,38 @@ def test_pages_are_the_same_wherever_they_end(lobby, bob, monkeypatch, few_match
         assert seen == [f"needle {number}" for number in (7, 6, 5, 3, 2, 1)]
 
 
+def test_a_cursor_names_a_message_that_the_user_has_seen_and_no_id(lobby, alice, bob):
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    hidden = actions.post_message(staff, alice, "needle")
+    for number in range(3):
+        actions.post_message(lobby, bob, f"needle {number}")
+    assert ask(bob, "needle", limit=2).cursor == f"{lobby.pk}-2"
+    # The cursor of another room would tell when its message was posted.
+    for cursor in (f"{staff.pk}-{hidden}", f"{lobby.pk}-99"):
+        with pytest.raises(SearchError, match="is gone"):
+            ask(bob, "needle", before=cursor)
+    for cursor in ("5", f"{lobby.pk}-0", f"{lobby.pk}-2x", "9" * 19 + "-1"):
+        with pytest.raises(SearchError, match="not valid"):
+            ask(bob, "needle", before=cursor)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite walks the matches, and never all texts")
+def test_a_frequent_word_is_looked_for_in_the_texts_of_the_rooms_when_they_are_fewer(lobby, alice, bob, monkeypatch):
+    monkeypatch.setattr(search, "FEW_EVENTS", 1)
+    monkeypatch.setattr(search, "NEWEST_IDS", 1)
+    monkeypatch.setattr(search, "FEW_MATCHES", 5)
+    for number in range(3):
+        actions.post_message(lobby, bob, f"frequent {number}")
+    staff = Room.objects.create(title="Staff", staff_only=True)
+    actions.commit([Draft(room=staff.pk, author=alice.pk, body="frequent") for _ in range(50)])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(connection) as captured:
+        assert texts(bob, "frequent") == ["frequent 2", "frequent 1", "frequent 0"]
+    last = [query["sql"] for query in captured if "search_text" in query["sql"]][-1]
+    assert f"WHERE room_id IN ({lobby.pk}) LIMIT" in last
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite walks the matches, and never all texts")
 def test_a_word_that_is_frequent_in_hidden_rooms_alone_does_not_lead_through_all_texts(lobby, alice, bob):
     staff = Room.objects.create(title="Staff", staff_only=True)
@@ -581,19 +613,19 @@ def test_rooms_with_more_events_or_more_rooms_are_searched_by_the_index(lobby, b
     other = Room.objects.create(title="Other")
 
     def few():
-        return search._few(Room.objects.enterable_by(bob))
+        return search._few(Room.objects.enterable_by(bob), search.FEW_EVENTS)
 
     monkeypatch.setattr(search, "FEW_EVENTS", 3)
-    assert sorted(few()) == sorted([lobby.pk, other.pk])
+    assert sorted(few().rooms) == sorted([lobby.pk, other.pk])
     actions.post_message(other, bob, "needle")
     assert few() is None
     # What has expired does not count.
     Room.objects.filter(pk=lobby.pk).update(floor_seq=2)
-    assert len(few()) == 2
+    assert len(few().rooms) == 2
     monkeypatch.setattr(search, "FEW_ROOMS", 1)
     assert few() is None
     # A search in one room is a search in few rooms.
-    assert search._few(Room.objects.enterable_by(bob).titled("other")) == [other.pk]
+    assert search._few(Room.objects.enterable_by(bob).titled("other"), search.FEW_EVENTS).rooms == [other.pk]
 
 
 @pytest.mark.parametrize("terms", [[], ["ab"], ["number 417"]], ids=["alone", "a short term", "a long term"])

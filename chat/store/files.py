@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.text import format_lazy
@@ -124,21 +124,25 @@ class Changes:
             StoredFile.objects.filter(event__in=[message.pk for message in self._removed]).delete()
 
 
-def check_may_upload(user_id: int, room_id: int, size: int) -> None:
+def check_may_upload(key: UploadKey, size: int) -> None:
     """Refuse a file before its bytes are read.
 
     Raises ClientError: as policies.check_writable, and FILE_TOO_LARGE when the file, or all of the user's or of the
     site's files, would be too large.
     """
-    _check_writable(user_id, room_id)
+    _check_writable(key.user_id, key.room_id)
     most = limits.most_bytes("FILE_MB")
     if most and size > most:
         sentence = _("This file is too large. A file may have at most {size}.")
         raise too_large(format_lazy(sentence, size=_megabytes(most)))
-    if (most := limits.most_bytes("FILES_MB_PER_USER")) and _total(Q(author=user_id)) + size > most:
+    # An earlier try of the same upload, whose place this one takes.
+    size -= _total(_tries(key).filter(is_complete=False))
+    if (most := limits.most_bytes("FILES_MB_PER_USER")) and _total(
+        StoredFile.objects.filter(author=key.user_id)
+    ) + size > most:
         sentence = _("Your files would take more than {size}. Delete messages with files that nobody needs.")
         raise too_large(format_lazy(sentence, size=_megabytes(most)))
-    if (most := limits.most_bytes("FILES_MB")) and _total(Q()) + size > most:
+    if (most := limits.most_bytes("FILES_MB")) and _total(StoredFile.objects.all()) + size > most:
         raise too_large(_("The server has no more space for files. Ask an administrator."))
 
 
@@ -150,8 +154,8 @@ def _check_writable(user_id: int, room_id: int) -> Room:
     return policies.check_writable(user, rooms.get(room_id), msg_type=0, is_member=is_member)
 
 
-def _total(which: Q) -> int:
-    return StoredFile.objects.filter(which).aggregate(total=Sum("size"))["total"] or 0
+def _total(files: QuerySet[StoredFile]) -> int:
+    return files.aggregate(total=Sum("size"))["total"] or 0
 
 
 def _megabytes(size: float) -> str:

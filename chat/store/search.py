@@ -39,17 +39,22 @@ FEW_OF_AUTHOR = 5_000
 # rooms. So the time depends on no other room.
 FEW_ROOMS = 100
 FEW_EVENTS = 3_000
+# Events that may come between two statements of a search.
+MORE_EVENTS = 1_000
 # PostgreSQL: a page of a frequent word is found among so many of the newest ids.
 NEWEST_IDS = 4096
-# PostgreSQL: so many matches are read by the index of trigrams. Above it, the planner may walk the newest texts.
+# PostgreSQL: so many matches are read by the index of trigrams, or so many texts of the rooms. Above both, the planner
+# may walk the newest texts.
 FEW_MATCHES = 50_000
 # A search that takes longer is given up, because it would keep one of the few threads of the views.
 MAX_SECONDS = 2.0
 # How many steps SQLite works between two looks at the clock.
 STEPS_PER_LOOK = 20_000
+# A message's place in the log, as the cursor of the page that ends with it.
+_CURSOR = re.compile(r"(?P<room>[1-9][0-9]{0,17})-(?P<seq>[1-9][0-9]{0,17})")
 # PostgreSQL's code of a statement that took too long.
 QUERY_CANCELED = "57014"
-# By what PostgreSQL finds the texts: by their ids, by their trigrams, or as its planner decides.
+# How PostgreSQL finds the texts: by their ids, by their trigrams, or as its planner decides.
 Way = Literal["ids", "trigrams", "any"]
 LIKE = "found.text LIKE %s ESCAPE '!'"
 # Texts that one statement stores. Some builds of SQLite take 999 parameters.
@@ -110,7 +115,14 @@ class Found(NamedTuple):
     """Messages as they stand now, and from where to continue; None if there are no more."""
 
     messages: list[Posted]
-    cursor: int | None
+    cursor: str | None
+
+
+class Few(NamedTuple):
+    """A few rooms, with about how many events they have together."""
+
+    rooms: list[int]
+    events: int
 
 
 class Ids(NamedTuple):
@@ -204,15 +216,16 @@ def _day(value: str, now: datetime) -> datetime:
         raise SearchError(gettext("Write a day as 2026-11-25, monday, today or yesterday.")) from None
 
 
-def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20) -> Found:
+def find(user: Any, query: Query, *, before: str | None = None, limit: int = 20) -> Found:
     """Return the messages that match, newest first (or the best of them), in rooms that `user` may enter now.
 
-    The rights are a part of the query, so nothing about other rooms shows in what is found. Raises SearchTimeoutError.
+    The rights are a part of the query, so nothing about other rooms shows in what is found. `before` is the cursor of
+    the page before. Raises SearchTimeoutError, SearchError when the cursor is not valid.
     """
     wanted = BEST_OF if query.is_best_first else limit + 1
     try:
         with _limited():
-            rows = _rows(user, query, _ids(query, before), wanted)
+            rows = _rows(user, query, None if before is None else _id_of(user, before), wanted)
     except EmptyResultSet:
         return Found([], None)  # the user may enter no room, or none with this title
     except OperationalError as error:
@@ -222,8 +235,24 @@ def find(user: Any, query: Query, *, before: int | None = None, limit: int = 20)
     if query.is_best_first:
         ranked = sorted(rows, key=lambda row: _score(row.search_text, query.terms), reverse=True)
         return Found([posted(row) for row in ranked[:limit]], None)
-    more = rows[limit - 1].pk if len(rows) > limit else None
-    return Found([posted(row) for row in rows[:limit]], more)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Found([posted(row) for row in rows[:limit]], last and f"{last.room_id}-{last.seq}")
+
+
+def _id_of(user: Any, cursor: str) -> int:
+    """Return the id of the message at which a page ended.
+
+    Users get no ids, because the difference of two ids tells how many events there were meanwhile in all rooms.
+    """
+    if (given := _CURSOR.fullmatch(cursor)) is None:
+        raise SearchError(gettext("The cursor is not valid. Search again."))
+    own = Event.objects.filter(room__in=Room.objects.enterable_by(user).order_by())
+    found: int | None = (
+        own.filter(room_id=int(given["room"]), seq=int(given["seq"])).values_list("pk", flat=True).first()
+    )
+    if found is None:
+        raise SearchError(gettext("The message at which the last page ended is gone. Search again."))
+    return found
 
 
 def _ids(query: Query, before: int | None) -> Ids:
@@ -235,26 +264,33 @@ def _ids(query: Query, before: int | None) -> Ids:
     return Ids(start, min(ends, default=None))
 
 
-def _rows(user: Any, query: Query, ids: Ids, limit: int) -> list[Any]:
+def _rows(user: Any, query: Query, before: int | None, limit: int) -> list[Any]:
     rooms = Room.objects.enterable_by(user)
     if query.room is not None:
         rooms = rooms.titled(query.room)
-    few = _few(rooms)
-    if few == []:
+    few = _few(rooms, FEW_EVENTS)
+    if few is not None and not few.rooms:
         raise EmptyResultSet
 
-    def read(ids: Ids, *, way: Way = "any") -> list[Any]:
+    def read(ids: Ids, *, way: Way = "any", few: Few | None = None) -> list[Any]:
         sql, params = _statement(rooms, few, query, ids, limit=limit, way=way)
         return list(Event.objects.raw(sql, params))
 
-    if few is None and connection.vendor == "postgresql" and any(len(term) >= GRAM for term in _likes(query)):
+    if few is not None:
+        # The texts of these rooms are all read, so the days need no limits of ids, which depend on other rooms.
+        return read(Ids(None, before), few=few)
+    ids = _ids(query, before)
+    if connection.vendor == "postgresql" and any(len(term) >= GRAM for term in _likes(query)):
         # PostgreSQL expects a frequent word in every room alike. Where it stands in rooms of others alone, a walk over
         # the newest texts would not end before the oldest one.
         end = ids.end or (Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0) + 1
         found = read(Ids(max(ids.start or 0, end - NEWEST_IDS), ids.end), way="ids")
         if len(found) == limit:
             return found
-        return read(ids, way="trigrams" if _estimated_matches(_likes(query)) <= FEW_MATCHES else "any")
+        if _estimated_matches(_likes(query)) <= FEW_MATCHES:
+            return read(ids, way="trigrams")
+        # The word is frequent, so the texts of the rooms may be fewer than those that have it.
+        return read(ids, few=_few(rooms, FEW_MATCHES))
     return read(ids)
 
 
@@ -280,7 +316,7 @@ def _estimated_matches(likes: Sequence[str]) -> int:
 
 
 def _statement(
-    rooms: RoomQuerySet, few: list[int] | None, query: Query, ids: Ids, *, limit: int, way: Way = "any"
+    rooms: RoomQuerySet, few: Few | None, query: Query, ids: Ids, *, limit: int, way: Way = "any"
 ) -> tuple[str, list[Any]]:
     rooms_sql, rooms_params = rooms.order_by().values("pk").query.sql_with_params()
     likes = _likes(query)
@@ -289,10 +325,11 @@ def _statement(
     is_event_first = few is None and (query.has_file or (author is not None and _is_by_author(author, indexed)))
     source, conditions, params = "chat_searchtext found", [f"found.room_id IN ({rooms_sql})"], [*rooms_params]
     if few is not None:
-        # The rights are asked again, in the condition. In PostgreSQL, OFFSET keeps the rest out of this part.
-        own = f"room_id IN ({', '.join(map(str, few))})"
+        # The rights are asked again, in the condition. PostgreSQL keeps the rest out of a part with a LIMIT, and takes
+        # it for the number of rows, where its estimate for rooms of others may be a thousand times too large.
+        own = f"room_id IN ({', '.join(map(str, few.rooms))})"
         if connection.vendor == "postgresql":
-            source = f"(SELECT * FROM chat_searchtext WHERE {own} OFFSET 0) found"
+            source = f"(SELECT * FROM chat_searchtext WHERE {own} LIMIT {2 * few.events + MORE_EVENTS}) found"
         else:
             source = "chat_searchtext found INDEXED BY search_room_event"
             conditions.append(f"found.{own}")
@@ -352,12 +389,11 @@ def _statement(
     )
 
 
-def _few(rooms: RoomQuerySet) -> list[int] | None:
-    """Return the rooms if they are few and have few events together, otherwise None."""
+def _few(rooms: RoomQuerySet, most_events: int) -> Few | None:
+    """Return the rooms if they are few and have at most so many events together, otherwise None."""
     sizes = list(rooms.order_by().values_list("pk", "head_seq", "floor_seq")[: FEW_ROOMS + 1])
-    if len(sizes) > FEW_ROOMS or sum(head - floor + 1 for _, head, floor in sizes) > FEW_EVENTS:
-        return None
-    return [pk for pk, _, _ in sizes]
+    events = sum(head - floor + 1 for _, head, floor in sizes)
+    return Few([pk for pk, _, _ in sizes], events) if len(sizes) <= FEW_ROOMS and events <= most_events else None
 
 
 def _author_id(query: Query) -> int | None:

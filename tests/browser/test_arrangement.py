@@ -125,13 +125,15 @@ def test_a_pane_stands_in_the_lower_half_of_a_column_by_menu_and_by_drag(visit):
     arranged(bob)
     expect(bob.box("Random")).to_be_visible()
     wait_until(lambda: box_of(bob, "Random")["y"] == lower["y"], bob)
-    # The pane above is closed, so the one below gets the column. Reopened, it stands beside it.
+    # The pane above is closed, so the one below gets the column. Reopened, it stands above it again.
     bob.pane("Lobby").get_by_role("button", name="Close").click()
     expect(bob.pane("Lobby")).to_have_count(0)
     assert box_of(bob, "Random")["height"] == pytest.approx(third["height"], abs=1)
     bob.page.get_by_role("button", name="Reopen").click()
     expect(bob.box("Lobby")).to_be_focused()
     assert titles(bob) == ["Lobby", "Random", "Third"]
+    wait_until(lambda: box_of(bob, "Random") == lower and box_of(bob, "Lobby") == upper, bob)
+    choose(bob, "Random", "Give it its own column")
     # Dropped on a pane's lower part; Escape puts it back.
     head = bob.pane("Third").get_by_role("heading", level=2).bounding_box()
     target = box_of(bob, "Lobby")

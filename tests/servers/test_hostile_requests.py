@@ -243,4 +243,6 @@ def test_the_security_log_says_what_was_refused(start_server, database_url):
     statuses = [post_login(server, "127.0.0.1", csrf=csrf, cookie=cookie) for _ in range(5)]
     assert 429 in statuses
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
-    assert {"event": "request_refused", "reason": "sign_ins"}.items() <= lines[-1].items()
+    # On a slow machine, the last sign-in may be accepted again.
+    refused = {"event": "request_refused", "reason": "sign_ins"}.items()
+    assert [line for line in lines if refused <= line.items()]

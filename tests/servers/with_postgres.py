@@ -13,6 +13,7 @@ with directory("pg") as path:
     try:
         # pytest-django takes the database of this name.
         migrated.copy_to_postgres(postgres, "test_multichat")
+        postgres.create("multichat")  # what other programs take
         environment = os.environ | {"TEST_DATABASE_URL": postgres.url("multichat"), "KEEP_DATABASE": "1"}
         status = subprocess.run(sys.argv[1:], env=environment).returncode
     finally:

@@ -8,7 +8,7 @@ import { closedWords } from "../model/strings.js";
 
 /** What is needed of the row of panes. @typedef {{layout: Layout, get: (room: string) => unknown, placeBefore: (room: string, next: string) => void}} Panes */
 
-/** A pane when it was closed: `box` in the window, `order` of all panes. @typedef {{id: string, box: DOMRect, order: string[], wide: string | null, shape: Shape | undefined, isPhone: boolean}} Closed */
+/** A pane when it was closed: `box` in the window, `order` of all panes. @typedef {{id: string, box: DOMRect, order: string[], wide: string | null, shape: Shape | undefined, shapes: Record<string, Shape>, isPhone: boolean}} Closed */
 
 const OFFER_MS = 8_000;
 /** The space that the offer leaves between it and what it must not cover. */
@@ -87,7 +87,7 @@ export class ReopenOffer {
    * @param {Panes} panes
    * @param {Closed} was
    */
-  putBack(panes, { id: room, order, wide, shape }) {
+  putBack(panes, { id: room, order, wide, shape, shapes }) {
     const { layout } = panes;
     const index = order.indexOf(room);
     const [previous, next] = [order[index - 1], order.slice(index + 1)];
@@ -96,6 +96,9 @@ export class ReopenOffer {
     if (wide === room) layout.wide = room;
     const isUnder = layout.order[layout.order.indexOf(room) - 1] === previous;
     layout.changeShape(room, { ...shape, below: shape?.below === true && isUnder });
+    // The pane that was below this one got the column when it was closed.
+    const [below = ""] = layout.order.slice(layout.order.indexOf(room) + 1);
+    if (below === next[0] && shapes[below]?.below) layout.changeShape(below, shapes[below]);
   }
 
   hide() {

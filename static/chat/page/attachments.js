@@ -41,10 +41,13 @@ export class Attachments {
         this.#take(event, event.clipboardData);
     });
     addEventListener("click", (event) => this.#clicked(event));
+    addEventListener("beforeunload", (event) => this.#held.length && event.preventDefault());
   }
 
   /** A closed pane's files are still there when it is opened again, and after a reload. @param {RoomPane} pane */
   paneOpened(pane) {
+    for (const held of this.#held.filter(({ pane: { room } }) => room === pane.room))
+      this.#hold(Object.assign(held, { pane }));
     if (this.#trays.loaded || this.#store.getItem(KEPT_FILES) !== null)
       this.#use((trays) => trays.mount(pane));
   }
@@ -65,15 +68,23 @@ export class Attachments {
     const files = [...(data?.files ?? [])];
     if (!files.length || !pane) return;
     event.preventDefault();
-    const { composer } = pane;
-    /** @type {Held} */
+    this.#add(pane, files);
+  }
+
+  /** @param {RoomPane} pane @param {File[]} files */
+  #add(pane, files) {
     const held = { pane, files };
     this.#held.push(held);
+    this.#hold(held);
+  }
+
+  /** Until their tray takes its place, Enter sends no text without the files. @param {Held} held */
+  #hold(held) {
+    const { composer } = held.pane;
     const holds = () => {
       held.sent = composer.text;
       return this.load();
     };
-    // Until their tray takes its place, Enter sends no text without the files.
     composer.attached ??= /** @type {Attached} */ ({ size: 1, holds });
     this.load();
   }
@@ -94,9 +105,14 @@ export class Attachments {
     const target = /** @type {Element} */ (event.target);
     const pane = paneOf(event);
     const name = target.closest("button")?.dataset.part;
-    if (pane && name === "attach") this.#use((trays) => trays.choose(pane));
+    if (pane && name === "attach") {
+      // At once, because browsers open no dialog long after the click.
+      const input = document.createElement("input");
+      const onchange = () => this.#add(pane, [...(input.files ?? [])]);
+      Object.assign(input, { type: "file", multiple: true, onchange }).click();
+    }
     if (pane && name === "drop-files") {
-      this.#held = this.#held.filter((held) => held.pane !== pane);
+      this.#held = this.#held.filter((held) => held.pane.room !== pane.room);
       pane.composer.attached = null;
       part(pane, "unattached").hidden = true;
       pane.composer.focus();

@@ -31,6 +31,8 @@ export class ConnectionBar {
   #refusals = 0;
 
   #loadMore;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #loading;
 
   /** @param {string} stream the address of the WebSocket @param {() => void} tryNow @param {() => void} loadMore load what has to work without a connection too */
   constructor(stream, tryNow, loadMore) {
@@ -56,7 +58,8 @@ export class ConnectionBar {
       this.#refusals = 0;
     }
     // Loaded while the server answers, but not before what the user waits for.
-    if (state === "open") setTimeout(this.#loadMore, LOADED_AFTER_MS);
+    clearTimeout(this.#loading);
+    if (state === "open") this.#loading = setTimeout(this.#loadMore, LOADED_AFTER_MS);
     this.tick();
   }
 

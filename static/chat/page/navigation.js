@@ -103,7 +103,14 @@ export class Navigation {
     if (!pane || !room) return;
     const { layout, isPhone } = this.#panes;
     const box = pane.getBoundingClientRect();
-    const was = { ...layout, id, box, isPhone, shape: layout.shapes[id] };
+    const was = {
+      ...layout,
+      id,
+      box,
+      isPhone,
+      shapes: { ...layout.shapes },
+      shape: layout.shapes[id],
+    };
     this.#workspace.closePane(id);
     this.updateAddress();
     const timesHidden = this.#timesHidden;
