@@ -41,6 +41,9 @@ export class Attachments {
         this.#take(event, event.clipboardData);
     });
     addEventListener("click", (event) => this.#clicked(event));
+    addEventListener("change", (event) =>
+      this.#take(event, /** @type {HTMLInputElement} */ (event.target)),
+    );
     addEventListener("beforeunload", (event) => this.#held.length && event.preventDefault());
   }
 
@@ -62,17 +65,12 @@ export class Attachments {
     if (pane && files?.length) this.#use((trays) => trays.putBack(pane, files));
   }
 
-  /** @param {Event} event @param {DataTransfer | null} data */
+  /** @param {Event} event @param {{files: FileList | null} | null} data */
   #take(event, data) {
     const pane = paneOf(event);
     const files = [...(data?.files ?? [])];
     if (!files.length || !pane) return;
     event.preventDefault();
-    this.#add(pane, files);
-  }
-
-  /** @param {RoomPane} pane @param {File[]} files */
-  #add(pane, files) {
     const held = { pane, files };
     this.#held.push(held);
     this.#hold(held);
@@ -107,9 +105,9 @@ export class Attachments {
     const name = target.closest("button")?.dataset.part;
     if (pane && name === "attach") {
       // At once, because browsers open no dialog long after the click.
-      const input = document.createElement("input");
-      const onchange = () => this.#add(pane, [...(input.files ?? [])]);
-      Object.assign(input, { type: "file", multiple: true, onchange }).click();
+      const input = /** @type {HTMLInputElement} */ (part(pane, "file-input"));
+      input.value = ""; // or the same file could not be chosen again
+      input.click();
     }
     if (pane && name === "drop-files") {
       this.#held = this.#held.filter((held) => held.pane.room !== pane.room);
