@@ -23,6 +23,7 @@ import { paneSets } from "./pane_sets.js";
 import { ReadTracker } from "./read_tracker.js";
 import { Rooms } from "./rooms.js";
 import { Search } from "./search.js";
+import { guardSignOut } from "./sign_out.js";
 import { Unsent } from "./unsent.js";
 import { UserActions } from "./user_actions.js";
 
@@ -155,16 +156,11 @@ export class Page {
       },
       show: (room, seq, found) => this.#userActions.showFound(room, seq, true, found),
     });
-    const form = /** @type {HTMLFormElement} */ (part(document, "sign-out"));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const signingOut = {
-        countUnsent: () => this.unsent.count,
-        clearStorage: () => this.#clearStorage(),
-        showNotices: () => list.collapse(),
-        notices,
-      };
-      import("lazy/sign_out").then(({ signOut }) => signOut(form, signingOut), notLoaded);
+    guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
+      countUnsent: () => this.unsent.count,
+      clearStorage: () => this.#clearStorage(),
+      showNotices: () => list.collapse(),
+      notices,
     });
     userData.preferences.follow("showsTyping", () => {
       if (!userData.preferences.get("showsTyping"))

@@ -11,8 +11,8 @@ const KEY = "sign-out";
  * @param {HTMLFormElement} form
  * @param {{countUnsent: () => number, clearStorage: () => void, showNotices: () => void, notices: Notices}} page `showNotices`: the room list covers them on a phone
  */
-export function signOut(form, { countUnsent, clearStorage, showNotices, notices }) {
-  const act = async () => {
+export function guardSignOut(form, { countUnsent, clearStorage, showNotices, notices }) {
+  const signOut = async () => {
     notices.remove(KEY);
     const answer = await post(form);
     if (typeof answer !== "string") {
@@ -22,12 +22,15 @@ export function signOut(form, { countUnsent, clearStorage, showNotices, notices 
     showNotices();
     notices.show(answer, { key: KEY });
   };
-  const count = countUnsent();
-  if (count === 0) return void act();
-  const choices = [{ label: gettext("Log out and discard"), act: () => void act() }];
-  showNotices();
-  notices.remove(KEY);
-  notices.ask(keptWords(count), { key: KEY, choices, dismiss: gettext("Stay") });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const count = countUnsent();
+    if (count === 0) return void signOut();
+    const choices = [{ label: gettext("Log out and discard"), act: () => void signOut() }];
+    showNotices();
+    notices.remove(KEY);
+    notices.ask(keptWords(count), { key: KEY, choices, dismiss: gettext("Stay") });
+  });
 }
 
 /**
