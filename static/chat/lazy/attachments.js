@@ -76,6 +76,14 @@ export class Trays {
     }
   }
 
+  /** Let the user choose files. @param {Pane} pane */
+  choose(pane) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "file", multiple: true });
+    input.onchange = () => this.#add(pane, [...(input.files ?? [])]);
+    input.click();
+  }
+
   /** @param {Pane} pane may have been closed, and opened again, since it got the files @param {File[]} files */
   #add(pane, files) {
     const panes = /** @type {Pane[]} */ ([...document.querySelectorAll("room-pane")]);

@@ -41,9 +41,6 @@ export class Attachments {
         this.#take(event, event.clipboardData);
     });
     addEventListener("click", (event) => this.#clicked(event));
-    addEventListener("change", (event) =>
-      this.#take(event, /** @type {HTMLInputElement} */ (event.target)),
-    );
     addEventListener("beforeunload", (event) => this.#held.length && event.preventDefault());
   }
 
@@ -65,7 +62,7 @@ export class Attachments {
     if (pane && files?.length) this.#use((trays) => trays.putBack(pane, files));
   }
 
-  /** @param {Event} event @param {{files: FileList | null} | null} data */
+  /** @param {Event} event @param {DataTransfer | null} data */
   #take(event, data) {
     const pane = paneOf(event);
     const files = [...(data?.files ?? [])];
@@ -103,12 +100,7 @@ export class Attachments {
     const target = /** @type {Element} */ (event.target);
     const pane = paneOf(event);
     const name = target.closest("button")?.dataset.part;
-    if (pane && name === "attach") {
-      // At once, because browsers open no dialog long after the click.
-      const input = /** @type {HTMLInputElement} */ (part(pane, "file-input"));
-      input.value = ""; // or the same file could not be chosen again
-      input.click();
-    }
+    if (pane && name === "attach") this.#use((trays) => trays.choose(pane));
     if (pane && name === "drop-files") {
       this.#held = this.#held.filter((held) => held.pane.room !== pane.room);
       pane.composer.attached = null;

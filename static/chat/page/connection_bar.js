@@ -31,14 +31,13 @@ export class ConnectionBar {
   #refusals = 0;
 
   #loadMore;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #loading;
 
   /** @param {string} stream the address of the WebSocket @param {() => void} tryNow @param {() => void} loadMore load what has to work without a connection too */
   constructor(stream, tryNow, loadMore) {
     this.#address = `${stream}check?origin=${encodeURIComponent(location.origin)}`;
     this.#tryNow = tryNow;
     this.#loadMore = () => {
+      if (!isWell(this.#state)) return; // what can't be loaded once is never loaded in Chromium
       loadMore();
       loadDiagnosis().catch(() => null);
     };
@@ -58,8 +57,7 @@ export class ConnectionBar {
       this.#refusals = 0;
     }
     // Loaded while the server answers, but not before what the user waits for.
-    clearTimeout(this.#loading);
-    if (state === "open") this.#loading = setTimeout(this.#loadMore, LOADED_AFTER_MS);
+    if (state === "open") setTimeout(this.#loadMore, LOADED_AFTER_MS);
     this.tick();
   }
 
