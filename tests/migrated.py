@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from tests.kept import BASE, keep, manage
+from tests.servers.services import postgres_program
 
 # What the tables depend on: the migrations, what they import, and the packages.
 SOURCES = ["multichat/settings.py", "chat/fields.py", "chat/models.py", "chat/names.py", "requirements.lock"]
@@ -16,7 +17,9 @@ def copy_to(path):
 
 def copy_to_postgres(cluster, name):
     """Make such a database in a PostgreSQL cluster, and return its URL."""
-    dump = keep("migrated_postgres", _sources(), lambda folder: _migrate_postgres(cluster, folder))
+    # Another version of PostgreSQL may not read it.
+    sources = [*_sources(), Path(postgres_program("postgres"))]
+    dump = keep("migrated_postgres", sources, lambda folder: _migrate_postgres(cluster, folder))
     url = cluster.create(name)
     cluster.load(name, dump)
     return url

@@ -31,7 +31,7 @@ def copy(source: dict[str, Any], *, report: Callable[[str, int], None] = lambda 
     """
     with _connected(source):
         _check_source_is_another()
-        # First, so that no lock file is left beside a file that is no database.
+        # Checked before the lock is taken, so that no lock file is left beside a file that is no database.
         _check_migrations()
         with _no_server(source):
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)

@@ -32,8 +32,8 @@ def ids_by_time(lines: Iterable[AnyLine]) -> Iterator[Iterator[int]]:
             yield (key for (key,) in database.execute("SELECT id FROM ranked ORDER BY rowid"))
     except sqlite3.Error as error:
         raise RecordError(
-            f"The events could not be sorted in a temporary file: {error}. Free space there, or set SQLITE_TMPDIR to a"
-            " directory with more space, and try again."
+            f"The events could not be sorted in a temporary file: {error}. Free space in the temporary directory, or"
+            " set SQLITE_TMPDIR to a directory with more space, and try again."
         ) from error
 
 

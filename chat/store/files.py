@@ -137,9 +137,8 @@ def check_may_upload(key: UploadKey, size: int) -> None:
         raise too_large(format_lazy(sentence, size=_megabytes(most)))
     # An earlier try of the same upload, whose place this one takes.
     size -= _total(_tries(key).filter(is_complete=False))
-    if (most := limits.most_bytes("FILES_MB_PER_USER")) and _total(
-        StoredFile.objects.filter(author=key.user_id)
-    ) + size > most:
+    own = StoredFile.objects.filter(author=key.user_id)
+    if (most := limits.most_bytes("FILES_MB_PER_USER")) and _total(own) + size > most:
         sentence = _("Your files would take more than {size}. Delete messages with files that nobody needs.")
         raise too_large(format_lazy(sentence, size=_megabytes(most)))
     if (most := limits.most_bytes("FILES_MB")) and _total(StoredFile.objects.all()) + size > most:

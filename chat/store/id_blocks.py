@@ -1,8 +1,8 @@
 """Finds between which ids the messages of some days are, so that a search for them reads no others.
 
 Events get ids in the order of time, but not exactly: transactions overlap, a clock is set back, and an import may have
-times in any order. An index has the times of each block of ids, so the blocks without a wanted message are passed over
-by one look at each, and no order of ids and times can hide a message.
+times in any order. An index has the times of each block of ids, so blocks without a wanted message are skipped with one
+index look-up each, and no order of ids and times can hide a message.
 """
 
 from datetime import datetime

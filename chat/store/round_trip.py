@@ -1,8 +1,8 @@
 """Sends several statements to the database in one round trip (RoundTrip).
 
-While a thread waits for the database, it gives the interpreter away. Beside a busy event loop it gets it back only
-after milliseconds, and again for each statement. So PostgreSQL gets statements that need no rows of each other as one
-text. SQLite, which has no server, runs them one by one.
+While a thread waits for the database, it releases the interpreter's lock (GIL). Beside a busy event loop it gets the
+lock back only after milliseconds, and again for each statement. So PostgreSQL gets statements that need no rows of each
+other as one text. SQLite, which has no server, runs them one by one.
 """
 
 from collections.abc import Callable, Sequence

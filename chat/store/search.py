@@ -268,7 +268,7 @@ def _rows(user: Any, query: Query, before: int | None, limit: int) -> list[Any]:
     rooms = Room.objects.enterable_by(user)
     if query.room is not None:
         rooms = rooms.titled(query.room)
-    few = _few(rooms, FEW_EVENTS)
+    few = _few(rooms)
     if few is not None and not few.rooms:
         raise EmptyResultSet
 
@@ -276,7 +276,7 @@ def _rows(user: Any, query: Query, before: int | None, limit: int) -> list[Any]:
         sql, params = _statement(rooms, few, query, ids, limit=limit, way=way)
         return list(Event.objects.raw(sql, params))
 
-    if few is not None:
+    if few is not None and few.events <= FEW_EVENTS:
         # The texts of these rooms are all read, so the days need no limits of ids, which depend on other rooms.
         return read(Ids(None, before), few=few)
     ids = _ids(query, before)
@@ -289,8 +289,9 @@ def _rows(user: Any, query: Query, before: int | None, limit: int) -> list[Any]:
             return found
         if _estimated_matches(_likes(query)) <= FEW_MATCHES:
             return read(ids, way="trigrams")
-        # The word is frequent, so the texts of the rooms may be fewer than those that have it.
-        return read(ids, few=_few(rooms, FEW_MATCHES))
+        if few is not None and few.events <= FEW_MATCHES:
+            # The word is frequent, and the texts of the rooms may be fewer than those that have it.
+            return read(ids, few=few)
     return read(ids)
 
 
@@ -389,11 +390,11 @@ def _statement(
     )
 
 
-def _few(rooms: RoomQuerySet, most_events: int) -> Few | None:
-    """Return the rooms if they are few and have at most so many events together, otherwise None."""
+def _few(rooms: RoomQuerySet) -> Few | None:
+    """Return the rooms, and how many events they have, if they are few; otherwise None."""
     sizes = list(rooms.order_by().values_list("pk", "head_seq", "floor_seq")[: FEW_ROOMS + 1])
     events = sum(head - floor + 1 for _, head, floor in sizes)
-    return Few([pk for pk, _, _ in sizes], events) if len(sizes) <= FEW_ROOMS and events <= most_events else None
+    return Few([pk for pk, _, _ in sizes], events) if len(sizes) <= FEW_ROOMS else None
 
 
 def _author_id(query: Query) -> int | None:

@@ -157,8 +157,8 @@ class Site:
 
 def collect_static():
     """Collect the static files as `script/server` does, and keep them until one changes. Returns the folder."""
-    names = ("multichat/static.py", "tests/browser/collecting.py", "requirements.lock", "package-lock.json")
-    sources = [ROOT / name for name in names]
+    sources = [ROOT / f"multichat/{name}.py" for name in ("settings", "static")]
+    sources += [ROOT / name for name in ("tests/browser/collecting.py", "requirements.lock", "package-lock.json")]
     sources += sorted(path for path in (ROOT / "static").rglob("*") if path.is_file())
     return keep("collected", sources, _collect_static)
 

@@ -177,11 +177,17 @@ def take_three_rooms(studio):
         studio.keep(name, studio.shoot(alice))
 
 
-def take_panes_of_all_shapes(studio):
+def visit_all_shapes(studio):
+    """Open columns, strips, and a column of two halves."""
     alice = studio.visit("alice", ["Incidents", "Deploys", "Lobby", "Support", "Staff"])
     for title in ("Support", "Staff"):
         choose(alice, title, "Make it a strip")
     choose(alice, "Lobby", "Put below Deploys")
+    return alice
+
+
+def take_panes_of_all_shapes(studio):
+    alice = visit_all_shapes(studio)
     edge = alice.page.get_by_role("separator", name="Edge between Incidents and Deploys")
     box = edge.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + 300

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser import pictures
 from tests.browser.conftest import Visitor, signed_in
-from tests.browser.pictures import PHONE, WIDE, Studio, add_rooms, choose, choose_at_message
+from tests.browser.pictures import PHONE, WIDE, Studio, add_rooms, choose, choose_at_message, visit_all_shapes
 
 THEMES = ("light", "dark")
 SIZES = {"wide": WIDE, "360": PHONE}
@@ -129,10 +129,7 @@ def take_workspaces(studio):
 
 
 def take_shapes(studio):
-    alice = studio.visit("alice", ["Incidents", "Deploys", "Lobby", "Support", "Staff"])
-    for title in ("Support", "Staff"):
-        choose(alice, title, "Make it a strip")
-    choose(alice, "Lobby", "Put below Deploys")
+    alice = visit_all_shapes(studio)
     edge = alice.page.get_by_role("separator", name="Edge between Deploys and Lobby")
     edge.focus()
     for _ in range(4):

@@ -222,6 +222,8 @@ def test_the_next_screen_while_catching_up_leaves_no_line_out_and_ends_with_the_
     }"""
     numbers = lambda: [int(words.split()[1]) if words.startswith("new") else -1 for words in log.evaluate(ends)]  # noqa: E731
     top = lambda: log.evaluate("(log) => log.scrollTop")  # noqa: E731
+    # The log has the focus before its messages have come.
+    expect(log.get_by_text("new 0", exact=True)).to_be_visible()
     first, last = numbers()
     assert first <= 0 < last < 59
     # By Space and by the button, after which Space goes on too.

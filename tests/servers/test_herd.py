@@ -71,20 +71,23 @@ async def test_an_idle_server_costs_next_to_nothing(start_server, database_url, 
     name = database_url.split("/")[3].split("?")[0]
     postgres.log_queries(name)
     server = start_server(database_url=database_url, settings={"LEASE_RENEW_SECONDS": 0.5})
-    costs = []
+    # The queries of about a second, and how many periods of half a second may begin in it.
+    costs, periods = [], []
     for tabs, user in zip(range(10), cycle(CAST), strict=False):
         await open_page(server.url, f"{user}@{tabs}", rooms=[1, 2, 3])
         if tabs in (0, 9):
             await asyncio.sleep(1)
-            before = len(postgres.queries(name))
+            before, began = len(postgres.queries(name)), time.monotonic()
             await asyncio.sleep(1)
+            # On a busy machine, the log is read later.
             costs.append(postgres.queries(name)[before:])
+            periods.append(int(2 * (time.monotonic() - began)) + 1)
     writes = [sum(query.startswith(("INSERT", "UPDATE", "DELETE")) for query in queries) for queries in costs]
     report(
         f"idle for 1 s, with 1 and with 10 sockets in 3 rooms: {[len(queries) for queries in costs]} queries,"
         f" {writes} writes"
     )
     # The lease is renewed twice a second with one write each, for any number of sockets.
-    assert all(1 <= count <= 3 for count in writes), costs
-    # Two queries for each of two sweeps a second, four for each renewal; at most three of each fall into a second.
-    assert all(len(queries) <= 3 * 2 + 3 * 4 for queries in costs), costs
+    assert all(1 <= count <= most for count, most in zip(writes, periods, strict=True)), costs
+    # Two queries for each of two sweeps a second, four for each of two renewals.
+    assert all(len(queries) <= most * (2 + 4) for queries, most in zip(costs, periods, strict=True)), costs

@@ -54,6 +54,7 @@ export class Attachments {
 
   /** After signing out, this tab keeps no list of files. The server removes those that were not sent. */
   clear() {
+    this.#held = [];
     this.#store.removeItem(KEPT_FILES);
   }
 
