@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser import pictures
 from tests.browser.conftest import Visitor, signed_in
-from tests.browser.pictures import PHONE, WIDE, Studio, add_rooms, choose, choose_at_message, visit_all_shapes
+from tests.browser.pictures import PHONE, WIDE, Studio, add_rooms, choose_at_message, visit_all_shapes
 
 THEMES = ("light", "dark")
 SIZES = {"wide": WIDE, "360": PHONE}
