@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from functools import partial
 from itertools import pairwise
 
 import psycopg
@@ -71,6 +72,16 @@ class Load:
 def is_news(frame):
     """Tell whether a signal says that a user entered or left; the list of users who are here does not."""
     return "msg_type" in frame or isinstance(frame["present"], dict)
+
+
+async def until_present(pages, username):
+    """Wait until these pages show a user as present in each room."""
+
+    def is_present(page, room):
+        return any(frame["room"] == str(room) and username in frame.get("present", ()) for frame in page.signals)
+
+    for page in pages:
+        await page.until(lambda page=page: all(is_present(page, room) for room in ROOMS))
 
 
 async def checked_run(server, pages):
@@ -151,8 +162,16 @@ async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_
     with directory("state") as state:
         server = WorkersServer(state, database_url=database_url, redis_url=redis.url, settings=PRESENCE).start()
         try:
-            names = [f"{name}@{number}" for name in ("alice", "bob") for number in range(6)]
-            pages = [await open_page(server.url, name, rooms=ROOMS) for name in names]
+            # Longer than it may take to check the recorded run, during which this process answers no heartbeat.
+            open_ = partial(open_page, server.url, rooms=ROOMS, heartbeat_seconds=20)
+            alices = [await open_(f"alice@{number}") for number in range(6)]
+            await until_present(alices, "alice")
+            bobs = [await open_(f"bob@{number}") for number in range(6)]
+            await until_present([*alices, *bobs], "bob")
+            # Presence is written behind messages: what the first joins announce may come after their answers.
+            for page in alices:
+                await page.until(lambda page=page: len([True for frame in page.signals if "msg_type" in frame]) == 2)
+            pages = [*alices, *bobs]
             for page in pages:
                 page.signals.clear()
             async with Load(pages) as load:
