@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chat import doorbell, protocol
 from chat.models import Event, Room
-from chat.store import actions, log
+from chat.store import actions, event_rows, log
 from chat.store.actions import Draft
 from chat.store.log import HistoryPlace, Kind
 from tests.servers.quantities import seeds
@@ -149,8 +149,8 @@ def test_large_messages_are_read_in_small_queries(bob, rooms, settings):
         history(rooms.lobby, 100, 1000)
         history(rooms.lobby, 100, 1000, after=0)
     limits = [int(query["sql"].rpartition("LIMIT ")[2]) for query in captured if "LIMIT " in query["sql"]]
-    assert limits.count(log.ROWS_PER_QUERY) == 3
-    assert max(limits) == log.ROWS_PER_QUERY
+    assert limits.count(event_rows.ROWS_PER_QUERY) == 3
+    assert max(limits) == event_rows.ROWS_PER_QUERY
 
 
 def test_the_heads_of_the_given_rooms_are_read_in_one_query(bob, rooms, django_assert_num_queries):

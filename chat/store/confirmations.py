@@ -14,6 +14,7 @@ from chat.models import Confirmation, Event
 from chat.protocol import Confirmations, Person, Posted, Resolution
 from chat.store import display_names, policies
 from chat.store.display_names import Shown
+from chat.store.event_rows import EventRow
 
 # The most users whom the summary of an alert names. All are counted.
 MOST_USERS = 50
@@ -27,12 +28,12 @@ _resolution = msgspec.json.Decoder(Resolution)
 _encoder = msgspec.json.Encoder()
 
 
-def of(alert: Event) -> Confirmations | None:
+def of(alert: Event | EventRow) -> Confirmations | None:
     """Return who has confirmed an alert; None if no user has."""
     return _confirmations.decode(alert.confirmations) if alert.confirmations else None
 
 
-def resolution_of(alert: Event) -> Resolution | None:
+def resolution_of(alert: Event | EventRow) -> Resolution | None:
     """Return who said that an alert is over; None if it is not."""
     return _resolution.decode(alert.resolved) if alert.resolved else None
 

@@ -21,6 +21,7 @@ from chat.protocol import (
     Resolved,
 )
 from chat.store import confirmations, files, reactions
+from chat.store.event_rows import EventRow
 
 _mentions = msgspec.json.Decoder(list[Mentioned])
 # Memory that the objects of one event take besides its text and frames, measured with tracemalloc.
@@ -75,12 +76,12 @@ def _message_of(event: AnyEvent) -> int:
             return seq
 
 
-def logged(event: Event) -> LoggedEvent:
+def logged(event: Event | EventRow) -> LoggedEvent:
     """Return a row as an event with its frame. All events are encoded here."""
     return LoggedEvent(_as_event(event))
 
 
-def posted(event: Event) -> Posted:
+def posted(event: Event | EventRow) -> Posted:
     """Return the row of a message as it stands now, with its reactions and confirmations."""
     message = _as_event(event)
     assert isinstance(message, Posted), f"not a message: {event}"
@@ -89,18 +90,18 @@ def posted(event: Event) -> Posted:
     return message
 
 
-def mentions_of(event: Event) -> list[Mentioned]:
+def mentions_of(event: Event | EventRow) -> list[Mentioned]:
     """Return whom a message or an edit mentions, and how its text spells them."""
     return _mentions.decode(event.named) if event.named else []
 
 
-def _source_of(event: Event) -> QuoteSource | None:
+def _source_of(event: Event | EventRow) -> QuoteSource | None:
     if event.source_room is None or event.source_seq is None:
         return None
     return QuoteSource(room=str(event.source_room), seq=event.source_seq)
 
 
-def _as_event(event: Event) -> AnyEvent:
+def _as_event(event: Event | EventRow) -> AnyEvent:
     room, at = str(event.room_id), protocol.timestamp(event.at)
     client_id = event.client_id if event.client_id_given else None
     deleted = event.deleted_at is not None

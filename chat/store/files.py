@@ -22,6 +22,7 @@ from chat.exceptions import ClientError, ErrorCode, Sentence, unavailable
 from chat.models import Event, RemovedFile, Room, StoredFile
 from chat.protocol import AttachedFile
 from chat.store import policies
+from chat.store.event_rows import EventRow
 from chat.store.room_user import RoomUser
 
 # A file that was not posted for so long is removed. Its writer may have gone for the weekend.
@@ -52,7 +53,7 @@ class UploadKey(NamedTuple):
     client_id: UUID | None = None
 
 
-def of(message: Event) -> list[AttachedFile]:
+def of(message: Event | EventRow) -> list[AttachedFile]:
     """Return the files of a message."""
     return _decoder.decode(message.files) if message.files else []
 
@@ -147,7 +148,7 @@ def check_may_upload(key: UploadKey, size: int) -> None:
 
 def _check_writable(user_id: int, room_id: int) -> Room:
     user = policies.load_users([user_id]).get(user_id)
-    rooms = Room.objects.in_bulk([room_id])
+    rooms = policies.load_rooms([room_id])
     pair = RoomUser(room_id, user_id)
     is_member = pair in policies.load_members([pair], rooms)
     return policies.check_writable(user, rooms.get(room_id), msg_type=0, is_member=is_member)

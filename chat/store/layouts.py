@@ -95,8 +95,8 @@ def change_layout(login: Login, change: Layout) -> None:
 
 def store_layouts(layouts: Collection[UserLayout]) -> None:
     """Store one layout for each user, in one transaction; rooms that the user may not enter are left out."""
-    standings = policies.load_standings({layout.login for layout in layouts})
-    rooms = Room.objects.in_bulk({room for layout in layouts for room in layout.panes.rooms})
+    wanted_rooms = {room for layout in layouts for room in layout.panes.rooms}
+    standings, rooms = policies.load_rights({layout.login for layout in layouts}, wanted_rooms)
     asked = {RoomUser(room, layout.login.user_id) for layout in layouts for room in layout.panes.rooms}
     members = policies.load_members(asked, rooms)
     panes: dict[int, Panes] = {}

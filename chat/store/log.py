@@ -20,6 +20,7 @@ from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted, Resolution
 from chat.store import confirmations, faults, files, lock_waits, mentions, prepared, reactions, search, values
+from chat.store.event_rows import EventRow, events_upwards, has_message, messages_downwards, messages_upwards
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
 from chat.store.events import posted
@@ -42,11 +43,6 @@ UPDATE chat_room SET head_seq = (SELECT head FROM moved WHERE moved.id = chat_ro
 WHERE id IN (SELECT id FROM moved)
 """
 
-# Events that one statement reads. Few, because texts may be large and the caller may have enough.
-ROWS_PER_QUERY = 64
-# The order of messages by seq. The author is the next column of their index: without it, PostgreSQL may take the index
-# of all events, and walk over the edits and reactions (58 ms for 200,000 of them, in place of 0.1).
-MESSAGES_UP, MESSAGES_DOWN = ("seq", "author_id"), ("-seq", "-author_id")
 # Rooms in one query, because SQLite limits the number of parameters.
 ROOMS_PER_QUERY = 500
 # The page offers Undo for ten seconds. Later than this, a message cannot be taken back without a trace.
@@ -328,7 +324,7 @@ def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
     """Return up to `limit` events after cursor `after`, in order; fewer when their frames are large."""
     events: list[LoggedEvent] = []
     size = 0
-    for row in _upwards(Event.objects.filter(room_id=room_id).order_by("seq"), after + 1, limit):
+    for row in events_upwards(room_id, after + 1, limit):
         event = logged(row)
         size += len(event.frame.payload)
         if events and size > conf.CATCH_UP_BYTES:
@@ -365,20 +361,19 @@ def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, read
     The reactions and confirmations that the user `reader` gave are marked as their own.
     `room` was read before the messages, so they include every change up to its head, which becomes `as_of`.
     """
-    kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
     floor = room.floor_seq
     # Both sides read one message more than they show, to know whether there are more.
-    if (first := _first_of_newer(kept, room, place)) is None:
+    if (first := _first_of_newer(room, place)) is None:
         before = protocol.MAX_ID if place.before is None else place.before
         newer_part = _Part([])
-        earlier = _part(_downwards(kept, before - 1, floor, limit + 1), limit, max_bytes)
-        has_newer = place.before is not None and kept.filter(seq__gte=max(before, floor)).exists()
+        earlier = _part(messages_downwards(room.pk, before - 1, floor, limit + 1), limit, max_bytes)
+        has_newer = place.before is not None and has_message(room.pk, max(before, floor))
     else:
         back = limit // 2 if place.around is not None else 0
-        newer = _upwards(kept.order_by(*MESSAGES_UP), max(first, floor), limit - back + 1)
+        newer = messages_upwards(room.pk, max(first, floor), limit - back + 1)
         # The two sides share the bytes.
         newer_part = _part(newer, limit - back, max_bytes // 2 if back else max_bytes)
-        older = _downwards(kept, first - 1, floor, back + 1)
+        older = messages_downwards(room.pk, first - 1, floor, back + 1)
         earlier = _part(older, back, max_bytes - newer_part.size, least=0 if newer_part.events else 1)
         has_newer = newer_part.has_more
     events = [*reversed(earlier.events), *newer_part.events]
@@ -400,15 +395,14 @@ def first_since(room: Room, time: datetime) -> int:
     about twenty messages of any room. Python compares the times, because a time at the edge of the calendar cannot
     be converted to the database's time zone.
     """
-    kept = Event.objects.filter(room_id=room.pk, kind=Kind.POSTED)
     low, high = room.floor_seq, room.head_seq + 1
     while low < high:
         middle = (low + high) // 2
-        message = kept.filter(seq__gte=middle, seq__lt=high).order_by(*MESSAGES_UP).values_list("seq", "at").first()
-        if message is None or message[1] >= time:
+        message = next(messages_upwards(room.pk, middle, 1), None)
+        if message is None or message.seq >= high or message.at >= time:
             high = middle
         else:
-            low = message[0] + 1
+            low = message.seq + 1
     return low
 
 
@@ -420,7 +414,7 @@ class _Part(NamedTuple):
     has_more: bool = False
 
 
-def _part(rows: Iterator[Event], count: int, max_bytes: int, *, least: int = 1) -> _Part:
+def _part(rows: Iterator[EventRow], count: int, max_bytes: int, *, least: int = 1) -> _Part:
     """Return the first messages: at most `count` and `max_bytes`, but at least `least` of them."""
     events: list[Posted] = []
     size = 0
@@ -436,7 +430,7 @@ def _part(rows: Iterator[Event], count: int, max_bytes: int, *, least: int = 1) 
     return _Part(events, size)
 
 
-def _first_of_newer(kept: QuerySet[Event], room: Room, place: HistoryPlace) -> int | None:
+def _first_of_newer(room: Room, place: HistoryPlace) -> int | None:
     """Return the seq from which a page goes forward, or None when it goes back."""
     if place.after is not None:
         return place.after + 1
@@ -445,28 +439,3 @@ def _first_of_newer(kept: QuerySet[Event], room: Room, place: HistoryPlace) -> i
     if place.since_time is not None:
         return first_since(room, place.since_time)
     return None
-
-
-def _upwards(events: QuerySet[Event], first: int, limit: int) -> Iterator[Event]:
-    """Yield up to `limit` events, which are ordered by seq, from seq `first` upwards.
-
-    Reads few at a time, because the caller may stop early.
-    """
-    while limit > 0:
-        # Only one lower bound. Given two, SQLite may use the wrong one and scan the whole room.
-        page = list(events.filter(seq__gte=first)[: min(ROWS_PER_QUERY, limit)])
-        yield from page
-        if len(page) < ROWS_PER_QUERY:
-            return
-        first, limit = page[-1].seq + 1, limit - len(page)
-
-
-def _downwards(messages: QuerySet[Event], last: int, floor: int, limit: int) -> Iterator[Event]:
-    """Yield up to `limit` messages from seq `last` down to `floor`, reading few at a time."""
-    while limit > 0:
-        kept = messages.filter(seq__lte=last, seq__gte=floor).order_by(*MESSAGES_DOWN)
-        page = list(kept[: min(ROWS_PER_QUERY, limit)])
-        yield from page
-        if len(page) < ROWS_PER_QUERY:
-            return
-        last, limit = page[-1].seq - 1, limit - len(page)

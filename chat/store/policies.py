@@ -78,6 +78,25 @@ def _users(user_ids: Sequence[int]) -> QuerySet[Any]:
     return found.only(User.USERNAME_FIELD, "password", "is_active", "is_staff")
 
 
+def load_rooms(room_ids: Iterable[int]) -> dict[int, Room]:
+    """Return the rooms by id, as the database has them now; nothing for those that do not exist."""
+    trip = RoundTrip()
+    answer = ask_rooms(trip, room_ids)
+    trip.run()
+    return answer()
+
+
+def ask_rooms(trip: RoundTrip, room_ids: Iterable[int]) -> Callable[[], dict[int, Room]]:
+    """Add the same question to a round trip. The returned function returns the answer after it."""
+    answers = [prepared.ask(trip, _rooms, piece) for piece in _pieces(room_ids)]
+    return lambda: {room.pk: room for answer in answers for room in answer()}
+
+
+def _rooms(room_ids: Sequence[int]) -> QuerySet[Room]:
+    # The model's default order would sort the titles.
+    return Room.objects.order_by().filter(pk__in=room_ids)
+
+
 def load_logins(session_keys: Collection[str]) -> dict[str, Standing]:
     """Return the valid logins of web sessions, by session key, in a few queries for any number of sessions."""
     logins = {}
@@ -280,8 +299,7 @@ def check_bot_writable(bot: Bot | None, room: Room | None) -> Room:
 
 def load_enterable_rooms(asked: Collection[tuple[Login, int]]) -> dict[tuple[Login, int], Room | ClientError]:
     """Return for each pair the room, or the refusal if the login may not enter it; four queries for any number."""
-    standings = load_standings({login for login, _ in asked})
-    rooms = Room.objects.in_bulk({room_id for _, room_id in asked})
+    standings, rooms = load_rights({login for login, _ in asked}, {room_id for _, room_id in asked})
     members = load_members({RoomUser(room_id, login.user_id) for login, room_id in asked}, rooms)
     # Only for rooms that are shown to one of their people: the query takes time, which others must not notice.
     shown = [room for pk, room in rooms.items() if room.direct_key and any(pair.room == pk for pair in members)]
@@ -312,7 +330,10 @@ def load_rights(
     logins: Collection[Login], room_ids: Collection[int]
 ) -> tuple[dict[Login, Standing], dict[int, EnterableRoom]]:
     """Return the logins that are still valid and the rooms that still exist, as they are now."""
-    return load_standings(logins), Room.objects.in_bulk(room_ids)
+    trip = RoundTrip()
+    ask_for_standings, ask_for_rooms = ask_standings(trip, logins), ask_rooms(trip, room_ids)
+    trip.run()
+    return ask_for_standings(), ask_for_rooms()
 
 
 def list_shared_rooms(user: Any) -> list[tuple[int, str, bool, str]]:
@@ -341,7 +362,7 @@ def load_room_for(user: Any, room_id: int) -> Room:
 
     Raises ClientError: as check_enterable.
     """
-    rooms = Room.objects.in_bulk([room_id])
+    rooms = load_rooms([room_id])
     pair = RoomUser(room_id, user.pk if user is not None else 0)
     return check_enterable(user, rooms.get(room_id), is_member=pair in load_members([pair], rooms))
 

@@ -1,4 +1,4 @@
-"""Runs small queries that select rows by their ids, without composing the SQL anew each time (select, ask).
+"""Runs small queries without composing their SQL anew each time: rows by their ids (select, ask), and pages (page).
 
 Django takes several times as long to compose such a query as the database takes to answer it. So a query is composed
 once. PostgreSQL takes all ids as one array. For SQLite, a query is composed for each number of ids, and the numbers are
@@ -7,7 +7,7 @@ few, because shorter lists repeat their last id.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models import QuerySet
@@ -19,14 +19,24 @@ from chat.store.round_trip import RoundTrip
 MOST = 900
 
 M = TypeVar("M", bound=models.Model)
+# What turns the database's value at an index into Python's.
+_Converters = list[tuple[int, Callable[[Any], Any]]]
+# Stand for the parameters and the limit of a page while it is composed.
+FIRST_MARK = 2_000_000_000
 
 
 class _Composed(NamedTuple, Generic[M]):
     model: type[M]
     sql: str
     attributes: list[str]
-    # What turns the database's value at an index into Python's.
-    converters: list[tuple[int, Callable[[Any], Any]]]
+    converters: _Converters
+
+
+class _ComposedPage(NamedTuple):
+    sql: str
+    # For each parameter of the SQL the index of the page's parameter, or None and the value itself.
+    places: list[tuple[int | None, Any]]
+    converters: _Converters
 
 
 def select(query: Callable[[Sequence[Any]], QuerySet[M]], ids: Sequence[Any]) -> list[M]:
@@ -61,14 +71,25 @@ def ask_values(
     return lambda: [_convert(row, converters) if converters else row for rows, converters in answers for row in rows]
 
 
+def page(query: Callable[..., QuerySet[Any, Any]], parameters: Sequence[int], *, limit: int) -> list[Sequence[Any]]:
+    """Return up to `limit` rows of `query(*parameters)`, a function of a module that returns rows of values."""
+    sql, places, converters = _compose_page(query, len(parameters), connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*(value if place is None else parameters[place] for place, value in places), limit])
+        rows = cursor.fetchall()
+    return [_convert(row, converters) for row in rows] if converters else rows
+
+
 def _size(ids: Sequence[Any]) -> int:
     return 1 if connection.vendor == "postgresql" else min(1 << (len(ids) - 1).bit_length(), MOST)
 
 
-def _convert(row: Sequence[Any], converters: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+def _convert(row: Sequence[Any], converters: _Converters) -> list[Any]:
     values = list(row)
     for index, convert in converters:
-        values[index] = convert(values[index])
+        # No field of ours turns NULL into anything but None.
+        if values[index] is not None:
+            values[index] = convert(values[index])
     return values
 
 
@@ -82,12 +103,24 @@ def _compose(query: Callable[[Sequence[Any]], QuerySet[M]], size: int, vendor: s
     if vendor == "postgresql":
         assert sql.count(" IN (%s)") == 1, f"the ids are not looked up by IN: {sql}"
         sql = sql.replace(" IN (%s)", " = ANY(%s)")
-    columns: list[Any] = [expression for expression, _, _ in compiler.select]
-    converters = [
-        (index, _conversion(found, expression))
-        for index, (found, expression) in compiler.get_converters(columns).items()
-    ]
-    return _Composed(rows.model, sql, [column.target.attname for column in columns], converters)
+    attributes = [expression.target.attname for expression, _, _ in cast("Any", compiler.select)]
+    return _Composed(rows.model, sql, attributes, _converters(compiler))
+
+
+@lru_cache
+def _compose_page(query: Callable[..., QuerySet[Any, Any]], count: int, vendor: str) -> _ComposedPage:
+    *marks, limit = range(FIRST_MARK, FIRST_MARK + count + 1)
+    compiler = query(*marks)[:limit].query.get_compiler(DEFAULT_DB_ALIAS)
+    sql, parameters = compiler.as_sql()
+    assert sql.endswith(f" LIMIT {limit}"), f"the limit is not the last part: {sql}"
+    places = [(marks.index(value) if value in marks else None, value) for value in parameters]
+    assert sorted(place for place, _ in places if place is not None) == list(range(count)), f"not each once: {sql}"
+    return _ComposedPage(sql.removesuffix(str(limit)) + "%s", places, _converters(compiler))
+
+
+def _converters(compiler: Any) -> _Converters:
+    found = compiler.get_converters([expression for expression, _, _ in compiler.select])
+    return [(index, _conversion(functions, expression)) for index, (functions, expression) in found.items()]
 
 
 def _conversion(converters: list[Callable[..., Any]], expression: Any) -> Callable[[Any], Any]:

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext_lazy
 from chat.exceptions import ClientError, ErrorCode
 from chat.models import Event, Reaction
 from chat.protocol import Person, Posted, Reactions
+from chat.store.event_rows import EventRow
 
 # The most different emoji of one message, and the most users whom a summary names for each of them. Together they
 # bound the size of a message with any number of reactions.
@@ -22,7 +23,7 @@ _decoder = msgspec.json.Decoder(list[Reactions])
 _encoder = msgspec.json.Encoder()
 
 
-def of(message: Event) -> list[Reactions]:
+def of(message: Event | EventRow) -> list[Reactions]:
     """Return the reactions of a message, in the order in which its emoji were first given."""
     return _decoder.decode(message.reactions) if message.reactions else []
 
