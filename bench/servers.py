@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import ejabberd
 from bench.load import Dialect
+from tests import migrated
 from tests.servers.services import Postgres, Redis, directory
 
 BASE = Path(__file__).resolve().parents[1]
@@ -167,12 +168,12 @@ def redis() -> Iterator[str]:
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """Start a PostgreSQL of our own, with fsync and synchronous_commit on, and return the URL of a database."""
+    """Start a PostgreSQL of our own, with fsync and synchronous_commit on; return the URL of a migrated database."""
     with directory("bench-pg") as path:
         cluster: Any = Postgres(path)  # type: ignore[no-untyped-call]
         cluster.start()
         try:
-            yield cluster.create("bench")
+            yield migrated.copy_to_postgres(cluster, "bench")  # type: ignore[no-untyped-call]
         finally:
             cluster.stop()
 
@@ -218,10 +219,13 @@ def multichat(
     """Return Multichat on SQLite, or grown to Redis and PostgreSQL. Each client joins `joined` of the rooms."""
 
     def make(port: int, clients: int, stack: contextlib.ExitStack) -> Plan:
-        environment = multichat_environment(stack.enter_context(directory("bench")))
+        state = stack.enter_context(directory("bench"))
+        environment = multichat_environment(state)
         if grown:
             environment["DATABASE_URL"] = stack.enter_context(postgres())
             environment["REDIS_URL"] = stack.enter_context(redis())
+        else:
+            migrated.copy_to(state / "db.sqlite3")  # type: ignore[no-untyped-call]
         cookies = ask(environment, "prepare", clients, rooms)
         dialects = [
             chat_dialect(port, cookie, [str(1 + (joined * number + step) % rooms) for step in range(joined)])
