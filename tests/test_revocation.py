@@ -45,6 +45,8 @@ async def test_a_check_reads_only_the_rights_of_the_users_and_rooms_concerned(al
         await first.send(command="join", room=rooms.random.pk)
         await first.until(lambda frame: frame.get("join") == str(rooms.random.pk))
         running = hub.running().revocation
+        # Joins ask for rights too.
+        loads.clear()
         await running.check(about(users=[bob.pk]))
         await running.check(about(rooms=[rooms.random.pk]))
         await running.check(about(rooms=[rooms.lobby.pk]))

@@ -12,11 +12,13 @@ from uuid import UUID
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session as WebSession
 from django.db import connections, router, transaction
+from django.db.models import QuerySet
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.utils import timezone
 
 from chat import doorbell
 from chat.models import AccessChange, Room
+from chat.store import prepared
 from chat.store.concerns import ALL_USERS, NO_USERS, Concern, about
 
 Row = tuple[UUID, int | None, int | None]  # key, user, room
@@ -38,7 +40,11 @@ _pending = threading.local()
 
 def recent_changes() -> list[Row]:
     """Return the committed changes of the last seconds: at most MAX_ROWS + 1."""
-    return list(AccessChange.objects.order_by().values_list("pk", "user_id", "room_id")[: MAX_ROWS + 1])
+    return [(pk, user, room) for pk, user, room in prepared.page(_changes, (), limit=MAX_ROWS + 1)]
+
+
+def _changes() -> QuerySet[AccessChange, Any]:
+    return AccessChange.objects.order_by().values_list("pk", "user_id", "room_id")
 
 
 def concern_of(rows: Iterable[Row]) -> Concern:

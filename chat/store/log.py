@@ -43,8 +43,6 @@ UPDATE chat_room SET head_seq = (SELECT head FROM moved WHERE moved.id = chat_ro
 WHERE id IN (SELECT id FROM moved)
 """
 
-# Rooms in one query, because SQLite limits the number of parameters.
-ROOMS_PER_QUERY = 500
 # The page offers Undo for ten seconds. Later than this, a message cannot be taken back without a trace.
 UNDO_WITHIN = timedelta(minutes=1)
 
@@ -336,23 +334,35 @@ def read(room_id: int, *, after: int, limit: int) -> list[LoggedEvent]:
 def heads(room_ids: Collection[int] | None = None) -> dict[int, tuple[int, int, str]]:
     """Return head, floor and epoch of the rooms (None: of all), by id."""
     if room_ids is None:
-        return _heads(Room.objects.order_by())
-    ids = list(room_ids)
-    found: dict[int, tuple[int, int, str]] = {}
-    for start in range(0, len(ids), ROOMS_PER_QUERY):
-        found |= _heads(Room.objects.order_by().filter(pk__in=ids[start : start + ROOMS_PER_QUERY]))
-    return found
+        return _heads(_heads_of(Room.objects.order_by()))
+    trip = RoundTrip()
+    answer = prepared.ask_values(trip, _heads_by_id, list(room_ids))
+    trip.run()
+    return _heads(answer())
 
 
 def heads_after(room_id: int, *, limit: int) -> dict[int, tuple[int, int, str]]:
     """Return head, floor and epoch of the next `limit` rooms whose ids are above `room_id`."""
-    return _heads(Room.objects.filter(pk__gt=room_id).order_by("pk")[:limit])
+    return _heads(prepared.page(_heads_above, (room_id,), limit=limit))
 
 
-def _heads(rooms: QuerySet[Room]) -> dict[int, tuple[int, int, str]]:
-    # The model's default order would sort all titles, so callers set an order or clear it.
-    rows = rooms.values_list("pk", "head_seq", "floor_seq", "epoch")
+def _heads(rows: Iterable[Sequence[Any]]) -> dict[int, tuple[int, int, str]]:
     return {pk: (head, floor, epoch) for pk, head, floor, epoch in rows}
+
+
+# The model's default order would sort all titles, so each query sets an order or clears it.
+
+
+def _heads_by_id(room_ids: Sequence[int]) -> QuerySet[Room, Any]:
+    return _heads_of(Room.objects.order_by().filter(pk__in=room_ids))
+
+
+def _heads_above(room_id: int) -> QuerySet[Room, Any]:
+    return _heads_of(Room.objects.order_by("pk").filter(pk__gt=room_id))
+
+
+def _heads_of(rooms: QuerySet[Room]) -> QuerySet[Room, Any]:
+    return rooms.values_list("pk", "head_seq", "floor_seq", "epoch")
 
 
 def history(room: Room, place: HistoryPlace, *, limit: int, max_bytes: int, reader: int | None = None) -> HistoryPage:
