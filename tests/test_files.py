@@ -20,7 +20,17 @@ from chat.backups.stored_files import FilesError
 from chat.exceptions import ClientError
 from chat.live import database, janitor
 from chat.models import Event, Mention, RemovedFile, Room, StoredFile
-from chat.store import actions, file_storage, file_types, files, retention, room_actions, search
+from chat.store import (
+    actions,
+    file_storage,
+    file_types,
+    files,
+    retention,
+    room_actions,
+    search,
+    search_plans,
+    search_query,
+)
 from chat.store.actions import Draft
 from chat.store.log import Kind
 from tests.hostile_files import FILES, MARKUP, picture, with_gps
@@ -608,7 +618,7 @@ def test_messages_are_found_by_their_files(bob, rooms):
     actions.post_message(rooms.lobby, bob, "no report here")
 
     def found(query):
-        asked = search.parse(query, now=timezone.now(), zone=timezone.get_current_timezone())
+        asked = search_query.parse(query, now=timezone.now(), zone=timezone.get_current_timezone())
         return [message.seq for message in search.find(bob, asked).messages]
 
     assert found("has:file") == found("has:file report") == found("quarterly") == [1]
@@ -619,8 +629,12 @@ def test_messages_are_found_by_their_files(bob, rooms):
 
 
 def test_has_file_reads_the_index_of_messages_with_files(bob, rooms):
-    sql, params = search._statement(
-        Room.objects.enterable_by(bob), None, search.Query(terms=["report"], has_file=True), search.Ids(), limit=20
+    sql, params = search_plans.statement(
+        Room.objects.enterable_by(bob),
+        None,
+        search_query.Query(terms=["report"], has_file=True),
+        search_plans.Ids(),
+        limit=20,
     )
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
