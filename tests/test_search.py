@@ -382,17 +382,33 @@ def test_days_are_looked_up_in_an_index_and_bound_the_ids_that_are_read(lobby, b
     assert search_plans.ids_of(query, 15 * step) == (10 * step, 15 * step)
     *_, walk = [query["sql"] for query in captured if "chat_searchtext" in query["sql"]]
     assert str(10 * step) in walk and str(20 * step) in walk
-    # An order of days that leaves nothing.
-    assert search_plans.ids_of(Query(before=NOW), None) == (None, 0)
+    # An order of days that leaves nothing: no message has an id below the first block.
+    assert search_plans.ids_of(Query(before=NOW), None) == (None, step)
     with connection.cursor() as cursor:
-        for sql in (id_blocks.BEFORE, id_blocks.SINCE):
+        for walk in (id_blocks.BEFORE, id_blocks.SINCE):
             is_sqlite = connection.vendor == "sqlite"
             if not is_sqlite:
                 cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
-            cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}", [str(NOW)])
+            # PostgreSQL shows the plans of what the walk looks up only after it has begun.
+            cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else 'ANALYZE'} {walk} SELECT 1 FROM block", [str(NOW)])
             plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
             assert "event_time_of_ids" in plan, plan
-            assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+            assert "SCAN event" not in plan and "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+def test_days_are_looked_up_without_a_look_at_blocks_that_have_no_messages(lobby, bob):
+    far = 10_000 * IDS_PER_BLOCK
+    import_messages(lobby, {1: NOW, far: NOW + timedelta(days=9)})
+    day = NOW + timedelta(days=1)
+    assert (id_blocks.end_of(day), id_blocks.start_of(day)) == (IDS_PER_BLOCK, far)
+    with connection.cursor() as cursor:
+        for walk in (id_blocks.BEFORE, id_blocks.SINCE):
+            cursor.execute(f"{walk} SELECT COUNT(*) FROM block", [connection.ops.adapt_datetimefield_value(day)])
+            assert cursor.fetchone()[0] < 10
+
+
+def test_without_messages_no_days_have_ids(db):
+    assert (id_blocks.end_of(NOW), id_blocks.start_of(NOW)) == (0, 0)
 
 
 @pytest.mark.usefixtures("both_ways")
